@@ -1,0 +1,1 @@
+"""One small module a service; none of them knows about mail."""

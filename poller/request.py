@@ -1,0 +1,121 @@
+"""What a customer asked for, and what was made of it: values only, no I/O but reading an attachment's bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Category(StrEnum):
+    """The two kinds of work a customer's mail can ask for."""
+
+    SUPPORT = "SUPPORT"
+    MODELISATION = "MODELISATION"
+
+
+class Kind(StrEnum):
+    """What an attachment is, by its content first and its name second."""
+
+    MODEL = "model"  # a 3D file, or an archive with 3D files in it
+    IMAGE = "image"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One mailbox of an address header (RFC 5322 section 3.4)."""
+
+    display_name: str  # decoded, one line, without bidi or control characters; "" when the sender gave none
+    addr_spec: str  # local@domain, the domain in lower case; "" when the header held none
+
+
+class Content(Protocol):
+    """Where an attachment's bytes lie."""
+
+    def open(self) -> BinaryIO:
+        """A readable, seekable stream of the decoded bytes, taken from the spool file in pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One part of the mail that is not its text."""
+
+    filename: (
+        str  # decoded, no directory, one line, at most 150 characters; "piece-jointe-3.bin" when the sender gave none
+    )
+    content_type: (
+        str  # "type/subtype" by content and name, from our own table; the sender's word only when we know no better
+    )
+    size_bytes: int  # of the decoded content
+    kind: Kind
+    inline: bool  # an image that the HTML shows by its cid: part of the text, not a file the customer sent
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a customer asked for, ready to be classified and dispatched."""
+
+    reference: str  # 16 hex digits: SHA-256 over account, Message-ID, From, Date, Subject; see `parsing.reference_of`
+    message_id: str  # with <>; a digest of the bytes when the sender gave none (RFC 5322 section 3.6.4)
+    in_reply_to: tuple[str, ...]  # message ids with <>, in order
+    references: tuple[str, ...]  # likewise
+    sender: Address  # who is to be answered: Reply-To where it differs from From, else From
+    author: Address  # From as it stands
+    subject: str  # decoded, one line; "" when there is none
+    text: str  # "\n" line ends, quoted history kept, at most 100_000 characters
+    newest: str  # the part of `text` written for this mail: no quoted history, no signature; all of it for a forward
+    sent_at: datetime | None  # Date, aware, UTC; None when missing or not a date
+    received_at: datetime  # INTERNALDATE, aware, UTC; not the Date header
+    headers: tuple[tuple[str, str], ...]  # (lower-case name, decoded one-line value) of every header field, in order
+    attachments: tuple[Attachment, ...]  # every part that is not the text, in the mail's order
+    defects: tuple[str, ...]  # what had to be given up in parsing, in a few English words each, nothing of the content
+
+    def header(self, name: str) -> str:
+        """The first value of a header field, "" when there is none."""
+        return next((value for field, value in self.headers if field == name.lower()), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Which team must act, how sure that is, and who said so."""
+
+    category: Category
+    confidence: float  # 0.0 to 1.0
+    decided_by: str  # "rules", "claude", or "rules without claude"
+    reason: str  # one French sentence for the admin; of a model's making where claude decided: untrusted text
+    needs_review: bool  # a person should look: nobody was sure
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An attachment that is on R2."""
+
+    filename: str  # as in `Attachment`
+    url: str  # public, percent-encoded ASCII
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A thing created at a service."""
+
+    id: str
+    url: str  # https, ASCII
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What has been done for a request so far; each step adds to it."""
+
+    classification: Classification
+    files: tuple[StoredFile, ...] = ()
+    contact_id: str = ""
+    ticket: Link | None = None
+    note_id: str = ""
+    subtask: Link | None = None
+    skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order

@@ -1,0 +1,228 @@
+"""The settings from their files and the environment, or every problem with them at once, without a secret."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dotenv import dotenv_values
+from pydantic import ValidationError
+
+from integrations.errors import ConfigurationError
+from poller.settings import Service, Settings, is_secret, sections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value as somebody wrote it."""
+
+    section: str  # lower case
+    key: str  # lower case
+    value: Any  # a string from the environment, any TOML type from a file
+    source: str  # where a person finds it: "config.toml:14", ".env", "environment", "credentials"
+    name: str  # as it is written there: "[imap] port" or "IMAP_PORT"
+
+
+class InvalidSettingsError(ConfigurationError):
+    """The settings cannot be used; `problems` says why, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Keep the lines, and put them all in the message."""
+        self.problems = problems
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__("\n".join([f"{count} in the configuration:", *(f"  {problem}" for problem in problems)]))
+
+
+def load(config: Path | None = None, dotenv: Path | None = None, *, need_imap: bool = True) -> Settings:
+    """The settings in force.
+
+    `config` and `dotenv` default to config.toml and .env in the working directory, which may be missing; a file that
+    was named must exist. `need_imap` is for commands that read the mailbox.
+
+    Raises:
+        InvalidSettingsError: with every problem found.
+    """
+    problems: list[str] = []
+    given = list(_given(config, dotenv, problems))
+    return _assembled(given, problems, os.environ, need_imap=need_imap)
+
+
+def from_names(values: Mapping[str, str]) -> Settings:
+    """The settings that a mapping of environment names gives, and nothing else: for the sandbox.
+
+    Raises:
+        InvalidSettingsError: with every problem found.
+    """
+    return _assembled(list(_from_names(values, "sandbox")), [], {}, need_imap=True)
+
+
+def _assembled(
+    given_values: list[Given], problems: list[str], environment: Mapping[str, str], *, need_imap: bool
+) -> Settings:
+    chosen: dict[tuple[str, str], Given] = {}
+    for given in given_values:
+        problem = _name_problem(given)
+        if problem:
+            problems.append(problem)
+        elif given.value != "":
+            chosen[given.section, given.key] = given  # The later source wins.
+    problems += _near_misses(environment, chosen)
+    tables: dict[str, dict[str, Any]] = {}
+    for given in chosen.values():
+        tables.setdefault(given.section, {})[given.key] = given.value
+    try:
+        settings = Settings.model_validate(tables)
+    except ValidationError as error:
+        problems += [_value_problem(entry["loc"], entry["msg"], chosen) for entry in error.errors()]
+    problems += _incomplete(chosen, need_imap=need_imap)
+    if problems:
+        raise InvalidSettingsError(problems)
+    return settings
+
+
+def origins(config: Path | None = None, dotenv: Path | None = None) -> dict[tuple[str, str], str]:
+    """Where each value in force came from, by (section, key); what is not there is the default."""
+    return {(given.section, given.key): given.source for given in _given(config, dotenv, []) if given.value != ""}
+
+
+def _given(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[Given]:
+    """Every value that somebody wrote, the weakest source first."""
+    yield from _from_toml(config, problems)
+    credentials = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
+    if dotenv is not None and not dotenv.is_file():
+        problems.append(f"{dotenv}: no such file")
+    yield from _from_names(_dotenv(dotenv or Path(".env")), (dotenv or Path(".env")).name)
+    yield from _from_names(_dotenv(credentials / ".env"), "credentials")
+    one_a_file = {path.name: path.read_text().strip() for path in credentials.glob("*_*") if path.is_file()}
+    yield from _from_names({name: one_a_file[name] for name in one_a_file if _split(name)}, "credentials")
+    # Only names of ours: whatever else the environment holds is none of our business.
+    yield from _from_names({name: value for name, value in os.environ.items() if _split(name)}, "environment")
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    return (
+        {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()} if path.is_file() else {}
+    )
+
+
+def _from_names(values: Mapping[str, str], source: str) -> Iterator[Given]:
+    for name, value in values.items():
+        section, _, key = name.lower().partition("_")
+        yield Given(section, key, value, source, name)
+
+
+def _from_toml(config: Path | None, problems: list[str]) -> Iterator[Given]:
+    path = config or Path("config.toml")
+    if not path.is_file():
+        if config is not None:
+            problems.append(f"{path}: no such file; start with: cp config.example.toml {path}")
+        return
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{path.name}: not TOML: {error}")
+        return
+    for section, table in tables.items():
+        if not isinstance(table, dict):
+            yield Given("", section, table, f"{path.name}:{_line(text, '', section)}", section)
+            continue
+        if section not in sections():
+            yield Given(section, "", table, f"{path.name}:{_line(text, section, '')}", f"[{section}]")
+            continue
+        for key, value in table.items():
+            yield Given(section, key, value, f"{path.name}:{_line(text, section, key)}", f"[{section}] {key}")
+
+
+def _line(text: str, section: str, key: str) -> int:
+    """The line of a key, or of its table's header where there is no such line."""
+    table, header = "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
+            table = match[1].strip("\"'")
+            header = number if table == section else header
+        elif table == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+            return number
+    return header
+
+
+def _split(name: str) -> tuple[str, str] | None:
+    """Section and key of a name like IMAP_PORT, None when it is not a setting's."""
+    section, _, key = name.lower().partition("_")
+    known = sections().get(section)
+    return (section, key) if known and key in known.model_fields else None
+
+
+def _near(word: str, words: Iterable[str]) -> str:
+    match = difflib.get_close_matches(word, words, n=1)
+    return f"; did you mean {match[0]}?" if match else ""
+
+
+def _names() -> dict[str, tuple[str, str]]:
+    """Section and key of every name that the environment may use."""
+    return {
+        f"{section}_{key}".upper(): (section, key) for section, keys in sections().items() for key in keys.model_fields
+    }
+
+
+def _name_problem(given: Given) -> str:
+    """What is wrong with where or under which name the value stands, "" when nothing is."""
+    in_file = given.name.startswith("[")
+    if given.section not in sections() or given.key not in sections()[given.section].model_fields:
+        if not in_file:
+            return f"{given.source}: unknown key {given.name}{_near(given.name.upper(), _names())}"
+        if given.section not in sections():
+            return f"{given.source}: unknown table {given.name}{_near(given.section, sections())}"
+        return f"{given.source}: unknown key {given.name}{_near(given.key, sections()[given.section].model_fields)}"
+    if in_file and is_secret(sections()[given.section].model_fields[given.key]):
+        name = f"{given.section}_{given.key}".upper()
+        return f"{given.source}: {given.name} is a secret and does not belong in this file; set {name} in .env"
+    return ""
+
+
+def _near_misses(environment: Mapping[str, str], chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
+    """Environment names one slip away from a setting that nobody gave: silence would switch a service off."""
+    unset = [name for name, place in _names().items() if place not in chosen]
+    for name in environment:
+        match = difflib.get_close_matches(name.upper(), unset, n=1, cutoff=0.92)
+        if match and not _split(name):
+            yield f"environment: unknown key {name}; did you mean {match[0]}?"
+
+
+def _value_problem(loc: tuple[int | str, ...], message: str, chosen: Mapping[tuple[str, str], Given]) -> str:
+    section, key = str(loc[0]), str(loc[1]) if len(loc) > 1 else ""
+    given = chosen.get((section, key))
+    message = message.removeprefix("Value error, ")
+    if given is None:
+        return f"[{section}] {key}: {message}"
+    shown = "" if is_secret(sections()[section].model_fields[key]) else f" (got {given.value!r})"
+    return f"{given.source}: {given.name}: {message}{shown}"
+
+
+def _incomplete(chosen: Mapping[tuple[str, str], Given], *, need_imap: bool) -> Iterator[str]:
+    """What is missing from a service that was begun, and what would send a password in clear text."""
+    for name, section in sections().items():
+        needed = section.needed() if issubclass(section, Service) else ()
+        missing = [key for key in needed if (name, key) not in chosen]
+        if len(missing) == len(needed) and not (name == "imap" and need_imap):
+            continue  # The service is off, which start-up says; half of it would be a mistake.
+        for key in missing:
+            field = section.model_fields[key]
+            place = (
+                ".env or the environment" if is_secret(field) else f"config.toml ([{name}] {key}) or the environment"
+            )
+            yield f"{name.upper()}_{key.upper()}: missing ({field.description}); set it in {place}"
+    for name in ("imap", "smtp"):
+        host, security = chosen.get((name, "host")), chosen.get((name, "security"))
+        if host and security and security.value == "none" and host.value not in LOOPBACK:
+            yield f"{security.source}: {security.name}: none would send the password in clear text; use tls or starttls"

@@ -1,0 +1,158 @@
+"""Settings come from four places, and what is wrong with them is said all at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from poller.configuration import InvalidSettingsError, load
+from poller.settings import is_secret, sections
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_elses_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.split("_")[0].lower() in sections():
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, text: str) -> None:
+    Path(name).write_text(text)
+
+
+def problems() -> list[str]:
+    with pytest.raises(InvalidSettingsError) as caught:
+        load(need_imap=False)
+    return caught.value.problems
+
+
+def test_the_examples_load_and_name_every_setting() -> None:
+    """What a newcomer copies is valid, and shows every setting there is."""
+    load(ROOT / "config.example.toml", ROOT / ".env.example")
+    toml, env = (ROOT / "config.example.toml").read_text(), (ROOT / ".env.example").read_text()
+    for section, keys in sections().items():
+        table = re.search(rf"^\[{section}\].*?(?=^\[|\Z)", toml, re.DOTALL | re.MULTILINE)
+        for key, field in keys.model_fields.items():
+            if is_secret(field):
+                assert re.search(rf"^{section}_{key}=", env, re.IGNORECASE | re.MULTILINE), f"{section}_{key}"
+            else:
+                shown = table[0] if table else ""
+                assert re.search(rf"^(# )?{key} = ", shown, re.MULTILINE), f"[{section}] {key}"
+
+
+def test_the_examples_show_the_defaults() -> None:
+    """Where the example does not say "yours", it says what is so without it."""
+    example, defaults = load(ROOT / "config.example.toml", ROOT / ".env.example"), load(need_imap=False)
+    yours = set(re.findall(r"^(\w+) = .*# yours", (ROOT / "config.example.toml").read_text(), re.MULTILINE))
+    for section, keys in sections().items():
+        for key, field in keys.model_fields.items():
+            if not is_secret(field) and key not in yours:
+                assert getattr(getattr(example, section), key) == getattr(getattr(defaults, section), key), key
+
+
+def test_the_names_of_the_process_that_runs_today_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thirteen environment names that the customer has already mean what they meant."""
+    names = {
+        "ANTHROPIC_API_KEY": "a",
+        "HUBSPOT_API_KEY": "b",
+        "HUBSPOT_HUB_ID": "12",
+        "HUBSPOT_PIPELINE_ID": "3",
+        "HUBSPOT_STAGE_NEW": "4",
+        "CLICKUP_API_KEY": "c",
+        "CLICKUP_PARENT_TASK_ID": "86x",
+        "R2_ACCESS_KEY_ID": "d",
+        "R2_SECRET_ACCESS_KEY": "e",
+        "R2_BUCKET_NAME": "bucket",
+        "R2_ENDPOINT_URL": "https://x.r2.cloudflarestorage.com",
+        "R2_PUBLIC_URL": "https://files.example.com",
+        "NOTIFICATION_EMAIL": "admin@example.com",
+    }
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    settings = load(need_imap=False)
+    for name, value in names.items():
+        section, _, key = name.lower().partition("_")
+        found = getattr(getattr(settings, section), key)
+        assert str(found.get_secret_value() if hasattr(found, "get_secret_value") else found).rstrip("/") == value
+
+
+def test_the_environment_wins_over_env_file_over_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each place is overruled by the nearer one."""
+    write("config.toml", "[imap]\nhost = 'toml'\nusername = 'toml'\nport = 1")
+    write(".env", "IMAP_HOST=dotenv\nIMAP_USERNAME=dotenv\nIMAP_PASSWORD=x")
+    monkeypatch.setenv("IMAP_HOST", "environment")
+    imap = load().imap
+    assert (imap.host, imap.username, imap.port) == ("environment", "dotenv", 1)
+
+
+def test_systemd_credentials_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """LoadCredential=.env:... brings the secrets without the environment."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / ".env").write_text("IMAP_HOST=h\nIMAP_USERNAME=u\nIMAP_PASSWORD=from-systemd\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    assert load().imap.password.get_secret_value() == "from-systemd"
+
+
+def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One run shows all that has to be mended."""
+    write("config.toml", "[imap]\nport = 99999\n\n[hubspot]\npipline_id = 3\n[clikup]\nparent_task_id = 'x'\n")
+    write(".env", "HUBSPOT_APIKEY=pat-LEAK\n")
+    monkeypatch.setenv("NOTIFICATION_EMAIL", "nobody")
+    monkeypatch.setenv("R2_BUCKET_NAM", "b")
+    found = "\n".join(problems())
+    assert "config.toml:2: [imap] port: Input should be less than or equal to 65535 (got 99999)" in found
+    assert "config.toml:5: unknown key [hubspot] pipline_id; did you mean pipeline_id?" in found
+    assert "config.toml:6: unknown table [clikup]; did you mean clickup?" in found
+    assert ".env: unknown key HUBSPOT_APIKEY; did you mean HUBSPOT_API_KEY?" in found
+    assert "environment: NOTIFICATION_EMAIL: value is not a valid email address" in found
+    assert "environment: unknown key R2_BUCKET_NAM; did you mean R2_BUCKET_NAME?" in found
+    assert "LEAK" not in found
+
+
+@pytest.mark.parametrize(
+    ("toml", "env", "problem"),
+    [
+        ("[hubspot]\nhub_id = '1'", "", "HUBSPOT_API_KEY: missing (service key or private app token (pat-...))"),
+        ("[r2]\nsecret_access_key = 'x'", "", "config.toml:2: [r2] secret_access_key is a secret and does not belong"),
+        ("[imap]\nhost = 'mail.example.com'\nsecurity = 'none'", "", "config.toml:3: [imap] security: none would send"),
+        ("imap = 3", "", "config.toml:1: unknown key imap"),
+        ("[imap\nport", "", "config.toml: not TOML"),
+        ("[r2]\nendpoint_url = 'no url'", "R2_ACCESS_KEY_ID=LEAK", "config.toml:2: [r2] endpoint_url: Input should be"),
+    ],
+)
+def test_a_problem_is_one_line(toml: str, env: str, problem: str) -> None:
+    """Each kind of mistake says what to change, and never shows a secret."""
+    write("config.toml", toml)
+    write(".env", env)
+    found = problems()
+    assert any(line.startswith(problem) for line in found), found
+    assert not any("LEAK" in line or "\n" in line for line in found)
+
+
+def test_without_a_mailbox_the_daemon_says_what_is_missing() -> None:
+    """An empty directory is answered with the three settings to begin with."""
+    with pytest.raises(InvalidSettingsError) as caught:
+        load()
+    assert [line.split(":")[0] for line in caught.value.problems] == ["IMAP_HOST", "IMAP_USERNAME", "IMAP_PASSWORD"]
+
+
+def test_a_strangers_variable_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other programs' names in the environment stop nothing."""
+    for name in ("R2_D2", "STATE", "IMAP_PROXY_COMMAND", "SMTP_RELAY_FOR_CRON"):
+        monkeypatch.setenv(name, "x")
+    load(need_imap=False)
+
+
+def test_no_secret_is_shown_by_the_settings_themselves() -> None:
+    """Printing or failing with the settings shows stars."""
+    write(".env", "IMAP_HOST=h\nIMAP_USERNAME=u\nIMAP_PASSWORD=hunter2\nSTATE_URL=postgresql://u:hunter2@h/d")
+    assert "hunter2" not in repr(load())

@@ -1,0 +1,208 @@
+"""What is written down around a call, and what a message does when it is taken up again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from integrations.errors import ConfigurationError, PermanentError, TransientError
+from poller.gates import Floor, Gate
+from poller.journal import Attempt, Journal, MessageGoneError, MustWaitError, Patience, StepFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+START = datetime(2026, 11, 22, 9, tzinfo=UTC)
+
+
+class ProcessDiedError(BaseException):
+    """A kill -9 at this very point."""
+
+
+class Memory:
+    """What the engine keeps, in a list: entries by position, given back to the execution that replays them."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, dict[str, Any]]] = []
+        self.gates: dict[str, Gate] = {}
+        self.faults: list[ConfigurationError] = []
+        self.now = START
+
+    def execution(self, **patience: Any) -> Journal:
+        """The message taken up (again)."""
+        position = iter(range(1_000))
+
+        def record(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+            at = next(position)
+            if at == len(self.entries):
+                self.entries.append((name, make()))
+            assert self.entries[at][0] == name
+            return self.entries[at][1]
+
+        return Journal(
+            "0123456789abcdef",
+            record,
+            floor=Floor(),
+            gates=self.gates,
+            patience=Patience(**patience),
+            halt=self.faults.append,
+            now=lambda: self.now,
+        )
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+def raising(error: BaseException) -> Callable[[Attempt], Any]:
+    def act(_: Attempt) -> Any:
+        raise error
+
+    return act
+
+
+def test_a_step_that_is_done_is_not_done_again(memory: Memory) -> None:
+    """The second execution gets what the first one returned, without a call."""
+    assert memory.execution().step("create_ticket", lambda _: {"id": "7"}) == {"id": "7"}
+    assert memory.execution().step("create_ticket", raising(AssertionError("called"))) == {"id": "7"}
+
+
+def test_a_first_try_has_nothing_to_doubt(memory: Memory) -> None:
+    """Nothing went wrong, so no look is paid for."""
+    assert memory.execution().step("create_ticket", lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
+
+
+def test_after_a_death_in_the_call_the_next_try_is_in_doubt(memory: Memory) -> None:
+    """The intent was written and no result: the call may have been carried out."""
+    with pytest.raises(ProcessDiedError):
+        memory.execution().step("create_ticket", raising(ProcessDiedError()))
+    memory.now += timedelta(hours=1)
+    attempt = memory.execution().step("create_ticket", lambda attempt: [attempt.doubts, attempt.since.isoformat()])
+    assert attempt == [1, START.isoformat()]
+
+
+@pytest.mark.parametrize(("unknown", "doubts"), [(True, 1), (False, 0)])
+def test_an_error_leaves_a_doubt_only_when_the_call_may_have_been_carried_out(
+    memory: Memory, *, unknown: bool, doubts: int
+) -> None:
+    """A timeout is a doubt; a refused connection is none."""
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_note", raising(TransientError("504", outcome_unknown=unknown)))
+    assert memory.execution().step("create_note", lambda attempt: attempt.doubts) == doubts
+
+
+def test_the_wait_grows_and_never_undercuts_what_the_service_asks(memory: Memory) -> None:
+    """The table of delays with a fifth of jitter, Retry-After where it is longer, an hour at the most."""
+    waits = []
+    for retry_after_s in (None, None, 500.0, 1e6):
+        with pytest.raises(MustWaitError) as caught:
+            memory.execution(delays_s=(2, 10)).step("s", raising(TransientError("429", retry_after_s=retry_after_s)))
+        waits.append((caught.value.until - memory.now).total_seconds())
+    assert 1.6 <= waits[0] <= 2.4
+    assert 8 <= waits[1] <= 12
+    assert waits[2:] == [500, 3600]
+
+
+def test_a_service_that_is_out_of_reach_is_tried_by_one_message_at_a_time(memory: Memory) -> None:
+    """While its gate is closed nobody else calls; once it answers, everybody may."""
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_subtask", raising(TransientError("refused")), "clickup")
+    other = Memory()
+    other.gates, other.now = memory.gates, memory.now
+    with pytest.raises(MustWaitError) as caught:
+        other.execution().step("create_subtask", raising(AssertionError("called")), "clickup")
+    assert caught.value.gate == "clickup"
+    other.now = memory.now = START + timedelta(minutes=5)
+    third = Memory()
+    third.gates, third.now = memory.gates, memory.now
+    assert other.execution().step("create_subtask", lambda _: "tried", "clickup") == "tried"
+    assert third.execution().step("create_subtask", lambda _: "open", "clickup") == "open"
+
+
+def test_a_wait_for_another_message_s_sake_is_no_failure_of_this_one(memory: Memory) -> None:
+    """Being kept out leaves neither a failure nor a doubt behind."""
+    memory.gates["clickup"] = Gate()
+    memory.gates["clickup"].failed(START, START + timedelta(seconds=60))
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_subtask", lambda _: "called", "clickup")
+    memory.now += timedelta(minutes=2)
+    assert memory.execution().step("create_subtask", lambda a: [a.failures, a.doubts], "clickup") == [0, 0]
+
+
+def test_a_permanent_error_fails_the_step_with_the_reason(memory: Memory) -> None:
+    """The reason is kept; the service's own words only travel to the admin."""
+    with pytest.raises(StepFailedError) as caught:
+        memory.execution().step("create_ticket", raising(PermanentError("HubSpot 400", detail="words of the mail")))
+    assert (caught.value.step, caught.value.reason, caught.value.detail) == (
+        "create_ticket",
+        "HubSpot 400",
+        "words of the mail",
+    )
+    assert "words of the mail" not in str(memory.entries)
+
+
+def test_a_failed_step_is_tried_again_when_a_person_asks(memory: Memory) -> None:
+    """A failure is read as history by the next execution, not as a verdict."""
+    with pytest.raises(StepFailedError):
+        memory.execution().step("create_ticket", raising(PermanentError("400")))
+    assert memory.execution().step("create_ticket", lambda _: "done") == "done"
+
+
+@pytest.mark.parametrize("error", [RecursionError(), MemoryError(), ValueError("the customer's words")])
+def test_an_unforeseen_error_is_contained_and_put_aside_after_three_times(memory: Memory, error: Exception) -> None:
+    """A message that breaks our code waits twice and then needs a person; its words are written nowhere."""
+    for _ in range(3):
+        with pytest.raises(MustWaitError):
+            memory.execution().step("receive", raising(error))
+    with pytest.raises(StepFailedError, match="gave way 3 times"):
+        memory.execution().step("receive", raising(AssertionError("touched")))
+    assert "customer" not in str(memory.entries)
+
+
+def test_a_message_that_kills_the_process_is_put_aside_after_three_times(memory: Memory) -> None:
+    """The intent is on record before the message is touched, so deaths are counted."""
+    for _ in range(3):
+        with pytest.raises(ProcessDiedError):
+            memory.execution().step("receive", raising(ProcessDiedError()))
+    with pytest.raises(StepFailedError, match="gave way 3 times"):
+        memory.execution().step("receive", raising(AssertionError("touched")))
+
+
+def test_a_death_before_the_gate_closed_is_still_a_death(memory: Memory) -> None:
+    """An entry of another execution behind an intent is no result of it."""
+    with pytest.raises(ProcessDiedError):
+        memory.execution().step("create_subtask", raising(ProcessDiedError()), "clickup")
+    memory.gates["clickup"].failed(START, START + timedelta(seconds=60))
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_subtask", raising(AssertionError("called")), "clickup")
+    memory.now += timedelta(minutes=2)
+    assert memory.execution().step("create_subtask", lambda attempt: attempt.doubts, "clickup") == 1
+
+
+def test_settings_that_cannot_work_are_reported_and_charge_no_message(memory: Memory) -> None:
+    """A refused key is the daemon's affair: the message waits, without a doubt and without a crash to its name."""
+    fault = ConfigurationError("HubSpot refused the key: check HUBSPOT_API_KEY")
+    for _ in range(4):
+        with pytest.raises(MustWaitError):
+            memory.execution().step("create_ticket", raising(fault))
+    assert memory.faults == [fault] * 4
+    assert memory.execution().step("create_ticket", lambda attempt: attempt.doubts) == 0
+
+
+def test_a_service_that_fails_for_days_ends_in_the_failed_mailbox(memory: Memory) -> None:
+    """Like a mail server, we give up after five days, and say so."""
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+    memory.now += timedelta(days=6)
+    with pytest.raises(StepFailedError, match="HubSpot 500, and so for 5 days"):
+        memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+
+
+def test_a_message_that_was_taken_away_is_no_error(memory: Memory) -> None:
+    """It ends there, and goes on when it comes back."""
+    with pytest.raises(MessageGoneError):
+        memory.execution().step("receive", raising(MessageGoneError()))
+    assert memory.execution().step("receive", lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]

@@ -1,0 +1,225 @@
+"""One IMAP session on the mailbox that customers write to. The only module that knows imapclient."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from imapclient import IMAPClient, SocketTimeout
+from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError, LoginError
+
+from integrations.errors import ConfigurationError, TransientError
+from poller.journal import MessageGoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from poller.settings import Imap
+
+PIECE_BYTES = 1 << 20
+HEADER_BYTES = 1 << 18  # of a header, what is looked at before the message is fetched
+BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers
+
+# imapclient logs literals, that is mails, at DEBUG.
+logging.getLogger("imapclient").setLevel(logging.INFO)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as it is seen before it is fetched."""
+
+    uid: int
+    size_bytes: int  # RFC822.SIZE
+    received_at: datetime  # INTERNALDATE, aware, UTC
+    header: bytes  # as it came, at most HEADER_BYTES
+
+
+class Mailbox:
+    """A selected mailbox on its own connection; for one thread at a time.
+
+    Every method raises TransientError when the connection or the server fails; the session is then of no further use.
+    """
+
+    def __init__(self, client: IMAPClient, name: str) -> None:
+        """Take over a client that is logged in; see `connect`."""
+        self._client = client
+        self._capabilities = {capability.upper() for capability in client.capabilities()}
+        selected = client.select_folder(name)
+        self.uidvalidity: int = selected[b"UIDVALIDITY"]
+        self._permanent_flags: Sequence[bytes] = selected.get(b"PERMANENTFLAGS", ())
+        personal = client.namespace().personal if b"NAMESPACE" in self._capabilities else None
+        self._prefix: str = personal[0][0] if personal else ""
+        self._separator: str = personal[0][1] if personal else client.list_folders()[0][1].decode()
+        self._existing: set[str] = set()
+
+    def close(self) -> None:
+        """Log out, or drop the connection where that fails."""
+        try:
+            self._client.logout()
+        except (OSError, IMAPClientError):
+            _drop(self._client)
+
+    def refresh(self) -> None:
+        """See what has come since the last command; a session that is dead says so here."""
+        with _translated("NOOP"):
+            self._client.noop()
+
+    def uids(self) -> list[int]:
+        """Every message that is not marked deleted, in order of arrival."""
+        with _translated("SEARCH"):
+            # SEARCH promises no order, and the oldest customer comes first.
+            return sorted(self._client.search(["UNDELETED"]))
+
+    def present(self, uids: Sequence[int]) -> list[int]:
+        """Those of the messages that are still here."""
+        with _translated("SEARCH"):
+            found = self._client.search(["UID", ",".join(map(str, uids)), "UNDELETED"]) if uids else []
+            return [uid for uid in uids if uid in found]
+
+    def arrivals(self, uids: Sequence[int]) -> Iterator[Arrival]:
+        """Size, date and header of each message that is still here, in the order asked for."""
+        wanted = ["RFC822.SIZE", "INTERNALDATE", f"BODY.PEEK[HEADER]<0.{HEADER_BYTES}>"]
+        for start in range(0, len(uids), BATCH):
+            batch = uids[start : start + BATCH]
+            with _translated("FETCH"):
+                rows = self._client.fetch(batch, wanted)
+            for uid in batch:
+                # A server may send rows that nobody asked for, and none for a message that is gone.
+                row: dict[bytes, Any] = rows.get(uid, {})
+                header = row.get(b"BODY[HEADER]<0>")
+                if header is not None and b"INTERNALDATE" in row:
+                    yield Arrival(uid, row[b"RFC822.SIZE"], row[b"INTERNALDATE"].astimezone(UTC), header)
+
+    def pieces(self, uid: int, limit_bytes: int) -> Iterator[bytes]:
+        """A message in pieces, and no more of it than the limit; nothing is marked as read.
+
+        Raises:
+            MessageGoneError: it was taken away.
+        """
+        offset = 0
+        while offset < limit_bytes:
+            size = min(PIECE_BYTES, limit_bytes - offset)
+            with _translated("FETCH"):
+                row = self._client.fetch([uid], [f"BODY.PEEK[]<{offset}.{size}>"]).get(uid, {})
+            piece = row.get(b"BODY[]<%d>" % offset)
+            if piece is None:
+                raise MessageGoneError("FETCH")
+            yield piece
+            offset += len(piece)
+            if len(piece) < size:
+                return
+
+    def label(self, uids: Sequence[int], mailbox: str, keyword: str, others: Sequence[str]) -> None:
+        """File messages under a mailbox, which is created when missing, and mark them where the server allows it.
+
+        `others` are our keywords for the outcomes that it is not. A message that is gone already is no error.
+        RFC 6851 (MOVE), RFC 4315 (UIDPLUS).
+        """
+        with _translated("LABEL"):
+            name = self._ensure(mailbox)
+            if b"\\*" in self._permanent_flags or keyword.encode() in self._permanent_flags:
+                self._client.remove_flags(uids, others, silent=True)
+                self._client.add_flags(uids, [keyword], silent=True)
+            if b"MOVE" in self._capabilities:
+                self._client.move(uids, name)
+                return
+            self._client.copy(uids, name)
+            self._client.add_flags(uids, [b"\\Deleted"], silent=True)
+            # Without UIDPLUS an EXPUNGE would take everybody's deleted messages: ours then just stay marked.
+            if b"UIDPLUS" in self._capabilities:
+                self._client.uid_expunge(uids)
+
+    def _ensure(self, mailbox: str) -> str:
+        """The server's name of a mailbox, created and subscribed when it was missing."""
+        name = mailbox.replace("/", self._separator)
+        if not name.startswith(self._prefix):
+            name = self._prefix + name
+        if name not in self._existing:
+            self._existing = {found for _, _, found in self._client.list_folders()}
+        if name not in self._existing:
+            self._client.create_folder(name)
+            self._client.subscribe_folder(name)
+            self._existing.add(name)
+        return name
+
+
+def connect(imap: Imap) -> Mailbox:
+    """A session on the configured mailbox.
+
+    Raises:
+        TransientError: the server is out of reach, or busy.
+        ConfigurationError: it refuses the login, its certificate is not to be trusted, or there is no such mailbox.
+    """
+    context = ssl.create_default_context()
+    with _translated("connection"), _verified(imap):
+        timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)
+        tls = imap.security == "tls"
+        client = IMAPClient(imap.host, imap.port, ssl=tls, ssl_context=context if tls else None, timeout=timeout)
+    try:
+        # imapclient keeps imaplib's debug hook on, which copies and formats every literal: eighteen times slower.
+        client._imap.debug = 0  # noqa: SLF001  there is no public switch
+        client.normalise_times = False
+        with _translated("STARTTLS"), _verified(imap):
+            if imap.security == "starttls":
+                client.starttls(context)
+        with _translated("login"):
+            _log_in(client, imap)
+        with _translated("SELECT"):
+            return _select(client, imap)
+    except BaseException:
+        _drop(client)
+        raise
+
+
+def _drop(client: IMAPClient) -> None:
+    """Close the connection, which the other side or a failed handshake may have closed already."""
+    with suppress(OSError):
+        client.shutdown()
+
+
+@contextmanager
+def _verified(imap: Imap) -> Iterator[None]:
+    """No password goes to a server that cannot prove who it is."""
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        raise ConfigurationError(f"IMAP server {imap.host}: certificate is refused: {error.verify_message}") from error
+    except CapabilityError as error:
+        raise ConfigurationError(f"IMAP server {imap.host} offers no STARTTLS: check IMAP_SECURITY") from error
+
+
+def _log_in(client: IMAPClient, imap: Imap) -> None:
+    try:
+        # LOGIN cannot carry every password; PLAIN can (RFC 4616).
+        login = client.plain_login if b"AUTH=PLAIN" in client.capabilities() else client.login
+        login(imap.username, imap.password.get_secret_value())
+    except LoginError as error:
+        # RFC 5530: with these codes the password may well be right.
+        if any(code in str(error).upper() for code in ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]")):
+            raise TransientError("IMAP login: the server is not available") from error
+        raise ConfigurationError("IMAP login refused: check IMAP_USERNAME and IMAP_PASSWORD") from error
+
+
+def _select(client: IMAPClient, imap: Imap) -> Mailbox:
+    try:
+        return Mailbox(client, imap.mailbox)
+    except IMAPClientAbortError:
+        raise
+    except IMAPClientError as error:
+        raise ConfigurationError(
+            f"IMAP server: mailbox {imap.mailbox!r} cannot be opened: check IMAP_MAILBOX"
+        ) from error
+
+
+@contextmanager
+def _translated(call: str) -> Iterator[None]:
+    """Whatever fails on a connection is worth another try on a new one; the answer's text stays out of the message."""
+    try:
+        yield
+    except (OSError, IMAPClientError, ssl.SSLError, EOFError) as error:
+        raise TransientError(f"IMAP {call}: {type(error).__name__}") from error

@@ -1,0 +1,145 @@
+"""A stranger's words made safe for the place they go to: a line, HTML, Markdown, a header, a file name, a key.
+
+Each function takes the raw words and is applied once, last. Nothing here is a filter of content: what a person reads
+is what the customer wrote, only no machine takes it for markup.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from html import escape
+from urllib.parse import quote, urlsplit
+
+# Invisible characters that reorder or hide what stands around them: the bidi controls, zero-width spaces, tags.
+# U+200C and U+200D stay: Persian is misspelt without them and an emoji family falls apart.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\ufffe\uffff\U000e0000-\U000e007f]"
+)
+_LINE_ENDS = re.compile(r"\r\n|[\r\v\f\x85\u2028\u2029]")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")  # left by a decoder; no encoder takes them
+
+# What CommonMark and its GitHub dialect could read as more than text, wherever it stands in a line: emphasis, code,
+# strike-through, links, images, HTML, tables, headings, character references. The bracket of a link's target too,
+# for a reader that knows no backslash.
+_MARKDOWN_SIGN = re.compile(r"[\\`*_~\[\]<>|#]|(?<=\])\(|&(?=#?\w+;)")
+# What a link finder could: @, http://, //, example.com, "www." alone (cmark); but not 3.5.
+_MARKDOWN_AUTOLINK = re.compile(r"@|:(?=//)|/(?=/)|(?<=[^\s\d])\.(?=\w)|(?<=[wW])\.|(?<=\d)\.(?=[^\W\d_])")
+# And what could be read so at the start of a line only: "- ", "+ ", "---", "===", ":-", "1. ", "1) ".
+_MARKDOWN_START = re.compile(r"^(\xa0*(?:\d+(?=[.)])|(?=[-+=:])))", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t\xa0]+", re.MULTILINE)
+_PLAIN_ADDRESS = re.compile(r"(?!www\.)[a-z0-9]+([.+-][a-z0-9]+)*@[a-z0-9]+([.-][a-z0-9]+)*", re.IGNORECASE)
+
+_SUFFIX_LIMIT_CHARS = 10
+_URL_SAFE = "!$&*+,-./:;=?@_~%#"  # RFC 3986 without the brackets and the quote, which end a Markdown target
+
+
+def plain_text(text: str) -> str:
+    r"""The words as plain text: "\n" line ends, no control or invisible character but "\n" and tab, in NFC."""
+    text = _SURROGATES.sub("\ufffd", _LINE_ENDS.sub("\n", text))
+    return unicodedata.normalize("NFC", _UNSEEN.sub("", text))
+
+
+def one_line(text: str, limit_chars: int = 200) -> str:
+    """The words on one line of at most `limit_chars`, single spaces between them, "…" where the rest was cut."""
+    line = " ".join(plain_text(text).split())
+    return line if len(line) <= limit_chars else line[: limit_chars - 1].rstrip() + "…"
+
+
+def header_text(text: str, limit_chars: int = 200) -> str:
+    """The words as the value of an unstructured header field (RFC 5322 section 2.2.1).
+
+    A literal "=?" is taken apart: the email package would decode an encoded word (RFC 2047) in what it is given,
+    and one that hides a line end would become a header field of its own (CVE-2024-6923).
+    """
+    return one_line(one_line(text, limit_chars).replace("=?", "= ?"), limit_chars)
+
+
+def html(text: str) -> str:
+    """The words as the content of an HTML element: line ends are `<br>`, everything else is text."""
+    return escape(plain_text(text)).replace("\n", "<br>\n")
+
+
+def markdown(text: str) -> str:
+    r"""The words as Markdown blocks that show them as they are: no link, image, mention, heading, list, code or HTML.
+
+    A backslash goes before what could form markup and nothing else, so ordinary sentences stay as they were written.
+    An indentation becomes no-break spaces and a single line end a hard break, which is how the customer saw them.
+    """
+    text = "\n".join(line.rstrip() for line in plain_text(text).split("\n"))
+    text = _INDENT.sub(lambda indent: indent[0].replace("\t", "\xa0" * 4).replace(" ", "\xa0"), text)
+    for signs in (_MARKDOWN_SIGN, _MARKDOWN_AUTOLINK):
+        text = signs.sub(r"\\\g<0>", text)
+    text = _MARKDOWN_START.sub(r"\1\\", text)
+    return re.sub(r"(?<=[^\n])\n(?=[^\n])", "  \n", text)
+
+
+def markdown_address(addr_spec: str) -> str:
+    """An e-mail address in Markdown, as it stands when it is an ordinary one: nothing in that can form markup."""
+    address = one_line(addr_spec, 320)
+    return address if _PLAIN_ADDRESS.fullmatch(address) else markdown(address)
+
+
+def markdown_link(text: str, url: str) -> str:
+    """A Markdown link of one line; the text alone when the URL is not http or https."""
+    target = http_url(url)
+    # Links do not nest, so nothing in one is linked again and a file name keeps its dots as they are.
+    label = _MARKDOWN_SIGN.sub(r"\\\g<0>", one_line(text))
+    return f"[{label}]({target})" if target else markdown(one_line(text))
+
+
+def html_link(text: str, url: str, *, style: str = "") -> str:
+    """An HTML link of one line; the text alone when the URL is not http or https."""
+    target = html(http_url(url))
+    css = f' style="{style}"' if style else ""
+    return f'<a href="{target}"{css}>{html(one_line(text))}</a>' if target else html(one_line(text))
+
+
+def http_url(url: str) -> str:
+    """The URL without a sign that could end it in a text, in an attribute or in Markdown; "" when not http or https."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a bracket that no IPv6 address closes
+        return ""
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        return ""
+    return quote(_SURROGATES.sub("", url), safe=_URL_SAFE)
+
+
+def file_name(name: str, limit_chars: int = 150) -> str:
+    """The name a file may be saved under: no directory, no sign that a system forbids, its suffix kept when cut.
+
+    "piece-jointe" when nothing is left of it.
+    """
+    name = re.split(r"[\\/]", one_line(name, 2000))[-1]
+    name = re.sub(r'[<>:"|?*;%]', "_", name).strip(" .")
+    if len(name) > limit_chars:
+        stem, suffix = _split_suffix(name)
+        name = stem[: limit_chars - len(suffix)].rstrip(" .") + suffix
+    return name or "piece-jointe"
+
+
+def key_name(name: str) -> str:
+    """A file's name as the last part of an object key: `[A-Za-z0-9._-]`, 1 to 80 characters, in a URL as it stands."""
+    stem, suffix = _split_suffix(file_name(name))
+    suffix = re.sub(r"[^A-Za-z0-9.]", "", _ascii(suffix))
+    stem = re.sub(r"[^A-Za-z0-9_]+", "-", _ascii(stem)).strip("-")
+    return (stem[: 80 - len(suffix)].rstrip("-") or "piece-jointe") + (suffix if len(suffix) > 1 else "")
+
+
+def content_disposition(name: str) -> str:
+    """The Content-Disposition that has a browser save the file under its name, and never show it (RFC 6266)."""
+    name = file_name(name)
+    return f"attachment; filename=\"{key_name(name)}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _split_suffix(name: str) -> tuple[str, str]:
+    """The name's stem and its suffix with the dot; no suffix where it is too long to be one."""
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, dot + suffix) if stem and 0 < len(suffix) <= _SUFFIX_LIMIT_CHARS else (name, "")
+
+
+def _ascii(text: str) -> str:
+    """The ASCII characters of the text, letters without their accents."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

@@ -1,0 +1,281 @@
+"""Whatever a stranger writes, the place it goes to shows it and obeys none of it."""
+
+import re
+import unicodedata
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from poller.escaping import (
+    content_disposition,
+    file_name,
+    header_text,
+    html,
+    html_link,
+    http_url,
+    key_name,
+    markdown,
+    markdown_address,
+    markdown_link,
+    one_line,
+    plain_text,
+)
+
+EVIL = [
+    "Bcc: x@evil.example\r\nBcc: y@evil.example\n\nbody",
+    "=?utf-8?q?a=0D=0ABcc:_z@evil.example?=",
+    "=?utf-8?b?YQ0KQmNjOiB6QGV2aWwuZXhhbXBsZQ==?= =?=?=",
+    "one\u2028two\u2029three\x85four\vfive\fsix\x1cseven",
+    "nul\x00 bell\x07 escape\x1b[31m delete\x7f",
+    "invoice\u202efdp.exe and \u2066isolated\u2069 and \u200bhidden\ufeff",
+    "lone surrogate \udc80 and \ud83d",
+    "<script>alert(1)</script><img src=x onerror=alert(1)><!-- c --><![CDATA[x]]><?php x?>",
+    "\"><a href='javascript:alert(1)'>x</a>",
+    "[@Nadia](#user_mention#123) @nadia [x](javascript:alert(1)) [x]: http://evil.example 'title'\n\n[x]",
+    "![beacon](https://evil.example/p.gif) <https://evil.example> <x@evil.example>",
+    "http://evil.example/a?b=c https://evil.example www.evil.example ftp://evil.example //evil.example evil.example",
+    "www.1evil.example mailto:x@evil.example x@evil.example xmpp:x@evil.example évil.fr evil.com evil1.com 3d.fr/x",
+    "`code` ``code`` \n```\nfence\n```\n~~~\nfence\n~~~\n~~gone~~ *a* **b** _c_ __d__ ***e***",
+    "# title\n## title\n####### seven\nTitle\n===\nTitle\n---\n***\n- - -\n___\n",
+    "- item\n+ item\n* item\n1. item\n2) item\n- [ ] task\n  - deeper\n> quoted\n>> twice\n",
+    "| a | b |\n|---|---|\n| 1 | 2 |\n\na\n:-\nb\n\na | b\n:-: | -\n1 | 2",
+    "    indented code\n\tindented code\n\xa0\xa0- item",
+    "&lt;script&gt; &#60;b&#62; &#x3c;i&#x3e; &copy; &amp;amp; AT&T",
+    "\\[escaped\\](http://evil.example) \\\\` \\\\[x](y) ends with \\\nand on",
+    "two spaces  \nat a line's end\\\nand a backslash",
+    "[ref: 0123456789abcdef]",
+    "",
+]
+MEGABYTE = "<b>*x* [y](http://evil.example) \u202e</b>\r\n" * 25_000
+MARKUP_SIGNS = st.text(st.sampled_from(list("\\`*_~[]()<>|#@!&:/.-+= \t\n\r;1aé\xa0\u2028\x00")), max_size=60)
+GFM = MarkdownIt("gfm-like")  # CommonMark, tables, strike-through, HTML, and a link finder that guesses
+
+
+class _Elements(HTMLParser):
+    """The tags and the text of an HTML fragment."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words = ""
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert tag != "br" or not attrs
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+    def unknown_decl(self, data: str) -> None:
+        pytest.fail(data)
+
+    handle_comment = handle_decl = handle_pi = unknown_decl
+
+
+def shown(source: str) -> list[str]:
+    """The lines a reader of the Markdown sees; fails on any token that is not a paragraph of text."""
+    lines = []
+    for token in GFM.parse(source):
+        assert token.type in {"paragraph_open", "inline", "paragraph_close"}, token
+        words = ""
+        for child in token.children or ():
+            assert child.type in {"text", "softbreak", "hardbreak"}, child
+            assert child.type != "softbreak", "a line end that a strict reader would not show"
+            words += child.content if child.type == "text" else "\n"
+        lines += words.split("\n")
+    return [line.strip() for line in lines if line.strip()]
+
+
+def written(text: str) -> list[str]:
+    return [line.strip() for line in plain_text(text).split("\n") if line.strip()]
+
+
+@pytest.mark.parametrize("text", [*EVIL, MEGABYTE[:50_000]])
+def test_markdown_shows_the_words_and_forms_nothing(text: str) -> None:
+    """No link, image, mention, HTML, heading, list, table or emphasis comes of a mail, and not one word is lost."""
+    assert shown(markdown(text)) == written(text)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(MARKUP_SIGNS)
+def test_markdown_of_any_mixture_of_signs_is_text(text: str) -> None:
+    """The same of any mixture of the signs that markup is made of."""
+    assert shown(markdown(text)) == written(text)
+
+
+def test_markdown_leaves_ordinary_sentences_as_they_were_written() -> None:
+    """Only what could form markup gets a backslash, so a person reads the source too."""
+    text = "Bonjour ! Il nous faut (vite) 3 vues à 45.5°, réf. A/B-12 : 20 % de plus ; d'accord ?"
+    assert markdown(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("- a", r"\- a"),
+        ("1. a", r"1\. a"),
+        (":-", r"\:-"),
+        ("a_b", r"a\_b"),
+        ("www. a", r"www\. a"),
+        ("a\nb\n\nc", "a  \nb\n\nc"),
+        ("  a", "\xa0\xa0a"),
+        ("http://a.b", r"http\:\//a\.b"),
+        ("[@N](#user_mention#123)", r"\[\@N\]\(\#user\_mention\#123)"),
+    ],
+)
+def test_markdown_source(text: str, source: str) -> None:
+    assert markdown(text) == source
+
+
+@pytest.mark.parametrize("text", [*EVIL, MEGABYTE])
+def test_html_shows_the_words_and_forms_nothing(text: str) -> None:
+    """The only tag that comes of a mail is `<br>`, and the text is what was written."""
+    elements = _Elements(html(text))
+    assert set(elements.tags) <= {"br"}
+    assert elements.words.replace("\n", "") == plain_text(text).replace("\n", "")
+
+
+@pytest.mark.parametrize("text", [*EVIL, MEGABYTE])
+def test_one_line_is_one_line(text: str) -> None:
+    """No reader, and not Python, finds a second line, a control or a bidi character; the length is bounded."""
+    line = one_line(text, 80)
+    assert len(line) <= 80
+    assert line.splitlines() in ([], [line])
+    assert not any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in line)
+    assert not re.search("[\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", line)
+
+
+@pytest.mark.parametrize("text", [*EVIL, MEGABYTE, "é" * 81, "a " * 60])
+@pytest.mark.parametrize("escape", [plain_text, one_line, header_text, file_name, key_name])
+def test_cleaning_twice_changes_nothing(escape, text: str) -> None:  # noqa: ANN001 - five functions of one shape
+    assert escape(escape(text)) == escape(text)
+
+
+def test_one_line_says_that_it_was_cut() -> None:
+    assert one_line("abcdef", 6) == "abcdef"
+    assert one_line("abcdefg", 6) == "abcde…"
+
+
+def test_an_emoji_family_and_persian_survive() -> None:
+    """The joiners are letters' business, not tricks."""
+    assert one_line("👨‍👩‍👧 می‌خواهم") == "👨‍👩‍👧 می‌خواهم"
+
+
+@pytest.mark.parametrize("text", [*EVIL, MEGABYTE, "x" * 500, "é" * 500])
+def test_header_text_cannot_add_a_header_field(text: str) -> None:
+    """What is sent parses to that one field, with that very value, in ASCII."""
+    message = EmailMessage(policy=policy.SMTP)
+    message["Subject"] = header_text(text)
+    message.set_content("body")
+    sent = bytes(message)
+    received = message_from_bytes(sent, policy=policy.default)
+    assert sent.isascii()
+    assert received.keys() == ["Subject", "Content-Type", "Content-Transfer-Encoding", "MIME-Version"]
+    assert received["Subject"].strip() == header_text(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("jean.dupont+3d@exemple-fr.example", "jean.dupont+3d@exemple-fr.example"),
+        ("jean_paul@exemple.example", r"jean\_paul\@exemple\.example"),
+        ('"[@N](#user_mention#1)"@evil.example', r'"\[\@N\]\(\#user\_mention\#1)"\@evil\.example'),
+        ("www.evil.example@x.example", r"www\.evil\.example\@x\.example"),
+        ("", ""),
+    ],
+)
+def test_an_ordinary_address_stands_as_it_is(address: str, source: str) -> None:
+    assert markdown_address(address) == source
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("https://files.example/a%20b/ph%C3%A9.jpg?x=1&y=2", "https://files.example/a%20b/ph%C3%A9.jpg?x=1&y=2"),
+        ("http://127.0.0.1:9000/a", "http://127.0.0.1:9000/a"),
+        ("https://files.example/a)b(c]d\"e<f>g'h i\\", "https://files.example/a%29b%28c%5Dd%22e%3Cf%3Eg%27h%20i%5C"),
+        ("javascript:alert(1)", ""),
+        ("data:text/html,x", ""),
+        ("//evil.example/x", ""),
+        ("https:evil", ""),
+        ("http://[x", ""),
+        ("", ""),
+    ],
+)
+def test_http_url(url: str, safe: str) -> None:
+    assert http_url(url) == safe
+
+
+@pytest.mark.parametrize("text", [text for text in EVIL if one_line(text)])
+def test_a_link_is_one_link_to_where_we_said(text: str) -> None:
+    """A file's name cannot end its link, nest another, or turn it into an image."""
+    url = "https://files.example/a(b)"
+    (inline,) = [token for token in GFM.parse("- " + markdown_link(text, url)) if token.type == "inline"]
+    children = inline.children or []
+    assert [child.type for child in children] == ["link_open", "text", "link_close"]
+    assert children[0].attrs["href"] == "https://files.example/a%28b%29"
+    assert children[1].content == one_line(text)
+
+    elements = _Elements(html_link(text, url))
+    assert elements.tags == ["a"]
+    assert elements.words == one_line(text)
+
+
+def test_no_link_to_what_is_not_the_web() -> None:
+    assert markdown_link("a.jpg", "javascript:alert(1)") == r"a\.jpg"
+    assert html_link("a&b", "javascript:alert(1)") == "a&amp;b"
+
+
+@pytest.mark.parametrize(
+    ("name", "saved", "key", "ascii_name"),
+    [
+        ("photo.jpg", "photo.jpg", "photo.jpg", "photo.jpg"),
+        ("Modèle été (1).GLB", "Modèle été (1).GLB", "Modele-ete-1.GLB", "Modele-ete-1.GLB"),
+        ("模型.glb", "模型.glb", "piece-jointe.glb", "piece-jointe.glb"),
+        ("../../etc/passwd", "passwd", "passwd", "passwd"),
+        ("C:\\Users\\x\\a.obj", "a.obj", "a.obj", "a.obj"),
+        (
+            "..%2F..%2Fetc%2Fpasswd%00%0D%0A",
+            "_2F.._2Fetc_2Fpasswd_00_0D_0A",
+            "_2F-_2Fetc_2Fpasswd_00_0D_0A",
+            "_2F-_2Fetc_2Fpasswd_00_0D_0A",
+        ),
+        ("invoice\u202efdp.exe", "invoicefdp.exe", "invoicefdp.exe", "invoicefdp.exe"),
+        ('a"b;c\r\nX: y.png', "a_b_c X_ y.png", "a_b_c-X_-y.png", "a_b_c-X_-y.png"),
+        ("...", "piece-jointe", "piece-jointe", "piece-jointe"),
+        ("", "piece-jointe", "piece-jointe", "piece-jointe"),
+        (".htaccess", "htaccess", "htaccess", "htaccess"),
+    ],
+)
+def test_names_of_a_file(name: str, saved: str, key: str, ascii_name: str) -> None:
+    """One hostile name, and what it becomes on a disk, in a key and in a header."""
+    assert file_name(name) == saved
+    assert key_name(name) == key
+    header = content_disposition(name)
+    assert header.startswith(f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''")
+
+
+@pytest.mark.parametrize("name", [*EVIL, MEGABYTE, "x" * 400 + ".glb", "é" * 400 + ".step", "." * 400, "a." * 200])
+def test_a_name_is_bounded_wherever_it_goes(name: str) -> None:
+    """150 characters on a disk, 80 in a key, one line of ASCII in a header; and the header says the same name."""
+    saved = file_name(name)
+    assert 0 < len(saved) <= 150
+    assert not re.search(r'[/\\<>:"|?*;%\r\n]', saved)
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", key_name(name))
+    assert content_disposition(name).isascii()
+
+    message = EmailMessage()
+    message["Content-Disposition"] = f"attachment; {content_disposition(name).rpartition('; ')[2]}"
+    assert message.get_filename() == saved
+
+
+def test_a_long_name_keeps_its_suffix() -> None:
+    assert file_name("x" * 400 + ".glb").endswith("x.glb")
+    assert key_name("é" * 400 + ".step").endswith("e.step")

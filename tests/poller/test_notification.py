@@ -1,0 +1,303 @@
+"""What the admin gets by mail."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from io import BytesIO
+
+import pytest
+
+from poller.notification import failure_notification, notification, notification_id
+from poller.request import (
+    Address,
+    Attachment,
+    Category,
+    Classification,
+    Dispatched,
+    Kind,
+    Link,
+    Request,
+    StoredFile,
+)
+
+NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+FILES = "https://files.example/mail/0f"
+TICKET = Link("7", "https://app.hubspot.com/contacts/1/record/0-5/7")
+SUBTASK = Link("8", "https://app.clickup.com/t/8")
+SURE = Classification(Category.MODELISATION, 0.95, "rules", "Un fichier 3D est joint.", needs_review=False)
+EVIL = [
+    "a\r\nBcc: x@evil.example\r\n\r\nbody",
+    "=?utf-8?q?a=0D=0ABcc:_x@evil.example?=",
+    "a\u2028Bcc: x@evil.example\x00\u202e",
+    "<script>alert(1)</script><img src=x onerror=alert(1)><a href='javascript:alert(1)'>x</a>",
+    '"><style>*{display:none}</style><!-- {title} {body} %s',
+    "lone surrogate \udc80",
+    "é" * 2000,
+    "x" * 1_000_000,
+]
+
+TAGS = {"html", "head", "meta", "title", "body", "div", "p", "h1", "strong", "ul", "li", "span", "br", "a"}
+
+
+class _Bytes:
+    def open(self) -> BytesIO:
+        return BytesIO(b"")
+
+
+def attachment(filename: str, kind: Kind, *, inline: bool = False) -> Attachment:
+    return Attachment(filename, "application/octet-stream", 240_300, kind, inline, _Bytes())
+
+
+CLIENT = Address("Jeanne Petit", "user@example.com")
+REQUEST = Request(
+    reference="0123456789abcdef",
+    message_id="<1@example.com>",
+    in_reply_to=(),
+    references=(),
+    sender=CLIENT,
+    author=CLIENT,
+    subject="Une chaise",
+    text="Bonjour",
+    newest="Bonjour",
+    sent_at=None,
+    received_at=NOW,
+    headers=(),
+    attachments=(attachment("chaise.glb", Kind.MODEL), attachment("logo.png", Kind.IMAGE, inline=True)),
+    defects=(),
+)
+DONE = Dispatched(SURE, (StoredFile("chaise.glb", f"{FILES}/chaise.glb", 240_300),), "51", TICKET, "9", SUBTASK)
+
+
+def notify(request: Request, done: Dispatched) -> EmailMessage:
+    message = notification(request, done, sender="Robot <bot@figurative.example>", recipient="admin@x.example", now=NOW)
+    return received(message)
+
+
+def fail(request: Request | None, detail: str = "") -> EmailMessage:
+    message = failure_notification(
+        request,
+        REQUEST.reference,
+        step="create_ticket",
+        kind="refused",
+        detail=detail,
+        sender="bot@figurative.example",
+        recipient="admin@x.example",
+        now=NOW,
+    )
+    return received(message)
+
+
+def received(message: EmailMessage) -> EmailMessage:
+    """The message as it comes out of the other end, after the wire's bytes."""
+    sent = bytes(message)
+    assert sent.isascii()
+    assert max(len(line) for line in sent.split(b"\r\n")) <= 998  # RFC 5322 section 2.1.1
+    parsed = message_from_bytes(sent, policy=policy.default)
+    assert isinstance(parsed, EmailMessage)
+    assert parsed.keys() == [
+        "From",
+        "To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "Auto-Submitted",
+        "X-Figurative-Poller",
+        "MIME-Version",
+        "Content-Type",
+    ]
+    assert [part.get_content_type() for part in parsed.walk()] == ["multipart/alternative", "text/plain", "text/html"]
+    return parsed
+
+
+def body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert part is not None
+    return str(part.get_content()).replace("\r\n", "\n").replace("\xa0", " ")
+
+
+class _Page(HTMLParser):
+    """The tags, links and words of a mail's HTML; fails on an attribute that could act."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.links: list[str] = []
+        self.words = ""
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        assert {name for name, _ in attrs} <= {"style", "href", "lang", "charset", "name", "content"}
+        self.links += [value or "" for name, value in attrs if name == "href"]
+        assert not any("url(" in (value or "") for name, value in attrs if name == "style")
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+    def handle_comment(self, data: str) -> None:
+        pytest.fail(data)
+
+
+def test_the_notification() -> None:
+    """What was asked, how it was understood, and every link, when there is nothing to check."""
+    message = notify(REQUEST, DONE)
+    assert message["From"] == "Robot <bot@figurative.example>"
+    assert message["To"] == "admin@x.example"
+    assert message["Subject"] == "[Modélisation] Une chaise (user@example.com)"
+    assert message["Date"].datetime == NOW
+    assert message["Message-ID"] == "<0123456789abcdef.notification@figurative-poller.invalid>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["X-Figurative-Poller"] == "notification"
+    assert (
+        body(message, "plain")
+        == """\
+Modélisation, sûr à 95 %
+Une chaise
+
+Client : Jeanne Petit <user@example.com>
+Pourquoi : Un fichier 3D est joint. Décidé par les règles.
+
+Ouvrir le ticket HubSpot : https://app.hubspot.com/contacts/1/record/0-5/7
+Ouvrir la sous-tâche ClickUp : https://app.clickup.com/t/8
+
+Fichiers :
+- chaise.glb (240 ko) : https://files.example/mail/0f/chaise.glb
+
+[ref: 0123456789abcdef]
+"""
+    )
+
+
+def test_the_html_says_what_the_text_says() -> None:
+    """Every word and every link of the text stands in the HTML, which loads nothing from anywhere."""
+    message = notify(REQUEST, DONE)
+    page = _Page(body(message, "html"))
+    assert page.links == [TICKET.url, SUBTASK.url, f"{FILES}/chaise.glb"]
+    for words in ("Modélisation, sûr à 95 %", "Jeanne Petit <user@example.com>", "Un fichier 3D", "[ref: 0123"):
+        assert words in page.words
+    assert page.tags <= TAGS
+
+
+@pytest.mark.parametrize(
+    ("request_", "done", "line"),
+    [
+        (
+            REQUEST,
+            replace(DONE, classification=replace(SURE, needs_review=True)),
+            "Le classement n’est pas certain : relisez la demande.",
+        ),
+        (
+            REQUEST,
+            replace(DONE, subtask=None, skipped=("create_subtask",)),
+            "ClickUp n’est pas configuré. Non fait : sous-tâche ClickUp.",
+        ),
+        (
+            replace(REQUEST, attachments=(*REQUEST.attachments, attachment("plan.pdf", Kind.OTHER))),
+            DONE,
+            "Resté dans le message : plan.pdf (240 ko), ni fichier 3D ni image.",
+        ),
+        (
+            replace(REQUEST, defects=("a part was cut",)),
+            DONE,
+            "Une partie du message n’a pas pu être lue : consultez l’original dans la boîte aux lettres.",
+        ),
+    ],
+)
+def test_what_is_to_be_checked_stands_out(request_: Request, done: Dispatched, line: str) -> None:
+    """A doubt, a service that is off, a file that stayed behind, a mail half read: each gets its line in the box."""
+    message = notify(request_, done)
+    assert f"À vérifier :\n- {line}\n\n" in body(message, "plain")
+    assert "<strong>À vérifier</strong>\n<ul style" in body(message, "html")
+    assert f"<li>{line}</li>" in body(message, "html")
+
+
+def test_a_doubtful_request_shows_in_the_subject() -> None:
+    message = notify(REQUEST, replace(DONE, classification=replace(SURE, needs_review=True)))
+    assert message["Subject"] == "[Modélisation, à vérifier] Une chaise (user@example.com)"
+
+
+def test_attachments_of_a_support_request_are_named_and_alarm_nobody() -> None:
+    request = replace(REQUEST, attachments=(attachment("capture.png", Kind.IMAGE),))
+    text = body(notify(request, Dispatched(replace(SURE, category=Category.SUPPORT), ticket=TICKET)), "plain")
+    assert "Pièces jointes, dans le message : capture.png (240 ko)\n" in text
+    assert "À vérifier" not in text
+    assert "Fichiers" not in text
+
+
+def test_the_failure() -> None:
+    """Where it stopped, why, and what to do about it."""
+    message = fail(REQUEST, detail="invalid stage\nline 2")
+    assert message["Subject"] == "[Échec] Une chaise (user@example.com)"
+    assert message["Message-ID"] == "<0123456789abcdef.failure@figurative-poller.invalid>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert (
+        body(message, "plain")
+        == """\
+Échec
+Un message n’a pas pu être traité
+
+Que faire :
+- Rien n’est perdu : le message est classé dans la boîte des échecs.
+- Une fois la cause corrigée, remettez le message dans la boîte de réception, \
+ou lancez « poller retry 0123456789abcdef ».
+
+Étape : Ticket HubSpot
+Raison : HubSpot a refusé.
+Détail : invalid stage
+line 2
+Client : Jeanne Petit <user@example.com>
+Objet : Une chaise
+
+[ref: 0123456789abcdef]
+"""
+    )
+
+
+def test_the_failure_of_a_message_nobody_could_read() -> None:
+    message = fail(None)
+    assert message["Subject"] == "[Échec] Message illisible (0123456789abcdef)"
+    assert "Client" not in body(message, "plain")
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_a_hostile_mail_adds_no_field_no_recipient_and_no_markup(evil: str) -> None:
+    """Whatever stands in the mail, in the model's words or in a service's answer, is text; and the mail stays small."""
+    hostile = replace(
+        REQUEST,
+        subject=evil,
+        sender=Address(evil, evil),
+        author=Address(evil, "other@evil.example"),
+        attachments=tuple(attachment(evil, kind) for kind in Kind),
+    )
+    done = replace(
+        DONE,
+        classification=replace(SURE, reason=evil, needs_review=True),
+        files=(StoredFile(evil, f"{FILES}/a", 1), StoredFile("b", "javascript:alert(1)", 1)),
+    )
+    for message in (notify(hostile, done), fail(hostile, detail=evil)):
+        assert message["To"] == "admin@x.example"
+        page = _Page(body(message, "html"))
+        assert page.tags <= TAGS
+        assert set(page.links) <= {TICKET.url, SUBTASK.url, f"{FILES}/a"}
+        assert len(bytes(message)) < 60_000
+
+
+def test_thousands_of_files_are_counted_not_listed() -> None:
+    files = tuple(StoredFile(f"{n}.jpg", f"{FILES}/{n}.jpg", 1) for n in range(3000))
+    message = notify(REQUEST, replace(DONE, files=files))
+    assert "de plus" in body(message, "plain")
+    assert "de plus</li>" in body(message, "html")
+    assert len(bytes(message)) < 80_000
+
+
+def test_a_link_that_is_not_of_the_web_is_no_button() -> None:
+    message = notify(REQUEST, replace(DONE, ticket=Link("7", "javascript:alert(1)")))
+    assert "Ouvrir le ticket" not in body(message, "plain") + body(message, "html")
+
+
+def test_one_message_has_one_id_for_each_kind_of_mail() -> None:
+    assert notification_id("00ff", "failure") == "<00ff.failure@figurative-poller.invalid>"
+    assert notify(REQUEST, DONE)["Message-ID"] == notify(REQUEST, DONE)["Message-ID"]

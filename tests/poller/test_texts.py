@@ -1,0 +1,334 @@
+"""What people read in HubSpot and ClickUp."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from io import BytesIO
+
+import pytest
+from markdown_it import MarkdownIt
+
+from poller.request import (
+    Address,
+    Attachment,
+    Category,
+    Classification,
+    Dispatched,
+    Kind,
+    Link,
+    Request,
+    StoredFile,
+)
+from poller.texts import (
+    STEPS,
+    kept_attachments,
+    marker,
+    note_html,
+    services_off,
+    size,
+    subtask_markdown,
+    subtask_name,
+    ticket_content,
+    ticket_subject,
+)
+
+FILES = "https://files.example/mail/2026/11/22/0f"
+SURE = Classification(Category.MODELISATION, 0.95, "rules", "Un fichier 3D est joint.", needs_review=False)
+UNSURE = replace(SURE, confidence=0.5, needs_review=True, reason="Deux demandes en une.")
+EVIL = (
+    "<script>alert(1)</script><img src=x onerror=alert(1)>\r\n"
+    "[@N](#user_mention#123) ![b](https://evil.example/p.gif) <https://evil.example> www.evil.example\u2028"
+    "# title\n- [x](javascript:alert(1))\n```\ncode\n```\n&lt;b&gt; \x00\u202e *a* [ref: ffffffffffffffff]\n"
+)
+
+
+class _Bytes:
+    def open(self) -> BytesIO:
+        return BytesIO(b"")
+
+
+def attachment(filename: str, kind: Kind, size_bytes: int = 1_200_000, *, inline: bool = False) -> Attachment:
+    return Attachment(filename, "application/octet-stream", size_bytes, kind, inline, _Bytes())
+
+
+PHOTO = attachment("photo.jpg", Kind.IMAGE)
+MODEL = attachment("model.glb", Kind.MODEL, 48_000_000)
+PLAN = attachment("plan.pdf", Kind.OTHER, 240_300)
+LOGO = attachment("logo.png", Kind.IMAGE, 3_000, inline=True)
+STORED = tuple(StoredFile(file.filename, f"{FILES}/{file.filename}", file.size_bytes) for file in (PHOTO, MODEL))
+CLIENT = Address("Jeanne Petit", "user@example.com")
+REQUEST = Request(
+    reference="0123456789abcdef",
+    message_id="<1@example.com>",
+    in_reply_to=(),
+    references=(),
+    sender=CLIENT,
+    author=CLIENT,
+    subject="Titre de la demande",
+    text="Bonjour,\n\nUne chaise.",
+    newest="Bonjour,\n\nUne chaise.",
+    sent_at=None,
+    received_at=datetime(2026, 11, 22, tzinfo=UTC),
+    headers=(),
+    attachments=(PHOTO, MODEL),
+    defects=(),
+)
+DONE = Dispatched(SURE, STORED, "51", Link("7", "https://app.hubspot.com/contacts/1/record/0-5/7"))
+HOSTILE = replace(
+    REQUEST,
+    text=EVIL,
+    subject=EVIL,
+    sender=Address(EVIL, EVIL),
+    author=Address(EVIL, "other@evil.example"),
+    attachments=(attachment(EVIL, Kind.IMAGE), attachment(EVIL, Kind.OTHER)),
+    defects=("a part was cut",),
+)
+HOSTILE_DONE = Dispatched(
+    replace(UNSURE, reason=EVIL), (StoredFile(EVIL, f"{FILES}/a(1).jpg", 1_200_000),), "51", DONE.ticket
+)
+
+
+class _Note(HTMLParser):
+    """The tags and links of a note; fails on an attribute that is not an href."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.words = ""
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert [name for name, _ in attrs] == (["href"] if tag == "a" else [])
+        self.links += [value or "" for _, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_the_subtask_reads_as_agreed() -> None:
+    """The description's shape is a contract with the 3D team."""
+    assert (
+        subtask_markdown(REQUEST, DONE)
+        == """\
+**Demande de modélisation**
+
+**Client**: user@example.com
+**Objet**: Titre de la demande
+**Ticket HubSpot**: https://app.hubspot.com/contacts/1/record/0-5/7
+
+## Description de la demande
+Bonjour,
+
+Une chaise.
+
+## Fichiers joints
+- [photo.jpg](https://files.example/mail/2026/11/22/0f/photo.jpg)
+- [model.glb](https://files.example/mail/2026/11/22/0f/model.glb)
+
+[ref: 0123456789abcdef]"""
+    )
+
+
+def test_a_subtask_without_files_or_ticket_says_so() -> None:
+    bare = replace(REQUEST, attachments=(), text="", subject="")
+    source = subtask_markdown(bare, Dispatched(SURE, skipped=("find_or_create_contact", "create_ticket")))
+    assert "**Ticket HubSpot**: non créé (HubSpot non configuré)\n" in source
+    assert "## Fichiers joints\nAucun fichier joint.\n\n[ref: " in source
+    assert "**Objet**: (sans objet)\n" in source
+    assert "## Description de la demande\n(message sans texte)\n" in source
+
+
+def test_a_subtask_names_what_stayed_in_the_message() -> None:
+    """« Aucun fichier joint » would be untrue of a model that could not be uploaded; a logo is no matter."""
+    request = replace(REQUEST, attachments=(MODEL, LOGO))
+    source = subtask_markdown(request, Dispatched(SURE, skipped=("upload_files",)))
+    assert "Aucun fichier joint" not in source
+    assert "Dans le message seulement\xa0:\n\n- model\\.glb (48\xa0Mo), R2 non configuré\n" in source
+    assert "logo" not in source
+
+
+def test_only_our_own_markup_is_in_a_hostile_subtask() -> None:
+    """Of the whole description the parser finds our bold labels, two headings and the links to our files."""
+    tokens = MarkdownIt("gfm-like").parse(subtask_markdown(HOSTILE, HOSTILE_DONE))
+    flat = [child for token in tokens for child in [token, *(token.children or ())]]
+    assert [token.type for token in flat].count("heading_open") == 2
+    assert [token.type for token in flat].count("strong_open") == 4
+    assert {token.type for token in flat} <= {
+        f"{name}_{end}"
+        for name in ("heading", "paragraph", "bullet_list", "list_item", "strong", "link")
+        for end in ("open", "close")
+    } | {"inline", "text", "softbreak", "hardbreak"}
+    assert [token.attrs["href"] for token in flat if token.type == "link_open"] == [
+        "https://app.hubspot.com/contacts/1/record/0-5/7",
+        f"{FILES}/a%281%29.jpg",
+    ]
+
+
+def test_only_our_own_markup_is_in_a_hostile_note() -> None:
+    """Simple tags, no attribute but href, and no link but to our files."""
+    note = _Note(note_html(HOSTILE, HOSTILE_DONE))
+    assert set(note.tags) == {"p", "strong", "br", "ul", "li", "a"}
+    assert note.links == [f"{FILES}/a%281%29.jpg"]
+    assert "<script>alert(1)</script>" in note.words
+
+
+def test_the_note() -> None:
+    assert (
+        note_html(replace(REQUEST, attachments=(PHOTO, PLAN)), replace(DONE, files=STORED[:1]))
+        == """\
+<p><strong>Demande de modélisation</strong> de Jeanne Petit &lt;user@example.com&gt;</p>
+<p>Bonjour,<br>
+<br>
+Une chaise.</p>
+<p><strong>Fichiers</strong></p>
+<ul>
+<li><a href="https://files.example/mail/2026/11/22/0f/photo.jpg">photo.jpg</a> (1,2\xa0Mo)</li>
+</ul>
+<p><strong>Conservé dans le message</strong></p>
+<ul>
+<li>plan.pdf (240\xa0ko), ni fichier 3D ni image</li>
+</ul>
+<p>[ref: 0123456789abcdef]</p>"""
+    )
+
+
+def test_the_ticket() -> None:
+    """Everything an agent needs, in the order it is needed."""
+    request = replace(
+        REQUEST,
+        author=Address("", "forms@shop.example"),
+        attachments=(PHOTO, PLAN, LOGO, MODEL),
+        defects=("a part was cut",),
+    )
+    done = Dispatched(UNSURE, STORED, "51", skipped=("create_subtask",))
+    assert (
+        ticket_content(request, done).replace("\xa0", " ")
+        == """\
+À vérifier : classement incertain. Deux demandes en une.
+
+Demande : modélisation
+Client : Jeanne Petit <user@example.com>
+Expéditeur affiché : forms@shop.example (les réponses vont au client ci-dessus)
+
+Bonjour,
+
+Une chaise.
+
+Fichiers :
+- photo.jpg (1,2 Mo) : https://files.example/mail/2026/11/22/0f/photo.jpg
+- model.glb (48 Mo) : https://files.example/mail/2026/11/22/0f/model.glb
+
+Conservé dans le message :
+- plan.pdf (240 ko), ni fichier 3D ni image
+- logo.png (3 ko), image intégrée au texte
+
+ClickUp non configuré : sous-tâche ClickUp.
+
+Une partie du message n’a pas pu être lue : consultez l’original dans la boîte aux lettres.
+
+[ref: 0123456789abcdef]"""
+    )
+
+
+def test_a_plain_support_ticket_has_nothing_to_spare() -> None:
+    support = Dispatched(replace(SURE, category=Category.SUPPORT))
+    assert ticket_content(replace(REQUEST, attachments=(PLAN,)), support).replace("\xa0", " ") == (
+        "Demande : support\nClient : Jeanne Petit <user@example.com>\n\nBonjour,\n\nUne chaise.\n\n"
+        "Conservé dans le message :\n- plan.pdf (240 ko)\n\n[ref: 0123456789abcdef]"
+    )
+
+
+@pytest.mark.parametrize("character", ["a", "<", "\n", "*", "é", "\u202e", "[x](http://evil.example) "])
+@pytest.mark.parametrize("count", [3, 3000])
+def test_a_megabyte_and_thousands_of_files_stay_within_bounds(character: str, count: int) -> None:
+    """Text is abridged and says so, a link is whole or absent, and the marker always stands at the end."""
+    stored = tuple(StoredFile(f"{n}.jpg", f"{FILES}/{n}.jpg", 1) for n in range(count))
+    unstored = tuple(attachment(f"{n}.bin", Kind.OTHER) for n in range(count))
+    request = replace(REQUEST, text="début " + character * 1_000_000, attachments=unstored)
+    done = replace(DONE, files=stored)
+    ticket, note, subtask = ticket_content(request, done), note_html(request, done), subtask_markdown(request, done)
+    assert len(ticket) <= 60_000
+    assert len(note) <= 60_000
+    assert len(subtask) <= 40_000 + 36_000
+    for text in (ticket, note, subtask):
+        assert "début" in text
+        assert "(Texte abrégé" in text
+        assert len(re.findall(r"https://files\.example/mail/2026/11/22/0f/\d+\.jpg", text)) == text.count(
+            "https://files"
+        )
+        assert ("de plus" in text) == (count == 3000)
+    assert ticket.endswith(marker(REQUEST.reference))
+    assert note.endswith(f"<p>{marker(REQUEST.reference)}</p>")
+    assert subtask.endswith(marker(REQUEST.reference))
+
+
+@pytest.mark.parametrize(
+    ("subject", "addr_spec", "ticket", "subtask"),
+    [
+        ("Une chaise", "a@b.example", "Une chaise", "Une chaise"),
+        ("", "a@b.example", "(sans objet)", "Demande de modélisation de a@b.example"),
+        ("\r\n\u202e", "", "(sans objet)", "Demande de modélisation"),
+        ("a\r\nb", "", "a b", "a b"),
+        ("x" * 300, "", "x" * 199 + "…", "x" * 119 + "…"),
+    ],
+)
+def test_titles(subject: str, addr_spec: str, ticket: str, subtask: str) -> None:
+    """A title is one line, bounded and never empty."""
+    request = replace(REQUEST, subject=subject, sender=Address("", addr_spec))
+    assert ticket_subject(request) == ticket
+    assert subtask_name(request) == subtask
+
+
+@pytest.mark.parametrize(
+    ("category", "file", "skipped", "reason"),
+    [
+        (Category.MODELISATION, LOGO, ("upload_files",), "image intégrée au texte"),
+        (Category.MODELISATION, PLAN, ("upload_files",), "ni fichier 3D ni image"),
+        (Category.MODELISATION, MODEL, ("upload_files",), "R2 non configuré"),
+        (Category.MODELISATION, MODEL, (), "dépôt non effectué"),
+        (Category.SUPPORT, MODEL, (), ""),
+    ],
+)
+def test_why_a_file_stayed(category: Category, file: Attachment, skipped: tuple[str, ...], reason: str) -> None:
+    done = Dispatched(replace(SURE, category=category), skipped=skipped)
+    assert kept_attachments(replace(REQUEST, attachments=(file,)), done) == [(file, reason)]
+
+
+def test_of_two_like_files_the_one_not_stored_is_named() -> None:
+    """Two attachments of one name and size are two files."""
+    request = replace(REQUEST, attachments=(PHOTO, PHOTO))
+    assert len(kept_attachments(request, replace(DONE, files=STORED[:1]))) == 1
+    assert kept_attachments(request, replace(DONE, files=STORED[:1] * 2)) == []
+
+
+def test_services_off_are_named_once() -> None:
+    skipped = ("upload_files", "find_or_create_contact", "create_ticket", "create_subtask")
+    assert services_off(Dispatched(SURE, skipped=skipped)) == [
+        ("R2", ["dépôt des fichiers"]),
+        ("HubSpot", ["fiche contact", "ticket HubSpot"]),
+        ("ClickUp", ["sous-tâche ClickUp"]),
+    ]
+    assert set(skipped) <= set(STEPS)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "words"),
+    [
+        (0, "0 octet"),
+        (1, "1 octet"),
+        (999, "999 octets"),
+        (1000, "1 ko"),
+        (999_499, "999 ko"),
+        (999_500, "1,0 Mo"),
+        (1_250_000, "1,2 Mo"),
+        (9_940_000, "9,9 Mo"),
+        (9_960_000, "10 Mo"),
+        (1_500_000_000, "1500 Mo"),
+    ],
+)
+def test_size(size_bytes: int, words: str) -> None:
+    assert size(size_bytes).replace("\xa0", " ") == words

@@ -1,0 +1,186 @@
+"""What the words and the files of a mail say about its category, and whether they say it clearly enough.
+
+The rules decide only where one side speaks and the other is silent: a clear sign of one category is worth nothing next
+to a faint sign of the other, because customers write "no complaint, just a tweak" and "invoice for the 3D model".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poller import vocabulary
+from poller.request import Category, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poller.request import Attachment, Request
+
+_MAX_READ_CHARS = 20_000  # a mail that has not said what it wants by then is not one for rules
+_FEW_WORDS = 4  # a file's name more than a sentence
+_ANSWER_SUBJECT = re.compile(r"\s*(?:re|tr|fwd?|aw|wg|rif|rv)\s*:", re.IGNORECASE)
+
+_STUDIO = (
+    vocabulary.PRICES,
+    vocabulary.MODELLING,
+    vocabulary.CHANGES,
+    vocabulary.INPUTS,
+    vocabulary.LOOKS,
+    vocabulary.GO_AHEAD,
+)
+_SUPPORT = (*vocabulary.TOPICS.values(), vocabulary.HINTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the rules make of a request."""
+
+    category: Category
+    confidence: float  # 0.0 to 1.0; measured on labelled mails where the rules are certain, at most 0.5 where not
+    reason: str  # one French sentence; nothing of the mail in it but a file's extension
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """What the rules look at."""
+
+    said: str  # folded: the sender's own words, and the subject unless it comes from an older mail
+    everything: str  # folded: those, a signature, the subject in any case, the files' names
+    models: tuple[Attachment, ...]  # 3D files
+    images: int  # how many are attached; what the HTML shows by its cid is not
+
+
+def certain(request: Request) -> Opinion | None:
+    """The category where one side speaks clearly and the other not at all; None where it takes understanding."""
+    mail = _read(request)
+    if (
+        len(request.newest) > _MAX_READ_CHARS
+        or vocabulary.AIMED_AT_THE_READER.search(f"{request.subject}\n{request.newest}")
+        or vocabulary.DENIALS.search(mail.everything)
+        or vocabulary.TWO_TOPICS.search(mail.everything)
+    ):
+        return None
+    return next((opinion for rule in _RULES if (opinion := rule(mail))), None)
+
+
+def likely(request: Request) -> Opinion:
+    """The likelier category by the number of signs, whatever they are worth; confidence is at most 0.5."""
+    mail = _read(request)
+    studio = 3 * len(mail.models) + bool(mail.images) + _count(mail.everything, *_STUDIO)
+    studio += _count(mail.everything, vocabulary.THREE_D, vocabulary.NAMES) // 2
+    support = 2 * _count(mail.everything, *vocabulary.TOPICS.values()) + _count(mail.everything, vocabulary.HINTS)
+    confidence = round(max(studio, support) / (studio + support) / 2, 2) if studio + support else 0.25
+    if studio > support:
+        reason = "Les mots et les fichiers évoquent plutôt une demande de modélisation, sans certitude."
+        return Opinion(Category.MODELISATION, confidence, reason)
+    return Opinion(Category.SUPPORT, confidence, "Rien n’indique clairement une demande de modélisation.")
+
+
+def folded(text: str) -> str:
+    """The words of a text: lower case, no accents, one space between words, " . " where a sentence or a line ends."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text[:_MAX_READ_CHARS]) if not unicodedata.combining(c))
+    sentences = re.split(r"[.!?;:](?=\s|$)|\n", plain.casefold())
+    return " . ".join(" ".join(re.findall(r"[^\W_]+", sentence)) for sentence in sentences)
+
+
+def _read(request: Request) -> _Mail:
+    said = _own_words(request)
+    if not _ANSWER_SUBJECT.match(request.subject):
+        said = f"{request.subject}\n{said}"
+    files = [attachment for attachment in request.attachments if not attachment.inline]
+    names = "\n".join(attachment.filename for attachment in files)
+    subject = _ANSWER_SUBJECT.sub("", request.subject)
+    return _Mail(
+        said=_plain(said),
+        everything=_plain(f"{subject}\n{names}\n{request.newest}"),
+        models=tuple(attachment for attachment in files if attachment.kind is Kind.MODEL),
+        images=sum(attachment.kind is Kind.IMAGE for attachment in files),
+    )
+
+
+def _plain(text: str) -> str:
+    return vocabulary.EMPTY_SCREEN.sub("ecran vide", vocabulary.DECOYS.sub(" ", folded(text)))
+
+
+def _own_words(request: Request) -> str:
+    """The newest part without quoted lines, as far as a line that begins with the sender's name.
+
+    What a company prints below the name of its people is no request of theirs.
+    """
+    name = folded(request.author.display_name)
+    names = set(re.findall(r"\w{3,}", name))  # shorter ones are articles too: "Le Goff"
+    lines = [line for line in request.newest[:_MAX_READ_CHARS].split("\n") if not line.startswith(">")]
+    starts = ((at, folded(line[:100])) for at, line in enumerate(lines) if at)
+    ends = (at for at, start in starts if start.partition(" ")[0] in names or (name and start.startswith(name)))
+    return "\n".join(lines[: next(ends, len(lines))])
+
+
+def _found(text: str, *patterns: re.Pattern[str]) -> set[str]:
+    return {phrase for pattern in patterns for phrase in pattern.findall(text)}
+
+
+def _count(text: str, *patterns: re.Pattern[str]) -> int:
+    return len(_found(text, *patterns))
+
+
+def _model_file(mail: _Mail) -> Opinion | None:
+    """A 3D file, with a request for studio work or with hardly a word."""
+    if not mail.models or _found(mail.everything, *_SUPPORT):
+        return None
+    asks = _found(mail.said, vocabulary.ASKS, vocabulary.PRICES)
+    about = _found(mail.said, vocabulary.MAKING, vocabulary.NAMES, *_STUDIO)
+    if (asks and about) or len(re.findall(r"\w+", mail.said)) <= _FEW_WORDS:
+        suffix = re.search(r"\.[a-z0-9_]{1,8}$", mail.models[0].filename.lower())
+        return Opinion(
+            Category.MODELISATION, 0.95, f"Fichier 3D joint ({suffix[0]})." if suffix else "Fichier 3D joint."
+        )
+    return None
+
+
+def _modelling_request(mail: _Mail) -> Opinion | None:
+    """Somebody asks to make or to change a 3D thing, and says something of the thing or of its price."""
+    if _found(mail.everything, *_SUPPORT) or not _found(mail.said, vocabulary.ASKS, vocabulary.PRICES):
+        return None
+    detail = _found(mail.said, vocabulary.LOOKS, vocabulary.INPUTS, vocabulary.PRICES)
+    three_d = _found(mail.said, vocabulary.THREE_D)
+    action = _found(mail.said, vocabulary.MAKING, vocabulary.CHANGES)
+    named = _found(mail.said, vocabulary.NAMES)
+    modelled = _found(mail.said, vocabulary.MODELLING) or "modelisation" in named or "modelling" in named
+    if (modelled and (three_d or detail)) or (three_d and (action or (named and detail))):
+        return Opinion(Category.MODELISATION, 0.93, "Demande de modélisation 3D, ou de devis pour en faire une.")
+    return None
+
+
+def _description(mail: _Mail) -> Opinion | None:
+    """A description of a thing, as only the studio needs one, with what to do about it."""
+    if _found(mail.everything, *_SUPPORT):
+        return None
+    described = _found(mail.said, vocabulary.LOOKS, vocabulary.CHANGES, vocabulary.INPUTS, vocabulary.PRICES)
+    asked = mail.images or _found(mail.said, vocabulary.ASKS, vocabulary.PRICES, vocabulary.CHANGES)
+    if len(described) >= 3 and asked:  # noqa: PLR2004
+        return Opinion(Category.MODELISATION, 0.9, "Décrit un objet à modéliser ou à retoucher.")
+    return None
+
+
+def _support_request(mail: _Mail) -> Opinion | None:
+    """Two signs of support or more, three where a model is mentioned, and nothing of the studio's work."""
+    if mail.models or _found(mail.everything, *_STUDIO):
+        return None
+    topics = {topic: count for topic, pattern in vocabulary.TOPICS.items() if (count := _count(mail.said, pattern))}
+    weight = 2 * sum(topics.values()) + _count(mail.said, vocabulary.HINTS)
+    mentioned = _found(mail.everything, vocabulary.THREE_D, vocabulary.NAMES)
+    if not topics or weight < (6 if mentioned else 4):
+        return None
+    first = sorted(topics, key=lambda topic: -topics[topic])[:2]
+    return Opinion(Category.SUPPORT, 0.93, f"Parle {' et '.join(first)}.")
+
+
+_RULES: tuple[Callable[[_Mail], Opinion | None], ...] = (
+    _model_file,
+    _modelling_request,
+    _description,
+    _support_request,
+)

@@ -1,0 +1,134 @@
+"""How right the rules are on labelled mails, without asking anybody: `python tests/bench/classification.py FILE.jsonl`.
+
+One mail a line: id, from, subject, body, attachments (filename, content_type, size), label. Nothing else is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from poller import rules
+from poller.formats import sniff
+from poller.quoting import newest_part
+from poller.request import Address, Attachment, Category, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_FORWARD = re.compile(r"\s*(?:tr|fwd?|wg)\s*:", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A mail and the category that people gave it."""
+
+    id: str
+    request: Request
+    label: Category
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the rules made of a set of mails."""
+
+    decided: int  # where they were certain
+    right: int  # of those
+    rest: int
+    rest_right: int  # by their likelier category
+    wrong: tuple[str, ...]  # ids of the wrong ones among the decided
+
+    def __str__(self) -> str:
+        """Five lines for a terminal."""
+        share = self.decided / (self.decided + self.rest)
+        return "\n".join(
+            (
+                f"mails                  {self.decided + self.rest}",
+                f"decided by rules       {self.decided} ({share:.0%})",
+                f"right among those      {self.right} ({self.right / max(self.decided, 1):.1%})",
+                f"fallback on the rest   {self.rest_right} of {self.rest} ({self.rest_right / max(self.rest, 1):.0%})",
+                f"rules alone, overall   {(self.right + self.rest_right) / (self.decided + self.rest):.0%}",
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    def open(self) -> BinaryIO:
+        return io.BytesIO()
+
+
+def read(path: Path) -> Iterator[Labelled]:
+    """The labelled mails of a file."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        yield Labelled(row["id"], request_of(row), Category(row["label"]))
+
+
+def request_of(row: dict[str, Any]) -> Request:
+    """The request that a row describes."""
+    name, addr_spec = parseaddr(row["from"])
+    sender = Address(name, addr_spec)
+    return Request(
+        reference="0" * 16,
+        message_id=f"<{row['id']}@example>",
+        in_reply_to=(),
+        references=(),
+        sender=sender,
+        author=sender,
+        subject=row["subject"],
+        text=row["body"],
+        newest=row["body"] if _FORWARD.match(row["subject"]) else newest_part(row["body"]),
+        sent_at=None,
+        received_at=datetime.now(UTC),
+        headers=(),
+        attachments=tuple(_attachment(a["filename"], a["content_type"], a["size"]) for a in row["attachments"]),
+        defects=(),
+    )
+
+
+def measure(mails: Iterable[Labelled]) -> Score:
+    """How often the rules decide, and how often they are right."""
+    seen: Counter[tuple[bool, bool]] = Counter()
+    wrong = []
+    for mail in mails:
+        opinion = rules.certain(mail.request)
+        right = (opinion or rules.likely(mail.request)).category is mail.label
+        seen[opinion is not None, right] += 1
+        if opinion and not right:
+            wrong.append(mail.id)
+    decided, rest = (seen[certain, True] + seen[certain, False] for certain in (True, False))
+    return Score(decided, seen[True, True], rest, seen[False, True], tuple(wrong))
+
+
+def _attachment(filename: str, content_type: str, size: int) -> Attachment:
+    """The files are described and not there, so the name says what one is."""
+    known_type, kind = sniff(b"", size, filename, io.BytesIO, content_type)
+    return Attachment(filename, known_type, size, kind, inline=False, content=_Nothing())
+
+
+def main() -> None:
+    """Print the score of each file, and which mails the rules got wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("file", type=Path, nargs="+")
+    for path in parser.parse_args().file:
+        score = measure(read(path))
+        print(f"{path.name}\n{score}")  # noqa: T201 — printing is what it does
+        for mail_id in score.wrong:
+            print(f"wrong                  {mail_id}")  # noqa: T201
+        print()  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

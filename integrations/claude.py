@@ -1,0 +1,139 @@
+"""Claude: one question, one answer in a given JSON form (https://platform.claude.com/docs/en/api/messages)."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.retry_after import parse_retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anthropic import APIResponse, APIStatusError
+
+# The model thinks before it answers, and its thoughts count: with few tokens it may end without a word of answer.
+_MAX_TOKENS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said, and what that cost."""
+
+    values: dict[str, Any]  # as the schema asked; a model's words, so untrusted text
+    input_tokens: int
+    output_tokens: int  # thinking included
+
+
+class Claude:
+    """A model. Safe to share between threads."""
+
+    def __init__(
+        self,
+        api_key: str,
+        model: str,
+        base_url: str | None = None,
+        timeout_s: float = 30.0,
+        *,
+        connect_timeout_s: float = 10.0,
+    ) -> None:
+        # Here and not above: it takes two seconds to import, and most commands ask nothing.
+        import anthropic  # noqa: PLC0415
+
+        self._anthropic = anthropic
+        self._model = model
+        self._client = anthropic.Anthropic(
+            api_key=api_key,
+            base_url=base_url,
+            timeout=anthropic.Timeout(timeout_s, connect=connect_timeout_s),
+            # Its own retries would sleep as long as a Retry-After says, were it a day.
+            max_retries=0,
+        )
+        # Dropped without that, it leaves its connections open.
+        weakref.finalize(self, self._client.close)
+
+    def ask(self, system: str, content: str, schema: dict[str, Any]) -> Answer:
+        """What the model makes of `content`, in the form of `schema`.
+
+        `system` holds the instructions, and nothing a stranger wrote. `content` is the user's turn: untrusted text in
+        it is JSON-encoded by the caller. `schema` is a JSON schema of an object with `additionalProperties: false`;
+        bounds in it are a hint to the model, so the caller checks the values. Asking has no effect but its cost.
+
+        Raises:
+            PermanentError: asking the same again is of no use: it refused, or what it said is not the answer.
+        """
+        answer = self._call(
+            "ask",
+            lambda: self._client.messages.with_raw_response.create(
+                model=self._model,
+                max_tokens=_MAX_TOKENS,
+                system=system,
+                messages=[{"role": "user", "content": content}],
+                output_config={"format": {"type": "json_schema", "schema": schema}, "effort": "low"},
+            ),
+            yields="content",
+        )
+        # The answer may be cut short or replaced, and then what text there is follows no schema.
+        if (stop_reason := answer.get("stop_reason")) != "end_turn":
+            raise PermanentError(f"Claude ask: the model ended in {stop_reason}")
+        # The first block is a thought, as a rule.
+        text = "".join(block["text"] for block in answer["content"] if block.get("type") == "text")
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise PermanentError("Claude ask: the answer is not JSON", detail=text) from error
+        if not isinstance(values, dict):
+            raise PermanentError("Claude ask: the answer is not an object", detail=text)
+        usage = answer.get("usage", {})
+        return Answer(values, usage.get("input_tokens", 0), usage.get("output_tokens", 0))
+
+    def check(self) -> str:
+        """Read the model's card, which costs nothing; returns what was seen, in a line.
+
+        Raises:
+            ConfigurationError: the key is refused, or there is no such model.
+        """
+        model = self._call("read model", lambda: self._client.models.with_raw_response.retrieve(self._model))
+        return f"Claude model {model['id']}"
+
+    def _call(self, call: str, request: Callable[[], APIResponse[Any]], *, yields: str = "id") -> dict[str, Any]:
+        """The JSON object of a good answer, which has the field `yields`.
+
+        The answer is read as it came: the client returns a page of HTML as a string, and fills what is missing with
+        None. The outcome is never unknown, for there is none.
+        """
+        try:
+            response = request()
+            answer = json.loads(response.http_response.content)
+        except self._anthropic.APIStatusError as error:
+            _refuse(call, error)
+        except self._anthropic.APIConnectionError as error:
+            raise TransientError(f"Claude {call}: {type(error).__name__}", outcome_unknown=False) from error
+        except ValueError as error:
+            raise TransientError(f"Claude {call}: the answer is not JSON", outcome_unknown=False) from error
+        if not isinstance(answer, dict) or yields not in answer:
+            raise TransientError(f"Claude {call}: an answer without {yields}", outcome_unknown=False)
+        return answer
+
+
+def _refuse(call: str, error: APIStatusError) -> NoReturn:
+    """Raise the error that a status is (https://platform.claude.com/docs/en/api/errors)."""
+    status = error.status_code
+    line = f"Claude {call}: HTTP {status} {error.type or ''}".rstrip()
+    detail = error.api_message or ""
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise ConfigurationError(f"{line}: the key is refused, look at ANTHROPIC_API_KEY") from error
+    if status == HTTPStatus.PAYMENT_REQUIRED:
+        raise ConfigurationError(f"{line}: the account has no credit left") from error
+    if status == HTTPStatus.NOT_FOUND:
+        # A model is withdrawn a year or so after it came: no message can be asked about until another is named.
+        raise ConfigurationError(f"{line}: no such model, look at ANTHROPIC_MODEL") from error
+    retryable = status in {408, 409, 425, 429}
+    if not retryable and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise PermanentError(line, detail=detail) from error
+    retry_after_s = parse_retry_after(error.response.headers.get("retry-after"))
+    raise TransientError(line, detail=detail, retry_after_s=retry_after_s, outcome_unknown=False) from error

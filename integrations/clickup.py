@@ -1,0 +1,211 @@
+"""ClickUp: subtasks of one parent task (API v2, https://developer.clickup.com/reference)."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.retry_after import parse_retry_after
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_PARENT_NOT_IN_LIST = "ITEM_137"  # the parent task was moved to another list, or is gone
+_PAGE_ROWS = 100
+_DID_NOTHING = (408, 425, 429)
+
+
+@dataclass(frozen=True, slots=True)
+class Subtask:
+    """A subtask that exists."""
+
+    id: str  # letters and digits
+    url: str  # https, its page in ClickUp
+
+
+class ClickUp:
+    """One task of a ClickUp workspace, through a personal token. Safe to share between threads."""
+
+    def __init__(
+        self,
+        api_key: str,
+        parent_task_id: str,
+        base_url: str | None = None,
+        *,
+        connect_timeout_s: float = 10.0,
+        read_timeout_s: float = 30.0,
+    ) -> None:
+        self._parent_task_id = parent_task_id
+        self._list_id = ""  # of the parent task; "" until it is known
+        self._http = httpx.Client(
+            # With a slash at the end, or httpx would replace the last part of the path.
+            base_url=(base_url or "https://api.clickup.com/api/v2").rstrip("/") + "/",
+            headers={"Authorization": api_key},  # as it is: "Bearer" is for OAuth tokens
+            timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s),
+            transport=httpx.HTTPTransport(retries=0),
+        )
+        # Dropped without that, it leaves its connections open.
+        weakref.finalize(self, self._http.close)
+
+    def create_subtask(self, name: str, markdown: str) -> Subtask:
+        """Create a subtask of the parent task, in the parent's list.
+
+        Not idempotent: the caller guards it with `find_subtask`, which needs `[ref: {reference}]` in the markdown.
+
+        Raises:
+            ConfigurationError: also when the token cannot see the parent task.
+        """
+        task = {"name": name, "parent": self._parent_task_id, "markdown_content": markdown}
+        list_id = self._list_id or self._find_list_id()
+        status, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task, expect=(400, 401, 404))
+        if status == HTTPStatus.BAD_REQUEST and answer.get("ECODE") != _PARENT_NOT_IN_LIST:
+            raise _refusal("create subtask", status, {}, answer)
+        if status != HTTPStatus.OK:
+            # Nothing was created. The list that is remembered may be a former one, so it is asked for once more.
+            list_id = self._find_list_id()
+            _, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task)
+        return _subtask(answer)
+
+    def find_subtask(self, reference: str, since: datetime) -> Subtask | None:
+        """The parent's subtask, open or closed, that `[ref: {reference}]` stands in; None when there is none.
+
+        Looks at the subtasks created after `since`, an aware moment: leave some minutes for clocks that differ.
+        """
+        marker = f"[ref: {reference}]"
+        list_id = self._find_list_id()  # afresh: a parent that was moved has taken its subtasks along
+        query = {
+            "subtasks": "true",
+            "include_closed": "true",
+            "include_markdown_description": "true",
+            "date_created_gt": str(int(since.timestamp() * 1000)),
+            "order_by": "created",
+        }
+        page = 0
+        while True:
+            _, answer = self._ask(
+                "list subtasks", "GET", f"list/{list_id}/task", params={**query, "page": str(page)}, yields="tasks"
+            )
+            for task in answer["tasks"]:
+                texts = (task.get(field) or "" for field in ("text_content", "markdown_description", "description"))
+                if task.get("parent") == self._parent_task_id and any(marker in text for text in texts):
+                    return _subtask(task)
+            if answer.get("last_page", len(answer["tasks"]) < _PAGE_ROWS):
+                return None
+            page += 1
+
+    def add_comment(self, task_id: str, text: str) -> str:
+        """The id of a new plain-text comment on a task; nobody but its watchers is notified. Not idempotent.
+
+        Raises:
+            PermanentError: also when the task is gone.
+        """
+        status, answer = self._ask(
+            "add comment",
+            "POST",
+            f"task/{quote(task_id, safe='')}/comment",
+            json={"comment_text": text, "notify_all": False},
+            expect=(401, 404),
+        )
+        if status != HTTPStatus.OK:
+            self._check_token()
+            raise PermanentError(f"ClickUp add comment: HTTP {status} {answer.get('ECODE', '')}: the task is gone")
+        return str(answer["id"])
+
+    def check(self) -> str:
+        """Read the token's user and the parent task; returns what was seen, in a line.
+
+        Raises:
+            ConfigurationError: the token is dead, or cannot see CLICKUP_PARENT_TASK_ID.
+        """
+        self._check_token()
+        return f"ClickUp task {self._parent_task_id}, in list {self._find_list_id()}"
+
+    def _find_list_id(self) -> str:
+        """The list that the parent task lives in now; a subtask can be created in no other."""
+        status, task = self._ask(
+            "read parent task",
+            "GET",
+            f"task/{quote(self._parent_task_id, safe='')}",
+            expect=(401, 404),
+            yields="list",
+        )
+        if status != HTTPStatus.OK:
+            # A task that is deleted, or hidden from the token, is a 401 as well.
+            self._check_token()
+            raise ConfigurationError(
+                f"ClickUp read parent task: HTTP {status} {task.get('ECODE', '')}: "
+                "the token works but sees no such task, look at CLICKUP_PARENT_TASK_ID"
+            )
+        self._list_id = str(task["list"]["id"])
+        return self._list_id
+
+    def _check_token(self) -> None:
+        self._ask("read user", "GET", "user", yields="user")
+
+    def _ask(
+        self, call: str, method: str, path: str, *, expect: tuple[int, ...] = (), yields: str = "id", **request: Any
+    ) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`."""
+        creates = method == "POST"
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx.RequestError as error:
+            never_connected = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+            raise TransientError(
+                f"ClickUp {call}: {type(error).__name__}", outcome_unknown=creates and not never_connected
+            ) from error
+        answer = _json_object(response)
+        if response.status_code in expect:
+            return response.status_code, answer
+        if response.status_code != HTTPStatus.OK:
+            raise _refusal(call, response.status_code, response.headers, answer, creates=creates)
+        if yields not in answer:
+            raise TransientError(f"ClickUp {call}: HTTP 200 without {yields}", outcome_unknown=creates)
+        return HTTPStatus.OK, answer
+
+
+def _subtask(task: dict[str, Any]) -> Subtask:
+    return Subtask(str(task["id"]), task.get("url") or f"https://app.clickup.com/t/{task['id']}")
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object in the body, empty when there is none."""
+    try:
+        answer = response.json()
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _refusal(
+    call: str, status: int, headers: httpx.Headers | dict[str, str], answer: dict[str, Any], *, creates: bool = False
+) -> ServiceError | ConfigurationError:
+    """The error that a status is (https://developer.clickup.com/docs/common_errors)."""
+    code = answer.get("ECODE", "")
+    line = f"ClickUp {call}: HTTP {status} {code}".rstrip()
+    detail = str(answer.get("err", ""))
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return ConfigurationError(f"{line}: the token is refused, look at CLICKUP_API_KEY")
+    if code == _PARENT_NOT_IN_LIST:
+        return ConfigurationError(f"{line}: the task cannot have subtasks in its list, look at CLICKUP_PARENT_TASK_ID")
+    if status in _DID_NOTHING:
+        return TransientError(line, detail=detail, retry_after_s=_wait_s(headers), outcome_unknown=False)
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return PermanentError(line, detail=detail)
+    return TransientError(line, detail=detail, retry_after_s=_wait_s(headers), outcome_unknown=creates)
+
+
+def _wait_s(headers: httpx.Headers | dict[str, str]) -> float | None:
+    """What Retry-After asks for, else the seconds until the limit's window ends."""
+    seconds = parse_retry_after(headers.get("Retry-After"))
+    reset = headers.get("X-RateLimit-Reset", "")  # seconds since 1970
+    if seconds is None and reset.isdecimal():
+        return max(0.0, int(reset) - time.time())
+    return seconds

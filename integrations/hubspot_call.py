@@ -1,0 +1,116 @@
+"""One call through HubSpot's client: what came back, or one of our errors."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+from hubspot.crm.associations.v4 import ApiException as AssociationsApiException
+from hubspot.crm.objects import ApiException as ObjectsApiException
+from hubspot.crm.pipelines import ApiException as PipelinesApiException
+from hubspot.crm.properties import ApiException as PropertiesApiException
+from urllib3.exceptions import ConnectTimeoutError
+
+from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.retry_after import parse_retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# Every package of the client has its own ApiException, and none is a subclass of another.
+_API_EXCEPTIONS = (AssociationsApiException, ObjectsApiException, PipelinesApiException, PropertiesApiException)
+
+# A 429 names its policy and documents no Retry-After, so the wait is the policy's own window. DAILY ends at the
+# account's midnight, which is not told: an hour is short enough not to miss it. The order matters, one name contains
+# another. https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+_POLICY_WAIT_S = {"DAILY": 3600.0, "TEN_SECONDLY": 10.0, "SECONDLY": 1.0}
+
+_DID_NOTHING = (408, 423, 425, 429, 477)  # 423: the record is locked; 477: the account is being moved
+_LOCKED_WAIT_S = 2.0  # the least that the documentation asks for
+
+
+def ask(
+    timeout_s: tuple[float, float],
+    call: str,
+    method: Callable[..., Any],
+    *arguments: Any,
+    creates: bool = False,
+    expect: tuple[int, ...] = (),
+    yields: str = "id",
+    **options: Any,
+) -> tuple[int, dict[str, Any]]:
+    """The status and the JSON object of an answer: a 2xx with the field `yields`, or a status in `expect`.
+
+    `timeout_s` is to connect, and to read. `call` is how errors name it; `creates` says that it does something, so that
+    its outcome may be unknown; the rest is the client's `method`, its arguments and its options.
+
+    The answer is read as it came: the client's models fail in many ways on one they do not know, and are None for a 200
+    where a 201 was documented.
+    """
+    try:
+        response = method(*arguments, **options, _preload_content=False, _request_timeout=timeout_s)
+        status, headers, body = response.status, response.headers, response.data
+    except _API_EXCEPTIONS as error:
+        status, headers, body = error.status, error.headers or {}, error.body or ""
+    except urllib3.exceptions.HTTPError as error:
+        cause = getattr(error, "reason", error)  # a MaxRetryError says in `reason` what went wrong
+        never_connected = isinstance(cause, ConnectTimeoutError)
+        raise TransientError(
+            f"HubSpot {call}: {type(cause).__name__}", outcome_unknown=creates and not never_connected
+        ) from error
+    except UnicodeDecodeError as error:
+        # The client decodes the body of every refusal, and a proxy's error page may be in any charset.
+        raise TransientError(f"HubSpot {call}: unreadable refusal", outcome_unknown=creates) from error
+    answer = _json_object(body)
+    if status in expect:
+        return status, answer
+    if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        raise refusal(call, status, headers, answer, creates=creates)
+    if yields not in answer:
+        raise TransientError(f"HubSpot {call}: HTTP {status} without {yields}", outcome_unknown=creates)
+    return status, answer
+
+
+def refusal(
+    call: str, status: int, headers: Mapping[str, str], answer: dict[str, Any], *, creates: bool = False
+) -> ServiceError | ConfigurationError:
+    """The error that a status is: every field of HubSpot's own explanation is optional.
+
+    https://developers.hubspot.com/docs/api-reference/error-handling
+    """
+    category = answer.get("category") or answer.get("errorType") or ""
+    line = f"HubSpot {call}: HTTP {status} {category}".rstrip()
+    detail = str(answer.get("message", ""))
+    if status == HTTPStatus.UNAUTHORIZED:
+        return ConfigurationError(f"{line}: the token is refused, look at HUBSPOT_API_KEY")
+    if status == HTTPStatus.FORBIDDEN:
+        return ConfigurationError(f"{line}: a scope is missing, look at those of HUBSPOT_API_KEY")
+    if status in _DID_NOTHING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return TransientError(
+            line,
+            detail=detail,
+            retry_after_s=_wait_s(status, headers, answer),
+            outcome_unknown=creates and status not in _DID_NOTHING,
+        )
+    return PermanentError(line, detail=detail)
+
+
+def _wait_s(status: int, headers: Mapping[str, str], answer: dict[str, Any]) -> float | None:
+    seconds = parse_retry_after(headers.get("Retry-After"))
+    if seconds is not None:
+        return seconds
+    if status == HTTPStatus.LOCKED:
+        return _LOCKED_WAIT_S
+    policy = f"{answer.get('policyName')} {answer.get('message')}".upper()
+    return next((wait_s for name, wait_s in _POLICY_WAIT_S.items() if name in policy), None)
+
+
+def _json_object(body: str | bytes) -> dict[str, Any]:
+    """The JSON object in a body, empty when there is none."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

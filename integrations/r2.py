@@ -1,0 +1,182 @@
+"""Cloudflare R2: public files, through its S3 interface (https://developers.cloudflare.com/r2/api/s3/api/)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote
+
+from boto3.session import Session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NeverConnectedError
+from botocore.parsers import ResponseParserError
+
+from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.retry_after import parse_retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MULTIPART_ABOVE_BYTES = 64 * 1024 * 1024
+_PART_BYTES = 16 * 1024 * 1024  # R2 wants all parts but the last to be of one size, 5 MiB or more
+
+# No connection, a broken one, or an answer that is not S3's.
+_BROKEN = (NeverConnectedError, HTTPClientError, ResponseParserError)
+
+
+class R2:
+    """One bucket. Safe to share between threads."""
+
+    def __init__(
+        self,
+        access_key_id: str,
+        secret_access_key: str,
+        bucket_name: str,
+        endpoint_url: str,
+        public_url: str,
+        *,
+        connect_timeout_s: float = 10.0,
+        read_timeout_s: float = 30.0,
+    ) -> None:
+        """`endpoint_url` is the account's own, without the bucket; `public_url` is what the bucket is read under."""
+        self._bucket_name = bucket_name
+        self._public_url = public_url.rstrip("/")
+        # A session of its own: making a client from the shared one is not safe between threads.
+        self._s3 = Session().client(
+            "s3",
+            aws_access_key_id=access_key_id,
+            aws_secret_access_key=secret_access_key,
+            endpoint_url=endpoint_url,
+            config=Config(
+                region_name="auto",
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                # R2 answers "Unauthorized" to the checksum trailer that boto3 adds by default.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                retries={"mode": "standard", "total_max_attempts": 1},
+                connect_timeout=connect_timeout_s,
+                read_timeout=read_timeout_s,
+            ),
+        )
+
+    def upload(self, key: str, body: BinaryIO, size_bytes: int, content_type: str, content_disposition: str) -> str:
+        """The public URL of the body, stored under the key from the stream's first byte to its last.
+
+        Idempotent: what the key holds already is left as it is, so a key must name its content. The stream is read in
+        pieces, at most 16 MiB at a time. `content_disposition` is ASCII (RFC 6266).
+
+        Raises:
+            PermanentError: R2 does not take the file or its key, which may be 1,024 bytes long.
+        """
+        body.seek(0)
+        try:
+            if size_bytes > _MULTIPART_ABOVE_BYTES:
+                self._upload_parts(key, body, content_type, content_disposition)
+            else:
+                answer = self._s3.put_object(
+                    Bucket=self._bucket_name,
+                    Key=key,
+                    Body=body,
+                    ContentType=content_type,
+                    ContentDisposition=content_disposition,
+                    IfNoneMatch="*",
+                )
+                _field("upload", answer, "ETag")
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise _refusal("upload", error) from error
+        except _BROKEN as error:
+            raise _broken("upload", error) from error
+        return f"{self._public_url}/{quote(key, safe='/~')}"
+
+    def check(self) -> str:
+        """List at most one object; returns what was seen, in a line.
+
+        Raises:
+            ConfigurationError: the keys are refused, or there is no such bucket.
+        """
+        try:
+            _field("list", self._s3.list_objects_v2(Bucket=self._bucket_name, MaxKeys=1), "Name")
+        except ClientError as error:
+            raise _refusal("list", error) from error
+        except _BROKEN as error:
+            raise _broken("list", error) from error
+        return f"R2 bucket {self._bucket_name}, read under {self._public_url}"
+
+    def _upload_parts(self, key: str, body: BinaryIO, content_type: str, content_disposition: str) -> None:
+        answer: Any = self._s3.create_multipart_upload(
+            Bucket=self._bucket_name, Key=key, ContentType=content_type, ContentDisposition=content_disposition
+        )
+        upload_id = _field("upload", answer, "UploadId")
+        try:
+            parts: list[Any] = []
+            for number, part in enumerate(_parts(body), start=1):
+                answer = self._s3.upload_part(
+                    Bucket=self._bucket_name, Key=key, UploadId=upload_id, PartNumber=number, Body=part
+                )
+                parts.append({"PartNumber": number, "ETag": _field("upload", answer, "ETag")})
+            answer = self._s3.complete_multipart_upload(
+                Bucket=self._bucket_name,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": parts},
+                IfNoneMatch="*",
+            )
+            _field("upload", answer, "ETag")
+        except (BotoCoreError, ClientError, ResponseParserError, TransientError):
+            # The first failure is the one to tell. Parts that stay behind are dropped by R2 itself after seven days.
+            with suppress(BotoCoreError, ClientError, ResponseParserError):
+                self._s3.abort_multipart_upload(Bucket=self._bucket_name, Key=key, UploadId=upload_id)
+            raise
+
+
+def _parts(body: BinaryIO) -> Iterator[bytes]:
+    """The stream in pieces of one size, but for the last: a raw stream may give less than it is asked for."""
+    part = bytearray()
+    while piece := body.read(_PART_BYTES - len(part)):
+        part += piece
+        if len(part) == _PART_BYTES:
+            yield bytes(part)
+            part.clear()
+    if part:
+        yield bytes(part)
+
+
+def _field(call: str, answer: Any, name: str) -> str:
+    """A field that every good answer has: a portal's page is a 200 too, and botocore makes an empty answer of it."""
+    if not answer.get(name):
+        raise TransientError(f"R2 {call}: HTTP 200 without {name}")
+    return str(answer[name])
+
+
+def _broken(call: str, error: Exception) -> TransientError:
+    """The error that a broken connection is: its outcome is known only if it was never made."""
+    return TransientError(
+        f"R2 {call}: {type(error).__name__}", outcome_unknown=not isinstance(error, NeverConnectedError)
+    )
+
+
+def _refusal(call: str, error: ClientError) -> ServiceError | ConfigurationError:
+    """The error that a status is (https://developers.cloudflare.com/r2/api/error-codes/)."""
+    code = error.response["Error"]["Code"]
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    headers = error.response["ResponseMetadata"]["HTTPHeaders"]
+    line = f"R2 {call}: HTTP {status} {code}"
+    detail = error.response["Error"].get("Message", "")
+    if code == "NoSuchBucket":
+        return ConfigurationError(f"{line}: look at R2_BUCKET_NAME and R2_ENDPOINT_URL")
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return ConfigurationError(f"{line}: look at R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and the token's bucket")
+    # RequestTimeout is S3's 408, sent as a 400. An upload that is gone is begun again.
+    did_nothing = status in {408, 425, 429} or code in {"RequestTimeout", "NoSuchUpload"}
+    if did_nothing or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return TransientError(
+            line,
+            detail=detail,
+            retry_after_s=parse_retry_after(headers.get("retry-after")),
+            outcome_unknown=not did_nothing,
+        )
+    return PermanentError(line, detail=detail)

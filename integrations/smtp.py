@@ -1,0 +1,166 @@
+"""SMTP submission: one message, one connection (RFC 5321, RFC 6409)."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from contextlib import contextmanager, suppress
+from email.policy import SMTP
+from email.utils import getaddresses, parseaddr
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import EmailMessage
+
+# 7bit: a body that is 8-bit is encoded on the way out, so the server need not offer 8BITMIME (RFC 6152).
+_WIRE = SMTP.clone(cte_type="7bit")
+
+_AUTHENTICATION_CODES = (530, 534, 535, 538)  # RFC 4954 section 6
+
+
+class Smtp:
+    """A submission server, and who we are to it. Safe to share between threads."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        security: str,
+        username: str,
+        password: str,
+        sender: str,
+        timeout_s: float = 30.0,
+        *,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """`sender` is the envelope sender, an address with or without a display name.
+
+        `security` is "tls" (from the first byte, port 465), "starttls" (required, port 587), or "none", which is for a
+        host on this machine alone. No `username`, no authentication. `context` verifies the server's certificate; the
+        default knows the system's authorities.
+
+        Raises:
+            ConfigurationError: `security` is none of these, or the host is elsewhere, or a name is not ASCII.
+        """
+        if security not in {"tls", "starttls", "none"}:
+            raise ConfigurationError(f"SMTP: {security!r} is no security, SMTP_SECURITY is tls, starttls or none")
+        if security == "none" and not _is_loopback(host):
+            raise ConfigurationError("SMTP: SMTP_SECURITY is none, which only a host on this machine may have")
+        self._sender = parseaddr(sender)[1]
+        if "@" not in self._sender or not self._sender.isascii():
+            raise ConfigurationError("SMTP: SMTP_SENDER is not an ASCII e-mail address")
+        if not (username + password).isascii():
+            raise ConfigurationError("SMTP: SMTP_USERNAME and SMTP_PASSWORD must be ASCII")
+        self._host = host
+        self._port = port
+        self._security = security
+        self._username = username
+        self._password = password
+        self._timeout_s = timeout_s
+        self._context = context or ssl.create_default_context()
+
+    def send(self, message: EmailMessage) -> None:
+        """Hand the message to the server, for the recipients of its To field.
+
+        Not idempotent: after a TransientError whose outcome is unknown, another attempt may be a second copy.
+
+        Raises:
+            PermanentError: the server will not take it, or To holds no address or one that is not ASCII.
+        """
+        recipients = [address for _, address in getaddresses([str(field) for field in message.get_all("To", [])])]
+        if not recipients or not all("@" in address and address.isascii() for address in recipients):
+            raise PermanentError("SMTP send: no recipient, or one that is not ASCII", detail=", ".join(recipients))
+        content = message.as_bytes(policy=_WIRE)
+        with _named("send") as progress, self._connection() as server:
+            _expect(*server.mail(self._sender))
+            for recipient in recipients:
+                _expect(*server.rcpt(recipient))
+            # From here on the server may have taken the message, whatever becomes of the connection.
+            progress.append("DATA")
+            _expect(*server.data(content))
+            # It has been taken: what becomes of the farewell changes nothing.
+            with suppress(smtplib.SMTPException, OSError):
+                server.quit()
+
+    def check(self) -> str:
+        """Connect, secure, authenticate, and leave; returns what was seen, in a line.
+
+        Raises:
+            ConfigurationError: no STARTTLS where it is required, or the password is refused.
+        """
+        with _named("check"), self._connection() as server:
+            _expect(*server.noop())
+        authenticated = "authenticated" if self._username else "not authenticated"
+        return f"SMTP {self._host}:{self._port}, security {self._security}, {authenticated}"
+
+    @contextmanager
+    def _connection(self) -> Iterator[smtplib.SMTP]:
+        """A connection that is secured and authenticated, closed at the end without a farewell."""
+        # EHLO says the sender's domain: the default is this machine's own name, which is nobody's business.
+        ehlo_name = self._sender.rpartition("@")[2]
+        if self._security == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                self._host, self._port, ehlo_name, timeout=self._timeout_s, context=self._context
+            )
+        else:
+            server = smtplib.SMTP(self._host, self._port, ehlo_name, timeout=self._timeout_s)
+        try:
+            server.ehlo()
+            if self._security == "starttls":
+                # Required: a server that stops offering it may be one that stands in between (RFC 8314 section 5.1).
+                server.starttls(context=self._context)
+                server.ehlo()
+            if self._username:
+                server.login(self._username, self._password)
+            yield server
+        finally:
+            server.close()
+
+
+def _expect(code: int, reply: bytes) -> None:
+    """Raise what a reply says, unless it is a 2yz."""
+    if not 200 <= code < 300:  # noqa: PLR2004  # RFC 5321 section 4.2.1
+        raise smtplib.SMTPResponseException(code, reply)
+
+
+@contextmanager
+def _named(call: str) -> Iterator[list[str]]:
+    """Turn every failure into one of ours; gives the list that tells how far it came, empty until DATA."""
+    progress: list[str] = []
+    try:
+        yield progress
+    except smtplib.SMTPResponseException as error:
+        raise _refusal(call, error) from error
+    except smtplib.SMTPServerDisconnected as error:
+        raise TransientError(f"SMTP {call}: disconnected", outcome_unknown=bool(progress)) from error
+    except smtplib.SMTPNotSupportedError as error:
+        raise ConfigurationError(f"SMTP {call}: {error} Look at SMTP_SECURITY and SMTP_PORT") from error
+    except smtplib.SMTPException as error:
+        # Of smtplib's own making: login found no mechanism in common with the server.
+        raise ConfigurationError(f"SMTP {call}: {error} Look at SMTP_USERNAME") from error
+    except OSError as error:
+        raise TransientError(f"SMTP {call}: {type(error).__name__}", outcome_unknown=bool(progress)) from error
+
+
+def _refusal(call: str, error: smtplib.SMTPResponseException) -> ServiceError | ConfigurationError:
+    """The error that a reply code is (RFC 5321 section 4.2.1): an answer leaves no doubt about the outcome."""
+    code = error.smtp_code
+    line = f"SMTP {call}: {code}"
+    reply = error.smtp_error
+    detail = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)
+    if code in _AUTHENTICATION_CODES or (isinstance(error, smtplib.SMTPAuthenticationError) and code >= 500):  # noqa: PLR2004
+        return ConfigurationError(f"{line}: not authenticated, look at SMTP_USERNAME and SMTP_PASSWORD")
+    if 500 <= code < 600:  # noqa: PLR2004
+        return PermanentError(line, detail=detail)
+    return TransientError(line, detail=detail, outcome_unknown=False)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,152 @@
+"""What the Claude client sends, and what it makes of every answer and failure."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.claude import Answer, Claude
+from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.sandbox.stand_in import Fault
+
+if TYPE_CHECKING:
+    from integrations.sandbox import Sandbox
+
+SECRET = "Chaise-longue de Mme Durand"
+SCHEMA = {
+    "type": "object",
+    "properties": {"category": {"type": "string", "enum": ["SUPPORT", "MODELISATION"]}},
+    "required": ["category"],
+    "additionalProperties": False,
+}
+
+
+def connect(sandbox: Sandbox, *, api_key: str = "", model: str = "claude-haiku-5-5", timeout_s: float = 10.0) -> Claude:
+    server = sandbox.anthropic
+    return Claude(api_key or server.api_key, model, server.url, timeout_s)
+
+
+def ask(client: Claude) -> Answer:
+    return client.ask("Classe ce message.", SECRET, SCHEMA)
+
+
+def test_the_question_is_sent_once_with_its_schema_and_nothing_the_model_refuses(sandbox: Sandbox) -> None:
+    ask(connect(sandbox))
+    (request,) = sandbox.anthropic.requests
+    assert request.body == {
+        "model": "claude-haiku-5-5",
+        "max_tokens": 2048,
+        "system": "Classe ce message.",
+        "messages": [{"role": "user", "content": SECRET}],
+        "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}, "effort": "low"},
+    }
+
+
+@pytest.mark.parametrize("thinks", [True, False])
+def test_the_answer_is_what_follows_the_thinking_and_says_what_it_cost(sandbox: Sandbox, thinks: bool) -> None:
+    sandbox.anthropic.thinks = thinks
+    sandbox.anthropic.decide = lambda _: {"category": "SUPPORT", "reason": "écran noir"}
+    answer = ask(connect(sandbox))
+    assert answer.values == {"category": "SUPPORT", "reason": "écran noir"}
+    assert answer.input_tokens > 0
+    assert answer.output_tokens > 0
+
+
+@pytest.mark.parametrize("stop_reason", ["refusal", "max_tokens", "pause_turn"])
+def test_an_answer_that_was_refused_or_cut_short_is_permanent(sandbox: Sandbox, stop_reason: str) -> None:
+    sandbox.anthropic.stop_reason = stop_reason
+    with pytest.raises(PermanentError, match=stop_reason):
+        ask(connect(sandbox))
+
+
+@pytest.mark.parametrize("text", ["Bien sûr !", "[1]", "", '{"category": '])
+def test_an_answer_that_is_no_object_is_permanent_and_kept_out_of_the_log(sandbox: Sandbox, text: str) -> None:
+    body = {"id": "msg_1", "stop_reason": "end_turn", "content": [{"type": "text", "text": text}], "usage": {}}
+    sandbox.anthropic.fail(Fault("status", status=200, body=body))
+    with pytest.raises(PermanentError) as refused:
+        ask(connect(sandbox))
+    assert refused.value.detail == text
+    assert not text or text not in str(refused.value)
+
+
+def refusal(kind: str) -> dict[str, object]:
+    return {"type": "error", "error": {"type": kind, "message": SECRET}}
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "retry_after_s"),
+    [
+        (Fault("status", status=400, body=refusal("invalid_request_error")), PermanentError, None),
+        (Fault("status", status=401), ConfigurationError, None),
+        (Fault("status", status=402), ConfigurationError, None),
+        (Fault("status", status=403), ConfigurationError, None),
+        (Fault("status", status=404), ConfigurationError, None),
+        (Fault("status", status=408), TransientError, None),
+        (Fault("status", status=409), TransientError, None),
+        (Fault("status", status=413), PermanentError, None),
+        (Fault("status", status=429, headers={"Retry-After": "86400"}), TransientError, 86400.0),
+        (Fault("status", status=500), TransientError, None),
+        (Fault("status", status=502, body="<html>"), TransientError, None),
+        (Fault("status", status=529, headers={"Retry-After": "30"}), TransientError, 30.0),
+        (Fault("status", status=200, body="{"), TransientError, None),
+        (Fault("status", status=200, body=[1]), TransientError, None),
+        (Fault("status", status=200, body={"type": "message"}), TransientError, None),
+        (Fault("garbage"), TransientError, None),
+        (Fault("garbage", body=b"\xff\xfe\x00"), TransientError, None),
+        (Fault("reset"), TransientError, None),
+        (Fault("timeout"), TransientError, None),
+        (Fault("cut_after_commit"), TransientError, None),
+    ],
+    ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else None,
+)
+def test_every_failure_says_what_to_do_next_and_none_leaves_a_doubt(
+    sandbox: Sandbox, fault: Fault, error: type[Exception], retry_after_s: float | None
+) -> None:
+    sandbox.anthropic.fail(fault)
+    with pytest.raises(error) as raised:
+        ask(connect(sandbox, timeout_s=0.3))
+    assert getattr(raised.value, "retry_after_s", None) == retry_after_s
+    assert not getattr(raised.value, "outcome_unknown", False)
+    assert str(raised.value).startswith("Claude ask: ")
+    assert SECRET not in str(raised.value)
+    assert sandbox.anthropic.api_key not in str(raised.value)
+    assert len(sandbox.anthropic.requests) == 1, "never tried again by the library"
+
+
+def test_what_the_service_says_of_the_mail_is_in_the_detail_alone(sandbox: Sandbox) -> None:
+    sandbox.anthropic.fail(Fault("status", status=400, body=refusal("invalid_request_error")))
+    with pytest.raises(PermanentError) as refused:
+        ask(connect(sandbox))
+    assert str(refused.value) == "Claude ask: HTTP 400 invalid_request_error"
+    assert refused.value.detail == SECRET
+
+
+def test_a_connection_that_is_never_made_is_transient() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(TransientError):
+        ask(Claude("sk-ant-1", "claude-haiku-5-5", url))
+
+
+def test_the_check_reads_the_models_card_and_asks_nothing(sandbox: Sandbox) -> None:
+    assert connect(sandbox).check() == "Claude model claude-haiku-5-5"
+    assert [(each.method, each.path) for each in sandbox.anthropic.requests] == [("GET", "/v1/models/claude-haiku-5-5")]
+
+
+def test_the_check_names_the_setting_that_is_wrong(sandbox: Sandbox) -> None:
+    with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY") as dead:
+        connect(sandbox, api_key="sk-ant-dead").check()
+    assert "sk-ant-dead" not in str(dead.value)
+    with pytest.raises(ConfigurationError, match="ANTHROPIC_MODEL"):
+        connect(sandbox, model="claude-instant").check()
+    with pytest.raises(ConfigurationError, match="ANTHROPIC_MODEL"):
+        ask(connect(sandbox, model="claude-instant"))
+
+
+def test_the_module_is_quick_to_import() -> None:
+    code = "import sys, integrations.claude; sys.exit('anthropic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  # our own code

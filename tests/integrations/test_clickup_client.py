@@ -1,0 +1,229 @@
+"""What the ClickUp client sends, leaves behind, and makes of every failure."""
+
+from __future__ import annotations
+
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.clickup import ClickUp
+from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.sandbox.clickup import Task
+from integrations.sandbox.stand_in import Fault
+
+if TYPE_CHECKING:
+    from integrations.sandbox import Sandbox
+
+REF = "0123456789abcdef"
+SECRET = "Chaise-longue de Mme Durand"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def connect(sandbox: Sandbox, *, token: str = "", parent: str = "", read_timeout_s: float = 5.0) -> ClickUp:
+    server = sandbox.clickup
+    return ClickUp(
+        token or server.token,
+        parent or server.parent_id,
+        server.base_url,
+        connect_timeout_s=2.0,
+        read_timeout_s=read_timeout_s,
+    )
+
+
+def move_parent(sandbox: Sandbox, list_id: str) -> None:
+    sandbox.clickup.list_id = list_id
+    for task in sandbox.clickup.tasks.values():
+        task.list_id = list_id
+
+
+@pytest.fixture(autouse=True)
+def _home_list(sandbox: Sandbox) -> None:
+    move_parent(sandbox, "901200000001")
+
+
+def test_a_subtask_is_created_under_the_parent_with_its_markdown(sandbox: Sandbox) -> None:
+    subtask = connect(sandbox).create_subtask("Écran noir", f"**Bonjour** [ref: {REF}]")
+    (task,) = sandbox.clickup.subtasks
+    assert (subtask.id, subtask.url) == (task.id, f"https://app.clickup.com/t/{task.id}")
+    (post,) = sandbox.clickup.calls("POST")
+    assert post.path == f"/api/v2/list/{sandbox.clickup.list_id}/task"
+    assert post.headers["authorization"] == sandbox.clickup.token
+    assert post.body == {
+        "name": "Écran noir",
+        "parent": sandbox.clickup.parent_id,
+        "markdown_content": f"**Bonjour** [ref: {REF}]",
+    }
+
+
+def test_the_list_of_the_parent_is_looked_up_once(sandbox: Sandbox) -> None:
+    clickup = connect(sandbox)
+    clickup.create_subtask("un", "un")
+    clickup.create_subtask("deux", "deux")
+    assert [each.method for each in sandbox.clickup.requests] == ["GET", "POST", "POST"]
+
+
+def test_a_parent_that_was_moved_is_followed_to_its_new_list(sandbox: Sandbox) -> None:
+    clickup = connect(sandbox)
+    clickup.create_subtask("un", f"[ref: {REF}]")
+    move_parent(sandbox, "901200000002")
+    clickup.create_subtask("deux", "deux")
+    assert [task.list_id for task in sandbox.clickup.subtasks] == ["901200000002"] * 2
+    move_parent(sandbox, "901200000003")
+    assert clickup.find_subtask(REF, LONG_AGO) is not None
+
+
+def test_a_list_that_no_longer_holds_the_parent_is_asked_for_once_more(sandbox: Sandbox) -> None:
+    clickup = connect(sandbox)
+    moved = {"err": "Parent not child of list", "ECODE": "ITEM_137"}
+    sandbox.clickup.fail(Fault("status", "POST", status=400, body=moved))
+    clickup.create_subtask("un", "un")
+    assert [each.method for each in sandbox.clickup.requests] == ["GET", "POST", "GET", "POST"]
+    assert len(sandbox.clickup.subtasks) == 1
+    sandbox.clickup.fail(Fault("status", "POST", status=400, body=moved, times=None))
+    with pytest.raises(ConfigurationError, match="CLICKUP_PARENT_TASK_ID"):
+        clickup.create_subtask("deux", "deux")
+
+
+def test_a_subtask_whose_answer_was_lost_is_found_closed_or_not_on_any_page(sandbox: Sandbox) -> None:
+    clickup = connect(sandbox)
+    sandbox.clickup.fail(Fault("cut_after_commit", "POST"))
+    with pytest.raises(TransientError) as lost:
+        clickup.create_subtask("Écran noir", f"\\[ref: {REF}\\]")
+    assert lost.value.outcome_unknown
+    (task,) = sandbox.clickup.subtasks
+    task.closed = True
+    server = sandbox.clickup
+    for number in range(250):
+        server.tasks[f"t{number}"] = Task(f"t{number}", server.list_id, "autre", parent=server.parent_id)
+    found = clickup.find_subtask(REF, LONG_AGO)
+    assert found is not None
+    assert found.id == task.id
+    assert len(server.calls("GET", f"/api/v2/list/{server.list_id}/task")) == 3
+
+
+def test_only_the_parents_own_and_recent_subtasks_are_looked_at(sandbox: Sandbox) -> None:
+    clickup, server = connect(sandbox), sandbox.clickup
+    clickup.create_subtask("Écran noir", f"[ref: {REF}]")
+    assert clickup.find_subtask("fedcba9876543210", LONG_AGO) is None
+    assert clickup.find_subtask(REF, datetime.now(UTC) - timedelta(minutes=5)) is not None
+    assert clickup.find_subtask(REF, datetime.now(UTC) + timedelta(minutes=5)) is None
+    server.subtasks[0].parent = "86c0another"
+    assert clickup.find_subtask(REF, LONG_AGO) is None
+
+
+def test_a_comment_is_added_and_one_on_a_task_that_is_gone_is_permanent(sandbox: Sandbox) -> None:
+    clickup = connect(sandbox)
+    subtask = clickup.create_subtask("un", "un")
+    assert clickup.add_comment(subtask.id, "Relance du client") == "1"
+    assert sandbox.clickup.tasks[subtask.id].comments == ["Relance du client"]
+    with pytest.raises(PermanentError):
+        clickup.add_comment("86c/gone", "Relance")
+    assert sandbox.clickup.calls("POST")[-1].path == "/api/v2/task/86c%2Fgone/comment"
+
+
+REFUSED = {"err": SECRET, "ECODE": "INPUT_005"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "outcome_unknown", "retry_after_s"),
+    [
+        (Fault("status", status=302, headers={"Location": "/login"}), TransientError, True, None),
+        (Fault("status", status=400, body=REFUSED), PermanentError, None, None),
+        (Fault("status", status=403), ConfigurationError, None, None),
+        (Fault("status", status=408), TransientError, False, None),
+        (Fault("status", status=413), PermanentError, None, None),
+        (Fault("status", status=429), TransientError, False, None),
+        (Fault("status", status=429, headers={"Retry-After": "86400"}), TransientError, False, 86400.0),
+        (Fault("status", status=429, headers={"X-RateLimit-Reset": "1000000000"}), TransientError, False, 0.0),
+        (Fault("status", status=429, headers={"X-RateLimit-Reset": "soon"}), TransientError, False, None),
+        (Fault("status", status=500), TransientError, True, None),
+        (Fault("status", status=503, headers={"Retry-After": "30"}), TransientError, True, 30.0),
+        (Fault("status_after_commit", status=504), TransientError, True, None),
+        (Fault("status", status=200, body={"err": "none"}), TransientError, True, None),
+        (Fault("garbage"), TransientError, True, None),
+        (Fault("reset"), TransientError, True, None),
+        (Fault("cut_after_commit"), TransientError, True, None),
+        (Fault("timeout"), TransientError, True, None),
+        (Fault("hang_after_commit"), TransientError, True, None),
+    ],
+    ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else None,
+)
+def test_every_failure_of_a_creation_says_what_to_do_next(
+    sandbox: Sandbox,
+    fault: Fault,
+    error: type[Exception],
+    outcome_unknown: bool | None,
+    retry_after_s: float | None,
+) -> None:
+    clickup = connect(sandbox, read_timeout_s=0.3)
+    clickup.create_subtask("avant", "avant")
+    sandbox.clickup.fail(fault)
+    with pytest.raises(error) as raised:
+        clickup.create_subtask(SECRET, SECRET)
+    assert getattr(raised.value, "outcome_unknown", None) is outcome_unknown
+    assert getattr(raised.value, "retry_after_s", None) == retry_after_s
+    assert str(raised.value).startswith("ClickUp create subtask: ")
+    assert SECRET not in str(raised.value)
+    assert sandbox.clickup.token not in str(raised.value)
+    assert len(sandbox.clickup.calls("POST")) == 2, "never tried again by the library"
+
+
+def test_what_clickup_says_of_the_mail_is_in_the_detail_alone(sandbox: Sandbox) -> None:
+    sandbox.clickup.fail(Fault("status", "POST", status=400, body=REFUSED))
+    with pytest.raises(PermanentError) as refused:
+        connect(sandbox).create_subtask(SECRET, "")
+    assert str(refused.value) == "ClickUp create subtask: HTTP 400 INPUT_005"
+    assert refused.value.detail == SECRET
+
+
+def test_the_limit_is_waited_for_until_its_window_ends(sandbox: Sandbox) -> None:
+    headers = {"X-RateLimit-Reset": str(int(time.time()) + 40)}
+    sandbox.clickup.fail(Fault("status", "POST", status=429, headers=headers))
+    with pytest.raises(TransientError) as limited:
+        connect(sandbox).create_subtask("un", "un")
+    assert limited.value.retry_after_s == pytest.approx(40, abs=3)
+
+
+@pytest.mark.parametrize("kind", ["timeout", "reset", "garbage"])
+def test_a_read_that_fails_leaves_no_doubt_about_its_outcome(sandbox: Sandbox, kind: str) -> None:
+    sandbox.clickup.fail(Fault(kind, "GET", times=None))
+    with pytest.raises(TransientError) as failed:
+        connect(sandbox, read_timeout_s=0.2).create_subtask("un", "un")
+    assert not failed.value.outcome_unknown
+    assert len(sandbox.clickup.requests) == 1
+
+
+def test_a_connection_that_was_never_made_has_done_nothing(sandbox: Sandbox) -> None:
+    clickup = connect(sandbox)
+    clickup.create_subtask("avant", "avant")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    refused = ClickUp("pk_1", "86c", url, connect_timeout_s=1.0)
+    with pytest.raises(TransientError) as failed:
+        refused.add_comment("86c", "Relance")
+    assert not failed.value.outcome_unknown
+
+
+def test_the_check_says_which_task_and_list_it_saw(sandbox: Sandbox) -> None:
+    assert connect(sandbox).check() == "ClickUp task 86c0parent, in list 901200000001"
+    assert {each.method for each in sandbox.clickup.requests} == {"GET"}
+
+
+def test_a_dead_token_and_an_invisible_task_are_told_apart_though_both_are_a_401(sandbox: Sandbox) -> None:
+    for ask in (ClickUp.check, lambda clickup: clickup.create_subtask("un", "un")):
+        with pytest.raises(ConfigurationError, match="CLICKUP_API_KEY") as dead:
+            ask(connect(sandbox, token="pk_dead"))
+        assert "pk_dead" not in str(dead.value)
+        with pytest.raises(ConfigurationError, match="CLICKUP_PARENT_TASK_ID"):
+            ask(connect(sandbox, parent="86c0gone"))
+
+
+def test_a_parent_that_is_deleted_while_we_run_is_named(sandbox: Sandbox) -> None:
+    clickup = connect(sandbox)
+    clickup.create_subtask("un", "un")
+    del sandbox.clickup.tasks[sandbox.clickup.parent_id]
+    with pytest.raises(ConfigurationError, match="CLICKUP_PARENT_TASK_ID"):
+        clickup.create_subtask("deux", "deux")

@@ -1,0 +1,237 @@
+"""What the SMTP client sends, over which connection, and what it makes of every failure."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from contextlib import contextmanager
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.sandbox import smtp as stand_in
+from integrations.sandbox.certificate import Certificate, self_signed
+from integrations.sandbox.smtp import Refusal
+from integrations.smtp import Smtp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from integrations.sandbox import Sandbox
+
+SENDER = "Figurative <robot@figurative.example>"
+SECRET = "Chaise-longue de Mme Durand"
+
+
+def connect(
+    server: stand_in.Smtp, security: str = "none", *, context: ssl.SSLContext | None = None, password: str = ""
+) -> Smtp:
+    username = "robot" if password else ""
+    return Smtp("127.0.0.1", server.port, security, username, password, SENDER, 5.0, context=context)
+
+
+def mail(to: str = "Admin <admin@figurative.example>", text: str = SECRET) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = SENDER
+    message["To"] = to
+    message["Subject"] = SECRET
+    message.set_content(text)
+    return message
+
+
+def test_the_message_arrives_as_it_is_for_everyone_in_its_to_field(sandbox: Sandbox) -> None:
+    text = "Écran noir\n.\n..un point\n" + "é" * 2000 + "\n"
+    connect(sandbox.smtp).send(mail("Admin <admin@figurative.example>, b@figurative.example", text))
+    (delivered,) = sandbox.smtp.messages
+    assert delivered.sender == "robot@figurative.example"
+    assert delivered.recipients == ("admin@figurative.example", "b@figurative.example")
+    assert delivered.message.get_content() == text
+    assert delivered.message["Subject"] == SECRET
+    assert delivered.raw.isascii(), "a server that does not offer 8BITMIME must take it too"
+
+
+@pytest.mark.parametrize("to", ["", "undisclosed-recipients:;", "Admin", "rené@figurative.example"])
+def test_a_message_for_nobody_that_can_be_reached_is_permanent(sandbox: Sandbox, to: str) -> None:
+    with pytest.raises(PermanentError):
+        connect(sandbox.smtp).send(mail(to))
+    assert sandbox.smtp.messages == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error", "outcome_unknown"),
+    [
+        (Refusal("mail", "421 4.3.2 shutting down"), TransientError, False),
+        (Refusal("mail", "451 4.3.0 try later"), TransientError, False),
+        (Refusal("mail", "530 5.7.0 authentication required"), ConfigurationError, None),
+        (Refusal("mail", "550 5.7.1 no"), PermanentError, None),
+        (Refusal("mail"), TransientError, False),
+        (Refusal("rcpt", "450 4.2.0 greylisted"), TransientError, False),
+        (Refusal("rcpt", f"550 5.1.1 {SECRET}"), PermanentError, None),
+        (Refusal("rcpt", "550 5.1.1 unknown", recipient="b@figurative.example"), PermanentError, None),
+        (Refusal("rcpt"), TransientError, False),
+        (Refusal("data", "421 4.3.2 shutting down"), TransientError, False),
+        (Refusal("data", "452 4.3.1 disk full"), TransientError, False),
+        (Refusal("data", "554 5.6.0 content"), PermanentError, None),
+        (Refusal("data"), TransientError, True),
+        (Refusal("after_data"), TransientError, True),
+    ],
+    ids=lambda value: f"{value.stage}-{value.reply[:3] or 'cut'}" if isinstance(value, Refusal) else None,
+)
+def test_every_failure_says_what_to_do_next(
+    sandbox: Sandbox, refusal: Refusal, error: type[Exception], outcome_unknown: bool | None
+) -> None:
+    sandbox.smtp.fail(refusal)
+    with pytest.raises(error) as raised:
+        connect(sandbox.smtp).send(mail("a@figurative.example, b@figurative.example"))
+    assert getattr(raised.value, "outcome_unknown", None) is outcome_unknown
+    assert str(raised.value).startswith("SMTP send: ")
+    assert SECRET not in str(raised.value)
+    assert len(sandbox.smtp.messages) == (1 if refusal.stage == "after_data" else 0)
+
+
+def test_what_the_server_says_is_in_the_detail_alone(sandbox: Sandbox) -> None:
+    sandbox.smtp.fail(Refusal("rcpt", f"550 5.1.1 {SECRET}"))
+    with pytest.raises(PermanentError) as refused:
+        connect(sandbox.smtp).send(mail())
+    assert str(refused.value) == "SMTP send: 550"
+    assert refused.value.detail == f"5.1.1 {SECRET}"
+
+
+@contextmanager
+def scripted(*replies: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """A server that gives its replies one by one, then hangs up; with its port, and the lines that it was sent."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)
+    lines: list[bytes] = []
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rwb") as stream:
+            for reply in replies:
+                stream.write(reply + b"\r\n")
+                stream.flush()
+                lines.append(stream.readline())
+                while reply.startswith(b"354") and lines[-1] not in {b".\r\n", b""}:
+                    lines.append(stream.readline())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1], lines
+    finally:
+        thread.join()
+        listener.close()
+
+
+def test_ehlo_tells_the_senders_domain_and_not_the_name_of_this_machine() -> None:
+    with scripted(b"220 ready", b"250 hello") as (port, lines), pytest.raises(TransientError):
+        Smtp("127.0.0.1", port, "none", "", "", SENDER, 5.0).check()
+    assert lines[0] == b"ehlo figurative.example\r\n"
+
+
+ACCEPTING = (b"220 ready", b"250 hello", b"250 sender", b"250 recipient", b"354 go on")
+
+
+def test_a_farewell_that_fails_does_not_undo_a_message_that_was_taken() -> None:
+    with scripted(*ACCEPTING, b"250 taken") as (port, lines):
+        Smtp("127.0.0.1", port, "none", "", "", SENDER, 5.0).send(mail())
+    assert lines[-2:] == [b".\r\n", b"quit\r\n"]
+
+
+def test_a_connection_that_ends_after_the_dot_leaves_the_outcome_unknown() -> None:
+    with scripted(*ACCEPTING) as (port, lines), pytest.raises(TransientError) as lost:
+        Smtp("127.0.0.1", port, "none", "", "", SENDER, 5.0).send(mail())
+    assert lost.value.outcome_unknown
+    assert lines[-1] == b".\r\n"
+
+
+def test_a_server_that_is_not_there_or_says_nothing_is_transient_and_has_done_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(TransientError) as failed:
+            Smtp("127.0.0.1", port, "none", "", "", SENDER, 0.2).send(mail())
+    assert not failed.value.outcome_unknown
+    with pytest.raises(TransientError) as refused:
+        Smtp("127.0.0.1", port, "none", "", "", SENDER, 0.2).send(mail())
+    assert not refused.value.outcome_unknown
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return self_signed(tmp_path)
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_message_goes_over_tls_and_after_login_to_a_server_that_can_be_verified(
+    certificate: Certificate, security: Literal["tls", "starttls"]
+) -> None:
+    trusting = ssl.create_default_context(cafile=certificate.path)
+    shown = certificate.server_context()
+    with stand_in.Smtp(username="robot", password="sesame", security=security, ssl_context=shown) as server:
+        connect(server, security, context=trusting, password="sesame").send(mail())
+        (delivered,) = server.messages
+        assert delivered.tls
+        assert delivered.username == "robot"
+        seen = connect(server, security, context=trusting, password="sesame").check()
+        assert seen == f"SMTP 127.0.0.1:{server.port}, security {security}, authenticated"
+        with pytest.raises(ConfigurationError, match="SMTP_PASSWORD") as refused:
+            connect(server, security, context=trusting, password="wrong").check()
+        assert "wrong" not in str(refused.value)
+        with pytest.raises(ConfigurationError, match="SMTP_PASSWORD"):
+            connect(server, security, context=trusting).send(mail())
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_certificate_that_nobody_vouches_for_gets_no_message_and_no_password(
+    certificate: Certificate, security: Literal["tls", "starttls"]
+) -> None:
+    shown = certificate.server_context()
+    with stand_in.Smtp(username="robot", password="sesame", security=security, ssl_context=shown) as server:
+        with pytest.raises(TransientError, match="SSLCertVerificationError"):
+            connect(server, security, password="sesame").send(mail())
+        assert server.messages == []
+
+
+def test_starttls_is_required_and_never_done_without(sandbox: Sandbox) -> None:
+    with pytest.raises(ConfigurationError, match="SMTP_SECURITY"):
+        connect(sandbox.smtp, "starttls").send(mail())
+    assert sandbox.smtp.messages == []
+
+
+def test_a_password_that_the_server_does_not_ask_for_is_a_wrong_setting() -> None:
+    with scripted(b"220 ready", b"250 hello") as (port, _), pytest.raises(ConfigurationError, match="SMTP"):
+        Smtp("127.0.0.1", port, "none", "robot", "sesame", SENDER, 5.0).check()
+
+
+def test_a_login_that_is_refused_for_now_is_transient() -> None:
+    script = (b"220 ready", b"250-hello\r\n250 AUTH PLAIN", b"454 4.7.0 temporary authentication failure")
+    with scripted(*script) as (port, _), pytest.raises(TransientError) as later:
+        Smtp("127.0.0.1", port, "none", "robot", "sesame", SENDER, 5.0).check()
+    assert not later.value.outcome_unknown
+
+
+@pytest.mark.parametrize(
+    ("changed", "setting"),
+    [
+        ({"security": "ssl"}, "SMTP_SECURITY"),
+        ({"host": "mail.example"}, "SMTP_SECURITY"),
+        ({"host": "192.0.2.1"}, "SMTP_SECURITY"),
+        ({"sender": "Figurative"}, "SMTP_SENDER"),
+        ({"sender": "rené@figurative.example"}, "SMTP_SENDER"),
+        ({"password": "sésame"}, "SMTP_PASSWORD"),
+    ],
+)
+def test_settings_that_can_never_work_are_refused_at_once(changed: dict[str, str], setting: str) -> None:
+    right = {"host": "localhost", "port": 25, "security": "none", "username": "", "password": "", "sender": SENDER}
+    with pytest.raises(ConfigurationError, match=setting):
+        Smtp(**(right | changed))
+
+
+def test_the_check_sends_nothing(sandbox: Sandbox) -> None:
+    seen = connect(sandbox.smtp).check()
+    assert seen == f"SMTP 127.0.0.1:{sandbox.smtp.port}, security none, not authenticated"
+    assert sandbox.smtp.messages == []

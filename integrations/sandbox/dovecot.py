@@ -1,0 +1,187 @@
+"""Dovecot as a stand-in: a real server, private, up in a few hundredths of a second."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from integrations.sandbox.certificate import self_signed
+from integrations.sandbox.imap_account import ImapServer, Security
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_START_TIMEOUT_S = 10.0
+# What Dovecot 2.3 offers after login, and what `without` takes from.
+_CAPABILITIES = (
+    "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS "
+    "THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED "
+    "I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE "
+    "STATUS=SIZE SAVEDATE LITERAL+ NOTIFY"
+)
+
+
+class Dovecot(ImapServer):
+    """Dovecot 2.3 with a configuration of its own in a temporary folder; nothing of the system's is read or changed.
+
+    `namespace_prefix` and `separator` are those of the personal namespace: "" and "/", or "INBOX." and ".". What is
+    named in `without` is not announced, as on a server that lacks it: `without={"MOVE", "UIDPLUS"}`.
+    """
+
+    def __init__(
+        self,
+        username: str = "support@figurative.example",
+        password: str = "sandbox",  # noqa: S107  a stand-in's
+        *,
+        security: Security = "none",
+        namespace_prefix: str = "",
+        separator: str = "/",
+        without: Collection[str] = (),
+    ) -> None:
+        super().__init__(username, password)
+        self.security = security
+        self._namespace_prefix = namespace_prefix
+        self._separator = separator
+        self._without = set(without)
+        self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def executable() -> str | None:
+        """Where the server is; None when it is not installed."""
+        return shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+    def start(self) -> None:
+        """Start the server and wait for its greeting.
+
+        Raises:
+            RuntimeError: it did not come up; the message is its log.
+        """
+        executable = self.executable()
+        if executable is None:
+            raise RuntimeError("Dovecot is not installed: apt install dovecot-imapd")
+        # Its login processes refuse to run as root, so root runs the whole of it as nobody.
+        account = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+        # A short path: the names of its sockets must fit into 108 bytes.
+        self._folder = Path(tempfile.mkdtemp(prefix="dovecot-", dir="/tmp"))
+        self.port = _free_port()
+        configuration = self._folder / "dovecot.conf"
+        configuration.write_text(self._configuration(self._folder, account), encoding="utf-8")
+        (self._folder / "users").write_text(f"{self.username}:{{PLAIN}}{self.password}\n", encoding="utf-8")
+        root = os.getuid() == 0
+        if root:
+            for each in (self._folder, *self._folder.iterdir()):
+                os.chown(each, account.pw_uid, account.pw_gid)
+        self._process = subprocess.Popen(  # noqa: S603  our own configuration, no shell
+            [executable, "-F", "-c", str(configuration)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a group of its own, which an interrupt at the terminal does not reach
+            user=account.pw_uid if root else None,
+            group=account.pw_gid if root else None,
+            extra_groups=[] if root else None,
+        )
+        self._wait(self._process, self._folder)
+
+    def stop(self) -> None:
+        """End the server, and delete its folder with every message in it."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                # The whole group: the master by itself waits a second for its children.
+                os.killpg(self._process.pid, signal.SIGTERM)
+            self._process.wait()
+            self._process = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder)
+            self._folder = None
+
+    def _wait(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                with socket.create_connection((self.host, self.port), timeout=_START_TIMEOUT_S):
+                    return
+            except ConnectionRefusedError:
+                time.sleep(0.005)
+        log = folder / "log"
+        reason = log.read_text(encoding="utf-8", errors="replace") if log.exists() else "no log"
+        self.stop()
+        raise RuntimeError(f"Dovecot did not start: {reason}")
+
+    def _configuration(self, folder: Path, account: pwd.struct_passwd) -> str:
+        group = grp.getgrgid(account.pw_gid).gr_name
+        if self.security == "none":
+            tls = "ssl = no\ndisable_plaintext_auth = no\n"
+        else:
+            certificate = self_signed(folder)
+            self.certificate_path = certificate.path
+            tls = f"ssl = required\nssl_cert = <{certificate.path}\nssl_key = <{certificate.key_path}\n"
+        clear_port, tls_port = (0, self.port) if self.security == "tls" else (self.port, 0)
+        offered = " ".join(word for word in _CAPABILITIES.split() if word not in self._without)
+        capability = f"imap_capability = {offered}\n" if self._without else ""
+        return f"""\
+protocols = imap
+listen = {self.host}
+base_dir = {folder}/run
+state_dir = {folder}/run
+log_path = {folder}/log
+{tls}{capability}
+default_internal_user = {account.pw_name}
+default_internal_group = {group}
+default_login_user = {account.pw_name}
+first_valid_uid = {account.pw_uid}
+first_valid_gid = 0
+mail_location = maildir:{folder}/mail
+mail_fsync = never
+mail_max_userip_connections = 0
+auth_failure_delay = 0
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {folder}/users
+}}
+userdb {{
+  driver = static
+  args = uid={account.pw_uid} gid={account.pw_gid} home={folder}
+}}
+namespace inbox {{
+  inbox = yes
+  prefix = {self._namespace_prefix}
+  separator = {self._separator}
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {clear_port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+service anvil {{
+  chroot =
+  # Without it no wrong password delays the next login from this address.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service stats {{
+  chroot =
+}}
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

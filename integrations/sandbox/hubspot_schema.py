@@ -1,0 +1,167 @@
+"""What HubSpot takes and what it refuses: the properties of each kind of object, their values, and the error bodies.
+
+Errors have the shape of https://developers.hubspot.com/docs/api-reference/error-handling; where the vendor documents
+no exact body the words are a guess, and the status, the category and the code are what to rely on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from integrations.sandbox.stand_in import RejectedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MAX_PROPERTY_CHARS = 65_536
+KINDS = {"contacts": "0-1", "tickets": "0-5", "notes": "0-46"}
+ASSOCIATION_TYPES = {
+    ("contacts", "tickets"): 15,
+    ("tickets", "contacts"): 16,
+    ("contacts", "notes"): 201,
+    ("notes", "contacts"): 202,
+    ("tickets", "notes"): 227,
+    ("notes", "tickets"): 228,
+}
+# What a GET shows that names no property.
+DEFAULTS = {
+    "contacts": ("email", "firstname", "lastname"),
+    "tickets": ("content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_category", "hs_ticket_priority", "subject"),
+    "notes": (),
+}
+OTHERS = {
+    "contacts": ("company", "hs_additional_emails", "hs_language", "hubspot_owner_id", "lifecyclestage", "phone"),
+    "tickets": ("hs_file_upload", "hubspot_owner_id", "source_type"),
+    "notes": ("hs_attachment_ids", "hs_note_body", "hs_timestamp", "hubspot_owner_id"),
+}
+READ_ONLY = {
+    "contacts": ("createdate", "hs_object_id", "lastmodifieddate"),
+    "tickets": ("createdate", "hs_lastmodifieddate", "hs_object_id"),
+    "notes": ("hs_createdate", "hs_lastmodifieddate", "hs_object_id"),
+}
+_OPTIONS = {
+    "hs_ticket_priority": ("LOW", "MEDIUM", "HIGH", "URGENT"),
+    "source_type": ("CHAT", "EMAIL", "FORM", "PHONE"),
+}
+_REQUIRED = {"contacts": (), "tickets": ("subject", "hs_pipeline_stage"), "notes": ("hs_timestamp",)}
+_EMAIL = re.compile(r"[^@\s,;<>()]+@[^@\s,;<>()]+\.[^@\s.,;<>()]+")
+_SPELLINGS = {spelling: kind for kind, id_ in KINDS.items() for spelling in (kind, kind[:-1], id_)}
+
+
+def kind_of(spelling: str) -> str:
+    """`contacts`, `tickets` or `notes`, from any of the spellings that paths may use."""
+    if spelling not in _SPELLINGS:
+        raise RejectedError(400, validation_error(f"Unable to infer object type from: {spelling}"))
+    return _SPELLINGS[spelling]
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value, when it is a JSON object."""
+    if not isinstance(value, dict):
+        raise RejectedError(400, validation_error("Invalid input JSON: an object was expected"))
+    return value
+
+
+def checked_properties(kind: str, given: object, custom: Iterable[str]) -> dict[str, str]:
+    """The properties as HubSpot keeps them: strings, addresses in lower case, timestamps in ISO 8601."""
+    known = {*DEFAULTS[kind], *OTHERS[kind], *custom}
+    checked = {}
+    for name, value in mapping(given).items():
+        if name in READ_ONLY[kind]:
+            raise invalid(name, "READ_ONLY_VALUE", f'"{name}" is a read only property')
+        if name not in known:
+            raise invalid(name, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist')
+        if isinstance(value, list | dict):
+            raise RejectedError(400, validation_error(f"Invalid input JSON: {name} must be a string"))
+        checked[name] = _checked_value(name, "" if value is None else str(value))
+    return checked
+
+
+def _checked_value(name: str, value: str) -> str:
+    if len(value) > MAX_PROPERTY_CHARS:
+        raise invalid(name, "VALUE_TOO_LONG", f"Property value exceeds {MAX_PROPERTY_CHARS} characters")
+    if value and name in _OPTIONS and value not in _OPTIONS[name]:
+        raise invalid(name, "INVALID_OPTION", f"{value} was not one of the allowed options: {_OPTIONS[name]}")
+    if name == "hs_timestamp":
+        return _checked_timestamp(value)
+    if name == "email":
+        if not _EMAIL.fullmatch(value):
+            raise invalid(name, "INVALID_EMAIL", f"Email address {value} is invalid")
+        return value.lower()
+    return value
+
+
+def _checked_timestamp(value: str) -> str:
+    try:
+        at = int(value) / 1000 if value.isdigit() else datetime.fromisoformat(value).timestamp()
+    except ValueError as error:
+        raise invalid("hs_timestamp", "INVALID_DATE", f"{value} was not a valid timestamp") from error
+    return iso(at)
+
+
+def check_pipeline(properties: Mapping[str, str], pipelines: Mapping[str, Iterable[str]]) -> None:
+    """Refuse a pipeline that does not exist, and a stage that is not of the pipeline."""
+    pipeline = properties.get("hs_pipeline", "0")
+    if pipeline not in pipelines:
+        raise invalid("hs_pipeline", "INVALID_OPTION", f"{pipeline} was not one of the allowed options")
+    stage = properties.get("hs_pipeline_stage")
+    if stage is not None and stage not in pipelines[pipeline]:
+        raise invalid("hs_pipeline_stage", "INVALID_OPTION", f"{stage} was not one of the allowed options")
+
+
+def check_required(kind: str, properties: Mapping[str, str]) -> None:
+    """Refuse a new object without what its kind must have: of a contact, one of its default properties."""
+    missing = [name for name in _REQUIRED[kind] if not properties.get(name)]
+    if kind == "contacts" and not any(properties.get(name) for name in DEFAULTS[kind]):
+        missing = ["email"]
+    if missing:
+        message = f"Error creating {kind[:-1].upper()}. Some required properties were not set."
+        error = {"message": message, "code": "REQUIRED_PROPERTIES_MISSING", "context": {"properties": missing}}
+        raise RejectedError(400, validation_error(message) | {"errors": [error]})
+
+
+def usual_error(status: int) -> dict[str, Any]:
+    """HubSpot's body for a status that has nothing to do with what was sent."""
+    category, message = {
+        401: ("INVALID_AUTHENTICATION", "Authentication credentials not found. This API supports OAuth 2.0"),
+        403: ("MISSING_SCOPES", "This app hasn't been granted all required scopes to make this call."),
+        404: ("OBJECT_NOT_FOUND", "resource not found"),
+        423: ("LOCKED", "The resource is locked."),
+        429: ("RATE_LIMITS", "You have reached your ten_secondly_rolling limit."),
+    }.get(status, ("INTERNAL_ERROR", f"status {status}"))
+    limit = {"errorType": "RATE_LIMIT", "policyName": "TEN_SECONDLY_ROLLING"} if category == "RATE_LIMITS" else {}
+    return validation_error(message) | {"category": category} | limit
+
+
+def validation_error(message: str) -> dict[str, Any]:
+    """The body of a 400."""
+    correlation = str(uuid.uuid4())
+    return {"status": "error", "message": message, "correlationId": correlation, "category": "VALIDATION_ERROR"}
+
+
+def invalid(name: str, code: str, message: str) -> RejectedError:
+    """The 400 that a property's value is refused with."""
+    problem = {"isValid": False, "message": message, "error": code, "name": name}
+    body = validation_error(f"Property values were not valid: {json.dumps([problem])}")
+    error = {"message": message, "code": code, "context": {"propertyName": [name]}}
+    return RejectedError(400, body | {"errors": [error]})
+
+
+def contact_exists(id_: str, category: str) -> RejectedError:
+    """The 409 for an address that a contact has; there are two bodies of it, `CONFLICT` is today's."""
+    message = f"Contact already exists. Existing ID: {id_}"
+    body = validation_error(message) | {"category": category}
+    if category == "OBJECT_ALREADY_EXISTS":
+        body["identityProfile"] = {"vid": int(id_), "identity": [], "isContact": True}
+        body["errors"] = [{"message": message, "in": "email"}]
+        body["error"] = "CONTACT_EXISTS"
+    return RejectedError(409, body)
+
+
+def iso(at: float) -> str:
+    """Seconds since the epoch as HubSpot writes them: `2026-11-22T09:30:00.000Z`."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,126 @@
+"""R2 by way of moto's S3: one public bucket, path-style, with the same faults and records as the other stand-ins."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+from wsgiref.util import setup_testing_defaults
+
+from integrations.sandbox.loopback import Answer
+from integrations.sandbox.stand_in import RejectedError, StandIn
+
+if TYPE_CHECKING:
+    from integrations.sandbox.loopback import Recorded
+
+_numbers = itertools.count(1)  # moto keeps the buckets of a process in one place: each stand-in has its own
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of the bucket."""
+
+    key: str
+    body: bytes = field(repr=False)
+    size_bytes: int
+    content_type: str
+    content_disposition: str  # "" when none was sent
+
+
+class S3(StandIn):
+    """A bucket whose objects anyone may read at `public_url`/key, as behind a public R2 domain.
+
+    Writing takes the access key; the signature is not verified.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bucket = f"figurative-files-{next(_numbers)}"
+        self.access_key_id = "0123456789abcdef0123456789abcdef"
+        self.secret_access_key = "sandbox" * 9 + "x"
+        self._app: Any = None
+
+    def start(self) -> None:
+        """Make the bucket, and listen."""
+        # Imported here: moto takes a second, and who only wants the name of this class should not wait for it.
+        from moto.moto_server.werkzeug_app import create_backend_app  # noqa: PLC0415
+
+        if self._app is None:
+            self._app = create_backend_app("s3")
+            self._backend().create_bucket(self.bucket, "us-east-1")
+        super().start()
+
+    def reset(self) -> None:
+        """Empty the bucket, and forget requests and faults."""
+        super().reset()
+        with self._lock:
+            backend = self._backend()
+            for key in list(backend.get_bucket(self.bucket).keys.keys()):
+                backend.delete_object(self.bucket, key)
+
+    @property
+    def public_url(self) -> str:
+        """What the keys are appended to, after a slash."""
+        return f"{self.url}/{self.bucket}"
+
+    @property
+    def objects(self) -> list[StoredObject]:
+        """Every object, in the order of their keys."""
+        with self._lock:
+            stored = self._backend().get_bucket(self.bucket).keys.values()
+            found = [
+                StoredObject(
+                    key=each.name,
+                    body=each.value,
+                    size_bytes=each.size,
+                    content_type=str(each.metadata.get("Content-Type", "")),
+                    content_disposition=str(each.metadata.get("Content-Disposition", "")),
+                )
+                for each in stored
+            ]
+        return sorted(found, key=lambda each: each.key)
+
+    def error(self, status: int) -> object:
+        """S3's body for a status."""
+        code = {401: "Unauthorized", 403: "AccessDenied", 404: "NoSuchKey", 429: "TooManyRequests", 503: "SlowDown"}
+        name = code.get(status, "InternalError")
+        return f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{name}</Code><Message>{name}</Message></Error>'
+
+    def answer(self, request: Recorded) -> Answer:
+        """Let the public read, let the owner do the rest, and let moto do it."""
+        public = request.method in {"GET", "HEAD"} and len(request.segments) > 1
+        authorization = request.headers.get("authorization", request.query_string)  # a presigned URL has it there
+        if self.access_key_id not in authorization and not (public and not authorization):
+            raise RejectedError(401, self.error(401), {"content-type": "application/xml"})
+        from werkzeug.test import run_wsgi_app  # noqa: PLC0415  it is moto's server's, see `start`
+
+        body, status, headers = run_wsgi_app(self._app, self._environ(request), buffered=True)
+        return Answer(int(status.split()[0]), b"".join(body), dict(headers))
+
+    def _environ(self, request: Recorded) -> dict[str, Any]:
+        """The request as PEP 3333 has it."""
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": request.method,
+            "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
+            "RAW_URI": request.path,
+            "QUERY_STRING": request.query_string,
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": str(self.port),
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "CONTENT_TYPE": request.headers.get("content-type", ""),
+            "CONTENT_LENGTH": str(len(request.raw)),
+            "wsgi.input": io.BytesIO(request.raw),
+        }
+        environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers.items()}
+        # R2 knows no ACLs: `answer` has decided already, and moto shall not look at its own.
+        environ.setdefault("HTTP_AUTHORIZATION", f"AWS4-HMAC-SHA256 Credential={self.access_key_id}/x/auto/s3/x")
+        setup_testing_defaults(environ)
+        return environ
+
+    def _backend(self) -> Any:
+        from moto.core.models import DEFAULT_ACCOUNT_ID  # noqa: PLC0415  see `start`
+        from moto.s3.models import s3_backends  # noqa: PLC0415
+
+        return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]

@@ -1,0 +1,95 @@
+"""The text of a mail, from its text parts as they were sent: charsets, flowed lines, HTML."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from inscriptis import get_text
+from inscriptis.model.config import ParserConfig
+
+from poller import charsets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TEXT_CHARS: Final = 100_000
+BODY_BYTES: Final = 1024 * 1024  # of all text parts together; five seconds of inscriptis at worst
+
+_LINE_END: Final = re.compile(r"\r\n|\r|\n|\u2028|\u2029")
+_UNWANTED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
+_BLANK_LINES: Final = re.compile(r"\n[ \t\xa0]*+\n(?:[ \t\xa0]*+\n)+")
+_END_TAG: Final = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
+_TAG: Final = re.compile(r"<[^<>]{0,1000}>")
+_UNREAD_HTML: Final = re.compile(r"(?i)\bhtml\b")
+_STUB_CHARS: Final = 300
+_MAX_NON_STARTERS: Final = 30  # the Stream-Safe Text Format of UAX #15 section 13
+
+
+def plain(content: bytes, parameters: Mapping[str, str], *, complete: bool = True) -> str:
+    """The text of a text/plain body, its flowed lines joined (RFC 3676)."""
+    text = clean(charsets.decode(content, parameters.get("charset", ""), complete=complete))
+    if parameters.get("format", "").lower() == "flowed":
+        text = _unflow(text, delete_space=parameters.get("delsp", "").lower() == "yes")
+    return text
+
+
+def html(content: bytes, parameters: Mapping[str, str], *, complete: bool = True) -> str:
+    """The source of a text/html body."""
+    return clean(charsets.decode(content, parameters.get("charset", ""), complete=complete))
+
+
+def html_text(source: str) -> str:
+    """The text of an HTML source, with the links in it."""
+    # What gateways and mail clients append below the end would not be read.
+    text = get_text(_END_TAG.sub("", source), ParserConfig(display_links=True))
+    return _BLANK_LINES.sub("\n\n", clean(text)).strip("\n")
+
+
+def enriched(content: bytes, parameters: Mapping[str, str], *, complete: bool = True) -> str:
+    """The text of a text/enriched or text/richtext body without its formatting (RFC 1896)."""
+    return _TAG.sub("", plain(content, parameters, complete=complete))
+
+
+def is_stub(text: str) -> bool:
+    """Whether a text/plain body has no word, or only asks for an HTML reader, so that the HTML is the mail's text."""
+    return not re.search(r"\w", text) or (len(text) < _STUB_CHARS and _UNREAD_HTML.search(text) is not None)
+
+
+def clean(text: str) -> str:
+    r"""The text with "\n" line ends, without control characters, lone surrogates, endless runs of combining marks."""
+    text = _UNWANTED.sub("", _LINE_END.sub("\n", text))
+    if text.isascii():
+        return text
+    # Whoever normalises the text later takes quadratic time over such runs.
+    kept, run = [], 0
+    for char in text:
+        run = run + 1 if unicodedata.combining(char) else 0
+        if run <= _MAX_NON_STARTERS:
+            kept.append(char)
+    return "".join(kept)
+
+
+def _unflow(text: str, *, delete_space: bool) -> str:
+    paragraphs: list[str] = []
+    open_depth = -1  # quote depth of a paragraph that goes on, -1 when none does
+    flowing: list[str] = []
+    for line in text.split("\n"):
+        stripped = line.lstrip(">")
+        depth = len(line) - len(stripped)
+        stripped = stripped.removeprefix(" ")
+        signature = stripped == "-- "  # RFC 3676 section 4.3: never flowed
+        if flowing and (depth != open_depth or signature):
+            paragraphs.append("".join(flowing))
+            flowing = []
+        if not flowing:
+            flowing.append(">" * depth + " " * (depth > 0))
+        open_depth = depth
+        if stripped.endswith(" ") and not signature:
+            flowing.append(stripped[:-1] if delete_space else stripped)
+            continue
+        flowing.append(stripped)
+        paragraphs.append("".join(flowing))
+        flowing = []
+    return "\n".join([*paragraphs, "".join(flowing)] if flowing else paragraphs)

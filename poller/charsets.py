@@ -1,0 +1,92 @@
+"""Bytes to text, whatever charset the sender named: never raises, and never runs a codec that is not a charset."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+import charset_normalizer
+
+# Codecs such as idna, punycode, rot13 or zlib are not charsets, and some of them take minutes on hostile input.
+_CHARSET: Final = re.compile(
+    r"utf-?(?:7|8|16|16-le|16-be|32|32-le|32-be)|utf[-_]8[-_]sig|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|mac-[a-z]+"
+    r"|gb2312|gbk|gb18030|hz|big5(?:hkscs)?|euc_\w+|shift_jis\w*|iso2022_\w+|johab|ptcp154|kz1048|tis-620"
+)
+# What mailers call them, and the superset that is meant (https://encoding.spec.whatwg.org/#names-and-labels).
+_MEANT: Final = {
+    "ascii": "utf-8",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "iso-8859-8-i": "iso8859-8",
+    "windows-874": "cp874",
+    "x-sjis": "cp932",
+    "x-gbk": "gb18030",
+    "x-euc-jp": "euc_jp",
+    "x-mac-roman": "mac-roman",
+    "unicode-1-1-utf-7": "utf-7",
+}
+_NAME: Final = re.compile(r"[A-Za-z0-9._:+-]{1,40}")
+_META: Final = re.compile(
+    rb"<(?:meta|\?xml)[^>]{0,300}?(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE
+)
+_GUESS_BYTES: Final = 16 * 1024  # guessing is slow, and the beginning tells
+_GUESS_FROM_BYTES: Final = 24  # under this a guess is a throw of dice
+
+
+def known(name: str) -> str:
+    """The codec for a charset name, or "" when it is no charset that we know."""
+    name = name.strip().strip("\"'").lower()
+    if not _NAME.fullmatch(name):  # codecs.lookup raises ValueError on NUL
+        return ""
+    try:
+        codec = codecs.lookup(_MEANT.get(name, name)).name
+    except LookupError:
+        return ""
+    return _MEANT.get(codec, codec) if _CHARSET.fullmatch(codec) else ""
+
+
+def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:
+    """The text of `content`, which is in the declared charset, or else in the first of these that fits.
+
+    UTF-8, what HTML says of itself, a guess, Windows-1252. `complete` is False when the bytes were cut off and may end
+    within a character.
+    """
+    codec = known(charset)
+    if codec == "utf-16" and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        codec = "utf-16-le" if content[1::2].count(0) >= content[::2].count(0) else "utf-16-be"
+    meta = _META.search(content, 0, 2048)
+    candidates = [codec, "utf-8", known(meta[1].decode("ascii")) if meta else ""]
+    for candidate in filter(None, candidates):
+        text = _strictly(content, candidate, complete=complete)
+        if text is not None:
+            return text.removeprefix("\ufeff")
+    if len(content) >= _GUESS_FROM_BYTES:
+        guess = charset_normalizer.from_bytes(content[:_GUESS_BYTES]).best()
+        text = _strictly(content, known(guess.encoding), complete=complete) if guess else None
+        if text is not None:
+            return text
+    return _western(content)
+
+
+def decode_field(content: bytes) -> str:
+    """The text of a raw header field: UTF-8 (RFC 6532), or what was common before it."""
+    text = _strictly(content, "utf-8", complete=True)
+    return _western(content) if text is None else text
+
+
+def _western(content: bytes) -> str:
+    return _strictly(content, "cp1252", complete=True) or content.decode("latin-1")
+
+
+def _strictly(content: bytes, codec: str, *, complete: bool) -> str | None:
+    if not codec:
+        return None
+    try:
+        return codecs.getincrementaldecoder(codec)("strict").decode(content, complete)
+    except (UnicodeError, ValueError):
+        return None

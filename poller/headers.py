@@ -1,0 +1,174 @@
+"""Header fields as real mailers write them: the block, decoded text, parameters, ids, dates. Linear, and never raises.
+
+RFC 5322 for the fields, RFC 2047 for encoded words, RFC 2231 for parameters, and repairs for the mail that breaks them.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from poller import charsets
+from poller.escaping import one_line
+
+HEADER_BYTES: Final = 256 * 1024  # of the message's own header; what is longer is cut
+_VALUE_BYTES: Final = 16 * 1024  # of one field or parameter
+_VALUE_CHARS: Final = 4000  # of its text: normalising is quadratic in runs of combining characters
+_DATE_BYTES: Final = 200
+
+END_OF_HEADER: Final = re.compile(rb"(?>\r\n|\r|\n)(?:\r\n|\r|\n)")
+_BLANK_LINES: Final = re.compile(rb"[\r\n]+")
+_MBOX_LINE: Final = re.compile(rb">?From [^\r\n]{1,300}\d\d:\d\d[^\r\n]{0,100}+(?:\r\n|\r|\n)")
+_FIELD: Final = re.compile(rb"([!-9;-~]+)[ \t]*+:")
+# A body may well have "Note: ..." in its first paragraph; these names it has not.
+_HEADER_NAME: Final = re.compile(
+    rb"(?:from|to|cc|subject|date|message-id|received|return-path|reply-to|sender|in-reply-to|references|mime-version"
+    rb"|content-[a-z-]+|delivered-to|dkim-signature|user-agent|authentication-results|list-[a-z-]+|x-[a-z0-9-]+)",
+    re.IGNORECASE,
+)
+_WORD: Final = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?")
+_PARAMETER: Final = re.compile(rb';\s*+([^=;\s"]+)\s*+=\s*+("(?:[^"\\]|\\.)*+"?|[^;]*+)', re.DOTALL)
+_PARAMETER_NAME: Final = re.compile(r"([^*]+)(?:\*(\d{1,3}))?(\*)?")
+_MESSAGE_ID: Final = re.compile(rb"<[^<>\s]{1,900}>")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header of a message, taken apart."""
+
+    fields: tuple[tuple[bytes, bytes], ...]  # (name in lower case, unfolded raw value), in order
+    body_at: int  # offset of the body's first byte in what was given
+    finished: bool  # False when what was given ended before the header did
+    defects: tuple[str, ...]
+
+    def first(self, name: bytes) -> bytes:
+        """The first value of a field, b"" when there is none."""
+        return next((value for field, value in self.fields if field == name), b"")
+
+    def all(self, name: bytes) -> bytes:
+        """Every value of a field, a space between them."""
+        return b" ".join(value for field, value in self.fields if field == name)
+
+
+def take_apart(head: bytes) -> Header:
+    """The header at the beginning of a message, repaired as far as it can be.
+
+    What stands before it is skipped. Lines that are no field are dropped where known fields follow them, and begin the
+    body where none do; without any known field all of it is body.
+    """
+    start, defects = _skip_what_is_before(head)
+    end = END_OF_HEADER.search(head, start)
+    fields: list[tuple[bytes, list[bytes]]] = []
+    junk: tuple[int, int] | None = None  # where the first line is that is no field, and how many fields precede it
+    known = False
+    at = start
+    for line in head[start : end.start() if end else None].splitlines(keepends=True):
+        field = _FIELD.match(line)
+        if line.startswith((b" ", b"\t")) and fields:
+            fields[-1][1].append(line.rstrip(b"\r\n"))
+        elif field:
+            if _HEADER_NAME.fullmatch(field[1]):
+                known = True
+                defects += ["line in the header that is no field"] if junk else []
+                junk = None
+            fields.append((field[1].lower(), [line[field.end() :].rstrip(b"\r\n")]))
+        elif junk is None:
+            junk = at, len(fields)
+        at += len(line)
+    if not known:
+        return Header((), start, finished=True, defects=(*defects, "no header"))
+    body_at, count = junk or (end.end() if end else len(head), len(fields))
+    defects += ["no blank line before the body"] if junk else []
+    whole = tuple((name, b"".join(lines).strip()) for name, lines in fields[:count])
+    return Header(whole, body_at, finished=bool(end or junk), defects=tuple(dict.fromkeys(defects)))
+
+
+def _skip_what_is_before(head: bytes) -> tuple[int, list[str]]:
+    """Where the first field begins, and what was skipped: a byte order mark, blank lines, an mbox "From " line."""
+    start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    defects = ["byte order mark before the header"] if start else []
+    for before, name in ((_BLANK_LINES, "blank line"), (_MBOX_LINE, "mbox line")):
+        while match := before.match(head, start):
+            start = match.end()
+            defects.append(f"{name} before the header")
+    return start, defects
+
+
+def decode(value: bytes) -> str:
+    """The text of an unstructured field on one line; encoded words also within quotes or broken, and raw 8-bit."""
+    text = charsets.decode_field(value[:_VALUE_BYTES])
+    return one_line(_decode_words(text)[:_VALUE_CHARS], _VALUE_CHARS)
+
+
+def _decode_words(text: str) -> str:
+    decoded: list[str] = []
+    pending, pending_charset = b"", ""  # words of one charset are joined: some mailers split a character over two
+    at = 0
+    while word := _WORD.search(text, at):
+        end = text.find("?=", word.end())
+        gap = text[at : word.start()]
+        charset = word[1].partition("*")[0].lower()  # RFC 2231 section 5: a language may follow
+        if gap.strip() or charset != pending_charset:
+            decoded.append(charsets.decode(pending, pending_charset))
+            pending, pending_charset = b"", charset
+        if gap.strip() or at == 0:  # RFC 2047 section 6.2: white space between two words is none
+            decoded.append(gap)
+        pending += _word_bytes(word[2], text[word.end() : end if end >= 0 else None])
+        at = end + 2 if end >= 0 else len(text)
+    return "".join([*decoded, charsets.decode(pending, pending_charset), text[at:]])
+
+
+def _word_bytes(encoding: str, word: str) -> bytes:
+    raw = word.encode("utf-8", "surrogatepass")
+    if encoding in "qQ":
+        return binascii.a2b_qp(raw, header=True)
+    letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
+    letters = letters[: -(len(letters) % 4 == 1) or None]  # one letter alone is no byte
+    return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+
+
+def parameters(value: bytes) -> tuple[str, dict[str, str]]:
+    """A Content-Type or Content-Disposition without its parameters, in lower case; and these, decoded (RFC 2231)."""
+    value = value[:_VALUE_BYTES]
+    plain: dict[str, str] = {}
+    sections: dict[str, dict[int, tuple[bytes, bool]]] = {}
+    for match in _PARAMETER.finditer(value):
+        name = _PARAMETER_NAME.fullmatch(match[1].decode("latin-1").lower())
+        raw = match[2].strip()
+        if raw.startswith(b'"'):
+            # Any other backslash is a Windows path of a mailer that did not know better.
+            raw = re.sub(rb'\\(["\\])', rb"\1", raw[1:].removesuffix(b'"'))
+        if name and (name[2] or name[3]):
+            sections.setdefault(name[1], {}).setdefault(int(name[2] or 0), (raw, bool(name[3])))
+        elif name:
+            plain.setdefault(name[1], decode(raw))
+    joined = {name: _join([numbered[number] for number in sorted(numbered)]) for name, numbered in sections.items()}
+    return value.partition(b";")[0].strip().decode("latin-1").lower(), plain | joined
+
+
+def _join(sections: list[tuple[bytes, bool]]) -> str:
+    """A parameter that was written in sections, of which some are percent-encoded (RFC 2231 sections 3 and 4)."""
+    raw = b"".join(unquote_to_bytes(section) if encoded else section for section, encoded in sections)
+    charset, *rest = raw.split(b"'", 2)
+    if not sections[0][1] or len(rest) < 2:  # noqa: PLR2004 - no charset'language' in front
+        return decode(raw)
+    return one_line(charsets.decode(rest[1], charset.decode("latin-1"))[:_VALUE_CHARS], _VALUE_CHARS)
+
+
+def message_ids(value: bytes) -> tuple[str, ...]:
+    """Every message id with its <>, in order (RFC 5322 section 3.6.4)."""
+    return tuple(one_line(match.decode("latin-1"), _VALUE_CHARS) for match in _MESSAGE_ID.findall(value))
+
+
+def date(value: bytes) -> datetime | None:
+    """The moment in UTC, None when it is no date (RFC 5322 section 3.3)."""
+    try:
+        moment = parsedate_to_datetime(value[:_DATE_BYTES].decode("latin-1"))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -1,0 +1,191 @@
+"""A message's skeleton: its headers and boundaries, with the content left where it is, in the spool file.
+
+The email parser needs nine times the size of what it is given. So it is given a few kilobytes: whatever stands between
+two boundary lines is left out but for the part's header, and a marker says where it lies. Memory does not grow with the
+mail, whatever its encoding, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from poller import headers
+from poller.transfer import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_WINDOW_BYTES: Final = 1024 * 1024
+_PART_HEADER_BYTES: Final = 8 * 1024  # the email package is quadratic in a field of semicolons
+_SHORT_BYTES: Final = 1024  # content up to this is not worth a span
+_DELIMITER_BYTES: Final = 256  # RFC 2046 allows 74
+_MAX_DELIMITERS: Final = 1500
+_MAX_SKELETON_BYTES: Final = 1024 * 1024
+_MAX_BOUNDARIES: Final = 100
+
+_BOUNDARY: Final = re.compile(rb'\bboundary[ \t]*+=\s*+(?:"([^"\\\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_ODD_BOUNDARY: Final = re.compile(rb'\bboundary(?:\*|[ \t]*+=\s*+"[^"\r\n]{0,200}\\)', re.IGNORECASE)
+_FIRST_DASHES: Final = re.compile(rb"(?:\A|[\r\n])--([!-~][ -~]{0,198})")
+_EOL: Final = re.compile(rb"\r\n|\r|\n")
+# The delimiter line, the fields, and the blank line: what the email package takes for a part's header.
+_PART_HEADER: Final = re.compile(
+    rb"[^\r\n]*+(?>\r\n|\r|\n|\Z)(?:(?:[!-9;-~]*+:|[ \t])[^\r\n]*+(?>\r\n|\r|\n))*+(\r\n|\r|\n)?"
+)
+_FIELD_START: Final = re.compile(rb"[!-9;-~]++:|[ \t]")
+# Nested messages are not to be parsed: each is a file that the sender attached (RFC 2046 section 5.2).
+_NESTED: Final = re.compile(
+    rb"^content-type[ \t]*+:\s*+(?:multipart/(?=digest)|(?=message/))", re.IGNORECASE | re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """What is left of a message when its content stays where it is."""
+
+    content: bytes  # a message that any MIME parser reads; a few kilobytes, 1 MB at most
+    header: headers.Header  # the message's own, repaired
+    veil: bytes  # stands in markers and in the types of nested messages; random, so no sender can write it
+    losses: tuple[str, ...]  # why some of the message is in no part, or not in its own; empty when all of it is
+
+    def pieces(self, payload: bytes) -> tuple[Span | bytes, ...]:
+        """The content of a part of the skeleton: spans of the spool file, and the bytes between them."""
+        pieces: list[Span | bytes] = []
+        at = 0
+        for marker in re.finditer(rb"\[" + self.veil + rb" (\d+) (\d+)\]", payload):
+            pieces += [payload[at : marker.start()], Span(int(marker[1]), int(marker[2]))]
+            at = marker.end()
+        pieces.append(payload[at:])
+        return tuple(piece for piece in pieces if piece)
+
+    def unveil(self, value: bytes) -> bytes:
+        """A field's value as the sender wrote it."""
+        return value.replace(self.veil, b"")
+
+
+def cut(path: Path) -> Skeleton:
+    """The skeleton of the message in the spool file, which is read once, in pieces of 1 MB.
+
+    Raises:
+        OSError: the spool file cannot be read.
+    """
+    veil = secrets.token_hex(12).encode("ascii")
+    with path.open("rb") as spool:
+        size_bytes = spool.seek(0, 2)
+        header, at, whole = _message_header(spool)
+        losses = [] if whole else ["header over 256 KB"]
+        top = _rebuilt(header, _read(spool, at, 64 * 1024))
+        if len(top) > _PART_HEADER_BYTES:
+            losses.append("MIME fields over 8 KB")
+            top = b"\r\n"
+        boundaries = _Boundaries()
+        boundaries.learn(top)
+        skeleton = bytearray(_NESTED.sub(rb"\g<0>" + veil, top))
+        for count, start in enumerate(_delimiters(spool, at, boundaries)):
+            if start < at:  # a delimiter right below another: it stands in what was taken for the header
+                continue
+            if count >= _MAX_DELIMITERS or len(skeleton) > _MAX_SKELETON_BYTES:
+                losses.append("more parts than are looked at")
+                break
+            skeleton += _marked(spool, veil, at, start)
+            part_header, whole = _part_header(spool, start)
+            if not whole:
+                losses.append("part header over 8 KB")
+            boundaries.learn(part_header)
+            skeleton += _NESTED.sub(rb"\g<0>" + veil, part_header)
+            at = start + len(part_header)
+        skeleton += _marked(spool, veil, at, size_bytes)
+    return Skeleton(bytes(skeleton), header, veil, tuple(losses))
+
+
+class _Boundaries:
+    """The boundaries that the headers have announced so far."""
+
+    def __init__(self) -> None:
+        self._lines: tuple[bytes, ...] = ()
+        self._unclear = False
+
+    def learn(self, header: bytes) -> None:
+        self._lines += tuple(b"--" + (quoted or bare).rstrip() for quoted, bare in _BOUNDARY.findall(header))
+        self._unclear = self._unclear or len(self._lines) > _MAX_BOUNDARIES or _ODD_BOUNDARY.search(header) is not None
+
+    def begin(self, line: bytes) -> bool:
+        # Where one is not plainly written, every line with dashes may be it: that costs memory, and loses nothing.
+        return self._unclear or line.startswith(self._lines)
+
+
+def _message_header(spool: BinaryIO) -> tuple[headers.Header, int, bool]:
+    """The message's header, where its body begins, and whether all of the header was read."""
+    head = _read(spool, 0, headers.HEADER_BYTES)
+    header = headers.take_apart(head)
+    if header.finished or len(head) < headers.HEADER_BYTES:
+        return header, header.body_at, True
+    offset = len(head) - 4
+    while window := _read(spool, offset, _WINDOW_BYTES):
+        if end := headers.END_OF_HEADER.search(window):
+            return header, offset + end.end(), False
+        if len(window) < _WINDOW_BYTES:
+            break
+        offset += len(window) - 4
+    return header, offset + len(window), False
+
+
+def _part_header(spool: BinaryIO, start: int) -> tuple[bytes, bool]:
+    """The delimiter line, the part's fields and the blank line; False when the fields go on further."""
+    head = _read(spool, start, _PART_HEADER_BYTES)
+    match = _PART_HEADER.match(head)
+    if match is None:
+        return b"", True
+    goes_on = len(head) == _PART_HEADER_BYTES and not match[1] and _FIELD_START.match(head, match.end())
+    return match[0], not goes_on
+
+
+def _rebuilt(header: headers.Header, body: bytes) -> bytes:
+    """The message's MIME fields, a line each; a multipart that names no boundary gets the one its body begins with."""
+    lines = []
+    for name, value in header.fields:
+        if not name.startswith((b"content-", b"mime-")):
+            continue
+        dashes = None
+        if name == b"content-type" and b"multipart/" in value.lower() and b"boundary" not in value.lower():
+            dashes = _FIRST_DASHES.search(body)
+        boundary = b'; boundary="' + dashes[1].rstrip().replace(b'"', b"") + b'"' if dashes else b""
+        lines.append(name + b": " + value.rstrip(b"; \t") + boundary + b"\r\n")
+    return b"".join(lines) + b"\r\n"
+
+
+def _delimiters(spool: BinaryIO, at: int, boundaries: _Boundaries) -> Iterator[int]:
+    """Where the lines begin that may be a boundary's, from `at` on (RFC 2046 section 5.1.1)."""
+    window, base = b"\n", at - 1
+    while True:
+        chunk = _read(spool, base + len(window), _WINDOW_BYTES)
+        window += chunk
+        complete = len(window) - (_DELIMITER_BYTES if chunk else 0)
+        after = 0
+        while 0 <= (hit := window.find(b"--", after)) < complete:
+            if window[hit - 1] in b"\r\n" and boundaries.begin(window[hit : hit + _DELIMITER_BYTES]):
+                yield base + hit
+            line_end = _EOL.search(window, hit)
+            after = line_end.start() if line_end else len(window)
+        if not chunk:
+            return
+        kept = max(after, complete, 1) - 1  # with the byte before, which tells whether a line begins
+        window, base = window[kept:], base + kept
+
+
+def _marked(spool: BinaryIO, veil: bytes, start: int, end: int) -> bytes:
+    """The content between two offsets as it stands when it is short, else a marker for it."""
+    if end - start <= _SHORT_BYTES:
+        return _read(spool, start, end - start)
+    # The line end before a delimiter belongs to the delimiter (RFC 2046 section 5.1.1).
+    last = _read(spool, end - 2, 2)
+    line_end = last if last == b"\r\n" else last[1:] if last[1:] in (b"\r", b"\n") else b""
+    return b"[%b %d %d]%b" % (veil, start, end - start - len(line_end), line_end)
+
+
+def _read(spool: BinaryIO, offset: int, length: int) -> bytes:
+    spool.seek(offset)
+    return spool.read(length)

@@ -1,0 +1,197 @@
+"""The decoded bytes of a part, read from the spool file in pieces, so that memory does not grow with it (RFC 2045)."""
+
+from __future__ import annotations
+
+import binascii
+import io
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from _typeshed import WriteableBuffer
+
+PIECE_BYTES: Final = 256 * 1024
+_NOT_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
+_SOFT_BREAK: Final = re.compile(rb"=[ \t]*+(?:\r\n|\r|\n)")
+_EOL: Final = re.compile(rb"\r\n|\r|\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the spool file."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A part's content as it lies in the spool file; it is decoded when it is read."""
+
+    path: Path
+    pieces: tuple[Span | bytes, ...] = field(repr=False)  # in order; bytes where they were too few to cut out
+    encoding: str  # Content-Transfer-Encoding in lower case; anything unknown means as it stands
+
+    def open(self) -> BinaryIO:
+        """A readable, seekable stream of the decoded bytes. Seeking backwards decodes again from the start."""
+        return cast("BinaryIO", io.BufferedReader(_Decoded(self), PIECE_BYTES))
+
+    def size_bytes(self) -> int:
+        """How many bytes `open` gives; it decodes them all to know."""
+        with self.open() as stream:
+            return stream.seek(0, io.SEEK_END)
+
+    def head(self, limit_bytes: int) -> bytes:
+        """The first decoded bytes, fewer only where there are no more."""
+        with self.open() as stream:
+            return stream.read(limit_bytes)
+
+
+class _Decoded(io.RawIOBase):
+    def __init__(self, content: Encoded) -> None:
+        self._content = content
+        self._spool = content.path.open("rb")
+        self._position = 0
+        self._rewind()
+
+    def _rewind(self) -> None:
+        decode = _DECODERS.get(self._content.encoding, iter)
+        self._chunks = decode(_encoded(self._spool, self._content.pieces))
+        self._chunk, self._chunk_at = b"", 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        if self._position < self._chunk_at:
+            self._rewind()
+        while self._position >= self._chunk_at + len(self._chunk):
+            if not self._advance():
+                return 0
+        into = memoryview(buffer).cast("B")
+        start = self._position - self._chunk_at
+        piece = self._chunk[start : start + len(into)]
+        into[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_CUR:
+            offset += self._position
+        elif whence == io.SEEK_END:
+            while self._advance():
+                pass
+            offset += self._chunk_at + len(self._chunk)
+        if offset < 0:
+            raise ValueError("negative seek position")
+        self._position = offset
+        return offset
+
+    def _advance(self) -> bool:
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            return False
+        self._chunk_at += len(self._chunk)
+        self._chunk = chunk
+        return True
+
+    def close(self) -> None:
+        self._spool.close()
+        super().close()
+
+
+def _encoded(spool: BinaryIO, pieces: tuple[Span | bytes, ...]) -> Iterator[bytes]:
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        offset, end = piece.offset, piece.offset + piece.length
+        while offset < end:
+            spool.seek(offset)
+            chunk = spool.read(min(PIECE_BYTES, end - offset))
+            if not chunk:
+                return
+            offset += len(chunk)
+            yield chunk
+
+
+def _base64(encoded: Iterator[bytes]) -> Iterator[bytes]:
+    """As lenient as mail clients are: foreign characters are skipped, and the end is not lost for want of padding."""
+    rest = b""
+    for chunk in encoded:
+        groups = (rest + chunk.translate(None, _NOT_BASE64)).split(b"=")
+        letters = groups[0]
+        for group in groups[1:]:
+            if len(letters) % 4 >= 2:  # noqa: PLR2004 - padding in its place (RFC 4648 section 3.2): the data ends here
+                yield _quads(letters)
+                return
+            letters += group
+        whole = len(letters) - len(letters) % 4
+        rest = letters[whole:]
+        yield binascii.a2b_base64(letters[:whole])
+    yield _quads(rest)
+
+
+def _quads(letters: bytes) -> bytes:
+    if len(letters) % 4 == 1:
+        letters = letters[:-1]
+    return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+
+
+def _quoted_printable(encoded: Iterator[bytes]) -> Iterator[bytes]:
+    for lines in _lines(encoded):
+        yield binascii.a2b_qp(_SOFT_BREAK.sub(b"", lines))
+
+
+def _uuencoded(encoded: Iterator[bytes]) -> Iterator[bytes]:
+    begun = False
+    for lines in _lines(encoded):
+        decoded: list[bytes] = []
+        for line in _EOL.split(lines):
+            if not begun:
+                begun = line.startswith(b"begin ")
+            elif line == b"end":
+                yield b"".join(decoded)
+                return
+            elif line:
+                # Some encoders pad the line: only what its length byte announces is read.
+                length = ((line[0] - 32) & 63) * 4 + 5
+                try:
+                    decoded.append(binascii.a2b_uu(line[: length // 3]))
+                except binascii.Error:
+                    continue
+        yield b"".join(decoded)
+
+
+def _lines(encoded: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, in pieces that end at a line's end, but for a line longer than a piece."""
+    rest = b""
+    for chunk in encoded:
+        lines = rest + chunk
+        # Neither a CRLF nor an escape such as "=\r\n" or "=C3" may be torn apart.
+        end = lines.rfind(b"\n") + 1 or (max(0, lines.rfind(b"=", -4)) if b"=" in lines[-4:] else len(lines))
+        if b"\n" not in lines and len(lines) < PIECE_BYTES:
+            end = 0
+        rest = lines[end:]
+        yield lines[:end]
+    yield rest
+
+
+_DECODERS: Final[dict[str, Callable[[Iterator[bytes]], Iterator[bytes]]]] = {
+    "base64": _base64,
+    "quoted-printable": _quoted_printable,
+    "x-uuencode": _uuencoded,
+    "uuencode": _uuencoded,
+    "x-uue": _uuencoded,
+    "uue": _uuencoded,
+}

@@ -1,0 +1,72 @@
+"""Who wrote, and who is to be answered."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from poller.addresses import addresses, author_and_sender
+from poller.headers import take_apart
+from poller.request import Address
+
+FIELDS = {
+    b"camille@example.com": [("", "camille@example.com")],
+    b"Camille <camille@EXAMPLE.com>": [("Camille", "camille@example.com")],
+    b'"L\xc3\xa9vy, Camille" <camille@example.com>': [("Lévy, Camille", "camille@example.com")],
+    b"Dupont, Ren <x@example.com>": [("Dupont, Ren", "x@example.com")],  # a comma that should be quoted
+    b"=?utf-8?q?Dupont=2C_Ren=C3=A9?= <x@example.com>": [("Dupont, René", "x@example.com")],
+    b'"=?utf-8?q?Ren=C3=A9?=" <x@example.com>': [("René", "x@example.com")],
+    b"Rene x@example.com": [("Rene", "x@example.com")],
+    b"x@example.com (Ren\xc3\xa9)": [("René", "x@example.com")],
+    b"Rene <x@example.com>.": [("Rene", "x@example.com")],
+    b"'Rene' <'x@example.com'>": [("Rene", "x@example.com")],
+    b'"boss@corp.example" <x@example.com>': [("boss@corp.example", "x@example.com")],
+    b"Pete(chap) <pete(his account)@silly.test(his host)>": [("Pete", "pete@silly.test")],
+    b"O'Neil <sean.o'neil@example.com>": [("O'Neil", "sean.o'neil@example.com")],
+    "René <rené@exämple.fr>".encode(): [("René", "rené@exämple.fr")],
+    b"a@example.com, B <b@example.com>; c@example.com": [
+        ("", "a@example.com"),
+        ("B", "b@example.com"),
+        ("", "c@example.com"),
+    ],
+    b"team: a@example.com, b@example.com;": [("", "a@example.com"), ("", "b@example.com")],
+    b"undisclosed-recipients:;": [],
+    b"<>": [],
+    b"Camille": [],
+    b"": [],
+    b"x\0@example.com\r\n ": [("", "x@example.com")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "found"), FIELDS.items(), ids=repr)
+def test_an_address_field_gives_its_mailboxes(field: bytes, found: list[tuple[str, str]]) -> None:
+    assert [(address.display_name, address.addr_spec) for address in addresses(field)] == found
+
+
+A, B = Address("A", "a@example.com"), Address("B", "b@example.com")
+PEOPLE = {
+    b"From: A <a@example.com>": (A, A),
+    b"From: A <a@example.com>\r\nReply-To: B <b@example.com>": (A, B),
+    b"From: A <a@example.com>\r\nReply-To: <a@example.com>": (A, A),
+    b"From: A <a@example.com>\r\nReply-To: B <b@example.com>, c@example.com": (A, A),
+    b"From: A <a@example.com>\r\nReply-To: personne": (A, A),
+    b"From: A\r\nReply-To: B <b@example.com>": (Address("A", ""), B),
+    b"From: A\r\nReturn-Path: <b@example.com>": (Address("A", ""), Address("", "b@example.com")),
+    b"Sender: B <b@example.com>": (Address("", ""), B),
+    b"Subject: x": (Address("", ""), Address("", "")),
+}
+
+
+@pytest.mark.parametrize(("header", "people"), PEOPLE.items(), ids=repr)
+def test_the_answer_goes_to_reply_to_when_it_is_one_other_mailbox(
+    header: bytes, people: tuple[Address, Address]
+) -> None:
+    assert author_and_sender(take_apart(header + b"\r\n\r\n")) == people
+
+
+@pytest.mark.parametrize("piece", [b"(", b'"', b'"\\"', b"g:", b"a@b.fr,", b"<", b"@", b",", b"a" * 50 + b"@"])
+def test_a_hostile_field_takes_no_time_and_no_stack(piece: bytes) -> None:
+    began = time.process_time()
+    addresses(piece * (200_000 // len(piece)))
+    assert time.process_time() - began < 0.5

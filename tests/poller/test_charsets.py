@@ -1,0 +1,58 @@
+"""Bytes to text, whatever the sender says they are."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from poller import charsets
+
+TEXTS = {
+    "declared": ("été".encode("iso-8859-15"), "iso-8859-15", "été"),
+    "Windows bytes under ISO-8859-1": (b"l\x92\xe9t\xe9 10 \x80", "iso-8859-1", "l’été 10 €"),
+    "UTF-8 under us-ascii": ("été".encode(), "us-ascii", "été"),
+    "UTF-8 under nothing": ("été".encode(), "", "été"),
+    "Latin-1 under UTF-8": (b"\xe9t\xe9", "utf-8", "été"),
+    "a byte order mark": ("\ufeffété".encode(), "utf-8", "été"),
+    "UTF-16 with its mark": ("été".encode("utf-16"), "utf-16", "été"),
+    "UTF-16 without, little endian": ("Déjà".encode("utf-16-le"), "utf-16", "Déjà"),
+    "UTF-16 without, big endian": ("Déjà".encode("utf-16-be"), "utf-16", "Déjà"),
+    "7-bit Japanese": (b"\x1b$B$9$_$^$;$s!#\x1b(B", "iso-2022-jp", "すみません。"),
+    "UTF-7": (b"+AOk-t+AOk-", "utf-7", "été"),
+    "Korean under its IANA name": ("사진".encode("cp949"), "ks_c_5601-1987", "사진"),
+    "an unknown name": (b"\xe9t\xe9", "x-nothing", "été"),
+    "quotes around the name": (b"\xe9", '"iso-8859-15"', "é"),
+    "NUL in the name": (b"bonjour", "ut\0f8", "bonjour"),
+    "what HTML says": ('<meta charset="koi8-r">да'.encode("koi8-r"), "", '<meta charset="koi8-r">да'),
+    "bytes that Windows-1252 has not": (b"\x81\xe9", "utf-8", "\x81é"),
+    "nothing": (b"", "utf-8", ""),
+}
+
+
+@pytest.mark.parametrize(("content", "charset", "text"), TEXTS.values(), ids=TEXTS)
+def test_bytes_become_the_text_that_was_meant(content: bytes, charset: str, text: str) -> None:
+    assert charsets.decode(content, charset) == text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["idna", "punycode", "rot13", "hex", "zlib", "base64", "bz2", "unicode_escape", "undefined", "mbcs", "", "\udce9"],
+)
+def test_a_codec_that_is_no_charset_is_never_run(name: str) -> None:
+    assert charsets.known(name) == ""
+    assert charsets.decode(b"abc", name) == "abc"
+
+
+def test_a_character_that_was_cut_off_is_left_out() -> None:
+    assert charsets.decode("été".encode()[:-1], "utf-8", complete=False) == "ét"
+
+
+def test_a_raw_field_is_utf_8_or_western() -> None:
+    assert charsets.decode_field("été".encode()) == charsets.decode_field(b"\xe9t\xe9") == "été"
+
+
+def test_a_guess_takes_no_time() -> None:
+    began = time.process_time()
+    charsets.decode(b"\xe9\x81\xff\x00 " * 200_000)
+    assert time.process_time() - began < 1

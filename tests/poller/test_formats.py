@@ -1,0 +1,198 @@
+"""What a file is, told from its bytes, its name, and last from what the sender says."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import pytest
+
+from poller.formats import HEAD_BYTES, sniff, suffix_of
+from poller.request import Kind
+
+BINARY_STL = b"solid exported by a liar".ljust(80) + struct.pack("<I", 2) + bytes(100)
+OBJ = b"# Blender\no vase\nv 0 0 0\nv 1.0 0 0\nv 0 -1e-3 0\nvn 0 0 1\nf 1//1 2//1 3//1\n"
+OLE = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504)
+STEP = b"ISO-10303-21;\nHEADER;\nFILE_SCHEMA(('AUTOMOTIVE_DESIGN'));\nENDSEC;\n"
+COLLADA = '<?xml version="1.0"?>\n<!-- x -->\n<COLLADA xmlns="x" version="1.4.1"></COLLADA>'
+
+
+def ask(content: bytes, name: str = "", declared: str = "") -> tuple[str, Kind]:
+    return sniff(content[:HEAD_BYTES], len(content), name, lambda: io.BytesIO(content), declared)
+
+
+def zipped(*names: str, method: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name in names:
+            archive.writestr(name, b"x" * 100)
+    return buffer.getvalue()
+
+
+UNKNOWN = "application/octet-stream"
+MODELS = {
+    "glb": (b"glTF" + struct.pack("<II", 2, 12), "model/gltf-binary"),
+    "gltf": (b'{"asset": {"generator": "x", "version": "2.0"}}', "model/gltf+json"),
+    "obj": (OBJ, "model/obj"),
+    "obj with a byte order mark": (b"\xef\xbb\xbf" + OBJ, "model/obj"),
+    "mtl": (b"# x\nnewmtl bois\nKd 1 0 0\n", "model/mtl"),
+    "binary stl": (BINARY_STL, "model/stl"),
+    "ascii stl": (b"solid vase\n  facet normal 0 0 1\n    outer loop\n", "model/stl"),
+    "3mf": (zipped("[Content_Types].xml", "3D/3dmodel.model"), "model/3mf"),
+    "amf": (b'<?xml version="1.0"?><amf unit="millimeter">', UNKNOWN),
+    "step": (STEP, "model/step"),
+    "step with a comment": (b"/* x */\n" + STEP, "model/step"),
+    "ifc": (b"ISO-10303-21;\nHEADER;\nFILE_SCHEMA(('IFC4'));\n", "application/p21"),
+    "iges": (b"x".ljust(72) + b"S      1\n", "model/iges"),
+    "binary fbx": (b"Kaydara FBX Binary  \0\x1a\0", UNKNOWN),
+    "ascii fbx": (b"; FBX 7.4.0 project file\n", UNKNOWN),
+    "dae": (COLLADA.encode(), "model/vnd.collada+xml"),
+    "dae in utf-16": (COLLADA.encode("utf-16"), "model/vnd.collada+xml"),
+    "ply": (b"ply\r\nformat binary_little_endian 1.0\r\n", UNKNOWN),
+    "usdz": (zipped("vase.usdc", "textures/a.png"), "model/vnd.usdz+zip"),
+    "usda": (b"#usda 1.0\n", "model/vnd.usda"),
+    "usdc": (b"PXR-USDC\0\0", UNKNOWN),
+    "blend": (b"BLENDER-v306REND", UNKNOWN),
+    "3ds": (b"MM" + struct.pack("<IH", 16, 2) + bytes(8), UNKNOWN),
+    "c4d": (b"QC4DC4D6", UNKNOWN),
+    "ma": (b"//Maya ASCII 2024 scene\n", UNKNOWN),
+    "mb": (b"FOR4\0\0\0\x10Maya", UNKNOWN),
+    "skp": (b"\xff\xfe\xff\x0e" + "SketchUp Model".encode("utf-16-le"), UNKNOWN),
+    "dwg": (b"AC1032\0\0", "image/vnd.dwg"),
+    "dxf": (b"999\nx\n  0\nSECTION\n  2\nHEADER\n", "image/vnd.dxf"),
+    "x3d": (b'<?xml version="1.0"?><!DOCTYPE X3D PUBLIC "x"><X3D version="3.0">', "model/x3d+xml"),
+    "wrl": (b"#VRML V2.0 utf8\n", "model/vrml"),
+    "3dm": (b"3D Geometry File Format        4", UNKNOWN),
+    "off": (b"OFF\n8 6 12\n0 0 0\n", UNKNOWN),
+    "jt": (b"Version 9.5 JT  DM", "model/JT"),
+    "abc": (b"Ogawa\xff\0\x01", UNKNOWN),
+    "u3d": (b"U3D\0\x18\0\0\0", "model/u3d"),
+    "e57": (b"ASTM-E57\1\0\0\0", "model/e57"),
+}
+
+
+@pytest.mark.parametrize(("content", "media_type"), MODELS.values(), ids=MODELS)
+def test_a_3d_file_is_known_by_its_content_whatever_it_is_called(content: bytes, media_type: str) -> None:
+    assert ask(content) == (media_type, Kind.MODEL)
+    assert ask(content, "fichier.bin", "image/png") == (media_type, Kind.MODEL)
+
+
+NAMED_MODELS = {
+    "max": (OLE, "scene.max"),
+    "sldprt": (OLE, "porte.SLDPRT"),
+    "gzipped blend": (b"\x1f\x8b\x08\0", "scene.blend"),
+    "a short obj": (b"v 0 0 0\n", "c.obj"),
+    "an empty obj": (b"", "c.obj"),
+    "a long header": (b"solid x\nendsolid x\n", "b.stl"),
+    "stpz": (zipped("a.stp", method=zipfile.ZIP_DEFLATED), "a.stpz"),
+    "a zip with a model": (zipped("lisez-moi.txt", "porte/Porte.FBX"), "envoi.zip"),
+    "two suffixes": (b"", "vase.v2.glb"),
+}
+
+
+@pytest.mark.parametrize(("content", "name"), NAMED_MODELS.values(), ids=NAMED_MODELS)
+def test_a_3d_file_without_a_signature_is_known_by_its_name(content: bytes, name: str) -> None:
+    assert ask(content, name)[1] is Kind.MODEL
+
+
+IMAGES = {
+    "png": (b"\x89PNG\r\n\x1a\n", "image/png"),
+    "jpeg": (b"\xff\xd8\xff\xe0", "image/jpeg"),
+    "gif": (b"GIF89a", "image/gif"),
+    "webp": (b"RIFF\x10\0\0\0WEBPVP8 ", "image/webp"),
+    "bmp": (b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", "image/bmp"),
+    "tiff": (b"II*\0\x08\0\0\0", "image/tiff"),
+    "heic": (b"\0\0\0\x18ftypheic", "image/heic"),
+    "avif": (b"\0\0\0\x18ftypavif", "image/avif"),
+}
+
+
+@pytest.mark.parametrize(("content", "media_type"), IMAGES.values(), ids=IMAGES)
+def test_an_image_is_known_by_its_content_even_under_a_3d_name(content: bytes, media_type: str) -> None:
+    assert ask(content, "vase.obj") == (media_type, Kind.IMAGE)
+
+
+LOOK_ALIKES = {
+    "release notes": (b"v 1.0 is out\nv 1.1 is next\nv 2.0 is far\n", ""),
+    "coordinates in a text": (b"Bonjour\nles points :\nv 1 2 3\nv 2 3 4\nv 3 4 5\nmerci\nbien\n", ""),
+    "an OBJ pasted into a text file": (OBJ, "notes.txt"),
+    "a solid answer": (b"solid advice: facet by facet\nnormal people\n", ""),
+    "off road": (b"OFF road, 3 km\n", ""),
+    "a greeting": (b"MM. Dupont et Durand\n", ""),
+    "a tool's praise": (b"BLENDER is great\n", ""),
+    "a standard quoted": (b"La norme ISO-10303-21; voir STEP\n", ""),
+    "a page about X3D": (b"<!DOCTYPE html><html><X3D></X3D></html>", "x3d.html"),
+    "a page with a 3D name": (b"<html><script>1</script></html>", "vase.obj"),
+    "a PDF with a 3D name": (b"%PDF-1.7\n", "vase.stl"),
+    "JSON": (b'{"asset": "x"}', "a.json"),
+    "a compiler's object file": (b"\x64\x86\x02\0\0\0", "main.obj"),
+    "a spreadsheet": (OLE, "prix.xls"),
+    "a Word file named STL": (OLE, "devis.stl"),
+    "a zip of texts": (zipped("a.txt", "b.pdf"), "envoi.zip"),
+    "an office document with a model in it": (zipped("[Content_Types].xml", "word/media/model3d1.glb"), "a.docx"),
+    "a zip cut off": (zipped("a.glb")[:60], "envoi.zip"),
+    "an SVG": (b'<svg xmlns="x"><script>1</script></svg>', "a.svg"),
+    "nothing": (b"", ""),
+}
+
+
+@pytest.mark.parametrize(("content", "name"), LOOK_ALIKES.values(), ids=LOOK_ALIKES)
+def test_what_only_looks_like_a_3d_file_is_none(content: bytes, name: str) -> None:
+    assert ask(content, name)[1] is Kind.OTHER
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "declared"),
+    [
+        (b"<html>", "a.pdf.html", "application/pdf"),
+        (b"\xef\xbb\xbf<!doctype html>", "", "image/png"),
+        (b"<svg>", "a.svg", "image/svg+xml"),
+        (b"<svg>", "a.png", "image/svg+xml"),
+        (b"alert(1)", "a.js", "text/javascript"),
+        (b"alert(1)", "", "application/javascript"),
+        (b"x", "", "text/html"),
+        (b"x", "", "application/xhtml+xml"),
+    ],
+)
+def test_what_a_browser_would_run_gets_no_media_type_of_its_own(content: bytes, name: str, declared: str) -> None:
+    assert ask(content, name, declared) == (UNKNOWN, Kind.OTHER)
+
+
+@pytest.mark.parametrize(
+    ("declared", "answer"),
+    [
+        ("model/gltf-binary", ("model/gltf-binary", Kind.MODEL)),
+        ("audio/ogg", ("audio/ogg", Kind.OTHER)),
+        ("image/x-raw", ("image/x-raw", Kind.IMAGE)),
+        ("multipart/mixed", (UNKNOWN, Kind.OTHER)),
+        ("", (UNKNOWN, Kind.OTHER)),
+    ],
+)
+def test_the_senders_word_counts_when_content_and_name_say_nothing(declared: str, answer: tuple[str, Kind]) -> None:
+    assert ask(b"\x01\x02", "", declared) == answer
+
+
+def test_only_the_first_2000_names_of_an_archive_are_read() -> None:
+    assert ask(zipped(*[f"{n}.txt" for n in range(2000)], "a.glb"), "a.zip")[1] is Kind.OTHER
+    assert ask(zipped(*[f"{n}.txt" for n in range(1999)], "a.glb"), "a.zip")[1] is Kind.MODEL
+
+
+@pytest.mark.parametrize(
+    ("media_type", "suffix"),
+    [
+        ("model/gltf-binary", ".glb"),
+        ("image/jpeg", ".jpg"),
+        ("message/rfc822", ".eml"),
+        (UNKNOWN, ".bin"),
+        ("a/b", ".bin"),
+    ],
+)
+def test_a_media_type_has_its_usual_suffix(media_type: str, suffix: str) -> None:
+    assert suffix_of(media_type) == suffix
+
+
+@pytest.mark.parametrize("piece", [b" ", b"<!--", b"/*", b"999\n", b"v 1 1 1", b"#\n", b"<?xml", b"1", b"comment\n"])
+@pytest.mark.parametrize("start", [b"", b"ply\n", b"OFF ", b"ISO-10303-21;", b"<"])
+def test_a_hostile_file_is_sniffed_in_no_time(start: bytes, piece: bytes) -> None:
+    assert ask(start + piece * (20_000 // len(piece)))[1] in Kind

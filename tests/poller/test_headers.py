@@ -1,0 +1,132 @@
+"""Header fields, as they are written and as they are meant."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from poller import headers
+
+DECODED = {
+    b"Table en ch\xc3\xaane": "Table en chêne",  # raw UTF-8 (RFC 6532)
+    b"Table en ch\xeane": "Table en chêne",  # raw Latin-1
+    b"=?utf-8?q?Ren=C3=A9?=": "René",
+    b'"=?utf-8?q?Ren=C3=A9?="': '"René"',  # within quotes, where RFC 2047 forbids it and mailers do it
+    b"=?utf-8?B?w6k=?= =?utf-8?Q?t=C3=A9?=": "été",  # the space between two words is none
+    b"=?utf-8?B?w6k=?=\r\n =?utf-8?B?dMOp?=": "été",
+    b"=?utf-8?B?w6k=?= et =?utf-8?B?w6k=?=": "é et é",
+    b"=?utf-8?Q?caf=C3?= =?utf-8?Q?=A9?=": "café",  # a character split over two words
+    b"=?iso-8859-1*fr?Q?caf=E9?=": "café",
+    b"=?utf-8?B?RMOpdG91cg?=": "Détour",  # no padding
+    b"=?utf-8?B?a?=": "",  # one letter is no byte
+    b"=?utf-8?Q?Quoi??=": "Quoi?",
+    b"=?utf-8?Q?sans fin": "sans fin",
+    b"=?ut\0f8?q?x?=": "x",
+    b"=?rot13?q?nop?=": "nop",  # a codec that is no charset
+    b"=?utf-8?q?a=0D=0ABcc:_evil@example.com?=": "a Bcc: evil@example.com",
+    b"=?x?z?y?=": "=?x?z?y?=",
+    b"a\0b\x1b[31mc": "ab[31mc",
+    "facture\u202efdp.exe".encode(): "facturefdp.exe",
+    b"": "",
+}
+
+
+@pytest.mark.parametrize(("raw", "text"), DECODED.items(), ids=repr)
+def test_an_unstructured_field_is_one_line_of_text(raw: bytes, text: str) -> None:
+    assert headers.decode(raw) == text
+
+
+PARAMETERS = {
+    b"attachment; filename=a.glb": "a.glb",
+    b'attachment; filename="a b.glb"': "a b.glb",
+    b'attachment; FileName = "a.glb" ; size=3': "a.glb",
+    b"attachment; filename=a b.glb": "a b.glb",
+    b'attachment; filename="a \\"b\\".glb"': 'a "b".glb',
+    b'attachment; filename="C:\\plans\\a.glb"': "C:\\plans\\a.glb",
+    b'attachment; filename="sans fin.glb': "sans fin.glb",
+    b'attachment; filename="mod\xe8le.glb"': "modèle.glb",
+    b'attachment; filename="=?utf-8?B?bW9kw6g=?=\r\n =?utf-8?B?bGUuZ2xi?="': "modèle.glb",
+    b"attachment; filename*=iso-8859-1'fr'mod%E8le.glb; filename=modele.glb": "modèle.glb",
+    b"attachment; filename*0*=utf-8''pi%C3%A8ce%20; filename*1*=n%C2%B01; filename*2=\".stl\"": "pièce n°1.stl",
+    b"attachment; filename*1=c.glb; filename*0=ab": "abc.glb",
+    b"attachment; filename*=mod%C3%A8le.glb": "modèle.glb",
+    b"attachment": None,
+}
+
+
+@pytest.mark.parametrize(("field", "filename"), PARAMETERS.items(), ids=repr)
+def test_a_file_name_is_found_however_it_is_written(field: bytes, filename: str | None) -> None:
+    disposition, parameters = headers.parameters(field)
+    assert disposition == "attachment"
+    assert parameters.get("filename") == filename
+
+
+BEFORE = (b"", b"\xef\xbb\xbf", b"\r\n\r\n", b"From a@example.com Mon Nov  2 10:00:00 2026\r\n")
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n", b"\r"])
+def test_a_header_is_found_behind_what_stands_before_it(before: bytes, line_end: bytes) -> None:
+    message = before + line_end.join([b"From: a@example.com", b"Subject: x", b" y", b"", b"body"])
+    header = headers.take_apart(message)
+    assert header.fields == ((b"from", b"a@example.com"), (b"subject", b"x y"))
+    assert message[header.body_at :] == b"body"
+    assert bool(header.defects) == bool(before)
+
+
+def test_a_line_that_is_no_field_is_dropped_when_fields_follow() -> None:
+    header = headers.take_apart(b"From: a@example.com\r\nno field\r\nSubject: x\r\n\r\nbody")
+    assert header.fields == ((b"from", b"a@example.com"), (b"subject", b"x"))
+    assert header.defects == ("line in the header that is no field",)
+
+
+def test_a_line_that_is_no_field_begins_the_body_when_no_field_follows() -> None:
+    message = b"Subject: x\nBonjour,\nNote: trop claire\n\nCamille"
+    header = headers.take_apart(message)
+    assert header.fields == ((b"subject", b"x"),)
+    assert message[header.body_at :] == b"Bonjour,\nNote: trop claire\n\nCamille"
+
+
+@pytest.mark.parametrize("message", [b"", b"\r\n\r\n", b"Bonjour\r\nencore\r\n", b"Note: rien\n\nsuite"])
+def test_without_a_known_field_all_is_body(message: bytes) -> None:
+    header = headers.take_apart(message)
+    assert header.fields == ()
+    assert message[header.body_at :] == message.lstrip(b"\r\n")
+
+
+DATES = {
+    b"Tue, 3 Nov 2026 10:12:00 +0100": datetime(2026, 11, 3, 9, 12, tzinfo=UTC),
+    b"3 Nov 2026 10:12 -0000": datetime(2026, 11, 3, 10, 12, tzinfo=UTC),
+    b"Tue, 3 Nov 2026 10:12:00 +0100 (CET)": datetime(2026, 11, 3, 9, 12, tzinfo=UTC),
+    b"": None,
+    b"hier": None,
+    b"Tue, 33 Nov 2026 10:12:00 +0100": None,
+    b"Fri, 31 Dec 9999 23:59:00 -1200": None,
+    b"Tue, 3 Nov 2026 10:12:00 +99999999": None,
+    b"Tue, 3 Nov 99999999999999999999 10:12:00": None,
+}
+
+
+@pytest.mark.parametrize(("field", "moment"), DATES.items(), ids=repr)
+def test_a_date_is_a_moment_in_utc_or_none(field: bytes, moment: datetime | None) -> None:
+    assert headers.date(field) == moment
+
+
+def test_message_ids_keep_their_brackets_and_order() -> None:
+    assert headers.message_ids(b"<a@x>\r\n <b@y> c@z <") == ("<a@x>", "<b@y>")
+
+
+@pytest.mark.parametrize(
+    "piece", [b"=?", b"=?utf-8?q?x", b"=?utf-8?q?x?= ", b"a;", b'"', b"\\", b'x="', b"*0*=", b"(", b"\xe9"]
+)
+def test_time_is_linear_in_a_hostile_field(piece: bytes) -> None:
+    field = piece * (1_000_000 // len(piece))
+    began = time.process_time()
+    headers.decode(field)
+    headers.parameters(field)
+    headers.take_apart(b"Subject: " + field)
+    headers.message_ids(field)
+    headers.date(field)
+    assert time.process_time() - began < 2

@@ -1,0 +1,126 @@
+"""The skeleton of a message: nothing is lost from it, and it does not grow."""
+
+from __future__ import annotations
+
+import base64
+import email
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poller import spool
+from poller.transfer import Encoded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEADER = b'Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="B"\r\n\r\n'
+BINARY = base64.encodebytes(bytes(range(256)) * 4000).replace(b"\n", b"\r\n")
+DASHES = b"".join(b"--- a/%d\r\n--B%d\r\n-- \r\n" % (n, n) for n in range(3000))
+
+
+def written(path: Path, message: bytes) -> Path:
+    (path / "spool").write_bytes(message)
+    return path / "spool"
+
+
+def payloads(path: Path) -> list[bytes]:
+    """What the parts of the skeleton stand for, in order."""
+    skeleton = spool.cut(path)
+    found = []
+    for part in email.message_from_bytes(skeleton.content).walk():
+        if not part.is_multipart():
+            del part["Content-Transfer-Encoding"]
+            pieces = skeleton.pieces(part.get_payload(decode=True))
+            with Encoded(path, pieces, "").open() as stream:
+                found.append(stream.read())
+    return found
+
+
+BODIES = {
+    "base64": BINARY,
+    "short": b"bonjour",
+    "empty": b"",
+    "one long line": b"x" * 3_000_000,
+    "8bit with dashes at line starts": b"".join(b"-- %d \xc3\xa9\r\n--- a\r\n" % n for n in range(50_000)),
+    "dashes within lines": b"a -- b " * 300_000,
+    "no line end": b"x" * 2000,
+    "CR only": b"v 1 2 3\r" * 30_000 + b"f",
+    "the window's edge": b"y" * (1024 * 1024 - 300) + b"\r\n--A\r\n" * 90,
+    "what looks like a nested message": b"Content-Type: message/rfc822\r\n\r\n" * 100,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_every_part_is_there_byte_for_byte(body: bytes, line_end: bytes, tmp_path: Path) -> None:
+    parts = [b"avant", body, b"apr\xe8s" * 1000]
+    message = HEADER.replace(b"\r\n", line_end)
+    for part in parts:
+        message += b"--B" + line_end + b"Content-Type: application/octet-stream" + line_end * 2 + part + line_end
+    path = written(tmp_path, message + b"--B--" + line_end)
+    assert payloads(path) == parts
+    assert len(spool.cut(path).content) < 4000
+
+
+def test_lines_that_begin_like_a_boundary_do_not_split_a_part(tmp_path: Path) -> None:
+    message = HEADER + b"--B\r\n\r\n" + DASHES.replace(b"--B", b"--A") + b"\r\n--B--\r\n"
+    assert payloads(written(tmp_path, message)) == [DASHES.replace(b"--B", b"--A")]
+
+
+@pytest.mark.parametrize(
+    "announced",
+    [
+        b'boundary="B"',
+        b"boundary=B",
+        b'Boundary = "B"; type="a/b"',
+        b"boundary*=us-ascii''B",
+        b'boundary*0="B"',
+        b"charset=x;\r\n boundary=B",
+        b"",
+    ],
+)
+def test_a_boundary_is_found_however_it_is_announced(announced: bytes, tmp_path: Path) -> None:
+    header = b"Subject: x\r\nContent-Type: multipart/mixed; " + announced + b"\r\n\r\n"
+    part = b"--B\r\nContent-Type: image/png\r\n\r\n"
+    message = header + part + BINARY + b"\r\n" + part + BINARY + b"\r\n--B--\r\n"
+    assert payloads(written(tmp_path, message)) == [BINARY, BINARY]
+
+
+def test_a_nested_message_is_one_part_with_all_its_bytes(tmp_path: Path) -> None:
+    nested = b'Subject: y\r\nContent-Type: multipart/mixed; boundary="C"\r\n\r\n--C\r\n\r\n' + BINARY + b"--C--\r\n"
+    message = HEADER + b"--B\r\nContent-Type:\r\n message/rfc822\r\n\r\n" + nested + b"\r\n--B--\r\n"
+    assert payloads(written(tmp_path, message)) == [nested]
+
+
+def test_a_part_without_a_blank_line_keeps_its_content(tmp_path: Path) -> None:
+    message = HEADER + b"--B\r\nContent-Type: image/png\r\n" + BINARY + b"\r\n--B--\r\n"
+    assert payloads(written(tmp_path, message)) == [BINARY]
+
+
+def test_no_sender_can_write_a_marker(tmp_path: Path) -> None:
+    message = b"Subject: x\r\n\r\n[000000000000000000000000 0 10]"
+    assert payloads(written(tmp_path, message)) == [message.partition(b"\r\n\r\n")[2]]
+
+
+LOSSES = {
+    "header over 256 KB": b"Subject: " + b"x" * 2_000_000 + b"\r\n\r\nbonjour",
+    "more parts than are looked at": HEADER + b"--B\r\n\r\nx\r\n" * 2000,
+    "MIME fields over 8 KB": b"Content-Type: text/plain" + b"; a" * 50_000 + b"\r\n\r\nbonjour",
+    "part header over 8 KB": HEADER + b"--B\r\nX-A: " + b"x" * 20_000 + b"\r\n\r\nx\r\n--B--\r\n",
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_is_beyond_a_limit_is_named(loss: str, tmp_path: Path) -> None:
+    skeleton = spool.cut(written(tmp_path, LOSSES[loss]))
+    assert skeleton.losses == (loss,)
+    assert len(skeleton.content) < 1_100_000
+
+
+def test_the_body_is_found_below_a_header_that_is_too_long(tmp_path: Path) -> None:
+    assert payloads(written(tmp_path, LOSSES["header over 256 KB"])) == [b"bonjour"]
+
+
+def test_an_ordinary_message_loses_nothing(tmp_path: Path) -> None:
+    assert spool.cut(written(tmp_path, HEADER + b"--B\r\n\r\nx\r\n--B--\r\n")).losses == ()

@@ -1,0 +1,63 @@
+"""Every service tried with the configured credentials, without leaving a trace."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from integrations.errors import ConfigurationError, ServiceError
+from poller import mailbox
+from poller.services import services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from poller.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a service said."""
+
+    service: str
+    verdict: str  # "ok", "off", "refused", "unreachable"
+    seen: str  # what was seen, or what to do about it
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+    def as_line(self) -> str:
+        """For a person."""
+        return f"{self.verdict:<12} {self.service:<10} {self.seen}"
+
+
+def check(settings: Settings) -> Iterator[Checked]:
+    """A result a service, as they come."""
+    live = services(settings)
+    yield _tried("IMAP", lambda: _open_mailbox(settings))
+    for name, service, hint in (
+        ("Anthropic", live.claude, "the rules decide alone; set ANTHROPIC_API_KEY"),
+        ("R2", live.r2, "files stay in the mail; set R2_ACCESS_KEY_ID and the other R2_ settings"),
+        ("HubSpot", live.hubspot, "no ticket is opened; set HUBSPOT_API_KEY and HUBSPOT_HUB_ID"),
+        ("ClickUp", live.clickup, "no subtask is created; set CLICKUP_API_KEY and CLICKUP_PARENT_TASK_ID"),
+        ("SMTP", live.smtp, "nobody is told; set SMTP_HOST and NOTIFICATION_EMAIL"),
+    ):
+        yield _tried(name, service.check) if service else Checked(name, "off", hint)
+
+
+def _tried(name: str, call: Callable[[], str]) -> Checked:
+    try:
+        return Checked(name, "ok", call())
+    except ConfigurationError as error:
+        return Checked(name, "refused", str(error))
+    except ServiceError as error:
+        return Checked(name, "unreachable", f"{error}: is the address right, and the service up?")
+
+
+def _open_mailbox(settings: Settings) -> str:
+    session = mailbox.connect(settings.imap)
+    try:
+        return f"{settings.imap.mailbox}: {len(session.uids())} waiting"
+    finally:
+        session.close()

@@ -1,0 +1,96 @@
+"""The services that are switched on, each client made once from its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from integrations.clickup import ClickUp
+from integrations.hubspot import HubSpot
+from integrations.r2 import R2
+from integrations.smtp import Smtp
+
+if TYPE_CHECKING:
+    from integrations.claude import Claude
+    from poller.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """None stands for a service without credentials: its steps are skipped, and everybody is told so."""
+
+    claude: Claude | None = None
+    r2: R2 | None = None
+    hubspot: HubSpot | None = None
+    clickup: ClickUp | None = None
+    smtp: Smtp | None = None
+
+    def off(self) -> list[str]:
+        """The names of those that are off."""
+        names = {"claude": "Anthropic", "r2": "R2", "hubspot": "HubSpot", "clickup": "ClickUp", "smtp": "SMTP"}
+        return [name for field, name in names.items() if getattr(self, field) is None]
+
+
+def services(settings: Settings) -> Services:
+    """Clients for every service that has credentials; no connection is made."""
+    return Services(_claude(settings), _r2(settings), _hubspot(settings), _clickup(settings), _smtp(settings))
+
+
+def _claude(settings: Settings) -> Claude | None:
+    given = settings.anthropic
+    if not given.on:
+        return None
+    # The SDK takes seconds to import: whoever has no key does not pay for it.
+    from integrations.claude import Claude  # noqa: PLC0415
+
+    return Claude(given.api_key.get_secret_value(), given.model, base_url=str(given.base_url or "") or None)
+
+
+def _r2(settings: Settings) -> R2 | None:
+    given = settings.r2
+    if not given.on:
+        return None
+    return R2(
+        given.access_key_id.get_secret_value(),
+        given.secret_access_key.get_secret_value(),
+        given.bucket_name,
+        str(given.endpoint_url),
+        str(given.public_url),
+    )
+
+
+def _hubspot(settings: Settings) -> HubSpot | None:
+    given = settings.hubspot
+    if not given.on:
+        return None
+    base_url = str(given.base_url or "").rstrip("/") or None
+    return HubSpot(
+        given.api_key.get_secret_value(), given.hub_id, given.pipeline_id, given.stage_new, base_url=base_url
+    )
+
+
+def _clickup(settings: Settings) -> ClickUp | None:
+    given = settings.clickup
+    if not given.on:
+        return None
+    token = given.api_key.get_secret_value()
+    if given.base_url is None:
+        return ClickUp(token, given.parent_task_id)
+    base_url = str(given.base_url).rstrip("/")
+    # A stand-in is usually named by its host alone; ClickUp's own base ends in the version.
+    bare = base_url.count("/") == 2  # noqa: PLR2004  http://host
+    return ClickUp(token, given.parent_task_id, base_url=base_url + "/api/v2" if bare else base_url)
+
+
+def _smtp(settings: Settings) -> Smtp | None:
+    given = settings.smtp
+    if not given.on or settings.notification.email is None:
+        return None
+    return Smtp(
+        given.host,
+        given.port,
+        given.security,
+        given.username,
+        given.password.get_secret_value(),
+        settings.sender,
+    )

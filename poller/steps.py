@@ -1,0 +1,251 @@
+"""The steps, one function each: what is asked of a service, and what is done when an earlier try may have done it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from poller import classification, escaping, notification, parsing, screening, texts
+from poller.request import Category, Classification, Dispatched, Kind, Link, StoredFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from email.message import EmailMessage
+    from pathlib import Path
+
+    from poller.inbox import Source
+    from poller.journal import Attempt, Journal, StepFailedError
+    from poller.request import Attachment, Request
+    from poller.services import Services
+    from poller.settings import Settings
+
+CLAUDE_TRIES = 3  # before the rules go on alone
+NOTIFICATION_TRIES = 2  # of one whose fate is unknown: an admin told twice is better than one told never
+
+
+class Message:
+    """The message in hand: fetched and parsed when a step first needs it, forgotten when the work on it ends."""
+
+    def __init__(self, reference: str, source: Source, path: Path) -> None:
+        """`path` is where the spool file goes."""
+        self._reference, self._source, self._path = reference, source, path
+        self._request: Request | None = None
+
+    @property
+    def request(self) -> Request:
+        """What the customer asked for; attachments are read from the spool file."""
+        if self._request is None:
+            received_at = self._source.fetch(self._reference, self._path)
+            self._request = parsing.parse(self._path, self._source.account, received_at)
+        return self._request
+
+    def discard(self) -> None:
+        """Remove the spool file."""
+        self._path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A message on its way through the steps."""
+
+    journal: Journal
+    message: Message
+    services: Services
+    settings: Settings
+
+
+def receive(job: Job) -> dict[str, Any]:
+    """Fetch and parse the message; says why it is not work, if it is not."""
+
+    def act(_: Attempt) -> dict[str, Any]:
+        request = job.message.request
+        own_domain = job.settings.imap.username.rpartition("@")[2]
+        ignored = screening.screen(request, own_domain=own_domain)
+        return {"ignored": ignored, "received_at": request.received_at.isoformat()}
+
+    received: dict[str, Any] = job.journal.step("receive", act, "imap")
+    return received
+
+
+def classify(job: Job) -> Classification:
+    """Which team must act. An answer once given is kept: a model asked twice may say two things."""
+    reasons: list[str] = []
+
+    def act(attempt: Attempt) -> dict[str, Any]:
+        claude = job.services.claude if attempt.failures < CLAUDE_TRIES else None
+        found = classification.classify_request(job.message.request, claude)
+        reasons.append(found.reason)
+        # A model's own words may quote the mail, and the memory keeps none of it.
+        return asdict(found) | {"reason": "" if found.decided_by == "claude" else found.reason}
+
+    value = job.journal.step("classify", act)
+    found = Classification(**value | {"category": Category(value["category"])})
+    return replace(found, reason=reasons[0]) if reasons else found
+
+
+def upload_files(job: Job, done: Dispatched) -> Dispatched:
+    """Put each 3D and image file on R2; one entry in the memory and one PUT a file."""
+    r2 = job.services.r2
+    files = []
+    for number, attachment in enumerate(job.message.request.attachments):
+        if attachment.kind is Kind.OTHER or attachment.inline:
+            continue
+
+        def act(_: Attempt, number: int = number, attachment: Attachment = attachment) -> str | None:
+            if r2 is None:
+                return None
+            # The key is the same at each try, and R2 refuses to write it twice: no need to look first.
+            with attachment.content.open() as body:
+                return r2.upload(
+                    file_key(job.message.request, number, job.settings),
+                    body,
+                    attachment.size_bytes,
+                    attachment.content_type,
+                    escaping.content_disposition(attachment.filename),
+                )
+
+        url = job.journal.step("upload_files", act, "r2")
+        if url is None:
+            return _skip(done, "upload_files")
+        files.append(StoredFile(attachment.filename, url, attachment.size_bytes))
+    return replace(done, files=tuple(files))
+
+
+def file_key(request: Request, number: int, settings: Settings) -> str:
+    """Where a file lies on R2: date, 128 bits that nobody can guess, and a name fit for a URL; the same at each try."""
+    secret = settings.r2.secret_access_key.get_secret_value().encode()
+    digest = hmac.new(secret, f"{request.reference}/{number}".encode(), hashlib.sha256).hexdigest()[:32]
+    day = request.received_at.strftime("%Y/%m/%d")
+    return f"{day}/{digest}/{escaping.key_name(request.attachments[number].filename)}"
+
+
+def find_or_create_contact(job: Job, done: Dispatched) -> Dispatched:
+    """The customer's contact at HubSpot, by e-mail; an existing one is left as it is."""
+    hubspot = job.services.hubspot
+
+    def act(_: Attempt) -> str | None:
+        # An address is unique at HubSpot: doing it again finds what was done.
+        if hubspot is None:
+            return None
+        sender = job.message.request.sender
+        return hubspot.find_or_create_contact(sender.addr_spec, *person_name(sender.display_name))
+
+    contact_id = job.journal.step("find_or_create_contact", act, "hubspot")
+    return replace(done, contact_id=contact_id) if contact_id else _skip(done, "find_or_create_contact")
+
+
+def person_name(display_name: str) -> tuple[str, str]:
+    """First and last name; "" where there is none.
+
+    "Dupont, Jeanne" and "DUPONT Jeanne" put the last name first, as French administration does.
+    """
+    if "@" in display_name:
+        return "", ""
+    if "," in display_name:
+        last, _, first = display_name.partition(",")
+        return first.strip(), last.strip()
+    first, _, last = display_name.partition(" ")
+    if len(first) > 1 and first.isupper() and not last.isupper():
+        return last.strip(), first
+    return first, last.strip()
+
+
+def create_ticket(job: Job, done: Dispatched) -> Dispatched:
+    """The ticket, on the contact."""
+    hubspot, reference = job.services.hubspot, job.journal.reference
+
+    def act(attempt: Attempt) -> dict[str, str] | None:
+        if hubspot is None:
+            return None
+        request = job.message.request
+        ticket = hubspot.find_ticket(done.contact_id, reference) if attempt.doubts else None
+        ticket = ticket or hubspot.create_ticket(
+            texts.ticket_subject(request), texts.ticket_content(request, done), done.contact_id, reference
+        )
+        return {"id": ticket.id, "url": ticket.url}
+
+    ticket = job.journal.step("create_ticket", act, "hubspot")
+    return replace(done, ticket=Link(**ticket)) if ticket else _skip(done, "create_ticket")
+
+
+def create_note(job: Job, done: Dispatched) -> Dispatched:
+    """The note with the clickable links, on the contact and the ticket."""
+    hubspot = job.services.hubspot
+    ticket_id = done.ticket.id if done.ticket else None
+
+    def act(attempt: Attempt) -> str | None:
+        if hubspot is None:
+            return None
+        request = job.message.request
+        found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if attempt.doubts else None
+        return found or hubspot.create_note(
+            texts.note_html(request, done), request.received_at, done.contact_id, ticket_id
+        )
+
+    note_id = job.journal.step("create_note", act, "hubspot")
+    return replace(done, note_id=note_id) if note_id else _skip(done, "create_note")
+
+
+def create_subtask(job: Job, done: Dispatched) -> Dispatched:
+    """The 3D team's subtask."""
+    clickup = job.services.clickup
+
+    def act(attempt: Attempt) -> dict[str, str] | None:
+        if clickup is None:
+            return None
+        request = job.message.request
+        found = clickup.find_subtask(request.reference, attempt.since) if attempt.doubts else None
+        subtask = found or clickup.create_subtask(texts.subtask_name(request), texts.subtask_markdown(request, done))
+        return {"id": subtask.id, "url": subtask.url}
+
+    subtask = job.journal.step("create_subtask", act, "clickup")
+    return replace(done, subtask=Link(**subtask)) if subtask else _skip(done, "create_subtask")
+
+
+def send_notification(job: Job, done: Dispatched) -> Dispatched:
+    """Tell the admin what was made of it."""
+
+    def letter(recipient: str) -> EmailMessage:
+        sender, now = job.settings.sender, datetime.now(UTC)
+        return notification.notification(job.message.request, done, sender=sender, recipient=recipient, now=now)
+
+    return done if _send(job, "send_notification", letter) else _skip(done, "send_notification")
+
+
+def send_failure(job: Job, failure: StepFailedError, message: Message | None) -> None:
+    """Tell the admin what could not be done, and what to do about it."""
+
+    def letter(recipient: str) -> EmailMessage:
+        return notification.failure_notification(
+            message.request if message else None,
+            job.journal.reference,
+            step=failure.step,
+            kind=failure.kind,
+            detail=f"{failure.reason}\n{failure.detail}",
+            sender=job.settings.sender,
+            recipient=recipient,
+            now=datetime.now(UTC),
+        )
+
+    _send(job, "send_failure", letter)
+
+
+def _send(job: Job, name: str, letter: Callable[[str], EmailMessage]) -> bool:
+    smtp, recipient = job.services.smtp, job.settings.notification.email
+
+    def act(attempt: Attempt) -> bool:
+        if smtp is None or recipient is None:
+            return False
+        if attempt.doubts < NOTIFICATION_TRIES:
+            smtp.send(letter(recipient))
+        return True
+
+    sent: bool = job.journal.step(name, act, "smtp")
+    return sent
+
+
+def _skip(done: Dispatched, step: str) -> Dispatched:
+    return replace(done, skipped=(*done.skipped, step))

@@ -1,0 +1,89 @@
+"""One mail tried out: what it would be, or the whole job on it, in the sandbox or live."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from integrations.errors import ServiceError
+from poller import classification, demo, parsing, screening
+from poller.gates import Floor
+from poller.journal import Journal, MustWaitError, Patience
+from poller.pipeline import Pipeline
+from poller.services import services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poller.request import Classification
+    from poller.settings import Settings
+
+
+class File:
+    """A `Source` that holds one mail from a file, and files it nowhere."""
+
+    account = "trial"
+
+    def __init__(self, path: Path) -> None:
+        """Read from the path, which is left as it is."""
+        self._path = path
+
+    def fetch(self, reference: str, path: Path) -> datetime:
+        """The mail as if it had just come."""
+        del reference
+        shutil.copyfile(self._path, path)
+        return datetime.now(UTC)
+
+    def label(self, reference: str, outcome: str) -> None:
+        """Nothing to file."""
+
+
+def classify(settings: Settings, mail: Path) -> dict[str, Any]:
+    """What a mail would be, who said so, and why; nothing is created."""
+    request = parsing.parse(mail, File.account, datetime.now(UTC))
+    if ignored := screening.screen(request, own_domain=settings.imap.username.rpartition("@")[2]):
+        return {"category": "IGNORED", "reason": ignored}
+    try:
+        found = classification.classify_request(request, services(settings).claude)
+    except ServiceError as error:
+        found = classification.classify_request(request, None)
+        return _verdict(found) | {"claude": str(error)}
+    return _verdict(found)
+
+
+def _verdict(found: Classification) -> dict[str, Any]:
+    return {
+        "category": found.category,
+        "confidence": found.confidence,
+        "decided_by": found.decided_by,
+        "reason": found.reason,
+        "needs_review": found.needs_review,
+    }
+
+
+def live(settings: Settings, mail: Path) -> dict[str, Any]:
+    """The whole job on one mail with the configured services; only the mailbox is left out."""
+    source = File(mail)
+    received_at = datetime.now(UTC)
+    reference = parsing.parse(mail, source.account, received_at).reference
+
+    def stop(fault: Exception) -> None:
+        raise fault
+
+    with tempfile.TemporaryDirectory() as spool:
+        pipeline = Pipeline(settings, services(settings), source, Path(spool))
+        journal = Journal(reference, lambda _, make: make(), floor=Floor(), gates={}, patience=Patience(), halt=stop)
+        try:
+            return {"reference": reference} | pipeline(journal)
+        except MustWaitError as wait:
+            return {"reference": reference, "outcome": "waiting", "step": wait.step, "reason": wait.reason}
+
+
+def sandbox(mail: Path, echo: Callable[[str], Any]) -> dict[str, Any]:
+    """The whole job on one mail, from a mailbox of its own, with a stand-in for every service."""
+    ended = demo.run(echo, {"mail": mail.read_bytes()})
+    reference, standing = next(iter(ended.items()))
+    return {"reference": reference} | (standing.result or {"outcome": standing.outcome})

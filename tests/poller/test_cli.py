@@ -1,0 +1,116 @@
+"""The commands as a person at the keyboard meets them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from poller.cli import commands
+from poller.samples import samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Office
+
+
+def run(*arguments: str, environment: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(commands, list(arguments), env=environment, catch_exceptions=False)
+
+
+@pytest.fixture(autouse=True)
+def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`poller --help` answers at once, for it imports no SDK."""
+    heavy = "anthropic boto3 hubspot dbos imapclient mailparser httpx apscheduler pydantic structlog"
+    code = f"""
+import sys
+from poller.cli import commands
+try:
+    commands(["--help"])
+except SystemExit:
+    print([name for name in "{heavy}".split() if name in sys.modules])
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_check_says_what_was_seen_at_every_service(office: Office) -> None:
+    """A line a service, and exit code 0 when all of them answered."""
+    result = run("check", environment=office.environment)
+    assert result.exit_code == 0, result.output
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        ["ok", service] for service in ("IMAP", "Anthropic", "R2", "HubSpot", "ClickUp", "SMTP")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "line"),
+    [
+        ({"HUBSPOT_API_KEY": "pat-wrong"}, 77, ["refused", "HubSpot"]),
+        ({"CLICKUP_BASE_URL": "http://127.0.0.1:9/api/v2"}, 69, ["unreachable", "ClickUp"]),
+        ({"IMAP_PASSWORD": "wrong"}, 77, ["refused", "IMAP"]),
+        ({"ANTHROPIC_API_KEY": ""}, 0, ["off", "Anthropic"]),
+    ],
+)
+def test_check_says_what_to_do(office: Office, change: dict[str, str], code: int, line: list[str]) -> None:
+    """The exit code is the worst that was found, and one bad service hides no other."""
+    result = run("check", environment=office.environment | change)
+    assert result.exit_code == code
+    assert line in [found.split()[:2] for found in result.stdout.splitlines()]
+    assert len(result.stdout.splitlines()) == 6
+
+
+def test_classify_says_what_a_mail_would_be(tmp_path: Path) -> None:
+    """Without any key, without a mailbox, and without creating anything."""
+    mail = tmp_path / "mail.eml"
+    mail.write_bytes(samples()["support"])
+    verdict = json.loads(run("classify", str(mail), "--json").stdout)
+    assert (verdict["category"], verdict["decided_by"]) == ("SUPPORT", "rules")
+    assert verdict["confidence"] >= 0.9
+    mail.write_bytes(samples()["auto_reply"])
+    assert "IGNORED" in run("classify", str(mail)).stdout
+
+
+def test_try_does_the_whole_job_in_the_sandbox() -> None:
+    """The built-in payload ends with a ticket, a subtask and two files, as JSON on standard output."""
+    result = run("try", "--payload", "modelisation_with_files")
+    assert result.exit_code == 0
+    made = json.loads(result.stdout)
+    assert made["outcome"] == "modelisation"
+    assert made["ticket"]["url"].startswith("https://app.hubspot.com/")
+    assert len(made["files"]) == 2
+
+
+def test_try_live_uses_the_configured_services_and_no_mailbox(office: Office, tmp_path: Path) -> None:
+    """The mail comes from a file; the ticket is real."""
+    mail = tmp_path / "mail.eml"
+    mail.write_bytes(samples()["support"])
+    environment = {name: value for name, value in office.environment.items() if not name.startswith("IMAP_")}
+    result = run("try", str(mail), "--live", environment=environment)
+    assert json.loads(result.stdout)["outcome"] == "support"
+    assert office.counts()["tickets"] == 1
+
+
+def test_the_demo_shows_every_mail_and_the_mailboxes() -> None:
+    """Nothing is left in the inbox, and what was created is listed."""
+    result = run("demo")
+    assert result.exit_code == 0, result.output
+    assert "INBOX (0)" in result.stdout
+    assert "Modélisation du fauteuil Ondine" in result.stdout
+    assert "At the services: 7 contacts, 7 tickets" in result.stdout
+
+
+def test_a_named_settings_file_must_exist() -> None:
+    """A slip in --config is no silent default."""
+    result = CliRunner().invoke(commands, ["--config", "nowhere.toml", "check"])
+    assert result.exit_code == 78
+    assert "nowhere.toml: no such file" in result.stderr

@@ -1,0 +1,107 @@
+"""The walls stand where ARCHITECTURE.md says: proved from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(path for folder in ("poller", "integrations") for path in (ROOT / folder).rglob("*.py"))
+
+# From the top down: a module imports only from rooms below its own, or from its own floor's left.
+FLOORS = (
+    {"__main__"},
+    {"cli"},
+    {"trial"},
+    {"demo"},
+    {"daemon", "checks"},
+    {"pipeline"},
+    {"steps"},
+    {"services"},
+    {"engine", "inbox"},
+    {"mailbox", "parsing", "screening", "classification", "notification"},
+    {"journal", "texts", "rules", "spool", "bodies", "quoting", "formats", "addresses", "configuration"},
+    {"gates", "transfer", "vocabulary", "headers", "settings", "logs", "samples"},
+    {"escaping"},
+    {"charsets"},
+    {"request"},
+)
+# Which library is known to which room alone.
+OWNERS = {
+    "dbos": {"poller/engine.py"},
+    "imapclient": {"poller/mailbox.py"},
+    "mailparser": {"poller/parsing.py"},
+    "apscheduler": {"poller/daemon.py"},
+    "anthropic": {"integrations/claude.py"},
+    "boto3": {"integrations/r2.py"},
+    "hubspot": {"integrations/hubspot.py", "integrations/hubspot_call.py"},
+    "smtplib": {"integrations/smtp.py"},
+    "inscriptis": {"poller/bodies.py"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_library_is_known_to_one_room(path: Path) -> None:
+    """What must change with a library stands in one place; the sandbox plays the other side of the wire."""
+    if "sandbox" in path.parts:
+        return
+    for library, owners in OWNERS.items():
+        known = any(imported.partition(".")[0] == library for imported in imports(path))
+        assert not known or name(path) in owners, f"{name(path)} knows {library}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parts[-2] == "poller"], ids=name)
+def test_imports_run_one_way(path: Path) -> None:
+    """No room imports from above itself, so there is no cycle."""
+    floors = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    if path.stem == "__init__":
+        return
+    rooms = {imported.split(".")[1] for imported in imports(path) if re.match(r"poller\.\w", imported)}
+    for room in rooms:
+        assert floors[room] > floors[path.stem], f"{path.stem} imports {room}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if "integrations" in path.parts], ids=name)
+def test_integrations_know_nothing_of_mail(path: Path) -> None:
+    """A service module could serve another program."""
+    assert not {imported for imported in imports(path) if imported.partition(".")[0] == "poller"}
+
+
+def test_one_place_catches_everything() -> None:
+    """`except Exception` contains a message's failure, and nothing else does."""
+    broad = [
+        name(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception"))
+    ]
+    assert broad == ["poller/journal.py"]
+
+
+def test_the_locks_hold_what_pyproject_asks_for() -> None:
+    """Both lock files pin every direct dependency, with hashes and without an address."""
+    text = (ROOT / "pyproject.toml").read_text()
+    wanted = re.findall(r"^dependencies = \[(.*?)^\]", text, re.DOTALL | re.MULTILINE)[0]
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        pinned = (ROOT / lock).read_text()
+        assert "://" not in pinned
+        for package in re.findall(r'^\s+"([\w-]+)', wanted, re.MULTILINE):
+            assert re.search(rf"^{package}==\S+ .*\\\n    --hash=sha256:", pinned, re.MULTILINE), f"{package} in {lock}"

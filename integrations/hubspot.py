@@ -117,7 +117,7 @@ class HubSpot:
             return self._ticket(str(answer["id"]))
         if "CONFLICTING_UNIQUE_VALUE" in json.dumps(answer) and (ticket := self.find_ticket(contact_id, reference)):
             return ticket
-        raise refusal("create tickets", status, {}, answer)
+        raise refusal("create ticket", status, {}, answer)
 
     def find_ticket(self, contact_id: str, reference: str) -> Ticket | None:
         """The ticket that was opened for this reference, None when there is none.
@@ -203,13 +203,20 @@ class HubSpot:
                 for type_id, to_id in associations
             ],
         }
-        return self._ask(f"create {object_type}", self._objects.create, object_type, body, creates=True, expect=expect)
+        return self._ask(
+            f"create {object_type.removesuffix('s')}",
+            self._objects.create,
+            object_type,
+            body,
+            creates=True,
+            expect=expect,
+        )
 
     def _find(self, object_type: str, property_name: str, value: str) -> str | None:
         """The id of the object with this value of a unique property."""
         read = self._objects.get_by_id
         status, answer = self._ask(
-            f"find {object_type}", read, object_type, value, id_property=property_name, expect=(404,)
+            f"find {object_type.removesuffix('s')}", read, object_type, value, id_property=property_name, expect=(404,)
         )
         return str(answer["id"]) if status != HTTPStatus.NOT_FOUND else None
 

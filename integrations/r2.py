@@ -11,7 +11,6 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NeverConnectedError
-from botocore.parsers import ResponseParserError
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.retry_after import parse_retry_after
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 _MULTIPART_ABOVE_BYTES = 64 * 1024 * 1024
 _PART_BYTES = 16 * 1024 * 1024  # R2 wants all parts but the last to be of one size, 5 MiB or more
 
-# No connection, a broken one, or an answer that is not S3's.
-_BROKEN = (NeverConnectedError, HTTPClientError, ResponseParserError)
+# No connection, or a broken one. An answer that cannot be read is a ClientError of status 500 by botocore's making.
+_BROKEN = (NeverConnectedError, HTTPClientError)
 
 
 class R2:
@@ -126,9 +125,9 @@ class R2:
                 IfNoneMatch="*",
             )
             _field("upload", answer, "ETag")
-        except (BotoCoreError, ClientError, ResponseParserError, TransientError):
+        except (BotoCoreError, ClientError, TransientError):
             # The first failure is the one to tell. Parts that stay behind are dropped by R2 itself after seven days.
-            with suppress(BotoCoreError, ClientError, ResponseParserError):
+            with suppress(BotoCoreError, ClientError):
                 self._s3.abort_multipart_upload(Bucket=self._bucket_name, Key=key, UploadId=upload_id)
             raise
 
@@ -164,7 +163,8 @@ def _refusal(call: str, error: ClientError) -> ServiceError | ConfigurationError
     code = error.response["Error"]["Code"]
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     headers = error.response["ResponseMetadata"]["HTTPHeaders"]
-    line = f"R2 {call}: HTTP {status} {code}"
+    # Where there is no code in the answer, botocore repeats the status.
+    line = f"R2 {call}: HTTP {status}" if code == str(status) else f"R2 {call}: HTTP {status} {code}"
     detail = error.response["Error"].get("Message", "")
     if code == "NoSuchBucket":
         return ConfigurationError(f"{line}: look at R2_BUCKET_NAME and R2_ENDPOINT_URL")

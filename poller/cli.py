@@ -152,6 +152,23 @@ def try_(ctx: click.Context, mail: Path | None, payload: str | None, *, live: bo
     ctx.exit(0 if result["outcome"] in {"support", "modelisation", "ignored"} else EXIT_FAILED)
 
 
+@commands.command(name="setup-hubspot")
+@click.pass_context
+def setup_hubspot(ctx: click.Context) -> None:
+    """Give HubSpot's tickets the unique property figurative_reference (optional).
+
+    With it a ticket is found by its reference, and HubSpot itself refuses a second one.
+    """
+    from poller.services import services  # noqa: PLC0415  keeps --help quick
+
+    hubspot = services(_settings(ctx, need_imap=False)).hubspot
+    if hubspot is None:
+        raise ConfigurationError("HubSpot is off: set HUBSPOT_API_KEY and HUBSPOT_HUB_ID")
+    made = hubspot.create_reference_property()
+    click.echo("The property has been created." if made else "The property was there already.")
+    click.echo("Now set reference_property = true in [hubspot] of config.toml, or HUBSPOT_REFERENCE_PROPERTY=true.")
+
+
 @commands.command()
 @click.option("--keep", is_flag=True, help="Leave everything running, and say how to connect.")
 @click.pass_context

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 # sd-daemon(3): a line that begins with <N> has that priority in the journal.
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 # Libraries that log requests, and with them addresses and words of the mail.
-TALKATIVE = ("httpx", "httpcore", "botocore", "boto3", "urllib3", "anthropic", "apscheduler", "dbos", "imapclient")
+TALKATIVE = (
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "botocore",
+    "boto3",
+    "urllib3",
+    "anthropic",
+    "apscheduler",
+    "dbos",
+    "imapclient",
+)
 
 
 def configure(level: str = "INFO") -> None:

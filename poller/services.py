@@ -65,7 +65,12 @@ def _hubspot(settings: Settings) -> HubSpot | None:
         return None
     base_url = str(given.base_url or "").rstrip("/") or None
     return HubSpot(
-        given.api_key.get_secret_value(), given.hub_id, given.pipeline_id, given.stage_new, base_url=base_url
+        given.api_key.get_secret_value(),
+        given.hub_id,
+        given.pipeline_id,
+        given.stage_new,
+        base_url=base_url,
+        reference_property=given.reference_property,
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _START_TIMEOUT_S = 10.0
+_ATTEMPTS = 3  # another process may take the port between our look at it and Dovecot's
 # What Dovecot 2.3 offers after login, and what `without` takes from.
 _CAPABILITIES = (
     "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS "
@@ -61,7 +62,7 @@ class Dovecot(ImapServer):
         return shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
     def start(self) -> None:
-        """Start the server and wait for its greeting.
+        """Start the server and wait until it listens.
 
         Raises:
             RuntimeError: it did not come up; the message is its log.
@@ -69,17 +70,27 @@ class Dovecot(ImapServer):
         executable = self.executable()
         if executable is None:
             raise RuntimeError("Dovecot is not installed: apt install dovecot-imapd")
+        for _ in range(_ATTEMPTS):
+            folder = self._launch(executable)
+            if self._listens(folder):
+                return
+            log = folder / "log"
+            reason = log.read_text(encoding="utf-8", errors="replace") if log.exists() else "it left no log"
+            self.stop()
+        raise RuntimeError(f"Dovecot did not start: {reason}")
+
+    def _launch(self, executable: str) -> Path:
         # Its login processes refuse to run as root, so root runs the whole of it as nobody.
         account = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
         # A short path: the names of its sockets must fit into 108 bytes.
-        self._folder = Path(tempfile.mkdtemp(prefix="dovecot-", dir="/tmp"))
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="dovecot-", dir="/tmp"))
         self.port = _free_port()
-        configuration = self._folder / "dovecot.conf"
-        configuration.write_text(self._configuration(self._folder, account), encoding="utf-8")
-        (self._folder / "users").write_text(f"{self.username}:{{PLAIN}}{self.password}\n", encoding="utf-8")
+        configuration = folder / "dovecot.conf"
+        configuration.write_text(self._configuration(folder, account), encoding="utf-8")
+        (folder / "users").write_text(f"{self.username}:{{PLAIN}}{self.password}\n", encoding="utf-8")
         root = os.getuid() == 0
         if root:
-            for each in (self._folder, *self._folder.iterdir()):
+            for each in (folder, *folder.iterdir()):
                 os.chown(each, account.pw_uid, account.pw_gid)
         self._process = subprocess.Popen(  # noqa: S603  our own configuration, no shell
             [executable, "-F", "-c", str(configuration)],
@@ -91,7 +102,7 @@ class Dovecot(ImapServer):
             group=account.pw_gid if root else None,
             extra_groups=[] if root else None,
         )
-        self._wait(self._process, self._folder)
+        return folder
 
     def stop(self) -> None:
         """End the server, and delete its folder with every message in it."""
@@ -105,18 +116,14 @@ class Dovecot(ImapServer):
             shutil.rmtree(self._folder)
             self._folder = None
 
-    def _wait(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def _listens(self, folder: Path) -> bool:
+        """Whether it came up: it writes its process id once it has its port, and ends at once when it has not."""
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                with socket.create_connection((self.host, self.port), timeout=_START_TIMEOUT_S):
-                    return
-            except ConnectionRefusedError:
-                time.sleep(0.005)
-        log = folder / "log"
-        reason = log.read_text(encoding="utf-8", errors="replace") if log.exists() else "no log"
-        self.stop()
-        raise RuntimeError(f"Dovecot did not start: {reason}")
+        while self._process is not None and self._process.poll() is None and time.monotonic() < deadline:
+            if (folder / "run" / "master.pid").exists():
+                return True
+            time.sleep(0.005)
+        return False
 
     def _configuration(self, folder: Path, account: pwd.struct_passwd) -> str:
         group = grp.getgrgid(account.pw_gid).gr_name

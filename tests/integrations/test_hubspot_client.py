@@ -225,7 +225,7 @@ def test_every_failure_of_a_creation_says_what_to_do_next(
         hubspot.create_ticket(SECRET, SECRET, contact_id, REF)
     assert getattr(raised.value, "outcome_unknown", None) is outcome_unknown
     assert getattr(raised.value, "retry_after_s", None) == retry_after_s
-    assert str(raised.value).startswith("HubSpot create tickets: ")
+    assert str(raised.value).startswith("HubSpot create ticket: ")
     assert "\n" not in str(raised.value)
     assert SECRET not in str(raised.value)
     assert sandbox.hubspot.token not in str(raised.value)
@@ -236,7 +236,7 @@ def test_what_hubspot_says_of_the_mail_is_in_the_detail_alone(sandbox: Sandbox) 
     sandbox.hubspot.fail(Fault("status", "POST", body={"message": SECRET, "category": "VALIDATION_ERROR"}, status=400))
     with pytest.raises(PermanentError) as refused:
         connect(sandbox).create_ticket("s", "c", "1", REF)
-    assert str(refused.value) == "HubSpot create tickets: HTTP 400 VALIDATION_ERROR"
+    assert str(refused.value) == "HubSpot create ticket: HTTP 400 VALIDATION_ERROR"
     assert refused.value.detail == SECRET
 
 

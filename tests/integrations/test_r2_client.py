@@ -197,7 +197,7 @@ def test_every_failure_of_an_upload_says_what_to_do_next(
 ) -> None:
     sandbox.s3.fail(fault)
     with pytest.raises(error) as raised:
-        upload(connect(sandbox, read_timeout_s=0.5), key=f"{SECRET}.glb")
+        upload(connect(sandbox, read_timeout_s=0.3), key=f"{SECRET}.glb")
     assert getattr(raised.value, "outcome_unknown", None) is outcome_unknown
     assert getattr(raised.value, "retry_after_s", None) == retry_after_s
     assert str(raised.value).startswith("R2 upload: ")
@@ -231,8 +231,10 @@ def test_the_check_names_the_setting_that_is_wrong(sandbox: Sandbox, wrong: dict
         upload(connect(sandbox, **wrong))
 
 
-@pytest.mark.parametrize("kind", ["reset", "timeout", "garbage"])
-def test_a_check_without_an_answer_is_transient(sandbox: Sandbox, kind: str) -> None:
-    sandbox.s3.fail(Fault(kind))
+@pytest.mark.parametrize(
+    "fault", [Fault("reset"), Fault("timeout"), Fault("garbage"), Fault("garbage", body="Veuillez vous <br> connecter")]
+)
+def test_a_check_without_an_answer_is_transient(sandbox: Sandbox, fault: Fault) -> None:
+    sandbox.s3.fail(fault)
     with pytest.raises(TransientError):
         connect(sandbox, read_timeout_s=0.3).check()

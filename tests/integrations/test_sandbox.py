@@ -98,13 +98,18 @@ def test_a_fault_shows_as_it_should_and_the_work_is_done_or_not(
     sandbox: Sandbox, hubspot: httpx.Client, fault: Fault, seen: Any, done: bool
 ) -> None:
     sandbox.hubspot.fail(fault)
+    # Only a silence that would last needs a client without patience.
+    patience_s = 0.2 if seen is httpx.ReadTimeout else 10.0
     if isinstance(seen, int):
-        answer = hubspot.post(CONTACTS, json={"properties": {"email": "zoe@example.com"}})
+        answer = hubspot.post(CONTACTS, json={"properties": {"email": "zoe@example.com"}}, timeout=patience_s)
         assert answer.status_code == seen
-        assert fault.headers.items() <= dict(answer.headers).items() or answer.headers["retry-after"] == "86400"
+        assert answer.headers.get("retry-after") == fault.headers.get("Retry-After")
     else:
         with pytest.raises(seen):
-            hubspot.post(CONTACTS, json={"properties": {"email": "zoe@example.com"}}, timeout=0.2)
+            hubspot.post(CONTACTS, json={"properties": {"email": "zoe@example.com"}}, timeout=patience_s)
+    deadline = time.monotonic() + 10.0
+    while len(sandbox.hubspot.contacts) < done and time.monotonic() < deadline:
+        pass  # on a busy machine the client gives up before the server has begun
     assert len(sandbox.hubspot.contacts) == done
     assert len(sandbox.hubspot.calls("POST", CONTACTS)) == 1
 

@@ -51,7 +51,15 @@ def test_the_message_arrives_as_it_is_for_everyone_in_its_to_field(sandbox: Sand
     assert delivered.recipients == ("admin@figurative.example", "b@figurative.example")
     assert delivered.message.get_content() == text
     assert delivered.message["Subject"] == SECRET
-    assert delivered.raw.isascii(), "a server that does not offer 8BITMIME must take it too"
+
+
+def test_a_body_of_8_bits_is_encoded_for_a_server_that_may_not_take_it(sandbox: Sandbox) -> None:
+    message = mail()
+    message.set_content("Écran noir\n", cte="8bit")
+    connect(sandbox.smtp).send(message)
+    (delivered,) = sandbox.smtp.messages
+    assert delivered.raw.isascii()
+    assert delivered.message.get_content() == "Écran noir\n"
 
 
 @pytest.mark.parametrize("to", ["", "undisclosed-recipients:;", "Admin", "rené@figurative.example"])

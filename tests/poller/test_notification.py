@@ -245,7 +245,7 @@ Que faire :
 ou lancez « poller retry 0123456789abcdef ».
 
 Étape : Ticket HubSpot
-Raison : HubSpot a refusé.
+Raison : Le service a refusé cette demande, et la refuserait encore telle quelle.
 Détail : invalid stage
 line 2
 Client : Jeanne Petit <user@example.com>

@@ -63,6 +63,18 @@ def test_every_part_is_there_byte_for_byte(body: bytes, line_end: bytes, tmp_pat
     assert len(spool.cut(path).content) < 4000
 
 
+@pytest.mark.parametrize("shift", range(-6, 7))
+def test_a_boundary_is_found_where_two_pieces_of_the_file_meet(shift: int, tmp_path: Path) -> None:
+    first = b"y" * (1024 * 1024 - len(b"--B\r\n\r\n") + shift)
+    message = HEADER + b"--B\r\n\r\n" + first + b"\r\n--B\r\n\r\nfin\r\n--B--\r\n"
+    assert payloads(written(tmp_path, message)) == [first, b"fin"]
+
+
+def test_a_boundary_right_below_another_is_a_part_without_content(tmp_path: Path) -> None:
+    message = HEADER + b"--B\r\n--B\r\nContent-Type: image/png\r\n\r\n" + BINARY + b"\r\n--B--\r\n"
+    assert payloads(written(tmp_path, message)) == [b"", BINARY]
+
+
 def test_lines_that_begin_like_a_boundary_do_not_split_a_part(tmp_path: Path) -> None:
     message = HEADER + b"--B\r\n\r\n" + DASHES.replace(b"--B", b"--A") + b"\r\n--B--\r\n"
     assert payloads(written(tmp_path, message)) == [DASHES.replace(b"--B", b"--A")]

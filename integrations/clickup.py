@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.pace import Pace
 from integrations.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ class ClickUp:
         parent_task_id: str,
         base_url: str | None = None,
         *,
+        calls_per_min: int = 100,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
     ) -> None:
+        self._pace = Pace(calls_per_min, 60.0)
         self._parent_task_id = parent_task_id
         self._list_id = ""  # of the parent task; "" until it is known
         self._http = httpx.Client(
@@ -154,6 +157,7 @@ class ClickUp:
     ) -> tuple[int, dict[str, Any]]:
         """The status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`."""
         creates = method == "POST"
+        self._pace.wait()
         try:
             response = self._http.request(method, path, **request)
         except httpx.RequestError as error:

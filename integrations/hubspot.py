@@ -17,6 +17,7 @@ from urllib3.util.retry import Retry
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.hubspot_call import ask, refusal
+from integrations.pace import Pace
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,6 +52,7 @@ class HubSpot:
         base_url: str | None = None,
         *,
         reference_property: bool = False,
+        calls_per_10s: int = 100,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
     ) -> None:
@@ -68,7 +70,7 @@ class HubSpot:
         self._pipeline_id = pipeline_id
         self._stage_new = stage_new
         self._reference_property = reference_property
-        self._ask = partial(ask, (connect_timeout_s, read_timeout_s))
+        self._ask = partial(ask, Pace(calls_per_10s, 10.0), (connect_timeout_s, read_timeout_s))
 
     def find_or_create_contact(self, email: str, first_name: str, last_name: str) -> str:
         """The id of the contact with this address, created when there is none; an existing one is left as it is.

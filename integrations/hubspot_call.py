@@ -19,6 +19,8 @@ from integrations.retry_after import parse_retry_after
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from integrations.pace import Pace
+
 # Every package of the client has its own ApiException, and none is a subclass of another.
 _API_EXCEPTIONS = (AssociationsApiException, ObjectsApiException, PipelinesApiException, PropertiesApiException)
 
@@ -32,6 +34,7 @@ _LOCKED_WAIT_S = 2.0  # the least that the documentation asks for
 
 
 def ask(
+    pace: Pace,
     timeout_s: tuple[float, float],
     call: str,
     method: Callable[..., Any],
@@ -43,12 +46,14 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """The status and the JSON object of an answer: a 2xx with the field `yields`, or a status in `expect`.
 
-    `timeout_s` is to connect, and to read. `call` is how errors name it; `creates` says that it does something, so that
-    its outcome may be unknown; the rest is the client's `method`, its arguments and its options.
+    `pace` is how fast the account may be asked, `timeout_s` to connect and to read. `call` is how errors name it;
+    `creates` says that it does something, so that its outcome may be unknown; the rest is the client's `method`, its
+    arguments and its options.
 
     The answer is read as it came: the client's models fail in many ways on one they do not know, and are None for a 200
     where a 201 was documented.
     """
+    pace.wait()
     try:
         response = method(*arguments, **options, _preload_content=False, _request_timeout=timeout_s)
         status, headers, body = response.status, response.headers, response.data

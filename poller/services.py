@@ -71,6 +71,7 @@ def _hubspot(settings: Settings) -> HubSpot | None:
         given.stage_new,
         base_url=base_url,
         reference_property=given.reference_property,
+        calls_per_10s=given.calls_per_10s,
     )
 
 
@@ -78,13 +79,12 @@ def _clickup(settings: Settings) -> ClickUp | None:
     given = settings.clickup
     if not given.on:
         return None
-    token = given.api_key.get_secret_value()
-    if given.base_url is None:
-        return ClickUp(token, given.parent_task_id)
-    base_url = str(given.base_url).rstrip("/")
+    base_url = str(given.base_url or "").rstrip("/")
     # A stand-in is usually named by its host alone; ClickUp's own base ends in the version.
-    bare = base_url.count("/") == 2  # noqa: PLR2004  http://host
-    return ClickUp(token, given.parent_task_id, base_url=base_url + "/api/v2" if bare else base_url)
+    if given.base_url and given.base_url.path in {None, "", "/"}:
+        base_url += "/api/v2"
+    token = given.api_key.get_secret_value()
+    return ClickUp(token, given.parent_task_id, base_url=base_url or None, calls_per_min=given.calls_per_min)
 
 
 def _smtp(settings: Settings) -> Smtp | None:

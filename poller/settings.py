@@ -61,6 +61,7 @@ class HubSpot(Service):
     pipeline_id: str = Field("0", min_length=1, description="ticket pipeline, internal id")
     stage_new: str = Field("1", min_length=1, description="stage of a new ticket, internal id")
     base_url: HttpUrl | None = Field(None, description="where the API is; empty: HubSpot's own")
+    calls_per_10s: PositiveInt = Field(100, description="calls in ten seconds: 100, or 190 from Professional on")
     reference_property: bool = Field(
         False, description="whether tickets have the unique property figurative_reference (poller setup-hubspot)"
     )
@@ -77,6 +78,7 @@ class ClickUp(Service):
     api_key: SecretStr = Field(SecretStr(""), description="personal token (pk_...)")
     parent_task_id: str = Field("", description="task under which the subtasks are created")
     base_url: HttpUrl | None = Field(None, description="where the API is; empty: ClickUp's own")
+    calls_per_min: PositiveInt = Field(100, description="calls a minute: 100, Business Plus 1,000, Enterprise 10,000")
 
     @classmethod
     def needed(cls) -> tuple[str, ...]:

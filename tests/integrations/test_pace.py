@@ -1,0 +1,62 @@
+"""A limit is kept on our side."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from integrations.pace import MARGIN, Pace
+
+
+class Clock:
+    """Time that passes only while somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.waits: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+def test_nobody_waits_below_the_limit() -> None:
+    """The first calls of a window go out at once."""
+    clock = Clock()
+    pace = Pace(100, 10, clock=lambda: clock.now, sleep=clock.sleep)
+    for _ in range(100):
+        pace.wait()
+    assert clock.waits == []
+
+
+def test_no_window_holds_more_calls_than_the_limit() -> None:
+    """Wherever ten seconds are laid over a backlog of calls, at most a hundred begin in them."""
+    clock = Clock()
+    pace = Pace(100, 10, clock=lambda: clock.now, sleep=clock.sleep)
+    begun = []
+    for _ in range(1000):
+        pace.wait()
+        begun.append(clock.now)
+    assert all(later - earlier > 10 for earlier, later in zip(begun, begun[100:], strict=False))
+    # And no slower than the limit itself: nine full windows, and the margin.
+    assert clock.now - 1000 < 9 * 10 * MARGIN + 0.001
+
+
+def test_an_idle_time_is_not_saved_up() -> None:
+    """After a pause there is room for one window's calls, not for two."""
+    clock = Clock()
+    pace = Pace(2, 10, clock=lambda: clock.now, sleep=clock.sleep)
+    pace.wait()
+    clock.now += 100
+    for _ in range(3):
+        pace.wait()
+    assert len(clock.waits) == 1
+
+
+def test_threads_share_it() -> None:
+    """Every call of every worker counts: a slot is given once."""
+    waits: list[float] = []
+    pace = Pace(10, 10, clock=lambda: 0.0, sleep=waits.append)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: pace.wait(), range(40)))
+    assert len(waits) == 30
+    assert sorted({round(wait, 3) for wait in waits}) == [10.2, 20.4, 30.6]

@@ -144,12 +144,8 @@ def sniff(
 ) -> tuple[str, Kind]:
     """The media type and kind of a file.
 
-    Args:
-        head: its first `HEAD_BYTES`, all of it when it is shorter.
-        size_bytes: of the whole file.
-        filename: the name the sender gave, "" when none.
-        open_content: gives the whole, seekable; asked for only where an archive's directory has to be read.
-        declared: the sender's Content-Type, believed only when content and name say nothing.
+    `head` is its first `HEAD_BYTES`; `open_content` gives all of it, seekable, and is asked for only where an archive's
+    directory has to be read. `declared`, the sender's Content-Type, is believed when content and name say nothing.
     """
     suffix = filename.rpartition(".")[2].lower() if "." in filename else ""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):

@@ -32,7 +32,12 @@ logging.getLogger("mailparser").setLevel(logging.CRITICAL)  # its warnings quote
 
 _MAX_DEPTH: Final = 60
 _MAX_PARTS: Final = 500
-_TEXT_TYPES: Final = {"text/plain", "text/html", "text/enriched", "text/richtext"}
+_READERS: Final = {
+    "text/plain": bodies.plain,
+    "text/html": bodies.html,
+    "text/enriched": bodies.enriched,
+    "text/richtext": bodies.enriched,
+}
 _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}")
 _CID: Final = re.compile(r"""\bcid:([^"'\s<>()]{1,300})""", re.IGNORECASE)
 _FORWARD: Final = re.compile(r"(?:tr|fwd?|wg)\s*:", re.IGNORECASE)
@@ -52,7 +57,7 @@ class _Leaf:
 
     def is_text(self) -> bool:
         """Whether it is read, and not a file."""
-        return self.content_type in _TEXT_TYPES and self.disposition != "attachment" and not self.name
+        return self.content_type in _READERS and self.disposition != "attachment" and not self.name
 
 
 def parse(path: Path, account: str, received_at: datetime) -> Request:
@@ -207,22 +212,17 @@ def _text(leaves: Sequence[_Leaf]) -> tuple[str, str, list[str]]:
     losses: list[str] = []
     budget = bodies.BODY_BYTES
     for group in groups.values():
-        plain: list[str] = []
-        html: list[str] = []
+        read: dict[str, list[str]] = {}
         for leaf in group:
             content = leaf.content.head(budget + 1)
             complete = len(content) <= budget
             budget -= min(budget, len(content))
-            if leaf.content_type == "text/html":
-                html.append(bodies.html(content, leaf.parameters, complete=complete))
-            elif leaf.content_type == "text/plain":
-                plain.append(bodies.plain(content, leaf.parameters, complete=complete))
-            else:
-                plain.append(bodies.enriched(content, leaf.parameters, complete=complete))
-            if not complete:
-                losses.append("text over 1 MB")
+            losses += [] if complete else ["text over 1 MB"]
+            text = _READERS[leaf.content_type](content, leaf.parameters, complete=complete)
+            read.setdefault(leaf.content_type, []).append(text)
+        html = read.pop("text/html", [])
         sources += html
-        text = "\n".join(plain)
+        text = "\n".join(next(iter(read.values()), []))  # RFC 2046 section 5.1.4: the plainest comes first
         if html and bodies.is_stub(text):
             text = "\n\n".join(bodies.html_text(source) for source in html)
         texts.append(text)

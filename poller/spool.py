@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 _WINDOW_BYTES: Final = 1024 * 1024
 _PART_HEADER_BYTES: Final = 8 * 1024  # the email package is quadratic in a field of semicolons
-_SHORT_BYTES: Final = 1024  # content up to this is not worth a span
+_SHORT_BYTES: Final = 256  # content up to this is not worth a span
 _DELIMITER_BYTES: Final = 256  # RFC 2046 allows 74
 _MAX_DELIMITERS: Final = 1500
-_MAX_SKELETON_BYTES: Final = 1024 * 1024
+_MAX_SKELETON_BYTES: Final = 512 * 1024
 _MAX_BOUNDARIES: Final = 100
 
 _BOUNDARY: Final = re.compile(rb'\bboundary[ \t]*+=\s*+(?:"([^"\\\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
@@ -46,7 +46,7 @@ _NESTED: Final = re.compile(
 class Skeleton:
     """What is left of a message when its content stays where it is."""
 
-    content: bytes  # a message that any MIME parser reads; a few kilobytes, 1 MB at most
+    content: bytes  # a message that any MIME parser reads; a few kilobytes, 512 KB at most
     header: headers.Header  # the message's own, repaired
     veil: bytes  # stands in markers and in the types of nested messages; random, so no sender can write it
     losses: tuple[str, ...]  # why some of the message is in no part, or not in its own; empty when all of it is
@@ -85,7 +85,7 @@ def cut(path: Path) -> Skeleton:
         boundaries.learn(top)
         skeleton = bytearray(_NESTED.sub(rb"\g<0>" + veil, top))
         for count, start in enumerate(_delimiters(spool, at, boundaries)):
-            if start < at:  # a delimiter right below another: it stands in what was taken for the header
+            if start < at:  # it stands in what was taken for a part's header, as in "--boundary: x"
                 continue
             if count >= _MAX_DELIMITERS or len(skeleton) > _MAX_SKELETON_BYTES:
                 losses.append("more parts than are looked at")

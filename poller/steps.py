@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from poller import classification, escaping, notification, parsing, screening, texts
+from poller import classification, confined, escaping, notification, screening, texts
 from poller.request import Category, Classification, Dispatched, Kind, Link, StoredFile
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ class Message:
         """What the customer asked for; attachments are read from the spool file."""
         if self._request is None:
             received_at = self._source.fetch(self._reference, self._path)
-            self._request = parsing.parse(self._path, self._source.account, received_at)
+            request = confined.parse(self._path, self._source.account, received_at)
+            # A server may end a broken header elsewhere than the parser does; the message is known by what was first.
+            self._request = replace(request, reference=self._reference)
         return self._request
 
     def discard(self) -> None:

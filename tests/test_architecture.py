@@ -21,7 +21,7 @@ FLOORS = (
     {"pipeline"},
     {"steps"},
     {"services"},
-    {"engine", "inbox"},
+    {"engine", "inbox", "confined"},
     {"mailbox", "parsing", "screening", "classification", "notification"},
     {"journal", "texts", "rules", "spool", "bodies", "quoting", "formats", "addresses", "configuration"},
     {"gates", "transfer", "vocabulary", "headers", "settings", "logs", "samples"},

@@ -363,7 +363,7 @@ def test_clickup_refuses_what_is_not_valid(
 def test_a_list_shows_subtasks_and_closed_ones_only_when_asked_newest_first(
     sandbox: Sandbox, clickup: httpx.Client
 ) -> None:
-    first, second = (subtask(clickup, sandbox, name).json()["id"] for name in "ab")
+    first, second = (subtask(clickup, sandbox, name, tags=[name.upper()]).json()["id"] for name in "ab")
     sandbox.clickup.tasks[first].created_at -= 60.0
     clickup.put(f"/task/{second}", json={"status": "complete"})
 
@@ -375,6 +375,7 @@ def test_a_list_shows_subtasks_and_closed_ones_only_when_asked_newest_first(
     assert listed() == [parent]
     assert listed(subtasks="true") == [first, parent]
     assert listed(subtasks="true", include_closed="true") == [second, first, parent]
+    assert listed(subtasks="true", include_closed="true", **{"tags[]": "b"}) == [second]
     assert listed(subtasks="true", include_closed="true", reverse="true") == [parent, first, second]
     since = int((sandbox.clickup.tasks[second].created_at - 30.0) * 1000)
     assert listed(subtasks="true", include_closed="true", date_created_gt=since) == [second]

@@ -107,6 +107,7 @@ TEXTS = {
     "html where plain is empty": (b"alternative", b"\r\n \r\n", b"Content-Type: text/html\r\n\r\n<p>clair</p>"),
     "html where there is no plain": (b"mixed", b"Content-Type: text/html\r\n\r\n<p>clair</p>"),
     "enriched": (b"mixed", b"Content-Type: text/enriched\r\n\r\n<bold>clair</bold>"),
+    "plain before enriched": (b"alternative", b"\r\nclair", b"Content-Type: text/enriched\r\n\r\n<bold>clair</bold>"),
     "no content type": (b"mixed", b"\r\nclair"),
     "nonsense content type": (b"mixed", b"Content-Type: ;;;==\r\n\r\nclair"),
     "quoted-printable": (b"mixed", b"Content-Transfer-Encoding: Quoted-Printable \r\n\r\ncl=61ir"),
@@ -264,7 +265,7 @@ BEYOND = {
 def test_what_is_beyond_a_limit_comes_with_the_whole_message(message: bytes, tmp_path: Path) -> None:
     began = time.process_time()
     request = parse(tmp_path, message)
-    assert time.process_time() - began < 6
+    assert time.process_time() - began < 10
     assert request.defects
     assert all(defect.isascii() and len(defect) < 60 and "example" not in defect for defect in request.defects)
     last = request.attachments[-1]

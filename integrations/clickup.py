@@ -104,22 +104,35 @@ class ClickUp:
             page += 1
 
     def add_comment(self, task_id: str, text: str) -> str:
-        """The id of a new plain-text comment on a task; nobody but its watchers is notified. Not idempotent.
+        """The id of a new plain-text comment on a task; nobody but its watchers is notified.
+
+        Not idempotent: the caller guards it with `find_comment`, which needs `[ref: {reference}]` in the text.
 
         Raises:
             PermanentError: also when the task is gone.
         """
-        status, answer = self._ask(
-            "add comment",
-            "POST",
-            f"task/{quote(task_id, safe='')}/comment",
-            json={"comment_text": text, "notify_all": False},
-            expect=(401, 404),
-        )
-        if status != HTTPStatus.OK:
-            self._check_token()
-            raise PermanentError(f"ClickUp add comment: HTTP {status} {answer.get('ECODE', '')}: the task is gone")
-        return str(answer["id"])
+        comment = {"comment_text": text, "notify_all": False}
+        return str(self._ask_comments("add comment", "POST", task_id, json=comment)["id"])
+
+    def find_comment(self, task_id: str, reference: str) -> str | None:
+        """The id of the task's newest comment that `[ref: {reference}]` stands in; None when there is none.
+
+        https://developer.clickup.com/docs/task-comments-pagination
+
+        Raises:
+            PermanentError: also when the task is gone.
+        """
+        marker = f"[ref: {reference}]"
+        query: dict[str, str] = {}
+        while True:
+            comments = self._ask_comments("list comments", "GET", task_id, params=query, yields="comments")["comments"]
+            for comment in comments:
+                if marker in (comment.get("comment_text") or ""):
+                    return str(comment["id"])
+            # No answer says whether more follows: the end is where nothing older comes.
+            if not comments or str(comments[-1]["id"]) == query.get("start_id"):
+                return None
+            query = {"start": str(comments[-1]["date"]), "start_id": str(comments[-1]["id"])}
 
     def check(self) -> str:
         """Read the token's user and the parent task; returns what was seen, in a line.
@@ -148,6 +161,16 @@ class ClickUp:
             )
         self._list_id = str(task["list"]["id"])
         return self._list_id
+
+    def _ask_comments(self, call: str, method: str, task_id: str, **request: Any) -> dict[str, Any]:
+        """The answer of a task's comments."""
+        path = f"task/{quote(task_id, safe='')}/comment"
+        status, answer = self._ask(call, method, path, expect=(401, 404), **request)
+        if status != HTTPStatus.OK:
+            # A task that is deleted, or hidden from the token, is a 401 as well.
+            self._check_token()
+            raise PermanentError(f"ClickUp {call}: HTTP {status} {answer.get('ECODE', '')}: the task is gone")
+        return answer
 
     def _check_token(self) -> None:
         self._ask("read user", "GET", "user", yields="user")

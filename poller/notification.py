@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from email.message import EmailMessage
-from email.policy import SMTP
 from typing import TYPE_CHECKING
 
-from poller.escaping import header_text, html, html_link, http_url, one_line, plain_text
+from poller.escaping import http_url, one_line, plain_text
+from poller.letter import Page, mail
 from poller.request import Category
-from poller.texts import (
+from poller.texts import ticket_subject
+from poller.wording import (
     CATEGORIES,
     NBSP,
     STEPS,
@@ -17,81 +16,25 @@ from poller.texts import (
     kept_attachments,
     kept_label,
     listed,
-    marker,
     other_author,
     services_off,
     size,
-    ticket_subject,
     who,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
+    from email.message import EmailMessage
 
     from poller.request import Dispatched, Request
-
-HEADER = "X-Figurative-Poller"  # screening knows our own mail by it
 
 _DECIDED_BY = {
     "rules": "Décidé par les règles.",
     "claude": "Décidé par Claude.",
     "rules without claude": "Décidé par les règles, sans l’avis de Claude.",
 }
-_FILES_LIMIT_CHARS = 20_000
 _KEPT_LIMIT_CHARS = 2_000
 _DETAIL_LIMIT_CHARS = 2_000
-_POLICY = SMTP.clone(cte_type="7bit")  # not every relay announces 8BITMIME (RFC 6152)
-
-# Colours that stand on white and on black alike: a mail client's dark mode changes the page, and not always the rest.
-_PAGE = "margin:0;padding:24px 16px;font:16px/1.5 -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
-_COLUMN = "max-width:600px;margin:0 auto;overflow-wrap:anywhere"
-_TITLE = "font-size:22px;line-height:1.3;margin:4px 0 20px"
-_SMALL = "font-size:14px;margin:0;opacity:.75"
-_BOX = "border-left:4px solid #d97706;background:rgba(217,119,6,.12);padding:12px 16px;margin:0 0 20px"
-_LABEL = "font-size:14px;opacity:.75"
-_BUTTON = (
-    "display:inline-block;background:#1d4ed8;color:#ffffff;text-decoration:none;font-weight:600;"
-    "padding:10px 18px;border-radius:6px;margin:0 8px 8px 0"
-)
-_LINK = "color:inherit"
-_LIST = "margin:4px 0 0;padding-left:20px"
-_FOOT = "font-size:13px;margin:28px 0 0;padding-top:12px;border-top:1px solid rgba(128,128,128,.4);opacity:.75"
-
-_FRAME = """<!DOCTYPE html>
-<html lang="fr">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="supported-color-schemes" content="light dark">
-<title>{title}</title>
-</head>
-<body style="{page}">
-<div style="{column}">
-{body}
-</div>
-</body>
-</html>
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """A mail's content, before it is set as text and as HTML; every word of it raw."""
-
-    kicker: str
-    title: str
-    box: tuple[str, Sequence[str]]  # its title and its lines; no box without lines
-    facts: Sequence[tuple[str, str]]  # label and value; several lines allowed in a value
-    buttons: Sequence[tuple[str, str]]  # label and URL
-    files: Sequence[tuple[str, str, str]]  # name, size, URL
-    reference: str
-
-
-def notification_id(reference: str, what: str) -> str:
-    """The Message-ID of a mail of ours: the same each time, so that a second copy is known for one."""
-    return f"<{reference}.{what}@figurative-poller.invalid>"
 
 
 def notification(request: Request, done: Dispatched, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
@@ -100,27 +43,52 @@ def notification(request: Request, done: Dispatched, *, sender: str, recipient: 
     category = CATEGORIES[classification.category]
     reason = one_line(classification.reason, 500)
     decided_by = _DECIDED_BY.get(classification.decided_by, classification.decided_by)
-    facts = [("Client", who(request.sender))]
-    if other_author(request):
-        facts.append(("Expéditeur affiché", who(request.author)))
-    facts.append(("Pourquoi", f"{reason} {decided_by}".strip()))
-    if classification.category is Category.SUPPORT and (kept := list(listed(_kept(request, done), _KEPT_LIMIT_CHARS))):
-        facts.append(("Pièces jointes, dans le message", "\n".join(kept)))
-    created = (("Ouvrir le ticket HubSpot", done.ticket), ("Ouvrir la sous-tâche ClickUp", done.subtask))
-    page = _Page(
+    page = Page(
         kicker=f"{category}, sûr à {classification.confidence:.0%}".replace("%", f"{NBSP}%"),
         title=ticket_subject(request),
         box=("À vérifier", _to_check(request, done)),
-        facts=facts,
-        buttons=[(label, link.url) for label, link in created if link is not None and http_url(link.url)],
-        files=[(one_line(file.filename), size(file.size_bytes), file.url) for file in done.files],
+        facts=_facts(request, done, ("Pourquoi", f"{reason} {decided_by}".strip())),
+        buttons=_buttons(done),
+        files=_files(done),
         reference=request.reference,
     )
     flag = ", à vérifier" if classification.needs_review else ""
     subject = f"[{category}{flag}] {_about(request)}"
-    return _mail(page, subject, "notification", sender=sender, recipient=recipient, now=now)
+    return mail(page, subject, "notification", sender=sender, recipient=recipient, now=now)
 
 
+def reply_notification(
+    request: Request, done: Dispatched, *, sender: str, recipient: str, now: datetime
+) -> EmailMessage:
+    """Where a customer's answer about a ticket there is was put, and the links to it."""
+    placed = []
+    if done.ticket is not None and "create_note" not in done.skipped:
+        placed.append(f"ticket HubSpot n°{NBSP}{one_line(done.ticket.id)}, en note")
+    if done.subtask is not None and "add_comment" not in done.skipped:
+        placed.append("sous-tâche ClickUp, en commentaire")
+    to_check = _to_check(request, done)
+    if done.classification.category is Category.MODELISATION and done.subtask is None:
+        to_check.insert(0, f"La demande n’a pas de sous-tâche ClickUp{NBSP}: transmettez la réponse à l’équipe 3D.")
+    page = Page(
+        kicker=f"Réponse du client, {CATEGORIES[done.classification.category].lower()}",
+        title=ticket_subject(request),
+        box=("À vérifier", to_check),
+        facts=_facts(request, done, ("Ajoutée à", "\n".join(placed) or "rien")),
+        buttons=_buttons(done),
+        files=_files(done),
+        reference=request.reference,
+    )
+    return mail(page, f"[Réponse] {_about(request)}", "reply", sender=sender, recipient=recipient, now=now)
+
+
+SERVICES = {
+    "anthropic": "Claude",
+    "r2": "R2",
+    "hubspot": "HubSpot",
+    "clickup": "ClickUp",
+    "smtp": "Le serveur SMTP",
+    "imap": "Le serveur IMAP",
+}
 # Why a step is given up, in a sentence.
 REASONS = {
     "refused": "Le service a refusé cette demande, et la refuserait encore telle quelle.",
@@ -150,7 +118,7 @@ def failure_notification(
         facts.append(("Détail", detail))
     if request is not None:
         facts += [("Client", who(request.sender)), ("Objet", ticket_subject(request))]
-    page = _Page(
+    page = Page(
         kicker="Échec",
         title="Un message n’a pas pu être traité",
         box=(
@@ -169,12 +137,53 @@ def failure_notification(
         reference=reference,
     )
     subject = f"[Échec] {_about(request)}" if request is not None else f"[Échec] Message illisible ({reference})"
-    return _mail(page, subject, "failure", sender=sender, recipient=recipient, now=now)
+    return mail(page, subject, "failure", sender=sender, recipient=recipient, now=now)
+
+
+def refusal_alert(service: str, reason: str, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
+    """A service refuses credentials that it took before: nothing of it works until a person mends them."""
+    lines = (
+        f"Aucun message n’est perdu{NBSP}: tous attendent dans la boîte de réception.",
+        "Corrigez l’identifiant ou la clé, puis redémarrez le service. «\xa0poller check\xa0» dit ce qui est refusé.",
+    )
+    name = SERVICES.get(service, service)
+    page = Page(
+        kicker="Alerte",
+        title=f"{name} refuse nos identifiants",
+        box=("Que faire", lines),
+        facts=[("Détail", one_line(reason, 500))],
+        buttons=(),
+        files=(),
+        reference=f"{now:%Y%m%d%H%M%S}",
+    )
+    return mail(page, f"[Alerte] {name} refuse nos identifiants", "alert", sender=sender, recipient=recipient, now=now)
 
 
 def _about(request: Request) -> str:
     client = request.sender.addr_spec or "expéditeur inconnu"
     return f"{one_line(ticket_subject(request), 120)} ({one_line(client, 60)})"
+
+
+def _facts(request: Request, done: Dispatched, said: tuple[str, str]) -> list[tuple[str, str]]:
+    """Who asks, what is to be said of it, and what lies in the message where that alarms nobody."""
+    facts = [("Client", who(request.sender))]
+    if other_author(request):
+        facts.append(("Expéditeur affiché", who(request.author)))
+    facts.append(said)
+    if done.classification.category is Category.SUPPORT and (
+        kept := list(listed(_kept(request, done), _KEPT_LIMIT_CHARS))
+    ):
+        facts.append(("Pièces jointes, dans le message", "\n".join(kept)))
+    return facts
+
+
+def _buttons(done: Dispatched) -> list[tuple[str, str]]:
+    created = (("Ouvrir le ticket HubSpot", done.ticket), ("Ouvrir la sous-tâche ClickUp", done.subtask))
+    return [(label, link.url) for label, link in created if link is not None and http_url(link.url)]
+
+
+def _files(done: Dispatched) -> list[tuple[str, str, str]]:
+    return [(one_line(file.filename), size(file.size_bytes), file.url) for file in done.files]
 
 
 def _to_check(request: Request, done: Dispatched) -> list[str]:
@@ -194,58 +203,3 @@ def _to_check(request: Request, done: Dispatched) -> list[str]:
 def _kept(request: Request, done: Dispatched) -> list[str]:
     # A signature's logo is nothing to look for.
     return [kept_label(file, reason) for file, reason in kept_attachments(request, done) if not file.inline]
-
-
-def _mail(page: _Page, subject: str, what: str, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    message = EmailMessage(policy=_POLICY)
-    message["From"] = one_line(sender)
-    message["To"] = one_line(recipient)
-    message["Subject"] = header_text(subject)
-    message["Date"] = now
-    message["Message-ID"] = notification_id(page.reference, what)
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: nobody's absence notice answers it
-    message[HEADER] = "notification"
-    message.set_content(_as_text(page))
-    message.add_alternative(_as_html(page), subtype="html")
-    return message
-
-
-def _as_text(page: _Page) -> str:
-    box_title, box_lines = page.box
-    blocks = [f"{page.kicker}\n{page.title}"]
-    if box_lines:
-        blocks.append("\n".join([f"{box_title}{NBSP}:", *(f"- {line}" for line in box_lines)]))
-    blocks.append("\n".join(f"{label}{NBSP}: {value}" for label, value in page.facts))
-    if page.buttons:
-        blocks.append("\n".join(f"{label}{NBSP}: {http_url(url)}" for label, url in page.buttons))
-    if page.files:
-        lines = listed(
-            (f"- {name} ({size_}){NBSP}: {http_url(url)}" for name, size_, url in page.files), _FILES_LIMIT_CHARS
-        )
-        blocks.append("\n".join([f"Fichiers{NBSP}:", *lines]))
-    blocks.append(marker(page.reference))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _as_html(page: _Page) -> str:
-    box_title, box_lines = page.box
-    blocks = [f'<p style="{_SMALL}">{html(page.kicker)}</p>', f'<h1 style="{_TITLE}">{html(page.title)}</h1>']
-    if box_lines:
-        lines = "\n".join(f"<li>{html(line)}</li>" for line in box_lines)
-        blocks.append(
-            f'<div style="{_BOX}"><strong>{html(box_title)}</strong>\n<ul style="{_LIST}">\n{lines}\n</ul></div>'
-        )
-    blocks += [
-        f'<p style="margin:0 0 12px"><span style="{_LABEL}">{html(label)}</span><br>\n{html(value)}</p>'
-        for label, value in page.facts
-    ]
-    if page.buttons:
-        buttons = "\n".join(html_link(label, url, style=_BUTTON) for label, url in page.buttons)
-        blocks.append(f'<p style="margin:20px 0 12px">{buttons}</p>')
-    if page.files:
-        items = (f"<li>{html_link(name, url, style=_LINK)} ({size_})</li>" for name, size_, url in page.files)
-        lines = "\n".join(listed(items, _FILES_LIMIT_CHARS, more="<li>{}</li>"))
-        blocks.append(f'<p style="margin:0"><span style="{_LABEL}">Fichiers</span></p>')
-        blocks.append(f'<ul style="{_LIST}">\n{lines}\n</ul>')
-    blocks.append(f'<p style="{_FOOT}">{marker(page.reference)}</p>')
-    return _FRAME.format(title=html(page.title), page=_PAGE, column=_COLUMN, body="\n".join(blocks))

@@ -1,53 +1,52 @@
-"""What people read in HubSpot and ClickUp, in French, and the words that the notification shares with them.
+"""What people read in HubSpot and ClickUp, in French.
 
 Every text ends with the marker of its request, by which a step that lost its answer finds what it had done.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from typing import TYPE_CHECKING
 
 from poller.escaping import html, html_link, http_url, markdown, markdown_address, markdown_link, one_line, plain_text
-from poller.request import Category, Kind
+from poller.wording import (
+    CATEGORIES,
+    NBSP,
+    UNREAD,
+    file_label,
+    kept_attachments,
+    kept_label,
+    listed,
+    marker,
+    other_author,
+    services_off,
+    size,
+    who,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from poller.request import Address, Attachment, Dispatched, Request, StoredFile
-
-NBSP = "\xa0"  # French sets it before a colon, a percent sign or a unit, and inside guillemets
-
-CATEGORIES = {Category.SUPPORT: "Support", Category.MODELISATION: "Modélisation"}
-
-STEPS = {
-    "receive": "lecture du message",
-    "classify": "classement",
-    "upload_files": "dépôt des fichiers",
-    "find_or_create_contact": "fiche contact",
-    "create_ticket": "ticket HubSpot",
-    "create_note": "note HubSpot",
-    "create_subtask": "sous-tâche ClickUp",
-    "send_notification": "notification",
-    "label": "classement du message",
-}
-
-_SERVICES = {
-    "upload_files": "R2",
-    "find_or_create_contact": "HubSpot",
-    "create_ticket": "HubSpot",
-    "create_note": "HubSpot",
-    "create_subtask": "ClickUp",
-    "send_notification": "SMTP",
-}
+    from poller.request import Dispatched, Request
 
 HUBSPOT_LIMIT_CHARS = 60_000  # a property holds 65,536
 SUBTASK_TEXT_LIMIT_CHARS = 40_000  # ClickUp documents no limit
+COMMENT_TEXT_LIMIT_CHARS = 10_000  # nor here, but a comment is read among others
 
-UNREAD = "Une partie du message n’a pas pu être lue" + NBSP + ": consultez l’original dans la boîte aux lettres."
 _ABRIDGED = f"(Texte abrégé{NBSP}: la suite se trouve dans le message d’origine.)"
+_NEWEST = f"(Sans l’historique ni la signature{NBSP}: le texte complet se trouve dans le message d’origine.)"
 _FILES_LIMIT_CHARS = 30_000
 _KEPT_LIMIT_CHARS = 5_000
+_COMMENT_FILES_LIMIT_CHARS = 7_000
+_COMMENT_KEPT_LIMIT_CHARS = 2_000
+
+# Where a link finder would join up an address, a URL or a domain; and the seams of a Markdown link, of a tag, of a
+# code fence and of a marker, for what ClickUp's own formatter makes of plain text is not documented.
+_SEAM = re.compile(
+    r"(?<=@)(?=\S)|(?<=:)(?=//)|(?<=/)(?=/)|(?<=[^\s\d]\.)(?=\w)|(?<=\d\.)(?=[^\W\d_])"
+    r"|(?<=\])(?=[(\[])|(?<=<)(?=\S)|(?<=`)(?=`)|(?<=\[)(?=ref:)"
+)
+_HAIR_SPACE = "\u200a"  # every link finder ends at white space; a zero-width character would be a letter to some
 
 
 def ticket_subject(request: Request) -> str:
@@ -86,7 +85,19 @@ def note_html(request: Request, done: Dispatched) -> str:
     head = f"<p><strong>Demande de {category}</strong> de {html(who(request.sender))}</p>"
     if done.classification.needs_review:
         head += f"\n<p><strong>À vérifier{NBSP}:</strong> {html(_doubt(done))}</p>"
-    tail = []
+    return _note(head, request.text, request, done)
+
+
+def reply_note_html(request: Request, done: Dispatched) -> str:
+    """The note that an answer becomes on its ticket: as `note_html`, of what was written for this mail only."""
+    head = f"<p><strong>Réponse du client</strong>{NBSP}: {html(who(request.sender))}</p>"
+    if other_author(request):
+        head += f"\n<p>Expéditeur affiché{NBSP}: {html(who(request.author))}</p>"
+    return _note(head, request.newest, request, done)
+
+
+def _note(head: str, text: str, request: Request, done: Dispatched) -> str:
+    tail = [f"<p>{_NEWEST}</p>"] if _is_part(text, request) else []
     if done.files:
         files = (f"<li>{html_link(file.filename, file.url)} ({size(file.size_bytes)})</li>" for file in done.files)
         tail.append(_html_list("Fichiers", listed(files, _FILES_LIMIT_CHARS, more="<li>{}</li>")))
@@ -99,7 +110,7 @@ def note_html(request: Request, done: Dispatched) -> str:
 
     frame = [head, "<p></p>", "\n".join(tail)]
     room = HUBSPOT_LIMIT_CHARS - len("\n".join(frame))
-    frame[1] = f"<p>{_within(request.text, room, html)}</p>"
+    frame[1] = f"<p>{_within(text, room, html)}</p>"
     return "\n".join(frame)
 
 
@@ -138,76 +149,37 @@ def subtask_markdown(request: Request, done: Dispatched) -> str:
     return "\n".join(lines)
 
 
-def marker(reference: str) -> str:
-    """What a request is found by in a ticket, a note or a subtask."""
-    return f"[ref: {reference}]"
+def reply_comment(request: Request, done: Dispatched) -> str:
+    """The comment that an answer becomes on its subtask: inert plain text of at most 20,000 characters.
+
+    Hair spaces keep what the mail holds from being linked; so its URLs and addresses are to be read, not copied.
+    """
+    blocks = [
+        f"Réponse du client {_unlinked(one_line(request.sender.addr_spec, 320))}".rstrip(),
+        _within(request.newest, COMMENT_TEXT_LIMIT_CHARS, _unlinked),
+    ]
+    if _is_part(request.newest, request):
+        blocks.append(_NEWEST)
+    files = (f"- {_unlinked(file_label(file))}{NBSP}: {http_url(file.url)}" for file in done.files)
+    kept = (
+        f"- {_unlinked(kept_label(attachment, reason))}"
+        for attachment, reason in kept_attachments(request, done)
+        if not attachment.inline
+    )
+    if lines := list(listed(files, _COMMENT_FILES_LIMIT_CHARS)):
+        blocks.append("\n".join([f"Fichiers{NBSP}:", *lines]))
+    if lines := list(listed(kept, _COMMENT_KEPT_LIMIT_CHARS)):
+        blocks.append("\n".join([f"Dans le message seulement{NBSP}:", *lines]))
+    return "\n\n".join([*blocks, marker(request.reference)])
 
 
-def who(address: Address) -> str:
-    """A person on one line: « Jeanne Petit <jeanne@example.com> », or what is known of it."""
-    name, addr_spec = one_line(address.display_name, 100), one_line(address.addr_spec, 320)
-    if name and addr_spec and name != addr_spec:
-        return f"{name} <{addr_spec}>"
-    return name or addr_spec or "expéditeur inconnu"
+def _unlinked(text: str) -> str:
+    """The words as plain text that no link finder finds a link, an address or a mention in."""
+    return _SEAM.sub(_HAIR_SPACE, plain_text(text))
 
 
-def other_author(request: Request) -> bool:
-    """Whether the mail shows another From than the address that is to be answered."""
-    return request.author.addr_spec.casefold() != request.sender.addr_spec.casefold()
-
-
-def size(size_bytes: int) -> str:
-    """A size as French writes it, in decimal units: « 512 octets », « 240 ko », « 1,2 Mo »."""
-    if size_bytes < 1000:  # noqa: PLR2004 - the unit's own definition
-        return f"{size_bytes}{NBSP}octet{'s' if size_bytes > 1 else ''}"
-    if size_bytes < 999_500:  # noqa: PLR2004 - from here it rounds to a megabyte
-        return f"{size_bytes / 1000:.0f}{NBSP}ko"
-    megabytes = size_bytes / 1_000_000
-    return f"{megabytes:.{0 if megabytes >= 9.95 else 1}f}".replace(".", ",") + f"{NBSP}Mo"  # noqa: PLR2004 - two digits
-
-
-def file_label(file: StoredFile | Attachment) -> str:
-    """A file's name and size on one line."""
-    return f"{one_line(file.filename)} ({size(file.size_bytes)})"
-
-
-def kept_label(attachment: Attachment, reason: str) -> str:
-    """The name, the size and why it was not uploaded, on one line."""
-    return file_label(attachment) + (f", {reason}" if reason else "")
-
-
-def kept_attachments(request: Request, done: Dispatched) -> list[tuple[Attachment, str]]:
-    """The attachments that are in the mail only, in its order, each with the reason; "" where none is ever uploaded."""
-    stored = Counter((file.filename, file.size_bytes) for file in done.files)
-    kept = []
-    for attachment in request.attachments:
-        file = (attachment.filename, attachment.size_bytes)
-        if stored[file]:
-            stored[file] -= 1
-        else:
-            kept.append((attachment, _why_kept(attachment, done)))
-    return kept
-
-
-def services_off(done: Dispatched) -> list[tuple[str, list[str]]]:
-    """The services without credentials, in the order met, each with the French names of the steps it skipped."""
-    off: dict[str, list[str]] = {}
-    for step in done.skipped:
-        off.setdefault(_SERVICES.get(step, step), []).append(STEPS.get(step, step))
-    return list(off.items())
-
-
-def listed(lines: Iterable[str], room_chars: int, more: str = "{}") -> Iterator[str]:
-    """As many whole lines as there is room for, then one that counts the others: half a link opens nothing."""
-    hidden = 0
-    for line in lines:
-        room_chars -= len(line) + 1
-        if room_chars < 0:
-            hidden += 1
-        else:
-            yield line
-    if hidden:
-        yield more.format(f"et {hidden} de plus")
+def _is_part(text: str, request: Request) -> bool:
+    return text.strip() != request.text.strip()
 
 
 def _within(text: str, room_chars: int, escape: Callable[[str], str]) -> str:
@@ -224,16 +196,6 @@ def _within(text: str, room_chars: int, escape: Callable[[str], str]) -> str:
         kept = kept[: len(kept) * (room_chars - len(note)) // len(shown)].rstrip()
         shown = escape(kept)
     return shown + note
-
-
-def _why_kept(attachment: Attachment, done: Dispatched) -> str:
-    if attachment.inline:
-        return "image intégrée au texte"
-    if done.classification.category is Category.SUPPORT:
-        return ""
-    if attachment.kind is Kind.OTHER:
-        return "ni fichier 3D ni image"
-    return "R2 non configuré" if "upload_files" in done.skipped else "dépôt non effectué"
 
 
 def _doubt(done: Dispatched) -> str:

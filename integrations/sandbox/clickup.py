@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from integrations.sandbox import clickup_comments
+from integrations.sandbox.clickup_comments import Comment
 from integrations.sandbox.loopback import Answer
 from integrations.sandbox.stand_in import RateLimit, RejectedError, StandIn
 
@@ -36,7 +38,7 @@ class Task:
     closed: bool = False
     archived: bool = False
     tags: list[str] = field(default_factory=list)
-    comments: list[str] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)  # oldest first
     created_at: float = field(default_factory=time.time)  # seconds since the epoch
 
     @property
@@ -65,6 +67,7 @@ class ClickUp(StandIn):
         self.list_lag_s = 0.0
         self.tasks = {self.parent_id: Task(self.parent_id, self.list_id, "Modélisations 3D", created_at=0.0)}
         self._ids = itertools.count(1)
+        self._comment_ids = itertools.count(90_150_000_000_001)  # too large for 32 bits, as the real ones are
 
     def reset(self) -> None:
         """Forget everything but the parent task."""
@@ -113,15 +116,13 @@ class ClickUp(StandIn):
     def _routed(self, request: Recorded) -> dict[str, Any]:
         match request.method, request.segments[2:]:
             case "GET", ("user",):
-                return {"user": {"id": 147, "username": "Sandbox", "email": "sandbox@figurative.example"}}
+                return {"user": clickup_comments.USER}
             case "GET", ("task", id_):
                 return self._shown_with_subtasks(self._found(id_), request.query)
             case "PUT", ("task", id_):
                 return self._shown(self._changed(self._found(id_), _mapping(request.body)))
-            case "POST", ("task", id_, "comment"):
-                comments = self._found(id_).comments
-                comments.append(str(_mapping(request.body).get("comment_text", "")))
-                return {"id": len(comments), "hist_id": f"{id_}-{len(comments)}", "date": _ms(time.time())}
+            case "GET" | "POST", ("task", id_, "comment"):
+                return self._comments(self._found(id_), request)
             case "POST", ("list", self.list_id, "task"):
                 return self._shown(self._created(_mapping(request.body)))
             case "GET", ("list", self.list_id, "task"):
@@ -162,6 +163,16 @@ class ClickUp(StandIn):
             setattr(task, name, value)
         task.closed = task.status in _CLOSED
         return task
+
+    def _comments(self, task: Task, request: Recorded) -> dict[str, Any]:
+        if request.method == "GET":
+            return clickup_comments.listed(task.comments, request.query)
+        text = _mapping(request.body).get("comment_text")
+        if not isinstance(text, str) or not text.strip():
+            raise RejectedError(400, self.error(400))
+        comment = Comment(next(self._comment_ids), text)
+        task.comments.append(comment)
+        return {"id": comment.id, "hist_id": f"{comment.id}-1", "date": comment.date_ms}
 
     def _listed(self, query: Mapping[str, list[str]]) -> dict[str, Any]:
         def asked(name: str, default: str = "false") -> str:

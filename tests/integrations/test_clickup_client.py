@@ -12,6 +12,7 @@ import pytest
 from integrations.clickup import ClickUp
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.sandbox.clickup import Task
+from integrations.sandbox.clickup_comments import Comment
 from integrations.sandbox.stand_in import Fault
 
 if TYPE_CHECKING:
@@ -117,11 +118,80 @@ def test_only_the_parents_own_and_recent_subtasks_are_looked_at(sandbox: Sandbox
 def test_a_comment_is_added_and_one_on_a_task_that_is_gone_is_permanent(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     subtask = clickup.create_subtask("un", "un")
-    assert clickup.add_comment(subtask.id, "Relance du client") == "1"
-    assert sandbox.clickup.tasks[subtask.id].comments == ["Relance du client"]
+    id_ = clickup.add_comment(subtask.id, "Relance du client")
+    (comment,) = sandbox.clickup.tasks[subtask.id].comments
+    assert (id_, comment.text) == (str(comment.id), "Relance du client")
+    assert sandbox.clickup.calls("POST")[-1].body == {"comment_text": "Relance du client", "notify_all": False}
     with pytest.raises(PermanentError):
         clickup.add_comment("86c/gone", "Relance")
     assert sandbox.clickup.calls("POST")[-1].path == "/api/v2/task/86c%2Fgone/comment"
+
+
+def test_a_comment_whose_answer_was_lost_is_found_on_any_page(sandbox: Sandbox) -> None:
+    """Page after page is asked for, newest first, until the marker comes."""
+    clickup, server = connect(sandbox), sandbox.clickup
+    subtask = clickup.create_subtask("un", "un")
+    server.fail(Fault("cut_after_commit", "POST"))
+    with pytest.raises(TransientError) as lost:
+        clickup.add_comment(subtask.id, f"Relance [ref: {REF}]")
+    assert lost.value.outcome_unknown
+    comments = server.tasks[subtask.id].comments
+    lost_id = str(comments[0].id)
+    assert clickup.find_comment(subtask.id, REF) == lost_id
+    # All in one millisecond: the id tells them apart.
+    comments += [Comment(comments[0].id + number, "autre", comments[0].created_at) for number in range(1, 61)]
+    asked_before = len(server.calls("GET"))
+    assert clickup.find_comment(subtask.id, REF) == lost_id
+    pages = server.calls("GET")[asked_before:]
+    assert {each.path for each in pages} == {f"/api/v2/task/{subtask.id}/comment"}
+    date = str(comments[0].date_ms)
+    assert [each.query for each in pages] == [
+        {},
+        {"start": [date], "start_id": [str(comments[36].id)]},
+        {"start": [date], "start_id": [str(comments[11].id)]},
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 25, 26, 50])
+def test_a_comment_that_is_not_there_is_not_found(sandbox: Sandbox, count: int) -> None:
+    """Another message's marker is not ours, and the search ends, whatever the number of comments."""
+    clickup, server = connect(sandbox), sandbox.clickup
+    subtask = clickup.create_subtask("un", "un")
+    server.tasks[subtask.id].comments = [Comment(number, "[ref: fedcba9876543210]") for number in range(count)]
+    assert clickup.find_comment(subtask.id, REF) is None
+
+
+def test_the_newest_of_two_comments_is_the_one_found(sandbox: Sandbox) -> None:
+    clickup = connect(sandbox)
+    subtask = clickup.create_subtask("un", "un")
+    first, second = (clickup.add_comment(subtask.id, f"[ref: {REF}]") for _ in range(2))
+    assert clickup.find_comment(subtask.id, REF) == second != first
+
+
+def test_a_search_ends_though_the_same_page_comes_again(sandbox: Sandbox) -> None:
+    """A proxy that drops the query would send the first page for ever."""
+    clickup, server = connect(sandbox), sandbox.clickup
+    subtask = clickup.create_subtask("un", "un")
+    page = {"comments": [{"id": str(number), "comment_text": None, "date": "1"} for number in range(25)]}
+    server.fail(Fault("status", "GET", status=200, body=page, times=3))
+    asked_before = len(server.calls("GET"))
+    assert clickup.find_comment(subtask.id, REF) is None
+    assert len(server.calls("GET")) == asked_before + 2
+
+
+def test_comments_of_a_task_that_is_gone_or_with_a_dead_token_are_told_apart(sandbox: Sandbox) -> None:
+    with pytest.raises(PermanentError, match="list comments: HTTP 401 OAUTH_027: the task is gone"):
+        connect(sandbox).find_comment("86c/gone", REF)
+    assert sandbox.clickup.calls("GET")[0].path == "/api/v2/task/86c%2Fgone/comment"
+    with pytest.raises(ConfigurationError, match="CLICKUP_API_KEY"):
+        connect(sandbox, token="pk_dead").find_comment("86c/gone", REF)
+
+
+def test_a_search_that_fails_may_be_made_again(sandbox: Sandbox) -> None:
+    sandbox.clickup.fail(Fault("status", "GET", status=503))
+    with pytest.raises(TransientError) as failed:
+        connect(sandbox).find_comment(sandbox.clickup.parent_id, REF)
+    assert not failed.value.outcome_unknown
 
 
 REFUSED = {"err": SECRET, "ECODE": "INPUT_005"}

@@ -418,9 +418,40 @@ def test_clickup_has_a_limit_and_says_when_it_ends(sandbox: Sandbox, clickup: ht
 
 
 def test_a_comment_is_kept_with_its_task(sandbox: Sandbox, clickup: httpx.Client) -> None:
+    """Its id is a number where it is made and a string where it is listed, as at ClickUp."""
     id_ = subtask(clickup, sandbox, "Chaise").json()["id"]
-    assert clickup.post(f"/task/{id_}/comment", json={"comment_text": "Bonjour"}).status_code == 200
-    assert sandbox.clickup.tasks[id_].comments == ["Bonjour"]
+    answer = clickup.post(f"/task/{id_}/comment", json={"comment_text": "Bonjour"})
+    (kept,) = sandbox.clickup.tasks[id_].comments
+    assert (answer.status_code, kept.text) == (200, "Bonjour")
+    assert {name: answer.json()[name] for name in ("id", "date")} == {"id": kept.id, "date": kept.date_ms}
+    (listed,) = clickup.get(f"/task/{id_}/comment").json()["comments"]
+    assert listed["id"] == str(kept.id)
+    assert listed["comment_text"] == "Bonjour"
+    assert listed["date"] == str(kept.date_ms)
+    assert listed["user"] == clickup.get("/user").json()["user"]
+
+
+@pytest.mark.parametrize("body", [{}, {"comment_text": ""}, {"comment_text": " \n"}, {"comment_text": None}, []])
+def test_a_comment_without_text_is_refused(sandbox: Sandbox, clickup: httpx.Client, body: object) -> None:
+    path = f"/task/{sandbox.clickup.parent_id}/comment"
+    assert clickup.post(path, json=body).status_code == 400
+    assert clickup.get(path).json() == {"comments": []}
+
+
+def test_comments_come_newest_first_in_pages_of_25_that_go_on_behind_a_comment(
+    sandbox: Sandbox, clickup: httpx.Client
+) -> None:
+    sandbox.clickup.rate_limit = None
+    path = f"/task/{sandbox.clickup.parent_id}/comment"
+    made = [str(clickup.post(path, json={"comment_text": str(number)}).json()["id"]) for number in range(27)]
+
+    def page(**query: str) -> list[str]:
+        return [each["id"] for each in clickup.get(path, params=query).json()["comments"]]
+
+    assert page() == made[:1:-1]
+    last = clickup.get(path).json()["comments"][-1]
+    assert page(start_id=last["id"]) == page(start=last["date"]) == page(), "only both together count"
+    assert page(start=last["date"], start_id=last["id"]) == made[1::-1]
 
 
 # Anthropic

@@ -9,7 +9,8 @@ from io import BytesIO
 
 import pytest
 
-from poller.notification import failure_notification, notification, notification_id
+from poller.letter import notification_id
+from poller.notification import failure_notification, notification, reply_notification
 from poller.request import (
     Address,
     Attachment,
@@ -73,6 +74,12 @@ DONE = Dispatched(SURE, (StoredFile("chaise.glb", f"{FILES}/chaise.glb", 240_300
 def notify(request: Request, done: Dispatched) -> EmailMessage:
     message = notification(request, done, sender="Robot <bot@figurative.example>", recipient="admin@x.example", now=NOW)
     return received(message)
+
+
+def notify_reply(request: Request, done: Dispatched) -> EmailMessage:
+    return received(
+        reply_notification(request, done, sender="bot@figurative.example", recipient="admin@x.example", now=NOW)
+    )
 
 
 def fail(request: Request | None, detail: str = "") -> EmailMessage:
@@ -227,6 +234,83 @@ def test_attachments_of_a_support_request_are_named_and_alarm_nobody() -> None:
     assert "Fichiers" not in text
 
 
+def test_the_reply() -> None:
+    """Whose answer it is, where it was put, and every link."""
+    message = notify_reply(replace(REQUEST, subject="Re: Une chaise"), DONE)
+    assert message["Subject"] == "[Réponse] Re: Une chaise (user@example.com)"
+    assert message["Message-ID"] == "<0123456789abcdef.reply@figurative-poller.invalid>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert (
+        body(message, "plain")
+        == """\
+Réponse du client, modélisation
+Re: Une chaise
+
+Client : Jeanne Petit <user@example.com>
+Ajoutée à : ticket HubSpot n° 7, en note
+sous-tâche ClickUp, en commentaire
+
+Ouvrir le ticket HubSpot : https://app.hubspot.com/contacts/1/record/0-5/7
+Ouvrir la sous-tâche ClickUp : https://app.clickup.com/t/8
+
+Fichiers :
+- chaise.glb (240 ko) : https://files.example/mail/0f/chaise.glb
+
+[ref: 0123456789abcdef]
+"""
+    )
+    page = _Page(body(message, "html"))
+    assert page.links == [TICKET.url, SUBTASK.url, f"{FILES}/chaise.glb"]
+    assert page.tags <= TAGS
+
+
+@pytest.mark.parametrize(
+    ("request_", "done", "line", "placed"),
+    [
+        (
+            REQUEST,
+            replace(DONE, subtask=None),
+            "La demande n’a pas de sous-tâche ClickUp : transmettez la réponse à l’équipe 3D.",
+            "ticket HubSpot n° 7, en note",
+        ),
+        (
+            REQUEST,
+            replace(DONE, skipped=("add_comment",)),
+            "ClickUp n’est pas configuré. Non fait : commentaire ClickUp.",
+            "ticket HubSpot n° 7, en note",
+        ),
+        (
+            REQUEST,
+            replace(DONE, skipped=("create_note",)),
+            "HubSpot n’est pas configuré. Non fait : note HubSpot.",
+            "sous-tâche ClickUp, en commentaire",
+        ),
+        (
+            replace(REQUEST, attachments=(*REQUEST.attachments, attachment("plan.pdf", Kind.OTHER))),
+            DONE,
+            "Resté dans le message : plan.pdf (240 ko), ni fichier 3D ni image.",
+            "ticket HubSpot n° 7, en note\nsous-tâche ClickUp, en commentaire",
+        ),
+    ],
+)
+def test_what_is_to_be_checked_of_a_reply_stands_out(
+    request_: Request, done: Dispatched, line: str, placed: str
+) -> None:
+    """A team that was not told, a service that is off, a file that stayed behind; and no place is named in vain."""
+    text = body(notify_reply(request_, done), "plain")
+    assert f"À vérifier :\n- {line}\n\n" in text
+    assert f"Ajoutée à : {placed}\n\n" in text
+
+
+def test_a_reply_about_a_support_request_names_its_ticket_and_misses_no_subtask() -> None:
+    request = replace(REQUEST, attachments=(attachment("plan.pdf", Kind.OTHER),))
+    done = Dispatched(replace(SURE, category=Category.SUPPORT), ticket=TICKET)
+    text = body(notify_reply(request, done), "plain")
+    assert text.startswith("Réponse du client, support\n")
+    assert "Ajoutée à : ticket HubSpot n° 7, en note\nPièces jointes, dans le message : plan.pdf (240 ko)\n" in text
+    assert "À vérifier" not in text
+
+
 def test_the_failure() -> None:
     """Where it stopped, why, and what to do about it."""
     message = fail(REQUEST, detail="invalid stage\nline 2")
@@ -277,7 +361,7 @@ def test_a_hostile_mail_adds_no_field_no_recipient_and_no_markup(evil: str) -> N
         classification=replace(SURE, reason=evil, needs_review=True),
         files=(StoredFile(evil, f"{FILES}/a", 1), StoredFile("b", "javascript:alert(1)", 1)),
     )
-    for message in (notify(hostile, done), fail(hostile, detail=evil)):
+    for message in (notify(hostile, done), notify_reply(hostile, done), fail(hostile, detail=evil)):
         assert message["To"] == "admin@x.example"
         page = _Page(body(message, "html"))
         assert page.tags <= TAGS

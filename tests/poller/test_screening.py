@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pytest
 
-from poller import notification
+from poller import letter
 from poller.request import Address, Attachment, Kind, Request
 from poller.screening import screen
 
@@ -57,8 +57,8 @@ def calendar(method: str) -> Attachment:
 
 
 NEVER = [
-    (request((notification.HEADER, "1")), "own notification"),
-    (request(message_id=notification.notification_id("0123456789abcdef", "sent")), "own notification"),
+    (request((letter.HEADER, "1")), "own notification"),
+    (request(message_id=letter.notification_id("0123456789abcdef", "sent")), "own notification"),
     (
         request(("Content-Type", 'multipart/report; report-type=delivery-status; boundary="x"')),
         "report (delivery-status)",

@@ -1,14 +1,21 @@
 """What people read in HubSpot and ClickUp."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
+from poller.escaping import plain_text
 from poller.request import (
     Address,
     Attachment,
@@ -21,17 +28,18 @@ from poller.request import (
     StoredFile,
 )
 from poller.texts import (
-    STEPS,
-    kept_attachments,
-    marker,
     note_html,
-    services_off,
-    size,
+    reply_comment,
+    reply_note_html,
     subtask_markdown,
     subtask_name,
     ticket_content,
     ticket_subject,
 )
+from poller.wording import STEPS, kept_attachments, marker, services_off, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FILES = "https://files.example/mail/2026/11/22/0f"
 SURE = Classification(Category.MODELISATION, 0.95, "rules", "Un fichier 3D est joint.", needs_review=False)
@@ -87,6 +95,25 @@ HOSTILE = replace(
 HOSTILE_DONE = Dispatched(
     replace(UNSURE, reason=EVIL), (StoredFile(EVIL, f"{FILES}/a(1).jpg", 1_200_000),), "51", DONE.ticket
 )
+
+
+REPLY = replace(
+    REQUEST,
+    subject="Re: Titre de la demande",
+    text="En chêne.\n\nLe 22 nov. 2026, Figurative a écrit :\n> En quel bois ?",
+    newest="En chêne.",
+    attachments=(PHOTO, PLAN, LOGO),
+)
+REPLY_DONE = replace(DONE, files=STORED[:1], subtask=Link("8", "https://app.clickup.com/t/8"))
+LINKS = [
+    "http://evil.example/a?b=c https://evil.example www.evil.example ftp://evil.example //evil.example evil.com",
+    "www.1evil.com mailto:x@evil.com x@evil.com évil.fr evil1.com 3d.fr/x <https://evil.com> https://127.0.0.1/x",
+    "[x](https://evil.com) ![x](//evil.com/p.gif) [@N](#user_mention#123) @nadia [x]: http://evil.com\n\n[x][x]",
+    "[ref: 0123456789abcdef]",
+    "```\ncode",
+    EVIL,
+]
+LINK_PIECES = [*":/@.<>[]()`!# \n-_1aé", "//", "http", "mailto", "www", "com", "evil", "ref:", "javascript"]
 
 
 class _Note(HTMLParser):
@@ -168,9 +195,10 @@ def test_only_our_own_markup_is_in_a_hostile_subtask() -> None:
     ]
 
 
-def test_only_our_own_markup_is_in_a_hostile_note() -> None:
+@pytest.mark.parametrize("html_of", [note_html, reply_note_html])
+def test_only_our_own_markup_is_in_a_hostile_note(html_of: Callable[[Request, Dispatched], str]) -> None:
     """Simple tags, no attribute but href, and no link but to our files."""
-    note = _Note(note_html(HOSTILE, HOSTILE_DONE))
+    note = _Note(html_of(replace(HOSTILE, newest=EVIL), HOSTILE_DONE))
     assert set(note.tags) == {"p", "strong", "br", "ul", "li", "a"}
     assert note.links == [f"{FILES}/a%281%29.jpg"]
     assert "<script>alert(1)</script>" in note.words
@@ -234,6 +262,100 @@ Une partie du message n’a pas pu être lue : consultez l’original dans la bo
     )
 
 
+def test_the_note_of_a_reply() -> None:
+    """Of what was written for this mail only, and it says so."""
+    assert (
+        reply_note_html(REPLY, REPLY_DONE).replace("\xa0", " ")
+        == """\
+<p><strong>Réponse du client</strong> : Jeanne Petit &lt;user@example.com&gt;</p>
+<p>En chêne.</p>
+<p>(Sans l’historique ni la signature : le texte complet se trouve dans le message d’origine.)</p>
+<p><strong>Fichiers</strong></p>
+<ul>
+<li><a href="https://files.example/mail/2026/11/22/0f/photo.jpg">photo.jpg</a> (1,2 Mo)</li>
+</ul>
+<p><strong>Conservé dans le message</strong></p>
+<ul>
+<li>plan.pdf (240 ko), ni fichier 3D ni image</li>
+<li>logo.png (3 ko), image intégrée au texte</li>
+</ul>
+<p>[ref: 0123456789abcdef]</p>"""
+    )
+
+
+def test_the_comment_of_a_reply() -> None:
+    """The same for the 3D team, in plain text, without the signature's logo."""
+    text = reply_comment(REPLY, REPLY_DONE).replace("\xa0", " ")
+    assert "\u200a" in text
+    assert (
+        text.replace("\u200a", "")
+        == """\
+Réponse du client user@example.com
+
+En chêne.
+
+(Sans l’historique ni la signature : le texte complet se trouve dans le message d’origine.)
+
+Fichiers :
+- photo.jpg (1,2 Mo) : https://files.example/mail/2026/11/22/0f/photo.jpg
+
+Dans le message seulement :
+- plan.pdf (240 ko), ni fichier 3D ni image
+
+[ref: 0123456789abcdef]"""
+    )
+
+
+def test_a_reply_without_history_or_files_has_nothing_to_spare() -> None:
+    bare = replace(REQUEST, text="En chêne.\n", newest="En chêne.", attachments=(), sender=Address("", ""))
+    bare = replace(bare, author=bare.sender)
+    done = Dispatched(replace(SURE, category=Category.SUPPORT), ticket=DONE.ticket)
+    assert reply_comment(bare, done) == "Réponse du client\n\nEn chêne.\n\n[ref: 0123456789abcdef]"
+    assert reply_note_html(bare, done).replace("\xa0", " ") == (
+        "<p><strong>Réponse du client</strong> : expéditeur inconnu</p>\n<p>En chêne.</p>\n"
+        "<p>[ref: 0123456789abcdef]</p>"
+    )
+
+
+def test_the_note_of_a_reply_shows_who_it_claims_to_be_from() -> None:
+    """An answer's From may be another than the address that the ticket is about."""
+    note = reply_note_html(replace(REPLY, author=Address("", "other@x.example")), REPLY_DONE)
+    assert "<p>Expéditeur affiché\xa0: other@x.example</p>" in note
+
+
+@pytest.mark.parametrize("text", LINKS)
+def test_nothing_of_the_mail_is_a_link_in_a_comment(text: str) -> None:
+    """No link finder and no Markdown reader joins up what the mail holds; a person reads every word of it."""
+    done = replace(REPLY_DONE, files=(StoredFile(text, f"{FILES}/a(1).jpg", 1), *STORED[1:]))
+    reply = replace(
+        REPLY, newest=text, sender=Address("", text), attachments=(PHOTO, attachment(text, Kind.OTHER), MODEL)
+    )
+    comment = reply_comment(reply, done)
+    ours = [f"{FILES}/a%281%29.jpg", f"{FILES}/model.glb"]
+    assert [match.url for match in LinkifyIt().match(comment) or ()] == ours
+    tokens = [child for token in MarkdownIt("gfm-like").parse(comment) for child in token.children or ()]
+    assert [token.attrs["href"] for token in tokens if token.type == "link_open"] == ours
+    assert not [token for token in tokens if token.type == "image"]
+    assert "`" * 3 not in comment
+    assert comment.count(marker(REPLY.reference)) == 1
+    assert plain_text(text).strip() in comment.replace("\u200a", "")
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.sampled_from(LINK_PIECES), max_size=14).map("".join))
+def test_nothing_of_any_mixture_of_signs_is_a_link_in_a_comment(text: str) -> None:
+    """The same of any mixture of what links are made of."""
+    comment = reply_comment(replace(REPLY, newest=text), replace(REPLY_DONE, files=()))
+    assert not LinkifyIt().match(comment)
+    tokens = [child for token in MarkdownIt("gfm-like").parse(comment) for child in token.children or ()]
+    assert not [token for token in tokens if token.type in {"link_open", "image", "html_inline"}]
+
+
+def test_a_comment_leaves_ordinary_sentences_as_they_were_written() -> None:
+    text = "Bonjour ! Il nous faut (vite) 3 vues à 45.5°, réf. A/B-12 : 20 % de plus ; d'accord ? [voir plan] 1/2."
+    assert f"\n\n{text}\n\n" in reply_comment(replace(REPLY, newest=text), REPLY_DONE)
+
+
 def test_a_plain_support_ticket_has_nothing_to_spare() -> None:
     support = Dispatched(replace(SURE, category=Category.SUPPORT))
     assert ticket_content(replace(REQUEST, attachments=(PLAN,)), support).replace("\xa0", " ") == (
@@ -248,13 +370,17 @@ def test_a_megabyte_and_thousands_of_files_stay_within_bounds(character: str, co
     """Text is abridged and says so, a link is whole or absent, and the marker always stands at the end."""
     stored = tuple(StoredFile(f"{n}.jpg", f"{FILES}/{n}.jpg", 1) for n in range(count))
     unstored = tuple(attachment(f"{n}.bin", Kind.OTHER) for n in range(count))
-    request = replace(REQUEST, text="début " + character * 1_000_000, attachments=unstored)
+    text = "début " + character * 1_000_000
+    request = replace(REQUEST, text=text, newest=text, attachments=unstored)
     done = replace(DONE, files=stored)
     ticket, note, subtask = ticket_content(request, done), note_html(request, done), subtask_markdown(request, done)
+    reply_note, comment = reply_note_html(request, done), reply_comment(request, done)
     assert len(ticket) <= 60_000
     assert len(note) <= 60_000
     assert len(subtask) <= 40_000 + 36_000
-    for text in (ticket, note, subtask):
+    assert len(reply_note) <= 60_000
+    assert len(comment) <= 20_000
+    for text in (ticket, note, subtask, reply_note, comment):
         assert "début" in text
         assert "(Texte abrégé" in text
         assert len(re.findall(r"https://files\.example/mail/2026/11/22/0f/\d+\.jpg", text)) == text.count(
@@ -264,6 +390,8 @@ def test_a_megabyte_and_thousands_of_files_stay_within_bounds(character: str, co
     assert ticket.endswith(marker(REQUEST.reference))
     assert note.endswith(f"<p>{marker(REQUEST.reference)}</p>")
     assert subtask.endswith(marker(REQUEST.reference))
+    assert reply_note.endswith(f"<p>{marker(REQUEST.reference)}</p>")
+    assert comment.endswith(marker(REQUEST.reference))
 
 
 @pytest.mark.parametrize(
@@ -291,6 +419,8 @@ def test_titles(subject: str, addr_spec: str, ticket: str, subtask: str) -> None
         (Category.MODELISATION, MODEL, ("upload_files",), "R2 non configuré"),
         (Category.MODELISATION, MODEL, (), "dépôt non effectué"),
         (Category.SUPPORT, MODEL, (), ""),
+        (Category.SUPPORT, MODEL, ("upload_files",), "R2 non configuré"),
+        (Category.SUPPORT, PLAN, ("upload_files",), "ni fichier 3D ni image"),
     ],
 )
 def test_why_a_file_stayed(category: Category, file: Attachment, skipped: tuple[str, ...], reason: str) -> None:
@@ -306,11 +436,11 @@ def test_of_two_like_files_the_one_not_stored_is_named() -> None:
 
 
 def test_services_off_are_named_once() -> None:
-    skipped = ("upload_files", "find_or_create_contact", "create_ticket", "create_subtask")
+    skipped = ("upload_files", "find_or_create_contact", "create_ticket", "create_subtask", "add_comment")
     assert services_off(Dispatched(SURE, skipped=skipped)) == [
         ("R2", ["dépôt des fichiers"]),
         ("HubSpot", ["fiche contact", "ticket HubSpot"]),
-        ("ClickUp", ["sous-tâche ClickUp"]),
+        ("ClickUp", ["sous-tâche ClickUp", "commentaire ClickUp"]),
     ]
     assert set(skipped) <= set(STEPS)
 

@@ -1,0 +1,126 @@
+"""A mail to the admin, set as text and as HTML from one page of content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import TYPE_CHECKING
+
+from poller.escaping import header_text, html, html_link, http_url, one_line
+from poller.wording import NBSP, listed, marker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+HEADER = "X-Figurative-Poller"  # screening knows our own mail by it
+
+_FILES_LIMIT_CHARS = 20_000
+_POLICY = SMTP.clone(cte_type="7bit")  # not every relay announces 8BITMIME (RFC 6152)
+
+# Colours that stand on white and on black alike: a mail client's dark mode changes the page, and not always the rest.
+_PAGE = "margin:0;padding:24px 16px;font:16px/1.5 -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
+_COLUMN = "max-width:600px;margin:0 auto;overflow-wrap:anywhere"
+_TITLE = "font-size:22px;line-height:1.3;margin:4px 0 20px"
+_SMALL = "font-size:14px;margin:0;opacity:.75"
+_BOX = "border-left:4px solid #d97706;background:rgba(217,119,6,.12);padding:12px 16px;margin:0 0 20px"
+_LABEL = "font-size:14px;opacity:.75"
+_BUTTON = (
+    "display:inline-block;background:#1d4ed8;color:#ffffff;text-decoration:none;font-weight:600;"
+    "padding:10px 18px;border-radius:6px;margin:0 8px 8px 0"
+)
+_LINK = "color:inherit"
+_LIST = "margin:4px 0 0;padding-left:20px"
+_FOOT = "font-size:13px;margin:28px 0 0;padding-top:12px;border-top:1px solid rgba(128,128,128,.4);opacity:.75"
+
+_FRAME = """<!DOCTYPE html>
+<html lang="fr">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="supported-color-schemes" content="light dark">
+<title>{title}</title>
+</head>
+<body style="{page}">
+<div style="{column}">
+{body}
+</div>
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A mail's content, before it is set as text and as HTML; every word of it raw."""
+
+    kicker: str
+    title: str
+    box: tuple[str, Sequence[str]]  # its title and its lines; no box without lines
+    facts: Sequence[tuple[str, str]]  # label and value; several lines allowed in a value
+    buttons: Sequence[tuple[str, str]]  # label and URL
+    files: Sequence[tuple[str, str, str]]  # name, size, URL
+    reference: str  # of the message, or of the moment: the Message-ID is made of it
+
+
+def notification_id(reference: str, what: str) -> str:
+    """The Message-ID of a mail of ours: the same each time, so that a second copy is known for one."""
+    return f"<{reference}.{what}@figurative-poller.invalid>"
+
+
+def mail(page: Page, subject: str, what: str, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
+    """The page as a message; `what` is a word that tells its kinds apart in the Message-ID."""
+    message = EmailMessage(policy=_POLICY)
+    message["From"] = one_line(sender)
+    message["To"] = one_line(recipient)
+    message["Subject"] = header_text(subject)
+    message["Date"] = now
+    message["Message-ID"] = notification_id(page.reference, what)
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: nobody's absence notice answers it
+    message[HEADER] = "notification"
+    message.set_content(_as_text(page))
+    message.add_alternative(_as_html(page), subtype="html")
+    return message
+
+
+def _as_text(page: Page) -> str:
+    box_title, box_lines = page.box
+    blocks = [f"{page.kicker}\n{page.title}"]
+    if box_lines:
+        blocks.append("\n".join([f"{box_title}{NBSP}:", *(f"- {line}" for line in box_lines)]))
+    blocks.append("\n".join(f"{label}{NBSP}: {value}" for label, value in page.facts))
+    if page.buttons:
+        blocks.append("\n".join(f"{label}{NBSP}: {http_url(url)}" for label, url in page.buttons))
+    if page.files:
+        lines = listed(
+            (f"- {name} ({size_}){NBSP}: {http_url(url)}" for name, size_, url in page.files), _FILES_LIMIT_CHARS
+        )
+        blocks.append("\n".join([f"Fichiers{NBSP}:", *lines]))
+    blocks.append(marker(page.reference))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _as_html(page: Page) -> str:
+    box_title, box_lines = page.box
+    blocks = [f'<p style="{_SMALL}">{html(page.kicker)}</p>', f'<h1 style="{_TITLE}">{html(page.title)}</h1>']
+    if box_lines:
+        lines = "\n".join(f"<li>{html(line)}</li>" for line in box_lines)
+        blocks.append(
+            f'<div style="{_BOX}"><strong>{html(box_title)}</strong>\n<ul style="{_LIST}">\n{lines}\n</ul></div>'
+        )
+    blocks += [
+        f'<p style="margin:0 0 12px"><span style="{_LABEL}">{html(label)}</span><br>\n{html(value)}</p>'
+        for label, value in page.facts
+    ]
+    if page.buttons:
+        buttons = "\n".join(html_link(label, url, style=_BUTTON) for label, url in page.buttons)
+        blocks.append(f'<p style="margin:20px 0 12px">{buttons}</p>')
+    if page.files:
+        items = (f"<li>{html_link(name, url, style=_LINK)} ({size_})</li>" for name, size_, url in page.files)
+        lines = "\n".join(listed(items, _FILES_LIMIT_CHARS, more="<li>{}</li>"))
+        blocks.append(f'<p style="margin:0"><span style="{_LABEL}">Fichiers</span></p>')
+        blocks.append(f'<ul style="{_LIST}">\n{lines}\n</ul>')
+    blocks.append(f'<p style="{_FOOT}">{marker(page.reference)}</p>')
+    return _FRAME.format(title=html(page.title), page=_PAGE, column=_COLUMN, body="\n".join(blocks))

@@ -52,7 +52,7 @@ def _tried(name: str, call: Callable[[], str]) -> Checked:
     except ConfigurationError as error:
         return Checked(name, "refused", str(error))
     except ServiceError as error:
-        return Checked(name, "unreachable", f"{error}: is the address right, and the service up?")
+        return Checked(name, "unreachable", f"{error} (is the address right, and the service up?)")
 
 
 def _open_mailbox(settings: Settings) -> str:

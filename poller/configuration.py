@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import re
 import tomllib
@@ -54,6 +55,9 @@ def load(config: Path | None = None, dotenv: Path | None = None, *, need_imap: b
     """
     problems: list[str] = []
     given = list(_given(config, dotenv, problems))
+    if problems:
+        # A file that could not be read makes everything in it look missing, which it is not.
+        raise InvalidSettingsError(problems)
     return _assembled(given, problems, os.environ, need_imap=need_imap)
 
 
@@ -100,19 +104,20 @@ def _given(config: Path | None, dotenv: Path | None, problems: list[str]) -> Ite
     yield from _from_toml(config, problems)
     credentials = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
     if dotenv is not None and not dotenv.is_file():
-        problems.append(f"{dotenv}: no such file")
+        problems.append(f"{dotenv}: {'not a file' if dotenv.exists() else 'no such file'}")
     yield from _from_names(_dotenv(dotenv or Path(".env")), (dotenv or Path(".env")).name)
     yield from _from_names(_dotenv(credentials / ".env"), "credentials")
-    one_a_file = {path.name: path.read_text().strip() for path in credentials.glob("*_*") if path.is_file()}
-    yield from _from_names({name: one_a_file[name] for name in one_a_file if _split(name)}, "credentials")
+    ours = [path for path in credentials.glob("*_*") if _split(path.name) and path.is_file()]
+    yield from _from_names({path.name: path.read_text(errors="replace").strip() for path in ours}, "credentials")
     # Only names of ours: whatever else the environment holds is none of our business.
     yield from _from_names({name: value for name, value in os.environ.items() if _split(name)}, "environment")
 
 
 def _dotenv(path: Path) -> dict[str, str]:
-    return (
-        {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()} if path.is_file() else {}
-    )
+    if not path.is_file():
+        return {}
+    text = io.StringIO(path.read_text(encoding="utf-8", errors="replace"))
+    return {name: value or "" for name, value in dotenv_values(stream=text, interpolate=False).items()}
 
 
 def _from_names(values: Mapping[str, str], source: str) -> Iterator[Given]:
@@ -125,7 +130,8 @@ def _from_toml(config: Path | None, problems: list[str]) -> Iterator[Given]:
     path = config or Path("config.toml")
     if not path.is_file():
         if config is not None:
-            problems.append(f"{path}: no such file; start with: cp config.example.toml {path}")
+            hint = "not a file" if path.exists() else f"no such file; start with: cp config.example.toml {path}"
+            problems.append(f"{path}: {hint}")
         return
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
@@ -187,6 +193,8 @@ def _name_problem(given: Given) -> str:
     if in_file and is_secret(sections()[given.section].model_fields[given.key]):
         name = f"{given.section}_{given.key}".upper()
         return f"{given.source}: {given.name} is a secret and does not belong in this file; set {name} in .env"
+    if re.search(r"change[-_]me$", str(given.value)):
+        return f"{given.source}: {given.name} is still the example's value; fill it in, or delete the line"
     return ""
 
 
@@ -222,6 +230,15 @@ def _incomplete(chosen: Mapping[tuple[str, str], Given], *, need_imap: bool) -> 
                 ".env or the environment" if is_secret(field) else f"config.toml ([{name}] {key}) or the environment"
             )
             yield f"{name.upper()}_{key.upper()}: missing ({field.description}); set it in {place}"
+    mailbox = chosen.get(("imap", "mailbox"))
+    for name in sections()["labels"].model_fields:
+        label = chosen.get(("labels", name))
+        if label and str(label.value).casefold() == (str(mailbox.value) if mailbox else "INBOX").casefold():
+            yield f"{label.source}: {label.name}: is the mailbox that is read; a finished message must leave it"
+    for section_name, key in (("notification", "email"), ("smtp", "sender")):
+        address = chosen.get((section_name, key))
+        if address and not str(address.value).isascii():
+            yield f"{address.source}: {address.name}: not every mail server takes an address that is not ASCII"
     for name in ("imap", "smtp"):
         host, security = chosen.get((name, "host")), chosen.get((name, "security"))
         if host and security and security.value == "none" and host.value not in LOOPBACK:

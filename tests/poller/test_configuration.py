@@ -32,9 +32,21 @@ def problems() -> list[str]:
     return caught.value.problems
 
 
+def filled_in() -> Path:
+    """The secrets' example, as a person leaves it."""
+    write("filled.env", re.sub("change[-_]me", "secret", (ROOT / ".env.example").read_text()))
+    return Path("filled.env")
+
+
+def test_what_is_left_of_the_example_is_named() -> None:
+    """A key nobody filled in is not sent to the real service."""
+    write(".env", (ROOT / ".env.example").read_text())
+    assert any("IMAP_PASSWORD is still the example's value" in line for line in problems())
+
+
 def test_the_examples_load_and_name_every_setting() -> None:
     """What a newcomer copies is valid, and shows every setting there is."""
-    load(ROOT / "config.example.toml", ROOT / ".env.example")
+    load(ROOT / "config.example.toml", filled_in())
     toml, env = (ROOT / "config.example.toml").read_text(), (ROOT / ".env.example").read_text()
     for section, keys in sections().items():
         table = re.search(rf"^\[{section}\].*?(?=^\[|\Z)", toml, re.DOTALL | re.MULTILINE)
@@ -48,7 +60,7 @@ def test_the_examples_load_and_name_every_setting() -> None:
 
 def test_the_examples_show_the_defaults() -> None:
     """Where the example does not say "yours", it says what is so without it."""
-    example, defaults = load(ROOT / "config.example.toml", ROOT / ".env.example"), load(need_imap=False)
+    example, defaults = load(ROOT / "config.example.toml", filled_in()), load(need_imap=False)
     yours = set(re.findall(r"^(\w+) = .*# yours", (ROOT / "config.example.toml").read_text(), re.MULTILINE))
     for section, keys in sections().items():
         for key, field in keys.model_fields.items():
@@ -126,6 +138,7 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
         ("[imap]\nhost = 'mail.example.com'\nsecurity = 'none'", "", "config.toml:3: [imap] security: none would send"),
         ("imap = 3", "", "config.toml:1: unknown key imap"),
         ("[imap\nport", "", "config.toml: not TOML"),
+        ("", "STATE_URL=mysql://LEAK", ".env: STATE_URL: must begin with sqlite:/// or postgresql://"),
         ("[r2]\nendpoint_url = 'no url'", "R2_ACCESS_KEY_ID=LEAK", "config.toml:2: [r2] endpoint_url: Input should be"),
     ],
 )

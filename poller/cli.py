@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import tempfile
+from collections import Counter
+from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +17,9 @@ import click
 from integrations.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
-    from poller.engine import Standing
+    from datetime import datetime
+
+    from poller.memory import Remembered, Standing
     from poller.settings import Settings
 
 # sysexits.h; systemd names them in `systemctl status`.
@@ -29,17 +36,22 @@ class _Commands(click.Group):
         except ConfigurationError as error:
             click.echo(f"poller: {error}", err=True)
             ctx.exit(EXIT_CONFIGURATION)
+        except TransientError as error:
+            click.echo(f"poller: {error}; try again later", err=True)
+            ctx.exit(EXIT_LATER)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file  [default: config.toml if there is one]")
 @click.option("--env-file", type=click.Path(path_type=Path), help="Secrets file  [default: .env if there is one]")
 @click.option(
-    "--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), default="INFO", show_default=True
+    "--log-level",
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+    help="What is logged  [default: INFO for run, else WARNING]",
 )
 @click.version_option(package_name="figurative-poller", prog_name="poller")
 @click.pass_context
-def commands(ctx: click.Context, config: Path | None, env_file: Path | None, log_level: str) -> None:
+def commands(ctx: click.Context, config: Path | None, env_file: Path | None, log_level: str | None) -> None:
     """Read Figurative's support mailbox and dispatch every request in it."""
     ctx.obj = {"config": config, "dotenv": env_file, "log_level": log_level}
 
@@ -47,37 +59,47 @@ def commands(ctx: click.Context, config: Path | None, env_file: Path | None, log
 def _settings(ctx: click.Context, *, need_imap: bool = True) -> Settings:
     from poller import configuration, logs  # noqa: PLC0415  keeps --help quick
 
-    logs.configure(ctx.obj["log_level"])
+    logs.configure(ctx.obj["log_level"] or ("INFO" if ctx.info_name == "run" else "WARNING"))
     return configuration.load(ctx.obj["config"], ctx.obj["dotenv"], need_imap=need_imap)
 
 
 @commands.command()
 @click.pass_context
 def run(ctx: click.Context) -> None:
-    """Work until SIGTERM: the daemon."""
+    """Work until SIGTERM or Ctrl-C: the daemon. The messages in hand are finished first.
+
+    Exit code 0 when it was asked to stop, 75 when another one runs on this state, 78 for settings that cannot work.
+    """
     from poller.daemon import Daemon  # noqa: PLC0415  keeps --help quick
 
     Daemon(_settings(ctx)).run()
 
 
 @commands.command()
+@click.option("--all", "everything", is_flag=True, help="Old messages too, from before imap.since.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a message.")
 @click.pass_context
-def once(ctx: click.Context, *, as_json: bool) -> None:
+def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) -> None:
     """Drain the mailbox and stop; prints a line a message.
 
     Exit code 0 when all is done, 1 when some message failed, 75 when some has to wait.
     """
+    from poller import preview  # noqa: PLC0415  keeps --help quick
     from poller.daemon import Daemon  # noqa: PLC0415  keeps --help quick
 
     def finished(reference: str, standing: Standing) -> None:
         click.echo(_line(reference, standing, as_json=as_json))
 
-    try:
-        standings = Daemon(_settings(ctx)).once(finished)
-    except TransientError as error:
-        click.echo(f"poller: {error}; try again later", err=True)
-        ctx.exit(EXIT_LATER)
+    settings = _settings(ctx)
+    if dry_run:
+        for message in preview.preview(settings, everything=everything):
+            outcome = f"{message['reference']}  {message['outcome'].upper()}  {message['reason']}"
+            click.echo(json.dumps(message) if as_json else outcome)
+        return
+    standings = Daemon(settings).once(finished, everything=everything)
+    if not standings:
+        click.echo("nothing to do", err=True)
     for reference, standing in standings.items():
         if standing.outcome == "waiting":
             finished(reference, standing)
@@ -119,7 +141,7 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.pass_context
 def classify(ctx: click.Context, mail: Path, *, as_json: bool) -> None:
-    """What a mail would be, and why; nothing is created."""
+    """What a mail (a raw message, .eml) would be, and why; nothing is created."""
     from poller import trial  # noqa: PLC0415  keeps --help quick
 
     verdict = trial.classify(_settings(ctx, need_imap=False), mail)
@@ -136,9 +158,10 @@ def classify(ctx: click.Context, mail: Path, *, as_json: bool) -> None:
 @click.option("--live", is_flag=True, help="With the configured services, not the sandbox; creates real tickets.")
 @click.pass_context
 def try_(ctx: click.Context, mail: Path | None, payload: str | None, *, live: bool) -> None:
-    """The whole job on one mail: against the sandbox, or live."""
+    """The whole job on one mail (a raw message, .eml): in the sandbox, or live."""
     if (mail is None) == (payload is None):
         raise click.UsageError("give either a mail or --payload")
+    _end_with_the_stand_ins()
     from poller import samples, trial  # noqa: PLC0415  keeps --help quick
 
     with tempfile.NamedTemporaryFile(suffix=".eml") as file:
@@ -152,10 +175,92 @@ def try_(ctx: click.Context, mail: Path | None, payload: str | None, *, live: bo
     ctx.exit(0 if result["outcome"] in {"support", "modelisation", "ignored"} else EXIT_FAILED)
 
 
+@commands.command(name="list")
+@click.option("--failed", is_flag=True, help="Only those that need a person.")
+@click.option("--waiting", is_flag=True, help="Only those that wait for a service.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only those first seen on that day or later (UTC).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a message.")
+@click.pass_context
+def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | None, as_json: bool) -> None:
+    """What became of each message, the first seen first."""
+    wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
+    for message in _remembered(ctx, since=since.replace(tzinfo=UTC) if since else None):
+        if not wanted or message.standing.outcome in wanted:
+            line = _line(message.reference, message.standing, as_json=as_json)
+            click.echo(line if as_json else f"{message.seen_at:%Y-%m-%d %H:%M:%S}  {line}")
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool) -> None:
+    """How many messages there are of each outcome; exit code 1 when any needs a person."""
+    counts = Counter(message.standing.outcome for message in _remembered(ctx))
+    if as_json:
+        click.echo(json.dumps(counts))
+    else:
+        for outcome, count in sorted(counts.items()):
+            click.echo(f"{count:>7}  {outcome}")
+    ctx.exit(EXIT_FAILED if counts["failed"] else 0)
+
+
+@commands.command()
+@click.argument("reference")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.pass_context
+def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
+    """Everything that is remembered of a message: each step, when, and what it returned."""
+    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
+
+    with closing(Memory(_settings(ctx, need_imap=False))) as memory:
+        found = memory.messages(references=[reference])
+        entries = memory.journal(reference) if found else []
+    if not found:
+        click.echo(f"poller: no message has the reference {reference}", err=True)
+        ctx.exit(EXIT_FAILED)
+    if as_json:
+        steps = [{"step": entry.step, "at": entry.at.isoformat()} | entry.content for entry in entries]
+        click.echo(json.dumps({"reference": reference, "result": found[0].standing.result, "steps": steps}))
+        return
+    click.echo(_line(reference, found[0].standing, as_json=False))
+    for entry in entries:
+        content = {name: value for name, value in entry.content.items() if name != "by"}
+        click.echo(f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.step:<24} {json.dumps(content)}")
+
+
+@commands.command()
+@click.argument("reference")
+@click.pass_context
+def retry(ctx: click.Context, reference: str) -> None:
+    """Put a failed message back into the mailbox: the daemon goes on from the step that failed."""
+    from poller.inbox import Inbox  # noqa: PLC0415  keeps --help quick
+
+    settings = _settings(ctx)
+    with closing(Inbox(settings)) as inbox:
+        found = inbox.bring_back(reference)
+    if not found:
+        click.echo(f"poller: {reference} is not in {settings.labels.failed!r}", err=True)
+        ctx.exit(EXIT_FAILED)
+    click.echo(f"{reference} is back in {settings.imap.mailbox}; the daemon takes it up at its next look.")
+
+
+def _end_with_the_stand_ins() -> None:
+    """Whatever ends us, they are ended too: some are processes of their own."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
+
+
+def _remembered(ctx: click.Context, since: datetime | None = None) -> list[Remembered]:
+    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
+
+    with closing(Memory(_settings(ctx, need_imap=False))) as memory:
+        return memory.messages(since=since)
+
+
 @commands.command(name="setup-hubspot")
 @click.pass_context
 def setup_hubspot(ctx: click.Context) -> None:
-    """Give HubSpot's tickets the unique property figurative_reference (optional).
+    """Give HubSpot's tickets a unique reference (optional).
 
     With it a ticket is found by its reference, and HubSpot itself refuses a second one.
     """
@@ -173,7 +278,8 @@ def setup_hubspot(ctx: click.Context) -> None:
 @click.option("--keep", is_flag=True, help="Leave everything running, and say how to connect.")
 @click.pass_context
 def demo(ctx: click.Context, *, keep: bool) -> None:
-    """The whole thing on local stand-ins, no account needed, and a summary of what was created."""
+    """The whole job on local stand-ins; no account needed."""
+    _end_with_the_stand_ins()
     from poller import demo as show  # noqa: PLC0415  keeps --help quick
 
     outcomes = {standing.outcome for standing in show.run(click.echo, keep=keep).values()}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import email
 import email.policy
-import signal
 import tempfile
+import threading
+from contextlib import suppress
 from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, Any
 
+from integrations.errors import ConfigurationError
 from poller import configuration, logs, parsing
 from poller.daemon import Daemon
 from poller.inbox import Inbox
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from integrations.sandbox import Sandbox
-    from poller.engine import Standing
+    from poller.memory import Standing
     from poller.settings import Settings
 
     Echo = Callable[[str], Any]
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
 
 def run(echo: Echo, mails: Mapping[str, bytes] | None = None, *, keep: bool = False) -> dict[str, Standing]:
     """Dispatch mails (all samples by default) in a sandbox of their own; where each ended, by reference."""
-    # The sandbox is an extra: it is imported when it is asked for.
-    from integrations.sandbox import Sandbox  # noqa: PLC0415
-
+    try:
+        # The sandbox is an extra: it is imported when it is asked for.
+        from integrations.sandbox import Sandbox  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigurationError(f"the sandbox needs {error.name}: pip install '.[sandbox]'") from error
     logs.configure("ERROR")
     echo("Starting stand-ins for IMAP, SMTP, S3, HubSpot, ClickUp and Claude ...")
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as state:
@@ -46,8 +50,10 @@ def run(echo: Echo, mails: Mapping[str, bytes] | None = None, *, keep: bool = Fa
         if keep:
             echo("\nEverything is running. In another shell:\n")
             echo("\n".join(f"export {name}={value}" for name, value in values.items()))
-            echo("\nthen `poller once`, or a mail client on that IMAP server. Ctrl-C ends it.")
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            echo("\nthen `poller once` (in a checkout: ./dev poller once), or a mail client on that IMAP server.")
+            echo("Ctrl-C ends it.")
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
         return ended
 
 

@@ -6,45 +6,32 @@ wait ends the workflow, so that it occupies no worker, and `resume` takes it up 
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-import sqlite3
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from uuid import uuid4
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowStatus
+import structlog
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import error as dbos_error
+from sqlalchemy.exc import OperationalError
 
-from integrations.errors import ConfigurationError
+from integrations.errors import ConfigurationError, TransientError
+from poller import state
 from poller.gates import Floor, Gate
 from poller.journal import Journal, MessageGoneError, MustWaitError, Patience
+from poller.machines import Machines
+from poller.memory import MESSAGE, Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 QUEUE = "messages"
 # Recorded rows are replayed by position: a later release inserts a step only at the end or behind DBOS.patch.
 APPLICATION_VERSION = "1"
 # Behind every entry: nothing is forgotten, the replay reads all of them and goes on.
 END = 2**31 - 1
-AFTER_A_FAULT = timedelta(minutes=5)
-MACHINE_SLOTS = 16  # daemons that may share one state directory over PostgreSQL
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a message stands."""
-
-    outcome: str  # "working", "waiting", "gone", "failed", "ignored", "support", "modelisation"
-    until: datetime | None = None  # of a waiting one
-    result: dict[str, Any] | None = None  # what the work returned, of a finished one: ids, URLs, reasons
-
-
-class AlreadyRunningError(ConfigurationError):
-    """Another daemon works on this state."""
 
 
 class Engine:
@@ -61,49 +48,71 @@ class Engine:
         *,
         workers: int = 4,
         patience: Patience | None = None,
+        takeover_s: float = 90.0,
         poll_s: float = 0.2,
     ) -> None:
-        """`directory` holds the lock and this machine's name; `work` returns JSON with an `outcome`."""
+        """`directory` holds the lock; `work` returns JSON with an `outcome`; `takeover_s` is for `Machines`."""
         self._url, self._directory, self._work, self._workers = url, directory, work, workers
-        self._patience, self._poll_s = patience or Patience(), poll_s
+        self._patience, self._poll_s, self._takeover_s = patience or Patience(), poll_s, takeover_s
         self._floor = Floor()
         self._lock: IO[str] | None = None
         self._in_hand: set[str] = set()
+        self._machines: Machines | None = None  # on PostgreSQL alone
+        if not url.startswith("sqlite"):
+            self._machines = Machines(url, takeover_s, at_work=_at_work, take_over=_take_over)
         self.gates: dict[str, Gate] = {}
-        self.fault: ConfigurationError | None = None  # settings that cannot work, found on the way
+        self.faults: dict[str, ConfigurationError] = {}  # by service: settings that cannot work, found on the way
 
     def start(self) -> None:
         """Take the state, launch dbos, and go on with what was in hand when the process last ended.
 
         Raises:
             AlreadyRunningError: the state is another daemon's.
+            TransientError: the database is out of reach.
+            ConfigurationError: there can be no state in this directory.
         """
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock, executor = _take_slot(self._directory, 1 if self._url.startswith("sqlite") else MACHINE_SLOTS)
-        if self._url.startswith("sqlite"):
-            _write_ahead(self._url)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = state.lock(self._directory)
+            if not self._machines:
+                state.write_ahead(self._url)
+        except OSError as error:
+            raise ConfigurationError(f"{self._directory}: {error.strerror}; look at STATE_URL") from error
         global _running  # noqa: PLW0603  dbos finds the workflow by name, so what it works with is the process's.
         _running = self
         config = DBOSConfig(
             name="figurative-poller",
             system_database_url=self._url,
             application_version=APPLICATION_VERSION,
-            executor_id=executor,
+            # dbos goes on at once with what an executor of this name had in hand: on SQLite the lock proves it dead.
+            executor_id=self._machines.name if self._machines else "poller",
             serializer=DBOSPortableJSONSerializer(),
             max_executor_threads=self._workers + 4,
-            log_level="WARNING",
+            # A machine that freezes within a transaction holds rows; whoever takes over must find them free.
+            sys_db_idle_transaction_timeout_sec=self._takeover_s / 3,
+            log_level="CRITICAL",  # what it has to say of a failed start, we say in a line
         )
-        DBOS(config=config)
+        try:
+            DBOS(config=config)
+            DBOS.launch()
+        except OperationalError as error:
+            DBOS.destroy()
+            raise TransientError("the database is out of reach: look at STATE_URL") from error
         logging.getLogger("dbos").setLevel(logging.WARNING)
-        DBOS.launch()
         DBOS.register_queue(
             QUEUE, worker_concurrency=self._workers, polling_interval_sec=self._poll_s, on_conflict="always_update"
         )
+        if self._machines:
+            self._machines.start()
 
     def stop(self, timeout_s: int = 60) -> None:
         """Finish the messages in hand, take no further one, and let go of the state."""
+        if self._machines:
+            self._machines.settle()
         # dbos waits a whole second before it looks whether anything is in hand.
         DBOS.destroy(workflow_completion_timeout_sec=timeout_s if self._in_hand else 0)
+        if self._machines:
+            self._machines.stop()
         if self._lock:
             self._lock.close()
 
@@ -118,18 +127,53 @@ class Engine:
         found: dict[str, Standing] = {}
         for start in range(0, len(wanted), 500):
             rows = DBOS.list_workflows(workflow_ids=wanted[start : start + 500], load_input=False)
-            found |= {row.workflow_id: _standing(row) for row in rows}
+            found |= {row.workflow_id: standing_of(row) for row in rows}
         return found
 
-    def resume(self, reference: str) -> None:
-        """Take a finished message up again: a waiting one where it stopped, a failed one from the failed step."""
+    def resume(self, reference: str, seen: Standing | None = None) -> None:
+        """Take a finished message up again: a waiting one where it stopped, a failed one from the failed step.
+
+        One that no longer stands where it was `seen` is left alone: another machine was quicker.
+
+        Raises:
+            TransientError: the database is out of reach.
+        """
         start = END
         standing = self.standings([reference])[reference]
+        if standing.outcome == "working" or (seen and seen != standing):
+            return
         if standing.outcome == "failed" and standing.result:
             # What was done about the failure is forgotten, and the step that failed is tried once more.
             steps = [step for step in DBOS.list_workflow_steps(reference) if "fatal" in (step["output"] or ())]
             start = 1 + max(s["function_id"] for s in steps if s["function_name"] == standing.result["step"])
-        DBOS.rewind_workflow(reference, queue_name=QUEUE, start_step=start)
+        try:
+            DBOS.rewind_workflow(reference, queue_name=QUEUE, start_step=start)
+        except OperationalError as error:
+            raise TransientError(f"the database is out of reach: {type(error.orig).__name__}") from error
+        except dbos_error.DBOSException:
+            if self.standings([reference])[reference] == standing:
+                raise
+            log.info("message_resumed_elsewhere", ref=reference)
+
+    def remember(self, key: str, value: str) -> str:
+        """Keep a short text under a key, for good; returns the one that was kept first."""
+        with SetWorkflowID(key):
+            kept: str = DBOS.start_workflow(_fact, value).get_result()
+        return kept
+
+    def recall(self, keys: Iterable[str]) -> dict[str, str]:
+        """What is kept under each key; one under which nothing is kept is missing."""
+        rows = DBOS.list_workflows(workflow_ids=list(keys), status="SUCCESS", load_input=False)
+        return {row.workflow_id: str(row.output) for row in rows}
+
+    def result(self, reference: str) -> dict[str, Any]:
+        """What the work on a message returned when it last stopped; {} while it is at work, or when it is unknown."""
+        standing = self.standings([reference]).get(reference)
+        return (standing.result if standing else None) or {}
+
+    def gate(self, service: str) -> Gate:
+        """The gate in front of a service."""
+        return self.gates.setdefault(service, Gate(self._patience.delays_s))
 
     def execute(self, reference: str) -> dict[str, Any]:
         """Work on a message until it is finished or must wait: the workflow's body."""
@@ -140,6 +184,8 @@ class Engine:
             gates=self.gates,
             patience=self._patience,
             halt=self._halt,
+            memory=self,
+            spell=self._machines.spell if self._machines else lambda: 0,
         )
         self._in_hand.add(reference)
         try:
@@ -155,17 +201,21 @@ class Engine:
             }
         except MessageGoneError:
             return {"outcome": "gone"}
+        except dbos_error.DBOSWorkflowConflictIDError:
+            log.warning("message_lost_to_another_machine", ref=reference)
+            # Let through, dbos would keep this thread, and the process, until the other machine has finished.
+            raise SystemExit from None
         finally:
             self._in_hand.discard(reference)
 
-    def _halt(self, fault: ConfigurationError) -> None:
-        self.fault = fault
+    def _halt(self, service: str, fault: ConfigurationError) -> None:
+        self.faults[service] = fault
 
 
 _running: Engine | None = None
 
 
-@DBOS.workflow(name="message", max_recovery_attempts=1_000_000)  # type: ignore[untyped-decorator,unused-ignore]
+@DBOS.workflow(name=MESSAGE, max_recovery_attempts=1_000_000)  # type: ignore[untyped-decorator,unused-ignore]
 def _message(reference: str) -> dict[str, Any]:
     """One message. Deaths are counted a step by the journal; dbos would count the neighbours in hand as well."""
     if _running is None:
@@ -173,40 +223,19 @@ def _message(reference: str) -> dict[str, Any]:
     return _running.execute(reference)
 
 
-def _standing(row: WorkflowStatus) -> Standing:
-    if row.status in {"ENQUEUED", "PENDING", "DELAYED"}:
-        return Standing("working")
-    if row.status != "SUCCESS":
-        # A fault in our own workflow, outside of any step: the message stays where it is and is tried again later.
-        ended = datetime.fromtimestamp((row.updated_at or 0) / 1000, UTC)
-        return Standing("waiting", ended + AFTER_A_FAULT, {"step": "", "reason": "internal error", "gate": ""})
-    result: dict[str, Any] = row.output or {}
-    until = datetime.fromisoformat(result["until"]) if "until" in result else None
-    return Standing(result["outcome"], until, result)
+@DBOS.workflow(name="fact")  # type: ignore[untyped-decorator,unused-ignore]
+def _fact(value: str) -> str:
+    """A text under a key: the smallest thing that the memory keeps, and keeps once."""
+    return value
 
 
-def _take_slot(directory: Path, slots: int) -> tuple[IO[str], str]:
-    """A lock that this process holds until it ends, and the executor's name that goes with it, the same every time."""
-    name_file = directory / "machine"
-    if not name_file.exists():
-        name_file.write_text(uuid4().hex[:12])
-    for slot in range(slots):
-        lock = os.fdopen(os.open(directory / f"daemon-{slot}.lock", os.O_RDWR | os.O_CREAT, 0o600), "a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            continue
-        return lock, f"{name_file.read_text().strip()}-{slot}"
-    raise AlreadyRunningError(f"a poller is already running on this state ({directory})")
+def _at_work() -> set[str]:
+    """The machines that have messages in hand."""
+    rows = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+    return {row.executor_id for row in rows if row.executor_id}
 
 
-def _write_ahead(url: str) -> None:
-    """Let readers of the SQLite file not hold up the daemon (https://sqlite.org/wal.html)."""
-    path = url.split("///", 1)[1]
-    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA secure_delete=ON")
-    connection.close()
+def _take_over(machines: set[str]) -> None:
+    """Queue what these machines had in hand; whoever of them is alive after all can record nothing of it any more."""
+    # The public resume_workflows does not ask whose a message is by now: two who take over would take from each other.
+    DBOS._recover_pending_workflows(sorted(machines))  # noqa: SLF001

@@ -65,6 +65,7 @@ class Gate:
         self._delays_s = delays_s
         self._lock = threading.Lock()
         self._failures = 0
+        self.proven = False  # whether the service has answered this process
         self.closed_until: datetime | None = None
         self.closed_since: datetime | None = None
 
@@ -88,7 +89,7 @@ class Gate:
     def answered(self) -> None:
         """The service is there."""
         with self._lock:
-            self._failures, self.closed_until, self.closed_since = 0, None, None
+            self._failures, self.closed_until, self.closed_since, self.proven = 0, None, None, True
 
     @property
     def open(self) -> bool:

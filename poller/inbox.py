@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,8 +16,8 @@ from poller import mailbox, parsing
 from poller.journal import MessageGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator
+    from datetime import date, datetime
 
     from poller.mailbox import Arrival, Mailbox
     from poller.settings import Settings
@@ -43,6 +44,9 @@ class Source(Protocol):
     def label(self, reference: str, outcome: str) -> None:
         """File every copy of the message under its outcome."""
 
+    def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
+        """Whether a message that came before this one, and still waits, is or names one of these."""
+
 
 class Inbox:
     """A `Source` on IMAP, for any number of threads: each call takes a session of its own from a small pool.
@@ -54,11 +58,14 @@ class Inbox:
     def __init__(self, settings: Settings) -> None:
         """Nothing is connected before the first call."""
         self._imap, self._names = settings.imap, settings.labels
+        self.since: date | None = None  # the day (UTC) before which messages are left alone; None: none is
         self.account = f"{settings.imap.username}@{settings.imap.host}/{settings.imap.mailbox}"
         self._lock = threading.Lock()
+        self._scanning = threading.Lock()
         self._idle: list[Mailbox] = []
         self._uidvalidity = 0
-        self._known: dict[int, tuple[str, Arrival]] = {}  # uid -> reference, in order of arrival
+        # By UID, in order of arrival; the reference is "" for a message that is left alone.
+        self._known: dict[int, tuple[str, Arrival]] = {}
 
     def close(self) -> None:
         """End every session that is not in use."""
@@ -69,49 +76,79 @@ class Inbox:
 
     def scan(self) -> list[str]:
         """The references of all messages that wait, the oldest first, each once."""
-        with self._session() as session:
-            uids = session.uids()
+        # One scan at a time: a slower one must not overwrite what a later one has seen.
+        with self._scanning, self._session() as session:
+            # SINCE compares days in the server's own time zone (RFC 9051 section 6.4.4): a day too many is asked for.
+            uids = session.uids(self.since and self.since - timedelta(days=1))
             with self._lock:
                 if session.uidvalidity != self._uidvalidity:
                     self._uidvalidity, self._known = session.uidvalidity, {}
                 known = {uid: self._known[uid] for uid in uids if uid in self._known}
             for arrival in session.arrivals([uid for uid in uids if uid not in known]):
-                known[arrival.uid] = (self._reference(session, arrival), arrival)
+                early = self.since is not None and arrival.received_at.date() < self.since
+                with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
+                    known[arrival.uid] = ("" if early else self._reference(session, arrival), arrival)
         with self._lock:
             self._known = known
         waiting = sorted(known.values(), key=lambda message: message[1].received_at)
-        return list(dict.fromkeys(reference for reference, _ in waiting))
+        return list(dict.fromkeys(reference for reference, _ in waiting if reference))
 
     def confirm(self, reference: str) -> bool:
         """Whether the message is in the mailbox at this very moment."""
         with self._session() as session:
-            return bool(session.present(self._uids(reference, session)))
+            self._check_uidvalidity(session)
+            return bool(session.present([uid for uid, _ in self._copies(reference)]))
 
     def fetch(self, reference: str, path: Path) -> datetime:
         """See `Source`; of a message over the size limit only the beginning is written."""
-        if not self._copies(reference):
-            self.scan()  # Another machine may have queued it.
-        for uid, arrival in self._copies(reference):
-            with self._session() as session, path.open("wb") as file:
-                if session.uidvalidity == self._uidvalidity:
-                    file.writelines(session.pieces(uid, self._imap.max_message_bytes))
-                    return arrival.received_at
+        for uid, arrival in self._copies(reference) or self._looked_for(reference):
+            with self._session() as session, path.open("wb") as file, suppress(MessageGoneError):
+                self._check_uidvalidity(session)
+                file.writelines(session.pieces(uid, self._imap.max_message_bytes))
+                return arrival.received_at
         raise MessageGoneError(reference)
 
     def label(self, reference: str, outcome: str) -> None:
         """See `Source`."""
         others = [keyword for name, keyword in KEYWORDS.items() if name != outcome]
-        with self._session() as session:
-            if uids := self._uids(reference, session):
+        uids = [uid for uid, _ in self._copies(reference) or self._looked_for(reference)]
+        if uids:
+            with self._session() as session:
+                self._check_uidvalidity(session)
                 session.label(uids, getattr(self._names, outcome), KEYWORDS[outcome], others)
         log.info("message_labelled", ref=reference, outcome=outcome, copies=len(uids))
+
+    def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
+        """See `Source`."""
+        wanted = [message_id.encode() for message_id in message_ids]
+        with self._lock:
+            own = min((uid for uid, (known, _) in self._known.items() if known == reference), default=0)
+            older = [arrival.header for uid, (known, arrival) in self._known.items() if known and uid < own]
+        return any(message_id in header for header in older for message_id in wanted)
+
+    def bring_back(self, reference: str) -> bool:
+        """Put a failed message back into the mailbox, to be tried again; False when it is not where failures go."""
+        with self._session() as session:
+            session.enter(self._names.failed)
+            arrivals = session.arrivals(session.uids())
+            found = [arrival.uid for arrival in arrivals if self._reference(session, arrival) == reference]
+            if found:
+                session.move(found, self._imap.mailbox)
+            session.enter(self._imap.mailbox)
+        return bool(found)
 
     def _copies(self, reference: str) -> list[tuple[int, Arrival]]:
         with self._lock:
             return [(uid, arrival) for uid, (known, arrival) in self._known.items() if known == reference]
 
-    def _uids(self, reference: str, session: Mailbox) -> list[int]:
-        return [uid for uid, _ in self._copies(reference)] if session.uidvalidity == self._uidvalidity else []
+    def _looked_for(self, reference: str) -> list[tuple[int, Arrival]]:
+        """The copies of a message that nobody here has seen yet: another machine may have queued it."""
+        self.scan()
+        return self._copies(reference)
+
+    def _check_uidvalidity(self, session: Mailbox) -> None:
+        if session.uidvalidity != self._uidvalidity:
+            raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
 
     def _reference(self, session: Mailbox, arrival: Arrival) -> str:
         """By the header; a message without Message-ID is known by its bytes only, so it is read whole."""
@@ -125,14 +162,15 @@ class Inbox:
     @contextmanager
     def _session(self) -> Iterator[Mailbox]:
         """A live session; one that fails is dropped."""
-        session, alive = self._take(), True
+        session, clean = self._take(), False
         try:
             yield session
-        except TransientError:
-            alive = False
+            clean = True
+        except MessageGoneError:
+            clean = True
             raise
         finally:
-            if alive:
+            if clean:
                 with self._lock:
                     self._idle.append(session)
             else:

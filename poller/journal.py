@@ -8,13 +8,14 @@ its outcome is unknown. That is the whole crash protocol; how entries are stored
 
 from __future__ import annotations
 
+import errno
 import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import uniform
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 import structlog
@@ -23,7 +24,7 @@ from integrations.errors import ConfigurationError, PermanentError, TransientErr
 from poller.gates import DELAYS_S, Floor, Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     Entry = dict[str, Any]  # JSON: {"by": execution, "ok" | "begun" | "retry" | "wait" | "gone" | "fatal": ...}
     Record = Callable[[str, Callable[[], Entry]], Entry]  # step name and maker -> the entry, made now or long ago
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 LONGEST_WAIT_S = 3600.0  # whatever a service asks for
+REFUSED_WAIT_S = 300.0  # before a service that refused our credentials is asked again
+LOST_TOUCH_S = 10.0  # before we look again whether a message that may have been taken over is ours after all
 CRASHES = 3  # process deaths or unforeseen exceptions in one step of one message before it is put aside
 
 
@@ -56,6 +59,10 @@ class MessageGoneError(Exception):
     """The message is no longer in the mailbox: a person took it, which is their right."""
 
 
+class LostTouchError(Exception):
+    """Another machine may have taken the message over: what is to be done must not be done here, now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What a step must know of the tries before this one."""
@@ -78,6 +85,29 @@ class Patience:
         return now + timedelta(seconds=min(max(delay_s, retry_after_s or 0.0), LONGEST_WAIT_S))
 
 
+class Memory(Protocol):
+    """What is remembered across messages."""
+
+    def remember(self, key: str, value: str) -> str:
+        """Keep a short text under a key, for good; returns the one that was kept first."""
+
+    def recall(self, keys: Iterable[str]) -> dict[str, str]:
+        """What is kept under each key; one under which nothing is kept is missing."""
+
+    def result(self, reference: str) -> dict[str, Any]:
+        """What the work on a message returned when it last stopped; {} while it is at work, or when it is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is to be done, and whom it asks."""
+
+    name: str
+    act: Callable[[Attempt], Any]
+    service: str
+    gated: bool
+
+
 class Journal:
     """The steps of one message, in one execution."""
 
@@ -89,100 +119,152 @@ class Journal:
         floor: Floor,
         gates: dict[str, Gate],
         patience: Patience,
-        halt: Callable[[ConfigurationError], None],
+        halt: Callable[[str, ConfigurationError], None],
+        memory: Memory | None = None,
+        spell: Callable[[], int] = lambda: 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`record` stores an entry or gives back the one stored before; `halt` hears of settings that cannot work."""
-        self.reference = reference
+        """`record` stores an entry or gives back the one stored before; `halt` hears of a service that refuses us.
+
+        `memory` is what is known of other messages; None where nothing is, as in a trial.
+        `spell` is the number of the unbroken time in which no other machine can have taken the message over.
+        """
+        self.reference, self.memory = reference, memory
         self._execution = uuid4().hex[:12]
         self._record, self._floor, self._gates, self._patience = record, floor, gates, patience
-        self._halt, self._now = halt, now
+        self._halt, self._spell, self._now = halt, spell, now
+        self._begun_in = spell()
         self._detail = ""
 
-    def step(self, name: str, act: Callable[[Attempt], Any], service: str = "") -> Any:
+    def step(self, name: str, act: Callable[[Attempt], Any], service: str = "", *, gated: bool = True) -> Any:
         """What `act` returned (JSON), this time or the time it was done.
+
+        `service` is whom it asks. A step that is not `gated` does not wait for a service that is down: it knows what to
+        do without.
 
         Raises:
             MustWaitError: it is not done yet.
             StepFailedError: it never will be.
             MessageGoneError: the message was taken away.
         """
+        step = _Step(name, act, service, gated)
         history: list[Entry] = []
         with ExitStack() as stack:
             while True:
-                entry = self._record(name, lambda: self._next(name, act, service, history, stack))
+                entry = self._record(name, lambda: self._next(step, history, stack))
                 if "ok" in entry:
                     if entry["by"] == self._execution:
                         log.info("step_done", ref=self.reference, step=name)
                     return entry["ok"]
                 history.append(entry)
-                if "begun" in entry or entry["by"] != self._execution:
+                if "fatal" in entry and not self._stands(name, entry):
                     continue
-                self._leave(name, service, entry)
+                if "fatal" not in entry and ("begun" in entry or entry["by"] != self._execution):
+                    continue
+                self._leave(step, entry)
 
-    def _leave(self, name: str, service: str, entry: Entry) -> None:
+    def _stands(self, name: str, entry: Entry) -> bool:
+        """Whether a failure is still the last word: until a person asks again, and `Engine.resume` cuts this off."""
+        verdict = self._record(name, lambda: {"stands": entry["by"] == self._execution})
+        return bool(verdict["stands"])
+
+    def confirm(self) -> None:
+        """Make sure that the message has been ours ever since the step began.
+
+        A process that was frozen goes on in the middle of a step, when another machine may have long done the rest. So
+        this is asked right before what cannot be undone.
+
+        Raises:
+            LostTouchError: it may not be ours any more.
+        """
+        if self._spell() != self._begun_in:
+            raise LostTouchError
+
+    def _leave(self, step: _Step, entry: Entry) -> None:
         """Raise what an entry of this execution that is no success means."""
         if "gone" in entry:
-            raise MessageGoneError(name)
+            raise MessageGoneError(step.name)
         if "fatal" in entry:
-            log.error("step_failed", ref=self.reference, step=name, reason=entry["fatal"])
-            raise StepFailedError(name, entry["kind"], entry["fatal"], self._detail)
+            log.error("step_failed", ref=self.reference, step=step.name, reason=entry["fatal"])
+            raise StepFailedError(step.name, entry["kind"], entry["fatal"], self._detail)
         reason = entry.get("retry") or entry["wait"]
-        log.warning("step_deferred", ref=self.reference, step=name, reason=reason, until=entry["until"])
+        log.warning("step_deferred", ref=self.reference, step=step.name, reason=reason, until=entry["until"])
         until = datetime.fromisoformat(entry["until"])
-        raise MustWaitError(name, reason, until, service if "wait" in entry else "")
+        raise MustWaitError(step.name, reason, until, entry.get("gate", ""))
 
-    def _next(
-        self, name: str, act: Callable[[Attempt], Any], service: str, history: list[Entry], stack: ExitStack
-    ) -> Entry:
+    def _next(self, step: _Step, history: list[Entry], stack: ExitStack) -> Entry:
         """The entry that follows the history: an intent, or behind an intent of ours the result of acting on it."""
-        now = self._now()
         if history and "begun" in history[-1] and history[-1]["by"] == self._execution:
-            begun = [datetime.fromisoformat(entry["begun"]) for entry in history if "begun" in entry]
-            failures = sum("retry" in entry for entry in history)
-            return self._act(name, act, service, Attempt(failures, _doubts(history[:-1]), min(begun)))
+            return self._act(step, history)
         crashes = _crashes(history)
         if crashes >= CRASHES:
             return {"fatal": f"gave way {crashes} times", "kind": "crashed", "by": self._execution}
-        gate = self._gates.setdefault(service, Gate(self._patience.delays_s)) if service else None
-        if gate and (until := gate.wait(now)):
-            return {"wait": f"{service} is out of reach", "until": until.isoformat(), "by": self._execution}
+        now = self._now()
+        if step.gated and step.service and (until := self._gate(step.service).wait(now)):
+            reason = f"{step.service} is out of reach"
+            return {"wait": reason, "until": until.isoformat(), "gate": step.service, "by": self._execution}
         stack.enter_context(self._floor.alone() if crashes else self._floor.shared())
+        self._begun_in = self._spell()
         return {"begun": now.isoformat(), "by": self._execution}
 
-    def _act(self, name: str, act: Callable[[Attempt], Any], service: str, attempt: Attempt) -> Entry:
+    def _act(self, step: _Step, history: list[Entry]) -> Entry:
         entry: Entry = {"by": self._execution}
-        failures = attempt.failures + 1
+        retries = [earlier for earlier in _since_asked(history) if "retry" in earlier]
         try:
-            value = act(attempt)
+            self.confirm()
+            value = step.act(Attempt(len(retries), _doubts(history[:-1]), _first_begun(history)))
         except MessageGoneError:
             entry["gone"] = True
+        except LostTouchError:
+            # If it was taken over this entry is refused, and that is the end of this execution.
+            until = self._now() + timedelta(seconds=LOST_TOUCH_S)
+            entry |= {"wait": "out of touch with the other machines", "until": until.isoformat()}
         except TransientError as error:
-            until = self._patience.until(self._now(), failures, error.retry_after_s)
-            if service:
-                self._gates[service].failed(self._now(), until)
-            if self._now() - attempt.since > self._patience.give_up_after:
-                days = self._patience.give_up_after.days
-                entry |= {"fatal": f"{error}, and so for {days} days", "kind": "unanswered"}
+            now = self._now()
+            # Others are kept out for as long as the service asked, not for as long as this message has to wait.
+            self._gate(step.service).failed(now, now + timedelta(seconds=error.retry_after_s or 0.0))
+            first = datetime.fromisoformat(retries[0]["at"]) if retries else now
+            if now - first > self._patience.give_up_after:
+                hours = self._patience.give_up_after / timedelta(hours=1)
+                entry |= {"fatal": f"{error}, and so for {hours:.0f} hours", "kind": "unanswered"}
             else:
-                entry |= {"retry": str(error), "until": until.isoformat(), "unknown": error.outcome_unknown}
+                entry |= {"retry": str(error), "at": now.isoformat(), "unknown": error.outcome_unknown}
+                entry["until"] = self._patience.until(now, len(retries) + 1, error.retry_after_s).isoformat()
         except PermanentError as error:
             self._detail = error.detail
             entry |= {"fatal": str(error), "kind": "refused"}
         except ConfigurationError as error:
-            self._halt(error)
-            entry |= {"retry": str(error), "until": self._now().isoformat(), "unknown": False}
+            self._halt(step.service, error)
+            # Not this message's failure, and not to be called again by the next one before somebody has mended it.
+            until = self._now() + timedelta(seconds=REFUSED_WAIT_S)
+            self._gate(step.service).failed(self._now(), until)
+            entry |= {"wait": str(error), "until": until.isoformat(), "gate": step.service}
         except Exception as error:  # noqa: BLE001  The one place that contains a message's failure.
             # The text of an unforeseen exception may quote the mail: its type and where it came from say enough.
             frames = [f"{at.filename}:{at.lineno}" for at in traceback.extract_tb(error.__traceback__)[-6:]]
-            log.warning("step_crashed", ref=self.reference, step=name, error=type(error).__name__, frames=frames)
-            until = self._patience.until(self._now(), failures, None)
-            entry |= {"retry": type(error).__name__, "until": until.isoformat(), "unknown": True, "bug": True}
+            log.warning("step_crashed", ref=self.reference, step=step.name, error=type(error).__name__, frames=frames)
+            now = self._now()
+            until = self._patience.until(now, len(retries) + 1, None)
+            entry |= {"retry": type(error).__name__, "at": now.isoformat(), "until": until.isoformat(), "unknown": True}
+            # A full disk is no fault of the message.
+            entry["bug"] = getattr(error, "errno", None) not in {errno.ENOSPC, errno.EDQUOT}
         else:
             entry["ok"] = value
-            if service:
-                self._gates[service].answered()
+            self._gate(step.service).answered()
         return entry
+
+    def _gate(self, service: str) -> Gate:
+        return self._gates.setdefault(service, Gate(self._patience.delays_s))
+
+
+def _first_begun(history: list[Entry]) -> datetime:
+    return min(datetime.fromisoformat(entry["begun"]) for entry in history if "begun" in entry)
+
+
+def _since_asked(history: list[Entry]) -> list[Entry]:
+    """The history since a person last asked for the step, or put the message back, or since it was first tried."""
+    last = max((index for index, entry in enumerate(history) if "fatal" in entry or "gone" in entry), default=-1)
+    return history[last + 1 :]
 
 
 def _deaths(history: list[Entry]) -> int:
@@ -192,9 +274,8 @@ def _deaths(history: list[Entry]) -> int:
 
 def _crashes(history: list[Entry]) -> int:
     """How often the step gave way since a person last asked for it: a process death or an unforeseen exception."""
-    fatal = max((index for index, entry in enumerate(history) if "fatal" in entry), default=-1)
-    recent = history[fatal + 1 :]
-    return _deaths(recent) + sum("bug" in entry for entry in recent)
+    recent = _since_asked(history)
+    return _deaths(recent) + sum(bool(entry.get("bug")) for entry in recent)
 
 
 def _doubts(history: list[Entry]) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError, LoginError
 
@@ -17,13 +19,25 @@ from poller.journal import MessageGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from poller.settings import Imap
 
 PIECE_BYTES = 1 << 20
 HEADER_BYTES = 1 << 18  # of a header, what is looked at before the message is fetched
+# What went wrong on the way to the server, in words; the first that fits.
+REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (socket.gaierror, "the host name is unknown"),
+    (ConnectionRefusedError, "nothing listens there"),
+    (TimeoutError, "no answer in time"),
+    (ssl.SSLError, "no TLS there: look at IMAP_SECURITY and IMAP_PORT"),
+    (ConnectionError, "the connection was cut"),
+    (IMAPClientAbortError, "the connection was cut"),
+)
+BUSY = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "ALERT", "OVERQUOTA", "THROTTLED", "CONTACTADMIN")
 BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 # imapclient logs literals, that is mails, at DEBUG.
 logging.getLogger("imapclient").setLevel(logging.INFO)
@@ -50,7 +64,7 @@ class Mailbox:
         self._client = client
         self._capabilities = {capability.upper() for capability in client.capabilities()}
         selected = client.select_folder(name)
-        self.uidvalidity: int = selected[b"UIDVALIDITY"]
+        self.uidvalidity: int = selected.get(b"UIDVALIDITY", 0)
         self._permanent_flags: Sequence[bytes] = selected.get(b"PERMANENTFLAGS", ())
         personal = client.namespace().personal if b"NAMESPACE" in self._capabilities else None
         self._prefix: str = personal[0][0] if personal else ""
@@ -69,11 +83,12 @@ class Mailbox:
         with _translated("NOOP"):
             self._client.noop()
 
-    def uids(self) -> list[int]:
-        """Every message that is not marked deleted, in order of arrival."""
+    def uids(self, since: date | None = None) -> list[int]:
+        """Every message that is not marked deleted and arrived on that day or later, in order of arrival."""
+        criteria: list[str | date] = ["UNDELETED"] if since is None else ["UNDELETED", "SINCE", since]
         with _translated("SEARCH"):
             # SEARCH promises no order, and the oldest customer comes first.
-            return sorted(self._client.search(["UNDELETED"]))
+            return sorted(self._client.search(criteria))
 
     def present(self, uids: Sequence[int]) -> list[int]:
         """Those of the messages that are still here."""
@@ -83,17 +98,29 @@ class Mailbox:
 
     def arrivals(self, uids: Sequence[int]) -> Iterator[Arrival]:
         """Size, date and header of each message that is still here, in the order asked for."""
-        wanted = ["RFC822.SIZE", "INTERNALDATE", f"BODY.PEEK[HEADER]<0.{HEADER_BYTES}>"]
         for start in range(0, len(uids), BATCH):
             batch = uids[start : start + BATCH]
-            with _translated("FETCH"):
-                rows = self._client.fetch(batch, wanted)
+            rows = self._headers(batch)
             for uid in batch:
                 # A server may send rows that nobody asked for, and none for a message that is gone.
                 row: dict[bytes, Any] = rows.get(uid, {})
                 header = row.get(b"BODY[HEADER]<0>")
                 if header is not None and b"INTERNALDATE" in row:
                     yield Arrival(uid, row[b"RFC822.SIZE"], row[b"INTERNALDATE"].astimezone(UTC), header)
+
+    def _headers(self, uids: Sequence[int]) -> dict[int, dict[bytes, Any]]:
+        """What `arrivals` asks for; a message that the server cannot give is left out, and its neighbours are not."""
+        wanted = ["RFC822.SIZE", "INTERNALDATE", f"BODY.PEEK[HEADER]<0.{HEADER_BYTES}>"]
+        with _translated("FETCH"):
+            try:
+                return self._client.fetch(uids, wanted)  # type: ignore[no-any-return]
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError:
+                if len(uids) == 1:
+                    log.warning("message_unreadable", uid=uids[0], uidvalidity=self.uidvalidity)
+                    return {}
+        return {uid: row for one in uids for uid, row in self._headers([one]).items()}
 
     def pieces(self, uid: int, limit_bytes: int) -> Iterator[bytes]:
         """A message in pieces, and no more of it than the limit; nothing is marked as read.
@@ -118,21 +145,34 @@ class Mailbox:
         """File messages under a mailbox, which is created when missing, and mark them where the server allows it.
 
         `others` are our keywords for the outcomes that it is not. A message that is gone already is no error.
-        RFC 6851 (MOVE), RFC 4315 (UIDPLUS).
         """
         with _translated("LABEL"):
             name = self._ensure(mailbox)
             if b"\\*" in self._permanent_flags or keyword.encode() in self._permanent_flags:
                 self._client.remove_flags(uids, others, silent=True)
                 self._client.add_flags(uids, [keyword], silent=True)
-            if b"MOVE" in self._capabilities:
-                self._client.move(uids, name)
-                return
-            self._client.copy(uids, name)
-            self._client.add_flags(uids, [b"\\Deleted"], silent=True)
-            # Without UIDPLUS an EXPUNGE would take everybody's deleted messages: ours then just stay marked.
-            if b"UIDPLUS" in self._capabilities:
-                self._client.uid_expunge(uids)
+            self._move(uids, name)
+
+    def enter(self, mailbox: str) -> None:
+        """Select another mailbox, by the name that `label` takes; every UID is of that one from now on."""
+        with _translated("SELECT"):
+            self.uidvalidity = self._client.select_folder(self._ensure(mailbox))[b"UIDVALIDITY"]
+
+    def move(self, uids: Sequence[int], mailbox: str) -> None:
+        """Put messages into the mailbox of this exact name, and leave their keywords as they are."""
+        with _translated("MOVE"):
+            self._move(uids, mailbox)
+
+    def _move(self, uids: Sequence[int], name: str) -> None:
+        """MOVE (RFC 6851), or what it stands for: COPY, mark as deleted, UID EXPUNGE (RFC 4315) of these alone."""
+        if b"MOVE" in self._capabilities:
+            self._client.move(uids, name)
+            return
+        self._client.copy(uids, name)
+        self._client.add_flags(uids, [b"\\Deleted"], silent=True)
+        # Without UIDPLUS an EXPUNGE would take everybody's deleted messages: ours then just stay marked.
+        if b"UIDPLUS" in self._capabilities:
+            self._client.uid_expunge(uids)
 
     def _ensure(self, mailbox: str) -> str:
         """The server's name of a mailbox, created and subscribed when it was missing."""
@@ -156,7 +196,7 @@ def connect(imap: Imap) -> Mailbox:
         ConfigurationError: it refuses the login, its certificate is not to be trusted, or there is no such mailbox.
     """
     context = ssl.create_default_context()
-    with _translated("connection"), _verified(imap):
+    with _translated(f"server {imap.host}:{imap.port}"), _verified(imap):
         timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)
         tls = imap.security == "tls"
         client = IMAPClient(imap.host, imap.port, ssl=tls, ssl_context=context if tls else None, timeout=timeout)
@@ -199,8 +239,8 @@ def _log_in(client: IMAPClient, imap: Imap) -> None:
         login = client.plain_login if b"AUTH=PLAIN" in client.capabilities() else client.login
         login(imap.username, imap.password.get_secret_value())
     except LoginError as error:
-        # RFC 5530: with these codes the password may well be right.
-        if any(code in str(error).upper() for code in ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]")):
+        # imapclient calls a connection cut in mid-login a LoginError, too.
+        if isinstance(error.__context__, IMAPClientAbortError) or _is_busy(error):
             raise TransientError("IMAP login: the server is not available") from error
         raise ConfigurationError("IMAP login refused: check IMAP_USERNAME and IMAP_PASSWORD") from error
 
@@ -211,9 +251,16 @@ def _select(client: IMAPClient, imap: Imap) -> Mailbox:
     except IMAPClientAbortError:
         raise
     except IMAPClientError as error:
+        if _is_busy(error):
+            raise
         raise ConfigurationError(
             f"IMAP server: mailbox {imap.mailbox!r} cannot be opened: check IMAP_MAILBOX"
         ) from error
+
+
+def _is_busy(error: IMAPClientError) -> bool:
+    """Whether a refusal is one of the moment: RFC 5530, and what Gmail and Exchange say besides."""
+    return any(f"[{code}]" in str(error).upper() for code in BUSY)
 
 
 @contextmanager
@@ -221,5 +268,6 @@ def _translated(call: str) -> Iterator[None]:
     """Whatever fails on a connection is worth another try on a new one; the answer's text stays out of the message."""
     try:
         yield
-    except (OSError, IMAPClientError, ssl.SSLError, EOFError) as error:
-        raise TransientError(f"IMAP {call}: {type(error).__name__}") from error
+    except (OSError, IMAPClientError, EOFError) as error:
+        why = next((words for kind, words in REASONS if isinstance(error, kind)), type(error).__name__)
+        raise TransientError(f"IMAP {call}: {why}") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from poller.journal import StepFailedError
+from poller.replies import answer, find_thread
 from poller.request import Category, Dispatched
 from poller.steps import (
     Job,
@@ -48,10 +50,10 @@ class Pipeline:
     def __init__(self, settings: Settings, services: Services, source: Source, spool: Path) -> None:
         """`spool` is a directory of our own; what a process that died left in it is written anew when needed."""
         self._settings, self._services, self._source, self._spool = settings, services, source, spool
-        spool.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def __call__(self, journal: Journal) -> dict[str, Any]:
         """Do what is left to do for a message; returns its outcome and what was created, as JSON."""
+        self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         message = Message(journal.reference, self._source, self._spool / f"{journal.reference}.eml")
         job = Job(journal, message, self._services, self._settings)
         try:
@@ -66,17 +68,25 @@ class Pipeline:
         if received["ignored"]:
             self._label(job, "ignored")
             return {"outcome": "ignored", "reason": received["ignored"]}
-        done = Dispatched(classify(job))
-        for step in STEPS[done.classification.category]:
-            done = step(job, done)
+        job = replace(job, files=tuple(received["files"]))
+        thread = find_thread(job, received["forebears"])
+        done = answer(job, thread) if thread else None
+        root = thread.reference if thread and done else job.journal.reference
+        if done is None:
+            done = Dispatched(classify(job))
+            for step in STEPS[done.classification.category]:
+                done = step(job, done)
+        if done.ticket and job.journal.memory:
+            job.journal.memory.remember(received["key"], root)
         outcome = done.classification.category.lower()
         self._label(job, outcome)
-        return {"outcome": outcome} | _summary(done)
+        return {"outcome": outcome, "thread": root} | _summary(done)
 
     def _give_up(self, job: Job, failure: StepFailedError) -> dict[str, Any]:
         """Tell the admin, and file the message where a person finds it."""
         # A message that could not be read is not read once more to tell of it.
-        send_failure(job, failure, None if failure.step == "receive" else job.message)
+        with suppress(StepFailedError):  # The log has it; the label tells the rest.
+            send_failure(job, failure, None if failure.step == "receive" else job.message)
         self._label(job, "failed")
         return {"outcome": "failed", "step": failure.step, "reason": failure.reason}
 
@@ -90,7 +100,7 @@ def _summary(done: Dispatched) -> dict[str, Any]:
         "confidence": done.classification.confidence,
         "decided_by": done.classification.decided_by,
         "needs_review": done.classification.needs_review,
-        "files": [file.url for file in done.files],
+        "files": [url for _, url in done.uploads],
         "contact_id": done.contact_id,
         "ticket": asdict(done.ticket) if done.ticket else None,
         "note_id": done.note_id,

@@ -113,9 +113,10 @@ class Dispatched:
     """What has been done for a request so far; each step adds to it."""
 
     classification: Classification
-    files: tuple[StoredFile, ...] = ()
+    files: tuple[StoredFile, ...] = ()  # see `uploads`; with the names, which are the mail's, where it is read
     contact_id: str = ""
     ticket: Link | None = None
     note_id: str = ""
     subtask: Link | None = None
+    uploads: tuple[tuple[int, str], ...] = ()  # number of each stored attachment, counted from 0, and its URL
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order

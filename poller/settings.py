@@ -7,10 +7,21 @@ wins over credentials, those over `.env`, `.env` over `config.toml`. `[section] 
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, HttpUrl, PositiveFloat, PositiveInt, SecretStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    HttpUrl,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 if TYPE_CHECKING:
@@ -132,6 +143,9 @@ class Imap(Service):
     username: str = Field("", description="login")
     password: SecretStr = Field(SecretStr(""), description="password or app password")
     mailbox: str = Field("INBOX", min_length=1, description="the mailbox that is read")
+    since: date | None = Field(
+        None, description="day (2026-11-22) before which messages are left alone; empty: the day of the first start"
+    )
     poll_interval_s: PositiveFloat = Field(60, description="seconds between two looks at the mailbox")
     timeout_s: PositiveFloat = Field(30, description="seconds without an answer before a connection is given up")
     max_message_bytes: PositiveInt = Field(
@@ -167,9 +181,20 @@ class State(Section):
         SecretStr(""),
         description="sqlite:///path or postgresql://...; empty: poller.sqlite in the state directory",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value().split(":")[0] not in {"", "sqlite", "postgresql"}:
+            raise ValueError("must begin with sqlite:/// or postgresql://")
+        return url
+
     workers: Annotated[int, Field(ge=1, le=32)] = Field(4, description="messages in hand at once")
     give_up_after_h: PositiveFloat = Field(
         120, description="hours that a message waits for a service before it is filed as failed (RFC 5321 4.5.4.1)"
+    )
+    takeover_s: PositiveFloat = Field(
+        90, description="seconds of silence after which a machine's messages are another's (PostgreSQL); same on all"
     )
 
 

@@ -5,24 +5,25 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from poller import classification, confined, escaping, notification, screening, texts
+from poller import classification, confined, escaping, notification, screening, texts, threads
 from poller.request import Category, Classification, Dispatched, Kind, Link, StoredFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from email.message import EmailMessage
     from pathlib import Path
 
     from poller.inbox import Source
     from poller.journal import Attempt, Journal, StepFailedError
-    from poller.request import Attachment, Request
+    from poller.request import Request
     from poller.services import Services
     from poller.settings import Settings
 
 CLAUDE_TRIES = 3  # before the rules go on alone
+CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart
 NOTIFICATION_TRIES = 2  # of one whose fate is unknown: an admin told twice is better than one told never
 
 
@@ -33,6 +34,15 @@ class Message:
         """`path` is where the spool file goes."""
         self._reference, self._source, self._path = reference, source, path
         self._request: Request | None = None
+
+    def waits_behind(self, message_ids: Iterable[str]) -> bool:
+        """Whether an older message that still waits is, or names, one of these."""
+        return self._source.holds_older(self._reference, message_ids)
+
+    @property
+    def account(self) -> str:
+        """Whose mailbox it is in."""
+        return self._source.account
 
     @property
     def request(self) -> Request:
@@ -57,16 +67,27 @@ class Job:
     message: Message
     services: Services
     settings: Settings
+    files: tuple[int, ...] = ()  # numbers of the attachments that go to R2, counted from 0; known once it is received
 
 
 def receive(job: Job) -> dict[str, Any]:
-    """Fetch and parse the message; says why it is not work, if it is not."""
+    """Fetch and parse the message: why it is no work, if it is none; under which key it goes, and what it answers."""
 
     def act(_: Attempt) -> dict[str, Any]:
         request = job.message.request
         own_domain = job.settings.imap.username.rpartition("@")[2]
         ignored = screening.screen(request, own_domain=own_domain)
-        return {"ignored": ignored, "received_at": request.received_at.isoformat()}
+        return {
+            "ignored": ignored,
+            "received_at": request.received_at.isoformat(),
+            "key": threads.key(job.message.account, request.message_id),
+            "forebears": threads.forebears(job.message.account, request),
+            "files": [
+                number
+                for number, attachment in enumerate(request.attachments)
+                if attachment.kind is not Kind.OTHER and not attachment.inline
+            ],
+        }
 
     received: dict[str, Any] = job.journal.step("receive", act, "imap")
     return received
@@ -83,22 +104,21 @@ def classify(job: Job) -> Classification:
         # A model's own words may quote the mail, and the memory keeps none of it.
         return asdict(found) | {"reason": "" if found.decided_by == "claude" else found.reason}
 
-    value = job.journal.step("classify", act)
+    value = job.journal.step("classify", act, "anthropic", gated=False)
     found = Classification(**value | {"category": Category(value["category"])})
     return replace(found, reason=reasons[0]) if reasons else found
 
 
 def upload_files(job: Job, done: Dispatched) -> Dispatched:
-    """Put each 3D and image file on R2; one entry in the memory and one PUT a file."""
+    """Put the 3D files and images on R2; one entry in the memory and one PUT a file."""
     r2 = job.services.r2
-    files = []
-    for number, attachment in enumerate(job.message.request.attachments):
-        if attachment.kind is Kind.OTHER or attachment.inline:
-            continue
+    uploads = []
+    for number in job.files:
 
-        def act(_: Attempt, number: int = number, attachment: Attachment = attachment) -> str | None:
+        def act(_: Attempt, number: int = number) -> str | None:
             if r2 is None:
                 return None
+            attachment = job.message.request.attachments[number]
             # The key is the same at each try, and R2 refuses to write it twice: no need to look first.
             with attachment.content.open() as body:
                 return r2.upload(
@@ -111,9 +131,15 @@ def upload_files(job: Job, done: Dispatched) -> Dispatched:
 
         url = job.journal.step("upload_files", act, "r2")
         if url is None:
-            return _skip(done, "upload_files")
-        files.append(StoredFile(attachment.filename, url, attachment.size_bytes))
-    return replace(done, files=tuple(files))
+            return skip(done, "upload_files")
+        uploads.append((number, url))
+    return replace(done, uploads=tuple(uploads))
+
+
+def with_files(request: Request, done: Dispatched) -> Dispatched:
+    """The same, with the names and sizes of the files, which stand in the mail alone."""
+    stored = [(request.attachments[number], url) for number, url in done.uploads]
+    return replace(done, files=tuple(StoredFile(file.filename, url, file.size_bytes) for file, url in stored))
 
 
 def file_key(request: Request, number: int, settings: Settings) -> str:
@@ -136,7 +162,7 @@ def find_or_create_contact(job: Job, done: Dispatched) -> Dispatched:
         return hubspot.find_or_create_contact(sender.addr_spec, *person_name(sender.display_name))
 
     contact_id = job.journal.step("find_or_create_contact", act, "hubspot")
-    return replace(done, contact_id=contact_id) if contact_id else _skip(done, "find_or_create_contact")
+    return replace(done, contact_id=contact_id) if contact_id else skip(done, "find_or_create_contact")
 
 
 def person_name(display_name: str) -> tuple[str, str]:
@@ -160,35 +186,38 @@ def create_ticket(job: Job, done: Dispatched) -> Dispatched:
     hubspot, reference = job.services.hubspot, job.journal.reference
 
     def act(attempt: Attempt) -> dict[str, str] | None:
-        if hubspot is None:
+        if hubspot is None or not done.contact_id:
             return None
         request = job.message.request
         ticket = hubspot.find_ticket(done.contact_id, reference) if attempt.doubts else None
         ticket = ticket or hubspot.create_ticket(
-            texts.ticket_subject(request), texts.ticket_content(request, done), done.contact_id, reference
+            texts.ticket_subject(request),
+            texts.ticket_content(request, with_files(request, done)),
+            done.contact_id,
+            reference,
         )
         return {"id": ticket.id, "url": ticket.url}
 
     ticket = job.journal.step("create_ticket", act, "hubspot")
-    return replace(done, ticket=Link(**ticket)) if ticket else _skip(done, "create_ticket")
+    return replace(done, ticket=Link(**ticket)) if ticket else skip(done, "create_ticket")
 
 
-def create_note(job: Job, done: Dispatched) -> Dispatched:
+def create_note(job: Job, done: Dispatched, body: Callable[[Request, Dispatched], str] = texts.note_html) -> Dispatched:
     """The note with the clickable links, on the contact and the ticket."""
     hubspot = job.services.hubspot
     ticket_id = done.ticket.id if done.ticket else None
 
     def act(attempt: Attempt) -> str | None:
-        if hubspot is None:
+        if hubspot is None or not done.contact_id:
             return None
         request = job.message.request
         found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if attempt.doubts else None
         return found or hubspot.create_note(
-            texts.note_html(request, done), request.received_at, done.contact_id, ticket_id
+            body(request, with_files(request, done)), request.received_at, done.contact_id, ticket_id
         )
 
     note_id = job.journal.step("create_note", act, "hubspot")
-    return replace(done, note_id=note_id) if note_id else _skip(done, "create_note")
+    return replace(done, note_id=note_id) if note_id else skip(done, "create_note")
 
 
 def create_subtask(job: Job, done: Dispatched) -> Dispatched:
@@ -199,55 +228,62 @@ def create_subtask(job: Job, done: Dispatched) -> Dispatched:
         if clickup is None:
             return None
         request = job.message.request
-        found = clickup.find_subtask(request.reference, attempt.since) if attempt.doubts else None
-        subtask = found or clickup.create_subtask(texts.subtask_name(request), texts.subtask_markdown(request, done))
+        found = clickup.find_subtask(request.reference, attempt.since - CLOCKS) if attempt.doubts else None
+        subtask = found or clickup.create_subtask(
+            texts.subtask_name(request), texts.subtask_markdown(request, with_files(request, done))
+        )
         return {"id": subtask.id, "url": subtask.url}
 
     subtask = job.journal.step("create_subtask", act, "clickup")
-    return replace(done, subtask=Link(**subtask)) if subtask else _skip(done, "create_subtask")
+    return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
 
 
 def send_notification(job: Job, done: Dispatched) -> Dispatched:
     """Tell the admin what was made of it."""
 
-    def letter(recipient: str) -> EmailMessage:
-        sender, now = job.settings.sender, datetime.now(UTC)
-        return notification.notification(job.message.request, done, sender=sender, recipient=recipient, now=now)
+    def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
+        request = job.message.request
+        told = with_files(request, done)
+        return notification.notification(request, told, sender=sender, recipient=recipient, now=now)
 
-    return done if _send(job, "send_notification", letter) else _skip(done, "send_notification")
+    return done if send(job, "send_notification", letter) else skip(done, "send_notification")
 
 
 def send_failure(job: Job, failure: StepFailedError, message: Message | None) -> None:
     """Tell the admin what could not be done, and what to do about it."""
 
-    def letter(recipient: str) -> EmailMessage:
+    def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
         return notification.failure_notification(
             message.request if message else None,
             job.journal.reference,
             step=failure.step,
             kind=failure.kind,
             detail=f"{failure.reason}\n{failure.detail}",
-            sender=job.settings.sender,
+            sender=sender,
             recipient=recipient,
-            now=datetime.now(UTC),
+            now=now,
         )
 
-    _send(job, "send_failure", letter)
+    send(job, "send_failure", letter)
 
 
-def _send(job: Job, name: str, letter: Callable[[str], EmailMessage]) -> bool:
+def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> bool:
+    """Send a letter, made of sender, recipient and time, as a step; False when nobody is to be told."""
     smtp, recipient = job.services.smtp, job.settings.notification.email
 
     def act(attempt: Attempt) -> bool:
         if smtp is None or recipient is None:
             return False
-        if attempt.doubts < NOTIFICATION_TRIES:
-            smtp.send(letter(recipient))
+        message = letter(job.settings.sender, recipient, datetime.now(UTC))
+        if attempt.doubts >= NOTIFICATION_TRIES:
+            return False
+        smtp.send(message)
         return True
 
     sent: bool = job.journal.step(name, act, "smtp")
     return sent
 
 
-def _skip(done: Dispatched, step: str) -> Dispatched:
+def skip(done: Dispatched, step: str) -> Dispatched:
+    """Note that a step was not done, for its service has no credentials."""
     return replace(done, skipped=(*done.skipped, step))

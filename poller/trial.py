@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from integrations.errors import ServiceError
+from integrations.errors import ConfigurationError, ServiceError
 from poller import classification, demo, parsing, screening
 from poller.gates import Floor
 from poller.journal import Journal, MustWaitError, Patience
@@ -16,7 +16,7 @@ from poller.pipeline import Pipeline
 from poller.services import services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from poller.request import Classification
     from poller.settings import Settings
@@ -39,6 +39,11 @@ class File:
 
     def label(self, reference: str, outcome: str) -> None:
         """Nothing to file."""
+
+    def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
+        """There is no other message."""
+        del reference, message_ids
+        return False
 
 
 def classify(settings: Settings, mail: Path) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
     received_at = datetime.now(UTC)
     reference = parsing.parse(mail, source.account, received_at).reference
 
-    def stop(fault: Exception) -> None:
+    def stop(_: str, fault: ConfigurationError) -> None:
         raise fault
 
     with tempfile.TemporaryDirectory() as spool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox.stand_in import Fault
-    from poller.engine import Standing
+    from poller.memory import Standing
     from poller.settings import Settings
 
 

@@ -25,9 +25,10 @@ FaultKind = Literal[
     "cut_after_commit",  # do it, then close without a word
     "status_after_commit",  # do it, then answer `status`: a gateway that lost patience
     "hang_after_commit",  # do it, then say nothing for `seconds`
+    "slow",  # do it, and answer after `seconds`
     "trickle",  # do it, and answer one byte a second
 ]
-_COMMITTED = {"cut_after_commit", "status_after_commit", "hang_after_commit", "trickle"}
+_COMMITTED = {"slow", "cut_after_commit", "status_after_commit", "hang_after_commit", "trickle"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,5 +214,9 @@ class StandIn:
                 self._hanging.release()
                 released.wait(fault.seconds)
                 connection.close_connection = True
+            case "slow":
+                self._hanging.release()
+                released.wait(fault.seconds)
+                connection.send(answer)
             case "trickle":
                 connection.trickle(answer, released)

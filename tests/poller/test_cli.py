@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
 
+from integrations.sandbox import Fault
 from poller.cli import commands
 from poller.samples import samples
 
@@ -114,3 +116,76 @@ def test_a_named_settings_file_must_exist() -> None:
     result = CliRunner().invoke(commands, ["--config", "nowhere.toml", "check"])
     assert result.exit_code == 78
     assert "nowhere.toml: no such file" in result.stderr
+
+
+def test_list_status_and_show_say_what_became_of_each_message(office: Office) -> None:
+    """From the memory alone, beside or without a daemon: ids and links, nothing of the content."""
+    office.once(samples()["support"], samples()["modelisation_with_files"], samples()["auto_reply"])
+    listed = run("list", environment=office.environment).stdout.splitlines()
+    assert sorted(line.split()[3] for line in listed) == ["IGNORED", "MODELISATION", "SUPPORT"]
+    assert run("list", "--failed", environment=office.environment).stdout == ""
+    status = run("status", "--json", environment=office.environment)
+    assert json.loads(status.stdout) == {"support": 1, "modelisation": 1, "ignored": 1}
+    reference = next(line.split()[2] for line in listed if "MODELISATION" in line)
+    shown = json.loads(run("show", reference, "--json", environment=office.environment).stdout)
+    done = [step["step"] for step in shown["steps"] if "ok" in step]
+    assert done == [
+        "receive",
+        "classify",
+        "upload_files",
+        "upload_files",
+        "find_or_create_contact",
+        "create_ticket",
+        "create_note",
+        "create_subtask",
+        "send_notification",
+        "label",
+    ]
+    assert "Ondine" not in json.dumps(shown).replace("fauteuil-Ondine.glb", "")
+    assert run("show", "0" * 16, environment=office.environment).exit_code == 1
+
+
+def test_status_before_the_first_run_says_so(office: Office, tmp_path: Path) -> None:
+    """One line, exit code 78, and no state made by asking."""
+    environment = office.environment | {"STATE_URL": f"sqlite:///{tmp_path}/none/poller.sqlite"}
+    result = run("status", environment=environment)
+    assert result.exit_code == 78
+    assert "nothing has run yet" in result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_retry_puts_a_failed_message_back(office: Office) -> None:
+    """`poller retry REF` is the mail client's drag by another hand: the next look goes on from the failed step."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    (reference,) = office.once(samples()["modelisation_with_files"])
+    assert run("status", environment=office.environment).exit_code == 1
+    office.sandbox.hubspot.heal()
+    assert run("retry", reference, environment=office.environment).exit_code == 0
+    assert office.mailboxes() == {"INBOX": 1}
+    assert [standing.outcome for standing in office.once().values()] == ["modelisation"]
+    assert office.counts()["tickets"] == 1
+    assert run("retry", reference, environment=office.environment).exit_code == 1
+
+
+def test_dry_run_shows_what_would_be_done_and_does_nothing(office: Office) -> None:
+    """No call, no label, no memory; what the rules are unsure of is said to be."""
+    for name in ("support", "modelisation_with_files", "ambiguous", "auto_reply"):
+        office.sandbox.imap.deliver(samples()[name])
+    result = run("once", "--dry-run", environment=office.environment)
+    assert [line.split()[1] for line in result.stdout.splitlines()] == ["SUPPORT", "MODELISATION", "UNSURE", "IGNORED"]
+    assert office.mailboxes() == {"INBOX": 4}
+    assert office.sandbox.hubspot.requests == office.sandbox.anthropic.requests == office.sandbox.s3.requests == []
+    assert run("list", environment=office.environment).stdout == ""
+
+
+def test_old_mail_is_left_alone_unless_asked_for(office: Office) -> None:
+    """The first run on an old mailbox touches nothing from before its day, and `--all` takes the rest."""
+    old = datetime.now(UTC) - timedelta(days=3)
+    with office.sandbox.imap.session() as client:
+        client.append("INBOX", samples()["modelisation"], msg_time=old)
+    office.once(samples()["support"])
+    assert office.mailboxes() == {"INBOX": 1, "Support": 1}
+    early = office.environment | {"IMAP_SINCE": (old.date() + timedelta(days=1)).isoformat()}
+    assert run("once", environment=early).stdout == ""
+    assert "MODELISATION" in run("once", "--all", environment=early).stdout
+    assert office.mailboxes() == {"Modélisation": 1, "Support": 1}

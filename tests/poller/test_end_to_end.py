@@ -379,12 +379,16 @@ def test_a_wrong_setting_is_one_line_and_exit_78(office: Office, name: str, valu
 def test_the_daemon_works_until_sigterm_and_finishes_what_is_in_hand(office: Office) -> None:
     """SIGTERM while a ticket is being created: the message is finished, then the process ends with 0."""
     office.environment["IMAP_POLL_INTERVAL_S"] = "0.3"
-    office.fail("hubspot", Fault("hang_after_commit", "POST", "/crm/v3/objects/tickets", seconds=1.5))
+    office.fail("hubspot", Fault("slow", "POST", "/crm/v3/objects/tickets"))
     process = begin(office, "run")
     office.sandbox.imap.deliver(MAILS["support"])
     assert office.sandbox.hubspot.wait_for_hang()
-    assert end(process, signal.SIGTERM).returncode == 0
-    assert outcomes(office.once()) in ([], ["support"])
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    assert any("daemon_stopping" in line for line in process.stderr)
+    office.sandbox.hubspot.heal()
+    assert end(process).returncode == 0
+    assert office.mailboxes() == {"Support": 1}
     assert office.counts() == ONE_SUPPORT
 
 
@@ -395,7 +399,7 @@ def test_two_daemons_do_not_share_one_state(office: Office) -> None:
     assert any("daemon_started" in line for line in process.stderr)
     second = end(begin(office, "once"))
     end(process, signal.SIGTERM)
-    assert second.returncode == 78
+    assert second.returncode == 75
     assert "already running" in second.stderr
 
 
@@ -418,3 +422,50 @@ def test_nothing_is_left_in_the_spool(office: Office) -> None:
     """The raw mail is on our disk only while it is in hand."""
     office.once(*MAILS.values())
     assert list((office.state / "spool").iterdir()) == []
+
+
+def test_a_key_revoked_on_the_way_is_told_once_and_waited_out(office: Office) -> None:
+    """What worked before does not end the daemon: the mail waits untouched, the admin hears of it once."""
+    office.environment["IMAP_POLL_INTERVAL_S"] = "0.2"
+    office.sandbox.imap.deliver(MAILS["support"])
+    process = begin(office, "run")
+    assert process.stderr is not None
+    assert any("message_labelled" in line for line in process.stderr)
+    refused = Fault("status", path="/crm", status=401, times=None)
+    office.fail("hubspot", refused)
+    office.sandbox.imap.deliver(MAILS["bug"])
+    office.sandbox.imap.deliver(a_mail("Facture", "Bonjour, ma facture est fausse, merci de me rembourser."))
+    assert any("service_refused" in line for line in process.stderr)
+    assert end(process, signal.SIGTERM).returncode == 0
+    assert office.mailboxes() == {"INBOX": 2, "Support": 1}
+    alerts = [letter.message for letter in office.sandbox.smtp.messages if "[Alerte]" in letter.message["Subject"]]
+    assert [alert["Subject"] for alert in alerts] == ["[Alerte] HubSpot refuse nos identifiants"]
+    office.sandbox.hubspot.heal()
+    assert outcomes(office.once()) == ["support", "support"]
+    assert office.counts()["tickets"] == 3
+
+
+@pytest.mark.parametrize("times", [1, None], ids=["busy once", "refused for good"])
+def test_a_failure_that_cannot_be_told_is_filed_all_the_same(office: Office, times: int | None) -> None:
+    """The mail server refuses the notice of it, for now or for good: the message ends under Échecs, once."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.sandbox.smtp.fail(Refusal("rcpt", "451 4.3.0 later" if times else "550 5.1.1 no", times=times))
+    assert outcomes(office.once(MAILS["modelisation_with_files"])) == ["failed"]
+    assert office.mailboxes() == {"Échecs": 1}
+    assert office.counts()["notifications"] == (1 if times else 0)
+    assert outcomes(office.once()) == []
+
+
+def test_a_copy_that_cannot_be_filed_holds_nobody_up(office: Office) -> None:
+    """The second copy's mailbox is gone and cannot be made: newer mail is dispatched all the same."""
+    office.once(MAILS["support"])
+    office.environment["LABELS_SUPPORT"] = "a" * 300
+    office.once(MAILS["support"], MAILS["modelisation_with_files"])
+    assert office.mailboxes() == {"INBOX": 1, "Modélisation": 1, "Support": 1}
+
+
+def test_no_label_is_the_mailbox_that_is_read(office: Office) -> None:
+    """Or a finished message would be new again, for ever."""
+    office.environment["LABELS_FAILED"] = "Inbox"
+    with pytest.raises(ConfigurationError, match="LABELS_FAILED"):
+        office.once()

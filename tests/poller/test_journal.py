@@ -27,8 +27,14 @@ class Memory:
     def __init__(self) -> None:
         self.entries: list[tuple[str, dict[str, Any]]] = []
         self.gates: dict[str, Gate] = {}
-        self.faults: list[ConfigurationError] = []
+        self.faults: list[tuple[str, ConfigurationError]] = []
         self.now = START
+        self.spell = 0
+
+    def ask_again(self) -> None:
+        """What a person's retry does: everything behind the last failure is forgotten."""
+        while "fatal" not in self.entries[-1][1]:
+            self.entries.pop()
 
     def execution(self, **patience: Any) -> Journal:
         """The message taken up (again)."""
@@ -47,7 +53,8 @@ class Memory:
             floor=Floor(),
             gates=self.gates,
             patience=Patience(**patience),
-            halt=self.faults.append,
+            halt=lambda service, fault: self.faults.append((service, fault)),
+            spell=lambda: self.spell,
             now=lambda: self.now,
         )
 
@@ -144,10 +151,21 @@ def test_a_permanent_error_fails_the_step_with_the_reason(memory: Memory) -> Non
     assert "words of the mail" not in str(memory.entries)
 
 
-def test_a_failed_step_is_tried_again_when_a_person_asks(memory: Memory) -> None:
-    """A failure is read as history by the next execution, not as a verdict."""
+def test_a_failure_stands_until_a_person_asks_again(memory: Memory) -> None:
+    """Taken up again on the way to telling of it, the message fails as it did, without another call."""
     with pytest.raises(StepFailedError):
         memory.execution().step("create_ticket", raising(PermanentError("400")))
+    for _ in range(2):
+        with pytest.raises(StepFailedError, match="400"):
+            memory.execution().step("create_ticket", raising(AssertionError("called")))
+
+
+def test_a_failed_step_is_tried_again_when_a_person_asks(memory: Memory) -> None:
+    """The failure is history then."""
+    with pytest.raises(StepFailedError):
+        memory.execution().step("create_ticket", raising(PermanentError("400")))
+    memory.ask_again()
+    assert memory.execution().step("create_ticket", lambda _: "done") == "done"
     assert memory.execution().step("create_ticket", lambda _: "done") == "done"
 
 
@@ -187,9 +205,19 @@ def test_settings_that_cannot_work_are_reported_and_charge_no_message(memory: Me
     fault = ConfigurationError("HubSpot refused the key: check HUBSPOT_API_KEY")
     for _ in range(4):
         with pytest.raises(MustWaitError):
-            memory.execution().step("create_ticket", raising(fault))
-    assert memory.faults == [fault] * 4
-    assert memory.execution().step("create_ticket", lambda attempt: attempt.doubts) == 0
+            memory.execution().step("create_ticket", raising(fault), "hubspot")
+        memory.now += timedelta(hours=1)
+    assert memory.faults == [("hubspot", fault)] * 4
+    assert memory.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
+
+
+def test_a_service_that_refused_us_is_not_asked_by_the_next_message(memory: Memory) -> None:
+    """One 401 is enough until somebody has mended the key."""
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_ticket", raising(ConfigurationError("401")), "hubspot")
+    with pytest.raises(MustWaitError) as caught:
+        memory.execution().step("create_ticket", raising(AssertionError("called")), "hubspot")
+    assert caught.value.gate == "hubspot"
 
 
 def test_a_service_that_fails_for_days_ends_in_the_failed_mailbox(memory: Memory) -> None:
@@ -197,8 +225,53 @@ def test_a_service_that_fails_for_days_ends_in_the_failed_mailbox(memory: Memory
     with pytest.raises(MustWaitError):
         memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
     memory.now += timedelta(days=6)
-    with pytest.raises(StepFailedError, match="HubSpot 500, and so for 5 days"):
+    with pytest.raises(StepFailedError, match="HubSpot 500, and so for 120 hours"):
         memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+    memory.ask_again()
+    memory.now += timedelta(days=6)
+    with pytest.raises(MustWaitError):  # A person asked for it again: it has five more days.
+        memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+
+
+def test_a_wait_for_our_own_sake_is_not_held_against_the_service(memory: Memory) -> None:
+    """A wrong key for days, or a message that was away for days, leaves the service its five days."""
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_ticket", raising(ConfigurationError("401")), "hubspot")
+    memory.now += timedelta(days=6)
+    with pytest.raises(MessageGoneError):
+        memory.execution().step("create_ticket", raising(MessageGoneError()), "hubspot")
+    memory.now += timedelta(days=6)
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+
+
+def test_a_message_that_fails_alone_does_not_keep_the_others_out(memory: Memory) -> None:
+    """Its own waits grow; the gate is closed for what the service asked, and opens at the next answer."""
+    for _ in range(4):
+        with pytest.raises(MustWaitError):
+            memory.execution().step("create_ticket", raising(TransientError("500")), "hubspot")
+        memory.gates["hubspot"].answered()  # by another message
+        memory.now += timedelta(minutes=20)
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_ticket", raising(TransientError("500")), "hubspot")
+    closed_until = memory.gates["hubspot"].closed_until
+    assert closed_until is not None
+    assert closed_until - memory.now <= timedelta(seconds=2)
+
+
+def test_a_full_disk_is_no_fault_of_the_message(memory: Memory) -> None:
+    """It waits as for a service, and is not put aside."""
+    for _ in range(4):
+        with pytest.raises(MustWaitError):
+            memory.execution().step("receive", raising(OSError(28, "No space left on device")))
+    assert memory.execution().step("receive", lambda _: "room again") == "room again"
+
+
+def test_a_step_that_is_not_gated_goes_on_without_its_service(memory: Memory) -> None:
+    """It is called although the gate is closed: it knows what to do."""
+    memory.gates["anthropic"] = Gate()
+    memory.gates["anthropic"].failed(START, START + timedelta(seconds=60))
+    assert memory.execution().step("classify", lambda _: "by rules", "anthropic", gated=False) == "by rules"
 
 
 def test_a_message_that_was_taken_away_is_no_error(memory: Memory) -> None:
@@ -206,3 +279,34 @@ def test_a_message_that_was_taken_away_is_no_error(memory: Memory) -> None:
     with pytest.raises(MessageGoneError):
         memory.execution().step("receive", raising(MessageGoneError()))
     assert memory.execution().step("receive", lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
+
+
+def test_a_process_that_thaws_between_intent_and_call_does_not_call(memory: Memory) -> None:
+    """Another machine may have done it meanwhile; if none has, the message goes on without a failure or a doubt."""
+    journal = memory.execution()
+    record = journal._record
+
+    def freeze_after_the_intent(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        entry = record(name, make)
+        memory.spell += "begun" in entry
+        return entry
+
+    journal._record = freeze_after_the_intent
+    with pytest.raises(MustWaitError) as caught:
+        journal.step("create_ticket", raising(AssertionError("called")), "hubspot")
+    assert (caught.value.until - memory.now, caught.value.gate) == (timedelta(seconds=10), "")
+    assert memory.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
+
+
+def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(memory: Memory) -> None:
+    """What takes long comes first in a step, then the question, then the call."""
+    journal = memory.execution()
+
+    def act(_: Attempt) -> str:
+        memory.spell += 1  # frozen while the mail was being fetched
+        journal.confirm()
+        raise AssertionError("called")
+
+    with pytest.raises(MustWaitError):
+        journal.step("create_ticket", act, "hubspot")
+    assert memory.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]

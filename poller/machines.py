@@ -1,0 +1,147 @@
+"""The machines that share one mailbox over PostgreSQL: each says that it lives, and hears when another falls silent.
+
+A machine is a process; its name is new at every start, so no two ever bear the same. At every beat it tells its name
+to the others (NOTIFY), and counts the beats in which it has not heard of a machine that has messages in hand. One that
+has been silent for long enough is taken for dead, and the living go on with its messages. It may have been frozen or
+cut off: the memory takes nothing more from it then (dbos fences it), and before it acts it asks itself whether it may
+have been given up, see `Machines.spell`.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import psycopg
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+CHANNEL = "poller_machines"
+SILENT_BEATS = 12  # that `takeover_s` is divided into
+# Of these a machine may miss a third before it trusts itself no longer: what is left is for a call that has begun.
+OWN_BEATS = 4
+# A connection that nobody answers on must not be waited on (https://www.postgresql.org/docs/current/libpq-connect.html).
+CONNECTION: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
+def _boot_time_s() -> float:
+    """Seconds since boot; unlike the monotonic clock it goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Machines:
+    """This machine among the others."""
+
+    def __init__(
+        self,
+        url: str,
+        takeover_s: float,
+        *,
+        at_work: Callable[[], set[str]],
+        take_over: Callable[[set[str]], None],
+        clock: Callable[[], float] = _boot_time_s,
+    ) -> None:
+        """`at_work` names the machines that have messages in hand; `take_over` gives those of the dead to the living.
+
+        `takeover_s` is the silence, in seconds, after which a machine is dead: longer by half than any call takes that
+        cannot be made twice, and the same on all machines.
+        """
+        self.name = f"{socket.gethostname()}-{uuid4().hex[:8]}"
+        self._url = url
+        self._beat_s = takeover_s / SILENT_BEATS
+        self._at_work, self._take_over, self._clock = at_work, take_over, clock
+        self._heard: set[str] = set()  # since the last beat
+        self._silent: dict[str, int] = {}  # beats
+        self._touch = threading.Lock()
+        self._touched = clock()
+        self._spell = 0
+        self._looking = threading.Lock()
+        self._settled = False
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="machines", daemon=True)
+
+    def start(self) -> None:
+        """Say that we live, now and at every beat."""
+        self._thread.start()
+
+    def settle(self) -> None:
+        """Take over from nobody any more, but still say that we live."""
+        with self._looking:
+            self._settled = True
+
+    def stop(self) -> None:
+        """Fall silent."""
+        self._stopped.set()
+        self._thread.join(timeout=5)
+
+    def spell(self) -> int:
+        """The number of this unbroken time in touch with the others.
+
+        Two calls that give the same number prove that no other machine could take over in between. After a freeze, and
+        while the database is out of reach, it is another number each time.
+        """
+        with self._touch:
+            if self._clock() - self._touched > OWN_BEATS * self._beat_s:
+                self._spell += 1
+            return self._spell
+
+    def _touched_at(self, moment: float) -> None:
+        with self._touch:
+            if moment - self._touched > OWN_BEATS * self._beat_s:
+                self._spell += 1
+            self._touched = moment
+
+    def _live(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with psycopg.connect(
+                    self._url, autocommit=True, application_name=self.name, **CONNECTION
+                ) as connection:
+                    self._stay(connection)
+            except psycopg.OperationalError as error:
+                # Its words may hold the server's name and the user's.
+                log.warning("machines_out_of_reach", error=type(error).__name__)
+                self._stopped.wait(self._beat_s)
+
+    def _stay(self, connection: psycopg.Connection) -> None:
+        """Beat for as long as the connection holds."""
+        # What was said while nobody listened is lost, so everybody's silence is counted anew.
+        self._silent.clear()
+        connection.add_notify_handler(lambda notify: self._heard.add(notify.payload))
+        connection.execute(f"LISTEN {CHANNEL}")
+        while True:
+            # Not the moment of the answer: the others count from when they heard, which may be long before it.
+            moment = self._clock()
+            connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, self.name))
+            self._touched_at(moment)
+            with self._looking:
+                if not self._settled:
+                    self._look()
+            if self._stopped.wait(self._beat_s):
+                return
+
+    def _look(self) -> None:
+        """Take over from those that have been silent for too long.
+
+        Beats are counted, not seconds: no machine's clock matters, and neither does a time in which we were frozen.
+        """
+        heard, self._heard = self._heard, set()
+        others = self._at_work() - {self.name}
+        self._silent = {name: 0 if name in heard else self._silent.get(name, -1) + 1 for name in others}
+        dead = {name for name, beats in self._silent.items() if beats >= SILENT_BEATS}
+        if dead:
+            log.warning("machines_taken_over", machines=sorted(dead))
+            self._take_over(dead)

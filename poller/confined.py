@@ -7,8 +7,8 @@ import os
 import resource
 from typing import TYPE_CHECKING
 
-from integrations.errors import PermanentError
 from poller import parsing
+from poller.journal import UnusableMessageError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +33,7 @@ def parse(path: Path, account: str, received_at: datetime, *, limit_s: float = L
     """The same as `parsing.parse`, within bounds of time and memory.
 
     Raises:
-        PermanentError: it takes too long; it always would.
+        UnusableMessageError: it takes too long; it always would.
         ParserDiedError: the process ended without an answer.
     """
     answer, say = _processes.Pipe(duplex=False)
@@ -42,7 +42,7 @@ def parse(path: Path, account: str, received_at: datetime, *, limit_s: float = L
     say.close()
     try:
         if not answer.poll(limit_s):
-            raise PermanentError(f"the message takes over {limit_s:.0f} s to read")
+            raise UnusableMessageError(f"the message takes over {limit_s:.0f} s to read")
         request: Request = answer.recv()
     except EOFError as error:
         child.join()

@@ -50,9 +50,16 @@ class StepFailedError(Exception):
     """The message needs a person."""
 
     def __init__(self, step: str, kind: str, reason: str, detail: str = "") -> None:
-        """`kind` is "refused", "unanswered" or "crashed"; `reason` is fit for a log, `detail` for the admin alone."""
+        """`kind` is "refused", "unusable", "unanswered" or "crashed".
+
+        `reason` is fit for a log; `detail` is for the admin alone.
+        """
         super().__init__(f"{step}: {reason}")
         self.step, self.kind, self.reason, self.detail = step, kind, reason, detail
+
+
+class UnusableMessageError(PermanentError):
+    """No service refuses this message: it is such that only a person can make something of it."""
 
 
 class MessageGoneError(Exception):
@@ -232,7 +239,8 @@ class Journal:
                 entry["until"] = self._patience.until(now, len(retries) + 1, error.retry_after_s).isoformat()
         except PermanentError as error:
             self._detail = error.detail
-            entry |= {"fatal": str(error), "kind": "refused"}
+            kind = "unusable" if isinstance(error, UnusableMessageError) else "refused"
+            entry |= {"fatal": str(error), "kind": kind}
         except ConfigurationError as error:
             self._halt(step.service, error)
             # Not this message's failure, and not to be called again by the next one before somebody has mended it.

@@ -44,7 +44,7 @@ def notification(request: Request, done: Dispatched, *, sender: str, recipient: 
     reason = one_line(classification.reason, 500)
     decided_by = _DECIDED_BY.get(classification.decided_by, classification.decided_by)
     page = Page(
-        kicker=f"{category}, sûr à {classification.confidence:.0%}".replace("%", f"{NBSP}%"),
+        kicker=f"{category} (confiance{NBSP}: {classification.confidence:.0%})".replace("%", f"{NBSP}%"),
         title=ticket_subject(request),
         box=("À vérifier", _to_check(request, done)),
         facts=_facts(request, done, ("Pourquoi", f"{reason} {decided_by}".strip())),
@@ -92,6 +92,7 @@ SERVICES = {
 # Why a step is given up, in a sentence.
 REASONS = {
     "refused": "Le service a refusé cette demande, et la refuserait encore telle quelle.",
+    "unusable": "Ce message ne peut pas être traité automatiquement : lisez-le et répondez-y à la main.",
     "unanswered": "Le service n’a pas répondu pendant plusieurs jours.",
     "crashed": "Le traitement de ce message s’est interrompu plusieurs fois à cette étape.",
 }

@@ -86,7 +86,7 @@ class Classification:
 
     category: Category
     confidence: float  # 0.0 to 1.0
-    decided_by: str  # "rules", "claude", or "rules without claude"
+    decided_by: str  # "rules", "claude", "rules without claude", or "thread" for an answer to a request under way
     reason: str  # one French sentence for the admin; of a model's making where claude decided: untrusted text
     needs_review: bool  # a person should look: nobody was sure
 

@@ -175,7 +175,7 @@ def _support_request(mail: _Mail) -> Opinion | None:
     if not topics or weight < (6 if mentioned else 4):
         return None
     first = sorted(topics, key=lambda topic: -topics[topic])[:2]
-    return Opinion(Category.SUPPORT, 0.93, f"Parle {' et '.join(first)}.")
+    return Opinion(Category.SUPPORT, 0.93, f"Le message parle {' et '.join(first)}.")
 
 
 _RULES: tuple[Callable[[_Mail], Opinion | None], ...] = (

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from poller import classification, confined, escaping, notification, screening, texts, threads
+from poller.journal import UnusableMessageError
 from poller.request import Category, Classification, Dispatched, Kind, Link, StoredFile
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ def find_or_create_contact(job: Job, done: Dispatched) -> Dispatched:
         if hubspot is None:
             return None
         sender = job.message.request.sender
+        if not sender.addr_spec:
+            raise UnusableMessageError("the message has no sender address")
         return hubspot.find_or_create_contact(sender.addr_spec, *person_name(sender.display_name))
 
     contact_id = job.journal.step("find_or_create_contact", act, "hubspot")

@@ -68,7 +68,7 @@ def ticket_content(request: Request, done: Dispatched) -> str:
         tail.append("\n".join([f"Fichiers{NBSP}:", *listed(files, _FILES_LIMIT_CHARS)]))
     if kept := kept_attachments(request, done):
         lines = (f"- {kept_label(attachment, reason)}" for attachment, reason in kept)
-        tail.append("\n".join([f"Conservé dans le message{NBSP}:", *listed(lines, _KEPT_LIMIT_CHARS)]))
+        tail.append("\n".join([f"Resté dans le message{NBSP}:", *listed(lines, _KEPT_LIMIT_CHARS)]))
     tail.extend(f"{service} non configuré{NBSP}: {', '.join(steps)}." for service, steps in services_off(done))
     if request.defects:
         tail.append(UNREAD)
@@ -103,7 +103,7 @@ def _note(head: str, text: str, request: Request, done: Dispatched) -> str:
         tail.append(_html_list("Fichiers", listed(files, _FILES_LIMIT_CHARS, more="<li>{}</li>")))
     if kept := kept_attachments(request, done):
         lines = (f"<li>{html(kept_label(attachment, reason))}</li>" for attachment, reason in kept)
-        tail.append(_html_list("Conservé dans le message", listed(lines, _KEPT_LIMIT_CHARS, more="<li>{}</li>")))
+        tail.append(_html_list("Resté dans le message", listed(lines, _KEPT_LIMIT_CHARS, more="<li>{}</li>")))
     if request.defects:
         tail.append(f"<p>{UNREAD}</p>")
     tail.append(f"<p>{marker(request.reference)}</p>")
@@ -130,7 +130,7 @@ def subtask_markdown(request: Request, done: Dispatched) -> str:
     )
     files = list(listed(links, _FILES_LIMIT_CHARS))
     if stayed := list(listed(kept, _KEPT_LIMIT_CHARS)):
-        files += [*([""] if files else []), f"Dans le message seulement{NBSP}:", "", *stayed]
+        files += [*([""] if files else []), f"Resté dans le message{NBSP}:", "", *stayed]
     lines = [
         "**Demande de modélisation**",
         "",
@@ -169,7 +169,7 @@ def reply_comment(request: Request, done: Dispatched) -> str:
     if lines := list(listed(files, _COMMENT_FILES_LIMIT_CHARS)):
         blocks.append("\n".join([f"Fichiers{NBSP}:", *lines]))
     if lines := list(listed(kept, _COMMENT_KEPT_LIMIT_CHARS)):
-        blocks.append("\n".join([f"Dans le message seulement{NBSP}:", *lines]))
+        blocks.append("\n".join([f"Resté dans le message{NBSP}:", *lines]))
     return "\n\n".join([*blocks, marker(request.reference)])
 
 

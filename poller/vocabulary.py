@@ -95,7 +95,7 @@ NAMES = _any("""
 
 # What support is asked for. Each topic completes « Parle … ».
 TOPICS = {
-    "de facture ou de paiement": _any("""
+    "de facturation": _any("""
         facture*, facturation, invoic*, billing, billed, receipt, paiement*, payment, payments, paid, prelev*,
         debite*, direct debit, charged, overcharg*, double charge, carte bancaire, carte bleue, carte est refusee,
         carte refusee, card was, card declined, declined, credit card, virement*, bank transfer, wire transfer,
@@ -105,7 +105,7 @@ TOPICS = {
         uberwiesen, uberweisung, factura, facturas, reembolso, cobrado, fattura, fatture, pagamento, rimborso,
         addebit*
     """),
-    "de connexion ou de compte": _any("""
+    "d’accès au compte": _any("""
         mot de passe, mots de passe, password*, passwort*, contrasena, log in, logging in, login, sign in,
         signing in, signed out, sign out, logged out, locked out, me connecter, nous connecter, se connecter,
         me connecte, connexion, deconnect*, identifiant, identifiants, espace client, my account, our account,
@@ -114,7 +114,7 @@ TOPICS = {
         username, droits d acces, admin rights, reset link, reinitialis*, merge, user seat*, extra seat*, acces,
         anmelden, einloggen, konto, benutzerkonto, cuenta, accedere, iniciar sesion
     """),
-    "d’abonnement ou de contrat": _any("""
+    "d’abonnement": _any("""
         abonnement*, subscription*, subscribe*, resili*, renouvel*, renew, renewal, renewed, renews, upgrade*,
         downgrade*, free plan, pro plan, our plan, my plan, your plan, free trial, trial, essai gratuit,
         periode d essai, cancel my, cancel our, cancel the, canceling, cancelling, cancellation, formule, licence*,
@@ -132,7 +132,7 @@ TOPICS = {
         slowly, clignote*, flicker*, vanished, disappeared, disparu*, upside down, inactif, greyed out, console,
         funktioniert nicht, geht nicht, no funciona, non funziona, si blocca
     """),
-    "de données personnelles ou de droit": _any("""
+    "de données personnelles": _any("""
         rgpd, gdpr, dsgvo, donnees personnelles, donnees a caractere personnel, personal data, my data, mes donnees,
         nos donnees, droit d opposition, droit a l oubli, droit d acces, privacy, dpo, cnil, mise en demeure,
         mis en demeure, huissier, avocat*, lawyer, solicitor, tribunal, cgv, cgu, terms of service, confidentialite,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import PermanentError
 from poller import confined, parsing
+from poller.journal import UnusableMessageError
 from poller.samples import samples
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Child:
 def test_a_parse_that_takes_too_long_is_abandoned(mail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would take as long again, so it is for a person."""
     monkeypatch.setattr(confined, "_parse", hang)
-    with pytest.raises(PermanentError, match="takes over"):
+    with pytest.raises(UnusableMessageError, match="takes over"):
         confined.parse(mail, "account", NOW, limit_s=0.2)
 
 

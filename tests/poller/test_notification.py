@@ -161,7 +161,7 @@ def test_the_notification() -> None:
     assert (
         body(message, "plain")
         == """\
-Modélisation, sûr à 95 %
+Modélisation (confiance : 95 %)
 Une chaise
 
 Client : Jeanne Petit <user@example.com>
@@ -183,7 +183,7 @@ def test_the_html_says_what_the_text_says() -> None:
     message = notify(REQUEST, DONE)
     page = _Page(body(message, "html"))
     assert page.links == [TICKET.url, SUBTASK.url, f"{FILES}/chaise.glb"]
-    for words in ("Modélisation, sûr à 95 %", "Jeanne Petit <user@example.com>", "Un fichier 3D", "[ref: 0123"):
+    for words in ("Modélisation (confiance : 95 %)", "Jeanne Petit <user@example.com>", "Un fichier 3D", "[ref: 0123"):
         assert words in page.words
     assert page.tags <= TAGS
 

@@ -73,13 +73,13 @@ def test_a_clear_request_for_studio_work_is_modelisation(mail: Request, reason: 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("Pouvez-vous me renvoyer la facture et confirmer le virement ?", "Parle de facture ou de paiement."),
-        ("I can't log in, the password reset link has expired.", "Parle de connexion ou de compte."),
-        ("Nous voulons résilier l’abonnement à son renouvellement.", "Parle d’abonnement ou de contrat."),
-        ("Le viewer affiche une page blanche et une erreur 500 sous Safari.", "Parle d’un dysfonctionnement"),
-        ("Conformément au RGPD, supprimez mes données personnelles.", "Parle de données personnelles ou de droit."),
-        ("The AR view crashes with an error in Chrome, and the model freezes.", "Parle d’un dysfonctionnement"),
-        ("Could your AR department confirm the invoices? Our accounts receivable differ.", "Parle de facture"),
+        ("Pouvez-vous me renvoyer la facture et confirmer le virement ?", "Le message parle de facturation."),
+        ("I can't log in, the password reset link has expired.", "Le message parle d’accès au compte."),
+        ("Nous voulons résilier l’abonnement à son renouvellement.", "Le message parle d’abonnement."),
+        ("Le viewer affiche une page blanche et une erreur 500 sous Safari.", "Le message parle d’un dysfonctionnement"),
+        ("Conformément au RGPD, supprimez mes données personnelles.", "Le message parle de données personnelles."),
+        ("The AR view crashes with an error in Chrome, and the model freezes.", "Le message parle d’un dysfonctionnement"),
+        ("Could your AR department confirm the invoices? Our accounts receivable differ.", "Le message parle de factur"),
     ],
 )
 def test_a_clear_request_for_support_is_support(body: str, reason: str) -> None:

@@ -174,7 +174,7 @@ def test_a_subtask_names_what_stayed_in_the_message() -> None:
     request = replace(REQUEST, attachments=(MODEL, LOGO))
     source = subtask_markdown(request, Dispatched(SURE, skipped=("upload_files",)))
     assert "Aucun fichier joint" not in source
-    assert "Dans le message seulement\xa0:\n\n- model\\.glb (48\xa0Mo), R2 non configuré\n" in source
+    assert "Resté dans le message\xa0:\n\n- model\\.glb (48\xa0Mo), R2 non configuré\n" in source
     assert "logo" not in source
 
 
@@ -216,7 +216,7 @@ Une chaise.</p>
 <ul>
 <li><a href="https://files.example/mail/2026/11/22/0f/photo.jpg">photo.jpg</a> (1,2\xa0Mo)</li>
 </ul>
-<p><strong>Conservé dans le message</strong></p>
+<p><strong>Resté dans le message</strong></p>
 <ul>
 <li>plan.pdf (240\xa0ko), ni fichier 3D ni image</li>
 </ul>
@@ -250,7 +250,7 @@ Fichiers :
 - photo.jpg (1,2 Mo) : https://files.example/mail/2026/11/22/0f/photo.jpg
 - model.glb (48 Mo) : https://files.example/mail/2026/11/22/0f/model.glb
 
-Conservé dans le message :
+Resté dans le message :
 - plan.pdf (240 ko), ni fichier 3D ni image
 - logo.png (3 ko), image intégrée au texte
 
@@ -274,7 +274,7 @@ def test_the_note_of_a_reply() -> None:
 <ul>
 <li><a href="https://files.example/mail/2026/11/22/0f/photo.jpg">photo.jpg</a> (1,2 Mo)</li>
 </ul>
-<p><strong>Conservé dans le message</strong></p>
+<p><strong>Resté dans le message</strong></p>
 <ul>
 <li>plan.pdf (240 ko), ni fichier 3D ni image</li>
 <li>logo.png (3 ko), image intégrée au texte</li>
@@ -299,7 +299,7 @@ En chêne.
 Fichiers :
 - photo.jpg (1,2 Mo) : https://files.example/mail/2026/11/22/0f/photo.jpg
 
-Dans le message seulement :
+Resté dans le message :
 - plan.pdf (240 ko), ni fichier 3D ni image
 
 [ref: 0123456789abcdef]"""
@@ -360,7 +360,7 @@ def test_a_plain_support_ticket_has_nothing_to_spare() -> None:
     support = Dispatched(replace(SURE, category=Category.SUPPORT))
     assert ticket_content(replace(REQUEST, attachments=(PLAN,)), support).replace("\xa0", " ") == (
         "Demande : support\nClient : Jeanne Petit <user@example.com>\n\nBonjour,\n\nUne chaise.\n\n"
-        "Conservé dans le message :\n- plan.pdf (240 ko)\n\n[ref: 0123456789abcdef]"
+        "Resté dans le message :\n- plan.pdf (240 ko)\n\n[ref: 0123456789abcdef]"
     )
 
 

@@ -76,10 +76,19 @@ def test_a_clear_request_for_studio_work_is_modelisation(mail: Request, reason: 
         ("Pouvez-vous me renvoyer la facture et confirmer le virement ?", "Le message parle de facturation."),
         ("I can't log in, the password reset link has expired.", "Le message parle d’accès au compte."),
         ("Nous voulons résilier l’abonnement à son renouvellement.", "Le message parle d’abonnement."),
-        ("Le viewer affiche une page blanche et une erreur 500 sous Safari.", "Le message parle d’un dysfonctionnement"),
+        (
+            "Le viewer affiche une page blanche et une erreur 500 sous Safari.",
+            "Le message parle d’un dysfonctionnement",
+        ),
         ("Conformément au RGPD, supprimez mes données personnelles.", "Le message parle de données personnelles."),
-        ("The AR view crashes with an error in Chrome, and the model freezes.", "Le message parle d’un dysfonctionnement"),
-        ("Could your AR department confirm the invoices? Our accounts receivable differ.", "Le message parle de factur"),
+        (
+            "The AR view crashes with an error in Chrome, and the model freezes.",
+            "Le message parle d’un dysfonctionnement",
+        ),
+        (
+            "Could your AR department confirm the invoices? Our accounts receivable differ.",
+            "Le message parle de factur",
+        ),
     ],
 )
 def test_a_clear_request_for_support_is_support(body: str, reason: str) -> None:

@@ -43,10 +43,12 @@ class Daemon:
         self._settings = settings
         self._inbox = Inbox(settings)
         self._services = services(settings)
+        pipeline = Pipeline(settings, self._services, self._inbox, settings.directory / "spool")
         self._engine = Engine(
             settings.state_url,
             settings.directory,
-            Pipeline(settings, self._services, self._inbox, settings.directory / "spool"),
+            pipeline,
+            prepare=pipeline.clear,
             workers=settings.state.workers,
             patience=patience or Patience(give_up_after=timedelta(hours=settings.state.give_up_after_h)),
             takeover_s=settings.state.takeover_s,

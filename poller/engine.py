@@ -50,11 +50,15 @@ class Engine:
         patience: Patience | None = None,
         takeover_s: float = 90.0,
         poll_s: float = 0.2,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        """`directory` holds the lock; `work` returns JSON with an `outcome`; `takeover_s` is for `Machines`."""
+        """`directory` holds the lock; `work` returns JSON with an `outcome`; `takeover_s` is for `Machines`.
+
+        `prepare` is called when the state is ours and nothing is at work yet.
+        """
         self._url, self._directory, self._work, self._workers = url, directory, work, workers
         self._patience, self._poll_s, self._takeover_s = patience or Patience(), poll_s, takeover_s
-        self._floor = Floor()
+        self._floor, self._prepare = Floor(), prepare
         self._lock: IO[str] | None = None
         self._in_hand: set[str] = set()
         self._machines: Machines | None = None  # on PostgreSQL alone
@@ -76,6 +80,7 @@ class Engine:
             self._lock = state.lock(self._directory)
             if not self._machines:
                 state.write_ahead(self._url)
+            self._prepare()
         except OSError as error:
             raise ConfigurationError(f"{self._directory}: {error.strerror}; look at STATE_URL") from error
         global _running  # noqa: PLW0603  dbos finds the workflow by name, so what it works with is the process's.
@@ -98,7 +103,11 @@ class Engine:
         except OperationalError as error:
             DBOS.destroy()
             raise TransientError("the database is out of reach: look at STATE_URL") from error
-        logging.getLogger("dbos").setLevel(logging.WARNING)
+        # Its own handler writes plain text past our format.
+        dbos_log = logging.getLogger("dbos")
+        dbos_log.handlers.clear()
+        dbos_log.propagate = True
+        dbos_log.setLevel(logging.WARNING)
         DBOS.register_queue(
             QUEUE, worker_concurrency=self._workers, polling_interval_sec=self._poll_s, on_conflict="always_update"
         )

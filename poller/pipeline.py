@@ -48,8 +48,13 @@ class Pipeline:
     """The work on one message, from the first step to the label; `engine.Engine` calls it and keeps its memory."""
 
     def __init__(self, settings: Settings, services: Services, source: Source, spool: Path) -> None:
-        """`spool` is a directory of our own; what a process that died left in it is written anew when needed."""
+        """`spool` is a directory of our own."""
         self._settings, self._services, self._source, self._spool = settings, services, source, spool
+
+    def clear(self) -> None:
+        """Remove the mails that a process which died left on our disk."""
+        for left in self._spool.glob("*.eml"):
+            left.unlink()
 
     def __call__(self, journal: Journal) -> dict[str, Any]:
         """Do what is left to do for a message; returns its outcome and what was created, as JSON."""

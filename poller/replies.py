@@ -79,7 +79,11 @@ def add_comment(job: Job, done: Dispatched, subtask: Link) -> Dispatched:
             return None
         request = job.message.request
         found = clickup.find_comment(subtask.id, request.reference) if attempt.doubts else None
-        return found or clickup.add_comment(subtask.id, texts.reply_comment(request, with_files(request, done)))
+        if found is None:
+            text = texts.reply_comment(request, with_files(request, done))
+            job.journal.confirm()
+            found = clickup.add_comment(subtask.id, text)
+        return found
 
     return done if job.journal.step("add_comment", act, "clickup") else skip(done, "add_comment")
 

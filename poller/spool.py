@@ -32,8 +32,9 @@ _ODD_BOUNDARY: Final = re.compile(rb'\bboundary(?:\*|[ \t]*+=\s*+"[^"\r\n]{0,200
 _FIRST_DASHES: Final = re.compile(rb"(?:\A|[\r\n])--([!-~][ -~]{0,198})")
 _EOL: Final = re.compile(rb"\r\n|\r|\n")
 # The delimiter line, the fields, and the blank line: what the email package takes for a part's header.
+# Nothing behind the repeated group can fail, so it need not be possessive, which Python 3.11.2 gets wrong for groups.
 _PART_HEADER: Final = re.compile(
-    rb"[^\r\n]*+(?>\r\n|\r|\n|\Z)(?:(?:[!-9;-~]*+:|[ \t])[^\r\n]*+(?>\r\n|\r|\n))*+(\r\n|\r|\n)?"
+    rb"[^\r\n]*+(?:\r\n|\r|\n|\Z)(?:(?:[!-9;-~]*+:|[ \t])[^\r\n]*+(?:\r\n|\r|\n))*(\r\n|\r|\n)?"
 )
 _FIELD_START: Final = re.compile(rb"[!-9;-~]++:|[ \t]")
 # Nested messages are not to be parsed: each is a file that the sender attached (RFC 2046 section 5.2).

@@ -193,12 +193,10 @@ def create_ticket(job: Job, done: Dispatched) -> Dispatched:
             return None
         request = job.message.request
         ticket = hubspot.find_ticket(done.contact_id, reference) if attempt.doubts else None
-        ticket = ticket or hubspot.create_ticket(
-            texts.ticket_subject(request),
-            texts.ticket_content(request, with_files(request, done)),
-            done.contact_id,
-            reference,
-        )
+        if ticket is None:
+            content = texts.ticket_content(request, with_files(request, done))
+            job.journal.confirm()
+            ticket = hubspot.create_ticket(texts.ticket_subject(request), content, done.contact_id, reference)
         return {"id": ticket.id, "url": ticket.url}
 
     ticket = job.journal.step("create_ticket", act, "hubspot")
@@ -215,9 +213,11 @@ def create_note(job: Job, done: Dispatched, body: Callable[[Request, Dispatched]
             return None
         request = job.message.request
         found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if attempt.doubts else None
-        return found or hubspot.create_note(
-            body(request, with_files(request, done)), request.received_at, done.contact_id, ticket_id
-        )
+        if found is None:
+            html = body(request, with_files(request, done))
+            job.journal.confirm()
+            found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id)
+        return found
 
     note_id = job.journal.step("create_note", act, "hubspot")
     return replace(done, note_id=note_id) if note_id else skip(done, "create_note")
@@ -232,10 +232,11 @@ def create_subtask(job: Job, done: Dispatched) -> Dispatched:
             return None
         request = job.message.request
         found = clickup.find_subtask(request.reference, attempt.since - CLOCKS) if attempt.doubts else None
-        subtask = found or clickup.create_subtask(
-            texts.subtask_name(request), texts.subtask_markdown(request, with_files(request, done))
-        )
-        return {"id": subtask.id, "url": subtask.url}
+        if found is None:
+            markdown = texts.subtask_markdown(request, with_files(request, done))
+            job.journal.confirm()
+            found = clickup.create_subtask(texts.subtask_name(request), markdown)
+        return {"id": found.id, "url": found.url}
 
     subtask = job.journal.step("create_subtask", act, "clickup")
     return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
@@ -280,6 +281,7 @@ def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessag
         message = letter(job.settings.sender, recipient, datetime.now(UTC))
         if attempt.doubts >= NOTIFICATION_TRIES:
             return False
+        job.journal.confirm()
         smtp.send(message)
         return True
 

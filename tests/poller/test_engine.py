@@ -1,0 +1,247 @@
+"""The memory of a message outlives the process that wrote it: on SQLite, and on PostgreSQL.
+
+Run as a program, this file is such a process: see `main`.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from integrations.errors import PermanentError, TransientError
+from poller.engine import Engine
+from poller.journal import Patience, StepFailedError
+from poller.state import AlreadyRunningError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from poller.journal import Attempt, Journal
+    from poller.memory import Standing
+    from tests.poller.conftest import Cluster
+
+REFERENCE = "0123456789abcdef"
+TAKEOVER_S = 3.0
+DEADLINE_S = 60.0
+
+
+@contextmanager
+def running(url: str, directory: Path, work: Callable[[Journal], dict[str, Any]]) -> Iterator[Engine]:
+    """An engine at work; the waits between tries are short."""
+    patience = Patience(delays_s=(0.01,))
+    engine = Engine(url, directory, work, patience=patience, takeover_s=TAKEOVER_S, poll_s=0.05)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+def stopped(engine: Engine, reference: str = REFERENCE) -> Standing:
+    """Where a message stands when nobody works on it any more."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        standing = engine.standings([reference]).get(reference)
+        if standing and standing.outcome != "working":
+            return standing
+        time.sleep(0.02)
+    raise AssertionError(f"{reference} is still being worked on")
+
+
+class Service:
+    """What two steps ask, a ticket and a note; `refusals` are what the note is met with, in order."""
+
+    def __init__(self, *refusals: Exception) -> None:
+        self.calls: list[str] = []
+        self.refusals = list(refusals)
+
+    def work(self, journal: Journal) -> dict[str, Any]:
+        """Both steps; a failure is told of in one of its own."""
+        ticket = journal.step("create_ticket", self._create_ticket)
+        try:
+            note = journal.step("create_note", self._create_note)
+        except StepFailedError as failure:
+            journal.step("send_failure", lambda _: self.calls.append("failure"))
+            return {"outcome": "failed", "step": failure.step, "reason": failure.reason}
+        return {"outcome": "support", "ticket": ticket, "note": note}
+
+    def _create_ticket(self, attempt: Attempt) -> str:
+        self.calls.append("ticket" if not attempt.doubts else "look for the ticket")
+        return "T1"
+
+    def _create_note(self, attempt: Attempt) -> str:
+        self.calls.append("note" if not attempt.doubts else "look for the note")
+        if self.refusals:
+            raise self.refusals.pop(0)
+        return "N1"
+
+
+def test_a_message_is_worked_on_once_however_often_it_is_submitted(state_url: str, tmp_path: Path) -> None:
+    """Every poll may submit it again: what it returned is kept, and nothing is done twice."""
+    service = Service()
+    with running(state_url, tmp_path, service.work) as engine:
+        for _ in range(3):
+            engine.submit(REFERENCE)
+        assert stopped(engine).outcome == "support"
+        engine.submit(REFERENCE)
+        assert stopped(engine).result == {"outcome": "support", "ticket": "T1", "note": "N1"}
+        assert engine.standings(["f" * 16]) == {}
+    assert service.calls == ["ticket", "note"]
+
+
+def test_a_waiting_message_goes_on_where_it_stopped(state_url: str, tmp_path: Path) -> None:
+    """It occupies no worker; taken up again, what was done stays done, also in another process's life."""
+    service = Service(TransientError("503", outcome_unknown=False), TransientError("503"))
+    with running(state_url, tmp_path, service.work) as engine:
+        engine.submit(REFERENCE)
+        standing = stopped(engine)
+        assert (standing.outcome, standing.until is not None) == ("waiting", True)
+        engine.resume(REFERENCE)
+        assert stopped(engine).outcome == "waiting"
+    with running(state_url, tmp_path, service.work) as engine:
+        engine.resume(REFERENCE)
+        assert stopped(engine).outcome == "support"
+    assert service.calls == ["ticket", "note", "note", "look for the note"]
+
+
+def test_a_failed_message_goes_on_from_the_failed_step(state_url: str, tmp_path: Path) -> None:
+    """The ticket stays; what was done about the failure is forgotten, so that a second failure is told of too."""
+    service = Service(PermanentError("400"), PermanentError("400"))
+    with running(state_url, tmp_path, service.work) as engine:
+        engine.submit(REFERENCE)
+        assert stopped(engine).outcome == "failed"
+        engine.resume(REFERENCE)
+        assert stopped(engine).outcome == "failed"
+        engine.resume(REFERENCE)
+        assert stopped(engine).outcome == "support"
+    assert service.calls == ["ticket", "note", "failure", "note", "failure", "note"]
+
+
+def test_a_message_that_has_moved_on_is_not_resumed(state_url: str, tmp_path: Path) -> None:
+    """Two machines see it wait, and one takes it up: what the other saw is no longer true, and it leaves it alone."""
+    service = Service(TransientError("503"), PermanentError("400"))
+    with running(state_url, tmp_path, service.work) as engine:
+        engine.submit(REFERENCE)
+        seen = stopped(engine)
+        engine.resume(REFERENCE, seen)
+        assert stopped(engine).outcome == "failed"
+        engine.resume(REFERENCE, seen)
+        assert engine.standings([REFERENCE])[REFERENCE].outcome == "failed"
+    assert service.calls.count("failure") == 1
+
+
+def test_a_message_that_is_being_worked_on_is_not_resumed(state_url: str, tmp_path: Path) -> None:
+    """A person and the daemon ask at once: it runs once."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def work(journal: Journal) -> dict[str, Any]:
+        began.set()
+        assert go_on.wait(DEADLINE_S)
+        return {"outcome": "support", "ticket": journal.step("create_ticket", lambda _: "T1")}
+
+    with running(state_url, tmp_path, work) as engine:
+        engine.submit(REFERENCE)
+        assert began.wait(DEADLINE_S)
+        engine.resume(REFERENCE)
+        go_on.set()
+        assert stopped(engine).outcome == "support"
+
+
+def test_one_state_directory_is_one_daemon_s(state_url: str, tmp_path: Path) -> None:
+    """They would write each other's spool files."""
+    with running(state_url, tmp_path, Service().work), pytest.raises(AlreadyRunningError, match="already running"):
+        Engine(state_url, tmp_path, Service().work).start()
+
+
+def test_killed_in_a_call_the_step_is_in_doubt_and_the_ones_before_it_are_done(state_url: str, tmp_path: Path) -> None:
+    """SIGKILL of the process; the next one, on whatever machine, goes on with a look."""
+    child = subprocess.Popen(
+        [sys.executable, __file__, state_url, tmp_path],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert "note\n" in child.stdout
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    service = Service()
+    with running(state_url, tmp_path, service.work) as engine:
+        assert stopped(engine).outcome == "support"
+    assert service.calls == ["look for the note"]
+
+
+def test_a_database_that_restarts_is_waited_for(database: str, cluster: Cluster, tmp_path: Path) -> None:
+    """PostgreSQL crashes between a call and its record: the call is not made again."""
+    service = Service()
+
+    def work(journal: Journal) -> dict[str, Any]:
+        def create_ticket(_: Attempt) -> str:
+            service.calls.append("ticket")
+            cluster.stop()
+            cluster.start()
+            return "T1"
+
+        return {"outcome": "support", "ticket": journal.step("create_ticket", create_ticket)}
+
+    with running(database, tmp_path, work) as engine:
+        engine.submit(REFERENCE)
+        assert stopped(engine).outcome == "support"
+    assert service.calls == ["ticket"]
+
+
+def test_a_message_lost_to_another_machine_is_let_go_of(database: str, tmp_path: Path) -> None:
+    """Of what a machine that was taken over still returns nothing is kept, and it does not wait for the other's end."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def create_ticket(_: Attempt) -> str:
+        began.set()
+        assert go_on.wait(DEADLINE_S)
+        return "T1"
+
+    before = set(threading.enumerate())
+    with running(
+        database, tmp_path, lambda journal: {"ticket": journal.step("create_ticket", create_ticket)}
+    ) as engine:
+        engine.submit(REFERENCE)
+        assert began.wait(DEADLINE_S)
+        with psycopg.connect(database, autocommit=True) as other:
+            other.execute("UPDATE dbos.workflow_status SET executor_id = 'other', owner_xid = 'other'")
+        go_on.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(DEADLINE_S / 10)
+        assert not thread.is_alive()
+    with psycopg.connect(database) as other:
+        entries = other.execute("SELECT output FROM dbos.operation_outputs").fetchall()
+    assert len(entries) == 1
+    assert "begun" in entries[0][0]
+
+
+def main(url: str, directory: str) -> None:
+    """Create the ticket, say so on standard output when the note is about to be created, and hang there."""
+
+    def hang(_: Attempt) -> None:
+        sys.stdout.write("note\n")
+        sys.stdout.flush()
+        signal.pause()
+
+    def work(journal: Journal) -> dict[str, Any]:
+        journal.step("create_ticket", lambda _: "T1")
+        return {"note": journal.step("create_note", hang)}
+
+    with running(url, Path(directory), work) as engine:
+        engine.submit(REFERENCE)
+        stopped(engine)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,147 @@
+"""Machines that hear of each other over PostgreSQL, and know when they may have been given up."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from poller.machines import OWN_BEATS, SILENT_BEATS, Machines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NOWHERE = "postgresql://poller@127.0.0.1:1/nowhere"
+BEAT_S = 0.05
+DEADLINE_S = 30
+
+
+class Clock:
+    """Seconds since boot, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@contextmanager
+def alive(
+    url: str, at_work: Callable[[], set[str]] = set, take_over: Callable[[set[str]], None] = lambda _: None
+) -> Iterator[Machines]:
+    """A machine that beats twenty times a second."""
+    machine = Machines(url, SILENT_BEATS * BEAT_S, at_work=at_work, take_over=take_over)
+    machine.start()
+    try:
+        yield machine
+    finally:
+        machine.settle()
+        machine.stop()
+
+
+class Looks:
+    """What a machine is told about the others, and what it does about it."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = set(names)
+        self.counted = threading.Semaphore(0)
+        self.taken_over: set[str] = set()
+        self.took_over = threading.Event()
+
+    def at_work(self) -> set[str]:
+        self.counted.release()
+        return self.names
+
+    def take_over(self, names: set[str]) -> None:
+        self.taken_over |= names
+        self.took_over.set()
+
+    def wait(self, number: int) -> None:
+        """Until the machine has looked so often."""
+        for _ in range(number):
+            assert self.counted.acquire(timeout=DEADLINE_S)
+
+
+def test_a_machine_that_beats_is_left_its_messages_and_one_that_stops_is_not(database: str) -> None:
+    """Twice the patience with one that lives takes nothing from it; when it falls silent its messages are taken."""
+    looks = Looks()
+    with alive(database, looks.at_work, looks.take_over) as first:
+        with alive(database) as second:
+            looks.names = {first.name, second.name}
+            looks.wait(2 * SILENT_BEATS)
+            assert not looks.taken_over
+        assert looks.took_over.wait(DEADLINE_S)
+        assert looks.taken_over == {second.name}
+
+
+def test_a_machine_that_was_never_heard_of_is_given_as_long(database: str) -> None:
+    """One that died before we were there: not at the first look, and in the end."""
+    looks = Looks("long dead")
+    with alive(database, looks.at_work, looks.take_over):
+        looks.wait(SILENT_BEATS - 1)
+        assert not looks.taken_over
+        assert looks.took_over.wait(DEADLINE_S)
+    assert looks.taken_over == {"long dead"}
+
+
+def test_a_machine_that_is_ending_takes_over_from_nobody(database: str) -> None:
+    """Its engine is gone by then; the others hear it to the end."""
+    looks, others = Looks("long dead"), Looks()
+    with alive(database, others.at_work, others.take_over), alive(database, looks.at_work, looks.take_over) as ending:
+        ending.settle()
+        others.names = {ending.name}
+        others.wait(2 * SILENT_BEATS)
+    assert not looks.taken_over
+    assert not others.taken_over
+
+
+def test_a_lost_connection_is_made_again_and_everybody_gets_a_new_chance(database: str) -> None:
+    """What was said while nobody listened is lost: silence counts from the new connection."""
+    looks = Looks("quiet")
+    with alive(database, looks.at_work, looks.take_over) as machine:
+        looks.wait(SILENT_BEATS - 2)
+        looks.names = set()
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", (machine.name,)
+            )
+        looks.counted = threading.Semaphore(0)
+        looks.names = {"quiet"}
+        looks.wait(SILENT_BEATS - 2)
+        assert not looks.taken_over
+        assert looks.took_over.wait(DEADLINE_S)
+
+
+def test_no_two_machines_bear_one_name() -> None:
+    """Not after a restart, and not on a copy of the machine."""
+    names = {Machines(NOWHERE, 90, at_work=set, take_over=lambda _: None).name for _ in range(10)}
+    assert len(names) == 10
+
+
+@pytest.mark.parametrize(
+    ("beats", "unbroken"), [(OWN_BEATS - 1, True), (OWN_BEATS + 1, False), (100 * SILENT_BEATS, False)]
+)
+@pytest.mark.parametrize("beats_first", [True, False])
+def test_a_spell_ends_long_before_another_machine_may_take_over(
+    *, beats: int, unbroken: bool, beats_first: bool
+) -> None:
+    """After a freeze it is another one, whether the beat or the worker wakes first."""
+    clock = Clock()
+    machine = Machines(NOWHERE, SILENT_BEATS * 7.5, at_work=set, take_over=lambda _: None, clock=clock)
+    before = machine.spell()
+    clock.now += 7.5 * beats
+    if beats_first:
+        machine._touched_at(clock.now)
+    assert (machine.spell() == before) is unbroken
+
+
+def test_out_of_touch_no_two_moments_belong_together() -> None:
+    """While nobody answers, what began a moment ago may have been taken over as well."""
+    clock = Clock()
+    machine = Machines(NOWHERE, 90, at_work=set, take_over=lambda _: None, clock=clock)
+    clock.now += 60
+    assert machine.spell() != machine.spell()

@@ -244,6 +244,26 @@ def retry(ctx: click.Context, reference: str) -> None:
     click.echo(f"{reference} is back in {settings.imap.mailbox}; the daemon takes it up at its next look.")
 
 
+@commands.command()
+@click.option("--remote", is_flag=True, help="What HubSpot and ClickUp hold, too; some calls for each message.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a finding.")
+@click.pass_context
+def audit(ctx: click.Context, *, remote: bool, as_json: bool) -> None:
+    """What does not add up between the mailboxes and the memory; nothing is mended.
+
+    Exit code 0 when all adds up, 1 when anything does not.
+    """
+    from poller import audit  # noqa: PLC0415  keeps --help quick
+
+    findings = 0
+    for finding in audit.audit(_settings(ctx), remote=remote):
+        findings += 1
+        click.echo(json.dumps(finding.as_json()) if as_json else finding.as_line())
+    if not findings:
+        click.echo("everything adds up", err=True)
+    ctx.exit(EXIT_FAILED if findings else 0)
+
+
 def _end_with_the_stand_ins() -> None:
     """Whatever ends us, they are ended too: some are processes of their own."""
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -136,6 +136,20 @@ class Inbox:
                 session.move(found, self._imap.mailbox)
             session.enter(self._imap.mailbox)
         return bool(found)
+
+    def filed(self) -> dict[str, set[str]]:
+        """The references of all messages that lie where each outcome goes, by outcome."""
+        # A session of its own: one of the pool must not be left in another mailbox.
+        with closing(mailbox.connect(self._imap)) as session:
+            return {outcome: self._lying_under(session, outcome) for outcome in KEYWORDS}
+
+    def _lying_under(self, session: Mailbox, outcome: str) -> set[str]:
+        found = set()
+        session.enter(getattr(self._names, outcome))
+        for arrival in session.arrivals(session.uids()):
+            with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
+                found.add(self._reference(session, arrival))
+        return found
 
     def _copies(self, reference: str) -> list[tuple[int, Arrival]]:
         with self._lock:

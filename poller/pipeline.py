@@ -6,12 +6,11 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from poller.job import Job, Message
 from poller.journal import StepFailedError
 from poller.replies import answer, find_thread
 from poller.request import Category, Dispatched
 from poller.steps import (
-    Job,
-    Message,
     classify,
     create_note,
     create_subtask,

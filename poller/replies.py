@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from email.message import EmailMessage
 
+    from poller.job import Job
     from poller.journal import Attempt
-    from poller.steps import Job
 
 
 @dataclass(frozen=True, slots=True)

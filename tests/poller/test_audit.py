@@ -1,0 +1,226 @@
+"""The audit finds what somebody changed behind our back: in the mailboxes, in HubSpot, in ClickUp."""
+
+from __future__ import annotations
+
+import json
+from email.message import EmailMessage
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from integrations.sandbox import Fault
+from poller.cli import commands
+from poller.inbox import Inbox
+from poller.parsing import reference_of
+from poller.samples import samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Office
+
+MAILS = samples()
+MODELLING = MAILS["modelisation_with_files"]
+
+
+@pytest.fixture(autouse=True)
+def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def audit(office: Office, *options: str) -> Result:
+    return CliRunner().invoke(commands, ["audit", *options], env=office.environment, catch_exceptions=False)
+
+
+def problems(office: Office, *options: str) -> list[tuple[str, str]]:
+    """Outcome and problem of each finding; the exit code says whether there is any."""
+    result = audit(office, "--json", *options)
+    findings = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == (1 if findings else 0), result.output
+    assert all(len(finding["reference"]) == 16 for finding in findings)
+    return [(finding["outcome"], finding["problem"]) for finding in findings]
+
+
+def move(office: Office, mailbox: str, to: str | None) -> None:
+    """Move every message of a mailbox as a person would; None: delete it."""
+    with office.sandbox.imap.session() as client:
+        client.select_folder(mailbox)
+        if to is None:
+            client.delete_messages(client.search())
+            client.expunge()
+        else:
+            if not client.folder_exists(to):
+                client.create_folder(to)
+            client.move(client.search(), to)
+
+
+def an_answer() -> bytes:
+    message = EmailMessage()
+    message["From"], message["To"] = "Élise Martin <elise@martin-mobilier.example>", "support@figurative.example"
+    message["Subject"], message["Message-ID"] = "Re: Modélisation du fauteuil Ondine", "<answer@martin.example>"
+    message["In-Reply-To"] = "<modelisation_with_files@samples.example>"
+    message.set_content("Finalement en noyer, s’il vous plaît.\n")
+    return message.as_bytes()
+
+
+def test_what_the_daemon_did_adds_up(office: Office) -> None:
+    """Every outcome, an answer on another's ticket, and an old mail that waits: exit code 0, and nothing on stdout."""
+    office.once(MODELLING, MAILS["support"], MAILS["auto_reply"])
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    office.once(an_answer(), MAILS["bug"])
+    office.sandbox.imap.deliver(MAILS["english"])
+    assert office.mailboxes() == {"INBOX": 1, "Ignorés": 1, "Modélisation": 2, "Support": 1, "Échecs": 1}
+    for options in ([], ["--remote"]):
+        result = audit(office, *options)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "everything adds up\n")
+
+
+@pytest.mark.parametrize(
+    ("mail", "mailbox", "to", "finding"),
+    [
+        ("support", "Support", "Clients", ("support", "not found under 'Support'")),
+        ("support", "Support", "Ignorés", ("support", "not found under 'Support', but under 'Ignorés'")),
+        ("support", "Support", "INBOX", ("support", "finished, and in the inbox")),
+        ("auto_reply", "Ignorés", None, ("ignored", "not found under 'Ignorés'")),
+    ],
+)
+def test_a_finished_message_that_is_not_under_its_label(
+    office: Office, mail: str, mailbox: str, to: str | None, finding: tuple[str, str]
+) -> None:
+    """Whoever deleted it or moved it: the audit says where it should lie, and where it does."""
+    office.once(MAILS[mail])
+    move(office, mailbox, to)
+    assert problems(office) == [finding]
+    assert office.mailboxes() == ({to: 1} if to else {})
+
+
+def test_a_failed_message_that_is_gone(office: Office) -> None:
+    """A failure that nobody can find any more is one that nobody will mend."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    office.once(MAILS["support"])
+    move(office, "Échecs", None)
+    assert problems(office) == [("failed", "not found under 'Échecs'")]
+
+
+def test_a_waiting_message_that_is_gone(office: Office) -> None:
+    """While it waits in the inbox nothing is wrong; when somebody takes it away, the daemon waits for nothing."""
+    office.fail("hubspot", Fault("status", status=503, headers={"Retry-After": "3600"}, times=None))
+    office.once(MAILS["support"])
+    assert problems(office) == []
+    move(office, "INBOX", None)
+    assert problems(office) == [("waiting", "not finished, and nowhere to be found")]
+
+
+def test_a_message_that_the_memory_does_not_know(office: Office) -> None:
+    """From before this memory, or put there by hand: it is named by its reference."""
+    office.once(MAILS["support"])
+    office.sandbox.imap.deliver(MAILS["english"], "Support", ["Figurative-Support"])
+    assert problems(office) == [("", "lies under 'Support', unknown to the memory")]
+    line = audit(office).stdout
+    assert line.split()[:2] == [reference_of(Inbox(office.settings).account, MAILS["english"]), "UNKNOWN"]
+
+
+def test_a_ticket_that_was_deleted(office: Office) -> None:
+    """Only with --remote is it looked for, and its note goes with it or stays."""
+    office.once(MAILS["support"])
+    crm = office.sandbox.hubspot.crm
+    (ticket,), (contact,) = crm.records("tickets"), crm.records("contacts")
+    del crm._records["tickets"][ticket.id]
+    crm._links[("contacts", contact.id, "tickets")].remove(ticket.id)
+    assert problems(office) == []
+    finding = f"HubSpot ticket {ticket.id} not found with the reference on contact {contact.id}"
+    assert problems(office, "--remote") == [("support", finding)]
+
+
+def test_a_ticket_that_lost_its_reference(office: Office) -> None:
+    """Without it no later look finds the ticket."""
+    office.once(MAILS["support"])
+    (ticket,) = office.sandbox.hubspot.tickets
+    ticket.properties["content"] = "Remboursé."
+    ((outcome, problem),) = problems(office, "--remote")
+    assert outcome == "support"
+    assert problem.startswith(f"HubSpot ticket {ticket.id} not found with the reference")
+
+
+def test_a_ticket_with_a_twin(office: Office) -> None:
+    """One request, one ticket: each further one is named; the contact's other tickets are none."""
+    office.once(MAILS["support"], MAILS["support"].replace(b"<support@", b"<again@"))
+    crm = office.sandbox.hubspot.crm
+    ticket, _ = crm.records("tickets")
+    twin = crm.create("tickets", dict(ticket.properties))
+    crm.associate("tickets", twin.id, "contacts", crm.records("contacts")[0].id)
+    assert problems(office, "--remote") == [("support", f"HubSpot ticket {twin.id} carries the reference, too")]
+
+
+def test_a_contact_that_was_deleted(office: Office) -> None:
+    """What HubSpot refuses to say is a finding of this message, and the next one is looked at all the same."""
+    office.once(MAILS["support"], MAILS["bug"])
+    crm = office.sandbox.hubspot.crm
+    for contact in crm.records("contacts"):
+        del crm._records["contacts"][contact.id]
+    assert problems(office, "--remote") == [("support", "HubSpot list tickets: HTTP 404 OBJECT_NOT_FOUND")] * 2
+
+
+def test_a_note_that_was_deleted(office: Office) -> None:
+    """The ticket is still there, without the links."""
+    office.once(MODELLING)
+    crm = office.sandbox.hubspot.crm
+    (note,) = crm.records("notes")
+    note.properties["hs_note_body"] = ""
+    finding = f"HubSpot note {note.id} not found; with the reference there is none"
+    assert problems(office, "--remote") == [("modelisation", finding)]
+
+
+def test_a_subtask_that_was_deleted(office: Office) -> None:
+    """The 3D team does not know of the request; and the answer to it has no place either."""
+    office.once(MODELLING)
+    office.once(an_answer())
+    clickup = office.sandbox.clickup
+    (subtask,) = clickup.subtasks
+    del clickup.tasks[subtask.id]
+    gone, lost = problems(office, "--remote")
+    assert gone == ("modelisation", f"ClickUp subtask {subtask.id} not found; with the reference there is none")
+    assert lost == ("modelisation", "ClickUp list comments: HTTP 401 OAUTH_027: the task is gone")
+
+
+def test_a_comment_that_was_deleted(office: Office) -> None:
+    """An answer is on its request's subtask as well."""
+    office.once(MODELLING)
+    office.once(an_answer())
+    (subtask,) = office.sandbox.clickup.subtasks
+    subtask.comments.clear()
+    finding = f"no comment with the reference on ClickUp subtask {subtask.id}"
+    assert problems(office, "--remote") == [("modelisation", finding)]
+
+
+def test_a_service_that_is_off_is_not_looked_at(office: Office) -> None:
+    """What was never made is not missed."""
+    for name in ("HUBSPOT_API_KEY", "HUBSPOT_HUB_ID", "CLICKUP_API_KEY", "CLICKUP_PARENT_TASK_ID"):
+        office.environment[name] = ""
+    office.once(MODELLING)
+    assert problems(office, "--remote") == []
+
+
+def test_a_service_out_of_reach_is_no_finding(office: Office) -> None:
+    """Exit code 75 and a line: nobody can say yet whether all adds up."""
+    office.once(MAILS["support"])
+    office.fail("hubspot", Fault("status", status=503, times=None))
+    result = audit(office, "--remote")
+    assert (result.exit_code, result.stdout) == (75, "")
+    assert "HTTP 503" in result.stderr
+
+
+def test_the_audit_changes_nothing(office: Office) -> None:
+    """No message is marked as read, and none is written at a service."""
+    office.once(MODELLING)
+    before = {name: office.sandbox.imap.messages(name) for name in office.sandbox.imap.mailboxes()}
+    made = len(office.sandbox.hubspot.requests), len(office.sandbox.clickup.requests)
+    assert problems(office, "--remote") == []
+    after = office.sandbox.imap
+    assert {name: after.messages(name) for name in after.mailboxes() if name in before} == before
+    asked = [*office.sandbox.hubspot.requests[made[0] :], *office.sandbox.clickup.requests[made[1] :]]
+    assert {each.path for each in asked if each.method != "GET"} == {
+        "/crm/v3/objects/tickets/batch/read",
+        "/crm/v3/objects/notes/batch/read",
+    }

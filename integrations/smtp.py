@@ -134,7 +134,7 @@ def _named(call: str) -> Iterator[list[str]]:
     try:
         yield progress
     except smtplib.SMTPResponseException as error:
-        raise _refusal(call, error) from error
+        raise _refusal(call, error, sent=bool(progress)) from error
     except smtplib.SMTPServerDisconnected as error:
         raise TransientError(f"SMTP {call}: disconnected", outcome_unknown=bool(progress)) from error
     except smtplib.SMTPNotSupportedError as error:
@@ -146,8 +146,11 @@ def _named(call: str) -> Iterator[list[str]]:
         raise TransientError(f"SMTP {call}: {type(error).__name__}", outcome_unknown=bool(progress)) from error
 
 
-def _refusal(call: str, error: smtplib.SMTPResponseException) -> ServiceError | ConfigurationError:
-    """The error that a reply code is (RFC 5321 section 4.2.1): an answer leaves no doubt about the outcome."""
+def _refusal(call: str, error: smtplib.SMTPResponseException, *, sent: bool) -> ServiceError | ConfigurationError:
+    """The error that a reply code is (RFC 5321 section 4.2.1): an answer leaves no doubt about the outcome.
+
+    What is no reply at all has the code -1: once the letter is out, nobody knows what became of it.
+    """
     code = error.smtp_code
     line = f"SMTP {call}: {code}"
     reply = error.smtp_error
@@ -156,7 +159,7 @@ def _refusal(call: str, error: smtplib.SMTPResponseException) -> ServiceError | 
         return ConfigurationError(f"{line}: not authenticated, look at SMTP_USERNAME and SMTP_PASSWORD")
     if 500 <= code < 600:  # noqa: PLR2004
         return PermanentError(line, detail=detail)
-    return TransientError(line, detail=detail, outcome_unknown=False)
+    return TransientError(line, detail=detail, outcome_unknown=sent and code < 0)
 
 
 def _is_loopback(host: str) -> bool:

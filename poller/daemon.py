@@ -183,9 +183,14 @@ class Daemon:
             for service in list(self._engine.faults):
                 self._heed(service, self._engine.faults.pop(service))
             now = datetime.now(UTC)
+            tried: set[str] = set()
             for reference, standing in list(self._waiting.items()):
-                if self._due(standing, now):
-                    self._resume(reference, standing)
+                gate = standing.result["gate"] if standing.result else ""
+                if gate in tried or not self._due(standing, now):
+                    continue
+                self._resume(reference, standing)
+                if gate and not self._engine.gate(gate).open:
+                    tried.add(gate)  # One message tries the service; the others would only be sent away again.
             stopped = {ref: s for ref, s in self._engine.standings(self._working).items() if s.outcome != "working"}
             self._working -= stopped.keys()
             self._waiting |= {ref: standing for ref, standing in stopped.items() if standing.outcome == "waiting"}
@@ -218,11 +223,11 @@ class Daemon:
         self._working.add(reference)
 
     def _due(self, standing: Standing, now: datetime) -> bool:
-        if standing.until and standing.until <= now:
-            return True
-        gate = standing.result["gate"] if standing.result else ""
-        # A gate that this process has not seen closed is open.
-        return bool(gate) and self._engine.gate(gate).open
+        if gate := standing.result["gate"] if standing.result else "":
+            # A gate that this process has not seen closed is open.
+            closed_until = self._engine.gate(gate).closed_until
+            return closed_until is None or closed_until <= now
+        return standing.until is not None and standing.until <= now
 
     def _soon(self) -> bool:
         """Whether any wait is over, or shortly will be."""

@@ -128,13 +128,13 @@ class Inbox:
 
     def bring_back(self, reference: str) -> bool:
         """Put a failed message back into the mailbox, to be tried again; False when it is not where failures go."""
-        with self._session() as session:
+        # A session of its own: it stands in another mailbox than those of the pool.
+        with closing(mailbox.connect(self._imap)) as session:
             session.enter(self._names.failed)
             arrivals = session.arrivals(session.uids())
             found = [arrival.uid for arrival in arrivals if self._reference(session, arrival) == reference]
             if found:
                 session.move(found, self._imap.mailbox)
-            session.enter(self._imap.mailbox)
         return bool(found)
 
     def filed(self) -> dict[str, set[str]]:

@@ -91,7 +91,8 @@ class Pipeline:
         # A message that could not be read is not read once more to tell of it.
         with suppress(StepFailedError):  # The log has it; the label tells the rest.
             send_failure(job, failure, None if failure.step == "receive" else job.message)
-        self._label(job, "failed")
+        with suppress(StepFailedError):  # It stays in the inbox then, and is tried again at the next look.
+            self._label(job, "failed")
         return {"outcome": "failed", "step": failure.step, "reason": failure.reason}
 
     def _label(self, job: Job, outcome: str) -> None:

@@ -8,6 +8,8 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from poller import classification, escaping, notification, screening, texts, threads
 from poller.journal import UnusableMessageError
 from poller.request import Category, Classification, Dispatched, Kind, Link, StoredFile
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from poller.journal import Attempt, StepFailedError
     from poller.request import Request
     from poller.settings import Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 CLAUDE_TRIES = 3  # before the rules go on alone
 CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart
@@ -235,7 +239,8 @@ def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessag
             return False
         message = letter(job.settings.sender, recipient, datetime.now(UTC))
         if attempt.doubts >= NOTIFICATION_TRIES:
-            return False
+            log.warning("notification_in_doubt", ref=job.journal.reference, step=name)
+            return True
         job.journal.confirm()
         smtp.send(message)
         return True

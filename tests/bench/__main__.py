@@ -1,0 +1,68 @@
+"""Measurements: `python -m tests.bench [classification | soak]`, both when none is named.
+
+Exit code 1 when the soak loses or doubles anything, or does not come to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bench import classification, soak
+from tests.bench.table import Row, show
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+LABELLED = Path(__file__).parents[1] / "poller" / "labelled_requests.jsonl"
+
+
+def classify(_: Namespace) -> list[Row]:
+    """How right the rules are, over the file named in CLASSIFICATION_SET, else over the tests' own."""
+    path = Path(os.environ.get("CLASSIFICATION_SET") or LABELLED)
+    score = classification.measure(classification.read(path))
+    number = score.decided + score.rest
+    counted = {
+        f"mails of {path.name}": f"{number}",
+        "decided by the rules": f"{score.decided} ({score.decided / number:.0%})",
+        "right among those": f"{score.right} ({score.right / max(score.decided, 1):.1%})",
+        "right by the fallback on the rest": f"{score.rest_right} of {score.rest}",
+        "rules alone, overall": f"{(score.right + score.rest_right) / number:.1%}",
+    }
+    return [Row("classification", measure, value) for measure, value in counted.items()]
+
+
+def torment(given: Namespace) -> list[Row]:
+    """The soak."""
+    return soak.run(soak.Plan(given.mails, given.kills, given.seed), tell)
+
+
+def tell(line: str) -> None:
+    """How far it is: the table alone goes to standard output."""
+    print(line, file=sys.stderr)  # noqa: T201
+
+
+BENCHES = {"classification": classify, "soak": torment}
+
+
+def main() -> None:
+    """Run the benches that were named, and print one table."""
+    usual = soak.Plan()
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("bench", nargs="*", help=f"{', '.join(BENCHES)}; both when none is named")
+    parser.add_argument("--seed", type=int, default=usual.seed, help="of the soak's mails, faults and kills")
+    parser.add_argument("--mails", type=int, default=usual.mails, help="that the soak delivers")
+    parser.add_argument("--kills", type=int, default=usual.kills, help="that the soak makes")
+    given = parser.parse_args()
+    if unknown := set(given.bench) - BENCHES.keys():
+        parser.error(f"there is no bench {', '.join(sorted(unknown))}")
+    rows = [row for name, bench in BENCHES.items() if name in (given.bench or BENCHES) for row in bench(given)]
+    print(show(rows))  # noqa: T201  printing is what it does
+    sys.exit(0 if all(row.good for row in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()

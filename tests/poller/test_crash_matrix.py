@@ -1,0 +1,182 @@
+"""The process is killed at every step of the way: after a restart there is one of everything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from email.message import EmailMessage
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.sandbox import Fault
+from poller.samples import picture
+from tests.crash import ANSWERED, BEFORE, COMMITTED, POINTS, Case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import Office
+
+PROJECT = Path(__file__).parents[2]
+
+# Of each step: what stands in the bytes of the call that has its effect, and how much of that effect there is.
+CALLS: dict[str, tuple[str, Callable[[Office], int]]] = {
+    "receive": ("BODY.PEEK[]<", lambda _: 0),
+    "classify": ("POST /v1/messages", lambda office: len(office.sandbox.anthropic.calls("POST"))),
+    "upload_files": ("PUT /", lambda office: office.counts()["files"]),
+    "find_or_create_contact": ("POST /crm/v3/objects/contacts ", lambda office: office.counts()["contacts"]),
+    "create_ticket": ("POST /crm/v3/objects/tickets ", lambda office: office.counts()["tickets"]),
+    "create_note": ("POST /crm/v3/objects/notes ", lambda office: office.counts()["notes"]),
+    "create_subtask": ("POST /api/v2/list/", lambda office: office.counts()["subtasks"]),
+    "add_comment": ("POST /api/v2/task/", lambda office: len(office.sandbox.clickup.subtasks[0].comments)),
+    "send_notification": ("\r\n.\r\n", lambda office: office.counts()["notifications"]),
+    "send_failure": ("\r\n.\r\n", lambda office: office.counts()["notifications"]),
+    "label": (" UID MOVE ", lambda office: 1 - office.mailboxes().get("INBOX", 0)),
+}
+SUPPORT = ("receive", "classify", "find_or_create_contact", "create_ticket", "send_notification", "label")
+MODELISATION = (
+    *("receive", "classify", "upload_files", "find_or_create_contact", "create_ticket"),
+    *("create_note", "create_subtask", "send_notification", "label"),
+)
+COUNTS = {
+    "SUPPORT": {"contacts": 1, "tickets": 1, "notes": 0, "subtasks": 0, "files": 0},
+    "MODELISATION": {"contacts": 1, "tickets": 1, "notes": 1, "subtasks": 1, "files": 2},
+    "FAILED": {"contacts": 1, "tickets": 0, "notes": 0, "subtasks": 0, "files": 0},
+}
+MAILBOXES = {"SUPPORT": "Support", "MODELISATION": "Modélisation", "FAILED": "Échecs"}
+
+
+def undecided() -> bytes:
+    """A mail that the rules are unsure about, with two files."""
+    message = EmailMessage()
+    message["From"], message["To"] = "Hugues Lambert <hugues@lambert.example>", "support@figurative.example"
+    message["Subject"], message["Message-ID"] = "Suite de notre échange", "<undecided@lambert.example>"
+    message["Date"] = "Sun, 22 Nov 2026 10:00:00 +0100"
+    message.set_content("Bonjour,\n\nComme convenu au téléphone, voici ce que je vous avais promis pour la suite.\n")
+    for name in ("un.png", "deux.png"):
+        message.add_attachment(picture(len(name), 8), maintype="image", subtype="png", filename=name)
+    return message.as_bytes()
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[subprocess.Popen[str]]:
+    """What runs the daemon and lets it die; see `tests.crash`."""
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    # Not a script: the process that parses would load it anew for every mail.
+    command = [sys.executable, "-c", "from tests.crash import serve; serve()"]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        yield running  # The end of its input is its end.
+
+
+class Victim:
+    """A daemon that is killed, in an office that goes on."""
+
+    def __init__(self, office: Office, forks: subprocess.Popen[str]) -> None:
+        self.office = office
+        self._forks = forks
+
+    def receives(self, outcome: str) -> None:
+        """Deliver a mail that ends like this."""
+        if outcome == "FAILED":
+            self.office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
+        category = "MODELISATION" if outcome == "MODELISATION" else "SUPPORT"
+        answer = {"category": category, "confidence": 0.9, "reason": "Une phrase."}
+        self.office.sandbox.anthropic.decide = lambda _: answer
+        self.office.sandbox.imap.deliver(undecided())
+
+    def dies(self, step: str, point: str, number: int = 1, **environment: str) -> None:
+        """Run `poller once` until it is killed there; ending in any other way fails the test."""
+        log = self.office.state / "killed.log"
+        given = {name: value for name, value in self.office.environment.items() if value} | environment
+        assert self._forks.stdin is not None
+        assert self._forks.stdout is not None
+        self._forks.stdin.write(f"{Case(given, str(log), step, CALLS[step][0], point, number)}\n")
+        self._forks.stdin.flush()
+        assert int(self._forks.stdout.readline()) == signal.SIGKILL, log.read_text()
+
+    def leaves_one_of_everything(self, outcome: str, *, letters: int = 1) -> None:
+        """Run the daemon again, this time to the end."""
+        self.office.once()
+        assert self.office.counts() == COUNTS[outcome] | {"notifications": letters}
+        assert len({letter.message["Message-ID"] for letter in self.office.sandbox.smtp.messages}) == 1
+        assert self.office.mailboxes() == {MAILBOXES[outcome]: 1}
+        assert list(self.office.settings.directory.glob("spool/*")) == []
+
+
+@pytest.fixture
+def victim(office: Office, forks: subprocess.Popen[str]) -> Victim:
+    return Victim(office, forks)
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    ("outcome", "step", "number"),
+    [
+        *(("SUPPORT", step, 1) for step in SUPPORT),
+        *(("MODELISATION", step, 1) for step in MODELISATION),
+        ("MODELISATION", "upload_files", 2),
+        ("FAILED", "send_failure", 1),
+        ("FAILED", "label", 1),
+    ],
+)
+def test_killed_at_any_step_there_is_one_of_everything(
+    victim: Victim, outcome: str, step: str, number: int, point: str
+) -> None:
+    """Only a letter whose fate is unknown is sent once more, under the same Message-ID."""
+    victim.receives(outcome)
+    victim.dies(step, point, number)
+    if step != "receive":  # which leaves nothing behind
+        assert CALLS[step][1](victim.office) == number - (point == BEFORE), "it died elsewhere"
+    notifies = step.startswith("send_")
+    victim.leaves_one_of_everything(outcome, letters=2 if notifies and point != BEFORE else 1)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at_the_comment_of_an_answer_there_is_one_comment(victim: Victim, point: str) -> None:
+    """The customer writes again: a second note, a comment on the subtask, and nothing new."""
+    office = victim.office
+    victim.receives("MODELISATION")
+    office.once()
+    answer = undecided().replace(b"<undecided@", b"<answer@")
+    office.sandbox.imap.deliver(b"In-Reply-To: <undecided@lambert.example>\n" + answer)
+    victim.dies("add_comment", point)
+    assert CALLS["add_comment"][1](office) == (point != BEFORE), "it died elsewhere"
+    office.once()
+    assert office.counts() == COUNTS["MODELISATION"] | {"notes": 2, "files": 4, "notifications": 2}
+    assert CALLS["add_comment"][1](office) == 1
+    assert office.mailboxes() == {"Modélisation": 2}
+
+
+@pytest.mark.parametrize("step", ["create_ticket", "create_note", "create_subtask"])
+def test_killed_again_while_it_looks_it_still_creates_only_one(victim: Victim, step: str) -> None:
+    """The first death leaves a thing that nobody knows of, the second one comes when it has been found."""
+    victim.receives("MODELISATION")
+    victim.dies(step, COMMITTED)
+    victim.dies(step, ANSWERED)
+    victim.leaves_one_of_everything("MODELISATION")
+
+
+def test_an_admin_is_not_told_three_times(victim: Victim) -> None:
+    """A letter whose fate is unknown for the second time is taken for sent."""
+    victim.receives("SUPPORT")
+    victim.dies("send_notification", COMMITTED)
+    victim.dies("send_notification", COMMITTED)
+    victim.leaves_one_of_everything("SUPPORT", letters=2)
+
+
+@pytest.mark.parametrize("step", ["create_ticket", "create_note", "create_subtask", "send_notification", "label"])
+def test_another_machine_goes_on_where_one_died(
+    victim: Victim, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """On PostgreSQL the one that died does not come back: another takes its message over."""
+    victim.office.environment |= {"STATE_URL": database, "STATE_TAKEOVER_S": "3"}
+    victim.receives("MODELISATION")
+    victim.dies(step, COMMITTED, XDG_STATE_HOME=str(tmp_path / "one"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
+    victim.leaves_one_of_everything("MODELISATION", letters=2 if step == "send_notification" else 1)

@@ -469,3 +469,35 @@ def test_no_label_is_the_mailbox_that_is_read(office: Office) -> None:
     office.environment["LABELS_FAILED"] = "Inbox"
     with pytest.raises(ConfigurationError, match="LABELS_FAILED"):
         office.once()
+
+
+def test_a_mailbox_made_anew_is_read_anew_and_nothing_is_dispatched_twice(office: Office) -> None:
+    """UIDVALIDITY changes under a running daemon, and every UID with it: what was done is known by its reference."""
+    office.environment |= {"IMAP_MAILBOX": "Demandes", "IMAP_POLL_INTERVAL_S": "0.3"}
+    with office.sandbox.imap.session() as client:
+        client.create_folder("Demandes")
+        client.append("Demandes", MAILS["support"])
+    process = begin(office, "run")
+    assert process.stderr is not None
+    assert any("message_labelled" in line for line in process.stderr)
+    with office.sandbox.imap.session() as client:
+        client.delete_folder("Demandes")
+        client.create_folder("Demandes")
+        client.append("Demandes", MAILS["support"])
+        client.append("Demandes", MAILS["bug"])
+    labelled = (line for line in process.stderr if "message_labelled" in line)
+    assert next(labelled)
+    assert next(labelled)
+    assert end(process, signal.SIGTERM).returncode == 0
+    assert office.mailboxes() == {"Support": 3}
+    assert office.counts()["tickets"] == 2
+
+
+def test_a_message_that_a_person_takes_away_is_no_error(office: Office) -> None:
+    """While it waits for HubSpot somebody deletes it: the run ends well, and a copy put back goes on."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", headers={"Retry-After": "3600"}))
+    assert outcomes(office.once(MAILS["support"])) == ["waiting"]
+    office.sandbox.imap.reset()
+    office.sandbox.hubspot.heal()
+    assert office.once() == {}
+    assert office.counts()["tickets"] == 0

@@ -94,11 +94,6 @@ def _assembled(
     return settings
 
 
-def origins(config: Path | None = None, dotenv: Path | None = None) -> dict[tuple[str, str], str]:
-    """Where each value in force came from, by (section, key); what is not there is the default."""
-    return {(given.section, given.key): given.source for given in _given(config, dotenv, []) if given.value != ""}
-
-
 def _given(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[Given]:
     """Every value that somebody wrote, the weakest source first."""
     yield from _from_toml(config, problems)

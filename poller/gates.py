@@ -67,7 +67,6 @@ class Gate:
         self._failures = 0
         self.proven = False  # whether the service has answered this process
         self.closed_until: datetime | None = None
-        self.closed_since: datetime | None = None
 
     def wait(self, now: datetime) -> datetime | None:
         """Until when to stay away; None: go in, and if the gate was closed until now you are the one who tries."""
@@ -83,13 +82,12 @@ class Gate:
         """The service did not answer, or said to come back at `until`."""
         with self._lock:
             self._failures += 1
-            self.closed_since = self.closed_since or now
             self.closed_until = max(until, now + timedelta(seconds=self._delay_s()))
 
     def answered(self) -> None:
         """The service is there."""
         with self._lock:
-            self._failures, self.closed_until, self.closed_since, self.proven = 0, None, None, True
+            self._failures, self.closed_until, self.proven = 0, None, True
 
     @property
     def open(self) -> bool:

@@ -25,6 +25,19 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
+class Fate(StrEnum):
+    """What becomes of an attachment; the ticket says it of each, so that nothing disappears silently."""
+
+    FILE = "file"  # a 3D file or an image: it goes to R2 where the category uploads
+    INLINE = "inline"  # an image that stands in the text
+    LOGO = "logo"  # of a signature
+    DUPLICATE = "duplicate"  # the same bytes as an earlier attachment of the mail
+    REFUSED = "refused"  # a program, a page or a script: never on a public bucket
+    TOO_BIG = "too_big"  # more bytes than one mail may upload
+    OVER_CAP = "over_cap"  # the sender has uploaded its day's share
+    KEPT = "kept"  # anything else: it stays in the mail
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """One mailbox of an address header (RFC 5322 section 3.4)."""
@@ -54,6 +67,8 @@ class Attachment:
     kind: Kind
     inline: bool  # an image that the HTML shows by its cid: part of the text, not a file the customer sent
     content: Content
+    logo: bool = False  # a small image that the mail shows in its text, or means to: a signature's
+    fingerprint: str = ""  # 32 hex digits of the content's SHA-256 where it was worth reading; "" elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +89,9 @@ class Request:
     headers: tuple[tuple[str, str], ...]  # (lower-case name, decoded one-line value) of every header field, in order
     attachments: tuple[Attachment, ...]  # every part that is not the text, in the mail's order
     defects: tuple[str, ...]  # what had to be given up in parsing, in a few English words each, nothing of the content
+    links: tuple[str, ...] = ()  # https URLs of the text that lead to files at a transfer service, in order, each once
+    original_sender: Address | None = None  # From of the message that this one forwards; None when it forwards none
+    verified: bool | None = None  # whether our own server vouches for From; None when no authserv-id is configured
 
     def header(self, name: str) -> str:
         """The first value of a header field, "" when there is none."""
@@ -120,3 +138,4 @@ class Dispatched:
     subtask: Link | None = None
     uploads: tuple[tuple[int, str], ...] = ()  # number of each stored attachment, counted from 0, and its URL
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order
+    fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+from html import unescape
 from typing import TYPE_CHECKING, Final
 
 from inscriptis import get_text
 from inscriptis.model.config import ParserConfig
 
 from poller import charsets
+from poller.escaping import few_marks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TEXT_CHARS: Final = 100_000
-BODY_BYTES: Final = 1024 * 1024  # of all text parts together; five seconds of inscriptis at worst
+BODY_BYTES: Final = 1024 * 1024  # of all text parts together
+
+_RENDERED_CHARS: Final = 400_000  # of HTML; inscriptis takes a second and a half for a table row of that length
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n|\u2028|\u2029")
 _UNWANTED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
@@ -24,7 +27,6 @@ _END_TAG: Final = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]{0,1000}>")
 _UNREAD_HTML: Final = re.compile(r"(?i)\bhtml\b")
 _STUB_CHARS: Final = 300
-_MAX_NON_STARTERS: Final = 30  # the Stream-Safe Text Format of UAX #15 section 13
 
 
 def plain(content: bytes, parameters: Mapping[str, str], *, complete: bool = True) -> str:
@@ -43,7 +45,11 @@ def html(content: bytes, parameters: Mapping[str, str], *, complete: bool = True
 def html_text(source: str) -> str:
     """The text of an HTML source, with the links in it."""
     # What gateways and mail clients append below the end would not be read.
-    text = get_text(_END_TAG.sub("", source), ParserConfig(display_links=True))
+    source = _END_TAG.sub("", source)
+    end = len(source) if len(source) <= _RENDERED_CHARS else max(0, source.rfind("<", 0, _RENDERED_CHARS))
+    text = get_text(source[:end], ParserConfig(display_links=True))
+    if end < len(source):
+        text = f"{text}\n{unescape(_TAG.sub(' ', source[end:]))}"
     return _BLANK_LINES.sub("\n\n", clean(text)).strip("\n")
 
 
@@ -59,16 +65,7 @@ def is_stub(text: str) -> bool:
 
 def clean(text: str) -> str:
     r"""The text with "\n" line ends, without control characters, lone surrogates, endless runs of combining marks."""
-    text = _UNWANTED.sub("", _LINE_END.sub("\n", text))
-    if text.isascii():
-        return text
-    # Whoever normalises the text later takes quadratic time over such runs.
-    kept, run = [], 0
-    for char in text:
-        run = run + 1 if unicodedata.combining(char) else 0
-        if run <= _MAX_NON_STARTERS:
-            kept.append(char)
-    return "".join(kept)
+    return few_marks(_UNWANTED.sub("", _LINE_END.sub("\n", text)))
 
 
 def _unflow(text: str, *, delete_space: bool) -> str:
@@ -93,3 +90,11 @@ def _unflow(text: str, *, delete_space: bool) -> str:
         paragraphs.append("".join(flowing))
         flowing = []
     return "\n".join([*paragraphs, "".join(flowing)] if flowing else paragraphs)
+
+
+READERS: Final = {  # by content type: what gives the text of such a part, or its source
+    "text/plain": plain,
+    "text/html": html,
+    "text/enriched": enriched,
+    "text/richtext": enriched,
+}

@@ -30,6 +30,11 @@ _MEANT: Final = {
     "x-mac-roman": "mac-roman",
     "unicode-1-1-utf-7": "utf-7",
 }
+# https://learn.microsoft.com/windows/win32/intl/code-page-identifiers, where they are not called after the number
+_CODE_PAGES: Final = {
+    10000: "mac-roman", 20127: "ascii", 20866: "koi8-r", 21866: "koi8-u", 50220: "iso-2022-jp", 51932: "euc-jp",
+    51949: "euc-kr", 52936: "hz", 54936: "gb18030", 65000: "utf-7", 65001: "utf-8",
+} | {28590 + number: f"iso-8859-{number}" for number in range(1, 16)}  # fmt: skip
 _NAME: Final = re.compile(r"[A-Za-z0-9._:+-]{1,40}")
 _META: Final = re.compile(
     rb"<(?:meta|\?xml)[^>]{0,300}?(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE
@@ -48,6 +53,11 @@ def known(name: str) -> str:
     except LookupError:
         return ""
     return _MEANT.get(codec, codec) if _CHARSET.fullmatch(codec) else ""
+
+
+def of_code_page(number: int) -> str:
+    """The codec for one of Windows' code pages, or "" when we know none."""
+    return known(_CODE_PAGES.get(number, f"cp{number}"))
 
 
 def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import signal
 from typing import TYPE_CHECKING
 
 from poller import parsing
-from poller.journal import UnusableMessageError
 
 if TYPE_CHECKING:
     from datetime import datetime
     from multiprocessing.connection import Connection
     from pathlib import Path
+    from typing import Any
 
     from poller.request import Request
 
 LIMIT_S = 60.0  # the slowest mail known takes two
 MEMORY_BYTES = 2 << 30  # address space: far above what any mail needs, far below what would hurt the server
+# Sent to us and to all our processes when the machine or the daemon stops: no fault of the mail.
+_STOPPED = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
 # A server that has the parser loaded and forks it: some milliseconds a mail, and no thread of ours is copied.
 _processes = multiprocessing.get_context("forkserver")
@@ -26,37 +29,61 @@ _processes.set_forkserver_preload([parsing.__name__])
 
 
 class ParserDiedError(Exception):
-    """The parsing process ended without an answer: out of memory, out of stack, killed."""
+    """The parsing process ended without an answer, and not by what is in the mail; or its header alone is too much."""
+
+
+class _BeatenError(Exception):
+    """The mail is too much for the parser; `str()` says in a few English words in which way."""
 
 
 def parse(path: Path, account: str, received_at: datetime, *, limit_s: float = LIMIT_S) -> Request:
-    """The same as `parsing.parse`, within bounds of time and memory.
+    """The same as `parsing.parse`, within bounds of time and memory; see `parsing.header_only` for a mail beyond them.
 
     Raises:
-        UnusableMessageError: it takes too long; it always would.
-        ParserDiedError: the process ended without an answer.
+        OSError: the spool file cannot be read, or the disk is full.
+        ParserDiedError: the process was stopped, or not even the header can be read.
     """
+    try:
+        return _run("parse", limit_s, path, account, received_at)
+    except _BeatenError as error:
+        why = str(error)
+    try:
+        return _run("header_only", LIMIT_S, path, account, received_at, why)
+    except _BeatenError as error:
+        raise ParserDiedError(f"{why}; its header: {error}") from error
+
+
+def _run(name: str, limit_s: float, *arguments: Any) -> Request:
+    """What a function of `parsing` returns, from a process of its own."""
     answer, say = _processes.Pipe(duplex=False)
-    child = _processes.Process(target=_parse, args=(say, path, account, received_at), daemon=True)
+    child = _processes.Process(target=_answer, args=(say, name, *arguments), daemon=True)
     child.start()
     say.close()
     try:
         if not answer.poll(limit_s):
-            raise UnusableMessageError(f"the message takes over {limit_s:.0f} s to read")
-        request: Request = answer.recv()
+            raise _BeatenError(f"parser stopped after {limit_s:.0f} s")
+        answered: Request | OSError = answer.recv()
     except EOFError as error:
         child.join()
-        raise ParserDiedError(f"exit code {child.exitcode}") from error
+        if child.exitcode in _STOPPED:
+            raise ParserDiedError(f"exit code {child.exitcode}") from error
+        raise _BeatenError(f"parser ended with exit code {child.exitcode}") from error
     finally:
         child.kill()
         child.join()
         child.close()
         answer.close()
-    return request
+    if isinstance(answered, OSError):
+        raise answered
+    return answered
 
 
-def _parse(say: Connection, path: Path, account: str, received_at: datetime) -> None:
+def _answer(say: Connection, name: str, *arguments: Any) -> None:
     """The child's part. What it would print of an exception may quote the mail, so nobody hears it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    say.send(parsing.parse(path, account, received_at))
+    try:
+        request = getattr(parsing, name)(*arguments)
+    except OSError as error:  # the disk's fault, not the mail's
+        request = error
+    say.send(request)

@@ -57,28 +57,14 @@ _FORMATS: Final = (
     | {suffix: (media_type, Kind.MODEL) for suffix, media_type in _MODELS.items()}
 )
 _TEXT_MODELS: Final = {
-    "obj",
-    "mtl",
-    "gltf",
-    "dae",
-    "step",
-    "stp",
-    "igs",
-    "iges",
-    "ifc",
-    "amf",
-    "x3d",
-    "x3dv",
-    "wrl",
-    "off",
-    "usda",
-    "ma",
-}
+    "obj", "mtl", "gltf", "dae", "step", "stp", "igs", "iges", "ifc", "amf", "x3d", "x3dv", "wrl", "off", "usda", "ma",
+}  # fmt: skip
 _OLE_MODELS: Final = {"max", "sldprt", "sldasm", "ipt", "iam", "prt"}
 _PROSE: Final = {"txt", "md", "htm", "html", "csv", "log", "rtf", "eml", "ics", "vcf"}
 _ACTIVE: Final = re.compile(r"(?:html|xml|svg|script|flash|java|x-msdownload)")
 
-# Each pattern matches from the file's first byte, and is too long to begin a sentence.
+# Each pattern matches from the file's first byte, and is too long to begin a sentence. A comment is an atomic group: it
+# could end at any later one's end too, and many of them would be tried in all combinations.
 _SIGNATURES: Final = tuple(
     (suffix, re.compile(pattern, re.DOTALL))
     for suffix, pattern in (
@@ -106,8 +92,8 @@ _SIGNATURES: Final = tuple(
         ("x3db", rb"\xe0\0\0\x01"),
         ("ply", rb"ply\r?\n(?:comment[^\n]*\n|obj_info[^\n]*\n)*format (?:ascii|binary)"),
         ("stl", rb"\s*solid\b[^\n]*\n\s*facet\s+normal\s"),
-        ("ifc", rb"\s*(?:/\*.*?\*/\s*)*ISO-10303-21;.*FILE_SCHEMA\s*\(\s*\(\s*'IFC"),
-        ("step", rb"\s*(?:/\*.*?\*/\s*)*ISO-10303-21;"),
+        ("ifc", rb"\s*(?:(?>/\*.*?\*/)\s*)*ISO-10303-21;.*FILE_SCHEMA\s*\(\s*\(\s*'IFC"),
+        ("step", rb"\s*(?:(?>/\*.*?\*/)\s*)*ISO-10303-21;"),
         ("iges", rb"[ -~]{72}S[ 0]{6}1"),
         ("png", rb"\x89PNG\r\n\x1a\n"),
         ("jpeg", rb"\xff\xd8\xff"),
@@ -123,7 +109,7 @@ _SIGNATURES: Final = tuple(
     )
 )
 _XML_ROOT: Final = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<(?:\w+:)?(\w+)", re.DOTALL | re.IGNORECASE
+    rb"\s*(?:<\?xml[^>]*>\s*|(?><!--.*?-->)\s*|<!DOCTYPE[^>]*>\s*)*<(?:\w+:)?(\w+)", re.DOTALL | re.IGNORECASE
 )
 _XML_FORMATS: Final = {
     b"collada": "dae",
@@ -150,8 +136,8 @@ def sniff(
     suffix = filename.rpartition(".")[2].lower() if "." in filename else ""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _archive(head, suffix, _zip_names(open_content, size_bytes))
-    text = _as_utf_8(head)
-    found = _by_content(text, size_bytes, suffix)
+    text = as_utf_8(head)
+    found = by_content(head, size_bytes, suffix)
     if found or suffix in _FORMATS:
         return _FORMATS[found or suffix] if found or _may_be(suffix, text) else (UNKNOWN, Kind.OTHER)
     main_type = declared.partition("/")[0]
@@ -160,7 +146,7 @@ def sniff(
     return declared, {"model": Kind.MODEL, "image": Kind.IMAGE}.get(main_type, Kind.OTHER)
 
 
-def _as_utf_8(head: bytes) -> bytes:
+def as_utf_8(head: bytes) -> bytes:
     """The beginning of a file without a byte order mark; XML is also sent in UTF-16."""
     if head.startswith((b"\xff\xfe<", b"\xfe\xff\0<")):
         return head.decode("utf-16", "ignore").encode()
@@ -179,8 +165,9 @@ def suffix_of(content_type: str) -> str:
     return next((f".{suffix}" for suffix, (known, _) in _FORMATS.items() if known == content_type != UNKNOWN), ".bin")
 
 
-def _by_content(head: bytes, size_bytes: int, suffix: str) -> str:
-    """The suffix of the format that the first bytes show, "" when they show none."""
+def by_content(head: bytes, size_bytes: int, suffix: str) -> str:
+    """The suffix of the format that the first bytes show, "" when they show none; that of the name is a hint."""
+    head = as_utf_8(head)
     # First, since its 80 bytes of header are free and may begin with anything, "solid" too.
     if len(head) > 84 and size_bytes == 84 + 50 * int.from_bytes(head[80:84], "little"):  # noqa: PLR2004 - its layout
         return "stl"

@@ -34,6 +34,7 @@ _HEADER_NAME: Final = re.compile(
 _WORD: Final = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?")
 _PARAMETER: Final = re.compile(rb';\s*+([^=;\s"]+)\s*+=\s*+("(?:[^"\\]|\\.)*+"?|[^;]*+)', re.DOTALL)
 _PARAMETER_NAME: Final = re.compile(r"([^*]+)(?:\*(\d{1,3}))?(\*)?")
+_AS_IT_STANDS: Final = frozenset({b"authentication-results"})
 _MESSAGE_ID: Final = re.compile(rb"<[^<>\s]{1,900}>")
 
 
@@ -103,6 +104,17 @@ def decode(value: bytes) -> str:
     """The text of an unstructured field on one line; encoded words also within quotes or broken, and raw 8-bit."""
     text = charsets.decode_field(value[:_VALUE_BYTES])
     return one_line(_decode_words(text)[:_VALUE_CHARS], _VALUE_CHARS)
+
+
+def text_of(name: bytes, value: bytes) -> str:
+    """The text of any field on one line, by its name in lower case.
+
+    One that our own server is known by is taken as it stands: encoded words and raw bytes, which have no place in it
+    (RFC 2047 section 5), would let a forger write that server's name past the server itself.
+    """
+    if name in _AS_IT_STANDS:
+        return one_line(re.sub(rb"[^\t -~]", b"?", value[:_VALUE_BYTES]).decode("ascii"), _VALUE_CHARS)
+    return decode(value)
 
 
 def _decode_words(text: str) -> str:

@@ -17,7 +17,6 @@ from poller.transfer import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _WINDOW_BYTES: Final = 1024 * 1024
 _PART_HEADER_BYTES: Final = 8 * 1024  # the email package is quadratic in a field of semicolons
@@ -41,6 +40,8 @@ _FIELD_START: Final = re.compile(rb"[!-9;-~]++:|[ \t]")
 _NESTED: Final = re.compile(
     rb"^content-type[ \t]*+:\s*+(?:multipart/(?=digest)|(?=message/))", re.IGNORECASE | re.MULTILINE
 )
+
+_SEMICOLONS: Final = re.compile(rb"(?:;[ \t]*){8,}")  # empty parameters, in which the email package is quadratic
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,38 +68,37 @@ class Skeleton:
         return value.replace(self.veil, b"")
 
 
-def cut(path: Path) -> Skeleton:
-    """The skeleton of the message in the spool file, which is read once, in pieces of 1 MB.
+def cut(spool: BinaryIO) -> Skeleton:
+    """The skeleton of the message in a seekable stream, such as its spool file; it is read once, in pieces of 1 MB.
 
     Raises:
         OSError: the spool file cannot be read.
     """
     veil = secrets.token_hex(12).encode("ascii")
-    with path.open("rb") as spool:
-        size_bytes = spool.seek(0, 2)
-        header, at, whole = _message_header(spool)
-        losses = [] if whole else ["header over 256 KB"]
-        top = _rebuilt(header, _read(spool, at, 64 * 1024))
-        if len(top) > _PART_HEADER_BYTES:
-            losses.append("MIME fields over 8 KB")
-            top = b"\r\n"
-        boundaries = _Boundaries()
-        boundaries.learn(top)
-        skeleton = bytearray(_NESTED.sub(rb"\g<0>" + veil, top))
-        for count, start in enumerate(_delimiters(spool, at, boundaries)):
-            if start < at:  # it stands in what was taken for a part's header, as in "--boundary: x"
-                continue
-            if count >= _MAX_DELIMITERS or len(skeleton) > _MAX_SKELETON_BYTES:
-                losses.append("more parts than are looked at")
-                break
-            skeleton += _marked(spool, veil, at, start)
-            part_header, whole = _part_header(spool, start)
-            if not whole:
-                losses.append("part header over 8 KB")
-            boundaries.learn(part_header)
-            skeleton += _NESTED.sub(rb"\g<0>" + veil, part_header)
-            at = start + len(part_header)
-        skeleton += _marked(spool, veil, at, size_bytes)
+    size_bytes = spool.seek(0, 2)
+    header, at, whole = _message_header(spool)
+    losses = [] if whole else ["header over 256 KB"]
+    top = _rebuilt(header, _read(spool, at, 64 * 1024))
+    if len(top) > _PART_HEADER_BYTES:
+        losses.append("MIME fields over 8 KB")
+        top = b"\r\n"
+    boundaries = _Boundaries()
+    boundaries.learn(top)
+    skeleton = bytearray(_tidied(top, veil))
+    for count, start in enumerate(_delimiters(spool, at, boundaries)):
+        if start < at:  # it stands in what was taken for a part's header, as in "--boundary: x"
+            continue
+        if count >= _MAX_DELIMITERS or len(skeleton) > _MAX_SKELETON_BYTES:
+            losses.append("more parts than are looked at")
+            break
+        skeleton += _marked(spool, veil, at, start)
+        part_header, whole = _part_header(spool, start)
+        if not whole:
+            losses.append("part header over 8 KB")
+        boundaries.learn(part_header)
+        skeleton += _tidied(part_header, veil)
+        at = start + len(part_header)
+    skeleton += _marked(spool, veil, at, size_bytes)
     return Skeleton(bytes(skeleton), header, veil, tuple(losses))
 
 
@@ -156,6 +156,11 @@ def _rebuilt(header: headers.Header, body: bytes) -> bytes:
         boundary = b'; boundary="' + dashes[1].rstrip().replace(b'"', b"") + b'"' if dashes else b""
         lines.append(name + b": " + value.rstrip(b"; \t") + boundary + b"\r\n")
     return b"".join(lines) + b"\r\n"
+
+
+def _tidied(header: bytes, veil: bytes) -> bytes:
+    """A header as the email package may see it."""
+    return _SEMICOLONS.sub(b";", _NESTED.sub(rb"\g<0>" + veil, header))
 
 
 def _delimiters(spool: BinaryIO, at: int, boundaries: _Boundaries) -> Iterator[int]:

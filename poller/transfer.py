@@ -1,4 +1,7 @@
-"""The decoded bytes of a part, read from the spool file in pieces, so that memory does not grow with it (RFC 2045)."""
+"""The decoded bytes of a part, read from the spool file in pieces, so that memory does not grow with it (RFC 2045).
+
+A part may lie in another one that is encoded itself, such as a file in a winmail.dat: it is decoded through both.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _EOL: Final = re.compile(rb"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the spool file."""
+    """A stretch of the spool file, or of the content that another one lies in."""
 
     offset: int
     length: int
@@ -30,37 +33,34 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A part's content as it lies in the spool file; it is decoded when it is read."""
+    """A part's content as it lies in its source; it is decoded when it is read."""
 
-    path: Path
+    source: Path | Encoded  # the spool file, or the content that this one lies in
     pieces: tuple[Span | bytes, ...] = field(repr=False)  # in order; bytes where they were too few to cut out
     encoding: str  # Content-Transfer-Encoding in lower case; anything unknown means as it stands
 
-    def open(self) -> BinaryIO:
-        """A readable, seekable stream of the decoded bytes. Seeking backwards decodes again from the start."""
-        return cast("BinaryIO", io.BufferedReader(_Decoded(self), PIECE_BYTES))
+    def open(self, source: BinaryIO | None = None) -> BinaryIO:
+        """A readable, seekable stream of the decoded bytes. Seeking backwards decodes again from the start.
 
-    def size_bytes(self) -> int:
-        """How many bytes `open` gives; it decodes them all to know."""
-        with self.open() as stream:
-            return stream.seek(0, io.SEEK_END)
-
-    def head(self, limit_bytes: int) -> bytes:
-        """The first decoded bytes, fewer only where there are no more."""
-        with self.open() as stream:
-            return stream.read(limit_bytes)
+        `source` is a seekable stream of all that the source holds, for who has one at hand; it is not closed.
+        """
+        return cast("BinaryIO", io.BufferedReader(_Decoded(self, source), PIECE_BYTES))
 
 
 class _Decoded(io.RawIOBase):
-    def __init__(self, content: Encoded) -> None:
+    def __init__(self, content: Encoded, source: BinaryIO | None) -> None:
         self._content = content
-        self._spool = content.path.open("rb")
+        self._own = None
+        if source is None:
+            source = content.source.open() if isinstance(content.source, Encoded) else content.source.open("rb")
+            self._own = source
+        self._source = source
         self._position = 0
         self._rewind()
 
     def _rewind(self) -> None:
         decode = _DECODERS.get(self._content.encoding, iter)
-        self._chunks = decode(_encoded(self._spool, self._content.pieces))
+        self._chunks = decode(_encoded(self._source, self._content.pieces))
         self._chunk, self._chunk_at = b"", 0
 
     def readable(self) -> bool:
@@ -106,19 +106,20 @@ class _Decoded(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        self._spool.close()
+        if self._own:
+            self._own.close()
         super().close()
 
 
-def _encoded(spool: BinaryIO, pieces: tuple[Span | bytes, ...]) -> Iterator[bytes]:
+def _encoded(source: BinaryIO, pieces: tuple[Span | bytes, ...]) -> Iterator[bytes]:
     for piece in pieces:
         if isinstance(piece, bytes):
             yield piece
             continue
         offset, end = piece.offset, piece.offset + piece.length
         while offset < end:
-            spool.seek(offset)
-            chunk = spool.read(min(PIECE_BYTES, end - offset))
+            source.seek(offset)
+            chunk = source.read(min(PIECE_BYTES, end - offset))
             if not chunk:
                 return
             offset += len(chunk)

@@ -48,6 +48,12 @@ def test_what_stands_below_the_end_of_the_html_is_read_too() -> None:
     assert bodies.html_text(source).split() == ["un", "deux", "trois"]
 
 
+def test_html_beyond_what_is_rendered_loses_its_tags_only() -> None:
+    text = bodies.html_text("<p>mot</p>" * 50_000 + "<p>tr&egrave;s <b>loin</b></p>")
+    assert text.count("mot") == 50_000
+    assert text.split()[-2:] == ["très", "loin"]
+
+
 @pytest.mark.parametrize(
     "source", ["", " ", "<", "<!---->", "<html></html>", '<?xml version="1.0" encoding="utf-8"?><p>x</p>']
 )

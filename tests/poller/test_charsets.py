@@ -44,6 +44,23 @@ def test_a_codec_that_is_no_charset_is_never_run(name: str) -> None:
     assert charsets.decode(b"abc", name) == "abc"
 
 
+@pytest.mark.parametrize(
+    ("number", "codec"),
+    [
+        (1252, "cp1252"),
+        (28591, "cp1252"),
+        (65001, "utf-8"),
+        (20866, "koi8-r"),
+        (932, "cp932"),
+        (0, ""),
+        (-1, ""),
+        (10**9, ""),
+    ],
+)
+def test_a_code_page_of_windows_is_known_by_its_number(number: int, codec: str) -> None:
+    assert charsets.of_code_page(number) == codec
+
+
 def test_a_character_that_was_cut_off_is_left_out() -> None:
     assert charsets.decode("été".encode()[:-1], "utf-8", complete=False) == "ét"
 

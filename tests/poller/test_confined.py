@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller import confined, parsing
-from poller.journal import UnusableMessageError
+from poller.request import Kind
 from poller.samples import samples
+from poller.wording import UNREADABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +45,10 @@ def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def stopped(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def recurse(*arguments: object) -> None:
     recurse(*arguments)
 
@@ -51,32 +57,67 @@ def hoard(*_: object) -> None:
     bytearray(8 << 30)
 
 
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "no space")
+
+
 class Child:
-    """The parsing process as it is, with another parser in it."""
+    """The parsing process as it is, with another parser in it, and perhaps without the one for headers."""
 
-    _parse = staticmethod(confined._parse)
+    _answer = staticmethod(confined._answer)
 
-    def __init__(self, parser: object) -> None:
-        self.parser = parser
+    def __init__(self, parser: object, for_headers: object = parsing.header_only) -> None:
+        self.parser, self.for_headers = parser, for_headers
 
     def __call__(self, *arguments: object) -> None:
         parsing.parse = self.parser  # type: ignore[assignment]
-        self._parse(*arguments)  # type: ignore[arg-type]
+        parsing.header_only = self.for_headers  # type: ignore[assignment]
+        self._answer(*arguments)  # type: ignore[arg-type]
 
 
-def test_a_parse_that_takes_too_long_is_abandoned(mail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would take as long again, so it is for a person."""
-    monkeypatch.setattr(confined, "_parse", hang)
-    with pytest.raises(UnusableMessageError, match="takes over"):
-        confined.parse(mail, "account", NOW, limit_s=0.2)
+BEATEN = {
+    "hangs": (hang, 1.0, "parser stopped after 1 s"),
+    "killed": (die, 60.0, "parser ended with exit code -9"),
+    "stack": (recurse, 60.0, "parser ended with exit code 1"),
+    "memory": (hoard, 60.0, "parser ended with exit code 1"),
+}
 
 
-@pytest.mark.parametrize("child", [die, Child(recurse), Child(hoard)], ids=["killed", "stack", "memory"])
-def test_a_parse_that_kills_its_process_does_not_kill_ours(
-    mail: Path, monkeypatch: pytest.MonkeyPatch, child: object, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("parser", "limit_s", "why"), BEATEN.values(), ids=BEATEN)
+def test_a_mail_that_beats_the_parser_is_read_by_its_header(
+    mail: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parser: object,
+    limit_s: float,
+    why: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Killed, out of stack, out of memory: an exception here, counted as a crash of this message alone."""
-    monkeypatch.setattr(confined, "_parse", child)
+    """It takes too long, is killed, is out of stack or memory: a person has the sender, the subject and all of it."""
+    whole = parsing.parse(mail, "account", NOW)
+    monkeypatch.setattr(confined, "_answer", Child(parser))
+    request = confined.parse(mail, "account", NOW, limit_s=limit_s)
+    same = ("reference", "message_id", "sender", "author", "subject", "sent_at", "received_at", "headers")
+    assert [getattr(request, name) for name in same] == [getattr(whole, name) for name in same]
+    assert request.text == request.newest == UNREADABLE
+    assert request.defects == (why,)
+    (file,) = request.attachments
+    assert (file.filename, file.content_type, file.kind) == ("message-complet.eml", "message/rfc822", Kind.OTHER)
+    with file.content.open() as stream:
+        assert stream.read() == mail.read_bytes()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("child", [stopped, Child(die, die)], ids=["stopped", "header"])
+def test_a_parser_that_is_stopped_or_beaten_by_the_header_alone_is_tried_again(
+    mail: Path, monkeypatch: pytest.MonkeyPatch, child: object
+) -> None:
+    """A machine that shuts down says nothing about the mail; and our process lives on in any case."""
+    monkeypatch.setattr(confined, "_answer", child)
     with pytest.raises(confined.ParserDiedError):
         confined.parse(mail, "account", NOW)
-    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_full_disk_is_no_fault_of_the_mail(mail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confined, "_answer", Child(full))
+    with pytest.raises(OSError, match="no space"):
+        confined.parse(mail, "account", NOW)

@@ -192,7 +192,9 @@ def test_a_media_type_has_its_usual_suffix(media_type: str, suffix: str) -> None
     assert suffix_of(media_type) == suffix
 
 
-@pytest.mark.parametrize("piece", [b" ", b"<!--", b"/*", b"999\n", b"v 1 1 1", b"#\n", b"<?xml", b"1", b"comment\n"])
+@pytest.mark.parametrize(
+    "piece", [b" ", b"<!--", b"/*", b"999\n", b"v 1 1 1", b"#\n", b"<?xml", b"1", b"comment\n", b"<!---->", b"/**/"]
+)
 @pytest.mark.parametrize("start", [b"", b"ply\n", b"OFF ", b"ISO-10303-21;", b"<"])
 def test_a_hostile_file_is_sniffed_in_no_time(start: bytes, piece: bytes) -> None:
     assert ask(start + piece * (20_000 // len(piece)))[1] in Kind

@@ -88,14 +88,18 @@ def test_an_image_that_the_html_shows_is_inline_unless_it_is_attached_too() -> N
     assert inline == {"logo.png": True, "photo.png": False}
 
 
-def test_a_nested_message_is_a_file_and_its_text_is_not_the_mails(tmp_path: Path) -> None:
+def test_a_message_in_a_message_gives_up_its_text() -> None:
     request = parse(MAILS / "nested.eml")
-    assert request.text == "Voir le mail joint."
-    (file,) = request.attachments
-    assert (file.filename, file.content_type, file.kind) == ("commande.eml", "message/rfc822", Kind.OTHER)
-    nested = parse(tmp_path, content(file))
-    assert nested.text == "Texte du client"
-    assert [content(deeper) for deeper in nested.attachments] == [b"Subject: plus profond\n\nfond"]
+    assert [line for line in request.text.split("\n") if line] == [
+        "Voir le mail joint.",
+        "De: <client@example.com>",
+        "Objet: commande",
+        "Texte du client",
+        "Objet: plus profond",
+        "fond",
+    ]
+    assert request.attachments == request.defects == ()
+    assert request.original_sender == Address("", "client@example.com")
 
 
 TEXTS = {
@@ -157,10 +161,8 @@ def test_a_mail_that_is_nothing_but_a_file_has_no_text(tmp_path: Path) -> None:
 
 def test_the_parts_of_a_digest_are_messages(tmp_path: Path) -> None:
     request = parse(tmp_path, multipart(b"digest", b"\r\nSubject: un\r\n\r\n1", b"\r\nSubject: deux\r\n\r\n2"))
-    assert [(file.filename, content(file)) for file in request.attachments] == [
-        ("piece-jointe-1.eml", b"Subject: un\r\n\r\n1"),
-        ("piece-jointe-2.eml", b"Subject: deux\r\n\r\n2"),
-    ]
+    assert ("Objet: un\n\n1\n" in request.text, request.text[-14:]) == (True, "Objet: deux\n\n2")
+    assert request.attachments == ()
 
 
 @pytest.mark.parametrize(
@@ -205,6 +207,8 @@ BROKEN = {
     "too long": TOP + b"X-A: " + b"x" * 1_000_000 + b"\r\n",
     "blank line first": b"\r\n" + TOP,
     "no message id": TOP.replace(b"Message-ID", b"X-Id"),
+    "no date": TOP.replace(b"Date", b"X-Date"),
+    "empty date": TOP.replace(b"Tue, 3 Nov 2026 10:12:00 +0100", b" "),
     "empty message id": TOP.replace(b"<1@example.com>", b""),
     "no header": b"bonjour\r\n",
     "nothing": b"",
@@ -219,7 +223,7 @@ def test_the_reference_from_the_header_is_the_requests(top: bytes, tmp_path: Pat
     header = b"\r\n" if message.startswith(b"\r\n") else message[: end.end() if end else None][: headers.HEADER_BYTES]
     request = parse(tmp_path, message)
     from_header = parsing.reference_of("support@example.com", header)
-    assert request.reference == (from_header or parsing.reference_of_bytes("support@example.com", tmp_path / "spool"))
+    assert request.reference == (from_header or parsing.reference_of_content("support@example.com", tmp_path / "spool"))
     assert len(request.reference) == 16
     assert request.message_id.startswith("<")
     assert request.message_id.endswith(">")
@@ -232,11 +236,44 @@ def test_two_accounts_or_two_mails_have_two_references(tmp_path: Path) -> None:
         parsing.reference_of("a", TOP),
         parsing.reference_of("b", TOP),
         parsing.reference_of("a", TOP.replace(b"<1@", b"<2@")),
-        parsing.reference_of_bytes("a", tmp_path / "a"),
-        parsing.reference_of_bytes("b", tmp_path / "a"),
-        parsing.reference_of_bytes("a", tmp_path / "b"),
+        parsing.reference_of_content("a", tmp_path / "a"),
+        parsing.reference_of_content("b", tmp_path / "a"),
+        parsing.reference_of_content("a", tmp_path / "b"),
     }
     assert len(found) == 6
+
+
+FORM = TOP.replace(b"Date", b"X-Date") + b"To: support@example.com\r\n\r\nBonjour"
+SAME = {
+    "another way here": b"Received: from a by b; Sun, 22 Nov 2026 10:00:01 +0100\r\nDelivered-To: c@example.com\r\n"
+    + FORM,
+    "marked on the way": FORM.replace(b"Subject", b"X-Spam: no\r\nDKIM-Signature: v=1;\r\n b=x\r\nSubject"),
+    "folded": FORM.replace(b"Subject: ", b"Subject:\r\n "),
+    "mbox line": b"From a@example.com Tue Nov  3 10:12:00 2026\r\n" + FORM,
+}
+OTHER = {
+    "body": FORM + b".",
+    "From": FORM.replace(b"From: a@", b"From: b@"),
+    "To": FORM.replace(b"To: support@", b"To: contact@"),
+    "Subject": FORM.replace(b"Subject: x", b"Subject: y"),
+    "Message-ID": FORM.replace(b"<1@", b"<2@"),
+}
+
+
+@pytest.mark.parametrize(
+    ("message", "same"), [(FORM, True), *((m, True) for m in SAME.values()), *((m, False) for m in OTHER.values())]
+)
+def test_a_message_without_a_date_is_known_by_what_its_sender_wrote(message: bytes, same: bool, tmp_path: Path) -> None:
+    """A form with one Message-ID for all its customers loses none; two aliases' copies of a mail are one."""
+    reference = parse(tmp_path, FORM).reference
+    assert (parse(tmp_path, message).reference == reference) is same
+    assert parsing.reference_of("support@example.com", message) is None
+
+
+def test_a_message_without_a_date_is_known_by_all_of_it(tmp_path: Path) -> None:
+    """The one byte that is different may come after megabytes that are not."""
+    first, second = (parse(tmp_path, FORM + b"\r\n" * 2_000_000 + end).reference for end in (b"a", b"b"))
+    assert first != second
 
 
 def nested(depth: int) -> bytes:
@@ -251,7 +288,6 @@ BEYOND = {
     "600 parts": multipart(b"mixed", *[b"Content-Type: a/b\r\n\r\nx"] * 600),
     "10,000 parts": multipart(b"mixed", *[b"Content-Type: text/plain\r\n\r\nx"] * 10_000),
     "100,000 boundary lines": TOP + b"Content-Type: multipart/mixed; boundary=B\r\n\r\n" + b"--B\r\n\r\n" * 100_000,
-    "semicolons": multipart(b"mixed", *[b"Content-Type: a/b" + b";" * 7000 + b"\r\n\r\nx"] * 500),
     "1 MB header": TOP + b"X-A: " + b"x" * 1_000_000 + b"\r\n\r\nBonjour",
     "20,000 addresses": TOP + b"To: " + b"client@example.com,\r\n " * 20_000 + b"z@example.com\r\n\r\nBonjour",
     "a header without end": b"X-A: b\r\n" * 100_000 + TOP,
@@ -265,7 +301,7 @@ BEYOND = {
 def test_what_is_beyond_a_limit_comes_with_the_whole_message(message: bytes, tmp_path: Path) -> None:
     began = time.process_time()
     request = parse(tmp_path, message)
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 2
     assert request.defects
     assert all(defect.isascii() and len(defect) < 60 and "example" not in defect for defect in request.defects)
     last = request.attachments[-1]
@@ -280,6 +316,7 @@ def test_what_is_beyond_a_limit_comes_with_the_whole_message(message: bytes, tmp
 
 
 ODD = {
+    "semicolons": multipart(b"mixed", *[b"Content-Type: a/b" + b";" * 7000 + b"\r\n\r\nx"] * 500),
     "empty": b"",
     "blank": b"\r\n\r\n",
     "NUL": bytes(5000),

@@ -1,0 +1,81 @@
+"""The files of a mail: what each of them is, and a name of its own for each."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+from poller import formats, programs
+from poller.escaping import file_name
+from poller.request import Attachment, Kind
+from poller.transfer import PIECE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from poller.parts import Leaf
+
+LOGO_BYTES: Final = 16 * 1024  # of an image in a signature at most; a photograph has more
+_NAME_CHARS: Final = 150
+_SUFFIX_CHARS: Final = 10
+_CID: Final = re.compile(r"""\bcid:([^"'\s<>()]{1,300})""", re.IGNORECASE)
+
+
+def shown_by(html: str) -> set[str]:
+    """The Content-IDs of the images that an HTML source shows (RFC 2392)."""
+    return {unquote(cid) for cid in _CID.findall(html)}
+
+
+def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
+    """A leaf as a file; its name is "" where the sender gave none. `shown` is what the HTML beside it shows."""
+    digest = hashlib.sha256()
+    with leaf.open() as stream:
+        head = stream.read(formats.HEAD_BYTES)
+        digest.update(head)
+        size_bytes = len(head)
+        while piece := stream.read(PIECE_BYTES):
+            digest.update(piece)
+            size_bytes += len(piece)
+    content_type, kind = formats.sniff(head, size_bytes, leaf.name, leaf.open, leaf.content_type)
+    name = file_name(leaf.name) if leaf.name else ""
+    refused = programs.refused(name, head, size_bytes)
+    is_image = kind is Kind.IMAGE and not refused
+    is_shown = leaf.content_id in shown
+    # Gmail gives a Content-ID to what is plainly attached, too.
+    is_of_the_text = is_shown or (leaf.disposition != "attachment" and bool(leaf.disposition or leaf.content_id))
+    return Attachment(
+        filename=name,
+        content_type=content_type,
+        size_bytes=size_bytes,
+        kind=Kind.OTHER if refused else kind,
+        inline=is_shown and is_image and leaf.disposition != "attachment",
+        content=leaf.content,
+        logo=is_image and is_of_the_text and size_bytes <= LOGO_BYTES,
+        fingerprint=digest.hexdigest()[:32],
+        refused=refused,
+    )
+
+
+def named(attachments: Iterable[Attachment]) -> tuple[Attachment, ...]:
+    """The same, each with a name, and none with that of an earlier one: capitals do not tell two files apart."""
+    taken: dict[str, int] = {}
+    found = []
+    for number, file in enumerate(attachments, start=1):
+        name = wanted = file.filename or f"piece-jointe-{number}{formats.suffix_of(file.content_type)}"
+        while name.casefold() in taken:
+            taken[wanted.casefold()] += 1
+            name = _numbered(wanted, taken[wanted.casefold()])
+        taken[name.casefold()] = 1
+        found.append(replace(file, filename=name))
+    return tuple(found)
+
+
+def _numbered(name: str, number: int) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or len(suffix) > _SUFFIX_CHARS:
+        stem, dot, suffix = name, "", ""
+    end = f" ({number}){dot}{suffix}"
+    return stem[: _NAME_CHARS - len(end)].rstrip() + end

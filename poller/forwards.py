@@ -1,0 +1,57 @@
+"""Whose message a mail forwards, from the lines with which mail clients introduce one in its text."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from poller import addresses
+
+if TYPE_CHECKING:
+    from poller.request import Address
+
+_SUBJECT: Final = re.compile(r"(?:(?:re|aw|sv)\s*:\s*)*(?:tr|fwd?|wg|rv|i|enc|doorst|vs)\s*:", re.IGNORECASE)
+_HEADING: Final = re.compile(
+    r"[-_ *]*(?:(?:begin )?forwarded message|(?:message|mail|courriel) (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée]|transmis)"
+    r"|d[ée]but du (?:message|courriel) (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée])|weitergeleitete nachricht"
+    r"|mensaje reenviado|messaggio inoltrato)[-_ *]*:?[-_ *]*",
+    re.IGNORECASE,
+)
+_SPACES: Final = str.maketrans(dict.fromkeys("\u00a0\u202f\u2007\u2009", " "))
+_FROM: Final = re.compile(r"\*?(?:de|from|von|da|van) ?\*? ?: ?\*?(.*)", re.IGNORECASE)
+_FIELD: Final = re.compile(
+    r"\*?(?:envoyé(?: le)?|date|sent|gesendet|datum|enviado(?: el)?|fecha|inviato|data|verzonden|à|to|an|para|a|aan|cc"
+    r"|objet|sujet|subject|betreff|asunto|oggetto|onderwerp|répondre à|reply-to) ?\*? ?:",
+    re.IGNORECASE,
+)
+_LINK: Final = re.compile(r"\[([^\[\]]{0,300})\]\((?:mailto:)?[^()\s]{0,300}\)")
+_MAILTO: Final = re.compile(r"\[(?:mailto:)([^\[\]\s]{1,300})\]", re.IGNORECASE)
+_LINE_CHARS: Final = 600
+_MAX_LINES: Final = 5000
+_FIELDS: Final = 2  # that must follow From; "De : 10 mm" on a plan has none
+
+
+def is_forward(subject: str) -> bool:
+    """Whether a subject begins as that of a forward does: "TR:", "Fwd:", "WG:"."""
+    return _SUBJECT.match(subject) is not None
+
+
+def original_sender(text: str, *, forward: bool) -> Address | None:
+    """Who wrote the first message that a text forwards; None when it forwards none, or names no address.
+
+    A block of header fields counts below a heading ("Forwarded message"); without one where it is known by the subject
+    that the mail is a `forward`, for an answer may bear the same block.
+    """
+    lines = [line[:_LINE_CHARS].translate(_SPACES).lstrip("> \t").strip() for line in text.split("\n", _MAX_LINES)]
+    headed = forward
+    for at, line in enumerate(lines):
+        headed = headed or _HEADING.fullmatch(line) is not None
+        first = _FROM.fullmatch(line) if headed else None
+        if first and sum(_FIELD.match(following) is not None for following in lines[at + 1 : at + 10]) >= _FIELDS:
+            following = lines[at + 1] if at + 1 < len(lines) and not _FIELD.match(lines[at + 1]) else ""
+            for value in (first[1], f"{first[1]} {following}"):  # a long one is folded
+                plain = _MAILTO.sub(r"<\1>", _LINK.sub(r"\1", value)).replace("*", "")
+                if found := addresses.addresses(plain.encode("utf-8", "replace")):
+                    return found[0]
+            return None
+    return None

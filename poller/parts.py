@@ -1,0 +1,157 @@
+"""The parts of a message that have no parts, in order. The only module that knows mail-parser, and of it `.message`.
+
+mail-parser's own bodies and attachments lose binary parts that have no name and mix in the text of forwarded messages.
+So the parts are walked here, with bounds.
+"""
+
+from __future__ import annotations
+
+import email
+import logging
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from mailparser import MailParser
+from mailparser.exceptions import MailParserError
+
+from poller import bodies, formats, headers, tnef
+from poller.transfer import Encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from email.message import Message
+    from pathlib import Path
+
+    from poller.spool import Skeleton
+
+logging.getLogger("mailparser").setLevel(logging.CRITICAL)  # its warnings quote the mail
+
+_MAX_DEPTH: Final = 60
+_MESSAGES: Final = {"message/rfc822", "message/global", "message/news"}
+_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What parts lie in, while it is read."""
+
+    content: Path | Encoded  # the spool file, or the content of a part that is a message or a container itself
+    stream: BinaryIO  # all of it, seekable
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A part without parts."""
+
+    source: Source
+    content: Encoded
+    content_type: str  # "type/subtype" as the sender says, in lower case; "" when nobody says
+    name: str = ""  # decoded, "" when there is none
+    parameters: Mapping[str, str] = field(default_factory=dict)  # of the content type
+    disposition: str = ""  # "inline", "attachment", or "" when the sender said nothing
+    content_id: str = ""  # without <>
+    alternative: int = 0  # identifies the outermost multipart/alternative that it stands in, 0 when in none
+    within: tuple[str, ...] = ()  # the types of the multiparts that it stands in, the outermost first
+
+    def is_text(self) -> bool:
+        """Whether it is read, and not a file."""
+        return self.content_type in bodies.READERS and self.disposition != "attachment" and not self.name
+
+    def open(self) -> BinaryIO:
+        """A readable, seekable stream of the decoded bytes."""
+        return self.content.open(self.source.stream)
+
+
+def leaves(skeleton: Skeleton, source: Source, limit: int) -> tuple[list[Leaf], list[str]]:
+    """The leaves of the message in the source, at most `limit` of them, and what was given up on the way."""
+    message = _message(skeleton.content)
+    if message is None:
+        return [], ["parts nested too deep to parse"]
+    found: list[Leaf] = []
+    losses: list[str] = []
+    waiting: list[tuple[Message, int, tuple[str, ...], str]] = [(message, 0, (), "text/plain")]
+    while waiting:
+        if len(found) >= limit:
+            losses.append("more parts than are read")
+            break
+        part, alternative, within, default_type = waiting.pop()
+        content_type, parameters = headers.parameters(skeleton.unveil(_fields(part).get("content-type", b"")))
+        if not _TYPE.fullmatch(content_type):
+            content_type = default_type
+        if not part.is_multipart():
+            leaf = _leaf(skeleton, source, part, content_type, parameters)
+            found.append(replace(leaf, alternative=alternative, within=within))
+        elif len(within) >= _MAX_DEPTH:
+            losses.append(f"parts nested over {_MAX_DEPTH} deep")
+        else:
+            if content_type == "multipart/alternative":
+                alternative = alternative or id(part)
+            default_type = "message/rfc822" if content_type == "multipart/digest" else "text/plain"
+            children = cast("list[Message]", part.get_payload())
+            waiting += [(child, alternative, (*within, content_type), default_type) for child in reversed(children)]
+    return found, losses
+
+
+def is_outlook(leaf: Leaf) -> bool:
+    """Whether it is a winmail.dat."""
+    if leaf.content_type in {"application/ms-tnef", "application/vnd.ms-tnef"} or leaf.name.lower() == "winmail.dat":
+        return True
+    if leaf.content_type != formats.UNKNOWN:
+        return False
+    with leaf.open() as stream:
+        return stream.read(len(tnef.SIGNATURE)) == tnef.SIGNATURE
+
+
+def is_smime(leaf: Leaf) -> bool:
+    """Whether it is a message that is signed in one piece, or encrypted; or another file of that kind."""
+    return leaf.content_type in {"application/pkcs7-mime", "application/x-pkcs7-mime"} or leaf.name.lower().endswith(
+        ".p7m"
+    )
+
+
+def is_message(leaf: Leaf) -> bool:
+    """Whether it is a message that is forwarded, and not one that a server sends back (RFC 6522)."""
+    if "multipart/report" in leaf.within:
+        return False
+    return leaf.content_type in _MESSAGES or (
+        leaf.content_type == formats.UNKNOWN and leaf.name.lower().endswith(".eml")
+    )
+
+
+def _message(content: bytes) -> Message | None:
+    """The message as the email package sees it, None when it is nested too deep for it."""
+    try:
+        return cast("Message", MailParser.from_bytes(content).message)
+    except (MailParserError, AttributeError, LookupError, TypeError, ValueError):
+        # It trips over its own reading of bodies and epilogues, which is not needed here.
+        try:
+            return email.message_from_bytes(content)
+        except RecursionError:
+            return None
+
+
+def _fields(part: Message) -> dict[str, bytes]:
+    """The first value of each field of a part, by its name in lower case; raw, as `Message.items` would not give it."""
+    return {name.lower(): value.encode("ascii", "surrogateescape") for name, value in reversed(list(part.raw_items()))}
+
+
+def _leaf(skeleton: Skeleton, source: Source, part: Message, content_type: str, parameters: dict[str, str]) -> Leaf:
+    fields = _fields(part)
+    disposition, of_disposition = headers.parameters(fields.get("content-disposition", b""))
+    encoding, _ = headers.parameters(fields.get("content-transfer-encoding", b""))
+    # Without its encoding the email package gives the payload as it was sent, and does not decode the markers.
+    del part["Content-Transfer-Encoding"]
+    payload = part.get_payload(decode=True)
+    pieces = skeleton.pieces(payload if isinstance(payload, bytes) else b"")
+    if content_type.startswith("multipart/"):  # its boundary never came: what there is of it is text
+        content_type, encoding = "text/plain", ""
+    return Leaf(
+        source,
+        Encoded(source.content, pieces, encoding),
+        content_type,
+        of_disposition.get("filename") or parameters.get("name", ""),
+        parameters,
+        disposition,
+        headers.decode(fields.get("content-id", b"")).strip("<> "),
+    )

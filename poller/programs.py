@@ -1,0 +1,43 @@
+"""What runs when it is opened: programs, scripts, pages. Such a file is never put on a public bucket."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from poller import formats
+
+_SUFFIXES: Final = {
+    "apk", "app", "appx", "application", "bat", "chm", "cmd", "com", "command", "cpl", "dex", "dll", "dmg", "docm",
+    "dotm", "exe", "gadget", "hta", "htm", "html", "img", "iso", "jar", "js", "jse", "jsp", "lnk", "mht", "mhtml",
+    "mjs", "msc", "msi", "msp", "msix", "php", "pif", "ppam", "pptm", "potm", "ps1", "psm1", "py", "reg", "scf",
+    "scr", "sh", "shtml", "svg", "svgz", "swf", "url", "vb", "vbe", "vbs", "vhd", "vhdx", "wsf", "wsh", "xht",
+    "xhtml", "xlam", "xlsm", "xltm", "xsl", "xslt",
+}  # fmt: skip
+_CONTENT: Final = re.compile(
+    rb"MZ[^\0]{0,250}\0|\x7fELF|\xfe\xed\xfa[\xce\xcf]|[\xce\xcf]\xfa\xed\xfe|\xca\xfe\xba\xbe|dex\n0|#!\s*/"
+    rb"|[FCZ]WS[\x01-\x40]|L\0\0\0\x01\x14\x02\0",
+    re.DOTALL,
+)
+_PAGE: Final = re.compile(
+    rb"\s*(?:(?><!--.*?-->)\s*|<\?[^>]{0,500}>\s*|<!DOCTYPE[^>]{0,500}>\s*)*"
+    rb"<(?:\w+:)?(?:html|head|body|title|style|script|iframe|object|embed|meta|svg|stylesheet)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def refused(filename: str, head: bytes, size_bytes: int) -> bool:
+    """Whether a file is a program, a script or a page, by its name or by its content, whatever the other says.
+
+    `head` is its first `formats.HEAD_BYTES`. An inner suffix counts too ("plan.exe.glb"), unless the content shows a
+    format that is none of these: a name may hold a domain.
+    """
+    if _CONTENT.match(head) or _PAGE.match(formats.as_utf_8(head)):
+        return True
+    name = unicodedata.normalize("NFKC", filename).casefold().rstrip(". ")
+    _, *inner = [suffix.strip() for suffix in name.split(".")]
+    if not inner:
+        return False
+    found = formats.by_content(head, size_bytes, inner[-1])
+    return inner[-1] in _SUFFIXES or found in _SUFFIXES or (not found and not _SUFFIXES.isdisjoint(inner))

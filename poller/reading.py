@@ -1,0 +1,217 @@
+"""A message is read: its text, its files, and those of what comes in a wrapping.
+
+A winmail.dat and an opaque signature wrap the mail itself, an attached message is one that it forwards, and a file may
+stand in the text. They are opened within bounds that the whole mail shares; what cannot be read wholly stays a file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from poller import addresses, bodies, files, headers, parts, rtf, smime, spool, tnef, uuencode
+from poller.contents import Contents
+from poller.parts import Leaf, Source
+from poller.request import Address
+from poller.transfer import PIECE_BYTES, Encoded, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ENCRYPTED: Final = "encrypted message"  # a defect of its own: nobody without the key can read it
+MAX_PARTS: Final = 500
+MAX_DEPTH: Final = 5  # of wrappings within wrappings
+OPENED_BYTES: Final = 100 * 1024 * 1024  # of all wrappings in a mail, each as often as it is wrapped
+_IN_MEMORY_BYTES: Final = 256 * 1024  # a longer one lies in a file without a name while it is read
+_RTF_BYTES: Final = 512 * 1024
+_PGP: Final = "-----BEGIN PGP MESSAGE-----"
+
+
+class Reading:
+    """A mail that is being read, with what is left of the bounds that everything in it shares."""
+
+    def __init__(self) -> None:
+        self._parts, self._opened_bytes, self._text_bytes = MAX_PARTS, OPENED_BYTES, bodies.BODY_BYTES
+
+    def message(self, skeleton: spool.Skeleton, source: Source, depth: int = 0) -> Contents:
+        """What is in the message of which `source` holds the bytes.
+
+        Raises:
+            OSError: they cannot be read, or there is no room to open what they wrap.
+        """
+        from_field = skeleton.header.first(b"from")
+        author = next(iter(addresses.addresses(from_field)), Address(headers.decode(from_field[:200]), ""))
+        date, subject = (headers.decode(skeleton.header.first(name)) for name in (b"date", b"subject"))
+        found = Contents(author, date, subject, losses=list(skeleton.losses))
+        leaves, losses = parts.leaves(skeleton, source, self._parts)
+        self._parts -= len(leaves)
+        found.losses += losses
+        with ExitStack() as open_texts:
+            leaves = [leaf for part in leaves for leaf in self._without_files(part, found, open_texts)]
+            texts = self._texts(leaves, found)
+            shown = files.shown_by(found.html)
+            for number, leaf in enumerate(leaves):
+                if leaf.is_text():
+                    continue
+                wrapped = self._opened(leaf, depth)
+                if wrapped is None or wrapped.losses:
+                    found.attachments.append(files.attachment(leaf, shown))
+                if wrapped:
+                    # Outlook sends the text beside the winmail.dat too, and then it is the same.
+                    texts[number] = "" if parts.is_outlook(leaf) and any(texts.values()) else wrapped.text
+                    found.take(wrapped)
+        found.text = "\n\n".join(texts[number] for number in sorted(texts) if texts[number])
+        return found
+
+    def _texts(self, leaves: Sequence[Leaf], found: Contents) -> dict[int, str]:
+        """The texts among the leaves, each by the number of the leaf where it begins."""
+        groups: dict[int, list[Leaf]] = {}
+        begin: dict[int, int] = {}
+        for number, leaf in enumerate(leaves):
+            if leaf.is_text():
+                group = leaf.alternative or -1 - number
+                groups.setdefault(group, []).append(leaf)
+                begin.setdefault(group, number)
+        texts: dict[int, str] = {}
+        sources: list[str] = []
+        for group, alternatives in groups.items():
+            read: dict[str, list[str]] = {}
+            for leaf in alternatives:
+                with leaf.open() as stream:
+                    content, complete = self._text_of(stream, found)
+                text = bodies.READERS[leaf.content_type](content, leaf.parameters, complete=complete)
+                read.setdefault(leaf.content_type, []).append(text)
+            html = read.pop("text/html", [])
+            sources += html
+            text = "\n".join(next(iter(read.values()), []))  # RFC 2046 section 5.1.4: the plainest comes first
+            if html and bodies.is_stub(text):
+                text = "\n\n".join(bodies.html_text(source) for source in html)
+            texts[begin[group]] = text.strip("\n") if text.strip() else ""
+            if text.lstrip().startswith(_PGP):
+                found.defects.append(ENCRYPTED)
+        found.html = "\n".join(sources)
+        return texts
+
+    def _text_of(self, stream: BinaryIO, found: Contents, length: int = bodies.BODY_BYTES + 1) -> tuple[bytes, bool]:
+        """What is still to be read as text of a stream, at most `length` bytes, and whether that is all of it."""
+        content = stream.read(min(length, self._text_bytes + 1))
+        complete = len(content) <= self._text_bytes
+        self._text_bytes -= min(self._text_bytes, len(content))
+        if not complete:
+            found.losses.append("text over 1 MB")
+        return content, complete
+
+    def _without_files(self, leaf: Leaf, found: Contents, open_texts: ExitStack) -> list[Leaf]:
+        """The leaf; or where it is a text with uuencoded files in it, the text without them, and the files."""
+        if leaf.content_type != "text/plain" or not leaf.is_text():
+            return [leaf]
+        with leaf.open() as text:
+            blocks = uuencode.blocks(text)
+        copy = open_texts.enter_context(self._decoded(leaf)) if blocks else None
+        if copy is None or len(blocks) > self._parts:
+            found.losses += ["files in the text"] if blocks else []
+            return [leaf]
+        self._parts -= len(blocks)
+        source = Source(leaf.content, copy)
+        ends = [(block.span.offset, block.span.offset + block.span.length) for block in blocks]
+        starts, stops = [0, *(end for _, end in ends)], [*(start for start, _ in ends), copy.seek(0, 2)]
+        between = tuple(Span(start, stop - start) for start, stop in zip(starts, stops, strict=True))
+        coded = [Leaf(source, Encoded(leaf.content, (block.span,), "x-uuencode"), "", block.name) for block in blocks]
+        return [replace(leaf, source=source, content=Encoded(leaf.content, between, "")), *coded]
+
+    def _opened(self, leaf: Leaf, depth: int) -> Contents | None:
+        """What is in a wrapping; None when the leaf is none. With losses in it the leaf is a file as well."""
+        if "multipart/encrypted" in leaf.within:
+            return Contents(losses=[ENCRYPTED])
+        if not (parts.is_outlook(leaf) or parts.is_smime(leaf) or parts.is_message(leaf)):
+            return None
+        if depth >= MAX_DEPTH:
+            return Contents(losses=[f"wrapped over {MAX_DEPTH} deep"])
+        with self._decoded(leaf) as stream:
+            if stream is None:
+                return Contents(losses=["over 100 MB wrapped"])
+            source = Source(leaf.content, stream)
+            if parts.is_outlook(leaf):
+                return self._outlook(source, Span(0, stream.seek(0, 2)), depth + 1)
+            return self._signed(source, depth + 1) if parts.is_smime(leaf) else self._forwarded(source, depth + 1)
+
+    @contextmanager
+    def _decoded(self, leaf: Leaf) -> Iterator[BinaryIO | None]:
+        """All of a leaf's bytes while it is read; None where they are more than may still be opened."""
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as copy, leaf.open() as stream:
+            while self._opened_bytes >= 0 and (piece := stream.read(PIECE_BYTES)):
+                self._opened_bytes -= len(piece)
+                copy.write(piece)
+            yield cast("BinaryIO", copy) if self._opened_bytes >= 0 else None
+
+    def _forwarded(self, source: Source, depth: int) -> Contents | None:
+        skeleton = spool.cut(source.stream)
+        if not skeleton.header.fields:
+            return None
+        found = Contents()
+        found.forward(self.message(skeleton, source, depth))
+        return found
+
+    def _signed(self, source: Source, depth: int) -> Contents | None:
+        """What was signed is a MIME entity (RFC 8551 section 3.5); a signed invoice, say, stays a file."""
+        try:
+            spans = smime.signed_content(source.stream)
+        except smime.EncryptedError:
+            return Contents(losses=[ENCRYPTED])
+        except ValueError:
+            return Contents(losses=["S/MIME part that cannot be read"])
+        entity = Leaf(source, Encoded(source.content, spans, ""), "")
+        with self._decoded(entity) as stream:
+            if stream is None:
+                return Contents(losses=["over 100 MB wrapped"])
+            skeleton = spool.cut(stream)
+            if not skeleton.header.first(b"content-type"):
+                return None
+            found = self.message(skeleton, Source(entity.content, stream), depth)
+            return found if found.whole_text() or found.attachments else None
+
+    def _outlook(self, source: Source, where: Span, depth: int) -> Contents:
+        try:
+            mail = tnef.read(source.stream, where)
+        except ValueError:
+            return Contents(losses=["winmail.dat that cannot be read"])
+        found = Contents(mail.author, mail.sent_at.strftime("%Y-%m-%d %H:%M UTC") if mail.sent_at else "", mail.subject)
+        if not mail.whole:
+            found.losses.append("winmail.dat that breaks off")
+        found.text = self._outlook_text(mail, source.stream, found)
+        for file in mail.files:
+            self._parts -= 1
+            if self._parts < 0:
+                found.losses.append("more parts than are read")
+                break
+            content = Encoded(source.content, (file.span,), "")
+            if not file.is_mail:
+                leaf = Leaf(source, content, file.content_type, file.name, content_id=file.content_id)
+                found.attachments.append(files.attachment(leaf, files.shown_by(found.html)))
+            elif depth >= MAX_DEPTH:
+                found.losses.append(f"wrapped over {MAX_DEPTH} deep")
+            else:
+                found.forward(self._outlook(source, file.span, depth + 1))
+        return found
+
+    def _outlook_text(self, mail: tnef.Mail, stream: BinaryIO, found: Contents) -> str:
+        text = ""
+        if mail.text:
+            content, complete = self._stretch(stream, mail.text.span, found)
+            text = bodies.plain(content, {"charset": mail.text.charset}, complete=complete)
+        if mail.html:
+            content, complete = self._stretch(stream, mail.html.span, found)
+            found.html = bodies.html(content, {"charset": mail.html.charset}, complete=complete)
+            text = bodies.html_text(found.html) if bodies.is_stub(text) else text
+        if mail.rtf and bodies.is_stub(text):
+            content, _ = self._stretch(stream, mail.rtf, found)
+            unpacked = rtf.unpacked(content, _RTF_BYTES)
+            text = bodies.clean(rtf.text(unpacked))
+            found.losses += ["rich text over 512 KB"] if len(unpacked) >= _RTF_BYTES else []
+        return text.strip("\n") if text.strip() else ""
+
+    def _stretch(self, stream: BinaryIO, span: Span, found: Contents) -> tuple[bytes, bool]:
+        stream.seek(span.offset)
+        return self._text_of(stream, found, span.length)

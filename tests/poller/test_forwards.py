@@ -1,0 +1,82 @@
+"""Whose message a mail forwards, as each mail client writes it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from poller.forwards import is_forward, original_sender
+from poller.request import Address
+
+ZOE = Address("Zoé Martin", "zoe@client.example")
+
+FROM = "Zoé Martin <zoe@client.example>"
+BLOCKS = {
+    "Gmail": "Voir\n\n---------- Forwarded message ---------\n"
+    f"De : {FROM}\nDate: lun.\nSubject: porte\nTo: lou\n\nBonjour",
+    "Apple Mail": f"Début du message réexpédié :\n\n> De: {FROM}\n> Objet: porte\n> Date: 2 nov.\n",
+    "Outlook": f"De : {FROM}\nEnvoyé : lundi 2 novembre\nÀ : Lou\nObjet : porte\n\nBonjour",
+    "Outlook of old": "-----Message d'origine-----\n"
+    "De\u00a0: Zoé Martin [mailto:zoe@client.example]\nEnvoyé\u00a0: lundi\nÀ\u00a0: Lou\n",
+    "Outlook in HTML": "*De :* Zoé Martin <[zoe@client.example](mailto:zoe@client.example)>\n"
+    "*Envoyé :* lundi\n*À :* Lou\n",
+    "Thunderbird": "-------- Message transféré --------\n"
+    f"Sujet : porte\nDate : Mon, 2 Nov\nDe : {FROM}\nPour : lou\nRépondre à : x@y.example\nÀ : lou\nCc : a\n",
+    "Zimbra": '----- Mail transféré -----\nDe: "Zoé Martin" <zoe@client.example>\n'
+    'À: "lou"\nEnvoyé: Lundi 2\nObjet: porte\n',
+    "folded": "---------- Forwarded message ---------\nFrom: Zoé Martin\n<zoe@client.example>\nDate: lundi\nTo: lou\n",
+    "English": f"From: {FROM}\nSent: Monday\nTo: Lou\nSubject: door\n",
+    "German": f"Von: {FROM}\nGesendet: Montag\nAn: Lou\nBetreff: Tür\n",
+}
+
+
+@pytest.mark.parametrize("text", BLOCKS.values(), ids=BLOCKS)
+def test_the_first_message_that_is_forwarded_names_its_sender(text: str) -> None:
+    again = "\n\nFrom: a@b.example\nSent: x\nTo: y\n"
+    assert original_sender(text + again, forward=True) == ZOE
+
+
+@pytest.mark.parametrize("client", ["Gmail", "Apple Mail", "Thunderbird", "Zimbra", "folded"])
+def test_a_heading_shows_a_forward_where_the_subject_does_not(client: str) -> None:
+    assert original_sender(BLOCKS[client], forward=False) == ZOE
+
+
+@pytest.mark.parametrize("client", ["Outlook", "Outlook of old", "English"])
+def test_an_answer_below_the_same_block_forwards_nothing(client: str) -> None:
+    assert original_sender("Merci\n\n" + BLOCKS[client], forward=False) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "De : 10 mm\nÀ : 20 mm", "De : Zoé\nDate : lundi\nObjet : porte", "de: zoe@client.example\nmerci\nà bientôt"],
+)
+def test_what_is_no_header_block_names_nobody(text: str) -> None:
+    assert original_sender(text, forward=True) is None
+
+
+SUBJECTS = {
+    "TR: x": True,
+    "Fwd: x": True,
+    "FW : x": True,
+    "WG: x": True,
+    "Re: TR: x": True,
+    "I: x": True,
+    "RV: x": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("subject", "forward"), [*SUBJECTS.items(), ("Re: x", False), ("Trop : x", False), ("Ti: x", False)]
+)
+def test_a_forward_is_known_by_its_subject(subject: str, forward: bool) -> None:
+    assert is_forward(subject) is forward
+
+
+@pytest.mark.parametrize("piece", ["De : a\n", "> ", "[", "[a](", "De : a@b.example\n", "--", "* ", "re:"])
+def test_hostile_texts_take_no_time(piece: str) -> None:
+    text = piece * (100_000 // len(piece))
+    began = time.process_time()
+    original_sender(text, forward=True)
+    is_forward(text)
+    assert time.process_time() - began < 1

@@ -1,0 +1,93 @@
+"""Links to files at a transfer service are listed, and nothing else is."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import quote
+
+import pytest
+
+from poller.links import transfer_links
+
+DRIVE = "https://drive.google.com/file/d/1aB/view?usp=sharing"
+SAFE = "https://eur03.safelinks.protection.outlook.com/?url={}&data=05%7C01&reserved=0"
+
+FOUND = {
+    "WeTransfer": ("https://we.tl/t-AbC123", "https://we.tl/t-AbC123"),
+    "a subdomain": ("https://atelier.wetransfer.com/downloads/a/b", "https://atelier.wetransfer.com/downloads/a/b"),
+    "Google Drive": (DRIVE, DRIVE),
+    "SharePoint": ("https://portes-my.sharepoint.com/:f:/g/x?e=1", "https://portes-my.sharepoint.com/:f:/g/x?e=1"),
+    "MEGA's key": ("https://mega.nz/file/abc#clé-1", "https://mega.nz/file/abc#clé-1"),
+    "http": ("http://www.dropbox.com/s/1/a.glb?dl=0", "https://www.dropbox.com/s/1/a.glb?dl=0"),
+    "capitals": ("HTTPS://WE.TL/t-AbC", "https://we.tl/t-AbC"),
+    "at the end of a sentence": ("Voici : https://we.tl/t-1.", "https://we.tl/t-1"),
+    "in brackets": ("(voir https://we.tl/t-1)", "https://we.tl/t-1"),
+    "in angle brackets": ("WeTransfer <https://we.tl/t-1>", "https://we.tl/t-1"),
+    "in guillemets": ("« https://we.tl/t-1 »", "https://we.tl/t-1"),
+    "as HTML is rendered": ("[https://we.tl/t-1](https://we.tl/t-1)", "https://we.tl/t-1"),
+    "Safe Links": (SAFE.format(quote(DRIVE, safe="")), DRIVE),
+    "Safe Links twice": (SAFE.format(quote(SAFE.format(quote(DRIVE, safe="")), safe="")), DRIVE),
+    "in the quoted history": ("Le 3 nov., X a écrit :\n> https://we.tl/t-1", "https://we.tl/t-1"),
+}
+
+
+@pytest.mark.parametrize(("text", "link"), FOUND.values(), ids=FOUND)
+def test_a_link_to_files_is_listed(text: str, link: str) -> None:
+    assert transfer_links(text) == (link,)
+
+
+NONE = (
+    "https://wetransfer.com",
+    "https://wetransfer.com/",
+    "https://example.com/we.tl/t-1",
+    "https://notwetransfer.com/downloads/1",
+    "https://we.tl.example.com/t-1",
+    "https://we.tl@example.com/t-1",
+    "https://jean@we.tl/t-1",
+    "ftp://we.tl/t-1",
+    "javascript://we.tl/t-1",
+    "we.tl/t-1",
+    "https://www.google.com/file/d/1",
+    "https://[we.tl/t-1",
+    SAFE.format("javascript:alert(1)"),
+    SAFE.format(""),
+    "https://we.tl/",
+)
+
+
+@pytest.mark.parametrize("text", NONE)
+def test_what_only_looks_like_one_is_not(text: str) -> None:
+    assert transfer_links(text, f'<a href="{text}">x</a>') == ()
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<a href="https://we.tl/t-1?a=1&amp;b=2">',
+        "<a href='https://we.tl/t-1?a=1&b=2'>",
+        "<A HREF = https://we.tl/t-1?a=1&b=2>",
+        '<a href=" https://we.tl/t-1?a=1&amp;b=2 ">',
+    ],
+)
+def test_a_link_of_the_html_is_listed_as_it_leads(html: str) -> None:
+    assert transfer_links("", html) == ("https://we.tl/t-1?a=1&b=2",)
+
+
+def test_each_is_listed_once_in_order_and_fifty_at_most() -> None:
+    html = '<a href="https://we.tl/t-2"><a href="https://we.tl/t-3">'
+    assert transfer_links("https://we.tl/t-1 https://we.tl/t-2 https://we.tl/t-1", html) == (
+        "https://we.tl/t-1",
+        "https://we.tl/t-2",
+        "https://we.tl/t-3",
+    )
+    assert len(transfer_links(" ".join(f"https://we.tl/t-{number}" for number in range(100)))) == 50
+
+
+@pytest.mark.parametrize(
+    "piece", ["https://", "https://we.tl/", "href=", 'href="', "href='x", "(", "https://we.tl/x)", "]("]
+)
+def test_hostile_texts_take_no_time(piece: str) -> None:
+    text = piece * (300_000 // len(piece))
+    began = time.process_time()
+    transfer_links(text, text)
+    assert time.process_time() - began < 1

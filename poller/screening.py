@@ -3,6 +3,18 @@
 A mail that is screened out opens no ticket, so a rule here needs a sign that people's own mail does not bear; a doubt
 is left to classification. `X-Auto-Response-Suppress` is no such sign: Exchange and help desks put it on ordinary mail
 to keep others from answering automatically ([MS-OXCMAIL] section 2.1.3.2.20), so it only backs another one.
+
+Some signs are stronger than others, and a person's mail may bear one by accident:
+
+- our own mail and bounces are never work, or a loop would be ours;
+- what else a program sends in reply is none, even where it answers a ticket of ours: out-of-office notices do just
+  that. The subject is of these signs, for a person's answer begins with "Re:". A 3D file is stronger, no program sends
+  one;
+- "auto-generated", spam and what was sent in bulk is none, unless it brings a 3D file or answers a ticket: a customer's
+  help desk writes its people's answers so, a filter errs, and some send all they write through a newsletter's servers.
+
+A link to a transfer service is no such file, for newsletters are full of them. But the mail by which the service itself
+hands over a customer's files, which bears all the marks of a program, is one.
 """
 
 from __future__ import annotations
@@ -10,75 +22,83 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from poller import automatic
+from poller.addresses import aligned
 from poller.request import Kind
 from poller.rules import folded
+from poller.senders import is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from poller.request import Request
 
 OWN_HEADER = "X-Figurative-Poller"
 OWN_DOMAIN = "figurative-poller.invalid"  # right-hand side of the Message-IDs that we make
 
-_CALENDAR_READ_BYTES = 65_536
-_CALENDAR_REPLY = re.compile(rb"^METHOD:REPLY\s*$", re.IGNORECASE | re.MULTILINE)
-
-# Of vacation programs, help desks and web mail that do not write Auto-Submitted.
-_AUTO_REPLY_FIELDS = (
-    "x-autoreply",
-    "x-auto-reply",
-    "x-autoreply-from",
-    "x-auto-reply-from",
-    "x-mail-autoreply",
-    "x-autorespond",
-    "x-autoresponder",
-    "x-autoresponse",
-    "x-vacation",
+_BULK_FIELDS = (
+    "list-unsubscribe-post",
+    "feedback-id",
+    "x-campaign-id",
+    "x-campaignid",
+    "x-mc-user",
+    "x-csa-complaints",
 )
-_BULK_FIELDS = ("list-unsubscribe-post", "feedback-id", "x-campaign-id", "x-campaignid")
+_SPAM_FIELDS = ("x-spam-flag", "x-spam-status", "x-spam")  # SpamAssassin's, and rspamd's
+_MICROSOFT_SPAM = re.compile(r"(?:^|;)\s*sfv:(?:spm|sks|skb)\s*(?:;|$)", re.IGNORECASE)
+_MICROSOFT_SPAM_LEVEL = 5  # SCL: from here a mail goes to the Junk Email folder
 
-# In folded text. A customer's own subject may begin with these words too ("Out of office chairs"), hence the end.
-_AUTO_REPLY_WORDS = (
-    r"(?:reponse automatique|absence du bureau|(?:message|notification) d absence|automatic reply|auto ?reply|"
-    r"auto ?response|out of (?:the )?office(?: auto ?reply| reply)?|automatische antwort|abwesenheitsnotiz|"
-    r"respuesta automatica|fuera de la oficina|risposta automatica|automatisch antwoord)"
-)
-_BOUNCE_WORDS = (
-    r"(?:undeliver(?:able|ed)(?: mail)?(?: returned to sender)?|delivery status notification(?: failure| delay)?|"
-    r"mail delivery (?:failed|failure|subsystem)(?: returning message to sender)?|delivery (?:failure|has failed)|"
-    r"failure notice|returned mail|non remis|(?:message )?non distribuable|echec de (?:la )?(?:remise|distribution)|"
-    r"unzustellbar|no se puede entregar|messaggio non recapitato)"
-)
-_END = r"(?: \.| re\b| fwd?\b|$)"
-_AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
-_AUTO_REPLY_OPENING = re.compile(_AUTO_REPLY_WORDS + r"\b")
-_BOUNCE_SUBJECT = re.compile(_BOUNCE_WORDS + _END)
-_BOUNCE_MENTION = re.compile(_BOUNCE_WORDS + r"|\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b")
+_LINK_HOST = re.compile(r"https://([^/?#:@]+)")
+_SHORT_HOSTS = {"we.tl": "wetransfer.com"}
 
 
-def screen(request: Request, *, own_domain: str = "") -> str | None:
+def screen(
+    request: Request, *, own: Collection[str] = (), junk: bool | None = None, answer: bool = False
+) -> str | None:
     """Why a mail is never work, in a few English words without personal data; None when it is work.
 
-    A mail with a 3D file is always work, unless it is our own or a bounce. `own_domain` is the domain of the mailbox
-    that is read: what comes through a group address or a web form of that domain bears a list's marks and is a
-    customer's; "" means that there is no such thing.
+    `own` is as `senders.own_domains` gives it: what comes through a group address or a web form of ours bears a list's
+    marks and is a customer's. `junk` is what the mailbox says of the mail, which counts before its header; None when it
+    says nothing. `answer` asks about a mail that answers a ticket there is.
     """
     for rule in _NEVER:
         if reason := rule(request):
             return reason
-    if any(attachment.kind is Kind.MODEL for attachment in request.attachments):
+    if _brings_files(request):
         return None
-    rules = _AUTOMATIC if _is_ours(request, own_domain) else (*_AUTOMATIC, *_BULK)
-    return next((reason for rule in rules if (reason := rule(request))), None)
+    generated = request.header("auto-submitted").strip().lower().startswith("auto-generated")
+    signs = automatic.ANSWERS if generated and (answer or _is_own_form(request, own)) else automatic.SIGNS
+    if reason := next((reason for sign in signs if (reason := sign(request))), None):
+        return reason
+    if answer:
+        return None
+    if junk or (junk is None and _marked_as_spam(request)):
+        return "spam"
+    return None if _is_ours(request, own) else next((reason for rule in _BULK if (reason := rule(request))), None)
 
 
-def _is_ours(request: Request, own_domain: str) -> bool:
-    """Whether the list, or the sender, is one of our own domain (List-Id: RFC 2919)."""
-    if not own_domain:
-        return False
+def _brings_files(request: Request) -> bool:
+    """A 3D file, or a transfer service's word that a person has left files there, to whom Reply-To leads."""
+    if any(attachment.kind is Kind.MODEL for attachment in request.attachments):
+        return True
+    service, person = (each.addr_spec.rpartition("@")[2] for each in (request.author, request.sender))
+    hosts = (match[1].lower() for link in request.links if (match := _LINK_HOST.match(link)))
+    return not aligned(service, person) and any(aligned(_SHORT_HOSTS.get(host, host), service) for host in hosts)
+
+
+def _is_ours(request: Request, own: Collection[str]) -> bool:
+    """Whether the list, or the sender, is one of our own (List-Id: RFC 2919)."""
     list_id = request.header("list-id").rpartition("<")[2].strip("> ").lower()
-    return list_id.endswith("." + own_domain.lower()) or request.author.addr_spec.endswith("@" + own_domain.lower())
+    return is_ours(request.author.addr_spec, own) or any(list_id.endswith("." + each) for each in own)
+
+
+def _is_own_form(request: Request, own: Collection[str]) -> bool:
+    """Whether a program of ours, and no list, sent what somebody else has to say."""
+    return (
+        is_ours(request.author.addr_spec, own)
+        and not is_ours(request.sender.addr_spec, own)
+        and not (request.header("list-id") or request.header("x-original-from"))
+    )
 
 
 def _own_notification(request: Request) -> str | None:
@@ -89,18 +109,22 @@ def _own_notification(request: Request) -> str | None:
 
 def _report(request: Request) -> str | None:
     """Bounces, delays, read receipts, abuse reports (RFC 6522)."""
-    if not (content_type := request.header("content-type").lower()).startswith("multipart/report"):
+    content_type = request.header("content-type").lower()
+    if kind := re.match(r"message/(delivery-status|disposition-notification|feedback-report)\b", content_type):
+        return f"report ({kind[1]})"
+    if not content_type.startswith("multipart/report"):
         return None
     kind = re.search(r"report-type=\"?(delivery-status|disposition-notification|feedback-report)\b", content_type)
     return f"report ({kind[1]})" if kind else "report"
 
 
 def _mailer_daemon(request: Request) -> str | None:
-    local_part = request.author.addr_spec.partition("@")[0].lower()
+    # Some write the name alone, without an address.
+    local_part = (request.author.addr_spec or request.author.display_name).partition("@")[0].lower()
     if local_part == "mailer-daemon":
         return "bounce (MAILER-DAEMON)"
     # In a small company postmaster is a person, who may be a customer.
-    if local_part == "postmaster" and _BOUNCE_MENTION.search(folded(request.subject)):
+    if local_part == "postmaster" and automatic.BOUNCE_MENTION.search(folded(request.subject)):
         return "bounce (postmaster)"
     return None
 
@@ -109,53 +133,18 @@ def _failed_recipients(request: Request) -> str | None:
     return "bounce (X-Failed-Recipients)" if request.header("x-failed-recipients") else None
 
 
-def _auto_submitted(request: Request) -> str | None:
-    """RFC 3834 section 5: whatever is not "no" was sent by a program."""
-    value = re.match(r"[a-z-]*", request.header("auto-submitted").strip().lower())
-    if not value or value[0] in {"", "no"}:
-        return None
-    known = value[0] if value[0] in {"auto-replied", "auto-generated", "auto-notified"} else "other"
-    return f"auto-reply (Auto-Submitted: {known})"
+def _marked_as_spam(request: Request) -> bool:
+    """The verdict of the receiving server, in the words of SpamAssassin, rspamd or Exchange.
 
-
-def _auto_reply_field(request: Request) -> str | None:
-    name = next((n for n in _AUTO_REPLY_FIELDS if request.header(n).strip().lower() not in {"", "no", "false"}), None)
-    return f"auto-reply ({name})" if name else None
-
-
-def _null_envelope_sender(request: Request) -> str | None:
-    """RFC 5321 section 4.5.5: what must never be answered."""
-    return "auto-reply (Return-Path: <>)" if request.header("return-path").strip() == "<>" else None
-
-
-def _calendar_reply(request: Request) -> str | None:
-    """Somebody accepted or declined a meeting (RFC 5546 section 3.2.3); an invitation is a person's question."""
-    if re.match(r"text/calendar\b.*\bmethod=\"?reply\b", request.header("content-type"), re.IGNORECASE):
-        return "calendar reply"
-    for attachment in request.attachments:
-        if attachment.content_type == "text/calendar":
-            with attachment.content.open() as stream:
-                if _CALENDAR_REPLY.search(stream.read(_CALENDAR_READ_BYTES)):
-                    return "calendar reply"
-    return None
-
-
-def _subject(request: Request) -> str | None:
-    """The last hint, for servers that mark nothing."""
-    subject = folded(request.subject)
-    if _BOUNCE_SUBJECT.match(subject):
-        return "bounce (subject)"
-    if _AUTO_REPLY_SUBJECT.match(subject):
-        return "auto-reply (subject)"
-    if _AUTO_REPLY_OPENING.match(subject) and request.header("x-auto-response-suppress"):
-        return "auto-reply (subject and X-Auto-Response-Suppress)"
-    return None
-
-
-def _spam(request: Request) -> str | None:
-    """The verdict of the receiving server, as SpamAssassin writes it."""
-    fields = ("x-spam-flag", "x-spam-status")
-    return "spam" if any(request.header(name).strip().lower().startswith("yes") for name in fields) else None
+    Who forges such a field does so to their own harm.
+    """
+    if any(request.header(name).strip().lower().startswith("yes") for name in _SPAM_FIELDS):
+        return True
+    level = request.header("x-ms-exchange-organization-scl").strip()
+    return bool(
+        _MICROSOFT_SPAM.search(request.header("x-forefront-antispam-report"))
+        or (level.isdecimal() and int(level[:3]) >= _MICROSOFT_SPAM_LEVEL)
+    )
 
 
 def _precedence(request: Request) -> str | None:
@@ -164,8 +153,9 @@ def _precedence(request: Request) -> str | None:
 
 
 def _mailing_list(request: Request) -> str | None:
-    if request.header("list-id"):
-        return "mailing list (List-Id)"
+    for name in ("List-Id", "List-Post"):
+        if request.header(name):
+            return f"mailing list ({name})"
     # Alone it proves little: sales tools put it on a letter to one person.
     if request.header("list-unsubscribe") and any(request.header(name) for name in _BULK_FIELDS):
         return "bulk (List-Unsubscribe)"
@@ -177,13 +167,5 @@ _NEVER: tuple[Callable[[Request], str | None], ...] = (
     _report,
     _mailer_daemon,
     _failed_recipients,
-)
-_AUTOMATIC: tuple[Callable[[Request], str | None], ...] = (
-    _auto_submitted,
-    _auto_reply_field,
-    _null_envelope_sender,
-    _calendar_reply,
-    _spam,
-    _subject,
 )
 _BULK: tuple[Callable[[Request], str | None], ...] = (_precedence, _mailing_list)

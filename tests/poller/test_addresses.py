@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from poller.addresses import addresses, author_and_sender
+from poller.addresses import addresses, aligned, author_and_sender
 from poller.headers import take_apart
 from poller.request import Address
 
@@ -44,7 +44,7 @@ def test_an_address_field_gives_its_mailboxes(field: bytes, found: list[tuple[st
     assert [(address.display_name, address.addr_spec) for address in addresses(field)] == found
 
 
-A, B = Address("A", "a@example.com"), Address("B", "b@example.com")
+A, B, L = Address("A", "a@example.com"), Address("B", "b@example.com"), Address("B via L", "l@lists.example")
 PEOPLE = {
     b"From: A <a@example.com>": (A, A),
     b"From: A <a@example.com>\r\nReply-To: B <b@example.com>": (A, B),
@@ -55,6 +55,19 @@ PEOPLE = {
     b"From: A\r\nReturn-Path: <b@example.com>": (Address("A", ""), Address("", "b@example.com")),
     b"Sender: B <b@example.com>": (Address("", ""), B),
     b"Subject: x": (Address("", ""), Address("", "")),
+    # Sent on behalf of From by Sender, or through a list's server.
+    b"From: A <a@example.com>\r\nSender: B <b@example.com>": (A, A),
+    b"From: A <a@example.com>\r\nSender: list-bounces@lists.example\r\nX-Original-Sender: b@example.com": (A, A),
+    # A list's own address in From, for DMARC's sake.
+    b"From: B via L <l@lists.example>\r\nReply-To: B <b@example.com>\r\nX-Original-From: A <a@example.com>": (L, B),
+    b"From: B via L <l@lists.example>\r\nReply-To: L <l@lists.example>, B <b@example.com>": (L, B),
+    b"From: B via L <l@lists.example>\r\nReply-To: l@lists.example\r\nX-Original-From: B <b@example.com>": (L, B),
+    b"From: B via L <l@lists.example>\r\nX-Original-Sender: x@example.com\r\nAuthor: B <b@example.com>": (L, B),
+    b"From: B via L <l@lists.example>\r\nX-Original-Sender: b@example.com": (L, Address("", "b@example.com")),
+    b"From: A <a@example.com>\r\nX-Original-From: B <b@example.com>": (A, B),
+    b"From: A <a@example.com>\r\nX-Original-From: A <a@example.com>": (A, A),
+    b"From: A <a@example.com>\r\nX-Original-From: nobody": (A, A),
+    b"From: B via L <l@lists.example>": (L, L),
 }
 
 
@@ -63,6 +76,24 @@ def test_the_answer_goes_to_reply_to_when_it_is_one_other_mailbox(
     header: bytes, people: tuple[Address, Address]
 ) -> None:
     assert author_and_sender(take_apart(header + b"\r\n\r\n")) == people
+
+
+@pytest.mark.parametrize(
+    ("domain", "other", "expected"),
+    [
+        ("example.com", "Example.COM", True),
+        ("mail.example.com", "example.com", True),
+        ("example.com", "mail.example.com", True),
+        ("a.example.com", "b.example.com", False),
+        ("notexample.com", "example.com", False),
+        ("example.com", "com", False),
+        ("com", "com", False),
+        ("example.com", "", False),
+        ("", "", False),
+    ],
+)
+def test_a_domain_is_aligned_with_itself_and_its_subdomains(domain: str, other: str, expected: bool) -> None:
+    assert aligned(domain, other) is expected
 
 
 @pytest.mark.parametrize("piece", [b"(", b'"', b'"\\"', b"g:", b"a@b.fr,", b"<", b"@", b",", b"a" * 50 + b"@"])

@@ -1,0 +1,91 @@
+"""Who a mail is from, as people see it: the customer behind our own group, form or colleague, and how sure that is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from poller import authentication
+from poller.addresses import addresses, before_the_list
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from poller.request import Address, Request
+    from poller.settings import Imap
+
+# Whoever has an address there is no colleague of ours.
+_PUBLIC: Final = frozenset(
+    """
+    aol.com bbox.fr fastmail.com free.fr gmail.com gmx.com gmx.de gmx.fr gmx.net googlemail.com hotmail.co.uk
+    hotmail.com hotmail.fr icloud.com laposte.net live.com live.fr mac.com mail.com mail.ru mailo.com me.com msn.com
+    neuf.fr numericable.fr orange.fr outlook.com outlook.fr pm.me posteo.net proton.me protonmail.com sfr.fr
+    t-online.de wanadoo.fr web.de yahoo.co.uk yahoo.com yahoo.fr yandex.com yandex.ru ymail.com zoho.com
+    """.split()  # noqa: SIM905  forty lines of one word each are no easier to read
+)
+_REPLY: Final = re.compile(r"\s*(?:re|r\u00e9|aw|sv|rif|r)\s*(?:\[\d+\]\s*)?:", re.IGNORECASE)
+
+
+def own_domains(imap: Imap) -> tuple[str, ...]:
+    """What is ours, in lower case: the configured domains, and that of the mailbox; its address alone at a provider."""
+    login = imap.username.lower()
+    domain = login.rpartition("@")[2] if "@" in login else ""
+    configured = imap.own_domains.lower().replace(",", " ").split()
+    return tuple(dict.fromkeys([*configured, *([login if domain in _PUBLIC else domain] if domain else [])]))
+
+
+def is_ours(addr_spec: str, own: Collection[str]) -> bool:
+    """Whether an address is at a domain of ours or below it, or is one of ours; see `own_domains`."""
+    address = addr_spec.lower()
+    domain = address.rpartition("@")[2]
+    return any(each in {address, domain} or domain.endswith("." + each) for each in own)
+
+
+def identify(request: Request, own: Collection[str], authserv_id: str) -> Request:
+    """The request with the customer as its sender, and with what our own server found out about its author.
+
+    A Reply-To that leads back to us is no customer. Our own group or form hides one, and a colleague may forward one's
+    mail: the ticket is then for whoever wrote that. A stranger who forwards a mail stays its sender, or anybody could
+    choose whose ticket a mail becomes; and so does a colleague whom our server takes for somebody else.
+
+    `own` is as `own_domains` gives it; with "" for the `authserv_id` nothing is said of whether the author is genuine.
+    """
+    author, domain = request.author, request.author.addr_spec.rpartition("@")[2]
+    found = authentication.results(request, authserv_id) if authserv_id else None
+    verified = authentication.vouched(found or (), domain) if authserv_id else None
+    sender = request.sender
+    if author.addr_spec and is_ours(sender.addr_spec, own):
+        sender = author
+    if is_ours(sender.addr_spec, own):
+        trusted = is_ours(author.addr_spec, own) and not authentication.doubted(found or (), domain)
+        sender = _other(request, own) or (_forwarded(request, own) if trusted else None) or sender
+    return replace(request, sender=sender, verified=verified)
+
+
+def writer(request: Request, own: Collection[str]) -> Address:
+    """Whose words a mail is: From's, or behind a From of our own group whoever stood there before it.
+
+    Never whom a Reply-To or a forwarding colleague names: neither wrote the mail.
+    """
+    if is_ours(request.author.addr_spec, own):
+        return next(iter(before_the_list(lambda name: _raw(request, name))), request.author)
+    return request.author
+
+
+def _other(request: Request, own: Collection[str]) -> Address | None:
+    """Who stands behind a From of ours, and is not of ours."""
+    named = [*addresses(request.header("reply-to").encode()), *before_the_list(lambda name: _raw(request, name))]
+    return next((each for each in named if not is_ours(each.addr_spec, own)), None)
+
+
+def _raw(request: Request, name: bytes) -> bytes:
+    return request.header(name.decode()).encode()
+
+
+def _forwarded(request: Request, own: Collection[str]) -> Address | None:
+    """Whose mail a colleague forwards; a mail that is quoted in an answer is not forwarded."""
+    original = request.original_sender
+    if original is None or not original.addr_spec or is_ours(original.addr_spec, own) or _REPLY.match(request.subject):
+        return None
+    return original

@@ -1,0 +1,248 @@
+"""Who a mail is from, as people see it; and what they read of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poller import notification, parsing, texts
+from poller.request import Address, Category, Classification, Dispatched, Link
+from poller.senders import identify, is_ours, own_domains
+from poller.settings import Imap
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from poller.request import Request
+    from tests.conftest import Office
+
+OWN = ("figurative.example",)
+MX = "mx.figurative.example"
+ANA = Address("Ana Ruiz", "ana@ruiz.example")
+PAUL = Address("Paul", "paul@figurative.example")
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def identified(
+    tmp_path: Path, header: str, *, original: Address | None = None, authserv_id: str = "", own: tuple[str, ...] = OWN
+) -> Request:
+    """What is made of a mail with this header; `original` is whom it forwards."""
+    path = tmp_path / "mail.eml"
+    path.write_bytes(header.strip().replace("\n", "\r\n").encode() + b"\r\n\r\nBonjour\r\n")
+    request = replace(parsing.parse(path, "account", NOW), original_sender=original)
+    return identify(request, own, authserv_id)
+
+
+PEOPLE = {
+    "a Reply-To that leads back to us": """
+From: Ana Ruiz <ana@ruiz.example>
+Reply-To: support@figurative.example""",
+    "one at a subdomain of ours": """
+From: Ana Ruiz <ana@ruiz.example>
+Reply-To: Support <SUPPORT@mail.Figurative.example>""",
+    "our web form": """
+From: Site <no-reply@figurative.example>
+Reply-To: Ana Ruiz <ana@ruiz.example>
+Subject: Formulaire de contact""",
+    "another site's form": """
+From: WordPress <wordpress@boutique.example>
+Reply-To: Ana Ruiz <ana@ruiz.example>""",
+    "our Google group, which answers to the person": """
+From: 'Ana Ruiz' via Support <support@figurative.example>
+Reply-To: Ana Ruiz <ana@ruiz.example>
+X-Original-From: Ana Ruiz <ana@ruiz.example>
+X-Original-Sender: ana@ruiz.example
+List-ID: <support.figurative.example>""",
+    "our Google group, which answers to itself": """
+From: "'Ana Ruiz' via Support" <support@figurative.example>
+X-Original-Sender: bounce@ruiz.example
+X-Original-From: Ana Ruiz <ana@ruiz.example>
+Reply-To: support@figurative.example
+List-ID: <support.figurative.example>""",
+    "a list that names itself beside the person": """
+From: Ana Ruiz via Support <support@figurative.example>
+Reply-To: Support <support@figurative.example>, Ana Ruiz <ana@ruiz.example>""",
+    "a list with another address for answers": """
+From: Ana Ruiz via Support <support@figurative.example>
+Reply-To: discussion@figurative.example
+Author: Ana Ruiz <ana@ruiz.example>""",
+    "a delegate": """
+From: Ana Ruiz <ana@ruiz.example>
+Sender: Bureau <bureau@ruiz.example>""",
+}
+
+
+@pytest.mark.parametrize("header", PEOPLE.values(), ids=PEOPLE)
+def test_the_customer_is_found_behind_what_stands_in_front(tmp_path: Path, header: str) -> None:
+    assert identified(tmp_path, header).sender == ANA
+
+
+def test_a_list_that_tells_the_original_sender_s_address_alone_gives_that(tmp_path: Path) -> None:
+    header = """
+From: 'Ana Ruiz' via Support <support@figurative.example>
+X-Original-Sender: ana@ruiz.example"""
+    assert identified(tmp_path, header).sender == Address("", "ana@ruiz.example")
+
+
+def test_a_colleague_s_own_mail_is_the_colleague_s(tmp_path: Path) -> None:
+    """Also through our own group, and where the answer would go to the mailbox that is read."""
+    header = """
+From: Paul <paul@figurative.example>
+Reply-To: support@figurative.example
+X-Original-Sender: paul@figurative.example"""
+    assert identified(tmp_path, header).sender == PAUL
+
+
+FORWARD = "From: {0}\nSubject: {1}\n"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["TR: Devis", "Tr : Devis", "Fwd: Devis", "FW: RE: Devis", "WG: Angebot", "RV: Oferta", "I: Preventivo", "x"],
+)
+def test_a_mail_that_a_colleague_forwards_is_the_customer_s(tmp_path: Path, subject: str) -> None:
+    """By its subject, or by the attached message or the quoted header that the parser found."""
+    request = identified(tmp_path, FORWARD.format("Paul <paul@figurative.example>", subject), original=ANA)
+    assert (request.sender, request.author) == (ANA, PAUL)
+
+
+NOT_FORWARDED = {
+    "by a stranger": FORWARD.format("Max <max@stranger.example>", "TR: Devis"),
+    "by a stranger who answers to us": FORWARD.format("Max <max@stranger.example>", "TR: Devis")
+    + "Reply-To: paul@figurative.example",
+    "by somebody at a domain that looks like ours": FORWARD.format("Max <max@notfigurative.example>", "TR: Devis"),
+    "by nobody": FORWARD.format("", "TR: Devis") + "Sender: Paul <paul@figurative.example>",
+    "quoted in an answer": FORWARD.format("Paul <paul@figurative.example>", "RE: Devis"),
+    "quoted in a second answer": FORWARD.format("Paul <paul@figurative.example>", "Re[2]: Devis"),
+}
+
+
+@pytest.mark.parametrize("header", NOT_FORWARDED.values(), ids=NOT_FORWARDED)
+def test_any_other_forward_stays_its_sender_s(tmp_path: Path, header: str) -> None:
+    """A stranger must not choose whose ticket a mail becomes."""
+    request = identified(tmp_path, header, original=ANA)
+    assert request.sender != ANA
+
+
+@pytest.mark.parametrize("original", [PAUL, Address("Support", "support@figurative.example"), Address("Ana", ""), None])
+def test_a_forward_of_our_own_mail_or_of_nobody_s_stays_the_colleague_s(
+    tmp_path: Path, original: Address | None
+) -> None:
+    header = FORWARD.format("Paul <paul@figurative.example>", "TR: Devis")
+    assert identified(tmp_path, header, original=original).sender == PAUL
+
+
+@pytest.mark.parametrize(
+    ("field", "trusted"),
+    [
+        (f"Authentication-Results: {MX}; dmarc=pass header.from=figurative.example", True),
+        (f"Authentication-Results: {MX}; auth=pass smtp.auth=paul", True),
+        ("X-Nothing: 1", True),  # between colleagues the server may look at nothing
+        (f"Authentication-Results: {MX}; dmarc=fail header.from=figurative.example", False),
+        (f"Authentication-Results: {MX}; spf=fail smtp.mailfrom=figurative.example; dkim=none", False),
+        (f"Authentication-Results: {MX}; spf=pass smtp.mailfrom=evil.example; dmarc=none", False),
+    ],
+)
+def test_a_forged_colleague_forwards_nothing(tmp_path: Path, field: str, trusted: bool) -> None:
+    header = FORWARD.format("Paul <paul@figurative.example>", "TR: Devis") + field
+    assert identified(tmp_path, header, original=ANA, authserv_id=MX).sender == (ANA if trusted else PAUL)
+
+
+@pytest.mark.parametrize(
+    ("field", "verified"),
+    [
+        (f"Authentication-Results: {MX}; dmarc=pass header.from=ruiz.example", True),
+        (f"Authentication-Results: {MX}; dmarc=fail header.from=ruiz.example", False),
+        ("Authentication-Results: mx.ruiz.example; dmarc=pass header.from=ruiz.example", False),
+        ("X-Nothing: 1", False),
+    ],
+)
+def test_a_sender_is_verified_by_our_own_server_alone(tmp_path: Path, field: str, verified: bool) -> None:
+    header = "From: Ana Ruiz <ana@ruiz.example>\n" + field
+    assert identified(tmp_path, header, authserv_id=MX).verified is verified
+    assert identified(tmp_path, header).verified is None
+
+
+def test_what_is_ours() -> None:
+    """The login's domain and the configured ones; at a provider that anybody may use, our own address alone."""
+    company = own_domains(Imap(username="Support@Figurative.example", own_domains="figurative.fr, Figurative.studio"))
+    assert company == ("figurative.fr", "figurative.studio", "figurative.example")
+    assert is_ours("paul@FIGURATIVE.fr", company)
+    assert is_ours("paul@mail.figurative.example", company)
+    assert not is_ours("paul@notfigurative.fr", company)
+    assert not is_ours("", company)
+    provider = own_domains(Imap(username="figurative@gmail.com"))
+    assert is_ours("Figurative@gmail.com", provider)
+    assert not is_ours("ana@gmail.com", provider)
+    assert not is_ours("my.figurative@gmail.com", provider)
+    assert own_domains(Imap(username="support")) == ()
+
+
+DONE = Dispatched(
+    Classification(Category.MODELISATION, 0.95, "rules", "Un fichier 3D est joint.", needs_review=False),
+    ticket=Link("7", "https://app.hubspot.com/contacts/1/record/0-5/7"),
+)
+
+
+def read(request: Request) -> dict[str, str]:
+    """Everything that people read of a request."""
+    letters = (
+        of(request, DONE, sender="bot@figurative.example", recipient="admin@figurative.example", now=NOW)
+        for of in (notification.notification, notification.reply_notification)
+    )
+    bodies = [letter.get_body(("plain",)) for letter in letters]
+    return {
+        "ticket": texts.ticket_content(request, DONE),
+        "note": texts.note_html(request, DONE),
+        "reply note": texts.reply_note_html(request, DONE),
+        "subtask": texts.subtask_markdown(request, DONE),
+        "comment": texts.reply_comment(request, DONE),
+        **{f"letter {number}": body.get_content() for number, body in enumerate(bodies) if body},
+    }
+
+
+def test_people_read_that_a_sender_is_not_verified_and_nothing_where_there_is_nothing_to_say(tmp_path: Path) -> None:
+    request = identified(tmp_path, "From: Ana Ruiz <ana@ruiz.example>", authserv_id=MX)
+    for place, text in read(request).items():
+        assert "Expéditeur non vérifié\xa0: rien ne prouve" in text, place
+    for verified in (True, None):
+        for place, text in read(replace(request, verified=verified)).items():
+            assert "vérifié" not in text, place
+
+
+def test_people_read_which_colleague_forwarded_a_mail(tmp_path: Path) -> None:
+    request = identified(tmp_path, FORWARD.format("Paul <paul@figurative.example>", "TR: Devis"), original=ANA)
+    shown = read(request)
+    assert (
+        "Client\xa0: Ana Ruiz <ana@ruiz.example>\nTransféré par\xa0: Paul <paul@figurative.example>" in shown["ticket"]
+    )
+    assert "<p>Transféré par\xa0: Paul &lt;paul@figurative.example&gt;</p>" in shown["note"]
+    assert "Transféré par\xa0: Paul <paul@figurative.example>" in shown["letter 0"]
+
+
+def test_an_unverified_address_cannot_break_out_of_the_sentence(tmp_path: Path) -> None:
+    """It is the sender's own text like any other."""
+    request = identified(tmp_path, "From: Ana Ruiz <ana@ruiz.example>", authserv_id=MX)
+    shown = read(replace(request, author=Address("", "<img/src=x>[x](https://evil.example)@evil.example")))
+    assert "<img" not in shown["note"]
+    assert "[x](" not in shown["subtask"]
+    assert "https://evil" not in shown["comment"]
+
+
+def test_the_daemon_gives_a_group_s_mail_to_the_customer_and_says_that_nobody_vouches_for_it(office: Office) -> None:
+    """With both settings as an admin gives them, and an Authentication-Results of somebody else's below."""
+    office.environment |= {"IMAP_OWN_DOMAINS": "figurative.studio", "IMAP_AUTHSERV_ID": MX}
+    office.once(
+        b"Authentication-Results: mx.elsewhere.example; dmarc=pass header.from=figurative.studio\r\n"
+        b"From: 'Ana Ruiz' via Support <support@figurative.studio>\r\n"
+        b"X-Original-From: Ana Ruiz <ana@ruiz.example>\r\n"
+        b"Reply-To: support@figurative.studio\r\n"
+        b"List-Id: <support.figurative.studio>\r\nPrecedence: list\r\n"
+        b"Message-ID: <1@ruiz.example>\r\nSubject: Facture\r\n\r\nMa facture est fausse, merci de la corriger.\r\n"
+    )
+    hubspot = office.sandbox.hubspot
+    assert [contact.properties["email"] for contact in hubspot.contacts] == ["ana@ruiz.example"]
+    assert "Expéditeur non vérifié" in hubspot.tickets[0].properties["content"]

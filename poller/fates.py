@@ -1,0 +1,113 @@
+"""What becomes of each attachment of a mail: decided once, so that a step that is tried again does the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poller.request import Fate, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from poller.request import Attachment, Request
+
+SMALL_IMAGE_BYTES = 50_000  # the largest that is taken for a logo when its sender has sent it before
+ASIDE = frozenset({Fate.INLINE, Fate.LOGO, Fate.DUPLICATE})  # nobody misses these where the files are
+
+_OVERSIZE = re.compile(r"over the size limit: (\d+) bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many bytes may go to R2; None stands for no limit."""
+
+    file_bytes: int | None = None  # of one file
+    mail_bytes: int | None = None  # of one mail
+    left_bytes: int | None = None  # of its sender, for the rest of the day
+
+
+def decide(request: Request, caps: Caps | None = None, seen_before: Collection[str] = frozenset()) -> tuple[Fate, ...]:
+    """The fate of each attachment, in the mail's order.
+
+    `seen_before` holds the fingerprints of small images that the sender has sent with an earlier mail.
+    """
+    fates: list[Fate] = []
+    uploaded_bytes = 0
+    for number, attachment in enumerate(request.attachments):
+        fate = _by_nature(attachment, seen_before)
+        if fate is Fate.FILE and oversize_bytes(request):
+            fate = Fate.TOO_BIG  # of such a mail the beginning is here: a file may have been cut off
+        elif fate in {Fate.FILE, Fate.KEPT} and twin(request, fates, number):
+            fate = Fate.DUPLICATE
+        elif fate is Fate.FILE:
+            fate = _by_size(attachment.size_bytes, uploaded_bytes, caps or Caps())
+        if fate is Fate.FILE:
+            uploaded_bytes += attachment.size_bytes
+        fates.append(fate)
+    return tuple(fates)
+
+
+def twin(request: Request, fates: Collection[Fate], number: int) -> Attachment | None:
+    """The earlier attachment of the same bytes, None when there is none.
+
+    What stands in the text or the signature is no such thing: the same picture sent as a file as well is a file.
+    """
+    mine = request.attachments[number]
+    if not mine.fingerprint:
+        return None
+    earlier = zip(request.attachments[:number], fates, strict=False)
+    same = (a for a, fate in earlier if fate not in ASIDE and _bytes_of(a) == _bytes_of(mine))
+    return next(same, None)
+
+
+def small_images(request: Request) -> list[str]:
+    """The fingerprints of the images that are logos if the sender has sent them before, each once."""
+    return list(
+        dict.fromkeys(
+            attachment.fingerprint
+            for attachment in request.attachments
+            if _may_be_logo(attachment) and _by_nature(attachment, ()) is Fate.FILE
+        )
+    )
+
+
+def oversize(size_bytes: int) -> str:
+    """The defect of a message of which only the beginning was fetched, with the size of all of it."""
+    return f"over the size limit: {size_bytes} bytes"
+
+
+def oversize_bytes(request: Request) -> int:
+    """The size of a message of which only the beginning was fetched; 0 when all of it was."""
+    return next((int(found[1]) for defect in request.defects if (found := _OVERSIZE.fullmatch(defect))), 0)
+
+
+def _by_nature(attachment: Attachment, seen_before: Collection[str]) -> Fate:
+    if attachment.refused:
+        return Fate.REFUSED
+    if attachment.logo or (_may_be_logo(attachment) and attachment.fingerprint in seen_before):
+        return Fate.LOGO
+    if attachment.inline:
+        return Fate.INLINE
+    return Fate.KEPT if attachment.kind is Kind.OTHER else Fate.FILE
+
+
+def _by_size(size_bytes: int, uploaded_bytes: int, caps: Caps) -> Fate:
+    all_bytes = uploaded_bytes + size_bytes
+    if _over(size_bytes, caps.file_bytes) or _over(all_bytes, caps.mail_bytes):
+        return Fate.TOO_BIG
+    return Fate.OVER_CAP if _over(all_bytes, caps.left_bytes) else Fate.FILE
+
+
+def _over(size_bytes: int, cap_bytes: int | None) -> bool:
+    return cap_bytes is not None and size_bytes > cap_bytes
+
+
+def _may_be_logo(attachment: Attachment) -> bool:
+    small = attachment.kind is Kind.IMAGE and attachment.size_bytes <= SMALL_IMAGE_BYTES
+    return small and bool(attachment.fingerprint)
+
+
+def _bytes_of(attachment: Attachment) -> tuple[str, int]:
+    return attachment.fingerprint, attachment.size_bytes

@@ -1,0 +1,159 @@
+"""Too much of something, through the whole daemon: a message, a sender's mail, a sender's files, a day of Claude."""
+
+from __future__ import annotations
+
+import io
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from poller import mailbox, steps
+from poller.gates import Floor
+from poller.inbox import BEGINNING_BYTES, Inbox
+from poller.job import Job
+from poller.journal import Journal, MustWaitError, Patience
+from poller.samples import picture, samples, triangle
+from poller.services import Services
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from poller.memory import Standing
+    from tests.conftest import Office
+
+MAILS = samples()
+MODEL = triangle()
+
+
+def a_mail(number: int, text: str, *files: tuple[str, bytes], sender: str = "ana@ruiz.example") -> bytes:
+    message = EmailMessage()
+    message["From"], message["To"] = sender, "support@figurative.example"
+    message["Subject"], message["Message-ID"] = f"Demande {number}", f"<{number}@ruiz.example>"
+    message["Date"] = "Sun, 22 Nov 2026 10:00:00 +0100"
+    message.set_content(text)
+    for name, content in files:
+        message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return message.as_bytes()
+
+
+def outcomes(standings: dict[str, Standing]) -> list[str]:
+    return sorted(standing.outcome for standing in standings.values())
+
+
+def tickets(office: Office) -> list[str]:
+    """What each ticket says, with ordinary spaces."""
+    return [ticket.properties["content"].replace("\xa0", " ") for ticket in office.sandbox.hubspot.tickets]
+
+
+def test_of_a_message_that_is_too_big_the_text_becomes_a_ticket(office: Office, tmp_path: Path) -> None:
+    """Its first megabyte is all that is fetched; no file of it is uploaded, whole or torn, and each is named."""
+    office.environment["IMAP_MAX_MESSAGE_BYTES"] = "1200000"
+    model = MODEL + bytes(1_200_000)
+    asked = "Bonjour,\n\nMerci de modéliser ce fauteuil en 3D, en chêne, d’après la photo jointe.\n"
+    raw = a_mail(1, asked, ("photo.png", picture(200, 200)), ("fauteuil.glb", model))
+    office.sandbox.imap.deliver(raw)
+    with closing(Inbox(office.settings)) as inbox:
+        (reference,) = inbox.scan()
+        fetched = inbox.fetch(reference, tmp_path / "beginning.eml")
+    assert fetched.oversize_bytes > 1_600_000
+    assert (tmp_path / "beginning.eml").stat().st_size == BEGINNING_BYTES
+    assert outcomes(office.once()) == ["modelisation"]
+    assert office.counts() | {"files": 0} == office.counts()
+    (ticket,) = tickets(office)
+    assert "Merci de modéliser ce fauteuil" in ticket
+    assert "Message trop volumineux (1,8 Mo) : ses pièces jointes n’ont pas été téléchargées" in ticket
+    assert "- photo.png, non téléchargé\n- fauteuil.glb, non téléchargé\n" in ticket
+    assert "fauteuil.glb, non téléchargé" in office.sandbox.clickup.subtasks[0].markdown.replace("\\", "")
+
+
+def test_a_message_that_is_bigger_than_its_server_says_is_cut_as_well(office: Office) -> None:
+    """Some servers announce a guess; one that announces too much costs nothing but a look."""
+    office.environment["IMAP_MAX_MESSAGE_BYTES"] = "2000"
+    office.sandbox.imap.deliver(a_mail(1, "x" * 70 + "\n" + "y\n" * 1500))
+    office.sandbox.imap.deliver(a_mail(2, "court"))
+    inbox = Inbox(office.settings)
+    with closing(inbox), closing(mailbox.connect(office.settings.imap)) as session:
+        big, small = session.arrivals(session.uids())
+        for arrival, announced, oversize, written in (
+            (big, big.size_bytes, big.size_bytes, 2000),
+            (big, 5, 2001, 2000),
+            (small, small.size_bytes, 0, small.size_bytes),
+            (small, 9_999_999, 0, small.size_bytes),
+        ):
+            file = io.BytesIO()
+            assert inbox._write(session, replace(arrival, size_bytes=announced), file) == oversize
+            assert len(file.getvalue()) == written
+
+
+def test_a_sender_who_writes_too_often_waits_and_the_admin_is_told_once(office: Office) -> None:
+    """Two an hour: the others stay in the inbox, hold up nobody, and are still waiting in the next run."""
+    office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "2"
+    text = "Bonjour, ma facture est fausse, merci de me rembourser."
+    mails = [a_mail(number, text) for number in range(5)]
+    ended = office.once(*mails, MAILS["auto_reply"], a_mail(9, text, sender="Ben <ben@other.example>"))
+    assert outcomes(ended) == ["ignored", "support", "support", "support", "waiting", "waiting", "waiting"]
+    waits = sorted(standing.until - datetime.now(UTC) for standing in ended.values() if standing.until)
+    assert timedelta(minutes=58) < waits[0] < timedelta(minutes=61)
+    assert timedelta(minutes=118) < waits[2] < timedelta(minutes=121)
+    assert office.mailboxes() == {"INBOX": 3, "Support": 3, "Ignorés": 1}
+    assert outcomes(office.once(a_mail(10, text))) == ["waiting"] * 4
+    subjects = [str(letter.message["Subject"]) for letter in office.sandbox.smtp.messages]
+    assert [subject for subject in subjects if "[Alerte]" in subject] == [
+        "[Alerte] Trop de messages de ana@ruiz.example"
+    ]
+    assert len(subjects) == 4
+
+
+@pytest.mark.parametrize(("minutes", "waits"), [(-1, False), (59, True)])
+def test_a_message_goes_on_when_its_turn_has_come(office: Office, minutes: int, waits: bool) -> None:
+    """Nothing of the wait is counted as a failure: it is no step."""
+    recorded: list[str] = []
+
+    def record(name: str, make: Any) -> Any:
+        recorded.append(name)
+        return make()
+
+    journal = Journal(
+        "0" * 16, record, floor=Floor(), gates={}, patience=Patience(), halt=lambda *_: pytest.fail("halted")
+    )
+    job = Job(journal, None, Services(), office.settings)  # type: ignore[arg-type]
+    at = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+    received = {"episode": "f" * 16, "goes_on_at": at}
+    if waits:
+        with pytest.raises(MustWaitError) as caught:
+            steps.wait_turn(job, received)
+        assert (caught.value.until.isoformat(), caught.value.gate) == (at, "")
+    else:
+        steps.wait_turn(job, received)
+    assert recorded == []
+
+
+def test_claude_is_asked_so_often_a_day_and_then_the_rules_go_on_alone(office: Office) -> None:
+    """What nobody was asked about is marked for a person."""
+    office.environment["ANTHROPIC_MAX_CALLS_PER_DAY"] = "1"
+    unsure = [MAILS["ambiguous"].replace(b"Message-ID: <", b"Message-ID: <%d" % number) for number in range(3)]
+    results = [standing.result for standing in office.once(*unsure).values()]
+    decided = sorted((result["decided_by"], result["needs_review"]) for result in results if result)
+    assert decided[1:] == [("rules without claude", True)] * 2
+    assert decided[0][0] == "claude"
+    assert len(office.sandbox.anthropic.calls("POST")) == 1
+
+
+def test_a_sender_s_files_of_a_day_have_a_limit(office: Office) -> None:
+    """What is beyond it stays in the mail, which is dispatched all the same, and says so; others are not affected."""
+    office.environment |= {"R2_MAX_SENDER_BYTES_PER_DAY": "1000", "R2_MAX_FILE_BYTES": "600"}
+    text = "Bonjour, merci de modéliser ce fauteuil en 3D, en chêne."
+    file = ("fauteuil.glb", MODEL)
+    hers = [a_mail(1, text, file, ("grand.glb", MODEL + bytes(300))), a_mail(2, text, file), a_mail(3, text, file)]
+    office.once(*hers, a_mail(4, text, file, sender="ben@other.example"))
+    assert office.counts()["files"] == 3
+    assert office.mailboxes() == {"Modélisation": 4}
+    lines = [line for ticket in tickets(office) for line in ticket.splitlines() if line.startswith("- ")]
+    assert sorted(line for line in lines if "http" not in line) == [
+        "- fauteuil.glb (412 octets), quota d’envoi de l’expéditeur atteint",
+        "- grand.glb (712 octets), trop volumineux (limite : 600 octets)",
+    ]

@@ -1,0 +1,116 @@
+"""What keeps the daemon from its work, and the mails in which the admin hears that it has begun and that it is over."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poller.escaping import one_line
+from poller.letter import Page, mail
+from poller.wording import NBSP
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from email.message import EmailMessage
+
+SERVICES = {
+    "anthropic": "Claude",
+    "r2": "R2",
+    "hubspot": "HubSpot",
+    "clickup": "ClickUp",
+    "smtp": "Le serveur SMTP",
+    "imap": "Le serveur IMAP",
+}
+WAITING, POLLS, REFUSED = "waiting", "polls", "refused"
+_REASONS = 3  # that are named, of all for which messages wait
+_CHECK = f"«{NBSP}poller check{NBSP}» dit ce qui ne va pas."
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Something that a person should know of for as long as it lasts."""
+
+    key: str  # its kind, behind it the service if it is one's, and the machine if it is one's: "polls gandalf"
+    title: str
+    to_do: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]  # label and value
+
+
+def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float) -> Cause:
+    """Messages have waited for longer than `most_min` minutes, the oldest since then; `reasons` say for what."""
+    named = list(dict.fromkeys(one_line(reason) for reason in reasons if reason))[:_REASONS]
+    return Cause(
+        WAITING,
+        f"Des messages attendent depuis plus de {most_min:g} minutes",
+        (
+            f"Rien n’est perdu{NBSP}: ils sont dans la boîte de réception, et seront traités dès que possible.",
+            f"Regardez si le service en cause est en panne{NBSP}; sinon, sur le serveur, {_CHECK}",
+        ),
+        (
+            ("Messages en retard", str(count)),
+            ("Le plus ancien est arrivé le", _date(since)),
+            ("Raison", "\n".join(named) or "le traitement n’avance pas"),
+        ),
+    )
+
+
+def polls_failing(since: datetime, reason: str, host: str) -> Cause:
+    """The mailbox has been out of reach since then."""
+    return Cause(
+        f"{POLLS} {host}",
+        "La boîte de réception n’est plus relevée",
+        (
+            f"Aucun message n’est perdu{NBSP}: ils restent dans la boîte de réception.",
+            "Le service réessaie de lui-même, au moins toutes les cinq minutes.",
+            f"Si le serveur IMAP répond, sur le serveur, {_CHECK}",
+        ),
+        (("Depuis le", _date(since)), ("Machine", one_line(host)), ("Détail", one_line(reason, 500))),
+    )
+
+
+def refused(service: str, reason: str, host: str) -> Cause:
+    """A service refuses credentials that it took before: nothing of it works until a person mends them."""
+    return Cause(
+        f"{REFUSED} {service} {host}",
+        f"{SERVICES.get(service, service)} refuse nos identifiants",
+        (
+            f"Aucun message n’est perdu{NBSP}: tous attendent dans la boîte de réception.",
+            f"Corrigez l’identifiant ou la clé, puis redémarrez le service{NBSP}: {_CHECK}",
+        ),
+        (("Détail", one_line(reason, 500)), ("Machine", one_line(host))),
+    )
+
+
+def begun(cause: Cause, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
+    """The mail in which the admin hears of it, and what to do."""
+    page = Page("Alerte", cause.title, ("Que faire", cause.to_do), cause.facts, (), (), _moment(now))
+    return mail(page, f"[Alerte] {cause.title}", _slug(cause.key), sender=sender, recipient=recipient, now=now)
+
+
+def over(key: str, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
+    """The mail in which the admin hears that the cause of this key is no more."""
+    kind, _, which = key.partition(" ")
+    service, _, host = which.rpartition(" ")
+    title = {
+        WAITING: "Plus aucun message n’est en retard",
+        POLLS: "La boîte de réception est de nouveau relevée",
+        REFUSED: f"{SERVICES.get(service, service)} accepte de nouveau nos identifiants",
+    }[kind]
+    facts = [("Terminée le", _date(now)), *([("Machine", one_line(host))] if host else [])]
+    page = Page("Fin d’alerte", title, ("", ()), facts, (), (), _moment(now))
+    return mail(page, f"[Fin d’alerte] {title}", f"{_slug(key)}.over", sender=sender, recipient=recipient, now=now)
+
+
+def _date(moment: datetime) -> str:
+    """As the clock on the server's wall has it."""
+    return f"{moment.astimezone():%d/%m/%Y à %H:%M}"
+
+
+def _moment(now: datetime) -> str:
+    return f"{now:%Y%m%d%H%M%S}"
+
+
+def _slug(key: str) -> str:
+    return "alert." + re.sub(r"[^A-Za-z0-9-]+", "-", key)

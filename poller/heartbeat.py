@@ -1,0 +1,66 @@
+"""The dead man's switch: an address is asked for after each good poll, and its keeper misses us when we fall silent.
+
+As healthchecks.io has it (https://healthchecks.io/docs/http_api/): a GET says that all is well, one with `/fail` behind
+the path that it is not.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import structlog
+
+from integrations.deadline import Deadline, http_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+TIMEOUT_S = 10.0
+EVERY_S = 55.0  # at least, between two pings; a poll a minute is told of each time
+
+
+class Heartbeat:
+    """Pings an address; a failure is logged when it begins, and is nobody's trouble otherwise."""
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing is asked yet; the address is known to us and its keeper alone, and is not logged."""
+        good = httpx.URL(url)
+        self._good, self._bad = good, good.copy_with(path=good.path.rstrip("/") + "/fail")
+        self._timeout_s, self._clock = timeout_s, clock
+        self._http = httpx.Client(timeout=timeout_s, event_hooks=http_events())
+        self._pinged_s = -EVERY_S + clock()
+        self._told: datetime | None = None  # the last good poll that was told of
+        self._told_failing = False
+        self._missed = False
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._http.close()
+
+    def tell(self, looked_at: datetime | None, *, failing: bool) -> None:
+        """Ping for a good poll that is new, or once when polls fail for too long; at most one ping a minute."""
+        if self._clock() - self._pinged_s < EVERY_S:
+            return
+        if failing and not self._told_failing:
+            self._told_failing = self._ping(self._bad)
+        elif not failing and looked_at is not None and looked_at != self._told and self._ping(self._good):
+            self._told, self._told_failing = looked_at, False
+
+    def _ping(self, url: httpx.URL) -> bool:
+        self._pinged_s = self._clock()
+        try:
+            with Deadline(self._timeout_s):
+                self._http.get(url).raise_for_status()
+        except (httpx.HTTPError, TimeoutError) as error:
+            if not self._missed:
+                # Its words hold the address.
+                log.warning("heartbeat_not_sent", reason=type(error).__name__)
+            self._missed = True
+            return False
+        self._missed = False
+        return True

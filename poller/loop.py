@@ -1,0 +1,224 @@
+"""The clock, the signals, and who watches: the daemon as it runs for months."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import structlog
+from apscheduler.events import EVENT_JOB_ERROR
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from integrations.errors import ConfigurationError, TransientError
+from poller import causes, checks, systemd
+from poller.alerts import Alerts
+from poller.daemon import TICK_S, Daemon
+from poller.heartbeat import Heartbeat
+from poller.pulse import Pulse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poller.causes import Cause
+    from poller.settings import Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+WATCH_S = 5.0  # how often those who watch are told
+
+STOP, RELOAD = "stop", "reload"
+
+
+def run(read: Callable[[], Settings]) -> None:
+    """Work until SIGTERM or SIGINT, then finish the messages in hand; on SIGHUP do so, and go on with new settings.
+
+    `read` gives the settings in force; what it raises at a SIGHUP is logged, and the old ones stay.
+
+    Raises:
+        ConfigurationError: settings that cannot work, at the start or on the way.
+    """
+    # A put into a SimpleQueue may interrupt a get, as a signal does; one into an Event may wait for itself for ever.
+    asked: SimpleQueue[str | BaseException] = SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.put(STOP))
+    # Where a terminal is hung up nobody wants settings to be read.
+    signal.signal(signal.SIGHUP, lambda *_: asked.put(STOP if sys.stderr.isatty() else RELOAD))
+    settings: Settings | None = read()
+    while settings:
+        settings = Loop(settings, asked).run(read)
+
+
+class Loop:
+    """One daemon by the clock, with the settings that it began with."""
+
+    def __init__(self, settings: Settings, asked: SimpleQueue[str | BaseException]) -> None:
+        """Nothing is connected yet. `asked` brings what is to end the loop: STOP, RELOAD, or what a job raised."""
+        self._settings, self._asked = settings, asked
+        self._daemon = Daemon(settings, progress=lambda: systemd.tell(systemd.WATCHDOG))
+        self._pulse = Pulse(settings.imap.poll_interval_s)
+        self._looking = threading.Lock()
+        self._host = socket.gethostname()
+        self._in_hand: dict[str, datetime] = {}  # since when
+        self._alerts = self._made_alerts()
+        self._heartbeat = Heartbeat(str(settings.heartbeat.url)) if settings.heartbeat.url else None
+        self._scheduler = BackgroundScheduler(timezone=UTC)
+
+    def run(self, read: Callable[[], Settings]) -> Settings | None:
+        """Work until something is asked: the settings to go on with, None when it was asked to stop.
+
+        Raises:
+            ConfigurationError: settings that cannot work, at the start or on the way.
+        """
+        ended: Settings | BaseException | None = None
+        self._daemon.start()
+        try:
+            self._begin()
+            ended = self._wait(read)
+            log.info("daemon_stopping")
+            self._scheduler.shutdown(wait=True)
+            if self._alerts:
+                self._alerts.tell(self._causes(datetime.now(UTC)), datetime.now(UTC))
+        finally:
+            self._daemon.stop()
+            if self._heartbeat:
+                self._heartbeat.close()
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended
+
+    def wake(self) -> None:
+        """Look into the mailbox now; from any thread."""
+        self._scheduler.modify_job("poll", next_run_time=datetime.now(UTC))
+
+    def _begin(self) -> None:
+        # APScheduler logs what a job raises and goes on; a daemon that goes on without polling is worse than none.
+        self._scheduler.add_listener(lambda event: self._asked.put(event.exception), EVENT_JOB_ERROR)
+        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # what it would log is raised by `run`
+        once = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        # Beside the poll at work one more may wait for its turn: whoever wakes us has seen what that one may have not.
+        twice = once | {"max_instances": 2}
+        interval_s = self._settings.imap.poll_interval_s
+        self._scheduler.add_job(
+            self._poll, "interval", seconds=interval_s, id="poll", next_run_time=datetime.now(UTC), **twice
+        )
+        self._scheduler.add_job(self._tick, "interval", seconds=TICK_S, **once)
+        self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, **once)
+        self._scheduler.add_job(self._report, "interval", seconds=WATCH_S, **once)
+        # Not after the first poll: a mail server that is down when the machine starts must not keep the unit from it.
+        systemd.tell(systemd.READY, self._status())
+        self._scheduler.start()
+
+    def _wait(self, read: Callable[[], Settings]) -> Settings | BaseException | None:
+        """Until the loop is to end: with which settings to go on, or None to stop, or what a job raised."""
+        while True:
+            asked = self._asked.get()
+            if asked == RELOAD:
+                if settings := self._read_anew(read):
+                    return settings
+            else:
+                fault = asked if isinstance(asked, BaseException) else None
+                # Of anything but settings the words may quote a mail; the log has its type and place.
+                why = str(fault) if isinstance(fault, ConfigurationError) else "finishing the messages in hand"
+                systemd.tell(systemd.STOPPING, systemd.status(why))
+                return fault
+
+    def _read_anew(self, read: Callable[[], Settings]) -> Settings | None:
+        systemd.tell(*systemd.reloading(), systemd.status("reading the settings anew"))
+        settings = None
+        try:
+            settings = read()
+            # What a start would end at is no better now; a service that is merely out of reach is waited for.
+            tried = [each for each in checks.check(settings) if each.verdict == "refused"]
+            problems = [f"{each.service}: {each.seen}" for each in tried]
+        except ConfigurationError as error:
+            problems = str(error).splitlines()
+        if settings and not problems:
+            log.info("settings_reloaded")
+            return settings
+        for problem in problems:
+            log.error("settings_refused", problem=problem.strip())
+        log.error("settings_kept", why="the new ones cannot be used, so the old ones stay in force")
+        systemd.tell(systemd.READY, self._status())
+        return None
+
+    def _poll(self) -> None:
+        with self._looking:
+            self._pulse.began()
+            try:
+                self._daemon.poll()
+            except TransientError as error:
+                log.warning("poll_failed", reason=str(error))
+                self._later(self._pulse.failed(datetime.now(UTC), str(error)))
+            except ConfigurationError as fault:
+                self._daemon.heed("imap", fault)
+                self._later(self._pulse.failed(datetime.now(UTC), str(fault), refused=True))
+            else:
+                self._pulse.good(datetime.now(UTC))
+        self._watch()
+
+    def _later(self, delay_s: float) -> None:
+        self._scheduler.modify_job("poll", next_run_time=datetime.now(UTC) + timedelta(seconds=delay_s))
+
+    def _tick(self) -> None:
+        try:
+            self._daemon.tick()
+        except TransientError as error:
+            log.warning("tick_failed", reason=str(error))
+
+    def _watch(self) -> None:
+        """Tell the service manager how we are."""
+        # The watchdog is fed when a poll has ended, well or not, and while none is late. Not from a poll that hangs:
+        # that is what a restart mends. A mail server that is down it does not mend, so that is no reason to starve.
+        beat = (systemd.WATCHDOG,) if self._pulse.beats() else ()
+        systemd.tell(self._status(), *beat)
+
+    def _status(self) -> str:
+        in_hand, waiting = len(self._daemon.working), len(self._daemon.waiting)
+        out_of_reach = self._daemon.out_of_reach()
+        return systemd.status(
+            self._pulse.status(datetime.now(UTC), in_hand=in_hand, waiting=waiting, out_of_reach=out_of_reach)
+        )
+
+    def _report(self) -> None:
+        """Tell those outside of this machine; a poll does not wait for them."""
+        now = datetime.now(UTC)
+        present = self._causes(now)
+        if self._heartbeat:
+            self._heartbeat.tell(self._pulse.looked_at, failing=self._polls_fail(now))
+        if self._alerts:
+            self._alerts.tell(present, now)
+
+    def _polls_fail(self, now: datetime) -> bool:
+        since = self._pulse.failing_since
+        return since is not None and now - since >= timedelta(minutes=self._settings.alerts.polls_failing_min)
+
+    def _causes(self, now: datetime) -> list[Cause]:
+        """Everything that a person should know of at this moment."""
+        found = [causes.refused(service, reason, self._host) for service, reason in self._daemon.refused().items()]
+        since = self._pulse.failing_since
+        if since and self._pulse.refused:
+            found.append(causes.refused("imap", self._pulse.reason, self._host))
+        elif since and self._polls_fail(now):
+            found.append(causes.polls_failing(since, self._pulse.reason, self._host))
+        most_min = self._settings.alerts.waiting_min
+        self._in_hand = {reference: self._in_hand.get(reference, now) for reference in list(self._daemon.working)}
+        # What is in hand may have come long ago and be worked on well: it is late when it has been so for long.
+        waits = [*self._daemon.waits(), *((since, "") for since in self._in_hand.values())]
+        late = sorted(wait for wait in waits if now - wait[0] >= timedelta(minutes=most_min))
+        if late:
+            found.append(causes.waiting(len(late), late[0][0], [reason for _, reason in late], most_min))
+        return found
+
+    def _made_alerts(self) -> Alerts | None:
+        recipient, smtp = self._settings.notification.email, self._daemon.smtp
+        if recipient is None or smtp is None:
+            return None
+        return Alerts(
+            self._daemon.memory, smtp.send, sender=self._settings.sender, recipient=recipient, host=self._host
+        )

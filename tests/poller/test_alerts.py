@@ -1,0 +1,141 @@
+"""The admin is told once when something keeps the mail from being done, and once when it is over."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.errors import TransientError
+from poller import causes
+from poller.alerts import CALM, PAUSE, Alerts
+from poller.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import EmailMessage
+    from pathlib import Path
+
+    from poller.causes import Cause
+
+NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+POLLS = causes.polls_failing(NOW, "IMAP SEARCH: no answer in time", "gandalf")
+KEY = causes.refused("hubspot", "HubSpot: HTTP 401", "gandalf")
+LATE = causes.waiting(12, NOW, ["clickup is out of reach", "ClickUp: HTTP 503", "clickup is out of reach"], 60)
+PLAIN = {
+    POLLS.key: "La boîte de réception n’est plus relevée",
+    KEY.key: "HubSpot refuse nos identifiants",
+    LATE.key: "Des messages attendent depuis plus de 60 minutes",
+}
+
+
+@pytest.fixture
+def memory(_empty_state: Path, tmp_path: Path) -> Iterator[Engine]:
+    path = tmp_path / "poller.sqlite"
+    path.write_bytes((_empty_state / "poller.sqlite").read_bytes())
+    engine = Engine(f"sqlite:///{path}", tmp_path, lambda _: {})
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+class Machine:
+    """A daemon's alerts, and the post."""
+
+    def __init__(self, memory: Engine, post: list[EmailMessage], host: str = "gandalf") -> None:
+        self.post, self.down, self.tries = post, False, 0
+        who = {"sender": "s@figurative.example", "recipient": "a@figurative.example"}
+        self._alerts = Alerts(memory, self._send, host=host, **who)
+
+    def _send(self, letter: EmailMessage) -> None:
+        self.tries += 1
+        if self.down:
+            raise TransientError("SMTP send: no answer in time")
+        self.post.append(letter)
+
+    def tell(self, minutes: float, *present: Cause) -> list[str]:
+        """The subjects of what was sent at that minute."""
+        before = len(self.post)
+        self._alerts.tell(present, NOW + timedelta(minutes=minutes))
+        return [str(letter["Subject"]) for letter in self.post[before:]]
+
+
+def test_each_cause_is_told_once_and_its_end_once(memory: Engine) -> None:
+    """However long it lasts, and whatever else there is meanwhile."""
+    machine = Machine(memory, [])
+    assert machine.tell(0, POLLS) == [f"[Alerte] {PLAIN[POLLS.key]}"]
+    assert machine.tell(1, POLLS, KEY) == [f"[Alerte] {PLAIN[KEY.key]}"]
+    assert machine.tell(600, POLLS, KEY) == []
+    assert machine.tell(602, KEY) == ["[Fin d’alerte] La boîte de réception est de nouveau relevée"]
+    assert machine.tell(603) == ["[Fin d’alerte] HubSpot accepte de nouveau nos identifiants"]
+    assert machine.tell(700) == []
+    assert machine.tell(701, LATE) == [f"[Alerte] {PLAIN[LATE.key]}"]
+    assert machine.tell(703) == ["[Fin d’alerte] Plus aucun message n’est en retard"]
+    assert machine.tell(704, POLLS) == [f"[Alerte] {PLAIN[POLLS.key]}"], "a second time is a second cause"
+    assert len({letter["Message-ID"] for letter in machine.post}) == len(machine.post)
+
+
+def test_what_comes_and_goes_is_one_cause(memory: Engine) -> None:
+    """A service that answers one call in three does not fill the admin's mailbox."""
+    machine = Machine(memory, [])
+    machine.tell(0, KEY)
+    nearly = CALM / timedelta(minutes=1) * 0.9
+    assert [machine.tell(nearly * turn, *([KEY] if turn % 2 else [])) for turn in range(1, 20)] == [[]] * 19
+
+
+def test_a_restart_tells_nothing_twice_and_forgets_no_end(memory: Engine) -> None:
+    """What was told is in the memory: the process that comes after knows it."""
+    post: list[EmailMessage] = []
+    Machine(memory, post).tell(0, POLLS)
+    assert Machine(memory, post).tell(5, POLLS) == []
+    later = Machine(memory, post)
+    assert later.tell(10) == []
+    assert later.tell(12) == ["[Fin d’alerte] La boîte de réception est de nouveau relevée"]
+    assert Machine(memory, post).tell(20) == []
+
+
+def test_machines_that_share_a_memory_tell_of_the_same_mail_once(memory: Engine) -> None:
+    """Late mail is everybody's; a mailbox out of one machine's reach is that one's, and no other calls it over."""
+    post: list[EmailMessage] = []
+    one, other = Machine(memory, post), Machine(memory, post, "frodo")
+    assert [len(one.tell(0, LATE, POLLS)), other.tell(0, LATE)] == [2, []]
+    assert other.tell(30, LATE) == []
+    assert Machine(memory, post, "frodo").tell(31, LATE) == []
+    assert one.tell(60, POLLS) == ["[Fin d’alerte] Plus aucun message n’est en retard"]
+    assert other.tell(61) == []
+    assert Machine(memory, post, "frodo").tell(90) == []
+
+
+def test_what_cannot_be_sent_is_sent_later(memory: Engine) -> None:
+    """An SMTP server that is down is asked every few minutes, not at every look; what has passed is not told at all."""
+    machine = Machine(memory, [])
+    machine.down = True
+    pause = PAUSE / timedelta(minutes=1)
+    assert [machine.tell(turn * pause / 10, POLLS) for turn in range(10)] == [[]] * 10
+    assert machine.tries == 1
+    machine.down = False
+    assert machine.tell(pause, POLLS) == [f"[Alerte] {PLAIN[POLLS.key]}"]
+    machine.down = True
+    machine.tell(pause * 2, POLLS, KEY)
+    machine.down = False
+    assert machine.tell(pause * 3, POLLS) == []
+
+
+def test_an_alert_says_what_is_wrong_since_when_and_what_to_do(memory: Engine) -> None:
+    """In French and in words; why messages wait is said once a reason."""
+    machine = Machine(memory, [])
+    machine.tell(0, LATE, POLLS)
+    late, polls = ("\n".join(str(letter.get_body(("plain",)).get_content()).split("\n")) for letter in machine.post)  # type: ignore[union-attr]
+    for said in (
+        "Messages en retard\xa0: 12",
+        "clickup is out of reach\nClickUp: HTTP 503\n",
+        "poller check",
+        "Rien n’est perdu",
+    ):
+        assert said in late
+    for said in ("gandalf", "IMAP SEARCH: no answer in time", NOW.astimezone().strftime("%d/%m/%Y à %H:%M")):
+        assert said in polls
+    facts = [json.loads(value) for _, value in memory.latest("alert-", NOW - timedelta(days=1), 9)]
+    assert {frozenset(fact) for fact in facts} == {frozenset({"cause", "over"})}, "no reason is kept"

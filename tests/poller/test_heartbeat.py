@@ -1,0 +1,90 @@
+"""Somebody outside misses us when we fall silent."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poller.heartbeat import EVERY_S, Heartbeat
+from tests.listener import Listener, http
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
+
+
+class Keeper:
+    """Whoever keeps the address, and a heartbeat that goes there by a clock of the test's."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener, self.clock_s = listener, 1000.0
+        url = f"http://127.0.0.1:{listener.port}/ping/UUID?rid=1"
+        self.heartbeat = Heartbeat(url, timeout_s=0.3, clock=lambda: self.clock_s)
+
+    def asked(self) -> list[str]:
+        return re.findall(r"^GET (\S+) ", self.listener.received.decode(), re.MULTILINE)
+
+    def tell(self, looked_at: datetime | None, *, failing: bool = False, after_s: float = EVERY_S) -> None:
+        self.clock_s += after_s
+        self.heartbeat.tell(looked_at, failing=failing)
+
+
+@pytest.fixture
+def answer() -> bytes:
+    return OK
+
+
+@pytest.fixture
+def keeper(answer: bytes) -> Iterator[Keeper]:
+    with Listener(http(answer) if answer else lambda _: None) as listener:
+        keeper = Keeper(listener)
+        yield keeper
+        keeper.heartbeat.close()
+
+
+def test_each_good_poll_is_told_of_and_at_most_one_a_minute(keeper: Keeper) -> None:
+    """No poll, no ping; and a poll every second is no reason for a ping every second."""
+    keeper.tell(None)
+    assert keeper.asked() == []
+    keeper.tell(NOW)
+    keeper.tell(NOW)
+    assert keeper.asked() == ["/ping/UUID?rid=1"]
+    keeper.tell(NOW + timedelta(seconds=1))
+    keeper.tell(NOW + timedelta(seconds=2), after_s=1)
+    assert len(keeper.asked()) == 2
+
+
+def test_polls_that_fail_for_long_are_told_of_once(keeper: Keeper) -> None:
+    """The keeper need not wait for its own patience to run out; the next good poll takes it back."""
+    keeper.tell(NOW)
+    keeper.tell(NOW, failing=True)
+    keeper.tell(NOW, failing=True)
+    keeper.tell(NOW + timedelta(hours=1))
+    keeper.tell(NOW + timedelta(hours=1), failing=True)
+    good, bad = "/ping/UUID?rid=1", "/ping/UUID/fail?rid=1"
+    assert keeper.asked() == [good, bad, good, bad]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n",
+        b"x\r\n\r\n",
+        b"",
+    ],
+    ids=["500", "302", "no HTTP", "no answer"],
+)
+def test_a_keeper_that_is_down_is_nobody_s_trouble(keeper: Keeper, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said once in the log, without the address, and tried again a minute later."""
+    for _ in range(3):
+        keeper.tell(NOW)
+    assert len(keeper.asked()) == 3
+    logged = capsys.readouterr()
+    assert (logged.out + logged.err).count("heartbeat_not_sent") == 1
+    assert "UUID" not in logged.out + logged.err

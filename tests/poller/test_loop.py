@@ -1,0 +1,174 @@
+"""The daemon by the clock: it goes on whatever is down, and whoever watches is told."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.errors import ConfigurationError
+from integrations.sandbox import Fault
+from poller import configuration, loop
+from poller.daemon import Daemon
+from poller.journal import Patience
+from poller.loop import RELOAD, STOP, Loop
+from poller.samples import samples
+from tests.listener import Listener, http
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from poller.settings import Settings
+    from tests.conftest import Office
+    from tests.notified import Manager
+
+NEVER_S = 3600.0
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
+
+
+@pytest.fixture(autouse=True)
+def _polls_alone_speak(monkeypatch: pytest.MonkeyPatch, manager: Manager) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
+    monkeypatch.setattr(loop, "WATCH_S", NEVER_S)
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Loop]:
+    """A loop at work, which is stopped in the end."""
+    asked: SimpleQueue[str | BaseException] = SimpleQueue()
+    at_work = Loop(settings, asked)
+    thread = threading.Thread(target=at_work.run, args=(lambda: settings,))
+    thread.start()
+    try:
+        yield at_work
+    finally:
+        asked.put(STOP)
+        thread.join()
+
+
+def subjects(office: Office) -> list[str]:
+    return [str(letter.message["Subject"]) for letter in office.sandbox.smtp.messages]
+
+
+def test_a_mail_server_that_is_down_at_boot_keeps_nobody_from_starting(office: Office, manager: Manager) -> None:
+    """Ready at once, at work on it with short waits whatever the interval is, and not to be restarted for it."""
+    office.environment |= {"IMAP_PORT": "9", "IMAP_POLL_INTERVAL_S": str(NEVER_S)}
+    with running(office.settings):
+        manager.until("READY")
+        for _ in range(2):
+            status = manager.until("WATCHDOG")["STATUS"]
+            assert status.startswith("0 waiting, mailbox out of reach since ")
+            assert "nothing listens there" in status
+
+
+def test_whoever_wakes_it_does_not_wait_for_the_interval(office: Office, manager: Manager) -> None:
+    """A mail is taken up at once, an hour before the next look would be."""
+    office.environment["IMAP_POLL_INTERVAL_S"] = str(NEVER_S)
+    with running(office.settings) as at_work:
+        manager.until("READY")
+        assert manager.until("STATUS")["STATUS"].startswith("0 waiting, last poll")
+        office.sandbox.imap.deliver(samples()["support"])
+        at_work.wake()
+        status = manager.until("STATUS")["STATUS"]
+        assert status.startswith("1 in hand") or office.mailboxes() == {"Support": 1}
+
+
+def test_the_watchdog_hears_of_each_message_of_a_long_look(office: Office) -> None:
+    """A look at a hundred thousand messages takes longer than the watchdog waits, and is no look that hangs."""
+    for name in ("support", "bug", "auto_reply"):
+        office.sandbox.imap.deliver(samples()[name])
+    heard: list[int] = []
+    daemon = Daemon(office.settings, patience=office.patience, progress=lambda: heard.append(1))
+    daemon.start()
+    daemon.poll()
+    daemon.stop()
+    assert len(heard) == 6, "each is read, and each is handed over"
+
+
+def test_polls_that_fail_for_long_are_told_of(
+    office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By mail, and by the heartbeat's other address."""
+    monkeypatch.setattr(loop, "WATCH_S", 0.05)
+    with Listener(http(OK)) as keeper:
+        office.environment |= {
+            "IMAP_PORT": "9",
+            "ALERTS_POLLS_FAILING_MIN": "0.0001",
+            "HEARTBEAT_URL": f"http://127.0.0.1:{keeper.port}/ping",
+        }
+        with running(office.settings):
+            manager.until("WATCHDOG")
+            while not (subjects(office) and b"/ping/fail" in keeper.received):
+                manager.until("STATUS")
+    assert subjects(office) == ["[Alerte] La boîte de réception n’est plus relevée"]
+    assert keeper.received.count(b"GET /ping/fail ") == keeper.received.count(b"GET ") == 1
+
+
+def test_mail_that_waits_for_long_is_told_of(office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since the mail came, not since we began; and the status names the service that it waits for."""
+    monkeypatch.setattr(loop, "WATCH_S", 0.05)
+    office.environment |= {"ALERTS_WAITING_MIN": "0.0001"}
+    office.fail("hubspot", Fault("status", path="/crm", status=503, times=None))
+    office.sandbox.imap.deliver(samples()["support"])
+    with running(office.settings):
+        while not subjects(office):
+            status = manager.until("STATUS")["STATUS"]
+        while "1 waiting" not in status:
+            status = manager.until("STATUS")["STATUS"]
+    assert "HubSpot unreachable since" in status
+    (letter,) = office.sandbox.smtp.messages
+    assert letter.message["Subject"] == "[Alerte] Des messages attendent depuis plus de 0.0001 minutes"
+
+
+def test_new_settings_that_a_service_refuses_are_not_taken(
+    office: Office, manager: Manager, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reload must not end at what a start would end at: the daemon goes on with the settings that work."""
+    changed = office.environment | {"HUBSPOT_API_KEY": "pat-wrong"}
+    asked: SimpleQueue[str | BaseException] = SimpleQueue()
+    for each in (RELOAD, STOP):
+        asked.put(each)
+    ended = Loop(office.settings, asked).run(lambda: configuration.from_names(changed))
+    assert ended is None, "it was asked to stop, and did not go on with the new ones"
+    manager.until("RELOADING")
+    manager.until("READY")
+    manager.until("STOPPING")
+    logged = "".join(capsys.readouterr())
+    assert "settings_refused" in logged
+    assert "HubSpot: " in logged
+    assert "pat-wrong" not in logged
+
+
+def test_settings_that_cannot_work_are_in_the_status(office: Office, manager: Manager) -> None:
+    """`systemctl status` says why the unit failed, without a look into the journal."""
+    office.environment["IMAP_PASSWORD"] = "wrong"
+    with pytest.raises(ConfigurationError, match="login refused"):
+        Loop(office.settings, SimpleQueue()).run(lambda: office.settings)
+    assert "check IMAP_USERNAME and IMAP_PASSWORD" in manager.until("STOPPING")["STATUS"]
+
+
+def test_mail_whose_sender_writes_too_often_is_not_late(office: Office) -> None:
+    """It waits as it should, and the admin has been told of it; what waits for a service counts since it came."""
+    office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "1"
+    office.fail("hubspot", Fault("status", path="/crm", status=503, times=None))
+    for number in range(2):
+        office.sandbox.imap.deliver(samples()["support"].replace(b"Message-ID: <", b"Message-ID: <%d" % number))
+    daemon = Daemon(office.settings, patience=Patience(delays_s=(NEVER_S,)))
+    daemon.once(lambda *_: None)
+    assert len(daemon.waiting) == 2
+    ((came, reason),) = daemon.waits()
+    assert abs(datetime.now(UTC) - came) < timedelta(minutes=5)
+    assert "503" in reason
+
+
+def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) -> None:
+    """A worker that hangs is nobody's service's fault, and a person must hear of it all the same."""
+    at_work = Loop(office.settings, SimpleQueue())
+    at_work._daemon.working.add("0" * 16)
+    now = datetime.now(UTC)
+    assert at_work._causes(now) == []
+    assert [cause.key for cause in at_work._causes(now.replace(year=now.year + 1))] == ["waiting"]

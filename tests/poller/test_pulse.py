@@ -1,0 +1,105 @@
+"""How the daemon is, as the watchdog and a person are told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from poller.pulse import DELAYS_S, LATE_S, Pulse
+
+NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.s = 1000.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pulse(clock: Clock) -> Pulse:
+    return Pulse(interval_s=60, clock=clock)
+
+
+def local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%H:%M")
+
+
+def test_it_beats_between_two_looks_and_not_in_one_that_hangs(pulse: Pulse, clock: Clock) -> None:
+    """A look that never ends starves the watchdog, from its first moment on."""
+    assert pulse.beats()
+    pulse.began()
+    assert not pulse.beats()
+    pulse.good(NOW)
+    assert pulse.beats()
+    clock.s += 60 + LATE_S - 1
+    assert pulse.beats()
+
+
+def test_it_stops_when_no_look_begins(pulse: Pulse, clock: Clock) -> None:
+    """A daemon whose clockwork has stopped is one that a restart mends, however alive it looks."""
+    pulse.began()
+    pulse.good(NOW)
+    clock.s += 60 + LATE_S + 1
+    assert not pulse.beats()
+
+
+def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(pulse: Pulse, clock: Clock) -> None:
+    """It ends its looks honestly for days, with an error each time."""
+    for _ in range(50):
+        pulse.began()
+        clock.s += 30
+        delay_s = pulse.failed(NOW, "IMAP: no answer in time")
+        assert pulse.beats()
+        clock.s += delay_s
+        assert pulse.beats()
+
+
+def test_looks_that_fail_come_at_longer_and_longer_intervals(pulse: Pulse) -> None:
+    """By the table and never longer, with half of it left to chance; one that succeeds begins anew."""
+    delays = [pulse.failed(NOW, "") for _ in range(8)]
+    table = [*DELAYS_S, *[DELAYS_S[-1]] * 8]
+    assert all(most / 2 <= delay <= most for delay, most in zip(delays, table, strict=False))
+    assert len({pulse.failed(NOW, "") for _ in range(8)}) > 1
+    pulse.good(NOW)
+    assert pulse.failed(NOW, "") <= DELAYS_S[0]
+
+
+def test_failing_since_is_the_first_failure_in_a_row(pulse: Pulse) -> None:
+    """Whoever is told that polls fail is told since when."""
+    for minute in range(3):
+        pulse.failed(NOW + timedelta(minutes=minute), "")
+    assert pulse.failing_since == NOW
+    pulse.good(NOW)
+    assert pulse.failing_since is None
+
+
+def test_the_status_is_one_line_that_says_it_all(pulse: Pulse) -> None:
+    """Who waits, when the mailbox was last seen, and since when who is out of reach."""
+
+    def status(after_s: float, *, in_hand: int = 0, waiting: int = 12, out_of_reach: tuple[str, ...] = ()) -> str:
+        now = NOW + timedelta(seconds=after_s)
+        return pulse.status(now, in_hand=in_hand, waiting=waiting, out_of_reach=out_of_reach)
+
+    assert status(0, waiting=0) == "0 waiting, first poll under way"
+    pulse.good(NOW)
+    assert status(8, in_hand=3) == "3 in hand, 12 waiting, last poll 8 s ago"
+    since = local(NOW + timedelta(seconds=10))
+    assert status(10, out_of_reach=("clickup",)).endswith(f", ClickUp unreachable since {since}")
+    assert status(600, out_of_reach=("clickup", "smtp")).endswith(
+        f"last poll 10 min ago, ClickUp unreachable since {since}, "
+        f"SMTP unreachable since {local(NOW + timedelta(seconds=600))}"
+    )
+    assert "ClickUp" not in status(601)
+    assert local(NOW + timedelta(seconds=700)) in status(700, out_of_reach=("clickup",)), "it has been back in between"
+    pulse.failed(NOW, "IMAP SEARCH: no answer in time")
+    assert status(720).endswith(f"mailbox out of reach since {local(NOW)} (IMAP SEARCH: no answer in time)")
+    assert (NOW.astimezone().strftime("%Y-%m-%d ")) in status(3 * 86400)

@@ -1,0 +1,118 @@
+"""What a person copies to a server: the unit, the account, the directories, and how the daemon speaks to systemd."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poller.samples import samples
+
+if TYPE_CHECKING:
+    from tests.conftest import Office
+    from tests.notified import Manager
+
+ROOT = Path(__file__).parents[1] / "systemd"
+UNIT = ROOT / "figurative-poller.service"
+# Directives of systemd 254 that older ones leave out, and say so.
+LATER = re.compile(r".*Unknown key 'Restart(Steps|MaxDelaySec)' in section \[Service\], ignoring\.")
+
+installed = pytest.mark.skipif(
+    not shutil.which("systemd-analyze"), reason="systemd is not installed: apt install systemd"
+)
+
+
+def call(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=60)
+
+
+@installed
+def test_the_unit_may_do_next_to_nothing() -> None:
+    """1.2 or lower of 10 by systemd's own count; nginx and postfix have 9.6."""
+    result = call("systemd-analyze", "security", "--offline=true", "--threshold=12", UNIT)
+    assert result.returncode == 0, result.stdout
+
+
+@installed
+def test_the_unit_says_nothing_that_systemd_does_not_understand(tmp_path: Path) -> None:
+    """Every directive is known, and what it starts can be started where it is installed."""
+    copy = tmp_path / UNIT.name
+    text = UNIT.read_text()
+    assert text.count("/opt/figurative-poller/.venv/bin/python") == 1
+    copy.write_text(text.replace("/opt/figurative-poller/.venv/bin/python", sys.executable))
+    result = call("systemd-analyze", "verify", "--man=no", copy)
+    said = [line for line in result.stderr.splitlines() if UNIT.name in line and not LATER.fullmatch(line)]
+    assert (result.returncode, said) == (0, [])
+
+
+@installed
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away: run the tests as root")
+def test_the_account_and_the_directories_are_made(tmp_path: Path) -> None:
+    """On an empty system: an account nobody logs in as, a state of its own, and secrets that are root's alone."""
+    (tmp_path / "etc" / "figurative-poller").mkdir(parents=True)
+    secrets = tmp_path / "etc" / "figurative-poller" / ".env"
+    secrets.write_text("")
+    secrets.chmod(0o644)
+    for tool in ("sysusers", "tmpfiles"):
+        target = tmp_path / "usr" / "lib" / f"{tool}.d" / "figurative-poller.conf"
+        target.parent.mkdir(parents=True)
+        shutil.copy(ROOT / f"figurative-poller.{tool}.conf", target)
+    made = call("systemd-sysusers", f"--root={tmp_path}")
+    assert made.returncode == 0, made.stderr
+    laid = call("systemd-tmpfiles", f"--root={tmp_path}", "--create", "figurative-poller.conf")
+    assert laid.returncode == 0, laid.stderr
+    entry = (tmp_path / "etc" / "passwd").read_text().split(":")
+    assert (entry[0], entry[5], entry[6].strip()) == (
+        "figurative-poller",
+        "/var/lib/figurative-poller",
+        "/usr/sbin/nologin",
+    )
+    state = (tmp_path / "var" / "lib" / "figurative-poller").stat()
+    assert (state.st_mode & 0o777, state.st_uid) == (0o700, int(entry[2]))
+    assert (secrets.stat().st_mode & 0o777, secrets.stat().st_uid) == (0o600, 0)
+
+
+def test_what_the_readme_copies_is_there() -> None:
+    """Each file that lies beside it, and each directive that it speaks of."""
+    readme = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"systemd/(figurative-poller\.[\w.]+)", readme))
+    assert named == {path.name for path in ROOT.iterdir()} - {"README.md"}
+    for directive in re.findall(r"`([A-Z]\w+=)", readme):
+        assert re.search(rf"^(# )?{directive}", UNIT.read_text(), re.MULTILINE) or directive == "SocketBindAllow="
+
+
+def test_the_daemon_tells_systemd_how_it_is(office: Office, manager: Manager) -> None:
+    """Ready, at work, reading its settings anew, the old ones kept where the new are bad, and stopping."""
+    settings = office.state / "config.toml"
+    settings.write_text("[imap]\npoll_interval_s = 0.2\n")
+    process = office.begin("run", NOTIFY_SOCKET=manager.address)
+    assert manager.until("READY")["STATUS"] == "0 waiting, first poll under way"
+    assert re.fullmatch(r"0 waiting, last poll \d s ago", manager.until("WATCHDOG")["STATUS"])
+
+    settings.write_text("[imap]\npoll_intervall_s = 0.2\n")
+    process.send_signal(signal.SIGHUP)
+    assert int(manager.until("RELOADING")["MONOTONIC_USEC"]) > 0
+    manager.until("READY")
+    refused = next(line for line in process.stderr if "did you mean poll_interval_s?" in line)
+    assert "config.toml:2" in refused
+    assert any("settings_kept" in line for line in process.stderr)
+    assert "last poll" in manager.until("WATCHDOG")["STATUS"]
+
+    settings.write_text("[imap]\npoll_interval_s = 0.2\n[labels]\nsupport = 'Clients'\n")
+    process.send_signal(signal.SIGHUP)
+    manager.until("RELOADING")
+    manager.until("READY")
+    office.sandbox.imap.deliver(samples()["support"])
+    assert any("message_labelled" in line for line in process.stderr)
+
+    process.send_signal(signal.SIGTERM)
+    manager.until("STOPPING")
+    assert process.end().returncode == 0
+    assert office.mailboxes() == {"Clients": 1}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from integrations.deadline import CALL_S, Deadline, http_events
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.retry_after import parse_retry_after
 
@@ -40,18 +41,22 @@ class Claude:
         timeout_s: float = 30.0,
         *,
         connect_timeout_s: float = 10.0,
+        deadline_s: float = CALL_S,
     ) -> None:
         # Here and not above: it takes two seconds to import, and most commands ask nothing.
         import anthropic  # noqa: PLC0415
 
         self._anthropic = anthropic
         self._model = model
+        self._deadline_s = deadline_s
         self._client = anthropic.Anthropic(
             api_key=api_key,
             base_url=base_url,
             timeout=anthropic.Timeout(timeout_s, connect=connect_timeout_s),
             # Its own retries would sleep as long as a Retry-After says, were it a day.
             max_retries=0,
+            # It would follow an answer to any other host, and take the key along.
+            http_client=anthropic.DefaultHttpxClient(follow_redirects=False, event_hooks=http_events()),
         )
         # Dropped without that, it leaves its connections open.
         weakref.finalize(self, self._client.close)
@@ -107,11 +112,12 @@ class Claude:
         None. The outcome is never unknown, for there is none.
         """
         try:
-            response = request()
+            with Deadline(self._deadline_s):
+                response = request()
             answer = json.loads(response.http_response.content)
         except self._anthropic.APIStatusError as error:
             _refuse(call, error)
-        except self._anthropic.APIConnectionError as error:
+        except (self._anthropic.APIConnectionError, TimeoutError) as error:
             raise TransientError(f"Claude {call}: {type(error).__name__}", outcome_unknown=False) from error
         except ValueError as error:
             raise TransientError(f"Claude {call}: the answer is not JSON", outcome_unknown=False) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import weakref
 from dataclasses import dataclass
@@ -11,16 +12,21 @@ from urllib.parse import quote
 
 import httpx
 
+from integrations.deadline import CALL_S, Deadline, http_events
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.pace import Pace
 from integrations.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
 _PARENT_NOT_IN_LIST = "ITEM_137"  # the parent task was moved to another list, or is gone
 _PAGE_ROWS = 100
-_DID_NOTHING = (408, 425, 429)
+_REFERENCE = re.compile(r"\[ref: ([^\[\]]*)\]")
+_LATER = (408, 425, 429)
+_RESET_DIGITS = 13  # of seconds or milliseconds; what is longer is no moment
+_MILLISECONDS = 10**11  # seconds until the year 5138, milliseconds from 1973 on
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,10 @@ class Subtask:
 
     id: str  # letters and digits
     url: str  # https, its page in ClickUp
+
+
+class TaskGoneError(PermanentError):
+    """The task was deleted, or hidden from the token."""
 
 
 class ClickUp:
@@ -43,7 +53,9 @@ class ClickUp:
         calls_per_min: int = 100,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
+        deadline_s: float = CALL_S,
     ) -> None:
+        self._deadline_s = deadline_s
         self._pace = Pace(calls_per_min, 60.0)
         self._parent_task_id = parent_task_id
         self._list_id = ""  # of the parent task; "" until it is known
@@ -53,27 +65,31 @@ class ClickUp:
             headers={"Authorization": api_key},  # as it is: "Bearer" is for OAuth tokens
             timeout=httpx.Timeout(read_timeout_s, connect=connect_timeout_s),
             transport=httpx.HTTPTransport(retries=0),
+            event_hooks=http_events(),
         )
         # Dropped without that, it leaves its connections open.
         weakref.finalize(self, self._http.close)
 
-    def create_subtask(self, name: str, markdown: str) -> Subtask:
+    def create_subtask(self, name: str, markdown: str, confirm: Callable[[], object] | None = None) -> Subtask:
         """Create a subtask of the parent task, in the parent's list.
 
         Not idempotent: the caller guards it with `find_subtask`, which needs `[ref: {reference}]` in the markdown.
+        `confirm` is asked last of all before the call goes out; what it raises stops it.
 
         Raises:
             ConfigurationError: also when the token cannot see the parent task.
         """
         task = {"name": name, "parent": self._parent_task_id, "markdown_content": markdown}
         list_id = self._list_id or self._find_list_id()
-        status, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task, expect=(400, 401, 404))
+        status, answer = self._ask(
+            "create subtask", "POST", f"list/{list_id}/task", json=task, expect=(400, 401, 404), confirm=confirm
+        )
         if status == HTTPStatus.BAD_REQUEST and answer.get("ECODE") != _PARENT_NOT_IN_LIST:
             raise _refusal("create subtask", status, {}, answer)
         if status != HTTPStatus.OK:
             # Nothing was created. The list that is remembered may be a former one, so it is asked for once more.
             list_id = self._find_list_id()
-            _, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task)
+            _, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task, confirm=confirm)
         return _subtask(answer)
 
     def find_subtask(self, reference: str, since: datetime) -> Subtask | None:
@@ -81,15 +97,30 @@ class ClickUp:
 
         Looks at the subtasks created after `since`, an aware moment: leave some minutes for clocks that differ.
         """
-        marker = f"[ref: {reference}]"
+        return next((subtask for subtask, marks in self._marked_subtasks(since) if reference in marks), None)
+
+    def find_subtasks(self) -> dict[str, list[Subtask]]:
+        """The parent's subtasks, open or closed, by each reference that stands in them; a call for a hundred."""
+        found: dict[str, list[Subtask]] = {}
+        for subtask, references in self._marked_subtasks(None):
+            for reference in references:
+                marked = found.setdefault(reference, [])
+                # One that is created meanwhile moves all others on, and the last of a page comes again on the next.
+                if subtask not in marked:
+                    marked.append(subtask)
+        return found
+
+    def _marked_subtasks(self, since: datetime | None) -> Iterator[tuple[Subtask, set[str]]]:
+        """The parent's subtasks created after that moment, each with the references in it; read as asked for."""
         list_id = self._find_list_id()  # afresh: a parent that was moved has taken its subtasks along
         query = {
             "subtasks": "true",
             "include_closed": "true",
             "include_markdown_description": "true",
-            "date_created_gt": str(int(since.timestamp() * 1000)),
             "order_by": "created",
         }
+        if since:
+            query["date_created_gt"] = str(int(since.timestamp() * 1000))
         page = 0
         while True:
             _, answer = self._ask(
@@ -97,22 +128,23 @@ class ClickUp:
             )
             for task in answer["tasks"]:
                 texts = (task.get(field) or "" for field in ("text_content", "markdown_description", "description"))
-                if task.get("parent") == self._parent_task_id and any(marker in text for text in texts):
-                    return _subtask(task)
+                if task.get("parent") == self._parent_task_id:
+                    yield _subtask(task), {reference for text in texts for reference in _REFERENCE.findall(text)}
             if answer.get("last_page", len(answer["tasks"]) < _PAGE_ROWS):
-                return None
+                return
             page += 1
 
-    def add_comment(self, task_id: str, text: str) -> str:
+    def add_comment(self, task_id: str, text: str, confirm: Callable[[], object] | None = None) -> str:
         """The id of a new plain-text comment on a task; nobody but its watchers is notified.
 
         Not idempotent: the caller guards it with `find_comment`, which needs `[ref: {reference}]` in the text.
+        `confirm` is as for a subtask.
 
         Raises:
-            PermanentError: also when the task is gone.
+            TaskGoneError: the task is not there any more.
         """
         comment = {"comment_text": text, "notify_all": False}
-        return str(self._ask_comments("add comment", "POST", task_id, json=comment)["id"])
+        return str(self._ask_comments("add comment", "POST", task_id, json=comment, confirm=confirm)["id"])
 
     def find_comment(self, task_id: str, reference: str) -> str | None:
         """The id of the task's newest comment that `[ref: {reference}]` stands in; None when there is none.
@@ -120,18 +152,29 @@ class ClickUp:
         https://developer.clickup.com/docs/task-comments-pagination
 
         Raises:
-            PermanentError: also when the task is gone.
+            TaskGoneError: the task is not there any more.
         """
+        return next(self._marked_comments(task_id, reference), None)
+
+    def find_comments(self, task_id: str, reference: str) -> list[str]:
+        """The ids of all the comments that `find_comment` might give, newest first: one, where nothing went wrong.
+
+        Raises:
+            TaskGoneError: the task is not there any more.
+        """
+        return list(self._marked_comments(task_id, reference))
+
+    def _marked_comments(self, task_id: str, reference: str) -> Iterator[str]:
         marker = f"[ref: {reference}]"
         query: dict[str, str] = {}
         while True:
             comments = self._ask_comments("list comments", "GET", task_id, params=query, yields="comments")["comments"]
             for comment in comments:
                 if marker in (comment.get("comment_text") or ""):
-                    return str(comment["id"])
+                    yield str(comment["id"])
             # No answer says whether more follows: the end is where nothing older comes.
             if not comments or str(comments[-1]["id"]) == query.get("start_id"):
-                return None
+                return
             query = {"start": str(comments[-1]["date"]), "start_id": str(comments[-1]["id"])}
 
     def check(self) -> str:
@@ -169,21 +212,32 @@ class ClickUp:
         if status != HTTPStatus.OK:
             # A task that is deleted, or hidden from the token, is a 401 as well.
             self._check_token()
-            raise PermanentError(f"ClickUp {call}: HTTP {status} {answer.get('ECODE', '')}: the task is gone")
+            raise TaskGoneError(f"ClickUp {call}: HTTP {status} {answer.get('ECODE', '')}: the task is gone")
         return answer
 
     def _check_token(self) -> None:
         self._ask("read user", "GET", "user", yields="user")
 
     def _ask(
-        self, call: str, method: str, path: str, *, expect: tuple[int, ...] = (), yields: str = "id", **request: Any
+        self,
+        call: str,
+        method: str,
+        path: str,
+        *,
+        expect: tuple[int, ...] = (),
+        yields: str = "id",
+        confirm: Callable[[], object] | None = None,
+        **request: Any,
     ) -> tuple[int, dict[str, Any]]:
         """The status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`."""
         creates = method == "POST"
         self._pace.wait()
+        if confirm:
+            confirm()
         try:
-            response = self._http.request(method, path, **request)
-        except httpx.RequestError as error:
+            with Deadline(self._deadline_s):
+                response = self._http.request(method, path, **request)
+        except (httpx.RequestError, TimeoutError) as error:
             never_connected = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
             raise TransientError(
                 f"ClickUp {call}: {type(error).__name__}", outcome_unknown=creates and not never_connected
@@ -222,9 +276,7 @@ def _refusal(
         return ConfigurationError(f"{line}: the token is refused, look at CLICKUP_API_KEY")
     if code == _PARENT_NOT_IN_LIST:
         return ConfigurationError(f"{line}: the task cannot have subtasks in its list, look at CLICKUP_PARENT_TASK_ID")
-    if status in _DID_NOTHING:
-        return TransientError(line, detail=detail, retry_after_s=_wait_s(headers), outcome_unknown=False)
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _LATER:
         return PermanentError(line, detail=detail)
     return TransientError(line, detail=detail, retry_after_s=_wait_s(headers), outcome_unknown=creates)
 
@@ -232,7 +284,8 @@ def _refusal(
 def _wait_s(headers: httpx.Headers | dict[str, str]) -> float | None:
     """What Retry-After asks for, else the seconds until the limit's window ends."""
     seconds = parse_retry_after(headers.get("Retry-After"))
-    reset = headers.get("X-RateLimit-Reset", "")  # seconds since 1970
-    if seconds is None and reset.isdecimal():
-        return max(0.0, int(reset) - time.time())
+    reset = headers.get("X-RateLimit-Reset", "")  # since 1970, in seconds: milliseconds are what many take it for
+    if seconds is None and reset.isdecimal() and len(reset) <= _RESET_DIGITS:
+        moment = int(reset)
+        return max(0.0, (moment / 1000 if moment > _MILLISECONDS else moment) - time.time())
     return seconds

@@ -23,8 +23,9 @@ class TransientError(ServiceError):
     ) -> None:
         """Say when to come back and whether the call may have been carried out.
 
-        `retry_after_s` is what the service asked for, None when it asked for nothing. `outcome_unknown` is False only
-        where the service cannot have acted: the connection was never made, or it answered that it did nothing (429).
+        `retry_after_s` is what the service asked for, None when it asked for nothing; any number, whoever waits caps
+        it. `outcome_unknown` is False only where nothing can have been done: the call only reads, or no connection was
+        made. An answer proves nothing: a 429 may come from a gateway that has passed the call on before.
         """
         super().__init__(message, detail=detail)
         self.retry_after_s = retry_after_s

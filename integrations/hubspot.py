@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from hubspot import HubSpot as Client
 from urllib3.util.retry import Retry
 
+from integrations.deadline import CALL_S, watched_pools
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.hubspot_call import ask, refusal
 from integrations.pace import Pace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
 # The association types that HubSpot defines (hubspot/crm/association_type.py of the client).
@@ -55,6 +57,7 @@ class HubSpot:
         calls_per_10s: int = 100,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
+        deadline_s: float = CALL_S,
     ) -> None:
         """`reference_property` says that `create_reference_property` has been run on this account."""
         # The client retries on its own by default, and sleeps up to six hours when a Retry-After says so.
@@ -66,11 +69,14 @@ class HubSpot:
         self._associations = client.crm.associations.v4.basic_api
         self._properties = client.crm.properties.core_api
         self._pipelines = client.crm.pipelines.pipelines_api
+        for each in (self._objects, self._batches, self._associations, self._properties, self._pipelines):
+            manager = each.api_client.rest_client.pool_manager
+            manager.pool_classes_by_scheme = watched_pools(manager.pool_classes_by_scheme)
         self._hub_id = hub_id
         self._pipeline_id = pipeline_id
         self._stage_new = stage_new
         self._reference_property = reference_property
-        self._ask = partial(ask, Pace(calls_per_10s, 10.0), (connect_timeout_s, read_timeout_s))
+        self._ask = partial(ask, Pace(calls_per_10s, 10.0), (connect_timeout_s, read_timeout_s), deadline_s)
 
     def find_or_create_contact(self, email: str, first_name: str, last_name: str) -> str:
         """The id of the contact with this address, created when there is none; an existing one is left as it is.
@@ -100,11 +106,23 @@ class HubSpot:
             return contact_id
         raise TransientError("HubSpot create contact: HTTP 409 without the existing id", outcome_unknown=False)
 
-    def create_ticket(self, subject: str, content: str, contact_id: str, reference: str) -> Ticket:
+    def find_contact(self, email: str) -> str | None:
+        """The id of the contact with this address, None when there is none; a secondary address may not be found."""
+        return self._find("contacts", "email", email) if "@" in email else None
+
+    def create_ticket(
+        self,
+        subject: str,
+        content: str,
+        contact_id: str,
+        reference: str,
+        confirm: Callable[[], object] | None = None,
+    ) -> Ticket:
         """Open a ticket in the configured pipeline and stage, associated with the contact in the same call.
 
         Idempotent only when the account has the reference property: otherwise the caller guards it with `find_ticket`,
-        which needs `[ref: {reference}]` to stand in the subject or the content.
+        which needs `[ref: {reference}]` to stand in the subject or the content. `confirm` is asked last of all before
+        the call goes out; what it raises stops it.
         """
         properties = {
             "subject": subject,
@@ -114,7 +132,9 @@ class HubSpot:
         }
         if self._reference_property:
             properties[_REFERENCE_PROPERTY] = reference
-        status, answer = self._create("tickets", properties, (_TICKET_TO_CONTACT, contact_id), expect=(400,))
+        status, answer = self._create(
+            "tickets", properties, (_TICKET_TO_CONTACT, contact_id), expect=(400,), confirm=confirm
+        )
         if status != HTTPStatus.BAD_REQUEST:
             return self._ticket(str(answer["id"]))
         if "CONFLICTING_UNIQUE_VALUE" in json.dumps(answer) and (ticket := self.find_ticket(contact_id, reference)):
@@ -128,19 +148,36 @@ class HubSpot:
         """
         if self._reference_property:
             ticket_id = self._find("tickets", _REFERENCE_PROPERTY, reference)
-        else:
-            ids = self._list_associated("contacts", contact_id, "tickets")
-            ticket_id = self._find_marked("tickets", ids, ("content", "subject"), reference)
-        return self._ticket(ticket_id) if ticket_id else None
+            return self._ticket(ticket_id) if ticket_id else None
+        return next(self._marked_tickets(contact_id, reference), None)
 
-    def create_note(self, body_html: str, at: datetime, contact_id: str, ticket_id: str | None) -> str:
+    def has_ticket(self, ticket_id: str) -> bool:
+        """Whether the ticket is there, and was not deleted since."""
+        return self._find("tickets", None, ticket_id) is not None
+
+    def find_tickets(self, contact_id: str, reference: str) -> list[Ticket]:
+        """All tickets of a contact that `[ref: {reference}]` stands in, in no order: one, where nothing went wrong."""
+        return list(self._marked_tickets(contact_id, reference))
+
+    def _marked_tickets(self, contact_id: str, reference: str) -> Iterator[Ticket]:
+        ids = self._list_associated("contacts", contact_id, "tickets")
+        return map(self._ticket, self._marked("tickets", ids, ("content", "subject"), reference))
+
+    def create_note(
+        self,
+        body_html: str,
+        at: datetime,
+        contact_id: str,
+        ticket_id: str | None,
+        confirm: Callable[[], object] | None = None,
+    ) -> str:
         """Put a note on the contact's and the ticket's timelines at the moment `at`; returns its id.
 
-        Not idempotent: the caller guards it with `find_note`. At most 65,536 characters.
+        Not idempotent: the caller guards it with `find_note`. At most 65,536 characters. `confirm` is as for a ticket.
         """
         properties = {"hs_timestamp": str(int(at.timestamp() * 1000)), "hs_note_body": body_html}
         to_ticket = [(_NOTE_TO_TICKET, ticket_id)] if ticket_id else []
-        _, answer = self._create("notes", properties, (_NOTE_TO_CONTACT, contact_id), *to_ticket)
+        _, answer = self._create("notes", properties, (_NOTE_TO_CONTACT, contact_id), *to_ticket, confirm=confirm)
         return str(answer["id"])
 
     def find_note(self, contact_id: str, ticket_id: str | None, reference: str) -> str | None:
@@ -148,8 +185,15 @@ class HubSpot:
 
         Looks at the ticket's notes, which are few, or at the contact's when there is no ticket.
         """
+        return next(self._marked_notes(contact_id, ticket_id, reference), None)
+
+    def find_notes(self, contact_id: str, ticket_id: str | None, reference: str) -> list[str]:
+        """The ids of all the notes that `find_note` might give, in no order: one, where nothing went wrong."""
+        return list(self._marked_notes(contact_id, ticket_id, reference))
+
+    def _marked_notes(self, contact_id: str, ticket_id: str | None, reference: str) -> Iterator[str]:
         annotated = ("tickets", ticket_id) if ticket_id else ("contacts", contact_id)
-        return self._find_marked("notes", self._list_associated(*annotated, "notes"), ("hs_note_body",), reference)
+        return self._marked("notes", self._list_associated(*annotated, "notes"), ("hs_note_body",), reference)
 
     def create_reference_property(self, label: str = "Figurative reference") -> bool:
         """Give tickets the unique property that makes `create_ticket` idempotent; False when they had it already.
@@ -194,7 +238,12 @@ class HubSpot:
         return f"HubSpot account {self._hub_id}, ticket pipeline {self._pipeline_id}, stage {self._stage_new}"
 
     def _create(
-        self, object_type: str, properties: dict[str, str], *associations: tuple[int, str], expect: tuple[int, ...] = ()
+        self,
+        object_type: str,
+        properties: dict[str, str],
+        *associations: tuple[int, str],
+        expect: tuple[int, ...] = (),
+        confirm: Callable[[], object] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """Create an object with its associations, each a type and the id of the other object, in one call."""
         category = "HUBSPOT_DEFINED"
@@ -212,10 +261,11 @@ class HubSpot:
             body,
             creates=True,
             expect=expect,
+            confirm=confirm,
         )
 
-    def _find(self, object_type: str, property_name: str, value: str) -> str | None:
-        """The id of the object with this value of a unique property."""
+    def _find(self, object_type: str, property_name: str | None, value: str) -> str | None:
+        """The id of the object with this value of a unique property, or with this id."""
         read = self._objects.get_by_id
         status, answer = self._ask(
             f"find {object_type.removesuffix('s')}", read, object_type, value, id_property=property_name, expect=(404,)
@@ -234,8 +284,8 @@ class HubSpot:
             if not after:
                 return ids
 
-    def _find_marked(self, object_type: str, ids: list[str], properties: tuple[str, ...], reference: str) -> str | None:
-        """The first of these objects that `[ref: {reference}]` stands in a property of."""
+    def _marked(self, object_type: str, ids: list[str], properties: tuple[str, ...], reference: str) -> Iterator[str]:
+        """Those of these objects that `[ref: {reference}]` stands in a property of; read as they are asked for."""
         marker = f"[ref: {reference}]"
         for start in range(0, len(ids), _BATCH_ROWS):
             inputs = [{"id": object_id} for object_id in ids[start : start + _BATCH_ROWS]]
@@ -243,8 +293,7 @@ class HubSpot:
             _, answer = self._ask(f"read {object_type}", self._batches.read, object_type, batch, yields="results")
             for row in answer["results"]:
                 if any(marker in (row["properties"].get(name) or "") for name in properties):
-                    return str(row["id"])
-        return None
+                    yield str(row["id"])
 
     def _ticket(self, ticket_id: str) -> Ticket:
         return Ticket(ticket_id, f"https://app.hubspot.com/contacts/{self._hub_id}/record/0-5/{ticket_id}")

@@ -13,6 +13,7 @@ from hubspot.crm.pipelines import ApiException as PipelinesApiException
 from hubspot.crm.properties import ApiException as PropertiesApiException
 from urllib3.exceptions import ConnectTimeoutError
 
+from integrations.deadline import Deadline
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.retry_after import parse_retry_after
 
@@ -29,37 +30,43 @@ _API_EXCEPTIONS = (AssociationsApiException, ObjectsApiException, PipelinesApiEx
 # another. https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 _POLICY_WAIT_S = {"DAILY": 3600.0, "TEN_SECONDLY": 10.0, "SECONDLY": 1.0}
 
-_DID_NOTHING = (408, 423, 425, 429, 477)  # 423: the record is locked; 477: the account is being moved
+_LATER = (408, 423, 425, 429, 477)  # 423: the record is locked; 477: the account is being moved
 _LOCKED_WAIT_S = 2.0  # the least that the documentation asks for
 
 
 def ask(
     pace: Pace,
     timeout_s: tuple[float, float],
+    deadline_s: float,
     call: str,
     method: Callable[..., Any],
     *arguments: Any,
     creates: bool = False,
     expect: tuple[int, ...] = (),
     yields: str = "id",
+    confirm: Callable[[], object] | None = None,
     **options: Any,
 ) -> tuple[int, dict[str, Any]]:
     """The status and the JSON object of an answer: a 2xx with the field `yields`, or a status in `expect`.
 
-    `pace` is how fast the account may be asked, `timeout_s` to connect and to read. `call` is how errors name it;
-    `creates` says that it does something, so that its outcome may be unknown; the rest is the client's `method`, its
+    `pace` is how fast the account may be asked, `timeout_s` to connect and for each read, `deadline_s` for the whole.
+    `call` is how errors name it; `creates` says that it does something, so that its outcome may be unknown; `confirm`
+    is asked when the call's turn has come, and what it raises stops it; the rest is the client's `method`, its
     arguments and its options.
 
     The answer is read as it came: the client's models fail in many ways on one they do not know, and are None for a 200
     where a 201 was documented.
     """
     pace.wait()
+    if confirm:
+        confirm()
     try:
-        response = method(*arguments, **options, _preload_content=False, _request_timeout=timeout_s)
-        status, headers, body = response.status, response.headers, response.data
+        with Deadline(deadline_s):
+            response = method(*arguments, **options, _preload_content=False, _request_timeout=timeout_s)
+            status, headers, body = response.status, response.headers, response.data
     except _API_EXCEPTIONS as error:
         status, headers, body = error.status, error.headers or {}, error.body or ""
-    except urllib3.exceptions.HTTPError as error:
+    except (urllib3.exceptions.HTTPError, TimeoutError) as error:
         cause = getattr(error, "reason", error)  # a MaxRetryError says in `reason` what went wrong
         never_connected = isinstance(cause, ConnectTimeoutError)
         raise TransientError(
@@ -92,12 +99,9 @@ def refusal(
         return ConfigurationError(f"{line}: the token is refused, look at HUBSPOT_API_KEY")
     if status == HTTPStatus.FORBIDDEN:
         return ConfigurationError(f"{line}: a scope is missing, look at those of HUBSPOT_API_KEY")
-    if status in _DID_NOTHING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return TransientError(
-            line,
-            detail=detail,
-            retry_after_s=_wait_s(status, headers, answer),
-            outcome_unknown=creates and status not in _DID_NOTHING,
+            line, detail=detail, retry_after_s=_wait_s(status, headers, answer), outcome_unknown=creates
         )
     return PermanentError(line, detail=detail)
 

@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NeverConnectedError
 
+from integrations.deadline import CALL_S, Deadline, watched_pools
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.retry_after import parse_retry_after
 
@@ -22,7 +23,7 @@ _MULTIPART_ABOVE_BYTES = 64 * 1024 * 1024
 _PART_BYTES = 16 * 1024 * 1024  # R2 wants all parts but the last to be of one size, 5 MiB or more
 
 # No connection, or a broken one. An answer that cannot be read is a ClientError of status 500 by botocore's making.
-_BROKEN = (NeverConnectedError, HTTPClientError)
+_BROKEN = (NeverConnectedError, HTTPClientError, TimeoutError)
 
 
 class R2:
@@ -38,8 +39,13 @@ class R2:
         *,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
+        deadline_s: float = CALL_S,
     ) -> None:
-        """`endpoint_url` is the account's own, without the bucket; `public_url` is what the bucket is read under."""
+        """`endpoint_url` is the account's own, without the bucket; `public_url` is what the bucket is read under.
+
+        `deadline_s` is for a whole call; an upload has the time besides that its size takes.
+        """
+        self._deadline_s = deadline_s
         self._bucket_name = bucket_name
         self._public_url = public_url.rstrip("/")
         # A session of its own: making a client from the shared one is not safe between threads.
@@ -60,6 +66,9 @@ class R2:
                 read_timeout=read_timeout_s,
             ),
         )
+        # boto3 has no other way to its connections; this dictionary is for proxies as well.
+        pools = self._s3._endpoint.http_session._pool_classes_by_scheme  # type: ignore[attr-defined]  # noqa: SLF001
+        pools.update(watched_pools(pools))
 
     def upload(self, key: str, body: BinaryIO, size_bytes: int, content_type: str, content_disposition: str) -> str:
         """The public URL of the body, stored under the key from the stream's first byte to its last.
@@ -72,18 +81,11 @@ class R2:
         """
         body.seek(0)
         try:
-            if size_bytes > _MULTIPART_ABOVE_BYTES:
-                self._upload_parts(key, body, content_type, content_disposition)
-            else:
-                answer = self._s3.put_object(
-                    Bucket=self._bucket_name,
-                    Key=key,
-                    Body=body,
-                    ContentType=content_type,
-                    ContentDisposition=content_disposition,
-                    IfNoneMatch="*",
-                )
-                _field("upload", answer, "ETag")
+            with Deadline(self._deadline_s, size_bytes=size_bytes):
+                if size_bytes > _MULTIPART_ABOVE_BYTES:
+                    self._upload_parts(key, body, content_type, content_disposition)
+                else:
+                    self._upload_whole(key, body, content_type, content_disposition)
         except ClientError as error:
             if error.response["Error"]["Code"] != "PreconditionFailed":
                 raise _refusal("upload", error) from error
@@ -98,12 +100,25 @@ class R2:
             ConfigurationError: the keys are refused, or there is no such bucket.
         """
         try:
-            _field("list", self._s3.list_objects_v2(Bucket=self._bucket_name, MaxKeys=1), "Name")
+            with Deadline(self._deadline_s):
+                answer = self._s3.list_objects_v2(Bucket=self._bucket_name, MaxKeys=1)
+            _field("list", answer, "Name")
         except ClientError as error:
             raise _refusal("list", error) from error
         except _BROKEN as error:
             raise _broken("list", error) from error
         return f"R2 bucket {self._bucket_name}, read under {self._public_url}"
+
+    def _upload_whole(self, key: str, body: BinaryIO, content_type: str, content_disposition: str) -> None:
+        answer = self._s3.put_object(
+            Bucket=self._bucket_name,
+            Key=key,
+            Body=body,
+            ContentType=content_type,
+            ContentDisposition=content_disposition,
+            IfNoneMatch="*",
+        )
+        _field("upload", answer, "ETag")
 
     def _upload_parts(self, key: str, body: BinaryIO, content_type: str, content_disposition: str) -> None:
         answer: Any = self._s3.create_multipart_upload(
@@ -127,7 +142,8 @@ class R2:
             _field("upload", answer, "ETag")
         except (BotoCoreError, ClientError, TransientError):
             # The first failure is the one to tell. Parts that stay behind are dropped by R2 itself after seven days.
-            with suppress(BotoCoreError, ClientError):
+            # The time may be over, and this has its own.
+            with suppress(BotoCoreError, ClientError, TimeoutError), Deadline(self._deadline_s):
                 self._s3.abort_multipart_upload(Bucket=self._bucket_name, Key=key, UploadId=upload_id)
             raise
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from email.policy import SMTP
 from email.utils import getaddresses, parseaddr
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from integrations.deadline import CALL_S, Deadline, watch
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import socket
+    from collections.abc import Callable, Iterator
     from email.message import EmailMessage
 
 # 7bit: a body that is 8-bit is encoded on the way out, so the server need not offer 8BITMIME (RFC 6152).
@@ -36,6 +39,7 @@ class Smtp:
         timeout_s: float = 30.0,
         *,
         context: ssl.SSLContext | None = None,
+        deadline_s: float = CALL_S,
     ) -> None:
         """`sender` is the envelope sender, an address with or without a display name.
 
@@ -61,6 +65,7 @@ class Smtp:
         self._username = username
         self._password = password
         self._timeout_s = timeout_s
+        self._deadline_s = deadline_s
         self._context = context or ssl.create_default_context()
 
     def send(self, message: EmailMessage) -> None:
@@ -71,20 +76,34 @@ class Smtp:
         Raises:
             PermanentError: the server will not take it, or To holds no address or one that is not ASCII.
         """
+        with self.submission(message) as hand_over:
+            hand_over()
+
+    @contextmanager
+    def submission(self, message: EmailMessage) -> Iterator[Callable[[], None]]:
+        """Say all to the server but the message itself; what it gives, called once, hands the message over.
+
+        Until then the server has nothing: only that call is not idempotent. Both raise as `send` does.
+        """
         recipients = [address for _, address in getaddresses([str(field) for field in message.get_all("To", [])])]
         if not recipients or not all("@" in address and address.isascii() for address in recipients):
             raise PermanentError("SMTP send: no recipient, or one that is not ASCII", detail=", ".join(recipients))
         content = message.as_bytes(policy=_WIRE)
-        with _named("send") as progress, self._connection() as server:
-            _expect(*server.mail(self._sender))
-            for recipient in recipients:
-                _expect(*server.rcpt(recipient))
-            # From here on the server may have taken the message, whatever becomes of the connection.
-            progress.append("DATA")
+        with ExitStack() as opened:
+            with _named("send"), Deadline(self._deadline_s):
+                server = opened.enter_context(self._connection())
+                _expect(*server.mail(self._sender))
+                for recipient in recipients:
+                    _expect(*server.rcpt(recipient))
+            yield partial(self._hand_over, server, content)
+
+    def _hand_over(self, server: smtplib.SMTP, content: bytes) -> None:
+        # From here on the server may have taken the message, whatever becomes of the connection.
+        with _named("send", sent=True), Deadline(self._deadline_s, size_bytes=len(content)):
             _expect(*server.data(content))
-            # It has been taken: what becomes of the farewell changes nothing.
-            with suppress(smtplib.SMTPException, OSError):
-                server.quit()
+        # It has been taken: what becomes of the farewell changes nothing.
+        with suppress(smtplib.SMTPException, OSError), Deadline(self._deadline_s):
+            server.quit()
 
     def check(self) -> str:
         """Connect, secure, authenticate, and leave; returns what was seen, in a line.
@@ -92,7 +111,7 @@ class Smtp:
         Raises:
             ConfigurationError: no STARTTLS where it is required, or the password is refused.
         """
-        with _named("check"), self._connection() as server:
+        with _named("check"), Deadline(self._deadline_s), self._connection() as server:
             _expect(*server.noop())
         authenticated = "authenticated" if self._username else "not authenticated"
         return f"SMTP {self._host}:{self._port}, security {self._security}, {authenticated}"
@@ -103,11 +122,11 @@ class Smtp:
         # EHLO says the sender's domain: the default is this machine's own name, which is nobody's business.
         ehlo_name = self._sender.rpartition("@")[2]
         if self._security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
+            server: smtplib.SMTP = _Tls(
                 self._host, self._port, ehlo_name, timeout=self._timeout_s, context=self._context
             )
         else:
-            server = smtplib.SMTP(self._host, self._port, ehlo_name, timeout=self._timeout_s)
+            server = _Plain(self._host, self._port, ehlo_name, timeout=self._timeout_s)
         try:
             server.ehlo()
             if self._security == "starttls":
@@ -127,23 +146,42 @@ def _expect(code: int, reply: bytes) -> None:
         raise smtplib.SMTPResponseException(code, reply)
 
 
+class _Watched:
+    """What is put before a client of smtplib's: the deadline of the call is to know its connection."""
+
+    sock: socket.socket | None
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Every reply, the server's greeting too, which the client waits for before anybody has hold of it."""
+        if self.sock is not None:
+            watch(self.sock)
+        return super().getreply()  # type: ignore[misc,no-any-return]  # smtplib's
+
+
+class _Plain(_Watched, smtplib.SMTP):
+    pass
+
+
+class _Tls(_Watched, smtplib.SMTP_SSL):
+    pass
+
+
 @contextmanager
-def _named(call: str) -> Iterator[list[str]]:
-    """Turn every failure into one of ours; gives the list that tells how far it came, empty until DATA."""
-    progress: list[str] = []
+def _named(call: str, *, sent: bool = False) -> Iterator[None]:
+    """Turn every failure into one of ours; `sent` says that the message may be with the server."""
     try:
-        yield progress
+        yield
     except smtplib.SMTPResponseException as error:
-        raise _refusal(call, error, sent=bool(progress)) from error
+        raise _refusal(call, error, sent=sent) from error
     except smtplib.SMTPServerDisconnected as error:
-        raise TransientError(f"SMTP {call}: disconnected", outcome_unknown=bool(progress)) from error
+        raise TransientError(f"SMTP {call}: disconnected", outcome_unknown=sent) from error
     except smtplib.SMTPNotSupportedError as error:
         raise ConfigurationError(f"SMTP {call}: {error} Look at SMTP_SECURITY and SMTP_PORT") from error
     except smtplib.SMTPException as error:
         # Of smtplib's own making: login found no mechanism in common with the server.
         raise ConfigurationError(f"SMTP {call}: {error} Look at SMTP_USERNAME") from error
     except OSError as error:
-        raise TransientError(f"SMTP {call}: {type(error).__name__}", outcome_unknown=bool(progress)) from error
+        raise TransientError(f"SMTP {call}: {type(error).__name__}", outcome_unknown=sent) from error
 
 
 def _refusal(call: str, error: smtplib.SMTPResponseException, *, sent: bool) -> ServiceError | ConfigurationError:

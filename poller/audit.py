@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,14 @@ from integrations.errors import PermanentError
 from poller.inbox import Inbox
 from poller.memory import Memory
 from poller.services import services
-from poller.steps import CLOCKS
+from poller.steps import IN_DOUBT, NOTIFICATION_TRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
 
-    from integrations.clickup import ClickUp
+    from integrations.clickup import ClickUp, Subtask
     from integrations.hubspot import HubSpot
-    from poller.memory import Remembered
+    from poller.memory import Entry, Remembered
     from poller.settings import Labels, Settings
 
 
@@ -55,17 +55,23 @@ def audit(settings: Settings, *, remote: bool = False) -> Iterator[Finding]:
         waiting = set(inbox.scan())
         filed = inbox.filed()
         known = {message.reference for message in memory.messages()}
-    for message in remembered:
-        if problem := _misplaced(message, waiting, filed, settings.labels):
-            yield Finding(message.reference, message.standing.outcome, problem)
+        for message in remembered:
+            if problem := _misplaced(message, waiting, filed, settings.labels):
+                yield Finding(message.reference, message.standing.outcome, problem)
+            for problem in _untold(memory.journal(message.reference)):
+                yield Finding(message.reference, message.standing.outcome, problem)
     for outcome, references in filed.items():
-        for reference in sorted(references - known):
-            yield Finding(reference, "", f"lies under {getattr(settings.labels, outcome)!r}, unknown to the memory")
+        for reference in sorted(references.keys() - known):
+            # What a person filed there by hand is none of our business.
+            if references[reference]:
+                yield Finding(reference, "", f"lies under {getattr(settings.labels, outcome)!r}, unknown to the memory")
     if remote:
         yield from _amiss_at_services(settings, remembered)
 
 
-def _misplaced(message: Remembered, waiting: set[str], filed: Mapping[str, set[str]], labels: Labels) -> str | None:
+def _misplaced(
+    message: Remembered, waiting: set[str], filed: Mapping[str, Mapping[str, bool]], labels: Labels
+) -> str | None:
     """What is wrong with where a message lies, None when nothing is."""
     reference, outcome = message.reference, message.standing.outcome
     found = [getattr(labels, other) for other, references in filed.items() if reference in references]
@@ -80,15 +86,24 @@ def _misplaced(message: Remembered, waiting: set[str], filed: Mapping[str, set[s
     return None
 
 
+def _untold(journal: list[Entry]) -> Iterator[str]:
+    """The letters of which nobody knows whether the admin has got them."""
+    doubts = Counter(entry.step for entry in journal if entry.content.get("ok") == IN_DOUBT)
+    for step, count in doubts.items():
+        if count >= NOTIFICATION_TRIES:
+            yield f"{step}: sent {count} times and never confirmed; the admin may not have it"
+
+
 def _amiss_at_services(settings: Settings, remembered: list[Remembered]) -> Iterator[Finding]:
     live = services(settings)
+    subtasks = live.clickup.find_subtasks() if live.clickup else {}
     for message in remembered:
         reference, result = message.reference, message.standing.result or {}
         if message.standing.outcome not in {"support", "modelisation"}:
             continue
         problems = [
             *(_amiss_at_hubspot(live.hubspot, reference, result) if live.hubspot else ()),
-            *(_amiss_at_clickup(live.clickup, reference, result, message.seen_at) if live.clickup else ()),
+            *(_amiss_at_clickup(live.clickup, reference, result, subtasks) if live.clickup else ()),
         ]
         yield from (Finding(reference, message.standing.outcome, problem) for problem in problems)
 
@@ -98,42 +113,38 @@ def _amiss_at_hubspot(hubspot: HubSpot, reference: str, result: Mapping[str, Any
     try:
         # A customer's answer lies on the ticket of the request that it belongs to, and opened none.
         if ticket and result["thread"] == reference:
-            found = _tickets(hubspot, result["contact_id"], reference)
-            if ticket["id"] not in found:
-                yield f"HubSpot ticket {ticket['id']} not found with the reference on contact {result['contact_id']}"
-            for other in found:
-                if other != ticket["id"]:
-                    yield f"HubSpot ticket {other} carries the reference, too"
+            found = [each.id for each in hubspot.find_tickets(result["contact_id"], reference)]
+            yield from _not_one("HubSpot ticket", ticket["id"], found)
         if note_id:
-            found_note = hubspot.find_note(result["contact_id"], ticket["id"] if ticket else None, reference)
-            if found_note != note_id:
-                yield f"HubSpot note {note_id} not found; with the reference there is {found_note or 'none'}"
+            found = hubspot.find_notes(result["contact_id"], ticket["id"] if ticket else None, reference)
+            yield from _not_one("HubSpot note", note_id, found)
     except PermanentError as error:
         yield str(error)
 
 
-def _tickets(hubspot: HubSpot, contact_id: str, reference: str) -> list[str]:
-    """The ids of all tickets of a contact that carry the reference."""
-    # The client's public call ends at the first: whoever is to create a ticket needs no more.
-    ids = hubspot._list_associated("contacts", contact_id, "tickets")  # noqa: SLF001
-    found: list[str] = []
-    while each := hubspot._find_marked("tickets", ids, ("content", "subject"), reference):  # noqa: SLF001
-        found.append(each)
-        ids.remove(each)
-    return found
-
-
-def _amiss_at_clickup(clickup: ClickUp, reference: str, result: Mapping[str, Any], seen_at: datetime) -> Iterator[str]:
+def _amiss_at_clickup(
+    clickup: ClickUp, reference: str, result: Mapping[str, Any], subtasks: Mapping[str, list[Subtask]]
+) -> Iterator[str]:
     if not (subtask := result["subtask"]):
         return
-    if result["thread"] != reference:
-        try:
-            if not clickup.find_comment(subtask["id"], reference):
-                yield f"no comment with the reference on ClickUp subtask {subtask['id']}"
-        except PermanentError as error:
-            yield str(error)
+    if result["thread"] == reference:
+        found = [each.id for each in subtasks.get(reference, ())]
+        yield from _not_one("ClickUp subtask", subtask["id"], found)
         return
-    found = clickup.find_subtask(reference, seen_at - CLOCKS)
-    if found is None or found.id != subtask["id"]:
-        other = found.id if found else "none"
-        yield f"ClickUp subtask {subtask['id']} not found; with the reference there is {other}"
+    try:
+        # Which comment it is nobody remembers: one is as good as another.
+        count = len(clickup.find_comments(subtask["id"], reference))
+        if count != 1:
+            comments = f"{count} comments" if count else "no comment"
+            yield f"{comments} with the reference on ClickUp subtask {subtask['id']}"
+    except PermanentError as error:
+        yield str(error)
+
+
+def _not_one(what: str, expected: str, found: list[str]) -> Iterator[str]:
+    """What is wrong with what bears a message's reference, where it should be this one and no other."""
+    if expected not in found:
+        yield f"{what} {expected} not found with the reference"
+    for other in found:
+        if other != expected:
+            yield f"{what} {other} carries the reference, and is not the one remembered"

@@ -1,4 +1,4 @@
-"""Every service tried with the configured credentials, without leaving a trace."""
+"""The database and every service tried with the configured credentials, without leaving a trace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller import mailbox
+from poller import mailbox, state
 from poller.services import services
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ class Checked:
 
 
 def check(settings: Settings) -> Iterator[Checked]:
-    """A result a service, as they come."""
+    """A result for the memory's database and for each service, as they come."""
     live = services(settings)
+    yield _tried("State", lambda: state.check(settings.state_url))
     yield _tried("IMAP", lambda: _open_mailbox(settings))
     for name, service, hint in (
         ("Anthropic", live.claude, "the rules decide alone; set ANTHROPIC_API_KEY"),

@@ -68,11 +68,13 @@ def _settings(ctx: click.Context, *, need_imap: bool = True) -> Settings:
 def run(ctx: click.Context) -> None:
     """Work until SIGTERM or Ctrl-C: the daemon. The messages in hand are finished first.
 
+    SIGHUP makes it read its settings anew; it keeps the old ones when the new ones cannot be used.
+
     Exit code 0 when it was asked to stop, 75 when another one runs on this state, 78 for settings that cannot work.
     """
-    from poller.daemon import Daemon  # noqa: PLC0415  keeps --help quick
+    from poller import loop  # noqa: PLC0415  keeps --help quick
 
-    Daemon(_settings(ctx)).run()
+    loop.run(lambda: _settings(ctx))
 
 
 @commands.command()

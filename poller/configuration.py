@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from integrations.errors import ConfigurationError
+from poller.endpoints import is_local
 from poller.settings import Service, Settings, is_secret, sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def _assembled(
 def _given(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[Given]:
     """Every value that somebody wrote, the weakest source first."""
     yield from _from_toml(config, problems)
-    credentials = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
+    credentials = _credentials()
     if dotenv is not None and not dotenv.is_file():
         problems.append(f"{dotenv}: {'not a file' if dotenv.exists() else 'no such file'}")
     yield from _from_names(_dotenv(dotenv or Path(".env")), (dotenv or Path(".env")).name)
@@ -108,9 +110,16 @@ def _given(config: Path | None, dotenv: Path | None, problems: list[str]) -> Ite
     yield from _from_names({name: value for name, value in os.environ.items() if _split(name)}, "environment")
 
 
+def _credentials() -> Path:
+    """Where systemd puts what it keeps secret; its modes are systemd's business (systemd.exec(5))."""
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
+
+
 def _dotenv(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
+    if (mode := path.stat().st_mode & 0o777) & 0o077 and path.parent != _credentials():
+        log.warning("secrets_readable_by_others", file=str(path), mode=f"{mode:04o}", mend=f"chmod 600 {path}")
     text = io.StringIO(path.read_text(encoding="utf-8", errors="replace"))
     return {name: value or "" for name, value in dotenv_values(stream=text, interpolate=False).items()}
 
@@ -236,5 +245,5 @@ def _incomplete(chosen: Mapping[tuple[str, str], Given], *, need_imap: bool) -> 
             yield f"{address.source}: {address.name}: not every mail server takes an address that is not ASCII"
     for name in ("imap", "smtp"):
         host, security = chosen.get((name, "host")), chosen.get((name, "security"))
-        if host and security and security.value == "none" and host.value not in LOOPBACK:
+        if host and security and security.value == "none" and not is_local(str(host.value)):
             yield f"{security.source}: {security.name}: none would send the password in clear text; use tls or starttls"

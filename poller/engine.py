@@ -7,6 +7,7 @@ wait ends the workflow, so that it occupies no worker, and `resume` takes it up 
 from __future__ import annotations
 
 import logging
+from contextvars import Context
 from typing import IO, TYPE_CHECKING, Any
 
 import structlog
@@ -19,10 +20,11 @@ from poller import state
 from poller.gates import Floor, Gate
 from poller.journal import Journal, MessageGoneError, MustWaitError, Patience
 from poller.machines import Machines
-from poller.memory import MESSAGE, Standing, standing_of
+from poller.memory import INTERNAL_ERROR, MESSAGE, Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
     from pathlib import Path
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -73,8 +75,9 @@ class Engine:
         Raises:
             AlreadyRunningError: the state is another daemon's.
             TransientError: the database is out of reach.
-            ConfigurationError: there can be no state in this directory.
+            ConfigurationError: there can be no state in this directory, or the database refuses us.
         """
+        state.check(self._url)
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = state.lock(self._directory)
@@ -95,6 +98,8 @@ class Engine:
             max_executor_threads=self._workers + 4,
             # A machine that freezes within a transaction holds rows; whoever takes over must find them free.
             sys_db_idle_transaction_timeout_sec=self._takeover_s / 3,
+            # It listens for what we never send, and a stop waits until it has looked once more.
+            notification_listener_polling_interval_sec=0.05,
             log_level="CRITICAL",  # what it has to say of a failed start, we say in a line
         )
         try:
@@ -115,14 +120,17 @@ class Engine:
             self._machines.start()
 
     def stop(self, timeout_s: int = 60) -> None:
-        """Finish the messages in hand, take no further one, and let go of the state."""
+        """Finish the messages in hand, take no further one, and let go of the state.
+
+        What is not finished in time keeps its thread, and with it the state until the process ends.
+        """
         if self._machines:
             self._machines.settle()
         # dbos waits a whole second before it looks whether anything is in hand.
         DBOS.destroy(workflow_completion_timeout_sec=timeout_s if self._in_hand else 0)
         if self._machines:
             self._machines.stop()
-        if self._lock:
+        if self._lock and not self._in_hand:
             self._lock.close()
 
     def submit(self, reference: str) -> None:
@@ -155,6 +163,10 @@ class Engine:
             # What was done about the failure is forgotten, and the step that failed is tried once more.
             steps = [step for step in DBOS.list_workflow_steps(reference) if "fatal" in (step["output"] or ())]
             start = 1 + max(s["function_id"] for s in steps if s["function_name"] == standing.result["step"])
+        elif standing.result == INTERNAL_ERROR:
+            # An exception that was recorded would be raised again at each replay.
+            steps = [step for step in DBOS.list_workflow_steps(reference) if step["error"] is not None]
+            start = min((step["function_id"] for step in steps), default=END)
         try:
             DBOS.rewind_workflow(reference, queue_name=QUEUE, start_step=start)
         except OperationalError as error:
@@ -166,14 +178,25 @@ class Engine:
 
     def remember(self, key: str, value: str) -> str:
         """Keep a short text under a key, for good; returns the one that was kept first."""
-        with SetWorkflowID(key):
-            kept: str = DBOS.start_workflow(_fact, value).get_result()
-        return kept
+        # In a context of its own: it is no step of the message at work, and a step may ask for it.
+        return Context().run(_remember, key, value)
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
         """What is kept under each key; one under which nothing is kept is missing."""
         rows = DBOS.list_workflows(workflow_ids=list(keys), status="SUCCESS", load_input=False)
         return {row.workflow_id: str(row.output) for row in rows}
+
+    def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
+        """The last keys that begin so and were kept since then, the latest first, each with what is kept under it."""
+        rows = DBOS.list_workflows(
+            workflow_id_prefix=prefix,
+            start_time=since.isoformat(),
+            status="SUCCESS",
+            sort_desc=True,
+            limit=limit,
+            load_input=False,
+        )
+        return [(row.workflow_id, str(row.output)) for row in rows]
 
     def result(self, reference: str) -> dict[str, Any]:
         """What the work on a message returned when it last stopped; {} while it is at work, or when it is unknown."""
@@ -236,6 +259,12 @@ def _message(reference: str) -> dict[str, Any]:
 def _fact(value: str) -> str:
     """A text under a key: the smallest thing that the memory keeps, and keeps once."""
     return value
+
+
+def _remember(key: str, value: str) -> str:
+    with SetWorkflowID(key):
+        kept: str = DBOS.start_workflow(_fact, value).get_result()
+    return kept
 
 
 def _at_work() -> set[str]:

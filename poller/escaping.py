@@ -29,16 +29,32 @@ _MARKDOWN_AUTOLINK = re.compile(r"@|:(?=//)|/(?=/)|(?<=[^\s\d])\.(?=\w)|(?<=[wW]
 # And what could be read so at the start of a line only: "- ", "+ ", "---", "===", ":-", "1. ", "1) ".
 _MARKDOWN_START = re.compile(r"^(\xa0*(?:\d+(?=[.)])|(?=[-+=:])))", re.MULTILINE)
 _INDENT = re.compile(r"^[ \t\xa0]+", re.MULTILINE)
+# Where a link finder would join up an address, a URL or a domain; and the seams of a Markdown link, of a tag, of a
+# code fence and of a marker, for what ClickUp's own formatter makes of plain text is not documented.
+_SEAM = re.compile(
+    r"(?<=@)(?=\S)|(?<=:)(?=//)|(?<=/)(?=/)|(?<=[^\s\d]\.)(?=\w)|(?<=\d\.)(?=[^\W\d_])"
+    r"|(?<=\])(?=[(\[])|(?<=<)(?=\S)|(?<=`)(?=`)|(?<=\[)(?=ref:)"
+)
+_HAIR_SPACE = "\u200a"  # every link finder ends at white space; a zero-width character would be a letter to some
 _PLAIN_ADDRESS = re.compile(r"(?!www\.)[a-z0-9]+([.+-][a-z0-9]+)*@[a-z0-9]+([.-][a-z0-9]+)*", re.IGNORECASE)
 
+_MARKS_AT_ONCE = 30  # the Stream-Safe Text Format (UAX #15 section 13)
+_MAYBE_MARKS = re.compile(r"[^\x00-\u02ff]{31,}")  # no combining mark is below U+0300
+_TIBETAN_VOWELS = "\u0f73\u0f75\u0f81"  # the only letters that fall apart into marks alone
 _SUFFIX_LIMIT_CHARS = 10
 _URL_SAFE = "!$&*+,-./:;=?@_~%#"  # RFC 3986 without the brackets and the quote, which end a Markdown target
 
 
 def plain_text(text: str) -> str:
     r"""The words as plain text: "\n" line ends, no control or invisible character but "\n" and tab, in NFC."""
-    text = _SURROGATES.sub("\ufffd", _LINE_ENDS.sub("\n", text))
-    return unicodedata.normalize("NFC", _UNSEEN.sub("", text))
+    text = _UNSEEN.sub("", _SURROGATES.sub("\ufffd", _LINE_ENDS.sub("\n", text)))
+    # A letter may fall apart into marks, so there may be more of them afterwards.
+    return text if text.isascii() else few_marks(unicodedata.normalize("NFC", few_marks(text)))
+
+
+def few_marks(text: str) -> str:
+    """The text without the combining marks that follow thirty others: to normalise a run takes quadratic time."""
+    return text if text.isascii() else _MAYBE_MARKS.sub(_first_marks, text)
 
 
 def one_line(text: str, limit_chars: int = 200) -> str:
@@ -73,6 +89,14 @@ def markdown(text: str) -> str:
         text = signs.sub(r"\\\g<0>", text)
     text = _MARKDOWN_START.sub(r"\1\\", text)
     return re.sub(r"(?<=[^\n])\n(?=[^\n])", "  \n", text)
+
+
+def unlinked(text: str) -> str:
+    """The words as plain text that no link finder finds a link, an address or a mention in.
+
+    Hair spaces keep them apart: what was a URL or an address is to be read, not copied.
+    """
+    return _SEAM.sub(_HAIR_SPACE, plain_text(text))
 
 
 def markdown_address(addr_spec: str) -> str:
@@ -132,6 +156,15 @@ def content_disposition(name: str) -> str:
     """The Content-Disposition that has a browser save the file under its name, and never show it (RFC 6266)."""
     name = file_name(name)
     return f"attachment; filename=\"{key_name(name)}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _first_marks(run: re.Match[str]) -> str:
+    kept, marks = [], 0
+    for char in run[0]:
+        marks = marks + 1 if unicodedata.combining(char) or char in _TIBETAN_VOWELS else 0
+        if marks <= _MARKS_AT_ONCE:
+            kept.append(char)
+    return "".join(kept)
 
 
 def _split_suffix(name: str) -> tuple[str, str]:

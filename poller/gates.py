@@ -65,6 +65,7 @@ class Gate:
         self._delays_s = delays_s
         self._lock = threading.Lock()
         self._failures = 0
+        self._tried = False  # somebody was let in through the closed gate, and has not come back
         self.proven = False  # whether the service has answered this process
         self.closed_until: datetime | None = None
 
@@ -76,18 +77,22 @@ class Gate:
             if now < self.closed_until:
                 return self.closed_until
             self.closed_until = now + timedelta(seconds=self._delay_s())
+            self._tried = True
             return None
 
     def failed(self, now: datetime, until: datetime) -> None:
         """The service did not answer, or said to come back at `until`."""
         with self._lock:
-            self._failures += 1
+            # Those who were inside when it closed meet the same failure: it is one, however many they are.
+            if self.closed_until is None or self._tried:
+                self._failures += 1
+                self._tried = False
             self.closed_until = max(until, now + timedelta(seconds=self._delay_s()))
 
     def answered(self) -> None:
         """The service is there."""
         with self._lock:
-            self._failures, self.closed_until, self.proven = 0, None, True
+            self._failures, self._tried, self.closed_until, self.proven = 0, False, None, True
 
     @property
     def open(self) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 import threading
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -16,13 +17,15 @@ from poller import mailbox, parsing
 from poller.journal import MessageGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import date, datetime
 
     from poller.mailbox import Arrival, Mailbox
     from poller.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+BEGINNING_BYTES = 1 << 20  # of a message over the size limit: enough for the header and the text of nearly all
 
 # The keyword of each outcome; IMAP keywords are ASCII atoms (RFC 9051 section 2.3.2).
 KEYWORDS = {
@@ -31,6 +34,16 @@ KEYWORDS = {
     "ignored": "Figurative-Ignored",
     "failed": "Figurative-Failed",
 }
+OURS = {keyword.lower() for keyword in KEYWORDS.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What is known of a message that was fetched, beside its bytes."""
+
+    received_at: datetime  # INTERNALDATE, aware, UTC
+    oversize_bytes: int = 0  # size of a message of which only the beginning was written; 0 when all of it was
+    junk: bool | None = None  # what the mailbox says of it; None when it says nothing
 
 
 class Source(Protocol):
@@ -38,8 +51,8 @@ class Source(Protocol):
 
     account: str  # whose mailbox it is; part of every reference
 
-    def fetch(self, reference: str, path: Path) -> datetime:
-        """Write the raw message to the path and say when it was received (INTERNALDATE, UTC)."""
+    def fetch(self, reference: str, path: Path) -> Fetched:
+        """Write the raw message to the path, or of one over the size limit its beginning."""
 
     def label(self, reference: str, outcome: str) -> None:
         """File every copy of the message under its outcome."""
@@ -59,13 +72,17 @@ class Inbox:
         """Nothing is connected before the first call."""
         self._imap, self._names = settings.imap, settings.labels
         self.since: date | None = None  # the day (UTC) before which messages are left alone; None: none is
+        # Older ones that were taken up once are not: the first day that ever was `since`, and which of these they are.
+        self.reach: Callable[[], date | None] = lambda: self.since
+        self.taken_up: Callable[[Collection[str]], Collection[str]] = lambda _: ()
+        self.progress: Callable[[], object] = lambda: None  # called at each message that a look comes to
         self.account = f"{settings.imap.username}@{settings.imap.host}/{settings.imap.mailbox}"
         self._lock = threading.Lock()
         self._scanning = threading.Lock()
         self._idle: list[Mailbox] = []
         self._uidvalidity = 0
-        # By UID, in order of arrival; the reference is "" for a message that is left alone.
-        self._known: dict[int, tuple[str, Arrival]] = {}
+        self._known: dict[int, tuple[str, Arrival]] = {}  # by UID, in order of arrival, each with its reference
+        self._left_alone: set[str] = set()
 
     def close(self) -> None:
         """End every session that is not in use."""
@@ -79,19 +96,29 @@ class Inbox:
         # One scan at a time: a slower one must not overwrite what a later one has seen.
         with self._scanning, self._session() as session:
             # SINCE compares days in the server's own time zone (RFC 9051 section 6.4.4): a day too many is asked for.
-            uids = session.uids(self.since and self.since - timedelta(days=1))
+            reach = self.reach()
+            uids = session.uids(reach and reach - timedelta(days=1))
             with self._lock:
                 if session.uidvalidity != self._uidvalidity:
                     self._uidvalidity, self._known = session.uidvalidity, {}
                 known = {uid: self._known[uid] for uid in uids if uid in self._known}
             for arrival in session.arrivals([uid for uid in uids if uid not in known]):
-                early = self.since is not None and arrival.received_at.date() < self.since
+                self.progress()
                 with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
-                    known[arrival.uid] = ("" if early else self._reference(session, arrival), arrival)
+                    known[arrival.uid] = (self._reference(session, arrival), arrival)
+            left_alone = self._too_early(known.values())
         with self._lock:
-            self._known = known
+            self._known, self._left_alone = known, left_alone
         waiting = sorted(known.values(), key=lambda message: message[1].received_at)
-        return list(dict.fromkeys(reference for reference, _ in waiting if reference))
+        return [reference for reference in dict.fromkeys(each for each, _ in waiting) if reference not in left_alone]
+
+    def _too_early(self, messages: Collection[tuple[str, Arrival]]) -> set[str]:
+        """Those that came before `since` and were never taken up."""
+        if self.since is None:
+            return set()
+        in_time = {reference for reference, arrival in messages if arrival.received_at.date() >= self.since}
+        early = {reference for reference, _ in messages} - in_time
+        return early.difference(self.taken_up(early)) if early else early
 
     def confirm(self, reference: str) -> bool:
         """Whether the message is in the mailbox at this very moment."""
@@ -99,13 +126,12 @@ class Inbox:
             self._check_uidvalidity(session)
             return bool(session.present([uid for uid, _ in self._copies(reference)]))
 
-    def fetch(self, reference: str, path: Path) -> datetime:
-        """See `Source`; of a message over the size limit only the beginning is written."""
-        for uid, arrival in self._copies(reference) or self._looked_for(reference):
+    def fetch(self, reference: str, path: Path) -> Fetched:
+        """See `Source`; the beginning is BEGINNING_BYTES, and no more of the message is asked for."""
+        for _, arrival in self._copies(reference) or self._looked_for(reference):
             with self._session() as session, path.open("wb") as file, suppress(MessageGoneError):
                 self._check_uidvalidity(session)
-                file.writelines(session.pieces(uid, self._imap.max_message_bytes))
-                return arrival.received_at
+                return Fetched(arrival.received_at, self._write(session, arrival, file), arrival.junk)
         raise MessageGoneError(reference)
 
     def label(self, reference: str, outcome: str) -> None:
@@ -123,32 +149,53 @@ class Inbox:
         wanted = [message_id.encode() for message_id in message_ids]
         with self._lock:
             own = min((uid for uid, (known, _) in self._known.items() if known == reference), default=0)
-            older = [arrival.header for uid, (known, arrival) in self._known.items() if known and uid < own]
+            waiting = [each for each in self._known.items() if each[1][0] not in self._left_alone]
+            older = [arrival.header for uid, (_, arrival) in waiting if uid < own]
         return any(message_id in header for header in older for message_id in wanted)
+
+    def was_brought_back(self, reference: str) -> bool:
+        """Whether a failed message is here again to be tried again, and not for the same mail having come once more."""
+        # What was filed bears the keyword wherever it is moved to, and nothing that comes by mail does.
+        if any(KEYWORDS["failed"].lower() in arrival.keywords for _, arrival in self._copies(reference)):
+            return True
+        # Not every server keeps keywords; but only what was not moved still lies where failures go.
+        with closing(mailbox.connect(self._imap)) as session:
+            return reference not in self._lying_under(session, "failed")
+
+    def received_at(self, reference: str) -> datetime | None:
+        """When the first copy of a message arrived, None when none was here at the last look."""
+        return min((arrival.received_at for _, arrival in self._copies(reference)), default=None)
 
     def bring_back(self, reference: str) -> bool:
         """Put a failed message back into the mailbox, to be tried again; False when it is not where failures go."""
         # A session of its own: it stands in another mailbox than those of the pool.
         with closing(mailbox.connect(self._imap)) as session:
-            session.enter(self._names.failed)
+            if not session.enter(self._names.failed):
+                return False
             arrivals = session.arrivals(session.uids())
             found = [arrival.uid for arrival in arrivals if self._reference(session, arrival) == reference]
             if found:
                 session.move(found, self._imap.mailbox)
         return bool(found)
 
-    def filed(self) -> dict[str, set[str]]:
-        """The references of all messages that lie where each outcome goes, by outcome."""
+    def filed(self) -> dict[str, dict[str, bool]]:
+        """The references of all messages that lie where each outcome goes, by outcome; nothing is created for it.
+
+        Beside each whether we put it there: it bears a keyword of ours, or the server keeps none.
+        """
         # A session of its own: one of the pool must not be left in another mailbox.
         with closing(mailbox.connect(self._imap)) as session:
             return {outcome: self._lying_under(session, outcome) for outcome in KEYWORDS}
 
-    def _lying_under(self, session: Mailbox, outcome: str) -> set[str]:
-        found = set()
-        session.enter(getattr(self._names, outcome))
+    def _lying_under(self, session: Mailbox, outcome: str) -> dict[str, bool]:
+        found: dict[str, bool] = {}
+        if not session.enter(getattr(self._names, outcome)):
+            return found
         for arrival in session.arrivals(session.uids()):
             with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
-                found.add(self._reference(session, arrival))
+                reference = self._reference(session, arrival)
+                ours = not session.keeps(KEYWORDS[outcome]) or not arrival.keywords.isdisjoint(OURS)
+                found[reference] = ours or found.get(reference, False)
         return found
 
     def _copies(self, reference: str) -> list[tuple[int, Arrival]]:
@@ -165,13 +212,26 @@ class Inbox:
             raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
 
     def _reference(self, session: Mailbox, arrival: Arrival) -> str:
-        """By the header; a message without Message-ID is known by its bytes only, so it is read whole."""
+        """By the header; a message without a Message-ID or a Date is known by its content, so it is read whole."""
         if reference := parsing.reference_of(self.account, arrival.header):
             return reference
         with tempfile.NamedTemporaryFile() as file:
-            file.writelines(session.pieces(arrival.uid, self._imap.max_message_bytes))
+            self._write(session, arrival, file)
             file.flush()
-            return parsing.reference_of_bytes(self.account, Path(file.name))
+            return parsing.reference_of_content(self.account, Path(file.name))
+
+    def _write(self, session: Mailbox, arrival: Arrival, file: IO[bytes]) -> int:
+        """Write a message or its beginning to the empty file; the size of one of which that is not all, else 0."""
+        limit = self._imap.max_message_bytes
+        beginning = min(limit, BEGINNING_BYTES)
+        announced = arrival.size_bytes
+        # Some servers announce a guess: one byte more than is taken tells whether there are more.
+        most = limit + 1 if announced <= limit else beginning
+        written = sum(file.write(piece) for piece in session.pieces(arrival.uid, most))
+        if written < most:
+            return 0
+        file.truncate(beginning)
+        return max(announced, written)
 
     @contextmanager
     def _session(self) -> Iterator[Mailbox]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from poller import confined
+from integrations.errors import ConfigurationError, TransientError
+from poller import confined, fates, senders
+from poller.journal import UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,18 +15,19 @@ if TYPE_CHECKING:
 
     from poller.inbox import Source
     from poller.journal import Journal
-    from poller.request import Request
+    from poller.request import Fate, Request
     from poller.services import Services
-    from poller.settings import Settings
+    from poller.settings import Imap, Settings
 
 
 class Message:
     """The message in hand: fetched and parsed when a step first needs it, forgotten when the work on it ends."""
 
-    def __init__(self, reference: str, source: Source, path: Path) -> None:
+    def __init__(self, reference: str, source: Source, path: Path, imap: Imap) -> None:
         """`path` is where the spool file goes."""
-        self._reference, self._source, self._path = reference, source, path
+        self._reference, self._source, self._path, self._imap = reference, source, path, imap
         self._request: Request | None = None
+        self._junk: bool | None = None
 
     def waits_behind(self, message_ids: Iterable[str]) -> bool:
         """Whether an older message that still waits is, or names, one of these."""
@@ -37,13 +40,30 @@ class Message:
 
     @property
     def request(self) -> Request:
-        """What the customer asked for; attachments are read from the spool file."""
+        """What the customer asked for; attachments are read from the spool file.
+
+        Raises:
+            UnreadError: the mailbox is out of reach, the parser was stopped, or there is no room on the disk.
+            MessageGoneError: the message was taken away.
+        """
         if self._request is None:
-            received_at = self._source.fetch(self._reference, self._path)
-            request = confined.parse(self._path, self._source.account, received_at)
+            try:
+                fetched = self._source.fetch(self._reference, self._path)
+                request = confined.parse(self._path, self._source.account, fetched.received_at)
+            except (TransientError, ConfigurationError, confined.ParserDiedError, OSError) as error:
+                raise UnreadError(error) from error
+            if fetched.oversize_bytes:
+                request = replace(request, defects=(*request.defects, fates.oversize(fetched.oversize_bytes)))
+            request = senders.identify(request, senders.own_domains(self._imap), self._imap.authserv_id)
+            self._junk = fetched.junk
             # A server may end a broken header elsewhere than the parser does; the message is known by what was first.
             self._request = replace(request, reference=self._reference)
         return self._request
+
+    @property
+    def junk(self) -> bool | None:
+        """What the mailbox says of it, once it is fetched; None when it says nothing."""
+        return self._junk
 
     def discard(self) -> None:
         """Remove the spool file."""
@@ -58,4 +78,4 @@ class Job:
     message: Message
     services: Services
     settings: Settings
-    files: tuple[int, ...] = ()  # numbers of the attachments that go to R2, counted from 0; known once it is received
+    fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order; known once the message is received

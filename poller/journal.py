@@ -9,24 +9,26 @@ its outcome is unknown. That is the whole crash protocol; how entries are stored
 from __future__ import annotations
 
 import errno
+import json
 import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from random import uniform
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 import structlog
 
-from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller.gates import DELAYS_S, Floor, Gate
+from poller.history import crashes, doubts, first_begun, last_seen, since_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    Entry = dict[str, Any]  # JSON: {"by": execution, "ok" | "begun" | "retry" | "wait" | "gone" | "fatal": ...}
+    from poller.history import Entry
+
     Record = Callable[[str, Callable[[], Entry]], Entry]  # step name and maker -> the entry, made now or long ago
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -34,6 +36,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 LONGEST_WAIT_S = 3600.0  # whatever a service asks for
 REFUSED_WAIT_S = 300.0  # before a service that refused our credentials is asked again
 LOST_TOUCH_S = 10.0  # before we look again whether a message that may have been taken over is ours after all
+MAILBOX = "imap"  # the service that every step asks which needs the message itself
 CRASHES = 3  # process deaths or unforeseen exceptions in one step of one message before it is put aside
 
 
@@ -66,6 +69,15 @@ class MessageGoneError(Exception):
     """The message is no longer in the mailbox: a person took it, which is their right."""
 
 
+class UnreadError(Exception):
+    """The message could not be had this time: no fault of the service that the step asks, which was not asked yet."""
+
+    def __init__(self, cause: Exception) -> None:
+        """`cause` is what went wrong at the mailbox or in the parser."""
+        super().__init__(type(cause).__name__)
+        self.cause = cause
+
+
 class LostTouchError(Exception):
     """Another machine may have taken the message over: what is to be done must not be done here, now."""
 
@@ -85,6 +97,7 @@ class Patience:
 
     delays_s: tuple[float, ...] = DELAYS_S
     give_up_after: timedelta = timedelta(hours=120)
+    settle_s: float = 10.0  # until what was done shows in a service's lists
 
     def until(self, now: datetime, failures: int, retry_after_s: float | None) -> datetime:
         """When to try again after so many failures (1 or more), never sooner than the service asked."""
@@ -101,6 +114,9 @@ class Memory(Protocol):
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
         """What is kept under each key; one under which nothing is kept is missing."""
 
+    def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
+        """The last keys that begin so and were kept since then, the latest first, each with what is kept under it."""
+
     def result(self, reference: str) -> dict[str, Any]:
         """What the work on a message returned when it last stopped; {} while it is at work, or when it is unknown."""
 
@@ -113,6 +129,7 @@ class _Step:
     act: Callable[[Attempt], Any]
     service: str
     gated: bool
+    looks: bool
 
 
 class Journal:
@@ -133,7 +150,7 @@ class Journal:
     ) -> None:
         """`record` stores an entry or gives back the one stored before; `halt` hears of a service that refuses us.
 
-        `memory` is what is known of other messages; None where nothing is, as in a trial.
+        `halt` does not raise. `memory` is what is known of other messages; None where nothing is, as in a trial.
         `spell` is the number of the unbroken time in which no other machine can have taken the message over.
         """
         self.reference, self.memory = reference, memory
@@ -143,18 +160,26 @@ class Journal:
         self._begun_in = spell()
         self._detail = ""
 
-    def step(self, name: str, act: Callable[[Attempt], Any], service: str = "", *, gated: bool = True) -> Any:
+    def step(
+        self,
+        name: str,
+        act: Callable[[Attempt], Any],
+        service: str = "",
+        *,
+        gated: bool = True,
+        looks: bool = False,
+    ) -> Any:
         """What `act` returned (JSON), this time or the time it was done.
 
         `service` is whom it asks. A step that is not `gated` does not wait for a service that is down: it knows what to
-        do without.
+        do without. One that `looks` whether an earlier try had its effect is not tried again before that would show.
 
         Raises:
             MustWaitError: it is not done yet.
             StepFailedError: it never will be.
             MessageGoneError: the message was taken away.
         """
-        step = _Step(name, act, service, gated)
+        step = _Step(name, act, service, gated, looks)
         history: list[Entry] = []
         with ExitStack() as stack:
             while True:
@@ -203,89 +228,98 @@ class Journal:
         """The entry that follows the history: an intent, or behind an intent of ours the result of acting on it."""
         if history and "begun" in history[-1] and history[-1]["by"] == self._execution:
             return self._act(step, history)
-        crashes = _crashes(history)
-        if crashes >= CRASHES:
-            return {"fatal": f"gave way {crashes} times", "kind": "crashed", "by": self._execution}
+        gave_way = crashes(history)
+        if gave_way >= CRASHES:
+            return {"fatal": f"gave way {gave_way} times", "kind": "crashed", "by": self._execution}
         now = self._now()
+        if step.looks and doubts(history) and (until := self._settles(last_seen(history), now)):
+            reason = "what was done may not show yet"
+            return {"wait": reason, "until": until.isoformat(), "by": self._execution}
         if step.gated and step.service and (until := self._gate(step.service).wait(now)):
             reason = f"{step.service} is out of reach"
             return {"wait": reason, "until": until.isoformat(), "gate": step.service, "by": self._execution}
-        stack.enter_context(self._floor.alone() if crashes else self._floor.shared())
+        stack.enter_context(self._floor.alone() if gave_way else self._floor.shared())
         self._begun_in = self._spell()
         return {"begun": now.isoformat(), "by": self._execution}
 
+    def _settles(self, tried: datetime, now: datetime) -> datetime | None:
+        """When a look will see what was done by then; None when it does already, or when the clocks do not agree."""
+        until = tried + timedelta(seconds=self._patience.settle_s)
+        return until if tried <= now < until else None
+
     def _act(self, step: _Step, history: list[Entry]) -> Entry:
-        entry: Entry = {"by": self._execution}
-        retries = [earlier for earlier in _since_asked(history) if "retry" in earlier]
+        """What becomes of a try, in any case: what escaped from here would be recorded, and raised again for ever."""
+        retries = [earlier for earlier in since_asked(history) if "retry" in earlier]
+        try:
+            entry = self._try(step, Attempt(len(retries), doubts(history[:-1]), first_begun(history)), retries)
+            json.dumps(entry, ensure_ascii=False).encode()  # as it is recorded: half a character cannot be
+        except Exception as error:  # noqa: BLE001  The one place that contains a message's failure.
+            entry = self._gave_way(step, error, retries)
+        return {"by": self._execution} | entry
+
+    def _try(self, step: _Step, attempt: Attempt, retries: list[Entry]) -> Entry:
         try:
             self.confirm()
-            value = step.act(Attempt(len(retries), _doubts(history[:-1]), _first_begun(history)))
-        except MessageGoneError:
-            entry["gone"] = True
-        except LostTouchError:
-            # If it was taken over this entry is refused, and that is the end of this execution.
-            until = self._now() + timedelta(seconds=LOST_TOUCH_S)
-            entry |= {"wait": "out of touch with the other machines", "until": until.isoformat()}
-        except TransientError as error:
-            now = self._now()
-            # Others are kept out for as long as the service asked, not for as long as this message has to wait.
-            self._gate(step.service).failed(now, now + timedelta(seconds=error.retry_after_s or 0.0))
-            first = datetime.fromisoformat(retries[0]["at"]) if retries else now
-            if now - first > self._patience.give_up_after:
-                hours = self._patience.give_up_after / timedelta(hours=1)
-                entry |= {"fatal": f"{error}, and so for {hours:.0f} hours", "kind": "unanswered"}
-            else:
-                entry |= {"retry": str(error), "at": now.isoformat(), "unknown": error.outcome_unknown}
-                entry["until"] = self._patience.until(now, len(retries) + 1, error.retry_after_s).isoformat()
-        except PermanentError as error:
-            self._detail = error.detail
-            kind = "unusable" if isinstance(error, UnusableMessageError) else "refused"
-            entry |= {"fatal": str(error), "kind": kind}
-        except ConfigurationError as error:
-            self._halt(step.service, error)
-            # Not this message's failure, and not to be called again by the next one before somebody has mended it.
-            until = self._now() + timedelta(seconds=REFUSED_WAIT_S)
-            self._gate(step.service).failed(self._now(), until)
-            entry |= {"wait": str(error), "until": until.isoformat(), "gate": step.service}
-        except Exception as error:  # noqa: BLE001  The one place that contains a message's failure.
-            # The text of an unforeseen exception may quote the mail: its type and where it came from say enough.
-            frames = [f"{at.filename}:{at.lineno}" for at in traceback.extract_tb(error.__traceback__)[-6:]]
-            log.warning("step_crashed", ref=self.reference, step=step.name, error=type(error).__name__, frames=frames)
-            now = self._now()
-            until = self._patience.until(now, len(retries) + 1, None)
-            entry |= {"retry": type(error).__name__, "at": now.isoformat(), "until": until.isoformat(), "unknown": True}
-            # A full disk is no fault of the message.
-            entry["bug"] = getattr(error, "errno", None) not in {errno.ENOSPC, errno.EDQUOT}
-        else:
-            entry["ok"] = value
-            self._gate(step.service).answered()
-        return entry
+            value = step.act(attempt)
+        except UnreadError as error:
+            return self._failed(step, MAILBOX, error.cause, retries)
+        except (MessageGoneError, LostTouchError, ServiceError, ConfigurationError) as error:
+            return self._failed(step, step.service, error, retries)
+        self._gate(step.service).answered()
+        return {"ok": value}
+
+    def _failed(self, step: _Step, service: str, error: Exception, retries: list[Entry]) -> Entry:
+        """What is written of a failure, and who else has to wait; `service` is whose failure it is."""
+        now = self._now()
+        match error:
+            case MessageGoneError():
+                return {"gone": True}
+            case LostTouchError():
+                # If it was taken over this entry is refused, and that is the end of this execution.
+                until = now + timedelta(seconds=LOST_TOUCH_S)
+                return {"wait": "out of touch with the other machines", "until": until.isoformat()}
+            case TransientError():
+                # Others are kept out for as long as the service asked, not for as long as this message has to wait.
+                asked_s = min(max(0.0, error.retry_after_s or 0.0), LONGEST_WAIT_S)
+                self._gate(service).failed(now, now + timedelta(seconds=asked_s))
+                unknown = error.outcome_unknown and service == step.service
+                return {"unknown": unknown} | self._retried(now, str(error), asked_s, retries)
+            case PermanentError():
+                self._detail = error.detail
+                kind = "unusable" if isinstance(error, UnusableMessageError) else "refused"
+                return {"fatal": str(error), "kind": kind}
+            case ConfigurationError():
+                self._halt(service, error)
+                # Not this message's failure, and not to be called again by the next one before somebody has mended it;
+                # a process that is started anew tries it at once.
+                self._gate(service).failed(now, now + timedelta(seconds=REFUSED_WAIT_S))
+                return {"wait": str(error), "until": now.isoformat(), "gate": service}
+        return self._gave_way(step, error, retries, unknown=service == step.service)
+
+    def _retried(self, now: datetime, reason: str, asked_s: float, retries: list[Entry]) -> Entry:
+        first = datetime.fromisoformat(retries[0]["at"]) if retries else now
+        if now - first > self._patience.give_up_after:
+            hours = self._patience.give_up_after / timedelta(hours=1)
+            return {"fatal": f"{reason}, and so for {hours:.0f} hours", "kind": "unanswered"}
+        until = self._patience.until(now, len(retries) + 1, asked_s)
+        return {"retry": reason, "at": now.isoformat(), "until": until.isoformat()}
+
+    def _gave_way(self, step: _Step, error: Exception, retries: list[Entry], *, unknown: bool = True) -> Entry:
+        """What is written of an exception that nobody foresaw."""
+        # Its text may quote the mail: its type and where it came from say enough.
+        frames = [f"{at.filename}:{at.lineno}" for at in traceback.extract_tb(error.__traceback__)[-6:]]
+        log.warning("step_crashed", ref=self.reference, step=step.name, error=type(error).__name__, frames=frames)
+        now = self._now()
+        until = self._patience.until(now, len(retries) + 1, None)
+        # A full disk is no fault of the message.
+        bug = getattr(error, "errno", None) not in {errno.ENOSPC, errno.EDQUOT}
+        return {
+            "retry": type(error).__name__,
+            "at": now.isoformat(),
+            "until": until.isoformat(),
+            "unknown": unknown,
+            "bug": bug,
+        }
 
     def _gate(self, service: str) -> Gate:
         return self._gates.setdefault(service, Gate(self._patience.delays_s))
-
-
-def _first_begun(history: list[Entry]) -> datetime:
-    return min(datetime.fromisoformat(entry["begun"]) for entry in history if "begun" in entry)
-
-
-def _since_asked(history: list[Entry]) -> list[Entry]:
-    """The history since a person last asked for the step, or put the message back, or since it was first tried."""
-    last = max((index for index, entry in enumerate(history) if "fatal" in entry or "gone" in entry), default=-1)
-    return history[last + 1 :]
-
-
-def _deaths(history: list[Entry]) -> int:
-    """How often the process died in the step: `begun` entries whose execution never wrote a result."""
-    return sum("begun" in entry and entry["by"] != after["by"] for entry, after in pairwise([*history, {"by": ""}]))
-
-
-def _crashes(history: list[Entry]) -> int:
-    """How often the step gave way since a person last asked for it: a process death or an unforeseen exception."""
-    recent = _since_asked(history)
-    return _deaths(recent) + sum(bool(entry.get("bug")) for entry in recent)
-
-
-def _doubts(history: list[Entry]) -> int:
-    """How many tries may have had their effect."""
-    return _deaths(history) + sum(bool(entry.get("unknown")) for entry in history)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 import structlog
 
+from poller.escaping import one_line
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
+
+_FRAMES = 6  # of a traceback: the last ones say where
+_VALUE_CHARS = 2000
 
 # sd-daemon(3): a line that begins with <N> has that priority in the journal.
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -25,6 +31,7 @@ TALKATIVE = (
     "urllib3",
     "anthropic",
     "apscheduler",
+    "charset_normalizer",
     "dbos",
     "imapclient",
 )
@@ -38,12 +45,13 @@ def configure(level: str = "INFO") -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper("iso", utc=True),
+        _without_words,
     ]
-    # JSON in ASCII: no line can be forged and no terminal addressed by what a mail holds.
-    renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
+    # No line can be forged and no terminal addressed by what a mail holds: JSON in ASCII, or values of one line each.
+    renderers: list[Processor] = (
+        [_in_lines, structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)]
         if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer(ensure_ascii=True)
+        else [structlog.processors.JSONRenderer(ensure_ascii=True)]
     )
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -56,7 +64,7 @@ def configure(level: str = "INFO") -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                renderer,
+                *renderers,
                 *([_with_priority] if journald else []),
             ],
         )
@@ -66,6 +74,27 @@ def configure(level: str = "INFO") -> None:
     root.setLevel(level)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def places(error: BaseException) -> list[str]:
+    """Where an exception came from, "file:line" each, the innermost last."""
+    return [f"{frame.f_code.co_filename}:{line}" for frame, line in walk_tb(error.__traceback__)][-_FRAMES:]
+
+
+def _without_words(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """An exception as its type and its places: what it says may quote a mail or a key."""
+    del logger, method
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    if isinstance(error, BaseException):
+        event["error"], event["frames"] = type(error).__name__, places(error)
+    return event
+
+
+def _in_lines(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Every text on one line, without a character that a terminal obeys."""
+    del logger, method
+    return {name: one_line(value, _VALUE_CHARS) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _with_priority(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:

@@ -83,9 +83,10 @@ class Machines:
             self._settled = True
 
     def stop(self) -> None:
-        """Fall silent."""
+        """Fall silent; a start that came to nothing has not begun to speak."""
         self._stopped.set()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
 
     def spell(self) -> int:
         """The number of this unbroken time in touch with the others.

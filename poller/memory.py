@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 
 from integrations.errors import ConfigurationError
+from poller import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MESSAGE = "message"  # the name of a message's workflow
 AFTER_A_FAULT = timedelta(minutes=5)
+INTERNAL_ERROR: dict[str, Any] = {"step": "", "reason": "internal error", "gate": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,15 @@ class Memory:
         """Open the state of these settings.
 
         Raises:
-            ConfigurationError: nothing has run on it yet.
+            ConfigurationError: nothing has run on it yet, or the database refuses us.
+            TransientError: the database is out of reach.
         """
         path = Path(settings.state_url.split("///", 1)[-1])
-        if settings.state_url.startswith("sqlite") and not path.exists():
-            raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}")
+        if settings.state_url.startswith("sqlite"):
+            if not path.exists():
+                raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}")
+        elif (found := state.check(settings.state_url)).endswith(state.FRESH):
+            raise ConfigurationError(f"nothing has run yet: {found}")
         self._client = DBOSClient(system_database_url=settings.state_url, serializer=DBOSPortableJSONSerializer())
 
     def close(self) -> None:
@@ -103,7 +109,7 @@ def standing_of(row: WorkflowStatus) -> Standing:
     if row.status != "SUCCESS":
         # A fault in our own workflow, outside of any step: the message stays where it is and is tried again later.
         ended = datetime.fromtimestamp((row.updated_at or 0) / 1000, UTC)
-        return Standing("waiting", ended + AFTER_A_FAULT, {"step": "", "reason": "internal error", "gate": ""})
+        return Standing("waiting", ended + AFTER_A_FAULT, INTERNAL_ERROR)
     result: dict[str, Any] = row.output or {}
     until = datetime.fromisoformat(result["until"]) if "until" in result else None
     return Standing(result["outcome"], until, result)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poller import fates
 from poller.escaping import http_url, one_line, plain_text
 from poller.letter import Page, mail
 from poller.request import Category
 from poller.texts import ticket_subject
 from poller.wording import (
     CATEGORIES,
+    LEFT,
     NBSP,
     STEPS,
-    UNREAD,
-    kept_attachments,
-    kept_label,
+    TO_FETCH,
+    author_label,
+    left_behind,
     listed,
-    other_author,
     services_off,
     size,
+    to_fetch,
+    unread,
+    unverified,
     who,
 )
 
@@ -33,7 +37,8 @@ _DECIDED_BY = {
     "claude": "Décidé par Claude.",
     "rules without claude": "Décidé par les règles, sans l’avis de Claude.",
 }
-_KEPT_LIMIT_CHARS = 2_000
+_LEFT_LIMIT_CHARS = 2_000
+_LINKS_LIMIT_CHARS = 4_000
 _DETAIL_LIMIT_CHARS = 2_000
 
 
@@ -68,7 +73,8 @@ def reply_notification(
         placed.append("sous-tâche ClickUp, en commentaire")
     to_check = _to_check(request, done)
     if done.classification.category is Category.MODELISATION and done.subtask is None:
-        to_check.insert(0, f"La demande n’a pas de sous-tâche ClickUp{NBSP}: transmettez la réponse à l’équipe 3D.")
+        lost = f"La demande n’a pas (ou plus) de sous-tâche ClickUp{NBSP}: transmettez la réponse à l’équipe 3D."
+        to_check.insert(0, lost)
     page = Page(
         kicker=f"Réponse du client, {CATEGORIES[done.classification.category].lower()}",
         title=ticket_subject(request),
@@ -81,14 +87,6 @@ def reply_notification(
     return mail(page, f"[Réponse] {_about(request)}", "reply", sender=sender, recipient=recipient, now=now)
 
 
-SERVICES = {
-    "anthropic": "Claude",
-    "r2": "R2",
-    "hubspot": "HubSpot",
-    "clickup": "ClickUp",
-    "smtp": "Le serveur SMTP",
-    "imap": "Le serveur IMAP",
-}
 # Why a step is given up, in a sentence.
 REASONS = {
     "refused": "Le service a refusé cette demande, et la refuserait encore telle quelle.",
@@ -141,23 +139,31 @@ def failure_notification(
     return mail(page, subject, "failure", sender=sender, recipient=recipient, now=now)
 
 
-def refusal_alert(service: str, reason: str, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    """A service refuses credentials that it took before: nothing of it works until a person mends them."""
+def flood_alert(request: Request, max_per_h: int, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
+    """A sender writes more than is worked on in an hour: its mail waits, and a person may want to do something."""
     lines = (
-        f"Aucun message n’est perdu{NBSP}: tous attendent dans la boîte de réception.",
-        "Corrigez l’identifiant ou la clé, puis redémarrez le service. «\xa0poller check\xa0» dit ce qui est refusé.",
+        (
+            f"Rien n’est perdu{NBSP}: ses messages au-delà de {max_per_h} par heure attendent dans la boîte de "
+            "réception, et sont traités à ce rythme."
+        ),
+        "S’ils sont indésirables, bloquez l’expéditeur et retirez-les de la boîte de réception.",
+        (
+            "S’ils sont légitimes, augmentez IMAP_MAX_PER_SENDER_PER_H, puis redémarrez le service"
+            f"{NBSP}: les suivants n’attendront plus."
+        ),
     )
-    name = SERVICES.get(service, service)
+    client = one_line(request.sender.addr_spec, 60) or "expéditeur inconnu"
     page = Page(
         kicker="Alerte",
-        title=f"{name} refuse nos identifiants",
+        title=f"Un expéditeur dépasse {max_per_h} messages par heure",
         box=("Que faire", lines),
-        facts=[("Détail", one_line(reason, 500))],
+        facts=[("Expéditeur", who(request.sender)), ("Premier message en attente", ticket_subject(request))],
         buttons=(),
         files=(),
-        reference=f"{now:%Y%m%d%H%M%S}",
+        reference=request.reference,
     )
-    return mail(page, f"[Alerte] {name} refuse nos identifiants", "alert", sender=sender, recipient=recipient, now=now)
+    subject = f"[Alerte] Trop de messages de {client}"
+    return mail(page, subject, "flood", sender=sender, recipient=recipient, now=now)
 
 
 def _about(request: Request) -> str:
@@ -168,13 +174,14 @@ def _about(request: Request) -> str:
 def _facts(request: Request, done: Dispatched, said: tuple[str, str]) -> list[tuple[str, str]]:
     """Who asks, what is to be said of it, and what lies in the message where that alarms nobody."""
     facts = [("Client", who(request.sender))]
-    if other_author(request):
-        facts.append(("Expéditeur affiché", who(request.author)))
+    if label := author_label(request):
+        facts.append((label, who(request.author)))
     facts.append(said)
-    if done.classification.category is Category.SUPPORT and (
-        kept := list(listed(_kept(request, done), _KEPT_LIMIT_CHARS))
-    ):
-        facts.append(("Pièces jointes, dans le message", "\n".join(kept)))
+    support = done.classification.category is Category.SUPPORT
+    calm = [label for fate, label in left_behind(request, done) if support or fate in fates.ASIDE]
+    if calm:
+        title = "Pièces jointes, dans le message" if support else "Non déposé"
+        facts.append((title, "\n".join(listed(calm, _LEFT_LIMIT_CHARS))))
     return facts
 
 
@@ -192,15 +199,12 @@ def _to_check(request: Request, done: Dispatched) -> list[str]:
     lines = []
     if done.classification.needs_review:
         lines.append(f"Le classement n’est pas certain{NBSP}: relisez la demande.")
+    if doubt := unverified(request):
+        lines.append(doubt)
     for service, steps in services_off(done):
         lines.append(f"{service} n’est pas configuré. Non fait{NBSP}: {', '.join(steps)}.")
+    lines += [f"{TO_FETCH}{NBSP}: {url}" for url in listed(to_fetch(request), _LINKS_LIMIT_CHARS)]
     if done.classification.category is Category.MODELISATION:
-        lines += [f"Resté dans le message{NBSP}: {label}." for label in listed(_kept(request, done), _KEPT_LIMIT_CHARS)]
-    if request.defects:
-        lines.append(UNREAD)
-    return lines
-
-
-def _kept(request: Request, done: Dispatched) -> list[str]:
-    # A signature's logo is nothing to look for.
-    return [kept_label(file, reason) for file, reason in kept_attachments(request, done) if not file.inline]
+        left = [label for fate, label in left_behind(request, done) if fate not in fates.ASIDE]
+        lines += [f"{LEFT}{NBSP}: {label}." for label in listed(left, _LEFT_LIMIT_CHARS)]
+    return lines + unread(request)

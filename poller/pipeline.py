@@ -7,10 +7,11 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from poller.job import Job, Message
-from poller.journal import StepFailedError
-from poller.replies import answer, find_thread
-from poller.request import Category, Dispatched
+from poller.journal import MessageGoneError, StepFailedError
+from poller.replies import answer, find_threads, remember
+from poller.request import Category, Fate
 from poller.steps import (
+    begun,
     classify,
     create_note,
     create_subtask,
@@ -20,6 +21,7 @@ from poller.steps import (
     send_failure,
     send_notification,
     upload_files,
+    wait_turn,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from poller.inbox import Source
     from poller.journal import Journal
+    from poller.request import Dispatched
     from poller.services import Services
     from poller.settings import Settings
 
@@ -58,33 +61,51 @@ class Pipeline:
     def __call__(self, journal: Journal) -> dict[str, Any]:
         """Do what is left to do for a message; returns its outcome and what was created, as JSON."""
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        message = Message(journal.reference, self._source, self._spool / f"{journal.reference}.eml")
+        message = Message(
+            journal.reference, self._source, self._spool / f"{journal.reference}.eml", self._settings.imap
+        )
         job = Job(journal, message, self._services, self._settings)
+        made: dict[str, Any] = {}
         try:
-            return self._dispatch(job)
+            return self._dispatch(job, made)
         except StepFailedError as failure:
-            return self._give_up(job, failure)
+            return self._give_up(job, failure) | made
+        except MessageGoneError:
+            return {"outcome": "gone"} | made
         finally:
             message.discard()
 
-    def _dispatch(self, job: Job) -> dict[str, Any]:
+    def _dispatch(self, job: Job, made: dict[str, Any]) -> dict[str, Any]:
+        """`made` is filled on the way: an answer finds the ticket of a message that does not come to its end, too."""
         received = receive(job)
-        if received["ignored"]:
-            self._label(job, "ignored")
-            return {"outcome": "ignored", "reason": received["ignored"]}
-        job = replace(job, files=tuple(received["files"]))
-        thread = find_thread(job, received["forebears"])
-        done = answer(job, thread) if thread else None
-        root = thread.reference if thread and done else job.journal.reference
-        if done is None:
-            done = Dispatched(classify(job))
+        ignored = received["ignored"]
+        if ignored and not received["unless_answer"]:
+            return self._ignore(job, ignored)
+        threads = find_threads(job, received["forebears"])
+        if ignored and not threads:
+            return self._ignore(job, ignored)
+        wait_turn(job, received)
+        job = replace(job, fates=tuple(map(Fate, received["fates"])))
+        root, people = job.journal.reference, received.get("people", {})
+        if answered := answer(job, threads, received):
+            thread, done = answered
+            root = thread.reference
+        elif ignored:  # somebody else than the ticket's contact quotes its Message-ID
+            return self._ignore(job, ignored)
+        else:
+            done = begun(job, classify(job))
             for step in STEPS[done.classification.category]:
                 done = step(job, done)
-        if done.ticket and job.journal.memory:
-            job.journal.memory.remember(received["key"], root)
+                made |= {"people": people} | _summary(done)
+                if step is create_ticket and done.ticket:
+                    remember(job, received["key"], root)
         outcome = done.classification.category.lower()
         self._label(job, outcome)
-        return {"outcome": outcome, "thread": root} | _summary(done)
+        return {"outcome": outcome, "thread": root, "people": people} | _summary(done)
+
+    def _ignore(self, job: Job, reason: str) -> dict[str, Any]:
+        self._label(job, "ignored")
+        return {"outcome": "ignored", "reason": reason}
 
     def _give_up(self, job: Job, failure: StepFailedError) -> dict[str, Any]:
         """Tell the admin, and file the message where a person finds it."""
@@ -102,6 +123,7 @@ class Pipeline:
 def _summary(done: Dispatched) -> dict[str, Any]:
     """What was made of a message: ids, URLs and numbers, nothing of its content."""
     return {
+        "category": done.classification.category.lower(),
         "confidence": done.classification.confidence,
         "decided_by": done.classification.decided_by,
         "needs_review": done.classification.needs_review,

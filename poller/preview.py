@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
-from poller import classification, confined, screening
+from poller import classification, confined, screening, senders
 from poller.daemon import FIRST_START
 from poller.inbox import Inbox
 from poller.memory import Memory
@@ -25,12 +25,13 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
     with closing(Inbox(settings)) as inbox, tempfile.TemporaryDirectory() as spool:
         if not everything:
             inbox.since = settings.imap.since or _first_start(settings)
+        own = senders.own_domains(settings.imap)
         for reference in inbox.scan():
             path = Path(spool, "message.eml")
-            received_at = inbox.fetch(reference, path)
-            request = confined.parse(path, inbox.account, received_at)
-            own_domain = settings.imap.username.rpartition("@")[2]
-            if reason := screening.screen(request, own_domain=own_domain):
+            fetched = inbox.fetch(reference, path)
+            request = confined.parse(path, inbox.account, fetched.received_at)
+            request = senders.identify(request, own, settings.imap.authserv_id)
+            if reason := screening.screen(request, own=own, junk=fetched.junk):
                 yield {"reference": reference, "outcome": "ignored", "reason": reason}
                 continue
             found = classification.classify_request(request, None)

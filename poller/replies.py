@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from integrations.errors import TransientError
-from poller import notification, texts
-from poller.request import Category, Classification, Dispatched, Link
-from poller.steps import create_note, find_or_create_contact, send, skip, upload_files, with_files
+from integrations.clickup import TaskGoneError
+from integrations.errors import PermanentError, TransientError
+from poller import notification, senders, texts
+from poller.request import Category, Classification, Link
+from poller.steps import begun, person_name, send, skip, upload_files, with_files
+from poller.threads import People
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,76 +18,158 @@ if TYPE_CHECKING:
 
     from poller.job import Job
     from poller.journal import Attempt
+    from poller.request import Dispatched
+
+
+GONE = "gone"  # in the journal: what the answer should be put on was deleted
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """The ticket that a mail's forebears led to."""
+    """A ticket that a mail's forebears led to."""
 
     reference: str  # of the mail that opened it
-    outcome: str  # "support" or "modelisation"
+    outcome: str  # "support" or "modelisation", also where that mail failed on the way there
     contact_id: str
     ticket: Link
     subtask: Link | None
+    people: People  # of the mail that opened it; nobody where it was opened before they were remembered
 
 
-def find_thread(job: Job, keys: list[str]) -> Thread | None:
-    """The ticket that one of these messages opened, None when none of them did."""
+def find_threads(job: Job, keys: list[str]) -> list[Thread]:
+    """The tickets that these messages opened, the nearest first."""
     memory = job.journal.memory
     if not keys or memory is None:
-        return None
+        return []
 
-    def act(_: Attempt) -> dict[str, Any] | None:
+    def act(_: Attempt) -> list[dict[str, Any]]:
+        request = job.message.request
+        # In this order: what no longer waits has opened its ticket by now, and is remembered.
+        waits = job.message.waits_behind([*request.in_reply_to, *request.references])
         known = memory.recall(keys)
-        reference = next((known[each] for each in keys if each in known), "")
-        if not reference:
-            request = job.message.request
-            if job.message.waits_behind([*request.in_reply_to, *request.references]):
-                raise TransientError("the message that it answers still waits", outcome_unknown=False)
-            return None
-        result = memory.result(reference)
-        if result.get("outcome", "waiting") == "waiting":
+        references = list(dict.fromkeys(known[each] for each in keys if each in known))
+        if waits and not references:
+            raise TransientError("the message that it answers still waits", outcome_unknown=False)
+        results = {reference: memory.result(reference) for reference in references}
+        if any(result.get("outcome", "waiting") == "waiting" for result in results.values()):
             raise TransientError("the message that it answers is still at work", outcome_unknown=False)
-        names = ("outcome", "contact_id", "ticket", "subtask")
-        return {"reference": reference} | {name: result[name] for name in names} if result.get("ticket") else None
+        return [{"reference": each} | _opened(result) for each, result in results.items() if result.get("ticket")]
 
-    found = job.journal.step("find_thread", act)
-    if found is None:
-        return None
+    found = job.journal.step("find_thread", act) or []
+    # A release before this one wrote down the nearest alone.
+    return [_thread(each) for each in (found if isinstance(found, list) else [found])]
+
+
+def _opened(result: dict[str, Any]) -> dict[str, Any]:
+    """What there is to know of a ticket, of the result of the message that opened it."""
+    opened = {name: result[name] for name in ("contact_id", "ticket", "subtask")}
+    return opened | {"outcome": result.get("category", result["outcome"]), "people": result.get("people", {})}
+
+
+def _thread(found: dict[str, Any]) -> Thread:
     subtask = Link(**found["subtask"]) if found["subtask"] else None
-    return Thread(**found | {"ticket": Link(**found["ticket"]), "subtask": subtask})
+    links = {"ticket": Link(**found["ticket"]), "subtask": subtask, "people": People(**found.get("people", {}))}
+    return Thread(**found | links)
 
 
-def answer(job: Job, thread: Thread) -> Dispatched | None:
-    """Add the mail to the ticket; None when it is not from the ticket's contact: anybody may quote a Message-ID."""
-    category = Category(thread.outcome.upper())
-    known = Classification(category, 1.0, "thread", "Réponse à une demande en cours.", needs_review=False)
-    done = find_or_create_contact(job, Dispatched(known))
-    if done.contact_id != thread.contact_id:
+def remember(job: Job, key: str, reference: str) -> None:
+    """From now on whoever answers the message of this key answers the one that opened the ticket."""
+    if job.journal.memory:
+        job.journal.memory.remember(key, reference)
+
+
+def answer(job: Job, threads: list[Thread], received: dict[str, Any]) -> tuple[Thread, Dispatched] | None:
+    """Add the mail to the nearest ticket of its writer; None when there is none, or not any more.
+
+    Anybody may quote a Message-ID. `received` is what `steps.receive` found.
+    """
+    if not threads:
         return None
-    done = upload_files(job, replace(done, ticket=thread.ticket, subtask=thread.subtask))
-    done = create_note(job, done, texts.reply_note_html)
-    if thread.subtask:
-        done = add_comment(job, done, thread.subtask)
-    return send_reply_notification(job, done)
+    people = People(**received.get("people", {}))
+    known = [thread for thread in threads if people.may_answer(thread.people)]
+    contact_id = find_contact(job, people, known, needed=not received["ignored"])
+    thread = next((each for each in threads if each in known or each.contact_id == contact_id), None)
+    if thread is None:
+        return None
+    category = Category(thread.outcome.upper())
+    sure = Classification(category, 1.0, "thread", "Réponse à une demande en cours.", needs_review=False)
+    done = replace(begun(job, sure), contact_id=contact_id, ticket=thread.ticket, subtask=thread.subtask)
+    noted = add_note(job, upload_files(job, done))
+    if noted is None:
+        return None
+    remember(job, received["key"], thread.reference)
+    return thread, send_reply_notification(job, add_comment(job, noted))
 
 
-def add_comment(job: Job, done: Dispatched, subtask: Link) -> Dispatched:
-    """Tell the 3D team, on its subtask."""
-    clickup = job.services.clickup
+def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool) -> str:
+    """The id of the writer's contact, "" when there is none; of the ticket's customer where one is `known`.
+
+    For a stranger none is created, but where it is `needed` all the same, for a ticket of the stranger's own.
+    """
+    hubspot = job.services.hubspot
+
+    def act(_: Attempt) -> str | None:
+        if hubspot is None:
+            return None
+        request = job.message.request
+        writer = senders.writer(request, senders.own_domains(job.settings.imap))
+        customer = request.sender if known and people == known[0].people else writer
+        same = customer.addr_spec.casefold() == request.sender.addr_spec.casefold()
+        if known or (needed and same and customer.addr_spec):
+            return hubspot.find_or_create_contact(customer.addr_spec, *person_name(customer.display_name))
+        return hubspot.find_contact(customer.addr_spec)
+
+    return job.journal.step("find_or_create_contact", act, "hubspot") or ""
+
+
+def add_note(job: Job, done: Dispatched) -> Dispatched | None:
+    """Put the answer on the ticket; None when somebody has deleted that."""
+    hubspot, ticket = job.services.hubspot, done.ticket
+
+    def act(attempt: Attempt) -> str | None:
+        if hubspot is None or ticket is None:
+            return None
+        request = job.message.request
+        try:
+            found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if attempt.doubts else None
+            if found is None:
+                html = texts.reply_note_html(request, with_files(request, done))
+                found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id, job.journal.confirm)
+        except PermanentError:
+            if hubspot.has_ticket(ticket.id):
+                raise
+            return GONE
+        return found
+
+    note_id = job.journal.step("create_note", act, "hubspot", looks=True)
+    if note_id == GONE:
+        return None
+    return replace(done, note_id=note_id) if note_id else skip(done, "create_note")
+
+
+def add_comment(job: Job, done: Dispatched) -> Dispatched:
+    """Tell the 3D team, on the request's subtask if it has one; without it where somebody has deleted that."""
+    clickup, subtask = job.services.clickup, done.subtask
+    if subtask is None:
+        return done
 
     def act(attempt: Attempt) -> str | None:
         if clickup is None:
             return None
         request = job.message.request
-        found = clickup.find_comment(subtask.id, request.reference) if attempt.doubts else None
-        if found is None:
-            text = texts.reply_comment(request, with_files(request, done))
-            job.journal.confirm()
-            found = clickup.add_comment(subtask.id, text)
+        try:
+            found = clickup.find_comment(subtask.id, request.reference) if attempt.doubts else None
+            if found is None:
+                text = texts.reply_comment(request, with_files(request, done))
+                found = clickup.add_comment(subtask.id, text, job.journal.confirm)
+        except TaskGoneError:
+            return GONE
         return found
 
-    return done if job.journal.step("add_comment", act, "clickup") else skip(done, "add_comment")
+    comment_id = job.journal.step("add_comment", act, "clickup", looks=True)
+    if comment_id == GONE:
+        return replace(done, subtask=None)
+    return done if comment_id else skip(done, "add_comment")
 
 
 def send_reply_notification(job: Job, done: Dispatched) -> Dispatched:

@@ -69,6 +69,7 @@ class Attachment:
     content: Content
     logo: bool = False  # a small image that the mail shows in its text, or means to: a signature's
     fingerprint: str = ""  # 32 hex digits of the content's SHA-256 where it was worth reading; "" elsewhere
+    refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +140,5 @@ class Dispatched:
     uploads: tuple[tuple[int, str], ...] = ()  # number of each stored attachment, counted from 0, and its URL
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order
     fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order
+    max_file_bytes: int = 0  # over which a file was TOO_BIG by itself; 0 when that is not known
+    max_mail_bytes: int = 0  # over which it was with those before it

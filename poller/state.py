@@ -1,14 +1,38 @@
-"""The state directory: one daemon's at a time; and an SQLite file that can be read while the daemon writes."""
+"""The state: a directory that is one daemon's at a time, and the database of the memory as it is found."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import IO
 
-from integrations.errors import TransientError
+import psycopg
+
+from integrations.errors import ConfigurationError, TransientError
+
+# What a PostgreSQL server says that will say the same tomorrow. libpq hands on its words alone, not the SQLSTATE behind
+# them (28000, 28P01, 3D000, 42501), and the words are in the server's own language: English or French.
+_REFUSED = re.compile(
+    r"authentication failed|authentification .* pour l|no password supplied|pg_hba\.conf|permission denied|droit refus"
+    r"|FATAL.*(does not exist|n.existe pas)|invalid .* for connection option"
+)
+FRESH = "made at the first start"  # how the line of a state ends that nothing has run on yet
+_CONNECT_TIMEOUT_S = 10
+_BUSY_S = 5.0  # that a writer of the SQLite file is waited for
+# Whose the schema is (null: there is none yet), whether the server takes writes, and whether it takes them from us.
+_LOOK = """
+SELECT current_database(), current_user, pg_get_userbyid(nspowner), NOT pg_is_in_recovery(),
+       CASE WHEN nspname IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+            WHEN pg_class.oid IS NULL THEN has_schema_privilege(nspname, 'CREATE')
+            ELSE has_schema_privilege(nspname, 'USAGE') AND has_table_privilege(pg_class.oid, 'INSERT') END
+FROM (SELECT 1) AS always
+LEFT JOIN pg_namespace ON nspname = 'dbos'
+LEFT JOIN pg_class ON relnamespace = pg_namespace.oid AND relname = 'workflow_status'
+"""
 
 
 class AlreadyRunningError(TransientError):
@@ -41,3 +65,55 @@ def write_ahead(url: str) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA secure_delete=ON")
     connection.close()
+
+
+def check(url: str) -> str:
+    """Reach the database and leave nothing in it; returns what was seen, in a line without a password.
+
+    Raises:
+        ConfigurationError: it refuses us, or does not let us write.
+        TransientError: it is out of reach.
+    """
+    return _check_sqlite(Path(url.split("///", 1)[1])) if url.startswith("sqlite") else _check_postgresql(url)
+
+
+def _check_sqlite(path: Path) -> str:
+    if not path.exists():
+        directory = next(parent for parent in path.absolute().parents if parent.exists())
+        if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
+            raise ConfigurationError(f"state {path}: {directory} cannot be written to; look at STATE_URL")
+        return f"SQLite {path}, {FRESH}"
+    try:
+        # Read-write and not to be created: https://sqlite.org/uri.html
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", _BUSY_S, uri=True)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+            raise TransientError(f"state {path}: {error}") from error
+        raise ConfigurationError(f"state {path}: {error}; look at STATE_URL") from error
+    return f"SQLite {path}"
+
+
+def _check_postgresql(url: str) -> str:
+    try:
+        with psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
+            name, user, owner, writable, ours = connection.execute(_LOOK).fetchone() or ()
+    except psycopg.OperationalError as error:
+        # Its words may hold the names of server and user, and never the password.
+        if _REFUSED.search(str(error)):
+            raise ConfigurationError(f"PostgreSQL refuses us: {_said(error)}; look at STATE_URL") from error
+        raise TransientError(f"the database is out of reach: {_said(error)}; look at STATE_URL") from error
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError("STATE_URL is no address of a PostgreSQL database") from error
+    if not writable:
+        raise TransientError(f"PostgreSQL database {name} is read-only for now: a standby that was not promoted")
+    if not ours:
+        what = f"its schema dbos is {owner}'s" if owner else "it may not make a schema there"
+        raise ConfigurationError(f"PostgreSQL database {name} is not for the role {user}: {what}; look at STATE_URL")
+    return f"PostgreSQL database {name}, schema dbos {f'of {owner}' if owner else FRESH}"
+
+
+def _said(error: psycopg.Error) -> str:
+    """The heart of what was said first, in one line: a name with two addresses is tried twice."""
+    return str(error).partition("\n")[0].rpartition("failed: ")[2]

@@ -4,53 +4,100 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from poller import classification, escaping, notification, screening, texts, threads
-from poller.journal import UnusableMessageError
-from poller.request import Category, Classification, Dispatched, Kind, Link, StoredFile
+from poller import classification, escaping, limits, notification, screening, senders, texts, threads
+from poller.journal import MustWaitError, StepFailedError, UnusableMessageError
+from poller.request import Category, Classification, Dispatched, Fate, Link, StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from email.message import EmailMessage
 
     from poller.job import Job, Message
-    from poller.journal import Attempt, StepFailedError
-    from poller.request import Request
-    from poller.settings import Settings
+    from poller.journal import Attempt
+    from poller.request import Address, Request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+TOO_OFTEN = "its sender writes too often"  # why a message waits that no service keeps waiting
 CLAUDE_TRIES = 3  # before the rules go on alone
 CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart
 NOTIFICATION_TRIES = 2  # of one whose fate is unknown: an admin told twice is better than one told never
+FILE_FACT = "file-secret"  # under which the secret of the file keys is remembered
+SENT, IN_DOUBT = "sent", "in doubt"  # what became of a letter, in the journal
 
 
 def receive(job: Job) -> dict[str, Any]:
-    """Fetch and parse the message: why it is no work, if it is none; under which key it goes, and what it answers."""
+    """Fetch and parse the message: why it is no work, if it is none; under which key it goes, and what it answers.
+
+    `unless_answer` says of what is screened out that it is work all the same if it answers a ticket. Also what becomes
+    of each attachment, and when the message may go on: see `limits.allot`.
+    """
 
     def act(_: Attempt) -> dict[str, Any]:
         request = job.message.request
-        own_domain = job.settings.imap.username.rpartition("@")[2]
-        ignored = screening.screen(request, own_domain=own_domain)
-        return {
+        own, junk = senders.own_domains(job.settings.imap), job.message.junk
+        ignored = screening.screen(request, own=own, junk=junk)
+        found = {
             "ignored": ignored,
             "received_at": request.received_at.isoformat(),
             "key": threads.key(job.message.account, request.message_id),
             "forebears": threads.forebears(job.message.account, request),
-            "files": [
-                number
-                for number, attachment in enumerate(request.attachments)
-                if attachment.kind is not Kind.OTHER and not attachment.inline
-            ],
+            "people": asdict(threads.People(_who(job, request.sender), _who(job, senders.writer(request, own)))),
         }
+        if ignored:
+            unless_answer = bool(found["forebears"]) and screening.screen(request, own=own, answer=True) is None
+            return (
+                found
+                | {"unless_answer": unless_answer}
+                | (
+                    limits.allot(job.settings, job.journal.memory, job.journal.reference, request)
+                    if unless_answer
+                    else {}
+                )
+            )
+        return found | limits.allot(job.settings, job.journal.memory, job.journal.reference, request)
 
     received: dict[str, Any] = job.journal.step("receive", act, "imap")
     return received
+
+
+def _who(job: Job, address: Address) -> str:
+    """What stands for a person in the memory, "" for nobody."""
+    return limits.pseudonym(job.settings, address.addr_spec.casefold()) if address.addr_spec else ""
+
+
+def wait_turn(job: Job, received: dict[str, Any]) -> None:
+    """Go on if it is the message's turn; the admin is told of the first that a sender who writes too often has to wait.
+
+    Raises:
+        MustWaitError: it is not; nothing of the time is held against the message.
+    """
+    if received["episode"] == job.journal.reference:
+
+        def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
+            request, max_per_h = job.message.request, job.settings.imap.max_per_sender_per_h
+            return notification.flood_alert(request, max_per_h, sender=sender, recipient=recipient, now=now)
+
+        with suppress(StepFailedError):  # The log has it; the message is no worse for it.
+            send(job, "send_alert", letter)
+    goes_on_at = datetime.fromisoformat(received["goes_on_at"])
+    if received["episode"] and goes_on_at > datetime.now(UTC):
+        log.warning("message_held_back", ref=job.journal.reference, until=received["goes_on_at"])
+        raise MustWaitError("receive", TOO_OFTEN, goes_on_at)
+
+
+def begun(job: Job, found: Classification) -> Dispatched:
+    """What is known of a request when its steps begin."""
+    r2 = job.settings.r2
+    return Dispatched(found, fates=job.fates, max_file_bytes=r2.max_file_bytes, max_mail_bytes=r2.max_mail_bytes)
 
 
 def classify(job: Job) -> Classification:
@@ -58,7 +105,9 @@ def classify(job: Job) -> Classification:
     reasons: list[str] = []
 
     def act(attempt: Attempt) -> dict[str, Any]:
-        claude = job.services.claude if attempt.failures < CLAUDE_TRIES else None
+        claude: classification.Claude | None = job.services.claude if attempt.failures < CLAUDE_TRIES else None
+        if claude and job.journal.memory and (most := job.settings.anthropic.max_calls_per_day):
+            claude = limits.Budget(claude, job.journal.memory, most)
         found = classification.classify_request(job.message.request, claude)
         reasons.append(found.reason)
         # A model's own words may quote the mail, and the memory keeps none of it.
@@ -73,7 +122,7 @@ def upload_files(job: Job, done: Dispatched) -> Dispatched:
     """Put the 3D files and images on R2; one entry in the memory and one PUT a file."""
     r2 = job.services.r2
     uploads = []
-    for number in job.files:
+    for number in (number for number, fate in enumerate(job.fates) if fate is Fate.FILE):
 
         def act(_: Attempt, number: int = number) -> str | None:
             if r2 is None:
@@ -82,7 +131,7 @@ def upload_files(job: Job, done: Dispatched) -> Dispatched:
             # The key is the same at each try, and R2 refuses to write it twice: no need to look first.
             with attachment.content.open() as body:
                 return r2.upload(
-                    file_key(job.message.request, number, job.settings),
+                    file_key(job.message.request, number, _secret(job)),
                     body,
                     attachment.size_bytes,
                     attachment.content_type,
@@ -102,12 +151,17 @@ def with_files(request: Request, done: Dispatched) -> Dispatched:
     return replace(done, files=tuple(StoredFile(file.filename, url, file.size_bytes) for file, url in stored))
 
 
-def file_key(request: Request, number: int, settings: Settings) -> str:
+def file_key(request: Request, number: int, secret: str) -> str:
     """Where a file lies on R2: date, 128 bits that nobody can guess, and a name fit for a URL; the same at each try."""
-    secret = settings.r2.secret_access_key.get_secret_value().encode()
-    digest = hmac.new(secret, f"{request.reference}/{number}".encode(), hashlib.sha256).hexdigest()[:32]
+    digest = hmac.new(secret.encode(), f"{request.reference}/{number}".encode(), hashlib.sha256).hexdigest()[:32]
     day = request.received_at.strftime("%Y/%m/%d")
     return f"{day}/{digest}/{escaping.key_name(request.attachments[number].filename)}"
+
+
+def _secret(job: Job) -> str:
+    """What file keys are made with: not the service's own, which may be replaced between a PUT and its next try."""
+    new = secrets.token_hex(16)
+    return job.journal.memory.remember(FILE_FACT, new) if job.journal.memory else new
 
 
 def find_or_create_contact(job: Job, done: Dispatched) -> Dispatched:
@@ -154,15 +208,16 @@ def create_ticket(job: Job, done: Dispatched) -> Dispatched:
         ticket = hubspot.find_ticket(done.contact_id, reference) if attempt.doubts else None
         if ticket is None:
             content = texts.ticket_content(request, with_files(request, done))
-            job.journal.confirm()
-            ticket = hubspot.create_ticket(texts.ticket_subject(request), content, done.contact_id, reference)
+            ticket = hubspot.create_ticket(
+                texts.ticket_subject(request), content, done.contact_id, reference, job.journal.confirm
+            )
         return {"id": ticket.id, "url": ticket.url}
 
-    ticket = job.journal.step("create_ticket", act, "hubspot")
+    ticket = job.journal.step("create_ticket", act, "hubspot", looks=True)
     return replace(done, ticket=Link(**ticket)) if ticket else skip(done, "create_ticket")
 
 
-def create_note(job: Job, done: Dispatched, body: Callable[[Request, Dispatched], str] = texts.note_html) -> Dispatched:
+def create_note(job: Job, done: Dispatched) -> Dispatched:
     """The note with the clickable links, on the contact and the ticket."""
     hubspot = job.services.hubspot
     ticket_id = done.ticket.id if done.ticket else None
@@ -173,12 +228,11 @@ def create_note(job: Job, done: Dispatched, body: Callable[[Request, Dispatched]
         request = job.message.request
         found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if attempt.doubts else None
         if found is None:
-            html = body(request, with_files(request, done))
-            job.journal.confirm()
-            found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id)
+            html = texts.note_html(request, with_files(request, done))
+            found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id, job.journal.confirm)
         return found
 
-    note_id = job.journal.step("create_note", act, "hubspot")
+    note_id = job.journal.step("create_note", act, "hubspot", looks=True)
     return replace(done, note_id=note_id) if note_id else skip(done, "create_note")
 
 
@@ -193,11 +247,10 @@ def create_subtask(job: Job, done: Dispatched) -> Dispatched:
         found = clickup.find_subtask(request.reference, attempt.since - CLOCKS) if attempt.doubts else None
         if found is None:
             markdown = texts.subtask_markdown(request, with_files(request, done))
-            job.journal.confirm()
-            found = clickup.create_subtask(texts.subtask_name(request), markdown)
+            found = clickup.create_subtask(texts.subtask_name(request), markdown, job.journal.confirm)
         return {"id": found.id, "url": found.url}
 
-    subtask = job.journal.step("create_subtask", act, "clickup")
+    subtask = job.journal.step("create_subtask", act, "clickup", looks=True)
     return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
 
 
@@ -221,7 +274,7 @@ def send_failure(job: Job, failure: StepFailedError, message: Message | None) ->
             job.journal.reference,
             step=failure.step,
             kind=failure.kind,
-            detail=f"{failure.reason}\n{failure.detail}",
+            detail=job.settings.without_secrets(f"{failure.reason}\n{failure.detail}"),
             sender=sender,
             recipient=recipient,
             now=now,
@@ -231,22 +284,48 @@ def send_failure(job: Job, failure: StepFailedError, message: Message | None) ->
 
 
 def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> bool:
-    """Send a letter, made of sender, recipient and time, as a step; False when nobody is to be told."""
+    """Send a letter, made of sender, recipient and time; False when nobody is to be told.
+
+    One of unknown fate is sent once more, under the same Message-ID.
+    """
+    fate = ""
+    for _ in range(NOTIFICATION_TRIES):
+        fate = _submit(job, name, letter)
+        if fate != IN_DOUBT:
+            return fate == SENT
+    log.warning("notification_in_doubt", ref=job.journal.reference, step=name)
+    return True
+
+
+def _submit(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
+    """Send a letter, unless it may be out already; what became of it, "" when nobody is to be told.
+
+    In two steps: the first says all to the server but the letter, so a death leaves a doubt only while it goes out.
+    """
     smtp, recipient = job.services.smtp, job.settings.notification.email
+    ready: list[Callable[[], None]] = []  # what the first step has made ready; for this execution alone
+    with ExitStack() as connection:
 
-    def act(attempt: Attempt) -> bool:
-        if smtp is None or recipient is None:
-            return False
-        message = letter(job.settings.sender, recipient, datetime.now(UTC))
-        if attempt.doubts >= NOTIFICATION_TRIES:
-            log.warning("notification_in_doubt", ref=job.journal.reference, step=name)
+        def prepare(_: Attempt) -> bool:
+            if smtp is None or recipient is None:
+                return False
+            message = letter(job.settings.sender, recipient, datetime.now(UTC))
+            ready.append(connection.enter_context(smtp.submission(message)))
             return True
-        job.journal.confirm()
-        smtp.send(message)
-        return True
 
-    sent: bool = job.journal.step(name, act, "smtp")
-    return sent
+        def hand_over(attempt: Attempt) -> str:
+            if attempt.doubts:
+                return IN_DOUBT
+            if not ready:
+                prepare(attempt)
+            job.journal.confirm()
+            ready.pop()()
+            return SENT
+
+        if not job.journal.step(name.replace("send_", "prepare_"), prepare, "smtp"):
+            return ""
+        fate: str = job.journal.step(name, hand_over, "smtp")
+        return fate
 
 
 def skip(done: Dispatched, step: str) -> Dispatched:

@@ -5,22 +5,35 @@ Every text ends with the marker of its request, by which a step that lost its an
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from poller.escaping import html, html_link, http_url, markdown, markdown_address, markdown_link, one_line, plain_text
+from poller.escaping import (
+    html,
+    html_link,
+    http_url,
+    markdown,
+    markdown_address,
+    markdown_link,
+    one_line,
+    plain_text,
+    unlinked,
+)
+from poller.request import Fate
 from poller.wording import (
     CATEGORIES,
+    LEFT,
     NBSP,
-    UNREAD,
+    TO_FETCH,
+    author_label,
     file_label,
-    kept_attachments,
-    kept_label,
+    left_behind,
     listed,
     marker,
-    other_author,
     services_off,
     size,
+    to_fetch,
+    unread,
+    unverified,
     who,
 )
 
@@ -36,17 +49,10 @@ COMMENT_TEXT_LIMIT_CHARS = 10_000  # nor here, but a comment is read among other
 _ABRIDGED = f"(Texte abrégé{NBSP}: la suite se trouve dans le message d’origine.)"
 _NEWEST = f"(Sans l’historique ni la signature{NBSP}: le texte complet se trouve dans le message d’origine.)"
 _FILES_LIMIT_CHARS = 30_000
-_KEPT_LIMIT_CHARS = 5_000
-_COMMENT_FILES_LIMIT_CHARS = 7_000
-_COMMENT_KEPT_LIMIT_CHARS = 2_000
-
-# Where a link finder would join up an address, a URL or a domain; and the seams of a Markdown link, of a tag, of a
-# code fence and of a marker, for what ClickUp's own formatter makes of plain text is not documented.
-_SEAM = re.compile(
-    r"(?<=@)(?=\S)|(?<=:)(?=//)|(?<=/)(?=/)|(?<=[^\s\d]\.)(?=\w)|(?<=\d\.)(?=[^\W\d_])"
-    r"|(?<=\])(?=[(\[])|(?<=<)(?=\S)|(?<=`)(?=`)|(?<=\[)(?=ref:)"
-)
-_HAIR_SPACE = "\u200a"  # every link finder ends at white space; a zero-width character would be a letter to some
+_LINKS_LIMIT_CHARS = 5_000
+_LEFT_LIMIT_CHARS = 5_000
+_COMMENT_FILES_LIMIT_CHARS = 5_000
+_COMMENT_LEFT_LIMIT_CHARS = 2_000
 
 
 def ticket_subject(request: Request) -> str:
@@ -59,19 +65,22 @@ def ticket_content(request: Request, done: Dispatched) -> str:
     head = [f"À vérifier{NBSP}: {_doubt(done)}\n"] if done.classification.needs_review else []
     head.append(f"Demande{NBSP}: {CATEGORIES[done.classification.category].lower()}")
     head.append(f"Client{NBSP}: {who(request.sender)}")
-    if other_author(request):
-        head.append(f"Expéditeur affiché{NBSP}: {who(request.author)} (les réponses vont au client ci-dessus)")
+    if label := author_label(request):
+        head.append(f"{label}{NBSP}: {who(request.author)} (les réponses vont au client ci-dessus)")
+    if doubt := unverified(request):
+        head.append(doubt)
 
     tail = []
     if done.files:
         files = (f"- {file_label(file)}{NBSP}: {http_url(file.url)}" for file in done.files)
         tail.append("\n".join([f"Fichiers{NBSP}:", *listed(files, _FILES_LIMIT_CHARS)]))
-    if kept := kept_attachments(request, done):
-        lines = (f"- {kept_label(attachment, reason)}" for attachment, reason in kept)
-        tail.append("\n".join([f"Resté dans le message{NBSP}:", *listed(lines, _KEPT_LIMIT_CHARS)]))
+    if links := to_fetch(request):
+        tail.append("\n".join([f"{TO_FETCH}{NBSP}:", *listed((f"- {url}" for url in links), _LINKS_LIMIT_CHARS)]))
+    if left := left_behind(request, done):
+        lines = (f"- {label}" for _, label in left)
+        tail.append("\n".join([f"{LEFT}{NBSP}:", *listed(lines, _LEFT_LIMIT_CHARS)]))
     tail.extend(f"{service} non configuré{NBSP}: {', '.join(steps)}." for service, steps in services_off(done))
-    if request.defects:
-        tail.append(UNREAD)
+    tail.extend(unread(request))
     tail.append(marker(request.reference))
 
     frame = ["\n".join(head), "", "\n\n".join(tail)]
@@ -85,15 +94,19 @@ def note_html(request: Request, done: Dispatched) -> str:
     head = f"<p><strong>Demande de {category}</strong> de {html(who(request.sender))}</p>"
     if done.classification.needs_review:
         head += f"\n<p><strong>À vérifier{NBSP}:</strong> {html(_doubt(done))}</p>"
-    return _note(head, request.text, request, done)
+    return _note(head + _author_html(request), request.text, request, done)
 
 
 def reply_note_html(request: Request, done: Dispatched) -> str:
     """The note that an answer becomes on its ticket: as `note_html`, of what was written for this mail only."""
     head = f"<p><strong>Réponse du client</strong>{NBSP}: {html(who(request.sender))}</p>"
-    if other_author(request):
-        head += f"\n<p>Expéditeur affiché{NBSP}: {html(who(request.author))}</p>"
-    return _note(head, request.newest, request, done)
+    return _note(head + _author_html(request), request.newest, request, done)
+
+
+def _author_html(request: Request) -> str:
+    label, doubt = author_label(request), unverified(request)
+    author = f"\n<p>{label}{NBSP}: {html(who(request.author))}</p>" if label else ""
+    return author + (f"\n<p><strong>{html(doubt)}</strong></p>" if doubt else "")
 
 
 def _note(head: str, text: str, request: Request, done: Dispatched) -> str:
@@ -101,11 +114,13 @@ def _note(head: str, text: str, request: Request, done: Dispatched) -> str:
     if done.files:
         files = (f"<li>{html_link(file.filename, file.url)} ({size(file.size_bytes)})</li>" for file in done.files)
         tail.append(_html_list("Fichiers", listed(files, _FILES_LIMIT_CHARS, more="<li>{}</li>")))
-    if kept := kept_attachments(request, done):
-        lines = (f"<li>{html(kept_label(attachment, reason))}</li>" for attachment, reason in kept)
-        tail.append(_html_list("Resté dans le message", listed(lines, _KEPT_LIMIT_CHARS, more="<li>{}</li>")))
-    if request.defects:
-        tail.append(f"<p>{UNREAD}</p>")
+    if links := to_fetch(request):
+        lines = (f"<li>{html(url)}</li>" for url in links)
+        tail.append(_html_list(TO_FETCH, listed(lines, _LINKS_LIMIT_CHARS, more="<li>{}</li>")))
+    if left := left_behind(request, done):
+        lines = (f"<li>{html(label)}</li>" for _, label in left)
+        tail.append(_html_list(LEFT, listed(lines, _LEFT_LIMIT_CHARS, more="<li>{}</li>")))
+    tail.extend(f"<p>{sentence}</p>" for sentence in unread(request))
     tail.append(f"<p>{marker(request.reference)}</p>")
 
     frame = [head, "<p></p>", "\n".join(tail)]
@@ -123,20 +138,21 @@ def subtask_name(request: Request) -> str:
 def subtask_markdown(request: Request, done: Dispatched) -> str:
     """The subtask's description in Markdown; of the mail's text, inert, at most 40,000 characters."""
     links = (f"- {markdown_link(file.filename, file.url)}" for file in done.files)
-    kept = (
-        f"- {markdown(kept_label(attachment, reason))}"
-        for attachment, reason in kept_attachments(request, done)
-        if not attachment.inline
-    )
     files = list(listed(links, _FILES_LIMIT_CHARS))
-    if stayed := list(listed(kept, _KEPT_LIMIT_CHARS)):
-        files += [*([""] if files else []), f"Resté dans le message{NBSP}:", "", *stayed]
-    lines = [
+    fetch = listed((f"- {markdown(url)}" for url in to_fetch(request)), _LINKS_LIMIT_CHARS)
+    left = listed((f"- {markdown(label)}" for label in _of_use(request, done)), _LEFT_LIMIT_CHARS)
+    for title, lines in ((TO_FETCH, list(fetch)), (LEFT, list(left))):
+        if lines:
+            files += [*([""] if files else []), f"{title}{NBSP}:", "", *lines]
+    for sentence in unread(request):
+        files += [*([""] if files else []), sentence]
+    content = [
         "**Demande de modélisation**",
         "",
         f"**Client**: {markdown_address(request.sender.addr_spec) or 'inconnu'}",
         f"**Objet**: {markdown(ticket_subject(request))}",
         f"**Ticket HubSpot**: {_ticket(done)}",
+        *([markdown(doubt)] if (doubt := unverified(request)) else []),
         "",
         "## Description de la demande",
         _within(request.text, SUBTASK_TEXT_LIMIT_CHARS, markdown),
@@ -146,7 +162,7 @@ def subtask_markdown(request: Request, done: Dispatched) -> str:
         "",
         marker(request.reference),
     ]
-    return "\n".join(lines)
+    return "\n".join(content)
 
 
 def reply_comment(request: Request, done: Dispatched) -> str:
@@ -155,27 +171,28 @@ def reply_comment(request: Request, done: Dispatched) -> str:
     Hair spaces keep what the mail holds from being linked; so its URLs and addresses are to be read, not copied.
     """
     blocks = [
-        f"Réponse du client {_unlinked(one_line(request.sender.addr_spec, 320))}".rstrip(),
-        _within(request.newest, COMMENT_TEXT_LIMIT_CHARS, _unlinked),
+        f"Réponse du client {unlinked(one_line(request.sender.addr_spec, 320))}".rstrip(),
+        *([unlinked(doubt)] if (doubt := unverified(request)) else []),
+        _within(request.newest, COMMENT_TEXT_LIMIT_CHARS, unlinked),
     ]
     if _is_part(request.newest, request):
         blocks.append(_NEWEST)
-    files = (f"- {_unlinked(file_label(file))}{NBSP}: {http_url(file.url)}" for file in done.files)
-    kept = (
-        f"- {_unlinked(kept_label(attachment, reason))}"
-        for attachment, reason in kept_attachments(request, done)
-        if not attachment.inline
-    )
-    if lines := list(listed(files, _COMMENT_FILES_LIMIT_CHARS)):
-        blocks.append("\n".join([f"Fichiers{NBSP}:", *lines]))
-    if lines := list(listed(kept, _COMMENT_KEPT_LIMIT_CHARS)):
-        blocks.append("\n".join([f"Resté dans le message{NBSP}:", *lines]))
-    return "\n\n".join([*blocks, marker(request.reference)])
+    files = (f"- {unlinked(file_label(file))}{NBSP}: {http_url(file.url)}" for file in done.files)
+    fetch = (f"- {unlinked(url)}" for url in to_fetch(request))
+    left = (f"- {unlinked(label)}" for label in _of_use(request, done))
+    for title, lines, limit_chars in (
+        ("Fichiers", files, _COMMENT_FILES_LIMIT_CHARS),
+        (TO_FETCH, fetch, _COMMENT_LEFT_LIMIT_CHARS),
+        (LEFT, left, _COMMENT_LEFT_LIMIT_CHARS),
+    ):
+        if shown := list(listed(lines, limit_chars)):
+            blocks.append("\n".join([f"{title}{NBSP}:", *shown]))
+    return "\n\n".join([*blocks, *unread(request), marker(request.reference)])
 
 
-def _unlinked(text: str) -> str:
-    """The words as plain text that no link finder finds a link, an address or a mention in."""
-    return _SEAM.sub(_HAIR_SPACE, plain_text(text))
+def _of_use(request: Request, done: Dispatched) -> list[str]:
+    """What stayed in the mail and the 3D team may miss: a picture in the text may be a sketch, a logo is none."""
+    return [label for fate, label in left_behind(request, done) if fate not in {Fate.LOGO, Fate.DUPLICATE}]
 
 
 def _is_part(text: str, request: Request) -> bool:

@@ -1,14 +1,30 @@
-"""Under which key a message is remembered, and under which the messages that it answers (RFC 5322 section 3.6.4)."""
+"""Which messages are one conversation (RFC 5322 section 3.6.4), and who may go on with it."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from poller.request import Request
 
 LOOKED_UP = 50  # message ids; the RFC sets no limit to References
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who is behind a message, each as a keyed hash: the memory holds no address."""
+
+    customer: str = ""  # who is to be answered: the ticket is on this contact; "" when nobody knows
+    writer: str = ""  # who wrote it, see `senders.writer`; likewise
+
+    def may_answer(self, opened: People) -> bool:
+        """Whether an answer from these people is the customer's whose ticket the message of the others opened.
+
+        The customer wrote it, or whoever wrote that one for the same customer. A Reply-To alone may name anybody.
+        """
+        return bool(self.writer) and (self.writer == opened.customer or self == opened)
 
 
 def key(account: str, message_id: str) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller import classification, demo, parsing, screening
+from poller import classification, demo, parsing, screening, senders
 from poller.gates import Floor
+from poller.inbox import Fetched
 from poller.journal import Journal, MustWaitError, Patience
 from poller.pipeline import Pipeline
 from poller.services import services
@@ -31,11 +32,11 @@ class File:
         """Read from the path, which is left as it is."""
         self._path = path
 
-    def fetch(self, reference: str, path: Path) -> datetime:
+    def fetch(self, reference: str, path: Path) -> Fetched:
         """The mail as if it had just come."""
         del reference
         shutil.copyfile(self._path, path)
-        return datetime.now(UTC)
+        return Fetched(datetime.now(UTC))
 
     def label(self, reference: str, outcome: str) -> None:
         """Nothing to file."""
@@ -48,8 +49,10 @@ class File:
 
 def classify(settings: Settings, mail: Path) -> dict[str, Any]:
     """What a mail would be, who said so, and why; nothing is created."""
+    own = senders.own_domains(settings.imap)
     request = parsing.parse(mail, File.account, datetime.now(UTC))
-    if ignored := screening.screen(request, own_domain=settings.imap.username.rpartition("@")[2]):
+    request = senders.identify(request, own, settings.imap.authserv_id)
+    if ignored := screening.screen(request, own=own):
         return {"category": "IGNORED", "reason": ignored}
     try:
         found = classification.classify_request(request, services(settings).claude)
@@ -75,15 +78,22 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
     received_at = datetime.now(UTC)
     reference = parsing.parse(mail, source.account, received_at).reference
 
-    def stop(_: str, fault: ConfigurationError) -> None:
-        raise fault
-
+    faults: list[ConfigurationError] = []
     with tempfile.TemporaryDirectory() as spool:
         pipeline = Pipeline(settings, services(settings), source, Path(spool))
-        journal = Journal(reference, lambda _, make: make(), floor=Floor(), gates={}, patience=Patience(), halt=stop)
+        journal = Journal(
+            reference,
+            lambda _, make: make(),
+            floor=Floor(),
+            gates={},
+            patience=Patience(),
+            halt=lambda _, fault: faults.append(fault),
+        )
         try:
             return {"reference": reference} | pipeline(journal)
         except MustWaitError as wait:
+            if faults:
+                raise faults[0] from None
             return {"reference": reference, "outcome": "waiting", "step": wait.step, "reason": wait.reason}
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from poller.escaping import one_line
-from poller.request import Category, Kind
+from poller import fates
+from poller.escaping import http_url, one_line
+from poller.request import Category, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,6 +27,7 @@ STEPS = {
     "create_note": "note HubSpot",
     "create_subtask": "sous-tâche ClickUp",
     "add_comment": "commentaire ClickUp",
+    "prepare_notification": "notification",
     "send_notification": "notification",
     "label": "classement du message",
 }
@@ -38,10 +39,30 @@ _SERVICES = {
     "create_note": "HubSpot",
     "create_subtask": "ClickUp",
     "add_comment": "ClickUp",
+    "prepare_notification": "SMTP",
     "send_notification": "SMTP",
 }
 
 UNREAD = "Une partie du message n’a pas pu être lue" + NBSP + ": consultez l’original dans la boîte aux lettres."
+UNREADABLE = (
+    f"Ce message n’a pas pu être lu automatiquement{NBSP}: seul son en-tête l’a été. L’original complet est joint."
+)
+ENCRYPTED = f"Message chiffré{NBSP}: son contenu n’a pas pu être lu. Ouvrez-le dans la boîte aux lettres, avec la clé."
+OVERSIZE = (
+    f"Message trop volumineux ({{}}){NBSP}: ses pièces jointes n’ont pas été téléchargées{NBSP}; "
+    "ouvrez-le dans la boîte aux lettres."
+)
+LEFT = "Resté dans le message"
+TO_FETCH = "Fichiers à récupérer à la main"
+
+_ENCRYPTED_DEFECT = "encrypted message"
+_LINK_LIMIT_CHARS = 2_000
+_REASONS = {
+    Fate.INLINE: "image intégrée au texte",
+    Fate.REFUSED: "type refusé (programme ou page web)",
+    Fate.KEPT: "ni fichier 3D ni image",
+    Fate.OVER_CAP: "quota d’envoi de l’expéditeur atteint",
+}
 
 
 def marker(reference: str) -> str:
@@ -57,9 +78,19 @@ def who(address: Address) -> str:
     return name or addr_spec or "expéditeur inconnu"
 
 
-def other_author(request: Request) -> bool:
-    """Whether the mail shows another From than the address that is to be answered."""
-    return request.author.addr_spec.casefold() != request.sender.addr_spec.casefold()
+def author_label(request: Request) -> str:
+    """What From is to the customer where it is another; "" where the customer stands there."""
+    if request.author.addr_spec.casefold() == request.sender.addr_spec.casefold():
+        return ""
+    return "Transféré par" if request.sender == request.original_sender else "Expéditeur affiché"
+
+
+def unverified(request: Request) -> str:
+    """A sentence where our own mail server does not vouch for From, "" where it does or is not asked."""
+    if request.verified is not False:
+        return ""
+    author = one_line(request.author.addr_spec, 320) or "cette adresse"
+    return f"Expéditeur non vérifié{NBSP}: rien ne prouve que ce message vient bien de {author}."
 
 
 def size(size_bytes: int) -> str:
@@ -77,22 +108,31 @@ def file_label(file: StoredFile | Attachment) -> str:
     return f"{one_line(file.filename)} ({size(file.size_bytes)})"
 
 
-def kept_label(attachment: Attachment, reason: str) -> str:
-    """The name, the size and why it was not uploaded, on one line."""
-    return file_label(attachment) + (f", {reason}" if reason else "")
-
-
-def kept_attachments(request: Request, done: Dispatched) -> list[tuple[Attachment, str]]:
-    """The attachments that are in the mail only, in its order, each with the reason; "" where none is ever uploaded."""
-    stored = Counter((file.filename, file.size_bytes) for file in done.files)
+def left_behind(request: Request, done: Dispatched) -> list[tuple[Fate, str]]:
+    """The attachments that are in the mail only, in its order: the fate of each; name, size and reason on one line."""
+    uploaded = {number for number, _ in done.uploads}
     kept = []
-    for attachment in request.attachments:
-        file = (attachment.filename, attachment.size_bytes)
-        if stored[file]:
-            stored[file] -= 1
-        else:
-            kept.append((attachment, _why_kept(attachment, done)))
+    for number, (attachment, fate) in enumerate(zip(request.attachments, _fates(request, done), strict=True)):
+        if number not in uploaded:
+            # Of a mail that is cut short the last file's size is not known.
+            label = one_line(attachment.filename) if fates.oversize_bytes(request) else file_label(attachment)
+            reason = _reason(request, done, number, fate)
+            kept.append((fate, f"{label}, {reason}" if reason else label))
     return kept
+
+
+def to_fetch(request: Request) -> list[str]:
+    """The links to files at transfer services, each on one line: a stranger's, so never to be made clickable."""
+    return [one_line(http_url(url), _LINK_LIMIT_CHARS) for url in request.links if http_url(url)]
+
+
+def unread(request: Request) -> list[str]:
+    """What the text and the list of files do not tell of the mail, a sentence each."""
+    sentences = [ENCRYPTED] if _ENCRYPTED_DEFECT in request.defects else []
+    if size_bytes := fates.oversize_bytes(request):
+        # Whatever else could not be read of it is for want of its end.
+        return [*sentences, OVERSIZE.format(size(size_bytes))]
+    return [*sentences, UNREAD] if set(request.defects) - {_ENCRYPTED_DEFECT} else sentences
 
 
 def services_off(done: Dispatched) -> list[tuple[str, list[str]]]:
@@ -116,11 +156,40 @@ def listed(lines: Iterable[str], room_chars: int, more: str = "{}") -> Iterator[
         yield more.format(f"et {hidden} de plus")
 
 
-def _why_kept(attachment: Attachment, done: Dispatched) -> str:
-    if attachment.inline:
-        return "image intégrée au texte"
-    if done.classification.category is Category.SUPPORT and not done.files and "upload_files" not in done.skipped:
-        return ""  # of a support request nothing is uploaded; of an answer about one everything is
-    if attachment.kind is Kind.OTHER:
-        return "ni fichier 3D ni image"
-    return "R2 non configuré" if "upload_files" in done.skipped else "dépôt non effectué"
+def _reason(request: Request, done: Dispatched, number: int, fate: Fate) -> str:
+    """Why an attachment was not uploaded, "" where none would have been."""
+    attachment = request.attachments[number]
+    if fate is Fate.LOGO:
+        return "logo de signature" if attachment.logo else "logo de signature (image déjà reçue de cet expéditeur)"
+    if fate is Fate.DUPLICATE:
+        twin = fates.twin(request, _fates(request, done), number)
+        return f"doublon de {one_line(twin.filename)}" if twin else "doublon"
+    if fate in {Fate.INLINE, Fate.REFUSED}:
+        return _REASONS[fate]
+    return _why_it_stayed(request, done, attachment, fate)
+
+
+def _why_it_stayed(request: Request, done: Dispatched, attachment: Attachment, fate: Fate) -> str:
+    if fates.oversize_bytes(request):
+        return "non téléchargé"
+    if _nothing_goes(done):
+        return ""
+    if fate is Fate.TOO_BIG:
+        return "trop volumineux" + _limit(attachment, done)
+    return _REASONS.get(fate, "R2 non configuré" if "upload_files" in done.skipped else "dépôt non effectué")
+
+
+def _fates(request: Request, done: Dispatched) -> tuple[Fate, ...]:
+    """As they were decided; by the mail alone where they were not, or where it does not read today as it did then."""
+    return done.fates if len(done.fates) == len(request.attachments) else fates.decide(request)
+
+
+def _nothing_goes(done: Dispatched) -> bool:
+    """Whether no file is uploaded at all: of a support request none is, of an answer about one each is."""
+    return done.classification.category is Category.SUPPORT and done.classification.decided_by != "thread"
+
+
+def _limit(attachment: Attachment, done: Dispatched) -> str:
+    if done.max_file_bytes and attachment.size_bytes > done.max_file_bytes:
+        return f" (limite{NBSP}: {size(done.max_file_bytes)})"
+    return f" (limite par message{NBSP}: {size(done.max_mail_bytes)})" if done.max_mail_bytes else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.sandbox import Sandbox
+from integrations.sandbox.certificate import self_signed
 from poller import configuration
 from poller.daemon import Daemon
 from poller.engine import Engine
 from poller.journal import Patience
+from poller.services import services
+from tests.forks import Forks
+from tests.notified import Manager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,16 +26,22 @@ if TYPE_CHECKING:
     from integrations.sandbox.stand_in import Fault
     from poller.memory import Standing
     from poller.settings import Settings
+    from tests.crash import Death
+    from tests.forks import Fork
 
 
 class Office:
     """A support mailbox with every service behind it, and the daemon that works on it."""
 
-    def __init__(self, sandbox: Sandbox, state: Path) -> None:
+    def __init__(self, sandbox: Sandbox, state: Path, forks: Forks) -> None:
         self.sandbox = sandbox
         self.state = state
-        self.environment = sandbox.environment() | {"STATE_URL": f"sqlite:///{state / 'poller.sqlite'}"}
-        self.patience = Patience(delays_s=(0.05,))
+        self._forks = forks
+        self.environment = sandbox.environment() | {
+            "STATE_URL": f"sqlite:///{state / 'poller.sqlite'}",
+            "STATE_SETTLE_S": "0",
+        }
+        self.patience = Patience(delays_s=(0.05,), settle_s=0)
 
     @property
     def settings(self) -> Settings:
@@ -41,6 +52,10 @@ class Office:
         for raw in mails:
             self.sandbox.imap.deliver(raw)
         return Daemon(self.settings, patience=self.patience).once(lambda *_: None)
+
+    def begin(self, *arguments: str, death: Death | None = None, **environment: str) -> Fork:
+        """The command, in a process of its own; with a `death`, until then."""
+        return self._forks.begin(arguments, os.environ | self.environment | environment, self.state, death)
 
     def mailboxes(self) -> dict[str, int]:
         """How many messages lie in each mailbox that has any."""
@@ -64,9 +79,20 @@ class Office:
         getattr(self.sandbox, service).fail(fault)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every client that is made reads all authorities of the system, and takes 20 ms for it: here one is enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(self_signed(tmp_path_factory.mktemp("authority")).path))
+        yield
+
+
 @pytest.fixture(scope="session")
 def _sandbox_session() -> Iterator[Sandbox]:
     with Sandbox() as running:
+        # What is loaded stays; each time that the collector looks through it takes a third of a second.
+        services(configuration.from_names(running.environment()))
+        gc.freeze()
         yield running
 
 
@@ -75,6 +101,13 @@ def sandbox(_sandbox_session: Sandbox) -> Sandbox:
     """Every service on loopback, empty and in good health."""
     _sandbox_session.reset()
     return _sandbox_session
+
+
+@pytest.fixture(scope="session")
+def _forks(_sandbox_session: Sandbox) -> Iterator[Forks]:
+    forks = Forks(_sandbox_session.environment())
+    yield forks
+    forks.close()
 
 
 @pytest.fixture(scope="session")
@@ -88,10 +121,22 @@ def _empty_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def office(sandbox: Sandbox, _empty_state: Path, tmp_path: Path) -> Office:
+def office(sandbox: Sandbox, _forks: Forks, _empty_state: Path, tmp_path: Path) -> Office:
     """An empty mailbox, empty services, and no memory."""
     shutil.copytree(_empty_state, tmp_path / "state")
-    return Office(sandbox, tmp_path / "state")
+    return Office(sandbox, tmp_path / "state", _forks)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    """What systemd would be told."""
+    with Manager(tmp_path / "notify") as listening:
+        yield listening
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the fuzz goes on."""
+    parser.addoption("--fuzz-examples", type=int, default=2000, help="hostile mails that the fuzz makes")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

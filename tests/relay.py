@@ -24,7 +24,7 @@ class Break:
     """What goes wrong with one command of the client's."""
 
     kind: Kind
-    command: bytes  # what stands in its bytes
+    command: bytes  # what stands in its bytes; b"" for the next one, whatever it is
     after: bool  # the server carries it out, and its answer is what is lost; else it never hears of it
     skip: int = 0  # such commands that go through first
 
@@ -34,6 +34,7 @@ class Relay:
 
     def __init__(self, server_port: int) -> None:
         self.breaks: list[Break] = []  # those to come; each happens once
+        self.heard = 0  # pieces that clients have sent, about one a command
         self._server_port = server_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -74,6 +75,7 @@ class Relay:
                 if ready is server:
                     client.sendall(data)
                     continue
+                self.heard += 1
                 broken = self._take(tail + data)
                 tail = data[-8:]
                 if broken and not broken.after:

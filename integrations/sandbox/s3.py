@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
@@ -32,7 +33,7 @@ class StoredObject:
 class S3(StandIn):
     """A bucket whose objects anyone may read at `public_url`/key, as behind a public R2 domain.
 
-    Writing takes the access key; the signature is not verified.
+    Writing takes a signature with the secret key (SigV4, in the Authorization header).
     """
 
     def __init__(self) -> None:
@@ -85,19 +86,39 @@ class S3(StandIn):
     def error(self, status: int) -> object:
         """S3's body for a status."""
         code = {401: "Unauthorized", 403: "AccessDenied", 404: "NoSuchKey", 429: "TooManyRequests", 503: "SlowDown"}
-        name = code.get(status, "InternalError")
-        return f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{name}</Code><Message>{name}</Message></Error>'
+        return _error(code.get(status, "InternalError"))
 
     def answer(self, request: Recorded) -> Answer:
         """Let the public read, let the owner do the rest, and let moto do it."""
         public = request.method in {"GET", "HEAD"} and len(request.segments) > 1
-        authorization = request.headers.get("authorization", request.query_string)  # a presigned URL has it there
+        authorization = request.headers.get("authorization", request.query_string)  # the public may ask for an object
         if self.access_key_id not in authorization and not (public and not authorization):
             raise RejectedError(401, self.error(401), {"content-type": "application/xml"})
+        if authorization and not authorization.endswith(f"Signature={self._signature(request, authorization)}"):
+            raise RejectedError(403, _error("SignatureDoesNotMatch"), {"content-type": "application/xml"})
         from werkzeug.test import run_wsgi_app  # noqa: PLC0415  it is moto's server's, see `start`
 
         body, status, headers = run_wsgi_app(self._app, self._environ(request), buffered=True)
         return Answer(int(status.split()[0]), b"".join(body), dict(headers))
+
+    def _signature(self, request: Recorded, authorization: str) -> str:
+        """What the owner's signature of a request is (AWS4-HMAC-SHA256 Credential=.., SignedHeaders=.., Signature=..).
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
+        """
+        from botocore.auth import S3SigV4Auth  # noqa: PLC0415  see `start`
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+        from botocore.credentials import Credentials  # noqa: PLC0415
+
+        said = dict(re.findall(r"(\w+)=([^ ,]+)", authorization))
+        signed = {name: request.headers.get(name, "") for name in said.get("SignedHeaders", "").split(";")}
+        query = f"?{request.query_string}" if request.query_string else ""
+        as_sent = AWSRequest(request.method, f"{self.url}{request.path}{query}", signed, request.raw)
+        as_sent.context["timestamp"] = signed.get("x-amz-date", "")
+        region = said.get("Credential", "").split("/")[-3:-2] or [""]
+        signer = S3SigV4Auth(Credentials(self.access_key_id, self.secret_access_key), "s3", region[0])
+        canonical = signer.canonical_request(as_sent)
+        return str(signer.signature(signer.string_to_sign(as_sent, canonical), as_sent))
 
     def _environ(self, request: Recorded) -> dict[str, Any]:
         """The request as PEP 3333 has it."""
@@ -124,3 +145,7 @@ class S3(StandIn):
         from moto.s3.models import s3_backends  # noqa: PLC0415
 
         return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+
+
+def _error(name: str) -> str:
+    return f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{name}</Code><Message>{name}</Message></Error>'

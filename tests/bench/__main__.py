@@ -1,6 +1,6 @@
-"""Measurements: `python -m tests.bench [classification | soak]`, both when none is named.
+"""Measurements: `python -m tests.bench [classification | soak | backlog]`, the first two when none is named.
 
-Exit code 1 when the soak loses or doubles anything, or does not come to its end.
+Exit code 1 when anything is lost or doubled, does not come to its end, or takes more time or calls than it may.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import classification, soak
+from tests.bench import backlog, classification, soak
 from tests.bench.table import Row, show
 
 if TYPE_CHECKING:
@@ -40,26 +40,33 @@ def torment(given: Namespace) -> list[Row]:
     return soak.run(soak.Plan(given.mails, given.kills, given.seed), tell)
 
 
+def drain(given: Namespace) -> list[Row]:
+    """The backlog."""
+    return backlog.run(given.backlog, given.seed, tell)
+
+
 def tell(line: str) -> None:
     """How far it is: the table alone goes to standard output."""
     print(line, file=sys.stderr)  # noqa: T201
 
 
-BENCHES = {"classification": classify, "soak": torment}
+BENCHES = {"classification": classify, "soak": torment, "backlog": drain}
+USUAL = ("classification", "soak")  # the backlog takes as long as the services' limits do
 
 
 def main() -> None:
     """Run the benches that were named, and print one table."""
     usual = soak.Plan()
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("bench", nargs="*", help=f"{', '.join(BENCHES)}; both when none is named")
-    parser.add_argument("--seed", type=int, default=usual.seed, help="of the soak's mails, faults and kills")
+    parser.add_argument("bench", nargs="*", help=f"{', '.join(BENCHES)}; {' and '.join(USUAL)} when none is named")
+    parser.add_argument("--seed", type=int, default=usual.seed, help="of mails, faults and kills")
     parser.add_argument("--mails", type=int, default=usual.mails, help="that the soak delivers")
     parser.add_argument("--kills", type=int, default=usual.kills, help="that the soak makes")
+    parser.add_argument("--backlog", type=int, default=1000, help="mails that wait when the backlog begins")
     given = parser.parse_args()
     if unknown := set(given.bench) - BENCHES.keys():
         parser.error(f"there is no bench {', '.join(sorted(unknown))}")
-    rows = [row for name, bench in BENCHES.items() if name in (given.bench or BENCHES) for row in bench(given)]
+    rows = [row for name, bench in BENCHES.items() if name in (given.bench or USUAL) for row in bench(given)]
     print(show(rows))  # noqa: T201  printing is what it does
     sys.exit(0 if all(row.good for row in rows) else 1)
 

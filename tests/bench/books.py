@@ -17,43 +17,96 @@ if TYPE_CHECKING:
     from poller.settings import Labels
     from tests.bench.post import Mail
 
-BENCH = "soak"
 COPIES = 2  # of one notification, at most: one whose fate is unknown is sent once more
 
 
-def balance(box: Sandbox, mails: list[Mail], labels: Labels, state: Path) -> list[Row]:
-    """One row for everything that there must be exactly one of, and the calls that it took."""
+def balance(bench: str, box: Sandbox, mails: list[Mail], labels: Labels, state: Path) -> list[Row]:
+    """One row for everything that there must be exactly one of."""
     work = [mail for mail in mails if mail.outcome != "ignored"]
-    models = [mail for mail in mails if mail.outcome == "modelisation"]
+    answers = [mail for mail in work if mail.opener]
+    openers = [mail for mail in work if not mail.opener]
+    models = [mail for mail in openers if mail.outcome == "modelisation"]
     contacts = {record.id: record.properties["email"] for record in box.hubspot.contacts}
-    nobody = ["nobody"]
+    tickets = {ticket.id: _references(ticket.properties["content"]) for ticket in box.hubspot.tickets}
     owners = Counter(
         (reference, contacts.get(contact_id, ""))
-        for ticket in box.hubspot.tickets
-        for reference in _references(ticket.properties["content"])
-        for contact_id in box.hubspot.associated("tickets", ticket.id, "contacts") or nobody
+        for ticket_id, references in tickets.items()
+        for reference in references
+        for contact_id in box.hubspot.associated("tickets", ticket_id, "contacts") or ["nobody"]
     )
-    notes = [note.properties["hs_note_body"] for note in box.hubspot.notes]
+    notes = Counter(
+        (reference, on)
+        for note in box.hubspot.notes
+        for reference in _references(note.properties["hs_note_body"])
+        for ticket_id in box.hubspot.associated("notes", note.id, "tickets") or ["none"]
+        for on in tickets.get(ticket_id, ["none"])
+    )
+    comments = Counter(
+        (reference, on)
+        for task in box.clickup.subtasks
+        for on in _references(task.markdown)
+        for comment in task.comments
+        for reference in _references(comment.text)
+    )
+    subtasks = Counter(reference for task in box.clickup.subtasks for reference in _references(task.markdown))
     filed = Counter(
         (mailbox, re.search(rb"^Message-ID: (\S+)", message.raw, re.MULTILINE)[1].decode())  # type: ignore[index]
         for mailbox in box.imap.mailboxes()
         for message in box.imap.messages(mailbox)
     )
     spooled = [path.name for path in (state / "spool").glob("*")]
+    expected: dict[str, tuple[Counter[Hashable], Iterable[Hashable]]] = {
+        "mails under their label": (filed, [(getattr(labels, mail.outcome), mail.message_id) for mail in mails]),
+        "contacts": (Counter(contacts.values()), {mail.customer for mail in work}),
+        "tickets, each on its customer": (owners, [(mail.reference, mail.customer) for mail in openers]),
+        "notes, each on its ticket": (
+            notes,
+            [(mail.reference, (mail.opener or mail).reference) for mail in [*models, *answers]],
+        ),
+        "subtasks": (subtasks, [mail.reference for mail in models]),
+        "comments, each on its subtask": (
+            comments,
+            [(mail.reference, mail.opener.reference) for mail in answers if mail.opener in models],
+        ),
+        "files": (Counter(each.body for each in box.s3.objects), [file for mail in work for file in mail.files]),
+    }
     return [
-        _row("mails under their label", filed, [(getattr(labels, mail.outcome), mail.message_id) for mail in mails]),
-        _row("contacts", Counter(contacts.values()), {mail.customer for mail in work}),
-        _row("tickets, each on its customer", owners, [(mail.reference, mail.customer) for mail in work]),
-        _row("notes", _marked(notes), [mail.reference for mail in models]),
-        _row("subtasks", _marked(task.markdown for task in box.clickup.subtasks), [mail.reference for mail in models]),
-        _row("files", Counter(each.body for each in box.s3.objects), [file for mail in models for file in mail.files]),
-        *_letters(box, work),
-        Row(BENCH, "spool files left", str(len(spooled)), "0", good=not spooled),
-        *_calls(box, mails),
+        *(_row(bench, measure, found, wanted) for measure, (found, wanted) in expected.items()),
+        *_letters(bench, box, work),
+        Row(bench, "spool files left", str(len(spooled)), "0", good=not spooled),
     ]
 
 
-def _row(measure: str, found: Counter[Hashable] | Counter[str], expected: Iterable[Hashable]) -> Row:
+def calls(bench: str, box: Sandbox, mails: list[Mail]) -> list[Row]:
+    """How many calls each service had, failed ones too, against the fewest that could have done it without faults."""
+    made = {
+        "HubSpot": len(box.hubspot.requests),
+        "ClickUp": len(box.clickup.requests),
+        "R2": len(box.s3.requests),
+        "Anthropic": len(box.anthropic.requests),
+        "SMTP, messages taken": len(box.smtp.messages),
+    }
+    least = fewest_calls(mails)
+    return [Row(bench, f"calls to {name}", f"{made[name]} (at least {least[name]})") for name in made]
+
+
+def fewest_calls(mails: list[Mail]) -> dict[str, int]:
+    """How many calls to each service all of it takes when nothing goes wrong."""
+    work = [mail for mail in mails if mail.outcome != "ignored"]
+    models = sum(mail.outcome == "modelisation" for mail in work)
+    opened = sum(mail.outcome == "modelisation" and not mail.opener for mail in work)
+    customers = len({mail.customer for mail in work})
+    return {
+        # A look for each mail's contact, and new contacts; a ticket, or for an answer a note; notes.
+        "HubSpot": 2 * len(work) + customers + opened,
+        "ClickUp": models + bool(opened),  # a subtask or a comment; the parent's list is asked for once
+        "R2": sum(len(mail.files) for mail in work),
+        "Anthropic": sum(mail.kind == "unsure" for mail in mails),
+        "SMTP, messages taken": len(work),
+    }
+
+
+def _row(bench: str, measure: str, found: Counter[Hashable], expected: Iterable[Hashable]) -> Row:
     """Whether exactly these were found, each once."""
     wanted = set(expected)
     counts = {
@@ -63,43 +116,21 @@ def _row(measure: str, found: Counter[Hashable] | Counter[str], expected: Iterab
     }
     faults = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
     counted = f"{found.total()} ({faults})" if faults else str(found.total())
-    return Row(BENCH, measure, counted, str(len(wanted)), good=not faults)
+    return Row(bench, measure, counted, str(len(wanted)), good=not faults)
 
 
-def _letters(box: Sandbox, work: list[Mail]) -> list[Row]:
+def _letters(bench: str, box: Sandbox, work: list[Mail]) -> list[Row]:
     """Every notification came, none more than twice, and nothing else did."""
-    letters = Counter(str(letter.message["Message-ID"]) for letter in box.smtp.messages)
+    letters: Counter[Hashable] = Counter(str(letter.message["Message-ID"]) for letter in box.smtp.messages)
+    wanted = [notification_id(mail.reference, "reply" if mail.opener else "notification") for mail in work]
     twice = sum(number == COPIES for number in letters.values())
     more = sum(number > COPIES for number in letters.values())
     return [
-        _row(
-            "notifications, by Message-ID",
-            Counter(set(letters)),
-            [notification_id(m.reference, "notification") for m in work],
-        ),
-        Row(BENCH, "  of them sent twice, as the same", str(twice)),
-        Row(BENCH, "  of them sent more often", str(more), "0", good=not more),
+        _row(bench, "notifications, by Message-ID", Counter(set(letters)), wanted),
+        Row(bench, "  of them sent twice, as the same", str(twice)),
+        Row(bench, "  of them sent more often", str(more), "0", good=not more),
     ]
-
-
-def _calls(box: Sandbox, mails: list[Mail]) -> list[Row]:
-    """How many calls each service had, failed ones too, against the fewest that could have done it without faults."""
-    kinds = Counter(mail.kind for mail in mails)
-    work, models = len(mails) - kinds["ignored"], kinds["modelisation"]
-    customers = len({mail.customer for mail in mails if mail.kind != "ignored"})
-    made = {
-        "HubSpot": (len(box.hubspot.requests), 2 * work + customers + models),  # a look and a ticket; contacts; notes
-        "ClickUp": (len(box.clickup.requests), models + bool(models)),  # the parent's list is asked for once
-        "R2": (len(box.s3.requests), 2 * models),
-        "Anthropic": (len(box.anthropic.requests), kinds["unsure"]),
-        "SMTP, messages taken": (len(box.smtp.messages), work),
-    }
-    return [Row(BENCH, f"calls to {name}", f"{calls} (at least {least})") for name, (calls, least) in made.items()]
 
 
 def _references(text: str) -> list[str]:
     return re.findall(r"\[ref: ([0-9a-f]{16})\]", text) or ["none"]
-
-
-def _marked(texts: Iterable[str]) -> Counter[str]:
-    return Counter(reference for text in texts for reference in _references(text))

@@ -1,4 +1,4 @@
-"""Services that falter: every so many calls one is refused, broken off, or carried out without an answer."""
+"""Services that falter: every so many calls one is refused, broken off, or carried out without an answer; IMAP too."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from integrations.sandbox import Fault, Refusal
+from tests.relay import Break
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
     from integrations.sandbox import Sandbox
     from integrations.sandbox.stand_in import StandIn
+    from tests.relay import Relay
 
 SHARE = 0.05  # of the calls
+IMAP_SHARE = 0.01  # of the commands: a mail takes a dozen, and every look at the mailbox some
 FAULTS = (
     Fault("status", status=503),
     Fault("status", status=429, headers={"Retry-After": "1"}),
@@ -31,10 +34,18 @@ REFUSALS = (
     Refusal("data"),
     Refusal("after_data"),
 )
+BREAKS = (
+    Break("close", b"", after=False),
+    Break("reset", b"", after=True),
+    Break("silence", b"", after=False),
+    Break("garbage", b"", after=False),
+    # The label: carried out, and nobody is told.
+    Break("reset", b" UID MOVE ", after=True),
+)
 
 
 @contextmanager
-def faults(box: Sandbox, random: Random) -> Iterator[Counter[str]]:
+def faults(box: Sandbox, imap: Relay, random: Random) -> Iterator[Counter[str]]:
     """Let a share of the calls go wrong for as long as this lasts; how many did, by service, is there in the end."""
     services: dict[str, StandIn] = {
         "HubSpot": box.hubspot,
@@ -54,6 +65,11 @@ def faults(box: Sandbox, random: Random) -> Iterator[Counter[str]]:
                     service.fail(fault)
                     armed[name] += 1
                 seen[name] = calls
+            heard = imap.heard
+            broken = _some(BREAKS, heard - seen["IMAP"], random, IMAP_SHARE)
+            imap.breaks += broken
+            armed["IMAP"] += len(broken)
+            seen["IMAP"] = heard
             letters = len(box.smtp.messages)
             for refusal in _some(REFUSALS, letters - seen["SMTP"], random):
                 box.smtp.fail(refusal)
@@ -70,10 +86,12 @@ def faults(box: Sandbox, random: Random) -> Iterator[Counter[str]]:
         for name, service in services.items():
             armed[name] -= len(service._faults)
             service.heal()
+        armed["IMAP"] -= len(imap.breaks)
+        imap.breaks.clear()
         armed["SMTP"] -= len(box.smtp._refusals)
         box.smtp.heal()
 
 
-def _some(kinds: tuple[Any, ...], calls: int, random: Random) -> list[Any]:
+def _some(kinds: tuple[Any, ...], calls: int, random: Random, share: float = SHARE) -> list[Any]:
     """Some of these, for a share of so many calls."""
-    return [random.choice(kinds) for _ in range(calls) if random.random() < SHARE]
+    return [random.choice(kinds) for _ in range(calls) if random.random() < share]

@@ -1,8 +1,9 @@
 """Every mail once, whatever dies and whatever fails: a real daemon, killed again and again, on services that falter.
 
-The daemon is `poller run` with its usual patience. Mails come while it works; SIGKILL comes at random moments, at work
-and in the start-up; every so many calls a stand-in refuses, breaks, or loses its answer. In the end all is well again,
-the daemon drains the mailbox, and what stands at the stand-ins is counted.
+The daemon is `poller run` with its usual patience. Mails come while it works, and customers' answers to them; SIGKILL
+comes at random moments, at work and in the start-up; every so many calls a stand-in refuses, breaks, or loses its
+answer, and every so many commands the connection to the mailbox does. In the end all is well again, the daemon drains
+the mailbox, and what stands at the stand-ins is counted.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from typing import TYPE_CHECKING
 
 from integrations.sandbox import Sandbox
 from poller import configuration
+from poller.history import _deaths
 from poller.inbox import Inbox
-from poller.journal import _deaths
 from poller.memory import Memory
-from tests.bench.books import BENCH, balance
+from tests.bench.books import balance, calls
 from tests.bench.faults import faults
 from tests.bench.post import mails
+from tests.bench.process import Daemon, drain
 from tests.bench.table import Row
+from tests.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,12 +38,14 @@ if TYPE_CHECKING:
     from poller.settings import Settings
     from tests.bench.post import Mail
 
-LIMIT_S = 600.0  # of the whole run
+BENCH = "soak"
+DONE = {"support", "modelisation", "ignored"}
+LIMIT_S = 900.0  # of the whole run
 SHARE_IN_START_UP = 0.2  # of the kills
 START_UP_S = 2.0
 CALLS_PER_MAIL = 3.5  # about: so are the kills spread over the work
+LONGEST_START_S = 60.0
 LONGEST_CALM_S = 20.0  # before a kill comes though there was nothing to do
-STOP_S = 90.0
 JITTER_S = 0.1  # else every kill would come right behind a call's arrival
 
 
@@ -57,65 +62,17 @@ class Plan:
         return Random(f"{self.seed} {what}")  # noqa: S311  no secret
 
 
-class Daemon:
-    """`poller run` in a process of its own, started and killed any number of times on one state."""
-
-    def __init__(self, settings: dict[str, str], directory: Path) -> None:
-        self._settings, self._directory = settings, directory
-        self.log = directory / "log"
-        self.ended_by_itself: list[int] = []  # exit codes
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Begin, or begin again."""
-        with self.log.open("ab") as log:
-            # Not in the checkout: its config.toml and .env are somebody's real ones.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "poller", "run"],
-                env=os.environ | self._settings,
-                cwd=self._directory,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # an interrupt at the terminal is for the bench
-            )
-
-    def look(self) -> None:
-        """Begin again where it ended without being asked, and remember that it did."""
-        if self._process and (code := self._process.poll()) is not None:
-            self.ended_by_itself.append(code)
-            self.start()
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        self.look()
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> int:
-        """Ask it to end: its exit code, or minus nine when it has to be made to."""
-        if self._process is None:
-            return 0
-        self._process.terminate()
-        try:
-            code = self._process.wait(timeout=STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
-        self._process = None
-        return code
-
-
 def run(plan: Plan, tell: Callable[[str], object]) -> list[Row]:
     """What was counted. The log and the state are kept where anything is wrong, and `tell` says where."""
     deadline = time.monotonic() + LIMIT_S
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
-    with Sandbox() as box:
+    with Sandbox() as box, Relay(box.imap.port) as imap:
         # Its limits are another bench's business.
         box.hubspot.rate_limit = box.clickup.rate_limit = None
         environment = box.environment() | {
             "STATE_URL": f"sqlite:///{directory / 'poller.sqlite'}",
+            "IMAP_PORT": str(imap.port),
+            "IMAP_TIMEOUT_S": "5",  # of a connection that falls silent
             "IMAP_POLL_INTERVAL_S": "0.5",
             "HUBSPOT_CALLS_PER_10S": "100000",
             "CLICKUP_CALLS_PER_MIN": "100000",
@@ -125,9 +82,10 @@ def run(plan: Plan, tell: Callable[[str], object]) -> list[Row]:
         daemon = Daemon(environment, directory)
         began = time.monotonic()
         try:
-            with faults(box, plan.random("faults")) as struck:
+            with faults(box, imap, plan.random("faults")) as struck:
                 kills = torment(box, daemon, post, plan.random("kills"), plan.kills, deadline, tell)
-            drained = drain(box, daemon, deadline, tell)
+            drained = drain(box, daemon, deadline, lambda line: tell(f"soak: {line}"))
+            settle(settings, daemon, deadline)
             code = daemon.stop()
         finally:
             daemon.kill()
@@ -146,7 +104,8 @@ def run(plan: Plan, tell: Callable[[str], object]) -> list[Row]:
                 BENCH, "daemon ended by itself", str(daemon.ended_by_itself or 0), "0", good=not daemon.ended_by_itself
             ),
             Row(BENCH, "exit code when asked to stop", str(code), "0", good=code == 0),
-            *balance(box, post, settings.labels, directory),
+            *balance(BENCH, box, post, settings.labels, directory),
+            *calls(BENCH, box, post),
             audited(environment, directory, tell),  # after the calls have been counted
         ]
     if all(row.good for row in rows):
@@ -166,51 +125,47 @@ def torment(
     tell: Callable[[str], object],
 ) -> int:
     """Deliver all mails and kill the daemon so often while it works on them; how often it was killed."""
-    rounds = kills + 1
-    most_calls = max(2, int(2 * CALLS_PER_MAIL * len(post) / rounds))
+    rounds, number_of_mails = kills + 1, len(post)
+    most_calls = max(2, int(2 * CALLS_PER_MAIL * number_of_mails / rounds))
     for number in range(rounds):
         daemon.start()
         with box.imap.session() as client:
-            for mail in post[number::rounds]:
+            # In order: an answer comes after what it answers.
+            for mail in post[number * number_of_mails // rounds : (number + 1) * number_of_mails // rounds]:
                 client.append("INBOX", mail.raw)
         if number == kills or time.monotonic() > deadline:
             return number
         if random.random() < SHARE_IN_START_UP:
             time.sleep(random.uniform(0, START_UP_S))
         else:
-            _wait_for_calls(box, random.randint(1, most_calls))
+            _wait_for_calls(box, daemon, random.randint(1, most_calls))
             time.sleep(random.uniform(0, JITTER_S))
         daemon.kill()
         tell(f"soak: killed {number + 1} of {kills}")
     return kills
 
 
-def _wait_for_calls(box: Sandbox, number: int) -> None:
+def _wait_for_calls(box: Sandbox, daemon: Daemon, number: int) -> None:
     """Wait until so many calls have come in: a slow machine is killed at work, too."""
 
-    def calls() -> int:
+    def made() -> int:
         services = (box.hubspot, box.clickup, box.anthropic, box.s3)
         return sum(len(service.requests) for service in services) + len(box.smtp.messages)
 
-    enough, calm_until = calls() + number, time.monotonic() + LONGEST_CALM_S
-    while calls() < enough and time.monotonic() < calm_until:
+    enough, slow_until = made() + number, time.monotonic() + LONGEST_START_S
+    while not daemon.up and time.monotonic() < slow_until:
+        time.sleep(0.05)
+    calm_until = time.monotonic() + LONGEST_CALM_S
+    while made() < enough and time.monotonic() < calm_until:
         time.sleep(0.005)
 
 
-def drain(box: Sandbox, daemon: Daemon, deadline: float, tell: Callable[[str], object]) -> bool:
-    """Wait until the inbox is empty; False when that takes too long."""
-    told = time.monotonic()
-    while time.monotonic() < deadline:
-        daemon.look()
-        with box.imap.session() as client:
-            left = client.folder_status("INBOX", ["MESSAGES"])[b"MESSAGES"]
-        if not left:
-            return True
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
-            tell(f"soak: {left} mails left")
-        time.sleep(0.2)
-    return False
+def settle(settings: Settings, daemon: Daemon, deadline: float) -> None:
+    """Wait until the daemon knows what it has done: the answer to its last word to the mailbox may have been lost."""
+    with closing(Memory(settings)) as memory:
+        while time.monotonic() < deadline and any(each.standing.outcome not in DONE for each in memory.messages()):
+            daemon.look()
+            time.sleep(0.5)
 
 
 def remembered(settings: Settings, tell: Callable[[str], object]) -> list[Row]:
@@ -218,7 +173,7 @@ def remembered(settings: Settings, tell: Callable[[str], object]) -> list[Row]:
     with closing(Memory(settings)) as memory:
         messages = memory.messages()
         deaths = sum(_deaths([entry.content for entry in memory.journal(each.reference)]) for each in messages)
-    unfinished = [each for each in messages if each.standing.outcome not in {"support", "modelisation", "ignored"}]
+    unfinished = [each for each in messages if each.standing.outcome not in DONE]
     for each in unfinished:
         tell(f"soak: {each.reference} {each.standing.outcome}: {each.standing.result}")
     return [

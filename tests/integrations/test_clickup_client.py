@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.clickup import ClickUp
+from integrations.clickup import ClickUp, TaskGoneError
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.sandbox.clickup import Task
 from integrations.sandbox.clickup_comments import Comment
@@ -115,6 +115,21 @@ def test_only_the_parents_own_and_recent_subtasks_are_looked_at(sandbox: Sandbox
     assert clickup.find_subtask(REF, LONG_AGO) is None
 
 
+def test_all_subtasks_are_found_by_their_references(sandbox: Sandbox) -> None:
+    """Whenever they were made, closed or not, each once though a page moves on while it is read."""
+    clickup, server = connect(sandbox), sandbox.clickup
+    first, other, second = (clickup.create_subtask("un", f"[ref: {ref}]") for ref in (REF, "0" * 16, REF))
+    server.tasks[first.id].created_at = LONG_AGO.timestamp()
+    server.tasks[second.id].closed = True
+    clickup.create_subtask("sans", "référence")
+    assert clickup.find_subtasks() == {"0" * 16: [other], REF: [second, first]}
+    shown = {"id": "86a", "url": "https://app.clickup.com/t/86a", "parent": server.parent_id, "description": "[ref: a]"}
+    path = f"/api/v2/list/{server.list_id}/task"
+    for last in (False, True):
+        server.fail(Fault("status", "GET", path, status=200, body={"tasks": [shown], "last_page": last}))
+    assert [len(found) for found in clickup.find_subtasks().values()] == [1]
+
+
 def test_a_comment_is_added_and_one_on_a_task_that_is_gone_is_permanent(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     subtask = clickup.create_subtask("un", "un")
@@ -122,7 +137,7 @@ def test_a_comment_is_added_and_one_on_a_task_that_is_gone_is_permanent(sandbox:
     (comment,) = sandbox.clickup.tasks[subtask.id].comments
     assert (id_, comment.text) == (str(comment.id), "Relance du client")
     assert sandbox.clickup.calls("POST")[-1].body == {"comment_text": "Relance du client", "notify_all": False}
-    with pytest.raises(PermanentError):
+    with pytest.raises(TaskGoneError):
         clickup.add_comment("86c/gone", "Relance")
     assert sandbox.clickup.calls("POST")[-1].path == "/api/v2/task/86c%2Fgone/comment"
 
@@ -165,6 +180,7 @@ def test_the_newest_of_two_comments_is_the_one_found(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     subtask = clickup.create_subtask("un", "un")
     first, second = (clickup.add_comment(subtask.id, f"[ref: {REF}]") for _ in range(2))
+    assert clickup.find_comments(subtask.id, REF) == [second, first]
     assert clickup.find_comment(subtask.id, REF) == second != first
 
 
@@ -180,7 +196,7 @@ def test_a_search_ends_though_the_same_page_comes_again(sandbox: Sandbox) -> Non
 
 
 def test_comments_of_a_task_that_is_gone_or_with_a_dead_token_are_told_apart(sandbox: Sandbox) -> None:
-    with pytest.raises(PermanentError, match="list comments: HTTP 401 OAUTH_027: the task is gone"):
+    with pytest.raises(TaskGoneError, match="list comments: HTTP 401 OAUTH_027: the task is gone"):
         connect(sandbox).find_comment("86c/gone", REF)
     assert sandbox.clickup.calls("GET")[0].path == "/api/v2/task/86c%2Fgone/comment"
     with pytest.raises(ConfigurationError, match="CLICKUP_API_KEY"):
@@ -203,12 +219,15 @@ REFUSED = {"err": SECRET, "ECODE": "INPUT_005"}
         (Fault("status", status=302, headers={"Location": "/login"}), TransientError, True, None),
         (Fault("status", status=400, body=REFUSED), PermanentError, None, None),
         (Fault("status", status=403), ConfigurationError, None, None),
-        (Fault("status", status=408), TransientError, False, None),
+        (Fault("status", status=408), TransientError, True, None),
         (Fault("status", status=413), PermanentError, None, None),
-        (Fault("status", status=429), TransientError, False, None),
-        (Fault("status", status=429, headers={"Retry-After": "86400"}), TransientError, False, 86400.0),
-        (Fault("status", status=429, headers={"X-RateLimit-Reset": "1000000000"}), TransientError, False, 0.0),
-        (Fault("status", status=429, headers={"X-RateLimit-Reset": "soon"}), TransientError, False, None),
+        (Fault("status", status=429), TransientError, True, None),
+        (Fault("status", status=429, headers={"Retry-After": "86400"}), TransientError, True, 86400.0),
+        (Fault("status", status=429, headers={"X-RateLimit-Reset": "1000000000"}), TransientError, True, 0.0),
+        *(
+            (Fault("status", status=429, headers={"X-RateLimit-Reset": reset}), TransientError, True, None)
+            for reset in ("soon", "-5", "9" * 14, "9" * 400, "9" * 5000)
+        ),
         (Fault("status", status=500), TransientError, True, None),
         (Fault("status", status=503, headers={"Retry-After": "30"}), TransientError, True, 30.0),
         (Fault("status_after_commit", status=504), TransientError, True, None),
@@ -249,8 +268,9 @@ def test_what_clickup_says_of_the_mail_is_in_the_detail_alone(sandbox: Sandbox) 
     assert refused.value.detail == SECRET
 
 
-def test_the_limit_is_waited_for_until_its_window_ends(sandbox: Sandbox) -> None:
-    headers = {"X-RateLimit-Reset": str(int(time.time()) + 40)}
+@pytest.mark.parametrize("per_s", [1, 1000], ids=["seconds", "milliseconds"])
+def test_the_limit_is_waited_for_until_its_window_ends(sandbox: Sandbox, per_s: int) -> None:
+    headers = {"X-RateLimit-Reset": str((int(time.time()) + 40) * per_s)}
     sandbox.clickup.fail(Fault("status", "POST", status=429, headers=headers))
     with pytest.raises(TransientError) as limited:
         connect(sandbox).create_subtask("un", "un")

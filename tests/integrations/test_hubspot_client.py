@@ -35,6 +35,7 @@ def connect(sandbox: Sandbox, *, reference_property: bool = False, read_timeout_
         reference_property=reference_property,
         connect_timeout_s=2.0,
         read_timeout_s=read_timeout_s,
+        calls_per_10s=1000,
     )
 
 
@@ -76,6 +77,14 @@ def test_an_address_that_is_taken_gives_its_contact_in_whichever_way_hubspot_say
     expected = existing if gets == 2 else "77"
     assert hubspot.find_or_create_contact("zoe@example.com", "", "") == expected
     assert len(sandbox.hubspot.calls("GET")) == gets
+
+
+def test_a_contact_is_looked_up_without_one_being_made(sandbox: Sandbox) -> None:
+    hubspot = connect(sandbox)
+    contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
+    assert hubspot.find_contact("ZOE@example.com") == contact_id
+    assert [hubspot.find_contact(email) for email in ("max@example.com", "", "nobody")] == [None] * 3
+    assert len(sandbox.hubspot.contacts) == 1
 
 
 @pytest.mark.parametrize("email", ["", "nobody", "a@b@c"])
@@ -126,6 +135,27 @@ def test_a_ticket_whose_answer_was_lost_is_found_among_all_pages_of_the_contacts
     assert found is not None
     assert found.id == sandbox.hubspot.tickets[-1].id
     assert len(sandbox.hubspot.calls("POST", TICKETS + "/search")) == 0
+
+
+def test_all_that_carries_a_reference_is_found_though_it_should_be_one(sandbox: Sandbox) -> None:
+    """By what stands in it, also where the account has the property that keeps a second ticket out."""
+    hubspot = connect(sandbox)
+    contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
+    assert hubspot.find_tickets(contact_id, REF) == hubspot.find_notes(contact_id, None, REF) == []
+    tickets = [hubspot.create_ticket("Facture", f"[ref: {ref}]", contact_id, ref) for ref in (REF, OTHER_REF, REF)]
+    notes = [hubspot.create_note(f"[ref: {ref}]", datetime.now(UTC), contact_id, None) for ref in (OTHER_REF, REF, REF)]
+    for client in (hubspot, connect(sandbox, reference_property=True)):
+        assert client.find_tickets(contact_id, REF) == [tickets[0], tickets[2]]
+    assert hubspot.find_notes(contact_id, None, REF) == notes[1:]
+
+
+def test_a_ticket_that_was_deleted_is_not_there(sandbox: Sandbox) -> None:
+    hubspot = connect(sandbox)
+    ticket = hubspot.create_ticket("Facture", "", hubspot.find_or_create_contact("zoe@example.com", "", ""), "a")
+    assert hubspot.has_ticket(ticket.id)
+    assert "idProperty" not in sandbox.hubspot.requests[-1].query
+    del sandbox.hubspot.crm._records["tickets"][ticket.id]
+    assert not hubspot.has_ticket(ticket.id)
 
 
 def test_with_the_reference_property_a_second_ticket_is_the_first_one(sandbox: Sandbox) -> None:
@@ -186,16 +216,16 @@ LATIN_1 = "<html>Passerelle indisponible, réessayez</html>".encode("latin-1")
         (Fault("status", status=401), ConfigurationError, None, None),
         (Fault("status", status=403), ConfigurationError, None, None),
         (Fault("status", status=404), PermanentError, None, None),
-        (Fault("status", status=408), TransientError, False, None),
+        (Fault("status", status=408), TransientError, True, None),
         (Fault("status", status=413), PermanentError, None, None),
-        (Fault("status", status=423), TransientError, False, 2.0),
-        (Fault("status", status=429, body=ROLLING), TransientError, False, 10.0),
-        (Fault("status", status=429, body=NEWER), TransientError, False, 10.0),
-        (Fault("status", status=429, body={"policyName": "SECONDLY"}), TransientError, False, 1.0),
-        (Fault("status", status=429, body=DAILY), TransientError, False, 3600.0),
-        (Fault("status", status=429, body=DAILY, headers={"Retry-After": "86400"}), TransientError, False, 86400.0),
-        (Fault("status", status=429, body=b"slow down"), TransientError, False, None),
-        (Fault("status", status=477, headers={"Retry-After": "7200"}), TransientError, False, 7200.0),
+        (Fault("status", status=423), TransientError, True, 2.0),
+        (Fault("status", status=429, body=ROLLING), TransientError, True, 10.0),
+        (Fault("status", status=429, body=NEWER), TransientError, True, 10.0),
+        (Fault("status", status=429, body={"policyName": "SECONDLY"}), TransientError, True, 1.0),
+        (Fault("status", status=429, body=DAILY), TransientError, True, 3600.0),
+        (Fault("status", status=429, body=DAILY, headers={"Retry-After": "86400"}), TransientError, True, 86400.0),
+        (Fault("status", status=429, body=b"slow down"), TransientError, True, None),
+        (Fault("status", status=477, headers={"Retry-After": "7200"}), TransientError, True, 7200.0),
         (Fault("status", status=500), TransientError, True, None),
         (Fault("status", status=502, body=LATIN_1), TransientError, True, None),
         (Fault("status", status=503, headers={"Retry-After": "30"}), TransientError, True, 30.0),

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
+import pytest
+
+from integrations.clickup import ClickUp
+from integrations.hubspot import HubSpot
 from integrations.pace import MARGIN, Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from integrations.sandbox import Sandbox
+
+REF = "0123456789abcdef"
 
 
 class Clock:
@@ -60,3 +74,39 @@ def test_threads_share_it() -> None:
         list(pool.map(lambda _: pace.wait(), range(40)))
     assert len(waits) == 30
     assert sorted({round(wait, 3) for wait in waits}) == [10.2, 20.4, 30.6]
+
+
+class NotNowError(Exception):
+    """What the one who is asked says."""
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        lambda hubspot, _, confirm: hubspot.create_ticket("Écran noir", "Bonjour", "1", REF, confirm),
+        lambda hubspot, _, confirm: hubspot.create_note("Bonjour", datetime.now(UTC), "1", None, confirm),
+        lambda _, clickup, confirm: clickup.create_subtask("Écran noir", "Bonjour", confirm),
+        lambda _, clickup, confirm: clickup.add_comment("86c0parent", "Bonjour", confirm),
+    ],
+    ids=["ticket", "note", "subtask", "comment"],
+)
+def test_a_call_is_confirmed_when_its_turn_has_come(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, create: Callable[..., object]
+) -> None:
+    """Last of all, behind the wait for its turn and all that is asked before: a no then stops it."""
+    seen: list[str] = []
+    for service in ("clickup", "hubspot"):
+        monkeypatch.setattr(f"integrations.{service}.Pace", partial(Pace, sleep=lambda _: seen.append("wait")))
+    hubspot = HubSpot(sandbox.hubspot.token, sandbox.hubspot.hub_id, "0", "1", sandbox.hubspot.url, calls_per_10s=1)
+    clickup = ClickUp(sandbox.clickup.token, sandbox.clickup.parent_id, sandbox.clickup.base_url, calls_per_min=1)
+    hubspot.has_reference_property()
+    clickup.find_comment(sandbox.clickup.parent_id, REF)
+
+    def confirm() -> None:
+        seen.append("confirm")
+        raise NotNowError
+
+    with pytest.raises(NotNowError):
+        create(hubspot, clickup, confirm)
+    assert seen[-2:] == ["wait", "confirm"]
+    assert [*sandbox.hubspot.calls("POST"), *sandbox.clickup.calls("POST")] == []

@@ -222,7 +222,11 @@ def test_the_check_writes_nothing_and_says_what_it_saw(sandbox: Sandbox) -> None
 
 @pytest.mark.parametrize(
     ("wrong", "setting"),
-    [({"access_key_id": "f" * 32}, "R2_ACCESS_KEY_ID"), ({"bucket_name": "no-such-bucket"}, "R2_BUCKET_NAME")],
+    [
+        ({"access_key_id": "f" * 32}, "R2_ACCESS_KEY_ID"),
+        ({"secret_access_key": "wrong"}, "R2_SECRET_ACCESS_KEY"),
+        ({"bucket_name": "no-such-bucket"}, "R2_BUCKET_NAME"),
+    ],
 )
 def test_the_check_names_the_setting_that_is_wrong(sandbox: Sandbox, wrong: dict[str, str], setting: str) -> None:
     with pytest.raises(ConfigurationError, match=setting):

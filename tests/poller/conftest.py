@@ -17,9 +17,12 @@ import psycopg
 import pytest
 
 from poller.engine import Engine
+from tests.desk import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from integrations.sandbox import Sandbox
 
 START_TIMEOUT_S = 20.0
 ATTEMPTS = 3  # another process may take the port between our look at it and the server's
@@ -158,3 +161,9 @@ def state_url(request: pytest.FixtureRequest, _empty_state: Path, tmp_path: Path
     path = tmp_path / "poller.sqlite"
     path.write_bytes((_empty_state / "poller.sqlite").read_bytes())
     return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def desk(sandbox: Sandbox, tmp_path: Path) -> Desk:
+    """Work on one mail after the other, in a memory of its own."""
+    return Desk(sandbox, tmp_path)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
 
-from integrations.sandbox import Fault
+from integrations.sandbox import Fault, Refusal
 from poller.cli import commands
 from poller.inbox import Inbox
 from poller.parsing import reference_of
@@ -121,6 +122,23 @@ def test_a_message_that_the_memory_does_not_know(office: Office) -> None:
     assert line.split()[:2] == [reference_of(Inbox(office.settings).account, MAILS["english"]), "UNKNOWN"]
 
 
+def test_what_a_person_filed_is_no_finding(office: Office) -> None:
+    """An admin may keep other mail under a label: only what bears a keyword of ours is looked for in the memory."""
+    office.once(MAILS["support"])
+    office.sandbox.imap.deliver(MAILS["english"], "Support", ["Important"])
+    assert problems(office) == []
+
+
+def test_a_notification_that_was_never_confirmed(office: Office) -> None:
+    """Twice nobody knows what became of it: the admin may not have been told."""
+    office.sandbox.smtp.fail(Refusal("after_data", times=2))
+    (reference,) = office.once(MAILS["support"])
+    (finding,) = problems(office)
+    assert finding == ("support", "send_notification: sent 2 times and never confirmed; the admin may not have it")
+    shown = CliRunner().invoke(commands, ["show", reference], env=office.environment).stdout
+    assert shown.count('send_notification        {"ok": "in doubt"}') == 2
+
+
 def test_a_ticket_that_was_deleted(office: Office) -> None:
     """Only with --remote is it looked for, and its note goes with it or stays."""
     office.once(MAILS["support"])
@@ -129,7 +147,7 @@ def test_a_ticket_that_was_deleted(office: Office) -> None:
     del crm._records["tickets"][ticket.id]
     crm._links[("contacts", contact.id, "tickets")].remove(ticket.id)
     assert problems(office) == []
-    finding = f"HubSpot ticket {ticket.id} not found with the reference on contact {contact.id}"
+    finding = f"HubSpot ticket {ticket.id} not found with the reference"
     assert problems(office, "--remote") == [("support", finding)]
 
 
@@ -150,7 +168,8 @@ def test_a_ticket_with_a_twin(office: Office) -> None:
     ticket, _ = crm.records("tickets")
     twin = crm.create("tickets", dict(ticket.properties))
     crm.associate("tickets", twin.id, "contacts", crm.records("contacts")[0].id)
-    assert problems(office, "--remote") == [("support", f"HubSpot ticket {twin.id} carries the reference, too")]
+    finding = f"HubSpot ticket {twin.id} carries the reference, and is not the one remembered"
+    assert problems(office, "--remote") == [("support", finding)]
 
 
 def test_a_contact_that_was_deleted(office: Office) -> None:
@@ -168,8 +187,35 @@ def test_a_note_that_was_deleted(office: Office) -> None:
     crm = office.sandbox.hubspot.crm
     (note,) = crm.records("notes")
     note.properties["hs_note_body"] = ""
-    finding = f"HubSpot note {note.id} not found; with the reference there is none"
-    assert problems(office, "--remote") == [("modelisation", finding)]
+    assert problems(office, "--remote") == [("modelisation", f"HubSpot note {note.id} not found with the reference")]
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_note_and_a_subtask_with_a_twin(office: Office, older: bool) -> None:
+    """Whichever is found first, and though the twin be from before this memory: each is named."""
+    office.once(MODELLING)
+    crm, clickup = office.sandbox.hubspot.crm, office.sandbox.clickup
+    (note,), (contact,), (ticket,) = crm.records("notes"), crm.records("contacts"), crm.records("tickets")
+    twin = crm.create("notes", dict(note.properties))
+    crm.associate("notes", twin.id, "contacts", contact.id)
+    crm.associate("notes", twin.id, "tickets", ticket.id)
+    (subtask,) = clickup.subtasks
+    days = -400 * 86400 if older else 0
+    clickup.tasks["86twin"] = replace(subtask, id="86twin", created_at=subtask.created_at + days, comments=[])
+    assert problems(office) == []
+    assert problems(office, "--remote") == [
+        ("modelisation", f"HubSpot note {twin.id} carries the reference, and is not the one remembered"),
+        ("modelisation", "ClickUp subtask 86twin carries the reference, and is not the one remembered"),
+    ]
+
+
+def test_the_subtasks_are_read_once_for_all_messages(office: Office) -> None:
+    """A call for a hundred, and not two for each message: ClickUp allows a hundred a minute."""
+    again = [MODELLING.replace(b"<modelisation_with_files@", b"<%d@" % number) for number in range(3)]
+    office.once(*again)
+    before = len(office.sandbox.clickup.requests)
+    assert problems(office, "--remote") == []
+    assert len(office.sandbox.clickup.requests) - before == 2
 
 
 def test_a_subtask_that_was_deleted(office: Office) -> None:
@@ -180,7 +226,7 @@ def test_a_subtask_that_was_deleted(office: Office) -> None:
     (subtask,) = clickup.subtasks
     del clickup.tasks[subtask.id]
     gone, lost = problems(office, "--remote")
-    assert gone == ("modelisation", f"ClickUp subtask {subtask.id} not found; with the reference there is none")
+    assert gone == ("modelisation", f"ClickUp subtask {subtask.id} not found with the reference")
     assert lost == ("modelisation", "ClickUp list comments: HTTP 401 OAUTH_027: the task is gone")
 
 
@@ -189,6 +235,10 @@ def test_a_comment_that_was_deleted(office: Office) -> None:
     office.once(MODELLING)
     office.once(an_answer())
     (subtask,) = office.sandbox.clickup.subtasks
+    (comment,) = subtask.comments
+    subtask.comments.append(replace(comment, id=comment.id + 1))
+    finding = f"2 comments with the reference on ClickUp subtask {subtask.id}"
+    assert problems(office, "--remote") == [("modelisation", finding)]
     subtask.comments.clear()
     finding = f"no comment with the reference on ClickUp subtask {subtask.id}"
     assert problems(office, "--remote") == [("modelisation", finding)]
@@ -212,13 +262,14 @@ def test_a_service_out_of_reach_is_no_finding(office: Office) -> None:
 
 
 def test_the_audit_changes_nothing(office: Office) -> None:
-    """No message is marked as read, and none is written at a service."""
+    """No message is marked as read, no mailbox is made, and nothing is written at a service."""
     office.once(MODELLING)
+    assert "Échecs" not in office.sandbox.imap.mailboxes()
     before = {name: office.sandbox.imap.messages(name) for name in office.sandbox.imap.mailboxes()}
     made = len(office.sandbox.hubspot.requests), len(office.sandbox.clickup.requests)
     assert problems(office, "--remote") == []
     after = office.sandbox.imap
-    assert {name: after.messages(name) for name in after.mailboxes() if name in before} == before
+    assert {name: after.messages(name) for name in after.mailboxes()} == before
     asked = [*office.sandbox.hubspot.requests[made[0] :], *office.sandbox.clickup.requests[made[1] :]]
     assert {each.path for each in asked if each.method != "GET"} == {
         "/crm/v3/objects/tickets/batch/read",

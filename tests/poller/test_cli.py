@@ -46,11 +46,11 @@ except SystemExit:
 
 
 def test_check_says_what_was_seen_at_every_service(office: Office) -> None:
-    """A line a service, and exit code 0 when all of them answered."""
+    """A line for the state and for each service, and exit code 0 when all of them answered."""
     result = run("check", environment=office.environment)
     assert result.exit_code == 0, result.output
     assert [line.split()[:2] for line in result.stdout.splitlines()] == [
-        ["ok", service] for service in ("IMAP", "Anthropic", "R2", "HubSpot", "ClickUp", "SMTP")
+        ["ok", service] for service in ("State", "IMAP", "Anthropic", "R2", "HubSpot", "ClickUp", "SMTP")
     ]
 
 
@@ -60,6 +60,9 @@ def test_check_says_what_was_seen_at_every_service(office: Office) -> None:
         ({"HUBSPOT_API_KEY": "pat-wrong"}, 77, ["refused", "HubSpot"]),
         ({"CLICKUP_BASE_URL": "http://127.0.0.1:9/api/v2"}, 69, ["unreachable", "ClickUp"]),
         ({"IMAP_PASSWORD": "wrong"}, 77, ["refused", "IMAP"]),
+        ({"R2_SECRET_ACCESS_KEY": "wrong"}, 77, ["refused", "R2"]),
+        ({"STATE_URL": "postgresql://poller:wrong@127.0.0.1:1/poller"}, 69, ["unreachable", "State"]),
+        ({"STATE_URL": "sqlite:////dev/null/poller.sqlite"}, 77, ["refused", "State"]),
         ({"ANTHROPIC_API_KEY": ""}, 0, ["off", "Anthropic"]),
     ],
 )
@@ -68,7 +71,7 @@ def test_check_says_what_to_do(office: Office, change: dict[str, str], code: int
     result = run("check", environment=office.environment | change)
     assert result.exit_code == code
     assert line in [found.split()[:2] for found in result.stdout.splitlines()]
-    assert len(result.stdout.splitlines()) == 6
+    assert len(result.stdout.splitlines()) == 7
 
 
 def test_classify_says_what_a_mail_would_be(tmp_path: Path) -> None:
@@ -138,6 +141,7 @@ def test_list_status_and_show_say_what_became_of_each_message(office: Office) ->
         "create_ticket",
         "create_note",
         "create_subtask",
+        "prepare_notification",
         "send_notification",
         "label",
     ]

@@ -139,6 +139,16 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
         ("imap = 3", "", "config.toml:1: unknown key imap"),
         ("[imap\nport", "", "config.toml: not TOML"),
         ("", "STATE_URL=mysql://LEAK", ".env: STATE_URL: must begin with sqlite:/// or postgresql://"),
+        (
+            "[hubspot]\nbase_url = 'http://api.example'",
+            "HUBSPOT_API_KEY=LEAK",
+            "config.toml:2: [hubspot] base_url: must",
+        ),
+        ("[clickup]\nbase_url = 'http://api.example'", "", "config.toml:2: [clickup] base_url: must begin with https"),
+        ("[anthropic]\nbase_url = 'http://10.0.0.1'", "", "config.toml:2: [anthropic] base_url: must begin with https"),
+        ("[r2]\nendpoint_url = 'https://169.254.169.254'", "", "config.toml:2: [r2] endpoint_url: must not be"),
+        ("[smtp]\nhost = 'mail.example.com'\nsecurity = 'none'", "", "config.toml:3: [smtp] security: none would send"),
+        ("", "STATE_URL=postgresql://u:LEAK@db.example/d", ".env: STATE_URL: must end in ?sslmode=verify-full"),
         ("[r2]\nendpoint_url = 'no url'", "R2_ACCESS_KEY_ID=LEAK", "config.toml:2: [r2] endpoint_url: Input should be"),
     ],
 )
@@ -167,5 +177,5 @@ def test_a_strangers_variable_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_no_secret_is_shown_by_the_settings_themselves() -> None:
     """Printing or failing with the settings shows stars."""
-    write(".env", "IMAP_HOST=h\nIMAP_USERNAME=u\nIMAP_PASSWORD=hunter2\nSTATE_URL=postgresql://u:hunter2@h/d")
+    write(".env", "IMAP_HOST=h\nIMAP_USERNAME=u\nIMAP_PASSWORD=hunter2\nSTATE_URL=postgresql://u:hunter2@localhost/d")
     assert "hunter2" not in repr(load())

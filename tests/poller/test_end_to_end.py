@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
@@ -122,6 +121,15 @@ def test_the_admin_is_told_what_was_made_of_it(office: Office) -> None:
         assert f"/record/0-5/{box.hubspot.tickets[0].id}" in text
         assert box.clickup.subtasks[0].id in text
         assert all(stored.key in text for stored in box.s3.objects)
+
+
+def test_an_admin_who_reads_the_same_mailbox_is_told_once(office: Office) -> None:
+    """The notification comes back into the mailbox that is read, and no second one is made of it."""
+    office.environment["NOTIFICATION_EMAIL"] = office.environment["IMAP_USERNAME"]
+    office.once(MAILS["support"])
+    (letter,) = office.sandbox.smtp.messages
+    assert outcomes(office.once(bytes(letter.message))) == ["ignored"]
+    assert office.counts() == ONE_SUPPORT
 
 
 def test_an_auto_reply_is_ignored_and_kept(office: Office) -> None:
@@ -238,11 +246,14 @@ def test_the_same_mail_delivered_twice_is_one_ticket(office: Office) -> None:
     assert office.mailboxes() == {"Support": 3}
 
 
-def test_a_message_without_a_message_id_is_known_by_its_bytes(office: Office) -> None:
-    """Two different ones are two tickets; the same one twice is one."""
+def test_a_message_without_a_message_id_or_a_date_is_known_by_its_content(office: Office) -> None:
+    """Two different ones are two tickets; one that comes over two aliases is one."""
     bare = [re.sub(rb"Message-ID: .*\n", b"", a_mail("Facture", f"Remboursement {n} svp")) for n in (1, 2)]
-    office.once(bare[0], bare[1], bare[0])
-    assert office.counts()["tickets"] == 2
+    form = [re.sub(rb"Date: .*\n", b"Message-ID: <form@ruiz.example>\n", each) for each in bare]
+    copies = [b"Delivered-To: contact@figurative.example\n" + each for each in (bare[0], form[0])]
+    office.once(*bare, *form, *copies)
+    assert office.counts()["tickets"] == 4
+    assert office.mailboxes() == {"Support": 6}
 
 
 @pytest.mark.parametrize(
@@ -294,35 +305,6 @@ def test_an_existing_contact_is_not_overwritten(office: Office) -> None:
     assert [contact.properties["firstname"] for contact in hubspot.contacts] == ["Jeanne-Marie"]
 
 
-@dataclass
-class Ended:
-    """A command that has run."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def begin(office: Office, *arguments: str) -> subprocess.Popen[str]:
-    """The command itself, in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "poller", *arguments],
-        env=os.environ | office.environment,
-        cwd=office.state,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def end(process: subprocess.Popen[str], number: int = 0) -> Ended:
-    """Wait for its end, after a signal where one is given."""
-    if number:
-        process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
-    return Ended(process.returncode, stdout, stderr)
-
-
 @pytest.mark.parametrize(
     "path", ["/crm/v3/objects/tickets", "/crm/v3/objects/notes"], ids=["create_ticket", "create_note"]
 )
@@ -330,10 +312,10 @@ def test_killed_in_a_call_that_was_carried_out_it_is_not_made_again(office: Offi
     """SIGKILL while the answer is on its way: the next run looks first, and goes on from there."""
     office.fail("hubspot", Fault("hang_after_commit", "POST", path))
     office.sandbox.imap.deliver(MAILS["modelisation_with_files"])
-    process = begin(office, "once")
+    process = office.begin("once")
     hubspot = office.sandbox.hubspot
     assert hubspot.wait_for_hang()
-    end(process, signal.SIGKILL)
+    process.end(signal.SIGKILL)
     hubspot.heal()
     assert outcomes(office.once()) == ["modelisation"]
     assert office.counts() == ONE_MODELISATION
@@ -343,7 +325,14 @@ def test_killed_in_a_call_that_was_carried_out_it_is_not_made_again(office: Offi
 def test_once_prints_a_line_a_message_and_nothing_else_on_standard_output(office: Office) -> None:
     """Data on standard output, everything else on standard error; exit code 0 when all is done."""
     office.sandbox.imap.deliver(MAILS["support"])
-    process = end(begin(office, "once"))
+    process = subprocess.run(
+        [sys.executable, "-m", "poller", "once"],
+        env=os.environ | office.environment,
+        cwd=office.state,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert process.returncode == 0
     (line,) = process.stdout.splitlines()
     assert re.match(r"[0-9a-f]{16}  SUPPORT  https://app\.hubspot\.com/contacts/\d+/record/0-5/\d+", line)
@@ -353,7 +342,7 @@ def test_once_exits_with_75_when_a_service_stays_away(office: Office) -> None:
     """What has to wait is left in the mailbox, and the exit code says so."""
     office.fail("hubspot", Fault("status", headers={"Retry-After": "3600"}, times=None))
     office.sandbox.imap.deliver(MAILS["support"])
-    process = end(begin(office, "once"))
+    process = office.begin("once").end()
     assert process.returncode == 75
     assert office.mailboxes() == {"INBOX": 1}
 
@@ -368,7 +357,7 @@ def test_once_exits_with_75_when_a_service_stays_away(office: Office) -> None:
 def test_a_wrong_setting_is_one_line_and_exit_78(office: Office, name: str, value: str, line: str) -> None:
     """A code that systemd does not restart on, and a line that says what to mend, without the secret."""
     office.environment[name] = value
-    process = end(begin(office, "run"))
+    process = office.begin("run").end()
     stderr = process.stderr
     assert process.returncode == 78
     assert line in stderr
@@ -380,25 +369,23 @@ def test_the_daemon_works_until_sigterm_and_finishes_what_is_in_hand(office: Off
     """SIGTERM while a ticket is being created: the message is finished, then the process ends with 0."""
     office.environment["IMAP_POLL_INTERVAL_S"] = "0.3"
     office.fail("hubspot", Fault("slow", "POST", "/crm/v3/objects/tickets"))
-    process = begin(office, "run")
+    process = office.begin("run")
     office.sandbox.imap.deliver(MAILS["support"])
     assert office.sandbox.hubspot.wait_for_hang()
     process.send_signal(signal.SIGTERM)
-    assert process.stderr is not None
     assert any("daemon_stopping" in line for line in process.stderr)
     office.sandbox.hubspot.heal()
-    assert end(process).returncode == 0
+    assert process.end().returncode == 0
     assert office.mailboxes() == {"Support": 1}
     assert office.counts() == ONE_SUPPORT
 
 
 def test_two_daemons_do_not_share_one_state(office: Office) -> None:
     """`poller once` beside a running daemon says that one is running."""
-    process = begin(office, "run")
-    assert process.stderr is not None
+    process = office.begin("run")
     assert any("daemon_started" in line for line in process.stderr)
-    second = end(begin(office, "once"))
-    end(process, signal.SIGTERM)
+    second = office.begin("once").end()
+    process.end(signal.SIGTERM)
     assert second.returncode == 75
     assert "already running" in second.stderr
 
@@ -408,7 +395,7 @@ def test_no_personal_data_and_no_secret_in_log_or_state(office: Office) -> None:
     for raw in MAILS.values():
         office.sandbox.imap.deliver(raw)
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
-    process = end(begin(office, "--log-level", "DEBUG", "once"))
+    process = office.begin("--log-level", "DEBUG", "once").end()
     written = process.stderr + process.stdout
     state = b"".join(path.read_bytes() for path in office.state.rglob("*") if path.is_file()).decode("latin-1")
     names = ("jeanne", "haddad", "Facture", "rembourser", "mallory", "Mallory", "fire pit")
@@ -428,15 +415,14 @@ def test_a_key_revoked_on_the_way_is_told_once_and_waited_out(office: Office) ->
     """What worked before does not end the daemon: the mail waits untouched, the admin hears of it once."""
     office.environment["IMAP_POLL_INTERVAL_S"] = "0.2"
     office.sandbox.imap.deliver(MAILS["support"])
-    process = begin(office, "run")
-    assert process.stderr is not None
+    process = office.begin("run")
     assert any("message_labelled" in line for line in process.stderr)
     refused = Fault("status", path="/crm", status=401, times=None)
     office.fail("hubspot", refused)
     office.sandbox.imap.deliver(MAILS["bug"])
     office.sandbox.imap.deliver(a_mail("Facture", "Bonjour, ma facture est fausse, merci de me rembourser."))
     assert any("service_refused" in line for line in process.stderr)
-    assert end(process, signal.SIGTERM).returncode == 0
+    assert process.end(signal.SIGTERM).returncode == 0
     assert office.mailboxes() == {"INBOX": 2, "Support": 1}
     alerts = [letter.message for letter in office.sandbox.smtp.messages if "[Alerte]" in letter.message["Subject"]]
     assert [alert["Subject"] for alert in alerts] == ["[Alerte] HubSpot refuse nos identifiants"]
@@ -477,8 +463,7 @@ def test_a_mailbox_made_anew_is_read_anew_and_nothing_is_dispatched_twice(office
     with office.sandbox.imap.session() as client:
         client.create_folder("Demandes")
         client.append("Demandes", MAILS["support"])
-    process = begin(office, "run")
-    assert process.stderr is not None
+    process = office.begin("run")
     assert any("message_labelled" in line for line in process.stderr)
     with office.sandbox.imap.session() as client:
         client.delete_folder("Demandes")
@@ -488,7 +473,7 @@ def test_a_mailbox_made_anew_is_read_anew_and_nothing_is_dispatched_twice(office
     labelled = (line for line in process.stderr if "message_labelled" in line)
     assert next(labelled)
     assert next(labelled)
-    assert end(process, signal.SIGTERM).returncode == 0
+    assert process.end(signal.SIGTERM).returncode == 0
     assert office.mailboxes() == {"Support": 3}
     assert office.counts()["tickets"] == 2
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from integrations.errors import PermanentError, TransientError
+from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.engine import Engine
 from poller.journal import Patience, StepFailedError
 from poller.state import AlreadyRunningError
@@ -113,6 +113,27 @@ def test_a_waiting_message_goes_on_where_it_stopped(state_url: str, tmp_path: Pa
     assert service.calls == ["ticket", "note", "note", "look for the note"]
 
 
+def test_an_exception_that_was_recorded_is_not_raised_for_ever(state_url: str, tmp_path: Path) -> None:
+    """A fault in the record of a step, of a release before this one: once mended, the message goes on from there."""
+    broken = True
+
+    def work(journal: Journal) -> dict[str, Any]:
+        def write() -> dict[str, Any]:
+            if broken:
+                raise OverflowError
+            return {"ok": "T1"}
+
+        contact = journal._record("create_contact", lambda: {"ok": "C1"})
+        return {"outcome": "support", "contact": contact, "ticket": journal._record("create_ticket", write)}
+
+    with running(state_url, tmp_path, work) as engine:
+        engine.submit(REFERENCE)
+        assert stopped(engine).outcome == "waiting"
+        broken = False
+        engine.resume(REFERENCE)
+        assert stopped(engine).outcome == "support"
+
+
 def test_a_failed_message_goes_on_from_the_failed_step(state_url: str, tmp_path: Path) -> None:
     """The ticket stays; what was done about the failure is forgotten, so that a second failure is told of too."""
     service = Service(PermanentError("400"), PermanentError("400"))
@@ -160,6 +181,43 @@ def test_one_state_directory_is_one_daemon_s(state_url: str, tmp_path: Path) -> 
     """They would write each other's spool files."""
     with running(state_url, tmp_path, Service().work), pytest.raises(AlreadyRunningError, match="already running"):
         Engine(state_url, tmp_path, Service().work).start()
+
+
+def test_the_state_is_held_for_as_long_as_a_thread_works_on_it(state_url: str, tmp_path: Path) -> None:
+    """A call that outlasts the stop still writes to the spool, and another daemon must not do so beside it."""
+    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work(_: Journal) -> dict[str, Any]:
+        began.set()
+        assert go_on.wait(DEADLINE_S)
+        ended.set()
+        return {"outcome": "support"}
+
+    engine = Engine(state_url, tmp_path, work, poll_s=0.05)
+    engine.start()
+    engine.submit(REFERENCE)
+    assert began.wait(DEADLINE_S)
+    engine.stop(timeout_s=1)
+    try:
+        with pytest.raises(AlreadyRunningError):
+            Engine(state_url, tmp_path, work).start()
+    finally:
+        go_on.set()
+        assert ended.wait(DEADLINE_S)
+        assert engine._lock is not None
+        engine._lock.close()
+
+
+def test_a_database_that_refuses_us_is_a_matter_of_settings(database: str, tmp_path: Path) -> None:
+    """The daemon ends with a line; nothing is made, and the state is free for the next start."""
+    with pytest.raises(ConfigurationError, match="STATE_URL"):
+        Engine(database.replace("poller@", "nobody-here@"), tmp_path, Service().work).start()
+    away = Engine("postgresql://poller@127.0.0.1:1/poller", tmp_path, Service().work)
+    with pytest.raises(TransientError, match="out of reach"):
+        away.start()
+    away.stop()
+    with running(database, tmp_path, Service().work):
+        pass
 
 
 def test_killed_in_a_call_the_step_is_in_doubt_and_the_ones_before_it_are_done(state_url: str, tmp_path: Path) -> None:

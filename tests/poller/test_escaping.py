@@ -1,6 +1,7 @@
 """Whatever a stranger writes, the place it goes to shows it and obeys none of it."""
 
 import re
+import time
 import unicodedata
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -9,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
 from poller.escaping import (
@@ -24,6 +26,7 @@ from poller.escaping import (
     markdown_link,
     one_line,
     plain_text,
+    unlinked,
 )
 
 EVIL = [
@@ -97,6 +100,37 @@ def written(text: str) -> list[str]:
     return [line.strip() for line in plain_text(text).split("\n") if line.strip()]
 
 
+def links(text: str) -> list[str]:
+    """What a link finder and a Markdown reader make links, images or tags of."""
+    found = [match.url for match in LinkifyIt().match(text) or ()]
+    for token in GFM.parse(text):
+        found += [child.type for child in token.children or () if child.type in {"link_open", "image", "html_inline"}]
+    return found
+
+
+@pytest.mark.parametrize("text", [*EVIL, "```\ncode", "https://127.0.0.1/x ![x](//evil.com/p.gif) <https://evil.com>"])
+def test_nothing_that_is_unlinked_is_a_link_or_a_mention(text: str) -> None:
+    """Where plain text goes to who knows what: every word is there, and nothing joins up."""
+    shown_text = unlinked(text)
+    assert links(shown_text) == []
+    assert "```" not in shown_text
+    assert "[ref:" not in shown_text
+    assert "](#user_mention" not in shown_text
+    assert shown_text.replace("\u200a", "") == plain_text(text)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(MARKUP_SIGNS)
+def test_nothing_of_any_mixture_of_signs_is_linked(text: str) -> None:
+    """The same of any mixture of the signs that links are made of."""
+    assert links(unlinked(text)) == []
+
+
+def test_unlinked_leaves_ordinary_sentences_as_they_were_written() -> None:
+    text = "Bonjour ! Il nous faut (vite) 3 vues à 45.5°, réf. A/B-12 : 20 % de plus ; d'accord ? [voir plan] 1/2."
+    assert unlinked(text) == text
+
+
 @pytest.mark.parametrize("text", [*EVIL, MEGABYTE[:50_000]])
 def test_markdown_shows_the_words_and_forms_nothing(text: str) -> None:
     """No link, image, mention, HTML, heading, list, table or emphasis comes of a mail, and not one word is lost."""
@@ -156,6 +190,24 @@ def test_one_line_is_one_line(text: str) -> None:
 @pytest.mark.parametrize("escape", [plain_text, one_line, header_text, file_name, key_name])
 def test_cleaning_twice_changes_nothing(escape, text: str) -> None:  # noqa: ANN001 - five functions of one shape
     assert escape(escape(text)) == escape(text)
+
+
+@pytest.mark.parametrize("run", ["\u0301\u0323", "\u0f73", "\u0f71\u0f72", "\u0344", "\U0001d163"])
+def test_a_run_of_marks_takes_no_time(run: str) -> None:
+    """Of a letter under a hundred thousand marks thirty are left; to put all of them in order would take minutes."""
+    began = time.process_time()
+    text = plain_text("e" + run * 50_000 + "f")
+    assert time.process_time() - began < 1
+    assert text[0] in "eéëẹ"
+    assert text[-1] == "f"
+    assert plain_text(text) == text
+    assert max(map(len, re.findall("[\u0300-\u036f\u0f71-\u0f81]+", text)), default=0) <= 30
+
+
+def test_the_marks_of_a_language_stay() -> None:
+    """Vietnamese, Hebrew with its vowels and accents, Tibetan: none has thirty in a row."""
+    text = "Ngữ ngọc ễ, בְּרֵאשִׁ֖ית, བསྒྲུབས་ཀྱིས།" + "模型" * 40
+    assert plain_text(text) == unicodedata.normalize("NFC", text)
 
 
 def test_one_line_says_that_it_was_cut() -> None:

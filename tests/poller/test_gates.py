@@ -68,3 +68,18 @@ def test_a_closed_gate_lets_one_in_when_its_time_is_up() -> None:
     gate.answered()
     assert gate.wait(later) is None
     assert gate.wait(later) is None
+
+
+def test_a_failure_that_all_in_hand_meet_is_one() -> None:
+    """A hiccup costs seconds, however many messages were inside; what lasts costs more with each try."""
+    gate = Gate(delays_s=(2, 10, 60))
+    for _ in range(8):
+        gate.failed(NOW, NOW)
+    assert gate.closed_until == NOW + timedelta(seconds=2)
+    for delay_s in (10, 60):
+        assert gate.closed_until
+        now = gate.closed_until
+        assert gate.wait(now) is None
+        gate.failed(now, now)
+        gate.failed(now, now)
+        assert gate.closed_until == now + timedelta(seconds=delay_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.gates import Floor, Gate
-from poller.journal import Attempt, Journal, MessageGoneError, MustWaitError, Patience, StepFailedError
+from poller.journal import Attempt, Journal, MessageGoneError, MustWaitError, Patience, StepFailedError, UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +112,49 @@ def test_the_wait_grows_and_never_undercuts_what_the_service_asks(memory: Memory
     assert 1.6 <= waits[0] <= 2.4
     assert 8 <= waits[1] <= 12
     assert waits[2:] == [500, 3600]
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "closed_s"),
+    [
+        (500.0, 500),
+        (31_536_000.0, 3600),
+        (1e12, 3600),
+        (1e308, 3600),
+        (float("inf"), 3600),
+        (float("nan"), 2),
+        (-5.0, 2),
+    ],
+)
+def test_others_are_kept_out_for_as_long_as_the_service_asks_and_an_hour_at_the_most(
+    memory: Memory, retry_after_s: float, closed_s: float
+) -> None:
+    """Whatever it asks: a number beyond all calendars is an hour, and what is no number is nothing."""
+    with pytest.raises(MustWaitError) as caught:
+        memory.execution().step("s", raising(TransientError("429", retry_after_s=retry_after_s)), "hubspot")
+    assert memory.gates["hubspot"].closed_until == START + timedelta(seconds=closed_s)
+    assert timedelta(0) < caught.value.until - START <= timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda _: "\ud800",  # half a character: JSON has it, the memory has not
+        lambda _: {1, 2},
+        raising(TransientError("HubSpot create ticket: HTTP 500 \ud800")),
+        raising(TransientError("the gate below cannot count so far")),
+    ],
+)
+def test_nothing_escapes_the_record_of_a_try(memory: Memory, act: Callable[[Attempt], Any]) -> None:
+    """What the record cannot hold, and what goes wrong while it is made, is a fault like any other, and is counted."""
+    memory.gates["hubspot"] = Gate((1e300,))
+    for _ in range(3):
+        with pytest.raises(MustWaitError):
+            memory.execution().step("create_ticket", act, "hubspot")
+        memory.gates["hubspot"].closed_until = None
+    with pytest.raises(StepFailedError, match="gave way 3 times"):
+        memory.execution().step("create_ticket", act, "hubspot")
+    json.dumps(memory.entries, ensure_ascii=False).encode()
 
 
 def test_a_service_that_is_out_of_reach_is_tried_by_one_message_at_a_time(memory: Memory) -> None:
@@ -233,6 +277,19 @@ def test_a_service_that_fails_for_days_ends_in_the_failed_mailbox(memory: Memory
         memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
 
 
+def test_what_was_in_doubt_is_so_still_when_a_person_asks_again(memory: Memory) -> None:
+    """The last try before we gave up may have been carried out: the retry looks."""
+    outcomes = (TransientError("429", outcome_unknown=False), TransientError("504", outcome_unknown=True))
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_ticket", raising(outcomes[0]), "hubspot")
+    memory.now += timedelta(days=6)
+    with pytest.raises(StepFailedError):
+        memory.execution().step("create_ticket", raising(outcomes[1]), "hubspot")
+    memory.ask_again()
+    memory.gates.clear()
+    assert memory.execution().step("create_ticket", lambda attempt: attempt.doubts, "hubspot") == 1
+
+
 def test_a_wait_for_our_own_sake_is_not_held_against_the_service(memory: Memory) -> None:
     """A wrong key for days, or a message that was away for days, leaves the service its five days."""
     with pytest.raises(MustWaitError):
@@ -257,6 +314,21 @@ def test_a_message_that_fails_alone_does_not_keep_the_others_out(memory: Memory)
     closed_until = memory.gates["hubspot"].closed_until
     assert closed_until is not None
     assert closed_until - memory.now <= timedelta(seconds=2)
+
+
+@pytest.mark.parametrize(
+    "cause", [TransientError("IMAP FETCH: the connection was cut"), ConfigurationError("401"), RuntimeError("exit -9")]
+)
+def test_a_message_that_cannot_be_read_is_no_fault_of_the_service_that_the_step_asks(
+    memory: Memory, cause: Exception
+) -> None:
+    """The mailbox is away, or the parser died, before HubSpot was asked: its gate is open, and nothing in doubt."""
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_ticket", raising(UnreadError(cause)), "hubspot")
+    assert memory.gates["hubspot"].open
+    assert {service for service, _ in memory.faults} <= {"imap"}
+    memory.now += timedelta(minutes=10)
+    assert memory.execution().step("create_ticket", lambda attempt: attempt.doubts, "hubspot") == 0
 
 
 def test_a_full_disk_is_no_fault_of_the_message(memory: Memory) -> None:
@@ -310,3 +382,41 @@ def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(memory: Memo
     with pytest.raises(MustWaitError):
         journal.step("create_ticket", act, "hubspot")
     assert memory.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
+
+
+def test_a_look_waits_until_what_was_done_would_show(memory: Memory) -> None:
+    """A list that lags would say that nothing was done: the message leaves its worker, as for any wait."""
+    with pytest.raises(ProcessDiedError):
+        memory.execution().step("create_subtask", raising(ProcessDiedError()), "clickup", looks=True)
+    memory.now += timedelta(seconds=4)
+    for _ in range(2):
+        with pytest.raises(MustWaitError) as caught:
+            memory.execution().step("create_subtask", raising(AssertionError("called")), "clickup", looks=True)
+        assert (caught.value.until, caught.value.gate) == (START + timedelta(seconds=10), "")
+
+    def time_out(_: Attempt) -> None:
+        memory.now += timedelta(seconds=30)
+        raise TransientError("timeout")
+
+    memory.now = START + timedelta(seconds=10)
+    with pytest.raises(MustWaitError):
+        memory.execution().step("create_subtask", time_out, "clickup", looks=True)
+    memory.now += timedelta(seconds=9)
+    with pytest.raises(MustWaitError) as caught:  # counted from the failure: until then it may have been done
+        memory.execution().step("create_subtask", raising(AssertionError("called")), "clickup", looks=True)
+    assert caught.value.until == START + timedelta(seconds=50)
+    memory.now += timedelta(seconds=1)
+    attempt = memory.execution().step("create_subtask", lambda a: [a.failures, a.doubts], "clickup", looks=True)
+    assert attempt == [1, 2]
+
+
+@pytest.mark.parametrize(("looks", "unknown", "back_s"), [(False, True, 0), (True, False, 0), (True, True, 60)])
+def test_who_does_not_look_does_not_wait_for_what_would_show(
+    memory: Memory, *, looks: bool, unknown: bool, back_s: float
+) -> None:
+    """Nothing is in doubt, or the step needs no look; and a clock that was put back is not waited for."""
+    failure = TransientError("failed", outcome_unknown=unknown)
+    with pytest.raises(MustWaitError):
+        memory.execution().step("s", raising(failure), looks=looks)
+    memory.now -= timedelta(seconds=back_s)
+    assert memory.execution().step("s", lambda _: "tried", looks=looks) == "tried"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,8 @@ from integrations.sandbox.dovecot import Dovecot
 from poller.journal import MessageGoneError
 from poller.mailbox import Mailbox, connect
 from poller.settings import Imap
+from tests.integrations.test_deadline import dripping
+from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +49,27 @@ def test_arrivals_come_oldest_first_with_header_size_and_date(sandbox: Sandbox, 
     assert [b"<%d@b.example>" % number in arrival.header for number, arrival in enumerate(arrivals)] == [True] * 3
     assert {arrival.size_bytes for arrival in arrivals} == {len(RAW)}
     assert all(arrival.received_at.utcoffset().total_seconds() == 0 for arrival in arrivals)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("flags", "junk"),
+    [
+        ((), None),
+        (("\\Seen", "$Forwarded"), None),
+        (("$Junk",), True),
+        (("Junk",), True),
+        (("$NotJunk",), False),
+        (("NonJunk",), False),
+        (("$Junk", "$NotJunk"), None),
+    ],
+)
+def test_what_the_mailbox_says_of_spam_comes_with_a_message(
+    sandbox: Sandbox, mailbox: Mailbox, flags: tuple[str, ...], junk: bool | None
+) -> None:
+    """The server's or a person's verdict; two that contradict each other are none (RFC 9051 section 2.3.2)."""
+    sandbox.imap.deliver(RAW, flags=flags)
+    mailbox.refresh()
+    assert [arrival.junk for arrival in mailbox.arrivals(mailbox.uids())] == [junk]
 
 
 def test_a_message_is_taken_in_pieces_and_not_marked_as_read(sandbox: Sandbox, mailbox: Mailbox) -> None:
@@ -149,10 +173,41 @@ def test_a_server_without_starttls_gets_no_password(sandbox: Sandbox) -> None:
         connect(settings(sandbox.imap, security="starttls"))
 
 
+def test_a_mailbox_that_is_missing_is_not_made_by_looking_into_it(sandbox: Sandbox, mailbox: Mailbox) -> None:
+    """Only a message that goes there needs it."""
+    assert not mailbox.enter("Échecs")
+    assert sandbox.imap.mailboxes() == ["INBOX"]
+    sandbox.imap.deliver(RAW)
+    mailbox.refresh()
+    mailbox.label(mailbox.uids(), "Échecs", KEYWORD, OTHERS)
+    assert mailbox.enter("Échecs")
+    (arrival,) = mailbox.arrivals(mailbox.uids())
+    assert KEYWORD.lower() in arrival.keywords
+
+
+@pytest.mark.parametrize("command", [b"AUTHENTICATE", b"SELECT", b" UID SEARCH "])
+def test_an_answer_that_never_ends_is_given_up(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, command: bytes
+) -> None:
+    """A byte now and then meets no timeout: every call has a deadline besides."""
+    monkeypatch.setattr("tests.relay.BYTE_EVERY_S", 0.2)
+    with Relay(sandbox.imap.port) as relay, pytest.raises(TransientError, match="no answer in time"):  # noqa: PT012
+        relay.breaks += [Break("trickle", command, after=True)]
+        with closing(connect(settings(sandbox.imap, port=relay.port), deadline_s=0.3)) as session:
+            session.uids()
+
+
+def test_a_greeting_that_never_ends_is_given_up() -> None:
+    """The client waits for it before anybody has hold of the connection."""
+    with dripping(b"* OK ", asks_first=False) as port, pytest.raises(TransientError, match="no answer in time"):
+        connect(Imap.model_validate({"host": "127.0.0.1", "port": port, "security": "none", "username": "u"}), 0.3)
+
+
 def test_a_server_that_is_away_is_worth_another_try() -> None:
     """Nothing listens there now."""
-    with pytest.raises(TransientError):
+    with pytest.raises(TransientError) as away:
         connect(Imap.model_validate({"host": "127.0.0.1", "port": 9, "security": "none", "username": "u"}))
+    assert not away.value.outcome_unknown
 
 
 def test_a_wrong_password_is_a_matter_of_settings(sandbox: Sandbox) -> None:

@@ -10,13 +10,14 @@ from io import BytesIO
 import pytest
 
 from poller.letter import notification_id
-from poller.notification import failure_notification, notification, reply_notification
+from poller.notification import failure_notification, flood_alert, notification, reply_notification
 from poller.request import (
     Address,
     Attachment,
     Category,
     Classification,
     Dispatched,
+    Fate,
     Kind,
     Link,
     Request,
@@ -68,7 +69,15 @@ REQUEST = Request(
     attachments=(attachment("chaise.glb", Kind.MODEL), attachment("logo.png", Kind.IMAGE, inline=True)),
     defects=(),
 )
-DONE = Dispatched(SURE, (StoredFile("chaise.glb", f"{FILES}/chaise.glb", 240_300),), "51", TICKET, "9", SUBTASK)
+DONE = Dispatched(
+    SURE,
+    (StoredFile("chaise.glb", f"{FILES}/chaise.glb", 240_300),),
+    "51",
+    TICKET,
+    "9",
+    SUBTASK,
+    uploads=((0, f"{FILES}/chaise.glb"),),
+)
 
 
 def notify(request: Request, done: Dispatched) -> EmailMessage:
@@ -94,6 +103,10 @@ def fail(request: Request | None, detail: str = "") -> EmailMessage:
         now=NOW,
     )
     return received(message)
+
+
+def alert(request: Request) -> EmailMessage:
+    return received(flood_alert(request, 200, sender="bot@figurative.example", recipient="admin@x.example", now=NOW))
 
 
 def received(message: EmailMessage) -> EmailMessage:
@@ -166,6 +179,7 @@ Une chaise
 
 Client : Jeanne Petit <user@example.com>
 Pourquoi : Un fichier 3D est joint. Décidé par les règles.
+Non déposé : logo.png (240 ko), image intégrée au texte
 
 Ouvrir le ticket HubSpot : https://app.hubspot.com/contacts/1/record/0-5/7
 Ouvrir la sous-tâche ClickUp : https://app.clickup.com/t/8
@@ -211,6 +225,25 @@ def test_the_html_says_what_the_text_says() -> None:
             DONE,
             "Une partie du message n’a pas pu être lue : consultez l’original dans la boîte aux lettres.",
         ),
+        (
+            replace(REQUEST, defects=("encrypted message",)),
+            DONE,
+            "Message chiffré : son contenu n’a pas pu être lu. Ouvrez-le dans la boîte aux lettres, avec la clé.",
+        ),
+        (
+            replace(REQUEST, defects=("over the size limit: 62000000 bytes",)),
+            DONE,
+            (
+                "Message trop volumineux (62 Mo) : ses pièces jointes n’ont pas été téléchargées ; "
+                "ouvrez-le dans la boîte aux lettres."
+            ),
+        ),
+        (replace(REQUEST, links=("https://we.tl/t-1",)), DONE, "Fichiers à récupérer à la main : https://we.tl/t-1"),
+        (
+            replace(REQUEST, attachments=(*REQUEST.attachments, attachment("x.exe", Kind.OTHER))),
+            replace(DONE, fates=(Fate.FILE, Fate.LOGO, Fate.REFUSED)),
+            "Resté dans le message : x.exe (240 ko), type refusé (programme ou page web).",
+        ),
     ],
 )
 def test_what_is_to_be_checked_stands_out(request_: Request, done: Dispatched, line: str) -> None:
@@ -249,6 +282,7 @@ Re: Une chaise
 Client : Jeanne Petit <user@example.com>
 Ajoutée à : ticket HubSpot n° 7, en note
 sous-tâche ClickUp, en commentaire
+Non déposé : logo.png (240 ko), image intégrée au texte
 
 Ouvrir le ticket HubSpot : https://app.hubspot.com/contacts/1/record/0-5/7
 Ouvrir la sous-tâche ClickUp : https://app.clickup.com/t/8
@@ -270,7 +304,7 @@ Fichiers :
         (
             REQUEST,
             replace(DONE, subtask=None),
-            "La demande n’a pas de sous-tâche ClickUp : transmettez la réponse à l’équipe 3D.",
+            "La demande n’a pas (ou plus) de sous-tâche ClickUp : transmettez la réponse à l’équipe 3D.",
             "ticket HubSpot n° 7, en note",
         ),
         (
@@ -299,7 +333,7 @@ def test_what_is_to_be_checked_of_a_reply_stands_out(
     """A team that was not told, a service that is off, a file that stayed behind; and no place is named in vain."""
     text = body(notify_reply(request_, done), "plain")
     assert f"À vérifier :\n- {line}\n\n" in text
-    assert f"Ajoutée à : {placed}\n\n" in text
+    assert f"Ajoutée à : {placed}\nNon déposé : logo.png" in text
 
 
 def test_a_reply_about_a_support_request_names_its_ticket_and_misses_no_subtask() -> None:
@@ -340,6 +374,32 @@ Objet : Une chaise
     )
 
 
+def test_the_alert_about_a_sender_who_writes_too_often() -> None:
+    """Who it is, what becomes of the mail, and what to do about it."""
+    message = alert(REQUEST)
+    assert message["Subject"] == "[Alerte] Trop de messages de user@example.com"
+    assert message["Message-ID"] == "<0123456789abcdef.flood@figurative-poller.invalid>"
+    assert (
+        body(message, "plain")
+        == """\
+Alerte
+Un expéditeur dépasse 200 messages par heure
+
+Que faire :
+- Rien n’est perdu : ses messages au-delà de 200 par heure attendent dans la boîte de réception, \
+et sont traités à ce rythme.
+- S’ils sont indésirables, bloquez l’expéditeur et retirez-les de la boîte de réception.
+- S’ils sont légitimes, augmentez IMAP_MAX_PER_SENDER_PER_H, puis redémarrez le service : \
+les suivants n’attendront plus.
+
+Expéditeur : Jeanne Petit <user@example.com>
+Premier message en attente : Une chaise
+
+[ref: 0123456789abcdef]
+"""
+    )
+
+
 def test_the_failure_of_a_message_nobody_could_read() -> None:
     message = fail(None)
     assert message["Subject"] == "[Échec] Message illisible (0123456789abcdef)"
@@ -355,13 +415,14 @@ def test_a_hostile_mail_adds_no_field_no_recipient_and_no_markup(evil: str) -> N
         sender=Address(evil, evil),
         author=Address(evil, "other@evil.example"),
         attachments=tuple(attachment(evil, kind) for kind in Kind),
+        links=(f"https://we.tl/{evil[:3000]}", evil),
     )
     done = replace(
         DONE,
         classification=replace(SURE, reason=evil, needs_review=True),
         files=(StoredFile(evil, f"{FILES}/a", 1), StoredFile("b", "javascript:alert(1)", 1)),
     )
-    for message in (notify(hostile, done), notify_reply(hostile, done), fail(hostile, detail=evil)):
+    for message in (notify(hostile, done), notify_reply(hostile, done), fail(hostile, detail=evil), alert(hostile)):
         assert message["To"] == "admin@x.example"
         page = _Page(body(message, "html"))
         assert page.tags <= TAGS

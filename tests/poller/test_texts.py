@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
+from poller import fates
 from poller.escaping import plain_text
 from poller.request import (
     Address,
@@ -22,6 +23,7 @@ from poller.request import (
     Category,
     Classification,
     Dispatched,
+    Fate,
     Kind,
     Link,
     Request,
@@ -36,7 +38,7 @@ from poller.texts import (
     ticket_content,
     ticket_subject,
 )
-from poller.wording import STEPS, kept_attachments, marker, services_off, size
+from poller.wording import STEPS, left_behind, marker, services_off, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +65,7 @@ def attachment(filename: str, kind: Kind, size_bytes: int = 1_200_000, *, inline
 PHOTO = attachment("photo.jpg", Kind.IMAGE)
 MODEL = attachment("model.glb", Kind.MODEL, 48_000_000)
 PLAN = attachment("plan.pdf", Kind.OTHER, 240_300)
-LOGO = attachment("logo.png", Kind.IMAGE, 3_000, inline=True)
+LOGO = replace(attachment("logo.png", Kind.IMAGE, 3_000, inline=True), logo=True)
 STORED = tuple(StoredFile(file.filename, f"{FILES}/{file.filename}", file.size_bytes) for file in (PHOTO, MODEL))
 CLIENT = Address("Jeanne Petit", "user@example.com")
 REQUEST = Request(
@@ -82,7 +84,13 @@ REQUEST = Request(
     attachments=(PHOTO, MODEL),
     defects=(),
 )
-DONE = Dispatched(SURE, STORED, "51", Link("7", "https://app.hubspot.com/contacts/1/record/0-5/7"))
+DONE = Dispatched(
+    SURE,
+    STORED,
+    "51",
+    Link("7", "https://app.hubspot.com/contacts/1/record/0-5/7"),
+    uploads=tuple((number, file.url) for number, file in enumerate(STORED)),
+)
 HOSTILE = replace(
     REQUEST,
     text=EVIL,
@@ -91,9 +99,18 @@ HOSTILE = replace(
     author=Address(EVIL, "other@evil.example"),
     attachments=(attachment(EVIL, Kind.IMAGE), attachment(EVIL, Kind.OTHER)),
     defects=("a part was cut",),
+    links=(
+        "https://we.tl/[x](https://evil.example)<script>",
+        "https://evil.example/a\u202e\n# b",
+        "javascript:alert(1)",
+    ),
 )
 HOSTILE_DONE = Dispatched(
-    replace(UNSURE, reason=EVIL), (StoredFile(EVIL, f"{FILES}/a(1).jpg", 1_200_000),), "51", DONE.ticket
+    replace(UNSURE, reason=EVIL),
+    (StoredFile(EVIL, f"{FILES}/a(1).jpg", 1_200_000),),
+    "51",
+    DONE.ticket,
+    uploads=((0, ""),),
 )
 
 
@@ -104,7 +121,7 @@ REPLY = replace(
     newest="En chêne.",
     attachments=(PHOTO, PLAN, LOGO),
 )
-REPLY_DONE = replace(DONE, files=STORED[:1], subtask=Link("8", "https://app.clickup.com/t/8"))
+REPLY_DONE = replace(DONE, files=STORED[:1], uploads=DONE.uploads[:1], subtask=Link("8", "https://app.clickup.com/t/8"))
 LINKS = [
     "http://evil.example/a?b=c https://evil.example www.evil.example ftp://evil.example //evil.example evil.com",
     "www.1evil.com mailto:x@evil.com x@evil.com évil.fr evil1.com 3d.fr/x <https://evil.com> https://127.0.0.1/x",
@@ -171,10 +188,13 @@ def test_a_subtask_without_files_or_ticket_says_so() -> None:
 
 def test_a_subtask_names_what_stayed_in_the_message() -> None:
     """« Aucun fichier joint » would be untrue of a model that could not be uploaded; a logo is no matter."""
-    request = replace(REQUEST, attachments=(MODEL, LOGO))
+    request = replace(REQUEST, attachments=(MODEL, LOGO, replace(PHOTO, inline=True)))
     source = subtask_markdown(request, Dispatched(SURE, skipped=("upload_files",)))
     assert "Aucun fichier joint" not in source
-    assert "Resté dans le message\xa0:\n\n- model\\.glb (48\xa0Mo), R2 non configuré\n" in source
+    assert (
+        "Resté dans le message\xa0:\n\n- model\\.glb (48\xa0Mo), R2 non configuré\n"
+        "- photo\\.jpg (1,2\xa0Mo), image intégrée au texte\n\n[ref"
+    ) in source
     assert "logo" not in source
 
 
@@ -206,7 +226,9 @@ def test_only_our_own_markup_is_in_a_hostile_note(html_of: Callable[[Request, Di
 
 def test_the_note() -> None:
     assert (
-        note_html(replace(REQUEST, attachments=(PHOTO, PLAN)), replace(DONE, files=STORED[:1]))
+        note_html(
+            replace(REQUEST, attachments=(PHOTO, PLAN)), replace(DONE, files=STORED[:1], uploads=DONE.uploads[:1])
+        )
         == """\
 <p><strong>Demande de modélisation</strong> de Jeanne Petit &lt;user@example.com&gt;</p>
 <p>Bonjour,<br>
@@ -232,7 +254,7 @@ def test_the_ticket() -> None:
         attachments=(PHOTO, PLAN, LOGO, MODEL),
         defects=("a part was cut",),
     )
-    done = Dispatched(UNSURE, STORED, "51", skipped=("create_subtask",))
+    done = Dispatched(UNSURE, STORED, "51", skipped=("create_subtask",), uploads=((0, ""), (3, "")))
     assert (
         ticket_content(request, done).replace("\xa0", " ")
         == """\
@@ -252,7 +274,7 @@ Fichiers :
 
 Resté dans le message :
 - plan.pdf (240 ko), ni fichier 3D ni image
-- logo.png (3 ko), image intégrée au texte
+- logo.png (3 ko), logo de signature
 
 ClickUp non configuré : sous-tâche ClickUp.
 
@@ -277,7 +299,7 @@ def test_the_note_of_a_reply() -> None:
 <p><strong>Resté dans le message</strong></p>
 <ul>
 <li>plan.pdf (240 ko), ni fichier 3D ni image</li>
-<li>logo.png (3 ko), image intégrée au texte</li>
+<li>logo.png (3 ko), logo de signature</li>
 </ul>
 <p>[ref: 0123456789abcdef]</p>"""
     )
@@ -371,13 +393,14 @@ def test_a_megabyte_and_thousands_of_files_stay_within_bounds(character: str, co
     stored = tuple(StoredFile(f"{n}.jpg", f"{FILES}/{n}.jpg", 1) for n in range(count))
     unstored = tuple(attachment(f"{n}.bin", Kind.OTHER) for n in range(count))
     text = "début " + character * 1_000_000
-    request = replace(REQUEST, text=text, newest=text, attachments=unstored)
-    done = replace(DONE, files=stored)
+    links = tuple(f"https://we.tl/{n}" for n in range(count))
+    request = replace(REQUEST, text=text, newest=text, attachments=unstored, links=links)
+    done = replace(DONE, files=stored, uploads=())
     ticket, note, subtask = ticket_content(request, done), note_html(request, done), subtask_markdown(request, done)
     reply_note, comment = reply_note_html(request, done), reply_comment(request, done)
     assert len(ticket) <= 60_000
     assert len(note) <= 60_000
-    assert len(subtask) <= 40_000 + 36_000
+    assert len(subtask) <= 40_000 + 42_000
     assert len(reply_note) <= 60_000
     assert len(comment) <= 20_000
     for text in (ticket, note, subtask, reply_note, comment):
@@ -411,28 +434,120 @@ def test_titles(subject: str, addr_spec: str, ticket: str, subtask: str) -> None
     assert subtask_name(request) == subtask
 
 
+REFUSED = replace(attachment("devis.pdf.exe", Kind.OTHER), refused=True)
+ANSWER = replace(SURE, category=Category.SUPPORT, decided_by="thread")
+
+
 @pytest.mark.parametrize(
-    ("category", "file", "skipped", "reason"),
+    ("classification", "file", "fate", "skipped", "reason"),
     [
-        (Category.MODELISATION, LOGO, ("upload_files",), "image intégrée au texte"),
-        (Category.MODELISATION, PLAN, ("upload_files",), "ni fichier 3D ni image"),
-        (Category.MODELISATION, MODEL, ("upload_files",), "R2 non configuré"),
-        (Category.MODELISATION, MODEL, (), "dépôt non effectué"),
-        (Category.SUPPORT, MODEL, (), ""),
-        (Category.SUPPORT, MODEL, ("upload_files",), "R2 non configuré"),
-        (Category.SUPPORT, PLAN, ("upload_files",), "ni fichier 3D ni image"),
+        (SURE, LOGO, Fate.INLINE, ("upload_files",), "image intégrée au texte"),
+        (SURE, LOGO, Fate.LOGO, (), "logo de signature"),
+        (SURE, PHOTO, Fate.LOGO, (), "logo de signature (image déjà reçue de cet expéditeur)"),
+        (SURE, REFUSED, Fate.REFUSED, (), "type refusé (programme ou page web)"),
+        (SURE, PLAN, Fate.KEPT, ("upload_files",), "ni fichier 3D ni image"),
+        (SURE, MODEL, Fate.FILE, ("upload_files",), "R2 non configuré"),
+        (SURE, MODEL, Fate.FILE, (), "dépôt non effectué"),
+        (SURE, MODEL, Fate.TOO_BIG, (), "trop volumineux (limite : 40 Mo)"),
+        (SURE, PHOTO, Fate.TOO_BIG, (), "trop volumineux (limite par message : 50 Mo)"),
+        (SURE, MODEL, Fate.OVER_CAP, (), "quota d’envoi de l’expéditeur atteint"),
+        (replace(ANSWER, decided_by="rules"), MODEL, Fate.FILE, (), ""),
+        (replace(ANSWER, decided_by="rules"), MODEL, Fate.TOO_BIG, (), ""),
+        (replace(ANSWER, decided_by="rules"), PLAN, Fate.KEPT, (), ""),
+        (replace(ANSWER, decided_by="rules"), REFUSED, Fate.REFUSED, (), "type refusé (programme ou page web)"),
+        (ANSWER, MODEL, Fate.FILE, ("upload_files",), "R2 non configuré"),
+        (ANSWER, MODEL, Fate.TOO_BIG, (), "trop volumineux (limite : 40 Mo)"),
+        (ANSWER, PLAN, Fate.KEPT, (), "ni fichier 3D ni image"),
     ],
 )
-def test_why_a_file_stayed(category: Category, file: Attachment, skipped: tuple[str, ...], reason: str) -> None:
-    done = Dispatched(replace(SURE, category=category), skipped=skipped)
-    assert kept_attachments(replace(REQUEST, attachments=(file,)), done) == [(file, reason)]
+def test_why_a_file_stayed(
+    classification: Classification, file: Attachment, fate: Fate, skipped: tuple[str, ...], reason: str
+) -> None:
+    """Each part that is not uploaded is listed with the reason; of a new support request nothing ever is."""
+    done = Dispatched(
+        classification, skipped=skipped, fates=(fate,), max_file_bytes=40_000_000, max_mail_bytes=50_000_000
+    )
+    ((shown, label),) = left_behind(replace(REQUEST, attachments=(file,)), done)
+    assert shown is fate
+    assert label.replace("\xa0", " ").partition("), ")[2] == reason
+
+
+def test_a_duplicate_names_the_file_that_it_repeats() -> None:
+    photo = replace(PHOTO, fingerprint="0" * 32)
+    request = replace(REQUEST, attachments=(photo, replace(photo, filename="photo (2).jpg")))
+    done = Dispatched(SURE, fates=fates.decide(request), uploads=((0, ""),))
+    assert left_behind(request, done) == [(Fate.DUPLICATE, "photo (2).jpg (1,2\xa0Mo), doublon de photo.jpg")]
 
 
 def test_of_two_like_files_the_one_not_stored_is_named() -> None:
     """Two attachments of one name and size are two files."""
     request = replace(REQUEST, attachments=(PHOTO, PHOTO))
-    assert len(kept_attachments(request, replace(DONE, files=STORED[:1]))) == 1
-    assert kept_attachments(request, replace(DONE, files=STORED[:1] * 2)) == []
+    assert len(left_behind(request, replace(DONE, uploads=((1, ""),)))) == 1
+    assert left_behind(request, DONE) == []
+
+
+def test_a_mail_that_reads_otherwise_than_when_it_was_decided_about_is_listed_all_the_same() -> None:
+    request = replace(REQUEST, attachments=(PLAN, MODEL))
+    labels = [label for _, label in left_behind(request, Dispatched(SURE, fates=(Fate.FILE,)))]
+    assert labels == ["plan.pdf (240\xa0ko), ni fichier 3D ni image", "model.glb (48\xa0Mo), dépôt non effectué"]
+
+
+LINKED = replace(REQUEST, attachments=(), links=("https://we.tl/t-a_b", "https://drive.google.com/x?y=1&z=2"))
+
+
+def test_files_at_a_transfer_service_are_listed_for_a_person() -> None:
+    """In every text, as words: a stranger's link is never made clickable by us."""
+    done = replace(DONE, files=(), uploads=())
+    assert (
+        "\n\nFichiers à récupérer à la main\xa0:\n- https://we.tl/t-a_b\n- https://drive.google.com/x?y=1&z=2\n\n[ref"
+        in ticket_content(LINKED, done)
+    )
+    note = _Note(note_html(LINKED, done))
+    assert note.links == []
+    assert "https://drive.google.com/x?y=1&z=2" in note.words
+    source = subtask_markdown(LINKED, done)
+    tokens = [child for token in MarkdownIt("gfm-like").parse(source) for child in token.children or ()]
+    assert {str(token.attrs["href"]).partition("/")[0] for token in tokens if token.type == "link_open"} == {
+        "mailto:user@example.com",
+        "https:",
+    }
+    assert source.count("https://") == 1
+    words = "".join(token.content for token in tokens)
+    assert "Fichiers à récupérer à la main" in words
+    assert "https://we.tl/t-a_b" in words
+    assert "Aucun fichier joint" not in source
+    comment = reply_comment(LINKED, done)
+    assert not LinkifyIt().match(comment)
+    assert "https://we.tl/t-a_b" in comment.replace("\u200a", "")
+
+
+@pytest.mark.parametrize(
+    ("defects", "sentences"),
+    [
+        (("encrypted message",), ["Message chiffré"]),
+        (("encrypted message", "a part was cut"), ["Message chiffré", "Une partie du message"]),
+        (("a part was cut", fates.oversize(62_000_000)), ["Message trop volumineux (62 Mo) : ses pièces jointes"]),
+        (("encrypted message", fates.oversize(62_000_000)), ["Message chiffré", "Message trop volumineux (62 Mo)"]),
+    ],
+)
+def test_what_could_not_be_read_is_said(defects: tuple[str, ...], sentences: list[str]) -> None:
+    """A person must open the mail itself, and is told why: in every text."""
+    request = replace(REPLY, defects=defects)
+    every = ("Message chiffré", "Message trop volumineux", "Une partie du message")
+    for text_of in (ticket_content, note_html, reply_note_html, subtask_markdown, reply_comment):
+        text = text_of(request, REPLY_DONE).replace("\xa0", " ")
+        assert all(sentence in text for sentence in sentences)
+        assert sum(sentence in text for sentence in every) == len(sentences)
+
+
+def test_of_a_mail_that_is_cut_short_the_files_are_named_without_a_size() -> None:
+    """What of the last one is here is not what it is in full."""
+    request = replace(REQUEST, defects=(fates.oversize(62_000_000),))
+    done = Dispatched(SURE, fates=fates.decide(request))
+    assert [label for _, label in left_behind(request, done)] == [
+        "photo.jpg, non téléchargé",
+        "model.glb, non téléchargé",
+    ]
 
 
 def test_services_off_are_named_once() -> None:

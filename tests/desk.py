@@ -1,0 +1,91 @@
+"""The pipeline without a mailbox, a database or a daemon: what becomes of a mail, in a call."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from poller import configuration
+from poller.gates import Floor
+from poller.inbox import Fetched
+from poller.journal import Journal, MessageGoneError, Patience
+from poller.pipeline import Pipeline
+from poller.services import services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from integrations.sandbox import Sandbox
+    from poller.services import Services
+    from poller.settings import Settings
+
+
+class Desk:
+    """The work on one mail after the other, with every service behind it: a mailbox and a memory in a few lines."""
+
+    account = "desk"
+
+    def __init__(self, sandbox: Sandbox, spool: Path) -> None:
+        self.sandbox, self.spool = sandbox, spool
+        self.environment = sandbox.environment()
+        self.mails: dict[str, bytes] = {}
+        self.facts: dict[str, str] = {}
+        self.results: dict[str, dict[str, Any]] = {}
+        self.taken = ""  # the reference of a mail that a person takes away when it is to be labelled
+
+    @cached_property
+    def settings(self) -> Settings:
+        return configuration.from_names({name: value for name, value in self.environment.items() if value})
+
+    @cached_property
+    def services(self) -> Services:
+        return services(self.settings)
+
+    def fetch(self, reference: str, path: Path) -> Fetched:
+        path.write_bytes(self.mails[reference])
+        return Fetched(datetime(2026, 11, 22, 10, tzinfo=UTC))
+
+    def label(self, reference: str, outcome: str) -> None:
+        if reference == self.taken:
+            raise MessageGoneError(outcome)
+
+    def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
+        del reference, message_ids
+        return False
+
+    def remember(self, key: str, value: str) -> str:
+        return self.facts.setdefault(key, value)
+
+    def recall(self, keys: Iterable[str]) -> dict[str, str]:
+        return {key: self.facts[key] for key in keys if key in self.facts}
+
+    def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
+        del prefix, since, limit
+        return []
+
+    def result(self, reference: str) -> dict[str, Any]:
+        return self.results.get(reference, {})
+
+    def journal(self, reference: str, record: Callable[..., Any] = lambda _, make: make()) -> Journal:
+        return Journal(
+            reference, record, floor=Floor(), gates={}, patience=Patience(), halt=lambda *_: None, memory=self
+        )
+
+    def gets(self, raw: bytes) -> dict[str, Any]:
+        """What becomes of a mail."""
+        reference = f"{len(self.mails):016x}"
+        self.mails[reference] = raw
+        pipeline = Pipeline(self.settings, self.services, self, self.spool)
+        self.results[reference] = pipeline(self.journal(reference))
+        return self.results[reference]
+
+    def made(self) -> tuple[int, int, int]:
+        """How many tickets, notes and comments there are."""
+        box = self.sandbox
+        return (
+            len(box.hubspot.tickets),
+            len(box.hubspot.notes),
+            sum(len(subtask.comments) for subtask in box.clickup.subtasks),
+        )

@@ -1,0 +1,73 @@
+"""Where a secret may be sent, and what is said where it may not."""
+
+from __future__ import annotations
+
+import pytest
+
+from poller import endpoints
+
+CLEAR = "must begin with https://"
+DOOR = "must not be a link-local address"
+PROOF = "must end in ?sslmode=verify-full&sslrootcert=system"
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://api.example.com/v2", ""),
+        ("http://127.0.0.1:8080", ""),
+        ("http://127.3.2.1", ""),
+        ("http://[::1]:8080/x", ""),
+        ("http://localhost", ""),
+        ("http://api.example.com", CLEAR),
+        ("http://localhost.example.com", CLEAR),
+        ("http://127.0.0.1.example.com", CLEAR),
+        ("http://127.0.0.1@api.example.com", CLEAR),
+        ("http://10.0.0.1", CLEAR),
+        ("http://169.254.169.254", CLEAR),
+        ("https://169.254.169.254/latest", DOOR),
+        ("https://[fe80::1]", DOOR),
+    ],
+)
+def test_a_key_goes_over_tls_or_stays_on_this_machine(url: str, problem: str) -> None:
+    assert endpoints.service_problem(url).startswith(problem or "")
+    assert bool(endpoints.service_problem(url)) == bool(problem)
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("postgresql:///database", ""),
+        ("postgresql://poller@127.0.0.1:5432/database", ""),
+        ("postgresql://u:p@localhost/database", ""),
+        ("postgresql://[::1]:5432/database", ""),
+        ("postgresql:///database?host=/var/run/postgresql", ""),
+        ("postgresql://u:p@db.example.com/database?sslmode=verify-full&sslrootcert=system", ""),
+        ("postgresql://u:p@db.example.com/database?sslmode=verify-ca", ""),
+        ("postgresql://u:p@db.example.com/database", PROOF),
+        ("postgresql://u:p@db.example.com/database?sslmode=require", PROOF),
+        ("postgresql://u:p@db.example.com/database?sslmode=verify-full&sslmode=disable", PROOF),
+        ("postgresql://u:p@127.0.0.1,db.example.com/database", PROOF),
+        ("postgresql://u:p@[2001:db8::1]:5432/database", PROOF),
+        ("postgresql:///database?host=db.example.com", PROOF),
+        ("postgresql://u:127.0.0.1@db.example.com/database", PROOF),
+    ],
+)
+def test_a_database_elsewhere_proves_who_it_is(url: str, problem: str) -> None:
+    assert endpoints.postgresql_problem(url).startswith(problem)
+    assert bool(endpoints.postgresql_problem(url)) == bool(problem)
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("", False),
+        ("mail.example.com", False),
+    ],
+)
+def test_which_hosts_are_this_machine(host: str, local: bool) -> None:
+    assert endpoints.is_local(host) is local

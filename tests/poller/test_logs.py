@@ -1,0 +1,66 @@
+"""One line an event, whatever is in it, for a machine and for a person at a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from poller import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EVIL = 'a\r\n{"event": "forged"}\n<3>forged\u2028b\x1b[2J\x1b]0;title\x07\x00\u202e\udc80é'
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_machine_gets_a_line_of_ascii_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in a value, a name or the event itself ends the line or begins another."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    logs.configure()
+    structlog.get_logger("test").info(EVIL, **{EVIL: EVIL})
+    logging.getLogger("library").warning("%s", EVIL)
+    said = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert said.isascii()
+    assert [json.loads(line)["event"] for line in said.splitlines()] == [EVIL, EVIL]
+
+
+def test_journald_gets_the_priority_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    logs.configure()
+    structlog.get_logger("test").warning(EVIL)
+    (line,) = sys.stderr.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert line.startswith('<4>{"event"')
+
+
+def test_a_terminal_gets_a_line_that_it_does_not_obey(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No escape sequence but our colours, and none of those where nobody wants them."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stderr", _Terminal())
+    logs.configure()
+    structlog.get_logger("test").info(EVIL, subject=EVIL, names=[EVIL])
+    logging.getLogger("library").warning("%s", EVIL)
+    said = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert len(said.splitlines()) == 2
+    assert said.replace("\n", "").isprintable()

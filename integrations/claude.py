@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from integrations.broken import why
 from integrations.deadline import CALL_S, Deadline, http_events
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.retry_after import parse_retry_after
@@ -118,7 +119,7 @@ class Claude:
         except self._anthropic.APIStatusError as error:
             _refuse(call, error)
         except (self._anthropic.APIConnectionError, TimeoutError) as error:
-            raise TransientError(f"Claude {call}: {type(error).__name__}", outcome_unknown=False) from error
+            raise TransientError(f"Claude {call}: {why(error)}", outcome_unknown=False) from error
         except ValueError as error:
             raise TransientError(f"Claude {call}: the answer is not JSON", outcome_unknown=False) from error
         if not isinstance(answer, dict) or yields not in answer:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
+from integrations.broken import why
 from integrations.deadline import CALL_S, Deadline, http_events
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.pace import Pace
@@ -240,7 +241,7 @@ class ClickUp:
         except (httpx.RequestError, TimeoutError) as error:
             never_connected = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
             raise TransientError(
-                f"ClickUp {call}: {type(error).__name__}", outcome_unknown=creates and not never_connected
+                f"ClickUp {call}: {why(error)}", outcome_unknown=creates and not never_connected
             ) from error
         answer = _json_object(response)
         if response.status_code in expect:

@@ -13,6 +13,7 @@ from hubspot.crm.pipelines import ApiException as PipelinesApiException
 from hubspot.crm.properties import ApiException as PropertiesApiException
 from urllib3.exceptions import ConnectTimeoutError
 
+from integrations.broken import why
 from integrations.deadline import Deadline
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.retry_after import parse_retry_after
@@ -70,7 +71,7 @@ def ask(
         cause = getattr(error, "reason", error)  # a MaxRetryError says in `reason` what went wrong
         never_connected = isinstance(cause, ConnectTimeoutError)
         raise TransientError(
-            f"HubSpot {call}: {type(cause).__name__}", outcome_unknown=creates and not never_connected
+            f"HubSpot {call}: {why(error)}", outcome_unknown=creates and not never_connected
         ) from error
     except UnicodeDecodeError as error:
         # The client decodes the body of every refusal, and a proxy's error page may be in any charset.

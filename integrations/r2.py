@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NeverConnectedError
 
+from integrations.broken import why
 from integrations.deadline import CALL_S, Deadline, watched_pools
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.retry_after import parse_retry_after
@@ -169,9 +170,7 @@ def _field(call: str, answer: Any, name: str) -> str:
 
 def _broken(call: str, error: Exception) -> TransientError:
     """The error that a broken connection is: its outcome is known only if it was never made."""
-    return TransientError(
-        f"R2 {call}: {type(error).__name__}", outcome_unknown=not isinstance(error, NeverConnectedError)
-    )
+    return TransientError(f"R2 {call}: {why(error)}", outcome_unknown=not isinstance(error, NeverConnectedError))
 
 
 def _refusal(call: str, error: ClientError) -> ServiceError | ConfigurationError:

@@ -11,6 +11,7 @@ from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from integrations.broken import why
 from integrations.deadline import CALL_S, Deadline, watch
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 
@@ -181,7 +182,7 @@ def _named(call: str, *, sent: bool = False) -> Iterator[None]:
         # Of smtplib's own making: login found no mechanism in common with the server.
         raise ConfigurationError(f"SMTP {call}: {error} Look at SMTP_USERNAME") from error
     except OSError as error:
-        raise TransientError(f"SMTP {call}: {type(error).__name__}", outcome_unknown=sent) from error
+        raise TransientError(f"SMTP {call}: {why(error)}", outcome_unknown=sent) from error
 
 
 def _refusal(call: str, error: smtplib.SMTPResponseException, *, sent: bool) -> ServiceError | ConfigurationError:

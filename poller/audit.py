@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from integrations.errors import PermanentError
+from integrations.errors import PermanentError, TransientError
 from poller.inbox import Inbox
 from poller.memory import Memory
 from poller.services import services
 from poller.steps import IN_DOUBT, NOTIFICATION_TRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from integrations.clickup import ClickUp, Subtask
     from integrations.hubspot import HubSpot
     from poller.memory import Entry, Remembered
     from poller.settings import Labels, Settings
+
+LONGEST_WAIT_S = 90.0  # that a service may ask for before a call: ClickUp's limit is one of a minute
+TRIES = 4  # of a call that is asked to come later
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,8 @@ def _misplaced(
     found = [getattr(labels, other) for other, references in filed.items() if reference in references]
     if outcome in filed:
         if reference in waiting:
-            return "finished, and in the inbox"
+            # A failed one was put back, to be tried again at the next look.
+            return None if outcome == "failed" else "finished, and in the inbox"
         if reference not in filed[outcome]:
             elsewhere = f", but under {', '.join(map(repr, found))}" if found else ""
             return f"not found under {getattr(labels, outcome)!r}{elsewhere}"
@@ -96,7 +103,7 @@ def _untold(journal: list[Entry]) -> Iterator[str]:
 
 def _amiss_at_services(settings: Settings, remembered: list[Remembered]) -> Iterator[Finding]:
     live = services(settings)
-    subtasks = live.clickup.find_subtasks() if live.clickup else {}
+    subtasks = _patiently(live.clickup.find_subtasks) if live.clickup else {}
     for message in remembered:
         reference, result = message.reference, message.standing.result or {}
         if message.standing.outcome not in {"support", "modelisation"}:
@@ -108,15 +115,28 @@ def _amiss_at_services(settings: Settings, remembered: list[Remembered]) -> Iter
         yield from (Finding(reference, message.standing.outcome, problem) for problem in problems)
 
 
+def _patiently(call: Callable[[], _Found]) -> _Found:
+    """What a call gives that only reads, after as long as the service asks us to wait, within bounds."""
+    for _ in range(TRIES - 1):
+        try:
+            return call()
+        except TransientError as error:
+            if error.retry_after_s is None or error.retry_after_s > LONGEST_WAIT_S:
+                raise
+            time.sleep(max(0.0, error.retry_after_s))
+    return call()
+
+
 def _amiss_at_hubspot(hubspot: HubSpot, reference: str, result: Mapping[str, Any]) -> Iterator[str]:
     ticket, note_id = result["ticket"], result["note_id"]
     try:
         # A customer's answer lies on the ticket of the request that it belongs to, and opened none.
         if ticket and result["thread"] == reference:
-            found = [each.id for each in hubspot.find_tickets(result["contact_id"], reference)]
-            yield from _not_one("HubSpot ticket", ticket["id"], found)
+            tickets = _patiently(lambda: hubspot.find_tickets(result["contact_id"], reference))
+            yield from _not_one("HubSpot ticket", ticket["id"], [each.id for each in tickets])
         if note_id:
-            found = hubspot.find_notes(result["contact_id"], ticket["id"] if ticket else None, reference)
+            ticket_id = ticket["id"] if ticket else None
+            found = _patiently(lambda: hubspot.find_notes(result["contact_id"], ticket_id, reference))
             yield from _not_one("HubSpot note", note_id, found)
     except PermanentError as error:
         yield str(error)
@@ -133,7 +153,7 @@ def _amiss_at_clickup(
         return
     try:
         # Which comment it is nobody remembers: one is as good as another.
-        count = len(clickup.find_comments(subtask["id"], reference))
+        count = len(_patiently(lambda: clickup.find_comments(subtask["id"], reference)))
         if count != 1:
             comments = f"{count} comments" if count else "no comment"
             yield f"{comments} with the reference on ClickUp subtask {subtask['id']}"

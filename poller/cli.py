@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # sysexits.h; systemd names them in `systemctl status`.
 EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_LATER, EXIT_REFUSED, EXIT_CONFIGURATION = 1, 69, 75, 77, 78
 
+_SINCE = "Only those first seen on that day or later (UTC), for instance 2026-11-22."
 PAYLOADS = ["support", "modelisation", "modelisation_with_files"]
 
 
@@ -66,11 +67,14 @@ def _settings(ctx: click.Context, *, need_imap: bool = True) -> Settings:
 @commands.command()
 @click.pass_context
 def run(ctx: click.Context) -> None:
-    """Work until SIGTERM or Ctrl-C: the daemon. The messages in hand are finished first.
+    """The daemon: work until SIGTERM or Ctrl-C.
+
+    The messages in hand are finished first.
 
     SIGHUP makes it read its settings anew; it keeps the old ones when the new ones cannot be used.
 
-    Exit code 0 when it was asked to stop, 75 when another one runs on this state, 78 for settings that cannot work.
+    Exit code 0 when it was asked to stop, 75 when another one runs on this state or the database is out of reach, 78
+    for settings that cannot work.
     """
     from poller import loop  # noqa: PLC0415  keeps --help quick
 
@@ -83,9 +87,10 @@ def run(ctx: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a message.")
 @click.pass_context
 def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) -> None:
-    """Drain the mailbox and stop; prints a line a message.
+    """Drain the mailbox and stop.
 
-    Exit code 0 when all is done, 1 when some message failed, 75 when some has to wait.
+    Prints a line a message. Exit code 0 when all is done, 1 when some message failed, 75 when some has to wait, when
+    the mailbox is out of reach or when another poller runs on this state, 78 for settings that cannot work.
     """
     from poller import preview  # noqa: PLC0415  keeps --help quick
     from poller.daemon import Daemon  # noqa: PLC0415  keeps --help quick
@@ -95,9 +100,13 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
 
     settings = _settings(ctx)
     if dry_run:
+        waiting = 0
         for message in preview.preview(settings, everything=everything):
+            waiting += 1
             outcome = f"{message['reference']}  {message['outcome'].upper()}  {message['reason']}"
             click.echo(json.dumps(message) if as_json else outcome)
+        if not waiting:
+            click.echo("nothing to do", err=True)
         return
     standings = Daemon(settings).once(finished, everything=everything)
     if not standings:
@@ -125,7 +134,9 @@ def _line(reference: str, standing: Standing, *, as_json: bool) -> str:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a service.")
 @click.pass_context
 def check(ctx: click.Context, *, as_json: bool) -> None:
-    """Try every service with the configured credentials.
+    """Try the state and every service.
+
+    Each with the configured credentials, and without leaving a trace.
 
     Exit code 0 when all answered, 69 when one is out of reach, 77 when one refused, 78 for settings that cannot work.
     """
@@ -143,7 +154,10 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.pass_context
 def classify(ctx: click.Context, mail: Path, *, as_json: bool) -> None:
-    """What a mail (a raw message, .eml) would be, and why; nothing is created."""
+    """What a mail would be, and why.
+
+    MAIL is a raw message, .eml. Nothing is created, and Claude is asked where the rules are unsure and there is a key.
+    """
     from poller import trial  # noqa: PLC0415  keeps --help quick
 
     verdict = trial.classify(_settings(ctx, need_imap=False), mail)
@@ -160,7 +174,10 @@ def classify(ctx: click.Context, mail: Path, *, as_json: bool) -> None:
 @click.option("--live", is_flag=True, help="With the configured services, not the sandbox; creates real tickets.")
 @click.pass_context
 def try_(ctx: click.Context, mail: Path | None, payload: str | None, *, live: bool) -> None:
-    """The whole job on one mail (a raw message, .eml): in the sandbox, or live."""
+    """The whole job on one mail.
+
+    MAIL is a raw message, .eml; the services are those of the sandbox, or with --live the configured ones.
+    """
     if (mail is None) == (payload is None):
         raise click.UsageError("give either a mail or --payload")
     _end_with_the_stand_ins()
@@ -180,11 +197,14 @@ def try_(ctx: click.Context, mail: Path | None, payload: str | None, *, live: bo
 @commands.command(name="list")
 @click.option("--failed", is_flag=True, help="Only those that need a person.")
 @click.option("--waiting", is_flag=True, help="Only those that wait for a service.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only those first seen on that day or later (UTC).")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help=_SINCE)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a message.")
 @click.pass_context
 def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | None, as_json: bool) -> None:
-    """What became of each message, the first seen first."""
+    """What became of each message.
+
+    The first seen first; exit code 0 whatever became of them.
+    """
     wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
     for message in _remembered(ctx, since=since.replace(tzinfo=UTC) if since else None):
         if not wanted or message.standing.outcome in wanted:
@@ -196,13 +216,22 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
-    """How many messages there are of each outcome; exit code 1 when any needs a person."""
+    """How many messages of each outcome.
+
+    Says so when no daemon runs on this state, where it is SQLite. Exit code 1 when any message needs a person.
+    """
+    from poller import state  # noqa: PLC0415  keeps --help quick
+
     counts = Counter(message.standing.outcome for message in _remembered(ctx))
     if as_json:
         click.echo(json.dumps(counts))
     else:
         for outcome, count in sorted(counts.items()):
             click.echo(f"{count:>7}  {outcome}")
+    settings = _settings(ctx, need_imap=False)
+    # Over PostgreSQL the daemon may be on another machine.
+    if settings.state_url.startswith("sqlite") and not state.in_use(settings.directory):
+        click.echo("no daemon is running on this state", err=True)
     ctx.exit(EXIT_FAILED if counts["failed"] else 0)
 
 
@@ -211,7 +240,10 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.pass_context
 def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
-    """Everything that is remembered of a message: each step, when, and what it returned."""
+    """All that is remembered of a message.
+
+    Each step, when, and what it returned. Exit code 1 when nothing is.
+    """
     from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
 
     with closing(Memory(_settings(ctx, need_imap=False))) as memory:
@@ -234,16 +266,22 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
 @click.argument("reference")
 @click.pass_context
 def retry(ctx: click.Context, reference: str) -> None:
-    """Put a failed message back into the mailbox: the daemon goes on from the step that failed."""
+    """Have a failed message tried again.
+
+    It is put back into the mailbox, and the daemon goes on from the step that failed. Exit code 1 when it is neither
+    among the failed nor in the mailbox.
+    """
     from poller.inbox import Inbox  # noqa: PLC0415  keeps --help quick
 
     settings = _settings(ctx)
     with closing(Inbox(settings)) as inbox:
         found = inbox.bring_back(reference)
-    if not found:
+        waits = found or reference in inbox.scan()
+    if not waits:
         click.echo(f"poller: {reference} is not in {settings.labels.failed!r}", err=True)
         ctx.exit(EXIT_FAILED)
-    click.echo(f"{reference} is back in {settings.imap.mailbox}; the daemon takes it up at its next look.")
+    where = f"{'back' if found else 'already'} in {settings.imap.mailbox}"
+    click.echo(f"{reference} is {where}; the daemon takes it up at its next look.")
 
 
 @commands.command()
@@ -251,18 +289,22 @@ def retry(ctx: click.Context, reference: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a finding.")
 @click.pass_context
 def audit(ctx: click.Context, *, remote: bool, as_json: bool) -> None:
-    """What does not add up between the mailboxes and the memory; nothing is mended.
+    """What does not add up; nothing is mended.
 
-    Exit code 0 when all adds up, 1 when anything does not.
+    The mailboxes and the memory are held against each other, with --remote also what HubSpot and ClickUp hold. Exit
+    code 0 when all adds up, 1 when anything does not, 75 when the mailbox or a service is out of reach.
     """
     from poller import audit  # noqa: PLC0415  keeps --help quick
 
-    findings = 0
+    findings = unknown = 0
     for finding in audit.audit(_settings(ctx), remote=remote):
         findings += 1
+        unknown += not finding.outcome
         click.echo(json.dumps(finding.as_json()) if as_json else finding.as_line())
     if not findings:
         click.echo("everything adds up", err=True)
+    if unknown:
+        click.echo("To have an UNKNOWN one done, put it back into the inbox.", err=True)
     ctx.exit(EXIT_FAILED if findings else 0)
 
 
@@ -282,9 +324,10 @@ def _remembered(ctx: click.Context, since: datetime | None = None) -> list[Remem
 @commands.command(name="setup-hubspot")
 @click.pass_context
 def setup_hubspot(ctx: click.Context) -> None:
-    """Give HubSpot's tickets a unique reference (optional).
+    """Give HubSpot's tickets a unique reference.
 
-    With it a ticket is found by its reference, and HubSpot itself refuses a second one.
+    Optional: with it a ticket is found by its reference, and HubSpot itself refuses a second one. Exit code 75 when
+    HubSpot is out of reach, 78 when it is off or refuses us.
     """
     from poller.services import services  # noqa: PLC0415  keeps --help quick
 
@@ -300,7 +343,7 @@ def setup_hubspot(ctx: click.Context) -> None:
 @click.option("--keep", is_flag=True, help="Leave everything running, and say how to connect.")
 @click.pass_context
 def demo(ctx: click.Context, *, keep: bool) -> None:
-    """The whole job on local stand-ins; no account needed."""
+    """The whole job on stand-ins; no account needed."""
     _end_with_the_stand_ins()
     from poller import demo as show  # noqa: PLC0415  keeps --help quick
 

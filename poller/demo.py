@@ -42,7 +42,7 @@ def run(echo: Echo, mails: Mapping[str, bytes] | None = None, *, keep: bool = Fa
         for raw in (samples() if mails is None else mails).values():
             sandbox.imap.deliver(raw)
             subjects[_reference(settings, raw)] = _subject(raw)
-        echo(f"Delivered {len(subjects)} mail(s); running the daemon until the inbox is empty.\n")
+        echo(f"Delivered {_count(len(subjects), 'mail')}; running the daemon until the inbox is empty.\n")
         ended = Daemon(settings).once(
             lambda reference, standing: _tell(echo, subjects.get(reference, "?"), reference, standing)
         )
@@ -89,8 +89,16 @@ def _show(echo: Echo, sandbox: Sandbox) -> None:
         echo(f"  {mailbox} ({len(messages)})")
         for message in messages:
             echo(f"    - {_subject(message.raw)}  {' '.join(sorted(message.flags))}")
-    echo(
-        f"\nAt the services: {len(sandbox.hubspot.contacts)} contacts, {len(sandbox.hubspot.tickets)} tickets, "
-        f"{len(sandbox.hubspot.notes)} notes, {len(sandbox.clickup.subtasks)} subtasks, "
-        f"{len(sandbox.s3.objects)} files, {len(sandbox.smtp.messages)} notifications."
-    )
+    made = {
+        "contact": len(sandbox.hubspot.contacts),
+        "ticket": len(sandbox.hubspot.tickets),
+        "note": len(sandbox.hubspot.notes),
+        "subtask": len(sandbox.clickup.subtasks),
+        "file": len(sandbox.s3.objects),
+        "notification": len(sandbox.smtp.messages),
+    }
+    echo(f"\nAt the services: {', '.join(_count(number, name) for name, number in made.items())}.")
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"

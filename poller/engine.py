@@ -16,7 +16,7 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import state
+from poller import logs, state
 from poller.gates import Floor, Gate
 from poller.journal import Journal, MessageGoneError, MustWaitError, Patience
 from poller.machines import Machines
@@ -113,6 +113,7 @@ class Engine:
         dbos_log.handlers.clear()
         dbos_log.propagate = True
         dbos_log.setLevel(logging.WARNING)
+        dbos_log.addFilter(_outages)
         DBOS.register_queue(
             QUEUE, worker_concurrency=self._workers, polling_interval_sec=self._poll_s, on_conflict="always_update"
         )
@@ -170,7 +171,7 @@ class Engine:
         try:
             DBOS.rewind_workflow(reference, queue_name=QUEUE, start_step=start)
         except OperationalError as error:
-            raise TransientError(f"the database is out of reach: {type(error.orig).__name__}") from error
+            raise TransientError("the database is out of reach") from error
         except dbos_error.DBOSException:
             if self.standings([reference])[reference] == standing:
                 raise
@@ -245,6 +246,7 @@ class Engine:
 
 
 _running: Engine | None = None
+_outages = logs.Outages()  # added to the logger at each start, and as often as it may be, there once
 
 
 @DBOS.workflow(name=MESSAGE, max_recovery_attempts=1_000_000)  # type: ignore[untyped-decorator,unused-ignore]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import structlog
 
+from integrations.broken import why
 from integrations.deadline import Deadline, http_events
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ class Heartbeat:
                 self._http.get(url).raise_for_status()
         except (httpx.HTTPError, TimeoutError) as error:
             if not self._missed:
-                # Its words hold the address.
-                log.warning("heartbeat_not_sent", reason=type(error).__name__)
+                # Its own words hold the address.
+                status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 0
+                log.warning("heartbeat_not_sent", reason=f"HTTP {status}" if status else why(error))
             self._missed = True
             return False
         self._missed = False

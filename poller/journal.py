@@ -23,6 +23,7 @@ import structlog
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller.gates import DELAYS_S, Floor, Gate
 from poller.history import crashes, doubts, first_begun, last_seen, since_asked
+from poller.pulse import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -236,7 +237,7 @@ class Journal:
             reason = "what was done may not show yet"
             return {"wait": reason, "until": until.isoformat(), "by": self._execution}
         if step.gated and step.service and (until := self._gate(step.service).wait(now)):
-            reason = f"{step.service} is out of reach"
+            reason = f"{NAMES.get(step.service, step.service)} is out of reach"
             return {"wait": reason, "until": until.isoformat(), "gate": step.service, "by": self._execution}
         stack.enter_context(self._floor.alone() if gave_way else self._floor.shared())
         self._begun_in = self._spell()

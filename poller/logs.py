@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+import time
 from traceback import walk_tb
 from typing import TYPE_CHECKING
 
@@ -13,10 +15,14 @@ import structlog
 from poller.escaping import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 _FRAMES = 6  # of a traceback: the last ones say where
 _VALUE_CHARS = 2000
+_OUTAGE_TOLD_EVERY_S = 3600.0
+_OUTAGE = re.compile("OperationalError|InterfaceError|connection", re.IGNORECASE)
 
 # sd-daemon(3): a line that begins with <N> has that priority in the journal.
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -74,6 +80,29 @@ def configure(level: str = "INFO") -> None:
     root.setLevel(level)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Outages(logging.Filter):
+    """Lets one line an hour through of what dbos says of a database that is out of reach.
+
+    It says so at each of its tries, several times a minute, and its words hold the names of server and user.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """The clock is in seconds, and never set back."""
+        super().__init__()
+        self._clock, self._until_s = clock, 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be written, in our words if it is of such a database."""
+        kind = type(record.exc_info[1]).__name__ if record.exc_info else ""
+        if not _OUTAGE.search(f"{kind} {record.getMessage()}"):
+            return True
+        if self._until_s and self._clock() < self._until_s:
+            return False
+        self._until_s = self._clock() + _OUTAGE_TOLD_EVERY_S
+        record.msg, record.args, record.exc_info = "database_out_of_reach", (), None
+        return True
 
 
 def places(error: BaseException) -> list[str]:

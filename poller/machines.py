@@ -106,15 +106,19 @@ class Machines:
             self._touched = moment
 
     def _live(self) -> None:
+        told = False
         while not self._stopped.is_set():
             try:
                 with psycopg.connect(
                     self._url, autocommit=True, application_name=self.name, **CONNECTION
                 ) as connection:
+                    told = False
                     self._stay(connection)
             except psycopg.OperationalError as error:
-                # Its words may hold the server's name and the user's.
-                log.warning("machines_out_of_reach", error=type(error).__name__)
+                if not told:
+                    # Once an outage. Its words may hold the server's name and the user's.
+                    log.warning("machines_out_of_reach", error=type(error).__name__)
+                told = True
                 self._stopped.wait(self._beat_s)
 
     def _stay(self, connection: psycopg.Connection) -> None:

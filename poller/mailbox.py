@@ -36,6 +36,9 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLError, "no TLS there: look at IMAP_SECURITY and IMAP_PORT"),
     (ConnectionError, "the connection was cut"),
     (IMAPClientAbortError, "the connection was cut"),
+    (EOFError, "the connection was cut"),
+    (OSError, "there is no way to that host"),
+    (IMAPClientError, "the server says no"),
 )
 BUSY = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "ALERT", "OVERQUOTA", "THROTTLED", "CONTACTADMIN")
 # The verdict of the server's filter or of a person (RFC 9051 section 2.3.2), and as Thunderbird writes it.
@@ -335,5 +338,5 @@ def _translated(call: str) -> Iterator[None]:
     try:
         yield
     except (OSError, IMAPClientError, EOFError) as error:
-        why = next((words for kind, words in REASONS if isinstance(error, kind)), type(error).__name__)
+        why = next(words for kind, words in REASONS if isinstance(error, kind))
         raise TransientError(f"IMAP {call}: {why}", outcome_unknown=False) from error

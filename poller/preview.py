@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
-from poller import classification, confined, screening, senders
+from poller import classification, confined, limits, screening, senders, threads
 from poller.daemon import FIRST_START
 from poller.inbox import Inbox
 from poller.memory import Memory
@@ -17,33 +17,72 @@ from poller.memory import Memory
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from poller.request import Address, Request
     from poller.settings import Settings
 
 
 def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[str, Any]]:
-    """For each waiting message its reference and outcome, by the rules alone: Claude is not asked."""
-    with closing(Inbox(settings)) as inbox, tempfile.TemporaryDirectory() as spool:
+    """For each waiting message its reference and outcome, by the rules and the memory alone: no service is asked."""
+    with ExitStack() as stack:
+        inbox = stack.enter_context(closing(Inbox(settings)))
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "message.eml")
+        memory = _memory(settings)
+        if memory:
+            stack.enter_context(closing(memory))
         if not everything:
-            inbox.since = settings.imap.since or _first_start(settings)
+            inbox.since = settings.imap.since or _first_start(memory)
         own = senders.own_domains(settings.imap)
         for reference in inbox.scan():
-            path = Path(spool, "message.eml")
             fetched = inbox.fetch(reference, path)
             request = confined.parse(path, inbox.account, fetched.received_at)
             request = senders.identify(request, own, settings.imap.authserv_id)
-            if reason := screening.screen(request, own=own, junk=fetched.junk):
-                yield {"reference": reference, "outcome": "ignored", "reason": reason}
-                continue
-            found = classification.classify_request(request, None)
-            sure = not found.needs_review
-            reason = found.reason if sure else "the rules are unsure: Claude would be asked"
-            yield {"reference": reference, "outcome": found.category.lower() if sure else "unsure", "reason": reason}
+            ignored = screening.screen(request, own=own, junk=fetched.junk)
+            outcome, reason = ("ignored", ignored) if ignored else _by_the_rules(request)
+            # As `steps.receive` has it: some of what is screened out is work if it answers a ticket.
+            if not ignored or screening.screen(request, own=own, answer=True) is None:
+                outcome, reason = _as_an_answer(settings, inbox, memory, reference, request) or (outcome, reason)
+                if memory is None and threads.forebears(inbox.account, request):
+                    reason += "; may be an answer"
+            yield {"reference": reference, "outcome": outcome, "reason": reason}
 
 
-def _first_start(settings: Settings) -> date:
+def _by_the_rules(request: Request) -> tuple[str, str]:
+    found = classification.classify_request(request, None)
+    if found.needs_review:
+        return "unsure", "the rules are unsure: Claude would be asked"
+    return found.category.lower(), found.reason
+
+
+def _as_an_answer(
+    settings: Settings, inbox: Inbox, memory: Memory | None, reference: str, request: Request
+) -> tuple[str, str] | None:
+    """Outcome and reason of what names a message of a request there is; None when it names none."""
+    keys = threads.forebears(inbox.account, request) if memory else []
+    roots = dict.fromkeys(root for key in keys if memory and (root := memory.recall(key)))
+    named = {message.reference: message for message in memory.messages(references=roots)} if memory and roots else {}
+    opened = {root: named[root].standing.result or {} for root in roots if root in named}
+
+    def who(address: Address) -> str:
+        return limits.pseudonym(settings, address.addr_spec.casefold()) if address.addr_spec else ""
+
+    people = threads.People(who(request.sender), who(senders.writer(request, senders.own_domains(settings.imap))))
+    for root, result in opened.items():
+        if result.get("ticket") and people.may_answer(threads.People(**result.get("people", {}))):
+            return str(result.get("category", result["outcome"])), f"an answer to {root}: a note on its ticket"
+    if not opened:
+        waits = inbox.holds_older(reference, [*request.in_reply_to, *request.references])
+        return ("unsure", "may be an answer: it names a message that still waits") if waits else None
+    # Whose contact it is HubSpot knows; what is still at work may open a ticket yet.
+    return "unsure", f"may be an answer to {next(iter(opened))}: it is if the contact of that ticket wrote it"
+
+
+def _memory(settings: Settings) -> Memory | None:
     try:
-        with closing(Memory(settings)) as memory:
-            first_start = memory.recall(FIRST_START)
+        return Memory(settings)
     except ConfigurationError:
-        first_start = ""
+        return None
+
+
+def _first_start(memory: Memory | None) -> date:
+    first_start = memory.recall(FIRST_START) if memory else ""
     return date.fromisoformat(first_start) if first_start else datetime.now(UTC).date()

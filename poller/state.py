@@ -50,10 +50,22 @@ def lock(directory: Path) -> IO[str]:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         held.close()
-        raise AlreadyRunningError(
-            f"a poller is already running on this state ({directory}): stop it, or wait for it"
-        ) from None
+        raise AlreadyRunningError(f"a poller is already running on this state ({directory})") from None
     return held
+
+
+def in_use(directory: Path) -> bool:
+    """Whether a process holds the lock at this moment."""
+    path = directory / "daemon.lock"
+    if not path.exists():
+        return False
+    with path.open() as looked_at:
+        try:
+            # Shared, and let go of at once: two who look do not take each other for a daemon.
+            fcntl.flock(looked_at, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def write_ahead(url: str) -> None:

@@ -8,6 +8,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
@@ -20,7 +21,7 @@ from tests.forks import Forks
 from tests.notified import Manager
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from integrations.sandbox.stand_in import Fault
@@ -87,6 +88,13 @@ def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A command that runs in our own process sets the log up for all of it: the next test reads it as it was."""
+    yield
+    structlog.reset_defaults()
+
+
 @pytest.fixture(scope="session")
 def _sandbox_session() -> Iterator[Sandbox]:
     with Sandbox() as running:
@@ -125,6 +133,18 @@ def office(sandbox: Sandbox, _forks: Forks, _empty_state: Path, tmp_path: Path) 
     """An empty mailbox, empty services, and no memory."""
     shutil.copytree(_empty_state, tmp_path / "state")
     return Office(sandbox, tmp_path / "state", _forks)
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """What was logged since it was last asked: through logging where a command in this process has set that up."""
+
+    def read() -> str:
+        text = "".join(capsys.readouterr()) + caplog.text
+        caplog.clear()
+        return text
+
+    return read
 
 
 @pytest.fixture

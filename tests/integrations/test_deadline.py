@@ -100,7 +100,7 @@ def test_an_answer_that_never_ends_is_given_up(
     began = time.monotonic()
     with (
         dripping(at_once, asks_first=True, context=context) as port,
-        pytest.raises(TransientError, match="TimeoutError") as given_up,
+        pytest.raises(TransientError, match="no answer in time") as given_up,
     ):
         client(f"{'https' if secure else 'http'}://localhost:{port}")
     assert time.monotonic() - began < LONG_S / 2
@@ -114,7 +114,7 @@ def test_a_connection_that_was_kept_is_watched_like_a_new_one(sandbox: Sandbox, 
     if kept:
         client.has_reference_property()
     server.fail(Fault("trickle"))
-    with pytest.raises(TransientError, match="TimeoutError"):
+    with pytest.raises(TransientError, match="no answer in time"):
         client.has_reference_property()
 
 
@@ -136,7 +136,7 @@ def test_a_mail_server_that_never_comes_to_the_point_is_given_up(
     context = certificate.server_context() if security == "tls" else None
     with (
         dripping(greeting, asks_first=False, context=context) as port,
-        pytest.raises(TransientError, match="TimeoutError") as given_up,
+        pytest.raises(TransientError, match="no answer in time") as given_up,
     ):
         Smtp("localhost", port, security, "", "", "a@b.example", LONG_S, context=trusting, deadline_s=DEADLINE_S).send(
             letter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import ssl
 import warnings
@@ -20,8 +21,11 @@ from integrations.smtp import Smtp
 from tests.listener import Listener, http, lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+# These clients live for one call, and their libraries leave what broke off to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 KEY = "key-3f9c2d"
 PASSWORD = "sesame-71"
@@ -47,6 +51,13 @@ def r2(url: str) -> None:
 
 CLIENTS = [claude, hubspot, clickup, r2]
 NOTHING = http(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """So that it does not come up in a test of somebody else's."""
+    yield
+    gc.collect()
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
@@ -168,7 +179,7 @@ def test_smtp_proves_who_it_is_before_it_gets_the_password(
     context = certificate.server_context()
     with (
         Listener(part, greeting=GREETING, context=context, upgrades=upgrades) as server,
-        pytest.raises(TransientError, match="454" if sent else "SSLCertVerificationError"),
+        pytest.raises(TransientError, match="454" if sent else "certificate is not to be trusted"),
     ):
         send(server.port, security)
     assert (b"AUTH" in server.received.partition(b"STARTTLS")[2 if upgrades else 0]) == sent

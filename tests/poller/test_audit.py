@@ -104,6 +104,14 @@ def test_a_failed_message_that_is_gone(office: Office) -> None:
     assert problems(office) == [("failed", "not found under 'Échecs'")]
 
 
+def test_a_failed_message_that_was_put_back(office: Office) -> None:
+    """It is to be tried again at the next look: that is as it should be."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    office.once(MAILS["support"])
+    move(office, "Échecs", "INBOX")
+    assert problems(office) == []
+
+
 def test_a_waiting_message_that_is_gone(office: Office) -> None:
     """While it waits in the inbox nothing is wrong; when somebody takes it away, the daemon waits for nothing."""
     office.fail("hubspot", Fault("status", status=503, headers={"Retry-After": "3600"}, times=None))
@@ -118,7 +126,9 @@ def test_a_message_that_the_memory_does_not_know(office: Office) -> None:
     office.once(MAILS["support"])
     office.sandbox.imap.deliver(MAILS["english"], "Support", ["Figurative-Support"])
     assert problems(office) == [("", "lies under 'Support', unknown to the memory")]
-    line = audit(office).stdout
+    result = audit(office)
+    assert result.stderr == "To have an UNKNOWN one done, put it back into the inbox.\n"
+    line = result.stdout
     assert line.split()[:2] == [reference_of(Inbox(office.settings).account, MAILS["english"]), "UNKNOWN"]
 
 
@@ -250,6 +260,21 @@ def test_a_service_that_is_off_is_not_looked_at(office: Office) -> None:
         office.environment[name] = ""
     office.once(MODELLING)
     assert problems(office, "--remote") == []
+
+
+@pytest.mark.parametrize("service", ["hubspot", "clickup"])
+def test_a_service_that_asks_to_come_later_is_asked_again(office: Office, service: str) -> None:
+    """A limit that is met in the middle costs a wait, and not the rest of the answer; an hour is not waited for."""
+    office.once(MODELLING, MAILS["support"])
+    requests = getattr(office.sandbox, service).requests
+    before = len(requests)
+    assert problems(office, "--remote") == []
+    calls = len(requests) - before
+    office.fail(service, Fault("status", status=429, headers={"Retry-After": "0"}, times=2))
+    assert problems(office, "--remote") == []
+    assert len(requests) - before == 2 * calls + 2
+    office.fail(service, Fault("status", status=429, headers={"Retry-After": "3600"}))
+    assert audit(office, "--remote").exit_code == 75
 
 
 def test_a_service_out_of_reach_is_no_finding(office: Office) -> None:

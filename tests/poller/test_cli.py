@@ -6,18 +6,18 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
 
 from integrations.sandbox import Fault
+from poller import state
 from poller.cli import commands
 from poller.samples import samples
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Office
 
 
@@ -114,6 +114,14 @@ def test_the_demo_shows_every_mail_and_the_mailboxes() -> None:
     assert "At the services: 7 contacts, 7 tickets" in result.stdout
 
 
+def test_the_short_help_of_every_command_is_whole() -> None:
+    """A line each that says what it does, not cut off in the middle."""
+    lines = run("--help").stdout.partition("Commands:")[2].splitlines()
+    assert len([line for line in lines if line.strip()]) == 12
+    assert not [line for line in lines if line.endswith("...")]
+    assert "--since DAY" in run("list", "--help").stdout
+
+
 def test_a_named_settings_file_must_exist() -> None:
     """A slip in --config is no silent default."""
     result = CliRunner().invoke(commands, ["--config", "nowhere.toml", "check"])
@@ -166,6 +174,8 @@ def test_retry_puts_a_failed_message_back(office: Office) -> None:
     office.sandbox.hubspot.heal()
     assert run("retry", reference, environment=office.environment).exit_code == 0
     assert office.mailboxes() == {"INBOX": 1}
+    again = run("retry", reference, environment=office.environment)
+    assert (again.exit_code, "already in INBOX" in again.stdout) == (0, True)
     assert [standing.outcome for standing in office.once().values()] == ["modelisation"]
     assert office.counts()["tickets"] == 1
     assert run("retry", reference, environment=office.environment).exit_code == 1
@@ -180,6 +190,58 @@ def test_dry_run_shows_what_would_be_done_and_does_nothing(office: Office) -> No
     assert office.mailboxes() == {"INBOX": 4}
     assert office.sandbox.hubspot.requests == office.sandbox.anthropic.requests == office.sandbox.s3.requests == []
     assert run("list", environment=office.environment).stdout == ""
+
+
+def an_answer(writer: str) -> bytes:
+    return (
+        f"From: {writer}\r\nTo: support@figurative.example\r\nMessage-ID: <answer-of-{writer}>\r\n"
+        "Date: Sun, 22 Nov 2026 10:00:00 +0100\r\nSubject: Re: Ondine\r\n"
+        "In-Reply-To: <modelisation_with_files@samples.example>\r\n\r\nEn noyer, finalement.\r\n"
+    ).encode()
+
+
+def test_dry_run_knows_an_answer(office: Office) -> None:
+    """Behind a message that waits nobody can say; of a ticket that the memory knows, its customer's answer is one."""
+
+    def said() -> list[tuple[str, str]]:
+        lines = run("once", "--dry-run", "--json", environment=office.environment).stdout.splitlines()
+        return [(message["outcome"], message["reason"]) for message in map(json.loads, lines)]
+
+    assert run("once", "--dry-run", environment=office.environment).stderr == "nothing to do\n"
+    office.sandbox.imap.deliver(samples()["modelisation_with_files"])
+    office.sandbox.imap.deliver(an_answer("elise@martin-mobilier.example"))
+    first, second = said()
+    assert first[0] == "modelisation"
+    assert second == ("unsure", "may be an answer: it names a message that still waits")
+    assert {standing.outcome for standing in office.once().values()} == {"modelisation"}
+    reference = run("list", environment=office.environment).stdout.split()[2]
+    office.sandbox.imap.deliver(an_answer("Élise <ELISE@martin-mobilier.example>"))
+    office.sandbox.imap.deliver(an_answer("somebody@else.example"))
+    assert said() == [
+        ("modelisation", f"an answer to {reference}: a note on its ticket"),
+        ("unsure", f"may be an answer to {reference}: it is if the contact of that ticket wrote it"),
+    ]
+    office.once()
+    assert office.counts()["tickets"] == 2
+
+
+def test_status_says_whether_a_daemon_runs(office: Office) -> None:
+    """Mail that waits for nobody is to be noticed; whoever asks leaves the lock free."""
+    office.once(samples()["auto_reply"])
+    alone = run("status", environment=office.environment)
+    assert (alone.exit_code, alone.stderr) == (0, "no daemon is running on this state\n")
+    with state.lock(office.state):
+        assert run("status", environment=office.environment).stderr == ""
+
+
+def test_dev_leaves_you_where_you_are(tmp_path: Path) -> None:
+    """`dev poller classify mail.eml` reads the mail of the directory you are in, whatever else lies there."""
+    (tmp_path / "mail.eml").write_bytes(samples()["support"])
+    (tmp_path / "poller").mkdir()
+    (tmp_path / "poller" / "__init__.py").write_text("raise SystemExit('not ours')")
+    command = [sys.executable, Path(__file__).parents[2] / "dev", "poller", "classify", "mail.eml"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert "SUPPORT" in ended.stdout, ended.stderr
 
 
 def test_old_mail_is_left_alone_unless_asked_for(office: Office) -> None:

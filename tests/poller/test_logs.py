@@ -8,6 +8,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 import structlog
 
@@ -64,3 +65,21 @@ def test_a_terminal_gets_a_line_that_it_does_not_obey(monkeypatch: pytest.Monkey
     said = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert len(said.splitlines()) == 2
     assert said.replace("\n", "").isprintable()
+
+
+def test_a_database_out_of_reach_is_told_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its library says at each try is left out, names and all; what else it says is not."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    logs.configure()
+    clock = iter([0.0, 1.0, 2.0, 3599.0, 3601.0, 3601.0, 3700.0])  # asked once more by a line that is written
+    library = logging.getLogger("library of the database")
+    library.addFilter(logs.Outages(lambda: next(clock)))
+    for _ in range(3):
+        library.warning("Database connection failed: %s. Retrying in 1.2s", "could not translate host name db.example")
+        library.warning("Fallback notification poll failed", exc_info=psycopg.OperationalError("role poller"))
+    library.warning("something else")
+    said = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    events = [json.loads(line)["event"] for line in said.splitlines()]
+    assert events == ["database_out_of_reach", "database_out_of_reach", "something else"]
+    assert "db.example" not in said
+    assert "role" not in said

@@ -1,0 +1,31 @@
+"""Why a connection broke, in words for whoever runs the daemon: each library has its own names for the same things."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+# The first that fits any of the exceptions behind the failure.
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "the host name is unknown"),
+    (ConnectionRefusedError, "nothing listens there"),
+    (ssl.SSLCertVerificationError, "its certificate is not to be trusted"),
+    (TimeoutError, "no answer in time"),
+    (ConnectionError, "the connection was cut"),
+    (ssl.SSLEOFError, "the connection was cut"),
+    (ssl.SSLError, "no TLS there"),
+    (OSError, "there is no way to that host"),
+)
+
+
+def why(error: BaseException) -> str:
+    """A few English words without a word of the server's; for errors that mean that no whole answer came back."""
+    chain = [error]
+    while (behind := chain[-1].__cause__ or chain[-1].__context__) and behind not in chain:
+        chain.append(behind)
+    known = (words for kind, words in _WORDS if any(isinstance(each, kind) for each in chain))
+    if words := next(known, ""):
+        return words
+    # A pool that is exhausted or a proxy that is slow has no exception of the system's behind it.
+    slow = any("Timeout" in type(each).__name__ for each in chain)
+    return "no answer in time" if slow else "no whole answer came back"

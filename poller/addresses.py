@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from poller.headers import Header
 
-_FIELD_BYTES: Final = 1024
+_FIELD_BYTES: Final = 4096  # a name in encoded words takes over 1 KB before its address
+_ADDR_SPEC_CHARS: Final = 1024
 _NAME_CHARS: Final = 200
 _NOBODY: Final = Address("", "")
 _VIA: Final = re.compile(r"\S via \S")  # « 'Jean Petit' via Support », as Google Groups and Mailman write it
@@ -23,8 +24,10 @@ _ORIGINALS: Final = (b"x-original-from", b"author", b"x-original-sender")
 
 _LEXEME: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|<[^<>]*+>?|[(),;>]|[^"(),;<>]++', re.DOTALL)
 _ADDR_SPEC: Final = re.compile(
-    r"""(?:"[^"@<>]{1,64}"|[^\s<>()\[\],;:"'@\\][^\s<>()\[\],;:"@\\]*)@[^\s<>()\[\],;:"'@\\]+"""
+    r"""(?:"[^"@<>]{1,64}"|(?<![^\s<>()\[\],;:"'@\\])[^\s<>()\[\],;:"'@\\][^\s<>()\[\],;:"@\\]{0,255})"""
+    r"""@(?:[^\s<>()\[\],;:"'@\\]+|\[[\w:.]{1,64}\])"""
 )
+_GROUP: Final = re.compile(r'[^:"=@]+:(?=\s*[^\s/])')  # its name, before the first mailbox's (RFC 5322 section 3.4)
 _COMMENT: Final = re.compile(r"\([^()]*\)")
 
 
@@ -71,42 +74,59 @@ def aligned(domain: str, other: str) -> bool:
 
 
 def addresses(field: bytes) -> tuple[Address, ...]:
-    """The mailboxes of an address field that have an addr-spec, in order; 1 KB of it is read."""
+    """The mailboxes of an address field that have an addr-spec, in order; 4 KB of it is read.
+
+    A field that is encoded from end to end, the address too, is read decoded (RFC 2047 section 5 forbids it).
+    """
+    field = field[:_FIELD_BYTES]
+    return _mailboxes(charsets.decode_field(field)) or _mailboxes(decode(field))
+
+
+def _mailboxes(text: str) -> tuple[Address, ...]:
     found: list[Address] = []
     words: list[str] = []
     comments: list[str] = []
-    angle, depth = "", 0
-    for lexeme in [*_LEXEME.findall(charsets.decode_field(field[:_FIELD_BYTES])), ","]:
+    angle, depth, since_comma = "", 0, 0
+    for lexeme in [*_LEXEME.findall(text), ","]:
         if lexeme in {"(", ")"}:
             depth = max(0, depth + (1 if lexeme == "(" else -1))
         elif depth and lexeme != ",":
             comments.append(lexeme)
-        elif lexeme.startswith("<") and not angle:
+        elif lexeme.startswith("<") and "@" not in angle:
             angle = lexeme
         elif lexeme not in {",", ";"}:
             words += [] if angle else [lexeme]
-        elif mailbox := _mailbox(words, comments, angle):
+        elif mailbox := _mailbox(words, since_comma, comments, angle):
             found.append(mailbox)
-            words, comments, angle, depth = [], [], "", 0
+            words, comments, angle, depth, since_comma = [], [], "", 0, 0
         else:
             words.append(lexeme)  # an unquoted comma in a name: Dupont, Jean <jean@example.com>
-            angle = ""
+            angle, since_comma = "", len(words)
     return tuple(found)
 
 
-def _mailbox(words: list[str], comments: list[str], angle: str) -> Address | None:
-    name = "".join(_unquote(word) for word in words)
-    match = _ADDR_SPEC.search(_COMMENT.sub("", angle))
+def _mailbox(words: list[str], since_comma: int, comments: list[str], angle: str) -> Address | None:
+    """The mailbox of the words of its name; an address among them is looked for only behind the last comma."""
+    angle = "@".join(part.strip() for part in _COMMENT.sub("", angle).split("@"))
+    in_angle = _ADDR_SPEC.search(angle)
+    match = in_angle or _ADDR_SPEC.search("".join(words[since_comma:]))
     if match is None:
-        match = _ADDR_SPEC.search("".join(words))
-        if match is None:
-            return None
-        # Without angle brackets: a comment names the person, or what stands around the address.
-        name = "".join(comments) or name.replace(match[0], "").rpartition(":")[2]
+        return None
+    if in_angle:
+        if words and (group := _GROUP.match(words[0])):
+            words = [words[0][group.end() :], *words[1:]]
+        name = "".join(_unquote(word) for word in words)
+    else:  # a comment names the person, or what stands around the address
+        around = "".join(_unquote(word) for word in words).replace(f"[mailto:{match[0]}]", "").replace(match[0], "")
+        name = "".join(comments) or around.rpartition(":")[2]
     local, _, domain = match[0].rpartition("@")
     display_name = decode(name.strip(" \t'").encode("utf-8", "surrogatepass"))
-    return Address(one_line(display_name, _NAME_CHARS), one_line(f"{local}@{domain.strip('.').lower()}", _FIELD_BYTES))
+    return Address(
+        one_line(display_name, _NAME_CHARS), one_line(f"{local}@{domain.strip('.').lower()}", _ADDR_SPEC_CHARS)
+    )
 
 
 def _unquote(word: str) -> str:
-    return re.sub(r"\\(.)", r"\1", word[1:].removesuffix('"')) if word.startswith('"') else word
+    if word.startswith('"'):
+        return re.sub(r"\\(.)", r"\1", word[1:].removesuffix('"'))
+    return word.removesuffix("\\")  # before a comma, as in Jean\, Petit

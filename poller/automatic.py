@@ -54,9 +54,11 @@ _BOUNCE_WORDS = (
     r"unzustellbar|no se puede entregar|messaggio non recapitato)"
 )
 _END = r"(?: \.| re\b| fwd?\b|$)"
+_RECEIPT_CHARS = 300  # within which one says what it is
 _RECEIPT_SUBJECT = re.compile(r"\s*(?:lu|non lu|read|not read|gelesen|le\u00eddo)\s*:", re.IGNORECASE)
 _RECEIPT_WORDS = re.compile(
-    r"\b(?:a ete (?:lu|affiche|supprime)|(?:was|has been) (?:read|displayed|deleted)|wurde gelesen|fue leido)\b"
+    r"\b(?:a ete (?:lu|affiche|supprime sans)|(?:was|has been) (?:read|displayed|deleted without)|wurde gelesen"
+    r"|fue leido)\b"
 )
 _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
 _AUTO_REPLY_OPENING = re.compile(_AUTO_REPLY_WORDS + r"\b")
@@ -115,7 +117,7 @@ def subject(request: Request) -> str | None:
 
 def read_receipt(request: Request) -> str | None:
     """One without the form of a report, as some phones and older Outlooks send it."""
-    if _RECEIPT_SUBJECT.match(request.subject) and _RECEIPT_WORDS.search(folded(request.text)):
+    if _RECEIPT_SUBJECT.match(request.subject) and _RECEIPT_WORDS.search(folded(request.text[:_RECEIPT_CHARS])):
         return "read receipt (subject)"
     return None
 

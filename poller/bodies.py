@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from html import unescape
 from typing import TYPE_CHECKING, Final
 
 from inscriptis import get_text
 from inscriptis.model.config import ParserConfig
+from lxml.etree import ParserError
+from lxml.html import HTMLParser, document_fromstring
 
 from poller import charsets
 from poller.escaping import few_marks
@@ -47,10 +50,20 @@ def html_text(source: str) -> str:
     # What gateways and mail clients append below the end would not be read.
     source = _END_TAG.sub("", source)
     end = len(source) if len(source) <= _RENDERED_CHARS else max(0, source.rfind("<", 0, _RENDERED_CHARS))
+    if _is_too_deep(source[:end]):
+        end = 0
     text = get_text(source[:end], ParserConfig(display_links=True))
     if end < len(source):
         text = f"{text}\n{unescape(_TAG.sub(' ', source[end:]))}"
     return _BLANK_LINES.sub("\n\n", clean(text)).strip("\n")
+
+
+def _is_too_deep(source: str) -> bool:
+    """Whether lxml would leave out all that follows the 256th open tag, of which its log alone speaks."""
+    parser = HTMLParser()
+    with suppress(ParserError, ValueError):
+        document_fromstring(source, parser=parser)
+    return any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log)
 
 
 def enriched(content: bytes, parameters: Mapping[str, str], *, complete: bool = True) -> str:

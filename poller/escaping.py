@@ -36,6 +36,12 @@ _SEAM = re.compile(
     r"|(?<=\])(?=[(\[])|(?<=<)(?=\S)|(?<=`)(?=`)|(?<=\[)(?=ref:)"
 )
 _HAIR_SPACE = "\u200a"  # every link finder ends at white space; a zero-width character would be a letter to some
+# "evil.fr@x.example" is a link to evil.fr for who finds no top-level domain at its end, and the sender chose that end.
+_DOMAIN_IN_ADDRESS = re.compile(
+    r"\.(?:[a-z]{2}|aero|app|art|asia|biz|blog|click|cloud|club|com|coop|dev|edu|gov|icu|info|int|link|live|mil|mobi|museum"
+    r"|name|net|online|org|page|pro|shop|site|space|store|tech|tel|top|travel|vip|web|website|wiki|xxx|xyz)@",
+    re.IGNORECASE,
+)
 _PLAIN_ADDRESS = re.compile(r"(?!www\.)[a-z0-9]+([.+-][a-z0-9]+)*@[a-z0-9]+([.-][a-z0-9]+)*", re.IGNORECASE)
 
 _MARKS_AT_ONCE = 30  # the Stream-Safe Text Format (UAX #15 section 13)
@@ -102,7 +108,8 @@ def unlinked(text: str) -> str:
 def markdown_address(addr_spec: str) -> str:
     """An e-mail address in Markdown, as it stands when it is an ordinary one: nothing in that can form markup."""
     address = one_line(addr_spec, 320)
-    return address if _PLAIN_ADDRESS.fullmatch(address) else markdown(address)
+    ordinary = _PLAIN_ADDRESS.fullmatch(address) and not _DOMAIN_IN_ADDRESS.search(address)
+    return address if ordinary else markdown(address)
 
 
 def markdown_link(text: str, url: str) -> str:

@@ -42,10 +42,12 @@ def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
     content_type, kind = formats.sniff(head, size_bytes, leaf.name, leaf.open, leaf.content_type)
     name = file_name(leaf.name) if leaf.name else ""
     refused = programs.refused(name, head, size_bytes)
+    if leaf.content_type == "application/applefile" or head.startswith(b"\0\5\x16\7"):
+        content_type, kind = "application/applefile", Kind.OTHER
     is_image = kind is Kind.IMAGE and not refused
     is_shown = leaf.content_id in shown
     # Gmail gives a Content-ID to what is plainly attached, too.
-    is_of_the_text = is_shown or (leaf.disposition != "attachment" and bool(leaf.disposition or leaf.content_id))
+    is_of_the_text = is_shown or (leaf.disposition != "attachment" and bool(leaf.content_id))
     return Attachment(
         filename=name,
         content_type=content_type,

@@ -31,9 +31,11 @@ _MODELS: Final = {
     "stl": "model/stl", "stp": "model/step", "stpx": "model/step+xml", "stpz": "model/step+zip", "u3d": "model/u3d",
     "usd": UNKNOWN, "usda": "model/vnd.usda", "usdc": UNKNOWN, "usdz": "model/vnd.usdz+zip", "wrl": "model/vrml",
     "wrz": "model/vrml", "x3d": "model/x3d+xml", "x3db": "model/x3d+fastinfoset", "x3dv": "model/x3d-vrml",
+    "sat": UNKNOWN, "sab": UNKNOWN, "rvt": UNKNOWN, "rfa": UNKNOWN, "fcstd": UNKNOWN, "sh3d": UNKNOWN, "vrml": UNKNOWN,
+    "reality": UNKNOWN, "rcproject": UNKNOWN, "ztl": UNKNOWN, "dgn": UNKNOWN,
     "x_b": "model/vnd.parasolid.transmit.binary", "x_t": "model/vnd.parasolid.transmit.text", "zae": UNKNOWN,
 }  # fmt: skip
-_IMAGES: Final = {
+IMAGES: Final = {
     "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp",
     "bmp": "image/bmp", "tif": "image/tiff", "tiff": "image/tiff", "heic": "image/heic", "heif": "image/heif",
     "avif": "image/avif",
@@ -53,15 +55,17 @@ _OTHERS: Final = {
 }  # fmt: skip
 _FORMATS: Final = (
     {suffix: (media_type, Kind.OTHER) for suffix, media_type in _OTHERS.items()}
-    | {suffix: (media_type, Kind.IMAGE) for suffix, media_type in _IMAGES.items()}
+    | {suffix: (media_type, Kind.IMAGE) for suffix, media_type in IMAGES.items()}
     | {suffix: (media_type, Kind.MODEL) for suffix, media_type in _MODELS.items()}
 )
+_DECLARED: Final = {known.lower(): (known, kind) for known, kind in _FORMATS.values() if known != UNKNOWN}
+_DECLARED["message/partial"] = ("message/partial", Kind.OTHER)  # a piece of a mail (RFC 2046), which has no name
 _TEXT_MODELS: Final = {
     "obj", "mtl", "gltf", "dae", "step", "stp", "igs", "iges", "ifc", "amf", "x3d", "x3dv", "wrl", "off", "usda", "ma",
+    "sat", "vrml", "rcproject",
 }  # fmt: skip
-_OLE_MODELS: Final = {"max", "sldprt", "sldasm", "ipt", "iam", "prt"}
+_OLE_MODELS: Final = {"max", "sldprt", "sldasm", "ipt", "iam", "prt", "rvt", "rfa", "dgn"}
 _PROSE: Final = {"txt", "md", "htm", "html", "csv", "log", "rtf", "eml", "ics", "vcf"}
-_ACTIVE: Final = re.compile(r"(?:html|xml|svg|script|flash|java|x-msdownload)")
 
 # Each pattern matches from the file's first byte, and is too long to begin a sentence. A comment is an atomic group: it
 # could end at any later one's end too, and many of them would be tried in all combinations.
@@ -131,7 +135,8 @@ def sniff(
     """The media type and kind of a file.
 
     `head` is its first `HEAD_BYTES`; `open_content` gives all of it, seekable, and is asked for only where an archive's
-    directory has to be read. `declared`, the sender's Content-Type, is believed when content and name say nothing.
+    directory has to be read. `declared`, the sender's Content-Type, is believed when content and name say nothing,
+    and only where it is a media type of the formats here.
     """
     suffix = filename.rpartition(".")[2].lower() if "." in filename else ""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -140,10 +145,7 @@ def sniff(
     found = by_content(head, size_bytes, suffix)
     if found or suffix in _FORMATS:
         return _FORMATS[found or suffix] if found or _may_be(suffix, text) else (UNKNOWN, Kind.OTHER)
-    main_type = declared.partition("/")[0]
-    if main_type in {"", "multipart"} or _ACTIVE.search(declared):
-        return UNKNOWN, Kind.OTHER
-    return declared, {"model": Kind.MODEL, "image": Kind.IMAGE}.get(main_type, Kind.OTHER)
+    return _DECLARED.get(declared.lower(), (UNKNOWN, Kind.OTHER))
 
 
 def as_utf_8(head: bytes) -> bytes:

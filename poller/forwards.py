@@ -20,8 +20,8 @@ _HEADING: Final = re.compile(
 _SPACES: Final = str.maketrans(dict.fromkeys("\u00a0\u202f\u2007\u2009", " "))
 _FROM: Final = re.compile(r"\*?(?:de|from|von|da|van) ?\*? ?: ?\*?(.*)", re.IGNORECASE)
 _FIELD: Final = re.compile(
-    r"\*?(?:envoyé(?: le)?|date|sent|gesendet|datum|enviado(?: el)?|fecha|inviato|data|verzonden|à|to|an|para|a|aan|cc"
-    r"|objet|sujet|subject|betreff|asunto|oggetto|onderwerp|répondre à|reply-to) ?\*? ?:",
+    r"\*?(?:envoyé(?: le)?|date|sent|gesendet|datum|enviado(?: el)?|fecha|inviato|data|verzonden|à|to|an|para"
+    r"|pour|a|aan|cc|copie à|objet|sujet|subject|betreff|asunto|oggetto|onderwerp|répondre à|reply-to) ?\*? ?:",
     re.IGNORECASE,
 )
 _LINK: Final = re.compile(r"\[([^\[\]]{0,300})\]\((?:mailto:)?[^()\s]{0,300}\)")
@@ -36,22 +36,30 @@ def is_forward(subject: str) -> bool:
     return _SUBJECT.match(subject) is not None
 
 
-def original_sender(text: str, *, forward: bool) -> Address | None:
-    """Who wrote the first message that a text forwards; None when it forwards none, or names no address.
+def _around(lines: list[str], at: int) -> list[str]:
+    """The header lines above one, where Thunderbird and Roundcube write the subject and the date, and what follows."""
+    above = at
+    while above > max(0, at - 6) and _FIELD.match(lines[above - 1]):
+        above -= 1
+    return lines[above:at] + lines[at + 1 : at + 10]
+
+
+def original_senders(text: str, *, forward: bool) -> tuple[Address, ...]:
+    """Who wrote each message that a text forwards, the outermost first; one that names no address is left out.
 
     A block of header fields counts below a heading ("Forwarded message"); without one where it is known by the subject
     that the mail is a `forward`, for an answer may bear the same block.
     """
     lines = [line[:_LINE_CHARS].translate(_SPACES).lstrip("> \t").strip() for line in text.split("\n", _MAX_LINES)]
-    headed = forward
+    headed, found = forward, []
     for at, line in enumerate(lines):
         headed = headed or _HEADING.fullmatch(line) is not None
         first = _FROM.fullmatch(line) if headed else None
-        if first and sum(_FIELD.match(following) is not None for following in lines[at + 1 : at + 10]) >= _FIELDS:
+        if first and sum(_FIELD.match(near) is not None for near in _around(lines, at)) >= _FIELDS:
             following = lines[at + 1] if at + 1 < len(lines) and not _FIELD.match(lines[at + 1]) else ""
             for value in (first[1], f"{first[1]} {following}"):  # a long one is folded
                 plain = _MAILTO.sub(r"<\1>", _LINK.sub(r"\1", value)).replace("*", "")
-                if found := addresses.addresses(plain.encode("utf-8", "replace")):
-                    return found[0]
-            return None
-    return None
+                if named := addresses.addresses(plain.encode("utf-8", "replace")):
+                    found.append(named[0])
+                    break
+    return tuple(found)

@@ -34,7 +34,9 @@ _HEADER_NAME: Final = re.compile(
 _WORD: Final = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?")
 _PARAMETER: Final = re.compile(rb';\s*+([^=;\s"]+)\s*+=\s*+("(?:[^"\\]|\\.)*+"?|[^;]*+)', re.DOTALL)
 _PARAMETER_NAME: Final = re.compile(r"([^*]+)(?:\*(\d{1,3}))?(\*)?")
-_AS_IT_STANDS: Final = frozenset({b"authentication-results"})
+_AS_IT_STANDS: Final = frozenset(
+    {b"authentication-results", b"reply-to", b"author", b"x-original-from", b"x-original-sender"}
+)
 _MESSAGE_ID: Final = re.compile(rb"<[^<>\s]{1,900}>")
 
 

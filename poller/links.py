@@ -19,6 +19,7 @@ _SERVICES: Final = {
     "onedrive.com", "sharepoint.com", "icloud.com", "box.com", "mega.nz", "mega.io", "mega.co.nz", "fromsmash.com",
     "swisstransfer.com", "kdrive.infomaniak.com", "grosfichiers.com", "transfernow.net", "transferxl.com",
     "dl.free.fr", "transfert.free.fr", "filesender.renater.fr", "pcloud.link",
+    "transfer.pcloud.com", "my.pcloud.com", "drive.proton.me", "send.tresorit.com", "dl.orange.fr",
 }  # fmt: skip
 _SAFE_LINKS: Final = "safelinks.protection.outlook.com"
 _URL: Final = re.compile(r"https?://[^\s<>\"\\^`{|}]+", re.IGNORECASE)
@@ -51,7 +52,11 @@ def _urls(text: str, html: str) -> Iterator[str]:
 
 def _without_what_follows(url: str) -> str:
     """A URL without the punctuation of the sentence, or of the Markdown, that it stands in."""
-    url = url[:_URL_CHARS].partition("](")[0].rstrip(_ENDS)
+    url = url[:_URL_CHARS].partition("](")[0]
+    before, _, _ = url.partition(")")
+    if "(" not in before:  # [lien](https://we.tl/t-abc)et
+        url = before
+    url = url.rstrip(_ENDS)
     while url and ((url[-1] == ")" and url.count("(") < url.count(")")) or (url[-1] == "]" and "[" not in url)):
         url = url[:-1].rstrip(_ENDS)
     return url

@@ -76,7 +76,7 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
         attachments=files.named(contents.attachments),
         defects=tuple(dict.fromkeys([*header.defects, *contents.losses, *contents.defects])),
         links=links.transfer_links(text, contents.html),
-        original_sender=_original_sender(subject, contents),
+        original_senders=_original_senders(subject, contents),
     )
 
 
@@ -87,9 +87,10 @@ def _newest(subject: str, own: str, text: str) -> str:
     return quoting.newest_part(own)
 
 
-def _original_sender(subject: str, contents: Contents) -> Address | None:
-    attached = next((message.author for message in contents.forwarded if message.author.addr_spec), None)
-    return attached or forwards.original_sender(contents.text, forward=forwards.is_forward(subject))
+def _original_senders(subject: str, contents: Contents) -> tuple[Address, ...]:
+    attached = [message.author for message in contents.forwarded if message.author.addr_spec]
+    named = forwards.original_senders(contents.text, forward=forwards.is_forward(subject))
+    return tuple(dict.fromkeys([*attached, *named]))
 
 
 def reference_of(account: str, header: bytes) -> str | None:

@@ -77,8 +77,8 @@ def leaves(skeleton: Skeleton, source: Source, limit: int) -> tuple[list[Leaf], 
             break
         part, alternative, within, default_type = waiting.pop()
         content_type, parameters = headers.parameters(skeleton.unveil(_fields(part).get("content-type", b"")))
-        if not _TYPE.fullmatch(content_type):
-            content_type = default_type
+        typed = _TYPE.match(content_type)
+        content_type = typed[0] if typed else _untyped(content_type, default_type)
         if not part.is_multipart():
             leaf = _leaf(skeleton, source, part, content_type, parameters)
             found.append(replace(leaf, alternative=alternative, within=within))
@@ -91,6 +91,19 @@ def leaves(skeleton: Skeleton, source: Source, limit: int) -> tuple[list[Leaf], 
             children = cast("list[Message]", part.get_payload())
             waiting += [(child, alternative, (*within, content_type), default_type) for child in reversed(children)]
     return found, losses
+
+
+def _untyped(said: str, default_type: str) -> str:
+    """What a type that is none comes to: one word that no text has is a file's ("pdf"), and nothing is the default."""
+    return default_type if said in {"", "text", "plain"} or said.startswith("text") else formats.UNKNOWN
+
+
+def as_text(leaf: Leaf) -> Leaf:
+    """The leaf as the text of a mail that has no other: some mailers give their text a name ("message.html")."""
+    suffix = leaf.name.lower().rpartition(".")[2]
+    if suffix in {"", "txt", "htm", "html"} and (leaf.alternative or not leaf.within):
+        return replace(leaf, name="", disposition="") if leaf.content_type in bodies.READERS else leaf
+    return leaf
 
 
 def is_outlook(leaf: Leaf) -> bool:
@@ -148,7 +161,7 @@ def _leaf(skeleton: Skeleton, source: Source, part: Message, content_type: str, 
         content_type, encoding = "text/plain", ""
     return Leaf(
         source,
-        Encoded(source.content, pieces, encoding),
+        Encoded(source.content, pieces, encoding.strip('"').partition(" ")[0]),
         content_type,
         of_disposition.get("filename") or parameters.get("name", ""),
         parameters,

@@ -48,6 +48,8 @@ class Reading:
         leaves, losses = parts.leaves(skeleton, source, self._parts)
         self._parts -= len(leaves)
         found.losses += losses
+        if not any(leaf.is_text() for leaf in leaves):
+            leaves = [parts.as_text(leaf) for leaf in leaves]
         with ExitStack() as open_texts:
             leaves = [leaf for part in leaves for leaf in self._without_files(part, found, open_texts)]
             texts = self._texts(leaves, found)

@@ -91,7 +91,7 @@ class Request:
     attachments: tuple[Attachment, ...]  # every part that is not the text, in the mail's order
     defects: tuple[str, ...]  # what had to be given up in parsing, in a few English words each, nothing of the content
     links: tuple[str, ...] = ()  # https URLs of the text that lead to files at a transfer service, in order, each once
-    original_sender: Address | None = None  # From of the message that this one forwards; None when it forwards none
+    original_senders: tuple[Address, ...] = ()  # From of each message that this one forwards, the outermost first
     verified: bool | None = None  # whether our own server vouches for From; None when no authserv-id is configured
 
     def header(self, name: str) -> str:

@@ -84,8 +84,8 @@ def _raw(request: Request, name: bytes) -> bytes:
 
 
 def _forwarded(request: Request, own: Collection[str]) -> Address | None:
-    """Whose mail a colleague forwards; a mail that is quoted in an answer is not forwarded."""
-    original = request.original_sender
-    if original is None or not original.addr_spec or is_ours(original.addr_spec, own) or _REPLY.match(request.subject):
+    """Whose mail colleagues forward, however many times; a mail that is quoted in an answer is not forwarded."""
+    if _REPLY.match(request.subject):
         return None
-    return original
+    originals = (each for each in request.original_senders if each.addr_spec)
+    return next((each for each in originals if not is_ours(each.addr_spec, own)), None)

@@ -82,7 +82,7 @@ def author_label(request: Request) -> str:
     """What From is to the customer where it is another; "" where the customer stands there."""
     if request.author.addr_spec.casefold() == request.sender.addr_spec.casefold():
         return ""
-    return "Transféré par" if request.sender == request.original_sender else "Expéditeur affiché"
+    return "Transféré par" if request.sender in request.original_senders else "Expéditeur affiché"
 
 
 def unverified(request: Request) -> str:

@@ -158,6 +158,7 @@ ADDRESSES: Final = (
     "@" * 50,
     "<>",
     "MAILER-DAEMON",
+    "evil.fr@petit.example",
 )
 VALUES: Final = (
     *("Sun, 22 Nov 2026 10:00:00 +0100", "99 Foo 99999 99:99:99 +9999", "<1@petit.example>", "<", "<a@b> <c@d> <a@b>"),

@@ -61,6 +61,12 @@ def test_odd_html_is_no_reason_to_fail(source: str) -> None:
     assert bodies.html_text(source) in {"", "x", "<"}
 
 
+def test_a_nest_of_tags_hides_nothing() -> None:
+    """The parser leaves out what follows the 256th open tag, and unclosed ones add up."""
+    text = bodies.html_text("avant" + "<div>" * 300 + "dedans" + "</div>" * 300 + "<p>après</p>")
+    assert text.split() == ["avant", "dedans", "après"]
+
+
 def test_enriched_text_loses_its_formatting() -> None:
     assert bodies.enriched(b"<bold>Bonjour</bold> <color><param>red</param>x</color>", {}) == "Bonjour redx"
 

@@ -466,10 +466,12 @@ def test_a_mailbox_made_anew_is_read_anew_and_nothing_is_dispatched_twice(office
     process = office.begin("run")
     assert any("message_labelled" in line for line in process.stderr)
     with office.sandbox.imap.session() as client:
+        # Made under another name: the daemon must not open it before everything is in it.
+        client.create_folder("Neuf")
+        client.append("Neuf", MAILS["support"])
+        client.append("Neuf", MAILS["bug"])
         client.delete_folder("Demandes")
-        client.create_folder("Demandes")
-        client.append("Demandes", MAILS["support"])
-        client.append("Demandes", MAILS["bug"])
+        client.rename_folder("Neuf", "Demandes")
     labelled = (line for line in process.stderr if "message_labelled" in line)
     assert next(labelled)
     assert next(labelled)

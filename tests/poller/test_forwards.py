@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from poller.forwards import is_forward, original_sender
+from poller.forwards import is_forward, original_senders
 from poller.request import Address
 
 ZOE = Address("Zoé Martin", "zoe@client.example")
@@ -23,6 +23,9 @@ BLOCKS = {
     "*Envoyé :* lundi\n*À :* Lou\n",
     "Thunderbird": "-------- Message transféré --------\n"
     f"Sujet : porte\nDate : Mon, 2 Nov\nDe : {FROM}\nPour : lou\nRépondre à : x@y.example\nÀ : lou\nCc : a\n",
+    "Thunderbird, the person last": "-------- Message transféré --------\n"
+    f"Sujet : porte\nDate : Mon, 2 Nov\nDe : {FROM}\nPour : lou\n\nBonjour",
+    "Roundcube": f"-------- Message original --------\nObjet : porte\nDate : 02-11-2026 10:00\nDe : {FROM}\nÀ : lou\n",
     "Zimbra": '----- Mail transféré -----\nDe: "Zoé Martin" <zoe@client.example>\n'
     'À: "lou"\nEnvoyé: Lundi 2\nObjet: porte\n',
     "folded": "---------- Forwarded message ---------\nFrom: Zoé Martin\n<zoe@client.example>\nDate: lundi\nTo: lou\n",
@@ -34,17 +37,23 @@ BLOCKS = {
 @pytest.mark.parametrize("text", BLOCKS.values(), ids=BLOCKS)
 def test_the_first_message_that_is_forwarded_names_its_sender(text: str) -> None:
     again = "\n\nFrom: a@b.example\nSent: x\nTo: y\n"
-    assert original_sender(text + again, forward=True) == ZOE
+    assert original_senders(text + again, forward=True)[0] == ZOE
+
+
+def test_a_chain_of_forwards_names_everybody() -> None:
+    """The outermost first: which of them is the customer is for whoever knows who is a colleague."""
+    luc = "---------- Forwarded message ---------\nDe : Luc <luc@own.example>\nDate : lundi\nObjet : TR : porte\n\n"
+    assert original_senders(luc + BLOCKS["Gmail"], forward=True) == (Address("Luc", "luc@own.example"), ZOE)
 
 
 @pytest.mark.parametrize("client", ["Gmail", "Apple Mail", "Thunderbird", "Zimbra", "folded"])
 def test_a_heading_shows_a_forward_where_the_subject_does_not(client: str) -> None:
-    assert original_sender(BLOCKS[client], forward=False) == ZOE
+    assert original_senders(BLOCKS[client], forward=False) == (ZOE,)
 
 
 @pytest.mark.parametrize("client", ["Outlook", "Outlook of old", "English"])
 def test_an_answer_below_the_same_block_forwards_nothing(client: str) -> None:
-    assert original_sender("Merci\n\n" + BLOCKS[client], forward=False) is None
+    assert original_senders("Merci\n\n" + BLOCKS[client], forward=False) == ()
 
 
 @pytest.mark.parametrize(
@@ -52,7 +61,7 @@ def test_an_answer_below_the_same_block_forwards_nothing(client: str) -> None:
     ["", "De : 10 mm\nÀ : 20 mm", "De : Zoé\nDate : lundi\nObjet : porte", "de: zoe@client.example\nmerci\nà bientôt"],
 )
 def test_what_is_no_header_block_names_nobody(text: str) -> None:
-    assert original_sender(text, forward=True) is None
+    assert original_senders(text, forward=True) == ()
 
 
 SUBJECTS = {
@@ -77,6 +86,6 @@ def test_a_forward_is_known_by_its_subject(subject: str, forward: bool) -> None:
 def test_hostile_texts_take_no_time(piece: str) -> None:
     text = piece * (100_000 // len(piece))
     began = time.process_time()
-    original_sender(text, forward=True)
+    original_senders(text, forward=True)
     is_forward(text)
     assert time.process_time() - began < 1

@@ -99,7 +99,7 @@ def test_a_message_in_a_message_gives_up_its_text() -> None:
         "fond",
     ]
     assert request.attachments == request.defects == ()
-    assert request.original_sender == Address("", "client@example.com")
+    assert request.original_senders == (Address("", "client@example.com"),)
 
 
 TEXTS = {

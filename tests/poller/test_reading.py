@@ -132,7 +132,7 @@ def test_a_forwarded_message_says_whose_words_they_are(tmp_path: Path) -> None:
     heading = "De: Zoé <zoe@client.example>\nDate: Mon, 2 Nov 2026 08:00:00 +0100\nObjet: commande"
     assert request.text == f"Bonjour\n\n{heading}\n\nTexte du client"
     assert request.newest == "Bonjour"
-    assert request.original_sender == Address("Zoé", "zoe@client.example")
+    assert request.original_senders[0] == Address("Zoé", "zoe@client.example")
 
 
 @pytest.mark.parametrize("subject", [b"x", b"TR: commande"])
@@ -147,7 +147,7 @@ def test_a_mail_that_outlook_embeds_is_a_forwarded_message(tmp_path: Path) -> No
     outer = winmail({0x1000: (STRING, b"Bonjour")}, (b"mail", b"", {0x3701: (OBJECT, embedded)}))
     request = read(tmp_path, multipart(outlook(outer)))
     assert request.text.startswith("Bonjour\n\nDe: Zoé <zoe@client.example>\nDate: 2025-11-")
-    assert request.original_sender == Address("Zoé", "zoe@client.example")
+    assert request.original_senders[0] == Address("Zoé", "zoe@client.example")
     assert [content(file) for file in request.attachments] == [GLB]
 
 
@@ -233,8 +233,8 @@ def test_a_message_that_a_server_sends_back_is_no_forward(tmp_path: Path) -> Non
     )
     request = read(tmp_path, report)
     assert request.text == "Bonjour"
-    assert request.original_sender is None
-    assert [file.content_type for file in request.attachments] == ["message/delivery-status", "message/rfc822"]
+    assert request.original_senders == ()
+    assert [file.content_type for file in request.attachments] == ["application/octet-stream", "message/rfc822"]
 
 
 def test_a_message_of_which_something_is_lost_stays_a_file_too(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_message_of_which_something_is_lost_stays_a_file_too(tmp_path: Path) -
 IMAGES = {
     "shown": (b'Content-ID: <a>\r\nContent-Disposition: inline; filename="a.png"', 16_000, True),
     "with a Content-ID": (b"Content-ID: <b>", 16_000, True),
-    "inline": (b'Content-Disposition: inline; filename="a.png"', 16_000, True),
+    "inline, as Apple Mail sends a drawing": (b'Content-Disposition: inline; filename="a.png"', 16_000, False),
     "attached": (b'Content-ID: <b>\r\nContent-Disposition: attachment; filename="a.png"', 16_000, False),
     "attached, and shown": (b'Content-ID: <a>\r\nContent-Disposition: attachment; filename="a.png"', 16_000, True),
     "large": (b"Content-ID: <a>", 17_000, False),
@@ -359,3 +359,46 @@ def test_wrappings_are_opened_five_deep(tmp_path: Path) -> None:
     assert "au fond" not in request.text
     assert content(request.attachments[0]) == b"Subject: fond\r\n\r\nau fond"
     assert request.defects == ("wrapped over 5 deep",)
+
+
+PDF = b"%PDF-1.4 " + bytes(range(256))
+ODD_PARTS = {
+    "a comment behind the type": b"Content-Type: application/pdf (a comment)\r\nContent-Transfer-Encoding: base64",
+    "no semicolon": b"Content-Type: application/pdf name=devis.pdf\r\nContent-Transfer-Encoding: base64",
+    "a type that is none": b"Content-Type: pdf\r\nContent-Transfer-Encoding: base64",
+    "a quoted encoding": b'Content-Type: application/pdf\r\nContent-Transfer-Encoding: "base64"',
+    "a comment behind the encoding": b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64 (c)",
+}
+
+
+@pytest.mark.parametrize("header", ODD_PARTS.values(), ids=ODD_PARTS)
+def test_a_file_under_an_odd_header_is_a_file(header: bytes, tmp_path: Path) -> None:
+    """Its bytes are what was sent, and none of them is in the text."""
+    request = read(tmp_path, multipart(HELLO, header + b"\r\n\r\n" + base64.b64encode(PDF)))
+    assert request.text == "Bonjour"
+    assert [content(file) for file in request.attachments] == [PDF]
+
+
+NAMED_TEXTS = {
+    "a name": b'Content-Type: text/plain; name="message.txt"\r\n\r\nBonjour',
+    "HTML with a name": b'Content-Type: text/html; name="mail.html"\r\nContent-Disposition: inline\r\n\r\n<p>Bonjour',
+    "as an attachment": b"Content-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nBonjour",
+}
+
+
+@pytest.mark.parametrize("part", NAMED_TEXTS.values(), ids=NAMED_TEXTS)
+def test_the_only_text_of_a_mail_is_its_text_whatever_it_is_called(part: bytes, tmp_path: Path) -> None:
+    request = read(tmp_path, b"MIME-Version: 1.0\r\n" + part)
+    assert request.text == "Bonjour"
+    assert request.attachments == ()
+
+
+def test_a_mac_s_resource_fork_is_not_the_model(tmp_path: Path) -> None:
+    fork = b"\0\5\x16\7" + bytes(80)
+    name = b'; name="chaise.obj"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    parts = (
+        b"Content-Type: application/applefile" + name + base64.b64encode(fork),
+        b"Content-Type: model/obj" + name + base64.b64encode(b"v 1 2 3\n" * 9),
+    )
+    files = read(tmp_path, multipart(*parts, subtype=b"appledouble")).attachments
+    assert [file.kind for file in files] == [Kind.OTHER, Kind.MODEL]

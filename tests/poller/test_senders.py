@@ -10,7 +10,7 @@ import pytest
 
 from poller import notification, parsing, texts
 from poller.request import Address, Category, Classification, Dispatched, Link
-from poller.senders import identify, is_ours, own_domains
+from poller.senders import identify, is_ours, own_domains, writer
 from poller.settings import Imap
 
 if TYPE_CHECKING:
@@ -27,12 +27,18 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def identified(
-    tmp_path: Path, header: str, *, original: Address | None = None, authserv_id: str = "", own: tuple[str, ...] = OWN
+    tmp_path: Path,
+    header: str,
+    *,
+    original: Address | tuple[Address, ...] = (),
+    authserv_id: str = "",
+    own: tuple[str, ...] = OWN,
 ) -> Request:
     """What is made of a mail with this header; `original` is whom it forwards."""
     path = tmp_path / "mail.eml"
     path.write_bytes(header.strip().replace("\n", "\r\n").encode() + b"\r\n\r\nBonjour\r\n")
-    request = replace(parsing.parse(path, "account", NOW), original_sender=original)
+    originals = original if isinstance(original, tuple) else (original,)
+    request = replace(parsing.parse(path, "account", NOW), original_senders=originals)
     return identify(request, own, authserv_id)
 
 
@@ -78,6 +84,22 @@ Sender: Bureau <bureau@ruiz.example>""",
 @pytest.mark.parametrize("header", PEOPLE.values(), ids=PEOPLE)
 def test_the_customer_is_found_behind_what_stands_in_front(tmp_path: Path, header: str) -> None:
     assert identified(tmp_path, header).sender == ANA
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: 'x' via Support <support@figurative.example>\nX-Original-From: {}",
+        "From: Site <form@figurative.example>\nReply-To: support@figurative.example, {}",
+    ],
+    ids=["group", "form"],
+)
+def test_an_address_in_a_display_name_is_nobody(tmp_path: Path, header: str) -> None:
+    """An encoded word is a name, whatever it decodes to (RFC 2047 section 5): nobody writes in another's."""
+    name = "=?utf-8?q?=3Cvictim=40else.example=3E?="
+    request = identified(tmp_path, header.format(f"{name} <ana@ruiz.example>"))
+    assert request.sender.addr_spec == "ana@ruiz.example"
+    assert "victim" not in writer(request, OWN).addr_spec
 
 
 def test_a_list_that_tells_the_original_sender_s_address_alone_gives_that(tmp_path: Path) -> None:
@@ -127,9 +149,16 @@ def test_any_other_forward_stays_its_sender_s(tmp_path: Path, header: str) -> No
     assert request.sender != ANA
 
 
-@pytest.mark.parametrize("original", [PAUL, Address("Support", "support@figurative.example"), Address("Ana", ""), None])
+def test_a_mail_that_colleagues_forward_to_each_other_is_the_customer_s(tmp_path: Path) -> None:
+    """However long the chain: the first who is none of us."""
+    luc = Address("Luc", "luc@figurative.example")
+    header = FORWARD.format("Paul <paul@figurative.example>", "TR: TR: Devis")
+    assert identified(tmp_path, header, original=(luc, ANA, Address("Ute", "ute@else.example"))).sender == ANA
+
+
+@pytest.mark.parametrize("original", [PAUL, Address("Support", "support@figurative.example"), Address("Ana", ""), ()])
 def test_a_forward_of_our_own_mail_or_of_nobody_s_stays_the_colleague_s(
-    tmp_path: Path, original: Address | None
+    tmp_path: Path, original: Address | tuple[()]
 ) -> None:
     header = FORWARD.format("Paul <paul@figurative.example>", "TR: Devis")
     assert identified(tmp_path, header, original=original).sender == PAUL

@@ -36,7 +36,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 LONGEST_WAIT_S = 3600.0  # whatever a service asks for
 REFUSED_WAIT_S = 300.0  # before a service that refused our credentials is asked again
-LOST_TOUCH_S = 10.0  # before we look again whether a message that may have been taken over is ours after all
+AGAIN_S = 10.0  # before it is asked again whether what must be done first is done, or whether a message is still ours
 MAILBOX = "imap"  # the service that every step asks which needs the message itself
 CRASHES = 3  # process deaths or unforeseen exceptions in one step of one message before it is put aside
 
@@ -77,6 +77,10 @@ class UnreadError(Exception):
         """`cause` is what went wrong at the mailbox or in the parser."""
         super().__init__(type(cause).__name__)
         self.cause = cause
+
+
+class NotYetError(Exception):
+    """Something else must be done first: nobody's failure, and asked again soon, however often."""
 
 
 class LostTouchError(Exception):
@@ -264,7 +268,7 @@ class Journal:
             value = step.act(attempt)
         except UnreadError as error:
             return self._failed(step, MAILBOX, error.cause, retries)
-        except (MessageGoneError, LostTouchError, ServiceError, ConfigurationError) as error:
+        except (MessageGoneError, NotYetError, LostTouchError, ServiceError, ConfigurationError) as error:
             return self._failed(step, step.service, error, retries)
         self._gate(step.service).answered()
         return {"ok": value}
@@ -275,10 +279,10 @@ class Journal:
         match error:
             case MessageGoneError():
                 return {"gone": True}
-            case LostTouchError():
+            case NotYetError() | LostTouchError():
                 # If it was taken over this entry is refused, and that is the end of this execution.
-                until = now + timedelta(seconds=LOST_TOUCH_S)
-                return {"wait": "out of touch with the other machines", "until": until.isoformat()}
+                why = str(error) or "out of touch with the other machines"
+                return {"wait": why, "until": (now + timedelta(seconds=AGAIN_S)).isoformat()}
             case TransientError():
                 # Others are kept out for as long as the service asked, not for as long as this message has to wait.
                 asked_s = min(max(0.0, error.retry_after_s or 0.0), LONGEST_WAIT_S)

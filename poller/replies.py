@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from integrations.clickup import TaskGoneError
-from integrations.errors import PermanentError, TransientError
+from integrations.errors import PermanentError
 from poller import notification, senders, texts
+from poller.journal import NotYetError
 from poller.request import Category, Classification, Link
 from poller.steps import begun, person_name, send, skip, upload_files, with_files
 from poller.threads import People
@@ -49,10 +50,10 @@ def find_threads(job: Job, keys: list[str]) -> list[Thread]:
         known = memory.recall(keys)
         references = list(dict.fromkeys(known[each] for each in keys if each in known))
         if waits and not references:
-            raise TransientError("the message that it answers still waits", outcome_unknown=False)
+            raise NotYetError("the message that it answers still waits")
         results = {reference: memory.result(reference) for reference in references}
         if any(result.get("outcome", "waiting") == "waiting" for result in results.values()):
-            raise TransientError("the message that it answers is still at work", outcome_unknown=False)
+            raise NotYetError("the message that it answers is still at work")
         return [{"reference": each} | _opened(result) for each, result in results.items() if result.get("ticket")]
 
     found = job.journal.step("find_thread", act) or []

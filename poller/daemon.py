@@ -93,6 +93,8 @@ class Daemon:
     def start(self, *, everything: bool = False) -> None:
         """Take the state, and go on with what was in hand; see `Engine.start`."""
         self._engine.start()
+        # Filed already, perhaps: where the answer to the label was lost, the mailbox does not show it any more.
+        self.waiting = self._engine.to_be_labelled()
         first_start = self._engine.remember(FIRST_START, datetime.now(UTC).date().isoformat())
         if not everything:
             self._inbox.since = self._settings.imap.since or date.fromisoformat(first_start)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextvars import Context
+from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any
 
 import structlog
@@ -24,7 +25,6 @@ from poller.memory import INTERNAL_ERROR, MESSAGE, Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
     from pathlib import Path
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -147,6 +147,17 @@ class Engine:
             rows = DBOS.list_workflows(workflow_ids=wanted[start : start + 500], load_input=False)
             found |= {row.workflow_id: standing_of(row) for row in rows}
         return found
+
+    def to_be_labelled(self) -> dict[str, Standing]:
+        """The messages of this month that wait for their label alone, whether they are still in the mailbox or not."""
+        since = (datetime.now(UTC) - timedelta(days=30)).isoformat()
+        rows = DBOS.list_workflows(name=MESSAGE, status="SUCCESS", start_time=since, load_input=False)
+        found = {row.workflow_id: standing_of(row) for row in rows}
+        return {
+            reference: standing
+            for reference, standing in found.items()
+            if standing.outcome == "waiting" and standing.result and standing.result["step"] == "label"
+        }
 
     def resume(self, reference: str, seen: Standing | None = None) -> None:
         """Take a finished message up again: a waiting one where it stopped, a failed one from the failed step.

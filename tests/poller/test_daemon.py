@@ -116,3 +116,21 @@ def test_a_mailbox_that_fails_while_a_letter_is_written_does_not_count_as_sendin
         assert outcomes(office.once(MAILS["support"])) == ["support"]
         assert relay.breaks == []
     assert office.counts()["notifications"] == 1
+
+
+def test_a_mail_that_is_filed_already_is_not_forgotten_over_a_restart(office: Office) -> None:
+    """The answer to the label was lost, and the mailbox does not show the mail any more: the next start has it."""
+    office.patience = Patience(delays_s=(3600.0,), settle_s=0)
+    with Relay(office.sandbox.imap.port) as relay:
+        office.environment["IMAP_PORT"] = str(relay.port)
+        relay.breaks += [Break("close", b" UID MOVE ", after=True)]
+        waiting = office.once(MAILS["support"])
+    assert outcomes(waiting) == ["waiting"]
+    assert office.mailboxes() == {"Support": 1}
+    office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
+    daemon = Daemon(office.settings)
+    try:
+        daemon.start()
+        assert daemon.waiting.keys() == waiting.keys()
+    finally:
+        daemon.stop()

@@ -206,7 +206,7 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
     The first seen first; exit code 0 whatever became of them.
     """
     wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
-    for message in _remembered(ctx, since=since.replace(tzinfo=UTC) if since else None):
+    for message in _remembered(_settings(ctx, need_imap=False), since=since.replace(tzinfo=UTC) if since else None):
         if not wanted or message.standing.outcome in wanted:
             line = _line(message.reference, message.standing, as_json=as_json)
             click.echo(line if as_json else f"{message.seen_at:%Y-%m-%d %H:%M:%S}  {line}")
@@ -222,13 +222,13 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     """
     from poller import state  # noqa: PLC0415  keeps --help quick
 
-    counts = Counter(message.standing.outcome for message in _remembered(ctx))
+    settings = _settings(ctx, need_imap=False)
+    counts = Counter(message.standing.outcome for message in _remembered(settings))
     if as_json:
         click.echo(json.dumps(counts))
     else:
         for outcome, count in sorted(counts.items()):
             click.echo(f"{count:>7}  {outcome}")
-    settings = _settings(ctx, need_imap=False)
     # Over PostgreSQL the daemon may be on another machine.
     if settings.state_url.startswith("sqlite") and not state.in_use(settings.directory):
         click.echo("no daemon is running on this state", err=True)
@@ -314,10 +314,10 @@ def _end_with_the_stand_ins() -> None:
         signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
-def _remembered(ctx: click.Context, since: datetime | None = None) -> list[Remembered]:
+def _remembered(settings: Settings, since: datetime | None = None) -> list[Remembered]:
     from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
 
-    with closing(Memory(_settings(ctx, need_imap=False))) as memory:
+    with closing(Memory(settings)) as memory:
         return memory.messages(since=since)
 
 

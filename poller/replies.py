@@ -10,13 +10,10 @@ from integrations.errors import PermanentError
 from poller import notification, senders, texts
 from poller.journal import NotYetError
 from poller.request import Category, Classification, Link
-from poller.steps import begun, person_name, send, skip, upload_files, with_files
+from poller.steps import begun, person_name, send_notification, skip, upload_files, with_files
 from poller.threads import People
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from email.message import EmailMessage
-
     from poller.job import Job
     from poller.journal import Attempt
     from poller.request import Dispatched
@@ -99,7 +96,7 @@ def answer(job: Job, threads: list[Thread], received: dict[str, Any]) -> tuple[T
     if noted is None:
         return None
     remember(job, received["key"], thread.reference)
-    return thread, send_reply_notification(job, add_comment(job, noted))
+    return thread, send_notification(job, add_comment(job, noted), notification.reply_notification)
 
 
 def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool) -> str:
@@ -171,14 +168,3 @@ def add_comment(job: Job, done: Dispatched) -> Dispatched:
     if comment_id == GONE:
         return replace(done, subtask=None)
     return done if comment_id else skip(done, "add_comment")
-
-
-def send_reply_notification(job: Job, done: Dispatched) -> Dispatched:
-    """Tell the admin where the answer was put."""
-
-    def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
-        request = job.message.request
-        told = with_files(request, done)
-        return notification.reply_notification(request, told, sender=sender, recipient=recipient, now=now)
-
-    return done if send(job, "send_notification", letter) else skip(done, "send_notification")

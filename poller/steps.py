@@ -254,13 +254,15 @@ def create_subtask(job: Job, done: Dispatched) -> Dispatched:
     return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
 
 
-def send_notification(job: Job, done: Dispatched) -> Dispatched:
-    """Tell the admin what was made of it."""
+def send_notification(
+    job: Job, done: Dispatched, write: Callable[..., EmailMessage] = notification.notification
+) -> Dispatched:
+    """Tell the admin what was made of it, in the letter that `write` makes of it."""
 
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
         request = job.message.request
         told = with_files(request, done)
-        return notification.notification(request, told, sender=sender, recipient=recipient, now=now)
+        return write(request, told, sender=sender, recipient=recipient, now=now)
 
     return done if send(job, "send_notification", letter) else skip(done, "send_notification")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from poller import charsets
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
 _FIELD_BYTES: Final = 4096  # a name in encoded words takes over 1 KB before its address
 _ADDR_SPEC_CHARS: Final = 1024
 _NAME_CHARS: Final = 200
+_DOMAIN_CHARS: Final = 253  # RFC 1035 section 2.3.4; a longer one is nobody's
 _NOBODY: Final = Address("", "")
 _VIA: Final = re.compile(r"\S via \S")  # « 'Jean Petit' via Support », as Google Groups and Mailman write it
+# An address that nobody reads, as it stands alone or within another one: "no-reply+1", "accounts-noreply".
+_UNREAD: Final = re.compile(
+    r"(?:^|[^a-z])(?:(?:no|do[._-]?not|dont)[._-]?reply|ne[._-]?pas[._-]?r[ée]pondre|mailer[._-]?daemon|postmaster)"
+    r"(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
 _ORIGINALS: Final = (b"x-original-from", b"author", b"x-original-sender")
 
 _LEXEME: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|<[^<>]*+>?|[(),;>]|[^"(),;<>]++', re.DOTALL)
@@ -36,11 +44,13 @@ def author_and_sender(header: Header) -> tuple[Address, Address]:
 
     Behind a From that a mailing list has put its own address into, the answer goes to whom the list took it from. A
     delegate in Sender ("sent on behalf of") wrote for From, and is not answered. Where From holds no address, the
-    others are tried for the answer; the author stays what From says.
+    others are tried for the answer; the author stays what From says. A Reply-To that nobody reads ("noreply") is used
+    only where there is no other.
     """
     from_field = header.first(b"from")
     author = next(iter(addresses(from_field)), Address(decode(from_field[:_NAME_CHARS]), ""))
-    reply_to = addresses(header.first(b"reply-to"))
+    asked = addresses(header.first(b"reply-to"))
+    reply_to = tuple(each for each in asked if not takes_no_answer(each))
     others = [each for each in reply_to if each.addr_spec != author.addr_spec]
     rewritten = _VIA.search(author.display_name) or header.first(b"x-original-from")
     if len(others) == 1 and (rewritten or len(reply_to) == 1):  # a list may name itself beside the person
@@ -49,8 +59,13 @@ def author_and_sender(header: Header) -> tuple[Address, Address]:
         return author, originals[0]
     if author.addr_spec:
         return author, author
-    fields = (reply_to, *(addresses(header.first(name)) for name in (b"sender", b"return-path")))
+    fields = (reply_to, *(addresses(header.first(name)) for name in (b"sender", b"return-path")), asked)
     return author, next((found[0] for found in fields if found), _NOBODY)
+
+
+def takes_no_answer(address: Address) -> bool:
+    """Whether an address says of itself that nobody reads what is sent to it ("noreply", "ne-pas-repondre")."""
+    return _UNREAD.search(address.addr_spec.rpartition("@")[0]) is not None
 
 
 def before_the_list(first: Callable[[bytes], bytes]) -> list[Address]:
@@ -66,11 +81,19 @@ def aligned(domain: str, other: str) -> bool:
     """Whether two domains are one's own and its subdomain, or the same (RFC 7489 section 3.1.1, relaxed).
 
     Without a list of public suffixes two subdomains of one domain are not known to be one organisation's; neither
-    domain may be a top-level one.
+    domain may be a top-level one. One is as good in letters as in the ASCII form that servers write (RFC 5890).
     """
-    domain, other = domain.lower(), other.lower()
+    domain, other = _ascii(domain), _ascii(other)
     shorter, longer = sorted((domain, other), key=len)
     return "." in shorter.strip(".") and (shorter == longer or longer.endswith("." + shorter))
+
+
+def _ascii(domain: str) -> str:
+    """A domain in lower case with each label in ASCII, as an A-label where it needs one (RFC 5890 section 2.3.2.1)."""
+    if domain.isascii() or len(domain) > _DOMAIN_CHARS:
+        return domain.lower()
+    labels = unicodedata.normalize("NFC", domain.lower()).split(".")
+    return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
 
 
 def addresses(field: bytes) -> tuple[Address, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from poller.addresses import takes_no_answer
 from poller.rules import folded
 
 if TYPE_CHECKING:
@@ -54,6 +55,23 @@ _BOUNCE_WORDS = (
     r"unzustellbar|no se puede entregar|messaggio non recapitato)"
 )
 _END = r"(?: \.| re\b| fwd?\b|$)"
+_OPENING_CHARS = 500  # within which a notice says what it is
+_AWAY = re.compile(
+    r"\b(?:(?:suis|serai|sommes|serons|est|etant) (?:actuellement |momentanement )?"
+    r"(?:absente?s?|en (?:conges?|vacances))|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
+    r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
+    r"|bien recu votre (?:message|mail|e mail|courriel|demande)|thank you for (?:your (?:e ?mail|message)|contacting)"
+    r"|(?:will|ll) (?:be back|return on|get back to you)|out of (?:the )?office"
+    r"|(?:annual|parental|sick) leave|on (?:leave|vacation|holidays?)"
+    r"|(?:am|be|are) (?:currently )?away|nicht im buro|abwesend"
+    r"|(?:ceci est|this is) (?:une?|an) (?:message|reponse|automat\w+) (?:automatique|message|reply|response))\b"
+)
+_UNDELIVERED = re.compile(
+    r"\b(?:(?:could not|can ?not|couldn t|wasn t able to|unable to) (?:be )?deliver(?:ed)?"
+    r"|undeliverable to|delivery (?:to|failed|has failed)|konnte nicht zugestellt"
+    r"|(?:(?:n a|n ont) pas pu etre|pas ete) (?:remis|distribue|delivre)|[45]50 5 \d \d"
+    r"|(?:address|adresse|user|recipient)\w* (?:not found|unknown|introuvable|inconnue?))"
+)
 _RECEIPT_CHARS = 300  # within which one says what it is
 _RECEIPT_SUBJECT = re.compile(r"\s*(?:lu|non lu|read|not read|gelesen|le\u00eddo)\s*:", re.IGNORECASE)
 _RECEIPT_WORDS = re.compile(
@@ -92,9 +110,14 @@ def null_envelope_sender(request: Request) -> str | None:
 
 
 def calendar_reply(request: Request) -> str | None:
-    """Somebody accepted or declined a meeting (RFC 5546 section 3.2.3); an invitation is a person's question."""
+    """Somebody accepted or declined a meeting (RFC 5546 section 3.2.3); an invitation is a person's question.
+
+    One that stands in a forwarded message is not this mail's: who forwards it has something to say of it.
+    """
     if re.match(r"text/calendar\b.*\bmethod=\"?reply\b", request.header("content-type"), re.IGNORECASE):
         return "calendar reply"
+    if request.original_senders:
+        return None
     for attachment in request.attachments:
         if attachment.content_type == "text/calendar":
             with attachment.content.open() as stream:
@@ -104,11 +127,20 @@ def calendar_reply(request: Request) -> str | None:
 
 
 def subject(request: Request) -> str | None:
-    """The last hint, for servers that mark nothing."""
-    words = folded(request.subject)
-    if _BOUNCE_SUBJECT.match(words):
+    """The last hint, for servers that mark little; never alone, for a person may write just such a subject.
+
+    A program that answers names what it answers, or does not want an answer; or its text says what it is.
+    """
+    words, text = folded(request.subject), folded(request.text[:_OPENING_CHARS])
+    backed = (
+        request.in_reply_to
+        or request.references
+        or any(request.header(name).strip() for name in ("x-auto-response-suppress", "precedence"))
+        or takes_no_answer(request.author)
+    )
+    if _BOUNCE_SUBJECT.match(words) and (backed or _UNDELIVERED.search(text)):
         return "bounce (subject)"
-    if _AUTO_REPLY_SUBJECT.match(words):
+    if _AUTO_REPLY_SUBJECT.match(words) and (backed or _AWAY.search(text)):
         return "auto-reply (subject)"
     if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress"):
         return "auto-reply (subject and X-Auto-Response-Suppress)"

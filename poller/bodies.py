@@ -16,12 +16,13 @@ from poller import charsets
 from poller.escaping import few_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 TEXT_CHARS: Final = 100_000
 BODY_BYTES: Final = 1024 * 1024  # of all text parts together
+RENDERED_CHARS: Final = 300_000  # of all HTML in a mail: a second and a half at most
 
-_RENDERED_CHARS: Final = 400_000  # of HTML; inscriptis takes a second and a half for a table row of that length
+_RENDERED_CHARS: Final = 250_000  # of HTML; inscriptis takes a second for a table row of that length
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n|\u2028|\u2029")
 _UNWANTED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
@@ -30,6 +31,8 @@ _END_TAG: Final = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]{0,1000}>")
 _UNREAD_HTML: Final = re.compile(r"(?i)\bhtml\b")
 _STUB_CHARS: Final = 300
+_STUB_FRACTION: Final = 5  # so many times the words of a stub are in the HTML
+_TARGET: Final = re.compile(r"\]\([^()\s]*+\)|\bhttps?://\S++")
 
 
 def plain(content: bytes, parameters: Mapping[str, str], *, complete: bool = True) -> str:
@@ -45,11 +48,12 @@ def html(content: bytes, parameters: Mapping[str, str], *, complete: bool = True
     return clean(charsets.decode(content, parameters.get("charset", ""), complete=complete))
 
 
-def html_text(source: str) -> str:
-    """The text of an HTML source, with the links in it."""
+def html_text(source: str, limit: int = _RENDERED_CHARS) -> str:
+    """The text of an HTML source, with the links in it; what is beyond so many characters only loses its tags."""
+    limit = min(limit, _RENDERED_CHARS)
     # What gateways and mail clients append below the end would not be read.
     source = _END_TAG.sub("", source)
-    end = len(source) if len(source) <= _RENDERED_CHARS else max(0, source.rfind("<", 0, _RENDERED_CHARS))
+    end = len(source) if len(source) <= limit else max(0, source.rfind("<", 0, limit))
     if _is_too_deep(source[:end]):
         end = 0
     text = get_text(source[:end], ParserConfig(display_links=True))
@@ -71,9 +75,28 @@ def enriched(content: bytes, parameters: Mapping[str, str], *, complete: bool = 
     return _TAG.sub("", plain(content, parameters, complete=complete))
 
 
+def fuller(text: str, sources: Sequence[str], limit: int = RENDERED_CHARS) -> str:
+    """The text of a mail that has a text/plain body, "" where it has none, and HTML sources that should say the same.
+
+    The plain text, unless it says next to nothing of what the HTML does: some programs put no more there than that the
+    mail client cannot show the mail, or where to see it. `limit` is how many characters of HTML may still be rendered.
+    """
+    if not sources or (len(text) >= _STUB_CHARS and re.search(r"\w", text)):
+        return text
+    before = [sum(len(source) for source in sources[:number]) for number in range(len(sources))]
+    texts = (html_text(source, max(0, limit - read)) for source, read in zip(sources, before, strict=True))
+    rendered = "\n\n".join(texts)
+    words = _words(rendered)
+    return rendered if words and (is_stub(text) or _words(text) * _STUB_FRACTION <= words) else text
+
+
 def is_stub(text: str) -> bool:
-    """Whether a text/plain body has no word, or only asks for an HTML reader, so that the HTML is the mail's text."""
+    """Whether a text/plain body has no word, or only asks for an HTML reader."""
     return not re.search(r"\w", text) or (len(text) < _STUB_CHARS and _UNREAD_HTML.search(text) is not None)
+
+
+def _words(text: str) -> int:
+    return len(re.findall(r"\w+", _TARGET.sub(" ", text)))
 
 
 def clean(text: str) -> str:

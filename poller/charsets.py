@@ -41,6 +41,11 @@ _META: Final = re.compile(
 )
 _GUESS_BYTES: Final = 16 * 1024  # guessing is slow, and the beginning tells
 _GUESS_FROM_BYTES: Final = 24  # under this a guess is a throw of dice
+# Of the letters, what accents are at most in a language written in Latin ones: there a guess takes French for Czech or
+# Chinese, and our customers write French.
+_ACCENTS_SHARE: Final = 0.4
+_ASCII_LETTER: Final = re.compile(rb"[A-Za-z]")
+_HIGH_BYTE: Final = re.compile(rb"[\x80-\xff]")
 
 
 def known(name: str) -> str:
@@ -63,8 +68,8 @@ def of_code_page(number: int) -> str:
 def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:
     """The text of `content`, which is in the declared charset, or else in the first of these that fits.
 
-    UTF-8, what HTML says of itself, a guess, Windows-1252. `complete` is False when the bytes were cut off and may end
-    within a character.
+    UTF-8, what HTML says of itself, a guess where the letters are not Latin, Windows-1252. `complete` is False when the
+    bytes were cut off and may end within a character.
     """
     codec = known(charset)
     if codec == "utf-16" and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -75,7 +80,7 @@ def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:
         text = _strictly(content, candidate, complete=complete)
         if text is not None:
             return text.removeprefix("\ufeff")
-    if len(content) >= _GUESS_FROM_BYTES:
+    if len(content) >= _GUESS_FROM_BYTES and not _is_latin(content[:_GUESS_BYTES]):
         guess = charset_normalizer.from_bytes(content[:_GUESS_BYTES]).best()
         text = _strictly(content, known(guess.encoding), complete=complete) if guess else None
         if text is not None:
@@ -87,6 +92,12 @@ def decode_field(content: bytes) -> str:
     """The text of a raw header field: UTF-8 (RFC 6532), or what was common before it."""
     text = _strictly(content, "utf-8", complete=True)
     return _western(content) if text is None else text
+
+
+def _is_latin(content: bytes) -> bool:
+    """Whether most of the letters are ASCII, as in text whose other letters are accented ones."""
+    letters, high = len(_ASCII_LETTER.findall(content)), len(_HIGH_BYTE.findall(content))
+    return high <= _ACCENTS_SHARE * (high + letters)
 
 
 def _western(content: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from poller.request import Kind
@@ -15,8 +16,12 @@ from poller.request import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from poller.request import Attachment
+
 UNKNOWN: Final = "application/octet-stream"
 HEAD_BYTES: Final = 16 * 1024  # what `sniff` needs of the beginning
+_BLANK_BYTES: Final = 256
+_LINES: Final = 800  # of a text format; there are fewer in `HEAD_BYTES` but where they are very short
 _MAX_NAMES: Final = 2000  # of an archive
 _MAX_DIRECTORY_BYTES: Final = 1024 * 1024
 
@@ -162,17 +167,27 @@ def _may_be(suffix: str, head: bytes) -> bool:
     return suffix not in _TEXT_MODELS or b"\0" not in head  # a compiler's .obj, say
 
 
+def opens_as(file: Attachment) -> str:
+    """The file's name; with one suffix more where a 3D file is not called one, or another file is."""
+    called, kind = _FORMATS.get(file.filename.lower().rpartition(".")[2], (UNKNOWN, Kind.OTHER))
+    is_misnamed = called != file.content_type != UNKNOWN and Kind.MODEL in {kind, file.kind}
+    return file.filename + suffix_of(file.content_type) if is_misnamed else file.filename
+
+
 def suffix_of(content_type: str) -> str:
     """The usual suffix of a media type, with its dot; ".bin" when there is none."""
     return next((f".{suffix}" for suffix, (known, _) in _FORMATS.items() if known == content_type != UNKNOWN), ".bin")
 
 
+@lru_cache(maxsize=1)  # it is asked twice of each file, for what it is and for whether it is refused
 def by_content(head: bytes, size_bytes: int, suffix: str) -> str:
     """The suffix of the format that the first bytes show, "" when they show none; that of the name is a hint."""
     head = as_utf_8(head)
     # First, since its 80 bytes of header are free and may begin with anything, "solid" too.
     if len(head) > 84 and size_bytes == 84 + 50 * int.from_bytes(head[80:84], "little"):  # noqa: PLR2004 - its layout
         return "stl"
+    if head[:_BLANK_BYTES].isspace():  # no format begins so, and a dozen patterns would each read the blanks
+        head = head.lstrip()
     for found, pattern in _SIGNATURES:
         if pattern.match(head):
             return found
@@ -196,7 +211,7 @@ def _by_lines(head: bytes, suffix: str) -> str:
         return "gltf"
     if _OFF.match(head):
         return "off"
-    lines = [line for line in head.splitlines()[:-1] or head.splitlines() if line.strip()]
+    lines = [line for line in (head.splitlines()[:-1] or head.splitlines())[:_LINES] if line.strip()]
     statements = [line for line in lines if _OBJ_STATEMENT.match(line.lstrip() + b" ")]
     vertices = sum(_OBJ_VERTEX.fullmatch(line.strip()) is not None for line in statements)
     if vertices >= 3 and len(statements) >= 0.8 * len(lines):  # noqa: PLR2004 - a triangle, and next to nothing else

@@ -9,6 +9,7 @@ from __future__ import annotations
 import email
 import logging
 import re
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -135,7 +136,8 @@ def is_message(leaf: Leaf) -> bool:
 def _message(content: bytes) -> Message | None:
     """The message as the email package sees it, None when it is nested too deep for it."""
     try:
-        return cast("Message", MailParser.from_bytes(content).message)
+        with warnings.catch_warnings(action="ignore"):  # a body whose charset is said to be "unicode_escape", say
+            return cast("Message", MailParser.from_bytes(content).message)
     except (MailParserError, AttributeError, LookupError, TypeError, ValueError):
         # It trips over its own reading of bodies and epilogues, which is not needed here.
         try:

@@ -27,22 +27,58 @@ _ORIGINAL: Final = re.compile(
     r"|> ?message du \d\d?/\d\d?/\d\d(?:\d\d)?.*)",
     re.IGNORECASE,
 )
-_WROTE: Final = re.compile(r"\b(?:a écrit|wrote|schrieb|escribió|ha scritto|escreveu|schreef)\b", re.IGNORECASE)
-_OPENER: Final = re.compile(r"(?:le|on|am|el|il|em|op)\b", re.IGNORECASE)
-_ADDRESS: Final = re.compile(r"<[^<>\s@]{1,64}@[^<>\s]{1,200}>")
-_FIELD: Final = re.compile(
-    r"\*?(de|from|von|envoyé|envoyé le|date|sent|gesendet|à|to|an|cc|objet|sujet|subject|betreff) ?\*? ?: ?\*?(.*)",
+# Not what somebody tells: "votre studio m'a écrit", "nous a écrit", "wrote to me".
+_WROTE: Final = re.compile(
+    r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|schrieb|escribió|ha scritto|escreveu|schreef)\b",
     re.IGNORECASE,
 )
-_FIRST_FIELDS: Final = {"de", "from", "von"}
-_DATE_FIELDS: Final = {"envoyé", "envoyé le", "date", "sent", "gesendet"}
-_OTHER_FIELDS: Final = {"à", "to", "an", "cc", "objet", "sujet", "subject", "betreff"}
-_MOBILE: Final = re.compile(
-    r"\[?(?:envoyé (?:de|depuis|à partir de|avec|par) (?:mon|ma|yahoo|outlook|gmail|proton|un appareil|mail).{0,80}"
-    r"|envoyé (?:depuis|avec|par) l['’]app.{0,80}|envoyé à partir d['’]outlook.{0,80}"
-    r"|sent from (?:my|yahoo|outlook|proton|mail|an?) .{0,80}|sent from (?:outlook|mail)"
-    r"|(?:obtenir|obtenez|télécharge[rz]|get|download) (?:l['’]application )?(?:outlook|bluemail)\b.{0,120})",
+_OPENER: Final = re.compile(r"(?:le|on|am|el|il|em|op)\b", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"<[^<>\s@]{1,64}@[^<>\s]{1,200}>")
+# The header of the answered mail, one field a line or all on one; Orange and SFR begin it with "Message du".
+_FIELD: Final = re.compile(
+    r"(?:^|(?<=\s))\*?(?:(?P<author>de|from|von)|(?P<sent>envoyé(?: le)?|sent|gesendet|message du)|(?P<date>date)"
+    r"|(?P<to>à|a|to|an|cc|copie à)|(?P<subject>objet|sujet|subject|betreff)) ?\*? ?:\*?",
     re.IGNORECASE,
+)
+_MESSAGE_OF: Final = re.compile(r"message du (?=\d)", re.IGNORECASE)
+# What web forms ask for and no mail's header holds.
+_FORM_FIELD: Final = re.compile(
+    r"\*?(?:nom|prénom|société|entreprise|téléphone|tél|phone|name|company|e-?mail|adresse|(?:votre |corps du )?message"
+    r"|commentaires?) ?\*? ?:",
+    re.IGNORECASE,
+)
+_HEADER_LINES: Final = 6
+_PLAIN_ADDRESS: Final = re.compile(r"[^\s<>@\[(:]@[^\s<>@]+\.[^\s<>@]")
+_DAY: Final = re.compile(
+    r"\b(?:\d{1,4}([/.-])\d\d?\1\d{2,4}|\d\d?(?:er)?\.? (?:de )?[^\W\d_]{3,10}\.?|[^\W\d_]{3,10}\.? \d\d?, \d{4})(?!\w)"
+)
+_TIME: Final = re.compile(r"\b\d\d?[:h]\d\d\b")
+_OUTLOOK_RULE: Final = re.compile(r"_{20,}")
+
+# What mail apps sign with. A person, too, may write "Envoyé par mail hier" or "Envoyé depuis l'application".
+_DEVICE: Final = (
+    r"(?:i-?phone|i-?pad|i-?pod|i?mac|macbook|android|samsung|galaxy|huawei|honor|xiaomi|redmi|oppo|realme|oneplus|pixel"
+    r"|nokia|sony|xperia|wiko|crosscall|fairphone|blackberry|windows phone|mobile|smartphone|téléphone|phone|tablette"
+    r"|tablet|appareil|device)"
+)
+_APP: Final = (
+    r"(?:yahoo|outlook|gmail|proton ?mail|courrier|mail (?:pour|for|orange|sfr|free|bouygues)|orange|sfr|free"
+    r"|bouygues|bbox|la ?poste(?:\.net| mail)|mailo|spark|blue ?mail|zimbra|thunderbird|e?m client"
+    r"|l['’]appli(?:cation)?(?: mobile)? (?:mail|yahoo|outlook|gmail|proton|orange|sfr|free|bouygues|la ?poste)"
+    r"|la messagerie (?:sécurisée|orange|sfr|free|bouygues|proton|la ?poste)|(?:mon|le) webmail)"
+)
+_MOBILE: Final = re.compile(
+    rf"(?:(?:cet? (?:e-?mail|mail|message|courriel) (?:a été |est )?)?envoyé (?:de|depuis|à partir de|avec|par|via) "
+    rf"(?:(?:mon|ma|un|une) (?:[\w.-]+,? ){{0,3}}{_DEVICE}|{_APP})\b[^:;?!]{{0,60}}"
+    rf"|envoyé à partir d['’]outlook\b[^:;?!]{{0,60}}|provenance ?: ?(?:courrier|mail|outlook)\b[^:;?!]{{0,40}}"
+    rf"|sent (?:from|with|via|using) (?:(?:my|an?) (?:[\w.-]+,? ){{0,3}}{_DEVICE}|{_APP})\b[^:;?!]{{0,60}}"
+    rf"|sent from mail\.?|yahoo mail ?: ?(?:recherche|organise|search|all|simpl|gére|le meilleur|the ).{{0,80}}"
+    r"|(?:obtenir|obtenez|téléchargez?r?|get|download) (?:l['’]appli(?:cation)? |the )?"
+    r"(?:outlook|bluemail|yahoo mail|proton ?mail|mail orange|orange mail|sfr mail|spark)\b[^:;?!]{0,80})",
+    re.IGNORECASE,
+)
+_LINK: Final = re.compile(
+    r"\[([^\[\]]{0,200})\]\([^()\s]{0,500}\)|<https?://[^<>\s]{0,500}>|\(https?://[^()\s]{0,500}\)|[\[\]]"
 )
 _RULE: Final = re.compile(r"[_\-=*]{5,}")
 
@@ -69,7 +105,7 @@ def newest_part(text: str) -> str:
         elif _ends_what_is_new(lines, at) or (line in {"--", "—"} and _is_signature(lines, at)):
             break
         else:
-            if not line.startswith(">") and not _MOBILE.fullmatch(line[:_LINE_CHARS]):
+            if not line.startswith(">") and not _is_of_an_app(line):
                 kept.append(raw[at])
             at += 1
     newest = "\n".join(kept).strip()
@@ -103,13 +139,45 @@ def _is_quoted(lines: list[str], at: int) -> bool:
 
 
 def _begins_header_block(lines: list[str], at: int) -> bool:
-    """Whether the answered mail's header begins here, as Outlook writes it; "De : 10 mm" on a plan does not."""
-    first = _FIELD.fullmatch(lines[at][: 3 * _LINE_CHARS])
-    if first is None or first[1].lower() not in _FIRST_FIELDS:
+    """Whether the answered mail's header begins here, its fields in any order; a plan's "De : 10 mm" does not.
+
+    A header names who wrote and when, and has an address, or a subject and a date that can be one. It stands below
+    Outlook's rule where it has neither. What asks for a telephone number beside is a web form.
+    """
+    if not _FIELD.match(_MESSAGE_OF.sub("message du : ", lines[at][:_LINE_CHARS])):
         return False
-    following = [_FIELD.fullmatch(line[: 3 * _LINE_CHARS]) for line in lines[at + 1 : at + 8] if line][:5]
-    names = {field[1].lower() for field in following if field}
-    return bool(names & _DATE_FIELDS) and bool(names & _OTHER_FIELDS)
+    near = [_MESSAGE_OF.sub("message du : ", line[: 3 * _LINE_CHARS]) for line in lines[at : at + 9] if line]
+    if any(_FORM_FIELD.match(line) for line in near[:_HEADER_LINES]):
+        return False
+    found = _fields(near[:_HEADER_LINES])
+    sent = found.get("sent", found.get("date"))
+    if sent is None or "author" not in found or not found.keys() & {"to", "subject"}:
+        return False
+    if _PLAIN_ADDRESS.search(found["author"]) or _PLAIN_ADDRESS.search(found.get("to", "")):
+        return True
+    if "subject" in found and _DAY.search(sent) and ("sent" in found or _TIME.search(sent)):
+        return True
+    above = next((line for line in reversed(lines[max(0, at - 2) : at]) if line), "")
+    return "sent" in found and _OUTLOOK_RULE.fullmatch(above) is not None
+
+
+def _fields(lines: list[str]) -> dict[str, str]:
+    """The first value of each field by its group in `_FIELD`; a line that begins with none goes on with the last."""
+    found: dict[str, str] = {}
+    last = ""
+    for line in lines:
+        fields = list(_FIELD.finditer(line)) if _FIELD.match(line) else []
+        for number, field in enumerate(fields, start=1):
+            last = str(field.lastgroup)
+            found.setdefault(last, line[field.end() : fields[number].start() if number < len(fields) else None])
+        if not fields:
+            found[last] = f"{found.get(last, '')} {line}"
+    return found
+
+
+def _is_of_an_app(line: str) -> bool:
+    """Whether a mail app signs so ("Envoyé de mon iPhone"), with a link in it or without."""
+    return _MOBILE.fullmatch(_LINK.sub(r"\1", line[: 3 * _LINE_CHARS]).strip()) is not None
 
 
 def _is_signature(lines: list[str], at: int) -> bool:

@@ -34,6 +34,7 @@ class Reading:
 
     def __init__(self) -> None:
         self._parts, self._opened_bytes, self._text_bytes = MAX_PARTS, OPENED_BYTES, bodies.BODY_BYTES
+        self._html_chars = bodies.RENDERED_CHARS
 
     def message(self, skeleton: spool.Skeleton, source: Source, depth: int = 0) -> Contents:
         """What is in the message of which `source` holds the bytes.
@@ -88,13 +89,17 @@ class Reading:
             html = read.pop("text/html", [])
             sources += html
             text = "\n".join(next(iter(read.values()), []))  # RFC 2046 section 5.1.4: the plainest comes first
-            if html and bodies.is_stub(text):
-                text = "\n\n".join(bodies.html_text(source) for source in html)
+            text = self._fuller(text, html)
             texts[begin[group]] = text.strip("\n") if text.strip() else ""
             if text.lstrip().startswith(_PGP):
                 found.defects.append(ENCRYPTED)
         found.html = "\n".join(sources)
         return texts
+
+    def _fuller(self, text: str, sources: Sequence[str]) -> str:
+        limit = self._html_chars
+        self._html_chars = max(0, limit - sum(len(source) for source in sources))
+        return bodies.fuller(text, sources, limit)
 
     def _text_of(self, stream: BinaryIO, found: Contents, length: int = bodies.BODY_BYTES + 1) -> tuple[bytes, bool]:
         """What is still to be read as text of a stream, at most `length` bytes, and whether that is all of it."""
@@ -206,7 +211,7 @@ class Reading:
         if mail.html:
             content, complete = self._stretch(stream, mail.html.span, found)
             found.html = bodies.html(content, {"charset": mail.html.charset}, complete=complete)
-            text = bodies.html_text(found.html) if bodies.is_stub(text) else text
+            text = self._fuller(text, [found.html])
         if mail.rtf and bodies.is_stub(text):
             content, _ = self._stretch(stream, mail.rtf, found)
             unpacked = rtf.unpacked(content, _RTF_BYTES)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from poller import authentication
-from poller.addresses import addresses, before_the_list
+from poller.addresses import addresses, before_the_list, takes_no_answer
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -75,7 +75,11 @@ def writer(request: Request, own: Collection[str]) -> Address:
 
 def _other(request: Request, own: Collection[str]) -> Address | None:
     """Who stands behind a From of ours, and is not of ours."""
-    named = [*addresses(request.header("reply-to").encode()), *before_the_list(lambda name: _raw(request, name))]
+    reply_to = addresses(request.header("reply-to").encode())
+    named = [
+        *(each for each in reply_to if not takes_no_answer(each)),
+        *before_the_list(lambda name: _raw(request, name)),
+    ]
     return next((each for each in named if not is_ours(each.addr_spec, own)), None)
 
 

@@ -66,6 +66,30 @@ PEOPLE = {
     b"From: A <a@example.com>\r\nReply-To: B <b@example.com>, c@example.com": (A, A),
     b"From: A <a@example.com>\r\nReply-To: personne": (A, A),
     b"From: A\r\nReply-To: B <b@example.com>": (Address("A", ""), B),
+    # What nobody reads is no contact while there is another.
+    **{
+        b"From: A <a@example.com>\r\nReply-To: X <" + local + b"@example.com>": (A, A)
+        for local in (
+            b"noreply",
+            b"No-Reply",
+            b"no_reply",
+            b"no-reply+17",
+            b"comptes-noreply",
+            b"donotreply",
+            b"do-not-reply",
+            b"ne-pas-repondre",
+            b"nepasrepondre",
+            b"MAILER-DAEMON",
+            b"postmaster",
+        )
+    },
+    b"From: A <a@example.com>\r\nReply-To: noreply@example.com, B <b@example.com>": (A, B),
+    b"From: A <a@example.com>\r\nReply-To: noreplylison@example.com": (A, Address("", "noreplylison@example.com")),
+    b"From: A <a@example.com>\r\nReply-To: bruno.replyan@example.com": (A, Address("", "bruno.replyan@example.com")),
+    b"From: noreply@shop.example\r\nReply-To: B <b@example.com>": (Address("", "noreply@shop.example"), B),
+    b"From: A\r\nReply-To: noreply@example.com\r\nSender: B <b@example.com>": (Address("A", ""), B),
+    b"From: A\r\nReply-To: noreply@example.com": (Address("A", ""), Address("", "noreply@example.com")),
+    b"From: B via L <l@lists.example>\r\nReply-To: noreply@lists.example\r\nAuthor: B <b@example.com>": (L, B),
     b"From: A\r\nReturn-Path: <b@example.com>": (Address("A", ""), Address("", "b@example.com")),
     b"Sender: B <b@example.com>": (Address("", ""), B),
     b"Subject: x": (Address("", ""), Address("", "")),
@@ -104,6 +128,14 @@ def test_the_answer_goes_to_reply_to_when_it_is_one_other_mailbox(
         ("com", "com", False),
         ("example.com", "", False),
         ("", "", False),
+        ("exämple.fr", "xn--exmple-cua.fr", True),
+        ("EXA\u0308MPLE.fr", "mail.xn--exmple-cua.fr", True),
+        ("faß.example", "xn--fa-hia.example", True),
+        ("faß.example", "fass.example", False),
+        ("ｅxample.com", "example.com", False),
+        ("exämple.fr", "exaemple.fr", False),
+        ("\udce9.fr", "e.fr", False),
+        ("é" * 100_000 + ".fr", "x.fr", False),
     ],
 )
 def test_a_domain_is_aligned_with_itself_and_its_subdomains(domain: str, other: str, expected: bool) -> None:

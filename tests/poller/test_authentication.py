@@ -95,6 +95,19 @@ def test_a_domain_is_vouched_for_by_dmarc_or_by_an_aligned_signature_or_envelope
     assert verdict(field) == expected
 
 
+@pytest.mark.parametrize("written", ["xn--exmple-cua.fr", "exämple.fr", "mail.xn--exmple-cua.fr"])
+def test_a_domain_in_letters_is_the_one_that_servers_write_in_ascii(written: str) -> None:
+    for said in (
+        f"dmarc=pass header.from={written}",
+        f"dkim=pass header.d={written}",
+        f"spf=pass smtp.mailfrom={written}",
+    ):
+        found = results(request(f"{OURS}; {said}"), OURS)
+        assert found is not None
+        assert vouched(found, "exämple.fr")
+        assert not vouched(found, "example.fr")
+
+
 FORGED = f"; dmarc=pass header.from={DOMAIN}"
 
 

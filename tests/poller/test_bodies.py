@@ -79,6 +79,40 @@ def test_a_text_that_says_nothing_gives_way_to_the_html(text: str, stub: bool) -
     assert bodies.is_stub(text) is stub
 
 
+HTML = "<p>Bonjour,</p><p>Pouvez-vous modéliser notre chaise ? Il faudrait trois finitions pour la fin du mois.</p>"
+PLAIN = "Bonjour, pouvez-vous modéliser notre chaise ?"
+SHOWN = "Bonjour,\n\nPouvez-vous modéliser"
+LINK = f"<p>Oui.</p><a href='https://e.fr/{'a-' * 50}'>Ana</a>"
+ALTERNATIVES = {
+    "a client that cannot": ("Your mail client does not support it.", HTML * 3, SHOWN),
+    "a format": ("Ce message est au format MIME.", HTML * 3, SHOWN),
+    "a browser": ("View in browser: https://e.fr/a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p", HTML * 3, SHOWN),
+    "HTML, and little of it": ("This mail is in HTML.", "<p>Oui.</p>", "Oui."),
+    "no word": ("-" * 400, "<p>Oui.</p>", "Oui."),
+    "the same": (PLAIN, HTML, PLAIN),
+    "a word, and a long link": ("Oui.\nAna", LINK, "Oui.\nAna"),
+    "a text": (f"{PLAIN} " * 10, HTML * 100, f"{PLAIN} " * 10),
+    "HTML without a word": ("In HTML?", "<img src='cid:1'>", "In HTML?"),
+}
+
+
+@pytest.mark.parametrize(("text", "source", "expected"), ALTERNATIVES.values(), ids=ALTERNATIVES)
+def test_of_two_forms_the_html_is_read_where_the_plain_text_says_next_to_nothing_of_it(
+    text: str, source: str, expected: str
+) -> None:
+    assert bodies.fuller(text, [source]).startswith(expected)
+
+
+def test_html_beyond_what_may_still_be_rendered_keeps_its_words() -> None:
+    assert bodies.fuller("", ["<p>un</p>"] * 2, limit=9).split() == ["un", "un"]
+    assert bodies.fuller("", ["<p>un</p>", "<ul><li>deux</li></ul>"], limit=9).split() == ["un", "deux"]
+    assert "* " in bodies.fuller("", ["<ul><li>deux</li></ul>"])
+
+
+def test_without_html_the_text_is_the_text() -> None:
+    assert bodies.fuller("In HTML.", []) == "In HTML."
+
+
 def test_control_characters_and_lone_surrogates_are_taken_out() -> None:
     assert bodies.clean("a\0b\x1b\x85c\udce9\ufeff\td\u2028e") == "abc\td\ne"
 

@@ -27,6 +27,32 @@ TEXTS = {
     "what HTML says": ('<meta charset="koi8-r">да'.encode("koi8-r"), "", '<meta charset="koi8-r">да'),
     "bytes that Windows-1252 has not": (b"\x81\xe9", "utf-8", "\x81é"),
     "nothing": (b"", "utf-8", ""),
+    "short French under nothing": (
+        "Où est le café à modéliser ? Merci.".encode("cp1252"),
+        "",
+        "Où est le café à modéliser ? Merci.",
+    ),
+    "French with digits": (
+        "12 pièces à 30 € pour le prêt".encode("cp1252"),
+        "x-unknown",
+        "12 pièces à 30 € pour le prêt",
+    ),
+    "French under us-ascii": (
+        "Le mot de passe ne marche pas, ça ne se connecte plus. Noël".encode("cp1252"),
+        "us-ascii",
+        "Le mot de passe ne marche pas, ça ne se connecte plus. Noël",
+    ),
+    "a name": ("De la part de M. Lefèvre".encode("cp1252"), "", "De la part de M. Lefèvre"),
+    "Greek under nothing": (
+        "Καλημέρα, πού είναι η παραγγελία μου; Ευχαριστώ".encode("cp1253"),
+        "",
+        "Καλημέρα, πού είναι η παραγγελία μου; Ευχαριστώ",
+    ),
+    "Japanese under nothing": (
+        "こんにちは。注文はどこですか。ありがとうございます。".encode("cp932"),
+        "",
+        "こんにちは。注文はどこですか。ありがとうございます。",
+    ),
 }
 
 

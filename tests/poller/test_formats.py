@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import zipfile
 
 import pytest
 
-from poller.formats import HEAD_BYTES, sniff, suffix_of
-from poller.request import Kind
+from poller.formats import HEAD_BYTES, opens_as, sniff, suffix_of
+from poller.programs import refused
+from poller.request import Attachment, Kind
 
 BINARY_STL = b"solid exported by a liar".ljust(80) + struct.pack("<I", 2) + bytes(100)
 OBJ = b"# Blender\no vase\nv 0 0 0\nv 1.0 0 0\nv 0 -1e-3 0\nvn 0 0 1\nf 1//1 2//1 3//1\n"
@@ -213,3 +215,44 @@ def test_a_media_type_has_its_usual_suffix(media_type: str, suffix: str) -> None
 @pytest.mark.parametrize("start", [b"", b"ply\n", b"OFF ", b"ISO-10303-21;", b"<"])
 def test_a_hostile_file_is_sniffed_in_no_time(start: bytes, piece: bytes) -> None:
     assert ask(start + piece * (20_000 // len(piece)))[1] in Kind
+
+
+@pytest.mark.parametrize("piece", [b"\n", b" \n", b"x\n", b"v 0 0 0\n", b"999\n1\n", b"<!---->\n"])
+def test_hundreds_of_odd_files_take_less_than_a_second(piece: bytes) -> None:
+    """A mail has 500 at most, and each is asked what it is and whether it is refused."""
+    heads = [(piece * HEAD_BYTES)[: HEAD_BYTES - 3] + b"%03d" % number for number in range(490)]
+    began = time.process_time()
+    for head in heads:
+        assert sniff(head, HEAD_BYTES, "a.dat", io.BytesIO)[0] in {UNKNOWN, "model/obj"}
+        assert not refused("a.dat", head, HEAD_BYTES)
+    assert time.process_time() - began < 1
+
+
+def test_blanks_before_a_format_do_not_hide_it() -> None:
+    assert ask(b" \n" * 1000 + OBJ, "a.bin") == ("model/obj", Kind.MODEL)
+    assert ask(b"\n" * 1000 + STEP) == ("model/step", Kind.MODEL)
+
+
+class Empty:
+    def open(self) -> io.BytesIO:
+        return io.BytesIO()
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "kind", "said"),
+    [
+        ("arche.jpg", "model/gltf-binary", Kind.MODEL, "arche.jpg.glb"),
+        ("arche", "model/gltf-binary", Kind.MODEL, "arche.glb"),
+        ("Arche.GLB", "model/gltf-binary", Kind.MODEL, "Arche.GLB"),
+        ("arche.glb", "image/jpeg", Kind.IMAGE, "arche.glb.jpg"),
+        ("vis.stp", "model/step", Kind.MODEL, "vis.stp"),
+        ("scene.fbx", UNKNOWN, Kind.MODEL, "scene.fbx"),
+        ("livraison.zip", "application/zip", Kind.MODEL, "livraison.zip"),
+        ("photo.png", "image/jpeg", Kind.IMAGE, "photo.png"),
+        ("notes.txt", "text/plain", Kind.OTHER, "notes.txt"),
+    ],
+)
+def test_a_3d_file_under_a_wrong_name_is_said_to_be_one(name: str, content_type: str, kind: Kind, said: str) -> None:
+    """Whoever gets it can open it; the customer's own name for it stays in front."""
+    file = Attachment(name, content_type, 1, kind, inline=False, content=Empty())
+    assert opens_as(file) == said

@@ -12,6 +12,7 @@ import pytest
 
 from poller import parsing, reading
 from poller.request import Address, Attachment, Kind, Request
+from poller.screening import screen
 from tests.wrappings import (
     BINARY,
     MESSAGE,
@@ -207,6 +208,27 @@ def test_an_encrypted_mail_says_so(mail: bytes, files: int, tmp_path: Path) -> N
     request = read(tmp_path, mail)
     assert request.defects == ("encrypted message",)
     assert len(request.attachments) == files
+
+
+def test_html_in_many_messages_takes_bounded_time(tmp_path: Path) -> None:
+    page = part(b"text/html", b"<table><tr>" + b"<td>x" * 40_000)
+    began = time.process_time()
+    found = read(tmp_path, multipart(*(message(multipart(page)) for _ in range(8))))
+    assert time.process_time() - began < 3
+    assert "x" in found.text
+
+
+def test_a_calendar_reply_that_a_person_forwards_is_work(tmp_path: Path) -> None:
+    reply = multipart(part(b"text/calendar; method=REPLY", b"METHOD:REPLY\r\n"))
+    found = read(tmp_path, multipart(part(b"text/plain", b"Elle ne viendra pas : on annule ?"), message(reply)))
+    assert any(each.content_type == "text/calendar" for each in found.attachments)
+    assert screen(found) is None
+    assert screen(read(tmp_path, reply)) == "calendar reply"
+
+
+def test_a_charset_that_python_warns_of_is_one_like_any_other(tmp_path: Path) -> None:
+    body = b"Content-Type: text/plain; charset=unicode_escape\r\n\r\nOui \\(bien s\xc3\xbbr\\)\r\n"
+    assert read(tmp_path, b"From: a@b.example\r\n" + body).text.startswith("Oui ")
 
 
 def test_signatures_and_signed_files_stay_files(tmp_path: Path) -> None:

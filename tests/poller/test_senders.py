@@ -118,6 +118,14 @@ X-Original-Sender: paul@figurative.example"""
     assert identified(tmp_path, header).sender == PAUL
 
 
+def test_an_address_that_nobody_reads_is_not_the_customer_behind_our_form(tmp_path: Path) -> None:
+    header = """\
+From: Site <site@figurative.example>
+Reply-To: noreply@forms.example
+X-Original-From: Ana Ruiz <ana@ruiz.example>"""
+    assert identified(tmp_path, header).sender == ANA
+
+
 FORWARD = "From: {0}\nSubject: {1}\n"
 
 

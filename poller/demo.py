@@ -7,11 +7,10 @@ import email.policy
 import tempfile
 import threading
 from contextlib import suppress
-from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
-from poller import configuration, logs, parsing
+from poller import configuration, escaping, headers, logs, parsing
 from poller.daemon import Daemon
 from poller.inbox import Inbox
 from poller.samples import samples
@@ -26,15 +25,20 @@ if TYPE_CHECKING:
     Echo = Callable[[str], Any]
 
 
-def run(echo: Echo, mails: Mapping[str, bytes] | None = None, *, keep: bool = False) -> dict[str, Standing]:
-    """Dispatch mails (all samples by default) in a sandbox of their own; where each ended, by reference."""
+def run(
+    echo: Echo, mails: Mapping[str, bytes] | None = None, *, keep: bool = False, texts: bool = False
+) -> dict[str, Standing]:
+    """Dispatch mails (all samples by default) in a sandbox of their own; where each ended, by reference.
+
+    With `texts` what people read of it is shown too.
+    """
     try:
         # The sandbox is an extra: it is imported when it is asked for.
         from integrations.sandbox import Sandbox  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(f"the sandbox needs {error.name}: pip install '.[sandbox]'") from error
     logs.configure("ERROR")
-    echo("Starting stand-ins for IMAP, SMTP, S3, HubSpot, ClickUp and Claude ...")
+    echo("Starting stand-ins for IMAP, SMTP, S3, HubSpot, ClickUp and Claude (who here only counts words) ...")
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as state:
         values = sandbox.environment() | {"STATE_URL": f"sqlite:///{state}/poller.sqlite"}
         settings = configuration.from_names(values)
@@ -47,10 +51,14 @@ def run(echo: Echo, mails: Mapping[str, bytes] | None = None, *, keep: bool = Fa
             lambda reference, standing: _tell(echo, subjects.get(reference, "?"), reference, standing)
         )
         _show(echo, sandbox)
+        if texts:
+            _show_texts(echo, sandbox)
         if keep:
             echo("\nEverything is running. In another shell:\n")
             echo("\n".join(f"export {name}={value}" for name, value in values.items()))
-            echo("\nthen `poller once` (in a checkout: ./dev poller once), or a mail client on that IMAP server.")
+            echo("\nthen put a mail into that mailbox, by a mail client or")
+            echo('  curl --url "imap://$IMAP_HOST:$IMAP_PORT/INBOX" --user "$IMAP_USERNAME:$IMAP_PASSWORD" -T mail.eml')
+            echo("and run `poller once` (in a checkout: ./dev poller once).")
             echo("Ctrl-C ends it.")
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
@@ -62,8 +70,7 @@ def _reference(settings: Settings, raw: bytes) -> str:
 
 
 def _subject(raw: bytes) -> str:
-    header = email.message_from_bytes(raw, policy=email.policy.compat32)["Subject"]
-    return str(make_header(decode_header(header or "(no subject)")))
+    return headers.decode(headers.take_apart(raw).first(b"subject")) or "(no subject)"
 
 
 def _tell(echo: Echo, subject: str, reference: str, standing: Standing) -> None:
@@ -98,6 +105,22 @@ def _show(echo: Echo, sandbox: Sandbox) -> None:
         "notification": len(sandbox.smtp.messages),
     }
     echo(f"\nAt the services: {', '.join(_count(number, name) for name, number in made.items())}.")
+
+
+def _show_texts(echo: Echo, sandbox: Sandbox) -> None:
+    """Each text that was made of the mail, as it was sent to its service."""
+    shown = [
+        ("Ticket", f"{ticket.properties['subject']}\n\n{ticket.properties['content']}")
+        for ticket in sandbox.hubspot.tickets
+    ]
+    shown += [("Note (HTML)", note.properties["hs_note_body"]) for note in sandbox.hubspot.notes]
+    shown += [("Subtask (Markdown)", f"{task.name}\n\n{task.markdown}") for task in sandbox.clickup.subtasks]
+    for letter in sandbox.smtp.messages:
+        message = email.message_from_bytes(letter.raw, policy=email.policy.default)
+        body = message.get_body(("plain",))
+        shown.append(("Notification", f"{message['Subject']}\n\n{body.get_content() if body else ''}"))
+    for name, text in shown:
+        echo(f"\n--- {name} ---\n{escaping.plain_text(text).strip()}")
 
 
 def _count(number: int, name: str) -> str:

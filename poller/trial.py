@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from datetime import UTC, datetime
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from poller.settings import Settings
 
 
+_HEADER_BYTES = 65_536  # in which one of the fields is found that nearly every message has
+_FIELD = re.compile(rb"(?im)^(from|to|date|subject|message-id|received|return-path|mime-version)[ \t]*:")
+
+
 class File:
     """A `Source` that holds one mail from a file, and files it nowhere."""
 
@@ -41,10 +46,25 @@ class File:
     def label(self, reference: str, outcome: str) -> None:
         """Nothing to file."""
 
+    def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
+        """The same: it is nowhere else."""
+        del outcome, received_at
+        return self.fetch(reference, path)
+
+    def append(self, outcome: str, raw: bytes, *, seen: bool, unless: str = "") -> None:
+        """Nowhere to put it."""
+
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
         """There is no other message."""
         del reference, message_ids
         return False
+
+
+def is_mail(path: Path) -> bool:
+    """Whether the file begins as a message does, by a header (RFC 5322 section 2.2)."""
+    with path.open("rb") as file:
+        header = re.split(rb"\r?\n\r?\n", file.read(_HEADER_BYTES), maxsplit=1)[0]
+    return bool(_FIELD.search(header))
 
 
 def classify(settings: Settings, mail: Path) -> dict[str, Any]:
@@ -99,6 +119,6 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
 
 def sandbox(mail: Path, echo: Callable[[str], Any]) -> dict[str, Any]:
     """The whole job on one mail, from a mailbox of its own, with a stand-in for every service."""
-    ended = demo.run(echo, {"mail": mail.read_bytes()})
+    ended = demo.run(echo, {"mail": mail.read_bytes()}, texts=True)
     reference, standing = next(iter(ended.items()))
     return {"reference": reference} | (standing.result or {"outcome": standing.outcome})

@@ -7,11 +7,12 @@ to keep others from answering automatically ([MS-OXCMAIL] section 2.1.3.2.20), s
 Some signs are stronger than others, and a person's mail may bear one by accident:
 
 - our own mail and bounces are never work, or a loop would be ours;
-- what else a program sends in reply is none, even where it answers a ticket of ours: out-of-office notices do just
-  that. The subject is of these signs, for a person's answer begins with "Re:". A 3D file is stronger, no program sends
-  one;
-- "auto-generated", spam and what was sent in bulk is none, unless it brings a 3D file or answers a ticket: a customer's
-  help desk writes its people's answers so, a filter errs, and some send all they write through a newsletter's servers.
+- what answers a ticket of ours is always work, an out-of-office notice too: it is a note there. But not where a program
+  answers the letter that tells the admin of the ticket, for each such note makes another letter;
+- what else a program sends in reply is none. The subject is of these signs where something else speaks for a program
+  too, for a person's answer begins with "Re:". A 3D file is stronger, no program sends one;
+- "auto-generated", spam and what was sent in bulk is none, unless it brings a 3D file. But a form's mail is the
+  customer's to whom its Reply-To leads.
 
 A link to a transfer service is no such file, for newsletters are full of them. But the mail by which the service itself
 hands over a customer's files, which bears all the marks of a program, is one.
@@ -29,7 +30,7 @@ from poller.rules import folded
 from poller.senders import is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from poller.request import Request
 
@@ -61,20 +62,24 @@ def screen(
     marks and is a customer's. `junk` is what the mailbox says of the mail, which counts before its header; None when it
     says nothing. `answer` asks about a mail that answers a ticket there is.
     """
-    for rule in _NEVER:
-        if reason := rule(request):
-            return reason
-    if _brings_files(request):
+    if reason := _first(_NEVER, request):
+        return reason
+    told = any(each.endswith(f"@{OWN_DOMAIN}>") for each in (*request.in_reply_to, *request.references))
+    if _brings_files(request) or (answer and not told):
         return None
     generated = request.header("auto-submitted").strip().lower().startswith("auto-generated")
-    signs = automatic.ANSWERS if generated and (answer or _is_own_form(request, own)) else automatic.SIGNS
-    if reason := next((reason for sign in signs if (reason := sign(request))), None):
+    signs = automatic.ANSWERS if generated and (answer or _is_form(request, own)) else automatic.SIGNS
+    if (reason := _first(signs, request)) or answer:
         return reason
-    if answer:
-        return None
+    if told and is_ours(request.author.addr_spec, own):
+        return "answer to our own letter"
     if junk or (junk is None and _marked_as_spam(request)):
         return "spam"
-    return None if _is_ours(request, own) else next((reason for rule in _BULK if (reason := rule(request))), None)
+    return None if _is_ours(request, own) else _first(_BULK, request)
+
+
+def _first(rules: Iterable[Callable[[Request], str | None]], request: Request) -> str | None:
+    return next((reason for rule in rules if (reason := rule(request))), None)
 
 
 def _brings_files(request: Request) -> bool:
@@ -92,12 +97,14 @@ def _is_ours(request: Request, own: Collection[str]) -> bool:
     return is_ours(request.author.addr_spec, own) or any(list_id.endswith("." + each) for each in own)
 
 
-def _is_own_form(request: Request, own: Collection[str]) -> bool:
-    """Whether a program of ours, and no list, sent what somebody else has to say."""
-    return (
-        is_ours(request.author.addr_spec, own)
-        and not is_ours(request.sender.addr_spec, own)
-        and not (request.header("list-id") or request.header("x-original-from"))
+def _is_form(request: Request, own: Collection[str]) -> bool:
+    """Whether a program, and no list, sent what somebody elsewhere has to say, to whom Reply-To leads."""
+    form, person = (each.addr_spec.rpartition("@")[2] for each in (request.author, request.sender))
+    return not (
+        is_ours(request.sender.addr_spec, own)
+        or aligned(form, person)
+        or request.header("list-id")
+        or request.header("x-original-from")
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,12 +18,16 @@ class People:
 
     customer: str = ""  # who is to be answered: the ticket is on this contact; "" when nobody knows
     writer: str = ""  # who wrote it, see `senders.writer`; likewise
+    colleague: bool = field(default=False, compare=False)  # whether the writer is one of ours
 
     def may_answer(self, opened: People) -> bool:
-        """Whether an answer from these people is the customer's whose ticket the message of the others opened.
+        """Whether an answer from these people belongs to the ticket that the message of the others opened.
 
-        The customer wrote it, or whoever wrote that one for the same customer. A Reply-To alone may name anybody.
+        The customer wrote it, or whoever wrote that one for the same customer, or one of ours, for that customer or
+        for nobody else. A Reply-To alone may name anybody.
         """
+        if self.colleague and self.customer in {self.writer, opened.customer}:
+            return True
         return bool(self.writer) and (self.writer == opened.customer or self == opened)
 
 

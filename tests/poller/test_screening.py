@@ -100,10 +100,11 @@ AUTOMATIC = [
     (request(attachments=(calendar("REPLY"),)), "calendar reply"),
     (request(SUPPRESS, subject="Absence du bureau jusqu'au 3"), "auto-reply (subject and X-Auto-Response-Suppress)"),
 ] + [
-    (request(subject=subject), reason)
+    (replace(request(subject=subject), in_reply_to=("<9@figurative.example>",)), reason)
     for reason, subjects in {
         "auto-reply (subject)": (
             "Réponse automatique : Devis",
+            "Automatische Antwort",
             "Re\u0301ponse automatique\u00a0: Devis",
             "Automatic reply: Quote",
             "Auto-Reply: Quote",
@@ -132,6 +133,24 @@ AUTOMATIC = [
     }.items()
     for subject in subjects
 ]
+AWAY = request(
+    subject="Réponse automatique : demande de devis", text="Je suis absente jusqu'au 3 mars, de retour le 4."
+)
+HINTED = [
+    replace(AWAY, text="Bonjour", references=("<9@figurative.example>",)),
+    request(SUPPRESS, subject=AWAY.subject),
+    request(("Precedence", "bulk"), subject=AWAY.subject),
+    request(sender="ne-pas-repondre@vasseur.example", subject=AWAY.subject),
+    AWAY,
+    replace(AWAY, text="Absent jusqu'au 3 mars, merci d'écrire à l'accueil."),
+    replace(AWAY, text="Nos bureaux sont fermés du 24 décembre au 2 janvier."),
+    replace(AWAY, text="Nous avons bien reçu votre message."),
+    replace(AWAY, text="I will be back on Monday."),
+    replace(AWAY, text="I am out of the office with no access to my mail."),
+    replace(AWAY, text="Bonjour,\n\nCeci est un message automatique."),
+    request(subject="Non remis : Devis", text="Votre message n’a pas pu être remis à jean@x.example."),
+    request(subject="Undeliverable: Quote", text="Your message could not be delivered. 550 5.1.1 User unknown"),
+]
 SPAM = [
     (request(("X-Spam-Flag", "YES")), "spam"),
     (request(("X-Spam-Status", "Yes, score=9.1 required=5.0")), "spam"),
@@ -154,6 +173,11 @@ GENERATED = request(("Auto-Submitted", "auto-generated"))
 def test_what_is_never_work_is_screened_out_with_its_reason(mail: Request, reason: str) -> None:
     assert screen(mail) == reason
     assert "vasseur" not in reason
+
+
+@pytest.mark.parametrize("mail", HINTED)
+def test_the_subject_of_a_notice_counts_where_something_else_speaks_for_a_program(mail: Request) -> None:
+    assert str(screen(mail)).endswith("(subject)")
 
 
 @pytest.mark.parametrize(
@@ -180,6 +204,10 @@ def test_what_is_never_work_is_screened_out_with_its_reason(mail: Request, reaso
         request(("Content-Type", "multipart/mixed; boundary=report")),
         request(attachments=(calendar("REQUEST"),)),
         request(subject="Re: Réponse automatique : Devis"),
+        request(subject=AWAY.subject, text="Bonjour, pouvez-vous chiffrer une chaise en 3D ?"),
+        request(subject="Automatic reply", text="Our chatbot needs one. Can your configurator do that?"),
+        request(subject="Non remis : colis", text="Votre échantillon n'est pas arrivé. Où est-il ?"),
+        replace(request(attachments=(calendar("REPLY"),)), original_senders=(Address("", "ana@ruiz.example"),)),
         request(subject="Out of office chairs, can we reorder?"),
         request(subject="Absence du bureau dans la galerie"),
         request(subject=""),
@@ -192,13 +220,7 @@ def test_what_a_person_may_have_written_is_work(mail: Request) -> None:
 
 @pytest.mark.parametrize(("mail", "reason"), NEVER + AUTOMATIC + SPAM + BULK)
 def test_a_3d_file_makes_it_work_but_for_our_own_mail_and_bounces(mail: Request, reason: str) -> None:
-    with_model = request(
-        *mail.headers,
-        subject=mail.subject,
-        sender=mail.author.addr_spec,
-        message_id=mail.message_id,
-        attachments=(*mail.attachments, GLB),
-    )
+    with_model = replace(mail, attachments=(*mail.attachments, GLB))
     assert screen(with_model) == (reason if (mail, reason) in NEVER else None)
 
 
@@ -240,13 +262,37 @@ def test_our_own_form_may_say_that_it_is_a_program(mail: Request, is_work: bool)
 
 
 @pytest.mark.parametrize(
-    ("mail", "reason"), [*NEVER, *AUTOMATIC, *((mail, None) for mail, _ in (*SPAM, *BULK)), (GENERATED, None)]
+    ("mail", "reason"), [*NEVER, *((mail, None) for mail, _ in (*AUTOMATIC, *SPAM, *BULK)), (GENERATED, None)]
 )
-def test_what_answers_a_ticket_is_work_where_a_person_may_have_written_it(mail: Request, reason: str | None) -> None:
-    """Spam and bulk marks are accidents there; our own mail, bounces and out-of-office notices are none."""
+def test_what_answers_a_ticket_is_work(mail: Request, reason: str | None) -> None:
+    """A note on the ticket costs little, and a lost answer much; our own mail and bounces are no answer."""
+    assert screen(mail, answer=True) == reason
+
+
+@pytest.mark.parametrize(("mail", "reason"), [*AUTOMATIC, *((mail, None) for mail, _ in (*SPAM, *BULK))])
+def test_no_program_answers_our_letter_about_a_ticket(mail: Request, reason: str | None) -> None:
+    """Each note makes a letter to the admin, and the admin's notice of absence would make a note of each."""
+    mail = replace(mail, in_reply_to=("<0123456789abcdef.notification@figurative-poller.invalid>",))
     if mail.header("auto-submitted").lower().startswith("auto-generated"):
         reason = None
     assert screen(mail, answer=True) == reason
+
+
+def test_what_one_of_ours_answers_to_our_letter_is_no_request() -> None:
+    mail = replace(request(sender="paul@figurative.example"), references=("<alert.imap@figurative-poller.invalid>",))
+    assert screen(mail, own=("figurative.example",)) == "answer to our own letter"
+    assert screen(mail, own=("figurative.example",), answer=True) is None
+    assert screen(mail) is None
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "is_work"),
+    [("claire@client.example", True), ("reply@mail.forms.example", False), ("paul@figurative.example", False)],
+)
+def test_a_form_elsewhere_may_say_that_it_is_a_program(reply_to: str, is_work: bool) -> None:
+    """What a customer typed into it is a customer's, to whom its Reply-To leads."""
+    mail = replace(GENERATED, author=Address("Forms", "noreply@forms.example"), sender=Address("", reply_to))
+    assert (screen(mail, own=("figurative.example",)) is None) is is_work
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A bound on the whole of a call: a timeout is for each read, and whoever sends a byte now and then never meets it.
 
-A thread of its own watches the time, and when it is over cuts the connections that the call has used. Each client says
-which these are: `watch` a socket, or let the library do it, see `watched_pools` and `http_events`.
+One thread watches the time of all calls, and when it is over cuts the connections that the call has used. Each client
+says which these are: `watch` a socket, or let the library do it, see `watched_pools` and `http_events`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -44,17 +45,17 @@ class Deadline:
         self._lock = threading.Lock()
         self._connections: set[Connected] = set()
         self._over = self._left = False
-        self._timer = threading.Timer(self._seconds, self._cut)
-        self._timer.daemon = True
+        self.ends_s = 0.0  # of the monotonic clock; known when it begins
         self._outer: Token[Deadline | None] | None = None
 
     def __enter__(self) -> Self:
         self._outer = _current.set(self)
-        self._timer.start()
+        self.ends_s = time.monotonic() + self._seconds
+        _clock.add(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._timer.cancel()
+        _clock.remove(self)
         with self._lock:
             # From now on the connections may be at work for another call.
             self._left = True
@@ -71,7 +72,8 @@ class Deadline:
             if self._over:
                 _shut(connection)
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """Its time is over, unless it was left in the meantime."""
         with self._lock:
             if not self._left:
                 self._over = True
@@ -79,6 +81,42 @@ class Deadline:
                     _shut(connection)
 
 
+class _Clock:
+    """Ends the calls whose time is over; a thread for each call would take longer to start than most calls take."""
+
+    def __init__(self) -> None:
+        self._running: set[Deadline] = set()
+        self._changed = threading.Condition()
+        self._wakes_s = 0.0  # of the monotonic clock
+        self._thread: threading.Thread | None = None
+
+    def add(self, deadline: Deadline) -> None:
+        with self._changed:
+            self._running.add(deadline)
+            # A process that was forked has none, and without one no call would ever be cut again.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                self._thread.start()
+            elif deadline.ends_s < self._wakes_s:
+                self._changed.notify()
+
+    def remove(self, deadline: Deadline) -> None:
+        with self._changed:
+            self._running.discard(deadline)
+
+    def _run(self) -> None:
+        with self._changed:
+            while True:
+                now_s = time.monotonic()
+                over = {deadline for deadline in self._running if deadline.ends_s <= now_s}
+                self._running -= over
+                for deadline in over:
+                    deadline.cut()
+                self._wakes_s = min((deadline.ends_s for deadline in self._running), default=now_s + CALL_S)
+                self._changed.wait(self._wakes_s - now_s)
+
+
+_clock = _Clock()
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 

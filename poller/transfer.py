@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+import pybase64
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -130,16 +132,17 @@ def _base64(encoded: Iterator[bytes]) -> Iterator[bytes]:
     """As lenient as mail clients are: foreign characters are skipped, and the end is not lost for want of padding."""
     rest = b""
     for chunk in encoded:
-        groups = (rest + chunk.translate(None, _NOT_BASE64)).split(b"=")
-        letters = groups[0]
-        for group in groups[1:]:
-            if len(letters) % 4 >= 2:  # noqa: PLR2004 - padding in its place (RFC 4648 section 3.2): the data ends here
-                yield _quads(letters)
-                return
-            letters += group
+        letters = rest + chunk.translate(None, _NOT_BASE64)
+        if b"=" in letters:
+            letters, *groups = letters.split(b"=")
+            for group in groups:
+                if len(letters) % 4 >= 2:  # noqa: PLR2004 - padding in its place (RFC 4648 section 3.2): the end
+                    yield _quads(letters)
+                    return
+                letters += group
         whole = len(letters) - len(letters) % 4
         rest = letters[whole:]
-        yield binascii.a2b_base64(letters[:whole])
+        yield pybase64.b64decode(memoryview(letters)[:whole], validate=True)
     yield _quads(rest)
 
 

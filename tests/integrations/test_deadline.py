@@ -15,7 +15,7 @@ import pytest
 
 from integrations.claude import Claude
 from integrations.clickup import ClickUp
-from integrations.deadline import Deadline, watch
+from integrations.deadline import Deadline, _clock, watch
 from integrations.errors import TransientError
 from integrations.hubspot import HubSpot
 from integrations.r2 import R2
@@ -150,8 +150,7 @@ def test_a_deadline_ends_with_its_call() -> None:
     with ours, theirs:
         with Deadline(LONG_S) as deadline:
             watch(ours)
-        assert deadline._timer.finished.is_set()
-        deadline._cut()
+        deadline.cut()
         ours.sendall(b"a")
         assert theirs.recv(1) == b"a"
 
@@ -162,13 +161,32 @@ def test_a_connection_that_comes_too_late_is_cut_at_once() -> None:
 
     def call() -> None:
         with Deadline(LONG_S) as deadline:
-            deadline._cut()
+            deadline.cut()
             watch(ours)
 
     with ours, theirs:
         with pytest.raises(TimeoutError):
             call()
         assert theirs.recv(1) == b""
+
+
+def test_one_thread_watches_all_calls_and_each_ends_in_its_own_time() -> None:
+    """A short one within a long one, too; and none is kept in mind when it is over."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Deadline(LONG_S):
+        before = threading.active_count()
+        for _ in range(50):
+            with Deadline(LONG_S):
+                assert threading.active_count() == before
+        with pytest.raises(TimeoutError):
+            _read_within(ours, 0.05)
+    assert not _clock._running
+
+
+def _read_within(connection: socket.socket, seconds: float) -> None:
+    with Deadline(seconds):
+        watch(connection)
+        connection.recv(1)
 
 
 def test_what_fails_for_another_reason_says_so() -> None:

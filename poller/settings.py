@@ -7,155 +7,33 @@ wins over credentials, those over `.env`, `.env` over `config.toml`. `[section] 
 from __future__ import annotations
 
 import os
-from datetime import date
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import Annotated, Literal, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     EmailStr,
     Field,
-    HttpUrl,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     SecretStr,
     field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from poller.endpoints import postgresql_problem, service_problem
+from poller.accounts import R2, Anthropic, ClickUp, HubSpot, Imap, Smtp
+from poller.endpoints import postgresql_problem
+from poller.form_settings import Forms
+from poller.section import Section, ServiceUrl, is_secret
 
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
-
-def _private(url: HttpUrl) -> HttpUrl:
-    """A service's address, where its key is safe."""
-    if problem := service_problem(str(url)):
-        raise ValueError(problem)
-    return url
-
-
-Security = Literal["tls", "starttls", "none"]
-ServiceUrl = Annotated[HttpUrl, AfterValidator(_private)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class Section(BaseModel):
-    """A table of config.toml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True)
-
-
-class Service(Section):
-    """An outside service: on when the settings it cannot do without are given, off when none of them is."""
-
-    @classmethod
-    def needed(cls) -> tuple[str, ...]:
-        """The keys without which the service is off."""
-        return ()
-
-    @property
-    def on(self) -> bool:
-        """Whether the service has what it needs."""
-        return all(getattr(self, key) for key in self.needed())
-
-
-class Anthropic(Service):
-    """Claude, asked where the rules are unsure."""
-
-    api_key: SecretStr = Field(SecretStr(""), description="API key (sk-ant-...); without it the rules decide alone")
-    base_url: ServiceUrl | None = Field(None, description="where the API is; empty: Anthropic's own")
-    model: str = Field("claude-haiku-5-5", min_length=1, description="model id")
-    max_calls_per_day: NonNegativeInt = Field(
-        1_000, description="calls in a day (UTC), after which the rules decide alone; 0: no limit"
-    )
-
-    @classmethod
-    def needed(cls) -> tuple[str, ...]:
-        """The key alone."""
-        return ("api_key",)
-
-
-class HubSpot(Service):
-    """Contact, ticket and note."""
-
-    api_key: SecretStr = Field(SecretStr(""), description="service key or private app token (pat-...)")
-    hub_id: str = Field("", pattern=r"^\d*$", description="account number, for the links to tickets")
-    pipeline_id: str = Field("0", min_length=1, description="ticket pipeline, internal id")
-    stage_new: str = Field("1", min_length=1, description="stage of a new ticket, internal id")
-    base_url: ServiceUrl | None = Field(None, description="where the API is; empty: HubSpot's own")
-    calls_per_10s: PositiveInt = Field(100, description="calls in ten seconds: 100, or 190 from Professional on")
-    reference_property: bool = Field(
-        False, description="whether tickets have the unique property figurative_reference (poller setup-hubspot)"
-    )
-
-    @classmethod
-    def needed(cls) -> tuple[str, ...]:
-        """Key and account."""
-        return ("api_key", "hub_id")
-
-
-class ClickUp(Service):
-    """The 3D team's subtask."""
-
-    api_key: SecretStr = Field(SecretStr(""), description="personal token (pk_...)")
-    parent_task_id: str = Field("", description="task under which the subtasks are created")
-    base_url: ServiceUrl | None = Field(None, description="where the API is; empty: ClickUp's own")
-    calls_per_min: PositiveInt = Field(100, description="calls a minute: 100, Business Plus 1,000, Enterprise 10,000")
-
-    @classmethod
-    def needed(cls) -> tuple[str, ...]:
-        """Token and parent task."""
-        return ("api_key", "parent_task_id")
-
-
-class R2(Service):
-    """Cloudflare R2, where the files go."""
-
-    access_key_id: SecretStr = Field(SecretStr(""), description="R2 API token, access key id")
-    secret_access_key: SecretStr = Field(SecretStr(""), description="R2 API token, secret access key")
-    bucket_name: str = Field("", description="bucket")
-    endpoint_url: ServiceUrl | None = Field(None, description="https://<account>.r2.cloudflarestorage.com")
-    public_url: HttpUrl | None = Field(None, description="what a key is appended to for a link that customers can open")
-    max_file_bytes: PositiveInt = Field(100_000_000, description="bytes; a larger file stays in the mail")
-    max_mail_bytes: PositiveInt = Field(
-        200_000_000, description="bytes of all files of a mail; what is beyond stays in the mail"
-    )
-    max_sender_bytes_per_day: NonNegativeInt = Field(
-        1_000_000_000, description="bytes of the files of one sender in a day (UTC); 0: no limit"
-    )
-
-    @classmethod
-    def needed(cls) -> tuple[str, ...]:
-        """All five: a file without a public link is of no use."""
-        return ("access_key_id", "secret_access_key", "bucket_name", "endpoint_url", "public_url")
+_SQLITE = re.compile(r"sqlite:///[^:?#]*[^:?#/]")  # SQLAlchemy takes more, which would leave no file behind
 
 
 class Notification(Section):
     """Who is told."""
 
     email: EmailStr | None = Field(None, description="the admin's address; empty: nobody is told")
-
-
-class Smtp(Service):
-    """How the admin is told."""
-
-    host: str = Field("", description="server; empty: no notification is sent")
-    port: Port = Field(587, description="port")
-    security: Security = Field("starttls", description="tls, starttls, or none (loopback only)")
-    username: str = Field("", description="login; empty: none")
-    password: SecretStr = Field(SecretStr(""), description="password")
-    sender: EmailStr | None = Field(None, description="From address; empty: the SMTP login, else the IMAP login")
-
-    @classmethod
-    def needed(cls) -> tuple[str, ...]:
-        """The server alone."""
-        return ("host",)
 
 
 class Alerts(Section):
@@ -175,40 +53,62 @@ class Heartbeat(Section):
     )
 
 
-class Imap(Service):
-    """The mailbox that customers write to."""
+class Canary(Section):
+    """A mail that the daemon sends to the mailbox it reads, to see that mail arrives."""
 
-    host: str = Field("", description="server")
-    port: Port = Field(993, description="port")
-    security: Security = Field("tls", description="tls, starttls, or none (loopback only)")
-    username: str = Field("", description="login")
-    password: SecretStr = Field(SecretStr(""), description="password or app password")
-    mailbox: str = Field("INBOX", min_length=1, description="the mailbox that is read")
-    own_domains: str = Field(
-        "", description="domains of the company beside the login's, with spaces between; a colleague writes from there"
-    )
-    authserv_id: str = Field(
-        "",
-        pattern=r"^\S*$",
-        description="the server's name in the Authentication-Results it writes (RFC 8601); - where it writes none, as "
-        "Microsoft 365; empty: nothing is said of whether a sender is genuine",
-    )
-    since: date | None = Field(
-        None, description="day (2026-11-22) before which messages are left alone; empty: the day of the first start"
-    )
-    poll_interval_s: PositiveFloat = Field(60, description="seconds between two looks at the mailbox")
-    timeout_s: PositiveFloat = Field(30, description="seconds without an answer before a connection is given up")
-    max_message_bytes: PositiveInt = Field(
-        50_000_000, description="bytes; of a larger message only the beginning is read, and the ticket says so"
-    )
-    max_per_sender_per_h: NonNegativeInt = Field(
-        200, description="messages of one sender that are worked on in an hour, further ones wait; 0: no limit"
-    )
+    interval_min: NonNegativeFloat = Field(0, description="minutes between two; 0: none is sent")
+    late_min: PositiveFloat = Field(10, description="minutes after which one that has not arrived is told of")
+    address: EmailStr | None = Field(None, description="where it is sent; empty: the IMAP login")
 
+
+class Digest(Section):
+    """The letter to notification.email that sums up a week."""
+
+    weekday: Literal["never", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = Field(
+        "monday", description="day on which it is sent; never: on none"
+    )
+    hour: Annotated[int, Field(ge=0, le=23)] = Field(8, description="hour of that day")
+    timezone: str = Field("Europe/Paris", description="time zone of that hour and of the days in it (IANA name)")
+
+    @field_validator("timezone")
     @classmethod
-    def needed(cls) -> tuple[str, ...]:
-        """Server, login and password."""
-        return ("host", "username", "password")
+    def _known_timezone(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("is no time zone that this machine knows") from error
+        return timezone
+
+
+class Metrics(Section):
+    """What Prometheus is told."""
+
+    listen: str = Field(
+        "",
+        description="host:port where Prometheus asks, 127.0.0.1:9464 for instance; empty: nothing listens",
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, listen: str) -> str:
+        host, _, port = listen.rpartition(":")
+        if listen and not (host and port.isdecimal() and 0 < int(port) < 65_536):  # noqa: PLR2004  ports have 16 bits
+            raise ValueError("must be host:port, for instance 127.0.0.1:9464")
+        return listen
+
+    textfile: str = Field(
+        "",
+        pattern=r"^$|\.prom$",
+        description="file.prom that is written every few seconds, for node_exporter's textfile collector; empty: none",
+    )
+
+
+class Receipts(Section):
+    """What admins find in their mail client."""
+
+    enabled: bool = Field(
+        True, description="whether a small message beside each processed one says what was done, unread if need be"
+    )
 
 
 class Labels(Section):
@@ -218,6 +118,14 @@ class Labels(Section):
     modelisation: str = Field("Modélisation", min_length=1, description="MODELISATION, done")
     ignored: str = Field("Ignorés", min_length=1, description="never work: auto-replies, bounces, lists")
     failed: str = Field("Échecs", min_length=1, description="needs a person")
+    reclassify_support: str = Field(
+        "Reclasser/Support",
+        min_length=1,
+        description="what a person drags there is dispatched as SUPPORT from then on; - for none",
+    )
+    reclassify_modelisation: str = Field(
+        "Reclasser/Modélisation", min_length=1, description="likewise, as MODELISATION; - for none"
+    )
 
 
 def state_directory() -> Path:
@@ -240,6 +148,8 @@ class State(Section):
     def _known_database(cls, url: SecretStr) -> SecretStr:
         if url.get_secret_value().split(":")[0] not in {"", "sqlite", "postgresql"}:
             raise ValueError("must begin with sqlite:/// or postgresql://")
+        if url.get_secret_value().startswith("sqlite") and not _SQLITE.fullmatch(url.get_secret_value()):
+            raise ValueError("must be sqlite:/// and the path of a file: four slashes where that is absolute")
         if url.get_secret_value().startswith("postgresql") and (problem := postgresql_problem(url.get_secret_value())):
             raise ValueError(problem)
         return url
@@ -269,8 +179,13 @@ class Settings(BaseSettings):
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
     labels: Labels = Labels()
+    receipts: Receipts = Receipts()
+    canary: Canary = Canary()
+    digest: Digest = Digest()
     alerts: Alerts = Alerts()
     heartbeat: Heartbeat = Heartbeat()
+    metrics: Metrics = Metrics()
+    forms: Forms = Forms()
     state: State = State()
 
     @classmethod
@@ -316,8 +231,3 @@ class Settings(BaseSettings):
 def sections() -> dict[str, type[Section]]:
     """The tables of config.toml by name, in order."""
     return {name: cast("type[Section]", field.annotation) for name, field in Settings.model_fields.items()}
-
-
-def is_secret(field: FieldInfo) -> bool:
-    """Whether a value of this setting must be kept out of config.toml, logs and messages."""
-    return field.annotation is SecretStr

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
 
 import pytest
 
-from poller.configuration import InvalidSettingsError, load
-from poller.settings import is_secret, sections
+from poller import logs
+from poller.configuration import InvalidSettingsError, explain, load
+from poller.section import is_secret
+from poller.settings import sections
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,7 +127,7 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
     assert "config.toml:2: [imap] port: Input should be less than or equal to 65535 (got 99999)" in found
     assert "config.toml:5: unknown key [hubspot] pipline_id; did you mean pipeline_id?" in found
     assert "config.toml:6: unknown table [clikup]; did you mean clickup?" in found
-    assert ".env: unknown key HUBSPOT_APIKEY; did you mean HUBSPOT_API_KEY?" in found
+    assert ".env:1: unknown key HUBSPOT_APIKEY; did you mean HUBSPOT_API_KEY?" in found
     assert "environment: NOTIFICATION_EMAIL: value is not a valid email address" in found
     assert "environment: unknown key R2_BUCKET_NAM; did you mean R2_BUCKET_NAME?" in found
     assert "LEAK" not in found
@@ -138,7 +141,11 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
         ("[imap]\nhost = 'mail.example.com'\nsecurity = 'none'", "", "config.toml:3: [imap] security: none would send"),
         ("imap = 3", "", "config.toml:1: unknown key imap"),
         ("[imap\nport", "", "config.toml: not TOML"),
-        ("", "STATE_URL=mysql://LEAK", ".env: STATE_URL: must begin with sqlite:/// or postgresql://"),
+        ("", "STATE_URL=mysql://LEAK", ".env:1: STATE_URL: must begin with sqlite:/// or postgresql://"),
+        ("", "A_COMMENT=1\n\n# STATE_URL=\nexport STATE_URL=sqlite://", ".env:4: STATE_URL: must be sqlite:/// and"),
+        ("", "STATE_URL='sqlite:////x.sqlite?mode=ro'", ".env:1: STATE_URL: must be sqlite:/// and"),
+        ("[metrics]\nlisten = 'h:99999'", "", "config.toml:2: [metrics] listen: must be host:port"),
+        ("[metrics]\nlisten = '9464'", "", "config.toml:2: [metrics] listen: must be host:port"),
         (
             "[hubspot]\nbase_url = 'http://api.example'",
             "HUBSPOT_API_KEY=LEAK",
@@ -148,7 +155,7 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
         ("[anthropic]\nbase_url = 'http://10.0.0.1'", "", "config.toml:2: [anthropic] base_url: must begin with https"),
         ("[r2]\nendpoint_url = 'https://169.254.169.254'", "", "config.toml:2: [r2] endpoint_url: must not be"),
         ("[smtp]\nhost = 'mail.example.com'\nsecurity = 'none'", "", "config.toml:3: [smtp] security: none would send"),
-        ("", "STATE_URL=postgresql://u:LEAK@db.example/d", ".env: STATE_URL: must end in ?sslmode=verify-full"),
+        ("", "STATE_URL=postgresql://u:LEAK@db.example/d", ".env:1: STATE_URL: must end in ?sslmode=verify-full"),
         ("[r2]\nendpoint_url = 'no url'", "R2_ACCESS_KEY_ID=LEAK", "config.toml:2: [r2] endpoint_url: Input should be"),
     ],
 )
@@ -173,6 +180,43 @@ def test_a_strangers_variable_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> No
     for name in ("R2_D2", "STATE", "IMAP_PROXY_COMMAND", "SMTP_RELAY_FOR_CRON"):
         monkeypatch.setenv(name, "x")
     load(need_imap=False)
+
+
+def test_a_variable_that_looks_like_one_of_ours_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stops nothing where the setting stands elsewhere; but whoever set it believes that it is in force."""
+    logs.configure()
+    write(".env", "IMAP_HOST=h\nIMAP_USERNAME=u\nIMAP_PASSWORD=LEAK")
+    Path(".env").chmod(0o600)
+    for name in ("IMAP_PASWORD", "R2_D2", "SMTP_RELAY_FOR_CRON", "STATE_DIRECTORY"):
+        monkeypatch.setenv(name, "LEAK")
+    load()
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["name"], said["did_you_mean"]) == ("unknown_variable", "IMAP_PASWORD", "IMAP_PASSWORD")
+    assert "LEAK" not in line
+
+
+def test_each_setting_says_where_its_value_came_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """File and line, environment, credentials or default; of a secret only whether it is set."""
+    write("config.toml", "[imap]\nhost = 'h'\nport = 143\n")
+    write(".env", "IMAP_USERNAME=u\n\nexport IMAP_PASSWORD=LEAK\n")
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / ".env").write_text("HUBSPOT_API_KEY=LEAK\nHUBSPOT_HUB_ID=1\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    monkeypatch.setenv("IMAP_PORT", "993")
+    Path(".env").chmod(0o600)
+    shown = {each.name: (each.value, each.source) for each in explain()}
+    assert len(shown) == sum(len(keys.model_fields) for keys in sections().values())
+    assert shown["[imap] host"] == ("h", "config.toml:2")
+    assert shown["[imap] port"] == (993, "environment")
+    assert shown["[imap] username"] == ("u", ".env:1")
+    assert shown["[imap] password"] == ("set", ".env:3")
+    assert shown["[hubspot] api_key"] == ("set", "credentials")
+    assert shown["[clickup] api_key"] == ("not set", "default")
+    assert shown["[state] workers"] == (4, "default")
+    assert "LEAK" not in repr(shown)
 
 
 def test_no_secret_is_shown_by_the_settings_themselves() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller import mailbox, state
+from poller.inbox import KEYWORDS
+from poller.refusals import advice
 from poller.services import services
 
 if TYPE_CHECKING:
@@ -53,12 +56,13 @@ def _tried(name: str, call: Callable[[], str]) -> Checked:
     except ConfigurationError as error:
         return Checked(name, "refused", str(error))
     except ServiceError as error:
-        return Checked(name, "unreachable", f"{error} (is the address right, and the service up?)")
+        # What the service said itself quotes no mail: there was none.
+        words = [str(error), error.detail, advice(error.detail)]
+        seen = ": ".join(word for word in words if word)
+        return Checked(name, "unreachable", f"{seen} (is the address right, and the service up?)")
 
 
 def _open_mailbox(settings: Settings) -> str:
-    session = mailbox.connect(settings.imap)
-    try:
-        return f"{settings.imap.mailbox}: {len(session.uids())} waiting"
-    finally:
-        session.close()
+    with closing(mailbox.connect(settings.imap)) as session:
+        seen = f"{settings.imap.mailbox}: {len(session.uids())} waiting"
+        return "; ".join([seen, *session.shortcomings(KEYWORDS["support"])])

@@ -32,7 +32,10 @@ class Break:
 class Relay:
     """Passes everything on between its clients and one server on 127.0.0.1: a context manager."""
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, *, answer_piece_bytes: int = PIECE_BYTES) -> None:
+        """`answer_piece_bytes` is how much of an answer its client is sent at a time."""
+        self._answer_piece_bytes = answer_piece_bytes
+        self.connections = 0  # that clients have made
         self.breaks: list[Break] = []  # those to come; each happens once
         self.heard = 0  # pieces that clients have sent, about one a command
         self._server_port = server_port
@@ -56,6 +59,8 @@ class Relay:
                 client, _ = self._listener.accept()
             except OSError:  # closed
                 return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections += 1
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
@@ -73,7 +78,9 @@ class Relay:
                 if not data:
                     return
                 if ready is server:
-                    client.sendall(data)
+                    self.returned(data)
+                    for start in range(0, len(data), self._answer_piece_bytes):
+                        client.sendall(data[start : start + self._answer_piece_bytes])
                     continue
                 self.heard += 1
                 broken = self._take(tail + data)
@@ -81,10 +88,17 @@ class Relay:
                 if broken and not broken.after:
                     self._break(client, broken.kind, b"")
                     return
-                server.sendall(data)
+                server.sendall(self.passed(data))
                 if broken:
                     self._break(client, broken.kind, server.recv(PIECE_BYTES))
                     return
+
+    def passed(self, data: bytes) -> bytes:
+        """What the server is given of what a client said."""
+        return data
+
+    def returned(self, data: bytes) -> None:
+        """Hear what the server said."""
 
     def _take(self, data: bytes) -> Break | None:
         with self._lock:

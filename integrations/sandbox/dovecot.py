@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _START_TIMEOUT_S = 10.0
 _ATTEMPTS = 3  # another process may take the port between our look at it and Dovecot's
 # What Dovecot 2.3 offers after login, and what `without` takes from.
-_CAPABILITIES = (
+CAPABILITIES = (
     "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS "
     "THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED "
     "I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE "
@@ -134,7 +134,7 @@ class Dovecot(ImapServer):
             self.certificate_path = certificate.path
             tls = f"ssl = required\nssl_cert = <{certificate.path}\nssl_key = <{certificate.key_path}\n"
         clear_port, tls_port = (0, self.port) if self.security == "tls" else (self.port, 0)
-        offered = " ".join(word for word in _CAPABILITIES.split() if word not in self._without)
+        offered = " ".join(word for word in CAPABILITIES.split() if word not in self._without)
         capability = f"imap_capability = {offered}\n" if self._without else ""
         return f"""\
 protocols = imap

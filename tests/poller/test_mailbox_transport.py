@@ -6,11 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.certificate import self_signed
+from poller.accounts import Imap
 from poller.mailbox import connect
-from poller.settings import Imap
 from tests.listener import Listener, lines
 
 if TYPE_CHECKING:
@@ -90,3 +91,22 @@ def test_a_server_proves_who_it_is_before_it_gets_the_password(
     before = commands(server.received.partition(b"STARTTLS")[0]) if upgrades else []
     assert set(before) <= {b"CAPABILITY"}
     assert sent or upgrades or not server.received
+
+
+@pytest.mark.parametrize(
+    ("offered", "answer", "password", "error", "words"),
+    [
+        (b"AUTH=PLAIN", b"+ go ahead\r\n", PASSWORD, TransientError, "nonsense"),
+        (b"AUTH=PLAIN", b"* \xff\r\n{tag} OK done\r\n", PASSWORD, TransientError, "IMAP"),
+        (b"", b"{tag} OK done\r\n", "sésame", ConfigurationError, "ASCII"),
+    ],
+    ids=["no base64", "no ASCII", "a password that LOGIN cannot carry"],
+)
+def test_what_cannot_be_said_or_understood_ends_in_an_error_of_ours(
+    offered: bytes, answer: bytes, password: str, error: type[Exception], words: str
+) -> None:
+    """Whatever a server makes of the login, the daemon knows what to do about it."""
+    capability = b"* CAPABILITY IMAP4rev1 " + offered + b"\r\n{tag} OK done\r\n"
+    part = lines({b"CAPABILITY": capability, b"AUTHENTICATE": answer}, b"{tag} OK done\r\n")
+    with Listener(part, greeting=GREETING) as server, pytest.raises(error, match=words):
+        connect(settings(server.port, "none").model_copy(update={"password": SecretStr(password)}))

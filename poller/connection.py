@@ -1,0 +1,176 @@
+"""A connection to the IMAP server: opened, secured and logged in; and what goes wrong on it, in our words."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import structlog
+from imapclient import IMAPClient, SocketTimeout
+from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError, LoginError
+from imapclient.imap4 import IMAP4WithTimeout
+from imapclient.tls import IMAP4_TLS
+
+from integrations.deadline import Deadline, watch
+from integrations.errors import ConfigurationError, TransientError
+from poller.logs import places
+from poller.oauth import tokens
+from poller.refusals import advice, is_busy, said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from poller.accounts import Imap
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+# What went wrong on the way to the server, in words; the first that fits.
+REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (socket.gaierror, "the host name is unknown"),
+    (ConnectionRefusedError, "nothing listens there"),
+    (TimeoutError, "no answer in time"),
+    (ssl.SSLError, "no TLS there: look at IMAP_SECURITY and IMAP_PORT"),
+    (ConnectionError, "the connection was cut"),
+    (IMAPClientAbortError, "the connection was cut"),
+    (EOFError, "the connection was cut"),
+    (OSError, "there is no way to that host"),
+    (IMAPClientError, "the server says no"),
+)
+# What imapclient and we stumble over in an answer: what is no base64, no ASCII, no number, or not there at all.
+NONSENSE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RecursionError)
+# imapclient logs literals, that is mails, at DEBUG.
+logging.getLogger("imapclient").setLevel(logging.INFO)
+
+
+class _Watched:
+    """What is put before a client of imaplib's: the deadline of the call is to know its connection."""
+
+    sock: socket.socket
+
+    def readline(self) -> bytes:
+        """Every answer begins here, the greeting too, which the client waits for before anybody has hold of it."""
+        watch(self.sock)
+        return super().readline()  # type: ignore[misc,no-any-return]  # imaplib's
+
+
+class _Plain(_Watched, IMAP4WithTimeout):  # type: ignore[misc]
+    pass
+
+
+class _Tls(_Watched, IMAP4_TLS):  # type: ignore[misc]
+    pass
+
+
+class _Client(IMAPClient):  # type: ignore[misc]
+    def _create_IMAP4(self) -> _Plain | _Tls:  # noqa: N802  imapclient's name
+        if self.ssl:
+            return _Tls(self.host, self.port, self.ssl_context, self._timeout.connect)
+        return _Plain(self.host, self.port, self._timeout.connect)
+
+
+def logged_in(imap: Imap, deadline_s: float) -> IMAPClient:
+    """A client of the configured server, logged in.
+
+    Raises:
+        TransientError: the server is out of reach, or busy.
+        ConfigurationError: it refuses the login, its certificate is not to be trusted.
+    """
+    context = ssl.create_default_context()
+    with translated(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
+        timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)
+        tls = imap.security == "tls"
+        client = _Client(imap.host, imap.port, ssl=tls, ssl_context=context if tls else None, timeout=timeout)
+    try:
+        # imapclient keeps imaplib's debug hook on, which copies and formats every literal: eighteen times slower.
+        client._imap.debug = 0  # noqa: SLF001  there is no public switch
+        client.normalise_times = False
+        with translated("STARTTLS"), _verified(imap), Deadline(deadline_s):
+            if imap.security == "starttls":
+                client.starttls(context)
+        with translated("login"), Deadline(deadline_s):
+            _log_in(client, imap)
+    except BaseException:
+        drop(client)
+        raise
+    return client
+
+
+def drop(client: IMAPClient) -> None:
+    """Close the connection, which the other side or a failed handshake may have closed already."""
+    with suppress(OSError):
+        client.shutdown()
+
+
+@contextmanager
+def _verified(imap: Imap) -> Iterator[None]:
+    """No password goes to a server that cannot prove who it is."""
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        raise ConfigurationError(f"IMAP server {imap.host}: certificate is refused: {error.verify_message}") from error
+    except CapabilityError as error:
+        raise ConfigurationError(f"IMAP server {imap.host} offers no STARTTLS: check IMAP_SECURITY") from error
+
+
+def _log_in(client: IMAPClient, imap: Imap) -> None:
+    if imap.auth != "password":
+        _log_in_by_token(client, imap)
+        return
+    password = imap.password.get_secret_value()
+    try:
+        # LOGIN cannot carry every password; PLAIN can (RFC 4616).
+        login = client.plain_login if b"AUTH=PLAIN" in client.capabilities() else client.login
+        login(imap.username, password)
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            "IMAP login: LOGIN, all that the server offers, takes an ASCII password only"
+        ) from error
+    except LoginError as error:
+        _raise_busy(error)
+        words = said(error).replace(password or " ", "***" if password else " ")
+        raise ConfigurationError(f"IMAP login refused: {words}: {advice(words, imap.auth)}") from error
+
+
+def _log_in_by_token(client: IMAPClient, imap: Imap) -> None:
+    if b"AUTH=XOAUTH2" not in client.capabilities():
+        raise ConfigurationError(f"IMAP server {imap.host} takes no access tokens (no AUTH=XOAUTH2): check IMAP_AUTH")
+    source = tokens(imap)
+    token, shared = source.token()
+    first = f"user={imap.username}\1auth=Bearer {token}\1\1".encode()
+    try:
+        # To the server's reason for a refusal the answer is an empty line; then it says no.
+        client.sasl_login("XOAUTH2", lambda challenge: b"" if challenge else first)
+    except LoginError as error:
+        _raise_busy(error)
+        source.forget()
+        if shared:
+            raise TransientError("IMAP login: the access token has ended", outcome_unknown=False) from error
+        words = said(error).replace(token, "***")
+        raise ConfigurationError(
+            f"IMAP login refused: {words}: {advice(words, imap.auth) or source.advice(token, imap.username)}"
+        ) from error
+
+
+def _raise_busy(error: LoginError) -> None:
+    # imapclient calls a connection cut in mid-login a LoginError, too.
+    if isinstance(error.__context__, IMAPClientAbortError) or is_busy(error):
+        why = "IMAP login: the server is not available"
+        raise TransientError(why, detail=said(error), outcome_unknown=False) from error
+
+
+@contextmanager
+def translated(call: str) -> Iterator[None]:
+    """Whatever fails on a connection is worth another try on a new one; the answer's text stays out of the message."""
+    try:
+        yield
+    except (OSError, IMAPClientError, EOFError, *NONSENSE, MemoryError) as error:
+        why = next((words for kind, words in REASONS if isinstance(error, kind)), "")
+        if not why:
+            why = "the server talks nonsense"
+            # Or it is a fault of ours: its text may quote the mail, and its type and place tell which.
+            log.warning("answer_not_understood", call=call, error=type(error).__name__, frames=places(error))
+        detail = said(error) if isinstance(error, IMAPClientError) else ""
+        raise TransientError(f"IMAP {call}: {why}", detail=detail, outcome_unknown=False) from error

@@ -1,0 +1,184 @@
+"""How messages come from the selected mailbox into another one, on what the server can do; and whether they did.
+
+An OK is not believed: some servers say it and do nothing. What moved is named by COPYUID (RFC 4315), or is looked for.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from imapclient.exceptions import IMAPClientError
+from imapclient.imap_utf7 import decode
+
+from integrations.errors import ConfigurationError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+
+    from imapclient import IMAPClient
+
+HEADER = f"BODY.PEEK[HEADER]<0.{1 << 18}>"
+PIECE_BYTES = 1 << 16  # of a message on its way to the server
+
+
+def move(
+    client: IMAPClient,
+    capabilities: Container[bytes],
+    uids: Sequence[int],
+    mailboxes: tuple[str, str],
+    doubtful: Iterable[int],
+) -> None:
+    """Put messages from the first mailbox, which is selected, into the second; one that is gone already is no error.
+
+    MOVE (RFC 6851), or what it stands for: COPY, mark as deleted, UID EXPUNGE of these alone. `doubtful` are those that
+    an earlier try may have copied already.
+
+    Raises:
+        TransientError: the server said yes, and did not do it.
+    """
+    source, target = mailboxes
+    if b"X-GM-EXT-1" in capabilities and b"MOVE" not in capabilities:
+        _archive(client, uids, source)
+        return
+    if b"MOVE" in capabilities:
+        moved = _copied(client, lambda: client.move(uids, target))
+        _expect_gone(client, [uid for uid in uids if uid not in moved])
+        return
+    here = present(client, uids)
+    there = _already_in(client, [uid for uid in here if uid in set(doubtful)], source, target)
+    if wanted := [uid for uid in here if uid not in there]:
+        copied = _copied(client, lambda: client.copy(wanted, target))
+        if unsaid := [uid for uid in wanted if uid not in copied]:
+            found = _already_in(client, unsaid, source, target)
+            if present(client, [uid for uid in unsaid if uid not in found]):
+                raise TransientError("IMAP COPY: the server says yes and has not copied", outcome_unknown=False)
+    client.add_flags(here, [b"\\Deleted"], silent=True)
+    _expect_gone(client, here)
+    # Without UIDPLUS an EXPUNGE would take everybody's deleted messages: ours then just stay marked.
+    if b"UIDPLUS" in capabilities and here:
+        client.uid_expunge(here)
+
+
+def stream(client: IMAPClient, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
+    """Put a message into a mailbox (APPEND, RFC 3501 section 6.3.11); `content` is read in pieces.
+
+    imapclient's own `append` wants all of it in memory, and copies it twice.
+    """
+    imap, name = client._imap, client._normalise_folder(mailbox)  # noqa: SLF001
+    tag = imap._command("APPEND", name, f"{{{size_bytes}}}")  # noqa: SLF001
+    while imap._get_response() is not None:  # noqa: SLF001  None is the "+" that it waits for
+        if imap.tagged_commands[tag]:
+            answer, (words, *_) = imap.tagged_commands.pop(tag)
+            raise IMAPClientError(f"APPEND failed: {answer} {words!r}")
+    while piece := content.read(PIECE_BYTES):
+        imap.send(piece)
+    imap.send(b"\r\n")
+    client._consume_until_tagged_response(tag, "APPEND")  # noqa: SLF001
+
+
+def present(client: IMAPClient, uids: Sequence[int]) -> list[int]:
+    """Those of the messages that are still here, and not marked as deleted."""
+    found = client.search(["UID", ",".join(map(str, uids)), "UNDELETED"]) if uids else []
+    return [uid for uid in uids if uid in found]
+
+
+def relabel(client: IMAPClient, uids: Sequence[int], label: str, others: Iterable[str]) -> None:
+    r"""Put a Gmail label on messages and take others off; the one of the inbox stays: only MOVE takes that off.
+
+    https://developers.google.com/workspace/gmail/imap/imap-extensions. In the inbox `-X-GM-LABELS (\Inbox)` does
+    nothing, and what EXPUNGE does there is the account's choice: it may delete.
+
+    Raises:
+        TransientError: the server said yes, and did not do it.
+    """
+    client.add_gmail_labels(uids, [label], silent=True)
+    for uid, labels in _gmail_labels(client, uids).items():
+        if label.casefold() not in labels:
+            raise TransientError("IMAP STORE: the server did not keep the label", outcome_unknown=False)
+        if outdated := [other for other in others if other.casefold() in labels - {label.casefold()}]:
+            client.remove_gmail_labels([uid], outdated, silent=True)
+
+
+def _archive(client: IMAPClient, uids: Sequence[int], inbox: str) -> None:
+    """Take the inbox label off where that has an effect: at the same message (X-GM-MSGID) in "All Mail"."""
+    rows = client.fetch(uids, ["X-GM-MSGID"])
+    identities = [row[b"X-GM-MSGID"] for uid, row in rows.items() if uid in uids and b"X-GM-MSGID" in row]
+    everything = client.find_special_folder(b"\\All")
+    if everything is None:
+        raise ConfigurationError('IMAP: Gmail hides "All Mail": Gmail > Settings > Labels > All Mail > Show in IMAP')
+    with _selected(client, everything, inbox):
+        for identity in identities:
+            client.remove_gmail_labels(client.search(["X-GM-MSGID", identity]), ["\\Inbox"], silent=True)
+    _expect_gone(client, uids)
+
+
+def _gmail_labels(client: IMAPClient, uids: Sequence[int]) -> dict[int, set[str]]:
+    """The labels of each message, in lower case: their case means nothing."""
+    rows = client.fetch(uids, ["X-GM-LABELS"])
+    return {
+        # A label of digits alone comes as a number.
+        uid: {(decode(label) if isinstance(label, bytes) else str(label)).casefold() for label in row[b"X-GM-LABELS"]}
+        for uid, row in rows.items()
+        if uid in uids and b"X-GM-LABELS" in row
+    }
+
+
+def _copied(client: IMAPClient, command: Callable[[], object]) -> Container[int]:
+    """Do it; the UIDs that the server names as moved or copied, none where it names none."""
+    # imapclient does not give them: they are in a response code.
+    untagged = client._imap.untagged_responses  # noqa: SLF001
+    untagged.pop("COPYUID", None)
+    command()
+    return {uid for copied in untagged.pop("COPYUID", ()) for uid in _sources(copied)}
+
+
+def _sources(copyuid: bytes) -> Iterable[int]:
+    """The source UIDs of a COPYUID: uidvalidity, source set, target set."""
+    words = copyuid.split()
+    for first, last in re.findall(rb"(\d+)(?::(\d+))?", words[1] if len(words) > 1 else b""):
+        low, high = sorted((int(first), int(last or first)))
+        yield from range(low, min(high, low + 10_000) + 1)
+
+
+def holds(client: IMAPClient, message_id: str, mailbox: str, then: str) -> bool:
+    """Whether a message with this Message-ID, which must be of our own making, lies in a mailbox, if there is one."""
+    if not client.folder_exists(mailbox):
+        return False
+    with _selected(client, mailbox, then):
+        return bool(client.search(["HEADER", "Message-ID", message_id, "UNDELETED"]))
+
+
+def _expect_gone(client: IMAPClient, uids: Sequence[int]) -> None:
+    if present(client, uids):
+        raise TransientError("IMAP MOVE: the server says yes, and the message is still there", outcome_unknown=False)
+
+
+def _already_in(client: IMAPClient, uids: Sequence[int], source: str, target: str) -> set[int]:
+    """Those of the messages of which the target holds a copy: one of the same size and with the same header."""
+    rows = client.fetch(uids, ["RFC822.SIZE", HEADER]) if uids else {}
+    found = {uid: (row.get(b"RFC822.SIZE"), row.get(b"BODY[HEADER]<0>")) for uid, row in rows.items() if uid in uids}
+    wanted = {uid: (size, header) for uid, (size, header) in found.items() if size and header}
+    if not wanted:
+        return set()
+    with _selected(client, target, source):
+        # Not by Message-ID: what a mail says must not come into a command.
+        sizes = {
+            size: client.search(["LARGER", size - 1, "SMALLER", size + 1, "UNDELETED"]) for size, _ in wanted.values()
+        }
+        alike = [uid for uids in sizes.values() for uid in uids]
+        copies = client.fetch(alike, [HEADER]) if alike else {}
+        headers = {row.get(b"BODY[HEADER]<0>") for uid, row in copies.items() if uid in alike}
+    return {uid for uid, (_, header) in wanted.items() if header in headers}
+
+
+@contextmanager
+def _selected(client: IMAPClient, mailbox: str, then: str) -> Iterator[None]:
+    """Another mailbox selected for a while; a failure in it ends the session anyway."""
+    before = client.folder_status(then, ["UIDVALIDITY"])
+    client.select_folder(mailbox)
+    yield
+    after = client.select_folder(then)
+    if after.get(b"UIDVALIDITY") != before.get(b"UIDVALIDITY"):
+        raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)

@@ -1,0 +1,81 @@
+"""The mailboxes of an account by the names that people give them, whatever the server's namespace and separator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
+
+from integrations.errors import ConfigurationError
+from poller.refusals import is_busy, said
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from imapclient import IMAPClient
+
+NO_MAILBOX = {b"\\noselect", b"\\nonexistent"}  # names that only hold others (RFC 9051 section 7.3.1)
+
+
+class Hierarchy:
+    """What is where on one connection; its methods raise what imapclient raises."""
+
+    def __init__(self, client: IMAPClient, capabilities: Container[bytes]) -> None:
+        """Ask for the personal namespace (RFC 2342)."""
+        self._client = client
+        personal = client.namespace().personal if b"NAMESPACE" in capabilities else None
+        if personal:
+            self._prefixes: tuple[str, ...] = (personal[0][0],)
+            self._separator: str = personal[0][1] or "/"
+        else:
+            root = client.list_folders("", "")
+            self._separator = root[0][1].decode() if root and root[0][1] else "/"
+            # Whoever has a namespace and does not say so has it below the inbox.
+            self._prefixes = ("", f"INBOX{self._separator}")
+        self._existing: set[str] = set()
+
+    def find(self, mailbox: str) -> str | None:
+        """The server's name of a mailbox ("/" in it is the server's separator), None when there is none."""
+        names = self.names(mailbox)
+        if not self._existing.intersection(names):
+            self._existing = self._listed()
+        return next((name for name in names if name in self._existing), None)
+
+    def ensure(self, mailbox: str) -> str:
+        """The server's name of a mailbox, created and subscribed when it was missing.
+
+        Raises:
+            ConfigurationError: the server will have none of that name.
+        """
+        return self.find(mailbox) or self._create(mailbox)
+
+    def _create(self, mailbox: str) -> str:
+        answer = ""
+        for name in self.names(mailbox):
+            try:
+                self._client.create_folder(name)
+                self._client.subscribe_folder(name)
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError as error:
+                if is_busy(error):
+                    raise
+                answer = answer or said(error)
+                # Another session may have been quicker; and to Gmail a label in other letter case is the same.
+                self._existing = self._listed()
+                alike = [found for found in self._existing if found.casefold() == name.casefold()]
+                if alike:
+                    return alike[0]
+            else:
+                self._existing.add(name)
+                return name
+        raise ConfigurationError(f"IMAP server: mailbox {mailbox!r} cannot be created: {answer}: check [labels]")
+
+    def names(self, mailbox: str) -> list[str]:
+        """What a mailbox may be called there, the likeliest first."""
+        path = mailbox.replace("/", self._separator)
+        return [path if path.startswith(prefix) else prefix + path for prefix in self._prefixes]
+
+    def _listed(self) -> set[str]:
+        listed = self._client.list_folders()
+        return {name for flags, _, name in listed if NO_MAILBOX.isdisjoint(flag.lower() for flag in flags)}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import weakref
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,7 +18,7 @@ from integrations.retry_after import parse_retry_after
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from anthropic import APIResponse, APIStatusError
+    from anthropic import Anthropic, APIResponse, APIStatusError
 
 # The model thinks before it answers, and its thoughts count: with few tokens it may end without a word of answer.
 _MAX_TOKENS = 2048
@@ -44,23 +46,33 @@ class Claude:
         connect_timeout_s: float = 10.0,
         deadline_s: float = CALL_S,
     ) -> None:
-        # Here and not above: it takes two seconds to import, and most commands ask nothing.
+        self._api_key, self._model, self._base_url = api_key, model, base_url
+        self._timeout_s, self._connect_timeout_s, self._deadline_s = timeout_s, connect_timeout_s, deadline_s
+        self._adding = threading.Lock()
+        # What all answers so far have cost, those that are of no use too; thinking is output.
+        self.answers = self.input_tokens = self.output_tokens = 0
+
+    @cached_property
+    def _anthropic(self) -> Any:
+        # Not before it is asked: it takes two seconds and 40 MB to import, and most mails need no model's opinion.
         import anthropic  # noqa: PLC0415
 
-        self._anthropic = anthropic
-        self._model = model
-        self._deadline_s = deadline_s
-        self._client = anthropic.Anthropic(
-            api_key=api_key,
-            base_url=base_url,
-            timeout=anthropic.Timeout(timeout_s, connect=connect_timeout_s),
+        return anthropic
+
+    @cached_property
+    def _client(self) -> Anthropic:
+        client: Anthropic = self._anthropic.Anthropic(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            timeout=self._anthropic.Timeout(self._timeout_s, connect=self._connect_timeout_s),
             # Its own retries would sleep as long as a Retry-After says, were it a day.
             max_retries=0,
             # It would follow an answer to any other host, and take the key along.
-            http_client=anthropic.DefaultHttpxClient(follow_redirects=False, event_hooks=http_events()),
+            http_client=self._anthropic.DefaultHttpxClient(follow_redirects=False, event_hooks=http_events()),
         )
         # Dropped without that, it leaves its connections open.
-        weakref.finalize(self, self._client.close)
+        weakref.finalize(self, client.close)
+        return client
 
     def ask(self, system: str, content: str, schema: dict[str, Any]) -> Answer:
         """What the model makes of `content`, in the form of `schema`.
@@ -83,6 +95,12 @@ class Claude:
             ),
             yields="content",
         )
+        usage = answer.get("usage") or {}
+        input_tokens, output_tokens = (usage.get(f"{kind}_tokens", 0) for kind in ("input", "output"))
+        with self._adding:
+            self.answers += 1
+            self.input_tokens += input_tokens
+            self.output_tokens += output_tokens
         # The answer may be cut short or replaced, and then what text there is follows no schema.
         if (stop_reason := answer.get("stop_reason")) != "end_turn":
             raise PermanentError(f"Claude ask: the model ended in {stop_reason}")
@@ -94,8 +112,7 @@ class Claude:
             raise PermanentError("Claude ask: the answer is not JSON", detail=text) from error
         if not isinstance(values, dict):
             raise PermanentError("Claude ask: the answer is not an object", detail=text)
-        usage = answer.get("usage", {})
-        return Answer(values, usage.get("input_tokens", 0), usage.get("output_tokens", 0))
+        return Answer(values, input_tokens, output_tokens)
 
     def check(self) -> str:
         """Read the model's card, which costs nothing; returns what was seen, in a line.

@@ -20,8 +20,9 @@ from integrations.retry_after import parse_retry_after
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MULTIPART_ABOVE_BYTES = 64 * 1024 * 1024
-_PART_BYTES = 16 * 1024 * 1024  # R2 wants all parts but the last to be of one size, 5 MiB or more
+# What is held in memory of an upload; R2 wants all parts but the last to be of one size, 5 MiB or more.
+_PART_BYTES = 8 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 
 # No connection, or a broken one. An answer that cannot be read is a ClientError of status 500 by botocore's making.
 _BROKEN = (NeverConnectedError, HTTPClientError, TimeoutError)
@@ -75,7 +76,7 @@ class R2:
         """The public URL of the body, stored under the key from the stream's first byte to its last.
 
         Idempotent: what the key holds already is left as it is, so a key must name its content. The stream is read in
-        pieces, at most 16 MiB at a time. `content_disposition` is ASCII (RFC 6266).
+        pieces, at most 8 MiB at a time. `content_disposition` is ASCII (RFC 6266).
 
         Raises:
             PermanentError: R2 does not take the file or its key, which may be 1,024 bytes long.
@@ -83,10 +84,11 @@ class R2:
         body.seek(0)
         try:
             with Deadline(self._deadline_s, size_bytes=size_bytes):
-                if size_bytes > _MULTIPART_ABOVE_BYTES:
+                if size_bytes > _PART_BYTES:
                     self._upload_parts(key, body, content_type, content_disposition)
                 else:
-                    self._upload_whole(key, body, content_type, content_disposition)
+                    # Not as a stream: boto3 reads one up to three times, for its length, its signature and itself.
+                    self._upload_whole(key, _read(body), content_type, content_disposition)
         except ClientError as error:
             if error.response["Error"]["Code"] != "PreconditionFailed":
                 raise _refusal("upload", error) from error
@@ -110,11 +112,11 @@ class R2:
             raise _broken("list", error) from error
         return f"R2 bucket {self._bucket_name}, read under {self._public_url}"
 
-    def _upload_whole(self, key: str, body: BinaryIO, content_type: str, content_disposition: str) -> None:
+    def _upload_whole(self, key: str, body: bytearray, content_type: str, content_disposition: str) -> None:
         answer = self._s3.put_object(
             Bucket=self._bucket_name,
             Key=key,
-            Body=body,
+            Body=body,  # type: ignore[arg-type]  # bytearrays are taken
             ContentType=content_type,
             ContentDisposition=content_disposition,
             IfNoneMatch="*",
@@ -130,7 +132,11 @@ class R2:
             parts: list[Any] = []
             for number, part in enumerate(_parts(body), start=1):
                 answer = self._s3.upload_part(
-                    Bucket=self._bucket_name, Key=key, UploadId=upload_id, PartNumber=number, Body=part
+                    Bucket=self._bucket_name,
+                    Key=key,
+                    UploadId=upload_id,
+                    PartNumber=number,
+                    Body=part,  # type: ignore[arg-type]  # bytearrays are taken
                 )
                 parts.append({"PartNumber": number, "ETag": _field("upload", answer, "ETag")})
             answer = self._s3.complete_multipart_upload(
@@ -149,16 +155,17 @@ class R2:
             raise
 
 
-def _parts(body: BinaryIO) -> Iterator[bytes]:
+def _parts(body: BinaryIO) -> Iterator[bytearray]:
     """The stream in pieces of one size, but for the last: a raw stream may give less than it is asked for."""
+    while part := _read(body):
+        yield part
+
+
+def _read(body: BinaryIO) -> bytearray:
     part = bytearray()
-    while piece := body.read(_PART_BYTES - len(part)):
+    while piece := body.read(min(_PIECE_BYTES, _PART_BYTES - len(part))):
         part += piece
-        if len(part) == _PART_BYTES:
-            yield bytes(part)
-            part.clear()
-    if part:
-        yield bytes(part)
+    return part
 
 
 def _field(call: str, answer: Any, name: str) -> str:

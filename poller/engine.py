@@ -7,8 +7,10 @@ wait ends the workflow, so that it occupies no worker, and `resume` takes it up 
 from __future__ import annotations
 
 import logging
+import sys
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import IO, TYPE_CHECKING, Any
 
 import structlog
@@ -17,11 +19,11 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import logs, state
+from poller import corrections, logs, state
 from poller.gates import Floor, Gate
 from poller.journal import Journal, MessageGoneError, MustWaitError, Patience
 from poller.machines import Machines
-from poller.memory import INTERNAL_ERROR, MESSAGE, Standing, standing_of
+from poller.memory import FACT, INTERNAL_ERROR, MESSAGE, Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,6 +36,9 @@ QUEUE = "messages"
 APPLICATION_VERSION = "1"
 # Behind every entry: nothing is forgotten, the replay reads all of them and goes on.
 END = 2**31 - 1
+REST_S = 2.0  # between two looks into a queue that is expected to be empty
+STOP_S = 60  # that a stop waits for the messages in hand
+AT_THE_END = {"label", "send_receipt"}  # steps in which a message may not be in the mailbox any more
 
 
 class Engine:
@@ -61,6 +66,7 @@ class Engine:
         self._url, self._directory, self._work, self._workers = url, directory, work, workers
         self._patience, self._poll_s, self._takeover_s = patience or Patience(), poll_s, takeover_s
         self._floor, self._prepare = Floor(), prepare
+        self._resting = False
         self._lock: IO[str] | None = None
         self._in_hand: set[str] = set()
         self._machines: Machines | None = None  # on PostgreSQL alone
@@ -77,7 +83,8 @@ class Engine:
             TransientError: the database is out of reach.
             ConfigurationError: there can be no state in this directory, or the database refuses us.
         """
-        state.check(self._url)
+        if (found := state.check(self._url)).endswith(state.FRESH):
+            log.info("state_created", state=found.partition(",")[0])
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = state.lock(self._directory)
@@ -120,24 +127,38 @@ class Engine:
         if self._machines:
             self._machines.start()
 
-    def stop(self, timeout_s: int = 60) -> None:
+    def stop(self, timeout_s: int | None = STOP_S) -> None:
         """Finish the messages in hand, take no further one, and let go of the state.
 
-        What is not finished in time keeps its thread, and with it the state until the process ends.
+        What is not finished in time keeps its thread, and with it the state until the process ends; None: it is waited
+        for as long as it takes.
         """
         if self._machines:
             self._machines.settle()
-        # dbos waits a whole second before it looks whether anything is in hand.
-        DBOS.destroy(workflow_completion_timeout_sec=timeout_s if self._in_hand else 0)
+        if timeout_s is None:
+            timeout_s = sys.maxsize
+        elif not self._in_hand:
+            timeout_s = 0  # dbos waits a whole second before it looks whether anything is in hand.
+        DBOS.destroy(workflow_completion_timeout_sec=timeout_s)
         if self._machines:
             self._machines.stop()
         if self._lock and not self._in_hand:
             self._lock.close()
 
-    def submit(self, reference: str) -> None:
-        """Queue a message; one that is known already is left as it is."""
+    def submit(self, reference: str, *, at_once: bool = False) -> None:
+        """Queue a message, or begin with it where nothing is at work; one that is known already is left as it is."""
         with SetWorkflowID(reference):
-            DBOS.enqueue_workflow(QUEUE, _message, reference)
+            if at_once:  # dbos looks into its queue now and then.
+                DBOS.start_workflow(_message, reference)
+            else:
+                DBOS.enqueue_workflow(QUEUE, _message, reference)
+
+    def rest(self, resting: bool) -> None:
+        """Look into the queue less often, or as often as before: each look takes 3 ms of the processor."""
+        # Not where machines share the queue: what one sets is set for all.
+        if resting != self._resting and not self._machines and (queue := DBOS.retrieve_queue(QUEUE)):
+            queue.set_polling_interval_sec(REST_S if resting else self._poll_s)
+            self._resting = resting
 
     def standings(self, references: Iterable[str]) -> dict[str, Standing]:
         """Where each message stands; one that was never submitted is missing."""
@@ -148,15 +169,20 @@ class Engine:
             found |= {row.workflow_id: standing_of(row) for row in rows}
         return found
 
+    def in_hand(self) -> set[str]:
+        """The messages that this process goes on with; asked at its start, those that were in hand at the last end."""
+        rows = DBOS.list_workflows(name=MESSAGE, status=["PENDING", "ENQUEUED"], load_input=False, load_output=False)
+        return {row.workflow_id for row in rows if not self._machines or row.executor_id == self._machines.name}
+
     def to_be_labelled(self) -> dict[str, Standing]:
-        """The messages of this month that wait for their label alone, whether they are still in the mailbox or not."""
+        """The messages of this month that wait for label or receipt alone, whether still in the mailbox or not."""
         since = (datetime.now(UTC) - timedelta(days=30)).isoformat()
         rows = DBOS.list_workflows(name=MESSAGE, status="SUCCESS", start_time=since, load_input=False)
         found = {row.workflow_id: standing_of(row) for row in rows}
         return {
             reference: standing
             for reference, standing in found.items()
-            if standing.outcome == "waiting" and standing.result and standing.result["step"] == "label"
+            if standing.outcome == "waiting" and standing.result and standing.result["step"] in AT_THE_END
         }
 
     def resume(self, reference: str, seen: Standing | None = None) -> None:
@@ -210,10 +236,19 @@ class Engine:
         )
         return [(row.workflow_id, str(row.output)) for row in rows]
 
-    def result(self, reference: str) -> dict[str, Any]:
-        """What the work on a message returned when it last stopped; {} while it is at work, or when it is unknown."""
-        standing = self.standings([reference]).get(reference)
-        return (standing.result if standing else None) or {}
+    def result(self, reference: str, before: str = "") -> dict[str, Any]:
+        """What the work on a message returned when it last stopped; see `journal.Memory`."""
+        _, standing = self.last(reference, before)
+        return (standing.result or {}) if standing else {"outcome": "forgotten"}
+
+    def last(self, reference: str, before: str = "") -> tuple[str, Standing | None]:
+        """The id of the last work on a message, its corrections among it, and where that stands; None: there is none.
+
+        With `before` the last work before the correction of that id.
+        """
+        done = corrections.chain(reference, self.standings)
+        earlier = list(takewhile(lambda each: each[0] != before, done.items()))
+        return earlier[-1] if earlier else (reference, None)
 
     def gate(self, service: str) -> Gate:
         """The gate in front of a service."""
@@ -268,7 +303,7 @@ def _message(reference: str) -> dict[str, Any]:
     return _running.execute(reference)
 
 
-@DBOS.workflow(name="fact")  # type: ignore[untyped-decorator,unused-ignore]
+@DBOS.workflow(name=FACT)  # type: ignore[untyped-decorator,unused-ignore]
 def _fact(value: str) -> str:
     """A text under a key: the smallest thing that the memory keeps, and keeps once."""
     return value

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
+import time
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import date, datetime
 
-    from poller.mailbox import Arrival, Mailbox
+    from poller.arrivals import Arrival
+    from poller.letter import Receipt
+    from poller.mailbox import Counts, Mailbox
     from poller.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+WHOLE_LOOK_S = 600.0  # between two looks at every message: a mark of deletion taken off shows there alone
 BEGINNING_BYTES = 1 << 20  # of a message over the size limit: enough for the header and the text of nearly all
 
 # The keyword of each outcome; IMAP keywords are ASCII atoms (RFC 9051 section 2.3.2).
@@ -34,6 +39,8 @@ KEYWORDS = {
     "ignored": "Figurative-Ignored",
     "failed": "Figurative-Failed",
 }
+_MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # and addresses, which do no harm
+_RECEIPT = re.compile(rb"^x-figurative-poller:\s*receipt\s*$", re.IGNORECASE | re.MULTILINE)
 OURS = {keyword.lower() for keyword in KEYWORDS.values()}
 
 
@@ -44,6 +51,15 @@ class Fetched:
     received_at: datetime  # INTERNALDATE, aware, UTC
     oversize_bytes: int = 0  # size of a message of which only the beginning was written; 0 when all of it was
     junk: bool | None = None  # what the mailbox says of it; None when it says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What is looked at; where any of it changes, nothing that was seen before holds."""
+
+    uidvalidity: int
+    since: date | None
+    reach: date | None
 
 
 class Source(Protocol):
@@ -57,6 +73,15 @@ class Source(Protocol):
     def label(self, reference: str, outcome: str) -> None:
         """File every copy of the message under its outcome."""
 
+    def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
+        """As `fetch`, for a message that was filed under its outcome; it came at that time."""
+
+    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
+        """Put a receipt where an outcome goes, unless we `look` and it lies there.
+
+        Those in the failed mailbox whose Message-ID begins with what it `supersedes` are put beside it, as read.
+        """
+
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
         """Whether a message that came before this one, and still waits, is or names one of these."""
 
@@ -68,9 +93,13 @@ class Inbox:
     2.3.1.1): when it changes, all of them are forgotten and read anew.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Nothing is connected before the first call."""
-        self._imap, self._names = settings.imap, settings.labels
+    def __init__(self, settings: Settings, within: str = "") -> None:
+        """Nothing is connected before the first call.
+
+        `within` is another mailbox of the account than the polled one, by the name that `Mailbox.label` takes: a
+        message has the same reference in it, and where there is none every call that needs it raises MessageGoneError.
+        """
+        self._imap, self._names, self._within = settings.imap, settings.labels, within
         self.since: date | None = None  # the day (UTC) before which messages are left alone; None: none is
         # Older ones that were taken up once are not: the first day that ever was `since`, and which of these they are.
         self.reach: Callable[[], date | None] = lambda: self.since
@@ -80,9 +109,33 @@ class Inbox:
         self._lock = threading.Lock()
         self._scanning = threading.Lock()
         self._idle: list[Mailbox] = []
-        self._uidvalidity = 0
-        self._known: dict[int, tuple[str, Arrival]] = {}  # by UID, in order of arrival, each with its reference
-        self._left_alone: set[str] = set()
+        self._waiting: dict[int, tuple[str, Arrival]] = {}  # by UID, each with its reference
+        self._by_reference: dict[str, dict[int, Arrival]] = {}  # the same
+        self._left_alone: dict[int, str] = {}  # the reference alone, by UID: there may be a hundred thousand
+        self._are_left_alone: Collection[str] = ()  # these references
+        self._unread: set[int] = set()  # UIDs of what the server would not give; asked for at each look
+        self._view: _View | None = None  # under which these were seen; None: never yet
+        self._counts: Counts | None = None  # of the mailbox, as these were seen
+        self._whole_look_at_s = 0.0  # on the monotonic clock
+
+    def count(self, mailboxes: Collection[str]) -> dict[str, int]:
+        """How many messages lie in each of these mailboxes of the account; one round trip each."""
+        if not mailboxes:
+            return {}
+        with self._session() as session:
+            return {name: session.count(name) for name in mailboxes}
+
+    def ensure(self, mailbox: str) -> None:
+        """Make a mailbox of the account when it is missing; see `Mailbox.ensure`."""
+        with self._session() as session:
+            session.ensure(mailbox)
+
+    def move(self, reference: str, mailbox: str) -> None:
+        """Put every copy of the message into another mailbox, which is made when missing; its keywords stay."""
+        if uids := list(self._copies(reference)):
+            with self._session() as session:
+                self._check_uidvalidity(session)
+                session.move(uids, session.ensure(mailbox))
 
     def close(self) -> None:
         """End every session that is not in use."""
@@ -91,72 +144,176 @@ class Inbox:
         for session in sessions:
             session.close()
 
-    def scan(self) -> list[str]:
-        """The references of all messages that wait, the oldest first, each once."""
+    def scan(self, *, all_or_none: bool = False) -> list[str]:
+        """The references of all messages that wait, the oldest first, each once.
+
+        Only what is new is asked for, and whether what waited is still there. Everything is now and then, and whenever
+        the number of messages is not what it must then be.
+
+        Raises:
+            TransientError: the server is out of reach, or gives none of the new messages; for `all_or_none`, not all.
+        """
         # One scan at a time: a slower one must not overwrite what a later one has seen.
         with self._scanning, self._session() as session:
-            # SINCE compares days in the server's own time zone (RFC 9051 section 6.4.4): a day too many is asked for.
-            reach = self.reach()
-            uids = session.uids(reach and reach - timedelta(days=1))
-            with self._lock:
-                if session.uidvalidity != self._uidvalidity:
-                    self._uidvalidity, self._known = session.uidvalidity, {}
-                known = {uid: self._known[uid] for uid in uids if uid in self._known}
-            for arrival in session.arrivals([uid for uid in uids if uid not in known]):
-                self.progress()
-                with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
-                    known[arrival.uid] = (self._reference(session, arrival), arrival)
-            left_alone = self._too_early(known.values())
+            counts = session.counts()
+            view = _View(session.uidvalidity, self.since, self.reach())
+            uids = self._changed(session, counts, view)
+            whole = uids is None
+            if uids is None:
+                # SINCE compares days in the server's own time zone (RFC 9051 section 6.4.4): a day too many is asked.
+                uids = session.uids(view.reach and view.reach - timedelta(days=1), counts)
+            seen = self._seen(session, counts, uids, whole=whole)
+            waiting, left_alone = self._taken_in(session, uids, view, whole=whole)
+            unread = {uid for uid in uids if uid not in waiting and uid not in left_alone}
+            if unread and all_or_none:
+                raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
         with self._lock:
-            self._known, self._left_alone = known, left_alone
-        waiting = sorted(known.values(), key=lambda message: message[1].received_at)
-        return [reference for reference in dict.fromkeys(each for each, _ in waiting) if reference not in left_alone]
+            if left_alone is not self._left_alone:
+                self._are_left_alone = frozenset(left_alone.values())
+            self._waiting, self._left_alone, self._unread = waiting, left_alone, unread
+            self._by_reference = {}
+            for uid, (reference, arrival) in waiting.items():
+                self._by_reference.setdefault(reference, {})[uid] = arrival
+            self._view, self._counts = view, seen
+            if whole:
+                self._whole_look_at_s = time.monotonic() + WHOLE_LOOK_S
+        in_order = sorted((arrival.received_at, uid, reference) for uid, (reference, arrival) in waiting.items())
+        return list(dict.fromkeys(reference for _, _, reference in in_order))
 
-    def _too_early(self, messages: Collection[tuple[str, Arrival]]) -> set[str]:
-        """Those that came before `since` and were never taken up."""
-        if self.since is None:
-            return set()
-        in_time = {reference for reference, arrival in messages if arrival.received_at.date() >= self.since}
-        early = {reference for reference, _ in messages} - in_time
-        return early.difference(self.taken_up(early)) if early else early
+    def _changed(self, session: Mailbox, counts: Counts | None, view: _View) -> list[int] | None:
+        """The UIDs of what waited and still does, and of what is new; None when everything must be looked at."""
+        then = self._counts
+        if not counts or not then or view != self._view or time.monotonic() >= self._whole_look_at_s:
+            return None
+        if counts.messages - then.messages > mailbox.ANSWER:
+            return None
+        known = {*self._waiting, *self._unread}
+        uids = session.new_uids(then.next_uid, known)
+        expected = then.messages + len(uids) - len(known)
+        return uids if counts.messages == expected else None
+
+    def _seen(self, session: Mailbox, counts: Counts | None, uids: list[int], *, whole: bool) -> Counts | None:
+        """The counts of which the next look is to start: some servers count a message before they show it."""
+        last = max(uids, default=0)
+        if not counts or last + 1 >= counts.next_uid:
+            return counts
+        if whole:
+            # What was not asked for, for its age or its mark of deletion, has been seen as well.
+            last = max(last, session.last_uid())
+        elif self._counts:
+            last = max(last, self._counts.next_uid - 1)
+        return replace(counts, next_uid=min(counts.next_uid, last + 1))
+
+    def _taken_in(
+        self, session: Mailbox, uids: list[int], view: _View, *, whole: bool
+    ) -> tuple[dict[int, tuple[str, Arrival]], dict[int, str]]:
+        """What of these messages waits, and what is left alone; what is new among them is read."""
+        waiting, left_alone = (self._waiting, self._left_alone) if view == self._view else ({}, {})
+        if whole:
+            present = set(uids)
+            left_alone = {uid: reference for uid, reference in left_alone.items() if uid in present}
+        waiting = {uid: waiting[uid] for uid in uids if uid in waiting}
+        early: dict[int, str] = {}
+        refused: set[int] = set()
+        new = [uid for uid in uids if uid not in waiting and uid not in left_alone]
+        for arrival in session.arrivals(new, refused):
+            self.progress()
+            with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
+                reference = self._reference(session, arrival)
+                if self.since and arrival.received_at.date() < self.since:
+                    early[arrival.uid] = reference
+                else:
+                    waiting[arrival.uid] = reference, _lightened(arrival)
+        # What was refused while others were given is that message's own trouble, else it may well be the server's.
+        before = self._unread if view == self._view else set()
+        if refused - before and len(refused) == len(new):
+            why = f"IMAP FETCH: the server gives none of {len(new)} new messages"
+            raise TransientError(why, outcome_unknown=False)
+        # What was left alone may have been taken up by another machine: that is asked when everything is.
+        left_alone = left_alone | early if early else left_alone
+        asked = left_alone if whole else early
+        taken_up = self.taken_up(set(asked.values())) if asked else ()
+        if found := [uid for uid, reference in asked.items() if reference in taken_up]:
+            for arrival in session.arrivals(found, refused):
+                waiting[arrival.uid] = asked[arrival.uid], _lightened(arrival)
+            left_alone = {uid: reference for uid, reference in left_alone.items() if uid not in {*waiting, *refused}}
+        for uid in refused - before:
+            log.warning("message_unreadable", uid=uid, uidvalidity=view.uidvalidity)
+        return waiting, left_alone
 
     def confirm(self, reference: str) -> bool:
         """Whether the message is in the mailbox at this very moment."""
         with self._session() as session:
             self._check_uidvalidity(session)
-            return bool(session.present([uid for uid, _ in self._copies(reference)]))
+            return bool(session.present(list(self._known(reference))))
 
     def fetch(self, reference: str, path: Path) -> Fetched:
         """See `Source`; the beginning is BEGINNING_BYTES, and no more of the message is asked for."""
-        for _, arrival in self._copies(reference) or self._looked_for(reference):
+        for uid, seen in self._copies(reference).items():
             with self._session() as session, path.open("wb") as file, suppress(MessageGoneError):
                 self._check_uidvalidity(session)
-                return Fetched(arrival.received_at, self._write(session, arrival, file), arrival.junk)
+                for arrival in [seen] if seen else session.arrivals([uid]):
+                    return Fetched(arrival.received_at, self._write(session, arrival, file), arrival.junk)
         raise MessageGoneError(reference)
 
     def label(self, reference: str, outcome: str) -> None:
         """See `Source`."""
-        others = [keyword for name, keyword in KEYWORDS.items() if name != outcome]
-        uids = [uid for uid, _ in self._copies(reference) or self._looked_for(reference)]
+        others = [name for name in KEYWORDS if name != outcome]
+        uids = list(self._copies(reference))
         if uids:
             with self._session() as session:
                 self._check_uidvalidity(session)
-                session.label(uids, getattr(self._names, outcome), KEYWORDS[outcome], others)
+                session.label(
+                    uids,
+                    getattr(self._names, outcome),
+                    KEYWORDS[outcome],
+                    [KEYWORDS[name] for name in others],
+                    [getattr(self._names, name) for name in others],
+                )
         log.info("message_labelled", ref=reference, outcome=outcome, copies=len(uids))
+
+    def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
+        """See `Source`."""
+        # A session of its own: one of the pool must not be left in another mailbox.
+        refused: set[int] = set()
+        with closing(mailbox.connect(self._imap)) as session, path.open("wb") as file:
+            if session.enter(getattr(self._names, outcome)):
+                # SINCE compares days in the server's own time zone. What was filed last lies at the end.
+                uids = session.uids(received_at.date() - timedelta(days=1))
+                for arrival in session.arrivals(uids[::-1], refused):
+                    with suppress(MessageGoneError):
+                        if self._reference(session, arrival) == reference:
+                            return Fetched(arrival.received_at, self._write(session, arrival, file), arrival.junk)
+        if refused:
+            raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
+        raise MessageGoneError(reference)
+
+    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
+        """See `Source`.
+
+        Raises:
+            PermanentError: the server will not take it.
+        """
+        name, message_id = getattr(self._names, outcome), receipt.message_id
+        if supersedes:
+            with closing(mailbox.connect(self._imap)) as session:
+                if session.enter(self._names.failed):
+                    session.settle(supersedes, name, message_id)
+        with self._session() as session:
+            session.append(name, receipt.raw, seen=not receipt.needs_person, unless=message_id if look else "")
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
         """See `Source`."""
         wanted = [message_id.encode() for message_id in message_ids]
         with self._lock:
-            own = min((uid for uid, (known, _) in self._known.items() if known == reference), default=0)
-            waiting = [each for each in self._known.items() if each[1][0] not in self._left_alone]
-            older = [arrival.header for uid, (_, arrival) in waiting if uid < own]
+            own = min((uid for uid, (known, _) in self._waiting.items() if known == reference), default=0)
+            older = [arrival.header for uid, (_, arrival) in self._waiting.items() if uid < own]
         return any(message_id in header for header in older for message_id in wanted)
 
     def was_brought_back(self, reference: str) -> bool:
         """Whether a failed message is here again to be tried again, and not for the same mail having come once more."""
         # What was filed bears the keyword wherever it is moved to, and nothing that comes by mail does.
-        if any(KEYWORDS["failed"].lower() in arrival.keywords for _, arrival in self._copies(reference)):
+        if any(KEYWORDS["failed"].lower() in arrival.keywords for arrival in self._waits(reference).values()):
             return True
         # Not every server keeps keywords; but only what was not moved still lies where failures go.
         with closing(mailbox.connect(self._imap)) as session:
@@ -164,19 +321,23 @@ class Inbox:
 
     def received_at(self, reference: str) -> datetime | None:
         """When the first copy of a message arrived, None when none was here at the last look."""
-        return min((arrival.received_at for _, arrival in self._copies(reference)), default=None)
+        return min((arrival.received_at for arrival in self._waits(reference).values()), default=None)
 
-    def bring_back(self, reference: str) -> bool:
-        """Put a failed message back into the mailbox, to be tried again; False when it is not where failures go."""
+    def bring_back(self, references: Collection[str]) -> set[str]:
+        """Put failed messages back into the mailbox, to be tried again; those that were where failures go."""
         # A session of its own: it stands in another mailbox than those of the pool.
         with closing(mailbox.connect(self._imap)) as session:
             if not session.enter(self._names.failed):
-                return False
-            arrivals = session.arrivals(session.uids())
-            found = [arrival.uid for arrival in arrivals if self._reference(session, arrival) == reference]
+                return set()
+            refused: set[int] = set()
+            arrivals = session.arrivals(session.uids(), refused)
+            lying = {arrival.uid: self._reference(session, arrival) for arrival in arrivals}
+            found = {uid: reference for uid, reference in lying.items() if reference in references}
+            if refused and not found:
+                raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
             if found:
-                session.move(found, self._imap.mailbox)
-        return bool(found)
+                session.move(list(found), self._imap.mailbox)
+        return set(found.values())
 
     def filed(self) -> dict[str, dict[str, bool]]:
         """The references of all messages that lie where each outcome goes, by outcome; nothing is created for it.
@@ -194,21 +355,31 @@ class Inbox:
         for arrival in session.arrivals(session.uids()):
             with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
                 reference = self._reference(session, arrival)
-                ours = not session.keeps(KEYWORDS[outcome]) or not arrival.keywords.isdisjoint(OURS)
+                # A receipt was not filed: it bears a keyword only where a person had us file it.
+                kept = session.keeps(KEYWORDS[outcome]) or bool(_RECEIPT.search(arrival.header))
+                ours = not kept or not arrival.keywords.isdisjoint(OURS)
                 found[reference] = ours or found.get(reference, False)
         return found
 
-    def _copies(self, reference: str) -> list[tuple[int, Arrival]]:
-        with self._lock:
-            return [(uid, arrival) for uid, (known, arrival) in self._known.items() if known == reference]
+    def _copies(self, reference: str) -> dict[int, Arrival | None]:
+        """Every copy of a message that is in the mailbox, by UID; None for one that is left alone."""
+        if not self._known(reference):
+            self.scan()  # Nobody here has seen it yet: another machine may have queued it.
+        return self._known(reference)
 
-    def _looked_for(self, reference: str) -> list[tuple[int, Arrival]]:
-        """The copies of a message that nobody here has seen yet: another machine may have queued it."""
-        self.scan()
-        return self._copies(reference)
+    def _known(self, reference: str) -> dict[int, Arrival | None]:
+        alone: list[int] = []
+        with self._lock:
+            if reference in self._are_left_alone:
+                alone = [uid for uid, known in self._left_alone.items() if known == reference]
+        return {**dict.fromkeys(alone), **self._waits(reference)}
+
+    def _waits(self, reference: str) -> dict[int, Arrival]:
+        with self._lock:
+            return self._by_reference.get(reference, {}).copy()
 
     def _check_uidvalidity(self, session: Mailbox) -> None:
-        if session.uidvalidity != self._uidvalidity:
+        if self._view is None or session.uidvalidity != self._view.uidvalidity:
             raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
 
     def _reference(self, session: Mailbox, arrival: Arrival) -> str:
@@ -260,4 +431,13 @@ class Inbox:
                 session.close()
             else:
                 return session
-        return mailbox.connect(self._imap)
+        session = mailbox.connect(self._imap)
+        if self._within and not session.enter(self._within):
+            session.close()
+            raise MessageGoneError(self._within)
+        return session
+
+
+def _lightened(arrival: Arrival) -> Arrival:
+    """The same with the message ids in its header alone, which is what `holds_older` asks for."""
+    return replace(arrival, header=b"".join(_MESSAGE_ID.findall(arrival.header)))

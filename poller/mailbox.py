@@ -1,67 +1,46 @@
-"""One IMAP session on the mailbox that customers write to. The only module that knows imapclient."""
+"""One IMAP session on the mailbox that customers write to. How it is opened, see `connection`."""
 
 from __future__ import annotations
 
-import logging
-import socket
-import ssl
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import structlog
-from imapclient import IMAPClient, SocketTimeout
-from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError, LoginError
-from imapclient.imap4 import IMAP4WithTimeout
-from imapclient.tls import IMAP4_TLS
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, IMAPClientReadOnlyError, ProtocolError
 
-from integrations.deadline import CALL_S, Deadline, watch
-from integrations.errors import ConfigurationError, TransientError
+from integrations.deadline import CALL_S, Deadline
+from integrations.errors import ConfigurationError, PermanentError, TransientError
+from poller import filing, idling
+from poller.arrivals import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of, flags_of
+from poller.connection import NONSENSE, drop, logged_in, translated
+from poller.hierarchy import Hierarchy
 from poller.journal import MessageGoneError
+from poller.refusals import is_busy, is_gone, said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import date, datetime
+    import socket
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import date
 
-    from poller.settings import Imap
+    from imapclient import IMAPClient
+
+    from poller.accounts import Imap
 
 PIECE_BYTES = 1 << 20
-HEADER_BYTES = 1 << 18  # of a header, what is looked at before the message is fetched
-# What went wrong on the way to the server, in words; the first that fits.
-REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (socket.gaierror, "the host name is unknown"),
-    (ConnectionRefusedError, "nothing listens there"),
-    (TimeoutError, "no answer in time"),
-    (ssl.SSLError, "no TLS there: look at IMAP_SECURITY and IMAP_PORT"),
-    (ConnectionError, "the connection was cut"),
-    (IMAPClientAbortError, "the connection was cut"),
-    (EOFError, "the connection was cut"),
-    (OSError, "there is no way to that host"),
-    (IMAPClientError, "the server says no"),
-)
-BUSY = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "ALERT", "OVERQUOTA", "THROTTLED", "CONTACTADMIN")
-# The verdict of the server's filter or of a person (RFC 9051 section 2.3.2), and as Thunderbird writes it.
-JUNK = {b"$junk", b"junk"}
-NOT_JUNK = {b"$notjunk", b"notjunk", b"nonjunk"}
+ANSWER = 50_000  # UIDs that one SEARCH may answer with: imaplib reads no line over 1,000,000 bytes
+LISTED = 1_000  # UIDs that one SEARCH names: servers read no long lines either
 BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-# imapclient logs literals, that is mails, at DEBUG.
-logging.getLogger("imapclient").setLevel(logging.INFO)
-
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A message as it is seen before it is fetched."""
+class Counts:
+    """What a mailbox says of itself."""
 
-    uid: int
-    size_bytes: int  # RFC822.SIZE
-    received_at: datetime  # INTERNALDATE, aware, UTC
-    header: bytes  # as it came, at most HEADER_BYTES
-    junk: bool | None = None  # what its keywords say of it; None when they say nothing, or both
-    keywords: frozenset[str] = frozenset()  # and flags, in lower case: their case means nothing
+    messages: int  # in it, those marked deleted too
+    next_uid: int  # UIDNEXT: what comes from now on has this UID or a later one
 
 
 class Mailbox:
@@ -73,14 +52,18 @@ class Mailbox:
     def __init__(self, client: IMAPClient, name: str, deadline_s: float) -> None:
         """Take over a client that is logged in; see `connect`."""
         self._client, self._deadline_s = client, deadline_s
+        # Believed as they are after login: Exchange announces MOVE only then.
         self._capabilities = {capability.upper() for capability in client.capabilities()}
-        selected = client.select_folder(name)
+        self._hierarchy = Hierarchy(client, self._capabilities)
+        self._proved: set[str] = set()  # keywords that the server was seen to keep
+        self._select(name)
+
+    def _select(self, name: str) -> int:
+        selected = self._client.select_folder(name)
+        self._entered = name
         self.uidvalidity: int = selected.get(b"UIDVALIDITY", 0)
         self._permanent_flags: Sequence[bytes] = selected.get(b"PERMANENTFLAGS", ())
-        personal = client.namespace().personal if b"NAMESPACE" in self._capabilities else None
-        self._prefix: str = personal[0][0] if personal else ""
-        self._separator: str = personal[0][1] if personal else client.list_folders()[0][1].decode()
-        self._existing: set[str] = set()
+        return int(selected.get(b"EXISTS", 0))
 
     def close(self) -> None:
         """Log out, or drop the connection where that fails."""
@@ -88,53 +71,118 @@ class Mailbox:
             with Deadline(self._deadline_s):
                 self._client.logout()
         except (OSError, IMAPClientError):
-            _drop(self._client)
+            drop(self._client)
 
     def refresh(self) -> None:
         """See what has come since the last command; a session that is dead says so here."""
         with self._call("NOOP"):
             self._client.noop()
 
-    def uids(self, since: date | None = None) -> list[int]:
-        """Every message that is not marked deleted and arrived on that day or later, in order of arrival."""
-        criteria: list[str | date] = ["UNDELETED"] if since is None else ["UNDELETED", "SINCE", since]
-        with self._call("SEARCH"):
-            # SEARCH promises no order, and the oldest customer comes first.
-            return sorted(self._client.search(criteria))
+    def counts(self) -> Counts | None:
+        """How many messages there are; None where the server does not tell it of an open mailbox.
 
-    def present(self, uids: Sequence[int]) -> list[int]:
-        """Those of the messages that are still here."""
-        with self._call("SEARCH"):
-            found = self._client.search(["UID", ",".join(map(str, uids)), "UNDELETED"]) if uids else []
-            return [uid for uid in uids if uid in found]
-
-    def arrivals(self, uids: Sequence[int]) -> Iterator[Arrival]:
-        """Size, date and header of each message that is still here, in the order asked for."""
-        for start in range(0, len(uids), BATCH):
-            batch = uids[start : start + BATCH]
-            rows = self._headers(batch)
-            for uid in batch:
-                # A server may send rows that nobody asked for, and none for a message that is gone.
-                row: dict[bytes, Any] = rows.get(uid, {})
-                header = row.get(b"BODY[HEADER]<0>")
-                if header is not None and b"INTERNALDATE" in row:
-                    received_at = row[b"INTERNALDATE"].astimezone(UTC)
-                    keywords = frozenset(flag.decode("ascii", "replace").lower() for flag in row.get(b"FLAGS", ()))
-                    yield Arrival(uid, row[b"RFC822.SIZE"], received_at, header, _junk(row.get(b"FLAGS", ())), keywords)
-
-    def _headers(self, uids: Sequence[int]) -> dict[int, dict[bytes, Any]]:
-        """What `arrivals` asks for; a message that the server cannot give is left out, and its neighbours are not."""
-        wanted = ["FLAGS", "RFC822.SIZE", "INTERNALDATE", f"BODY.PEEK[HEADER]<0.{HEADER_BYTES}>"]
-        with self._call("FETCH", size_bytes=len(uids) * HEADER_BYTES):
+        RFC 3501 section 6.3.10 advises against asking it of one, and all servers answer: no other command is as cheap.
+        """
+        with self._call("STATUS"):
             try:
-                return self._client.fetch(uids, wanted)  # type: ignore[no-any-return]
+                told = self._client.folder_status(self._entered, ["MESSAGES", "UIDNEXT", "UIDVALIDITY"])
             except IMAPClientAbortError:
                 raise
-            except IMAPClientError:
-                if len(uids) == 1:
-                    log.warning("message_unreadable", uid=uids[0], uidvalidity=self.uidvalidity)
-                    return {}
-        return {uid: row for one in uids for uid, row in self._headers([one]).items()}
+            except IMAPClientError as error:
+                if is_busy(error):
+                    raise
+                return None
+        messages, next_uid, uidvalidity = (told.get(name) for name in (b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"))
+        if isinstance(uidvalidity, int) and uidvalidity != self.uidvalidity:
+            raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
+        return Counts(messages, next_uid) if isinstance(messages, int) and isinstance(next_uid, int) else None
+
+    def uids(self, since: date | None = None, counts: Counts | None = None) -> list[int]:
+        """Every message that is not marked deleted and arrived on that day or later, in order of arrival.
+
+        `counts` are those of this moment, where they are known.
+        """
+        criteria: list[str | date] = ["UNDELETED"] if since is None else ["UNDELETED", "SINCE", since]
+        counts = counts or self.counts()
+        messages = counts.messages if counts else self._exists()
+        found: set[int] = set()
+        last: int | str = "*"
+        # The newest first: whatever is taken away meanwhile, what moves up is then seen twice and not missed.
+        for first in range((max(messages, 1) - 1) // ANSWER * ANSWER + 1, 0, -ANSWER):
+            part = [f"{first}:{last}"] if messages > ANSWER else []
+            with self._call("SEARCH"):
+                found.update(self._client.search([*part, *criteria]))
+            last = first - 1
+        # SEARCH promises no order, and the oldest customer comes first.
+        return sorted(found)
+
+    def _exists(self) -> int:
+        """How many messages there are, where `counts` does not tell it: SELECT does."""
+        before = self.uidvalidity
+        with self._call("SELECT"):
+            messages = self._select(self._entered)
+        if self.uidvalidity != before:
+            raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
+        return messages
+
+    def last_uid(self) -> int:
+        """The UID of the last message, marked deleted or not; 0 when there is none."""
+        with self._call("SEARCH"):
+            return max(self._client.search(["UID", "*"]), default=0)
+
+    def new_uids(self, first: int, known: Collection[int]) -> list[int]:
+        """Messages from this UID on, and those of the known that are still here, none marked deleted, in order."""
+        found: set[int] = set()
+        in_order = sorted(known)
+        for start in range(0, max(len(known), 1), LISTED):
+            listed = _sequence_set(in_order[start : start + LISTED])
+            with self._call("SEARCH"):
+                # "*" is the last message, whichever its UID is: so there is always an answer of one too many.
+                found.update(self._client.search(["UID", ",".join([f"{first}:*", *listed]), "UNDELETED"]))
+        wanted = set(known)
+        return sorted(uid for uid in found if uid >= first or uid in wanted)
+
+    def present(self, uids: Sequence[int]) -> list[int]:
+        """Those of the messages that are still here, and not marked as deleted."""
+        with self._call("SEARCH"):
+            return filing.present(self._client, uids)
+
+    def arrivals(self, uids: Sequence[int], refused: set[int] | None = None) -> Iterator[Arrival]:
+        """Size, date and header of each message that is still here, in the order asked for.
+
+        One that the server will not give, where it gives others, is added to `refused`; without such a set it is an
+        error, for whoever must not miss any.
+        """
+        for start in range(0, len(uids), BATCH):
+            batch = uids[start : start + BATCH]
+            rows = self._rows(batch)
+            # A server may send rows that nobody asked for, and none for a message that is gone.
+            for uid in (uid for uid in batch if uid in rows):
+                arrival = arrival_of(uid, rows[uid])
+                if arrival:
+                    yield arrival
+                elif refused is None:
+                    raise TransientError(f"IMAP FETCH: the server does not give UID {uid}", outcome_unknown=False)
+                else:
+                    refused.add(uid)
+
+    def _rows(self, uids: Sequence[int], items: Sequence[str] = ITEMS) -> Mapping[int, Mapping[bytes, Any]]:
+        """What `arrivals` asks for, by UID; nothing of a message that is gone, an empty row of one that is refused."""
+        with self._call("FETCH", size_bytes=len(uids) * HEADER_BYTES):
+            try:
+                return self._client.fetch(uids, items)  # type: ignore[no-any-return]
+            except IMAPClientAbortError:
+                raise
+            except (IMAPClientError, *NONSENSE) as error:
+                # What the library says of an answer may quote a mail.
+                if isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError) and is_busy(error):
+                    raise
+                if items is LEAST:
+                    return {} if is_gone(error) else {uids[0]: {}}
+        # Its neighbours are not to pay for one; and one may have a date that breaks the library.
+        if len(uids) == 1:
+            return self._rows(uids, LEAST)
+        return {uid: row for one in uids for uid, row in self._rows([one]).items()}
 
     def pieces(self, uid: int, limit_bytes: int) -> Iterator[bytes]:
         """A message in pieces, and no more of it than the limit; nothing is marked as read.
@@ -146,30 +194,76 @@ class Mailbox:
         while offset < limit_bytes:
             size = min(PIECE_BYTES, limit_bytes - offset)
             with self._call("FETCH", size_bytes=size):
-                row = self._client.fetch([uid], [f"BODY.PEEK[]<{offset}.{size}>"]).get(uid, {})
-            piece = row.get(b"BODY[]<%d>" % offset)
-            if piece is None:
-                raise MessageGoneError("FETCH")
+                piece = self._piece(uid, offset, size)
             yield piece
             offset += len(piece)
             if len(piece) < size:
                 return
 
-    def label(self, uids: Sequence[int], mailbox: str, keyword: str, others: Sequence[str]) -> None:
+    def _piece(self, uid: int, offset: int, size: int) -> bytes:
+        try:
+            row = self._client.fetch([uid], [f"BODY.PEEK[]<{offset}.{size}>"]).get(uid, {})
+        except IMAPClientError as error:
+            if is_gone(error):
+                raise MessageGoneError("FETCH") from error
+            raise
+        piece = row.get(b"BODY[]<%d>" % offset)
+        if piece is None:
+            raise MessageGoneError("FETCH")
+        if not isinstance(piece, bytes):
+            raise TypeError("a piece is bytes")  # what else an answer may be taken for: a number, a list
+        return piece
+
+    def label(
+        self, uids: Sequence[int], mailbox: str, keyword: str, others: Sequence[str], labels: Iterable[str] = ()
+    ) -> None:
         """File messages under a mailbox, which is created when missing, and mark them where the server allows it.
 
-        `others` are our keywords for the outcomes that it is not. A message that is gone already is no error.
+        `others` are our keywords for the outcomes that it is not, `labels` their mailboxes: at Gmail a message may bear
+        several. A message that is gone already is no error; one that the server did not file is.
+
+        Raises:
+            ConfigurationError: the server will have no mailbox of that name.
         """
-        with self._call("LABEL"):
-            name = self._ensure(mailbox)
-            if self.keeps(keyword):
-                self._client.remove_flags(uids, others, silent=True)
-                self._client.add_flags(uids, [keyword], silent=True)
-            self._move(uids, name)
+        with self._call("LABEL", size_bytes=len(uids) * HEADER_BYTES):
+            name = self._hierarchy.ensure(mailbox)
+            others_there = {self._hierarchy.names(label)[0] for label in labels}
+            try:
+                self._file(uids, name, keyword, others, others_there)
+            except IMAPClientError as error:
+                if not is_gone(error):
+                    raise
+                # Somebody has taken one of them in the meantime; the server says so now, and files the others.
+                self._client.noop()
+                if left := filing.present(self._client, uids):
+                    self._file(left, name, keyword, others, others_there)
+
+    def _file(
+        self, uids: Sequence[int], name: str, keyword: str, others: Sequence[str], others_there: Iterable[str]
+    ) -> None:
+        # MOVE is done or not done, never half: what bears the keyword may have been copied before.
+        marked = () if self._has("MOVE") else self._marked(uids, keyword)
+        self._mark(uids, keyword, others)
+        if self._has("X-GM-EXT-1"):
+            filing.relabel(self._client, uids, name, others_there)
+        self._move(uids, name, marked)
 
     def keeps(self, keyword: str) -> bool:
         """Whether a message that `label` files bears the keyword from then on."""
         return b"\\*" in self._permanent_flags or keyword.encode() in self._permanent_flags
+
+    def shortcomings(self, keyword: str) -> list[str]:
+        """What the server cannot do, and what is done instead; for a person."""
+        return [
+            words
+            for lacking, words in (
+                (not self._has("MOVE"), "no MOVE: messages are copied, then removed"),
+                (not self._has("MOVE", "UIDPLUS"), "no UIDPLUS: what was filed stays here, marked as deleted"),
+                (not self._has("IDLE"), "no IDLE: new mail is seen every imap.poll_interval_s"),
+                (not self.keeps(keyword), "no keywords: the mailbox alone tells the outcome"),
+            )
+            if lacking
+        ]
 
     def enter(self, mailbox: str) -> bool:
         """Select another mailbox, by the name that `label` takes; False when there is none.
@@ -177,84 +271,153 @@ class Mailbox:
         Every UID is of that one from now on.
         """
         with self._call("SELECT"):
-            name = self._name(mailbox)
-            if not self._exists(name):
-                return False
-            self.uidvalidity = self._client.select_folder(name)[b"UIDVALIDITY"]
-        return True
+            name = self._hierarchy.find(mailbox)
+            if name is not None:
+                self._select(name)
+        return name is not None
+
+    def count(self, mailbox: str) -> int:
+        """How many messages lie in another mailbox, by the name that `label` takes; 0 where there is none."""
+        with self._call("STATUS"):
+            name = self._hierarchy.find(mailbox)
+            if name is None:
+                return 0
+            try:
+                return int(self._client.folder_status(name, ["MESSAGES"]).get(b"MESSAGES", 0))
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError as error:
+                if is_busy(error):
+                    raise
+                return 0  # Somebody has deleted it since we last looked.
+
+    def ensure(self, mailbox: str) -> str:
+        """The server's name of a mailbox, which is created when missing, by the name that `label` takes.
+
+        Raises:
+            ConfigurationError: the server will have none of that name.
+        """
+        with self._call("CREATE"):
+            return self._hierarchy.ensure(mailbox)
 
     def move(self, uids: Sequence[int], mailbox: str) -> None:
         """Put messages into the mailbox of this exact name, and leave their keywords as they are."""
-        with self._call("MOVE"):
-            self._move(uids, mailbox)
+        with self._call("MOVE", size_bytes=len(uids) * HEADER_BYTES):
+            self._move(uids, mailbox, uids)
 
-    def _move(self, uids: Sequence[int], name: str) -> None:
-        """MOVE (RFC 6851), or what it stands for: COPY, mark as deleted, UID EXPUNGE (RFC 4315) of these alone."""
-        if b"MOVE" in self._capabilities:
-            self._client.move(uids, name)
+    def settle(self, begins: str, mailbox: str, but: str) -> None:
+        """Mark as read what has a Message-ID of ours that begins so, but for one, and put it into another mailbox."""
+        with self._call("SETTLE"):
+            name = self._hierarchy.ensure(mailbox)
+            words = ["HEADER", "Message-ID"]
+            uids = self._client.search([*words, begins, "NOT", *words, but, "UNDELETED"])
+            if uids:
+                self._client.add_flags(uids, [b"\\Seen"], silent=True)
+            if uids and name != self._entered:
+                self._move(uids, name, uids)
+
+    def append(self, mailbox: str, raw: bytes, *, seen: bool = False, unless: str = "") -> None:
+        """Put a message into a mailbox, by the name that `label` takes, which is created when missing.
+
+        Not if one with the Message-ID `unless` lies there, which must be of our own making: it comes into a command.
+
+        Raises:
+            PermanentError: the server will not take it.
+        """
+        with self._call("APPEND", size_bytes=len(raw)):
+            name = self._hierarchy.ensure(mailbox)
+            if unless and filing.holds(self._client, unless, name, self._entered):
+                return
+            flags = [b"\\Seen"] if seen else []
+            try:
+                try:
+                    self._client.append(name, raw, flags)
+                except IMAPClientError as error:
+                    if "[TRYCREATE]" not in str(error).upper():
+                        raise
+                    # Somebody has deleted it since we last looked (RFC 9051 section 6.3.12).
+                    self._client.create_folder(name)
+                    self._client.append(name, raw, flags)
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError as error:
+                # Over quota it may be for days, and nobody waits for it: everything else goes on.
+                if is_busy(error) and "[OVERQUOTA]" not in str(error).upper():
+                    raise
+                raise PermanentError("IMAP APPEND: refused", detail=said(error)) from error
+
+    def deliver(self, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
+        """Put a message into the mailbox of this exact name; `content` is all of it, with CRLF, and is read in pieces.
+
+        When it raises, the message may have been put there nevertheless.
+        """
+        with self._call("APPEND", size_bytes=size_bytes):
+            filing.stream(self._client, mailbox, content, size_bytes)
+
+    def with_message_id(self, message_id: str) -> list[int]:
+        """Messages by a Message-ID of our own making: what a stranger wrote must not come into a command."""
+        with self._call("SEARCH"):
+            return sorted(self._client.search(["HEADER", "Message-ID", message_id, "UNDELETED"]))
+
+    def _has(self, *names: str) -> bool:
+        """Whether the server announces one of these capabilities."""
+        return any(name.encode() in self._capabilities for name in names)
+
+    def _move(self, uids: Sequence[int], name: str, doubtful: Collection[int]) -> None:
+        filing.move(self._client, self._capabilities, uids, (self._entered, name), doubtful)
+
+    def _mark(self, uids: Sequence[int], keyword: str, others: Sequence[str]) -> None:
+        """Put the keyword on messages, where the server keeps it: some say so, and do not."""
+        if not self.keeps(keyword):
             return
-        self._client.copy(uids, name)
-        self._client.add_flags(uids, [b"\\Deleted"], silent=True)
-        # Without UIDPLUS an EXPUNGE would take everybody's deleted messages: ours then just stay marked.
-        if b"UIDPLUS" in self._capabilities:
-            self._client.uid_expunge(uids)
+        self._client.remove_flags(uids, others, silent=True)
+        self._client.add_flags(uids, [keyword], silent=True)
+        if keyword in self._proved:
+            return
+        here = set(filing.present(self._client, uids))
+        if here <= set(self._marked(uids, keyword)):
+            self._proved |= {keyword} if here else set()
+        else:
+            # The mailbox tells the outcome, and the keyword only repeats it.
+            log.warning("keyword_not_kept", keyword=keyword, mailbox=self._entered)
+            self._permanent_flags = ()
 
-    def _ensure(self, mailbox: str) -> str:
-        """The server's name of a mailbox, created and subscribed when it was missing."""
-        name = self._name(mailbox)
-        if not self._exists(name):
-            self._client.create_folder(name)
-            self._client.subscribe_folder(name)
-            self._existing.add(name)
-        return name
+    def _marked(self, uids: Sequence[int], keyword: str) -> Collection[int]:
+        """Those of the messages that bear the keyword; all of them where the server keeps none."""
+        if not self.keeps(keyword):
+            return uids
+        rows = self._client.fetch(uids, ["FLAGS"])
+        return [uid for uid in uids if keyword.encode().lower() in flags_of(rows.get(uid, {}))]
 
-    def _name(self, mailbox: str) -> str:
-        """The server's name of a mailbox."""
-        name = mailbox.replace("/", self._separator)
-        return name if name.startswith(self._prefix) else self._prefix + name
+    @property
+    def can_idle(self) -> bool:
+        """Whether `idle` is possible."""
+        return b"IDLE" in self._capabilities
 
-    def _exists(self, name: str) -> bool:
-        if name not in self._existing:
-            self._existing = {found for _, _, found in self._client.list_folders()}
-        return name in self._existing
+    def idle(self, seconds: float, bell: socket.socket) -> Iterator[None]:
+        """Comes back when the server has begun to watch, and at each message that comes, so long or until the bell.
+
+        What came before it began to watch nobody is told of: look once more at the first time. No other call meanwhile
+        (RFC 2177).
+        """
+        return idling.idle(self._client, seconds, bell, self._deadline_s)
 
     @contextmanager
     def _call(self, command: str, *, size_bytes: int = 0) -> Iterator[None]:
         """What is asked of the server in it, and how much may come back."""
-        with _translated(command), Deadline(self._deadline_s, size_bytes=size_bytes):
+        with translated(command), Deadline(self._deadline_s, size_bytes=size_bytes):
             yield
 
 
-def _junk(flags: Iterable[bytes]) -> bool | None:
-    keywords = {flag.lower() for flag in flags}
-    junk, not_junk = bool(keywords & JUNK), bool(keywords & NOT_JUNK)
-    return None if junk == not_junk else junk
-
-
-class _Watched:
-    """What is put before a client of imaplib's: the deadline of the call is to know its connection."""
-
-    sock: socket.socket
-
-    def readline(self) -> bytes:
-        """Every answer begins here, the greeting too, which the client waits for before anybody has hold of it."""
-        watch(self.sock)
-        return super().readline()  # type: ignore[misc,no-any-return]  # imaplib's
-
-
-class _Plain(_Watched, IMAP4WithTimeout):  # type: ignore[misc]
-    pass
-
-
-class _Tls(_Watched, IMAP4_TLS):  # type: ignore[misc]
-    pass
-
-
-class _Client(IMAPClient):  # type: ignore[misc]
-    def _create_IMAP4(self) -> _Plain | _Tls:  # noqa: N802  imapclient's name
-        if self.ssl:
-            return _Tls(self.host, self.port, self.ssl_context, self._timeout.connect)
-        return _Plain(self.host, self.port, self._timeout.connect)
+def _sequence_set(uids: Sequence[int]) -> list[str]:
+    """Sorted UIDs, each run of neighbours as "first:last" (RFC 9051 section 4.1.1)."""
+    runs: list[list[int]] = []
+    for uid in uids:
+        if runs and uid == runs[-1][-1] + 1:
+            runs[-1][1:] = [uid]
+        else:
+            runs.append([uid])
+    return [":".join(map(str, run)) for run in runs]
 
 
 def connect(imap: Imap, deadline_s: float = CALL_S) -> Mailbox:
@@ -264,79 +427,27 @@ def connect(imap: Imap, deadline_s: float = CALL_S) -> Mailbox:
         TransientError: the server is out of reach, or busy.
         ConfigurationError: it refuses the login, its certificate is not to be trusted, or there is no such mailbox.
     """
-    context = ssl.create_default_context()
-    with _translated(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
-        timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)
-        tls = imap.security == "tls"
-        client = _Client(imap.host, imap.port, ssl=tls, ssl_context=context if tls else None, timeout=timeout)
+    client = logged_in(imap, deadline_s)
     try:
-        # imapclient keeps imaplib's debug hook on, which copies and formats every literal: eighteen times slower.
-        client._imap.debug = 0  # noqa: SLF001  there is no public switch
-        client.normalise_times = False
-        with _translated("STARTTLS"), _verified(imap), Deadline(deadline_s):
-            if imap.security == "starttls":
-                client.starttls(context)
-        with _translated("login"), Deadline(deadline_s):
-            _log_in(client, imap)
-        with _translated("SELECT"), Deadline(deadline_s):
+        with translated("SELECT"), Deadline(deadline_s):
             return _select(client, imap, deadline_s)
     except BaseException:
-        _drop(client)
+        drop(client)
         raise
-
-
-def _drop(client: IMAPClient) -> None:
-    """Close the connection, which the other side or a failed handshake may have closed already."""
-    with suppress(OSError):
-        client.shutdown()
-
-
-@contextmanager
-def _verified(imap: Imap) -> Iterator[None]:
-    """No password goes to a server that cannot prove who it is."""
-    try:
-        yield
-    except ssl.SSLCertVerificationError as error:
-        raise ConfigurationError(f"IMAP server {imap.host}: certificate is refused: {error.verify_message}") from error
-    except CapabilityError as error:
-        raise ConfigurationError(f"IMAP server {imap.host} offers no STARTTLS: check IMAP_SECURITY") from error
-
-
-def _log_in(client: IMAPClient, imap: Imap) -> None:
-    try:
-        # LOGIN cannot carry every password; PLAIN can (RFC 4616).
-        login = client.plain_login if b"AUTH=PLAIN" in client.capabilities() else client.login
-        login(imap.username, imap.password.get_secret_value())
-    except LoginError as error:
-        # imapclient calls a connection cut in mid-login a LoginError, too.
-        if isinstance(error.__context__, IMAPClientAbortError) or _is_busy(error):
-            raise TransientError("IMAP login: the server is not available", outcome_unknown=False) from error
-        raise ConfigurationError("IMAP login refused: check IMAP_USERNAME and IMAP_PASSWORD") from error
 
 
 def _select(client: IMAPClient, imap: Imap, deadline_s: float) -> Mailbox:
     try:
         return Mailbox(client, imap.mailbox, deadline_s)
+    except IMAPClientReadOnlyError as error:
+        raise ConfigurationError(
+            f"IMAP server: mailbox {imap.mailbox!r} is read-only for {imap.username}: nothing can be filed from it"
+        ) from error
     except IMAPClientAbortError:
         raise
     except IMAPClientError as error:
-        if _is_busy(error):
+        if is_busy(error):
             raise
         raise ConfigurationError(
-            f"IMAP server: mailbox {imap.mailbox!r} cannot be opened: check IMAP_MAILBOX"
+            f"IMAP server: mailbox {imap.mailbox!r} cannot be opened: {said(error)}: check IMAP_MAILBOX"
         ) from error
-
-
-def _is_busy(error: IMAPClientError) -> bool:
-    """Whether a refusal is one of the moment: RFC 5530, and what Gmail and Exchange say besides."""
-    return any(f"[{code}]" in str(error).upper() for code in BUSY)
-
-
-@contextmanager
-def _translated(call: str) -> Iterator[None]:
-    """Whatever fails on a connection is worth another try on a new one; the answer's text stays out of the message."""
-    try:
-        yield
-    except (OSError, IMAPClientError, EOFError) as error:
-        why = next(words for kind, words in REASONS if isinstance(error, kind))
-        raise TransientError(f"IMAP {call}: {why}", outcome_unknown=False) from error

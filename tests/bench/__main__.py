@@ -1,4 +1,4 @@
-"""Measurements: `python -m tests.bench [classification | soak | backlog]`, the first two when none is named.
+"""Measurements: `python -m tests.bench [classification | soak | backlog | bars]`, the first two when none is named.
 
 Exit code 1 when anything is lost or doubled, does not come to its end, or takes more time or calls than it may.
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import backlog, classification, soak
+from tests.bench import backlog, bars, classification, soak
 from tests.bench.table import Row, show
 
 if TYPE_CHECKING:
@@ -50,8 +50,13 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr)  # noqa: T201
 
 
-BENCHES = {"classification": classify, "soak": torment, "backlog": drain}
-USUAL = ("classification", "soak")  # the backlog takes as long as the services' limits do
+def measure(given: Namespace) -> list[Row]:
+    """The bars, or those named in --bar."""
+    return bars.run(given.bar, given.seed, tell)
+
+
+BENCHES = {"classification": classify, "soak": torment, "backlog": drain, "bars": measure}
+USUAL = ("classification", "soak")  # the backlog and the bars take as long as the services' limits do
 
 
 def main() -> None:
@@ -63,6 +68,7 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=usual.mails, help="that the soak delivers")
     parser.add_argument("--kills", type=int, default=usual.kills, help="that the soak makes")
     parser.add_argument("--backlog", type=int, default=1000, help="mails that wait when the backlog begins")
+    parser.add_argument("--bar", action="append", choices=bars.BARS, help="of the bars; all when none is named")
     given = parser.parse_args()
     if unknown := set(given.bench) - BENCHES.keys():
         parser.error(f"there is no bench {', '.join(sorted(unknown))}")

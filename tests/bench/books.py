@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from poller.settings import Labels
     from tests.bench.post import Mail
 
+_RECEIPT = re.compile(rb"^X-Figurative-Poller: receipt\r?$", re.MULTILINE)  # of ours, beside the mail
 COPIES = 2  # of one notification, at most: one whose fate is unknown is sent once more
 
 
@@ -53,6 +54,7 @@ def balance(bench: str, box: Sandbox, mails: list[Mail], labels: Labels, state: 
         (mailbox, re.search(rb"^Message-ID: (\S+)", message.raw, re.MULTILINE)[1].decode())  # type: ignore[index]
         for mailbox in box.imap.mailboxes()
         for message in box.imap.messages(mailbox)
+        if not _RECEIPT.search(message.raw)
     )
     spooled = [path.name for path in (state / "spool").glob("*")]
     expected: dict[str, tuple[Counter[Hashable], Iterable[Hashable]]] = {

@@ -6,37 +6,19 @@ One mail a line: id, from, subject, body, attachments (filename, content_type, s
 from __future__ import annotations
 
 import argparse
-import io
-import json
-import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parseaddr
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from poller import rules
-from poller.formats import sniff
-from poller.quoting import newest_part
-from poller.request import Address, Attachment, Category, Request
+from poller.evaluation import Labelled, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-_FORWARD = re.compile(r"\s*(?:tr|fwd?|wg)\s*:", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """A mail and the category that people gave it."""
-
-    id: str
-    request: Request
-    label: Category
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +45,6 @@ class Score:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Nothing:
-    def open(self) -> BinaryIO:
-        return io.BytesIO()
-
-
-def read(path: Path) -> Iterator[Labelled]:
-    """The labelled mails of a file."""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        yield Labelled(row["id"], request_of(row), Category(row["label"]))
-
-
-def request_of(row: dict[str, Any]) -> Request:
-    """The request that a row describes."""
-    name, addr_spec = parseaddr(row["from"])
-    sender = Address(name, addr_spec)
-    return Request(
-        reference="0" * 16,
-        message_id=f"<{row['id']}@example>",
-        in_reply_to=(),
-        references=(),
-        sender=sender,
-        author=sender,
-        subject=row["subject"],
-        text=row["body"],
-        newest=row["body"] if _FORWARD.match(row["subject"]) else newest_part(row["body"]),
-        sent_at=None,
-        received_at=datetime.now(UTC),
-        headers=(),
-        attachments=tuple(_attachment(a["filename"], a["content_type"], a["size"]) for a in row["attachments"]),
-        defects=(),
-    )
-
-
 def measure(mails: Iterable[Labelled]) -> Score:
     """How often the rules decide, and how often they are right."""
     seen: Counter[tuple[bool, bool]] = Counter()
@@ -112,18 +59,12 @@ def measure(mails: Iterable[Labelled]) -> Score:
     return Score(decided, seen[True, True], rest, seen[False, True], tuple(wrong))
 
 
-def _attachment(filename: str, content_type: str, size: int) -> Attachment:
-    """The files are described and not there, so the name says what one is."""
-    known_type, kind = sniff(b"", size, filename, io.BytesIO, content_type)
-    return Attachment(filename, known_type, size, kind, inline=False, content=_Nothing())
-
-
 def main() -> None:
     """Print the score of each file, and which mails the rules got wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("file", type=Path, nargs="+")
     for path in parser.parse_args().file:
-        score = measure(read(path))
+        score = measure(read(path.read_text(encoding="utf-8").splitlines()))
         print(f"{path.name}\n{score}")  # noqa: T201 — printing is what it does
         for mail_id in score.wrong:
             print(f"wrong                  {mail_id}")  # noqa: T201

@@ -29,6 +29,12 @@ class Daemon:
         self._log_begins = 0
 
     @property
+    def pid(self) -> int:
+        """Of the process that was started last."""
+        assert self._process, "it was not started"
+        return self._process.pid
+
+    @property
     def up(self) -> bool:
         """Whether it has come so far as to look into the mailbox."""
         with self.log.open("rb") as log:
@@ -77,17 +83,17 @@ class Daemon:
         return code
 
 
-def drain(box: Sandbox, daemon: Daemon, deadline: float, tell: Callable[[str], object]) -> bool:
+def drain(box: Sandbox, daemon: Daemon, deadline: float, tell: Callable[[str], object], every_s: float = 0.2) -> bool:
     """Wait until the inbox is empty; False when that takes until after the deadline (on the monotonic clock)."""
     told = time.monotonic()
-    while time.monotonic() < deadline:
-        daemon.look()
-        with box.imap.session() as client:
+    with box.imap.session() as client:
+        while time.monotonic() < deadline:
+            daemon.look()
             left = client.folder_status("INBOX", ["MESSAGES"])[b"MESSAGES"]
-        if not left:
-            return True
-        if time.monotonic() - told > TOLD_EVERY_S:
-            told = time.monotonic()
-            tell(f"{left} mails left")
-        time.sleep(0.2)
+            if not left:
+                return True
+            if time.monotonic() - told > TOLD_EVERY_S:
+                told = time.monotonic()
+                tell(f"{left} mails left")
+            time.sleep(every_s)
     return False

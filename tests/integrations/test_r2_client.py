@@ -98,8 +98,7 @@ def test_a_file_is_read_in_pieces_never_whole(sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Parts of 5 MiB, the least that S3 takes, from 6 MiB on: the same road as for the files that are large."""
-    monkeypatch.setattr(r2, "_MULTIPART_ABOVE_BYTES", 6 * 1024 * 1024)
+    """Parts of 5 MiB, the least that S3 takes: the same road as for the files that are large."""
     monkeypatch.setattr(r2, "_PART_BYTES", 5 * 1024 * 1024)
     return
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +20,7 @@ from poller.samples import samples
 from poller.wording import UNREADABLE
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.conftest import Office
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -35,6 +38,24 @@ def test_the_request_is_the_same_and_its_files_can_be_read(mail: Path) -> None:
     assert request == parsing.parse(mail, "account", NOW)
     with request.attachments[0].content.open() as file:
         assert file.read(4) == b"glTF"
+
+
+def test_the_script_that_began_us_is_not_run_again_for_each_mail(office: Office, tmp_path: Path) -> None:
+    """As multiprocessing would have it, which takes five times as long as the parser."""
+    script, runs = tmp_path / "poller", tmp_path / "runs"
+    script.write_text(
+        f"open({str(runs)!r}, 'a').write('once ')\nfrom poller.__main__ import main\n"
+        "if __name__ == '__main__':\n    main()\n"
+    )
+    office.sandbox.imap.deliver(samples()["support"])
+    subprocess.run(
+        [sys.executable, script, "once", "--dry-run"],
+        env=os.environ | office.environment | {"PYTHONPATH": str(Path(parsing.__file__).parents[1])},
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    assert runs.read_text() == "once "
 
 
 def hang(*_: object) -> None:

@@ -85,6 +85,33 @@ class Service:
         return "N1"
 
 
+def test_a_message_that_finds_nothing_at_work_does_not_wait_for_the_queue(state_url: str, tmp_path: Path) -> None:
+    """It is begun with at once, and known like any other: asked for once more it is not done again."""
+    done: list[str] = []
+    engine = Engine(
+        state_url, tmp_path, lambda journal: done.append(journal.reference) or {"outcome": "support"}, poll_s=DEADLINE_S
+    )
+    engine.start()
+    try:
+        for _ in range(2):
+            engine.submit(REFERENCE, at_once=True)
+            assert stopped(engine).outcome == "support"
+    finally:
+        engine.stop()
+    assert done == [REFERENCE]
+
+
+def test_an_engine_at_rest_takes_up_what_is_queued(state_url: str, tmp_path: Path) -> None:
+    """A little later; and its rest can be ended."""
+    with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:
+        engine.rest(True)
+        engine.submit(REFERENCE)
+        assert stopped(engine).outcome == "support"
+        engine.rest(False)
+        engine.submit("f" * 16)
+        assert stopped(engine, "f" * 16).outcome == "support"
+
+
 def test_a_message_is_worked_on_once_however_often_it_is_submitted(state_url: str, tmp_path: Path) -> None:
     """Every poll may submit it again: what it returned is kept, and nothing is done twice."""
     service = Service()

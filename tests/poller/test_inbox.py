@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import TransientError
+from poller import inbox as inbox_module
+from poller import mailbox
 from poller.inbox import Inbox
 from poller.journal import MessageGoneError
+from tests.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +68,7 @@ def test_what_came_before_the_first_day_is_left_alone_unless_it_was_taken_up(off
     assert inbox.scan() == [second, third]
     assert inbox.holds_older(third, ["<2@ruiz.example>"])
     assert not inbox.holds_older(third, ["<1@ruiz.example>"])
-    assert inbox._copies(first), "another machine may have been told to take all"
+    assert inbox.confirm(first), "another machine may have been told to take all"
 
 
 def test_what_the_mailbox_held_before_it_was_made_anew_is_not_mistaken_for_what_it_holds(
@@ -115,3 +119,128 @@ def test_who_brought_a_failed_message_back(
         (client.copy if copied else client.move)(uids, "INBOX")
     assert inbox.scan() == [reference]
     assert inbox.was_brought_back(reference) is brought_back
+
+
+class Heard(Relay):
+    """A relay that keeps what its clients ask for; the server knows no command that is `unknown`."""
+
+    def __init__(self, server_port: int) -> None:
+        super().__init__(server_port)
+        self.asked = b""
+        self.unknown = b""
+
+    def passed(self, data: bytes) -> bytes:
+        """See `Relay`."""
+        self.asked += data
+        return data.replace(self.unknown, b" NONE ") if self.unknown else data
+
+    def commands(self, kind: bytes) -> list[str]:
+        """What stands behind each command of a kind, with UIDs counted from the first one that this test made."""
+        first = min((int(uid) for uid in re.findall(rb"UID FETCH (\d+)", self.asked)), default=1)
+        return [
+            re.sub(r"\d+", lambda uid: str(int(uid[0]) - first + 1), behind.decode())
+            for behind in re.findall(kind + rb" (.*?)(?: UNDELETED| \(.*)\r\n", self.asked)
+        ]
+
+
+@pytest.fixture
+def heard(office: Office) -> Iterator[Heard]:
+    """What the inbox says to the server."""
+    with Heard(office.sandbox.imap.port) as relay:
+        office.environment["IMAP_PORT"] = str(relay.port)
+        yield relay
+
+
+def test_a_look_costs_what_is_new(office: Office, heard: Heard) -> None:
+    """What was seen is asked for by its UID, what comes by those after it, and the header of new ones alone is read."""
+    for number in range(3):
+        put(office, a_mail(number))
+    with closing(Inbox(office.settings)) as inbox:
+        first = inbox.scan()
+        assert inbox.scan() == first
+        put(office, a_mail(3))
+        assert inbox.scan()[:3] == first
+        assert len(inbox.scan()) == 4
+    assert heard.commands(b"UID SEARCH UID") == ["4:*,1:3", "4:*,1:3", "5:*,1:4"]
+    assert heard.commands(b"UID FETCH") == ["1,2,3", "4"]
+
+
+def test_what_is_left_alone_costs_nothing_at_a_look(office: Office, heard: Heard) -> None:
+    """It is neither read nor named again; and it is neither fetched nor forgotten when it is asked for all the same."""
+    for number in range(3):
+        put(office, a_mail(number), OLD)
+    with closing(Inbox(office.settings)) as inbox:
+        inbox.since, inbox.reach = date(2026, 11, 22), lambda: None
+        asked: list[set[str]] = []
+        inbox.taken_up = lambda references: asked.append(set(references)) or ()
+        for _ in range(2):
+            assert inbox.scan() == []
+        assert [len(each) for each in asked] == [3], "the memory is asked once"
+        assert heard.commands(b"UID SEARCH UID") == ["4:*"]
+        assert heard.commands(b"UID FETCH") == ["1,2,3"]
+        for reference in asked[0]:
+            assert inbox.confirm(reference)
+            inbox.label(reference, "support")
+    assert office.mailboxes() == {"Support": 3}
+
+
+@pytest.mark.parametrize("taken", ["known", "left alone"])
+def test_what_somebody_took_is_not_missed_at_the_next_look(office: Office, inbox: Inbox, taken: str) -> None:
+    """Nor is what comes at the same time, whatever of it the counting explains."""
+    put(office, a_mail(1), OLD)
+    put(office, a_mail(2))
+    inbox.since, inbox.reach = date(2026, 11, 22), lambda: None
+    (known,) = inbox.scan()
+    with office.sandbox.imap.session() as client:
+        client.select_folder("INBOX")
+        client.delete_messages(client.search()[1 if taken == "known" else 0])
+        client.expunge()
+    put(office, a_mail(3))
+    now = inbox.scan()
+    assert len(now) == (1 if taken == "known" else 2)
+    assert (known in now) == (taken == "left alone")
+    assert inbox.scan() == now
+    assert not inbox.confirm(known) if taken == "known" else inbox._left_alone == {}
+
+
+def test_a_mark_of_deletion_that_is_taken_off_is_seen_when_everything_is_looked_at(
+    office: Office, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its UID is an old one and the count is the same, so no other look shows it; and that is not far off."""
+    for number in range(2):
+        put(office, a_mail(number))
+    monkeypatch.setattr(inbox_module, "WHOLE_LOOK_S", 0.0)
+    both = inbox.scan()
+    with office.sandbox.imap.session() as client:
+        client.select_folder("INBOX")
+        first = client.search()[0]
+        client.delete_messages([first])
+        assert inbox.scan() == both[1:]
+        client.remove_flags([first], ["\\Deleted"])
+    assert inbox.scan() == both
+
+
+def test_a_mailbox_of_any_size_is_looked_at_in_parts(
+    office: Office, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer is longer than what is read of a line, and what is taken away meanwhile hides nothing."""
+    monkeypatch.setattr(mailbox, "ANSWER", 2)
+    monkeypatch.setattr(mailbox, "LISTED", 2)
+    for number in range(5):
+        put(office, a_mail(number))
+    with closing(Inbox(office.settings)) as inbox:
+        references = inbox.scan()
+        assert len(set(references)) == 5
+        put(office, a_mail(5))
+        assert inbox.scan()[:5] == references
+    assert heard.commands(b"UID SEARCH UID") == ["6:*,1:2", "6:*,3:4", "6:*,5"]
+
+
+def test_a_server_that_tells_no_counts_is_asked_for_everything(office: Office, heard: Heard) -> None:
+    """RFC 3501 allows it to refuse STATUS of the mailbox that is open."""
+    heard.unknown = b" STATUS "
+    with closing(Inbox(office.settings)) as inbox:
+        for number in range(3):
+            put(office, a_mail(number))
+            assert len(inbox.scan()) == number + 1
+    assert heard.commands(b"UID SEARCH UID") == []

@@ -1,0 +1,70 @@
+"""Messages as they are seen before they are fetched: what a server says of each, and what we make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from poller import headers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HEADER_BYTES = 1 << 18  # of a header, what is looked at before the message is fetched
+LEAST = ("FLAGS", f"BODY.PEEK[HEADER]<0.{HEADER_BYTES}>")  # by which a message can be known
+ITEMS = (*LEAST, "RFC822.SIZE", "INTERNALDATE")
+# The verdict of the server's filter or of a person (RFC 9051 section 2.3.2), and as Thunderbird writes it.
+JUNK = {b"$junk", b"junk"}
+NOT_JUNK = {b"$notjunk", b"notjunk", b"nonjunk"}
+FIRST_YEAR, LAST_YEAR = 1971, 9998  # of an INTERNALDATE that may be one; a day more or less is still a date
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as it is seen before it is fetched."""
+
+    uid: int
+    size_bytes: int  # RFC822.SIZE, 0 where the server does not know it
+    received_at: datetime  # INTERNALDATE, aware, UTC
+    header: bytes  # as it came, at most HEADER_BYTES
+    junk: bool | None = None  # what its keywords say of it; None when they say nothing, or both
+    keywords: frozenset[str] = frozenset()  # and flags, in lower case: their case means nothing
+
+
+def arrival_of(uid: int, row: Mapping[bytes, Any]) -> Arrival | None:
+    """What a row of a FETCH of ITEMS says of a message; None where it lacks the header, without which nobody knows it.
+
+    Where the server has no date for it, it came when its sender says, and now if that lies ahead or is no date.
+    """
+    header = row.get(b"BODY[HEADER]<0>")
+    if not isinstance(header, bytes):
+        return None
+    size, flags = row.get(b"RFC822.SIZE"), flags_of(row)
+    return Arrival(
+        uid,
+        size if isinstance(size, int) else 0,
+        _received_at(row.get(b"INTERNALDATE"), header),
+        header,
+        _junk(flags),
+        frozenset(flag.decode("ascii", "replace") for flag in flags),
+    )
+
+
+def flags_of(row: Mapping[bytes, Any]) -> set[bytes]:
+    """In lower case: their case means nothing."""
+    # One of digits alone comes as a number, and is none of those that we know.
+    return {flag.lower() for flag in row.get(b"FLAGS") or () if isinstance(flag, bytes)}
+
+
+def _received_at(told: object, header: bytes) -> datetime:
+    if isinstance(told, datetime) and FIRST_YEAR <= told.year <= LAST_YEAR:
+        return told.astimezone(UTC)
+    now = datetime.now(UTC)
+    sent_at = headers.date(headers.take_apart(header).first(b"date"))
+    return min(sent_at, now) if sent_at and sent_at.year >= FIRST_YEAR else now
+
+
+def _junk(flags: set[bytes]) -> bool | None:
+    junk, not_junk = bool(flags & JUNK), bool(flags & NOT_JUNK)
+    return None if junk == not_junk else junk

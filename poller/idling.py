@@ -1,0 +1,79 @@
+"""IDLE (RFC 2177) on one connection: what the server says of its own accord, as it says it."""
+
+from __future__ import annotations
+
+import select
+import ssl
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from imapclient.exceptions import IMAPClientError
+
+from integrations.deadline import Deadline
+from integrations.errors import TransientError
+from poller.connection import translated
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+    from imapclient import IMAPClient
+
+
+def idle(client: IMAPClient, seconds: float, bell: socket.socket, deadline_s: float) -> Iterator[None]:
+    """Comes back when the server has begun to watch, and at each message that comes, so long or until the bell.
+
+    imapclient's own `idle_check` misses what came in one segment with an earlier answer, stumbles over half a line, and
+    takes a connection that is closed for one on which nothing happens.
+
+    Raises:
+        TransientError: the connection or the server fails; no answer of its takes longer than the deadline.
+    """
+    imap = client._imap  # noqa: SLF001  it has no other way to read a line as it comes
+    with _call(deadline_s):
+        tag = imap._command("IDLE")  # noqa: SLF001
+        while imap._get_response() is not None:  # noqa: SLF001  None is the "+" that it waits for
+            if imap.tagged_commands[tag]:
+                raise IMAPClientError("IDLE refused")
+    imap.untagged_responses = {}
+    yield
+    over_s = time.monotonic() + seconds
+    while _heard(client, over_s - time.monotonic(), bell):
+        with _call(deadline_s):
+            imap._get_response()  # noqa: SLF001
+        told, imap.untagged_responses = imap.untagged_responses, {}
+        if "BYE" in told or imap.tagged_commands[tag]:
+            raise TransientError("IMAP IDLE: the server has ended it", outcome_unknown=False)
+        if "EXISTS" in told:
+            yield
+    with _call(deadline_s):
+        imap.send(b"DONE\r\n")
+        client._consume_until_tagged_response(tag, "IDLE")  # noqa: SLF001
+
+
+def _heard(client: IMAPClient, seconds: float, bell: socket.socket) -> bool:
+    """Wait for the server's next word: False when there is none in that time, or the bell rings first."""
+    # Behind a line that was read the connection may have been reset: the look into the buffer meets it.
+    with translated("IDLE"):
+        imap, sock = client._imap, client.socket()  # noqa: SLF001
+        # What was read along with an earlier line lies with us, and the socket does not know of it.
+        sock.setblocking(False)
+        try:
+            if imap.file.peek(1):
+                return True
+        except ssl.SSLWantReadError:
+            pass
+        finally:
+            client._set_read_timeout()  # noqa: SLF001
+        waiting = select.poll()  # not `select`, which knows no socket over 1,023
+        waiting.register(sock, select.POLLIN)
+        waiting.register(bell, select.POLLIN)
+        ready = {number for number, _ in waiting.poll(max(seconds, 0) * 1000)}
+    return bell.fileno() not in ready and sock.fileno() in ready
+
+
+@contextmanager
+def _call(deadline_s: float) -> Iterator[None]:
+    with translated("IDLE"), Deadline(deadline_s):
+        yield

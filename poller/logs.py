@@ -55,7 +55,7 @@ def configure(level: str = "INFO") -> None:
     ]
     # No line can be forged and no terminal addressed by what a mail holds: JSON in ASCII, or values of one line each.
     renderers: list[Processor] = (
-        [_in_lines, structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)]
+        [_in_lines, structlog.dev.ConsoleRenderer(colors=not os.environ.get("NO_COLOR"))]
         if sys.stderr.isatty()
         else [structlog.processors.JSONRenderer(ensure_ascii=True)]
     )

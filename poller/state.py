@@ -23,6 +23,7 @@ _REFUSED = re.compile(
 FRESH = "made at the first start"  # how the line of a state ends that nothing has run on yet
 _CONNECT_TIMEOUT_S = 10
 _BUSY_S = 5.0  # that a writer of the SQLite file is waited for
+_VACUUM_BUSY_S = 30.0  # by whoever must have it alone
 # Whose the schema is (null: there is none yet), whether the server takes writes, and whether it takes them from us.
 _LOOK = """
 SELECT current_database(), current_user, pg_get_userbyid(nspowner), NOT pg_is_in_recovery(),
@@ -77,6 +78,30 @@ def write_ahead(url: str) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA secure_delete=ON")
     connection.close()
+
+
+def vacuum(url: str) -> None:
+    """Leave nothing of what was deleted in the database's file; a daemon may be at work on it.
+
+    PostgreSQL frees the rows, and keeps them in its log and in backups for as long as it is told to.
+
+    Raises:
+        TransientError: somebody reads or writes the whole time, or the database is out of reach; to be asked again.
+    """
+    try:
+        if url.startswith("sqlite"):
+            with closing(sqlite3.connect(url.split("///", 1)[1], _VACUUM_BUSY_S, isolation_level=None)) as connection:
+                connection.execute("PRAGMA secure_delete=ON")
+                connection.execute("VACUUM")
+                # The pages as they were lie in the write-ahead log until it is cut off.
+                (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise TransientError("the state is read the whole time: what was deleted may be left in its file")
+        else:
+            with psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S, autocommit=True) as connection:
+                connection.execute("VACUUM")
+    except (sqlite3.OperationalError, psycopg.OperationalError) as error:
+        raise TransientError("the database is out of reach: what was deleted may be left in its file") from error
 
 
 def check(url: str) -> str:

@@ -30,7 +30,8 @@ from poller import classification, fates, logs, parsing, screening
 from poller.cli import commands
 from poller.letter import notification_id
 from poller.samples import picture, triangle
-from poller.settings import is_secret, sections
+from poller.section import is_secret
+from poller.settings import sections
 from tests.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ SECRETS = {
     "R2_SECRET_ACCESS_KEY": "kanari-5e21-secret",
     "SMTP_PASSWORD": "kanari-6-pass-word",
     "IMAP_PASSWORD": "kanari-7-pass-word",
+    "IMAP_CLIENT_SECRET": "kanari-9-client-secret",
+    "IMAP_REFRESH_TOKEN": "kanari-a-refresh-token",
+    "FORMS_TOKENS": "contact=kanari-b-token-of-a-form",
+    "FORMS_SIGNING_KEYS": "quote=kanari-c-key-of-a-form",
     "STATE_URL": "postgresql://poller:kanari-8-pass-word@127.0.0.1:9/poller",
 }
 PERSON = ("quenelline", "brouillamini", "tarabiscote", "xylophanie", "galimatias")
@@ -58,6 +63,8 @@ WORDS = [
     *(base64.b64encode(value.encode()).decode() for value in SECRETS.values()),
     base64.b64encode(f"\0robot\0{SECRETS['SMTP_PASSWORD']}".encode()).decode(),
     "kanari-8-pass-word",
+    "kanari-b-token-of-a-form",
+    "kanari-c-key-of-a-form",
     "kanari-wrong",
 ]
 
@@ -251,6 +258,9 @@ def asked(desk: Keyboard) -> None:
     desk.type("show", "0" * 16)
     desk.type("audit")
     desk.type("audit", "--remote")
+    desk.type("status", "--json")
+    desk.type("config", "show", "--json", name="config show")
+    desk.type("purge", "--older-than", "9", name="purge")
     mail = desk.directory / "mail.eml"
     mail.write_bytes(MODELLING)
     desk.type("classify", str(mail), name="classify")
@@ -277,7 +287,17 @@ def test_everything_was_done(trail: Trail) -> None:
     }
     assert {name: codes[name] for name in failing} == failing
     failing |= {"once": 1, "status": 1, "audit": 1}  # one has no sender, and one is back in the mailbox
-    healthy = ("check", "once --dry-run", "run", "list --json", "classify", "try --live", "setup-hubspot")
+    healthy = (
+        "check",
+        "once --dry-run",
+        "run",
+        "list --json",
+        "classify",
+        "try --live",
+        "setup-hubspot",
+        "config show",
+        "purge",
+    )
     assert {name: codes[name] for name in healthy} == dict.fromkeys(healthy, 0)
     outcomes = [json.loads(line)["outcome"] for line in trail.data["list --json"].splitlines()]
     assert sorted(outcomes) == ["failed", "failed", "ignored", "modelisation", "modelisation", "support", "support"]

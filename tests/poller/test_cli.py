@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from integrations.sandbox import Fault
-from poller import state
+from poller import signs, state
 from poller.cli import commands
 from poller.samples import samples
 
@@ -85,6 +86,16 @@ def test_classify_says_what_a_mail_would_be(tmp_path: Path) -> None:
     assert "IGNORED" in run("classify", str(mail)).stdout
 
 
+@pytest.mark.parametrize("command", ["classify", "try"])
+def test_what_is_no_mail_is_said_to_be_none(tmp_path: Path, command: str) -> None:
+    """A slip in the file's name is no support request."""
+    file = tmp_path / "plan.pdf"
+    file.write_bytes(b"%PDF-1.7\nNote: no header\n\nFrom: is not one here\n")
+    result = run(command, str(file))
+    assert result.exit_code == 2
+    assert "plan.pdf is no mail" in result.stderr
+
+
 def test_try_does_the_whole_job_in_the_sandbox() -> None:
     """The built-in payload ends with a ticket, a subtask and two files, as JSON on standard output."""
     result = run("try", "--payload", "modelisation_with_files")
@@ -117,7 +128,7 @@ def test_the_demo_shows_every_mail_and_the_mailboxes() -> None:
 def test_the_short_help_of_every_command_is_whole() -> None:
     """A line each that says what it does, not cut off in the middle."""
     lines = run("--help").stdout.partition("Commands:")[2].splitlines()
-    assert len([line for line in lines if line.strip()]) == 12
+    assert len([line for line in lines if line.strip()]) == len(commands.commands)
     assert not [line for line in lines if line.endswith("...")]
     assert "--since DAY" in run("list", "--help").stdout
 
@@ -136,7 +147,7 @@ def test_list_status_and_show_say_what_became_of_each_message(office: Office) ->
     assert sorted(line.split()[3] for line in listed) == ["IGNORED", "MODELISATION", "SUPPORT"]
     assert run("list", "--failed", environment=office.environment).stdout == ""
     status = run("status", "--json", environment=office.environment)
-    assert json.loads(status.stdout) == {"support": 1, "modelisation": 1, "ignored": 1}
+    assert json.loads(status.stdout)["outcomes"] == {"support": 1, "modelisation": 1, "ignored": 1}
     reference = next(line.split()[2] for line in listed if "MODELISATION" in line)
     shown = json.loads(run("show", reference, "--json", environment=office.environment).stdout)
     done = [step["step"] for step in shown["steps"] if "ok" in step]
@@ -175,10 +186,26 @@ def test_retry_puts_a_failed_message_back(office: Office) -> None:
     assert run("retry", reference, environment=office.environment).exit_code == 0
     assert office.mailboxes() == {"INBOX": 1}
     again = run("retry", reference, environment=office.environment)
+    assert run("retry", "--failed", environment=office.environment).stdout == again.stdout
     assert (again.exit_code, "already in INBOX" in again.stdout) == (0, True)
     assert [standing.outcome for standing in office.once().values()] == ["modelisation"]
     assert office.counts()["tickets"] == 1
     assert run("retry", reference, environment=office.environment).exit_code == 1
+    assert run("retry", "--failed", environment=office.environment).stderr == "nothing to do\n"
+    assert run("retry", environment=office.environment).exit_code == 2
+
+
+def test_retry_of_all_that_failed_leaves_what_a_person_filed_there(office: Office) -> None:
+    """Two that we filed go back in one go; the third was never ours."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
+    references = office.once(samples()["support"], samples()["bug"])
+    with office.sandbox.imap.session() as client:
+        client.append("Échecs", samples()["modelisation"])
+    result = run("retry", "--failed", environment=office.environment)
+    assert [line.split()[:3] for line in result.stdout.splitlines()] == [
+        [reference, "is", "back"] for reference in sorted(references)
+    ]
+    assert office.mailboxes() == {"INBOX": 2, "Échecs": 1}
 
 
 def test_dry_run_shows_what_would_be_done_and_does_nothing(office: Office) -> None:
@@ -225,6 +252,26 @@ def test_dry_run_knows_an_answer(office: Office) -> None:
     assert office.counts()["tickets"] == 2
 
 
+def test_status_says_when_nobody_looks_into_the_mailbox_any_more(office: Office) -> None:
+    """69 for whoever watches: nothing is done, whatever became of the messages before."""
+    office.once(samples()["auto_reply"])
+    assert "last good poll" not in run("status", environment=office.environment).stdout
+    assert run("once", environment=office.environment).exit_code == 0
+    fresh = run("status", environment=office.environment)
+    assert (fresh.exit_code, fresh.stdout.splitlines()[-1][:16]) == (0, "last good poll 0"[:16])
+    ago = datetime.now(UTC) - timedelta(minutes=6)
+    signs.Signs(office.state).leave(ago, ago, "IMAP: nothing listens there")
+    late = run("status", environment=office.environment)
+    assert late.exit_code == 69
+    assert late.stdout.splitlines()[-2:] == [
+        "last good poll 6 min ago",
+        f"polls fail since {ago:%Y-%m-%d %H:%M:%S} UTC: IMAP: nothing listens there",
+    ]
+    slower = office.environment | {"IMAP_POLL_INTERVAL_S": "600"}
+    found = run("status", "--json", environment=slower)
+    assert (found.exit_code, json.loads(found.stdout)["last_poll_at"]) == (0, ago.isoformat())
+
+
 def test_status_says_whether_a_daemon_runs(office: Office) -> None:
     """Mail that waits for nobody is to be noticed; whoever asks leaves the lock free."""
     office.once(samples()["auto_reply"])
@@ -255,3 +302,74 @@ def test_old_mail_is_left_alone_unless_asked_for(office: Office) -> None:
     assert run("once", environment=early).stdout == ""
     assert "MODELISATION" in run("once", "--all", environment=early).stdout
     assert office.mailboxes() == {"Modélisation": 1, "Support": 1}
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["list"], ["show", "0" * 16], ["audit"], ["purge", "--older-than", "9"]]
+)
+@pytest.mark.parametrize(
+    ("url", "code", "says"),
+    [
+        ("sqlite:///none.sqlite", 78, "nothing has run yet"),
+        ("sqlite:///text.sqlite", 78, "is no SQLite database"),
+        ("sqlite:///empty.sqlite", 78, "nothing has run on it yet"),
+        ("postgresql://poller@127.0.0.1:1/poller", 75, "the database is out of reach"),
+    ],
+)
+def test_a_state_that_cannot_be_read_is_one_line(
+    office: Office, command: list[str], url: str, code: int, says: str
+) -> None:
+    """Whatever is asked of it, and without a trace of Python."""
+    Path("text.sqlite").write_text("no database " * 100)
+    Path("empty.sqlite").touch()
+    result = run(*command, environment=office.environment | {"STATE_URL": url})
+    assert result.exit_code == code
+    assert says in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_config_shows_every_setting_and_its_place_and_no_secret(office: Office) -> None:
+    """In the environment, in a file with its line, or by default."""
+    Path("config.toml").write_text("[labels]\n\nsupport = 'Clients'\n")
+    environment = {name: value for name, value in office.environment.items() if name != "LABELS_SUPPORT"}
+    lines = run("config", "show", environment=environment).stdout.splitlines()
+    shown = {tuple(line.split()[:2]): line.split()[2:] for line in lines}
+    assert shown["[labels]", "support"] == ["Clients", "config.toml:3"]
+    assert shown["[imap]", "password"] == ["set", "environment"]
+    assert shown["[state]", "workers"] == ["4", "default"]
+    as_json = run("config", "show", "--json", environment=environment).stdout
+    assert {"name": "[labels] support", "value": "Clients", "source": "config.toml:3"} in [
+        json.loads(line) for line in as_json.splitlines()
+    ]
+    assert office.environment["HUBSPOT_API_KEY"] not in as_json + "".join(lines)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_our_commands(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script asks us for the words, and is told the commands."""
+    script = run("completion", shell).stdout
+    assert f"_POLLER_COMPLETE={shell}_complete" in script
+    monkeypatch.setenv("_POLLER_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", "poller s")
+    monkeypatch.setenv("COMP_CWORD", "1" if shell != "fish" else "s")
+    result = CliRunner().invoke(commands, prog_name="poller")
+    assert {word for word in result.stdout.replace(",", " ").split() if word in commands.commands} == {
+        "setup-hubspot",
+        "show",
+        "status",
+    }
+
+
+def test_purge_says_what_it_forgets(office: Office) -> None:
+    """Counts on standard output; DAYS is at least as long as a sender's turns are counted."""
+    office.once(samples()["auto_reply"])
+    young = run("purge", "--older-than", "2", environment=office.environment)
+    assert (young.exit_code, young.stdout, young.stderr) == (0, "", "nothing is old enough\n")
+    with sqlite3.connect(office.state / "poller.sqlite") as memory:
+        memory.execute("UPDATE workflow_status SET updated_at = 0 WHERE name = 'message'")
+    memory.close()
+    counted = run("purge", "--older-than", "2", "--dry-run", "--json", environment=office.environment)
+    assert json.loads(counted.stdout)["ignored"] == 1
+    assert run("purge", "--older-than", "2", environment=office.environment).stdout.split() == ["1", "IGNORED"]
+    assert run("list", environment=office.environment).stdout == ""
+    assert run("purge", "--older-than", "1", environment=office.environment).exit_code == 2

@@ -1,0 +1,265 @@
+"""The commands that ask what has become of the mail, and clear up behind it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from poller import corrections
+from poller.console import EXIT_FAILED, EXIT_UNAVAILABLE, json_option, painted, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from poller.memory import Remembered
+    from poller.settings import Settings
+
+_SINCE = "Only those first seen on that day or later (UTC), for instance 2026-11-22."
+# A sender's turns are counted over 25 hours, and nothing that is so young may be forgotten.
+_OLD_DAYS = 2
+
+
+@click.command()
+@json_option("As one JSON object.")
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool) -> None:
+    """How many messages of each outcome.
+
+    Also what the waiting ones wait for, when the mailbox was last looked into, and whether no daemon runs on this state
+    (SQLite). Exit code 69 when the mailbox has not been looked into for five intervals, and five minutes at least; 1
+    when any message needs a person.
+    """
+    from poller import reports, signs, state  # noqa: PLC0415  keeps --help quick
+
+    settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
+    messages, sign = _remembered(settings), signs.found(settings.directory)
+    running = state.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
+    if as_json:
+        click.echo(json.dumps(reports.status(messages, sign, running=running)))
+    else:
+        for line in reports.status_lines(messages, sign, now):
+            click.echo(painted(line))
+    if running is False:
+        click.echo("no daemon is running on this state", err=True)
+    late = sign is not None and sign.is_late(now, settings.imap.poll_interval_s)
+    failed = any(map(_failed, corrections.current(messages)))
+    ctx.exit(EXIT_UNAVAILABLE if late else EXIT_FAILED if failed else 0)
+
+
+@click.command(name="list")
+@click.option("--failed", is_flag=True, help="Only those that need a person.")
+@click.option("--waiting", is_flag=True, help="Only those that wait for a service.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help=_SINCE)
+@json_option("One JSON object a message.")
+@click.pass_context
+def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | None, as_json: bool) -> None:
+    """What became of each message.
+
+    The first seen first, each as its last correction left it; exit code 0 whatever became of them.
+    """
+    from poller import reports  # noqa: PLC0415  keeps --help quick
+
+    wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
+    settings = settings_of(ctx, need_imap=False)
+    for message in corrections.current(_remembered(settings, since=since.replace(tzinfo=UTC) if since else None)):
+        if wanted and message.standing.outcome not in wanted:
+            continue
+        if as_json:
+            seen = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
+            click.echo(json.dumps(reports.as_json(message.reference, message.standing) | seen))
+        else:
+            line = reports.line(message.reference, message.standing)
+            click.echo(painted(f"{message.seen_at:%Y-%m-%d %H:%M:%S}  {line}"))
+
+
+@click.command()
+@click.argument("reference")
+@json_option("As one JSON object.")
+@click.pass_context
+def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
+    """All that is remembered of a message.
+
+    Each try of each step: when it ended, how long it took, and what it returned, links among it; then the same of each
+    of its corrections. Exit code 1 when nothing is remembered.
+    """
+    from poller import reports  # noqa: PLC0415  keeps --help quick
+    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
+
+    with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
+
+        def read(ids: Iterable[str]) -> dict[str, Remembered]:
+            return {each.reference: each for each in memory.messages(references=ids)}
+
+        known = read([reference]) if corrections.correction_of(reference) else corrections.chain(reference, read)
+        found = [(each, list(reports.tries(memory.journal(name)))) for name, each in known.items()]
+    if not found:
+        click.echo(f"poller: no message has the reference {reference}", err=True)
+        ctx.exit(EXIT_FAILED)
+    if as_json:
+        first, *others = (reports.whole(message, tries) for message, tries in found)
+        click.echo(json.dumps(first | {"corrections": others}))
+        return
+    for message, tries in found:
+        click.echo(painted(reports.line(message.reference, message.standing)))
+        for tried in tries:
+            click.echo(reports.try_line(tried))
+
+
+@click.command(name="corrections")
+@click.option("--jsonl", is_flag=True, help="As labelled examples, with what the mails say: personal data.")
+@click.pass_context
+def corrections_(ctx: click.Context, *, jsonl: bool) -> None:
+    """What people have put under another category.
+
+    A line each: when, the correction, and what the mail had been taken for. With --jsonl each mail is read from where
+    it is filed; the lines are what `poller classify --evaluate` takes. Exit code 75 when the mailbox is out of reach.
+    """
+    from poller import examples  # noqa: PLC0415  keeps --help quick
+    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
+
+    if jsonl:
+        for reference, example in examples.examples(settings_of(ctx)):
+            if example:
+                click.echo(json.dumps(example, ensure_ascii=False))
+            else:
+                click.echo(f"{reference} is not where it was filed, and is left out", err=True)
+        return
+    with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
+        for each in examples.corrected(memory):
+            was = (each.standing.result or {}).get("was") or "unknown"
+            click.echo(f"{each.seen_at:%Y-%m-%d %H:%M:%S}  {each.reference}  was {was}")
+
+
+@click.command()
+@click.argument("reference", required=False)
+@click.option("--failed", is_flag=True, help="All that failed.")
+@click.pass_context
+def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
+    """Have failed messages tried again.
+
+    They are put back into the mailbox, and the daemon goes on from the step that failed. Exit code 1 when the one that
+    is named is neither among the failed nor in the mailbox.
+    """
+    if (reference is None) is not failed:
+        raise click.UsageError("give either a reference or --failed")
+    from poller.inbox import Inbox  # noqa: PLC0415  keeps --help quick
+
+    settings = settings_of(ctx)
+    last = [] if reference else corrections.current(_remembered(settings))
+    wanted = {
+        corrections.message_of(each) for each in ([reference] if reference else map(_reference, filter(_failed, last)))
+    }
+    with closing(Inbox(settings)) as inbox:
+        brought = inbox.bring_back(wanted)
+        already = wanted.intersection(inbox.scan()) - brought if wanted - brought else set()
+    for each in sorted(brought | already):
+        where = f"{'back' if each in brought else 'already'} in {settings.imap.mailbox}"
+        click.echo(f"{each} is {where}; the daemon takes it up at its next look.")
+    if reference and not brought | already:
+        click.echo(f"poller: {reference} is not in {settings.labels.failed!r}", err=True)
+        ctx.exit(EXIT_FAILED)
+    if failed and not brought | already:
+        click.echo("nothing to do", err=True)
+
+
+@click.command()
+@click.option(
+    "--older-than",
+    "days",
+    type=click.IntRange(min=_OLD_DAYS),
+    metavar="DAYS",
+    required=True,
+    help=f"Only what ended so many days ago, {_OLD_DAYS} at least.",
+)
+@click.option("--dry-run", is_flag=True, help="Say how many there are, and forget none.")
+@json_option("As one JSON object.")
+@click.pass_context
+def purge(ctx: click.Context, *, days: int, dry_run: bool, as_json: bool) -> None:
+    """Forget messages that ended long ago.
+
+    Their rows and all that was remembered for them are deleted, and nothing of it is left in the state's file; what
+    HubSpot, ClickUp, R2 and the mailbox hold is not touched. Messages that lie in the inbox or among the failed are
+    kept, and so is a thread of which any message is kept. Exit code 75 when the mailbox or the state is out of reach.
+    """
+    from poller import purge as purging  # noqa: PLC0415  keeps --help quick
+
+    counts = purging.purge(settings_of(ctx), datetime.now(UTC) - timedelta(days=days), dry_run=dry_run)
+    if as_json:
+        click.echo(json.dumps(counts))
+        return
+    for name, count in sorted((+counts).items()):
+        click.echo(f"{count:>7}  {name if name == 'facts' else name.upper()}")
+    forgotten = f"{'would be' if dry_run else 'are'} forgotten"
+    click.echo(forgotten if counts.total() else "nothing is old enough", err=True)
+
+
+@click.command()
+@click.option("--remote", is_flag=True, help="What HubSpot and ClickUp hold, too; some calls for each message.")
+@json_option("One JSON object a finding.")
+@click.pass_context
+def audit(ctx: click.Context, *, remote: bool, as_json: bool) -> None:
+    """What does not add up; nothing is mended.
+
+    The mailboxes and the memory are held against each other, with --remote also what HubSpot and ClickUp hold. Exit
+    code 0 when all adds up, 1 when anything does not, 75 when the mailbox or a service is out of reach.
+    """
+    from poller import audit as auditing  # noqa: PLC0415  keeps --help quick
+
+    findings = unknown = 0
+    for finding in auditing.audit(settings_of(ctx), remote=remote):
+        findings += 1
+        unknown += not finding.outcome
+        click.echo(json.dumps(finding.as_json()) if as_json else finding.as_line())
+    if not findings:
+        click.echo("everything adds up", err=True)
+    if unknown:
+        click.echo("To have an UNKNOWN one done, put it back into the inbox.", err=True)
+    ctx.exit(EXIT_FAILED if findings else 0)
+
+
+@click.group()
+def config() -> None:
+    """The settings."""
+
+
+@config.command(name="show")
+@json_option("One JSON object a setting.")
+@click.pass_context
+def show_config(ctx: click.Context, *, as_json: bool) -> None:
+    """Every setting in force, and where it came from.
+
+    Of a secret only whether it is set. Exit code 78 for settings that cannot work.
+    """
+    from dataclasses import asdict  # noqa: PLC0415  keeps --help quick
+
+    from poller import configuration, logs  # noqa: PLC0415  keeps --help quick
+
+    logs.configure(ctx.obj["log_level"] or "WARNING")
+    for each in configuration.explain(ctx.obj["config"], ctx.obj["dotenv"]):
+        if as_json:
+            click.echo(json.dumps(asdict(each), ensure_ascii=False))
+        else:
+            value = each.value if isinstance(each.value, str) else json.dumps(each.value)
+            click.echo(f"{each.name:<34} {value:<40} {each.source}")
+
+
+def _remembered(settings: Settings, since: datetime | None = None) -> list[Remembered]:
+    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
+
+    with closing(Memory(settings)) as memory:
+        return memory.messages(since=since)
+
+
+def _reference(message: Remembered) -> str:
+    return message.reference
+
+
+def _failed(message: Remembered) -> bool:
+    return message.standing.outcome == "failed"
+
+
+ENQUIRIES = (status, list_, show, corrections_, retry, purge, audit, config)

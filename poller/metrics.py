@@ -1,0 +1,209 @@
+"""What Prometheus is told of the daemon, and of what it does.
+
+How things are comes from the daemon, and what was done from the memory, a few seconds behind it: what is counted is
+what is recorded. Counters begin at zero with the process, as Prometheus expects of them. Where several machines share a
+mailbox each tells of the whole of it, but for Claude.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from integrations.errors import ConfigurationError, ServiceError
+from poller import signs
+from poller.corrections import correction_of
+from poller.exposition import exposition, labelled, number, served
+from poller.memory import SERVICES, Memory
+from poller.pulse import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from http.server import ThreadingHTTPServer
+
+    from poller.daemon import Daemon
+    from poller.exposition import Labels
+    from poller.memory import Entry, Remembered
+    from poller.pulse import Pulse
+    from poller.settings import Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+OUTCOMES = ("support", "modelisation", "ignored", "failed", "gone")
+RESULTS = {"ok": "ok", "retry": "retried", "wait": "waited", "fatal": "failed", "gone": "gone"}
+BUCKETS_S = (1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400, math.inf)
+# Dollars for a million tokens in and out (https://platform.claude.com/docs/en/about-claude/pricing); another model's
+# tokens are counted, and not priced.
+PRICES = {"claude-haiku-5-5": (0.10, 0.50), "claude-haiku-4-5": (1.0, 5.0)}
+OVERLAP = timedelta(minutes=1)  # by which a look into the memory reaches behind the one before
+
+
+class Metrics:
+    """The numbers of one daemon; to be closed."""
+
+    def __init__(self, settings: Settings, daemon: Daemon, pulse: Pulse) -> None:
+        """Nothing listens yet."""
+        self._settings, self._daemon, self._pulse = settings, daemon, pulse
+        self._began = self._looked = datetime.now(UTC)
+        self._memory: Memory | None = None
+        self._server: ThreadingHTTPServer | None = None
+        self._mails = Counter({labelled(outcome=outcome): 0 for outcome in OUTCOMES})
+        self._steps: Counter[Labels] = Counter()
+        self._decided: Counter[Labels] = Counter()
+        self._latencies_s: dict[str, Counter[float]] = {}  # by outcome: how many in each bucket
+        self._latency_sums_s: dict[str, float] = {}
+        self._stopped: dict[str, Remembered] = {}  # the messages of the last look, as they were then
+        self._counted: dict[str, datetime] = {}  # of messages that may go on: until when their entries are counted
+        self._troubles: set[str] = set()
+        self.text = ""
+
+    def start(self) -> bool:
+        """Listen, if that is wanted; whether `tell` is. A port that cannot be had is logged: mail goes first."""
+        if not self._settings.metrics.listen:
+            return bool(self._settings.metrics.textfile)
+        try:
+            self._server = served(self._settings.metrics.listen, lambda: self.text)
+        except OSError as error:
+            self._trouble("metrics_not_served", getattr(error, "strerror", None) or str(error))
+            return bool(self._settings.metrics.textfile)
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        return True
+
+    def close(self) -> None:
+        """Let go of the port and of the memory."""
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+        if self._memory:
+            self._memory.close()
+
+    def tell(self) -> None:
+        """Put together what is known at this moment."""
+        now = datetime.now(UTC)
+        # What the daemon knows itself is told even where the memory hangs, or is out of reach.
+        self._write(now)
+        try:
+            self._memory = self._memory or Memory(self._settings)
+            self._count(self._memory, now)
+        except (ServiceError, ConfigurationError) as error:
+            self._trouble("metrics_not_counted", str(error))
+            return
+        self._troubles.discard("metrics_not_counted")
+        self._write(now)
+
+    def _count(self, memory: Memory, now: datetime) -> None:
+        stopped = {message.reference: message for message in memory.stopped(self._looked - OVERLAP)}
+        for reference, message in stopped.items():
+            if self._stopped.get(reference) != message:
+                self._add(message, memory.journal(reference))
+        self._stopped, self._looked = stopped, now
+
+    def _add(self, message: Remembered, entries: list[Entry]) -> None:
+        """What is new of a message that has stopped."""
+        # A correction is no further mail, and how long the mail had lain there by then is no latency.
+        outcome = "" if correction_of(message.reference) else message.standing.outcome
+        since = self._counted.get(message.reference, self._began)
+        new = [entry for entry in entries if entry.at > since]
+        if not new:
+            return  # of a process before this one
+        for entry in new:
+            self._add_entry(entry)
+        if outcome in OUTCOMES:
+            self._mails[labelled(outcome=outcome)] += 1
+        if outcome in {"support", "modelisation", "ignored"}:
+            self._counted.pop(message.reference, None)
+            self._add_latency(outcome, entries)
+        else:
+            self._counted[message.reference] = entries[-1].at
+
+    def _add_entry(self, entry: Entry) -> None:
+        result = next((word for kind, word in RESULTS.items() if kind in entry.content), None)
+        if result is None:
+            return  # an intent
+        service = SERVICES.get(entry.step, "")
+        if entry.step == "classify" and result == "ok":
+            decided_by = _said(entry, "decided_by")
+            self._decided[labelled(decided_by=decided_by)] += 1
+            service = service if decided_by == "claude" else ""
+        self._steps[labelled(step=entry.step, service=service, result=result)] += 1
+
+    def _add_latency(self, outcome: str, entries: list[Entry]) -> None:
+        done = {entry.step: entry for entry in entries if "ok" in entry.content}
+        received_at = _said(done["receive"], "received_at") if "receive" in done else ""
+        if received_at and "label" in done:
+            came = datetime.fromisoformat(received_at)
+            took_s = max(0.0, (done["label"].at - came).total_seconds())
+            buckets = self._latencies_s.setdefault(outcome, Counter())
+            buckets[next(bound for bound in BUCKETS_S if took_s <= bound)] += 1
+            self._latency_sums_s[outcome] = self._latency_sums_s.get(outcome, 0.0) + took_s
+
+    def _write(self, now: datetime) -> None:
+        self.text = exposition(dict(self._samples(now)))
+        if not self._settings.metrics.textfile:
+            return
+        try:
+            # Whoever collects the files is another user, and they hold numbers.
+            signs.replace(Path(self._settings.metrics.textfile), self.text, 0o644)
+        except OSError as error:
+            self._trouble("metrics_not_written", error.strerror or "")
+        else:
+            self._troubles.discard("metrics_not_written")
+
+    def _trouble(self, event: str, reason: str) -> None:
+        """Log it once, until it is over."""
+        if event not in self._troubles:
+            log.warning(event, reason=reason)
+        self._troubles.add(event)
+
+    def _samples(self, now: datetime) -> Iterator[tuple[tuple[str, Labels], float]]:
+        daemon, pulse = self._daemon, self._pulse
+        for name, counts in (("mails", self._mails), ("steps", self._steps), ("classifications", self._decided)):
+            for labels, count in counts.items():
+                yield (f"figurative_{name}_total", labels), count
+        yield from self._latencies()
+        waits = [standing.service for standing in list(daemon.waiting.values())]
+        out_of_reach = daemon.out_of_reach()
+        for service in NAMES:
+            yield ("figurative_waiting", labelled(service=service)), waits.count(service)
+            yield ("figurative_out_of_reach", labelled(service=service)), service in out_of_reach
+        yield ("figurative_waiting", labelled(service="")), waits.count("")
+        arrived = [at for at, _ in daemon.waits()]
+        yield ("figurative_oldest_waiting_seconds", ()), (now - min(arrived, default=now)).total_seconds()
+        yield ("figurative_in_hand", ()), len(daemon.working)
+        if pulse.looked_at:
+            yield ("figurative_last_poll_timestamp_seconds", ()), pulse.looked_at.timestamp()
+        yield ("figurative_polls_failing", ()), pulse.failing_since is not None
+        yield ("figurative_start_timestamp_seconds", ()), self._began.timestamp()
+        yield from self._claude()
+
+    def _latencies(self) -> Iterator[tuple[tuple[str, Labels], float]]:
+        name = "figurative_delivery_to_label_seconds"
+        for outcome, buckets in self._latencies_s.items():
+            for bound in BUCKETS_S:
+                up_to = sum(count for each, count in buckets.items() if each <= bound)
+                yield (f"{name}_bucket", labelled(outcome=outcome, le=number(bound))), up_to
+            yield (f"{name}_sum", labelled(outcome=outcome)), self._latency_sums_s[outcome]
+            yield (f"{name}_count", labelled(outcome=outcome)), buckets.total()
+
+    def _claude(self) -> Iterator[tuple[tuple[str, Labels], float]]:
+        if (claude := self._daemon.claude) is None:
+            return
+        tokens = {"input": claude.input_tokens, "output": claude.output_tokens}
+        yield ("figurative_claude_calls_total", ()), claude.answers
+        for direction, count in tokens.items():
+            yield ("figurative_claude_tokens_total", labelled(direction=direction)), count
+        if prices := PRICES.get(self._settings.anthropic.model):
+            dollars = (tokens["input"] * prices[0] + tokens["output"] * prices[1]) / 1_000_000
+            yield ("figurative_claude_cost_dollars_total", ()), dollars
+
+
+def _said(entry: Entry, name: str) -> str:
+    """What a step that is done returned under a name, "" where it did not: another release may have written it."""
+    returned = entry.content["ok"]
+    return str(returned.get(name, "")) if isinstance(returned, dict) else ""

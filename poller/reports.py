@@ -1,0 +1,139 @@
+"""What is remembered, as a person or a program is to read it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from poller import corrections
+from poller.escaping import one_line
+from poller.pulse import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from poller.memory import Entry, Remembered, Standing
+    from poller.signs import Sign
+
+_VALUE_CHARS = 2_000
+RESULTS = ("ok", "retry", "wait", "fatal", "gone")  # what a try comes to, see `journal`
+
+
+def line(reference: str, standing: Standing) -> str:
+    """What became of a message, for a person."""
+    result = standing.result or {}
+    links = [link["url"] for link in (result.get("ticket"), result.get("subtask")) if link]
+    reason = f"{result['step']}: {result['reason']}" if result.get("step") else result.get("reason", "")
+    files = f"{len(result['files'])} file(s)" if result.get("files") else ""
+    until = f"until {_moment(standing.until)}" if standing.until else ""
+    return "  ".join(part for part in (reference, standing.outcome.upper(), *links, files, reason, until) if part)
+
+
+def as_json(reference: str, standing: Standing) -> dict[str, Any]:
+    """The same, for a program."""
+    return {"reference": reference, "outcome": standing.outcome} | (standing.result or {})
+
+
+def status(messages: Iterable[Remembered], sign: Sign | None, *, running: bool | None) -> dict[str, Any]:
+    """How many messages of each outcome, what the waiting ones wait for, and how the polls go.
+
+    A message that was corrected counts as what it is now. `running` is None where nobody can say: over PostgreSQL the
+    daemon may be on another machine.
+    """
+    messages = corrections.current(messages)
+    waiting = [message for message in messages if message.standing.outcome == "waiting"]
+    services = Counter(message.standing.service for message in waiting)
+    oldest = min((message.seen_at for message in waiting), default=None)
+    return {
+        "outcomes": dict(Counter(message.standing.outcome for message in messages)),
+        "waiting": {"oldest_since": oldest and oldest.isoformat(), "services": dict(services)},
+        "last_poll_at": sign.looked_at.isoformat() if sign and sign.looked_at else None,
+        "polls_failing_since": sign.failing_since.isoformat() if sign and sign.failing_since else None,
+        "polls_failing_because": sign.reason if sign else "",
+        "daemon_running": running,
+    }
+
+
+def status_lines(messages: Iterable[Remembered], sign: Sign | None, now: datetime) -> Iterator[str]:
+    """The same, for a person."""
+    messages = corrections.current(messages)
+    waiting = [message for message in messages if message.standing.outcome == "waiting"]
+    for outcome, count in sorted(Counter(message.standing.outcome for message in messages).items()):
+        yield f"{count:>7}  {outcome.upper()}"
+    if waiting:
+        services = Counter(_kept_by(message.standing) for message in waiting)
+        yield f"the oldest waits since {_moment(min(message.seen_at for message in waiting))}; they wait for:"
+        yield from (f"{count:>7}  {why}" for why, count in services.most_common())
+    if sign:
+        yield f"last good poll {_age(now, sign.looked_at)} ago" if sign.looked_at else "no poll was good yet"
+        if sign.failing_since:
+            yield f"polls fail since {_moment(sign.failing_since)}: {sign.reason}"
+
+
+def whole(message: Remembered, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """All that is remembered of a message, for a program; `tried` is what `tries` gives of its journal."""
+    times = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
+    known = {"reference": message.reference, "outcome": message.standing.outcome, "result": message.standing.result}
+    return known | times | {"steps": tried}
+
+
+def tries(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+    """Each try of each step: `step`, `at` (its end), `attempt` (from 1), `took_s`, and what it came to.
+
+    That is one of RESULTS with what was returned or why not; or `begun` of one that has no end, as it is at work or the
+    process died in it.
+    """
+    attempts: Counter[str] = Counter()
+    begun: Entry | None = None
+    for entry in entries:
+        if "begun" in entry.content:
+            if begun:
+                yield _without_end(begun, attempts)
+            begun = entry
+            attempts[entry.step] += 1
+        elif any(kind in entry.content for kind in RESULTS):
+            took_s = round((entry.at - begun.at).total_seconds(), 3) if begun else None
+            content = {name: value for name, value in entry.content.items() if name != "by"}
+            shown = {"attempt": attempts[entry.step], "took_s": took_s}
+            yield {"step": entry.step, "at": entry.at.isoformat()} | shown | content
+            if "ok" in content:
+                del attempts[entry.step]  # The next file is another step.
+            begun = None
+    if begun:
+        yield _without_end(begun, attempts)
+
+
+def try_line(tried: dict[str, Any]) -> str:
+    """A try of a step, for a person."""
+    kind = next(kind for kind in (*RESULTS, "begun") if kind in tried)
+    returned = one_line(json.dumps(tried.get("ok"), ensure_ascii=False), _VALUE_CHARS)
+    said = {"ok": returned, "begun": "begun, and no end of it yet", "gone": "the message was gone"}
+    word = {"retry": "failed", "wait": "waits", "fatal": "FAILED for good"}.get(kind, "")
+    what = said.get(kind) or f"{word}: {tried[kind]}"
+    again = f"; again at {tried['until'][:19].replace('T', ' ')}" if "until" in tried else ""
+    number = f"try {tried['attempt']}" if tried["attempt"] > 1 else ""
+    took = f"{tried['took_s']:.1f} s" if tried["took_s"] is not None else ""
+    return f"  {tried['at'][:19].replace('T', ' ')}  {tried['step']:<22} {number:<6} {took:>7}  {what}{again}"
+
+
+def _without_end(begun: Entry, attempts: Counter[str]) -> dict[str, Any]:
+    at = begun.at.isoformat()
+    return {"step": begun.step, "at": at, "attempt": attempts[begun.step], "took_s": None, "begun": at}
+
+
+def _kept_by(standing: Standing) -> str:
+    return NAMES.get(standing.service) or str((standing.result or {}).get("reason", ""))
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _age(now: datetime, then: datetime) -> str:
+    seconds = max(0, int((now - then).total_seconds()))
+    for unit, size in (("days", 172_800), ("h", 7_200), ("min", 120)):
+        if seconds >= size:
+            return f"{seconds // (size // 2)} {unit}"
+    return f"{seconds} s"

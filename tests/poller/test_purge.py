@@ -1,0 +1,144 @@
+"""What is long done is forgotten, and nothing else."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from integrations.sandbox import Fault
+from poller.daemon import Daemon
+from poller.memory import Memory
+from poller.purge import purge
+from poller.samples import samples
+
+if TYPE_CHECKING:
+    from tests.conftest import Office
+
+
+def soon() -> datetime:
+    return datetime.now(UTC) + timedelta(minutes=1)
+
+
+def an_answer(to: str, number: int) -> bytes:
+    return (
+        "From: elise@martin-mobilier.example\r\nTo: support@figurative.example\r\n"
+        f"Message-ID: <answer-{number}@samples.example>\r\nDate: Sun, 22 Nov 2026 10:00:00 +0100\r\n"
+        f"Subject: Re: Ondine\r\nIn-Reply-To: <{to}>\r\n\r\nEn noyer, finalement.\r\n"
+    ).encode()
+
+
+def remembered(office: Office) -> dict[str, str]:
+    with closing(Memory(office.settings)) as memory:
+        return {message.reference: message.standing.outcome for message in memory.messages()}
+
+
+def test_nothing_of_a_forgotten_message_is_left_in_the_file(office: Office) -> None:
+    """No reference, no id, no address of a file, neither in the database nor in its log; beside a daemon at work."""
+    ended = office.once(samples()["modelisation_with_files"], samples()["support"], samples()["auto_reply"])
+    made = [standing.result or {} for standing in ended.values()]
+    traces = [*ended, *(result["ticket"]["url"] for result in made if result.get("ticket"))]
+    traces += [url for result in made for url in result.get("files", ())]
+    traces += [str(result["contact_id"]) for result in made if result.get("contact_id")]
+    assert len(traces) == 9
+
+    def left() -> list[str]:
+        held = b"".join(path.read_bytes() for path in office.state.glob("poller.sqlite*"))
+        return [trace for trace in traces if trace.encode() in held]
+
+    assert len(left()) == len(traces)
+    daemon = Daemon(office.settings, patience=office.patience)
+    daemon.start()
+    try:
+        assert purge(office.settings, soon(), dry_run=True) == purge(office.settings, soon())
+        assert left() == []
+        assert daemon.poll() == 0
+    finally:
+        daemon.stop()
+    office.sandbox.imap.deliver(samples()["bug"])
+    assert [standing.outcome for standing in office.once().values()] == ["support"]
+
+
+def test_a_shared_memory_forgets_as_well(office: Office, database: str) -> None:
+    """On PostgreSQL, whose rows are freed."""
+    office.environment["STATE_URL"] = database
+    office.once(samples()["auto_reply"], samples()["support"])
+    assert {name for name, count in purge(office.settings, soon()).items() if count} >= {"ignored", "support"}
+    assert remembered(office) == {}
+
+
+def test_what_is_young_or_not_done_is_kept(office: Office) -> None:
+    """A message that waits, one that failed until a person has taken it away, one that a person put back, a new one."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    (failed,) = office.once(samples()["support"])
+    office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))
+    (waiting,) = office.once(samples()["bug"])
+    (done,) = (ref for ref, standing in office.once(samples()["auto_reply"]).items() if standing.outcome == "ignored")
+    assert purge(office.settings, datetime.now(UTC) - timedelta(days=2)).total() == 0
+    with office.sandbox.imap.session() as client:
+        client.select_folder("Ignorés")
+        client.move(client.search(), "INBOX")
+    purge(office.settings, soon())
+    assert remembered(office) == {failed: "failed", waiting: "waiting", done: "ignored"}
+    with office.sandbox.imap.session() as client:
+        client.select_folder("INBOX")
+        client.move(client.search(["SUBJECT", "Absence"]) or client.search(["HEADER", "Auto-Submitted", ""]), "Ignorés")
+        client.create_folder("Vu")
+        client.select_folder("Échecs")
+        client.move(client.search(), "Vu")
+    assert purge(office.settings, soon())["failed"] == 1
+    assert remembered(office) == {waiting: "waiting"}
+
+
+def test_a_thread_is_kept_as_long_as_any_message_of_it(office: Office) -> None:
+    """An answer to an answer finds its ticket; when all of it is forgotten, the next answer opens one of its own."""
+    (root,) = office.once(samples()["modelisation_with_files"])
+    (answer,) = office.once(an_answer("modelisation_with_files@samples.example", 1))
+    with sqlite3.connect(office.state / "poller.sqlite") as state:
+        state.execute("UPDATE workflow_status SET updated_at = 0 WHERE workflow_uuid = ?", (root,))
+    state.close()
+    purge(office.settings, datetime.now(UTC) - timedelta(hours=1))
+    assert remembered(office).keys() == {root, answer}
+    office.once(an_answer("answer-1@samples.example", 2))
+    assert office.counts()["tickets"] == 1
+    assert purge(office.settings, soon())["modelisation"] == 3
+    assert remembered(office) == {}
+    assert {each.outcome for each in office.once(an_answer("answer-2@samples.example", 3)).values()} <= {
+        "support",
+        "modelisation",
+    }
+    assert office.counts()["tickets"] == 2
+
+
+def test_an_answer_that_knows_its_ticket_keeps_the_thread(office: Office) -> None:
+    """It waits for HubSpot with the ticket in hand: what it remembers in the end must lead somewhere."""
+    (root,) = office.once(samples()["modelisation_with_files"])
+    later = {"Retry-After": "3000"}
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=429, headers=later))
+    standing = office.once(an_answer("modelisation_with_files@samples.example", 1))
+    assert [each.outcome for each in standing.values()] == ["waiting"]
+    purge(office.settings, soon())
+    assert root in remembered(office)
+
+
+def test_a_thread_whose_first_message_is_unknown_keeps_nobody_waiting(office: Office) -> None:
+    """The state was restored, or a purge was stopped half way: the answer is a request of its own."""
+    (root,) = office.once(samples()["modelisation_with_files"])
+    with closing(Memory(office.settings)) as memory:
+        memory.forget([root])
+    office.once(an_answer("modelisation_with_files@samples.example", 1))
+    assert office.counts()["tickets"] == 2
+
+
+def test_the_facts_of_all_times_stay(office: Office) -> None:
+    """The day of the first start, and the secret that file keys are made with; what is counted goes."""
+    office.once(samples()["modelisation_with_files"])
+    with closing(Memory(office.settings)) as memory:
+        kept = memory.recall("first-start"), memory.recall("file-secret")
+        assert all(kept)
+        assert memory.facts("sender-")
+    purge(office.settings, soon())
+    with closing(Memory(office.settings)) as memory:
+        assert (memory.recall("first-start"), memory.recall("file-secret")) == kept
+        assert {key.split("-")[0] for key in memory.facts("")} == {"first", "file", "since"}

@@ -1,0 +1,156 @@
+"""What is remembered, as it is read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from poller import reports, signs
+from poller.memory import Entry, Remembered, Standing
+from poller.signs import Sign, Signs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
+TICKET = {"id": "1", "url": "https://app.hubspot.com/1"}
+
+
+def message(number: int, outcome: str, minutes_ago: int = 0, **result: Any) -> Remembered:
+    at = NOW - timedelta(minutes=minutes_ago)
+    return Remembered(f"{number:016x}", at, at, Standing(outcome, None, result))
+
+
+def entry(step: str, second: float, **content: Any) -> Entry:
+    return Entry(step, NOW + timedelta(seconds=second), content | {"by": "a"})
+
+
+MESSAGES = [
+    message(1, "support", ticket=TICKET),
+    message(2, "waiting", 30, step="create_ticket", gate="hubspot", reason="HubSpot is out of reach"),
+    message(3, "waiting", 90, step="receive", gate="", reason="its sender writes too often"),
+    message(4, "waiting", 10, step="create_ticket", gate="", reason="HubSpot create ticket: HTTP 503"),
+    message(5, "failed", step="create_note", reason="HubSpot create note: HTTP 400"),
+    message(6, "working"),
+]
+
+
+def test_status_counts_and_says_what_is_waited_for() -> None:
+    """By outcome, since when, for which service, and how the polls go."""
+    sign = Sign(NOW, NOW - timedelta(minutes=3), NOW - timedelta(minutes=2), "IMAP: timed out")
+    assert list(reports.status_lines(MESSAGES, sign, NOW)) == [
+        "      1  FAILED",
+        "      1  SUPPORT",
+        "      3  WAITING",
+        "      1  WORKING",
+        "the oldest waits since 2026-11-22 12:30:00 UTC; they wait for:",
+        "      2  HubSpot",
+        "      1  its sender writes too often",
+        "last good poll 3 min ago",
+        "polls fail since 2026-11-22 13:58:00 UTC: IMAP: timed out",
+    ]
+    assert reports.status(MESSAGES, sign, running=True) == {
+        "outcomes": {"support": 1, "waiting": 3, "failed": 1, "working": 1},
+        "waiting": {"oldest_since": "2026-11-22T12:30:00+00:00", "services": {"hubspot": 2, "": 1}},
+        "last_poll_at": "2026-11-22T13:57:00+00:00",
+        "polls_failing_since": "2026-11-22T13:58:00+00:00",
+        "polls_failing_because": "IMAP: timed out",
+        "daemon_running": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("result", "service"),
+    [
+        ({"step": "label", "gate": "", "reason": "IMAP: timed out"}, "imap"),
+        ({"step": "create_note", "gate": "", "reason": "IMAP: timed out"}, "imap"),
+        ({"step": "create_note", "gate": "imap", "reason": "IMAP is out of reach"}, "imap"),
+        ({"step": "create_note", "gate": "", "reason": "what was done may not show yet"}, "hubspot"),
+        ({"step": "find_thread", "gate": "", "reason": "the message that it answers still waits"}, ""),
+        ({"step": "", "gate": "", "reason": "internal error"}, ""),
+        (None, ""),
+    ],
+)
+def test_a_message_waits_for_the_service_that_failed(result: dict[str, str] | None, service: str) -> None:
+    """Whether it tried itself, or is kept out because another one did."""
+    assert Standing("waiting", NOW, result).service == service
+
+
+def test_status_of_a_daemon_that_has_just_begun() -> None:
+    """Nothing is made up: no poll, nothing that waits."""
+    assert list(reports.status_lines([], Sign(NOW, None), NOW)) == ["no poll was good yet"]
+    assert list(reports.status_lines([], None, NOW)) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(-3, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 days")]
+)
+def test_how_long_ago_the_last_poll_was(seconds: int, shown: str) -> None:
+    """In the unit that a person would take; a clock that was set back shows nothing odd."""
+    sign = Sign(NOW, NOW - timedelta(seconds=seconds))
+    assert list(reports.status_lines([], sign, NOW)) == [f"last good poll {shown} ago"]
+
+
+def test_every_try_is_shown_with_what_it_came_to() -> None:
+    """A death, a failure that was tried again, a file each, and a step that is at work."""
+    entries = [
+        entry("create_ticket", 0, begun="x"),
+        entry("create_ticket", 10, begun="x"),
+        entry("create_ticket", 10.5, retry="HTTP 503", until="2026-11-22T14:01:00+00:00"),
+        entry("create_ticket", 60, begun="x"),
+        entry("create_ticket", 60.25, ok=TICKET),
+        entry("upload_files", 61, begun="x"),
+        entry("upload_files", 62, ok="https://files.example/1"),
+        entry("upload_files", 62, begun="x"),
+        entry("upload_files", 64, fatal="R2 upload: HTTP 400", kind="refused"),
+        entry("upload_files", 64, stands=True),
+        entry("send_failure", 65, begun="x"),
+    ]
+    tries = list(reports.tries(entries))
+    assert [(each["step"], each["attempt"], each["took_s"]) for each in tries] == [
+        ("create_ticket", 1, None),
+        ("create_ticket", 2, 0.5),
+        ("create_ticket", 3, 0.25),
+        ("upload_files", 1, 1.0),
+        ("upload_files", 1, 2.0),
+        ("send_failure", 1, None),
+    ]
+    assert (tries[2]["ok"], "by" in tries[2]) == (TICKET, False)
+    assert [" ".join(reports.try_line(each).split()) for each in tries] == [
+        "2026-11-22 14:00:00 create_ticket begun, and no end of it yet",
+        "2026-11-22 14:00:10 create_ticket try 2 0.5 s failed: HTTP 503; again at 2026-11-22 14:01:00",
+        '2026-11-22 14:01:00 create_ticket try 3 0.2 s {"id": "1", "url": "https://app.hubspot.com/1"}',
+        '2026-11-22 14:01:02 upload_files 1.0 s "https://files.example/1"',
+        "2026-11-22 14:01:04 upload_files 2.0 s FAILED for good: R2 upload: HTTP 400",
+        "2026-11-22 14:01:05 send_failure begun, and no end of it yet",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "minutes", "late"),
+    [(60, 5, False), (60, 5.1, True), (600, 49, False), (600, 51, True), (1, 4, False)],
+)
+def test_a_daemon_is_late_after_five_intervals(interval_s: float, minutes: float, *, late: bool) -> None:
+    """And never before five minutes; since it began where no poll was good yet."""
+    ago = NOW - timedelta(minutes=minutes)
+    assert Sign(NOW - timedelta(days=9), ago).is_late(NOW, interval_s) is late
+    assert Sign(ago, None, ago, "IMAP").is_late(NOW, interval_s) is late
+
+
+def test_a_sign_is_found_as_it_was_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For us alone to read, and written anew when something has changed; where it cannot be, the daemon goes on."""
+    assert signs.found(tmp_path) is None
+    left = Signs(tmp_path)
+    left.leave(NOW, None, "an old reason")
+    assert signs.found(tmp_path) == Sign(left._began_at, NOW, None, "")
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    written = path.stat().st_ino
+    left.leave(NOW, None, "another")
+    assert path.stat().st_ino == written
+    left.leave(NOW, NOW, "IMAP: timed out")
+    assert signs.found(tmp_path) == Sign(left._began_at, NOW, NOW, "IMAP: timed out")
+    Signs(tmp_path / "nowhere").leave(NOW, None, "")
+    assert "sign_not_left" in capsys.readouterr().out

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1] / "systemd"
 UNIT = ROOT / "figurative-poller.service"
+UNITS = pytest.mark.parametrize("unit", [UNIT, ROOT / "figurative-poller-forms.service"], ids=lambda path: path.stem)
 # Directives of systemd 254 that older ones leave out, and say so.
 LATER = re.compile(r".*Unknown key 'Restart(Steps|MaxDelaySec)' in section \[Service\], ignoring\.")
 
@@ -34,21 +35,23 @@ def call(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @installed
-def test_the_unit_may_do_next_to_nothing() -> None:
+@UNITS
+def test_the_unit_may_do_next_to_nothing(unit: Path) -> None:
     """1.2 or lower of 10 by systemd's own count; nginx and postfix have 9.6."""
-    result = call("systemd-analyze", "security", "--offline=true", "--threshold=12", UNIT)
+    result = call("systemd-analyze", "security", "--offline=true", "--threshold=12", unit)
     assert result.returncode == 0, result.stdout
 
 
 @installed
-def test_the_unit_says_nothing_that_systemd_does_not_understand(tmp_path: Path) -> None:
+@UNITS
+def test_the_unit_says_nothing_that_systemd_does_not_understand(unit: Path, tmp_path: Path) -> None:
     """Every directive is known, and what it starts can be started where it is installed."""
-    copy = tmp_path / UNIT.name
-    text = UNIT.read_text()
+    copy = tmp_path / unit.name
+    text = unit.read_text()
     assert text.count("/opt/figurative-poller/.venv/bin/python") == 1
     copy.write_text(text.replace("/opt/figurative-poller/.venv/bin/python", sys.executable))
     result = call("systemd-analyze", "verify", "--man=no", copy)
-    said = [line for line in result.stderr.splitlines() if UNIT.name in line and not LATER.fullmatch(line)]
+    said = [line for line in result.stderr.splitlines() if unit.name in line and not LATER.fullmatch(line)]
     assert (result.returncode, said) == (0, [])
 
 
@@ -82,7 +85,7 @@ def test_the_account_and_the_directories_are_made(tmp_path: Path) -> None:
 def test_what_the_readme_copies_is_there() -> None:
     """Each file that lies beside it, and each directive that it speaks of."""
     readme = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"systemd/(figurative-poller\.[\w.]+)", readme))
+    named = set(re.findall(r"systemd/(figurative-poller[-\w.]*\.\w+)", readme))
     assert named == {path.name for path in ROOT.iterdir()} - {"README.md"}
     for directive in re.findall(r"`([A-Z]\w+=)", readme):
         assert re.search(rf"^(# )?{directive}", UNIT.read_text(), re.MULTILINE) or directive == "SocketBindAllow="

@@ -1,0 +1,103 @@
+"""Who may post to a form: whoever has its token or signs what it sends; to a public one, anybody."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from integrations.errors import ConfigurationError
+from poller.form_problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from poller.form_settings import Forms
+
+SIGNATURE_HEADER: Final = "X-Figurative-Signature"
+TOLERANCE_S = 300  # between the sender's clock and ours, and what a signature that was overheard is good for
+
+_SIGNATURE: Final = re.compile(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of the site."""
+
+    name: str  # [a-z0-9-]
+    public: bool  # whether anybody may post to it
+    token: str  # "" when there is none
+    signing_key: str  # likewise
+
+
+class Seal:
+    """What a body must prove: that it is the one that was signed. It is fed with the body in pieces."""
+
+    def __init__(self, key: str, timestamp: str, signature: str) -> None:
+        """The signature is HMAC-SHA256 over the timestamp, a full stop and the raw body, in hex."""
+        self.signature = signature
+        self._mac = hmac.new(key.encode(), f"{timestamp}.".encode(), hashlib.sha256)
+
+    def update(self, piece: bytes) -> None:
+        """The next piece of the body."""
+        self._mac.update(piece)
+
+    def check(self) -> None:
+        """Raise Problem unless the body was the one."""
+        if not hmac.compare_digest(self._mac.hexdigest(), self.signature):
+            raise _refused(f"{SIGNATURE_HEADER} does not fit the body")
+
+
+def forms_of(settings: Forms) -> dict[str, Form]:
+    """The configured forms by name.
+
+    Raises:
+        ConfigurationError: one could be posted to by nobody, or a secret is for none that there is.
+    """
+    names, public = settings.names.split(), set(settings.public.split())
+    tokens, keys = secrets_of(settings.tokens.get_secret_value()), secrets_of(settings.signing_keys.get_secret_value())
+    if stray := sorted((public | set(tokens) | set(keys)) - set(names)):
+        raise ConfigurationError(f"[forms] names: {stray[0]} is not among them, but is public or has a secret")
+    forms = {name: Form(name, name in public, tokens.get(name, ""), keys.get(name, "")) for name in names}
+    for form in forms.values():
+        if not (form.public or form.token or form.signing_key):
+            raise ConfigurationError(
+                f"[forms] names: nobody may post to {form.name}: give it a secret in FORMS_TOKENS or "
+                "FORMS_SIGNING_KEYS, or name it in [forms] public"
+            )
+    return forms
+
+
+def secrets_of(text: str) -> dict[str, str]:
+    """The secret of each form, from "name=secret name=secret"."""
+    return {name: secret for name, _, secret in (entry.partition("=") for entry in text.split())}
+
+
+def admit(form: Form, headers: Mapping[str, str], now_s: float) -> Seal | None:
+    """What the body still has to prove, None when nothing is; before any of the body is read.
+
+    Raises:
+        Problem: 401.
+    """
+    if form.public:
+        return None
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and form.token:
+        if hmac.compare_digest(token.strip().encode(), form.token.encode()):
+            return None
+        raise _refused("the token is not this form's")
+    if form.signing_key and (given := headers.get(SIGNATURE_HEADER)):
+        match = _SIGNATURE.fullmatch(given.strip())
+        if match is None:
+            raise _refused(f"{SIGNATURE_HEADER} must be t=<seconds since 1970>,v1=<HMAC-SHA256 in hex>")
+        if abs(now_s - int(match[1])) > TOLERANCE_S:
+            raise _refused(f"{SIGNATURE_HEADER} is over {TOLERANCE_S} seconds old, or of a clock that is wrong")
+        return Seal(form.signing_key, match[1], match[2])
+    ways = [*(["a bearer token"] if form.token else []), *([SIGNATURE_HEADER] if form.signing_key else [])]
+    raise _refused(f"this form needs {' or '.join(ways)}")
+
+
+def _refused(detail: str) -> Problem:
+    return Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="forms"'})

@@ -1,0 +1,135 @@
+"""The forms as an OpenAPI 3.1 document: https://spec.openapis.org/oas/v3.1.0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from poller import form_problems
+from poller.form_access import SIGNATURE_HEADER
+from poller.form_fields import EMAIL, KEY, LENGTHS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from poller.form_access import Form
+    from poller.form_settings import Forms
+
+_PROBLEMS = {
+    "400": "The body is not what its Content-Type says, or is cut short.",
+    "401": "Neither the token nor the signature of this form.",
+    "403": "A page of an origin that is not allowed.",
+    "404": "There is no such form.",
+    "408": "The body came too slowly.",
+    "413": "More bytes or parts than a form may have.",
+    "415": "Neither JSON nor multipart/form-data.",
+    "422": "Fields that cannot be taken; `errors` names each.",
+    "429": "Too many posts from one address; Retry-After says when.",
+    "503": "The mailbox is out of reach: send it again after Retry-After, with the same Idempotency-Key.",
+}
+
+
+def document(forms: Mapping[str, Form], settings: Forms) -> dict[str, Any]:
+    """What is served at /openapi.json."""
+    fields = {
+        name: {"type": "string", "minLength": 1 if name in {"email", "idempotency_key"} else 0, "maxLength": longest}
+        for name, longest in LENGTHS.items()
+    }
+    fields["email"]["pattern"], fields["idempotency_key"]["pattern"] = EMAIL, KEY
+    fields["message"] = {"type": "string", "minLength": 1, "maxLength": settings.max_text_chars}
+    form = {"type": "object", "required": ["email", "message"], "additionalProperties": False, "properties": fields}
+    files = {"type": "array", "maxItems": settings.max_files, "items": {"type": "string", "format": "binary"}}
+    with_files = form | {"properties": fields | {"files": files}}
+    names = {"in": "path", "name": "form", "required": True, "schema": {"type": "string", "enum": list(forms)}}
+    key = {"in": "header", "name": "Idempotency-Key", "schema": {"type": "string", "pattern": KEY}}
+    post = {
+        "operationId": "postForm",
+        "summary": "Send a form: it is in the mailbox when this answers 202.",
+        "parameters": [names, key],
+        "security": [{"token": []}, {"signature": []}, *([{}] if any(form.public for form in forms.values()) else [])],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": form},
+                "multipart/form-data": {"schema": with_files},
+            },
+        },
+        "responses": {"202": _answer("The message is in the mailbox.", "Taken")}
+        | {status: _problem(description) for status, description in _PROBLEMS.items()},
+    }
+    page = {
+        "operationId": "showForm",
+        "summary": "The form as a page.",
+        "parameters": [names],
+        "responses": {
+            "200": {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}},
+            "404": _problem("There is no such form, or it is not public."),
+        },
+    }
+    health = {
+        "operationId": "health",
+        "summary": "Whether the mailbox answered within the last minute.",
+        "responses": {
+            "200": _answer("It did.", "Health"),
+            "503": _problem("It did not."),
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Forms of the site", "version": "1", "description": "What is posted becomes a mail."},
+        "paths": {
+            "/forms/{form}": {"post": post} | ({"get": page} if settings.page else {}),
+            "/healthz": {"get": health},
+        },
+        "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY},
+    }
+
+
+def _answer(description: str, schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"description": description, "content": content}
+
+
+def _problem(description: str) -> dict[str, Any]:
+    content = {form_problems.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": description, "content": content}
+
+
+_SCHEMAS: dict[str, Any] = {
+    "Taken": {
+        "type": "object",
+        "required": ["reference"],
+        "properties": {"reference": {"type": "string", "pattern": "^[0-9a-f]{16}$"}},
+    },
+    "Health": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}},
+    "Problem": {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"const": "about:blank"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "code", "detail"],
+                    "properties": {
+                        "field": {"type": "string"},
+                        "code": {"enum": list(form_problems.CODES)},
+                        "detail": {"type": "string"},
+                    },
+                },
+            },
+        },
+    },
+}
+_SECURITY = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": SIGNATURE_HEADER,
+        "description": "t=<seconds since 1970>,v1=<hex of HMAC-SHA256 over t, a full stop and the raw body>",
+    },
+}

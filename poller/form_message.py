@@ -1,0 +1,150 @@
+"""A form that was filled in becomes the message that a customer would have written (RFC 5322).
+
+It comes from our own address, for nobody else vouches for it, and is answered to the customer. Whatever a stranger
+wrote goes into the header encoded, and into the body as base64: nothing of it can become a header field or a part.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import tempfile
+from dataclasses import dataclass
+from email.header import Header
+from email.utils import format_datetime
+from typing import IO, TYPE_CHECKING
+from uuid import uuid4
+
+from poller.escaping import file_name, one_line, plain_text
+from poller.wording import FORM_HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from poller.form_fields import Submission, Upload
+
+PIECE_BYTES = 57 * 1024  # of a file, encoded at once: lines of 76 characters, as base64 in a mail has
+_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 '+/-]{0,50}[A-Za-z0-9])?")  # needs no encoding, nor any quotes
+_TOKEN = re.compile(r"(?!multipart/|message/)[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,80}", re.IGNORECASE)
+_PLAIN_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,58}")
+_NAME_BYTES = 60  # of a file name, in a line of three times as many characters at most
+
+
+@dataclass(frozen=True, slots=True)
+class FormMessage:
+    """A message as it is to lie in the mailbox."""
+
+    message_id: str  # with <>, ASCII, of our own making
+    again: bool  # whether the same submission may have come before under this Message-ID
+    header: bytes  # with CRLF, up to the empty line
+    content: IO[bytes]  # all of it with CRLF, at its beginning
+    size_bytes: int
+
+
+def written(submission: Submission, form: str, address: str, now: datetime, key: str) -> FormMessage:
+    """The message, in a file that is gone once it is closed.
+
+    `form` is the form's name, `address` our own, and `key` what whoever sent it calls this submission by, "" for
+    nothing. The same key with the same content is the same message, and with another one another: a site that gives all
+    its visitors one key loses none of them.
+
+    Two that are written within the same minute of the same key and content have one reference (`parsing.reference_of`),
+    so that even where both come into the mailbox they are one request: hence no seconds in Date.
+    """
+    unique = _digest(submission, form, key) if key else uuid4().hex
+    message_id = f"<form-{unique}@{address.rpartition('@')[2]}>"
+    boundary = f"form-{unique}"
+    fields = [
+        ("From", f"{encoded(f'{_shown_name(submission)} via {form}')} <{address}>"),
+        (
+            "Reply-To",
+            f"{encoded(name)} <{submission.email}>" if (name := one_line(submission.name)) else submission.email,
+        ),
+        ("To", address),
+        ("Subject", encoded(one_line(submission.subject) or f"Formulaire {form}")),
+        ("Date", format_datetime(now.replace(second=0, microsecond=0))),
+        ("Message-ID", message_id),
+        (FORM_HEADER, form),
+        ("MIME-Version", "1.0"),
+        ("Content-Type", f'multipart/mixed; boundary="{boundary}"'),
+    ]
+    header = "".join(f"{name}: {value}\r\n" for name, value in fields).encode("ascii")
+    file = tempfile.TemporaryFile()  # noqa: SIM115  whoever gets it closes it
+    file.write(header)
+    _write_text(file, boundary, submission.message)
+    for upload in submission.files:
+        _write_file(file, boundary, upload)
+    file.write(f"\r\n--{boundary}--\r\n".encode())
+    size_bytes = file.tell()
+    file.seek(0)
+    return FormMessage(message_id, bool(key), header, file, size_bytes)
+
+
+def encoded(text: str) -> str:
+    """One line of text as a phrase or an unstructured value: plain where safe, else encoded words (RFC 2047)."""
+    if _PLAIN.fullmatch(text):
+        return text
+    return Header(text, "utf-8", maxlinelen=75).encode(linesep="\r\n")
+
+
+def _shown_name(submission: Submission) -> str:
+    return one_line(submission.name) or submission.email
+
+
+def _digest(submission: Submission, form: str, key: str) -> str:
+    digest = hashlib.sha256()
+
+    def add(value: bytes) -> None:
+        digest.update(b"%d:" % len(value) + value)
+
+    for text in (form, key, submission.email, submission.name, submission.subject, submission.message):
+        add(text.encode("utf-8", "replace"))
+    for upload in submission.files:
+        add(upload.filename.encode("utf-8", "replace"))
+        add(hashlib.file_digest(upload.content, "sha256").digest())
+        upload.content.seek(0)
+    return digest.hexdigest()[:32]
+
+
+def _write_text(file: IO[bytes], boundary: str, text: str) -> None:
+    file.write(f"\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n".encode())
+    file.write(b"Content-Transfer-Encoding: base64\r\n\r\n")
+    file.write(_base64(plain_text(text).strip().replace("\n", "\r\n").encode()))
+
+
+def _write_file(file: IO[bytes], boundary: str, upload: Upload) -> None:
+    # Nor a multipart or a message: these must not be base64 (RFC 2046 sections 5.1 and 5.2.1).
+    given = upload.content_type.partition(";")[0].strip()
+    content_type = given.lower() if _TOKEN.fullmatch(given) else "application/octet-stream"
+    lines = [
+        f"\r\n--{boundary}",
+        f"Content-Type: {content_type}",
+        "Content-Transfer-Encoding: base64",
+        ";\r\n ".join(["Content-Disposition: attachment", *_filename(file_name(upload.filename))]),
+        "",
+        "",
+    ]
+    file.write("\r\n".join(lines).encode("ascii"))
+    while piece := upload.content.read(PIECE_BYTES):
+        file.write(_base64(piece))
+
+
+def _filename(name: str) -> Iterator[str]:
+    """The parameter, plain where that is safe, in lines short enough for a mail (RFC 2231 sections 3 and 4)."""
+    if _PLAIN_FILE.fullmatch(name):
+        yield f'filename="{name}"'
+        return
+    quoted = [char if re.fullmatch(r"[A-Za-z0-9.]", char := chr(byte)) else f"%{byte:02X}" for byte in name.encode()]
+    lines = ["".join(quoted[start : start + _NAME_BYTES]) for start in range(0, len(quoted), _NAME_BYTES)]
+    if len(lines) == 1:  # which more mail programs understand than the other form
+        yield f"filename*=utf-8''{lines[0]}"
+        return
+    for number, line in enumerate(lines):
+        charset = "" if number else "utf-8''"
+        yield f"filename*{number}*={charset}{line}"
+
+
+def _base64(piece: bytes) -> bytes:
+    return base64.encodebytes(piece).replace(b"\n", b"\r\n")

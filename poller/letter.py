@@ -7,12 +7,15 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import TYPE_CHECKING
 
+from poller.chart import as_html, as_text
 from poller.escaping import header_text, html, html_link, http_url, one_line
 from poller.wording import NBSP, listed, marker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from poller.chart import Chart
 
 HEADER = "X-Figurative-Poller"  # screening knows our own mail by it
 
@@ -32,7 +35,13 @@ _BUTTON = (
 )
 _LINK = "color:inherit"
 _LIST = "margin:4px 0 0;padding-left:20px"
+_LINES = "list-style:none;margin:0 0 16px;padding:0"
+_LINE = "padding:6px 0 6px 24px;text-indent:-24px"  # as high as a finger needs it
+_MARK = "display:inline-block;width:24px;text-indent:0;font-weight:700;color:"
 _FOOT = "font-size:13px;margin:28px 0 0;padding-top:12px;border-top:1px solid rgba(128,128,128,.4);opacity:.75"
+
+DONE, FAILED, LEFT = "✓", "✗", "–"  # before a line
+_MARKS = {DONE: "#16a34a", FAILED: "#dc2626", LEFT: "#808080"}
 
 _FRAME = """<!DOCTYPE html>
 <html lang="fr">
@@ -63,6 +72,17 @@ class Page:
     buttons: Sequence[tuple[str, str]]  # label and URL
     files: Sequence[tuple[str, str, str]]  # name, size, URL
     reference: str  # of the message, or of the moment: the Message-ID is made of it
+    lists: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = ()  # title; lines: one of the marks, words, URL or ""
+    chart: Chart | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One receipt, as it is put into the mailbox."""
+
+    message_id: str  # with <>; the same at each try
+    raw: bytes  # ASCII, CRLF
+    needs_person: bool  # whether it is to be seen as unread
 
 
 def notification_id(reference: str, what: str) -> str:
@@ -98,8 +118,22 @@ def _as_text(page: Page) -> str:
             (f"- {name} ({size_}){NBSP}: {http_url(url)}" for name, size_, url in page.files), _FILES_LIMIT_CHARS
         )
         blocks.append("\n".join([f"Fichiers{NBSP}:", *lines]))
+    if page.chart:
+        blocks.append(as_text(page.chart))
+    for title, entries in page.lists:
+        lines = listed((_text_line(*entry) for entry in entries), _FILES_LIMIT_CHARS)
+        blocks.append("\n".join([f"{title}{NBSP}:", *lines]))
     blocks.append(marker(page.reference))
     return "\n\n".join(blocks) + "\n"
+
+
+def _text_line(mark: str, label: str, url: str) -> str:
+    return f"{mark} {label}{NBSP}: {http_url(url)}" if http_url(url) else f"{mark} {label}"
+
+
+def _html_line(mark: str, label: str, url: str) -> str:
+    words = html_link(label, url, style=_LINK) if url else html(label)
+    return f'<li style="{_LINE}"><span style="{_MARK}{_MARKS[mark]}">{mark}</span>{words}</li>'
 
 
 def _as_html(page: Page) -> str:
@@ -122,5 +156,12 @@ def _as_html(page: Page) -> str:
         lines = "\n".join(listed(items, _FILES_LIMIT_CHARS, more="<li>{}</li>"))
         blocks.append(f'<p style="margin:0"><span style="{_LABEL}">Fichiers</span></p>')
         blocks.append(f'<ul style="{_LIST}">\n{lines}\n</ul>')
+    if page.chart:
+        blocks.append(as_html(page.chart))
+    for title, entries in page.lists:
+        items = (_html_line(*entry) for entry in entries)
+        lines = "\n".join(listed(items, 2 * _FILES_LIMIT_CHARS, more="<li>{}</li>"))
+        blocks.append(f'<p style="margin:0"><span style="{_LABEL}">{html(title)}</span></p>')
+        blocks.append(f'<ul style="{_LINES}">\n{lines}\n</ul>')
     blocks.append(f'<p style="{_FOOT}">{marker(page.reference)}</p>')
     return _FRAME.format(title=html(page.title), page=_PAGE, column=_COLUMN, body="\n".join(blocks))

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -16,14 +17,20 @@ from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import causes, checks, systemd
+from poller import canary, causes, checks, digest, logs, systemd
 from poller.alerts import Alerts
 from poller.daemon import TICK_S, Daemon
+from poller.engine import STOP_S
 from poller.heartbeat import Heartbeat
+from poller.idle import Idle
+from poller.metrics import Metrics
 from poller.pulse import Pulse
+from poller.signs import Signs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from apscheduler.events import JobExecutionEvent
 
     from poller.causes import Cause
     from poller.settings import Settings
@@ -31,7 +38,10 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WATCH_S = 5.0  # how often those who watch are told
+FEED_S = 5.0  # how often the watchdog is fed while the messages in hand are waited for
+DIGEST_S = 60.0  # how often it is asked whether the week's letter is due
 
+WORK = {"poll", "tick"}  # the jobs without which the daemon is none
 STOP, RELOAD = "stop", "reload"
 
 
@@ -65,9 +75,14 @@ class Loop:
         self._looking = threading.Lock()
         self._host = socket.gethostname()
         self._in_hand: dict[str, datetime] = {}  # since when
+        self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each told once
         self._alerts = self._made_alerts()
         self._heartbeat = Heartbeat(str(settings.heartbeat.url)) if settings.heartbeat.url else None
+        self._metrics = Metrics(settings, self._daemon, self._pulse)
+        self._signs = Signs(settings.directory)
+        self._canary = canary.made(settings, self._daemon.memory, self._daemon.smtp)
         self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._idle = Idle(settings.imap, self.wake)
 
     def run(self, read: Callable[[], Settings]) -> Settings | None:
         """Work until something is asked: the settings to go on with, None when it was asked to stop.
@@ -79,27 +94,37 @@ class Loop:
         self._daemon.start()
         try:
             self._begin()
-            ended = self._wait(read)
-            log.info("daemon_stopping")
+            with self._idle:
+                ended = self._wait(read)
+                log.info("daemon_stopping")
             self._scheduler.shutdown(wait=True)
             if self._alerts:
                 self._alerts.tell(self._causes(datetime.now(UTC)), datetime.now(UTC))
         finally:
-            self._daemon.stop()
+            # Who goes on with new settings needs the state, which what is not finished would keep.
+            self._finish(STOP_S if ended is None or isinstance(ended, BaseException) else None)
+            self._metrics.close()
             if self._heartbeat:
                 self._heartbeat.close()
         if isinstance(ended, BaseException):
             raise ended
         return ended
 
+    def _finish(self, timeout_s: int | None) -> None:
+        """Stop the daemon, which may take it so long; a wait for the messages in hand is no hang."""
+        with ThreadPoolExecutor(1) as beside:
+            stopped = beside.submit(self._daemon.stop, timeout_s)
+            while wait([stopped], FEED_S).not_done:
+                systemd.tell(systemd.WATCHDOG)
+        stopped.result()
+
     def wake(self) -> None:
         """Look into the mailbox now; from any thread."""
         self._scheduler.modify_job("poll", next_run_time=datetime.now(UTC))
 
     def _begin(self) -> None:
-        # APScheduler logs what a job raises and goes on; a daemon that goes on without polling is worse than none.
-        self._scheduler.add_listener(lambda event: self._asked.put(event.exception), EVENT_JOB_ERROR)
-        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # what it would log is raised by `run`
+        self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
+        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # which would log it with its words
         once = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         # Beside the poll at work one more may wait for its turn: whoever wakes us has seen what that one may have not.
         twice = once | {"max_instances": 2}
@@ -107,12 +132,30 @@ class Loop:
         self._scheduler.add_job(
             self._poll, "interval", seconds=interval_s, id="poll", next_run_time=datetime.now(UTC), **twice
         )
-        self._scheduler.add_job(self._tick, "interval", seconds=TICK_S, **once)
-        self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, **once)
-        self._scheduler.add_job(self._report, "interval", seconds=WATCH_S, **once)
+        self._scheduler.add_job(self._tick, "interval", seconds=TICK_S, id="tick", **once)
+        self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, id="watch", **once)
+        self._scheduler.add_job(self._report, "interval", seconds=WATCH_S, id="report", **once)
+        self._scheduler.add_job(self._sum_up, "interval", seconds=DIGEST_S, id="digest", **once)
+        if bird := self._canary:
+            self._scheduler.add_job(
+                lambda: bird.look(datetime.now(UTC)), "interval", seconds=WATCH_S, id="canary", **once
+            )
+        if self._metrics.start():
+            # By a clock of its own: it reads the memory, which may be out of reach for long.
+            self._scheduler.add_job(self._metrics.tell, "interval", seconds=WATCH_S, id="metrics", **once)
         # Not after the first poll: a mail server that is down when the machine starts must not keep the unit from it.
         systemd.tell(systemd.READY, self._status())
         self._scheduler.start()
+
+    def _failed(self, event: JobExecutionEvent) -> None:
+        """A daemon that goes on without polling is worse than none; what is merely told must not stop the mail."""
+        if event.job_id in WORK:
+            self._asked.put(event.exception)
+            return
+        fault = event.job_id, type(event.exception).__name__, tuple(logs.places(event.exception))
+        if fault not in self._faults:
+            self._faults.add(fault)
+            log.error("job_failed", job=event.job_id, error=fault[1], frames=list(fault[2]))
 
     def _wait(self, read: Callable[[], Settings]) -> Settings | BaseException | None:
         """Until the loop is to end: with which settings to go on, or None to stop, or what a job raised."""
@@ -189,10 +232,17 @@ class Loop:
         """Tell those outside of this machine; a poll does not wait for them."""
         now = datetime.now(UTC)
         present = self._causes(now)
+        self._idle.look_after()
+        self._signs.leave(self._pulse.looked_at, self._pulse.failing_since, self._pulse.reason)
         if self._heartbeat:
-            self._heartbeat.tell(self._pulse.looked_at, failing=self._polls_fail(now))
+            missing = self._canary is not None and self._canary.missing_since
+            self._heartbeat.tell(self._pulse.looked_at, failing=bool(missing) or self._polls_fail(now))
         if self._alerts:
             self._alerts.tell(present, now)
+
+    def _sum_up(self) -> None:
+        daemon, now = self._daemon, datetime.now(UTC)
+        digest.tell(self._settings, daemon.memory, daemon.smtp, daemon.first_start, now)
 
     def _polls_fail(self, now: datetime) -> bool:
         since = self._pulse.failing_since
@@ -206,6 +256,8 @@ class Loop:
             found.append(causes.refused("imap", self._pulse.reason, self._host))
         elif since and self._polls_fail(now):
             found.append(causes.polls_failing(since, self._pulse.reason, self._host))
+        if self._canary and (missing_since := self._canary.missing_since):
+            found.append(causes.canary_missing(missing_since, self._host))
         most_min = self._settings.alerts.waiting_min
         self._in_hand = {reference: self._in_hand.get(reference, now) for reference in list(self._daemon.working)}
         # What is in hand may have come long ago and be worked on well: it is late when it has been so for long.

@@ -30,12 +30,16 @@ if TYPE_CHECKING:
     from datetime import datetime
     from email.message import EmailMessage
 
-    from poller.request import Dispatched, Request
+    from poller.request import Classification, Dispatched, Request
 
+# Kinds of letter, see `letter.mail`.
+DISPATCHED, ANSWERED = "notification", "reply"
 _DECIDED_BY = {
     "rules": "Décidé par les règles.",
     "claude": "Décidé par Claude.",
     "rules without claude": "Décidé par les règles, sans l’avis de Claude.",
+    "thread": "",  # of an answer to a ticket there is nothing to decide
+    "person": "",
 }
 _LEFT_LIMIT_CHARS = 2_000
 _LINKS_LIMIT_CHARS = 4_000
@@ -46,20 +50,18 @@ def notification(request: Request, done: Dispatched, *, sender: str, recipient: 
     """What was asked, how it was understood, and the links to all that was made of it."""
     classification = done.classification
     category = CATEGORIES[classification.category]
-    reason = one_line(classification.reason, 500)
-    decided_by = _DECIDED_BY.get(classification.decided_by, classification.decided_by)
     page = Page(
-        kicker=f"{category} (confiance{NBSP}: {classification.confidence:.0%})".replace("%", f"{NBSP}%"),
+        kicker=sureness(classification),
         title=ticket_subject(request),
-        box=("À vérifier", _to_check(request, done)),
-        facts=_facts(request, done, ("Pourquoi", f"{reason} {decided_by}".strip())),
+        box=("À vérifier", to_check(request, done)),
+        facts=_facts(request, done, ("Pourquoi", why(classification))),
         buttons=_buttons(done),
         files=_files(done),
         reference=request.reference,
     )
     flag = ", à vérifier" if classification.needs_review else ""
     subject = f"[{category}{flag}] {_about(request)}"
-    return mail(page, subject, "notification", sender=sender, recipient=recipient, now=now)
+    return mail(page, subject, DISPATCHED, sender=sender, recipient=recipient, now=now)
 
 
 def reply_notification(
@@ -71,26 +73,22 @@ def reply_notification(
         placed.append(f"ticket HubSpot n°{NBSP}{one_line(done.ticket.id)}, en note")
     if done.subtask is not None and "add_comment" not in done.skipped:
         placed.append("sous-tâche ClickUp, en commentaire")
-    to_check = _to_check(request, done)
-    if done.classification.category is Category.MODELISATION and done.subtask is None:
-        lost = f"La demande n’a pas (ou plus) de sous-tâche ClickUp{NBSP}: transmettez la réponse à l’équipe 3D."
-        to_check.insert(0, lost)
     page = Page(
         kicker=f"Réponse du client, {CATEGORIES[done.classification.category].lower()}",
         title=ticket_subject(request),
-        box=("À vérifier", to_check),
+        box=("À vérifier", to_check_of_reply(request, done)),
         facts=_facts(request, done, ("Ajoutée à", "\n".join(placed) or "rien")),
         buttons=_buttons(done),
         files=_files(done),
         reference=request.reference,
     )
-    return mail(page, f"[Réponse] {_about(request)}", "reply", sender=sender, recipient=recipient, now=now)
+    return mail(page, f"[Réponse] {_about(request)}", ANSWERED, sender=sender, recipient=recipient, now=now)
 
 
 # Why a step is given up, in a sentence.
 REASONS = {
     "refused": "Le service a refusé cette demande, et la refuserait encore telle quelle.",
-    "unusable": "Ce message ne peut pas être traité automatiquement : lisez-le et répondez-y à la main.",
+    "unusable": "Ce message n’a pas d’adresse d’expéditeur : aucun ticket ne peut être ouvert à son nom.",
     "unanswered": "Le service n’a pas répondu pendant plusieurs jours.",
     "crashed": "Le traitement de ce message s’est interrompu plusieurs fois à cette étape.",
 }
@@ -111,25 +109,13 @@ def failure_notification(
 
     `kind` is a key of REASONS, `detail` what the service or the program said, in its own words.
     """
-    name = STEPS.get(step, step)
-    facts = [("Étape", name[:1].upper() + name[1:]), ("Raison", REASONS[kind])]
-    if detail := plain_text(detail[:_DETAIL_LIMIT_CHARS]).strip():
-        facts.append(("Détail", detail))
+    facts = failure_facts(step, kind, detail)
     if request is not None:
         facts += [("Client", who(request.sender)), ("Objet", ticket_subject(request))]
     page = Page(
         kicker="Échec",
         title="Un message n’a pas pu être traité",
-        box=(
-            "Que faire",
-            (
-                f"Rien n’est perdu{NBSP}: le message est classé dans la boîte des échecs.",
-                (
-                    "Une fois la cause corrigée, remettez le message dans la boîte de réception, "
-                    f"ou lancez «{NBSP}poller retry {reference}{NBSP}»."
-                ),
-            ),
-        ),
+        box=("Que faire", to_do(reference, kind)),
         facts=facts,
         buttons=(),
         files=(),
@@ -137,6 +123,27 @@ def failure_notification(
     )
     subject = f"[Échec] {_about(request)}" if request is not None else f"[Échec] Message illisible ({reference})"
     return mail(page, subject, "failure", sender=sender, recipient=recipient, now=now)
+
+
+def failure_facts(step: str, kind: str, detail: str) -> list[tuple[str, str]]:
+    """What could not be done, and why; the arguments are those of `failure_notification`."""
+    name = STEPS.get(step, step)
+    facts = [("Étape", name[:1].upper() + name[1:]), ("Raison", REASONS[kind])]
+    # What makes a message unusable is said by the reason already.
+    if kind != "unusable" and (detail := plain_text(detail[:_DETAIL_LIMIT_CHARS]).strip()):
+        facts.append(("Détail", detail))
+    return facts
+
+
+def to_do(reference: str, kind: str) -> tuple[str, ...]:
+    """What to do about a failure, a sentence each; the arguments are those of `failure_notification`."""
+    again = (
+        "Une fois la cause corrigée, remettez le message dans la boîte de réception, "
+        f"ou lancez «{NBSP}poller retry {reference}{NBSP}»."
+    )
+    by_hand = f"Un nouvel essai n’y changerait rien{NBSP}: lisez-le, et répondez-y à la main s’il y a lieu."
+    filed = f"Rien n’est perdu{NBSP}: le message est classé dans la boîte des échecs."
+    return (filed, by_hand if kind == "unusable" else again)
 
 
 def flood_alert(request: Request, max_per_h: int, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
@@ -164,6 +171,19 @@ def flood_alert(request: Request, max_per_h: int, *, sender: str, recipient: str
     )
     subject = f"[Alerte] Trop de messages de {client}"
     return mail(page, subject, "flood", sender=sender, recipient=recipient, now=now)
+
+
+def sureness(classification: Classification) -> str:
+    """The category, and how sure that is."""
+    sure = f"{classification.confidence:.0%}".replace("%", f"{NBSP}%")
+    return f"{CATEGORIES[classification.category]} (confiance{NBSP}: {sure})"
+
+
+def why(classification: Classification) -> str:
+    """Why it is of this category, and who said so."""
+    reason = one_line(classification.reason, 500)
+    decided_by = _DECIDED_BY.get(classification.decided_by, classification.decided_by)
+    return f"{reason} {decided_by}".strip()
 
 
 def _about(request: Request) -> str:
@@ -194,7 +214,7 @@ def _files(done: Dispatched) -> list[tuple[str, str, str]]:
     return [(one_line(file.filename), size(file.size_bytes), file.url) for file in done.files]
 
 
-def _to_check(request: Request, done: Dispatched) -> list[str]:
+def to_check(request: Request, done: Dispatched) -> list[str]:
     """What a person should look at, a sentence each."""
     lines = []
     if done.classification.needs_review:
@@ -208,3 +228,10 @@ def _to_check(request: Request, done: Dispatched) -> list[str]:
         left = [label for fate, label in left_behind(request, done) if fate not in fates.ASIDE]
         lines += [f"{LEFT}{NBSP}: {label}." for label in listed(left, _LEFT_LIMIT_CHARS)]
     return lines + unread(request)
+
+
+def to_check_of_reply(request: Request, done: Dispatched) -> list[str]:
+    """Likewise, of a customer's answer about a ticket there is."""
+    lost = f"La demande n’a pas (ou plus) de sous-tâche ClickUp{NBSP}: transmettez la réponse à l’équipe 3D."
+    is_lost = done.classification.category is Category.MODELISATION and done.subtask is None
+    return ([lost] if is_lost else []) + to_check(request, done)

@@ -18,7 +18,7 @@ from poller.escaping import (
     plain_text,
     unlinked,
 )
-from poller.request import Fate
+from poller.request import Category, Fate
 from poller.wording import (
     CATEGORIES,
     LEFT,
@@ -188,6 +188,17 @@ def reply_comment(request: Request, done: Dispatched) -> str:
         if shown := list(listed(lines, limit_chars)):
             blocks.append("\n".join([f"{title}{NBSP}:", *shown]))
     return "\n\n".join([*blocks, *unread(request), marker(request.reference)])
+
+
+def correction_comment(category: Category, correction: str) -> str:
+    """The comment on the subtask of a request that a person has put under another category; nothing of the mail."""
+    said = {
+        Category.SUPPORT: (
+            f"Reclassé en support{NBSP}: cette demande n’est plus à modéliser. Elle est suivie dans son ticket HubSpot."
+        ),
+        Category.MODELISATION: f"Reclassé en modélisation{NBSP}: cette demande est de nouveau à modéliser.",
+    }
+    return f"{said[category]}\n\n{marker(correction)}"
 
 
 def _of_use(request: Request, done: Dispatched) -> list[str]:

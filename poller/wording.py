@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from poller import fates
+from poller import fates, formats
 from poller.escaping import http_url, one_line
-from poller.request import Category, Fate
+from poller.request import Attachment, Category, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from poller.request import Address, Attachment, Dispatched, Request, StoredFile
+    from poller.request import Address, Dispatched, Request, StoredFile
 
 NBSP = "\xa0"  # French sets it before a colon, a percent sign or a unit, and inside guillemets
 
@@ -20,22 +21,27 @@ CATEGORIES = {Category.SUPPORT: "Support", Category.MODELISATION: "Modélisation
 STEPS = {
     "receive": "lecture du message",
     "find_thread": "recherche du ticket d’origine",
+    "find_original": "recherche du ticket d’origine",
     "classify": "classement",
     "upload_files": "dépôt des fichiers",
     "find_or_create_contact": "fiche contact",
     "create_ticket": "ticket HubSpot",
+    "find_ticket": "recherche du ticket HubSpot",
+    "update_ticket": "mise à jour du ticket HubSpot",
     "create_note": "note HubSpot",
     "create_subtask": "sous-tâche ClickUp",
     "add_comment": "commentaire ClickUp",
     "prepare_notification": "notification",
     "send_notification": "notification",
     "label": "classement du message",
+    "send_receipt": "reçu dans la boîte aux lettres",
 }
 
 _SERVICES = {
     "upload_files": "R2",
     "find_or_create_contact": "HubSpot",
     "create_ticket": "HubSpot",
+    "update_ticket": "HubSpot",
     "create_note": "HubSpot",
     "create_subtask": "ClickUp",
     "add_comment": "ClickUp",
@@ -55,11 +61,13 @@ OVERSIZE = (
 LEFT = "Resté dans le message"
 TO_FETCH = "Fichiers à récupérer à la main"
 
+FORM_HEADER = "X-Figurative-Form"  # names the form of the site that a message was filled in at
+_FORM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ENCRYPTED_DEFECT = "encrypted message"
 _LINK_LIMIT_CHARS = 2_000
 _REASONS = {
     Fate.INLINE: "image intégrée au texte",
-    Fate.REFUSED: "type refusé (programme ou page web)",
+    Fate.REFUSED: "type refusé (peut contenir un programme)",
     Fate.KEPT: "ni fichier 3D ni image",
     Fate.OVER_CAP: "quota d’envoi de l’expéditeur atteint",
 }
@@ -82,6 +90,9 @@ def author_label(request: Request) -> str:
     """What From is to the customer where it is another; "" where the customer stands there."""
     if request.author.addr_spec.casefold() == request.sender.addr_spec.casefold():
         return ""
+    # Anybody may write this field into a mail: it may say nothing but a name.
+    if _FORM.fullmatch(form := request.header(FORM_HEADER)):
+        return f"Formulaire «{NBSP}{form}{NBSP}»"
     return "Transféré par" if request.sender in request.original_senders else "Expéditeur affiché"
 
 
@@ -105,19 +116,35 @@ def size(size_bytes: int) -> str:
 
 def file_label(file: StoredFile | Attachment) -> str:
     """A file's name and size on one line."""
-    return f"{one_line(file.filename)} ({size(file.size_bytes)})"
+    name = formats.opens_as(file) if isinstance(file, Attachment) else file.filename
+    return f"{one_line(name)} ({size(file.size_bytes) if file.size_bytes else 'vide'})"
 
 
 def left_behind(request: Request, done: Dispatched) -> list[tuple[Fate, str]]:
     """The attachments that are in the mail only, in its order: the fate of each; name, size and reason on one line."""
+    return [(fate, f"{label}, {reason}" if reason else label) for fate, label, reason in _left(request, done).values()]
+
+
+def attachments(request: Request, done: Dispatched) -> list[tuple[str, str]]:
+    """Every attachment in the mail's order: name, size and what became of it on one line; its URL, "" where none is."""
+    urls, left = dict(done.uploads), _left(request, done)
+    return [
+        (f"{file_label(attachment)}, déposé", urls[number])
+        if number in urls
+        else (f"{left[number][1]}, {left[number][2] or 'dans le message'}", "")
+        for number, attachment in enumerate(request.attachments)
+    ]
+
+
+def _left(request: Request, done: Dispatched) -> dict[int, tuple[Fate, str, str]]:
+    """By number, of each attachment that was not uploaded: its fate, name and size, and why, "" where that is plain."""
     uploaded = {number for number, _ in done.uploads}
-    kept = []
+    kept = {}
     for number, (attachment, fate) in enumerate(zip(request.attachments, _fates(request, done), strict=True)):
         if number not in uploaded:
             # Of a mail that is cut short the last file's size is not known.
             label = one_line(attachment.filename) if fates.oversize_bytes(request) else file_label(attachment)
-            reason = _reason(request, done, number, fate)
-            kept.append((fate, f"{label}, {reason}" if reason else label))
+            kept[number] = (fate, label, _reason(request, done, number, fate))
     return kept
 
 

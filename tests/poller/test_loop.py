@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
@@ -65,16 +66,37 @@ def test_a_mail_server_that_is_down_at_boot_keeps_nobody_from_starting(office: O
             assert "nothing listens there" in status
 
 
-def test_whoever_wakes_it_does_not_wait_for_the_interval(office: Office, manager: Manager) -> None:
-    """A mail is taken up at once, an hour before the next look would be."""
+def test_a_mail_is_taken_up_when_it_comes(office: Office, manager: Manager) -> None:
+    """At once, an hour before the next look would be."""
     office.environment["IMAP_POLL_INTERVAL_S"] = str(NEVER_S)
-    with running(office.settings) as at_work:
+    with running(office.settings):
         manager.until("READY")
-        assert manager.until("STATUS")["STATUS"].startswith("0 waiting, last poll")
+        for _ in range(2):  # the first look, and that when the watch has begun
+            assert manager.until("STATUS")["STATUS"].startswith("0 waiting, last poll")
         office.sandbox.imap.deliver(samples()["support"])
-        at_work.wake()
-        status = manager.until("STATUS")["STATUS"]
-        assert status.startswith("1 in hand") or office.mailboxes() == {"Support": 1}
+        while not manager.until("STATUS")["STATUS"].startswith("1 in hand") and office.mailboxes() != {"Support": 1}:
+            continue
+
+
+def test_a_watch_that_an_unforeseen_error_ended_begins_anew(
+    office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reports sees to it: the mail that comes then is taken up an hour before the next look would be."""
+    office.environment |= {"IMAP_POLL_INTERVAL_S": str(NEVER_S), "IMAP_TIMEOUT_S": "1"}
+    monkeypatch.setattr(loop, "WATCH_S", 0.05)
+    died = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: died.set())
+    at_work = Loop(office.settings, asked := SimpleQueue[str | BaseException]())
+    wake, at_work._idle._wake = at_work.wake, lambda: wake() if died.is_set() else 1 // 0
+    thread = threading.Thread(target=at_work.run, args=(lambda: office.settings,), daemon=True)
+    thread.start()
+    while not died.is_set() or not manager.until("STATUS")["STATUS"].startswith("0 waiting, last poll"):
+        manager.until("STATUS")
+    office.sandbox.imap.deliver(samples()["support"])
+    while office.mailboxes() != {"Support": 1}:
+        manager.until("STATUS")
+    asked.put(STOP)
+    thread.join()
 
 
 def test_the_watchdog_hears_of_each_message_of_a_long_look(office: Office) -> None:
@@ -124,6 +146,35 @@ def test_mail_that_waits_for_long_is_told_of(office: Office, manager: Manager, m
     assert letter.message["Subject"] == "[Alerte] Des messages attendent depuis plus de 0.0001 minutes"
 
 
+def test_a_fault_in_what_is_told_stops_no_mail(
+    office: Office, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+) -> None:
+    """Polls go on; the log says once which job it was, its type and its place, and not its words."""
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    monkeypatch.setattr(loop, "WATCH_S", 0.05)
+    # More minutes than a span of time can have, which nobody asks for before something waits.
+    office.environment |= {"ALERTS_WAITING_MIN": "1e300", "NOTIFICATION_EMAIL": ""}
+    office.fail("hubspot", Fault("status", path="/crm", status=503, times=None))
+    office.sandbox.imap.deliver(samples()["support"])
+    said = ""
+    with running(office.settings) as at_work:
+        deadline = time.monotonic() + 30
+        while "job_failed" not in said and time.monotonic() < deadline:
+            office.mailboxes()
+            said += logged()
+        office.sandbox.imap.deliver(samples()["auto_reply"])
+        at_work.wake()
+        while office.mailboxes().get("Ignorés") != 1 and time.monotonic() < deadline:
+            continue
+    assert office.mailboxes() == {"INBOX": 1, "Ignorés": 1}
+    said += logged()
+    (line,) = (line for line in said.splitlines() if "job_failed" in line)
+    assert "job=report" in line
+    assert "error=OverflowError" in line
+    assert "loop.py" in line
+    assert "too large" not in said
+
+
 def test_new_settings_that_a_service_refuses_are_not_taken(
     office: Office, manager: Manager, logged: Callable[[], str]
 ) -> None:
@@ -141,6 +192,33 @@ def test_new_settings_that_a_service_refuses_are_not_taken(
     assert "settings_refused" in said
     assert "HubSpot: " in said
     assert "pat-wrong" not in said
+
+
+def test_a_reload_waits_for_the_messages_in_hand_as_long_as_it_takes(
+    office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a stop would; the watchdog is fed meanwhile, and the next loop finds the state free."""
+    monkeypatch.setattr(loop, "STOP_S", 1)
+    monkeypatch.setattr(loop, "FEED_S", 0.5)
+    office.fail("hubspot", Fault("slow", "POST", "/crm"))
+    office.sandbox.imap.deliver(samples()["support"])
+    asked: SimpleQueue[str | BaseException] = SimpleQueue()
+    ended: list[Settings | None] = []
+    settings = office.settings
+    first = threading.Thread(target=lambda: ended.append(Loop(settings, asked).run(lambda: settings)), daemon=True)
+    first.start()
+    assert office.sandbox.hubspot.wait_for_hang()
+    asked.put(RELOAD)
+    manager.until("RELOADING")
+    for _ in range(6):
+        assert "READY" not in manager.until("WATCHDOG")
+    assert first.is_alive()
+    office.sandbox.hubspot.heal()
+    first.join(60)
+    assert ended == [settings]
+    asked.put(STOP)
+    assert Loop(settings, asked).run(lambda: settings) is None
+    assert office.counts()["tickets"] == 1
 
 
 def test_settings_that_cannot_work_are_in_the_status(office: Office, manager: Manager) -> None:

@@ -91,12 +91,12 @@ def notify_reply(request: Request, done: Dispatched) -> EmailMessage:
     )
 
 
-def fail(request: Request | None, detail: str = "") -> EmailMessage:
+def fail(request: Request | None, detail: str = "", kind: str = "refused") -> EmailMessage:
     message = failure_notification(
         request,
         REQUEST.reference,
         step="create_ticket",
-        kind="refused",
+        kind=kind,
         detail=detail,
         sender="bot@figurative.example",
         recipient="admin@x.example",
@@ -242,7 +242,7 @@ def test_the_html_says_what_the_text_says() -> None:
         (
             replace(REQUEST, attachments=(*REQUEST.attachments, attachment("x.exe", Kind.OTHER))),
             replace(DONE, fates=(Fate.FILE, Fate.LOGO, Fate.REFUSED)),
-            "Resté dans le message : x.exe (240 ko), type refusé (programme ou page web).",
+            "Resté dans le message : x.exe (240 ko), type refusé (peut contenir un programme).",
         ),
     ],
 )
@@ -404,6 +404,15 @@ def test_the_failure_of_a_message_nobody_could_read() -> None:
     message = fail(None)
     assert message["Subject"] == "[Échec] Message illisible (0123456789abcdef)"
     assert "Client" not in body(message, "plain")
+
+
+def test_the_failure_of_a_message_from_nobody() -> None:
+    """No new try would end otherwise, so none is asked for."""
+    text = body(fail(REQUEST, kind="unusable", detail="no sender"), "plain")
+    assert "n’a pas d’adresse d’expéditeur" in text
+    assert "répondez-y à la main" in text
+    assert "poller retry" not in text
+    assert "no sender" not in text
 
 
 @pytest.mark.parametrize("evil", EVIL)

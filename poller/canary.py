@@ -1,0 +1,131 @@
+"""A mail that the daemon sends to the mailbox it reads: who else would notice that nothing arrives any more?
+
+A mailbox that silently stopped receiving looks like a quiet day. So a marked mail goes the way that customers' mails
+go, and must arrive, be known for what it is, and be filed as ignored, within a time. Nobody else's mail is taken for
+it: its token is random, and kept in the memory when it is sent.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from integrations.errors import ConfigurationError, ServiceError
+from poller.letter import Page, mail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from email.message import EmailMessage
+
+    from integrations.smtp import Smtp
+    from poller.journal import Memory
+    from poller.request import Request
+    from poller.settings import Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+HEADER = "X-Figurative-Canary"
+REASON = "canary"  # why its mail is ignored
+AGAIN = timedelta(minutes=5)  # at most, before one that could not be sent is sent anew
+AWAITED = 10  # late ones that may still come
+
+_TOKEN = re.compile(r"[0-9a-f]{32}")
+
+
+class Canary:
+    """Sends its mail at an interval and waits for it; a restart sends anew, and waits for that one."""
+
+    def __init__(self, settings: Settings, memory: Memory, send: Callable[[EmailMessage], None]) -> None:
+        """Nothing is sent yet; `send` raises a ServiceError or a ConfigurationError."""
+        self._interval = timedelta(minutes=settings.canary.interval_min)
+        self._late = timedelta(minutes=settings.canary.late_min)
+        self._sender, self._address = settings.sender, str(settings.canary.address or settings.imap.username)
+        self._memory, self._send = memory, send
+        self._sent: dict[str, datetime] = {}  # by token, those that have not arrived
+        self._due: datetime | None = None
+        self.missing_since: datetime | None = None  # when the first was sent that did not arrive; None: all is well
+
+    def look(self, now: datetime) -> None:
+        """See whether it has arrived, and send the next one when that is due; `now` is aware, UTC."""
+        self._listen(now)
+        waiting = any(now - at < self._late for at in self._sent.values())
+        if not waiting and (self._due is None or now >= self._due):
+            self._fly(now)
+
+    def _listen(self, now: datetime) -> None:
+        if arrived := [token for token in self._sent if self._has_arrived(token)]:
+            took_s = (now - self._sent[arrived[-1]]).total_seconds()
+            if self.missing_since:
+                log.warning("canary_back", missing_since=self.missing_since.isoformat(), took_s=round(took_s))
+            else:
+                log.info("canary_arrived", took_s=round(took_s))
+            self._sent, self.missing_since = {}, None
+        late = [at for at in self._sent.values() if now - at >= self._late]
+        if late:
+            self._miss(late[0], "what is sent to the mailbox does not arrive")
+
+    def _has_arrived(self, token: str) -> bool:
+        reference = self._memory.recall([_arrival(token)]).get(_arrival(token), "")
+        result = self._memory.result(reference) if reference else {}
+        return (result.get("outcome"), result.get("reason")) == ("ignored", REASON)
+
+    def _fly(self, now: datetime) -> None:
+        token = secrets.token_hex(16)
+        self._memory.remember(_key(token), now.isoformat())
+        problem = ""
+        try:
+            self._send(_letter(token, self._sender, self._address, now))
+        except (ServiceError, ConfigurationError) as error:
+            problem = str(error)
+        if not problem:
+            self._due = now + self._interval
+            self._sent = dict([*self._sent.items(), (token, now)][-AWAITED:])
+            return
+        self._due = now + min(self._interval, AGAIN)
+        self._miss(now, problem)
+
+    def _miss(self, since: datetime, why: str) -> None:
+        if not self.missing_since:
+            self.missing_since = since
+            log.error("canary_missing", sent_at=since.isoformat(), why=why)
+
+
+def made(settings: Settings, memory: Memory, smtp: Smtp | None) -> Canary | None:
+    """One as the settings want it, None where they want none."""
+    return Canary(settings, memory, smtp.send) if settings.canary.interval_min and smtp else None
+
+
+def recognise(memory: Memory | None, request: Request, reference: str) -> str | None:
+    """Why the mail is no work, if it is one of the canary's, whose arrival is noted; None for any other."""
+    token = request.header(HEADER).strip()
+    if memory is None or not _TOKEN.fullmatch(token) or not memory.recall([_key(token)]):
+        return None
+    memory.remember(_arrival(token), reference)
+    return REASON
+
+
+def _letter(token: str, sender: str, address: str, now: datetime) -> EmailMessage:
+    page = Page(
+        kicker="Contrôle automatique",
+        title="La boîte aux lettres reçoit",
+        box=("", ()),
+        facts=(("Rien à faire", "Le service s’est envoyé ce message pour vérifier que les messages arrivent."),),
+        buttons=(),
+        files=(),
+        reference=token,
+    )
+    letter = mail(page, "Contrôle de la boîte aux lettres", "canary", sender=sender, recipient=address, now=now)
+    letter[HEADER] = token
+    return letter
+
+
+def _key(token: str) -> str:
+    return f"canary-{token}"
+
+
+def _arrival(token: str) -> str:
+    return f"{_key(token)}-arrived"

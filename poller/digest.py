@@ -1,0 +1,221 @@
+"""The letter that sums up a week: how many messages of each kind, how fast, what failed, what a person corrected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from statistics import median
+from typing import TYPE_CHECKING
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from integrations.errors import ConfigurationError, ServiceError
+from poller import canary, memory
+from poller.chart import Chart
+from poller.corrections import correction_of, current, message_of
+from poller.escaping import one_line
+from poller.letter import FAILED, Page, mail
+from poller.wording import NBSP, STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+    from email.message import EmailMessage
+
+    from integrations.smtp import Smtp
+    from poller.journal import Memory
+    from poller.memory import Entry, Remembered, Standing
+    from poller.settings import Digest, Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+WEEK, HOUR = timedelta(days=7), timedelta(hours=1)
+FAILURES = 20  # that are named
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_JOURS = ("lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim.")
+_PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One message of the week: nothing of its content."""
+
+    reference: str
+    seen_at: datetime  # when it was first taken up; aware
+    outcome: str  # see `memory.Standing`
+    category: str = ""  # "support" or "modelisation", also of one that failed later; "" where it was never asked
+    is_answer: bool = False
+    needs_review: bool = False
+    failure: tuple[str, str] = ("", "")  # step and reason, fit for a log
+    ticket_after_s: float | None = None  # from delivery to ticket; None where it opened none
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """What came in seven whole days."""
+
+    begins: datetime  # midnight, aware, in the time zone of the setting
+    ends: datetime  # likewise, seven days later
+    messages: tuple[Done, ...]
+    corrections: int  # messages that a person has put under another category
+
+
+def tell(settings: Settings, facts: Memory, smtp: Smtp | None, first_start: date, now: datetime) -> None:
+    """Send the letter of the last week if that is due, once over restarts and machines; `now` is aware.
+
+    One that could not be sent is tried again in the next hour, by whichever machine is the first to try. None is sent
+    of a week that ended before the day after the first start.
+    """
+    recipient = settings.notification.email
+    if settings.digest.weekday == "never" or smtp is None or recipient is None:
+        return
+    due = last_due(settings.digest, now)
+    key, claim = f"digest-{due.date()}", uuid4().hex
+    if first_start >= due.date() or facts.recall([key]):
+        return
+    if facts.remember(f"{key}-{(now - due) // HOUR}", claim) != claim:
+        return
+    try:
+        with closing(memory.Memory(settings)) as remembered:
+            week = look_back(remembered, due.replace(hour=0))
+        smtp.send(letter(week, sender=settings.sender, recipient=recipient, now=now))
+    except (ServiceError, ConfigurationError) as error:
+        log.warning("digest_not_sent", week=key, reason=str(error))
+        return
+    facts.remember(key, claim)
+    log.info("digest_sent", week=key, messages=len(week.messages))
+
+
+def last_due(digest: Digest, now: datetime) -> datetime:
+    """The last moment at which a letter was due, in the time zone of the setting."""
+    local = now.astimezone(ZoneInfo(digest.timezone))
+    day = local.date() - timedelta(days=(local.weekday() - _WEEKDAYS.index(digest.weekday)) % 7)
+    due = datetime.combine(day, time(digest.hour), local.tzinfo)
+    return due if due <= local else due - WEEK
+
+
+def look_back(remembered: memory.Memory, ends: datetime) -> Week:
+    """What was first seen in the week before that midnight, as it stands by now."""
+    begins = ends - WEEK
+    found = [each for each in remembered.messages(since=begins.astimezone(UTC)) if each.seen_at < ends]
+    messages = [each for each in found if not _is_correction(each) and not _is_ours(each)]
+    # A message that was corrected counts as what it is now.
+    now = {message_of(each.reference): each.standing for each in current(found)}
+    done = tuple(_done(each, now[each.reference], remembered.journal(each.reference)) for each in messages)
+    corrected = [
+        each for each in found if _is_correction(each) and each.standing.outcome in {"support", "modelisation"}
+    ]
+    return Week(begins, ends, done, len(corrected))
+
+
+def _is_correction(message: Remembered) -> bool:
+    """Whether it is no message but a person's word about one."""
+    return correction_of(message.reference) is not None
+
+
+def _is_ours(message: Remembered) -> bool:
+    return (message.standing.result or {}).get("reason") == canary.REASON
+
+
+def _done(message: Remembered, now: Standing, journal: list[Entry]) -> Done:
+    result, outcome = now.result or {}, now.outcome
+    done = {entry.step: entry for entry in journal if entry.content.get("ok")}
+    after_s = None
+    if "create_ticket" in done and "receive" in done:
+        came = datetime.fromisoformat(done["receive"].content["ok"]["received_at"])
+        after_s = max(0.0, (done["create_ticket"].at - came).total_seconds())
+    return Done(
+        message.reference,
+        message.seen_at,
+        outcome,
+        category=result.get("category", ""),
+        is_answer=result.get("decided_by") == "thread",
+        needs_review=bool(result.get("needs_review")),
+        failure=(result.get("step", ""), result.get("reason", "")) if outcome == "failed" else ("", ""),
+        ticket_after_s=after_s,
+    )
+
+
+def letter(week: Week, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
+    """The week on one page."""
+    outcomes = Counter(each.outcome for each in week.messages)
+    failed = [each for each in week.messages if each.outcome == "failed"]
+    late = outcomes["waiting"] + outcomes["working"]
+    checks = []
+    if failed:
+        checks.append(f"{_count(len(failed), 'message')} en échec, à reprendre dans la boîte des échecs.")
+    if late:
+        checks.append(f"{_count(late, 'message')} en attente dans la boîte de réception.")
+    review = sum(each.needs_review for each in week.messages)
+    facts = [
+        ("Support", _kind(week, "support")),
+        ("Modélisation", _kind(week, "modelisation")),
+        ("Ignorés (réponses automatiques, listes, indésirables)", str(outcomes["ignored"])),
+        ("De l’arrivée au ticket", _speed(each.ticket_after_s for each in week.messages)),
+        ("Classement incertain", str(review)),
+        ("Classement corrigé", str(week.corrections)),
+        ("Échecs", str(len(failed))),
+    ]
+    title = f"{_count(len(week.messages), 'message')} en une semaine"
+    lines = [(FAILED, _failure(each), "") for each in failed[:FAILURES]]
+    page = Page(
+        kicker=f"Du {week.begins:%d/%m/%Y} au {week.ends - timedelta(days=1):%d/%m/%Y}",
+        title=title,
+        box=("À regarder", checks),
+        facts=facts,
+        buttons=(),
+        files=(),
+        reference=f"{week.ends:%Y%m%d}",
+        lists=[("Ce qui a échoué", lines)] if lines else (),
+        chart=_chart(week),
+    )
+    subject = f"[Semaine] {title}" + (f", {_count(len(failed), 'échec')}" if failed else "")
+    return mail(page, subject, "digest", sender=sender, recipient=recipient, now=now)
+
+
+def _kind(week: Week, category: str) -> str:
+    """How many requests, and how many answers to one."""
+    found = [each for each in week.messages if each.outcome == category]
+    answers = sum(each.is_answer for each in found)
+    return f"{len(found)}, dont {_count(answers, 'réponse')} de clients" if answers else str(len(found))
+
+
+def _speed(delays_s: Iterable[float | None]) -> str:
+    known = [delay_s for delay_s in delays_s if delay_s is not None]
+    return f"médiane {_duration(median(known))}, au pire {_duration(max(known))}" if known else "aucun ticket"
+
+
+def _duration(seconds: float) -> str:
+    """As French says it: « 40 s », « 12 min », « 3 h 05 », « 2 j 4 h »."""
+    minutes = round(seconds / 60)
+    if seconds < 90:  # noqa: PLR2004  a minute and a half is better said in seconds
+        return f"{seconds:.0f}{NBSP}s"
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes}{NBSP}min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60}{NBSP}h{NBSP}{minutes % 60:02}"
+    return f"{minutes // 1440}{NBSP}j{NBSP}{minutes % 1440 // 60}{NBSP}h"
+
+
+def _failure(message: Done) -> str:
+    step, reason = message.failure
+    return f"{STEPS.get(step, step)}{NBSP}: {one_line(reason)} [ref: {message.reference}]"
+
+
+def _chart(week: Week) -> Chart:
+    """How many requests a day; a message that is still at work has no category yet."""
+    days = [(week.begins + timedelta(days=number)).date() for number in range(WEEK.days)]
+    counts = Counter((each.seen_at.astimezone(week.ends.tzinfo).date(), each.category) for each in week.messages)
+    bars = [
+        (f"{_JOURS[day.weekday()]} {day:%d/%m}", [counts[day, category] for category in ("support", "modelisation")])
+        for day in days
+    ]
+    return Chart("Demandes par jour", _PARTS, bars)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number > 1 else ''}"

@@ -1,0 +1,173 @@
+"""The receipt of a message: a small mail of ours beside it in the processed mailbox, which says what was done."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import formataddr
+from typing import TYPE_CHECKING
+
+from poller.escaping import one_line
+from poller.letter import DONE, FAILED, HEADER, LEFT, Page, Receipt, mail, notification_id
+from poller.notification import failure_facts, sureness, to_check, to_check_of_reply, to_do, why
+from poller.request import Category
+from poller.texts import ticket_subject
+from poller.wording import CATEGORIES, NBSP, STEPS, attachments, author_label, services_off, who
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from email.message import EmailMessage
+
+    from poller.journal import StepFailedError
+    from poller.request import Dispatched, Request
+
+    Line = tuple[str, str, str]  # mark, words, URL or ""
+
+KIND = "receipt"  # in the header of ours, and in the Message-ID
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4, without folding or comments
+_MADE_UP = "@message-id.invalid>"  # by the parser, for a message that has none
+_TITLES = {"thread": "Réponse ajoutée", "person": "Demande reclassée"}  # by who decided
+_REFERENCES = 20  # that are repeated of the original's
+
+
+def receipt_id(reference: str, outcome: str, stamp: str = "") -> str:
+    """The Message-ID of a receipt, the same each time; `stamp` tells apart what ends in the same way more than once."""
+    return notification_id(reference, ".".join(filter(None, (KIND, outcome, stamp))))
+
+
+def failures_begin(reference: str) -> str:
+    """What the Message-ID of each receipt for a failure of the message begins with."""
+    return receipt_id(reference, "failed").partition("@")[0]
+
+
+def receipt(request: Request, done: Dispatched, *, sender: str, correction: int = 0) -> Receipt:
+    """What was made of a request, or where a customer's answer was put; `correction` is its number, 0 for none."""
+    found = done.classification
+    is_answer = found.decided_by == "thread"
+    checks = to_check_of_reply(request, done) if is_answer else to_check(request, done)
+    category = CATEGORIES[found.category]
+    facts = [("Client", who(request.sender))]
+    if label := author_label(request):
+        facts.append((label, who(request.author)))
+    facts.append(("Pourquoi", why(found)))
+    page = Page(
+        kicker=f"{category}, réponse du client" if is_answer else sureness(found),
+        title=_TITLES.get(found.decided_by, "Demande traitée") + (", à vérifier" if checks else ""),
+        box=("À vérifier", checks),
+        facts=facts,
+        buttons=(),
+        files=(),
+        reference=request.reference,
+        lists=_lists([*_steps(done), *_told(done), *_skipped(done)], request, done),
+    )
+    name = f"{category} · {'à vérifier' if checks else 'fait'}"
+    message_id = receipt_id(request.reference, found.category.lower(), str(correction or ""))
+    return Receipt(message_id, _raw(page, request, message_id, name, sender), needs_person=bool(checks))
+
+
+def failure_receipt(
+    request: Request | None,
+    reference: str,
+    failure: StepFailedError,
+    done: Dispatched | None,
+    left: Sequence[str],
+    *,
+    detail: str,
+    stamp: str,
+    sender: str,
+) -> Receipt:
+    """What could not be done, why, what to do about it, and what was done before; no request when it was unreadable.
+
+    `left` names the steps that come after the failed one; `detail` is what the service or the program said, without
+    secrets.
+    """
+    steps = [*(_steps(done) if done else ()), (FAILED, f"{_name(failure.step)}{NBSP}: échec", "")]
+    steps += [(LEFT, f"{_name(step)}{NBSP}: pas encore fait", "") for step in left]
+    facts = failure_facts(failure.step, failure.kind, detail)[1:]  # the title names the step
+    if request is not None:
+        facts.insert(0, ("Client", who(request.sender)))
+    page = Page(
+        kicker="Échec",
+        title=f"À reprendre{NBSP}: {STEPS.get(failure.step, failure.step)}",
+        box=("Que faire", to_do(reference, failure.kind)),
+        facts=facts,
+        buttons=(),
+        files=(),
+        reference=reference,
+        lists=_lists(steps, request, done),
+    )
+    message_id = receipt_id(reference, "failed", stamp)
+    return Receipt(message_id, _raw(page, request, message_id, "Échec · à reprendre", sender), needs_person=True)
+
+
+def _steps(done: Dispatched) -> list[Line]:
+    """What was done, and where it is to be seen."""
+    is_answer = done.classification.decided_by == "thread"
+    # An answer has no subtask of its own, and a request that a person put under support has none any more.
+    comments = is_answer or done.classification.category is Category.SUPPORT
+    ticket = one_line(done.ticket.id) if done.ticket else ""
+    ticket_url, subtask_url = (link.url if link else "" for link in (done.ticket, done.subtask))
+    count = len(done.uploads)
+    steps = (
+        (count > 0, f"{count} fichiers déposés" if count > 1 else "1 fichier déposé", ""),
+        (done.contact_id, "Fiche contact HubSpot", ""),
+        (ticket and not is_answer, f"Ticket HubSpot n°{NBSP}{ticket}", ticket_url),
+        (done.note_id, f"Note sur le ticket HubSpot n°{NBSP}{ticket}", ticket_url),
+        (done.subtask and not comments, "Sous-tâche ClickUp", subtask_url),
+        (
+            done.subtask and comments and "add_comment" not in done.skipped,
+            "Commentaire sur la sous-tâche ClickUp",
+            subtask_url,
+        ),
+    )
+    return [(DONE, label, url) for is_done, label, url in steps if is_done]
+
+
+def _name(step: str) -> str:
+    name = STEPS.get(step, step)
+    return name[:1].upper() + name[1:]
+
+
+def _told(done: Dispatched) -> list[Line]:
+    told = done.classification.decided_by != "person" and "send_notification" not in done.skipped
+    return [(DONE, "Notification envoyée", "")] if told else []
+
+
+def _skipped(done: Dispatched) -> list[Line]:
+    return [
+        (LEFT, f"{step[:1].upper()}{step[1:]}{NBSP}: {service} n’est pas configuré", "")
+        for service, steps in services_off(done)
+        for step in steps
+    ]
+
+
+def _lists(steps: Sequence[Line], request: Request | None, done: Dispatched | None) -> list[tuple[str, Sequence[Line]]]:
+    lists: list[tuple[str, Sequence[Line]]] = [("Étapes", steps)]
+    if request and done and request.attachments:
+        lines = [(DONE if url else LEFT, label, url) for label, url in attachments(request, done)]
+        lists.append(("Pièces jointes", lines))
+    return lists
+
+
+def _raw(page: Page, request: Request | None, message_id: str, name: str, sender: str) -> bytes:
+    """The receipt under its original.
+
+    The name of its sender tells the outcome in every list of messages. The subject stays the original's: Gmail and
+    Outlook take two messages for one conversation only where the subject is the same, whatever References says.
+    """
+    subject = f"Re: {ticket_subject(request)}" if request else f"Message illisible ({page.reference})"
+    message: EmailMessage = mail(
+        page, subject, KIND, sender=formataddr((name, sender)), recipient=sender, now=datetime.now(UTC)
+    )
+    message.replace_header("Message-ID", message_id)
+    message.replace_header(HEADER, KIND)
+    return _thread(request) + bytes(message)
+
+
+def _thread(request: Request | None) -> bytes:
+    """In-Reply-To and References (RFC 5322 section 3.6.4), an id a line; the library would encode a long one."""
+    if request is None or request.message_id.endswith(_MADE_UP) or not _MESSAGE_ID.fullmatch(request.message_id):
+        return b""
+    forebears = [each for each in request.references or request.in_reply_to if _MESSAGE_ID.fullmatch(each)]
+    references = [*forebears[-_REFERENCES:], request.message_id]
+    return "\r\n ".join([f"In-Reply-To: {request.message_id}\r\nReferences:", *references, ""])[:-1].encode()

@@ -1,0 +1,129 @@
+"""The mail that the daemon sends to its own mailbox: known when it arrives, and missed when it does not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.errors import ConfigurationError
+from integrations.sandbox import Refusal
+from poller import canary, causes, configuration
+from poller.loop import Loop
+from tests.listener import Listener, http
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poller.canary import Canary
+    from tests.conftest import Office
+    from tests.desk import Desk
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def bird(desk: Desk) -> Canary:
+    """One that flies every hour, and is late after ten minutes."""
+    desk.environment |= {"CANARY_INTERVAL_MIN": "60", "CANARY_LATE_MIN": "10"}
+    made = canary.made(desk.settings, desk, desk.services.smtp)
+    assert made
+    return made
+
+
+def sent(desk: Desk) -> list[bytes]:
+    return [bytes(each.message) for each in desk.sandbox.smtp.messages]
+
+
+def test_it_arrives_and_is_filed_as_ignored(desk: Desk, bird: Canary) -> None:
+    """It is sent to the polled address, marked as ours, and nothing is made of it; the next one goes an hour later."""
+    bird.look(NOW)
+    (delivered,) = desk.sandbox.smtp.messages
+    assert delivered.recipients == (desk.environment["IMAP_USERNAME"],)
+    assert desk.gets(sent(desk)[0]) == {"outcome": "ignored", "reason": "canary"}
+    assert desk.made() == (0, 0, 0)
+    for minutes in (1, 30, 59):
+        bird.look(NOW + minutes * MINUTE)
+    assert (bird.missing_since, len(sent(desk))) == (None, 1)
+    bird.look(NOW + 60 * MINUTE)
+    assert len(set(sent(desk))) == 2
+
+
+def test_nobody_else_s_mail_passes_for_it(desk: Desk, bird: Canary) -> None:
+    """The token is random and known to the memory alone; what bears another is any other mail of ours."""
+    bird.look(NOW)
+    (raw,) = sent(desk)
+    token = raw.split(b"X-Figurative-Canary: ")[1][:32]
+    forged = raw.replace(b"X-Figurative-Canary: " + token, b"X-Figurative-Canary: " + b"0" * 32)
+    assert desk.gets(forged)["reason"] == "own notification"
+    bird.look(NOW + 11 * MINUTE)
+    assert bird.missing_since == NOW
+
+
+def test_one_that_does_not_arrive_is_told_of_once_and_again_when_it_is_over(
+    desk: Desk, bird: Canary, logged: Callable[[], str]
+) -> None:
+    """Late is after the time that is set; then others are sent at the interval, and whichever arrives ends it."""
+    for minutes in (0, 5, 9):
+        bird.look(NOW + minutes * MINUTE)
+    assert bird.missing_since is None
+    for minutes in (10, 11, 60, 71, 120):
+        bird.look(NOW + minutes * MINUTE)
+    assert bird.missing_since == NOW
+    assert len(sent(desk)) == 3
+    assert logged().count("canary_missing") == 1
+    desk.gets(sent(desk)[1])  # it was on its way for an hour
+    bird.look(NOW + 125 * MINUTE)
+    assert bird.missing_since is None
+    assert logged().count("canary_back") == 1
+
+
+def test_one_that_cannot_be_sent_is_missing_at_once(desk: Desk, bird: Canary, logged: Callable[[], str]) -> None:
+    """It is sent anew after five minutes, and its arrival ends it."""
+    desk.sandbox.smtp.fail(Refusal("mail", "451 4.3.0 later", times=1))
+    bird.look(NOW)
+    assert bird.missing_since == NOW
+    assert "451" in logged()
+    bird.look(NOW + 4 * MINUTE)
+    assert sent(desk) == []
+    bird.look(NOW + 5 * MINUTE)
+    desk.gets(sent(desk)[0])
+    bird.look(NOW + 6 * MINUTE)
+    assert bird.missing_since is None
+
+
+def test_it_is_not_sent_where_it_is_not_wanted(desk: Desk) -> None:
+    assert canary.made(desk.settings, desk, desk.services.smtp) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"NOTIFICATION_EMAIL": ""}, "set smtp.host and notification.email"),
+        ({"IMAP_USERNAME": "support"}, "the IMAP login is no address"),
+    ],
+)
+def test_it_is_not_begun_where_it_cannot_fly(desk: Desk, changes: dict[str, str], problem: str) -> None:
+    given = desk.environment | {"CANARY_INTERVAL_MIN": "60"} | changes
+    with pytest.raises(ConfigurationError, match=problem):
+        configuration.from_names({name: value for name, value in given.items() if value})
+
+
+def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Office) -> None:
+    """At the address for failures, though every poll is good; and so does the admin, by mail."""
+    with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as listener:
+        office.environment |= {"CANARY_INTERVAL_MIN": "60", "HEARTBEAT_URL": f"http://127.0.0.1:{listener.port}/ping"}
+        loop = Loop(office.settings, SimpleQueue())
+        assert loop._canary
+        loop._alerts = None
+        loop._pulse.good(NOW)
+        loop._canary.missing_since = NOW
+        loop._report()
+        assert listener.received.startswith(b"GET /ping/fail ")
+        (cause,) = loop._causes(NOW)
+    given = {"sender": "poller@x.example", "recipient": "admin@x.example", "now": NOW}
+    assert causes.begun(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
+    assert causes.over(cause.key, **given)["Subject"] == "[Fin d’alerte] La boîte de réception reçoit de nouveau"

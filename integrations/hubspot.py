@@ -141,6 +141,18 @@ class HubSpot:
             return ticket
         raise refusal("create ticket", status, {}, answer)
 
+    def update_ticket(
+        self, ticket_id: str, subject: str, content: str, confirm: Callable[[], object] | None = None
+    ) -> bool:
+        """Replace a ticket's subject and content, and nothing else of it; False when somebody has deleted it.
+
+        Safe to call again. `confirm` is as for a new ticket.
+        """
+        body = {"properties": {"subject": subject, "content": content}}
+        update = partial(self._objects.update, "tickets", ticket_id, body)
+        status, _ = self._ask("update ticket", update, expect=(404,), confirm=confirm)
+        return status != HTTPStatus.NOT_FOUND
+
     def find_ticket(self, contact_id: str, reference: str) -> Ticket | None:
         """The ticket that was opened for this reference, None when there is none.
 

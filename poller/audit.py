@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from integrations.errors import PermanentError, TransientError
+from poller import corrections
 from poller.inbox import Inbox
 from poller.memory import Memory
 from poller.services import services
 from poller.steps import IN_DOUBT, NOTIFICATION_TRIES
+from poller.trays import Trays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -57,12 +59,15 @@ def audit(settings: Settings, *, remote: bool = False) -> Iterator[Finding]:
     with closing(Memory(settings)) as memory, closing(Inbox(settings)) as inbox:
         # A message goes from the inbox to its label and then into the memory as finished. Looked at in this order none
         # is missed on its way, and the memory is read once more for those that came in the meantime.
-        remembered = memory.messages()
+        remembered = corrections.current(memory.messages())
         waiting = set(inbox.scan())
+        with closing(Trays(settings, inbox)) as trays:
+            waiting_to_be_corrected = {reference for reference, _ in trays.lying()}
         filed = inbox.filed()
-        known = {message.reference for message in memory.messages()}
+        known = {corrections.message_of(message.reference) for message in memory.messages()}
         for message in remembered:
-            if problem := _misplaced(message, waiting, filed, settings.labels):
+            corrected = corrections.message_of(message.reference) in waiting_to_be_corrected
+            if not corrected and (problem := _misplaced(message, waiting, filed, settings.labels)):
                 yield Finding(message.reference, message.standing.outcome, problem)
             for problem in _untold(memory.journal(message.reference)):
                 yield Finding(message.reference, message.standing.outcome, problem)
@@ -79,7 +84,7 @@ def _misplaced(
     message: Remembered, waiting: set[str], filed: Mapping[str, Mapping[str, bool]], labels: Labels
 ) -> str | None:
     """What is wrong with where a message lies, None when nothing is."""
-    reference, outcome = message.reference, message.standing.outcome
+    reference, outcome = corrections.message_of(message.reference), message.standing.outcome
     found = [getattr(labels, other) for other, references in filed.items() if reference in references]
     if outcome in filed:
         if reference in waiting:
@@ -105,7 +110,7 @@ def _amiss_at_services(settings: Settings, remembered: list[Remembered]) -> Iter
     live = services(settings)
     subtasks = _patiently(live.clickup.find_subtasks) if live.clickup else {}
     for message in remembered:
-        reference, result = message.reference, message.standing.result or {}
+        reference, result = corrections.message_of(message.reference), message.standing.result or {}
         if message.standing.outcome not in {"support", "modelisation"}:
             continue
         problems = [
@@ -151,6 +156,8 @@ def _amiss_at_clickup(
         found = [each.id for each in subtasks.get(reference, ())]
         yield from _not_one("ClickUp subtask", subtask["id"], found)
         return
+    if result["decided_by"] == "person":
+        return  # An answer that was corrected may have a subtask of its own, or its request's.
     try:
         # Which comment it is nobody remembers: one is as good as another.
         count = len(_patiently(lambda: clickup.find_comments(subtask["id"], reference)))

@@ -23,7 +23,7 @@ SERVICES = {
     "smtp": "Le serveur SMTP",
     "imap": "Le serveur IMAP",
 }
-WAITING, POLLS, REFUSED = "waiting", "polls", "refused"
+WAITING, POLLS, REFUSED, CANARY = "waiting", "polls", "refused", "canary"
 _REASONS = 3  # that are named, of all for which messages wait
 _CHECK = f"«{NBSP}poller check{NBSP}» dit ce qui ne va pas."
 
@@ -70,6 +70,20 @@ def polls_failing(since: datetime, reason: str, host: str) -> Cause:
     )
 
 
+def canary_missing(since: datetime, host: str) -> Cause:
+    """What was sent to the mailbox then has not arrived."""
+    return Cause(
+        f"{CANARY} {host}",
+        "La boîte de réception ne reçoit plus",
+        (
+            "Le service s’est envoyé un message de contrôle, qui n’est pas arrivé ou n’a pas pu partir.",
+            "Envoyez vous-même un message à cette adresse. S’il n’arrive pas, voyez avec l’hébergeur de la messagerie.",
+            f"S’il arrive, regardez le dossier des indésirables et le serveur SMTP{NBSP}: {_CHECK}",
+        ),
+        (("Envoyé le", _date(since)), ("Machine", one_line(host))),
+    )
+
+
 def refused(service: str, reason: str, host: str) -> Cause:
     """A service refuses credentials that it took before: nothing of it works until a person mends them."""
     return Cause(
@@ -96,6 +110,7 @@ def over(key: str, *, sender: str, recipient: str, now: datetime) -> EmailMessag
     title = {
         WAITING: "Plus aucun message n’est en retard",
         POLLS: "La boîte de réception est de nouveau relevée",
+        CANARY: "La boîte de réception reçoit de nouveau",
         REFUSED: f"{SERVICES.get(service, service)} accepte de nouveau nos identifiants",
     }[kind]
     facts = [("Terminée le", _date(now)), *([("Machine", one_line(host))] if host else [])]

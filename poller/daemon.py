@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.engine import Engine
+from poller import corrections
+from poller.engine import STOP_S, Engine
 from poller.inbox import Inbox
-from poller.journal import Patience
+from poller.journal import MessageGoneError, Patience
 from poller.pipeline import Pipeline
 from poller.services import services
 from poller.steps import TOO_OFTEN
+from poller.trays import Trays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from poller.corrections import Correction
+    from poller.journal import Journal
     from poller.memory import Standing
+    from poller.request import Category
     from poller.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -46,12 +52,16 @@ class Daemon:
         self._settings = settings
         self._inbox = Inbox(settings)
         self._services = services(settings)
-        pipeline = Pipeline(settings, self._services, self._inbox, settings.directory / "spool")
+        self._trays = Trays(settings, self._inbox)
+        self._pipeline = Pipeline(
+            settings, self._services, self._inbox, settings.directory / "spool", self._trays.sources
+        )
+        self._places = threading.Semaphore(0)  # at work; none before it is known which messages are left alone
         self._engine = Engine(
             settings.state_url,
             settings.directory,
-            pipeline,
-            prepare=pipeline.clear,
+            self._work,
+            prepare=self._pipeline.clear,
             workers=settings.state.workers,
             patience=patience
             or Patience(
@@ -63,7 +73,8 @@ class Daemon:
         self.waiting: dict[str, Standing] = {}
         self._refused: dict[str, str] = {}  # by service: what it said when it last refused us
         self._progress = self._inbox.progress = progress
-        self.memory, self.smtp = self._engine, self._services.smtp
+        self.memory, self.smtp, self.claude = self._engine, self._services.smtp, self._services.claude
+        self.first_start = date.max  # the day of it, once that is known
         self._turn = threading.Lock()  # polls and ticks, one at a time
 
     def once(self, finished: Callable[[str, Standing], None], *, everything: bool = False) -> dict[str, Standing]:
@@ -92,21 +103,35 @@ class Daemon:
 
     def start(self, *, everything: bool = False) -> None:
         """Take the state, and go on with what was in hand; see `Engine.start`."""
+        try:
+            self._begin(everything=everything)
+        finally:
+            self._places.release(self._settings.state.workers)
+        log.info("daemon_started", services_off=self._services.off())
+
+    def _begin(self, *, everything: bool) -> None:
         self._engine.start()
+        # Of these the mailbox may show nothing any more: what is left to do is behind the label.
+        self.working = self._engine.in_hand()
         # Filed already, perhaps: where the answer to the label was lost, the mailbox does not show it any more.
         self.waiting = self._engine.to_be_labelled()
         first_start = self._engine.remember(FIRST_START, datetime.now(UTC).date().isoformat())
+        self.first_start = date.fromisoformat(first_start)
         if not everything:
-            self._inbox.since = self._settings.imap.since or date.fromisoformat(first_start)
+            self._inbox.since = self._settings.imap.since or self.first_start
         self._engine.remember(f"{SINCE}{self._inbox.since or date.min}", "")
         self._inbox.reach = self._reach
         self._inbox.taken_up = lambda references: self._engine.standings(references).keys()
-        log.info("daemon_started", services_off=self._services.off())
 
-    def stop(self) -> None:
-        """Finish the messages in hand, and let go of everything."""
-        self._engine.stop()
+    def _work(self, journal: Journal) -> dict[str, Any]:
+        with self._places:
+            return self._pipeline(journal)
+
+    def stop(self, timeout_s: int | None = STOP_S) -> None:
+        """Finish the messages in hand, and let go of everything; see `Engine.stop`."""
+        self._engine.stop(timeout_s)
         self._inbox.close()
+        self._trays.close()
         log.info("daemon_stopped")
 
     def _reach(self) -> date | None:
@@ -122,34 +147,76 @@ class Daemon:
             references = self._inbox.scan()
             self._engine.gate("imap").proven = True
             standings = self._engine.standings(references)
+            # A message that was put right before it was ever seen here is none that is new.
+            new = [reference for reference in references if reference not in standings]
+            corrected = set(map(corrections.message_of, self._engine.standings(corrections.ids(new)))) if new else ()
             before = len(self.working)
             for reference in references:
                 try:
-                    self._take_up(reference, standings.get(reference))
-                except TransientError as error:
+                    self._take_up(reference, standings.get(reference), corrected=reference in corrected)
+                except (TransientError, ConfigurationError) as error:
                     # The next one may have better luck, and this one is looked at again.
                     log.warning("message_left", ref=reference, reason=str(error))
+            for reference, category in self._trays.scan():
+                with suppress(MessageGoneError):  # A person has just deleted the mailbox.
+                    self._correct(reference, category)
             return len(self.working) - before
 
-    def _take_up(self, reference: str, standing: Standing | None) -> None:
+    def _take_up(self, reference: str, standing: Standing | None, *, corrected: bool) -> None:
         self._progress()
         if reference in self.working:
             return
+        last = reference
+        if corrected or (standing and standing.outcome not in {"working", "waiting"}):
+            last, standing = self._engine.last(reference)
         if standing is None:
-            self._engine.submit(reference)
+            self._engine.rest(False)
+            self._engine.submit(reference, at_once=not self.working)
             self.working.add(reference)
         elif standing.outcome == "working":
-            self.working.add(reference)
+            self.working.add(last)
         elif standing.outcome == "waiting":
-            self.waiting[reference] = standing
+            self.waiting[last] = standing
         elif not self._inbox.confirm(reference):
             return  # It was filed between the two looks.
+        elif (correction := corrections.correction_of(last)) and standing.outcome in {"gone", "failed"}:
+            self._put_back(correction, standing)
         elif standing.outcome == "gone" or (standing.outcome == "failed" and self._inbox.was_brought_back(reference)):
             # Back in the mailbox: a person wants it tried again.
             self._resume(reference, standing)
         else:
             # The same mail once more: the second copy goes where the first went.
             self._inbox.label(reference, standing.outcome)
+
+    def _put_back(self, correction: Correction, standing: Standing) -> None:
+        """A correction that did not come to its end, and its message is back in the inbox: to be tried again."""
+        tray = self._trays.names.get(correction.category)
+        if tray and (standing.outcome == "gone" or self._inbox.was_brought_back(correction.reference)):
+            self._inbox.move(correction.reference, tray)
+        else:
+            self._inbox.label(correction.reference, "failed")
+
+    def _correct(self, reference: str, category: Category) -> None:
+        """A person has put the message there; what is still at work on it comes to its end first."""
+        self._progress()
+        last, standing = self._engine.last(reference)
+        number = 1 + corrections.number_of(last)
+        if standing and standing.outcome == "working":
+            self.working.add(last)
+        elif standing and standing.outcome == "waiting":
+            self.waiting.setdefault(last, standing)
+            result = standing.result or {}
+            if number == 1 and result["step"] and not result["gate"] and result["reason"] != TOO_OFTEN:
+                self._resume(last, standing)  # Its message is not there any more, which is its end.
+        elif not (tray := self._trays.sources[category]).confirm(reference):
+            return  # It was filed between the two looks.
+        elif number > 1 and standing and standing.outcome == "failed" and not tray.was_brought_back(reference):
+            tray.label(reference, "failed")  # It could not be filed as failed; once is enough.
+        else:
+            self._engine.rest(False)
+            correction = corrections.Correction(reference, category, number).id
+            self._engine.submit(correction, at_once=not self.working)
+            self.working.add(correction)
 
     def tick(self) -> dict[str, Standing]:
         """Take up what is due again; where the messages stand that have stopped since the last tick."""
@@ -167,6 +234,7 @@ class Daemon:
                     tried.add(gate)  # One message tries the service; the others would only be sent away again.
             stopped = {ref: s for ref, s in self._engine.standings(self.working).items() if s.outcome != "working"}
             self.working -= stopped.keys()
+            self._engine.rest(not self.working)
             self.waiting |= {ref: standing for ref, standing in stopped.items() if standing.outcome == "waiting"}
             return stopped
 
@@ -198,6 +266,7 @@ class Daemon:
 
     def _resume(self, reference: str, seen: Standing) -> None:
         self._progress()
+        self._engine.rest(False)
         self._engine.resume(reference, seen)
         self.waiting.pop(reference, None)
         self.working.add(reference)

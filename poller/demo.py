@@ -13,6 +13,8 @@ from integrations.errors import ConfigurationError
 from poller import configuration, escaping, headers, logs, parsing
 from poller.daemon import Daemon
 from poller.inbox import Inbox
+from poller.letter import HEADER
+from poller.receipts import KIND
 from poller.samples import samples
 
 if TYPE_CHECKING:
@@ -73,6 +75,14 @@ def _subject(raw: bytes) -> str:
     return headers.decode(headers.take_apart(raw).first(b"subject")) or "(no subject)"
 
 
+def _listed(raw: bytes) -> str:
+    """A message as a list shows it; of a receipt the name of its sender as well, which is the outcome."""
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    if message[HEADER] != KIND:
+        return _subject(raw)
+    return f"{message['From'].addresses[0].display_name}: {_subject(raw)}"
+
+
 def _tell(echo: Echo, subject: str, reference: str, standing: Standing) -> None:
     """What was decided about a mail, and what was created for it."""
     result = standing.result or {}
@@ -95,7 +105,7 @@ def _show(echo: Echo, sandbox: Sandbox) -> None:
         messages = sandbox.imap.messages(mailbox)
         echo(f"  {mailbox} ({len(messages)})")
         for message in messages:
-            echo(f"    - {_subject(message.raw)}  {' '.join(sorted(message.flags))}")
+            echo(f"    - {_listed(message.raw)}  {' '.join(sorted(message.flags))}")
     made = {
         "contact": len(sandbox.hubspot.contacts),
         "ticket": len(sandbox.hubspot.tickets),

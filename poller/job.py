@@ -11,13 +11,16 @@ from poller.journal import UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from pathlib import Path
 
-    from poller.inbox import Source
+    from poller.accounts import Imap
+    from poller.inbox import Fetched, Source
     from poller.journal import Journal
+    from poller.letter import Receipt
     from poller.request import Fate, Request
     from poller.services import Services
-    from poller.settings import Imap, Settings
+    from poller.settings import Settings
 
 
 class Message:
@@ -28,10 +31,15 @@ class Message:
         self._reference, self._source, self._path, self._imap = reference, source, path, imap
         self._request: Request | None = None
         self._junk: bool | None = None
+        self._filed: tuple[str, datetime] | None = None
 
     def waits_behind(self, message_ids: Iterable[str]) -> bool:
         """Whether an older message that still waits is, or names, one of these."""
         return self._source.holds_older(self._reference, message_ids)
+
+    def filed(self, outcome: str, received_at: datetime) -> None:
+        """From now on it is to be found where the outcome goes."""
+        self._filed = outcome, received_at
 
     @property
     def account(self) -> str:
@@ -48,7 +56,7 @@ class Message:
         """
         if self._request is None:
             try:
-                fetched = self._source.fetch(self._reference, self._path)
+                fetched = self._fetched()
                 request = confined.parse(self._path, self._source.account, fetched.received_at)
             except (TransientError, ConfigurationError, confined.ParserDiedError, OSError) as error:
                 raise UnreadError(error) from error
@@ -64,6 +72,19 @@ class Message:
     def junk(self) -> bool | None:
         """What the mailbox says of it, once it is fetched; None when it says nothing."""
         return self._junk
+
+    def _fetched(self) -> Fetched:
+        if self._filed:
+            return self._source.fetch_filed(self._reference, *self._filed, self._path)
+        return self._source.fetch(self._reference, self._path)
+
+    def label(self, outcome: str) -> None:
+        """File it under its outcome; see `Source.label`."""
+        self._source.label(self._reference, outcome)
+
+    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str) -> None:
+        """Put its receipt beside it; see `Source.append`."""
+        self._source.append(outcome, receipt, look=look, supersedes=supersedes)
 
     def discard(self) -> None:
         """Remove the spool file."""

@@ -122,8 +122,12 @@ class Memory(Protocol):
     def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
         """The last keys that begin so and were kept since then, the latest first, each with what is kept under it."""
 
-    def result(self, reference: str) -> dict[str, Any]:
-        """What the work on a message returned when it last stopped; {} while it is at work, or when it is unknown."""
+    def result(self, reference: str, before: str = "") -> dict[str, Any]:
+        """What the work on a message, or its last correction, returned when it last stopped; {} while it is at work.
+
+        With `before`, what it was before the correction of that id. Of one that is unknown, as after `poller purge`,
+        the outcome is "forgotten" and there is nothing else.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from poller import reclassify
+from poller.corrections import correction_of, message_of
 from poller.job import Job, Message
 from poller.journal import MessageGoneError, StepFailedError
+from poller.notification import DISPATCHED
+from poller.receipts import failure_receipt, receipt
 from poller.replies import answer, find_threads, remember
 from poller.request import Category, Fate
 from poller.steps import (
@@ -16,19 +21,24 @@ from poller.steps import (
     create_note,
     create_subtask,
     create_ticket,
+    failure_detail,
     find_or_create_contact,
     receive,
     send_failure,
     send_notification,
+    send_receipt,
     upload_files,
     wait_turn,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from poller.corrections import Correction
     from poller.inbox import Source
     from poller.journal import Journal
+    from poller.letter import Receipt
     from poller.request import Dispatched
     from poller.services import Services
     from poller.settings import Settings
@@ -46,12 +56,32 @@ STEPS = {
 }
 
 
+@dataclass(slots=True)
+class Reached:
+    """How far a message has come: an answer finds the ticket of one that does not come to its end, too."""
+
+    received: dict[str, Any] = field(default_factory=dict)  # see `steps.receive`
+    done: Dispatched | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Whose it is and what was made of it, as JSON; {} where nothing was begun."""
+        return {"people": self.received.get("people", {})} | _summary(self.done) if self.done else {}
+
+
 class Pipeline:
     """The work on one message, from the first step to the label; `engine.Engine` calls it and keeps its memory."""
 
-    def __init__(self, settings: Settings, services: Services, source: Source, spool: Path) -> None:
-        """`spool` is a directory of our own."""
+    def __init__(
+        self,
+        settings: Settings,
+        services: Services,
+        source: Source,
+        spool: Path,
+        trays: Mapping[Category, Source] | None = None,
+    ) -> None:
+        """`spool` is a directory of our own; `trays` is where messages lie that a person put under each category."""
         self._settings, self._services, self._source, self._spool = settings, services, source, spool
+        self._trays = trays or {}
 
     def clear(self) -> None:
         """Remove the mails that a process which died left on our disk."""
@@ -61,23 +91,24 @@ class Pipeline:
     def __call__(self, journal: Journal) -> dict[str, Any]:
         """Do what is left to do for a message; returns its outcome and what was created, as JSON."""
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        message = Message(
-            journal.reference, self._source, self._spool / f"{journal.reference}.eml", self._settings.imap
-        )
+        correction = correction_of(journal.reference)
+        source = self._trays.get(correction.category, self._source) if correction else self._source
+        path = self._spool / f"{journal.reference.replace('/', '-')}.eml"
+        message = Message(message_of(journal.reference), source, path, self._settings.imap)
         job = Job(journal, message, self._services, self._settings)
-        made: dict[str, Any] = {}
+        reached = Reached()
         try:
-            return self._dispatch(job, made)
+            return self._correct(job, correction, reached) if correction else self._dispatch(job, reached)
         except StepFailedError as failure:
-            return self._give_up(job, failure) | made
+            return self._give_up(job, failure, reached) | reached.summary()
         except MessageGoneError:
-            return {"outcome": "gone"} | made
+            return {"outcome": "gone"} | reached.summary()
         finally:
             message.discard()
 
-    def _dispatch(self, job: Job, made: dict[str, Any]) -> dict[str, Any]:
-        """`made` is filled on the way: an answer finds the ticket of a message that does not come to its end, too."""
-        received = receive(job)
+    def _dispatch(self, job: Job, reached: Reached) -> dict[str, Any]:
+        """`reached` is filled on the way."""
+        received = reached.received = receive(job)
         ignored = received["ignored"]
         if ignored and not received["unless_answer"]:
             return self._ignore(job, ignored)
@@ -86,38 +117,88 @@ class Pipeline:
             return self._ignore(job, ignored)
         wait_turn(job, received)
         job = replace(job, fates=tuple(map(Fate, received["fates"])))
-        root, people = job.journal.reference, received.get("people", {})
+        root = job.journal.reference
         if answered := answer(job, threads, received):
             thread, done = answered
             root = thread.reference
         elif ignored:  # somebody else than the ticket's contact quotes its Message-ID
             return self._ignore(job, ignored)
         else:
-            done = begun(job, classify(job))
+            done = reached.done = begun(job, classify(job))
             for step in STEPS[done.classification.category]:
-                done = step(job, done)
-                made |= {"people": people} | _summary(done)
+                done = reached.done = step(job, done)
                 if step is create_ticket and done.ticket:
-                    remember(job, received["key"], root)
+                    remember(job, received["key"], root, DISPATCHED)
+        reached.done = done
         outcome = done.classification.category.lower()
         self._label(job, outcome)
-        return {"outcome": outcome, "thread": root, "people": people} | _summary(done)
+        sender = self._settings.sender
+        self._tell(job, outcome, reached, lambda _: receipt(job.message.request, done, sender=sender))
+        return {"outcome": outcome, "thread": root} | reached.summary()
+
+    def _correct(self, job: Job, correction: Correction, reached: Reached) -> dict[str, Any]:
+        """As `_dispatch`, of what a person says that the message is; the admin did it, and is sent no letter."""
+        original = reclassify.find_original(job, correction)
+        reached.received = {"people": original.result.get("people", {})}
+        reached.done = reclassify.taken_over(job, original)
+        received = reached.received = receive(job, asked=True)
+        if received["ignored"]:
+            return self._ignore(job, received["ignored"])
+        job = replace(job, fates=tuple(map(Fate, received["fates"])))
+        done = reached.done = reclassify.taken_over(job, original)
+        for step in reclassify.STEPS[correction.category]:
+            done = reached.done = step(job, done, original)
+        if done.ticket and job.journal.memory:
+            job.journal.memory.remember(received["key"], original.thread)
+        outcome = correction.category.lower()
+        self._label(job, outcome)
+        number, sender = correction.number, self._settings.sender
+        self._tell(
+            job, outcome, reached, lambda _: receipt(job.message.request, done, sender=sender, correction=number)
+        )
+        return {"outcome": outcome, "thread": original.thread, "was": original.was} | reached.summary()
 
     def _ignore(self, job: Job, reason: str) -> dict[str, Any]:
         self._label(job, "ignored")
         return {"outcome": "ignored", "reason": reason}
 
-    def _give_up(self, job: Job, failure: StepFailedError) -> dict[str, Any]:
+    def _give_up(self, job: Job, failure: StepFailedError, reached: Reached) -> dict[str, Any]:
         """Tell the admin, and file the message where a person finds it."""
         # A message that could not be read is not read once more to tell of it.
+        message = None if failure.step == "receive" else job.message
+
+        def write(stamp: str) -> Receipt:
+            detail, sender = failure_detail(job, failure), self._settings.sender
+            request, reference = message.request if message else None, message_of(job.journal.reference)
+            left = _steps_behind(failure.step, reached.done)
+            return failure_receipt(
+                request, reference, failure, reached.done, left, detail=detail, stamp=stamp, sender=sender
+            )
+
         with suppress(StepFailedError):  # The log has it; the label tells the rest.
-            send_failure(job, failure, None if failure.step == "receive" else job.message)
+            send_failure(job, failure, message)
         with suppress(StepFailedError):  # It stays in the inbox then, and is tried again at the next look.
             self._label(job, "failed")
+            self._tell(job, "failed", reached, write)
         return {"outcome": "failed", "step": failure.step, "reason": failure.reason}
 
     def _label(self, job: Job, outcome: str) -> None:
-        job.journal.step("label", lambda _: self._source.label(job.journal.reference, outcome), "imap")
+        job.journal.step("label", lambda _: job.message.label(outcome), "imap")
+
+    def _tell(self, job: Job, outcome: str, reached: Reached, write: Callable[[str], Receipt]) -> None:
+        """Leave a receipt beside the message, for whoever looks into the mailbox."""
+        if "received_at" in reached.received:
+            job.message.filed(outcome, datetime.fromisoformat(reached.received["received_at"]))
+        send_receipt(job, outcome, write)
+
+
+def _steps_behind(step: str, done: Dispatched | None) -> list[str]:
+    """The names of the steps that would have followed one."""
+    names = [each.__name__ for each in STEPS[done.classification.category]] if done else []
+    if done and done.classification.decided_by == "person":
+        names.remove("send_notification")
+        step = "create_ticket" if step in {"find_ticket", "update_ticket"} else step
+    return names[names.index(step) + 1 :] if step in names else []
 
 
 def _summary(done: Dispatched) -> dict[str, Any]:

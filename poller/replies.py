@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.clickup import TaskGoneError
 from integrations.errors import PermanentError
-from poller import notification, senders, texts
+from poller import notification, senders, texts, threads
 from poller.journal import NotYetError
+from poller.letter import notification_id
 from poller.request import Category, Classification, Link
 from poller.steps import begun, person_name, send_notification, skip, upload_files, with_files
 from poller.threads import People
@@ -61,7 +62,10 @@ def find_threads(job: Job, keys: list[str]) -> list[Thread]:
 def _opened(result: dict[str, Any]) -> dict[str, Any]:
     """What there is to know of a ticket, of the result of the message that opened it."""
     opened = {name: result[name] for name in ("contact_id", "ticket", "subtask")}
-    return opened | {"outcome": result.get("category", result["outcome"]), "people": result.get("people", {})}
+    outcome = result.get("category", result["outcome"])
+    if outcome == "support":
+        opened["subtask"] = None  # A person has put it under support since: the 3D team has no more to do with it.
+    return opened | {"outcome": outcome, "people": result.get("people", {})}
 
 
 def _thread(found: dict[str, Any]) -> Thread:
@@ -70,23 +74,31 @@ def _thread(found: dict[str, Any]) -> Thread:
     return Thread(**found | links)
 
 
-def remember(job: Job, key: str, reference: str) -> None:
-    """From now on whoever answers the message of this key answers the one that opened the ticket."""
-    if job.journal.memory:
-        job.journal.memory.remember(key, reference)
+def remember(job: Job, key: str, reference: str, told: str) -> None:
+    """From now on whoever answers the message of this key answers the one that opened the ticket.
 
-
-def answer(job: Job, threads: list[Thread], received: dict[str, Any]) -> tuple[Thread, Dispatched] | None:
-    """Add the mail to the nearest ticket of its writer; None when there is none, or not any more.
-
-    Anybody may quote a Message-ID. `received` is what `steps.receive` found.
+    So does whoever answers the letter by which the admin is told of it; `told` is that letter's kind.
     """
-    if not threads:
+    if job.journal.memory:
+        letter = notification_id(job.journal.reference, told)
+        for each in (key, threads.key(job.message.account, letter)):
+            job.journal.memory.remember(each, reference)
+
+
+def answer(job: Job, named: list[Thread], received: dict[str, Any]) -> tuple[Thread, Dispatched] | None:
+    """Add the mail to the nearest ticket of its writer, or of the customer whom one of ours writes about; None if none.
+
+    Nor when somebody has deleted that. Anybody may quote a Message-ID. `received` is what `steps.receive` found.
+    """
+    if not named:
         return None
     people = People(**received.get("people", {}))
-    known = [thread for thread in threads if people.may_answer(thread.people)]
-    contact_id = find_contact(job, people, known, needed=not received["ignored"])
-    thread = next((each for each in threads if each in known or each.contact_id == contact_id), None)
+    known = [thread for thread in named if people.may_answer(thread.people)]
+    if known and people.colleague:
+        contact_id = known[0].contact_id
+    else:
+        contact_id = find_contact(job, people, known, needed=not received["ignored"])
+    thread = next((each for each in named if each in known or each.contact_id == contact_id), None)
     if thread is None:
         return None
     category = Category(thread.outcome.upper())
@@ -95,7 +107,7 @@ def answer(job: Job, threads: list[Thread], received: dict[str, Any]) -> tuple[T
     noted = add_note(job, upload_files(job, done))
     if noted is None:
         return None
-    remember(job, received["key"], thread.reference)
+    remember(job, received["key"], thread.reference, notification.ANSWERED)
     return thread, send_notification(job, add_comment(job, noted), notification.reply_notification)
 
 

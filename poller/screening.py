@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from poller.request import Request
 
 OWN_HEADER = "X-Figurative-Poller"
+OWN = "own notification"  # why our own mail is never work
 OWN_DOMAIN = "figurative-poller.invalid"  # right-hand side of the Message-IDs that we make
 
 _BULK_FIELDS = (
@@ -110,7 +111,7 @@ def _is_form(request: Request, own: Collection[str]) -> bool:
 
 def _own_notification(request: Request) -> str | None:
     if request.header(OWN_HEADER) or request.message_id.endswith(f"@{OWN_DOMAIN}>"):
-        return "own notification"
+        return OWN
     return None
 
 

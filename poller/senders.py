@@ -12,8 +12,8 @@ from poller.addresses import addresses, before_the_list, takes_no_answer
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from poller.accounts import Imap
     from poller.request import Address, Request
-    from poller.settings import Imap
 
 # Whoever has an address there is no colleague of ours.
 _PUBLIC: Final = frozenset(

@@ -9,6 +9,7 @@ from integrations.clickup import ClickUp
 from integrations.hubspot import HubSpot
 from integrations.r2 import R2
 from integrations.smtp import Smtp
+from poller import oauth
 
 if TYPE_CHECKING:
     from integrations.claude import Claude
@@ -91,11 +92,13 @@ def _smtp(settings: Settings) -> Smtp | None:
     given = settings.smtp
     if not given.on or settings.notification.email is None:
         return None
+    by_token = given.auth == "imap"
     return Smtp(
         given.host,
         given.port,
         given.security,
-        given.username,
+        given.username or (settings.imap.username if by_token else ""),
         given.password.get_secret_value(),
         settings.sender,
+        token=(lambda: oauth.tokens(settings.imap).token()[0]) if by_token else None,
     )

@@ -12,8 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from poller import classification, escaping, limits, notification, screening, senders, texts, threads
-from poller.journal import MustWaitError, StepFailedError, UnusableMessageError
+from poller import (
+    canary,
+    classification,
+    escaping,
+    formats,
+    limits,
+    notification,
+    receipts,
+    screening,
+    senders,
+    texts,
+    threads,
+)
+from poller.corrections import message_of
+from poller.journal import MessageGoneError, MustWaitError, StepFailedError, UnusableMessageError
 from poller.request import Category, Classification, Dispatched, Fate, Link, StoredFile
 
 if TYPE_CHECKING:
@@ -22,6 +35,7 @@ if TYPE_CHECKING:
 
     from poller.job import Job, Message
     from poller.journal import Attempt
+    from poller.letter import Receipt
     from poller.request import Address, Request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -34,36 +48,40 @@ FILE_FACT = "file-secret"  # under which the secret of the file keys is remember
 SENT, IN_DOUBT = "sent", "in doubt"  # what became of a letter, in the journal
 
 
-def receive(job: Job) -> dict[str, Any]:
+def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
     """Fetch and parse the message: why it is no work, if it is none; under which key it goes, and what it answers.
 
     `unless_answer` says of what is screened out that it is work all the same if it answers a ticket. Also what becomes
-    of each attachment, and when the message may go on: see `limits.allot`.
+    of each attachment, and when the message may go on: see `limits.allot`. `asked` says that a person wants it done,
+    and then our own mail alone is none.
     """
 
     def act(_: Attempt) -> dict[str, Any]:
         request = job.message.request
         own, junk = senders.own_domains(job.settings.imap), job.message.junk
-        ignored = screening.screen(request, own=own, junk=junk)
+        writer = senders.writer(request, own)
+        people = threads.People(
+            _who(job, request.sender), _who(job, writer), colleague=senders.is_ours(writer.addr_spec, own)
+        )
+        ignored = canary.recognise(job.journal.memory, request, request.reference)
+        ignored = ignored or screening.screen(request, own=own, junk=junk)
+        if asked and ignored not in {canary.REASON, screening.OWN}:
+            ignored = None
         found = {
             "ignored": ignored,
             "received_at": request.received_at.isoformat(),
             "key": threads.key(job.message.account, request.message_id),
             "forebears": threads.forebears(job.message.account, request),
-            "people": asdict(threads.People(_who(job, request.sender), _who(job, senders.writer(request, own)))),
+            "people": asdict(people),
         }
         if ignored:
             unless_answer = bool(found["forebears"]) and screening.screen(request, own=own, answer=True) is None
             return (
                 found
                 | {"unless_answer": unless_answer}
-                | (
-                    limits.allot(job.settings, job.journal.memory, job.journal.reference, request)
-                    if unless_answer
-                    else {}
-                )
+                | (limits.allot(job.settings, job.journal.memory, request.reference, request) if unless_answer else {})
             )
-        return found | limits.allot(job.settings, job.journal.memory, job.journal.reference, request)
+        return found | limits.allot(job.settings, job.journal.memory, request.reference, request)
 
     received: dict[str, Any] = job.journal.step("receive", act, "imap")
     return received
@@ -135,7 +153,7 @@ def upload_files(job: Job, done: Dispatched) -> Dispatched:
                     body,
                     attachment.size_bytes,
                     attachment.content_type,
-                    escaping.content_disposition(attachment.filename),
+                    escaping.content_disposition(formats.opens_as(attachment)),
                 )
 
         url = job.journal.step("upload_files", act, "r2")
@@ -148,14 +166,14 @@ def upload_files(job: Job, done: Dispatched) -> Dispatched:
 def with_files(request: Request, done: Dispatched) -> Dispatched:
     """The same, with the names and sizes of the files, which stand in the mail alone."""
     stored = [(request.attachments[number], url) for number, url in done.uploads]
-    return replace(done, files=tuple(StoredFile(file.filename, url, file.size_bytes) for file, url in stored))
+    return replace(done, files=tuple(StoredFile(formats.opens_as(file), url, file.size_bytes) for file, url in stored))
 
 
 def file_key(request: Request, number: int, secret: str) -> str:
     """Where a file lies on R2: date, 128 bits that nobody can guess, and a name fit for a URL; the same at each try."""
     digest = hmac.new(secret.encode(), f"{request.reference}/{number}".encode(), hashlib.sha256).hexdigest()[:32]
     day = request.received_at.strftime("%Y/%m/%d")
-    return f"{day}/{digest}/{escaping.key_name(request.attachments[number].filename)}"
+    return f"{day}/{digest}/{escaping.key_name(formats.opens_as(request.attachments[number]))}"
 
 
 def _secret(job: Job) -> str:
@@ -199,12 +217,13 @@ def person_name(display_name: str) -> tuple[str, str]:
 
 def create_ticket(job: Job, done: Dispatched) -> Dispatched:
     """The ticket, on the contact."""
-    hubspot, reference = job.services.hubspot, job.journal.reference
+    hubspot = job.services.hubspot
 
     def act(attempt: Attempt) -> dict[str, str] | None:
         if hubspot is None or not done.contact_id:
             return None
         request = job.message.request
+        reference = request.reference
         ticket = hubspot.find_ticket(done.contact_id, reference) if attempt.doubts else None
         if ticket is None:
             content = texts.ticket_content(request, with_files(request, done))
@@ -217,8 +236,11 @@ def create_ticket(job: Job, done: Dispatched) -> Dispatched:
     return replace(done, ticket=Link(**ticket)) if ticket else skip(done, "create_ticket")
 
 
-def create_note(job: Job, done: Dispatched) -> Dispatched:
-    """The note with the clickable links, on the contact and the ticket."""
+def create_note(job: Job, done: Dispatched, *, look: bool = False) -> Dispatched:
+    """The note with the clickable links, on the contact and the ticket.
+
+    `look` asks whether there is one also where no try of this step may have made it.
+    """
     hubspot = job.services.hubspot
     ticket_id = done.ticket.id if done.ticket else None
 
@@ -226,7 +248,8 @@ def create_note(job: Job, done: Dispatched) -> Dispatched:
         if hubspot is None or not done.contact_id:
             return None
         request = job.message.request
-        found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if attempt.doubts else None
+        looks = look or attempt.doubts
+        found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if looks else None
         if found is None:
             html = texts.note_html(request, with_files(request, done))
             found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id, job.journal.confirm)
@@ -236,15 +259,16 @@ def create_note(job: Job, done: Dispatched) -> Dispatched:
     return replace(done, note_id=note_id) if note_id else skip(done, "create_note")
 
 
-def create_subtask(job: Job, done: Dispatched) -> Dispatched:
-    """The 3D team's subtask."""
+def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatched:
+    """The 3D team's subtask; `look` is as for the note."""
     clickup = job.services.clickup
 
     def act(attempt: Attempt) -> dict[str, str] | None:
         if clickup is None:
             return None
         request = job.message.request
-        found = clickup.find_subtask(request.reference, attempt.since - CLOCKS) if attempt.doubts else None
+        since = request.received_at if look else attempt.since
+        found = clickup.find_subtask(request.reference, since - CLOCKS) if look or attempt.doubts else None
         if found is None:
             markdown = texts.subtask_markdown(request, with_files(request, done))
             found = clickup.create_subtask(texts.subtask_name(request), markdown, job.journal.confirm)
@@ -276,13 +300,49 @@ def send_failure(job: Job, failure: StepFailedError, message: Message | None) ->
             job.journal.reference,
             step=failure.step,
             kind=failure.kind,
-            detail=job.settings.without_secrets(f"{failure.reason}\n{failure.detail}"),
+            detail=failure_detail(job, failure),
             sender=sender,
             recipient=recipient,
             now=now,
         )
 
     send(job, "send_failure", letter)
+
+
+def failure_detail(job: Job, failure: StepFailedError) -> str:
+    """What the service or the program said of a failure, for the admin."""
+    return job.settings.without_secrets(f"{failure.reason}\n{failure.detail}")
+
+
+def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> None:
+    """Put a receipt beside the message that was filed, exactly once: what `write` makes, given a stamp or "".
+
+    One that the mailbox will not take is in the log, and the message is no worse for it.
+    """
+    if not job.settings.receipts.enabled:
+        return
+    reference, memory = message_of(job.journal.reference), job.journal.memory
+    fact = f"failed-{reference}"
+
+    def act(attempt: Attempt) -> bool:
+        try:
+            receipt = write(stamp)
+        except MessageGoneError:
+            return False  # A person took it: there is nothing to put a receipt beside.
+        job.journal.confirm()
+        # Whoever looks for what is unread must not find failures that are no more.
+        supersedes = receipts.failures_begin(reference) if memory and memory.recall([fact]) else ""
+        look = bool(attempt.failures or attempt.doubts)
+        job.message.append(outcome, receipt, look=look, supersedes=supersedes)
+        if memory and outcome == "failed":
+            memory.remember(fact, "")
+        return True
+
+    stamp = ""
+    with suppress(StepFailedError):
+        if outcome == "failed":  # which a message may more than once, each time for another reason
+            stamp = job.journal.step("prepare_receipt", lambda _: f"{datetime.now(UTC):%Y%m%d%H%M%S%f}")
+        job.journal.step("send_receipt", act, "imap", looks=True)
 
 
 def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> bool:

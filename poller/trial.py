@@ -20,6 +20,7 @@ from poller.services import services
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from poller.letter import Receipt
     from poller.request import Classification
     from poller.settings import Settings
 
@@ -51,7 +52,7 @@ class File:
         del outcome, received_at
         return self.fetch(reference, path)
 
-    def append(self, outcome: str, raw: bytes, *, seen: bool, unless: str = "") -> None:
+    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         """Nowhere to put it."""
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
+    from poller.letter import Receipt
     from poller.services import Services
     from poller.settings import Settings
 
@@ -33,6 +34,7 @@ class Desk:
         self.mails: dict[str, bytes] = {}
         self.facts: dict[str, str] = {}
         self.results: dict[str, dict[str, Any]] = {}
+        self.receipts: list[Receipt] = []
         self.taken = ""  # the reference of a mail that a person takes away when it is to be labelled
 
     @cached_property
@@ -51,6 +53,14 @@ class Desk:
         if reference == self.taken:
             raise MessageGoneError(outcome)
 
+    def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
+        del outcome, received_at
+        return self.fetch(reference, path)
+
+    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
+        del outcome, look, supersedes
+        self.receipts.append(receipt)
+
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
         del reference, message_ids
         return False
@@ -65,7 +75,8 @@ class Desk:
         del prefix, since, limit
         return []
 
-    def result(self, reference: str) -> dict[str, Any]:
+    def result(self, reference: str, before: str = "") -> dict[str, Any]:
+        del before
         return self.results.get(reference, {})
 
     def journal(self, reference: str, record: Callable[..., Any] = lambda _, make: make()) -> Journal:

@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Final
 from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
-from poller import classification, escaping, fates, notification, texts
+from poller import classification, escaping, fates, notification, receipts, texts
+from poller.journal import StepFailedError
 from poller.request import Category, Dispatched, Fate, Link, Request, StoredFile
 from poller.wording import marker
 
 if TYPE_CHECKING:
-    from email.message import EmailMessage
+    from email.message import EmailMessage, Message
 
 TICKET: Final = Link("7", "https://app.hubspot.com/contacts/1/record/0-5/7")
 SUBTASK: Final = Link("8", "https://app.clickup.com/t/8")
 FILES: Final = "https://files.example"
 SENDER, RECIPIENT = "Robot <robot@figurative.example>", "admin@figurative.example"
+RECEIPT_SENDER: Final = "robot@figurative.example"
 FIELDS: Final = (
     *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Figurative-Poller"),
     *("MIME-Version", "Content-Type"),
@@ -58,13 +60,14 @@ class Outputs:
         found = classification.classify_request(request, None)
         decided = fates.decide(request)
         numbers = [number for number, fate in enumerate(decided) if fate is Fate.FILE]
-        files = [(request.attachments[number], f"{FILES}/{number}") for number in numbers]
+        files = [
+            StoredFile(file.filename, f"{FILES}/{number}/{escaping.key_name(file.filename)}", file.size_bytes)
+            for number, file in ((number, request.attachments[number]) for number in numbers)
+        ]
         return Dispatched(
             replace(found, category=Category.MODELISATION, reason=request.subject or request.text[:500]),
-            files=tuple(
-                StoredFile(file.filename, f"{url}/{escaping.key_name(file.filename)}", file.size_bytes)
-                for file, url in files
-            ),
+            files=tuple(files),
+            uploads=tuple((number, file.url) for number, file in zip(numbers, files, strict=True)),
             ticket=TICKET,
             subtask=SUBTASK,
             fates=decided,
@@ -109,6 +112,23 @@ class Outputs:
             request, request.reference, step="create_note", kind="refused", detail=detail, **options
         )
 
+    @cached_property
+    def receipt(self) -> bytes:
+        """What lies beside the mail: of the request, or of a failure; bytes, for it is not sent."""
+        if int(self.request.reference, 16) % 2:
+            return receipts.receipt(self.request, self.done, sender=RECEIPT_SENDER).raw
+        failure = StepFailedError("create_note", "refused", "HTTP 400")
+        return receipts.failure_receipt(
+            self.request,
+            self.request.reference,
+            failure,
+            self.done,
+            ["create_subtask"],
+            detail=self.request.text[:3000],
+            stamp="20261122",
+            sender=RECEIPT_SENDER,
+        ).raw
+
     @property
     def links(self) -> set[str]:
         """The only ones that may be in anything."""
@@ -151,6 +171,7 @@ def check(made: Outputs) -> None:
     check_comment(made.comment, made)
     check_ticket(made)
     check_letter(made.letter, made.links)
+    check_receipt(made.receipt, made.links)
 
 
 def check_note(source: str, links: set[str]) -> None:
@@ -191,14 +212,25 @@ def check_ticket(made: Outputs) -> None:
 
 
 def check_letter(letter: EmailMessage, links: set[str]) -> None:
-    sent = bytes(letter)
+    received = check_message(bytes(letter), links)
+    assert tuple(received.keys()) == FIELDS
+    assert (received["From"], received["To"]) == (SENDER, RECIPIENT)
+
+
+def check_receipt(raw: bytes, links: set[str]) -> None:
+    received = check_message(raw, links)
+    assert tuple(received.keys()) in {FIELDS, ("In-Reply-To", "References", *FIELDS)}
+    assert received["To"] == RECEIPT_SENDER
+    assert received["From"].endswith(f"<{RECEIPT_SENDER}>")
+    assert received["X-Figurative-Poller"] == "receipt"
+
+
+def check_message(sent: bytes, links: set[str]) -> Message:
     assert sent.isascii()
     assert len(sent) <= 200_000
     # RFC 5322 section 2.1.1; a lone CR or LF would be a line end to some.
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n|[^\r\n]{999}", sent)
     received = message_from_bytes(sent, policy=policy.compat32)  # the other parses every field, which takes its time
-    assert tuple(received.keys()) == FIELDS
-    assert (received["From"], received["To"]) == (SENDER, RECIPIENT)
     subject = str(policy.default.header_factory("Subject", received["Subject"].replace("\r\n", "")))
     assert not _UNSEEN.search(subject)
     parts = list(received.walk())
@@ -208,3 +240,4 @@ def check_letter(letter: EmailMessage, links: set[str]) -> None:
     assert page.attributes <= _PAGE_ATTRIBUTES
     assert page.links <= links
     assert not any("url(" in style or "expression" in style for style in page.styles)
+    return received

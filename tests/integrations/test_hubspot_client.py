@@ -158,6 +158,24 @@ def test_a_ticket_that_was_deleted_is_not_there(sandbox: Sandbox) -> None:
     assert not hubspot.has_ticket(ticket.id)
 
 
+def test_a_ticket_is_rewritten_and_stays_where_people_put_it(sandbox: Sandbox) -> None:
+    """One PATCH of subject and content; of one that was deleted, the answer is no."""
+    hubspot = connect(sandbox)
+    ticket = hubspot.create_ticket("Facture", "", hubspot.find_or_create_contact("zoe@example.com", "", ""), "a")
+    sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] = "3"
+    assert hubspot.update_ticket(ticket.id, "Chaise", "Demande: modélisation")
+    call = sandbox.hubspot.requests[-1]
+    assert (call.method, call.path) == ("PATCH", f"{TICKETS}/{ticket.id}")
+    assert call.body == {"properties": {"subject": "Chaise", "content": "Demande: modélisation"}}
+    assert sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] == "3"
+    sandbox.hubspot.fail(Fault("cut_after_commit", "PATCH"))
+    with pytest.raises(TransientError) as caught:
+        hubspot.update_ticket(ticket.id, "Chaise", "")
+    assert not caught.value.outcome_unknown, "whoever does it again does the same"
+    del sandbox.hubspot.crm._records["tickets"][ticket.id]
+    assert not hubspot.update_ticket(ticket.id, "Chaise", "")
+
+
 def test_with_the_reference_property_a_second_ticket_is_the_first_one(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox, reference_property=True)
     assert not hubspot.has_reference_property()

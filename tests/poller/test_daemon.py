@@ -134,3 +134,13 @@ def test_a_mail_that_is_filed_already_is_not_forgotten_over_a_restart(office: Of
         assert daemon.waiting.keys() == waiting.keys()
     finally:
         daemon.stop()
+
+
+def test_no_message_is_worked_on_before_it_is_known_which_are_left_alone(office: Office) -> None:
+    """Not one that was in hand when the process last ended either; and then as many as there are workers."""
+    daemon = Daemon(office.settings, patience=office.patience)
+    assert not daemon._places.acquire(blocking=False)
+    daemon.start()
+    workers = office.settings.state.workers
+    assert [daemon._places.acquire(blocking=False) for _ in range(workers + 1)] == [True] * workers + [False]
+    daemon.stop()

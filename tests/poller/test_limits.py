@@ -40,7 +40,8 @@ class Memory:
         found = [(key, value) for key, (at, value) in self.facts.items() if key.startswith(prefix) and at >= since]
         return found[::-1][:limit]
 
-    def result(self, reference: str) -> dict[str, Any]:
+    def result(self, reference: str, before: str = "") -> dict[str, Any]:
+        del before
         raise AssertionError(reference)
 
 

@@ -76,7 +76,7 @@ def test_a_stranger_who_quotes_the_message_id_gets_a_ticket_of_their_own(desk: D
 
 
 def test_an_answer_is_not_lost_for_the_marks_of_a_newsletter(desk: Desk) -> None:
-    """Of the ticket's contact, that is: not of somebody who quotes its Message-ID, and no out-of-office notice."""
+    """Nor a notice of absence, which the ticket's readers should know of; but of the ticket's contact alone."""
     desk.gets(MAILS["support"])
     asked, bulk = b"In-Reply-To: <support@samples.example>", b"Precedence: bulk"
     stranger = re.sub(rb"(?m)^From: .*$", b"From: max@stranger.example", MAILS["support"])
@@ -86,8 +86,8 @@ def test_an_answer_is_not_lost_for_the_marks_of_a_newsletter(desk: Desk) -> None
         answer(MAILS["support"], asked, b"Auto-Submitted: auto-replied", number=3),
         answer(MAILS["support"], b"In-Reply-To: <unknown@samples.example>", bulk, number=4),
     )
-    assert [desk.gets(mail)["outcome"] for mail in mails] == ["support", "ignored", "ignored", "ignored"]
-    assert desk.made() == (1, 1, 0)
+    assert [desk.gets(mail)["outcome"] for mail in mails] == ["support", "ignored", "support", "ignored"]
+    assert desk.made() == (1, 2, 0)
 
 
 def test_the_same_subject_alone_is_no_thread(desk: Desk) -> None:
@@ -298,6 +298,41 @@ def test_an_answer_waits_while_any_mail_that_it_names_is_at_work(desk: Desk) -> 
     desk.results["0000000000000000"] = first
     desk.gets(later)
     assert desk.made() == (2, 1, 0)
+
+
+COLLEAGUE = b"Paul <paul@figurative.example>"
+
+
+@pytest.mark.parametrize(
+    ("named", "headers", "made"),
+    [
+        (b"<1@x.example>", {}, (1, 1, 0)),
+        (b"<0000000000000000.notification@figurative-poller.invalid>", {}, (1, 1, 0)),
+        (b"<1@x.example>", {"Reply_To": STRANGER}, (2, 0, 0)),
+        (b"<ffffffffffffffff.notification@figurative-poller.invalid>", {}, (1, 0, 0)),
+        (b"<alert.imap@figurative-poller.invalid>", {}, (1, 0, 0)),
+        (b"<0000000000000000.notification@figurative-poller.invalid>", {"Auto_Submitted": b"auto-replied"}, (1, 0, 0)),
+        (b"<unknown@x.example>", {}, (2, 0, 0)),
+    ],
+)
+def test_what_one_of_ours_answers_in_a_thread_is_a_note_on_its_ticket(
+    desk: Desk, named: bytes, headers: dict[str, bytes], made: tuple[int, int, int]
+) -> None:
+    """To the customer with us in copy, or to our own letter; what answers a letter of no ticket's is ignored."""
+    desk.gets(a_mail(1, CUSTOMER))
+    desk.gets(a_mail(2, COLLEAGUE, In_Reply_To=named, **headers))
+    assert desk.made() == made
+    expected = [b"jeanne@client.example"] + ([b"paul@figurative.example"] if made[0] == 2 and not headers else [])
+    if not headers:
+        assert [each.properties["email"].encode() for each in desk.sandbox.hubspot.contacts] == expected
+
+
+def test_the_customer_who_answers_a_letter_of_ours_finds_the_ticket(desk: Desk) -> None:
+    """A colleague may have forwarded it to them; and so may an answer to the letter about an answer."""
+    desk.gets(a_mail(1, CUSTOMER))
+    desk.gets(a_mail(2, CUSTOMER, In_Reply_To=b"<0000000000000000.notification@figurative-poller.invalid>"))
+    desk.gets(a_mail(3, CUSTOMER, In_Reply_To=b"<0000000000000001.reply@figurative-poller.invalid>"))
+    assert desk.made() == (1, 2, 0)
 
 
 OPENED = {"contact_id": "7", "ticket": {"id": "1", "url": "https://t.example"}, "subtask": None}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller import notification, parsing, texts
+from poller.accounts import Imap
 from poller.request import Address, Category, Classification, Dispatched, Link
 from poller.senders import identify, is_ours, own_domains, writer
-from poller.settings import Imap
 
 if TYPE_CHECKING:
     from pathlib import Path

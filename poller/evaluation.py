@@ -1,0 +1,215 @@
+"""How right today's rules and Claude are on mails that people have labelled, and what it costs to ask."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from integrations.errors import TransientError
+from poller.classification import classify_request
+from poller.escaping import one_line
+from poller.formats import sniff
+from poller.quoting import newest_part
+from poller.request import Address, Attachment, Category, Classification, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from integrations.claude import Claude
+
+TRIES = 4  # of a question that is asked to come later
+LONGEST_WAIT_S = 60.0  # that is done
+
+_FORWARD = re.compile(r"\s*(?:tr|fwd?|wg)\s*:", re.IGNORECASE)
+_DECIDED = {
+    "rules": "the rules were sure",
+    "claude": "Claude decided",
+    "rules without claude": "the rules guessed",
+}
+
+
+class InvalidExamplesError(ValueError):
+    """A line is no labelled mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A mail and the category that people gave it."""
+
+    id: str
+    request: Request
+    label: Category
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was made of one."""
+
+    mail: Labelled
+    found: Classification
+
+    @property
+    def right(self) -> bool:
+        """Whether people say the same."""
+        return self.found.category is self.mail.label
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What Claude was asked."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    dollars: float | None = None  # None where the model's price is not known
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """A file that is described and not there."""
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO()
+
+
+def read(lines: Iterable[str]) -> Iterator[Labelled]:
+    """The labelled mails of a JSON Lines file: id, from, subject, body, attachments, label; other keys are not read.
+
+    An attachment is described by filename, content_type and size (bytes). The label is SUPPORT or MODELISATION.
+
+    Raises:
+        InvalidExamplesError: a line is none.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            yield Labelled(one_line(str(row["id"])), request_of(row), Category(row["label"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidExamplesError(f"line {number} is no labelled mail: {type(error).__name__}: {error}") from error
+
+
+def request_of(row: dict[str, Any]) -> Request:
+    """The request that a row describes."""
+    name, addr_spec = parseaddr(row["from"])
+    sender = Address(name, addr_spec)
+    return Request(
+        reference="0" * 16,
+        message_id=f"<{row['id']}@example.invalid>",
+        in_reply_to=(),
+        references=(),
+        sender=sender,
+        author=sender,
+        subject=row["subject"],
+        text=row["body"],
+        newest=row["body"] if _FORWARD.match(row["subject"]) else newest_part(row["body"]),
+        sent_at=None,
+        received_at=datetime.now(UTC),
+        headers=(),
+        attachments=tuple(_attachment(a["filename"], a["content_type"], a["size"]) for a in row["attachments"]),
+        defects=(),
+    )
+
+
+def _attachment(filename: str, content_type: str, size: int) -> Attachment:
+    """The name says what it is: there is no content."""
+    known_type, kind = sniff(b"", size, filename, io.BytesIO, content_type)
+    return Attachment(filename, known_type, size, kind, inline=False, content=_Described())
+
+
+def judge(mail: Labelled, claude: Claude | None, sleep: Callable[[float], object] = time.sleep) -> Verdict:
+    """What the mail would be taken for today; Claude is waited for, within bounds.
+
+    Raises:
+        TransientError: Claude cannot be reached now.
+        ConfigurationError: Claude refuses the credentials.
+    """
+    for tried in range(1, TRIES):
+        try:
+            return Verdict(mail, classify_request(mail.request, claude))
+        except TransientError as error:
+            sleep(min(max(error.retry_after_s or 0.0, 2.0**tried), LONGEST_WAIT_S))
+    return Verdict(mail, classify_request(mail.request, claude))
+
+
+def usage(claude: Claude | None, prices: tuple[float, float] | None) -> Usage:
+    """What the client has asked so far; `prices` are in dollars for a million tokens, of input and output."""
+    if claude is None:
+        return Usage()
+    read, written = claude.input_tokens, claude.output_tokens
+    dollars = (read * prices[0] + written * prices[1]) / 1_000_000 if prices else None
+    return Usage(claude.answers, read, written, dollars)
+
+
+def as_json(verdicts: list[Verdict], asked: Usage) -> dict[str, Any]:
+    """How right they were, as plain data; shares are of 1, null where there is nothing to share."""
+    return {
+        **_tally(verdicts),
+        "confusion": {label: {said: _count(verdicts, label, said) for said in Category} for label in Category},
+        "decided_by": {who: _tally(given) for who, given in _by(verdicts).items()},
+        "needs_review": sum(each.found.needs_review for each in verdicts),
+        "claude": {
+            "calls": asked.calls,
+            "input_tokens": asked.input_tokens,
+            "output_tokens": asked.output_tokens,
+            "dollars": asked.dollars,
+        },
+        "wrong": [
+            {
+                "id": each.mail.id,
+                "label": each.mail.label,
+                "said": each.found.category,
+                "decided_by": each.found.decided_by,
+                "confidence": each.found.confidence,
+            }
+            for each in verdicts
+            if not each.right
+        ],
+    }
+
+
+def as_lines(verdicts: list[Verdict], asked: Usage) -> Iterator[str]:
+    """The same, for a person."""
+    yield f"{_score(verdicts)} right"
+    for who, given in _by(verdicts).items():
+        yield f"  {_DECIDED.get(who, who):<22} {len(given):>5} mails, {_score(given)} right"
+    review = sum(each.found.needs_review for each in verdicts)
+    yield f"  a person should look at {review:>3} of them"
+    cost = "" if asked.dollars is None else f", about ${asked.dollars:.4f}"
+    yield f"Claude: {asked.calls} calls, {asked.input_tokens} tokens in, {asked.output_tokens} out{cost}"
+    yield f"{'is':<14}" + "".join(f"{'said ' + said:>20}" for said in Category)
+    for label in Category:
+        yield f"{label:<14}" + "".join(f"{_count(verdicts, label, said):>20}" for said in Category)
+    for each in verdicts:
+        if not each.right:
+            said = f"by {each.found.decided_by} ({each.found.confidence:.0%})"
+            yield f"wrong: {each.mail.id} is {each.mail.label}, {said}"
+
+
+def _by(verdicts: list[Verdict]) -> dict[str, list[Verdict]]:
+    """By who decided, in the order in which they are asked."""
+    asked = (*_DECIDED, *Counter(each.found.decided_by for each in verdicts))
+    by = {who: [each for each in verdicts if each.found.decided_by == who] for who in asked}
+    return {who: given for who, given in by.items() if given}
+
+
+def _tally(verdicts: list[Verdict]) -> dict[str, Any]:
+    right = sum(each.right for each in verdicts)
+    return {"mails": len(verdicts), "right": right, "accuracy": right / len(verdicts) if verdicts else None}
+
+
+def _score(verdicts: list[Verdict]) -> str:
+    right = sum(each.right for each in verdicts)
+    return f"{right} of {len(verdicts)}" + (f" ({right / len(verdicts):.0%})" if verdicts else "")
+
+
+def _count(verdicts: list[Verdict], label: Category, said: Category) -> int:
+    return sum(each.mail.label is label and each.found.category is said for each in verdicts)

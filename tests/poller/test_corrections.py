@@ -1,0 +1,477 @@
+"""A person drags a mail into a mailbox, and it is dispatched as that from then on: once, and nothing is doubled."""
+
+from __future__ import annotations
+
+import email
+import json
+import re
+import signal
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from email import policy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from integrations.errors import ConfigurationError
+from integrations.sandbox import Fault
+from poller.cli import commands
+from poller.daemon import Daemon
+from poller.digest import look_back
+from poller.inbox import Inbox
+from poller.journal import MessageGoneError
+from poller.memory import Memory
+from poller.purge import purge
+from poller.samples import picture, samples
+from tests.crash import ANSWERED, BEFORE, COMMITTED, Death
+from tests.poller.test_crash_matrix import undecided
+
+if TYPE_CHECKING:
+    from poller.memory import Standing
+    from tests.conftest import Office
+
+MAILS = samples()
+TO_SUPPORT, TO_MODELISATION = "Reclasser/Support", "Reclasser/Modélisation"
+SUPPORT = {"contacts": 1, "tickets": 1, "notes": 0, "subtasks": 0, "files": 0, "notifications": 1}
+MODELISATION = {"contacts": 1, "tickets": 1, "notes": 1, "subtasks": 1, "files": 2, "notifications": 1}
+
+
+def decide(office: Office, category: str) -> None:
+    """Let Claude say that of what the rules are unsure about."""
+    office.sandbox.anthropic.decide = lambda _: {"category": category, "confidence": 0.9, "reason": "Une phrase."}
+
+
+def drag(office: Office, source: str, target: str, *search: str) -> None:
+    """As a mail client does it."""
+    with office.sandbox.imap.session() as client:
+        client.select_folder(source)
+        client.move(client.search(list(search) or "ALL"), target)
+
+
+def correct(office: Office, source: str, target: str) -> Standing:
+    """Drag what lies there, and let the daemon do what that asks for."""
+    drag(office, source, target)
+    (standing,) = office.once().values()
+    return standing
+
+
+def content(office: Office) -> str:
+    """Of the only ticket."""
+    (ticket,) = office.sandbox.hubspot.tickets
+    return ticket.properties["content"].replace("\xa0", " ")
+
+
+def comments(office: Office) -> list[str]:
+    """On the only subtask."""
+    (subtask,) = office.sandbox.clickup.subtasks
+    return [comment.text.replace("\xa0", " ") for comment in subtask.comments]
+
+
+def test_support_that_was_a_modelling_request_gets_all_that_it_missed(office: Office) -> None:
+    """Files, note and subtask; the ticket is rewritten with their links, and stays the only one; no letter is sent."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    assert office.counts() == SUPPORT
+    assert "Demande : support" in content(office)
+    stage = office.sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] = "2"
+    standing = correct(office, "Support", TO_MODELISATION)
+    assert standing.outcome == "modelisation"
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Modélisation": 1}
+    (lying,) = office.sandbox.imap.messages("Modélisation")
+    assert lying.flags == {"Figurative-Modelisation"}
+    assert "Demande : modélisation" in content(office)
+    assert all(stored.key in content(office) for stored in office.sandbox.s3.objects)
+    assert office.sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] == stage
+    hubspot = office.sandbox.hubspot
+    assert hubspot.associated("notes", hubspot.notes[0].id, "tickets") == [hubspot.tickets[0].id]
+
+
+def test_modelling_that_was_a_support_question_keeps_everything_and_the_team_is_told(office: Office) -> None:
+    """One comment on the subtask, which stays, as files and note do; an answer then is a note, and no comment."""
+    decide(office, "MODELISATION")
+    office.once(undecided())
+    assert correct(office, "Modélisation", TO_SUPPORT).outcome == "support"
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Support": 1}
+    assert "Demande : support" in content(office)
+    assert all(stored.key in content(office) for stored in office.sandbox.s3.objects)
+    (comment,) = comments(office)
+    assert comment.startswith("Reclassé en support : cette demande n’est plus à modéliser.")
+    office.once(b"In-Reply-To: <undecided@lambert.example>\n" + undecided("answer"))
+    assert office.mailboxes() == {"Support": 2}
+    assert office.counts()["notes"] == 2
+    assert len(comments(office)) == 1
+
+
+def test_corrected_there_and_back_there_is_still_one_of_everything(office: Office) -> None:
+    """The same ticket and the same subtask, told each time; an answer then goes to both."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    correct(office, "Support", TO_MODELISATION)
+    correct(office, "Modélisation", TO_SUPPORT)
+    puts = len(office.sandbox.s3.calls("PUT"))
+    standing = correct(office, "Support", TO_MODELISATION)
+    assert (standing.outcome, standing.result["was"]) == ("modelisation", "support")  # type: ignore[index]
+    assert office.counts() == MODELISATION
+    assert [each.partition(" : ")[0] for each in comments(office)] == [
+        "Reclassé en support",
+        "Reclassé en modélisation",
+    ]
+    assert len(office.sandbox.s3.calls("PUT")) == puts
+    office.once(b"In-Reply-To: <undecided@lambert.example>\n" + undecided("answer"))
+    assert office.mailboxes() == {"Modélisation": 2}
+    assert office.counts() == MODELISATION | {"notes": 2, "files": 4, "notifications": 2}
+    assert len(comments(office)) == 3
+
+
+def test_put_under_what_it_is_already_it_is_only_filed_again(office: Office) -> None:
+    """Nothing changed, so the team is not told of anything."""
+    office.once(MAILS["modelisation_with_files"])
+    assert correct(office, "Modélisation", TO_MODELISATION).outcome == "modelisation"
+    assert office.counts() == MODELISATION
+    assert comments(office) == []
+    assert office.mailboxes() == {"Modélisation": 1}
+
+
+def test_what_was_ignored_is_dispatched_and_answers_to_it_find_the_ticket(office: Office) -> None:
+    """An automatic reply that a person wants answered; nothing else stands between it and the ticket."""
+    office.once(MAILS["auto_reply"])
+    assert office.mailboxes() == {"Ignorés": 1}
+    standing = correct(office, "Ignorés", TO_SUPPORT)
+    assert (standing.outcome, standing.result["was"]) == ("support", "ignored")  # type: ignore[index]
+    assert office.counts() == SUPPORT | {"notifications": 0}
+    assert office.mailboxes() == {"Support": 1}
+    again = MAILS["support"].replace(b"<support@", b"<again@")
+    again = re.sub(rb"(?m)^From: .*$", b"From: paul@petit.example", again)
+    office.once(b"In-Reply-To: <auto_reply@samples.example>\n" + again)
+    assert office.counts() == SUPPORT | {"notes": 1}
+
+
+def test_a_mail_that_was_never_seen_is_dispatched_as_what_it_is_put_under(office: Office) -> None:
+    """Out of the junk folder; a copy that comes by mail later is no second request."""
+    office.once()
+    office.sandbox.imap.deliver(MAILS["support"], TO_MODELISATION)
+    ((name, standing),) = office.once().items()
+    assert (standing.outcome, standing.result["was"]) == ("modelisation", "")  # type: ignore[index]
+    assert name.endswith("/modelisation/1")
+    assert office.counts() == MODELISATION | {"files": 0, "notifications": 0}
+    assert office.once(MAILS["support"]) == {}
+    assert office.counts()["tickets"] == 1
+    assert office.mailboxes() == {"Modélisation": 2}
+
+
+def test_our_own_letters_are_no_work_there_either(office: Office) -> None:
+    """A receipt comes along where a mail client shows conversations."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    office.once(MAILS["support"])
+    drag(office, "Support", TO_MODELISATION)
+    assert sorted(standing.outcome for standing in office.once().values()) == ["ignored", "modelisation"]
+    assert office.mailboxes() == {"Ignorés": 1, "Modélisation": 2}
+    assert office.counts() == MODELISATION | {"files": 0}
+
+
+def receipt_id(office: Office, mailbox: str) -> str:
+    """Of the message that came there last."""
+    return str(email.message_from_bytes(office.sandbox.imap.messages(mailbox)[-1].raw)["Message-ID"])
+
+
+def test_each_correction_has_a_receipt_of_its_own(office: Office) -> None:
+    """Beside the mail, which it answers: what was done, and that a person decided it; no letter is said to be sent."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    office.once(MAILS["support"])
+    ids = [receipt_id(office, "Support")]
+    for source, target, filed in (
+        ("Support", TO_MODELISATION, "Modélisation"),
+        ("Modélisation", TO_SUPPORT, "Support"),
+    ):
+        drag(office, source, target, "NOT", "HEADER", "X-Figurative-Poller", "receipt")
+        office.once()
+        last = office.sandbox.imap.messages(filed)[-1]
+        message = email.message_from_bytes(last.raw, policy=policy.default)
+        ids.append(receipt_id(office, filed))
+        told = message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+        assert "Demande reclassée" in told
+        assert "Reclassé à la main" in told
+        assert "Notification" not in told
+        assert message["In-Reply-To"] == "<support@samples.example>"
+    assert len(set(ids)) == 3
+
+
+def test_a_failed_mail_is_dispatched_from_where_it_came_to(office: Office) -> None:
+    """It has its ticket, and failed behind it: put under the other category, that ticket is the one."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.once(MAILS["modelisation_with_files"])
+    assert office.mailboxes() == {"Échecs": 1}
+    assert correct(office, "Échecs", TO_SUPPORT).outcome == "support"
+    assert office.counts() == SUPPORT | {"files": 2}
+    (lying,) = office.sandbox.imap.messages("Support")
+    assert lying.flags == {"Figurative-Support"}
+    office.sandbox.hubspot.heal()
+    assert correct(office, "Support", TO_MODELISATION).outcome == "modelisation"
+    assert office.counts() == MODELISATION
+
+
+def test_receipts_of_failures_are_settled_by_a_correction(office: Office) -> None:
+    """Its own failures and those before it: nothing unread is left where failures go."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.once(MAILS["modelisation_with_files"])
+    drag(office, "Échecs", TO_MODELISATION, "KEYWORD", "Figurative-Failed")
+    office.once()
+    failures = [
+        email.message_from_bytes(each.raw, policy=policy.default) for each in office.sandbox.imap.messages("Échecs")
+    ]
+    last = failures[-1].get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert "– Sous-tâche ClickUp\xa0: pas encore fait" in last
+    assert "Notification" not in last
+    office.sandbox.hubspot.heal()
+    drag(office, "Échecs", TO_MODELISATION, "KEYWORD", "Figurative-Failed")
+    office.once()
+    assert office.mailboxes() == {"Modélisation": 4}
+    assert all("\\Seen" in each.flags for each in office.sandbox.imap.messages("Modélisation")[-3:])
+
+
+def test_a_failed_mail_dragged_into_the_inbox_is_tried_again(office: Office) -> None:
+    """As before: from the step that failed."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.once(MAILS["modelisation_with_files"])
+    office.sandbox.hubspot.heal()
+    assert correct(office, "Échecs", "INBOX").outcome == "modelisation"
+    assert office.counts() == MODELISATION | {"notifications": 2}
+
+
+def test_a_correction_that_failed_is_tried_again_as_a_correction(office: Office) -> None:
+    """Dragged into the inbox, as what failed always is: it is done as what it was put under, not as what it was."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    assert correct(office, "Support", TO_MODELISATION).outcome == "failed"
+    assert office.mailboxes() == {"Échecs": 1}
+    told = office.sandbox.smtp.messages[-1].message["Subject"]
+    assert told.startswith("[Échec]")
+    office.sandbox.hubspot.heal()
+    drag(office, "Échecs", "INBOX")
+    ((name, standing),) = office.once().items()
+    assert (name.partition("/")[2], standing.outcome) == ("modelisation/2", "modelisation")
+    assert office.counts() == MODELISATION | {"notifications": 2}
+    assert office.mailboxes() == {"Modélisation": 1}
+
+
+def test_what_still_waits_comes_to_its_end_before_it_is_corrected(office: Office) -> None:
+    """HubSpot is away, and the admin does not wait for it: there is one ticket, of what the admin said."""
+    later = Fault("status_after_commit", "POST", "/crm/v3/objects/tickets", headers={"Retry-After": "3600"})
+    office.fail("hubspot", later)
+    assert [each.outcome for each in office.once(MAILS["support"]).values()] == ["waiting"]
+    drag(office, "INBOX", TO_MODELISATION)
+    assert sorted(each.outcome for each in office.once().values()) == ["gone", "modelisation"]
+    assert office.counts() == MODELISATION | {"files": 0, "notifications": 0}
+    assert "Demande : modélisation" in content(office)
+    assert office.mailboxes() == {"Modélisation": 1}
+
+
+def test_a_ticket_and_a_subtask_that_were_deleted_are_made_anew(office: Office) -> None:
+    """Somebody cleared up too early."""
+    office.once(MAILS["modelisation_with_files"])
+    box = office.sandbox
+    del box.hubspot.crm._records["tickets"][box.hubspot.tickets[0].id]
+    box.clickup.tasks.pop(box.clickup.subtasks[0].id)
+    assert correct(office, "Modélisation", TO_SUPPORT).outcome == "support"
+    assert office.counts() == MODELISATION | {"subtasks": 0}
+    assert correct(office, "Support", TO_MODELISATION).outcome == "modelisation"
+    assert office.counts() == MODELISATION
+
+
+def test_an_answer_put_under_modelling_gets_a_subtask_and_leaves_the_ticket_as_it_is(office: Office) -> None:
+    """The ticket is that of the question which it answers."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    before = content(office)
+    office.once(b"In-Reply-To: <undecided@lambert.example>\n" + undecided("answer"))
+    drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
+    (standing,) = office.once().values()
+    assert standing.outcome == "modelisation"
+    assert content(office) == before
+    assert office.counts() == SUPPORT | {"notes": 1, "subtasks": 1, "files": 2, "notifications": 2}
+    assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
+
+
+def test_services_that_are_off_are_skipped_and_named(office: Office) -> None:
+    office.once(MAILS["support"])
+    office.environment = {name: value for name, value in office.environment.items() if not name.startswith("HUBSPOT_")}
+    standing = correct(office, "Support", TO_MODELISATION)
+    assert standing.result is not None
+    assert standing.result["skipped"] == ["update_ticket", "create_note"]
+
+
+def test_the_mailboxes_are_there_to_be_found_and_a_setting_turns_them_off(office: Office) -> None:
+    """Subscribed, so that every mail client shows them."""
+    as_it_was = office.environment
+    office.environment = as_it_was | {"LABELS_RECLASSIFY_SUPPORT": "-", "LABELS_RECLASSIFY_MODELISATION": "-"}
+    office.once()
+    assert office.sandbox.imap.mailboxes() == ["INBOX"]
+    office.environment = as_it_was
+    office.once()
+    assert office.sandbox.imap.mailboxes() == ["INBOX", TO_MODELISATION, TO_SUPPORT]
+    with office.sandbox.imap.session() as client:
+        assert {name for *_, name in client.list_sub_folders()} >= {TO_MODELISATION, TO_SUPPORT}
+
+
+def test_a_mailbox_that_a_person_deletes_stops_nothing(office: Office) -> None:
+    """It is made again at the next start."""
+    daemon = Daemon(office.settings, patience=office.patience)
+    daemon.start()
+    try:
+        assert daemon.poll() == 0
+        with office.sandbox.imap.session() as client:
+            client.delete_folder(TO_SUPPORT)
+        assert daemon.poll() == 0
+    finally:
+        daemon.stop()
+    with pytest.raises(MessageGoneError):
+        Inbox(office.settings, within=TO_SUPPORT).scan()
+    office.once()
+    assert TO_SUPPORT in office.sandbox.imap.mailboxes()
+
+
+def test_what_is_filed_is_not_where_corrections_are_asked_for(office: Office) -> None:
+    """Or each mail would be corrected for ever."""
+    office.environment["LABELS_RECLASSIFY_SUPPORT"] = "modélisation"
+    with pytest.raises(ConfigurationError, match=r"LABELS_RECLASSIFY_SUPPORT.*for ever"):
+        office.once()
+
+
+# Of each step of a correction: what stands in the bytes of the call that has its effect.
+CALLS = {
+    "receive": "BODY.PEEK[]<",
+    "upload_files": "PUT /",
+    "update_ticket": "PATCH /crm/v3/objects/tickets/",
+    "create_note": "POST /crm/v3/objects/notes ",
+    "create_subtask": "POST /api/v2/list/",
+    "add_comment": "POST /api/v2/task/",
+    "label": " UID MOVE ",
+    "send_receipt": "APPEND",
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "point"),
+    [
+        *((step, COMMITTED) for step in CALLS if step not in {"receive", "add_comment"}),
+        *((step, ANSWERED) for step in ("create_subtask", "label")),
+        ("receive", BEFORE),
+    ],
+)
+def test_killed_in_mid_way_there_is_one_of_everything(office: Office, step: str, point: str) -> None:
+    """At whatever step of a correction: the next start goes on with it."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
+    assert office.begin("once", death=Death(step, CALLS[step], point)).end().returncode == -signal.SIGKILL
+    office.once()
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Support": 1, "Modélisation": 2}
+
+
+@pytest.mark.parametrize("point", [COMMITTED, ANSWERED])
+def test_killed_while_the_team_is_told_it_is_told_once(office: Office, point: str) -> None:
+    office.once(MAILS["modelisation_with_files"])
+    drag(office, "Modélisation", TO_SUPPORT)
+    assert office.begin("once", death=Death("add_comment", CALLS["add_comment"], point)).end().returncode < 0
+    office.once()
+    assert office.counts() == MODELISATION
+    assert len(comments(office)) == 1
+    assert office.mailboxes() == {"Support": 1}
+
+
+def poller(office: Office, *arguments: str) -> Result:
+    return CliRunner().invoke(commands, list(arguments), env=office.environment, catch_exceptions=False)
+
+
+def test_the_commands_tell_of_a_correction(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A message counts once, as what it is now; `show` has both, and nothing is amiss on the way or after."""
+    monkeypatch.chdir(tmp_path)
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400))
+    office.once(MAILS["modelisation_with_files"])
+    reference = poller(office, "list").stdout.split()[2]
+    assert poller(office, "status").exit_code == 1
+    drag(office, "Échecs", TO_MODELISATION)
+    assert poller(office, "audit", "--remote").exit_code == 0
+    office.once()
+    correction = f"{reference}/modelisation/1"
+    assert poller(office, "status").stdout.split()[:2] == ["1", "MODELISATION"]
+    assert poller(office, "status").exit_code == 0
+    assert [line.split()[2:4] for line in poller(office, "list").stdout.splitlines()] == [[correction, "MODELISATION"]]
+    shown = poller(office, "show", reference).stdout
+    assert [line.split()[:2] for line in shown.splitlines() if line.startswith(reference)] == [
+        [reference, "FAILED"],
+        [correction, "MODELISATION"],
+    ]
+    (corrected,) = json.loads(poller(office, "show", reference, "--json").stdout)["corrections"]
+    assert corrected["steps"][0]["step"] == "find_original"
+    assert poller(office, "show", correction).stdout.startswith(correction)
+    assert poller(office, "corrections").stdout.split()[2:] == [correction, "was", "modelisation"]
+    assert poller(office, "audit", "--remote").exit_code == 0
+    assert poller(office, "retry", "--failed").stderr == "nothing to do\n"
+    with closing(Memory(office.settings)) as memory:
+        week = look_back(memory, datetime.now(UTC) + timedelta(days=1))
+    assert ([each.outcome for each in week.messages], week.corrections) == (["modelisation"], 1)
+
+
+def test_corrections_are_exported_as_examples_that_can_be_evaluated(
+    office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the form of a labelled set; one that a person has taken away since is left out, and said to be."""
+    monkeypatch.chdir(tmp_path)
+    decide(office, "SUPPORT")
+    office.once(undecided(), MAILS["support"])
+    drag(office, "Support", TO_MODELISATION, "FROM", "lambert")
+    drag(office, "Support", TO_SUPPORT)
+    office.once()
+    exported = poller(office, "corrections", "--jsonl")
+    rows = {row["label"]: row for row in map(json.loads, exported.stdout.splitlines())}
+    assert rows["MODELISATION"] == {
+        "id": rows["MODELISATION"]["id"],
+        "lang": "",
+        "from": "Hugues Lambert <hugues@lambert.example>",
+        "subject": "Suite de notre échange",
+        "body": "Bonjour,\n\nComme convenu au téléphone, voici ce que je vous avais promis pour la suite.",
+        "attachments": [
+            {"filename": f"{width}.png", "content_type": "image/png", "size": len(picture(width, len("undecided")))}
+            for width in (6, 8)
+        ],
+        "label": "MODELISATION",
+        "difficulty": "",
+        "tags": ["correction", "was_support"],
+        "seed_rule_conflict": False,
+        "ambiguous": False,
+    }
+    Path("corrections.jsonl").write_text(exported.stdout)
+    told = json.loads(poller(office, "classify", "--evaluate", "corrections.jsonl", "--json").stdout)
+    assert (told["mails"], told["right"], told["claude"]["calls"]) == (2, 1, 1)
+    drag(office, "Support", "INBOX")
+    again = poller(office, "corrections", "--jsonl")
+    assert len(again.stdout.splitlines()) == 1
+    assert "is not where it was filed, and is left out" in again.stderr
+
+
+def test_a_message_and_its_corrections_are_forgotten_together(office: Office) -> None:
+    """Neither is kept alone: the last of them says what it is."""
+    office.once(MAILS["support"], MAILS["bug"])
+    drag(office, "Support", TO_MODELISATION, "HEADER", "Message-ID", "<support@samples.example>")
+    office.once()
+    a_day = timedelta(days=1)
+    with closing(sqlite3.connect(office.state / "poller.sqlite")) as state, state:
+        state.execute(
+            "UPDATE workflow_status SET updated_at = updated_at - 86400000 WHERE workflow_uuid NOT LIKE '%/%'"
+        )
+
+    def forgotten(before: datetime) -> dict[str, int]:
+        return {name: count for name, count in purge(office.settings, before).items() if name != "facts"}
+
+    assert forgotten(datetime.now(UTC) - a_day / 2) == {"support": 1}
+    assert forgotten(datetime.now(UTC) + a_day) == {"support": 1, "modelisation": 1}

@@ -1,0 +1,121 @@
+"""How right the rules and Claude are on labelled mails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from integrations.errors import TransientError
+from integrations.sandbox import Fault
+from poller.cli import commands
+from poller.evaluation import Labelled, Usage, as_lines, judge, read
+from poller.services import services
+
+if TYPE_CHECKING:
+    from tests.desk import Desk
+
+
+def row(name: str, label: str, subject: str, body: str, *filenames: str) -> dict[str, Any]:
+    attachments = [{"filename": each, "content_type": "application/octet-stream", "size": 9000} for each in filenames]
+    mail = {"id": name, "from": "Ana <ana@ruiz.example>", "subject": subject, "body": body}
+    return mail | {"attachments": attachments, "label": label}
+
+
+ROWS = [
+    row("sure", "SUPPORT", "Facture", "Ma facture est fausse, merci de me rembourser."),
+    row("asked", "MODELISATION", "Suite", "Voici ce que je vous avais promis."),
+    row("wrong", "SUPPORT", "Suite", "Comme convenu, pour la suite de notre échange."),
+]
+
+
+@pytest.fixture(autouse=True)
+def _files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("labelled.jsonl").write_text("\n".join(map(json.dumps, ROWS)) + "\n\n")
+
+
+def evaluate(desk: Desk, *arguments: str) -> Result:
+    told = ["classify", "--evaluate", "labelled.jsonl", *arguments]
+    return CliRunner().invoke(commands, told, env=desk.environment, catch_exceptions=False)
+
+
+def test_a_labelled_set_says_how_right_we_are_and_what_that_cost(desk: Desk) -> None:
+    """In all, by who decided, what was taken for what, and the tokens at the model's price."""
+    answer = {"category": "MODELISATION", "confidence": 0.9, "reason": "Une phrase."}
+    desk.sandbox.anthropic.decide = lambda _: answer
+    told = json.loads(evaluate(desk, "--json").stdout)
+    assert (told["mails"], told["right"], round(told["accuracy"], 2)) == (3, 2, 0.67)
+    assert told["decided_by"] == {
+        "rules": {"mails": 1, "right": 1, "accuracy": 1.0},
+        "claude": {"mails": 2, "right": 1, "accuracy": 0.5},
+    }
+    assert told["confusion"] == {
+        "SUPPORT": {"SUPPORT": 1, "MODELISATION": 1},
+        "MODELISATION": {"SUPPORT": 0, "MODELISATION": 1},
+    }
+    assert [each["id"] for each in told["wrong"]] == ["wrong"]
+    claude = told["claude"]
+    assert claude["calls"] == len(desk.sandbox.anthropic.calls("POST")) == 2
+    assert claude["dollars"] == pytest.approx((claude["input_tokens"] * 0.10 + claude["output_tokens"] * 0.50) / 1e6)
+    assert claude["input_tokens"] > 0
+
+
+def test_the_rules_alone_ask_nobody(desk: Desk) -> None:
+    """And what they guessed at stands apart from what they were sure of."""
+    result = evaluate(desk, "--no-claude")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].endswith("right")
+    assert lines[1].split() == ["the", "rules", "were", "sure", "1", "mails,", "1", "of", "1", "(100%)", "right"]
+    assert lines[2].startswith("  the rules guessed")
+    assert desk.sandbox.anthropic.calls("POST") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("no json", "line 2 is no labelled mail"),
+        (json.dumps(ROWS[0] | {"label": "SALES"}), "line 2 is no labelled mail: ValueError: 'SALES'"),
+        ('{"id": "a"}', "line 2 is no labelled mail: KeyError: 'from'"),
+        ("[]", "line 2 is no labelled mail"),
+    ],
+)
+def test_a_line_that_is_no_labelled_mail_is_named(desk: Desk, line: str, said: str) -> None:
+    """Before anybody is asked."""
+    Path("labelled.jsonl").write_text(f"{json.dumps(ROWS[1])}\n{line}\n")
+    result = evaluate(desk)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+    assert desk.sandbox.anthropic.calls("POST") == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("--no-claude",), ("--evaluate", "labelled.jsonl", "labelled.jsonl")])
+def test_it_is_a_mail_or_a_set(arguments: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(commands, ["classify", *arguments]).exit_code == 2
+
+
+def test_claude_is_waited_for_within_bounds(desk: Desk) -> None:
+    """As long as it asks for, a minute at most; then it is out of reach."""
+    (mail,) = read([json.dumps(ROWS[1])])
+    busy = Fault("status", "POST", status=429, headers={"Retry-After": "3600"}, times=2)
+    desk.sandbox.anthropic.fail(busy)
+    slept: list[float] = []
+    assert judge(mail, services(desk.settings).claude, slept.append).found.decided_by == "claude"
+    assert slept == [60.0, 60.0]
+    desk.sandbox.anthropic.fail(Fault("status", "POST", status=529, times=None))
+    with pytest.raises(TransientError):
+        judge(mail, services(desk.settings).claude, slept.append)
+    assert slept[2:] == [2.0, 4.0, 8.0]
+
+
+def test_a_mail_of_nothing_is_classified_all_the_same() -> None:
+    """And an empty set has no share."""
+    (mail,) = read([json.dumps(row("a\x1b[2J", "SUPPORT", "", ""))])
+    assert isinstance(mail, Labelled)
+    assert "\x1b" not in mail.id
+    assert next(iter(as_lines([], Usage()))) == "0 of 0 right"
+    assert any(line.startswith("SUPPORT") for line in as_lines([judge(mail, None)], Usage()))

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from integrations.errors import PermanentError, TransientError
-from poller import corrections
+from poller import corrections, filed
 from poller.inbox import Inbox
+from poller.letters import IN_DOUBT, NOTIFICATION_TRIES
 from poller.memory import Memory
 from poller.services import services
-from poller.steps import IN_DOUBT, NOTIFICATION_TRIES
 from poller.trays import Trays
 
 if TYPE_CHECKING:
@@ -63,15 +63,15 @@ def audit(settings: Settings, *, remote: bool = False) -> Iterator[Finding]:
         waiting = set(inbox.scan())
         with closing(Trays(settings, inbox)) as trays:
             waiting_to_be_corrected = {reference for reference, _ in trays.lying()}
-        filed = inbox.filed()
+        lying = filed.everything(settings)
         known = {corrections.message_of(message.reference) for message in memory.messages()}
         for message in remembered:
             corrected = corrections.message_of(message.reference) in waiting_to_be_corrected
-            if not corrected and (problem := _misplaced(message, waiting, filed, settings.labels)):
+            if not corrected and (problem := _misplaced(message, waiting, lying, settings.labels)):
                 yield Finding(message.reference, message.standing.outcome, problem)
             for problem in _untold(memory.journal(message.reference)):
                 yield Finding(message.reference, message.standing.outcome, problem)
-    for outcome, references in filed.items():
+    for outcome, references in lying.items():
         for reference in sorted(references.keys() - known):
             # What a person filed there by hand is none of our business.
             if references[reference]:

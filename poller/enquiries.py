@@ -146,6 +146,7 @@ def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
     """
     if (reference is None) is not failed:
         raise click.UsageError("give either a reference or --failed")
+    from poller import filed  # noqa: PLC0415  keeps --help quick
     from poller.inbox import Inbox  # noqa: PLC0415  keeps --help quick
 
     settings = settings_of(ctx)
@@ -154,7 +155,7 @@ def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
         corrections.message_of(each) for each in ([reference] if reference else map(_reference, filter(_failed, last)))
     }
     with closing(Inbox(settings)) as inbox:
-        brought = inbox.bring_back(wanted)
+        brought = filed.bring_back(settings, wanted)
         already = wanted.intersection(inbox.scan()) - brought if wanted - brought else set()
     for each in sorted(brought | already):
         where = f"{'back' if each in brought else 'already'} in {settings.imap.mailbox}"

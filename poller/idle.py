@@ -7,14 +7,13 @@ import socket
 import threading
 import time
 from contextlib import closing
-from random import uniform
 from typing import TYPE_CHECKING, Self
 
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import mailbox
-from poller.pulse import DELAYS_S
+from poller.pulse import delay_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +80,7 @@ class Idle:
                 # The looks meet the same, and what is to be done about it is theirs.
                 log.info("idle_interrupted", reason=str(error))
                 failures = 0 if time.monotonic() - began_s > GOOD_S else failures
-                self._stopped(DELAYS_S[min(failures, len(DELAYS_S) - 1)] * uniform(0.5, 1))  # noqa: S311  no secret
+                self._stopped(delay_of(failures, refused=isinstance(error, ConfigurationError)))
                 failures += 1
 
     def _stopped(self, within_s: float = 0) -> bool:

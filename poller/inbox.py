@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
 from integrations.errors import TransientError
-from poller import mailbox, parsing
+from poller import filed, mailbox
+from poller.fetching import account_of, reference_of, write
 from poller.journal import MessageGoneError
+from poller.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import date, datetime
+    from pathlib import Path
 
     from poller.arrivals import Arrival
     from poller.letter import Receipt
@@ -30,27 +31,8 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WHOLE_LOOK_S = 600.0  # between two looks at every message: a mark of deletion taken off shows there alone
-BEGINNING_BYTES = 1 << 20  # of a message over the size limit: enough for the header and the text of nearly all
 
-# The keyword of each outcome; IMAP keywords are ASCII atoms (RFC 9051 section 2.3.2).
-KEYWORDS = {
-    "support": "Figurative-Support",
-    "modelisation": "Figurative-Modelisation",
-    "ignored": "Figurative-Ignored",
-    "failed": "Figurative-Failed",
-}
 _MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # and addresses, which do no harm
-_RECEIPT = re.compile(rb"^x-figurative-poller:\s*receipt\s*$", re.IGNORECASE | re.MULTILINE)
-OURS = {keyword.lower() for keyword in KEYWORDS.values()}
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What is known of a message that was fetched, beside its bytes."""
-
-    received_at: datetime  # INTERNALDATE, aware, UTC
-    oversize_bytes: int = 0  # size of a message of which only the beginning was written; 0 when all of it was
-    junk: bool | None = None  # what the mailbox says of it; None when it says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +42,6 @@ class _View:
     uidvalidity: int
     since: date | None
     reach: date | None
-
-
-class Source(Protocol):
-    """Where messages come from, and where they are filed."""
-
-    account: str  # whose mailbox it is; part of every reference
-
-    def fetch(self, reference: str, path: Path) -> Fetched:
-        """Write the raw message to the path, or of one over the size limit its beginning."""
-
-    def label(self, reference: str, outcome: str) -> None:
-        """File every copy of the message under its outcome."""
-
-    def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
-        """As `fetch`, for a message that was filed under its outcome; it came at that time."""
-
-    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
-        """Put a receipt where an outcome goes, unless we `look` and it lies there.
-
-        Those in the failed mailbox whose Message-ID begins with what it `supersedes` are put beside it, as read.
-        """
-
-    def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
-        """Whether a message that came before this one, and still waits, is or names one of these."""
 
 
 class Inbox:
@@ -99,13 +57,14 @@ class Inbox:
         `within` is another mailbox of the account than the polled one, by the name that `Mailbox.label` takes: a
         message has the same reference in it, and where there is none every call that needs it raises MessageGoneError.
         """
-        self._imap, self._names, self._within = settings.imap, settings.labels, within
+        self._settings, self._imap, self._names = settings, settings.imap, settings.labels
+        self._within = within
         self.since: date | None = None  # the day (UTC) before which messages are left alone; None: none is
         # Older ones that were taken up once are not: the first day that ever was `since`, and which of these they are.
         self.reach: Callable[[], date | None] = lambda: self.since
         self.taken_up: Callable[[Collection[str]], Collection[str]] = lambda _: ()
         self.progress: Callable[[], object] = lambda: None  # called at each message that a look comes to
-        self.account = f"{settings.imap.username}@{settings.imap.host}/{settings.imap.mailbox}"
+        self.account = account_of(settings.imap)
         self._lock = threading.Lock()
         self._scanning = threading.Lock()
         self._idle: list[Mailbox] = []
@@ -219,7 +178,7 @@ class Inbox:
         for arrival in session.arrivals(new, refused):
             self.progress()
             with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
-                reference = self._reference(session, arrival)
+                reference = reference_of(session, arrival, self._imap)
                 if self.since and arrival.received_at.date() < self.since:
                     early[arrival.uid] = reference
                 else:
@@ -253,8 +212,15 @@ class Inbox:
             with self._session() as session, path.open("wb") as file, suppress(MessageGoneError):
                 self._check_uidvalidity(session)
                 for arrival in [seen] if seen else session.arrivals([uid]):
-                    return Fetched(arrival.received_at, self._write(session, arrival, file), arrival.junk)
+                    return Fetched(arrival.received_at, write(session, arrival, file, self._imap), arrival.junk)
         raise MessageGoneError(reference)
+
+    def mark_seen(self, reference: str) -> None:
+        """See `Source`."""
+        if uids := list(self._copies(reference)):
+            with self._session() as session:
+                self._check_uidvalidity(session)
+                session.mark_seen(uids)
 
     def label(self, reference: str, outcome: str) -> None:
         """See `Source`."""
@@ -274,19 +240,7 @@ class Inbox:
 
     def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
         """See `Source`."""
-        # A session of its own: one of the pool must not be left in another mailbox.
-        refused: set[int] = set()
-        with closing(mailbox.connect(self._imap)) as session, path.open("wb") as file:
-            if session.enter(getattr(self._names, outcome)):
-                # SINCE compares days in the server's own time zone. What was filed last lies at the end.
-                uids = session.uids(received_at.date() - timedelta(days=1))
-                for arrival in session.arrivals(uids[::-1], refused):
-                    with suppress(MessageGoneError):
-                        if self._reference(session, arrival) == reference:
-                            return Fetched(arrival.received_at, self._write(session, arrival, file), arrival.junk)
-        if refused:
-            raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
-        raise MessageGoneError(reference)
+        return filed.fetch(self._settings, reference, outcome, received_at, path)
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         """See `Source`.
@@ -316,50 +270,15 @@ class Inbox:
         if any(KEYWORDS["failed"].lower() in arrival.keywords for arrival in self._waits(reference).values()):
             return True
         # Not every server keeps keywords; but only what was not moved still lies where failures go.
-        with closing(mailbox.connect(self._imap)) as session:
-            return reference not in self._lying_under(session, "failed")
+        return reference not in filed.lying(self._settings, "failed")
 
-    def received_at(self, reference: str) -> datetime | None:
-        """When the first copy of a message arrived, None when none was here at the last look."""
-        return min((arrival.received_at for arrival in self._waits(reference).values()), default=None)
-
-    def bring_back(self, references: Collection[str]) -> set[str]:
-        """Put failed messages back into the mailbox, to be tried again; those that were where failures go."""
-        # A session of its own: it stands in another mailbox than those of the pool.
-        with closing(mailbox.connect(self._imap)) as session:
-            if not session.enter(self._names.failed):
-                return set()
-            refused: set[int] = set()
-            arrivals = session.arrivals(session.uids(), refused)
-            lying = {arrival.uid: self._reference(session, arrival) for arrival in arrivals}
-            found = {uid: reference for uid, reference in lying.items() if reference in references}
-            if refused and not found:
-                raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
-            if found:
-                session.move(list(found), self._imap.mailbox)
-        return set(found.values())
-
-    def filed(self) -> dict[str, dict[str, bool]]:
-        """The references of all messages that lie where each outcome goes, by outcome; nothing is created for it.
-
-        Beside each whether we put it there: it bears a keyword of ours, or the server keeps none.
-        """
-        # A session of its own: one of the pool must not be left in another mailbox.
-        with closing(mailbox.connect(self._imap)) as session:
-            return {outcome: self._lying_under(session, outcome) for outcome in KEYWORDS}
-
-    def _lying_under(self, session: Mailbox, outcome: str) -> dict[str, bool]:
-        found: dict[str, bool] = {}
-        if not session.enter(getattr(self._names, outcome)):
-            return found
-        for arrival in session.arrivals(session.uids()):
-            with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
-                reference = self._reference(session, arrival)
-                # A receipt was not filed: it bears a keyword only where a person had us file it.
-                kept = session.keeps(KEYWORDS[outcome]) or bool(_RECEIPT.search(arrival.header))
-                ours = not kept or not arrival.keywords.isdisjoint(OURS)
-                found[reference] = ours or found.get(reference, False)
-        return found
+    def received_at(self) -> dict[str, datetime]:
+        """When the first copy of each message arrived that waited here at the last look."""
+        first: dict[str, datetime] = {}
+        with self._lock:
+            for reference, arrival in self._waiting.values():
+                first[reference] = min(arrival.received_at, first.get(reference, arrival.received_at))
+        return first
 
     def _copies(self, reference: str) -> dict[int, Arrival | None]:
         """Every copy of a message that is in the mailbox, by UID; None for one that is left alone."""
@@ -381,28 +300,6 @@ class Inbox:
     def _check_uidvalidity(self, session: Mailbox) -> None:
         if self._view is None or session.uidvalidity != self._view.uidvalidity:
             raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
-
-    def _reference(self, session: Mailbox, arrival: Arrival) -> str:
-        """By the header; a message without a Message-ID or a Date is known by its content, so it is read whole."""
-        if reference := parsing.reference_of(self.account, arrival.header):
-            return reference
-        with tempfile.NamedTemporaryFile() as file:
-            self._write(session, arrival, file)
-            file.flush()
-            return parsing.reference_of_content(self.account, Path(file.name))
-
-    def _write(self, session: Mailbox, arrival: Arrival, file: IO[bytes]) -> int:
-        """Write a message or its beginning to the empty file; the size of one of which that is not all, else 0."""
-        limit = self._imap.max_message_bytes
-        beginning = min(limit, BEGINNING_BYTES)
-        announced = arrival.size_bytes
-        # Some servers announce a guess: one byte more than is taken tells whether there are more.
-        most = limit + 1 if announced <= limit else beginning
-        written = sum(file.write(piece) for piece in session.pieces(arrival.uid, most))
-        if written < most:
-            return 0
-        file.truncate(beginning)
-        return max(announced, written)
 
     @contextmanager
     def _session(self) -> Iterator[Mailbox]:

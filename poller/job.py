@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.accounts import Imap
-    from poller.inbox import Fetched, Source
     from poller.journal import Journal
     from poller.letter import Receipt
     from poller.request import Fate, Request
     from poller.services import Services
     from poller.settings import Settings
+    from poller.source import Fetched, Source
 
 
 class Message:
@@ -77,6 +77,10 @@ class Message:
         if self._filed:
             return self._source.fetch_filed(self._reference, *self._filed, self._path)
         return self._source.fetch(self._reference, self._path)
+
+    def mark_seen(self) -> None:
+        """Nobody needs to read it; see `Source.mark_seen`."""
+        self._source.mark_seen(self._reference)
 
     def label(self, outcome: str) -> None:
         """File it under its outcome; see `Source.label`."""

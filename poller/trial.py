@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from integrations.errors import ConfigurationError, ServiceError
 from poller import classification, demo, parsing, screening, senders
 from poller.gates import Floor
-from poller.inbox import Fetched
 from poller.journal import Journal, MustWaitError, Patience
 from poller.pipeline import Pipeline
 from poller.services import services
+from poller.source import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,6 +43,9 @@ class File:
         del reference
         shutil.copyfile(self._path, path)
         return Fetched(datetime.now(UTC))
+
+    def mark_seen(self, reference: str) -> None:
+        """Nothing: it is in no mailbox."""
 
     def label(self, reference: str, outcome: str) -> None:
         """Nothing to file."""

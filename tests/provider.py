@@ -8,11 +8,12 @@ import shlex
 import socketserver
 import threading
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Self
 
 GMAIL = "IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID XLIST CHILDREN X-GM-EXT-1"
 EXCHANGE = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
-DATE = b'"22-Nov-2026 09:00:00 +0000"'
+DATE = f'"{datetime.now(UTC):%d-%b-%Y} 00:00:00 +0000"'.encode()  # what came before the first start is left alone
 SYSTEM = r"\Answered \Flagged \Deleted \Seen \Draft"
 
 
@@ -44,6 +45,7 @@ class Provider:
     facts: bytes = b"RFC822.SIZE %d INTERNALDATE " + DATE  # what a row of a FETCH says of a message of this size
     counts: str = ""  # what a STATUS is answered with in place of the truth
     found: str = ""  # and a SEARCH
+    full: str = "BAD unknown command"  # what an APPEND is answered with
     taken: bool = False  # somebody takes the first message of the next MOVE or COPY before it is carried out
     remade_by: str = ""  # the mailbox whose selection somebody waited for to make the others anew
     uidvalidity: int = 7
@@ -185,6 +187,9 @@ class _Session(socketserver.StreamRequestHandler):
         return "OK done"
 
     do_subscribe = do_noop
+
+    def do_append(self, _: str) -> str:
+        return self.provider.full
 
     def do_create(self, command: str) -> str:
         name = shlex.split(command)[1]

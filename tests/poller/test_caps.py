@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poller import mailbox, steps
+from poller.fetching import BEGINNING_BYTES, write
 from poller.gates import Floor
-from poller.inbox import BEGINNING_BYTES, Inbox
+from poller.inbox import Inbox
 from poller.job import Job
 from poller.journal import Journal, MustWaitError, Patience
 from poller.samples import picture, samples, triangle
@@ -75,8 +76,8 @@ def test_a_message_that_is_bigger_than_its_server_says_is_cut_as_well(office: Of
     office.environment["IMAP_MAX_MESSAGE_BYTES"] = "2000"
     office.sandbox.imap.deliver(a_mail(1, "x" * 70 + "\n" + "y\n" * 1500))
     office.sandbox.imap.deliver(a_mail(2, "court"))
-    inbox = Inbox(office.settings)
-    with closing(inbox), closing(mailbox.connect(office.settings.imap)) as session:
+    imap = office.settings.imap
+    with closing(mailbox.connect(imap)) as session:
         big, small = session.arrivals(session.uids())
         for arrival, announced, oversize, written in (
             (big, big.size_bytes, big.size_bytes, 2000),
@@ -85,7 +86,7 @@ def test_a_message_that_is_bigger_than_its_server_says_is_cut_as_well(office: Of
             (small, 9_999_999, 0, small.size_bytes),
         ):
             file = io.BytesIO()
-            assert inbox._write(session, replace(arrival, size_bytes=announced), file) == oversize
+            assert write(session, replace(arrival, size_bytes=announced), file, imap) == oversize
             assert len(file.getvalue()) == written
 
 

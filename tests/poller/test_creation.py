@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
-    from poller.inbox import Fetched
+    from poller.source import Fetched
 
     Step = Callable[[Job, Dispatched], Dispatched]
 

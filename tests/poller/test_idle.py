@@ -16,7 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from integrations.sandbox.dovecot import Dovecot
-from poller import idle
+from poller import idle, pulse
 from poller.accounts import Imap
 from poller.idle import Idle
 from tests.listener import Listener
@@ -37,7 +37,7 @@ CAPABLE = b"IMAP4rev1 IDLE"
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idle, "DELAYS_S", (0.01,))
+    monkeypatch.setattr(pulse, "DELAYS_S", (0.01,))
 
 
 def settings(server: ImapServer, port: int = 0, timeout_s: float = 5) -> Imap:

@@ -10,8 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import configuration
-from poller import inbox as inbox_module
+from poller import configuration, filed, mailbox
 from poller.inbox import Inbox
 from poller.mailbox import connect
 from tests.provider import Provider
@@ -112,10 +111,14 @@ def test_whoever_needs_all_that_lies_there_is_told_that_some_cannot_be_read(
     """Else it would be forgotten, or taken for a message that a person has brought back."""
     server.deliver(a_mail(1))
     (reference,) = inbox.scan()
-    server.permanent = ""
+    given, server.permanent = settings(server), ""
     inbox.label(reference, "failed")
     server.refused = dict.fromkeys(server.boxes["Failed"], answer)
-    for call in (inbox.filed, lambda: inbox.was_brought_back(reference), lambda: inbox.bring_back([reference])):
+    for call in (
+        lambda: filed.everything(given),
+        lambda: inbox.was_brought_back(reference),
+        lambda: filed.bring_back(given, [reference]),
+    ):
         with pytest.raises(TransientError, match="FETCH"):
             call()
     server.refused = {}
@@ -169,7 +172,7 @@ def test_a_date_that_lies_ahead_is_not_when_a_message_came(server: Provider, inb
     server.deliver(a_mail(1).replace(b"2026", b"2096"))
     server.facts = SIZE + b"INTERNALDATE NIL"
     (reference,) = inbox.scan()
-    at = inbox.received_at(reference)
+    at = inbox.received_at()[reference]
     assert at
     assert before <= at <= datetime.now(UTC)
 
@@ -215,7 +218,7 @@ def test_old_mail_that_is_left_alone_stays_cheap_where_the_newest_has_gone(
     """Nothing but what is new is asked for, though the next UID is far beyond the last one that is there."""
     server.deliver(a_mail(0))
     server.counts = "MESSAGES 1 UIDNEXT 900 UIDVALIDITY 7"
-    monkeypatch.setattr(inbox_module.mailbox, "ANSWER", 500)
+    monkeypatch.setattr(mailbox, "ANSWER", 500)
     inbox.scan()
     server.commands.clear()
     inbox.scan()

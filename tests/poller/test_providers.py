@@ -254,13 +254,13 @@ def test_check_says_what_the_server_cannot_do() -> None:
     with Provider(BASIC, BASIC, permanent=SYSTEM) as server:
         result = checked(configured(server))
     assert result.verdict == "ok"
-    for word in ("INBOX: 0 waiting", "no MOVE", "no UIDPLUS", "no IDLE", "no keywords"):
+    for word in ("INBOX: 0 messages", "no MOVE", "no UIDPLUS", "no IDLE", "no keywords"):
         assert word in result.seen
 
 
 def test_check_says_nothing_of_a_server_that_can_do_all(gmail: Provider) -> None:
     """There is nothing to say."""
-    assert checked(configured(gmail)).seen == "INBOX: 0 waiting"
+    assert checked(configured(gmail)).seen == "INBOX: 0 messages"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""A message in a mailbox: its reference, and its bytes or the beginning of them in a file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from poller import parsing
+
+if TYPE_CHECKING:
+    from poller.accounts import Imap
+    from poller.arrivals import Arrival
+    from poller.mailbox import Mailbox
+
+BEGINNING_BYTES = 1 << 20  # of a message over the size limit: enough for the header and the text of nearly all
+
+
+def account_of(imap: Imap) -> str:
+    """Whose mailbox it is; part of every reference."""
+    return f"{imap.username}@{imap.host}/{imap.mailbox}"
+
+
+def reference_of(session: Mailbox, arrival: Arrival, imap: Imap) -> str:
+    """By the header; a message without a Message-ID or a Date is known by its content, so it is read whole.
+
+    Raises:
+        MessageGoneError: somebody took it in the meantime.
+    """
+    if reference := parsing.reference_of(account_of(imap), arrival.header):
+        return reference
+    with tempfile.NamedTemporaryFile() as file:
+        write(session, arrival, file, imap)
+        file.flush()
+        return parsing.reference_of_content(account_of(imap), Path(file.name))
+
+
+def write(session: Mailbox, arrival: Arrival, file: IO[bytes], imap: Imap) -> int:
+    """Write a message or its beginning to the empty file; the size of one of which that is not all, else 0.
+
+    Raises:
+        MessageGoneError: somebody took it in the meantime.
+    """
+    limit = imap.max_message_bytes
+    beginning = min(limit, BEGINNING_BYTES)
+    announced = arrival.size_bytes
+    # Some servers announce a guess: one byte more than is taken tells whether there are more.
+    most = limit + 1 if announced <= limit else beginning
+    written = sum(file.write(piece) for piece in session.pieces(arrival.uid, most))
+    if written < most:
+        return 0
+    file.truncate(beginning)
+    return max(announced, written)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller import mailbox, state
-from poller.inbox import KEYWORDS
 from poller.refusals import advice
 from poller.services import services
+from poller.source import KEYWORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,5 +64,5 @@ def _tried(name: str, call: Callable[[], str]) -> Checked:
 
 def _open_mailbox(settings: Settings) -> str:
     with closing(mailbox.connect(settings.imap)) as session:
-        seen = f"{settings.imap.mailbox}: {len(session.uids())} waiting"
+        seen = f"{settings.imap.mailbox}: {len(session.uids())} messages"
         return "; ".join([seen, *session.shortcomings(KEYWORDS["support"])])

@@ -34,6 +34,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 FIRST_START = "first-start"  # under which the day of the first start is remembered
 SINCE = "since-"  # and under this with a day, that it was once the day before which messages are left alone
 LOOKED_BACK = 1_000  # such days; a setting that was changed more often than that is nobody's
+AT_ONCE = 500  # messages that a tick asks for
 TICK_S = 1.0  # how soon a wait that is over is noticed
 SHORT_WAIT_S = 30.0  # what `once` waits out before it leaves the rest for later
 
@@ -71,6 +72,7 @@ class Daemon:
         )
         self.working: set[str] = set()
         self.waiting: dict[str, Standing] = {}
+        self._unasked: list[str] = []  # of those at work, since when all of them were last asked for
         self._refused: dict[str, str] = {}  # by service: what it said when it last refused us
         self._progress = self._inbox.progress = progress
         self.memory, self.smtp, self.claude = self._engine, self._services.smtp, self._services.claude
@@ -232,7 +234,10 @@ class Daemon:
                 self._resume(reference, standing)
                 if gate and not self._engine.gate(gate).open:
                     tried.add(gate)  # One message tries the service; the others would only be sent away again.
-            stopped = {ref: s for ref, s in self._engine.standings(self.working).items() if s.outcome != "working"}
+            # Of a long queue some at a time, in turn; by no clock, for machines that share it have their own.
+            self._unasked = self._unasked or list(self.working)
+            asked, self._unasked = self._unasked[:AT_ONCE], self._unasked[AT_ONCE:]
+            stopped = {ref: s for ref, s in self._engine.standings(asked).items() if s.outcome != "working"}
             self.working -= stopped.keys()
             self._engine.rest(not self.working)
             self.waiting |= {ref: standing for ref, standing in stopped.items() if standing.outcome == "waiting"}
@@ -260,8 +265,9 @@ class Daemon:
 
     def waits(self) -> list[tuple[datetime, str]]:
         """When each waiting message arrived, and why it waits; one whose sender writes too often waits as it should."""
-        arrived = [(self._inbox.received_at(ref), standing) for ref, standing in list(self.waiting.items())]
-        reasons = [(at, standing.result["reason"] if standing.result else "") for at, standing in arrived if at]
+        arrived = self._inbox.received_at()
+        waiting = [(arrived[ref], standing) for ref, standing in list(self.waiting.items()) if ref in arrived]
+        reasons = [(at, standing.result["reason"] if standing.result else "") for at, standing in waiting]
         return [(at, reason) for at, reason in reasons if reason != TOO_OFTEN]
 
     def _resume(self, reference: str, seen: Standing) -> None:

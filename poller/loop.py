@@ -99,7 +99,7 @@ class Loop:
                 log.info("daemon_stopping")
             self._scheduler.shutdown(wait=True)
             if self._alerts:
-                self._alerts.tell(self._causes(datetime.now(UTC)), datetime.now(UTC))
+                self._alerts.tell(self._causes(datetime.now(UTC)), datetime.now(UTC), self._undecided())
         finally:
             # Who goes on with new settings needs the state, which what is not finished would keep.
             self._finish(STOP_S if ended is None or isinstance(ended, BaseException) else None)
@@ -138,7 +138,11 @@ class Loop:
         self._scheduler.add_job(self._sum_up, "interval", seconds=DIGEST_S, id="digest", **once)
         if bird := self._canary:
             self._scheduler.add_job(
-                lambda: bird.look(datetime.now(UTC)), "interval", seconds=WATCH_S, id="canary", **once
+                lambda: bird.look(datetime.now(UTC), deaf=self._is_deaf()),
+                "interval",
+                seconds=WATCH_S,
+                id="canary",
+                **once,
             )
         if self._metrics.start():
             # By a clock of its own: it reads the memory, which may be out of reach for long.
@@ -236,9 +240,11 @@ class Loop:
         self._signs.leave(self._pulse.looked_at, self._pulse.failing_since, self._pulse.reason)
         if self._heartbeat:
             missing = self._canary is not None and self._canary.missing_since
-            self._heartbeat.tell(self._pulse.looked_at, failing=bool(missing) or self._polls_fail(now))
+            failing = bool(missing) or self._polls_fail(now)
+            if failing or not self._undecided():  # All is well only where that is known.
+                self._heartbeat.tell(self._pulse.looked_at, failing=failing)
         if self._alerts:
-            self._alerts.tell(present, now)
+            self._alerts.tell(present, now, self._undecided())
 
     def _sum_up(self) -> None:
         daemon, now = self._daemon, datetime.now(UTC)
@@ -247,6 +253,16 @@ class Loop:
     def _polls_fail(self, now: datetime) -> bool:
         since = self._pulse.failing_since
         return since is not None and now - since >= timedelta(minutes=self._settings.alerts.polls_failing_min)
+
+    def _is_deaf(self) -> bool:
+        """Whether a mail that has arrived might not be seen yet: there is no good poll, or more than is worked on."""
+        unseen = self._pulse.looked_at is None or self._pulse.failing_since is not None
+        is_backlog = len(self._daemon.working) > self._settings.state.workers
+        return unseen or is_backlog or "imap" in self._daemon.out_of_reach()
+
+    def _undecided(self) -> list[str]:
+        """The keys of the causes of which nobody knows yet whether they are."""
+        return [f"{causes.CANARY} {self._host}"] if self._canary and not self._canary.decided else []
 
     def _causes(self, now: datetime) -> list[Cause]:
         """Everything that a person should know of at this moment."""

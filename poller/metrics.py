@@ -76,7 +76,12 @@ class Metrics:
         return True
 
     def close(self) -> None:
-        """Let go of the port and of the memory."""
+        """Let go of the port and of the memory, and take the file away: what is in it is true no more."""
+        if textfile := self._settings.metrics.textfile:
+            try:
+                Path(textfile).unlink(missing_ok=True)
+            except OSError as error:
+                self._trouble("metrics_not_removed", error.strerror or "")
         if self._server:
             self._server.shutdown()
             self._server.server_close()
@@ -168,7 +173,7 @@ class Metrics:
                 yield (f"figurative_{name}_total", labels), count
         yield from self._latencies()
         waits = [standing.service for standing in list(daemon.waiting.values())]
-        out_of_reach = daemon.out_of_reach()
+        out_of_reach = {*daemon.out_of_reach(), *(["imap"] if pulse.failing_since else [])}
         for service in NAMES:
             yield ("figurative_waiting", labelled(service=service)), waits.count(service)
             yield ("figurative_out_of_reach", labelled(service=service)), service in out_of_reach

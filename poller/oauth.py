@@ -91,7 +91,7 @@ def _tokens(imap: Imap) -> Tokens:
         return Tokens(_microsoft(imap) if imap.auth == "microsoft" else _google(imap))
     except ImportError as error:
         raise ConfigurationError(
-            f"IMAP_AUTH is {imap.auth}, and its package is missing: pip install 'figurative-poller[{imap.auth}]'"
+            f"IMAP_AUTH is {imap.auth}, and its package is missing: pip install '.[{imap.auth}]'"
         ) from error
 
 

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-# Seconds until the next look after the first, second, ... one that failed; the last one repeats.
-DELAYS_S: tuple[float, ...] = (1, 5, 15, 60, 300)
+# Seconds until the next look after the first, second, ... one that failed; the last one repeats. A server that is back
+# is found within a minute; one that refuses us is asked seldom, for some lock an account that asks often.
+DELAYS_S: tuple[float, ...] = (1, 5, 15, 60)
+REFUSED_S = 300.0
 LATE_S = 60.0  # by which a look may begin late before something is wrong with the daemon itself
 _MINUTES_FROM_S = 120
 NAMES = {"anthropic": "Claude", "r2": "R2", "hubspot": "HubSpot", "clickup": "ClickUp", "smtp": "SMTP", "imap": "IMAP"}
@@ -50,8 +52,7 @@ class Pulse:
         """The look has failed; how long to wait before the next one, in seconds."""
         self.failing_since = self.failing_since or now
         self.reason, self.refused = reason, refused
-        # Many clients of a server that comes back must not all come at once.
-        delay_s = DELAYS_S[min(self._failures, len(DELAYS_S) - 1)] * uniform(0.5, 1)  # noqa: S311  no secret
+        delay_s = delay_of(self._failures, refused=refused)
         self._failures += 1
         self._ended(delay_s)
         return delay_s
@@ -79,6 +80,13 @@ class Pulse:
             f"{NAMES.get(name, name)} unreachable since {_time(at, now)}" for name, at in self._out_of_reach.items()
         ]
         return ", ".join(parts)
+
+
+def delay_of(failures: int, *, refused: bool = False) -> float:
+    """How long to wait before the next try on the mailbox, in seconds, after so many that failed before this one."""
+    most_s = REFUSED_S if refused else DELAYS_S[min(failures, len(DELAYS_S) - 1)]
+    # Many clients of a server that comes back must not all come at once.
+    return most_s * uniform(0.5, 1)  # noqa: S311  no secret
 
 
 def _age(now: datetime, then: datetime) -> str:

@@ -56,13 +56,16 @@ class Signs:
 
 
 def found(directory: Path) -> Sign | None:
-    """The sign that was left last, None when there is none."""
+    """The sign that was left last, None when there is none, or none that can be read."""
     path = directory / FILE
     if not path.exists():
         return None
-    left = json.loads(path.read_text())
-    began, looked, failing = (_time(left[name]) for name in ("began_at", "looked_at", "failing_since"))
-    return Sign(began or datetime.fromtimestamp(0, UTC), looked, failing, left["reason"])
+    try:
+        left = json.loads(path.read_text(encoding="utf-8"))
+        began, looked, failing = (_time(left[name]) for name in ("began_at", "looked_at", "failing_since"))
+        return Sign(began or datetime.fromtimestamp(0, UTC), looked, failing, str(left["reason"]))
+    except (ValueError, TypeError, KeyError):
+        return None  # The machine may have gone down before all of it was on the disk.
 
 
 def replace(path: Path, text: str, mode: int) -> None:

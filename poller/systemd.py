@@ -10,6 +10,7 @@ from contextlib import suppress
 READY = "READY=1"
 STOPPING = "STOPPING=1"
 WATCHDOG = "WATCHDOG=1"
+SEND_S = 1.0
 
 
 def tell(*fields: str) -> bool:
@@ -19,6 +20,8 @@ def tell(*fields: str) -> bool:
         return False
     # A manager that is being restarted itself is no reason to stop working.
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        # Nor is one that does not read.
+        sender.settimeout(SEND_S)
         # An address that begins with "@" is one in the abstract namespace (unix(7)).
         sender.connect("\0" + address[1:] if address[0] == "@" else address)
         sender.sendall("\n".join(fields).encode())

@@ -7,16 +7,21 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import Engine as SqlEngine
+from sqlalchemy import event
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
 from poller import configuration, loop
+from poller import daemon as daemon_room
+from poller.arrivals import Arrival
 from poller.daemon import Daemon
 from poller.journal import Patience
 from poller.loop import RELOAD, STOP, Loop
+from poller.memory import Standing
 from poller.samples import samples
 from tests.listener import Listener, http
 
@@ -49,6 +54,16 @@ def running(settings: Settings) -> Iterator[Loop]:
     finally:
         asked.put(STOP)
         thread.join()
+
+
+@contextmanager
+def statements(heard: Callable[..., object]) -> Iterator[None]:
+    """What SQLAlchemy says of each statement, until then."""
+    event.listen(SqlEngine, "before_cursor_execute", heard)
+    try:
+        yield
+    finally:
+        event.remove(SqlEngine, "before_cursor_execute", heard)
 
 
 def subjects(office: Office) -> list[str]:
@@ -241,6 +256,54 @@ def test_mail_whose_sender_writes_too_often_is_not_late(office: Office) -> None:
     ((came, reason),) = daemon.waits()
     assert abs(datetime.now(UTC) - came) < timedelta(minutes=5)
     assert "503" in reason
+
+
+def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) -> None:
+    """However many wait: the workers are kept from the mailbox meanwhile."""
+
+    class Counted(dict[int, tuple[str, Arrival]]):
+        rounds = 0
+
+        def items(self) -> Any:
+            self.rounds += 1
+            return super().items()
+
+        def values(self) -> Any:
+            self.rounds += 1
+            return super().values()
+
+    daemon = Daemon(office.settings)
+    at = datetime(2026, 11, 22, 8, tzinfo=UTC)
+    lying = Counted(
+        {number: (f"{number // 2:016x}", Arrival(number, 9, at + timedelta(number), b"")) for number in range(6)}
+    )
+    daemon._inbox._waiting = lying
+    result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
+    daemon.waiting = {f"{number:016x}": Standing("waiting", at, result) for number in range(5)}
+    assert [(when - at).days for when, _ in daemon.waits()] == [0, 2, 4]
+    assert lying.rounds == 1
+
+
+def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
+    """And for each of it before long, so that none that stops is missed."""
+    daemon = Daemon(office.settings, patience=office.patience)
+    daemon.start()
+    try:
+        office.sandbox.imap.deliver(samples()["auto_reply"])
+        daemon.poll()
+        (reference,) = daemon.working
+        daemon.working |= {f"{number:016x}" for number in range(2 * daemon_room.AT_ONCE)}
+        asked: list[int] = []  # by each tick, of the memory
+        stopped: list[str] = []
+        with statements(lambda *given: asked.append(asked.pop() + len(given[3]))):
+            deadline = time.monotonic() + 30
+            while not stopped and time.monotonic() < deadline:
+                asked.append(0)
+                stopped += daemon.tick()
+        assert stopped == [reference]
+        assert max(asked) < 1.5 * daemon_room.AT_ONCE
+    finally:
+        daemon.stop()
 
 
 def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) -> None:

@@ -147,6 +147,17 @@ def test_what_waits_is_shown_with_its_service_and_age(office: Office) -> None:
     of.close()
 
 
+def test_a_mailbox_that_cannot_be_polled_is_out_of_reach(office: Office) -> None:
+    """No message need wait for it: what cannot be looked into is what nobody knows of."""
+    pulse = Pulse(60)
+    of = Metrics(office.settings, Daemon(office.settings), pulse)
+    pulse.failed(datetime.now(UTC), "nothing listens there")
+    assert told(of)['figurative_out_of_reach{service="imap"}'] == 1
+    pulse.good(datetime.now(UTC))
+    assert told(of)['figurative_out_of_reach{service="imap"}'] == 0
+    of.close()
+
+
 def test_the_page_is_served_and_nothing_else(office: Office) -> None:
     """Where it is asked for, to whoever asks in time; the port is free again when the daemon has ended."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -201,6 +212,7 @@ def test_the_file_is_whole_and_for_all_to_read(office: Office, tmp_path: Path, l
     assert (tmp_path / "poller.prom").stat().st_mode & 0o777 == 0o644
     assert [path.name for path in tmp_path.iterdir() if "prom" in path.name] == ["poller.prom"]
     of.close()
+    assert not (tmp_path / "poller.prom").exists(), "what is in it is true no more"
     office.environment["METRICS_TEXTFILE"] = str(tmp_path / "nowhere" / "poller.prom")
     of = Metrics(office.settings, Daemon(office.settings), Pulse(60))
     of.tell()
@@ -224,15 +236,17 @@ def test_the_daemon_leaves_its_numbers_and_its_sign(
     office.sandbox.imap.deliver(samples()["auto_reply"])
     thread.start()
     tick = threading.Event()
+    text = ""
     for _ in range(400):
         sign = signs.found(office.state)
-        if file.exists() and 'outcome="ignored"} 1' in file.read_text() and sign and sign.looked_at:
+        text = file.read_text() if file.exists() else ""
+        if 'outcome="ignored"} 1' in text and sign and sign.looked_at:
             break
         tick.wait(0.05)
     asked.put(STOP)
     thread.join()
     socket.create_server(("127.0.0.1", port)).close()
-    assert read(file.read_text())['figurative_mails_total{outcome="ignored"}'] == 1
+    assert read(text)['figurative_mails_total{outcome="ignored"}'] == 1
     found = signs.found(office.state)
     assert found
     assert found.looked_at

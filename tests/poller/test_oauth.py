@@ -254,7 +254,7 @@ def test_without_the_extra_it_is_said_which(auth: str, package: str, monkeypatch
     with (
         provider(auth) as server,
         TokenEndpoint(given("token-1")) as endpoint,
-        pytest.raises(ConfigurationError, match=rf"pip install 'figurative-poller\[{auth}\]'"),
+        pytest.raises(ConfigurationError, match=rf"pip install '\.\[{auth}\]'"),
     ):
         connect(settings(server, endpoint, auth))
 

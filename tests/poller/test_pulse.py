@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from poller.pulse import DELAYS_S, LATE_S, Pulse
+from poller.pulse import DELAYS_S, LATE_S, REFUSED_S, Pulse
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 
@@ -71,6 +71,13 @@ def test_looks_that_fail_come_at_longer_and_longer_intervals(pulse: Pulse) -> No
     assert len({pulse.failed(NOW, "") for _ in range(8)}) > 1
     pulse.good(NOW)
     assert pulse.failed(NOW, "") <= DELAYS_S[0]
+    assert max(DELAYS_S) <= 60  # a server that is back is found within a minute
+
+
+def test_a_server_that_refuses_us_is_asked_seldom(pulse: Pulse) -> None:
+    """From the first time on: some lock an account that asks often."""
+    assert pulse.failed(NOW, "", refused=True) >= REFUSED_S / 2
+    assert pulse.failed(NOW, "") <= DELAYS_S[1]
 
 
 def test_failing_since_is_the_first_failure_in_a_row(pulse: Pulse) -> None:

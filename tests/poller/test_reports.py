@@ -37,6 +37,25 @@ MESSAGES = [
 ]
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"began_at": null}',
+        b"\xff",
+        b'{"began_at": 7, "looked_at": 7}',
+        b'{"began_at": "x"}',
+    ],
+)
+def test_a_sign_that_cannot_be_read_is_none(left: bytes, tmp_path: Path) -> None:
+    """A crash of the machine may have left an empty file."""
+    (tmp_path / signs.FILE).write_bytes(left)
+    assert signs.found(tmp_path) is None
+
+
 def test_status_counts_and_says_what_is_waited_for() -> None:
     """By outcome, since when, for which service, and how the polls go."""
     sign = Sign(NOW, NOW - timedelta(minutes=3), NOW - timedelta(minutes=2), "IMAP: timed out")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msal
 
 from integrations import token_endpoint
-from integrations.errors import ConfigurationError, TransientError
+from integrations.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import httpx
@@ -32,7 +32,6 @@ ADVICE = {
     "AADSTS900023": "no such tenant: check IMAP_TENANT",
     "AADSTS7000112": "the application is switched off: Entra > Enterprise applications > Properties",
 }
-BUSY = {"temporarily_unavailable", "server_error"}
 
 
 class Microsoft:
@@ -64,8 +63,6 @@ class Microsoft:
         if "access_token" in answer:
             return str(answer["access_token"])
         error = str(answer.get("error", ""))
-        if error in BUSY:
-            raise TransientError(f"Microsoft token: {error}", outcome_unknown=False)
         # What follows the first line are the numbers of a trace.
         words = " ".join(str(answer.get("error_description", error)).split(" Trace ID:")[0].split())[:300]
         advice = next((ADVICE[code] for code in ADVICE if f"{code}:" in words), "check IMAP_TENANT, IMAP_CLIENT_ID")

@@ -35,10 +35,15 @@ class Form:
 class Seal:
     """What a body must prove: that it is the one that was signed. It is fed with the body in pieces."""
 
-    def __init__(self, key: str, timestamp: str, signature: str) -> None:
-        """The signature is HMAC-SHA256 over the timestamp, a full stop and the raw body, in hex."""
+    def __init__(self, form: Form, content_type: str, timestamp: str, signature: str) -> None:
+        """The signature is HMAC-SHA256 over timestamp, form, Content-Type and raw body, full stops between, in hex.
+
+        Without the form's name and the Content-Type, what is overheard could be sent to another form of the same key,
+        or be read as something else.
+        """
         self.signature = signature
-        self._mac = hmac.new(key.encode(), f"{timestamp}.".encode(), hashlib.sha256)
+        signed = f"{timestamp}.{form.name}.{content_type}.".encode("latin-1")
+        self._mac = hmac.new(form.signing_key.encode(), signed, hashlib.sha256)
 
     def update(self, piece: bytes) -> None:
         """The next piece of the body."""
@@ -47,7 +52,7 @@ class Seal:
     def check(self) -> None:
         """Raise Problem unless the body was the one."""
         if not hmac.compare_digest(self._mac.hexdigest(), self.signature):
-            raise _refused(f"{SIGNATURE_HEADER} does not fit the body")
+            raise _refused(f"{SIGNATURE_HEADER} does not fit the form, the Content-Type and the body")
 
 
 def forms_of(settings: Forms) -> dict[str, Form]:
@@ -94,7 +99,7 @@ def admit(form: Form, headers: Mapping[str, str], now_s: float) -> Seal | None:
             raise _refused(f"{SIGNATURE_HEADER} must be t=<seconds since 1970>,v1=<HMAC-SHA256 in hex>")
         if abs(now_s - int(match[1])) > TOLERANCE_S:
             raise _refused(f"{SIGNATURE_HEADER} is over {TOLERANCE_S} seconds old, or of a clock that is wrong")
-        return Seal(form.signing_key, match[1], match[2])
+        return Seal(form, headers.get("content-type", ""), match[1], match[2])
     ways = [*(["a bearer token"] if form.token else []), *([SIGNATURE_HEADER] if form.signing_key else [])]
     raise _refused(f"this form needs {' or '.join(ways)}")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from poller import form_problems
 from poller.form_access import SIGNATURE_HEADER
-from poller.form_fields import EMAIL, KEY, LENGTHS
+from poller.form_fields import EMAIL, JSON_BYTES, KEY, LENGTHS, VISIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,10 +20,11 @@ _PROBLEMS = {
     "403": "A page of an origin that is not allowed.",
     "404": "There is no such form.",
     "408": "The body came too slowly.",
-    "413": "More bytes or parts than a form may have.",
+    "413": "More bytes or parts than a form may have, or bytes than the mail server takes.",
     "415": "Neither JSON nor multipart/form-data.",
     "422": "Fields that cannot be taken; `errors` names each.",
-    "429": "Too many posts from one address; Retry-After says when.",
+    "429": "Too many posts from one address to a public form; Retry-After says when.",
+    "500": "The mail server does not take the message, or a fault of ours: again would be the same.",
     "503": "The mailbox is out of reach: send it again after Retry-After, with the same Idempotency-Key.",
 }
 
@@ -35,12 +36,21 @@ def document(forms: Mapping[str, Form], settings: Forms) -> dict[str, Any]:
         for name, longest in LENGTHS.items()
     }
     fields["email"]["pattern"], fields["idempotency_key"]["pattern"] = EMAIL, KEY
-    fields["message"] = {"type": "string", "minLength": 1, "maxLength": settings.max_text_chars}
+    fields["message"] = {"type": "string", "minLength": 1, "maxLength": settings.max_text_chars, "pattern": VISIBLE}
+    fields[settings.honeypot] = {
+        "type": "string",
+        "maxLength": JSON_BYTES,
+        "description": "Leave it out. A post to a public form that fills it in is answered with 202, and dropped.",
+    }
     form = {"type": "object", "required": ["email", "message"], "additionalProperties": False, "properties": fields}
     files = {"type": "array", "maxItems": settings.max_files, "items": {"type": "string", "format": "binary"}}
     with_files = form | {"properties": fields | {"files": files}}
     names = {"in": "path", "name": "form", "required": True, "schema": {"type": "string", "enum": list(forms)}}
     key = {"in": "header", "name": "Idempotency-Key", "schema": {"type": "string", "pattern": KEY}}
+    key["description"] = (
+        "What this post is called: again with the same content it is the same message. "
+        "It does not count where a signature does: there `idempotency_key` is the field for it."
+    )
     post = {
         "operationId": "postForm",
         "summary": "Send a form: it is in the mailbox when this answers 202.",
@@ -130,6 +140,7 @@ _SECURITY = {
         "type": "apiKey",
         "in": "header",
         "name": SIGNATURE_HEADER,
-        "description": "t=<seconds since 1970>,v1=<hex of HMAC-SHA256 over t, a full stop and the raw body>",
+        "description": "t=<seconds since 1970>,v1=<hex of HMAC-SHA256 over t, the form's name, Content-Type and the "
+        "raw body, with full stops between>",
     },
 }

@@ -6,15 +6,17 @@ import json
 import logging
 import re
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from poller.addresses import takes_no_answer
 from poller.escaping import one_line
 from poller.form_problems import Problem, Wrong
+from poller.request import Address
 
 if TYPE_CHECKING:
     from io import BufferedRandom
@@ -31,6 +33,11 @@ MOST_WRONG = 20
 EMAIL: Final = (
     r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])$"
+)
+# What is left of a text that is shown (`escaping.plain_text`): neither spaces nor what nobody sees.
+VISIBLE: Final = (
+    r"[^\s\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\U000e0000-\U000e007f]"
 )
 KEY: Final = r"^[!-~]{1,255}$"
 # The most characters of each field but `message`, which has a setting.
@@ -76,7 +83,9 @@ class Filled:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.open.close()
+        # Where the disk is full, what was not written yet cannot be, and is not wanted any more.
+        with suppress(OSError):
+            self.open.close()
 
     def find(self, field: str, code: str) -> None:
         """Write down what is wrong with a field, whose name may be a stranger's words."""
@@ -114,8 +123,8 @@ class Filled:
             else:
                 self.find(name, "not_text")
 
-    def submission(self, limits: Forms) -> Submission:
-        """What was filled in, checked.
+    def submission(self, limits: Forms, ours: str) -> Submission:
+        """What was filled in, checked; `ours` is the address that forms come from.
 
         Raises:
             Problem: 422, with all that is wrong.
@@ -127,17 +136,18 @@ class Filled:
             elif len(value) > lengths.get(name, JSON_BYTES):
                 self.find(name, "too_long")
         for name in ("email", "message"):
-            if not fields.get(name) and not any(each.field == name for each in self.wrong):
+            if not re.search(VISIBLE, fields.get(name, "")) and not any(each.field == name for each in self.wrong):
                 self.find(name, "missing")
-        if fields.get("email") and not _EMAIL.match(fields["email"]):
+        if (email := fields.get("email", "")) and not _EMAIL.match(email):
             self.find("email", "invalid")
+        elif email and (takes_no_answer(Address("", email)) or re.sub(r"\+[^@]*@", "@", email).lower() == ours.lower()):
+            self.find("email", "no_answer")
         if "idempotency_key" in fields and not _KEY.match(fields["idempotency_key"]):
             self.find("idempotency_key", "invalid")
         if self.wrong:
             raise Problem(422, "some fields cannot be taken", wrong=tuple(self.wrong))
-        email, message = fields["email"], fields["message"]
         name, subject, key = (fields.get(each, "") for each in ("name", "subject", "idempotency_key"))
-        return Submission(email, name, subject, message, tuple(self.files), key)
+        return Submission(email, name, subject, fields["message"], tuple(self.files), key)
 
 
 class _Parts:

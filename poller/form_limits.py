@@ -1,7 +1,8 @@
-"""How often one address may post, and which address that is behind a proxy."""
+"""How often and how much at once one address may post, and which address that is behind a proxy."""
 
 from __future__ import annotations
 
+from collections import Counter
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -74,6 +75,27 @@ class Rate:
         self._free_at_s = {key: at_s for key, at_s in self._free_at_s.items() if at_s > now_s}
         while len(self._free_at_s) > KEPT:
             del self._free_at_s[next(iter(self._free_at_s))]
+
+
+class Places:
+    """So many posts in hand at once, and so many of them of one address."""
+
+    def __init__(self, most: int, most_each: int) -> None:
+        """All are free."""
+        self._most, self._most_each = most, most_each
+        self._taken: Counter[str] = Counter()
+
+    def take(self, address: str) -> bool:
+        """Whether there was one; it is to be left in the end."""
+        key = _household(address)
+        if self._taken.total() >= self._most or self._taken[key] >= self._most_each:
+            return False
+        self._taken[key] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """Somebody else may have it."""
+        self._taken -= Counter([_household(address)])
 
 
 def _household(address: str) -> str:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from email.header import Header
 from email.utils import format_datetime
@@ -50,8 +51,8 @@ def written(submission: Submission, form: str, address: str, now: datetime, key:
     nothing. The same key with the same content is the same message, and with another one another: a site that gives all
     its visitors one key loses none of them.
 
-    Two that are written within the same minute of the same key and content have one reference (`parsing.reference_of`),
-    so that even where both come into the mailbox they are one request: hence no seconds in Date.
+    Two that are written of the same key and content have one reference (`parsing.reference_of`), whatever their Date, so
+    that even where both come into the mailbox they are one request.
     """
     unique = _digest(submission, form, key) if key else uuid4().hex
     message_id = f"<form-{unique}@{address.rpartition('@')[2]}>"
@@ -64,21 +65,23 @@ def written(submission: Submission, form: str, address: str, now: datetime, key:
         ),
         ("To", address),
         ("Subject", encoded(one_line(submission.subject) or f"Formulaire {form}")),
-        ("Date", format_datetime(now.replace(second=0, microsecond=0))),
+        ("Date", format_datetime(now)),
         ("Message-ID", message_id),
         (FORM_HEADER, form),
         ("MIME-Version", "1.0"),
         ("Content-Type", f'multipart/mixed; boundary="{boundary}"'),
     ]
     header = "".join(f"{name}: {value}\r\n" for name, value in fields).encode("ascii")
-    file = tempfile.TemporaryFile()  # noqa: SIM115  whoever gets it closes it
-    file.write(header)
-    _write_text(file, boundary, submission.message)
-    for upload in submission.files:
-        _write_file(file, boundary, upload)
-    file.write(f"\r\n--{boundary}--\r\n".encode())
-    size_bytes = file.tell()
-    file.seek(0)
+    with ExitStack() as unless_done:
+        file = unless_done.enter_context(tempfile.TemporaryFile())
+        file.write(header)
+        _write_text(file, boundary, submission.message)
+        for upload in submission.files:
+            _write_file(file, boundary, upload)
+        file.write(f"\r\n--{boundary}--\r\n".encode())
+        size_bytes = file.tell()
+        file.seek(0)
+        unless_done.pop_all()
     return FormMessage(message_id, bool(key), header, file, size_bytes)
 
 

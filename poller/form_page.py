@@ -57,6 +57,7 @@ _LABELS: Final = {
 _WRONG: Final = {
     ("email", "missing"): "Indiquez votre adresse électronique, pour que nous puissions vous répondre.",
     ("email", "invalid"): f"Cette adresse n’est pas valable. Exemple{NBSP}: jeanne.petit@exemple.fr",
+    ("email", "no_answer"): "Indiquez une adresse à laquelle nous pouvons vous répondre.",
     ("message", "missing"): "Écrivez votre message.",
     ("files", "too_many"): "Il y a trop de fichiers.",
 }
@@ -66,6 +67,7 @@ _STATUSES: Final = {
     413: "L’envoi est trop volumineux. Retirez des fichiers, ou envoyez un lien vers eux.",
     422: "Le message n’est pas encore parti. Corrigez ce qui suit, et choisissez de nouveau les fichiers s’il y en a.",
     429: "Trop d’envois depuis votre réseau. Réessayez plus tard.",
+    500: "Le message n’a pas pu être transmis. Écrivez-nous plutôt par courriel.",
     503: "Le message n’a pas pu être transmis. Réessayez dans une minute, en choisissant de nouveau vos fichiers.",
 }
 

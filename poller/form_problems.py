@@ -13,6 +13,7 @@ CODES = {
     "missing": "is missing",
     "too_long": "is too long",
     "invalid": "is not valid",
+    "no_answer": "is an address that no answer would reach",
     "not_text": "must be text",
     "not_a_file": "must be a file",
     "too_many": "holds too many files",

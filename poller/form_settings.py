@@ -30,14 +30,18 @@ class Forms(Section):
         "", description="addresses or networks of proxies whose X-Forwarded-For is believed, with spaces between"
     )
     honeypot: str = Field(
-        "website", pattern=r"^[a-z][a-z_]{0,39}$", description="field that only a program fills in: its post is dropped"
+        "topic_again",
+        pattern=r"^[a-z][a-z_]{0,39}$",
+        description="field that only a program fills in: its post to a public form is dropped",
     )
     max_bytes: Annotated[int, Field(ge=1_000)] = Field(
         25_000_000, description="bytes of a post; as a mail it has a third more, which the mail server must take"
     )
     max_files: NonNegativeInt = Field(10, description="files of a post")
     max_text_chars: Annotated[int, Field(ge=1, le=100_000)] = Field(50_000, description="characters of the message")
-    max_per_address_per_h: NonNegativeInt = Field(100, description="posts of one address in an hour; 0: no limit")
+    max_per_address_per_h: NonNegativeInt = Field(
+        100, description="posts of one address to the public forms at once, and as many an hour after; 0: no limit"
+    )
     tokens: SecretStr = Field(SecretStr(""), description="bearer token of each form: contact=secret quote=secret")
     signing_keys: SecretStr = Field(SecretStr(""), description="key that each form's posts are signed with, likewise")
 

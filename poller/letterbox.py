@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from poller.inbox import Inbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from integrations.errors import PermanentError
     from poller.form_message import FormMessage
     from poller.mailbox import Mailbox
     from poller.settings import Settings
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 LATELY_S = 60.0  # for which an answer of the mailbox holds good
 SILENT_S = 5.0  # for which its silence does: whoever asks how it is does not make us try each time
 PROBE_S = 10.0
+DROP_S = 20.0  # for each call on the way of a message, beside the time that its bytes may take
+
+_TOO_BIG = re.compile(r"\[TOOBIG\]|too (?:big|large)|size exceeds|exceeds .{0,40}size", re.IGNORECASE)
+
+
+def is_too_big(error: PermanentError) -> bool:
+    """Whether the mail server takes no message of that size (RFC 7889 section 4), by its words."""
+    return _TOO_BIG.search(error.detail) is not None
 
 
 class Letterbox:
@@ -40,13 +50,23 @@ class Letterbox:
         where the daemon files what is done.
 
         Raises:
-            TransientError: the mailbox is out of reach, and perhaps the message is there nevertheless.
+            TransientError: the mailbox is out of reach, or was a moment ago, and perhaps the message is there
+                nevertheless.
+            PermanentError: the mail server does not take it; see `is_too_big`.
             ConfigurationError: the mailbox lets nobody in with our settings.
         """
-        with closing(mailbox.connect(self._imap)) as session:
-            header = self._found(session, message.message_id) if message.again else None
-            if header is None:
-                session.deliver(self._imap.mailbox, message.content, message.size_bytes)
+        if self._clock() - self._silent_s < SILENT_S:
+            # Or those who wait for a session would wait for each other's silence in a row.
+            raise TransientError("IMAP: out of reach a moment ago", retry_after_s=SILENT_S, outcome_unknown=False)
+        try:
+            with closing(mailbox.connect(self._imap, DROP_S)) as session:
+                header = self._found(session, message.message_id) if message.again else None
+                if header is None:
+                    session.deliver(self._imap.mailbox, message.content, message.size_bytes)
+        except TransientError as error:
+            if isinstance(error.__cause__, TimeoutError):
+                self._silent_s = self._clock()
+            raise
         self._answered_s = self._clock()
         # Ours has a Message-ID and a Date, which is all that it takes.
         return parsing.reference_of(self._account, header or message.header) or ""

@@ -214,6 +214,11 @@ class Mailbox:
             raise TypeError("a piece is bytes")  # what else an answer may be taken for: a number, a list
         return piece
 
+    def mark_seen(self, uids: Sequence[int]) -> None:
+        """Mark messages as read."""
+        with self._call("STORE", size_bytes=len(uids) * HEADER_BYTES):
+            self._client.add_flags(uids, [b"\\Seen"], silent=True)
+
     def label(
         self, uids: Sequence[int], mailbox: str, keyword: str, others: Sequence[str], labels: Iterable[str] = ()
     ) -> None:
@@ -341,18 +346,26 @@ class Mailbox:
             except IMAPClientAbortError:
                 raise
             except IMAPClientError as error:
-                # Over quota it may be for days, and nobody waits for it: everything else goes on.
-                if is_busy(error) and "[OVERQUOTA]" not in str(error).upper():
-                    raise
+                # Also where it is busy, or over quota: that may be so for days, and nobody waits for this message.
                 raise PermanentError("IMAP APPEND: refused", detail=said(error)) from error
 
     def deliver(self, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
         """Put a message into the mailbox of this exact name; `content` is all of it, with CRLF, and is read in pieces.
 
         When it raises, the message may have been put there nevertheless.
+
+        Raises:
+            PermanentError: the server will not take it, and `detail` says why in its words.
         """
         with self._call("APPEND", size_bytes=size_bytes):
-            filing.stream(self._client, mailbox, content, size_bytes)
+            try:
+                filing.stream(self._client, mailbox, content, size_bytes)
+            except (IMAPClientAbortError, ProtocolError):
+                raise
+            except IMAPClientError as error:
+                if is_busy(error):
+                    raise
+                raise PermanentError("IMAP APPEND: refused", detail=said(error)) from error
 
     def with_message_id(self, message_id: str) -> list[int]:
         """Messages by a Message-ID of our own making: what a stranger wrote must not come into a command."""

@@ -7,6 +7,7 @@ to keep others from answering automatically ([MS-OXCMAIL] section 2.1.3.2.20), s
 Some signs are stronger than others, and a person's mail may bear one by accident:
 
 - our own mail and bounces are never work, or a loop would be ours;
+- what a form of the site brings is always work: a person wrote its subject and text, and was told that it has come;
 - what answers a ticket of ours is always work, an out-of-office notice too: it is a note there. But not where a program
   answers the letter that tells the admin of the ticket, for each such note makes another letter;
 - what else a program sends in reply is none. The subject is of these signs where something else speaks for a program
@@ -27,7 +28,7 @@ from poller import automatic
 from poller.addresses import aligned
 from poller.request import Kind
 from poller.rules import folded
-from poller.senders import is_ours
+from poller.senders import from_our_form, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -66,7 +67,7 @@ def screen(
     if reason := _first(_NEVER, request):
         return reason
     told = any(each.endswith(f"@{OWN_DOMAIN}>") for each in (*request.in_reply_to, *request.references))
-    if _brings_files(request) or (answer and not told):
+    if from_our_form(request, own) or _brings_files(request) or (answer and not told):
         return None
     generated = request.header("auto-submitted").strip().lower().startswith("auto-generated")
     signs = automatic.ANSWERS if generated and (answer or _is_form(request, own)) else automatic.SIGNS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from poller import authentication
 from poller.addresses import addresses, before_the_list, takes_no_answer
+from poller.wording import FORM_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,6 +25,7 @@ _PUBLIC: Final = frozenset(
     t-online.de wanadoo.fr web.de yahoo.co.uk yahoo.com yahoo.fr yandex.com yandex.ru ymail.com zoho.com
     """.split()  # noqa: SIM905  forty lines of one word each are no easier to read
 )
+_FORM_ID: Final = re.compile(r"<form-[0-9a-f]{32}@([^<>@\s]+)>")  # see `form_message.written`
 _REPLY: Final = re.compile(r"\s*(?:re|r\u00e9|aw|sv|rif|r)\s*(?:\[\d+\]\s*)?:", re.IGNORECASE)
 
 
@@ -42,12 +44,27 @@ def is_ours(addr_spec: str, own: Collection[str]) -> bool:
     return any(each in {address, domain} or domain.endswith("." + each) for each in own)
 
 
+def from_our_form(request: Request, own: Collection[str]) -> bool:
+    """Whether a mail says of itself, by all its marks, that `poller forms` made it.
+
+    From is of ours, so that nobody else may send such a mail where a server looks at DMARC.
+    """
+    author, message_id = request.author.addr_spec, _FORM_ID.fullmatch(request.message_id)
+    return bool(
+        message_id
+        and request.header(FORM_HEADER)
+        and is_ours(author, own)
+        and message_id[1].lower() == author.rpartition("@")[2].lower()
+    )
+
+
 def identify(request: Request, own: Collection[str], authserv_id: str) -> Request:
     """The request with the customer as its sender, and with what our own server found out about its author.
 
     A Reply-To that leads back to us is no customer. Our own group or form hides one, and a colleague may forward one's
     mail: the ticket is then for whoever wrote that. A stranger who forwards a mail stays its sender, or anybody could
-    choose whose ticket a mail becomes; and so does a colleague whom our server takes for somebody else.
+    choose whose ticket a mail becomes; and so does a colleague whom our server takes for somebody else. A visitor who
+    fills in a form of the site is who is to be answered, whatever address that is.
 
     `own` is as `own_domains` gives it; with "" for the `authserv_id` nothing is said of whether the author is genuine.
     """
@@ -55,6 +72,9 @@ def identify(request: Request, own: Collection[str], authserv_id: str) -> Reques
     found = authentication.results(request, authserv_id) if authserv_id else None
     verified = authentication.vouched(found or (), domain) if authserv_id else None
     sender = request.sender
+    if from_our_form(request, own):
+        visitor = next(iter(addresses(request.header("reply-to").encode())), sender)
+        return replace(request, sender=visitor, verified=verified)
     if author.addr_spec and is_ours(sender.addr_spec, own):
         sender = author
     if is_ours(sender.addr_spec, own):

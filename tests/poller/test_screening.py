@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from poller import causes, letter, notification, parsing
+from poller import causes, form_message, letter, notification, parsing
+from poller.form_fields import Submission
 from poller.request import Address, Attachment, Category, Classification, Dispatched, Kind, Request
 from poller.screening import screen
 
@@ -365,3 +366,25 @@ def test_no_letter_of_ours_is_ever_work(tmp_path: Path) -> None:
         without = replace(came_back, headers=())
         assert screen(without) == "own notification"
         assert screen(replace(came_back, message_id="<1@relay.example>")) == "own notification"
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        ("Out of office screens", "We need 3D models of our out of office screens."),
+        ("Absence du bureau", "Mon interlocuteur est absent du bureau, et je n'ai pas de nouvelles."),
+        ("Réponse automatique : absence", "J'ai reçu votre réponse automatique, merci de me rappeler."),
+        ("Undelivered Mail Returned to Sender", "Mes courriels vers votre support me reviennent."),
+        ("Formulaire contact", "Je suis actuellement absente jusqu'au 3 décembre."),
+    ],
+)
+def test_a_form_is_work_whatever_it_says(tmp_path: Path, subject: str, text: str) -> None:
+    """Its visitor was told that it has come; and no spam filter's word nor a list's mark changes that."""
+    submission = Submission("jeanne@client.example", "Jeanne", subject, text, (), "")
+    now = datetime.now(UTC)
+    with form_message.written(submission, "contact", "support@figurative.example", now, "").content as content:
+        (tmp_path / "mail.eml").write_bytes(b"X-Spam-Flag: YES\r\nPrecedence: bulk\r\n" + content.read())
+    mail = parsing.parse(tmp_path / "mail.eml", "account", now)
+    assert screen(mail, own=("figurative.example",), junk=True) is None
+    # The same marks on what comes from elsewhere say nothing.
+    assert screen(mail, own=("another.example",), junk=True) is not None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import notification, parsing, texts
+from poller import form_message, notification, parsing, texts
 from poller.accounts import Imap
+from poller.form_fields import Submission
 from poller.request import Address, Category, Classification, Dispatched, Link
 from poller.senders import identify, is_ours, own_domains, writer
 
@@ -283,3 +284,14 @@ def test_the_daemon_gives_a_group_s_mail_to_the_customer_and_says_that_nobody_vo
     hubspot = office.sandbox.hubspot
     assert [contact.properties["email"] for contact in hubspot.contacts] == ["ana@ruiz.example"]
     assert "Expéditeur non vérifié" in hubspot.tickets[0].properties["content"]
+
+
+@pytest.mark.parametrize("email", ["pdg@figurative.example", "noreply@client.example", "jeanne@client.example"])
+def test_a_visitor_of_a_form_is_nobody_else(tmp_path: Path, email: str) -> None:
+    """Who fills in a colleague's address and quotes a customer's mail does not write in that customer's name."""
+    text = "---------- Forwarded message ----------\nFrom: Ana Ruiz <ana@ruiz.example>\nSubject: Devis\n\nBonjour"
+    submission = Submission(email, "", "Fwd: Devis", text, (), "")
+    with form_message.written(submission, "contact", "support@figurative.example", NOW, "").content as content:
+        (tmp_path / "mail.eml").write_bytes(content.read())
+    request = replace(parsing.parse(tmp_path / "mail.eml", "account", NOW), original_senders=(ANA,))
+    assert identify(request, OWN, "").sender == Address("", email)

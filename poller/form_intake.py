@@ -1,0 +1,193 @@
+"""The way of a post from its header to the mailbox.
+
+It is let in by its header, written to disk and measured on the way, checked, made into a message, and dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+import structlog
+from anyio import CapacityLimiter, to_thread
+
+from integrations.deadline import SLOWEST_BYTES_PER_S
+from integrations.errors import ConfigurationError, PermanentError, TransientError
+from poller import form_message
+from poller.form_access import admit
+from poller.form_fields import KEY
+from poller.form_limits import Places, Rate
+from poller.form_problems import Problem, later
+from poller.letterbox import Letterbox, is_too_big
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from poller.form_access import Form, Seal
+    from poller.form_fields import Filled, Submission
+    from poller.settings import Settings
+
+BODY_S = 30.0  # for the body of a post, beside the time that the bytes which have come may take
+SILENT_S = 10.0  # without a byte of it
+IN_HAND = 16  # posts of strangers whose bodies may lie on the disk at once; as many of those who have shown a secret
+IN_HAND_EACH = 4  # of them of one stranger
+SESSIONS = 4  # with the mail server, which counts them
+RETRY_S = 60.0
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What comes over the wire."""
+
+    headers: Mapping[str, str]
+    address: str  # whose it is, "" when that has no address
+    pieces: AsyncIterator[bytes]  # of the body; raises Problem where it ends too soon
+
+
+class Intake:
+    """What takes posts, any number at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is connected yet.
+
+        Raises:
+            ConfigurationError: there is no address of ours.
+        """
+        self._settings, self.letterbox = settings.forms, Letterbox(settings)
+        self._address = settings.imap.username if "@" in settings.imap.username else settings.sender
+        if not re.fullmatch(r"[!-;=?A-~]+@[!-;=?A-~]+", self._address):
+            raise ConfigurationError("[smtp] sender: forms come from it, where the IMAP login is no address; set it")
+        self._rate = Rate(settings.forms.max_per_address_per_h)
+        self._strangers, self._known = Places(IN_HAND, IN_HAND_EACH), Places(IN_HAND, IN_HAND)
+        self._sessions = CapacityLimiter(SESSIONS)
+        # One at a time of each Message-ID: the second finds what the first has left in the mailbox.
+        self._dropping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def take(self, post: Post, form: Form, filled: Filled) -> str:
+        """The reference of the message that a post has become.
+
+        Raises:
+            Problem: it has become none.
+        """
+        if form.public:
+            self._check_rate(post.address)
+        seal = admit(form, post.headers, time.time())
+        key = _key(post.headers)
+        with _room(), tempfile.TemporaryFile() as body, ExitStack() as place:
+            stranger = form.public or seal is not None
+            place.enter_context(_held(self._strangers if stranger else self._known, post.address))
+            await self._spool(post, body, seal)
+            if seal:
+                # Now that it is proven, those who can prove nothing must not stand in its way.
+                place.close()
+                place.enter_context(_held(self._known, post.address))
+            content_type = post.headers.get("content-type", "")
+            submission = await to_thread.run_sync(self._read, body, content_type, form, filled)
+            if submission is None:
+                # As if it had been taken, so that the program does not learn from it; nothing is done.
+                log.warning("form_dropped", form=form.name, reason="honeypot")
+                return uuid4().hex[:16]
+            if seal:
+                # Only what is signed counts. What is overheard may be sent once more: it is the same message then.
+                key = submission.idempotency_key or seal.signature
+            return await self._dropped(submission, form, key or submission.idempotency_key)
+
+    async def _spool(self, post: Post, body: IO[bytes], seal: Seal | None) -> None:
+        """Write the body to the file, and not more than may come, nor for longer than that takes."""
+        most = self._settings.max_bytes
+        announced = post.headers.get("content-length", "")
+        too_big = Problem(413, f"a post may have {most} bytes")
+        if re.fullmatch("[0-9]{1,15}", announced) and int(announced) > most:
+            raise too_big
+        now = asyncio.get_running_loop().time
+        begun_s = now()
+        try:
+            async with asyncio.timeout(SILENT_S) as patience:
+                async for piece in post.pieces:
+                    if body.tell() + len(piece) > most:
+                        raise too_big
+                    body.write(piece)
+                    if seal:
+                        seal.update(piece)
+                    # What is announced buys no time, or one byte would hold a place for minutes.
+                    ends_s = begun_s + BODY_S + body.tell() / SLOWEST_BYTES_PER_S
+                    patience.reschedule(min(now() + SILENT_S, ends_s))
+        except TimeoutError as late:
+            raise Problem(408, "the body came too slowly") from late
+        if seal:
+            seal.check()
+        body.seek(0)
+
+    def _read(self, body: IO[bytes], content_type: str, form: Form, filled: Filled) -> Submission | None:
+        """What was filled in; None where a program did it."""
+        filled.take(body, content_type, self._settings)
+        submission = filled.submission(self._settings, self._address)
+        # Whoever shows a secret is no such program.
+        return None if form.public and filled.fields.get(self._settings.honeypot) else submission
+
+    async def _dropped(self, submission: Submission, form: Form, key: str) -> str:
+        now = datetime.now(UTC)
+        message = await to_thread.run_sync(form_message.written, submission, form.name, self._address, now, key)
+        try:
+            with message.content:
+                async with self._dropping.setdefault(message.message_id, asyncio.Lock()):
+                    reference = await to_thread.run_sync(self.letterbox.drop, message, limiter=self._sessions)
+        except TransientError as error:
+            log.warning("form_not_delivered", form=form.name, reason=str(error))
+            raise later("the mailbox is out of reach; nothing was kept", error.retry_after_s or RETRY_S) from error
+        except PermanentError as error:
+            log.error("form_not_delivered", form=form.name, reason=str(error))  # noqa: TRY400  its words say it all
+            if is_too_big(error):
+                raise Problem(413, "the mail server takes no message of this size") from error
+            raise Problem(500, "the mail server does not take this message") from error
+        except ConfigurationError as error:
+            log.error("form_not_delivered", form=form.name, reason=str(error))  # noqa: TRY400  its words say it all
+            raise later("the mailbox is out of reach; nothing was kept", RETRY_S) from error
+        log.info("form_delivered", form=form.name, ref=reference, size_bytes=message.size_bytes)
+        return reference
+
+    def _check_rate(self, address: str) -> None:
+        if wait_s := self._rate.wait_s(address, time.monotonic()):
+            raise later("too many posts from this address", wait_s + 1, status=429)
+
+
+@contextmanager
+def _held(places: Places, address: str) -> Iterator[None]:
+    """A place among those that there are, while it is needed."""
+    if not places.take(address):
+        raise later("too many posts are in hand", 1.0)
+    try:
+        yield
+    finally:
+        places.leave(address)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """What a full disk means: nobody's post is wrong, and there may be room later."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        log.error("form_not_delivered", reason="no room on the disk")  # noqa: TRY400  the trace would say no more
+        raise later("there is no room for it now; nothing was kept", RETRY_S) from error
+
+
+def _key(headers: Mapping[str, str]) -> str:
+    """What the sender calls this post by, "" for nothing (draft-ietf-httpapi-idempotency-key-header)."""
+    key = headers.get("idempotency-key")
+    if key is not None and not re.fullmatch(KEY, key):
+        raise Problem(400, "Idempotency-Key must be 1 to 255 characters of ASCII without spaces")
+    return key or ""

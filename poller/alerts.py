@@ -41,8 +41,11 @@ class Alerts:
         self._seen: dict[str, datetime] | None = None  # when each cause that has been told was last seen
         self._silent_until: datetime | None = None
 
-    def tell(self, present: Iterable[Cause], now: datetime) -> None:
-        """Tell of every cause that is new, and of every one that was told and is no more; `now` is aware, UTC."""
+    def tell(self, present: Iterable[Cause], now: datetime, undecided: Iterable[str] = ()) -> None:
+        """Tell of every cause that is new, and of every one that was told and is no more; `now` is aware, UTC.
+
+        `undecided` are keys of causes of which nobody knows yet: what was told of them stands.
+        """
         if self._seen is None:
             self._seen = dict.fromkeys(self._told_before(now), now)
         for cause in present:
@@ -50,6 +53,7 @@ class Alerts:
                 cause.key, causes.begun(cause, **self._who, now=now), now, is_over=False
             ):
                 self._seen[cause.key] = now
+        self._seen |= {key: now for key in undecided if key in self._seen}
         for key in [key for key, seen in self._seen.items() if now - seen >= CALM]:
             if self._say(key, causes.over(key, **self._who, now=now), now, is_over=True):
                 del self._seen[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from poller import canary, memory
 from poller.chart import Chart
 from poller.corrections import correction_of, current, message_of
 from poller.escaping import one_line
+from poller.fetching import account_of
 from poller.letter import FAILED, Page, mail
 from poller.wording import NBSP, STEPS
 
@@ -82,7 +84,8 @@ def tell(settings: Settings, facts: Memory, smtp: Smtp | None, first_start: date
     try:
         with closing(memory.Memory(settings)) as remembered:
             week = look_back(remembered, due.replace(hour=0))
-        smtp.send(letter(week, sender=settings.sender, recipient=recipient, now=now))
+        account = account_of(settings.imap)
+        smtp.send(letter(week, account=account, sender=settings.sender, recipient=recipient, now=now))
     except (ServiceError, ConfigurationError) as error:
         log.warning("digest_not_sent", week=key, reason=str(error))
         return
@@ -105,7 +108,7 @@ def look_back(remembered: memory.Memory, ends: datetime) -> Week:
     messages = [each for each in found if not _is_correction(each) and not _is_ours(each)]
     # A message that was corrected counts as what it is now.
     now = {message_of(each.reference): each.standing for each in current(found)}
-    done = tuple(_done(each, now[each.reference], remembered.journal(each.reference)) for each in messages)
+    done = tuple(_done(each, now[each.reference], remembered) for each in messages)
     corrected = [
         each for each in found if _is_correction(each) and each.standing.outcome in {"support", "modelisation"}
     ]
@@ -121,27 +124,36 @@ def _is_ours(message: Remembered) -> bool:
     return (message.standing.result or {}).get("reason") == canary.REASON
 
 
-def _done(message: Remembered, now: Standing, journal: list[Entry]) -> Done:
-    result, outcome = now.result or {}, now.outcome
-    done = {entry.step: entry for entry in journal if entry.content.get("ok")}
-    after_s = None
-    if "create_ticket" in done and "receive" in done:
-        came = datetime.fromisoformat(done["receive"].content["ok"]["received_at"])
-        after_s = max(0.0, (done["create_ticket"].at - came).total_seconds())
+def _done(message: Remembered, now: Standing, remembered: memory.Memory) -> Done:
+    result = now.result or {}
+    outcome = result.get("filed", now.outcome)  # One that waits for its receipt alone is done.
+    is_answer = result.get("decided_by") == "thread"
+    # A journal is long, and the mails that open no ticket are many.
+    opened = result.get("ticket") and not is_answer
+    after_s = _ticket_after_s(remembered.journal(message.reference)) if opened else None
     return Done(
         message.reference,
         message.seen_at,
         outcome,
         category=result.get("category", ""),
-        is_answer=result.get("decided_by") == "thread",
+        is_answer=is_answer,
         needs_review=bool(result.get("needs_review")),
         failure=(result.get("step", ""), result.get("reason", "")) if outcome == "failed" else ("", ""),
         ticket_after_s=after_s,
     )
 
 
-def letter(week: Week, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    """The week on one page."""
+def _ticket_after_s(journal: list[Entry]) -> float | None:
+    """From delivery to ticket; None where another message opened that, or an earlier release did not write it down."""
+    done = {entry.step: entry for entry in journal if entry.content.get("ok")}
+    came = done["receive"].content["ok"].get("received_at") if "receive" in done else None
+    if "create_ticket" not in done or came is None:
+        return None
+    return max(0.0, (done["create_ticket"].at - datetime.fromisoformat(came)).total_seconds())
+
+
+def letter(week: Week, *, account: str, sender: str, recipient: str, now: datetime) -> EmailMessage:
+    """The week on one page; `account` is whose mailbox it is about."""
     outcomes = Counter(each.outcome for each in week.messages)
     failed = [each for each in week.messages if each.outcome == "failed"]
     late = outcomes["waiting"] + outcomes["working"]
@@ -160,6 +172,8 @@ def letter(week: Week, *, sender: str, recipient: str, now: datetime) -> EmailMe
         ("Classement corrigé", str(week.corrections)),
         ("Échecs", str(len(failed))),
     ]
+    if outcomes["gone"]:
+        facts.append(("Retirés de la boîte avant la fin du traitement", str(outcomes["gone"])))
     title = f"{_count(len(week.messages), 'message')} en une semaine"
     lines = [(FAILED, _failure(each), "") for each in failed[:FAILURES]]
     page = Page(
@@ -169,7 +183,8 @@ def letter(week: Week, *, sender: str, recipient: str, now: datetime) -> EmailMe
         facts=facts,
         buttons=(),
         files=(),
-        reference=f"{week.ends:%Y%m%d}",
+        # The letters of two mailboxes are two, also where they come to the same admin.
+        reference=f"{week.ends:%Y%m%d}.{hashlib.sha256(account.encode()).hexdigest()[:8]}",
         lists=[("Ce qui a échoué", lines)] if lines else (),
         chart=_chart(week),
     )
@@ -178,10 +193,10 @@ def letter(week: Week, *, sender: str, recipient: str, now: datetime) -> EmailMe
 
 
 def _kind(week: Week, category: str) -> str:
-    """How many requests, and how many answers to one."""
+    """How many requests, and how many answers to one among them."""
     found = [each for each in week.messages if each.outcome == category]
     answers = sum(each.is_answer for each in found)
-    return f"{len(found)}, dont {_count(answers, 'réponse')} de clients" if answers else str(len(found))
+    return f"{len(found)}, dont {_count(answers, 'réponse')}" if answers else str(len(found))
 
 
 def _speed(delays_s: Iterable[float | None]) -> str:
@@ -207,14 +222,14 @@ def _failure(message: Done) -> str:
 
 
 def _chart(week: Week) -> Chart:
-    """How many requests a day; a message that is still at work has no category yet."""
+    """How many of each kind a day: those that the facts count under it."""
     days = [(week.begins + timedelta(days=number)).date() for number in range(WEEK.days)]
-    counts = Counter((each.seen_at.astimezone(week.ends.tzinfo).date(), each.category) for each in week.messages)
+    counts = Counter((each.seen_at.astimezone(week.ends.tzinfo).date(), each.outcome) for each in week.messages)
     bars = [
         (f"{_JOURS[day.weekday()]} {day:%d/%m}", [counts[day, category] for category in ("support", "modelisation")])
         for day in days
     ]
-    return Chart("Demandes par jour", _PARTS, bars)
+    return Chart("Messages traités par jour", _PARTS, bars)
 
 
 def _count(number: int, noun: str) -> str:

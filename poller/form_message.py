@@ -51,8 +51,8 @@ def written(submission: Submission, form: str, address: str, now: datetime, key:
     nothing. The same key with the same content is the same message, and with another one another: a site that gives all
     its visitors one key loses none of them.
 
-    Two that are written of the same key and content have one reference (`parsing.reference_of`), whatever their Date, so
-    that even where both come into the mailbox they are one request.
+    Two that are written of the same key and content have one reference (`parsing.reference_of`), whatever their Date,
+    so that even where both come into the mailbox they are one request.
     """
     unique = _digest(submission, form, key) if key else uuid4().hex
     message_id = f"<form-{unique}@{address.rpartition('@')[2]}>"

@@ -45,7 +45,7 @@ SERVICES = {
     "prepare_receipt": "",
     "send_alert": "smtp",
     "send_notification": "smtp",
-    "send_receipt": "imap",
+    "send_receipt": "",  # it asks the mailbox, and says nothing of it: see `letters.send_receipt`
     "send_failure": "smtp",
     "label": "imap",
 }

@@ -24,6 +24,7 @@ from poller.wording import (
     unread,
     unverified,
     who,
+    whose_answer,
 )
 
 if TYPE_CHECKING:
@@ -65,16 +66,16 @@ def notification(request: Request, done: Dispatched, *, sender: str, recipient: 
 
 
 def reply_notification(
-    request: Request, done: Dispatched, *, sender: str, recipient: str, now: datetime
+    request: Request, done: Dispatched, *, sender: str, recipient: str, now: datetime, colleague: bool = False
 ) -> EmailMessage:
-    """Where a customer's answer about a ticket there is was put, and the links to it."""
+    """Where an answer about a ticket there is was put, and the links to it; `colleague`: one of ours wrote it."""
     placed = []
     if done.ticket is not None and "create_note" not in done.skipped:
         placed.append(f"ticket HubSpot n°{NBSP}{one_line(done.ticket.id)}, en note")
     if done.subtask is not None and "add_comment" not in done.skipped:
         placed.append("sous-tâche ClickUp, en commentaire")
     page = Page(
-        kicker=f"Réponse du client, {CATEGORIES[done.classification.category].lower()}",
+        kicker=f"{whose_answer(colleague=colleague)}, {CATEGORIES[done.classification.category].lower()}",
         title=ticket_subject(request),
         box=("À vérifier", to_check_of_reply(request, done)),
         facts=_facts(request, done, ("Ajoutée à", "\n".join(placed) or "rien")),

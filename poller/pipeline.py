@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from poller import reclassify
+from poller import canary, reclassify
 from poller.corrections import correction_of, message_of
 from poller.job import Job, Message
-from poller.journal import MessageGoneError, StepFailedError
+from poller.journal import MessageGoneError, MustWaitError, StepFailedError
+from poller.letters import failure_detail, send_alert, send_failure, send_notification, send_receipt
 from poller.notification import DISPATCHED
 from poller.receipts import failure_receipt, receipt
 from poller.replies import answer, find_threads, remember
@@ -21,12 +22,8 @@ from poller.steps import (
     create_note,
     create_subtask,
     create_ticket,
-    failure_detail,
     find_or_create_contact,
     receive,
-    send_failure,
-    send_notification,
-    send_receipt,
     upload_files,
     wait_turn,
 )
@@ -36,12 +33,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.corrections import Correction
-    from poller.inbox import Source
-    from poller.journal import Journal
+    from poller.journal import Attempt, Journal
     from poller.letter import Receipt
     from poller.request import Dispatched
     from poller.services import Services
     from poller.settings import Settings
+    from poller.source import Source
 
 STEPS = {
     Category.SUPPORT: (find_or_create_contact, create_ticket, send_notification),
@@ -115,6 +112,7 @@ class Pipeline:
         threads = find_threads(job, received["forebears"])
         if ignored and not threads:
             return self._ignore(job, ignored)
+        send_alert(job, received)
         wait_turn(job, received)
         job = replace(job, fates=tuple(map(Fate, received["fates"])))
         root = job.journal.reference
@@ -133,8 +131,11 @@ class Pipeline:
         outcome = done.classification.category.lower()
         self._label(job, outcome)
         sender = self._settings.sender
-        self._tell(job, outcome, reached, lambda _: receipt(job.message.request, done, sender=sender))
-        return {"outcome": outcome, "thread": root} | reached.summary()
+        result = {"outcome": outcome, "thread": root} | reached.summary()
+        colleague = bool(received.get("people", {}).get("colleague"))
+        return self._tell(
+            job, result, reached, lambda _: receipt(job.message.request, done, sender=sender, colleague=colleague)
+        )
 
     def _correct(self, job: Job, correction: Correction, reached: Reached) -> dict[str, Any]:
         """As `_dispatch`, of what a person says that the message is; the admin did it, and is sent no letter."""
@@ -153,13 +154,13 @@ class Pipeline:
         outcome = correction.category.lower()
         self._label(job, outcome)
         number, sender = correction.number, self._settings.sender
-        self._tell(
-            job, outcome, reached, lambda _: receipt(job.message.request, done, sender=sender, correction=number)
+        result = {"outcome": outcome, "thread": original.thread, "was": original.was} | reached.summary()
+        return self._tell(
+            job, result, reached, lambda _: receipt(job.message.request, done, sender=sender, correction=number)
         )
-        return {"outcome": outcome, "thread": original.thread, "was": original.was} | reached.summary()
 
     def _ignore(self, job: Job, reason: str) -> dict[str, Any]:
-        self._label(job, "ignored")
+        self._label(job, "ignored", seen=reason == canary.REASON)
         return {"outcome": "ignored", "reason": reason}
 
     def _give_up(self, job: Job, failure: StepFailedError, reached: Reached) -> dict[str, Any]:
@@ -175,21 +176,40 @@ class Pipeline:
                 request, reference, failure, reached.done, left, detail=detail, stamp=stamp, sender=sender
             )
 
+        result = {"outcome": "failed", "step": failure.step, "reason": failure.reason}
         with suppress(StepFailedError):  # The log has it; the label tells the rest.
             send_failure(job, failure, message)
         with suppress(StepFailedError):  # It stays in the inbox then, and is tried again at the next look.
             self._label(job, "failed")
-            self._tell(job, "failed", reached, write)
-        return {"outcome": "failed", "step": failure.step, "reason": failure.reason}
+            return self._tell(job, result, reached, write)
+        return result
 
-    def _label(self, job: Job, outcome: str) -> None:
-        job.journal.step("label", lambda _: job.message.label(outcome), "imap")
+    def _label(self, job: Job, outcome: str, *, seen: bool = False) -> None:
+        """File the message; with `seen` as read, which is for our own mail alone."""
 
-    def _tell(self, job: Job, outcome: str, reached: Reached, write: Callable[[str], Receipt]) -> None:
-        """Leave a receipt beside the message, for whoever looks into the mailbox."""
+        def act(_: Attempt) -> None:
+            if seen:
+                job.message.mark_seen()
+            job.message.label(outcome)
+
+        job.journal.step("label", act, "imap")
+
+    def _tell(
+        self, job: Job, result: dict[str, Any], reached: Reached, write: Callable[[str], Receipt]
+    ) -> dict[str, Any]:
+        """Leave a receipt beside the message, for whoever looks into the mailbox; returns the result.
+
+        One that waits for its receipt alone says so, and as what it is `filed`: no answer to it need wait as well.
+        """
+        outcome = result["outcome"]
         if "received_at" in reached.received:
             job.message.filed(outcome, datetime.fromisoformat(reached.received["received_at"]))
-        send_receipt(job, outcome, write)
+        try:
+            send_receipt(job, outcome, write)
+        except MustWaitError as wait:
+            waiting = {"step": wait.step, "reason": wait.reason, "until": wait.until.isoformat(), "gate": wait.gate}
+            return result | waiting | {"outcome": "waiting", "filed": outcome}
+        return result
 
 
 def _steps_behind(step: str, done: Dispatched | None) -> list[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from poller import state
+from poller import filed, state
 from poller.corrections import message_of
 from poller.inbox import Inbox
 from poller.memory import Memory
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 FINISHED = {"support", "modelisation", "ignored", "gone", "failed"}
 # Facts that are of one moment; what is under the other keys is of all times, as the day of the first start is.
-OF_A_MOMENT = ("sender-", "image-", "claude-", "alert-", "canary-", "digest-", "failed-")
+OF_A_MOMENT = ("sender-", "image-", "claude-", "alert-", "canary-", "digest-")
 THREADS = "thread-"
+FAILED = "failed-"  # and the reference of a message that has failed
 BACK = 500  # messages that are looked at once more, and deleted, at a time
 
 
@@ -40,7 +41,7 @@ def purge(settings: Settings, before: datetime, *, dry_run: bool = False) -> Cou
         messages = memory.messages()
         # The mailbox is looked at after the memory: what comes back meanwhile is kept.
         with closing(Inbox(settings)) as inbox:
-            open_ = {*inbox.scan(all_or_none=True), *inbox.filed()["failed"]}
+            open_ = {*inbox.scan(all_or_none=True), *filed.lying(settings, "failed")}
         old = {
             each.reference: each
             for each in messages
@@ -54,6 +55,8 @@ def purge(settings: Settings, before: datetime, *, dry_run: bool = False) -> Cou
         gone = set(map(message_of, doomed))
         facts = [key for prefix in OF_A_MOMENT for key in memory.facts(prefix, before)]
         facts += [key for key, root in memory.facts(THREADS).items() if root in gone]
+        kept = set(map(message_of, {each.reference for each in messages} - doomed.keys()))
+        facts += [key for key in memory.facts(FAILED, before) if key.removeprefix(FAILED) not in kept]
         counts = Counter({"facts": len(facts)})
         if dry_run:
             return counts + Counter(each.standing.outcome for each in doomed.values())

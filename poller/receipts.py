@@ -12,7 +12,7 @@ from poller.letter import DONE, FAILED, HEADER, LEFT, Page, Receipt, mail, notif
 from poller.notification import failure_facts, sureness, to_check, to_check_of_reply, to_do, why
 from poller.request import Category
 from poller.texts import ticket_subject
-from poller.wording import CATEGORIES, NBSP, STEPS, attachments, author_label, services_off, who
+from poller.wording import CATEGORIES, NBSP, STEPS, attachments, author_label, services_off, who, whose_answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +40,13 @@ def failures_begin(reference: str) -> str:
     return receipt_id(reference, "failed").partition("@")[0]
 
 
-def receipt(request: Request, done: Dispatched, *, sender: str, correction: int = 0) -> Receipt:
-    """What was made of a request, or where a customer's answer was put; `correction` is its number, 0 for none."""
+def receipt(
+    request: Request, done: Dispatched, *, sender: str, correction: int = 0, colleague: bool = False
+) -> Receipt:
+    """What was made of a request, or where an answer to one was put.
+
+    `correction` is its number, 0 for none; `colleague` says of an answer that one of ours wrote it.
+    """
     found = done.classification
     is_answer = found.decided_by == "thread"
     checks = to_check_of_reply(request, done) if is_answer else to_check(request, done)
@@ -51,7 +56,7 @@ def receipt(request: Request, done: Dispatched, *, sender: str, correction: int 
         facts.append((label, who(request.author)))
     facts.append(("Pourquoi", why(found)))
     page = Page(
-        kicker=f"{category}, réponse du client" if is_answer else sureness(found),
+        kicker=f"{whose_answer(colleague=colleague)}, {category.lower()}" if is_answer else sureness(found),
         title=_TITLES.get(found.decided_by, "Demande traitée") + (", à vérifier" if checks else ""),
         box=("À vérifier", checks),
         facts=facts,

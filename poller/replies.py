@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from integrations.clickup import TaskGoneError
@@ -10,8 +11,9 @@ from integrations.errors import PermanentError
 from poller import notification, senders, texts, threads
 from poller.journal import NotYetError
 from poller.letter import notification_id
+from poller.letters import send_notification
 from poller.request import Category, Classification, Link
-from poller.steps import begun, person_name, send_notification, skip, upload_files, with_files
+from poller.steps import begun, person_name, skip, upload_files, with_files
 from poller.threads import People
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def find_threads(job: Job, keys: list[str]) -> list[Thread]:
         if waits and not references:
             raise NotYetError("the message that it answers still waits")
         results = {reference: memory.result(reference) for reference in references}
-        if any(result.get("outcome", "waiting") == "waiting" for result in results.values()):
+        # One that waits for its receipt alone is done, and filed.
+        if any(result.get("outcome", "waiting") == "waiting" and "filed" not in result for result in results.values()):
             raise NotYetError("the message that it answers is still at work")
         return [{"reference": each} | _opened(result) for each, result in results.items() if result.get("ticket")]
 
@@ -104,11 +107,12 @@ def answer(job: Job, named: list[Thread], received: dict[str, Any]) -> tuple[Thr
     category = Category(thread.outcome.upper())
     sure = Classification(category, 1.0, "thread", "Réponse à une demande en cours.", needs_review=False)
     done = replace(begun(job, sure), contact_id=contact_id, ticket=thread.ticket, subtask=thread.subtask)
-    noted = add_note(job, upload_files(job, done))
+    noted = add_note(job, upload_files(job, done), people)
     if noted is None:
         return None
     remember(job, received["key"], thread.reference, notification.ANSWERED)
-    return thread, send_notification(job, add_comment(job, noted), notification.reply_notification)
+    write = partial(notification.reply_notification, colleague=people.colleague)
+    return thread, send_notification(job, add_comment(job, noted, people), write)
 
 
 def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool) -> str:
@@ -132,7 +136,7 @@ def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool)
     return job.journal.step("find_or_create_contact", act, "hubspot") or ""
 
 
-def add_note(job: Job, done: Dispatched) -> Dispatched | None:
+def add_note(job: Job, done: Dispatched, people: People) -> Dispatched | None:
     """Put the answer on the ticket; None when somebody has deleted that."""
     hubspot, ticket = job.services.hubspot, done.ticket
 
@@ -143,7 +147,7 @@ def add_note(job: Job, done: Dispatched) -> Dispatched | None:
         try:
             found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if attempt.doubts else None
             if found is None:
-                html = texts.reply_note_html(request, with_files(request, done))
+                html = texts.reply_note_html(request, with_files(request, done), colleague=people.colleague)
                 found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id, job.journal.confirm)
         except PermanentError:
             if hubspot.has_ticket(ticket.id):
@@ -157,7 +161,7 @@ def add_note(job: Job, done: Dispatched) -> Dispatched | None:
     return replace(done, note_id=note_id) if note_id else skip(done, "create_note")
 
 
-def add_comment(job: Job, done: Dispatched) -> Dispatched:
+def add_comment(job: Job, done: Dispatched, people: People) -> Dispatched:
     """Tell the 3D team, on the request's subtask if it has one; without it where somebody has deleted that."""
     clickup, subtask = job.services.clickup, done.subtask
     if subtask is None:
@@ -170,7 +174,7 @@ def add_comment(job: Job, done: Dispatched) -> Dispatched:
         try:
             found = clickup.find_comment(subtask.id, request.reference) if attempt.doubts else None
             if found is None:
-                text = texts.reply_comment(request, with_files(request, done))
+                text = texts.reply_comment(request, with_files(request, done), colleague=people.colleague)
                 found = clickup.add_comment(subtask.id, text, job.journal.confirm)
         except TaskGoneError:
             return GONE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,24 +17,17 @@ from poller import (
     escaping,
     formats,
     limits,
-    notification,
-    receipts,
     screening,
     senders,
     texts,
     threads,
 )
-from poller.corrections import message_of
-from poller.journal import MessageGoneError, MustWaitError, StepFailedError, UnusableMessageError
+from poller.journal import MustWaitError, UnusableMessageError
 from poller.request import Category, Classification, Dispatched, Fate, Link, StoredFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from email.message import EmailMessage
-
-    from poller.job import Job, Message
+    from poller.job import Job
     from poller.journal import Attempt
-    from poller.letter import Receipt
     from poller.request import Address, Request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -43,9 +35,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 TOO_OFTEN = "its sender writes too often"  # why a message waits that no service keeps waiting
 CLAUDE_TRIES = 3  # before the rules go on alone
 CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart
-NOTIFICATION_TRIES = 2  # of one whose fate is unknown: an admin told twice is better than one told never
 FILE_FACT = "file-secret"  # under which the secret of the file keys is remembered
-SENT, IN_DOUBT = "sent", "in doubt"  # what became of a letter, in the journal
 
 
 def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
@@ -93,19 +83,11 @@ def _who(job: Job, address: Address) -> str:
 
 
 def wait_turn(job: Job, received: dict[str, Any]) -> None:
-    """Go on if it is the message's turn; the admin is told of the first that a sender who writes too often has to wait.
+    """Go on if it is the message's turn.
 
     Raises:
         MustWaitError: it is not; nothing of the time is held against the message.
     """
-    if received["episode"] == job.journal.reference:
-
-        def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
-            request, max_per_h = job.message.request, job.settings.imap.max_per_sender_per_h
-            return notification.flood_alert(request, max_per_h, sender=sender, recipient=recipient, now=now)
-
-        with suppress(StepFailedError):  # The log has it; the message is no worse for it.
-            send(job, "send_alert", letter)
     goes_on_at = datetime.fromisoformat(received["goes_on_at"])
     if received["episode"] and goes_on_at > datetime.now(UTC):
         log.warning("message_held_back", ref=job.journal.reference, until=received["goes_on_at"])
@@ -276,118 +258,6 @@ def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatc
 
     subtask = job.journal.step("create_subtask", act, "clickup", looks=True)
     return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
-
-
-def send_notification(
-    job: Job, done: Dispatched, write: Callable[..., EmailMessage] = notification.notification
-) -> Dispatched:
-    """Tell the admin what was made of it, in the letter that `write` makes of it."""
-
-    def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
-        request = job.message.request
-        told = with_files(request, done)
-        return write(request, told, sender=sender, recipient=recipient, now=now)
-
-    return done if send(job, "send_notification", letter) else skip(done, "send_notification")
-
-
-def send_failure(job: Job, failure: StepFailedError, message: Message | None) -> None:
-    """Tell the admin what could not be done, and what to do about it."""
-
-    def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
-        return notification.failure_notification(
-            message.request if message else None,
-            job.journal.reference,
-            step=failure.step,
-            kind=failure.kind,
-            detail=failure_detail(job, failure),
-            sender=sender,
-            recipient=recipient,
-            now=now,
-        )
-
-    send(job, "send_failure", letter)
-
-
-def failure_detail(job: Job, failure: StepFailedError) -> str:
-    """What the service or the program said of a failure, for the admin."""
-    return job.settings.without_secrets(f"{failure.reason}\n{failure.detail}")
-
-
-def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> None:
-    """Put a receipt beside the message that was filed, exactly once: what `write` makes, given a stamp or "".
-
-    One that the mailbox will not take is in the log, and the message is no worse for it.
-    """
-    if not job.settings.receipts.enabled:
-        return
-    reference, memory = message_of(job.journal.reference), job.journal.memory
-    fact = f"failed-{reference}"
-
-    def act(attempt: Attempt) -> bool:
-        try:
-            receipt = write(stamp)
-        except MessageGoneError:
-            return False  # A person took it: there is nothing to put a receipt beside.
-        job.journal.confirm()
-        # Whoever looks for what is unread must not find failures that are no more.
-        supersedes = receipts.failures_begin(reference) if memory and memory.recall([fact]) else ""
-        look = bool(attempt.failures or attempt.doubts)
-        job.message.append(outcome, receipt, look=look, supersedes=supersedes)
-        if memory and outcome == "failed":
-            memory.remember(fact, "")
-        return True
-
-    stamp = ""
-    with suppress(StepFailedError):
-        if outcome == "failed":  # which a message may more than once, each time for another reason
-            stamp = job.journal.step("prepare_receipt", lambda _: f"{datetime.now(UTC):%Y%m%d%H%M%S%f}")
-        job.journal.step("send_receipt", act, "imap", looks=True)
-
-
-def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> bool:
-    """Send a letter, made of sender, recipient and time; False when nobody is to be told.
-
-    One of unknown fate is sent once more, under the same Message-ID.
-    """
-    fate = ""
-    for _ in range(NOTIFICATION_TRIES):
-        fate = _submit(job, name, letter)
-        if fate != IN_DOUBT:
-            return fate == SENT
-    log.warning("notification_in_doubt", ref=job.journal.reference, step=name)
-    return True
-
-
-def _submit(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
-    """Send a letter, unless it may be out already; what became of it, "" when nobody is to be told.
-
-    In two steps: the first says all to the server but the letter, so a death leaves a doubt only while it goes out.
-    """
-    smtp, recipient = job.services.smtp, job.settings.notification.email
-    ready: list[Callable[[], None]] = []  # what the first step has made ready; for this execution alone
-    with ExitStack() as connection:
-
-        def prepare(_: Attempt) -> bool:
-            if smtp is None or recipient is None:
-                return False
-            message = letter(job.settings.sender, recipient, datetime.now(UTC))
-            ready.append(connection.enter_context(smtp.submission(message)))
-            return True
-
-        def hand_over(attempt: Attempt) -> str:
-            if attempt.doubts:
-                return IN_DOUBT
-            if not ready:
-                prepare(attempt)
-            job.journal.confirm()
-            ready.pop()()
-            return SENT
-
-        if not job.journal.step(name.replace("send_", "prepare_"), prepare, "smtp"):
-            return ""
-        fate: str = job.journal.step(name, hand_over, "smtp")
-        return fate
 
 
 def skip(done: Dispatched, step: str) -> Dispatched:

@@ -35,6 +35,7 @@ from poller.wording import (
     unread,
     unverified,
     who,
+    whose_answer,
 )
 
 if TYPE_CHECKING:
@@ -97,9 +98,9 @@ def note_html(request: Request, done: Dispatched) -> str:
     return _note(head + _author_html(request), request.text, request, done)
 
 
-def reply_note_html(request: Request, done: Dispatched) -> str:
+def reply_note_html(request: Request, done: Dispatched, *, colleague: bool = False) -> str:
     """The note that an answer becomes on its ticket: as `note_html`, of what was written for this mail only."""
-    head = f"<p><strong>Réponse du client</strong>{NBSP}: {html(who(request.sender))}</p>"
+    head = f"<p><strong>{whose_answer(colleague=colleague)}</strong>{NBSP}: {html(who(request.sender))}</p>"
     return _note(head + _author_html(request), request.newest, request, done)
 
 
@@ -165,13 +166,13 @@ def subtask_markdown(request: Request, done: Dispatched) -> str:
     return "\n".join(content)
 
 
-def reply_comment(request: Request, done: Dispatched) -> str:
+def reply_comment(request: Request, done: Dispatched, *, colleague: bool = False) -> str:
     """The comment that an answer becomes on its subtask: inert plain text of at most 20,000 characters.
 
     Hair spaces keep what the mail holds from being linked; so its URLs and addresses are to be read, not copied.
     """
     blocks = [
-        f"Réponse du client {unlinked(one_line(request.sender.addr_spec, 320))}".rstrip(),
+        f"{whose_answer(colleague=colleague)} {unlinked(one_line(request.sender.addr_spec, 320))}".rstrip(),
         *([unlinked(doubt)] if (doubt := unverified(request)) else []),
         _within(request.newest, COMMENT_TEXT_LIMIT_CHARS, unlinked),
     ]

@@ -78,6 +78,11 @@ def marker(reference: str) -> str:
     return f"[ref: {reference}]"
 
 
+def whose_answer(*, colleague: bool) -> str:
+    """What an answer is called, by who wrote it."""
+    return "Réponse d’un collègue" if colleague else "Réponse du client"
+
+
 def who(address: Address) -> str:
     """A person on one line: « Jeanne Petit <jeanne@example.com> », or what is known of it."""
     name, addr_spec = one_line(address.display_name, 100), one_line(address.addr_spec, 320)

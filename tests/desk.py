@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from poller import configuration
 from poller.gates import Floor
-from poller.inbox import Fetched
 from poller.journal import Journal, MessageGoneError, Patience
 from poller.pipeline import Pipeline
 from poller.services import services
+from poller.source import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +35,7 @@ class Desk:
         self.facts: dict[str, str] = {}
         self.results: dict[str, dict[str, Any]] = {}
         self.receipts: list[Receipt] = []
+        self.seen: list[str] = []  # the references of the mails that were marked as read
         self.taken = ""  # the reference of a mail that a person takes away when it is to be labelled
 
     @cached_property
@@ -48,6 +49,9 @@ class Desk:
     def fetch(self, reference: str, path: Path) -> Fetched:
         path.write_bytes(self.mails[reference])
         return Fetched(datetime(2026, 11, 22, 10, tzinfo=UTC))
+
+    def mark_seen(self, reference: str) -> None:
+        self.seen.append(reference)
 
     def label(self, reference: str, outcome: str) -> None:
         if reference == self.taken:

@@ -25,10 +25,14 @@ FLOORS = (
     {"daemon", "checks"},
     {"pipeline"},
     {"replies", "reclassify"},
+    {"letters"},
     {"steps"},
     {"job"},
+    {"form_intake"},
     {"services", "limits", "alerts", "receipts", "digest", "letterbox", "form_page", "form_api", "trays"},
     {"engine", "inbox", "confined", "idle"},
+    {"filed"},
+    {"fetching", "source"},
     {"mailbox", "parsing", "screening", "classification", "notification", "causes", "canary", "form_message"},
     {"letter", "senders", "automatic", "reading", "form_fields", "corrections"},
     {"files"},
@@ -42,7 +46,7 @@ FLOORS = (
     {"logs", "samples", "state", "accounts", "form_settings"},
     {"section"},
     {"escaping", "endpoints", "fates", "formats", "systemd", "pulse", "heartbeat", "signs", "exposition"}
-    | {"form_limits", "form_problems"},
+    | {"form_limits", "form_problems", "form_connections"},
     {"charsets"},
     {"request"},
 )
@@ -62,7 +66,7 @@ OWNERS = {
     "inscriptis": {"poller/bodies.py"},
     "pybase64": {"poller/transfer.py"},
     "starlette": {"poller/forms.py"},
-    "uvicorn": {"poller/forms.py"},
+    "uvicorn": {"poller/forms.py", "poller/form_connections.py"},
     "python_multipart": {"poller/form_fields.py"},
 }
 

@@ -55,10 +55,10 @@ class Machine:
             raise TransientError("SMTP send: no answer in time")
         self.post.append(letter)
 
-    def tell(self, minutes: float, *present: Cause) -> list[str]:
+    def tell(self, minutes: float, *present: Cause, undecided: tuple[str, ...] = ()) -> list[str]:
         """The subjects of what was sent at that minute."""
         before = len(self.post)
-        self._alerts.tell(present, NOW + timedelta(minutes=minutes))
+        self._alerts.tell(present, NOW + timedelta(minutes=minutes), undecided)
         return [str(letter["Subject"]) for letter in self.post[before:]]
 
 
@@ -94,6 +94,16 @@ def test_a_restart_tells_nothing_twice_and_forgets_no_end(memory: Engine) -> Non
     assert later.tell(10) == []
     assert later.tell(12) == ["[Fin d’alerte] La boîte de réception est de nouveau relevée"]
     assert Machine(memory, post).tell(20) == []
+
+
+def test_what_nobody_knows_yet_is_no_end(memory: Engine) -> None:
+    """What was told before a restart stands until somebody knows; of what was not told nothing is begun."""
+    post: list[EmailMessage] = []
+    Machine(memory, post).tell(0, POLLS)
+    later = Machine(memory, post)
+    for minutes in (5, 10, 20):
+        assert later.tell(minutes, undecided=(POLLS.key, KEY.key)) == []
+    assert later.tell(22) == ["[Fin d’alerte] La boîte de réception est de nouveau relevée"]
 
 
 def test_machines_that_share_a_memory_tell_of_the_same_mail_once(memory: Engine) -> None:

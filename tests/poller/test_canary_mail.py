@@ -11,18 +11,36 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Refusal
 from poller import canary, causes, configuration
+from poller.daemon import Daemon
 from poller.loop import Loop
+from poller.samples import samples
+from tests.desk import Desk
 from tests.listener import Listener, http
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from integrations.sandbox import Sandbox
     from poller.canary import Canary
     from tests.conftest import Office
-    from tests.desk import Desk
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+
+
+class Mind(Desk):
+    """A desk whose memory tells the facts of the canary in the order of their keys, which are times."""
+
+    def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
+        del since
+        found = sorted(key for key in self.facts if key.startswith(prefix) and prefix.startswith("canary-"))
+        return [(key, self.facts[key]) for key in reversed(found)][:limit]
+
+
+@pytest.fixture
+def desk(sandbox: Sandbox, tmp_path: Path) -> Desk:
+    return Mind(sandbox, tmp_path)
 
 
 @pytest.fixture
@@ -44,6 +62,7 @@ def test_it_arrives_and_is_filed_as_ignored(desk: Desk, bird: Canary) -> None:
     (delivered,) = desk.sandbox.smtp.messages
     assert delivered.recipients == (desk.environment["IMAP_USERNAME"],)
     assert desk.gets(sent(desk)[0]) == {"outcome": "ignored", "reason": "canary"}
+    assert desk.seen == ["0" * 16]
     assert desk.made() == (0, 0, 0)
     for minutes in (1, 30, 59):
         bird.look(NOW + minutes * MINUTE)
@@ -95,6 +114,89 @@ def test_one_that_cannot_be_sent_is_missing_at_once(desk: Desk, bird: Canary, lo
     assert bird.missing_since is None
 
 
+def again(desk: Desk) -> Canary:
+    """What a restart makes."""
+    made = canary.made(desk.settings, desk, desk.services.smtp)
+    assert made
+    return made
+
+
+def test_a_restart_is_no_news(desk: Desk, bird: Canary, logged: Callable[[], str]) -> None:
+    """What is missing stays so until one arrives, and is told of once; what was well is not known until then."""
+    bird.look(NOW)
+    bird.look(NOW + 10 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (NOW, True)
+    bird = again(desk)
+    assert not bird.decided
+    bird.look(NOW + 11 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (NOW, True)
+    bird.look(NOW + 30 * MINUTE)
+    assert logged().count("canary_missing") == 1
+    desk.gets(sent(desk)[-1])
+    bird.look(NOW + 31 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (None, True)
+    bird = again(desk)
+    bird.look(NOW + 32 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (None, False)
+    desk.gets(sent(desk)[-1])
+    bird.look(NOW + 33 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (None, True)
+
+
+def test_nothing_is_late_or_sent_while_nobody_listens(desk: Desk, bird: Canary) -> None:
+    """The mailbox is out of reach, or there is a backlog: the time begins when that is over."""
+    bird.look(NOW)
+    for minutes in range(1, 100):
+        bird.look(NOW + minutes * MINUTE, deaf=True)
+    assert (bird.missing_since, len(sent(desk))) == (None, 1)
+    bird.look(NOW + 108 * MINUTE)
+    assert bird.missing_since is None
+    bird.look(NOW + 109 * MINUTE)
+    assert bird.missing_since == NOW
+
+
+def test_it_has_arrived_when_it_is_read(desk: Desk, bird: Canary) -> None:
+    """Also where it cannot be filed, and what comes of that."""
+    bird.look(NOW)
+    desk.taken = "0" * 16
+    assert desk.gets(sent(desk)[0])["outcome"] == "gone"
+    bird.look(NOW + 11 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (None, True)
+
+
+def test_one_that_comes_late_is_not_taken_for_those_behind_it(desk: Desk, bird: Canary) -> None:
+    """They are waited for all the same; and while one of them is late all is not well."""
+    for minutes in (0, 10, 60):
+        bird.look(NOW + minutes * MINUTE)
+    desk.gets(sent(desk)[0])
+    bird.look(NOW + 61 * MINUTE)
+    assert bird.missing_since is None
+    bird.look(NOW + 70 * MINUTE)
+    assert bird.missing_since == NOW + 60 * MINUTE
+    bird.look(NOW + 120 * MINUTE)
+    bird.look(NOW + 130 * MINUTE)
+    desk.gets(sent(desk)[1])
+    bird.look(NOW + 131 * MINUTE)
+    assert bird.missing_since == NOW + 60 * MINUTE
+
+
+def test_nobody_finds_it_unread(office: Office) -> None:
+    """Thousands a year lie where ignored mail goes; nothing else there is marked by us."""
+    office.sandbox.imap.deliver(samples()["auto_reply"])
+    daemon = Daemon(office.settings, patience=office.patience)
+    daemon.start()
+    try:
+        office.environment |= {"CANARY_INTERVAL_MIN": "60"}
+        bird = canary.made(office.settings, daemon.memory, daemon.smtp)
+        assert bird
+        bird.look(NOW)
+    finally:
+        daemon.stop()
+    office.once(bytes(office.sandbox.smtp.messages[0].message))
+    flags = {b"X-Figurative-Canary" in each.raw: each.flags for each in office.sandbox.imap.messages("Ignorés")}
+    assert flags == {True: {"\\Seen", "Figurative-Ignored"}, False: {"Figurative-Ignored"}}
+
+
 def test_it_is_not_sent_where_it_is_not_wanted(desk: Desk) -> None:
     assert canary.made(desk.settings, desk, desk.services.smtp) is None
 
@@ -120,6 +222,9 @@ def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Offi
         assert loop._canary
         loop._alerts = None
         loop._pulse.good(NOW)
+        loop._report()
+        assert listener.received == b"", "nobody knows yet that all is well"
+        assert loop._undecided() == [causes.canary_missing(NOW, loop._host).key]
         loop._canary.missing_since = NOW
         loop._report()
         assert listener.received.startswith(b"GET /ping/fail ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,11 +14,13 @@ from integrations.sandbox import Fault, Refusal
 from poller import digest
 from poller.chart import Chart, as_html, as_text
 from poller.digest import Done, Week
-from poller.memory import Memory
+from poller.memory import Entry, Memory
 from poller.samples import samples
 from poller.settings import Digest
 
 if TYPE_CHECKING:
+    from email.message import EmailMessage
+
     from tests.conftest import Office
     from tests.desk import Desk
 
@@ -36,8 +39,13 @@ def done(number: int = 1, outcome: str = "support", **given: object) -> Done:
     return Done(**{"reference": f"{number:016x}", "seen_at": seen_at, "outcome": outcome, "category": outcome} | given)  # type: ignore[arg-type]
 
 
+def a_letter(week: Week, account: str = "a@x.example/INBOX") -> EmailMessage:
+    who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
+    return digest.letter(week, account=account, **who, now=datetime.now(UTC))
+
+
 def text(week: Week) -> str:
-    letter = digest.letter(week, sender="poller@x.example", recipient="admin@x.example", now=datetime.now(UTC))
+    letter = a_letter(week)
     return str(letter.get_body(("plain",)).get_content()).replace("\r\n", "\n").replace("\xa0", " ")  # type: ignore[union-attr]
 
 
@@ -67,7 +75,7 @@ def test_it_says_what_became_of_every_message_of_the_week(office: Office) -> Non
         "5 messages en une semaine",
         "- 1 message en échec, à reprendre dans la boîte des échecs.",
         "Support : 1",
-        "Modélisation : 2, dont 1 réponse de clients",
+        "Modélisation : 2, dont 1 réponse",
         "Ignorés (réponses automatiques, listes, indésirables) : 1",
         "Classement corrigé : 0",
         "Échecs : 1",
@@ -101,6 +109,57 @@ def test_speed_is_the_median_and_the_worst() -> None:
 )
 def test_a_duration_is_said_as_people_say_it(seconds: float, said: str) -> None:
     assert digest._duration(seconds).replace("\xa0", " ") == said
+
+
+def test_the_numbers_add_up() -> None:
+    """What a person took away is in the total, so it is named; and the bars count what the facts count."""
+    told = text(
+        a_week(
+            done(1),
+            done(2, "failed", category="support"),
+            done(3, "gone", category=""),
+            done(4, "modelisation", is_answer=True),
+        )
+    )
+    assert "4 messages en une semaine" in told
+    for fact in (
+        "Support : 1",
+        "Modélisation : 1, dont 1 réponse",
+        "Échecs : 1",
+        "Retirés de la boîte avant la fin du traitement : 1",
+    ):
+        assert fact in told.splitlines()
+    (bar,) = [line for line in told.splitlines() if line.startswith("mar. 17/11")]
+    assert bar.endswith(" 2")
+    assert "Retirés" not in text(a_week(done()))
+
+
+def test_two_mailboxes_are_told_of_in_two_letters() -> None:
+    """Mail servers and clients take one Message-ID for one letter."""
+    ids = [a_letter(a_week(), account)["Message-ID"] for account in ("a@x.example/INBOX", "b@x.example/INBOX")]
+    assert len(set(ids)) == 2
+
+
+def test_the_journal_is_read_of_what_opened_a_ticket_alone(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a hundred newsletters to a request; and an earlier release did not write down when it came."""
+    (ignored,) = office.once(MAILS["auto_reply"])
+    (opened,) = office.once(MAILS["support"])
+    read: list[str] = []
+    journal = Memory.journal
+
+    def without_time(memory: Memory, reference: str) -> list[Entry]:
+        read.append(reference)
+        entries = journal(memory, reference)
+        for entry in entries:
+            if isinstance(received := entry.content.get("ok"), dict):
+                received.pop("received_at", None)
+        return entries
+
+    monkeypatch.setattr(Memory, "journal", without_time)
+    with closing(Memory(office.settings)) as memory:
+        week = digest.look_back(memory, datetime.now(PARIS) + timedelta(days=1))
+    assert read == [opened]
+    assert {each.reference: each.ticket_after_s for each in week.messages} == {ignored: None, opened: None}
 
 
 def test_a_quiet_week_is_told_as_well() -> None:
@@ -141,10 +200,10 @@ def test_it_is_sent_once_a_week_over_restarts_and_machines(office: Office, desk:
     assert told_at(23, 10) == told_at(29, 23) == 1
     assert told_at(30, 7) == 2
     (first, second) = (each.message["Message-ID"] for each in box.messages)
-    assert (first, second) == (
+    assert re.sub(r"\.[0-9a-f]{8}\.", ".", f"{first} {second}").split() == [
         "<20261123.digest@figurative-poller.invalid>",
         "<20261130.digest@figurative-poller.invalid>",
-    )
+    ]
 
 
 @pytest.mark.parametrize("changes", [{"DIGEST_WEEKDAY": "never"}, {"NOTIFICATION_EMAIL": ""}])

@@ -91,6 +91,24 @@ def test_what_is_young_or_not_done_is_kept(office: Office) -> None:
     assert remembered(office) == {waiting: "waiting"}
 
 
+def test_that_a_message_has_failed_is_known_as_long_as_it_is(office: Office) -> None:
+    """Else the receipt of its failure would stay unread where failures go when it is done in the end."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    (failed,) = office.once(samples()["support"])
+    assert office.mailboxes() == {"Échecs": 2}
+    purge(office.settings, soon())
+    with closing(Memory(office.settings)) as memory:
+        assert memory.facts("failed-").keys() == {f"failed-{failed}"}
+    with office.sandbox.imap.session() as client:
+        client.create_folder("Vu")
+        client.select_folder("Échecs")
+        client.move(client.search(), "Vu")
+    purge(office.settings, soon())
+    with closing(Memory(office.settings)) as memory:
+        assert memory.facts("failed-") == {}
+
+
 def test_a_thread_is_kept_as_long_as_any_message_of_it(office: Office) -> None:
     """An answer to an answer finds its ticket; when all of it is forgotten, the next answer opens one of its own."""
     (root,) = office.once(samples()["modelisation_with_files"])

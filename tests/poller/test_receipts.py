@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import PermanentError
+from integrations.errors import PermanentError, TransientError
 from integrations.sandbox import Fault
-from poller import audit, mailbox
-from poller.inbox import Inbox
+from poller import audit, filed, mailbox
 from poller.samples import picture, samples
 from tests.crash import ANSWERED, COMMITTED, POINTS, Death
 from tests.desk import Desk
 from tests.outputs import Page
 from tests.provider import SYSTEM, Provider
+from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
@@ -173,7 +174,7 @@ def test_an_answer_has_a_receipt_that_says_where_it_was_put(office: Office) -> N
     assert message["In-Reply-To"] == "<2@samples.example>"
     assert message["References"].split() == ["<modelisation_with_files@samples.example>", "<2@samples.example>"]
     lines = text(message).splitlines()
-    assert lines[:2] == ["Modélisation, réponse du client", "Réponse ajoutée"]
+    assert lines[:2] == ["Réponse du client, modélisation", "Réponse ajoutée"]
     assert [line.split("\xa0: ")[0] for line in lines if line.startswith("✓ Commentaire")] == [
         "✓ Commentaire sur la sous-tâche ClickUp"
     ]
@@ -208,8 +209,7 @@ def test_receipts_are_nothing_that_an_audit_knows_not(office: Office) -> None:
     """Not even where the server keeps no keywords, and one that a person drags about is a mail like any of ours."""
     office.once(MAILS["support"])
     assert list(audit.audit(office.settings)) == []
-    with closing(Inbox(office.settings)) as inbox:
-        assert sorted(inbox.filed()["support"].values()) == [False, True]
+    assert sorted(filed.lying(office.settings, "support").values()) == [False, True]
     with office.sandbox.imap.session() as client:
         client.select_folder("Support")
         client.move(client.search(["HEADER", "X-Figurative-Poller", "receipt"]), "INBOX")
@@ -238,6 +238,61 @@ def test_a_receipt_that_is_refused_is_nobody_s_failure(sandbox: Sandbox, tmp_pat
     desk = Full(sandbox, tmp_path)
     assert desk.gets(MAILS["support"])["outcome"] == "support"
     assert len(desk.receipts) == 1
+
+
+@pytest.mark.parametrize("code", ["LIMIT", "SERVERBUG", "CONTACTADMIN", "INUSE", "OVERQUOTA", "UNAVAILABLE", "TOOBIG"])
+def test_a_server_that_says_no_to_a_receipt_is_not_asked_again(office: Office, code: str) -> None:
+    """Whatever it gives as the reason, and though the same words put any other command off."""
+    with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1", SYSTEM, full=f"NO [{code}] temporary, try again") as server:
+        office.environment |= {"IMAP_PORT": str(server.port)}
+        with closing(mailbox.connect(office.settings.imap)) as session, pytest.raises(PermanentError):
+            session.append("Support", b"Message-ID: <1@x.example>\r\n\r\n")
+
+
+def test_receipts_that_cannot_be_put_there_keep_nobody_from_the_mailbox(
+    office: Office, logged: Callable[[], str]
+) -> None:
+    """Each is given up after three tries, and all mails are done and filed meanwhile."""
+    with Relay(office.sandbox.imap.port) as relay:
+        relay.breaks = [Break("close", b" APPEND ", after=False) for _ in range(6)]
+        office.environment["IMAP_PORT"] = str(relay.port)
+        standings = office.once(MAILS["support"], MAILS["bug"])
+    assert [standing.outcome for standing in standings.values()] == ["support"] * 2
+    assert office.mailboxes() == {"Support": 2}
+    said = logged()
+    assert "IMAP is out of reach" not in said
+    assert said.count("step_failed") == 2
+
+
+class Busy(Desk):
+    """A mailbox that takes what is ours at another time."""
+
+    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
+        super().append(outcome, receipt, look=look, supersedes=supersedes)
+        raise TransientError("IMAP APPEND: the connection was lost")
+
+
+def test_a_colleague_s_answer_is_not_called_the_customer_s(desk: Desk) -> None:
+    """Neither in the receipt nor in the letter to the admin."""
+    desk.gets(MAILS["support"])
+    message = a_mail(In_Reply_To="<support@samples.example>")
+    message.replace_header("From", "Paul <paul@figurative.example>")
+    desk.gets(bytes(message))
+    letters = [each.message for each in desk.sandbox.smtp.messages] + [read(desk.receipts[-1].raw)]
+    for letter in letters[1:]:
+        assert text(letter).startswith("Réponse d’un collègue, support\n")
+
+
+def test_an_answer_finds_the_ticket_of_a_mail_that_waits_for_its_receipt(sandbox: Sandbox, tmp_path: Path) -> None:
+    """That mail is done and filed: what is answered goes on its ticket at once."""
+    desk = Busy(sandbox, tmp_path)
+    first = desk.gets(MAILS["modelisation_with_files"])
+    assert (first["outcome"], first["filed"], first["step"]) == ("waiting", "modelisation", "send_receipt")
+    raw = MAILS["modelisation_with_files"].replace(b"<modelisation_with_files@", b"<2@")
+    second = desk.gets(b"In-Reply-To: <modelisation_with_files@samples.example>\n" + raw)
+    assert (second["filed"], second["thread"]) == ("modelisation", "0" * 16)
+    assert second["ticket"] == first["ticket"]
+    assert desk.made() == (1, 2, 1)
 
 
 def test_a_mailbox_that_was_deleted_is_made_anew(office: Office) -> None:
@@ -305,5 +360,4 @@ def test_where_no_keywords_are_kept_a_receipt_is_no_mail_that_we_filed(office: O
             server.deliver(raw)
         server.boxes = {"INBOX": {}, "Support": server.boxes["INBOX"]}
         office.environment |= {"IMAP_PORT": str(server.port)}
-        with closing(Inbox(office.settings)) as inbox:
-            assert list(inbox.filed()["support"].values()) == [True, False]
+        assert list(filed.lying(office.settings, "support").values()) == [True, False]

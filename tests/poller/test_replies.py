@@ -323,6 +323,8 @@ def test_what_one_of_ours_answers_in_a_thread_is_a_note_on_its_ticket(
     desk.gets(a_mail(2, COLLEAGUE, In_Reply_To=named, **headers))
     assert desk.made() == made
     expected = [b"jeanne@client.example"] + ([b"paul@figurative.example"] if made[0] == 2 and not headers else [])
+    if made[1]:
+        assert "Réponse d’un collègue" in desk.sandbox.hubspot.notes[0].properties["hs_note_body"]
     if not headers:
         assert [each.properties["email"].encode() for each in desk.sandbox.hubspot.contacts] == expected
 

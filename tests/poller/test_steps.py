@@ -12,8 +12,8 @@ import pytest
 from integrations.sandbox import Refusal
 from integrations.smtp import Smtp
 from poller.journal import MustWaitError, StepFailedError
+from poller.letters import send
 from poller.services import Services
-from poller.steps import send
 from tests.poller.test_journal import Memory, ProcessDiedError
 
 if TYPE_CHECKING:

@@ -1,0 +1,170 @@
+"""What people are told of a message: letters to the admin, and the receipt beside it; one step each, or two."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from poller import notification, receipts
+from poller.corrections import message_of
+from poller.journal import MessageGoneError, StepFailedError, UnreadError
+from poller.steps import skip, with_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from email.message import EmailMessage
+    from typing import Any
+
+    from poller.job import Job, Message
+    from poller.journal import Attempt
+    from poller.letter import Receipt
+    from poller.request import Dispatched
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+NOTIFICATION_TRIES = 2  # of one whose fate is unknown: an admin told twice is better than one told never
+RECEIPT_TRIES = 3  # of one that the mailbox does not take for now, and which is worth no long wait
+SENT, IN_DOUBT = "sent", "in doubt"  # what became of a letter, in the journal
+
+
+def send_alert(job: Job, received: dict[str, Any]) -> None:
+    """Tell the admin of the first message that a sender who writes too often has to wait for."""
+    if received["episode"] != job.journal.reference:
+        return
+
+    def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
+        request, max_per_h = job.message.request, job.settings.imap.max_per_sender_per_h
+        return notification.flood_alert(request, max_per_h, sender=sender, recipient=recipient, now=now)
+
+    with suppress(StepFailedError):  # The log has it; the message is no worse for it.
+        send(job, "send_alert", letter)
+
+
+def send_notification(
+    job: Job, done: Dispatched, write: Callable[..., EmailMessage] = notification.notification
+) -> Dispatched:
+    """Tell the admin what was made of it, in the letter that `write` makes of it."""
+
+    def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
+        request = job.message.request
+        told = with_files(request, done)
+        return write(request, told, sender=sender, recipient=recipient, now=now)
+
+    return done if send(job, "send_notification", letter) else skip(done, "send_notification")
+
+
+def send_failure(job: Job, failure: StepFailedError, message: Message | None) -> None:
+    """Tell the admin what could not be done, and what to do about it."""
+
+    def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
+        return notification.failure_notification(
+            message.request if message else None,
+            job.journal.reference,
+            step=failure.step,
+            kind=failure.kind,
+            detail=failure_detail(job, failure),
+            sender=sender,
+            recipient=recipient,
+            now=now,
+        )
+
+    send(job, "send_failure", letter)
+
+
+def failure_detail(job: Job, failure: StepFailedError) -> str:
+    """What the service or the program said of a failure, for the admin."""
+    return job.settings.without_secrets(f"{failure.reason}\n{failure.detail}")
+
+
+def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> None:
+    """Put a receipt beside the message that was filed, exactly once: what `write` makes, given a stamp or "".
+
+    One that the mailbox will not take is soon given up: it is in the log, and neither this message nor any other is the
+    worse for it.
+
+    Raises:
+        MustWaitError: it is tried again in a moment; nothing else is left to do.
+    """
+    if not job.settings.receipts.enabled:
+        return
+
+    def act(attempt: Attempt) -> bool:
+        try:
+            _put(job, outcome, write(stamp), look=bool(attempt.failures or attempt.doubts))
+        except MessageGoneError:
+            return False  # A person took it: there is nothing to put a receipt beside.
+        except (UnreadError, TransientError, ConfigurationError) as error:
+            cause = error.cause if isinstance(error, UnreadError) else error
+            # What else it may be could quote the mail.
+            why = str(cause) if isinstance(cause, (ServiceError, ConfigurationError)) else type(cause).__name__
+            if attempt.failures + 1 >= RECEIPT_TRIES:
+                raise PermanentError(why) from error
+            raise TransientError(why, outcome_unknown=False) from error
+        return True
+
+    stamp = ""
+    with suppress(StepFailedError):
+        if outcome == "failed":  # which a message may more than once, each time for another reason
+            stamp = job.journal.step("prepare_receipt", lambda _: f"{datetime.now(UTC):%Y%m%d%H%M%S%f}")
+        # It asks no service by name: a mailbox that takes no receipt may well give and file mail.
+        job.journal.step("send_receipt", act, looks=True)
+
+
+def _put(job: Job, outcome: str, receipt: Receipt, *, look: bool) -> None:
+    reference, memory = message_of(job.journal.reference), job.journal.memory
+    fact = f"failed-{reference}"
+    job.journal.confirm()
+    # Whoever looks for what is unread must not find failures that are no more.
+    supersedes = receipts.failures_begin(reference) if memory and memory.recall([fact]) else ""
+    job.message.append(outcome, receipt, look=look, supersedes=supersedes)
+    if memory and outcome == "failed":
+        memory.remember(fact, "")
+
+
+def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> bool:
+    """Send a letter, made of sender, recipient and time; False when nobody is to be told.
+
+    One of unknown fate is sent once more, under the same Message-ID.
+    """
+    fate = ""
+    for _ in range(NOTIFICATION_TRIES):
+        fate = _submit(job, name, letter)
+        if fate != IN_DOUBT:
+            return fate == SENT
+    log.warning("notification_in_doubt", ref=job.journal.reference, step=name)
+    return True
+
+
+def _submit(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
+    """Send a letter, unless it may be out already; what became of it, "" when nobody is to be told.
+
+    In two steps: the first says all to the server but the letter, so a death leaves a doubt only while it goes out.
+    """
+    smtp, recipient = job.services.smtp, job.settings.notification.email
+    ready: list[Callable[[], None]] = []  # what the first step has made ready; for this execution alone
+    with ExitStack() as connection:
+
+        def prepare(_: Attempt) -> bool:
+            if smtp is None or recipient is None:
+                return False
+            message = letter(job.settings.sender, recipient, datetime.now(UTC))
+            ready.append(connection.enter_context(smtp.submission(message)))
+            return True
+
+        def hand_over(attempt: Attempt) -> str:
+            if attempt.doubts:
+                return IN_DOUBT
+            if not ready:
+                prepare(attempt)
+            job.journal.confirm()
+            ready.pop()()
+            return SENT
+
+        if not job.journal.step(name.replace("send_", "prepare_"), prepare, "smtp"):
+            return ""
+        fate: str = job.journal.step(name, hand_over, "smtp")
+        return fate

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -187,18 +188,25 @@ def __getattr__(attribute: str) -> Any:
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Answer until SIGTERM or SIGINT, then finish what is in hand."""
+    """Answer until SIGTERM or SIGINT, then finish what is in hand.
+
+    Raises:
+        ConfigurationError: the address cannot be had.
+    """
     import uvicorn  # noqa: PLC0415  it brings its own when it is the one that serves
 
     from poller.form_connections import PromptProtocol  # noqa: PLC0415  likewise
 
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]  # Python repeats the address
+        raise ConfigurationError(f"{host} port {port} cannot be listened on: {reason}") from error
     # Once it has finished it raises anew what it was sent, and that is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    uvicorn.run(
+    config = uvicorn.Config(
         make_app(settings),
-        host=host,
-        port=port,
         http=PromptProtocol,
         proxy_headers=False,
         access_log=False,
@@ -207,3 +215,5 @@ def serve(settings: Settings, host: str, port: int) -> None:
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=60,
     )
+    log.info("forms_listening", host=host, port=listener.getsockname()[1])
+    uvicorn.Server(config).run(sockets=[listener])

@@ -989,13 +989,20 @@ def test_the_document_says_what_is_so(standing_site: Site) -> None:
 def test_it_is_served_by_its_command(office: Office) -> None:
     """`poller forms` takes posts until it is told to stop, and says where it listens."""
     process = office.begin("forms", "--port", "0", FORMS_NAMES="contact", FORMS_PUBLIC="contact")
-    port = next(
-        found[1] for line in process.stderr if (found := re.search(r"running on http://127\.0\.0\.1:(\d+)", line))
-    )
+    port = next(json.loads(line)["port"] for line in process.stderr if "forms_listening" in line)
     assert httpx.post(f"http://127.0.0.1:{port}/forms/contact", json=CUSTOMER).status_code == 202
     process.send_signal(signal.SIGTERM)
     assert process.end().returncode == 0
     assert office.mailboxes() == {"INBOX": 1}
+
+
+def test_a_port_that_is_taken_is_one_line(office: Office) -> None:
+    """And 78, on which systemd does not start it again and again."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = office.begin("forms", "--port", port, FORMS_NAMES="contact", FORMS_PUBLIC="contact").end()
+    assert process.returncode == 78
+    assert process.stderr.strip() == f"poller: 127.0.0.1 port {port} cannot be listened on: Address already in use"
 
 
 def test_it_is_served_by_uvicorn(office: Office, tmp_path: Path) -> None:

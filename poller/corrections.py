@@ -6,7 +6,7 @@ Each is a durable workflow of its own, and its id is the record of it: the journ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from poller.request import Category
 
@@ -75,3 +75,14 @@ def current(messages: Iterable[Remembered]) -> list[Remembered]:
         if number_of(message.reference) >= number_of(last.get(reference, message).reference):
             last[reference] = message
     return list(last.values())
+
+
+def is_half_done(result: dict[str, Any]) -> bool:
+    """Whether what returned this is a correction that did not come to its end."""
+    return result["outcome"] in {"failed", "gone"} and "was" in result
+
+
+def category_of(result: dict[str, Any]) -> str:
+    """What a message is, by what the work on it returned: "support", "modelisation", or its outcome if neither."""
+    category = result["was"] if is_half_done(result) else result.get("category")
+    return str(category or result["outcome"])

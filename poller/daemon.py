@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +72,7 @@ class Daemon:
         self.working: set[str] = set()
         self.waiting: dict[str, Standing] = {}
         self._unasked: list[str] = []  # of those at work, since when all of them were last asked for
+        self._waited: dict[str, datetime] = {}  # since when each message waits that `once` has to do with
         self._refused: dict[str, str] = {}  # by service: what it said when it last refused us
         self._progress = self._inbox.progress = progress
         self.memory, self.smtp, self.claude = self._engine, self._services.smtp, self._services.claude
@@ -160,8 +160,12 @@ class Daemon:
                     # The next one may have better luck, and this one is looked at again.
                     log.warning("message_left", ref=reference, reason=str(error))
             for reference, category in self._trays.scan():
-                with suppress(MessageGoneError):  # A person has just deleted the mailbox.
+                try:
                     self._correct(reference, category)
+                except MessageGoneError:
+                    continue  # A person has just deleted the mailbox.
+                except (TransientError, ConfigurationError) as error:
+                    log.warning("message_left", ref=reference, reason=str(error))
             return len(self.working) - before
 
     def _take_up(self, reference: str, standing: Standing | None, *, corrected: bool) -> None:
@@ -287,6 +291,8 @@ class Daemon:
         return until is not None and until <= now
 
     def _soon(self) -> bool:
-        """Whether any wait is over, or shortly will be."""
-        limit = datetime.now(UTC) + timedelta(seconds=SHORT_WAIT_S)
-        return any(self._due(standing, limit) for standing in self.waiting.values())
+        """Whether any wait is over, or will be within half a minute of the moment at which it began."""
+        now, patience = datetime.now(UTC), timedelta(seconds=SHORT_WAIT_S)
+        # An answer asks again every few seconds, for as long as the message that it answers waits.
+        limits = {reference: self._waited.setdefault(reference, now) + patience for reference in self.waiting}
+        return any(self._due(standing, limits[reference]) for reference, standing in self.waiting.items())

@@ -59,10 +59,13 @@ class Reached:
 
     received: dict[str, Any] = field(default_factory=dict)  # see `steps.receive`
     done: Dispatched | None = None
+    before: dict[str, str] = field(default_factory=dict)  # of a correction: `thread`, and `was` what it corrects
 
     def summary(self) -> dict[str, Any]:
         """Whose it is and what was made of it, as JSON; {} where nothing was begun."""
-        return {"people": self.received.get("people", {})} | _summary(self.done) if self.done else {}
+        if self.done is None:
+            return {}
+        return {"people": self.received.get("people", {})} | _summary(self.done) | self.before
 
 
 class Pipeline:
@@ -141,20 +144,26 @@ class Pipeline:
         """As `_dispatch`, of what a person says that the message is; the admin did it, and is sent no letter."""
         original = reclassify.find_original(job, correction)
         reached.received = {"people": original.result.get("people", {})}
+        # What does not come to its end leaves the next one to know what was there.
+        reached.before = {"thread": original.thread, "was": original.was}
         reached.done = reclassify.taken_over(job, original)
         received = reached.received = receive(job, asked=True)
         if received["ignored"]:
             return self._ignore(job, received["ignored"])
-        job = replace(job, fates=tuple(map(Fate, received["fates"])))
+        # Before anything is made: an answer that comes meanwhile waits for it.
+        if job.journal.memory:
+            job.journal.memory.remember(received["key"], original.thread)
+        # What was decided about the files once stands: today's caps hold what was uploaded then against it.
+        fates = original.result.get("fates", ())
+        fates = fates if len(fates) == len(received["fates"]) else received["fates"]
+        job = replace(job, fates=tuple(map(Fate, fates)))
         done = reached.done = reclassify.taken_over(job, original)
         for step in reclassify.STEPS[correction.category]:
             done = reached.done = step(job, done, original)
-        if done.ticket and job.journal.memory:
-            job.journal.memory.remember(received["key"], original.thread)
         outcome = correction.category.lower()
         self._label(job, outcome)
         number, sender = correction.number, self._settings.sender
-        result = {"outcome": outcome, "thread": original.thread, "was": original.was} | reached.summary()
+        result = {"outcome": outcome} | reached.summary()
         return self._tell(
             job, result, reached, lambda _: receipt(job.message.request, done, sender=sender, correction=number)
         )
@@ -228,6 +237,7 @@ def _summary(done: Dispatched) -> dict[str, Any]:
         "confidence": done.classification.confidence,
         "decided_by": done.classification.decided_by,
         "needs_review": done.classification.needs_review,
+        "fates": [str(fate) for fate in done.fates],
         "files": [url for _, url in done.uploads],
         "contact_id": done.contact_id,
         "ticket": asdict(done.ticket) if done.ticket else None,

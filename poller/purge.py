@@ -10,6 +10,7 @@ from poller import filed, state
 from poller.corrections import message_of
 from poller.inbox import Inbox
 from poller.memory import Memory
+from poller.trays import Trays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,6 +43,8 @@ def purge(settings: Settings, before: datetime, *, dry_run: bool = False) -> Cou
         # The mailbox is looked at after the memory: what comes back meanwhile is kept.
         with closing(Inbox(settings)) as inbox:
             open_ = {*inbox.scan(all_or_none=True), *filed.lying(settings, "failed")}
+            with closing(Trays(settings, inbox)) as trays:
+                open_ |= {reference for reference, _ in trays.lying()}
         old = {
             each.reference: each
             for each in messages

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.clickup import TaskGoneError
 from poller import texts
+from poller.corrections import category_of, is_half_done
 from poller.journal import NotYetError
 from poller.request import Category, Classification, Fate, Link
 from poller.steps import (
@@ -47,7 +48,7 @@ class Original:
     @property
     def was(self) -> str:
         """What it was taken for: "support", "modelisation", "ignored", "failed", "gone", or "" where it was unknown."""
-        outcome = str(self.result.get("category") or self.result["outcome"])
+        outcome = category_of(self.result)
         return "" if outcome == "forgotten" else outcome
 
     @property
@@ -61,9 +62,14 @@ class Original:
         return self.thread != self.correction.reference
 
     @property
+    def stays(self) -> bool:
+        """Whether it was taken for this category already, and all of that was done."""
+        return self.was == self.correction.category.lower() and not is_half_done(self.result)
+
+    @property
     def changes(self) -> bool:
-        """Whether it was taken for the other category."""
-        return self.was in {"support", "modelisation"} and self.was != self.correction.category.lower()
+        """Whether it was taken for the other category, or a correction left it half-way."""
+        return self.was in {"support", "modelisation"} and not self.stays
 
 
 def find_original(job: Job, correction: Correction) -> Original:
@@ -118,7 +124,8 @@ def find_contact(job: Job, done: Dispatched, _: Original) -> Dispatched:
 
 def put_ticket(job: Job, done: Dispatched, original: Original) -> Dispatched:
     """The ticket, rewritten for the category; created where there was none, or somebody has deleted it."""
-    if done.ticket and original.is_answer:
+    # Of the same category it reads as it would, but for what people have changed in it since.
+    if done.ticket and (original.is_answer or original.stays):
         return done
     known = done if done.ticket else find_ticket(job, done)
     if known.ticket and (updated := update_ticket(job, known)):
@@ -173,7 +180,8 @@ def put_subtask(job: Job, done: Dispatched, original: Original) -> Dispatched:
 def tell_team(job: Job, done: Dispatched, original: Original) -> Dispatched:
     """Say on the subtask, if there is one, that the request is for the 3D team no more, or is again."""
     clickup, subtask, correction = job.services.clickup, done.subtask, original.correction
-    if subtask is None or not original.changes:
+    # An answer is a part of a request that goes on as what it is.
+    if subtask is None or original.is_answer or not original.changes:
         return done
 
     def act(attempt: Attempt) -> str | None:

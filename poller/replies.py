@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from integrations.clickup import TaskGoneError
 from integrations.errors import PermanentError
 from poller import notification, senders, texts, threads
+from poller.corrections import category_of
 from poller.journal import NotYetError
 from poller.letter import notification_id
 from poller.letters import send_notification
@@ -65,7 +66,7 @@ def find_threads(job: Job, keys: list[str]) -> list[Thread]:
 def _opened(result: dict[str, Any]) -> dict[str, Any]:
     """What there is to know of a ticket, of the result of the message that opened it."""
     opened = {name: result[name] for name in ("contact_id", "ticket", "subtask")}
-    outcome = result.get("category", result["outcome"])
+    outcome = category_of(result)
     if outcome == "support":
         opened["subtask"] = None  # A person has put it under support since: the 3D team has no more to do with it.
     return opened | {"outcome": outcome, "people": result.get("people", {})}

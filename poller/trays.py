@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
-from integrations.errors import ConfigurationError
+from integrations.errors import ConfigurationError, TransientError
 from poller.inbox import Inbox
 from poller.journal import MessageGoneError
 from poller.request import Category
@@ -43,20 +44,30 @@ class Trays:
         """
         if not self._made:
             self._make()
-        return self.lying()
-
-    def lying(self) -> Iterator[tuple[str, Category]]:
-        """The same, and nothing is made."""
-        counts = self._inbox.count(list(self.names.values()))
-        for category, source in self.sources.items():
-            if not counts[self.names[category]]:
-                source.close()
-                continue
+        for category, source in self._filled():
             try:
                 found = source.scan()
             except MessageGoneError:  # A person has just deleted the mailbox.
                 continue
+            except (TransientError, ConfigurationError) as error:
+                # What one of them cannot give stops neither the other nor the inbox.
+                log.warning("tray_left", mailbox=self.names[category], reason=str(error))
+                continue
             yield from ((reference, category) for reference in found)
+
+    def lying(self) -> Iterator[tuple[str, Category]]:
+        """The same for whoever must know all of it: nothing is made, and what cannot be read is an error."""
+        for category, source in self._filled():
+            with suppress(MessageGoneError):
+                yield from ((reference, category) for reference in source.scan(all_or_none=True))
+
+    def _filled(self) -> Iterator[tuple[Category, Inbox]]:
+        counts = self._inbox.count(list(self.names.values()))
+        for category, source in self.sources.items():
+            if counts[self.names[category]]:
+                yield category, source
+            else:
+                source.close()
 
     def _make(self) -> None:
         for name in self.names.values():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from integrations.errors import ConfigurationError
+from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox import Fault
 from poller.cli import commands
 from poller.daemon import Daemon
@@ -475,3 +475,118 @@ def test_a_message_and_its_corrections_are_forgotten_together(office: Office) ->
 
     assert forgotten(datetime.now(UTC) - a_day / 2) == {"support": 1}
     assert forgotten(datetime.now(UTC) + a_day) == {"support": 1, "modelisation": 1}
+
+
+def an_answer() -> bytes:
+    """To the undecided one, under a subject of its own."""
+    mail = re.sub(rb"(?m)^Subject:.*$", "Subject: Précision".encode(), undecided("answer"))
+    return b"In-Reply-To: <undecided@lambert.example>\n" + mail
+
+
+def fail_once(office: Office, service: str, *fault: str, at: str, by: tuple[str, str]) -> None:
+    """Drag it by these two while the service refuses, then back from among the failed ones when it does no more."""
+    office.fail(service, Fault("status", *fault, status=400, times=None))
+    drag(office, at, by[0], *by[1:])
+    assert [standing.outcome for standing in office.once().values()] == ["failed"]
+    getattr(office.sandbox, service).heal()
+    drag(office, "Échecs", "INBOX")
+    office.once()
+
+
+def test_a_correction_tried_again_knows_what_the_mail_was(office: Office) -> None:
+    """The ticket was refused at the first try: the team is told all the same, and of the way back, too."""
+    decide(office, "MODELISATION")
+    office.once(undecided())
+    patch = ("PATCH", "/crm/v3/objects/tickets")
+    fail_once(office, "hubspot", *patch, at="Modélisation", by=(TO_SUPPORT, "ALL"))
+    assert [each.partition(" : ")[0] for each in comments(office)] == ["Reclassé en support"]
+    fail_once(office, "hubspot", *patch, at="Support", by=(TO_MODELISATION, "ALL"))
+    assert [each.partition(" : ")[0] for each in comments(office)][1:] == ["Reclassé en modélisation"]
+
+
+def test_an_answer_whose_correction_is_tried_again_leaves_the_question_alone(office: Office) -> None:
+    """The ticket is that of the mail that it answers."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    before = content(office)
+    office.once(an_answer())
+    by = (TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
+    fail_once(office, "clickup", "POST", "/api/v2/list/", at="Support", by=by)  # type: ignore[arg-type]
+    assert content(office) == before
+    assert office.counts()["subtasks"] == 1
+
+
+def test_an_answer_put_under_support_does_not_call_off_the_modelling(office: Office) -> None:
+    """It is a part of a request that goes on."""
+    decide(office, "MODELISATION")
+    office.once(undecided())
+    office.once(an_answer())
+    told = comments(office)
+    drag(office, "Modélisation", TO_SUPPORT, "HEADER", "In-Reply-To", "undecided")
+    office.once()
+    assert comments(office) == told
+
+
+def test_an_answer_that_comes_while_its_mail_is_corrected_waits_for_it(office: Office) -> None:
+    """It was ignored, and its subtask cannot be had for now: one conversation has one ticket."""
+    office.once(MAILS["auto_reply"])
+    unavailable = Fault("status", "POST", "/api/v2/list/", status=503, headers={"Retry-After": "3600"}, times=None)
+    office.fail("clickup", unavailable)
+    drag(office, "Ignorés", TO_MODELISATION)
+    office.once()
+    again = MAILS["support"].replace(b"<support@", b"<again@")
+    again = re.sub(rb"(?m)^From: .*$", b"From: paul@petit.example", again)
+    standings = office.once(b"In-Reply-To: <auto_reply@samples.example>\n" + again)
+    assert {standing.outcome for standing in standings.values()} == {"waiting"}
+    assert office.counts()["tickets"] == 1
+
+
+def test_a_correction_counts_no_file_against_its_sender_twice(office: Office) -> None:
+    """A day's share is used up, by these files themselves: their links stay in the ticket."""
+    decide(office, "MODELISATION")
+    files_bytes = sum(len(picture(size, 9)) for size in (6, 8))
+    office.environment["R2_MAX_SENDER_BYTES_PER_DAY"] = str(int(files_bytes * 1.5))
+    office.once(undecided())
+    links = content(office).count("http")
+    assert links
+    assert correct(office, "Modélisation", TO_SUPPORT).result["files"]  # type: ignore[index]
+    assert content(office).count("http") == links
+
+
+def test_what_people_changed_in_the_ticket_stays_where_the_category_does(office: Office) -> None:
+    """Put under what it is already, the mail is filed again and no more."""
+    office.once(MAILS["modelisation_with_files"])
+    office.sandbox.hubspot.tickets[0].properties["content"] = "Vu avec la cliente."
+    correct(office, "Modélisation", TO_MODELISATION)
+    assert content(office) == "Vu avec la cliente."
+
+
+def test_a_mailbox_that_cannot_be_read_stops_neither_the_other_nor_the_inbox(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single message that the server cannot give would otherwise end every look."""
+    office.once(MAILS["auto_reply"])
+    drag(office, "Ignorés", TO_SUPPORT)
+    with office.sandbox.imap.session() as client:
+        client.append(TO_MODELISATION, undecided())
+    scan = Inbox.scan
+
+    def refused(self: Inbox, **how: bool) -> list[str]:
+        if self._within == TO_MODELISATION:
+            raise TransientError("IMAP FETCH: the server says no", outcome_unknown=False)
+        return scan(self, **how)
+
+    monkeypatch.setattr(Inbox, "scan", refused)
+    office.once()
+    assert office.mailboxes() == {"Support": 1, TO_MODELISATION: 1}
+
+
+def test_what_lies_where_corrections_are_asked_for_is_not_forgotten(office: Office) -> None:
+    """Or it would be a new request when the daemon comes to it."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.once(an_answer())
+    drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
+    purge(office.settings, datetime.now(UTC) + timedelta(days=1))
+    office.once()
+    assert office.counts()["tickets"] == 1

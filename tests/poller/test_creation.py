@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import ConfigurationError, TransientError
+from poller import replies
 from poller.job import Job, Message
 from poller.journal import MustWaitError
-from poller.replies import add_comment
 from poller.request import Category, Classification, Dispatched, Link
 from poller.samples import samples
 from poller.steps import create_note, create_subtask, create_ticket
+from poller.threads import People
 from tests.desk import Desk
 from tests.poller.test_journal import Memory
 
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     Step = Callable[[Job, Dispatched], Dispatched]
 
 REFERENCE = "0123456789abcdef"
+
+
+def add_comment(job: Job, done: Dispatched) -> Dispatched:
+    return replies.add_comment(job, done, People())
+
+
 STEPS = [create_ticket, create_note, create_subtask, add_comment]
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 # Seconds until the next look after the first, second, ... one that failed; the last one repeats. A server that is back
-# is found within a minute; one that refuses us is asked seldom, for some lock an account that asks often.
+# is found within a minute; one that goes on refusing us is asked seldom, for some lock an account that asks often.
 DELAYS_S: tuple[float, ...] = (1, 5, 15, 60)
 REFUSED_S = 300.0
 LATE_S = 60.0  # by which a look may begin late before something is wrong with the daemon itself
@@ -84,7 +84,8 @@ class Pulse:
 
 def delay_of(failures: int, *, refused: bool = False) -> float:
     """How long to wait before the next try on the mailbox, in seconds, after so many that failed before this one."""
-    most_s = REFUSED_S if refused else DELAYS_S[min(failures, len(DELAYS_S) - 1)]
+    delays_s = (*DELAYS_S, REFUSED_S) if refused else DELAYS_S
+    most_s = delays_s[min(failures, len(delays_s) - 1)]
     # Many clients of a server that comes back must not all come at once.
     return most_s * uniform(0.5, 1)  # noqa: S311  no secret
 

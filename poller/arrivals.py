@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HEADER_BYTES = 1 << 18  # of a header, what is looked at before the message is fetched
-LEAST = ("FLAGS", f"BODY.PEEK[HEADER]<0.{HEADER_BYTES}>")  # by which a message can be known
+HEADER = f"BODY.PEEK[HEADER]<0.{HEADER_BYTES}>"
+LEAST = ("FLAGS", HEADER)  # by which a message can be known
 ITEMS = (*LEAST, "RFC822.SIZE", "INTERNALDATE")
 # The verdict of the server's filter or of a person (RFC 9051 section 2.3.2), and as Thunderbird writes it.
 JUNK = {b"$junk", b"junk"}

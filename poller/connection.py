@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -83,7 +83,7 @@ def logged_in(imap: Imap, deadline_s: float) -> IMAPClient:
         timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)
         tls = imap.security == "tls"
         client = _Client(imap.host, imap.port, ssl=tls, ssl_context=context if tls else None, timeout=timeout)
-    try:
+    with dropped_unless_done(client):
         # imapclient keeps imaplib's debug hook on, which copies and formats every literal: eighteen times slower.
         client._imap.debug = 0  # noqa: SLF001  there is no public switch
         client.normalise_times = False
@@ -92,10 +92,16 @@ def logged_in(imap: Imap, deadline_s: float) -> IMAPClient:
                 client.starttls(context)
         with translated("login"), Deadline(deadline_s):
             _log_in(client, imap)
-    except BaseException:
-        drop(client)
-        raise
     return client
+
+
+@contextmanager
+def dropped_unless_done(client: IMAPClient) -> Iterator[None]:
+    """What is done in it makes a client fit for use; one that is not is left to nobody."""
+    with ExitStack() as undo:
+        undo.callback(drop, client)
+        yield
+        undo.pop_all()
 
 
 def drop(client: IMAPClient) -> None:

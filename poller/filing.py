@@ -13,13 +13,13 @@ from imapclient.exceptions import IMAPClientError
 from imapclient.imap_utf7 import decode
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.arrivals import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from imapclient import IMAPClient
 
-HEADER = f"BODY.PEEK[HEADER]<0.{1 << 18}>"
 PIECE_BYTES = 1 << 16  # of a message on its way to the server
 
 

@@ -13,7 +13,7 @@ from integrations.deadline import CALL_S, Deadline
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller import filing, idling
 from poller.arrivals import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of, flags_of
-from poller.connection import NONSENSE, drop, logged_in, translated
+from poller.connection import NONSENSE, drop, dropped_unless_done, logged_in, translated
 from poller.hierarchy import Hierarchy
 from poller.journal import MessageGoneError
 from poller.refusals import is_busy, is_gone, said
@@ -84,14 +84,7 @@ class Mailbox:
         RFC 3501 section 6.3.10 advises against asking it of one, and all servers answer: no other command is as cheap.
         """
         with self._call("STATUS"):
-            try:
-                told = self._client.folder_status(self._entered, ["MESSAGES", "UIDNEXT", "UIDVALIDITY"])
-            except IMAPClientAbortError:
-                raise
-            except IMAPClientError as error:
-                if is_busy(error):
-                    raise
-                return None
+            told = self._status(self._entered, "MESSAGES", "UIDNEXT", "UIDVALIDITY")
         messages, next_uid, uidvalidity = (told.get(name) for name in (b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"))
         if isinstance(uidvalidity, int) and uidvalidity != self.uidvalidity:
             raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
@@ -285,16 +278,19 @@ class Mailbox:
         """How many messages lie in another mailbox, by the name that `label` takes; 0 where there is none."""
         with self._call("STATUS"):
             name = self._hierarchy.find(mailbox)
-            if name is None:
-                return 0
-            try:
-                return int(self._client.folder_status(name, ["MESSAGES"]).get(b"MESSAGES", 0))
-            except IMAPClientAbortError:
+            # It says nothing of one that somebody has deleted since we last looked.
+            return int(self._status(name, "MESSAGES").get(b"MESSAGES", 0)) if name else 0
+
+    def _status(self, name: str, *items: str) -> dict[bytes, Any]:
+        """What the server says of a mailbox (RFC 9051 section 6.3.11); {} where it will not."""
+        try:
+            return self._client.folder_status(name, items)  # type: ignore[no-any-return]
+        except IMAPClientAbortError:
+            raise
+        except IMAPClientError as error:
+            if is_busy(error):
                 raise
-            except IMAPClientError as error:
-                if is_busy(error):
-                    raise
-                return 0  # Somebody has deleted it since we last looked.
+            return {}
 
     def ensure(self, mailbox: str) -> str:
         """The server's name of a mailbox, which is created when missing, by the name that `label` takes.
@@ -441,12 +437,8 @@ def connect(imap: Imap, deadline_s: float = CALL_S) -> Mailbox:
         ConfigurationError: it refuses the login, its certificate is not to be trusted, or there is no such mailbox.
     """
     client = logged_in(imap, deadline_s)
-    try:
-        with translated("SELECT"), Deadline(deadline_s):
-            return _select(client, imap, deadline_s)
-    except BaseException:
-        drop(client)
-        raise
+    with dropped_unless_done(client), translated("SELECT"), Deadline(deadline_s):
+        return _select(client, imap, deadline_s)
 
 
 def _select(client: IMAPClient, imap: Imap, deadline_s: float) -> Mailbox:

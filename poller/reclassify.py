@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from integrations.clickup import TaskGoneError
 from poller import texts
 from poller.corrections import category_of, is_half_done
 from poller.journal import NotYetError
 from poller.request import Category, Classification, Fate, Link
 from poller.steps import (
+    add_comment,
     begun,
     create_note,
     create_subtask,
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from poller.request import Dispatched
 
     Step = Callable[[Job, Dispatched, "Original"], Dispatched]
-
-GONE = "gone"  # in the journal: the subtask was deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,27 +177,11 @@ def put_subtask(job: Job, done: Dispatched, original: Original) -> Dispatched:
 
 def tell_team(job: Job, done: Dispatched, original: Original) -> Dispatched:
     """Say on the subtask, if there is one, that the request is for the 3D team no more, or is again."""
-    clickup, subtask, correction = job.services.clickup, done.subtask, original.correction
+    correction = original.correction
     # An answer is a part of a request that goes on as what it is.
-    if subtask is None or original.is_answer or not original.changes:
+    if original.is_answer or not original.changes:
         return done
-
-    def act(attempt: Attempt) -> str | None:
-        if clickup is None:
-            return None
-        try:
-            found = clickup.find_comment(subtask.id, correction.id) if attempt.doubts else None
-            if found is None:
-                text = texts.correction_comment(correction.category, correction.id)
-                found = clickup.add_comment(subtask.id, text, job.journal.confirm)
-        except TaskGoneError:
-            return GONE
-        return found
-
-    comment_id = job.journal.step("add_comment", act, "clickup", looks=True)
-    if comment_id == GONE:
-        return replace(done, subtask=None)
-    return done if comment_id else skip(done, "add_comment")
+    return add_comment(job, done, correction.id, lambda: texts.correction_comment(correction.category, correction.id))
 
 
 STEPS: dict[Category, tuple[Step, ...]] = {

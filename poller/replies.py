@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from integrations.clickup import TaskGoneError
 from integrations.errors import PermanentError
 from poller import notification, senders, texts, threads
 from poller.corrections import category_of
@@ -14,16 +13,13 @@ from poller.journal import NotYetError
 from poller.letter import notification_id
 from poller.letters import send_notification
 from poller.request import Category, Classification, Link
-from poller.steps import begun, person_name, skip, upload_files, with_files
+from poller.steps import GONE, add_comment, begun, person_name, skip, upload_files, with_files
 from poller.threads import People
 
 if TYPE_CHECKING:
     from poller.job import Job
     from poller.journal import Attempt
     from poller.request import Dispatched
-
-
-GONE = "gone"  # in the journal: what the answer should be put on was deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +109,12 @@ def answer(job: Job, named: list[Thread], received: dict[str, Any]) -> tuple[Thr
         return None
     remember(job, received["key"], thread.reference, notification.ANSWERED)
     write = partial(notification.reply_notification, colleague=people.colleague)
-    return thread, send_notification(job, add_comment(job, noted, people), write)
+
+    def comment() -> str:
+        request = job.message.request
+        return texts.reply_comment(request, with_files(request, noted), colleague=people.colleague)
+
+    return thread, send_notification(job, add_comment(job, noted, job.journal.reference, comment), write)
 
 
 def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool) -> str:
@@ -160,28 +161,3 @@ def add_note(job: Job, done: Dispatched, people: People) -> Dispatched | None:
     if note_id == GONE:
         return None
     return replace(done, note_id=note_id) if note_id else skip(done, "create_note")
-
-
-def add_comment(job: Job, done: Dispatched, people: People) -> Dispatched:
-    """Tell the 3D team, on the request's subtask if it has one; without it where somebody has deleted that."""
-    clickup, subtask = job.services.clickup, done.subtask
-    if subtask is None:
-        return done
-
-    def act(attempt: Attempt) -> str | None:
-        if clickup is None:
-            return None
-        request = job.message.request
-        try:
-            found = clickup.find_comment(subtask.id, request.reference) if attempt.doubts else None
-            if found is None:
-                text = texts.reply_comment(request, with_files(request, done), colleague=people.colleague)
-                found = clickup.add_comment(subtask.id, text, job.journal.confirm)
-        except TaskGoneError:
-            return GONE
-        return found
-
-    comment_id = job.journal.step("add_comment", act, "clickup", looks=True)
-    if comment_id == GONE:
-        return replace(done, subtask=None)
-    return done if comment_id else skip(done, "add_comment")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from integrations.clickup import TaskGoneError
 from poller import (
     canary,
     classification,
@@ -26,6 +27,8 @@ from poller.journal import MustWaitError, UnusableMessageError
 from poller.request import Category, Classification, Dispatched, Fate, Link, StoredFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from poller.job import Job
     from poller.journal import Attempt
     from poller.request import Address, Request
@@ -35,6 +38,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 TOO_OFTEN = "its sender writes too often"  # why a message waits that no service keeps waiting
 CLAUDE_TRIES = 3  # before the rules go on alone
 CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart
+GONE = "gone"  # in the journal: what something was to be put on was deleted
 FILE_FACT = "file-secret"  # under which the secret of the file keys is remembered
 
 
@@ -258,6 +262,30 @@ def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatc
 
     subtask = job.journal.step("create_subtask", act, "clickup", looks=True)
     return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
+
+
+def add_comment(job: Job, done: Dispatched, mark: str, write: Callable[[], str]) -> Dispatched:
+    """Tell the 3D team, on the request's subtask if it has one; without it where somebody has deleted that.
+
+    `mark` stands in the text that `write` gives, and is what the comment is found by.
+    """
+    clickup, subtask = job.services.clickup, done.subtask
+    if subtask is None:
+        return done
+
+    def act(attempt: Attempt) -> str | None:
+        if clickup is None:
+            return None
+        try:
+            found = clickup.find_comment(subtask.id, mark) if attempt.doubts else None
+            return found or clickup.add_comment(subtask.id, write(), job.journal.confirm)
+        except TaskGoneError:
+            return GONE
+
+    comment_id = job.journal.step("add_comment", act, "clickup", looks=True)
+    if comment_id == GONE:
+        return replace(done, subtask=None)
+    return done if comment_id else skip(done, "add_comment")
 
 
 def skip(done: Dispatched, step: str) -> Dispatched:

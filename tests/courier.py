@@ -8,9 +8,11 @@ import socketserver
 import subprocess
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Self
+
+from tests.served import served
 
 HOW = "needs Courier: COURIER=<directory with Debian's courier-imap and what it depends on, unpacked>, as in .ci/run"
 CAPABILITIES = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE"
@@ -31,17 +33,13 @@ class Courier:
             def handle(self) -> None:
                 _serve(self.rfile, self.wfile, maildir)
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session)
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
+        self._running = ExitStack()
+        self._running.callback(shutil.rmtree, self._maildir.parent)
+        self.port = self._running.enter_context(served(Session))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-        shutil.rmtree(self._maildir.parent)
+        self._running.close()
 
     def deliver(self, raw: bytes, name: str) -> None:
         """As a delivery agent does."""

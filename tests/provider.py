@@ -6,10 +6,12 @@ import base64
 import re
 import shlex
 import socketserver
-import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
+
+from tests.served import served
 
 GMAIL = "IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID XLIST CHILDREN X-GM-EXT-1"
 EXCHANGE = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
@@ -69,17 +71,12 @@ class Provider:
             def handle(self) -> None:
                 self.serve(provider)
 
-        self._server = socketserver.ThreadingTCPServer((self.host, 0), Session)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
+        self._running = ExitStack()
+        self.port = self._running.enter_context(served(Session))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._running.close()
 
     def deliver(self, raw: bytes) -> Mail:
         mail = Mail(raw, 1_800_000_000_000_000_000 + sum(map(len, self.boxes.values())))

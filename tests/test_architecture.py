@@ -39,8 +39,8 @@ FLOORS = (
     {"parts", "programs"},
     {"journal", "texts", "rules", "threads", "memory", "machines", "spool", "bodies", "quoting"}
     | {"contents", "forwards", "links", "rtf", "smime", "tnef", "uuencode"}
-    | {"authentication", "filing", "hierarchy", "form_access", "idling", "arrivals"},
-    {"addresses", "configuration", "connection"},
+    | {"authentication", "filing", "hierarchy", "form_access", "idling"},
+    {"addresses", "configuration", "connection", "arrivals"},
     {"oauth", "refusals"},
     {"gates", "history", "transfer", "vocabulary", "wording", "chart", "headers", "settings"},
     {"logs", "samples", "state", "accounts", "form_settings"},

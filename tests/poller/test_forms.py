@@ -66,14 +66,14 @@ class Site:
     def __init__(self, settings: Settings) -> None:
         app = forms.make_app(settings)
         configured = uvicorn.Config(
-            app, port=0, http=PromptProtocol, ws="none", proxy_headers=False, access_log=False, log_config=None
+            app, http=PromptProtocol, ws="none", proxy_headers=False, access_log=False, log_config=None
         )
         self._server = uvicorn.Server(configured)
-        self._thread = threading.Thread(target=self._server.run)
+        # Whoever connects before it is up waits in the queue of the socket.
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._server.run, args=([listener],))
         self._thread.start()
-        while not self._server.started:
-            time.sleep(0.005)
-        self.port = self._server.servers[0].sockets[0].getsockname()[1]
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
 
     def post(self, form: str = "contact", /, **given: Any) -> httpx.Response:

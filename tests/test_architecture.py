@@ -41,7 +41,8 @@ FLOORS = (
     | {"contents", "forwards", "links", "rtf", "smime", "tnef", "uuencode"}
     | {"authentication", "filing", "hierarchy", "form_access", "idling"},
     {"addresses", "configuration", "connection", "arrivals"},
-    {"oauth", "refusals"},
+    {"mistakes"},
+    {"oauth", "refusals", "given"},
     {"gates", "history", "transfer", "vocabulary", "wording", "chart", "headers", "settings"},
     {"logs", "samples", "state", "accounts", "form_settings"},
     {"section"},

@@ -1,0 +1,125 @@
+"""Every value that somebody wrote, and where: config.toml, .env, systemd credentials, the environment."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from dotenv import dotenv_values
+
+from poller.settings import sections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value as somebody wrote it."""
+
+    section: str  # lower case
+    key: str  # lower case
+    value: Any  # a string from the environment, any TOML type from a file
+    source: str  # where a person finds it: "config.toml:14", ".env:3", "environment", "credentials"
+    name: str  # as it is written there: "[imap] port" or "IMAP_PORT"
+
+
+def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[Given]:
+    """Every value that somebody wrote, the weakest source first."""
+    yield from _from_toml(config, problems)
+    credentials = _credentials()
+    if dotenv is not None and not dotenv.is_file():
+        problems.append(f"{dotenv}: {'not a file' if dotenv.exists() else 'no such file'}")
+    yield from _from_dotenv(dotenv or Path(".env"))
+    yield from from_names(_dotenv(credentials / ".env"), "credentials")
+    ours = [path for path in credentials.glob("*_*") if split(path.name) and path.is_file()]
+    yield from from_names({path.name: path.read_text(errors="replace").strip() for path in ours}, "credentials")
+    # Only names of ours: whatever else the environment holds is none of our business.
+    yield from from_names({name: value for name, value in os.environ.items() if split(name)}, "environment")
+
+
+def _credentials() -> Path:
+    """Where systemd puts what it keeps secret; its modes are systemd's business (systemd.exec(5))."""
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    if (mode := path.stat().st_mode & 0o777) & 0o077 and path.parent != _credentials():
+        log.warning("secrets_readable_by_others", file=str(path), mode=f"{mode:04o}", mend=f"chmod 600 {path}")
+    text = io.StringIO(path.read_text(encoding="utf-8", errors="replace"))
+    return {name: value or "" for name, value in dotenv_values(stream=text, interpolate=False).items()}
+
+
+def _from_dotenv(path: Path) -> Iterator[Given]:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    for name, value in _dotenv(path).items():
+        # The last line of a name is the one in force.
+        at = [number for number, line in enumerate(lines, 1) if re.match(rf"\s*(export\s+)?{re.escape(name)}\b", line)]
+        yield from from_names({name: value}, f"{path.name}:{at[-1]}" if at else path.name)
+
+
+def from_names(values: Mapping[str, str], source: str) -> Iterator[Given]:
+    """The same of a mapping of environment names."""
+    for name, value in values.items():
+        section, _, key = name.lower().partition("_")
+        yield Given(section, key, value, source, name)
+
+
+def _from_toml(config: Path | None, problems: list[str]) -> Iterator[Given]:
+    path = config or Path("config.toml")
+    if not path.is_file():
+        if config is not None:
+            hint = "not a file" if path.exists() else f"no such file; start with: cp config.example.toml {path}"
+            problems.append(f"{path}: {hint}")
+        return
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{path.name}: not TOML: {error}")
+        return
+    for section, table in tables.items():
+        if not isinstance(table, dict):
+            yield Given("", section, table, f"{path.name}:{_line(text, '', section)}", section)
+            continue
+        if section not in sections():
+            yield Given(section, "", table, f"{path.name}:{_line(text, section, '')}", f"[{section}]")
+            continue
+        for key, value in table.items():
+            yield Given(section, key, value, f"{path.name}:{_line(text, section, key)}", f"[{section}] {key}")
+
+
+def _line(text: str, section: str, key: str) -> int:
+    """The line of a key, or of its table's header where there is no such line."""
+    table, header = "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
+            table = match[1].strip("\"'")
+            header = number if table == section else header
+        elif table == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+            return number
+    return header
+
+
+def split(name: str) -> tuple[str, str] | None:
+    """Section and key of a name like IMAP_PORT, None when it is not a setting's."""
+    section, _, key = name.lower().partition("_")
+    known = sections().get(section)
+    return (section, key) if known and key in known.model_fields else None
+
+
+def names() -> dict[str, tuple[str, str]]:
+    """Section and key of every name that the environment may use."""
+    return {
+        f"{section}_{key}".upper(): (section, key) for section, keys in sections().items() for key in keys.model_fields
+    }

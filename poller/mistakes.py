@@ -1,0 +1,131 @@
+"""What is wrong with the settings as they were given: one line each, without a secret."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+from poller.endpoints import is_local
+from poller.given import names, split
+from poller.section import Service, is_secret
+from poller.settings import sections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from poller.given import Given
+    from poller.settings import Settings
+
+
+def misplaced(given: Given) -> str:
+    """What is wrong with where or under which name the value stands, "" when nothing is."""
+    in_file = given.name.startswith("[")
+    if given.section not in sections() or given.key not in sections()[given.section].model_fields:
+        if not in_file:
+            return f"{given.source}: unknown key {given.name}{_near(given.name.upper(), names())}"
+        if given.section not in sections():
+            return f"{given.source}: unknown table {given.name}{_near(given.section, sections())}"
+        return f"{given.source}: unknown key {given.name}{_near(given.key, sections()[given.section].model_fields)}"
+    if in_file and is_secret(sections()[given.section].model_fields[given.key]):
+        name = f"{given.section}_{given.key}".upper()
+        return f"{given.source}: {given.name} is a secret and does not belong in this file; set {name} in .env"
+    if re.search(r"change[-_]me$", str(given.value)):
+        return f"{given.source}: {given.name} is still the example's value; fill it in, or delete the line"
+    return ""
+
+
+def _near(word: str, words: Iterable[str]) -> str:
+    match = difflib.get_close_matches(word, words, n=1)
+    return f"; did you mean {match[0]}?" if match else ""
+
+
+def near_misses(environment: Mapping[str, str], chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
+    """Environment names one slip away from a setting that nobody gave: silence would switch a service off."""
+    unset = [name for name, place in names().items() if place not in chosen]
+    for name in environment:
+        match = difflib.get_close_matches(name.upper(), unset, n=1, cutoff=0.92)
+        if match and not split(name):
+            yield f"environment: unknown key {name}; did you mean {match[0]}?"
+
+
+def suspects(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Environment names that look like a setting's, each with that: somebody else's, or a slip that goes unheard."""
+    for name in environment:
+        match = difflib.get_close_matches(name.upper(), names(), n=1, cutoff=0.8)
+        if match and not split(name) and name.lower().partition("_")[0] in sections():
+            yield name, match[0]
+
+
+def refused(loc: tuple[int | str, ...], message: str, chosen: Mapping[tuple[str, str], Given]) -> str:
+    """What pydantic says of the value at a location, with the place in which it stands."""
+    section, key = str(loc[0]), str(loc[1]) if len(loc) > 1 else ""
+    given = chosen.get((section, key))
+    message = message.removeprefix("Value error, ")
+    if given is None:
+        return f"[{section}] {key}: {message}"
+    shown = "" if is_secret(sections()[section].model_fields[key]) else f" (got {given.value!r})"
+    return f"{given.source}: {given.name}: {message}{shown}"
+
+
+def incomplete(chosen: Mapping[tuple[str, str], Given], *, need_imap: bool) -> Iterator[str]:
+    """What is missing from a service that was begun, and what would send a password in clear text."""
+    for name, section in sections().items():
+        given = {key: chosen[name, key].value for key in section.model_fields if (name, key) in chosen}
+        needed = section.needed(given) if issubclass(section, Service) else ()
+        missing = [key for key in needed if (name, key) not in chosen]
+        if len(missing) == len(needed) and not (name == "imap" and need_imap):
+            continue  # The service is off, which start-up says; half of it would be a mistake.
+        for key in missing:
+            field = section.model_fields[key]
+            place = (
+                ".env or the environment" if is_secret(field) else f"config.toml ([{name}] {key}) or the environment"
+            )
+            yield f"{name.upper()}_{key.upper()}: missing ({field.description}); set it in {place}"
+    mailbox = chosen.get(("imap", "mailbox"))
+    for name in sections()["labels"].model_fields:
+        label = chosen.get(("labels", name))
+        if label and str(label.value).casefold() == (str(mailbox.value) if mailbox else "INBOX").casefold():
+            yield f"{label.source}: {label.name}: is the mailbox that is read; a finished message must leave it"
+    yield from _trays_apart(chosen)
+    for section_name, key in (("notification", "email"), ("smtp", "sender")):
+        address = chosen.get((section_name, key))
+        if address and not str(address.value).isascii():
+            yield f"{address.source}: {address.name}: not every mail server takes an address that is not ASCII"
+    yield from _without_tokens(chosen)
+    for name in ("imap", "smtp"):
+        host, security = chosen.get((name, "host")), chosen.get((name, "security"))
+        if host and security and security.value == "none" and not is_local(str(host.value)):
+            yield f"{security.source}: {security.name}: none would send the password in clear text; use tls or starttls"
+
+
+def _trays_apart(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
+    """A mailbox to correct messages by that is also where they are filed: they would be corrected for ever."""
+    fields = sections()["labels"].model_fields
+    names = {
+        key: str(chosen["labels", key].value if ("labels", key) in chosen else fields[key].default) for key in fields
+    }
+    for key in (key for key in fields if key.startswith("reclassify_") and names[key] != "-"):
+        if [name.casefold() for name in names.values()].count(names[key].casefold()) > 1:
+            given = chosen.get(("labels", key))
+            where = f"{given.source}: {given.name}" if given else f"[labels] {key}"
+            yield f"{where}: is another label as well; what is filed there would be dispatched again for ever"
+
+
+def _without_tokens(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
+    """Whether mail is to be sent with tokens that there are none of."""
+    borrowed, auth = chosen.get(("smtp", "auth")), chosen.get(("imap", "auth"))
+    if borrowed and borrowed.value == "imap" and (auth is None or auth.value == "password"):
+        yield f"{borrowed.source}: {borrowed.name}: the mailbox has no access tokens; set imap.auth, or smtp.password"
+
+
+def grounded(settings: Settings) -> Iterator[str]:
+    """What a canary lacks to fly."""
+    if settings.canary.interval_min:
+        if not settings.smtp.on or settings.notification.email is None:
+            yield (
+                "[canary] interval_min: it is sent by SMTP, and its absence told to the admin: set smtp.host and "
+                "notification.email"
+            )
+        if not settings.canary.address and "@" not in settings.imap.username:
+            yield "[canary] address: missing, as the IMAP login is no address"

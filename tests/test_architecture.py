@@ -16,7 +16,7 @@ MODULES = sorted(path for folder in ("poller", "integrations") for path in (ROOT
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"enquiries"},
+    {"enquiries", "mends", "tryouts"},
     {"console"},
     {"trial", "preview", "audit", "purge", "reports", "forms"} | {"examples", "evaluation"},
     {"demo"},

@@ -11,8 +11,8 @@ import structlog
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller import notification, receipts
 from poller.corrections import message_of
+from poller.creations import skip, with_files
 from poller.journal import MessageGoneError, StepFailedError, UnreadError
-from poller.steps import skip, with_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from poller import canary, reclassify
 from poller.corrections import correction_of, message_of
+from poller.creations import create_note, create_subtask, create_ticket, find_or_create_contact, upload_files
 from poller.job import Job, Message
 from poller.journal import MessageGoneError, MustWaitError, StepFailedError
 from poller.letters import failure_detail, send_alert, send_failure, send_notification, send_receipt
@@ -16,17 +17,7 @@ from poller.notification import DISPATCHED
 from poller.receipts import failure_receipt, receipt
 from poller.replies import answer, find_threads, remember
 from poller.request import Category, Fate
-from poller.steps import (
-    begun,
-    classify,
-    create_note,
-    create_subtask,
-    create_ticket,
-    find_or_create_contact,
-    receive,
-    upload_files,
-    wait_turn,
-)
+from poller.steps import begun, classify, receive, wait_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

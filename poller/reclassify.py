@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from poller import texts
 from poller.corrections import category_of, is_half_done
-from poller.journal import NotYetError
-from poller.request import Category, Classification, Fate, Link
-from poller.steps import (
+from poller.creations import (
     add_comment,
-    begun,
     create_note,
     create_subtask,
     create_ticket,
@@ -24,6 +21,9 @@ from poller.steps import (
     upload_files,
     with_files,
 )
+from poller.journal import NotYetError
+from poller.request import Category, Classification, Fate, Link
+from poller.steps import begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable

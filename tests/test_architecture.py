@@ -26,7 +26,7 @@ FLOORS = (
     {"pipeline"},
     {"replies", "reclassify"},
     {"letters"},
-    {"steps"},
+    {"steps", "creations"},
     {"job"},
     {"form_intake"},
     {"services", "limits", "alerts", "receipts", "digest", "letterbox", "form_page", "form_api", "trays"},

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import steps, texts
+from poller import creations, texts
+from poller.creations import create_note, create_subtask, create_ticket
 from poller.job import Job, Message
 from poller.journal import MustWaitError
 from poller.request import Category, Classification, Dispatched, Link
 from poller.samples import samples
-from poller.steps import create_note, create_subtask, create_ticket
 from tests.desk import Desk
 from tests.poller.test_journal import Memory
 
@@ -29,7 +29,7 @@ REFERENCE = "0123456789abcdef"
 
 
 def add_comment(job: Job, done: Dispatched) -> Dispatched:
-    return steps.add_comment(job, done, REFERENCE, lambda: texts.reply_comment(job.message.request, done))
+    return creations.add_comment(job, done, REFERENCE, lambda: texts.reply_comment(job.message.request, done))
 
 
 STEPS = [create_ticket, create_note, create_subtask, add_comment]

@@ -9,11 +9,13 @@ import re
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from imapclient.exceptions import IMAPClientError
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, ProtocolError
 from imapclient.imap_utf7 import decode
 
-from integrations.errors import ConfigurationError, TransientError
+from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.arrivals import HEADER
+from poller.refusals import is_busy, said
+from poller.searching import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -61,11 +63,47 @@ def move(
         client.uid_expunge(here)
 
 
+def append(client: IMAPClient, mailbox: str, raw: bytes, flags: Sequence[bytes]) -> None:
+    """Put a message into a mailbox of this exact name (APPEND, RFC 9051 section 6.3.12).
+
+    Raises:
+        PermanentError: the server will not take it.
+    """
+    try:
+        try:
+            client.append(mailbox, raw, flags)
+        except IMAPClientError as error:
+            if "[TRYCREATE]" not in str(error).upper():
+                raise
+            # Somebody has deleted it since we last looked.
+            client.create_folder(mailbox)
+            client.append(mailbox, raw, flags)
+    except IMAPClientAbortError:
+        raise
+    except IMAPClientError as error:
+        # Also where it is busy, or over quota: that may be so for days, and nobody waits for this message.
+        raise PermanentError("IMAP APPEND: refused", detail=said(error)) from error
+
+
 def stream(client: IMAPClient, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
     """Put a message into a mailbox (APPEND, RFC 3501 section 6.3.11); `content` is read in pieces.
 
     imapclient's own `append` wants all of it in memory, and copies it twice.
+
+    Raises:
+        PermanentError: the server will not take it, and `detail` says why in its words.
     """
+    try:
+        _stream(client, mailbox, content, size_bytes)
+    except (IMAPClientAbortError, ProtocolError):
+        raise
+    except IMAPClientError as error:
+        if is_busy(error):
+            raise
+        raise PermanentError("IMAP APPEND: refused", detail=said(error)) from error
+
+
+def _stream(client: IMAPClient, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
     imap, name = client._imap, client._normalise_folder(mailbox)  # noqa: SLF001
     tag = imap._command("APPEND", name, f"{{{size_bytes}}}")  # noqa: SLF001
     while imap._get_response() is not None:  # noqa: SLF001  None is the "+" that it waits for
@@ -76,12 +114,6 @@ def stream(client: IMAPClient, mailbox: str, content: IO[bytes], size_bytes: int
         imap.send(piece)
     imap.send(b"\r\n")
     client._consume_until_tagged_response(tag, "APPEND")  # noqa: SLF001
-
-
-def present(client: IMAPClient, uids: Sequence[int]) -> list[int]:
-    """Those of the messages that are still here, and not marked as deleted."""
-    found = client.search(["UID", ",".join(map(str, uids)), "UNDELETED"]) if uids else []
-    return [uid for uid in uids if uid in found]
 
 
 def relabel(client: IMAPClient, uids: Sequence[int], label: str, others: Iterable[str]) -> None:

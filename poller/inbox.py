@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import TransientError
-from poller import filed, mailbox
+from poller import filed, mailbox, searching
 from poller.fetching import account_of, reference_of, write
 from poller.journal import MessageGoneError
 from poller.source import KEYWORDS, Fetched
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from poller.arrivals import Arrival
     from poller.letter import Receipt
-    from poller.mailbox import Counts, Mailbox
+    from poller.mailbox import Mailbox
+    from poller.searching import Counts
     from poller.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -144,7 +145,7 @@ class Inbox:
         then = self._counts
         if not counts or not then or view != self._view or time.monotonic() >= self._whole_look_at_s:
             return None
-        if counts.messages - then.messages > mailbox.ANSWER:
+        if counts.messages - then.messages > searching.ANSWER:
             return None
         known = {*self._waiting, *self._unread}
         uids = session.new_uids(then.next_uid, known)

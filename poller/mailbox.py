@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import structlog
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, IMAPClientReadOnlyError, ProtocolError
 
 from integrations.deadline import CALL_S, Deadline
-from integrations.errors import ConfigurationError, PermanentError, TransientError
-from poller import filing, idling
-from poller.arrivals import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of, flags_of
+from integrations.errors import ConfigurationError, TransientError
+from poller import filing, idling, searching
+from poller.arrivals import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of
 from poller.connection import NONSENSE, drop, dropped_unless_done, logged_in, translated
 from poller.hierarchy import Hierarchy
 from poller.journal import MessageGoneError
+from poller.keywords import Keywords
 from poller.refusals import is_busy, is_gone, said
+from poller.searching import Counts
 
 if TYPE_CHECKING:
     import socket
@@ -28,19 +29,9 @@ if TYPE_CHECKING:
     from poller.accounts import Imap
 
 PIECE_BYTES = 1 << 20
-ANSWER = 50_000  # UIDs that one SEARCH may answer with: imaplib reads no line over 1,000,000 bytes
-LISTED = 1_000  # UIDs that one SEARCH names: servers read no long lines either
 BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What a mailbox says of itself."""
-
-    messages: int  # in it, those marked deleted too
-    next_uid: int  # UIDNEXT: what comes from now on has this UID or a later one
 
 
 class Mailbox:
@@ -55,14 +46,14 @@ class Mailbox:
         # Believed as they are after login: Exchange announces MOVE only then.
         self._capabilities = {capability.upper() for capability in client.capabilities()}
         self._hierarchy = Hierarchy(client, self._capabilities)
-        self._proved: set[str] = set()  # keywords that the server was seen to keep
+        self._keywords = Keywords(client)
         self._select(name)
 
     def _select(self, name: str) -> int:
         selected = self._client.select_folder(name)
         self._entered = name
         self.uidvalidity: int = selected.get(b"UIDVALIDITY", 0)
-        self._permanent_flags: Sequence[bytes] = selected.get(b"PERMANENTFLAGS", ())
+        self._keywords.select(name, selected.get(b"PERMANENTFLAGS", ()))
         return int(selected.get(b"EXISTS", 0))
 
     def close(self) -> None:
@@ -84,7 +75,7 @@ class Mailbox:
         RFC 3501 section 6.3.10 advises against asking it of one, and all servers answer: no other command is as cheap.
         """
         with self._call("STATUS"):
-            told = self._status(self._entered, "MESSAGES", "UIDNEXT", "UIDVALIDITY")
+            told = searching.status(self._client, self._entered, "MESSAGES", "UIDNEXT", "UIDVALIDITY")
         messages, next_uid, uidvalidity = (told.get(name) for name in (b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"))
         if isinstance(uidvalidity, int) and uidvalidity != self.uidvalidity:
             raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
@@ -95,19 +86,10 @@ class Mailbox:
 
         `counts` are those of this moment, where they are known.
         """
-        criteria: list[str | date] = ["UNDELETED"] if since is None else ["UNDELETED", "SINCE", since]
         counts = counts or self.counts()
         messages = counts.messages if counts else self._exists()
-        found: set[int] = set()
-        last: int | str = "*"
-        # The newest first: whatever is taken away meanwhile, what moves up is then seen twice and not missed.
-        for first in range((max(messages, 1) - 1) // ANSWER * ANSWER + 1, 0, -ANSWER):
-            part = [f"{first}:{last}"] if messages > ANSWER else []
-            with self._call("SEARCH"):
-                found.update(self._client.search([*part, *criteria]))
-            last = first - 1
-        # SEARCH promises no order, and the oldest customer comes first.
-        return sorted(found)
+        with self._call("SEARCH"):
+            return searching.uids(self._client, messages, since)
 
     def _exists(self) -> int:
         """How many messages there are, where `counts` does not tell it: SELECT does."""
@@ -121,24 +103,17 @@ class Mailbox:
     def last_uid(self) -> int:
         """The UID of the last message, marked deleted or not; 0 when there is none."""
         with self._call("SEARCH"):
-            return max(self._client.search(["UID", "*"]), default=0)
+            return searching.last_uid(self._client)
 
     def new_uids(self, first: int, known: Collection[int]) -> list[int]:
         """Messages from this UID on, and those of the known that are still here, none marked deleted, in order."""
-        found: set[int] = set()
-        in_order = sorted(known)
-        for start in range(0, max(len(known), 1), LISTED):
-            listed = _sequence_set(in_order[start : start + LISTED])
-            with self._call("SEARCH"):
-                # "*" is the last message, whichever its UID is: so there is always an answer of one too many.
-                found.update(self._client.search(["UID", ",".join([f"{first}:*", *listed]), "UNDELETED"]))
-        wanted = set(known)
-        return sorted(uid for uid in found if uid >= first or uid in wanted)
+        with self._call("SEARCH"):
+            return searching.new_uids(self._client, first, known)
 
     def present(self, uids: Sequence[int]) -> list[int]:
         """Those of the messages that are still here, and not marked as deleted."""
         with self._call("SEARCH"):
-            return filing.present(self._client, uids)
+            return searching.present(self._client, uids)
 
     def arrivals(self, uids: Sequence[int], refused: set[int] | None = None) -> Iterator[Arrival]:
         """Size, date and header of each message that is still here, in the order asked for.
@@ -233,22 +208,22 @@ class Mailbox:
                     raise
                 # Somebody has taken one of them in the meantime; the server says so now, and files the others.
                 self._client.noop()
-                if left := filing.present(self._client, uids):
+                if left := searching.present(self._client, uids):
                     self._file(left, name, keyword, others, others_there)
 
     def _file(
         self, uids: Sequence[int], name: str, keyword: str, others: Sequence[str], others_there: Iterable[str]
     ) -> None:
         # MOVE is done or not done, never half: what bears the keyword may have been copied before.
-        marked = () if self._has("MOVE") else self._marked(uids, keyword)
-        self._mark(uids, keyword, others)
+        marked = () if self._has("MOVE") else self._keywords.marked(uids, keyword)
+        self._keywords.mark(uids, keyword, others)
         if self._has("X-GM-EXT-1"):
             filing.relabel(self._client, uids, name, others_there)
         self._move(uids, name, marked)
 
     def keeps(self, keyword: str) -> bool:
         """Whether a message that `label` files bears the keyword from then on."""
-        return b"\\*" in self._permanent_flags or keyword.encode() in self._permanent_flags
+        return self._keywords.keeps(keyword)
 
     def shortcomings(self, keyword: str) -> list[str]:
         """What the server cannot do, and what is done instead; for a person."""
@@ -279,18 +254,7 @@ class Mailbox:
         with self._call("STATUS"):
             name = self._hierarchy.find(mailbox)
             # It says nothing of one that somebody has deleted since we last looked.
-            return int(self._status(name, "MESSAGES").get(b"MESSAGES", 0)) if name else 0
-
-    def _status(self, name: str, *items: str) -> dict[bytes, Any]:
-        """What the server says of a mailbox (RFC 9051 section 6.3.11); {} where it will not."""
-        try:
-            return self._client.folder_status(name, items)  # type: ignore[no-any-return]
-        except IMAPClientAbortError:
-            raise
-        except IMAPClientError as error:
-            if is_busy(error):
-                raise
-            return {}
+            return int(searching.status(self._client, name, "MESSAGES").get(b"MESSAGES", 0)) if name else 0
 
     def ensure(self, mailbox: str) -> str:
         """The server's name of a mailbox, which is created when missing, by the name that `label` takes.
@@ -329,21 +293,7 @@ class Mailbox:
             name = self._hierarchy.ensure(mailbox)
             if unless and filing.holds(self._client, unless, name, self._entered):
                 return
-            flags = [b"\\Seen"] if seen else []
-            try:
-                try:
-                    self._client.append(name, raw, flags)
-                except IMAPClientError as error:
-                    if "[TRYCREATE]" not in str(error).upper():
-                        raise
-                    # Somebody has deleted it since we last looked (RFC 9051 section 6.3.12).
-                    self._client.create_folder(name)
-                    self._client.append(name, raw, flags)
-            except IMAPClientAbortError:
-                raise
-            except IMAPClientError as error:
-                # Also where it is busy, or over quota: that may be so for days, and nobody waits for this message.
-                raise PermanentError("IMAP APPEND: refused", detail=said(error)) from error
+            filing.append(self._client, name, raw, [b"\\Seen"] if seen else [])
 
     def deliver(self, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
         """Put a message into the mailbox of this exact name; `content` is all of it, with CRLF, and is read in pieces.
@@ -354,14 +304,7 @@ class Mailbox:
             PermanentError: the server will not take it, and `detail` says why in its words.
         """
         with self._call("APPEND", size_bytes=size_bytes):
-            try:
-                filing.stream(self._client, mailbox, content, size_bytes)
-            except (IMAPClientAbortError, ProtocolError):
-                raise
-            except IMAPClientError as error:
-                if is_busy(error):
-                    raise
-                raise PermanentError("IMAP APPEND: refused", detail=said(error)) from error
+            filing.stream(self._client, mailbox, content, size_bytes)
 
     def with_message_id(self, message_id: str) -> list[int]:
         """Messages by a Message-ID of our own making: what a stranger wrote must not come into a command."""
@@ -374,29 +317,6 @@ class Mailbox:
 
     def _move(self, uids: Sequence[int], name: str, doubtful: Collection[int]) -> None:
         filing.move(self._client, self._capabilities, uids, (self._entered, name), doubtful)
-
-    def _mark(self, uids: Sequence[int], keyword: str, others: Sequence[str]) -> None:
-        """Put the keyword on messages, where the server keeps it: some say so, and do not."""
-        if not self.keeps(keyword):
-            return
-        self._client.remove_flags(uids, others, silent=True)
-        self._client.add_flags(uids, [keyword], silent=True)
-        if keyword in self._proved:
-            return
-        here = set(filing.present(self._client, uids))
-        if here <= set(self._marked(uids, keyword)):
-            self._proved |= {keyword} if here else set()
-        else:
-            # The mailbox tells the outcome, and the keyword only repeats it.
-            log.warning("keyword_not_kept", keyword=keyword, mailbox=self._entered)
-            self._permanent_flags = ()
-
-    def _marked(self, uids: Sequence[int], keyword: str) -> Collection[int]:
-        """Those of the messages that bear the keyword; all of them where the server keeps none."""
-        if not self.keeps(keyword):
-            return uids
-        rows = self._client.fetch(uids, ["FLAGS"])
-        return [uid for uid in uids if keyword.encode().lower() in flags_of(rows.get(uid, {}))]
 
     @property
     def can_idle(self) -> bool:
@@ -416,17 +336,6 @@ class Mailbox:
         """What is asked of the server in it, and how much may come back."""
         with translated(command), Deadline(self._deadline_s, size_bytes=size_bytes):
             yield
-
-
-def _sequence_set(uids: Sequence[int]) -> list[str]:
-    """Sorted UIDs, each run of neighbours as "first:last" (RFC 9051 section 4.1.1)."""
-    runs: list[list[int]] = []
-    for uid in uids:
-        if runs and uid == runs[-1][-1] + 1:
-            runs[-1][1:] = [uid]
-        else:
-            runs.append([uid])
-    return [":".join(map(str, run)) for run in runs]
 
 
 def connect(imap: Imap, deadline_s: float = CALL_S) -> Mailbox:

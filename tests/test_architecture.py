@@ -39,7 +39,8 @@ FLOORS = (
     {"parts", "programs"},
     {"journal", "texts", "rules", "threads", "memory", "machines", "spool", "bodies", "quoting"}
     | {"contents", "forwards", "links", "rtf", "smime", "tnef", "uuencode"}
-    | {"authentication", "filing", "hierarchy", "form_access", "idling"},
+    | {"authentication", "filing", "hierarchy", "form_access", "idling", "keywords"},
+    {"searching"},
     {"addresses", "configuration", "connection", "arrivals"},
     {"mistakes"},
     {"oauth", "refusals", "given"},
@@ -55,7 +56,10 @@ FLOORS = (
 OWNERS = {
     "dbos": {"poller/engine.py", "poller/memory.py"},
     "psycopg": {"poller/machines.py", "poller/state.py"},
-    "imapclient": {f"poller/{room}.py" for room in ("connection", "filing", "hierarchy", "idling", "mailbox")},
+    "imapclient": {
+        f"poller/{room}.py"
+        for room in ("connection", "filing", "hierarchy", "idling", "keywords", "mailbox", "searching")
+    },
     "mailparser": {"poller/parts.py"},
     "apscheduler": {"poller/loop.py"},
     "anthropic": {"integrations/claude.py"},

@@ -11,7 +11,7 @@ import pytest
 
 from integrations.errors import TransientError
 from poller import inbox as inbox_module
-from poller import mailbox
+from poller import searching
 from poller.inbox import Inbox
 from poller.journal import MessageGoneError
 from tests.relay import Relay
@@ -224,8 +224,8 @@ def test_a_mailbox_of_any_size_is_looked_at_in_parts(
     office: Office, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No answer is longer than what is read of a line, and what is taken away meanwhile hides nothing."""
-    monkeypatch.setattr(mailbox, "ANSWER", 2)
-    monkeypatch.setattr(mailbox, "LISTED", 2)
+    monkeypatch.setattr(searching, "ANSWER", 2)
+    monkeypatch.setattr(searching, "LISTED", 2)
     for number in range(5):
         put(office, a_mail(number))
     with closing(Inbox(office.settings)) as inbox:

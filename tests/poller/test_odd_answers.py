@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import configuration, filed, mailbox
+from poller import configuration, filed, searching
 from poller.inbox import Inbox
 from poller.mailbox import connect
 from tests.provider import Provider
@@ -218,7 +218,7 @@ def test_old_mail_that_is_left_alone_stays_cheap_where_the_newest_has_gone(
     """Nothing but what is new is asked for, though the next UID is far beyond the last one that is there."""
     server.deliver(a_mail(0))
     server.counts = "MESSAGES 1 UIDNEXT 900 UIDVALIDITY 7"
-    monkeypatch.setattr(mailbox, "ANSWER", 500)
+    monkeypatch.setattr(searching, "ANSWER", 500)
     inbox.scan()
     server.commands.clear()
     inbox.scan()

@@ -1,0 +1,87 @@
+"""Which messages are in the selected mailbox: SEARCH and STATUS (RFC 3501 sections 6.4.4 and 6.3.10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
+
+from poller.refusals import is_busy
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import date
+
+    from imapclient import IMAPClient
+
+ANSWER = 50_000  # UIDs that one SEARCH may answer with: imaplib reads no line over 1,000,000 bytes
+LISTED = 1_000  # UIDs that one SEARCH names: servers read no long lines either
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a mailbox says of itself."""
+
+    messages: int  # in it, those marked deleted too
+    next_uid: int  # UIDNEXT: what comes from now on has this UID or a later one
+
+
+def status(client: IMAPClient, mailbox: str, *items: str) -> dict[bytes, Any]:
+    """What the server says of a mailbox (RFC 9051 section 6.3.11); {} where it will not."""
+    try:
+        return client.folder_status(mailbox, items)  # type: ignore[no-any-return]
+    except IMAPClientAbortError:
+        raise
+    except IMAPClientError as error:
+        if is_busy(error):
+            raise
+        return {}
+
+
+def uids(client: IMAPClient, messages: int, since: date | None) -> list[int]:
+    """Those of so many messages that are not marked deleted and arrived on that day or later, in order of arrival."""
+    criteria: list[str | date] = ["UNDELETED"] if since is None else ["UNDELETED", "SINCE", since]
+    found: set[int] = set()
+    last: int | str = "*"
+    # The newest first: whatever is taken away meanwhile, what moves up is then seen twice and not missed.
+    for first in range((max(messages, 1) - 1) // ANSWER * ANSWER + 1, 0, -ANSWER):
+        part = [f"{first}:{last}"] if messages > ANSWER else []
+        found.update(client.search([*part, *criteria]))
+        last = first - 1
+    # SEARCH promises no order, and the oldest customer comes first.
+    return sorted(found)
+
+
+def new_uids(client: IMAPClient, first: int, known: Collection[int]) -> list[int]:
+    """Messages from this UID on, and those of the known that are still here, none marked deleted, in order."""
+    found: set[int] = set()
+    in_order = sorted(known)
+    for start in range(0, max(len(known), 1), LISTED):
+        listed = _sequence_set(in_order[start : start + LISTED])
+        # "*" is the last message, whichever its UID is: so there is always an answer of one too many.
+        found.update(client.search(["UID", ",".join([f"{first}:*", *listed]), "UNDELETED"]))
+    wanted = set(known)
+    return sorted(uid for uid in found if uid >= first or uid in wanted)
+
+
+def last_uid(client: IMAPClient) -> int:
+    """The UID of the last message, marked deleted or not; 0 when there is none."""
+    return max(client.search(["UID", "*"]), default=0)
+
+
+def present(client: IMAPClient, uids: Sequence[int]) -> list[int]:
+    """Those of the messages that are still here, and not marked as deleted."""
+    found = client.search(["UID", ",".join(map(str, uids)), "UNDELETED"]) if uids else []
+    return [uid for uid in uids if uid in found]
+
+
+def _sequence_set(uids: Sequence[int]) -> list[str]:
+    """Sorted UIDs, each run of neighbours as "first:last" (RFC 9051 section 4.1.1)."""
+    runs: list[list[int]] = []
+    for uid in uids:
+        if runs and uid == runs[-1][-1] + 1:
+            runs[-1][1:] = [uid]
+        else:
+            runs.append([uid])
+    return [":".join(map(str, run)) for run in runs]

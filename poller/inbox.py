@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,10 +16,11 @@ from integrations.errors import TransientError
 from poller import filed, mailbox, searching
 from poller.fetching import account_of, reference_of, write
 from poller.journal import MessageGoneError
+from poller.sessions import Sessions
 from poller.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
     from datetime import date, datetime
     from pathlib import Path
 
@@ -59,7 +60,7 @@ class Inbox:
         message has the same reference in it, and where there is none every call that needs it raises MessageGoneError.
         """
         self._settings, self._imap, self._names = settings, settings.imap, settings.labels
-        self._within = within
+        self._sessions = Sessions(settings.imap, within)
         self.since: date | None = None  # the day (UTC) before which messages are left alone; None: none is
         # Older ones that were taken up once are not: the first day that ever was `since`, and which of these they are.
         self.reach: Callable[[], date | None] = lambda: self.since
@@ -68,7 +69,6 @@ class Inbox:
         self.account = account_of(settings.imap)
         self._lock = threading.Lock()
         self._scanning = threading.Lock()
-        self._idle: list[Mailbox] = []
         self._waiting: dict[int, tuple[str, Arrival]] = {}  # by UID, each with its reference
         self._by_reference: dict[str, dict[int, Arrival]] = {}  # the same
         self._left_alone: dict[int, str] = {}  # the reference alone, by UID: there may be a hundred thousand
@@ -82,27 +82,24 @@ class Inbox:
         """How many messages lie in each of these mailboxes of the account; one round trip each."""
         if not mailboxes:
             return {}
-        with self._session() as session:
+        with self._sessions.one() as session:
             return {name: session.count(name) for name in mailboxes}
 
     def ensure(self, mailbox: str) -> None:
         """Make a mailbox of the account when it is missing; see `Mailbox.ensure`."""
-        with self._session() as session:
+        with self._sessions.one() as session:
             session.ensure(mailbox)
 
     def move(self, reference: str, mailbox: str) -> None:
         """Put every copy of the message into another mailbox, which is made when missing; its keywords stay."""
         if uids := list(self._copies(reference)):
-            with self._session() as session:
+            with self._sessions.one() as session:
                 self._check_uidvalidity(session)
                 session.move(uids, session.ensure(mailbox))
 
     def close(self) -> None:
         """End every session that is not in use."""
-        with self._lock:
-            sessions, self._idle = self._idle, []
-        for session in sessions:
-            session.close()
+        self._sessions.close()
 
     def scan(self, *, all_or_none: bool = False) -> list[str]:
         """The references of all messages that wait, the oldest first, each once.
@@ -114,7 +111,7 @@ class Inbox:
             TransientError: the server is out of reach, or gives none of the new messages; for `all_or_none`, not all.
         """
         # One scan at a time: a slower one must not overwrite what a later one has seen.
-        with self._scanning, self._session() as session:
+        with self._scanning, self._sessions.one() as session:
             counts = session.counts()
             view = _View(session.uidvalidity, self.since, self.reach())
             uids = self._changed(session, counts, view)
@@ -203,14 +200,14 @@ class Inbox:
 
     def confirm(self, reference: str) -> bool:
         """Whether the message is in the mailbox at this very moment."""
-        with self._session() as session:
+        with self._sessions.one() as session:
             self._check_uidvalidity(session)
             return bool(session.present(list(self._known(reference))))
 
     def fetch(self, reference: str, path: Path) -> Fetched:
         """See `Source`; the beginning is BEGINNING_BYTES, and no more of the message is asked for."""
         for uid, seen in self._copies(reference).items():
-            with self._session() as session, path.open("wb") as file, suppress(MessageGoneError):
+            with self._sessions.one() as session, path.open("wb") as file, suppress(MessageGoneError):
                 self._check_uidvalidity(session)
                 for arrival in [seen] if seen else session.arrivals([uid]):
                     return Fetched(arrival.received_at, write(session, arrival, file, self._imap), arrival.junk)
@@ -219,7 +216,7 @@ class Inbox:
     def mark_seen(self, reference: str) -> None:
         """See `Source`."""
         if uids := list(self._copies(reference)):
-            with self._session() as session:
+            with self._sessions.one() as session:
                 self._check_uidvalidity(session)
                 session.mark_seen(uids)
 
@@ -228,7 +225,7 @@ class Inbox:
         others = [name for name in KEYWORDS if name != outcome]
         uids = list(self._copies(reference))
         if uids:
-            with self._session() as session:
+            with self._sessions.one() as session:
                 self._check_uidvalidity(session)
                 session.label(
                     uids,
@@ -254,7 +251,7 @@ class Inbox:
             with closing(mailbox.connect(self._imap)) as session:
                 if session.enter(self._names.failed):
                     session.settle(supersedes, name, message_id)
-        with self._session() as session:
+        with self._sessions.one() as session:
             session.append(name, receipt.raw, seen=not receipt.needs_person, unless=message_id if look else "")
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
@@ -301,39 +298,6 @@ class Inbox:
     def _check_uidvalidity(self, session: Mailbox) -> None:
         if self._view is None or session.uidvalidity != self._view.uidvalidity:
             raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
-
-    @contextmanager
-    def _session(self) -> Iterator[Mailbox]:
-        """A live session; one that fails is dropped."""
-        session, clean = self._take(), False
-        try:
-            yield session
-            clean = True
-        except MessageGoneError:
-            clean = True
-            raise
-        finally:
-            if clean:
-                with self._lock:
-                    self._idle.append(session)
-            else:
-                session.close()
-
-    def _take(self) -> Mailbox:
-        with self._lock:
-            session = self._idle.pop() if self._idle else None
-        if session:
-            try:
-                session.refresh()
-            except TransientError:
-                session.close()
-            else:
-                return session
-        session = mailbox.connect(self._imap)
-        if self._within and not session.enter(self._within):
-            session.close()
-            raise MessageGoneError(self._within)
-        return session
 
 
 def _lightened(arrival: Arrival) -> Arrival:

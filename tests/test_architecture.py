@@ -31,7 +31,7 @@ FLOORS = (
     {"form_intake"},
     {"services", "limits", "alerts", "receipts", "digest", "letterbox", "form_page", "form_api", "trays"},
     {"engine", "inbox", "confined", "idle"},
-    {"filed"},
+    {"filed", "sessions"},
     {"fetching", "source"},
     {"mailbox", "parsing", "screening", "classification", "notification", "causes", "canary", "form_message"},
     {"letter", "senders", "automatic", "reading", "form_fields", "corrections"},

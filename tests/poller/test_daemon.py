@@ -89,7 +89,8 @@ def test_a_mailbox_that_was_looked_into_is_proven(office: Office) -> None:
     try:
         daemon.poll()
         daemon._inbox.close()
-        daemon._inbox._imap = daemon._inbox._imap.model_copy(update={"password": SecretStr("wrong")})
+        wrong = office.settings.imap.model_copy(update={"password": SecretStr("wrong")})
+        daemon._inbox._sessions._imap = wrong
         with pytest.raises(ConfigurationError) as refused:
             daemon.poll()
         daemon.heed("imap", refused.value)

@@ -1,0 +1,74 @@
+"""Sessions on one mailbox for any number of threads: each takes one from a small pool, and gives it back."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from integrations.errors import TransientError
+from poller import mailbox
+from poller.journal import MessageGoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from poller.accounts import Imap
+    from poller.mailbox import Mailbox
+
+
+class Sessions:
+    """As many as were ever in use at once; one that has failed is not used again."""
+
+    def __init__(self, imap: Imap, within: str = "") -> None:
+        """Nothing is connected before the first is taken.
+
+        `within` is another mailbox of the account than the polled one, by the name that `Mailbox.label` takes.
+        """
+        self._imap, self._within = imap, within
+        self._lock = threading.Lock()
+        self._free: list[Mailbox] = []
+
+    @contextmanager
+    def one(self) -> Iterator[Mailbox]:
+        """A live session; one that fails is dropped.
+
+        Raises:
+            MessageGoneError: there is no mailbox `within`.
+        """
+        session, clean = self._take(), False
+        try:
+            yield session
+            clean = True
+        except MessageGoneError:
+            clean = True
+            raise
+        finally:
+            if clean:
+                with self._lock:
+                    self._free.append(session)
+            else:
+                session.close()
+
+    def close(self) -> None:
+        """End every session that is not in use."""
+        with self._lock:
+            sessions, self._free = self._free, []
+        for session in sessions:
+            session.close()
+
+    def _take(self) -> Mailbox:
+        with self._lock:
+            session = self._free.pop() if self._free else None
+        if session:
+            try:
+                session.refresh()
+            except TransientError:
+                session.close()
+            else:
+                return session
+        session = mailbox.connect(self._imap)
+        if self._within and not session.enter(self._within):
+            session.close()
+            raise MessageGoneError(self._within)
+        return session

@@ -17,7 +17,7 @@ from poller.classification import classify_request
 from poller.escaping import one_line
 from poller.formats import sniff
 from poller.quoting import newest_part
-from poller.request import Address, Attachment, Category, Classification, Request
+from poller.request import Address, Attachment, Category, Classification, Kind, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -82,7 +82,8 @@ class _Described:
 def read(lines: Iterable[str]) -> Iterator[Labelled]:
     """The labelled mails of a JSON Lines file: id, from, subject, body, attachments, label; other keys are not read.
 
-    An attachment is described by filename, content_type and size (bytes). The label is SUPPORT or MODELISATION.
+    An attachment is described by filename, content_type and size (bytes), and perhaps by its kind, which is one of
+    `Kind`. The label is SUPPORT or MODELISATION.
 
     Raises:
         InvalidExamplesError: a line is none.
@@ -114,15 +115,19 @@ def request_of(row: dict[str, Any]) -> Request:
         sent_at=None,
         received_at=datetime.now(UTC),
         headers=(),
-        attachments=tuple(_attachment(a["filename"], a["content_type"], a["size"]) for a in row["attachments"]),
+        attachments=tuple(map(_attachment, row["attachments"])),
         defects=(),
     )
 
 
-def _attachment(filename: str, content_type: str, size: int) -> Attachment:
-    """The name says what it is: there is no content."""
-    known_type, kind = sniff(b"", size, filename, io.BytesIO, content_type)
-    return Attachment(filename, known_type, size, kind, inline=False, content=_Described())
+def _attachment(row: dict[str, Any]) -> Attachment:
+    """What it was by its content, where that is said; else its name tells what it is, for there is no content."""
+    filename, content_type, size = row["filename"], row["content_type"], row["size"]
+    if "kind" in row:
+        kind = Kind(row["kind"])
+    else:
+        content_type, kind = sniff(b"", size, filename, io.BytesIO, content_type)
+    return Attachment(filename, content_type, size, kind, inline=False, content=_Described())
 
 
 def judge(mail: Labelled, claude: Claude | None, sleep: Callable[[float], object] = time.sleep) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import closing
 from datetime import datetime
+from email.utils import quote
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,12 @@ from poller.job import Message
 from poller.journal import MessageGoneError, UnreadError
 from poller.memory import Memory
 from poller.request import Category, Kind
-from poller.wording import who
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from poller.memory import Remembered
-    from poller.request import Request
+    from poller.request import Address, Request
     from poller.settings import Settings
 
 
@@ -50,9 +50,8 @@ def examples(settings: Settings) -> Iterator[tuple[str, dict[str, Any] | None]]:
         for each in corrected(memory):
             reference, outcome = corrections.message_of(each.reference), each.standing.outcome
             message = Message(reference, inbox, Path(directory) / "mail.eml", settings.imap)
-            received = next(entry for entry in memory.journal(each.reference) if _is_received(entry.content.get("ok")))
-            message.filed(outcome, datetime.fromisoformat(received.content["ok"]["received_at"]))
             try:
+                message.filed(outcome, _received_at(memory, each.reference))
                 was = (each.standing.result or {}).get("was", "")
                 yield reference, example(message.request, Category(outcome.upper()), was)
             except MessageGoneError:
@@ -63,21 +62,35 @@ def examples(settings: Settings) -> Iterator[tuple[str, dict[str, Any] | None]]:
                 message.discard()
 
 
-def _is_received(returned: object) -> bool:
-    return isinstance(returned, dict) and "received_at" in returned
+def _received_at(memory: Memory, reference: str) -> datetime:
+    """When the message was received, by what was written down about it; raises MessageGoneError where nothing is."""
+    for entry in memory.journal(reference):
+        returned = entry.content.get("ok")
+        if isinstance(returned, dict) and "received_at" in returned:
+            return datetime.fromisoformat(returned["received_at"])
+    raise MessageGoneError(reference)  # forgotten while we read
 
 
 def example(request: Request, label: Category, was: str) -> dict[str, Any]:
-    """A labelled request as plain data; `was` is what it had been taken for, "" where it was unknown."""
+    """A labelled request as plain data; `was` is what it had been taken for, "" where it was unknown.
+
+    `from` is who wrote the mail, whose name ends what is read of it, and not whom an answer would go to. The `kind` of
+    an attachment is kept, since only its content may have told it.
+    """
     attachments = [each for each in request.attachments if not each.inline]
     return {
         "id": request.reference,
         "lang": "",
-        "from": who(request.sender),
+        "from": _from(request.author),
         "subject": request.subject,
         "body": request.newest.strip() or request.text,
         "attachments": [
-            {"filename": each.filename, "content_type": each.content_type, "size": each.size_bytes}
+            {
+                "filename": each.filename,
+                "content_type": each.content_type,
+                "size": each.size_bytes,
+                "kind": each.kind.value,
+            }
             for each in attachments
         ],
         "label": label.value,
@@ -86,3 +99,8 @@ def example(request: Request, label: Category, was: str) -> dict[str, Any]:
         "seed_rule_conflict": label is Category.SUPPORT and any(each.kind is Kind.MODEL for each in attachments),
         "ambiguous": False,
     }
+
+
+def _from(author: Address) -> str:
+    """The author as a From field that can be taken apart again (RFC 5322 section 3.4), but for its encoding."""
+    return f'"{quote(author.display_name)}" <{author.addr_spec}>' if author.display_name else author.addr_spec

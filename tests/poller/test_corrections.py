@@ -437,11 +437,16 @@ def test_corrections_are_exported_as_examples_that_can_be_evaluated(
     assert rows["MODELISATION"] == {
         "id": rows["MODELISATION"]["id"],
         "lang": "",
-        "from": "Hugues Lambert <hugues@lambert.example>",
+        "from": '"Hugues Lambert" <hugues@lambert.example>',
         "subject": "Suite de notre échange",
         "body": "Bonjour,\n\nComme convenu au téléphone, voici ce que je vous avais promis pour la suite.",
         "attachments": [
-            {"filename": f"{width}.png", "content_type": "image/png", "size": len(picture(width, len("undecided")))}
+            {
+                "filename": f"{width}.png",
+                "content_type": "image/png",
+                "size": len(picture(width, len("undecided"))),
+                "kind": "image",
+            }
             for width in (6, 8)
         ],
         "label": "MODELISATION",
@@ -453,6 +458,10 @@ def test_corrections_are_exported_as_examples_that_can_be_evaluated(
     Path("corrections.jsonl").write_text(exported.stdout)
     told = json.loads(poller(office, "classify", "--evaluate", "corrections.jsonl", "--json").stdout)
     assert (told["mails"], told["right"], told["claude"]["calls"]) == (2, 1, 1)
+    with closing(sqlite3.connect(office.state / "poller.sqlite")) as state, state:
+        state.execute("DELETE FROM operation_outputs WHERE workflow_uuid LIKE '%/support/1'")
+    forgotten = poller(office, "corrections", "--jsonl")
+    assert [json.loads(line)["label"] for line in forgotten.stdout.splitlines()] == ["MODELISATION"]
     drag(office, "Support", "INBOX")
     again = poller(office, "corrections", "--jsonl")
     assert len(again.stdout.splitlines()) == 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import quote
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +14,15 @@ from click.testing import CliRunner, Result
 
 from integrations.errors import TransientError
 from integrations.sandbox import Fault
+from poller import parsing
+from poller.classification import content_of
 from poller.cli import commands
 from poller.evaluation import Labelled, Usage, as_lines, judge, read
+from poller.examples import example
+from poller.request import Category, Kind
+from poller.rules import certain
 from poller.services import services
+from tests.poller.test_formats import zipped
 
 if TYPE_CHECKING:
     from tests.desk import Desk
@@ -81,6 +90,7 @@ def test_the_rules_alone_ask_nobody(desk: Desk) -> None:
         ("no json", "line 2 is no labelled mail"),
         (json.dumps(ROWS[0] | {"label": "SALES"}), "line 2 is no labelled mail: ValueError: 'SALES'"),
         ('{"id": "a"}', "line 2 is no labelled mail: KeyError: 'from'"),
+        (json.dumps(row("odd", "SUPPORT", "", "", "a.zip")).replace('"size"', '"kind": "3d", "size"'), "'3d'"),
         ("[]", "line 2 is no labelled mail"),
     ],
 )
@@ -119,3 +129,24 @@ def test_a_mail_of_nothing_is_classified_all_the_same() -> None:
     assert "\x1b" not in mail.id
     assert next(iter(as_lines([], Usage()))) == "0 of 0 right"
     assert any(line.startswith("SUPPORT") for line in as_lines([judge(mail, None)], Usage()))
+
+
+@pytest.mark.parametrize("name", ["Durand, Jean", 'Jean "le Grand" Durand', "Éric (Paris)", "Jean\\", ""])
+def test_what_is_exported_of_a_mail_is_judged_as_the_mail_itself(tmp_path: Path, name: str) -> None:
+    """By its author's name, who may be another than who is answered, and by what only the files' content tells."""
+    mail = EmailMessage()
+    mail["From"], mail["Reply-To"] = f'"{quote(name)}" <jean@durand.example>', "Contact <contact@durand.example>"
+    mail["Subject"], mail["Message-ID"] = "Tr: pièces", "<1@durand.example>"
+    mail.set_content("Bonjour,\nVoici les fichiers.\nJean Durand\nModélisation 3D et devis\n")
+    for content, filename in ((zipped("a/fauteuil.step"), "envoi.zip"), (b"glTF\x02\0\0\0\x0c\0\0\0", "envoi.bin")):
+        mail.add_attachment(content, maintype="application", subtype="octet-stream", filename=filename)
+    path = tmp_path / "mail.eml"
+    path.write_bytes(bytes(mail))
+    request = parsing.parse(path, "support@figurative.example", datetime.now(UTC))
+    (read_again,) = read([json.dumps(example(request, Category.MODELISATION, "support"))])
+    assert read_again.request.author == request.author
+    assert [each.kind for each in read_again.request.attachments] == [Kind.MODEL, Kind.MODEL]
+    assert content_of(read_again.request) == content_of(request)
+    opinion = certain(request)
+    assert opinion is not None
+    assert certain(read_again.request) == opinion

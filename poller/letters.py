@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,10 @@ def send_notification(
         told = with_files(request, done)
         return write(request, told, sender=sender, recipient=recipient, now=now)
 
-    return done if send(job, "send_notification", letter) else skip(done, "send_notification")
+    fate = send(job, "send_notification", letter)
+    if fate == IN_DOUBT:
+        return replace(done, in_doubt=(*done.in_doubt, "send_notification"))
+    return done if fate else skip(done, "send_notification")
 
 
 def send_failure(job: Job, failure: StepFailedError, message: Message | None) -> None:
@@ -125,8 +129,8 @@ def _put(job: Job, outcome: str, receipt: Receipt, *, look: bool) -> None:
         memory.remember(fact, "")
 
 
-def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> bool:
-    """Send a letter, made of sender, recipient and time; False when nobody is to be told.
+def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
+    """Send a letter, made of sender, recipient and time: SENT, IN_DOUBT, or "" when nobody is to be told.
 
     One of unknown fate is sent once more, under the same Message-ID.
     """
@@ -134,9 +138,9 @@ def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessag
     for _ in range(NOTIFICATION_TRIES):
         fate = _submit(job, name, letter)
         if fate != IN_DOUBT:
-            return fate == SENT
+            return fate
     log.warning("notification_in_doubt", ref=job.journal.reference, step=name)
-    return True
+    return fate
 
 
 def _submit(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:

@@ -222,6 +222,11 @@ def to_check(request: Request, done: Dispatched) -> list[str]:
         lines.append(f"Le classement n’est pas certain{NBSP}: relisez la demande.")
     if doubt := unverified(request):
         lines.append(doubt)
+    if "send_notification" in done.in_doubt:
+        lines.append(
+            f"Le serveur d’envoi n’a pas confirmé la notification{NBSP}: vous l’avez peut-être reçue en double, ou pas "
+            "du tout."
+        )
     for service, steps in services_off(done):
         lines.append(f"{service} n’est pas configuré. Non fait{NBSP}: {', '.join(steps)}.")
     lines += [f"{TO_FETCH}{NBSP}: {url}" for url in listed(to_fetch(request), _LINKS_LIMIT_CHARS)]

@@ -134,8 +134,11 @@ def _name(step: str) -> str:
 
 
 def _told(done: Dispatched) -> list[Line]:
-    told = done.classification.decided_by != "person" and "send_notification" not in done.skipped
-    return [(DONE, "Notification envoyée", "")] if told else []
+    if done.classification.decided_by == "person" or "send_notification" in done.skipped:
+        return []
+    if "send_notification" in done.in_doubt:
+        return [(LEFT, f"Notification{NBSP}: envoi non confirmé", "")]
+    return [(DONE, "Notification envoyée", "")]
 
 
 def _skipped(done: Dispatched) -> list[Line]:

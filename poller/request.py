@@ -139,6 +139,7 @@ class Dispatched:
     subtask: Link | None = None
     uploads: tuple[tuple[int, str], ...] = ()  # number of each stored attachment, counted from 0, and its URL
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order
+    in_doubt: tuple[str, ...] = ()  # step names of which nobody knows whether they had their effect, in order
     fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order
     max_file_bytes: int = 0  # over which a file was TOO_BIG by itself; 0 when that is not known
     max_mail_bytes: int = 0  # over which it was with those before it

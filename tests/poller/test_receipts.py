@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import PermanentError, TransientError
-from integrations.sandbox import Fault
+from integrations.sandbox import Fault, Refusal
 from poller import audit, filed, mailbox
 from poller.samples import picture, samples
 from tests.crash import ANSWERED, COMMITTED, POINTS, Death
@@ -163,6 +163,19 @@ def test_whoever_is_needed_finds_it_unread(office: Office) -> None:
     assert lying.flags == set()
     assert message["From"].startswith("Modélisation · à vérifier <")
     assert "– Sous-tâche ClickUp\xa0: ClickUp n’est pas configuré" in text(message).splitlines()
+
+
+def test_a_notification_of_unknown_fate_is_not_called_sent(office: Office) -> None:
+    """Twice the server's answer was lost: whoever may not have been told finds the receipt unread, and why."""
+    office.sandbox.smtp.fail(Refusal("after_data", times=2))
+    office.once(MAILS["support"])
+    ((lying, message),) = receipts(office, "Support")
+    assert lying.flags == set()
+    assert message["From"].startswith("Support · à vérifier <")
+    lines = text(message).splitlines()
+    assert "Notification envoyée" not in text(message)
+    assert "– Notification\xa0: envoi non confirmé" in lines
+    assert sum(line.startswith("- Le serveur d’envoi n’a pas confirmé la notification") for line in lines) == 1
 
 
 def test_an_answer_has_a_receipt_that_says_where_it_was_put(office: Office) -> None:

@@ -73,7 +73,7 @@ class Admin:
         for _ in range(20):
             job: Any = SimpleNamespace(journal=self.memory.execution(delays_s=(0.0,)), **self._parts)
             try:
-                return send(job, "send_notification", letter)
+                return bool(send(job, "send_notification", letter))
             except (ProcessDiedError, MustWaitError):
                 continue
         raise AssertionError("it never ends")

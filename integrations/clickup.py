@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import re
-import time
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
 
-from integrations.broken import why
-from integrations.deadline import CALL_S, Deadline, http_events
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.clickup_call import PARENT_NOT_IN_LIST, ask, refusal
+from integrations.deadline import CALL_S, http_events
+from integrations.errors import ConfigurationError, PermanentError
 from integrations.pace import Pace
-from integrations.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-_PARENT_NOT_IN_LIST = "ITEM_137"  # the parent task was moved to another list, or is gone
 _PAGE_ROWS = 100
 _REFERENCE = re.compile(r"\[ref: ([^\[\]]*)\]")
-_LATER = (408, 425, 429)
-_RESET_DIGITS = 13  # of seconds or milliseconds; what is longer is no moment
-_MILLISECONDS = 10**11  # seconds until the year 5138, milliseconds from 1973 on
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +51,9 @@ class ClickUp:
         read_timeout_s: float = 30.0,
         deadline_s: float = CALL_S,
     ) -> None:
-        self._deadline_s = deadline_s
-        self._pace = Pace(calls_per_min, 60.0)
         self._parent_task_id = parent_task_id
         self._list_id = ""  # of the parent task; "" until it is known
-        self._http = httpx.Client(
+        http = httpx.Client(
             # With a slash at the end, or httpx would replace the last part of the path.
             base_url=(base_url or "https://api.clickup.com/api/v2").rstrip("/") + "/",
             headers={"Authorization": api_key},  # as it is: "Bearer" is for OAuth tokens
@@ -69,7 +62,8 @@ class ClickUp:
             event_hooks=http_events(),
         )
         # Dropped without that, it leaves its connections open.
-        weakref.finalize(self, self._http.close)
+        weakref.finalize(self, http.close)
+        self._ask = partial(ask, http, Pace(calls_per_min, 60.0), deadline_s)
 
     def create_subtask(self, name: str, markdown: str, confirm: Callable[[], object] | None = None) -> Subtask:
         """Create a subtask of the parent task, in the parent's list.
@@ -85,8 +79,8 @@ class ClickUp:
         status, answer = self._ask(
             "create subtask", "POST", f"list/{list_id}/task", json=task, expect=(400, 401, 404), confirm=confirm
         )
-        if status == HTTPStatus.BAD_REQUEST and answer.get("ECODE") != _PARENT_NOT_IN_LIST:
-            raise _refusal("create subtask", status, {}, answer)
+        if status == HTTPStatus.BAD_REQUEST and answer.get("ECODE") != PARENT_NOT_IN_LIST:
+            raise refusal("create subtask", status, {}, answer)
         if status != HTTPStatus.OK:
             # Nothing was created. The list that is remembered may be a former one, so it is asked for once more.
             list_id = self._find_list_id()
@@ -219,74 +213,6 @@ class ClickUp:
     def _check_token(self) -> None:
         self._ask("read user", "GET", "user", yields="user")
 
-    def _ask(
-        self,
-        call: str,
-        method: str,
-        path: str,
-        *,
-        expect: tuple[int, ...] = (),
-        yields: str = "id",
-        confirm: Callable[[], object] | None = None,
-        **request: Any,
-    ) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`."""
-        creates = method == "POST"
-        self._pace.wait()
-        if confirm:
-            confirm()
-        try:
-            with Deadline(self._deadline_s):
-                response = self._http.request(method, path, **request)
-        except (httpx.RequestError, TimeoutError) as error:
-            never_connected = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-            raise TransientError(
-                f"ClickUp {call}: {why(error)}", outcome_unknown=creates and not never_connected
-            ) from error
-        answer = _json_object(response)
-        if response.status_code in expect:
-            return response.status_code, answer
-        if response.status_code != HTTPStatus.OK:
-            raise _refusal(call, response.status_code, response.headers, answer, creates=creates)
-        if yields not in answer:
-            raise TransientError(f"ClickUp {call}: HTTP 200 without {yields}", outcome_unknown=creates)
-        return HTTPStatus.OK, answer
-
 
 def _subtask(task: dict[str, Any]) -> Subtask:
     return Subtask(str(task["id"]), task.get("url") or f"https://app.clickup.com/t/{task['id']}")
-
-
-def _json_object(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object in the body, empty when there is none."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
-
-
-def _refusal(
-    call: str, status: int, headers: httpx.Headers | dict[str, str], answer: dict[str, Any], *, creates: bool = False
-) -> ServiceError | ConfigurationError:
-    """The error that a status is (https://developer.clickup.com/docs/common_errors)."""
-    code = answer.get("ECODE", "")
-    line = f"ClickUp {call}: HTTP {status} {code}".rstrip()
-    detail = str(answer.get("err", ""))
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return ConfigurationError(f"{line}: the token is refused, look at CLICKUP_API_KEY")
-    if code == _PARENT_NOT_IN_LIST:
-        return ConfigurationError(f"{line}: the task cannot have subtasks in its list, look at CLICKUP_PARENT_TASK_ID")
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _LATER:
-        return PermanentError(line, detail=detail)
-    return TransientError(line, detail=detail, retry_after_s=_wait_s(headers), outcome_unknown=creates)
-
-
-def _wait_s(headers: httpx.Headers | dict[str, str]) -> float | None:
-    """What Retry-After asks for, else the seconds until the limit's window ends."""
-    seconds = parse_retry_after(headers.get("Retry-After"))
-    reset = headers.get("X-RateLimit-Reset", "")  # since 1970, in seconds: milliseconds are what many take it for
-    if seconds is None and reset.isdecimal() and len(reset) <= _RESET_DIGITS:
-        moment = int(reset)
-        return max(0.0, (moment / 1000 if moment > _MILLISECONDS else moment) - time.time())
-    return seconds

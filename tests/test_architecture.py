@@ -64,7 +64,7 @@ OWNERS = {
     "apscheduler": {"poller/loop.py"},
     "anthropic": {"integrations/claude.py"},
     "boto3": {"integrations/r2.py"},
-    "hubspot": {"integrations/hubspot.py", "integrations/hubspot_call.py"},
+    "hubspot": {"integrations/hubspot_crm.py", "integrations/hubspot_call.py"},
     "smtplib": {"integrations/smtp.py"},
     "google": {"integrations/google.py"},
     "msal": {"integrations/microsoft.py"},

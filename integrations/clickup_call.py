@@ -1,0 +1,100 @@
+"""One call to ClickUp: what came back, or one of our errors."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from integrations.broken import why
+from integrations.deadline import Deadline
+from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.retry_after import parse_retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from integrations.pace import Pace
+
+PARENT_NOT_IN_LIST = "ITEM_137"  # the parent task was moved to another list, or is gone
+_LATER = (408, 425, 429)
+_RESET_DIGITS = 13  # of seconds or milliseconds; what is longer is no moment
+_MILLISECONDS = 10**11  # seconds until the year 5138, milliseconds from 1973 on
+
+
+def ask(
+    http: httpx.Client,
+    pace: Pace,
+    deadline_s: float,
+    call: str,
+    method: str,
+    path: str,
+    *,
+    expect: tuple[int, ...] = (),
+    yields: str = "id",
+    confirm: Callable[[], object] | None = None,
+    **request: Any,
+) -> tuple[int, dict[str, Any]]:
+    """The status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`.
+
+    `http` knows the token and the timeouts; `pace` is how fast the workspace may be asked, `deadline_s` is for the
+    whole call. `call` is how errors name it; `confirm` is asked when the call's turn has come, and what it raises stops
+    it; the rest is httpx's.
+    """
+    creates = method == "POST"
+    pace.wait()
+    if confirm:
+        confirm()
+    try:
+        with Deadline(deadline_s):
+            response = http.request(method, path, **request)
+    except (httpx.RequestError, TimeoutError) as error:
+        never_connected = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+        raise TransientError(
+            f"ClickUp {call}: {why(error)}", outcome_unknown=creates and not never_connected
+        ) from error
+    answer = _json_object(response)
+    if response.status_code in expect:
+        return response.status_code, answer
+    if response.status_code != HTTPStatus.OK:
+        raise refusal(call, response.status_code, response.headers, answer, creates=creates)
+    if yields not in answer:
+        raise TransientError(f"ClickUp {call}: HTTP 200 without {yields}", outcome_unknown=creates)
+    return HTTPStatus.OK, answer
+
+
+def refusal(
+    call: str, status: int, headers: httpx.Headers | dict[str, str], answer: dict[str, Any], *, creates: bool = False
+) -> ServiceError | ConfigurationError:
+    """The error that a status is (https://developer.clickup.com/docs/common_errors)."""
+    code = answer.get("ECODE", "")
+    line = f"ClickUp {call}: HTTP {status} {code}".rstrip()
+    detail = str(answer.get("err", ""))
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return ConfigurationError(f"{line}: the token is refused, look at CLICKUP_API_KEY")
+    if code == PARENT_NOT_IN_LIST:
+        return ConfigurationError(f"{line}: the task cannot have subtasks in its list, look at CLICKUP_PARENT_TASK_ID")
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _LATER:
+        return PermanentError(line, detail=detail)
+    return TransientError(line, detail=detail, retry_after_s=_wait_s(headers), outcome_unknown=creates)
+
+
+def _wait_s(headers: httpx.Headers | dict[str, str]) -> float | None:
+    """What Retry-After asks for, else the seconds until the limit's window ends."""
+    seconds = parse_retry_after(headers.get("Retry-After"))
+    reset = headers.get("X-RateLimit-Reset", "")  # since 1970, in seconds: milliseconds are what many take it for
+    if seconds is None and reset.isdecimal() and len(reset) <= _RESET_DIGITS:
+        moment = int(reset)
+        return max(0.0, (moment / 1000 if moment > _MILLISECONDS else moment) - time.time())
+    return seconds
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object in the body, empty when there is none."""
+    try:
+        answer = response.json()
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

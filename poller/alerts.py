@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from email.message import EmailMessage
 
+    from poller.attempts import Memory
     from poller.causes import Cause
-    from poller.journal import Memory
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

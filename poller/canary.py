@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from integrations.smtp import Smtp
-    from poller.journal import Memory
+    from poller.attempts import Memory
     from poller.request import Request
     from poller.settings import Settings
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from integrations.clickup import TaskGoneError
 from poller import escaping, formats, texts
-from poller.journal import UnusableMessageError
+from poller.attempts import UnusableMessageError
 from poller.request import Dispatched, Fate, Link, StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from poller.attempts import Attempt
     from poller.job import Job
-    from poller.journal import Attempt
     from poller.request import Request
 
 CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart

@@ -11,9 +11,9 @@ import structlog
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import corrections
+from poller.attempts import MessageGoneError, Patience
 from poller.engine import STOP_S, Engine
 from poller.inbox import Inbox
-from poller.journal import MessageGoneError, Patience
 from poller.pipeline import Pipeline
 from poller.services import services
 from poller.steps import TOO_OFTEN

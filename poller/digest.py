@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from integrations.smtp import Smtp
-    from poller.journal import Memory
+    from poller.attempts import Memory
     from poller.memory import Entry, Remembered, Standing
     from poller.settings import Digest, Settings
 

@@ -20,8 +20,9 @@ from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import corrections, logs, state
+from poller.attempts import MessageGoneError, MustWaitError, Patience
 from poller.gates import Floor, Gate
-from poller.journal import Journal, MessageGoneError, MustWaitError, Patience
+from poller.journal import Journal
 from poller.machines import Machines
 from poller.memory import FACT, INTERNAL_ERROR, MESSAGE, Standing, standing_of
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poller import corrections
+from poller.attempts import MessageGoneError, UnreadError
 from poller.inbox import Inbox
 from poller.job import Message
-from poller.journal import MessageGoneError, UnreadError
 from poller.memory import Memory
 from poller.request import Category, Kind
 

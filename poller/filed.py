@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
 from poller import mailbox
+from poller.attempts import MessageGoneError
 from poller.fetching import reference_of, write
-from poller.journal import MessageGoneError
 from poller.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import structlog
 
 from integrations.errors import TransientError
 from poller import filed, mailbox, searching
+from poller.attempts import MessageGoneError
 from poller.fetching import account_of, reference_of, write
-from poller.journal import MessageGoneError
 from poller.sessions import Sessions
 from poller.source import KEYWORDS, Fetched
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import confined, fates, senders
-from poller.journal import UnreadError
+from poller.attempts import UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

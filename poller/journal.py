@@ -14,120 +14,41 @@ import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from random import uniform
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
-from poller.gates import DELAYS_S, Floor, Gate
+from poller.attempts import (
+    LONGEST_WAIT_S,
+    Attempt,
+    LostTouchError,
+    MessageGoneError,
+    MustWaitError,
+    NotYetError,
+    StepFailedError,
+    UnreadError,
+    UnusableMessageError,
+)
+from poller.gates import Floor, Gate
 from poller.history import crashes, doubts, first_begun, last_seen, since_asked
 from poller.pulse import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
+    from poller.attempts import Memory, Patience
     from poller.history import Entry
 
     Record = Callable[[str, Callable[[], Entry]], Entry]  # step name and maker -> the entry, made now or long ago
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-LONGEST_WAIT_S = 3600.0  # whatever a service asks for
 REFUSED_WAIT_S = 300.0  # before a service that refused our credentials is asked again
 AGAIN_S = 10.0  # before it is asked again whether what must be done first is done, or whether a message is still ours
 MAILBOX = "imap"  # the service that every step asks which needs the message itself
 CRASHES = 3  # process deaths or unforeseen exceptions in one step of one message before it is put aside
-
-
-class MustWaitError(Exception):
-    """The message goes on later; nothing is lost and nobody needs to act."""
-
-    def __init__(self, step: str, reason: str, until: datetime, gate: str = "") -> None:
-        """`until` is aware, UTC; `gate` is the service whose return ends the wait sooner, "" for none."""
-        super().__init__(f"{step}: {reason}")
-        self.step, self.reason, self.until, self.gate = step, reason, until, gate
-
-
-class StepFailedError(Exception):
-    """The message needs a person."""
-
-    def __init__(self, step: str, kind: str, reason: str, detail: str = "") -> None:
-        """`kind` is "refused", "unusable", "unanswered" or "crashed".
-
-        `reason` is fit for a log; `detail` is for the admin alone.
-        """
-        super().__init__(f"{step}: {reason}")
-        self.step, self.kind, self.reason, self.detail = step, kind, reason, detail
-
-
-class UnusableMessageError(PermanentError):
-    """No service refuses this message: it is such that only a person can make something of it."""
-
-
-class MessageGoneError(Exception):
-    """The message is no longer in the mailbox: a person took it, which is their right."""
-
-
-class UnreadError(Exception):
-    """The message could not be had this time: no fault of the service that the step asks, which was not asked yet."""
-
-    def __init__(self, cause: Exception) -> None:
-        """`cause` is what went wrong at the mailbox or in the parser."""
-        super().__init__(type(cause).__name__)
-        self.cause = cause
-
-
-class NotYetError(Exception):
-    """Something else must be done first: nobody's failure, and asked again soon, however often."""
-
-
-class LostTouchError(Exception):
-    """Another machine may have taken the message over: what is to be done must not be done here, now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What a step must know of the tries before this one."""
-
-    failures: int  # tries that ended in an error
-    doubts: int  # tries that may have had their effect: with any, look before you act
-    since: datetime  # when the first try began; aware, UTC
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait, and for how long in all."""
-
-    delays_s: tuple[float, ...] = DELAYS_S
-    give_up_after: timedelta = timedelta(hours=120)
-    settle_s: float = 10.0  # until what was done shows in a service's lists
-
-    def until(self, now: datetime, failures: int, retry_after_s: float | None) -> datetime:
-        """When to try again after so many failures (1 or more), never sooner than the service asked."""
-        delay_s = self.delays_s[min(failures, len(self.delays_s)) - 1] * uniform(0.8, 1.2)  # noqa: S311  no secret
-        return now + timedelta(seconds=min(max(delay_s, retry_after_s or 0.0), LONGEST_WAIT_S))
-
-
-class Memory(Protocol):
-    """What is remembered across messages."""
-
-    def remember(self, key: str, value: str) -> str:
-        """Keep a short text under a key, for good; returns the one that was kept first."""
-
-    def recall(self, keys: Iterable[str]) -> dict[str, str]:
-        """What is kept under each key; one under which nothing is kept is missing."""
-
-    def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
-        """The last keys that begin so and were kept since then, the latest first, each with what is kept under it."""
-
-    def result(self, reference: str, before: str = "") -> dict[str, Any]:
-        """What the work on a message, or its last correction, returned when it last stopped; {} while it is at work.
-
-        With `before`, what it was before the correction of that id. Of one that is unknown, as after `poller purge`,
-        the outcome is "forgotten" and there is nothing else.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +162,7 @@ class Journal:
         if gave_way >= CRASHES:
             return {"fatal": f"gave way {gave_way} times", "kind": "crashed", "by": self._execution}
         now = self._now()
-        if step.looks and doubts(history) and (until := self._settles(last_seen(history), now)):
+        if step.looks and doubts(history) and (until := self._patience.settles(last_seen(history), now)):
             reason = "what was done may not show yet"
             return {"wait": reason, "until": until.isoformat(), "by": self._execution}
         if step.gated and step.service and (until := self._gate(step.service).wait(now)):
@@ -250,11 +171,6 @@ class Journal:
         stack.enter_context(self._floor.alone() if gave_way else self._floor.shared())
         self._begun_in = self._spell()
         return {"begun": now.isoformat(), "by": self._execution}
-
-    def _settles(self, tried: datetime, now: datetime) -> datetime | None:
-        """When a look will see what was done by then; None when it does already, or when the clocks do not agree."""
-        until = tried + timedelta(seconds=self._patience.settle_s)
-        return until if tried <= now < until else None
 
     def _act(self, step: _Step, history: list[Entry]) -> Entry:
         """What becomes of a try, in any case: what escaped from here would be recorded, and raised again for ever."""

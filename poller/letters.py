@@ -11,17 +11,17 @@ import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller import notification, receipts
+from poller.attempts import MessageGoneError, StepFailedError, UnreadError
 from poller.corrections import message_of
 from poller.creations import skip, with_files
-from poller.journal import MessageGoneError, StepFailedError, UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from email.message import EmailMessage
     from typing import Any
 
+    from poller.attempts import Attempt
     from poller.job import Job, Message
-    from poller.journal import Attempt
     from poller.letter import Receipt
     from poller.request import Dispatched
 

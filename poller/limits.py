@@ -22,8 +22,8 @@ from poller.request import Fate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from poller.attempts import Memory
     from poller.classification import Answer, Claude
-    from poller.journal import Memory
     from poller.request import Request
     from poller.settings import Settings
 

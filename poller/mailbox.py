@@ -12,9 +12,9 @@ from integrations.deadline import CALL_S, Deadline
 from integrations.errors import ConfigurationError, TransientError
 from poller import filing, idling, searching
 from poller.arrivals import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of
+from poller.attempts import MessageGoneError
 from poller.connection import NONSENSE, drop, dropped_unless_done, logged_in, translated
 from poller.hierarchy import Hierarchy
-from poller.journal import MessageGoneError
 from poller.keywords import Keywords
 from poller.refusals import is_busy, is_gone, said
 from poller.searching import Counts

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from poller import canary, reclassify
+from poller.attempts import MessageGoneError, MustWaitError, StepFailedError
 from poller.corrections import correction_of, message_of
 from poller.creations import create_note, create_subtask, create_ticket, find_or_create_contact, upload_files
 from poller.job import Job, Message
-from poller.journal import MessageGoneError, MustWaitError, StepFailedError
 from poller.letters import failure_detail, send_alert, send_failure, send_notification, send_receipt
 from poller.notification import DISPATCHED
 from poller.receipts import failure_receipt, receipt
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from poller.attempts import Attempt
     from poller.corrections import Correction
-    from poller.journal import Attempt, Journal
+    from poller.journal import Journal
     from poller.letter import Receipt
     from poller.request import Dispatched
     from poller.services import Services

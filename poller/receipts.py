@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from email.message import EmailMessage
 
-    from poller.journal import StepFailedError
+    from poller.attempts import StepFailedError
     from poller.request import Dispatched, Request
 
     Line = tuple[str, str, str]  # mark, words, URL or ""

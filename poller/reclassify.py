@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from poller import texts
+from poller.attempts import NotYetError
 from poller.corrections import category_of, is_half_done
 from poller.creations import (
     add_comment,
@@ -21,16 +22,15 @@ from poller.creations import (
     upload_files,
     with_files,
 )
-from poller.journal import NotYetError
 from poller.request import Category, Classification, Fate, Link
 from poller.steps import begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from poller.attempts import Attempt
     from poller.corrections import Correction
     from poller.job import Job
-    from poller.journal import Attempt
     from poller.request import Dispatched
 
     Step = Callable[[Job, Dispatched, "Original"], Dispatched]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.errors import PermanentError
 from poller import notification, senders, texts, threads
+from poller.attempts import NotYetError
 from poller.corrections import category_of
 from poller.creations import GONE, add_comment, person_name, skip, upload_files, with_files
-from poller.journal import NotYetError
 from poller.letter import notification_id
 from poller.letters import send_notification
 from poller.request import Category, Classification, Link
@@ -18,8 +18,8 @@ from poller.steps import begun
 from poller.threads import People
 
 if TYPE_CHECKING:
+    from poller.attempts import Attempt
     from poller.job import Job
-    from poller.journal import Attempt
     from poller.request import Dispatched
 
 

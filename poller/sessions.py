@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
 from poller import mailbox
-from poller.journal import MessageGoneError
+from poller.attempts import MessageGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

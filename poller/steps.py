@@ -16,12 +16,12 @@ from poller import (
     senders,
     threads,
 )
-from poller.journal import MustWaitError
+from poller.attempts import MustWaitError
 from poller.request import Category, Classification, Dispatched
 
 if TYPE_CHECKING:
+    from poller.attempts import Attempt
     from poller.job import Job
-    from poller.journal import Attempt
     from poller.request import Address
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

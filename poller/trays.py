@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.attempts import MessageGoneError
 from poller.inbox import Inbox
-from poller.journal import MessageGoneError
 from poller.request import Category
 
 if TYPE_CHECKING:

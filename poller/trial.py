@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller import classification, demo, parsing, screening, senders
+from poller.attempts import MustWaitError, Patience
 from poller.gates import Floor
-from poller.journal import Journal, MustWaitError, Patience
+from poller.journal import Journal
 from poller.pipeline import Pipeline
 from poller.services import services
 from poller.source import Fetched

@@ -13,9 +13,9 @@ import structlog
 from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
 from poller import configuration
+from poller.attempts import Patience
 from poller.daemon import Daemon
 from poller.engine import Engine
-from poller.journal import Patience
 from poller.services import services
 from tests.forks import Forks
 from tests.notified import Manager

@@ -13,7 +13,7 @@ from poller.journal import Journal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.journal import Attempt
+    from poller.attempts import Attempt
 
 BEFORE = "before"  # the call is about to go out
 COMMITTED = "committed"  # the service has acted; its answer has reached this machine, and nobody has read it

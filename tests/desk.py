@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from poller import configuration
+from poller.attempts import MessageGoneError, Patience
 from poller.gates import Floor
-from poller.journal import Journal, MessageGoneError, Patience
+from poller.journal import Journal
 from poller.pipeline import Pipeline
 from poller.services import services
 from poller.source import Fetched

@@ -14,7 +14,7 @@ from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
 from poller import classification, escaping, fates, notification, receipts, texts
-from poller.journal import StepFailedError
+from poller.attempts import StepFailedError
 from poller.request import Category, Dispatched, Fate, Link, Request, StoredFile
 from poller.wording import marker
 

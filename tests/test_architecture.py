@@ -43,7 +43,7 @@ FLOORS = (
     {"searching"},
     {"addresses", "configuration", "connection", "arrivals"},
     {"mistakes"},
-    {"oauth", "refusals", "given"},
+    {"oauth", "refusals", "given", "attempts"},
     {"gates", "history", "transfer", "vocabulary", "wording", "chart", "headers", "settings"},
     {"logs", "samples", "state", "accounts", "form_settings"},
     {"section"},

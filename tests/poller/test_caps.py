@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poller import mailbox, steps
+from poller.attempts import MustWaitError, Patience
 from poller.fetching import BEGINNING_BYTES, write
 from poller.gates import Floor
 from poller.inbox import Inbox
 from poller.job import Job
-from poller.journal import Journal, MustWaitError, Patience
+from poller.journal import Journal
 from poller.samples import picture, samples, triangle
 from poller.services import Services
 

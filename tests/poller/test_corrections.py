@@ -18,11 +18,11 @@ from click.testing import CliRunner, Result
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox import Fault
+from poller.attempts import MessageGoneError
 from poller.cli import commands
 from poller.daemon import Daemon
 from poller.digest import look_back
 from poller.inbox import Inbox
-from poller.journal import MessageGoneError
 from poller.memory import Memory
 from poller.purge import purge
 from poller.samples import picture, samples

@@ -8,9 +8,9 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import creations, texts
+from poller.attempts import MustWaitError
 from poller.creations import create_note, create_subtask, create_ticket
 from poller.job import Job, Message
-from poller.journal import MustWaitError
 from poller.request import Category, Classification, Dispatched, Link
 from poller.samples import samples
 from tests.desk import Desk

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
+from poller.attempts import Patience
 from poller.daemon import Daemon
-from poller.journal import Patience
 from poller.samples import samples
 from tests.relay import Break, Relay
 

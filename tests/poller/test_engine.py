@@ -21,14 +21,15 @@ from sqlalchemy import Engine as SqlEngine
 from sqlalchemy import event
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
+from poller.attempts import Patience, StepFailedError
 from poller.engine import Engine
-from poller.journal import Patience, StepFailedError
 from poller.state import AlreadyRunningError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from poller.journal import Attempt, Journal
+    from poller.attempts import Attempt
+    from poller.journal import Journal
     from poller.memory import Standing
     from tests.poller.conftest import Cluster
 

@@ -17,8 +17,8 @@ from integrations.hubspot import HubSpot
 from integrations.r2 import R2
 from integrations.sandbox import Fault, Refusal
 from integrations.smtp import Smtp
+from poller.attempts import Patience
 from poller.daemon import Daemon
-from poller.journal import Patience
 from poller.samples import samples
 from tests.relay import Break, Relay
 

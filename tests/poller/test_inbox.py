@@ -12,8 +12,8 @@ import pytest
 from integrations.errors import TransientError
 from poller import inbox as inbox_module
 from poller import searching
+from poller.attempts import MessageGoneError
 from poller.inbox import Inbox
-from poller.journal import MessageGoneError
 from tests.relay import Relay
 
 if TYPE_CHECKING:

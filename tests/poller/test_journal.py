@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
+from poller.attempts import Attempt, MessageGoneError, MustWaitError, Patience, StepFailedError, UnreadError
 from poller.gates import Floor, Gate
-from poller.journal import Attempt, Journal, MessageGoneError, MustWaitError, Patience, StepFailedError, UnreadError
+from poller.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

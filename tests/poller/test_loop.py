@@ -18,8 +18,8 @@ from integrations.sandbox import Fault
 from poller import configuration, loop
 from poller import daemon as daemon_room
 from poller.arrivals import Arrival
+from poller.attempts import Patience
 from poller.daemon import Daemon
-from poller.journal import Patience
 from poller.loop import RELOAD, STOP, Loop
 from poller.memory import Standing
 from poller.samples import samples

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.sandbox import Fault
+from poller.attempts import MustWaitError
 from poller.job import Job, Message
-from poller.journal import MustWaitError
 from poller.replies import Thread, find_threads
 from poller.request import Link
 from poller.samples import samples

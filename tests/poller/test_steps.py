@@ -11,7 +11,7 @@ import pytest
 
 from integrations.sandbox import Refusal
 from integrations.smtp import Smtp
-from poller.journal import MustWaitError, StepFailedError
+from poller.attempts import MustWaitError, StepFailedError
 from poller.letters import send
 from poller.services import Services
 from tests.poller.test_journal import Memory, ProcessDiedError

@@ -1,10 +1,9 @@
-"""The clock, the signals, and who watches: the daemon as it runs for months."""
+"""The clock and the signals: the daemon as it runs for months."""
 
 from __future__ import annotations
 
 import logging
 import signal
-import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -17,22 +16,18 @@ from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import canary, causes, checks, digest, logs, systemd
-from poller.alerts import Alerts
+from poller import checks, logs, systemd
 from poller.daemon import TICK_S, Daemon
 from poller.engine import STOP_S
-from poller.heartbeat import Heartbeat
 from poller.idle import Idle
-from poller.metrics import Metrics
+from poller.lookout import Lookout
 from poller.pulse import Pulse
-from poller.signs import Signs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from apscheduler.events import JobExecutionEvent
 
-    from poller.causes import Cause
     from poller.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -73,14 +68,8 @@ class Loop:
         self._daemon = Daemon(settings, progress=lambda: systemd.tell(systemd.WATCHDOG))
         self._pulse = Pulse(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
-        self._host = socket.gethostname()
-        self._in_hand: dict[str, datetime] = {}  # since when
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each told once
-        self._alerts = self._made_alerts()
-        self._heartbeat = Heartbeat(str(settings.heartbeat.url)) if settings.heartbeat.url else None
-        self._metrics = Metrics(settings, self._daemon, self._pulse)
-        self._signs = Signs(settings.directory)
-        self._canary = canary.made(settings, self._daemon.memory, self._daemon.smtp)
+        self._lookout = Lookout(settings, self._daemon, self._pulse)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._idle = Idle(settings.imap, self.wake)
 
@@ -98,14 +87,11 @@ class Loop:
                 ended = self._wait(read)
                 log.info("daemon_stopping")
             self._scheduler.shutdown(wait=True)
-            if self._alerts:
-                self._alerts.tell(self._causes(datetime.now(UTC)), datetime.now(UTC), self._undecided())
+            self._lookout.alert()
         finally:
             # Who goes on with new settings needs the state, which what is not finished would keep.
             self._finish(STOP_S if ended is None or isinstance(ended, BaseException) else None)
-            self._metrics.close()
-            if self._heartbeat:
-                self._heartbeat.close()
+            self._lookout.close()
         if isinstance(ended, BaseException):
             raise ended
         return ended
@@ -135,18 +121,12 @@ class Loop:
         self._scheduler.add_job(self._tick, "interval", seconds=TICK_S, id="tick", **once)
         self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, id="watch", **once)
         self._scheduler.add_job(self._report, "interval", seconds=WATCH_S, id="report", **once)
-        self._scheduler.add_job(self._sum_up, "interval", seconds=DIGEST_S, id="digest", **once)
-        if bird := self._canary:
-            self._scheduler.add_job(
-                lambda: bird.look(datetime.now(UTC), deaf=self._is_deaf()),
-                "interval",
-                seconds=WATCH_S,
-                id="canary",
-                **once,
-            )
-        if self._metrics.start():
+        self._scheduler.add_job(self._lookout.sum_up, "interval", seconds=DIGEST_S, id="digest", **once)
+        if self._lookout.canary:
+            self._scheduler.add_job(self._lookout.fly, "interval", seconds=WATCH_S, id="canary", **once)
+        if self._lookout.metrics.start():
             # By a clock of its own: it reads the memory, which may be out of reach for long.
-            self._scheduler.add_job(self._metrics.tell, "interval", seconds=WATCH_S, id="metrics", **once)
+            self._scheduler.add_job(self._lookout.metrics.tell, "interval", seconds=WATCH_S, id="metrics", **once)
         # Not after the first poll: a mail server that is down when the machine starts must not keep the unit from it.
         systemd.tell(systemd.READY, self._status())
         self._scheduler.start()
@@ -234,59 +214,5 @@ class Loop:
 
     def _report(self) -> None:
         """Tell those outside of this machine; a poll does not wait for them."""
-        now = datetime.now(UTC)
-        present = self._causes(now)
         self._idle.look_after()
-        self._signs.leave(self._pulse.looked_at, self._pulse.failing_since, self._pulse.reason)
-        if self._heartbeat:
-            missing = self._canary is not None and self._canary.missing_since
-            failing = bool(missing) or self._polls_fail(now)
-            if failing or not self._undecided():  # All is well only where that is known.
-                self._heartbeat.tell(self._pulse.looked_at, failing=failing)
-        if self._alerts:
-            self._alerts.tell(present, now, self._undecided())
-
-    def _sum_up(self) -> None:
-        daemon, now = self._daemon, datetime.now(UTC)
-        digest.tell(self._settings, daemon.memory, daemon.smtp, daemon.first_start, now)
-
-    def _polls_fail(self, now: datetime) -> bool:
-        since = self._pulse.failing_since
-        return since is not None and now - since >= timedelta(minutes=self._settings.alerts.polls_failing_min)
-
-    def _is_deaf(self) -> bool:
-        """Whether a mail that has arrived might not be seen yet: there is no good poll, or more than is worked on."""
-        unseen = self._pulse.looked_at is None or self._pulse.failing_since is not None
-        is_backlog = len(self._daemon.working) > self._settings.state.workers
-        return unseen or is_backlog or "imap" in self._daemon.out_of_reach()
-
-    def _undecided(self) -> list[str]:
-        """The keys of the causes of which nobody knows yet whether they are."""
-        return [f"{causes.CANARY} {self._host}"] if self._canary and not self._canary.decided else []
-
-    def _causes(self, now: datetime) -> list[Cause]:
-        """Everything that a person should know of at this moment."""
-        found = [causes.refused(service, reason, self._host) for service, reason in self._daemon.refused().items()]
-        since = self._pulse.failing_since
-        if since and self._pulse.refused:
-            found.append(causes.refused("imap", self._pulse.reason, self._host))
-        elif since and self._polls_fail(now):
-            found.append(causes.polls_failing(since, self._pulse.reason, self._host))
-        if self._canary and (missing_since := self._canary.missing_since):
-            found.append(causes.canary_missing(missing_since, self._host))
-        most_min = self._settings.alerts.waiting_min
-        self._in_hand = {reference: self._in_hand.get(reference, now) for reference in list(self._daemon.working)}
-        # What is in hand may have come long ago and be worked on well: it is late when it has been so for long.
-        waits = [*self._daemon.waits(), *((since, "") for since in self._in_hand.values())]
-        late = sorted(wait for wait in waits if now - wait[0] >= timedelta(minutes=most_min))
-        if late:
-            found.append(causes.waiting(len(late), late[0][0], [reason for _, reason in late], most_min))
-        return found
-
-    def _made_alerts(self) -> Alerts | None:
-        recipient, smtp = self._settings.notification.email, self._daemon.smtp
-        if recipient is None or smtp is None:
-            return None
-        return Alerts(
-            self._daemon.memory, smtp.send, sender=self._settings.sender, recipient=recipient, host=self._host
-        )
+        self._lookout.report()

@@ -21,6 +21,7 @@ FLOORS = (
     {"trial", "preview", "audit", "purge", "reports", "forms"} | {"examples", "evaluation"},
     {"demo"},
     {"loop"},
+    {"lookout"},
     {"metrics"},
     {"daemon", "checks"},
     {"pipeline"},

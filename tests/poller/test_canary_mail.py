@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +11,8 @@ from integrations.errors import ConfigurationError
 from integrations.sandbox import Refusal
 from poller import canary, causes, configuration
 from poller.daemon import Daemon
-from poller.loop import Loop
+from poller.lookout import Lookout
+from poller.pulse import Pulse
 from poller.samples import samples
 from tests.desk import Desk
 from tests.listener import Listener, http
@@ -218,17 +218,19 @@ def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Offi
     """At the address for failures, though every poll is good; and so does the admin, by mail."""
     with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as listener:
         office.environment |= {"CANARY_INTERVAL_MIN": "60", "HEARTBEAT_URL": f"http://127.0.0.1:{listener.port}/ping"}
-        loop = Loop(office.settings, SimpleQueue())
-        assert loop._canary
-        loop._alerts = None
-        loop._pulse.good(NOW)
-        loop._report()
+        pulse = Pulse(60)
+        lookout = Lookout(office.settings, Daemon(office.settings), pulse)
+        assert lookout.canary
+        lookout._alerts = None
+        pulse.good(NOW)
+        lookout.report()
         assert listener.received == b"", "nobody knows yet that all is well"
-        assert loop._undecided() == [causes.canary_missing(NOW, loop._host).key]
-        loop._canary.missing_since = NOW
-        loop._report()
+        assert lookout._undecided() == [causes.canary_missing(NOW, lookout._host).key]
+        lookout.canary.missing_since = NOW
+        lookout.report()
         assert listener.received.startswith(b"GET /ping/fail ")
-        (cause,) = loop._causes(NOW)
+        (cause,) = lookout.causes(NOW)
+        lookout.close()
     given = {"sender": "poller@x.example", "recipient": "admin@x.example", "now": NOW}
     assert causes.begun(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
     assert causes.over(cause.key, **given)["Subject"] == "[Fin d’alerte] La boîte de réception reçoit de nouveau"

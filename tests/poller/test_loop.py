@@ -20,8 +20,10 @@ from poller import daemon as daemon_room
 from poller.arrivals import Arrival
 from poller.attempts import Patience
 from poller.daemon import Daemon
+from poller.lookout import Lookout
 from poller.loop import RELOAD, STOP, Loop
 from poller.memory import Standing
+from poller.pulse import Pulse
 from poller.samples import samples
 from tests.listener import Listener, http
 
@@ -186,7 +188,7 @@ def test_a_fault_in_what_is_told_stops_no_mail(
     (line,) = (line for line in said.splitlines() if "job_failed" in line)
     assert "job=report" in line
     assert "error=OverflowError" in line
-    assert "loop.py" in line
+    assert "lookout.py" in line
     assert "too large" not in said
 
 
@@ -308,8 +310,9 @@ def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
 
 def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) -> None:
     """A worker that hangs is nobody's service's fault, and a person must hear of it all the same."""
-    at_work = Loop(office.settings, SimpleQueue())
-    at_work._daemon.working.add("0" * 16)
+    daemon = Daemon(office.settings)
+    lookout = Lookout(office.settings, daemon, Pulse(60))
+    daemon.working.add("0" * 16)
     now = datetime.now(UTC)
-    assert at_work._causes(now) == []
-    assert [cause.key for cause in at_work._causes(now.replace(year=now.year + 1))] == ["waiting"]
+    assert lookout.causes(now) == []
+    assert [cause.key for cause in lookout.causes(now.replace(year=now.year + 1))] == ["waiting"]

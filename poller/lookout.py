@@ -1,0 +1,110 @@
+"""Who is told how the daemon is: the admin, a dead man's switch, Prometheus, and whoever asks `poller status`."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from poller import canary, causes, digest
+from poller.alerts import Alerts
+from poller.heartbeat import Heartbeat
+from poller.metrics import Metrics
+from poller.signs import Signs
+
+if TYPE_CHECKING:
+    from poller.causes import Cause
+    from poller.daemon import Daemon
+    from poller.pulse import Pulse
+    from poller.settings import Settings
+
+
+class Lookout:
+    """One who watches a daemon, and tells; to be closed."""
+
+    def __init__(self, settings: Settings, daemon: Daemon, pulse: Pulse) -> None:
+        """Nobody is told anything yet."""
+        self._settings, self._daemon, self._pulse = settings, daemon, pulse
+        self._host = socket.gethostname()
+        self._in_hand: dict[str, datetime] = {}  # since when
+        self._alerts = self._made_alerts()
+        self._heartbeat = Heartbeat(str(settings.heartbeat.url)) if settings.heartbeat.url else None
+        self._signs = Signs(settings.directory)
+        self.metrics = Metrics(settings, daemon, pulse)
+        self.canary = canary.made(settings, daemon.memory, daemon.smtp)
+
+    def close(self) -> None:
+        """Let go of ports and connections."""
+        self.metrics.close()
+        if self._heartbeat:
+            self._heartbeat.close()
+
+    def report(self) -> None:
+        """Tell those outside of this machine, and leave the sign for those on it."""
+        now = datetime.now(UTC)
+        present = self.causes(now)
+        self._signs.leave(self._pulse.looked_at, self._pulse.failing_since, self._pulse.reason)
+        if self._heartbeat:
+            missing = self.canary is not None and self.canary.missing_since
+            failing = bool(missing) or self._polls_fail(now)
+            if failing or not self._undecided():  # All is well only where that is known.
+                self._heartbeat.tell(self._pulse.looked_at, failing=failing)
+        if self._alerts:
+            self._alerts.tell(present, now, self._undecided())
+
+    def alert(self) -> None:
+        """Tell the admin alone: the last word before a stop."""
+        now = datetime.now(UTC)
+        if self._alerts:
+            self._alerts.tell(self.causes(now), now, self._undecided())
+
+    def fly(self) -> None:
+        """Send the canary where it is time, and see whether the last one has arrived."""
+        if self.canary:
+            self.canary.look(datetime.now(UTC), deaf=self._is_deaf())
+
+    def sum_up(self) -> None:
+        """Send the week's letter where it is due."""
+        daemon, now = self._daemon, datetime.now(UTC)
+        digest.tell(self._settings, daemon.memory, daemon.smtp, daemon.first_start, now)
+
+    def causes(self, now: datetime) -> list[Cause]:
+        """Everything that a person should know of at this moment."""
+        found = [causes.refused(service, reason, self._host) for service, reason in self._daemon.refused().items()]
+        since = self._pulse.failing_since
+        if since and self._pulse.refused:
+            found.append(causes.refused("imap", self._pulse.reason, self._host))
+        elif since and self._polls_fail(now):
+            found.append(causes.polls_failing(since, self._pulse.reason, self._host))
+        if self.canary and (missing_since := self.canary.missing_since):
+            found.append(causes.canary_missing(missing_since, self._host))
+        most_min = self._settings.alerts.waiting_min
+        self._in_hand = {reference: self._in_hand.get(reference, now) for reference in list(self._daemon.working)}
+        # What is in hand may have come long ago and be worked on well: it is late when it has been so for long.
+        waits = [*self._daemon.waits(), *((since, "") for since in self._in_hand.values())]
+        late = sorted(wait for wait in waits if now - wait[0] >= timedelta(minutes=most_min))
+        if late:
+            found.append(causes.waiting(len(late), late[0][0], [reason for _, reason in late], most_min))
+        return found
+
+    def _polls_fail(self, now: datetime) -> bool:
+        since = self._pulse.failing_since
+        return since is not None and now - since >= timedelta(minutes=self._settings.alerts.polls_failing_min)
+
+    def _is_deaf(self) -> bool:
+        """Whether a mail that has arrived might not be seen yet: there is no good poll, or more than is worked on."""
+        unseen = self._pulse.looked_at is None or self._pulse.failing_since is not None
+        is_backlog = len(self._daemon.working) > self._settings.state.workers
+        return unseen or is_backlog or "imap" in self._daemon.out_of_reach()
+
+    def _undecided(self) -> list[str]:
+        """The keys of the causes of which nobody knows yet whether they are."""
+        return [f"{causes.CANARY} {self._host}"] if self.canary and not self.canary.decided else []
+
+    def _made_alerts(self) -> Alerts | None:
+        recipient, smtp = self._settings.notification.email, self._daemon.smtp
+        if recipient is None or smtp is None:
+            return None
+        return Alerts(
+            self._daemon.memory, smtp.send, sender=self._settings.sender, recipient=recipient, host=self._host
+        )

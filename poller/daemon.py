@@ -1,4 +1,4 @@
-"""One mailbox: look into it, hand what waits in it to the engine, take up again what is due."""
+"""One mailbox: look into it, and find out of each message in it whether and how it goes on."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from poller.pipeline import Pipeline
 from poller.services import services
 from poller.steps import TOO_OFTEN
 from poller.trays import Trays
+from poller.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +34,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 FIRST_START = "first-start"  # under which the day of the first start is remembered
 SINCE = "since-"  # and under this with a day, that it was once the day before which messages are left alone
 LOOKED_BACK = 1_000  # such days; a setting that was changed more often than that is nobody's
-AT_ONCE = 500  # messages that a tick asks for
 TICK_S = 1.0  # how soon a wait that is over is noticed
-SHORT_WAIT_S = 30.0  # what `once` waits out before it leaves the rest for later
 
 
 class Daemon:
@@ -69,15 +68,22 @@ class Daemon:
             ),
             takeover_s=settings.state.takeover_s,
         )
-        self.working: set[str] = set()
-        self.waiting: dict[str, Standing] = {}
-        self._unasked: list[str] = []  # of those at work, since when all of them were last asked for
-        self._waited: dict[str, datetime] = {}  # since when each message waits that `once` has to do with
+        self._load = Workload(self._engine, progress)
         self._refused: dict[str, str] = {}  # by service: what it said when it last refused us
         self._progress = self._inbox.progress = progress
         self.memory, self.smtp, self.claude = self._engine, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
         self._turn = threading.Lock()  # polls and ticks, one at a time
+
+    @property
+    def working(self) -> set[str]:
+        """The messages in hand."""
+        return self._load.working
+
+    @property
+    def waiting(self) -> dict[str, Standing]:
+        """Those that wait, each with for what."""
+        return self._load.waiting
 
     def once(self, finished: Callable[[str, Standing], None], *, everything: bool = False) -> dict[str, Standing]:
         """Drain the mailbox: where each message that was in it stands; `finished` hears of each as it ends.
@@ -92,8 +98,8 @@ class Daemon:
         seen: dict[str, Standing] = {}
         try:
             self.start(everything=everything)
-            while self.poll() or self.working or self._soon():
-                while self.working or self._soon():
+            while self.poll() or self.working or self._load.soon():
+                while self.working or self._load.soon():
                     time.sleep(TICK_S / 20)
                     for reference, standing in self.tick().items():
                         seen[reference] = standing
@@ -113,10 +119,7 @@ class Daemon:
 
     def _begin(self, *, everything: bool) -> None:
         self._engine.start()
-        # Of these the mailbox may show nothing any more: what is left to do is behind the label.
-        self.working = self._engine.in_hand()
-        # Filed already, perhaps: where the answer to the label was lost, the mailbox does not show it any more.
-        self.waiting = self._engine.to_be_labelled()
+        self._load.begin()
         first_start = self._engine.remember(FIRST_START, datetime.now(UTC).date().isoformat())
         self.first_start = date.fromisoformat(first_start)
         if not everything:
@@ -176,9 +179,7 @@ class Daemon:
         if corrected or (standing and standing.outcome not in {"working", "waiting"}):
             last, standing = self._engine.last(reference)
         if standing is None:
-            self._engine.rest(False)
-            self._engine.submit(reference, at_once=not self.working)
-            self.working.add(reference)
+            self._load.submit(reference)
         elif standing.outcome == "working":
             self.working.add(last)
         elif standing.outcome == "waiting":
@@ -189,7 +190,7 @@ class Daemon:
             self._put_back(correction, standing)
         elif standing.outcome == "gone" or (standing.outcome == "failed" and self._inbox.was_brought_back(reference)):
             # Back in the mailbox: a person wants it tried again.
-            self._resume(reference, standing)
+            self._load.resume(reference, standing)
         else:
             # The same mail once more: the second copy goes where the first went.
             self._inbox.label(reference, standing.outcome)
@@ -213,39 +214,20 @@ class Daemon:
             self.waiting.setdefault(last, standing)
             result = standing.result or {}
             if number == 1 and result["step"] and not result["gate"] and result["reason"] != TOO_OFTEN:
-                self._resume(last, standing)  # Its message is not there any more, which is its end.
+                self._load.resume(last, standing)  # Its message is not there any more, which is its end.
         elif not (tray := self._trays.sources[category]).confirm(reference):
             return  # It was filed between the two looks.
         elif number > 1 and standing and standing.outcome == "failed" and not tray.was_brought_back(reference):
             tray.label(reference, "failed")  # It could not be filed as failed; once is enough.
         else:
-            self._engine.rest(False)
-            correction = corrections.Correction(reference, category, number).id
-            self._engine.submit(correction, at_once=not self.working)
-            self.working.add(correction)
+            self._load.submit(corrections.Correction(reference, category, number).id)
 
     def tick(self) -> dict[str, Standing]:
         """Take up what is due again; where the messages stand that have stopped since the last tick."""
         with self._turn:
             for service in list(self._engine.faults):
                 self.heed(service, self._engine.faults.pop(service))
-            now = datetime.now(UTC)
-            tried: set[str] = set()
-            for reference, standing in list(self.waiting.items()):
-                gate = standing.result["gate"] if standing.result else ""
-                if gate in tried or not self._due(standing, now):
-                    continue
-                self._resume(reference, standing)
-                if gate and not self._engine.gate(gate).open:
-                    tried.add(gate)  # One message tries the service; the others would only be sent away again.
-            # Of a long queue some at a time, in turn; by no clock, for machines that share it have their own.
-            self._unasked = self._unasked or list(self.working)
-            asked, self._unasked = self._unasked[:AT_ONCE], self._unasked[AT_ONCE:]
-            stopped = {ref: s for ref, s in self._engine.standings(asked).items() if s.outcome != "working"}
-            self.working -= stopped.keys()
-            self._engine.rest(not self.working)
-            self.waiting |= {ref: standing for ref, standing in stopped.items() if standing.outcome == "waiting"}
-            return stopped
+            return self._load.tick()
 
     def heed(self, service: str, fault: ConfigurationError) -> None:
         """Stop for settings that never worked; for some that did in this run, wait."""
@@ -273,26 +255,3 @@ class Daemon:
         waiting = [(arrived[ref], standing) for ref, standing in list(self.waiting.items()) if ref in arrived]
         reasons = [(at, standing.result["reason"] if standing.result else "") for at, standing in waiting]
         return [(at, reason) for at, reason in reasons if reason != TOO_OFTEN]
-
-    def _resume(self, reference: str, seen: Standing) -> None:
-        self._progress()
-        self._engine.rest(False)
-        self._engine.resume(reference, seen)
-        self.waiting.pop(reference, None)
-        self.working.add(reference)
-
-    def _due(self, standing: Standing, now: datetime) -> bool:
-        until = standing.until
-        if name := standing.result["gate"] if standing.result else "":
-            gate = self._engine.gate(name)
-            if gate.closed_until or gate.proven:
-                # What this process knows of the service is newer than what the message was told.
-                until = gate.closed_until or now
-        return until is not None and until <= now
-
-    def _soon(self) -> bool:
-        """Whether any wait is over, or will be within half a minute of the moment at which it began."""
-        now, patience = datetime.now(UTC), timedelta(seconds=SHORT_WAIT_S)
-        # An answer asks again every few seconds, for as long as the message that it answers waits.
-        limits = {reference: self._waited.setdefault(reference, now) + patience for reference in self.waiting}
-        return any(self._due(standing, limits[reference]) for reference, standing in self.waiting.items())

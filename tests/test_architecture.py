@@ -31,6 +31,7 @@ FLOORS = (
     {"job"},
     {"form_intake"},
     {"services", "limits", "alerts", "receipts", "digest", "letterbox", "form_page", "form_api", "trays"},
+    {"workload"},
     {"engine", "inbox", "confined", "idle"},
     {"filed", "sessions"},
     {"fetching", "source"},

@@ -15,8 +15,7 @@ from sqlalchemy import event
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
-from poller import configuration, loop
-from poller import daemon as daemon_room
+from poller import configuration, loop, workload
 from poller.arrivals import Arrival
 from poller.attempts import Patience
 from poller.daemon import Daemon
@@ -281,7 +280,7 @@ def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) 
     )
     daemon._inbox._waiting = lying
     result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
-    daemon.waiting = {f"{number:016x}": Standing("waiting", at, result) for number in range(5)}
+    daemon.waiting.update({f"{number:016x}": Standing("waiting", at, result) for number in range(5)})
     assert [(when - at).days for when, _ in daemon.waits()] == [0, 2, 4]
     assert lying.rounds == 1
 
@@ -294,7 +293,7 @@ def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
         office.sandbox.imap.deliver(samples()["auto_reply"])
         daemon.poll()
         (reference,) = daemon.working
-        daemon.working |= {f"{number:016x}" for number in range(2 * daemon_room.AT_ONCE)}
+        daemon.working.update(f"{number:016x}" for number in range(2 * workload.AT_ONCE))
         asked: list[int] = []  # by each tick, of the memory
         stopped: list[str] = []
         with statements(lambda *given: asked.append(asked.pop() + len(given[3]))):
@@ -303,7 +302,7 @@ def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
                 asked.append(0)
                 stopped += daemon.tick()
         assert stopped == [reference]
-        assert max(asked) < 1.5 * daemon_room.AT_ONCE
+        assert max(asked) < 1.5 * workload.AT_ONCE
     finally:
         daemon.stop()
 

@@ -1,4 +1,4 @@
-"""The memory: which steps of a message are done and what each returned. The only module that knows dbos.
+"""The memory: which steps of a message are done and what each returned. `durable` is dbos as it is run here.
 
 A message is one durable workflow whose id is its reference. It runs in a worker until it is finished or must wait. A
 wait ends the workflow, so that it occupies no worker, and `resume` takes it up again behind its last recorded entry.
@@ -6,7 +6,6 @@ wait ends the workflow, so that it occupies no worker, and `resume` takes it up 
 
 from __future__ import annotations
 
-import logging
 import sys
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
@@ -14,17 +13,17 @@ from itertools import takewhile
 from typing import IO, TYPE_CHECKING, Any
 
 import structlog
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import DBOS, SetWorkflowID
 from dbos import error as dbos_error
 from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import corrections, logs, state
+from poller import corrections, durable, state
 from poller.attempts import MessageGoneError, MustWaitError, Patience
 from poller.gates import Floor, Gate
 from poller.journal import Journal
 from poller.machines import Machines
-from poller.memory import FACT, INTERNAL_ERROR, MESSAGE, Standing, standing_of
+from poller.memory import INTERNAL_ERROR, MESSAGE, Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-QUEUE = "messages"
-# Recorded rows are replayed by position: a later release inserts a step only at the end or behind DBOS.patch.
-APPLICATION_VERSION = "1"
 # Behind every entry: nothing is forgotten, the replay reads all of them and goes on.
 END = 2**31 - 1
 REST_S = 2.0  # between two looks into a queue that is expected to be empty
@@ -72,7 +68,7 @@ class Engine:
         self._in_hand: set[str] = set()
         self._machines: Machines | None = None  # on PostgreSQL alone
         if not url.startswith("sqlite"):
-            self._machines = Machines(url, takeover_s, at_work=_at_work, take_over=_take_over)
+            self._machines = Machines(url, takeover_s, at_work=durable.at_work, take_over=durable.take_over)
         self.gates: dict[str, Gate] = {}
         self.faults: dict[str, ConfigurationError] = {}  # by service: settings that cannot work, found on the way
 
@@ -94,36 +90,14 @@ class Engine:
             self._prepare()
         except OSError as error:
             raise ConfigurationError(f"{self._directory}: {error.strerror}; look at STATE_URL") from error
-        global _running  # noqa: PLW0603  dbos finds the workflow by name, so what it works with is the process's.
-        _running = self
-        config = DBOSConfig(
-            name="figurative-poller",
-            system_database_url=self._url,
-            application_version=APPLICATION_VERSION,
+        durable.launch(
+            self._url,
+            self.execute,
             # dbos goes on at once with what an executor of this name had in hand: on SQLite the lock proves it dead.
-            executor_id=self._machines.name if self._machines else "poller",
-            serializer=DBOSPortableJSONSerializer(),
-            max_executor_threads=self._workers + 4,
-            # A machine that freezes within a transaction holds rows; whoever takes over must find them free.
-            sys_db_idle_transaction_timeout_sec=self._takeover_s / 3,
-            # It listens for what we never send, and a stop waits until it has looked once more.
-            notification_listener_polling_interval_sec=0.05,
-            log_level="CRITICAL",  # what it has to say of a failed start, we say in a line
-        )
-        try:
-            DBOS(config=config)
-            DBOS.launch()
-        except OperationalError as error:
-            DBOS.destroy()
-            raise TransientError("the database is out of reach: look at STATE_URL") from error
-        # Its own handler writes plain text past our format.
-        dbos_log = logging.getLogger("dbos")
-        dbos_log.handlers.clear()
-        dbos_log.propagate = True
-        dbos_log.setLevel(logging.WARNING)
-        dbos_log.addFilter(_outages)
-        DBOS.register_queue(
-            QUEUE, worker_concurrency=self._workers, polling_interval_sec=self._poll_s, on_conflict="always_update"
+            executor=self._machines.name if self._machines else "poller",
+            workers=self._workers,
+            takeover_s=self._takeover_s,
+            poll_s=self._poll_s,
         )
         if self._machines:
             self._machines.start()
@@ -150,14 +124,14 @@ class Engine:
         """Queue a message, or begin with it where nothing is at work; one that is known already is left as it is."""
         with SetWorkflowID(reference):
             if at_once:  # dbos looks into its queue now and then.
-                DBOS.start_workflow(_message, reference)
+                DBOS.start_workflow(durable.message, reference)
             else:
-                DBOS.enqueue_workflow(QUEUE, _message, reference)
+                DBOS.enqueue_workflow(durable.QUEUE, durable.message, reference)
 
     def rest(self, resting: bool) -> None:
         """Look into the queue less often, or as often as before: each look takes 3 ms of the processor."""
         # Not where machines share the queue: what one sets is set for all.
-        if resting != self._resting and not self._machines and (queue := DBOS.retrieve_queue(QUEUE)):
+        if resting != self._resting and not self._machines and (queue := DBOS.retrieve_queue(durable.QUEUE)):
             queue.set_polling_interval_sec(REST_S if resting else self._poll_s)
             self._resting = resting
 
@@ -215,7 +189,7 @@ class Engine:
             steps = [step for step in DBOS.list_workflow_steps(reference) if step["error"] is not None]
             start = min((step["function_id"] for step in steps), default=END)
         try:
-            DBOS.rewind_workflow(reference, queue_name=QUEUE, start_step=start)
+            DBOS.rewind_workflow(reference, queue_name=durable.QUEUE, start_step=start)
         except OperationalError as error:
             raise TransientError("the database is out of reach") from error
         except dbos_error.DBOSException:
@@ -226,7 +200,7 @@ class Engine:
     def remember(self, key: str, value: str) -> str:
         """Keep a short text under a key, for good; returns the one that was kept first."""
         # In a context of its own: it is no step of the message at work, and a step may ask for it.
-        return Context().run(_remember, key, value)
+        return Context().run(durable.remember, key, value)
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
         """What is kept under each key; one under which nothing is kept is missing."""
@@ -298,39 +272,3 @@ class Engine:
 
     def _halt(self, service: str, fault: ConfigurationError) -> None:
         self.faults[service] = fault
-
-
-_running: Engine | None = None
-_outages = logs.Outages()  # added to the logger at each start, and as often as it may be, there once
-
-
-@DBOS.workflow(name=MESSAGE, max_recovery_attempts=1_000_000)  # type: ignore[untyped-decorator,unused-ignore]
-def _message(reference: str) -> dict[str, Any]:
-    """One message. Deaths are counted a step by the journal; dbos would count the neighbours in hand as well."""
-    if _running is None:
-        raise RuntimeError("the engine is not running")
-    return _running.execute(reference)
-
-
-@DBOS.workflow(name=FACT)  # type: ignore[untyped-decorator,unused-ignore]
-def _fact(value: str) -> str:
-    """A text under a key: the smallest thing that the memory keeps, and keeps once."""
-    return value
-
-
-def _remember(key: str, value: str) -> str:
-    with SetWorkflowID(key):
-        kept: str = DBOS.start_workflow(_fact, value).get_result()
-    return kept
-
-
-def _at_work() -> set[str]:
-    """The machines that have messages in hand."""
-    rows = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
-    return {row.executor_id for row in rows if row.executor_id}
-
-
-def _take_over(machines: set[str]) -> None:
-    """Queue what these machines had in hand; whoever of them is alive after all can record nothing of it any more."""
-    # The public resume_workflows does not ask whose a message is by now: two who take over would take from each other.
-    DBOS._recover_pending_workflows(sorted(machines))  # noqa: SLF001

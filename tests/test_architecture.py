@@ -33,6 +33,7 @@ FLOORS = (
     {"services", "limits", "alerts", "receipts", "digest", "letterbox", "form_page", "form_api", "trays"},
     {"workload"},
     {"engine", "inbox", "confined", "idle"},
+    {"durable"},
     {"filed", "sessions"},
     {"fetching", "source"},
     {"mailbox", "parsing", "screening", "classification", "notification", "causes", "canary", "form_message"},
@@ -56,7 +57,7 @@ FLOORS = (
 )
 # Which library is known to which room alone.
 OWNERS = {
-    "dbos": {"poller/engine.py", "poller/memory.py"},
+    "dbos": {"poller/durable.py", "poller/engine.py", "poller/memory.py"},
     "psycopg": {"poller/machines.py", "poller/state.py"},
     "imapclient": {
         f"poller/{room}.py"

@@ -1,0 +1,100 @@
+"""dbos as it is run here: its settings, its log, and the two workflows that there are."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from sqlalchemy.exc import OperationalError
+
+from integrations.errors import TransientError
+from poller import logs
+from poller.memory import FACT, MESSAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+QUEUE = "messages"
+# Recorded rows are replayed by position: a later release inserts a step only at the end or behind DBOS.patch.
+APPLICATION_VERSION = "1"
+
+_outages = logs.Outages()  # added to the logger at each start, and as often as it may be, there once
+_execute: Callable[[str], dict[str, Any]] | None = None
+
+
+def launch(
+    url: str,
+    execute: Callable[[str], dict[str, Any]],
+    *,
+    executor: str,
+    workers: int,
+    takeover_s: float,
+    poll_s: float,
+) -> None:
+    """Start dbos, which goes on with what an executor of this name had in hand; `execute` works on a message.
+
+    Raises:
+        TransientError: the database is out of reach.
+    """
+    global _execute  # noqa: PLW0603  dbos finds the workflow by name, so what it works with is the process's.
+    _execute = execute
+    config = DBOSConfig(
+        name="figurative-poller",
+        system_database_url=url,
+        application_version=APPLICATION_VERSION,
+        executor_id=executor,
+        serializer=DBOSPortableJSONSerializer(),
+        max_executor_threads=workers + 4,
+        # A machine that freezes within a transaction holds rows; whoever takes over must find them free.
+        sys_db_idle_transaction_timeout_sec=takeover_s / 3,
+        # It listens for what we never send, and a stop waits until it has looked once more.
+        notification_listener_polling_interval_sec=0.05,
+        log_level="CRITICAL",  # what it has to say of a failed start, we say in a line
+    )
+    try:
+        DBOS(config=config)
+        DBOS.launch()
+    except OperationalError as error:
+        DBOS.destroy()
+        raise TransientError("the database is out of reach: look at STATE_URL") from error
+    # Its own handler writes plain text past our format.
+    dbos_log = logging.getLogger("dbos")
+    dbos_log.handlers.clear()
+    dbos_log.propagate = True
+    dbos_log.setLevel(logging.WARNING)
+    dbos_log.addFilter(_outages)
+    DBOS.register_queue(QUEUE, worker_concurrency=workers, polling_interval_sec=poll_s, on_conflict="always_update")
+
+
+@DBOS.workflow(name=MESSAGE, max_recovery_attempts=1_000_000)  # type: ignore[untyped-decorator,unused-ignore]
+def message(reference: str) -> dict[str, Any]:
+    """One message. Deaths are counted a step by the journal; dbos would count the neighbours in hand as well."""
+    if _execute is None:
+        raise RuntimeError("the engine is not running")
+    return _execute(reference)
+
+
+@DBOS.workflow(name=FACT)  # type: ignore[untyped-decorator,unused-ignore]
+def _fact(value: str) -> str:
+    """A text under a key: the smallest thing that the memory keeps, and keeps once."""
+    return value
+
+
+def remember(key: str, value: str) -> str:
+    """Keep a short text under a key, for good; returns the one that was kept first."""
+    with SetWorkflowID(key):
+        kept: str = DBOS.start_workflow(_fact, value).get_result()
+    return kept
+
+
+def at_work() -> set[str]:
+    """The machines that have messages in hand."""
+    rows = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+    return {row.executor_id for row in rows if row.executor_id}
+
+
+def take_over(machines: set[str]) -> None:
+    """Queue what these machines had in hand; whoever of them is alive after all can record nothing of it any more."""
+    # The public resume_workflows does not ask whose a message is by now: two who take over would take from each other.
+    DBOS._recover_pending_workflows(sorted(machines))  # noqa: SLF001

@@ -168,10 +168,10 @@ def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatc
     return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
 
 
-def add_comment(job: Job, done: Dispatched, mark: str, write: Callable[[], str]) -> Dispatched:
+def add_comment(job: Job, done: Dispatched, mark: str, write: Callable[[], str], *, look: bool = False) -> Dispatched:
     """Tell the 3D team, on the request's subtask if it has one; without it where somebody has deleted that.
 
-    `mark` stands in the text that `write` gives, and is what the comment is found by.
+    `mark` stands in the text that `write` gives, and is what the comment is found by; `look` is as for the note.
     """
     clickup, subtask = job.services.clickup, done.subtask
     if subtask is None:
@@ -181,7 +181,7 @@ def add_comment(job: Job, done: Dispatched, mark: str, write: Callable[[], str])
         if clickup is None:
             return None
         try:
-            found = clickup.find_comment(subtask.id, mark) if attempt.doubts else None
+            found = clickup.find_comment(subtask.id, mark) if look or attempt.doubts else None
             return found or clickup.add_comment(subtask.id, write(), job.journal.confirm)
         except TaskGoneError:
             return GONE
@@ -194,4 +194,4 @@ def add_comment(job: Job, done: Dispatched, mark: str, write: Callable[[], str])
 
 def skip(done: Dispatched, step: str) -> Dispatched:
     """Note that a step was not done, for its service has no credentials."""
-    return replace(done, skipped=(*done.skipped, step))
+    return done if step in done.skipped else replace(done, skipped=(*done.skipped, step))

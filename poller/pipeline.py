@@ -15,7 +15,7 @@ from poller.job import Job, Message
 from poller.letters import failure_detail, send_alert, send_failure, send_notification, send_receipt
 from poller.notification import DISPATCHED
 from poller.receipts import failure_receipt, receipt
-from poller.replies import answer, find_threads, remember
+from poller.replies import answer, find_threads, remember, send_answered
 from poller.request import Category, Fate
 from poller.steps import begun, classify, receive, wait_turn
 
@@ -114,6 +114,7 @@ class Pipeline:
         if answered := answer(job, threads, received):
             thread, done = answered
             root = thread.reference
+            done = send_answered(job, done, received)
         elif ignored:  # somebody else than the ticket's contact quotes its Message-ID
             return self._ignore(job, ignored)
         else:
@@ -142,14 +143,21 @@ class Pipeline:
         received = reached.received = receive(job, asked=True)
         if received["ignored"]:
             return self._ignore(job, received["ignored"])
-        # Before anything is made: an answer that comes meanwhile waits for it.
-        if job.journal.memory:
-            job.journal.memory.remember(received["key"], original.thread)
         # What was decided about the files once stands: today's caps hold what was uploaded then against it.
         fates = original.result.get("fates", ())
         fates = fates if len(fates) == len(received["fates"]) else received["fates"]
         job = replace(job, fates=tuple(map(Fate, fates)))
         done = reached.done = reclassify.taken_over(job, original)
+        # One that has no ticket may be an answer that was never taken for one.
+        threads = [] if done.ticket else find_threads(job, received["forebears"])
+        if answered := answer(job, threads, received, look=True):
+            thread, noted = answered
+            original = original.answering(thread.reference)
+            done = reached.done = replace(noted, classification=done.classification)
+            reached.before["thread"] = original.thread
+        elif job.journal.memory:
+            # Before anything is made: an answer that comes meanwhile waits for it.
+            job.journal.memory.remember(received["key"], original.thread)
         for step in reclassify.STEPS[correction.category]:
             done = reached.done = step(job, done, original)
         outcome = correction.category.lower()

@@ -59,6 +59,10 @@ class Original:
         """Whether the ticket is that of another message, which it answers: it is not rewritten then."""
         return self.thread != self.correction.reference
 
+    def answering(self, reference: str) -> Original:
+        """The same of a message that turns out to answer another, and whose ticket is the one which that opened."""
+        return replace(self, result=self.result | {"thread": reference})
+
     @property
     def stays(self) -> bool:
         """Whether it was taken for this category already, and all of that was done."""

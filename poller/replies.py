@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from integrations.errors import PermanentError
 from poller import notification, senders, texts, threads
 from poller.attempts import NotYetError
-from poller.corrections import category_of
+from poller.corrections import category_of, message_of
 from poller.creations import GONE, add_comment, person_name, skip, upload_files, with_files
 from poller.letter import notification_id
 from poller.letters import send_notification
@@ -86,10 +86,13 @@ def remember(job: Job, key: str, reference: str, told: str) -> None:
             job.journal.memory.remember(each, reference)
 
 
-def answer(job: Job, named: list[Thread], received: dict[str, Any]) -> tuple[Thread, Dispatched] | None:
+def answer(
+    job: Job, named: list[Thread], received: dict[str, Any], *, look: bool = False
+) -> tuple[Thread, Dispatched] | None:
     """Add the mail to the nearest ticket of its writer, or of the customer whom one of ours writes about; None if none.
 
-    Nor when somebody has deleted that. Anybody may quote a Message-ID. `received` is what `steps.receive` found.
+    Nor when somebody has deleted that. Anybody may quote a Message-ID. `received` is what `steps.receive` found; `look`
+    asks what of it is there also where no try of this work may have made it.
     """
     if not named:
         return None
@@ -105,17 +108,22 @@ def answer(job: Job, named: list[Thread], received: dict[str, Any]) -> tuple[Thr
     category = Category(thread.outcome.upper())
     sure = Classification(category, 1.0, "thread", "Réponse à une demande en cours.", needs_review=False)
     done = replace(begun(job, sure), contact_id=contact_id, ticket=thread.ticket, subtask=thread.subtask)
-    noted = add_note(job, upload_files(job, done), people)
+    noted = add_note(job, upload_files(job, done), people, look=look)
     if noted is None:
         return None
     remember(job, received["key"], thread.reference, notification.ANSWERED)
-    write = partial(notification.reply_notification, colleague=people.colleague)
 
     def comment() -> str:
         request = job.message.request
         return texts.reply_comment(request, with_files(request, noted), colleague=people.colleague)
 
-    return thread, send_notification(job, add_comment(job, noted, job.journal.reference, comment), write)
+    return thread, add_comment(job, noted, message_of(job.journal.reference), comment, look=look)
+
+
+def send_answered(job: Job, done: Dispatched, received: dict[str, Any]) -> Dispatched:
+    """Tell the admin which ticket an answer went to."""
+    colleague = bool(received.get("people", {}).get("colleague"))
+    return send_notification(job, done, partial(notification.reply_notification, colleague=colleague))
 
 
 def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool) -> str:
@@ -139,8 +147,8 @@ def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool)
     return job.journal.step("find_or_create_contact", act, "hubspot") or ""
 
 
-def add_note(job: Job, done: Dispatched, people: People) -> Dispatched | None:
-    """Put the answer on the ticket; None when somebody has deleted that."""
+def add_note(job: Job, done: Dispatched, people: People, *, look: bool) -> Dispatched | None:
+    """Put the answer on the ticket; None when somebody has deleted that. `look` is as for `answer`."""
     hubspot, ticket = job.services.hubspot, done.ticket
 
     def act(attempt: Attempt) -> str | None:
@@ -148,7 +156,8 @@ def add_note(job: Job, done: Dispatched, people: People) -> Dispatched | None:
             return None
         request = job.message.request
         try:
-            found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if attempt.doubts else None
+            looks = look or attempt.doubts
+            found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if looks else None
             if found is None:
                 html = texts.reply_note_html(request, with_files(request, done), colleague=people.colleague)
                 found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id, job.journal.confirm)

@@ -599,3 +599,41 @@ def test_what_lies_where_corrections_are_asked_for_is_not_forgotten(office: Offi
     purge(office.settings, datetime.now(UTC) + timedelta(days=1))
     office.once()
     assert office.counts()["tickets"] == 1
+
+
+@pytest.mark.parametrize("category", ["SUPPORT", "MODELISATION"])
+def test_an_answer_out_of_the_junk_folder_is_a_note_on_the_ticket_of_its_conversation(
+    office: Office, category: str
+) -> None:
+    """As if it had come through the inbox, but that no letter is sent; what answers it in turn goes there, too."""
+    decide(office, category)
+    office.once(undecided())
+    before = office.counts()
+    office.sandbox.imap.deliver(an_answer(), TO_MODELISATION)
+    ((name, standing),) = office.once().items()
+    assert (name.partition("/")[2], standing.outcome) == ("modelisation/1", "modelisation")
+    there_is = {"contacts": 1, "tickets": 1, "notes": before["notes"] + 1, "subtasks": 1, "notifications": 1}
+    assert office.counts() == there_is | {"files": before["files"] + 2}
+    assert len(comments(office)) == before["subtasks"]
+    office.once(undecided("again").replace(b"From:", b"In-Reply-To: <answer@lambert.example>\nFrom:", 1))
+    assert office.counts()["tickets"] == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "fault"),
+    [
+        ("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400)),
+        ("hubspot", Fault("status_after_commit", "POST", "/crm/v3/objects/notes", status=400)),
+        ("clickup", Fault("status_after_commit", "POST", "/api/v2/task/", status=400)),
+    ],
+)
+def test_an_answer_that_failed_on_its_way_to_the_ticket_gets_there(office: Office, service: str, fault: Fault) -> None:
+    """With what an earlier try made of it, and not beside that."""
+    office.once(MAILS["modelisation_with_files"])
+    office.fail(service, fault)
+    answer = re.sub(rb"(?m)^Message-ID: .*$", b"Message-ID: <answer@samples.example>", MAILS["modelisation_with_files"])
+    mail = b"In-Reply-To: <modelisation_with_files@samples.example>\n" + answer
+    assert [each.outcome for each in office.once(mail).values()] == ["failed"]
+    assert correct(office, "Échecs", TO_SUPPORT).outcome == "support"
+    assert office.counts() == MODELISATION | {"notes": 2, "files": 4, "notifications": 2}
+    assert len(comments(office)) == 1

@@ -33,6 +33,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 FIRST_START = "first-start"  # under which the day of the first start is remembered
 SINCE = "since-"  # and under this with a day, that it was once the day before which messages are left alone
+FILED = "failed-"  # and under this with a correction's id, that it was filed as failed when it could be at last
 LOOKED_BACK = 1_000  # such days; a setting that was changed more often than that is nobody's
 TICK_S = 1.0  # how soon a wait that is over is noticed
 
@@ -199,6 +200,7 @@ class Daemon:
         """A correction that did not come to its end, and its message is back in the inbox: to be tried again."""
         tray = self._trays.names.get(correction.category)
         if tray and (standing.outcome == "gone" or self._inbox.was_brought_back(correction.reference)):
+            self._engine.remember(f"{FILED}{correction.id}", "")  # At least it has been taken out of there.
             self._inbox.move(correction.reference, tray)
         else:
             self._inbox.label(correction.reference, "failed")
@@ -217,10 +219,19 @@ class Daemon:
                 self._load.resume(last, standing)  # Its message is not there any more, which is its end.
         elif not (tray := self._trays.sources[category]).confirm(reference):
             return  # It was filed between the two looks.
-        elif number > 1 and standing and standing.outcome == "failed" and not tray.was_brought_back(reference):
-            tray.label(reference, "failed")  # It could not be filed as failed; once is enough.
+        elif number > 1 and standing and standing.outcome == "failed" and self._stays_failed(last, standing, category):
+            tray.label(reference, "failed")
+            self._engine.remember(f"{FILED}{last}", "")
         else:
             self._load.submit(corrections.Correction(reference, category, number).id)
+
+    def _stays_failed(self, last: str, standing: Standing, category: Category) -> bool:
+        """Whether a correction that failed lies there though nobody has put it there since."""
+        reference, number = corrections.message_of(last), corrections.number_of(last)
+        could_not_be_filed = standing.result and standing.result.get("unfiled")
+        if could_not_be_filed and last == corrections.Correction(reference, category, number).id:
+            return not self._engine.recall([f"{FILED}{last}"])
+        return not self._trays.sources[category].was_brought_back(reference)
 
     def tick(self) -> dict[str, Standing]:
         """Take up what is due again; where the messages stand that have stopped since the last tick."""

@@ -188,10 +188,10 @@ class Pipeline:
         result = {"outcome": "failed", "step": failure.step, "reason": failure.reason}
         with suppress(StepFailedError):  # The log has it; the label tells the rest.
             send_failure(job, failure, message)
-        with suppress(StepFailedError):  # It stays in the inbox then, and is tried again at the next look.
+        with suppress(StepFailedError):  # It stays where it is then, and a later look tries it again.
             self._label(job, "failed")
             return self._tell(job, result, reached, write)
-        return result
+        return result | {"unfiled": True}
 
     def _label(self, job: Job, outcome: str, *, seen: bool = False) -> None:
         """File the message; with `seen` as read, which is for our own mail alone."""

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox import Fault
-from poller.attempts import MessageGoneError
+from poller.attempts import MessageGoneError, Patience
 from poller.cli import commands
 from poller.daemon import Daemon
 from poller.digest import look_back
@@ -28,6 +28,7 @@ from poller.purge import purge
 from poller.samples import picture, samples
 from tests.crash import ANSWERED, BEFORE, COMMITTED, Death
 from tests.poller.test_crash_matrix import undecided
+from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
     from poller.memory import Standing
@@ -637,3 +638,28 @@ def test_an_answer_that_failed_on_its_way_to_the_ticket_gets_there(office: Offic
     assert correct(office, "Échecs", TO_SUPPORT).outcome == "support"
     assert office.counts() == MODELISATION | {"notes": 2, "files": 4, "notifications": 2}
     assert len(comments(office)) == 1
+
+
+def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(office: Office) -> None:
+    """It is not made anew at each look; when the server files again it is filed, and may be dragged there once more."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    drag(office, "Support", TO_MODELISATION)
+    office.patience = Patience(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
+    with Relay(office.sandbox.imap.port) as relay:
+        office.environment["IMAP_PORT"] = str(relay.port)
+        for _ in range(2):
+            relay.breaks = [Break("reset", b" UID MOVE ", after=False) for _ in range(20)]
+            office.once()
+            assert 0 < len(relay.breaks) < 20
+    assert office.counts()["notifications"] == 2
+    assert office.mailboxes() == {TO_MODELISATION: 1}
+    office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
+    office.once()
+    assert office.mailboxes() == {"Échecs": 1}
+    office.sandbox.hubspot.heal()
+    drag(office, "Échecs", TO_MODELISATION)
+    ((name, standing),) = office.once().items()
+    assert (name.partition("/")[2], standing.outcome) == ("modelisation/2", "modelisation")
+    assert office.counts() == MODELISATION | {"notifications": 2}

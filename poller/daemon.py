@@ -215,8 +215,10 @@ class Daemon:
         elif standing and standing.outcome == "waiting":
             self.waiting.setdefault(last, standing)
             result = standing.result or {}
-            if number == 1 and result["step"] and not result["gate"] and result["reason"] != TOO_OFTEN:
-                self._load.resume(last, standing)  # Its message is not there any more, which is its end.
+            # Its message is not there any more, which is its end; that of a correction was filed, or it waits here.
+            left = number == 1 or "filed" in result
+            if left and result["step"] and not result["gate"] and result["reason"] != TOO_OFTEN:
+                self._load.resume(last, standing)
         elif not (tray := self._trays.sources[category]).confirm(reference):
             return  # It was filed between the two looks.
         elif number > 1 and standing and standing.outcome == "failed" and self._stays_failed(last, standing, category):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 NOTIFICATION_TRIES = 2  # of one whose fate is unknown: an admin told twice is better than one told never
-RECEIPT_TRIES = 3  # of one that the mailbox does not take for now, and which is worth no long wait
+RECEIPT_TRIES = 6  # of one that the mailbox does not take for now: for twenty minutes, see `gates.DELAYS_S`
 SENT, IN_DOUBT = "sent", "in doubt"  # what became of a letter, in the journal
 
 
@@ -87,11 +87,11 @@ def failure_detail(job: Job, failure: StepFailedError) -> str:
 def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> None:
     """Put a receipt beside the message that was filed, exactly once: what `write` makes, given a stamp or "".
 
-    One that the mailbox will not take is soon given up: it is in the log, and neither this message nor any other is the
-    worse for it.
+    One that the mailbox will not take is given up some day: it is in the log, and neither this message nor any other is
+    the worse for it.
 
     Raises:
-        MustWaitError: it is tried again in a moment; nothing else is left to do.
+        MustWaitError: it is tried again later; nothing else is left to do.
     """
     if not job.settings.receipts.enabled:
         return

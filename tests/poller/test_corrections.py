@@ -202,6 +202,24 @@ def test_each_correction_has_a_receipt_of_its_own(office: Office) -> None:
     assert len(set(ids)) == 3
 
 
+def test_a_correction_that_waits_for_its_receipt_alone_is_corrected_at_once(office: Office) -> None:
+    """However long it would have waited: the message that the receipt was to lie beside is elsewhere now."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    office.once(MAILS["support"])
+    office.patience = Patience(delays_s=(3600.0,), settle_s=0)
+    drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
+    with Relay(office.sandbox.imap.port) as relay:
+        relay.breaks = [Break("close", b" APPEND ", after=False)]
+        office.environment["IMAP_PORT"] = str(relay.port)
+        assert [standing.outcome for standing in office.once().values()] == ["waiting"]
+        drag(office, "Modélisation", TO_SUPPORT)
+        standings = office.once()
+    assert {name.partition("/")[2]: each.outcome for name, each in standings.items()} == {
+        "modelisation/1": "modelisation",
+        "support/2": "support",
+    }
+
+
 def test_a_failed_mail_is_dispatched_from_where_it_came_to(office: Office) -> None:
     """It has its ticket, and failed behind it: put under the other category, that ticket is the one."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))

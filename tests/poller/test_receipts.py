@@ -6,6 +6,7 @@ import email
 import re
 import signal
 from contextlib import closing
+from datetime import datetime, timedelta
 from email import policy
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
@@ -15,10 +16,12 @@ import pytest
 from integrations.errors import PermanentError, TransientError
 from integrations.sandbox import Fault, Refusal
 from poller import audit, filed, mailbox
+from poller.pipeline import Pipeline
 from poller.samples import picture, samples
 from tests.crash import ANSWERED, COMMITTED, POINTS, Death
 from tests.desk import Desk
 from tests.outputs import Page
+from tests.poller.test_journal import Memory as Clockwork
 from tests.provider import SYSTEM, Provider
 from tests.relay import Break, Relay
 
@@ -265,9 +268,9 @@ def test_a_server_that_says_no_to_a_receipt_is_not_asked_again(office: Office, c
 def test_receipts_that_cannot_be_put_there_keep_nobody_from_the_mailbox(
     office: Office, logged: Callable[[], str]
 ) -> None:
-    """Each is given up after three tries, and all mails are done and filed meanwhile."""
+    """Each is given up after six tries, and all mails are done and filed meanwhile."""
     with Relay(office.sandbox.imap.port) as relay:
-        relay.breaks = [Break("close", b" APPEND ", after=False) for _ in range(6)]
+        relay.breaks = [Break("close", b" APPEND ", after=False) for _ in range(12)]
         office.environment["IMAP_PORT"] = str(relay.port)
         standings = office.once(MAILS["support"], MAILS["bug"])
     assert [standing.outcome for standing in standings.values()] == ["support"] * 2
@@ -283,6 +286,34 @@ class Busy(Desk):
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         super().append(outcome, receipt, look=look, supersedes=supersedes)
         raise TransientError("IMAP APPEND: the connection was lost")
+
+
+class Away(Desk):
+    """A mailbox that takes nothing of ours before its time."""
+
+    memory: Clockwork
+    back_at: datetime
+
+    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
+        if self.memory.now < self.back_at:
+            raise TransientError("IMAP connect: refused")
+        super().append(outcome, receipt, look=look, supersedes=supersedes)
+
+
+@pytest.mark.parametrize(("minutes", "given"), [(1, 1), (15, 1), (60, 0)])
+def test_a_receipt_outlasts_an_outage_of_minutes(sandbox: Sandbox, tmp_path: Path, minutes: int, given: int) -> None:
+    """The worker is free between two tries, and the message done and filed all the time; there is an end to it."""
+    desk = Away(sandbox, tmp_path)
+    memory = desk.memory = Clockwork()
+    desk.back_at = memory.now + timedelta(minutes=minutes)
+    work = Pipeline(desk.settings, desk.services, desk, desk.spool)
+    journal = memory.execution()
+    desk.mails[journal.reference] = MAILS["support"]
+    while (came_to := work(journal))["outcome"] == "waiting":
+        assert came_to["filed"] == "support"
+        memory.now = datetime.fromisoformat(came_to["until"])
+        journal = memory.execution()
+    assert (came_to["outcome"], len(desk.receipts)) == ("support", given)
 
 
 def test_a_colleague_s_answer_is_not_called_the_customer_s(desk: Desk) -> None:

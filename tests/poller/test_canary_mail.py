@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Refusal
-from poller import canary, causes, configuration
+from integrations.sandbox.smtp import Smtp
+from poller import canary, causes, configuration, loop
 from poller.daemon import Daemon
 from poller.lookout import Lookout
 from poller.pulse import Pulse
 from poller.samples import samples
 from tests.desk import Desk
 from tests.listener import Listener, http
+from tests.poller.test_loop import running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
@@ -212,6 +215,69 @@ def test_it_is_not_begun_where_it_cannot_fly(desk: Desk, changes: dict[str, str]
     given = desk.environment | {"CANARY_INTERVAL_MIN": "60"} | changes
     with pytest.raises(ConfigurationError, match=problem):
         configuration.from_names({name: value for name, value in given.items() if value})
+
+
+class Exchange(Smtp):
+    """The mail server of the polled domain: what it takes is in the mailbox, or, when it is ill, nowhere."""
+
+    office: Office
+    ill = False
+
+    async def handle_DATA(self, *asked: Any) -> str:  # noqa: N802  as aiosmtpd calls it
+        reply = await super().handle_DATA(*asked)
+        if not self.ill and self.messages[-1].recipients == (self.office.environment["IMAP_USERNAME"],):
+            self.office.sandbox.imap.deliver(self.messages[-1].raw)
+        return reply
+
+
+@pytest.fixture
+def exchange(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchange]:
+    """Through which the canary flies, and a daemon that looks after it all the time."""
+    monkeypatch.setattr(loop, "WATCH_S", 0.05)
+    with Exchange() as server:
+        server.office = office
+        office.environment |= {
+            "SMTP_PORT": str(server.port),
+            "SMTP_USERNAME": "",
+            "SMTP_PASSWORD": "",
+            "IMAP_POLL_INTERVAL_S": "0.2",
+            "CANARY_INTERVAL_MIN": "60",
+        }
+        yield server
+
+
+def first_ping(office: Office) -> str:
+    """What the heartbeat's address is first asked by a daemon that runs until then."""
+    heard: SimpleQueue[bytes] = SimpleQueue()
+
+    def reply(request: bytes) -> bytes:
+        heard.put(request)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+    with Listener(reply) as listener:
+        office.environment["HEARTBEAT_URL"] = f"http://127.0.0.1:{listener.port}/ping"
+        with running(office.settings):
+            return heard.get(timeout=30).split()[1].decode()
+
+
+def test_all_the_way_it_arrives(office: Office, exchange: Exchange) -> None:
+    """Over SMTP to a server that delivers it, out of the mailbox by IMAP: all is well, and it is filed as read."""
+    assert first_ping(office) == "/ping"
+    (lying,) = office.sandbox.imap.messages("Ignorés")
+    assert lying.flags == {"\\Seen", "Figurative-Ignored"}
+    assert b"\r\nX-Figurative-Canary: " in lying.raw
+    assert (office.mailboxes(), office.counts()["tickets"], len(exchange.messages)) == ({"Ignorés": 1}, 0, 1)
+
+
+def test_on_the_way_it_is_lost(office: Office, exchange: Exchange, logged: Callable[[], str]) -> None:
+    """A server that takes it and delivers nothing: the address for failures is asked, the log and the admin told."""
+    exchange.ill = True
+    office.environment["CANARY_LATE_MIN"] = "0.01"
+    assert first_ping(office) == "/ping/fail"
+    assert "canary_missing" in logged()
+    told = [str(letter.message["Subject"]) for letter in exchange.messages]
+    assert told == ["Contrôle de la boîte aux lettres", "[Alerte] La boîte de réception ne reçoit plus"]
+    assert office.mailboxes() == {}
 
 
 def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Office) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller import mailbox, state
+from poller.form_access import forms_of
+from poller.form_message import address_of
 from poller.refusals import advice
 from poller.services import services
 from poller.source import KEYWORDS
@@ -48,6 +50,17 @@ def check(settings: Settings) -> Iterator[Checked]:
         ("SMTP", live.smtp, "nobody is told; set SMTP_HOST and NOTIFICATION_EMAIL"),
     ):
         yield _tried(name, service.check) if service else Checked(name, "off", hint)
+
+
+def check_forms(settings: Settings) -> Iterator[Checked]:
+    """Whether `poller forms` could serve the forms; nothing where there are none. The daemon does without them."""
+
+    def serve() -> str:
+        names = ", ".join(forms_of(settings.forms))
+        return f"{names}; from {address_of(settings)}"
+
+    if settings.forms.names:
+        yield _tried("Forms", serve)
 
 
 def _tried(name: str, call: Callable[[], str]) -> Checked:

@@ -65,9 +65,7 @@ class Intake:
             ConfigurationError: there is no address of ours.
         """
         self._settings, self.letterbox = settings.forms, Letterbox(settings)
-        self._address = settings.imap.username if "@" in settings.imap.username else settings.sender
-        if not re.fullmatch(r"[!-;=?A-~]+@[!-;=?A-~]+", self._address):
-            raise ConfigurationError("[smtp] sender: forms come from it, where the IMAP login is no address; set it")
+        self._address = form_message.address_of(settings)
         self._rate = Rate(settings.forms.max_per_address_per_h)
         self._strangers, self._known = Places(IN_HAND, IN_HAND_EACH), Places(IN_HAND, IN_HAND)
         self._sessions = CapacityLimiter(SESSIONS)

@@ -17,7 +17,9 @@ from email.utils import format_datetime
 from typing import IO, TYPE_CHECKING
 from uuid import uuid4
 
+from integrations.errors import ConfigurationError
 from poller.escaping import file_name, one_line, plain_text
+from poller.senders import is_ours, own_domains
 from poller.wording import FORM_HEADER
 
 if TYPE_CHECKING:
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from poller.form_fields import Submission, Upload
+    from poller.settings import Settings
 
 PIECE_BYTES = 57 * 1024  # of a file, encoded at once: lines of 76 characters, as base64 in a mail has
+_ADDRESS = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")
 _PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 '+/-]{0,50}[A-Za-z0-9])?")  # needs no encoding, nor any quotes
 _TOKEN = re.compile(r"(?!multipart/|message/)[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,80}", re.IGNORECASE)
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,58}")
@@ -42,6 +46,22 @@ class FormMessage:
     header: bytes  # with CRLF, up to the empty line
     content: IO[bytes]  # all of it with CRLF, at its beginning
     size_bytes: int
+
+
+def address_of(settings: Settings) -> str:
+    """The address of ours that forms come from: the IMAP login where that is one, else the configured sender.
+
+    Raises:
+        ConfigurationError: there is none, or what comes from it would be taken for a stranger's.
+    """
+    address = settings.imap.username if "@" in settings.imap.username else settings.sender
+    if not _ADDRESS.fullmatch(address):
+        raise ConfigurationError("[smtp] sender: forms come from it, where the IMAP login is no address; set it")
+    if not is_ours(address, own_domains(settings.imap)):
+        # The daemon would not know the visitor for the customer: see `senders.from_our_form`.
+        domain = address.rpartition("@")[2]
+        raise ConfigurationError(f"[imap] own_domains: forms come from {address}, which is not of ours; add {domain}")
+    return address
 
 
 def written(submission: Submission, form: str, address: str, now: datetime, key: str) -> FormMessage:

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from poller.form_access import Form
     from poller.settings import Settings
 
-CONNECTIONS = 500
-
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -212,7 +210,6 @@ def serve(settings: Settings, host: str, port: int) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
-        limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=60,
     )
     log.info("forms_listening", host=host, port=listener.getsockname()[1])

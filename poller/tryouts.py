@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +21,7 @@ PAYLOADS = ["support", "modelisation", "modelisation_with_files"]
 @json_option("One JSON object a service.")
 @click.pass_context
 def check(ctx: click.Context, *, as_json: bool) -> None:
-    """Try the state and every service.
+    """Try the state, every service and the forms.
 
     Each with the configured credentials, and without leaving a trace.
 
@@ -29,7 +30,8 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
     from poller import checks  # noqa: PLC0415  keeps --help quick
 
     worst = 0
-    for result in checks.check(settings_of(ctx)):
+    settings = settings_of(ctx)
+    for result in chain(checks.check(settings), checks.check_forms(settings)):
         click.echo(json.dumps(result.as_json()) if as_json else painted(result.as_line()))
         worst = max(worst, {"refused": EXIT_REFUSED, "unreachable": EXIT_UNAVAILABLE}.get(result.verdict, 0))
     ctx.exit(worst)

@@ -42,7 +42,7 @@ FLOORS = (
     {"parts", "programs"},
     {"journal", "texts", "rules", "threads", "memory", "machines", "spool", "bodies", "quoting"}
     | {"contents", "forwards", "links", "rtf", "smime", "tnef", "uuencode"}
-    | {"authentication", "filing", "hierarchy", "form_access", "idling", "keywords"},
+    | {"authentication", "filing", "hierarchy", "form_access", "form_connections", "idling", "keywords"},
     {"searching"},
     {"addresses", "configuration", "connection", "arrivals"},
     {"mistakes"},
@@ -51,7 +51,7 @@ FLOORS = (
     {"logs", "samples", "state", "accounts", "form_settings"},
     {"section"},
     {"escaping", "endpoints", "fates", "formats", "systemd", "pulse", "heartbeat", "signs", "exposition"}
-    | {"form_limits", "form_problems", "form_connections"},
+    | {"form_limits", "form_problems"},
     {"charsets"},
     {"request"},
 )

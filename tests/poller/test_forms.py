@@ -33,6 +33,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from integrations.errors import ConfigurationError
 from poller import configuration, form_connections, form_intake, forms, letterbox, parsing
+from poller.checks import check_forms
 from poller.form_access import TOLERANCE_S, forms_of
 from poller.form_connections import PromptProtocol
 from poller.form_fields import Filled
@@ -404,9 +405,34 @@ def test_forms_that_nobody_can_use_are_refused(sandbox: Sandbox, names: str, pub
 
 def test_forms_without_an_address_are_refused(sandbox: Sandbox) -> None:
     """A mail comes from somebody: from the login where that is an address, else from the configured sender."""
-    forms.make_app(settings_of(sandbox, IMAP_USERNAME="support"))
+    forms.make_app(settings_of(sandbox, IMAP_USERNAME="support", IMAP_OWN_DOMAINS="figurative.example"))
     with pytest.raises(ConfigurationError, match=r"\[smtp\] sender: "):
         forms.make_app(settings_of(sandbox, IMAP_USERNAME="support", SMTP_SENDER="", SMTP_HOST=""))
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict", "said"),
+    [
+        ({"FORMS_NAMES": ""}, None, ""),
+        ({}, "ok", "contact, quote, signed; from support@figurative.example"),
+        ({"IMAP_USERNAME": "support"}, "refused", "add figurative.example"),
+        ({"IMAP_USERNAME": "support", "IMAP_OWN_DOMAINS": "other.example"}, "refused", "[imap] own_domains: "),
+        ({"IMAP_USERNAME": "support", "IMAP_OWN_DOMAINS": "figurative.example"}, "ok", "poller@figurative.example"),
+    ],
+)
+def test_forms_that_would_be_taken_for_a_stranger_s_are_refused(
+    sandbox: Sandbox, given: dict[str, str], verdict: str | None, said: str
+) -> None:
+    """Their mails would not be the visitor's; `poller check` says so as well, and which setting to give."""
+    settings = settings_of(sandbox, **given)
+    checked = list(check_forms(settings))
+    assert [each.verdict for each in checked] == ([verdict] if verdict else [])
+    assert all(said in each.seen for each in checked)
+    if verdict == "ok":
+        forms.make_app(settings)
+    else:
+        with pytest.raises(ConfigurationError):
+            forms.make_app(settings)
 
 
 @pytest.mark.parametrize(
@@ -574,6 +600,24 @@ def test_a_connection_must_say_what_it_wants(site: Callable[..., Site], monkeypa
             connection.sendall(said)
             while connection.recv(65536):
                 pass
+
+
+def test_a_connection_too_many_is_told_to_come_later(
+    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As every problem is told, and hung up on; those before it go on, and there is room again when one has gone."""
+    monkeypatch.setattr(form_connections, "CONNECTIONS", 1)
+    here = site()
+    assert here.client.get("/openapi.json").status_code == 200
+    with httpx.Client(base_url=here.client.base_url, timeout=30) as another:
+        refused = another.post("/forms/contact", json=CUSTOMER)
+        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+        assert refused.json()["detail"] == "too many connections are open"
+        assert (refused.headers["retry-after"], refused.headers["connection"]) == ("10", "close")
+        assert here.post().status_code == 202
+        here.client.close()
+        while another.get("/openapi.json").status_code == 503:
+            pass
 
 
 @pytest.mark.parametrize(

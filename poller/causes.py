@@ -23,7 +23,8 @@ SERVICES = {
     "smtp": "Le serveur SMTP",
     "imap": "Le serveur IMAP",
 }
-WAITING, POLLS, REFUSED, CANARY = "waiting", "polls", "refused", "canary"
+WAITING, POLLS, REFUSED, CANARY, UNREADABLE = "waiting", "polls", "refused", "canary", "unreadable"
+_UIDS = 10  # that are named, of all that cannot be read
 _REASONS = 3  # that are named, of all for which messages wait
 _CHECK = f"«{NBSP}poller check{NBSP}» dit ce qui ne va pas."
 
@@ -70,6 +71,26 @@ def polls_failing(since: datetime, reason: str, host: str) -> Cause:
     )
 
 
+def unreadable(uids: Sequence[int], since: datetime, mailbox: str, host: str) -> Cause:
+    """Messages that the mail server lists and does not give, the first of them since then."""
+    named = ", ".join(str(uid) for uid in uids[:_UIDS]) + (", …" if len(uids) > _UIDS else "")
+    return Cause(
+        f"{UNREADABLE} {host}",
+        "Un message ne peut pas être lu" if len(uids) == 1 else f"{len(uids)} messages ne peuvent pas être lus",
+        (
+            "Le serveur IMAP annonce ce courrier mais ne le donne pas. Le reste de la boîte est traité normalement.",
+            "Ouvrez-le dans votre messagerie, répondez au client, puis rangez-le hors de la boîte de réception.",
+            "S’il ne s’ouvre pas non plus, voyez avec l’hébergeur de la messagerie.",
+        ),
+        (
+            ("Depuis le", _date(since)),
+            ("Boîte", one_line(mailbox)),
+            ("UID", named),
+            ("Machine", one_line(host)),
+        ),
+    )
+
+
 def canary_missing(since: datetime, host: str) -> Cause:
     """What was sent to the mailbox then has not arrived."""
     return Cause(
@@ -110,6 +131,7 @@ def over(key: str, *, sender: str, recipient: str, now: datetime) -> EmailMessag
     title = {
         WAITING: "Plus aucun message n’est en retard",
         POLLS: "La boîte de réception est de nouveau relevée",
+        UNREADABLE: "Tous les messages peuvent de nouveau être lus",
         CANARY: "La boîte de réception reçoit de nouveau",
         REFUSED: f"{SERVICES.get(service, service)} accepte de nouveau nos identifiants",
     }[kind]

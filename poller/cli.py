@@ -110,14 +110,17 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         progress.show("looking into the mailbox")
         daemon = Daemon(settings, progress=show)
         standings = daemon.once(finished, everything=everything)
-        signs.Signs(settings.directory).leave(datetime.now(UTC), None, "")
+        unreadable = daemon.unreadable()
+        signs.Signs(settings.directory).leave(datetime.now(UTC), None, "", len(unreadable))
         for reference, standing in standings.items():
             if standing.outcome == "waiting":
                 print_line(reference, standing)
-    if not standings:
+    for uid in unreadable:
+        click.echo(f"poller: the mail server does not give the message with UID {uid}", err=True)
+    if not standings and not unreadable:
         click.echo("nothing to do", err=True)
     outcomes = {standing.outcome for standing in standings.values()}
-    ctx.exit(EXIT_FAILED if "failed" in outcomes else EXIT_LATER if "waiting" in outcomes else 0)
+    ctx.exit(EXIT_FAILED if "failed" in outcomes else EXIT_LATER if "waiting" in outcomes or unreadable else 0)
 
 
 def _preview(ctx: click.Context, *, everything: bool, as_json: bool) -> None:

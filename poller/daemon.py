@@ -172,6 +172,10 @@ class Daemon:
                     log.warning("message_left", ref=reference, reason=str(error))
             return len(self.working) - before
 
+    def unreadable(self) -> dict[int, datetime]:
+        """The messages that the mail server does not give: UIDs, each with since when."""
+        return self._inbox.unreadable()
+
     def _take_up(self, reference: str, standing: Standing | None, *, corrected: bool) -> None:
         self._progress()
         if reference in self.working:

@@ -44,7 +44,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     if running is False:
         click.echo("no daemon is running on this state", err=True)
     late = sign is not None and sign.is_late(now, settings.imap.poll_interval_s)
-    failed = any(map(_failed, corrections.current(messages)))
+    failed = any(map(_failed, corrections.current(messages))) or (sign is not None and sign.unreadable > 0)
     ctx.exit(EXIT_UNAVAILABLE if late else EXIT_FAILED if failed else 0)
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,7 +21,7 @@ from poller.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
-    from datetime import date, datetime
+    from datetime import date
     from pathlib import Path
 
     from poller.arrivals import Arrival
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+DOUBTS = 3  # looks in a row at which nothing that is new is given: then it is the messages' trouble, not the server's
 WHOLE_LOOK_S = 600.0  # between two looks at every message: a mark of deletion taken off shows there alone
 
 _MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # and addresses, which do no harm
@@ -73,7 +74,8 @@ class Inbox:
         self._by_reference: dict[str, dict[int, Arrival]] = {}  # the same
         self._left_alone: dict[int, str] = {}  # the reference alone, by UID: there may be a hundred thousand
         self._are_left_alone: Collection[str] = ()  # these references
-        self._unread: set[int] = set()  # UIDs of what the server would not give; asked for at each look
+        self._unread: dict[int, datetime] = {}  # UIDs of what the server would not give, since when; asked for anew
+        self._doubts = 0  # looks in a row at which it gave nothing that is new
         self._view: _View | None = None  # under which these were seen; None: never yet
         self._counts: Counts | None = None  # of the mailbox, as these were seen
         self._whole_look_at_s = 0.0  # on the monotonic clock
@@ -108,7 +110,8 @@ class Inbox:
         the number of messages is not what it must then be.
 
         Raises:
-            TransientError: the server is out of reach, or gives none of the new messages; for `all_or_none`, not all.
+            TransientError: the server is out of reach, or gives none of the new messages at the first or second look
+                that asks for them; for `all_or_none`, it does not give all.
         """
         # One scan at a time: a slower one must not overwrite what a later one has seen.
         with self._scanning, self._sessions.one() as session:
@@ -121,7 +124,8 @@ class Inbox:
                 uids = session.uids(view.reach and view.reach - timedelta(days=1), counts)
             seen = self._seen(session, counts, uids, whole=whole)
             waiting, left_alone = self._taken_in(session, uids, view, whole=whole)
-            unread = {uid for uid in uids if uid not in waiting and uid not in left_alone}
+            before, now = self._unread if view == self._view else {}, datetime.now(UTC)
+            unread = {uid: before.get(uid, now) for uid in uids if uid not in waiting and uid not in left_alone}
             if unread and all_or_none:
                 raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
         with self._lock:
@@ -182,10 +186,12 @@ class Inbox:
                 else:
                     waiting[arrival.uid] = reference, _lightened(arrival)
         # What was refused while others were given is that message's own trouble, else it may well be the server's.
-        before = self._unread if view == self._view else set()
-        if refused - before and len(refused) == len(new):
+        told = self._unread.keys() if view == self._view else set()
+        self._doubts = self._doubts + 1 if refused - told and len(refused) == len(new) else 0
+        if 0 < self._doubts < DOUBTS:
             why = f"IMAP FETCH: the server gives none of {len(new)} new messages"
             raise TransientError(why, outcome_unknown=False)
+        self._doubts = 0
         # What was left alone may have been taken up by another machine: that is asked when everything is.
         left_alone = left_alone | early if early else left_alone
         asked = left_alone if whole else early
@@ -194,7 +200,7 @@ class Inbox:
             for arrival in session.arrivals(found, refused):
                 waiting[arrival.uid] = asked[arrival.uid], _lightened(arrival)
             left_alone = {uid: reference for uid, reference in left_alone.items() if uid not in {*waiting, *refused}}
-        for uid in refused - before:
+        for uid in refused - told:
             log.warning("message_unreadable", uid=uid, uidvalidity=view.uidvalidity)
         return waiting, left_alone
 
@@ -269,6 +275,11 @@ class Inbox:
             return True
         # Not every server keeps keywords; but only what was not moved still lies where failures go.
         return reference not in filed.lying(self._settings, "failed")
+
+    def unreadable(self) -> dict[int, datetime]:
+        """What the server would not give at the last look: UIDs, each with since when that is so."""
+        with self._lock:
+            return self._unread
 
     def received_at(self) -> dict[str, datetime]:
         """When the first copy of each message arrived that waited here at the last look."""

@@ -26,6 +26,7 @@ class Lookout:
         """Nobody is told anything yet."""
         self._settings, self._daemon, self._pulse = settings, daemon, pulse
         self._host = socket.gethostname()
+        self._patience = timedelta(minutes=settings.alerts.polls_failing_min)
         self._in_hand: dict[str, datetime] = {}  # since when
         self._alerts = self._made_alerts()
         self._heartbeat = Heartbeat(str(settings.heartbeat.url)) if settings.heartbeat.url else None
@@ -43,7 +44,8 @@ class Lookout:
         """Tell those outside of this machine, and leave the sign for those on it."""
         now = datetime.now(UTC)
         present = self.causes(now)
-        self._signs.leave(self._pulse.looked_at, self._pulse.failing_since, self._pulse.reason)
+        pulse, unreadable = self._pulse, len(self._daemon.unreadable())
+        self._signs.leave(pulse.looked_at, pulse.failing_since, pulse.reason, unreadable)
         if self._heartbeat:
             missing = self.canary is not None and self.canary.missing_since
             failing = bool(missing) or self._polls_fail(now)
@@ -76,6 +78,9 @@ class Lookout:
             found.append(causes.refused("imap", self._pulse.reason, self._host))
         elif since and self._polls_fail(now):
             found.append(causes.polls_failing(since, self._pulse.reason, self._host))
+        unreadable = self._daemon.unreadable()
+        if unreadable and now - (first := min(unreadable.values())) >= self._patience:
+            found.append(causes.unreadable(sorted(unreadable), first, self._settings.imap.mailbox, self._host))
         if self.canary and (missing_since := self.canary.missing_since):
             found.append(causes.canary_missing(missing_since, self._host))
         most_min = self._settings.alerts.waiting_min
@@ -89,7 +94,7 @@ class Lookout:
 
     def _polls_fail(self, now: datetime) -> bool:
         since = self._pulse.failing_since
-        return since is not None and now - since >= timedelta(minutes=self._settings.alerts.polls_failing_min)
+        return since is not None and now - since >= self._patience
 
     def _is_deaf(self) -> bool:
         """Whether a mail that has arrived might not be seen yet: there is no good poll, or more than is worked on."""

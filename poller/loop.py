@@ -207,9 +207,11 @@ class Loop:
 
     def _status(self) -> str:
         in_hand, waiting = len(self._daemon.working), len(self._daemon.waiting)
-        out_of_reach = self._daemon.out_of_reach()
+        out_of_reach, unreadable = self._daemon.out_of_reach(), len(self._daemon.unreadable())
         return systemd.status(
-            self._pulse.status(datetime.now(UTC), in_hand=in_hand, waiting=waiting, out_of_reach=out_of_reach)
+            self._pulse.status(
+                datetime.now(UTC), in_hand=in_hand, waiting=waiting, out_of_reach=out_of_reach, unreadable=unreadable
+            )
         )
 
     def _report(self) -> None:

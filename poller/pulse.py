@@ -65,11 +65,14 @@ class Pulse:
         """Whether no look is in hand, and none is late."""
         return not self._looking and self._clock() < self._due_s + LATE_S
 
-    def status(self, now: datetime, *, in_hand: int, waiting: int, out_of_reach: Iterable[str]) -> str:
+    def status(
+        self, now: datetime, *, in_hand: int, waiting: int, out_of_reach: Iterable[str], unreadable: int = 0
+    ) -> str:
         """The daemon's state in one line, for a person; `out_of_reach` names the services that are."""
         self._out_of_reach = {name: self._out_of_reach.get(name, now) for name in sorted(out_of_reach)}
         parts = [f"{in_hand} in hand"] if in_hand else []
         parts.append(f"{waiting} waiting")
+        parts += [f"{unreadable} unreadable"] if unreadable else []
         if self.looked_at:
             parts.append(f"last poll {_age(now, self.looked_at)} ago")
         elif not self.failing_since:

@@ -52,6 +52,7 @@ def status(messages: Iterable[Remembered], sign: Sign | None, *, running: bool |
         "last_poll_at": sign.looked_at.isoformat() if sign and sign.looked_at else None,
         "polls_failing_since": sign.failing_since.isoformat() if sign and sign.failing_since else None,
         "polls_failing_because": sign.reason if sign else "",
+        "unreadable": sign.unreadable if sign else 0,
         "daemon_running": running,
     }
 
@@ -70,6 +71,8 @@ def status_lines(messages: Iterable[Remembered], sign: Sign | None, now: datetim
         yield f"last good poll {_age(now, sign.looked_at)} ago" if sign.looked_at else "no poll was good yet"
         if sign.failing_since:
             yield f"polls fail since {_moment(sign.failing_since)}: {sign.reason}"
+        if sign.unreadable:
+            yield f"{sign.unreadable:>7}  that the mail server lists and does not give; the log has their UIDs"
 
 
 def whole(message: Remembered, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Sign:
     looked_at: datetime | None  # the last good poll; None: there was none since then
     failing_since: datetime | None = None  # None: the last poll was good
     reason: str = ""  # why polls fail
+    unreadable: int = 0  # messages that the mail server lists and does not give
 
     def is_late(self, now: datetime, interval_s: float) -> bool:
         """Whether the mailbox has not been looked into for too long, if it is to be done at this interval."""
@@ -41,13 +42,16 @@ class Signs:
         self._path, self._began_at = directory / FILE, datetime.now(UTC)
         self._said: Sign | None = None
 
-    def leave(self, looked_at: datetime | None, failing_since: datetime | None, reason: str) -> None:
+    def leave(
+        self, looked_at: datetime | None, failing_since: datetime | None, reason: str, unreadable: int = 0
+    ) -> None:
         """Say how it is, where that is new; a full disk is logged, and nobody's trouble otherwise."""
-        sign = Sign(self._began_at, looked_at, failing_since, reason if failing_since else "")
+        sign = Sign(self._began_at, looked_at, failing_since, reason if failing_since else "", unreadable)
         if sign == self._said:
             return
         times = {"began_at": self._began_at, "looked_at": looked_at, "failing_since": failing_since}
-        text = json.dumps({name: at and at.isoformat() for name, at in times.items()} | {"reason": sign.reason})
+        said = {"reason": sign.reason, "unreadable": unreadable}
+        text = json.dumps({name: at and at.isoformat() for name, at in times.items()} | said)
         try:
             replace(self._path, text, 0o600)
         except OSError as error:
@@ -63,7 +67,8 @@ def found(directory: Path) -> Sign | None:
     try:
         left = json.loads(path.read_text(encoding="utf-8"))
         began, looked, failing = (_time(left[name]) for name in ("began_at", "looked_at", "failing_since"))
-        return Sign(began or datetime.fromtimestamp(0, UTC), looked, failing, str(left["reason"]))
+        unreadable = int(left.get("unreadable", 0))
+        return Sign(began or datetime.fromtimestamp(0, UTC), looked, failing, str(left["reason"]), unreadable)
     except (ValueError, TypeError, KeyError):
         return None  # The machine may have gone down before all of it was on the disk.
 

@@ -14,7 +14,7 @@ from poller.alerts import CALM, PAUSE, Alerts
 from poller.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from email.message import EmailMessage
     from pathlib import Path
 
@@ -149,3 +149,19 @@ def test_an_alert_says_what_is_wrong_since_when_and_what_to_do(memory: Engine) -
         assert said in polls
     facts = [json.loads(value) for _, value in memory.latest("alert-", NOW - timedelta(days=1), 9)]
     assert {frozenset(fact) for fact in facts} == {frozenset({"cause", "over"})}, "no reason is kept"
+
+
+@pytest.mark.parametrize(
+    ("uids", "title", "named"),
+    [
+        ([42], "Un message ne peut pas être lu", "42"),
+        (range(1, 13), "12 messages ne peuvent pas être lus", "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …"),
+    ],
+)
+def test_what_the_server_does_not_give_is_named(uids: Sequence[int], title: str, named: str) -> None:
+    """By its UID, the first ten; one more or one less of them is the same cause."""
+    cause = causes.unreadable(uids, NOW, "INBOX", "gandalf")
+    assert (cause.title, cause.key) == (title, "unreadable gandalf")
+    assert ("UID", named) in cause.facts
+    given = {"sender": "s@figurative.example", "recipient": "a@figurative.example", "now": NOW}
+    assert causes.over(cause.key, **given)["Subject"] == "[Fin d’alerte] Tous les messages peuvent de nouveau être lus"

@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
-from poller import configuration, loop, workload
+from poller import configuration, loop, pulse, reports, signs, workload
 from poller.arrivals import Arrival
 from poller.attempts import Patience
 from poller.daemon import Daemon
@@ -25,6 +25,7 @@ from poller.memory import Standing
 from poller.pulse import Pulse
 from poller.samples import samples
 from tests.listener import Listener, http
+from tests.provider import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,6 +145,32 @@ def test_polls_that_fail_for_long_are_told_of(
                 manager.until("STATUS")
     assert subjects(office) == ["[Alerte] La boîte de réception n’est plus relevée"]
     assert keeper.received.count(b"GET /ping/fail ") == keeper.received.count(b"GET ") == 1
+
+
+def test_a_message_that_the_server_does_not_give_is_told_of_as_that_message(
+    office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By mail, in the status and to `poller status`, while polls are good."""
+    monkeypatch.setattr(loop, "WATCH_S", 0.05)
+    monkeypatch.setattr(pulse, "DELAYS_S", (0.01,))
+    with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 AUTH=PLAIN UIDPLUS MOVE") as server:
+        server.deliver(samples()["support"])
+        (uid,) = server.boxes["INBOX"]
+        server.refused = {uid: "NO Internal failure reading the message"}
+        names = ("host", "port", "security", "username", "password")
+        office.environment |= {f"IMAP_{name.upper()}": str(getattr(server, name)) for name in names}
+        office.environment |= {"ALERTS_POLLS_FAILING_MIN": "0.0001", "IMAP_POLL_INTERVAL_S": "0.1"}
+        with running(office.settings):
+            while "[Alerte] Un message ne peut pas être lu" not in subjects(office):
+                status = manager.until("STATUS")["STATUS"]
+            while "1 unreadable, last poll" not in status:
+                status = manager.until("STATUS")["STATUS"]
+    assert "mailbox out of reach" not in status
+    sign = signs.found(office.state)
+    assert sign
+    assert (sign.unreadable, sign.failing_since) == (1, None)
+    (line,) = (line for line in reports.status_lines([], sign, datetime.now(UTC)) if "does not give" in line)
+    assert line.split()[0] == "1"
 
 
 def test_mail_that_waits_for_long_is_told_of(office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:

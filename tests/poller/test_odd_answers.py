@@ -86,6 +86,26 @@ def test_a_look_at_which_every_message_is_refused_has_not_succeeded(server: Prov
     assert len(inbox.scan()) == 2
 
 
+def test_a_message_that_is_refused_alone_is_in_the_end_its_own_trouble(server: Provider, inbox: Inbox) -> None:
+    """Two looks fail, as the server may be ailing; then they succeed, and it is known which one, and since when."""
+    server.deliver(a_mail(1))
+    (uid,) = uids(server)
+    server.refused = {uid: REFUSED}
+    for _ in range(2):
+        with pytest.raises(TransientError, match="none of 1 new messages"):
+            inbox.scan()
+        assert inbox.unreadable() == {}
+    with capture_logs() as logged:
+        assert inbox.scan() == []
+        since = inbox.unreadable()[uid]
+        assert inbox.scan() == []
+    assert [(each["event"], each["uid"]) for each in logged] == [("message_unreadable", uid)]
+    assert inbox.unreadable() == {uid: since}
+    server.refused = {}
+    assert len(inbox.scan()) == 1
+    assert inbox.unreadable() == {}
+
+
 def test_a_message_that_is_refused_holds_nobody_up_and_is_asked_for_at_each_look(
     server: Provider, inbox: Inbox
 ) -> None:

@@ -76,6 +76,7 @@ def test_status_counts_and_says_what_is_waited_for() -> None:
         "last_poll_at": "2026-11-22T13:57:00+00:00",
         "polls_failing_since": "2026-11-22T13:58:00+00:00",
         "polls_failing_because": "IMAP: timed out",
+        "unreadable": 0,
         "daemon_running": True,
     }
 

@@ -600,7 +600,7 @@ def test_a_mailbox_that_cannot_be_read_stops_neither_the_other_nor_the_inbox(
     scan = Inbox.scan
 
     def refused(self: Inbox, **how: bool) -> list[str]:
-        if self._within == TO_MODELISATION:
+        if self._sessions._within == TO_MODELISATION:
             raise TransientError("IMAP FETCH: the server says no", outcome_unknown=False)
         return scan(self, **how)
 

@@ -126,14 +126,17 @@ class HubSpot:
             return ticket
         raise refusal("create ticket", status, {}, answer)
 
-    def update_ticket(
-        self, ticket_id: str, subject: str, content: str, confirm: Callable[[], object] | None = None
-    ) -> bool:
-        """Replace a ticket's subject and content, and nothing else of it; False when somebody has deleted it.
+    def update_ticket(self, ticket_id: str, content: str, confirm: Callable[[], object] | None = None) -> bool:
+        """Replace a ticket's content, and nothing else of it; False when somebody has deleted it.
 
         Safe to call again. `confirm` is as for a new ticket.
         """
-        return self._crm.update("tickets", ticket_id, {"subject": subject, "content": content}, confirm)
+        return self._crm.update("tickets", ticket_id, {"content": content}, confirm)
+
+    def ticket_content(self, ticket_id: str) -> str | None:
+        """What stands in a ticket, by us and by others, "" where nothing does; None when somebody has deleted it."""
+        properties = self._crm.read("tickets", ticket_id, "content")
+        return None if properties is None else str(properties.get("content") or "")
 
     def find_ticket(self, contact_id: str, reference: str) -> Ticket | None:
         """The ticket that was opened for this reference, None when there is none.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from poller import texts
+from poller.amendment import amended
 from poller.attempts import NotYetError
 from poller.corrections import category_of, is_half_done
 from poller.creations import (
@@ -56,7 +57,7 @@ class Original:
 
     @property
     def is_answer(self) -> bool:
-        """Whether the ticket is that of another message, which it answers: it is not rewritten then."""
+        """Whether the ticket is that of another message, which it answers: nothing is changed in it then."""
         return self.thread != self.correction.reference
 
     def answering(self, reference: str) -> Original:
@@ -125,8 +126,7 @@ def find_contact(job: Job, done: Dispatched, _: Original) -> Dispatched:
 
 
 def put_ticket(job: Job, done: Dispatched, original: Original) -> Dispatched:
-    """The ticket, rewritten for the category; created where there was none, or somebody has deleted it."""
-    # Of the same category it reads as it would, but for what people have changed in it since.
+    """The ticket, put right for the category; created where there was none, or somebody has deleted it."""
     if done.ticket and (original.is_answer or original.stays):
         return done
     known = done if done.ticket else find_ticket(job, done)
@@ -149,9 +149,9 @@ def find_ticket(job: Job, done: Dispatched) -> Dispatched:
 
 
 def update_ticket(job: Job, done: Dispatched) -> Dispatched | None:
-    """Subject and content of the ticket as they would be today; None where it is no more.
+    """The ticket put right where we wrote of its category, see `amended`; None where it is no more.
 
-    The same at each try, so nobody needs to look whether it was done. Pipeline and stage are left as people put them.
+    The same at each try, so nobody needs to look whether it was done. Subject, pipeline and stage are left alone.
     """
     hubspot, ticket = job.services.hubspot, done.ticket
 
@@ -159,8 +159,11 @@ def update_ticket(job: Job, done: Dispatched) -> Dispatched | None:
         if hubspot is None or ticket is None:
             return None
         request = job.message.request
-        content = texts.ticket_content(request, with_files(request, done))
-        return hubspot.update_ticket(ticket.id, texts.ticket_subject(request), content, job.journal.confirm)
+        content = hubspot.ticket_content(ticket.id)
+        if content is None:
+            return False
+        right = amended(content, request, with_files(request, done))
+        return right == content or hubspot.update_ticket(ticket.id, right, job.journal.confirm)
 
     updated = job.journal.step("update_ticket", act, "hubspot")
     if updated is None:

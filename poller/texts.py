@@ -73,8 +73,7 @@ def ticket_content(request: Request, done: Dispatched) -> str:
 
     tail = []
     if done.files:
-        files = (f"- {file_label(file)}{NBSP}: {http_url(file.url)}" for file in done.files)
-        tail.append("\n".join([f"Fichiers{NBSP}:", *listed(files, _FILES_LIMIT_CHARS)]))
+        tail.append("\n".join([f"Fichiers{NBSP}:", *listed(file_lines(done), _FILES_LIMIT_CHARS)]))
     if links := to_fetch(request):
         tail.append("\n".join([f"{TO_FETCH}{NBSP}:", *listed((f"- {url}" for url in links), _LINKS_LIMIT_CHARS)]))
     if left := left_behind(request, done):
@@ -87,6 +86,11 @@ def ticket_content(request: Request, done: Dispatched) -> str:
     frame = ["\n".join(head), "", "\n\n".join(tail)]
     frame[1] = _within(request.text, HUBSPOT_LIMIT_CHARS - len("\n\n".join(frame)), plain_text)
     return "\n\n".join(frame)
+
+
+def file_lines(done: Dispatched) -> list[str]:
+    """A line for each file that a ticket links to."""
+    return [f"- {file_label(file)}{NBSP}: {http_url(file.url)}" for file in done.files]
 
 
 def note_html(request: Request, done: Dispatched) -> str:

@@ -37,7 +37,7 @@ FLOORS = (
     {"filed", "sessions"},
     {"fetching", "source"},
     {"mailbox", "parsing", "screening", "classification", "notification", "causes", "canary", "form_message"},
-    {"letter", "senders", "automatic", "reading", "form_fields", "corrections"},
+    {"letter", "senders", "automatic", "reading", "form_fields", "corrections", "amendment"},
     {"files"},
     {"parts", "programs"},
     {"journal", "texts", "rules", "threads", "memory", "machines", "spool", "bodies", "quoting"}

@@ -158,22 +158,26 @@ def test_a_ticket_that_was_deleted_is_not_there(sandbox: Sandbox) -> None:
     assert not hubspot.has_ticket(ticket.id)
 
 
-def test_a_ticket_is_rewritten_and_stays_where_people_put_it(sandbox: Sandbox) -> None:
-    """One PATCH of subject and content; of one that was deleted, the answer is no."""
+def test_a_tickets_content_is_read_and_replaced_and_nothing_else_of_it(sandbox: Sandbox) -> None:
+    """One GET, one PATCH; of one that was deleted, the answer is no."""
     hubspot = connect(sandbox)
     ticket = hubspot.create_ticket("Facture", "", hubspot.find_or_create_contact("zoe@example.com", "", ""), "a")
+    assert hubspot.ticket_content(ticket.id) == ""
     sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] = "3"
-    assert hubspot.update_ticket(ticket.id, "Chaise", "Demande: modélisation")
+    assert hubspot.update_ticket(ticket.id, "Demande: modélisation")
     call = sandbox.hubspot.requests[-1]
     assert (call.method, call.path) == ("PATCH", f"{TICKETS}/{ticket.id}")
-    assert call.body == {"properties": {"subject": "Chaise", "content": "Demande: modélisation"}}
+    assert call.body == {"properties": {"content": "Demande: modélisation"}}
     assert sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] == "3"
+    assert hubspot.ticket_content(ticket.id) == "Demande: modélisation"
+    assert sandbox.hubspot.requests[-1].query == {"properties": ["content"]}
     sandbox.hubspot.fail(Fault("cut_after_commit", "PATCH"))
     with pytest.raises(TransientError) as caught:
-        hubspot.update_ticket(ticket.id, "Chaise", "")
+        hubspot.update_ticket(ticket.id, "")
     assert not caught.value.outcome_unknown, "whoever does it again does the same"
     del sandbox.hubspot.crm._records["tickets"][ticket.id]
-    assert not hubspot.update_ticket(ticket.id, "Chaise", "")
+    assert not hubspot.update_ticket(ticket.id, "")
+    assert hubspot.ticket_content(ticket.id) is None
 
 
 def test_with_the_reference_property_a_second_ticket_is_the_first_one(sandbox: Sandbox) -> None:

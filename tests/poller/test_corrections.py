@@ -72,7 +72,7 @@ def comments(office: Office) -> list[str]:
 
 
 def test_support_that_was_a_modelling_request_gets_all_that_it_missed(office: Office) -> None:
-    """Files, note and subtask; the ticket is rewritten with their links, and stays the only one; no letter is sent."""
+    """Files, note and subtask; the ticket is put right, with their links, and stays the only one; no letter is sent."""
     decide(office, "SUPPORT")
     office.once(undecided())
     assert office.counts() == SUPPORT
@@ -581,12 +581,17 @@ def test_a_correction_counts_no_file_against_its_sender_twice(office: Office) ->
     assert content(office).count("http") == links
 
 
-def test_what_people_changed_in_the_ticket_stays_where_the_category_does(office: Office) -> None:
-    """Put under what it is already, the mail is filed again and no more."""
+def test_what_people_changed_in_the_ticket_stays(office: Office) -> None:
+    """Whether the category does or not: our own lines alone are put right, and the subject is left alone."""
     office.once(MAILS["modelisation_with_files"])
-    office.sandbox.hubspot.tickets[0].properties["content"] = "Vu avec la cliente."
+    ticket = office.sandbox.hubspot.tickets[0].properties
+    ticket |= {"subject": "Fauteuil, urgent", "content": f"Vu avec la cliente.\n{ticket['content']}"}
+    as_it_was = content(office)
     correct(office, "Modélisation", TO_MODELISATION)
-    assert content(office) == "Vu avec la cliente."
+    assert content(office) == as_it_was
+    correct(office, "Modélisation", TO_SUPPORT)
+    assert content(office) == as_it_was.replace("Demande : modélisation", "Demande : support")
+    assert ticket["subject"] == "Fauteuil, urgent"
 
 
 def test_a_mailbox_that_cannot_be_read_stops_neither_the_other_nor_the_inbox(

@@ -1,0 +1,54 @@
+"""A ticket's text put right for the category that a person gave its request, around what people wrote there since."""
+
+from __future__ import annotations
+
+import re
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from poller.texts import file_lines
+from poller.wording import CATEGORIES, LEFT, NBSP, file_label, listed, marker
+
+if TYPE_CHECKING:
+    from poller.request import Dispatched, Request
+
+LIMIT_CHARS = 65_000  # a property of HubSpot's holds 65,536
+_CATEGORY = re.compile(rf"^Demande\s*:\s*({'|'.join(map(str.lower, CATEGORIES.values()))})\s*$", re.MULTILINE)
+_DOUBT = re.compile(r"^À vérifier\s*:\s*classement incertain\.", re.MULTILINE)
+_CERTAIN = f"Vérifié{NBSP}: classement fait à la main."
+
+
+def amended(content: str, request: Request, done: Dispatched) -> str:
+    """A ticket's content as it stands, with the category of today and the links to the files that it has none of.
+
+    Only lines that we wrote ourselves change, the doubt about the category and what had stayed in the mail among them;
+    where people have taken them away or written into them, they are left so. The same when done twice.
+    """
+    category = f"Demande{NBSP}: {CATEGORIES[done.classification.category].lower()}"
+    content = _CATEGORY.sub(category, _DOUBT.sub(_CERTAIN, content, count=1), count=1)
+    if not done.files or any(file.url in content for file in done.files):
+        return content
+    files = ["Fichiers" + NBSP + ":", *listed(file_lines(done), LIMIT_CHARS - len(content))]
+    before, mark, after = _without_uploaded(content, request, done).rpartition(marker(request.reference))
+    # Where somebody has taken the marker away, they stand at the end.
+    return "\n".join([before + files[0], *files[1:], "", mark + after] if mark else [after, "", *files])
+
+
+def _without_uploaded(content: str, request: Request, done: Dispatched) -> str:
+    """The content but for the lines which say of files that are uploaded by now that they stayed in the mail."""
+    lines = content.split("\n")
+    first = next((number for number, line in enumerate(lines) if _spaced(line) == f"{LEFT} :"), None)
+    if first is None:
+        return content
+    uploaded = {_spaced(f"- {file_label(request.attachments[number])}") for number, _ in done.uploads}
+    listed_lines = list(takewhile(lambda line: line.startswith("- "), lines[first + 1 :]))
+    left = [line for line in listed_lines if _spaced(line) not in uploaded]
+    rest = lines[first + 1 + len(listed_lines) :]
+    title = [lines[first]] if left else []
+    # The block goes as a whole, with the line between it and the next one.
+    return "\n".join([*lines[:first], *title, *left, *(rest[1:] if not left and rest[:1] == [""] else rest)])
+
+
+def _spaced(line: str) -> str:
+    """With plain spaces alone: an editor may have replaced ours, which do not break."""
+    return " ".join(line.split())

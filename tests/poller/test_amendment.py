@@ -1,0 +1,67 @@
+"""A ticket under another category: our lines are put right, and nobody's words are lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from poller.amendment import LIMIT_CHARS, amended
+from poller.request import Category, Dispatched, Request
+from poller.texts import ticket_content
+from poller.wording import marker
+from tests.poller.test_texts import DONE, MODEL, PHOTO, PLAN, REQUEST, SURE, UNSURE
+
+AS_SUPPORT = replace(SURE, category=Category.SUPPORT)
+SUPPORT, MODELISATION = Dispatched(AS_SUPPORT), DONE
+WITH_PLAN = replace(REQUEST, attachments=(PHOTO, MODEL, PLAN))
+
+
+def test_what_nobody_has_touched_reads_as_if_it_had_been_that_from_the_start() -> None:
+    """There, with the links in place of what had stayed in the mail; on the way back the links stay."""
+    there = amended(ticket_content(REQUEST, SUPPORT), REQUEST, MODELISATION)
+    assert there == ticket_content(REQUEST, MODELISATION)
+    assert amended(there, REQUEST, MODELISATION) == there
+    back = replace(MODELISATION, classification=AS_SUPPORT)
+    assert amended(there, REQUEST, back) == ticket_content(REQUEST, back)
+
+
+def test_what_still_is_in_the_mail_alone_stays_listed() -> None:
+    content = amended(ticket_content(WITH_PLAN, SUPPORT), WITH_PLAN, MODELISATION)
+    (left,) = [block for block in content.split("\n\n") if block.startswith("Resté")]
+    assert [line.partition(" (")[0] for line in left.split("\n")[1:]] == ["- plan.pdf"]
+
+
+@pytest.mark.parametrize("mail", [REQUEST, WITH_PLAN], ids=["all uploaded", "one left"])
+def test_every_word_of_an_agents_is_kept(mail: Request) -> None:
+    """Before, between and behind ours, in our own lists, and where an editor has made our spaces plain ones."""
+    ours = ticket_content(mail, SUPPORT).replace("\xa0", " ")
+    edited = f"VU PAR PAUL\n{ours}\nRAPPELER LUNDI".replace("Une chaise.", "Une chaise. ROUGE")
+    edited = edited.replace("- photo.jpg", "- EN DOUBLE photo.jpg")
+    content = amended(edited, mail, MODELISATION)
+    for words in ("VU PAR PAUL", "ROUGE", "- EN DOUBLE photo.jpg", "RAPPELER LUNDI", "Demande\xa0: modélisation"):
+        assert words in content
+    assert "- model.glb" not in content.partition("Fichiers")[0]
+    assert all(file.url in content for file in MODELISATION.files)
+
+
+def test_a_doubt_is_settled_and_the_reason_for_it_stays() -> None:
+    unsure = replace(SUPPORT, classification=replace(UNSURE, category=Category.SUPPORT))
+    content = amended(ticket_content(REQUEST, unsure), REQUEST, MODELISATION)
+    assert content.startswith("Vérifié\xa0: classement fait à la main. Deux demandes en une.")
+
+
+def test_a_text_of_an_agents_own_is_left_alone_but_for_the_links_that_it_lacks() -> None:
+    """They come at the end; without any to add nothing changes, as where only a word of ours looks alike."""
+    own = "Demande : support du fauteuil\nVu avec la cliente."
+    assert amended(own, REQUEST, SUPPORT) == own
+    content = amended(own, REQUEST, MODELISATION)
+    assert content.startswith(own + "\n\nFichiers")
+    assert amended(content, REQUEST, MODELISATION) == content
+
+
+def test_a_ticket_that_is_full_takes_as_many_links_as_it_can_hold() -> None:
+    full = "x" * (LIMIT_CHARS - 150) + f"\n{marker(REQUEST.reference)}"
+    content = amended(full, REQUEST, MODELISATION)
+    assert len(content) <= LIMIT_CHARS + 100
+    assert "et 1 de plus" in content

@@ -158,8 +158,11 @@ class Pipeline:
         elif job.journal.memory:
             # Before anything is made: an answer that comes meanwhile waits for it.
             job.journal.memory.remember(received["key"], original.thread)
+        ticket = done.ticket
         for step in reclassify.STEPS[correction.category]:
             done = reached.done = step(job, done, original)
+            if done.ticket != ticket:  # one of its own
+                reached.before["thread"] = correction.reference
         outcome = correction.category.lower()
         self._label(job, outcome)
         number, sender = correction.number, self._settings.sender

@@ -126,11 +126,15 @@ def find_contact(job: Job, done: Dispatched, _: Original) -> Dispatched:
 
 
 def put_ticket(job: Job, done: Dispatched, original: Original) -> Dispatched:
-    """The ticket, put right for the category; created where there was none, or somebody has deleted it."""
-    if done.ticket and (original.is_answer or original.stays):
-        return done
-    known = done if done.ticket else find_ticket(job, done)
-    if known.ticket and (updated := update_ticket(job, known)):
+    """The ticket, put right for the category; created where there was none, or somebody has deleted it.
+
+    An answer gets one of its own then, for it would be on none any more.
+    """
+    keep = original.is_answer or original.stays
+    if done.ticket and (updated := update_ticket(job, done, keep=keep)):
+        return updated
+    found = find_ticket(job, done)
+    if found.ticket and (updated := update_ticket(job, found)):
         return updated
     return create_ticket(job, replace(done, ticket=None))
 
@@ -148,8 +152,8 @@ def find_ticket(job: Job, done: Dispatched) -> Dispatched:
     return replace(done, ticket=_link(job.journal.step("find_ticket", act, "hubspot")))
 
 
-def update_ticket(job: Job, done: Dispatched) -> Dispatched | None:
-    """The ticket put right where we wrote of its category, see `amended`; None where it is no more.
+def update_ticket(job: Job, done: Dispatched, *, keep: bool = False) -> Dispatched | None:
+    """The ticket put right where we wrote of its category, see `amended`, or kept as it is; None where it is no more.
 
     The same at each try, so nobody needs to look whether it was done. Subject, pipeline and stage are left alone.
     """
@@ -160,14 +164,14 @@ def update_ticket(job: Job, done: Dispatched) -> Dispatched | None:
             return None
         request = job.message.request
         content = hubspot.ticket_content(ticket.id)
-        if content is None:
-            return False
+        if content is None or keep:
+            return content is not None
         right = amended(content, request, with_files(request, done))
         return right == content or hubspot.update_ticket(ticket.id, right, job.journal.confirm)
 
     updated = job.journal.step("update_ticket", act, "hubspot")
     if updated is None:
-        return skip(done, "update_ticket")
+        return done if keep else skip(done, "update_ticket")
     return done if updated else None
 
 

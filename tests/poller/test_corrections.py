@@ -686,3 +686,22 @@ def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(offi
     ((name, standing),) = office.once().items()
     assert (name.partition("/")[2], standing.outcome) == ("modelisation/2", "modelisation")
     assert office.counts() == MODELISATION | {"notifications": 2}
+
+
+def test_an_answer_whose_ticket_was_deleted_gets_one_of_its_own(office: Office) -> None:
+    """And keeps it: what is corrected from then on is that one, and no third is opened."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.once(an_answer())
+    hubspot = office.sandbox.hubspot
+    del hubspot.crm._records["tickets"][hubspot.tickets[0].id]
+    fault = Fault("status_after_commit", "POST", "/crm/v3/objects/tickets", status=400)
+    office.fail("hubspot", fault)
+    drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
+    assert [each.outcome for each in office.once().values()] == ["failed"]
+    assert correct(office, "Échecs", TO_MODELISATION).outcome == "modelisation"
+    assert "Demande : modélisation" in content(office)
+    assert office.counts()["subtasks"] == 1
+    assert correct(office, "Modélisation", TO_SUPPORT).outcome == "support"
+    assert "Demande : support" in content(office)
+    assert [each.partition(" : ")[0] for each in comments(office)] == ["Reclassé en support"]

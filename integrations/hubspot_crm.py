@@ -90,7 +90,7 @@ class Crm:
         return str(answer["id"]) if status != HTTPStatus.NOT_FOUND else None
 
     def read(self, object_type: str, object_id: str, *properties: str) -> dict[str, Any] | None:
-        """The values of these properties of an object, a name without one as None; None when there is no such object."""
+        """The values of these properties of an object, None for one that has no value; None when there is no object."""
         read = partial(self._objects.get_by_id, object_type, object_id, properties=list(properties))
         status, answer = self._ask(f"read {object_type.removesuffix('s')}", read, expect=(404,), yields="properties")
         return dict(answer["properties"]) if status != HTTPStatus.NOT_FOUND else None

@@ -6,8 +6,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +18,13 @@ import pytest
 from poller.samples import samples
 
 if TYPE_CHECKING:
+    from integrations.sandbox import Sandbox
     from tests.conftest import Office
     from tests.notified import Manager
 
 ROOT = Path(__file__).parents[1] / "systemd"
-UNIT = ROOT / "figurative-poller.service"
-UNITS = pytest.mark.parametrize("unit", [UNIT, ROOT / "figurative-poller-forms.service"], ids=lambda path: path.stem)
+UNIT, FORMS_UNIT = ROOT / "figurative-poller.service", ROOT / "figurative-poller-forms.service"
+UNITS = pytest.mark.parametrize("unit", [UNIT, FORMS_UNIT], ids=lambda path: path.stem)
 # Directives of systemd 254 that older ones leave out, and say so.
 LATER = re.compile(r".*Unknown key 'Restart(Steps|MaxDelaySec)' in section \[Service\], ignoring\.")
 
@@ -119,3 +122,55 @@ def test_the_daemon_tells_systemd_how_it_is(office: Office, manager: Manager) ->
     manager.until("STOPPING")
     assert process.end().returncode == 0
     assert office.mailboxes() == {"Clients": 1}
+
+
+def as_started(unit: Path, directory: Path, secrets: dict[str, str], port: int) -> tuple[list[str], dict[str, str]]:
+    """The command of a unit and all of its environment, with the directories of a machine below this one."""
+    credentials, cache, settings = (directory / name for name in ("credentials", "cache", "etc"))
+    for each in (credentials, cache, settings):
+        each.mkdir(mode=0o700)
+    (credentials / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in secrets.items()))
+    (settings / "config.toml").write_text('[forms]\nnames = "contact"\npublic = "contact"\n')
+    places = {
+        "/opt/figurative-poller/.venv/bin/python": sys.executable,
+        "/etc/figurative-poller": str(settings),
+        "%C/figurative-poller-forms": str(cache),
+        "--port 5000": f"--port {port}",
+    }
+    text = unit.read_text()
+    for there, here in places.items():
+        assert there in text
+        text = text.replace(there, here)
+    (command,) = re.findall(r"(?m)^ExecStart=(.*)$", text)
+    words = " ".join(re.findall(r"(?m)^Environment=(.*)$", text)).split()
+    given = dict(word.split("=", 1) for word in words) | {"HOME": "/", "CREDENTIALS_DIRECTORY": str(credentials)}
+    return command.split(), given
+
+
+def test_the_unit_of_the_forms_serves_as_systemd_starts_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    """By its own command and environment, and its secrets alone; a post in hand when it is stopped is finished."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command, given = as_started(FORMS_UNIT, tmp_path, sandbox.environment(), port)
+    cache = tmp_path / "cache"
+    body = b'{"email": "jeanne@client.example", "message": "Bonjour"}'
+    header = f"POST /forms/contact HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n"
+    with ExitStack() as stack:
+        process = stack.enter_context(
+            subprocess.Popen(command, env=given, cwd=cache, stderr=subprocess.PIPE, text=True)
+        )
+        on_failure = stack.enter_context(ExitStack())
+        on_failure.callback(process.kill)
+        assert process.stderr
+        assert any("forms_listening" in line for line in process.stderr)
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(header.encode() + b"Content-Type: application/json\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
+            process.send_signal(signal.SIGTERM)
+            assert any("Shutting down" in line for line in process.stderr)
+            connection.sendall(body)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 202 ")
+        on_failure.pop_all()
+    assert process.returncode == 0
+    assert len(sandbox.imap.messages()) == 1
+    assert list(cache.iterdir()) == []

@@ -21,7 +21,7 @@ from poller.corrections import correction_of, current, message_of
 from poller.escaping import one_line
 from poller.fetching import account_of
 from poller.letter import FAILED, Page, mail
-from poller.wording import NBSP, STEPS
+from poller.wording import NBSP, step_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -218,7 +218,7 @@ def _duration(seconds: float) -> str:
 
 def _failure(message: Done) -> str:
     step, reason = message.failure
-    return f"{STEPS.get(step, step)}{NBSP}: {one_line(reason)} [ref: {message.reference}]"
+    return f"{step_title(step)}{NBSP}: {one_line(reason)} [ref: {message.reference}]"
 
 
 def _chart(week: Week) -> Chart:

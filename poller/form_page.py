@@ -35,7 +35,7 @@ button {
   font: inherit; font-weight: 600; color: #fff; background: #0b5cad;
 }
 :focus-visible { outline: 3px solid light-dark(#0b5cad, #8cc4ff); outline-offset: 2px; }
-.alert { border-left: .3rem solid #b00020; padding: .5rem 1rem; margin: 0 0 1rem; }
+.alert { border-left: .3rem solid light-dark(#b00020, #ff9a9a); padding: .5rem 1rem; margin: 0 0 1rem; }
 .extra { position: absolute; left: -100vw; }
 """
 _DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()

@@ -13,13 +13,13 @@ from poller.wording import (
     CATEGORIES,
     LEFT,
     NBSP,
-    STEPS,
     TO_FETCH,
     author_label,
     left_behind,
     listed,
     services_off,
     size,
+    step_title,
     to_fetch,
     unread,
     unverified,
@@ -128,8 +128,7 @@ def failure_notification(
 
 def failure_facts(step: str, kind: str, detail: str) -> list[tuple[str, str]]:
     """What could not be done, and why; the arguments are those of `failure_notification`."""
-    name = STEPS.get(step, step)
-    facts = [("Étape", name[:1].upper() + name[1:]), ("Raison", REASONS[kind])]
+    facts = [("Étape", step_title(step)), ("Raison", REASONS[kind])]
     # What makes a message unusable is said by the reason already.
     if kind != "unusable" and (detail := plain_text(detail[:_DETAIL_LIMIT_CHARS]).strip()):
         facts.append(("Détail", detail))

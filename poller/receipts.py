@@ -12,7 +12,17 @@ from poller.letter import DONE, FAILED, HEADER, LEFT, Page, Receipt, mail, notif
 from poller.notification import failure_facts, sureness, to_check, to_check_of_reply, to_do, why
 from poller.request import Category
 from poller.texts import ticket_subject
-from poller.wording import CATEGORIES, NBSP, STEPS, attachments, author_label, services_off, who, whose_answer
+from poller.wording import (
+    CATEGORIES,
+    NBSP,
+    STEPS,
+    attachments,
+    author_label,
+    services_off,
+    step_title,
+    who,
+    whose_answer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,8 +96,8 @@ def failure_receipt(
     `left` names the steps that come after the failed one; `detail` is what the service or the program said, without
     secrets.
     """
-    steps = [*(_steps(done) if done else ()), (FAILED, f"{_name(failure.step)}{NBSP}: échec", "")]
-    steps += [(LEFT, f"{_name(step)}{NBSP}: pas encore fait", "") for step in left]
+    steps = [*(_steps(done) if done else ()), (FAILED, f"{step_title(failure.step)}{NBSP}: échec", "")]
+    steps += [(LEFT, f"{step_title(step)}{NBSP}: reste à faire", "") for step in left]
     facts = failure_facts(failure.step, failure.kind, detail)[1:]  # the title names the step
     if request is not None:
         facts.insert(0, ("Client", who(request.sender)))
@@ -126,11 +136,6 @@ def _steps(done: Dispatched) -> list[Line]:
         ),
     )
     return [(DONE, label, url) for is_done, label, url in steps if is_done]
-
-
-def _name(step: str) -> str:
-    name = STEPS.get(step, step)
-    return name[:1].upper() + name[1:]
 
 
 def _told(done: Dispatched) -> list[Line]:

@@ -78,6 +78,12 @@ def marker(reference: str) -> str:
     return f"[ref: {reference}]"
 
 
+def step_title(step: str) -> str:
+    """What a step is called where a line begins with it."""
+    name = STEPS.get(step, step)
+    return name[:1].upper() + name[1:]
+
+
 def whose_answer(*, colleague: bool) -> str:
     """What an answer is called, by who wrote it."""
     return "Réponse d’un collègue" if colleague else "Réponse du client"

@@ -245,7 +245,7 @@ def test_receipts_of_failures_are_settled_by_a_correction(office: Office) -> Non
         email.message_from_bytes(each.raw, policy=policy.default) for each in office.sandbox.imap.messages("Échecs")
     ]
     last = failures[-1].get_body(("plain",)).get_content()  # type: ignore[union-attr]
-    assert "– Sous-tâche ClickUp\xa0: pas encore fait" in last
+    assert "– Sous-tâche ClickUp\xa0: reste à faire" in last
     assert "Notification" not in last
     office.sandbox.hubspot.heal()
     drag(office, "Échecs", TO_MODELISATION, "KEYWORD", "Figurative-Failed")

@@ -82,7 +82,7 @@ def test_it_says_what_became_of_every_message_of_the_week(office: Office) -> Non
     ):
         assert line in told.splitlines()
     (failure,) = [line for line in told.splitlines() if line.startswith("✗ ")]
-    assert failure.startswith("✗ sous-tâche ClickUp : ClickUp create subtask: HTTP 400")
+    assert failure.startswith("✗ Sous-tâche ClickUp : ClickUp create subtask: HTTP 400")
     assert not any(word in told for word in ("Ondine", "fauteuil", "Élise", "martin-mobilier", "Facture"))
 
 

@@ -134,7 +134,7 @@ def test_what_failed_is_unread_and_says_what_to_do_and_a_retry_leaves_a_receipt_
     assert message["From"].startswith("Échec · à reprendre <")
     told = text(message)
     assert told.startswith("Échec\nÀ reprendre\xa0: note HubSpot\n\nQue faire\xa0:\n- Rien n’est perdu")
-    assert "\n✗ Note HubSpot\xa0: échec\n– Sous-tâche ClickUp\xa0: pas encore fait\n" in told
+    assert "\n✗ Note HubSpot\xa0: échec\n– Sous-tâche ClickUp\xa0: reste à faire\n" in told
     assert f"Ticket HubSpot n°\xa0{office.sandbox.hubspot.tickets[0].id}\xa0: https://" in told
     with office.sandbox.imap.session() as client:  # both, as a mail client that shows conversations does it
         client.select_folder("Échecs")

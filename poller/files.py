@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from poller import formats, programs
+from poller import formats, programs, signatures
 from poller.escaping import file_name
 from poller.request import Attachment, Kind
 from poller.transfer import PIECE_BYTES
@@ -33,7 +33,7 @@ def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
     """A leaf as a file; its name is "" where the sender gave none. `shown` is what the HTML beside it shows."""
     digest = hashlib.sha256()
     with leaf.open() as stream:
-        head = stream.read(formats.HEAD_BYTES)
+        head = stream.read(signatures.HEAD_BYTES)
         digest.update(head)
         size_bytes = len(head)
         while piece := stream.read(PIECE_BYTES):

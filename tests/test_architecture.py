@@ -52,7 +52,7 @@ FLOORS = (
     {"section"},
     {"escaping", "endpoints", "fates", "formats", "systemd", "pulse", "heartbeat", "signs", "exposition"}
     | {"form_limits", "form_problems"},
-    {"charsets"},
+    {"charsets", "signatures"},
     {"request"},
 )
 # Which library is known to which room alone.

@@ -1,0 +1,120 @@
+"""What the first bytes of a file show that it is: a signature, an XML root, or lines as only one format has them."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+HEAD_BYTES: Final = 16 * 1024  # what is looked at of the beginning
+_BLANK_BYTES: Final = 256
+_LINES: Final = 800  # of a text format; there are fewer in `HEAD_BYTES` but where they are very short
+_PROSE: Final = {"txt", "md", "htm", "html", "csv", "log", "rtf", "eml", "ics", "vcf"}
+
+# Each pattern matches from the file's first byte, and is too long to begin a sentence. A comment is an atomic group: it
+# could end at any later one's end too, and many of them would be tried in all combinations.
+_SIGNATURES: Final = tuple(
+    (suffix, re.compile(pattern, re.DOTALL))
+    for suffix, pattern in (
+        ("glb", rb"glTF[\x01\x02]\0\0\0"),
+        ("fbx", rb"Kaydara FBX Binary  \0|\s*; FBX \d"),
+        ("usdc", rb"PXR-USDC"),
+        ("usda", rb"#usda \d"),
+        ("blend", rb"BLENDER(?:[_-][vV]\d{3}|\d\d-\d\dv\d{4})"),
+        ("c4d", rb"[QM]C4DC4D6"),
+        ("ma", rb"//Maya ASCII \d"),
+        ("mb", rb"FOR[48].{4,24}Maya"),
+        ("skp", rb"\xff\xfe\xff\x0eS\0k\0e\0t\0c\0h\0U\0p\0"),
+        ("dwg", rb"AC10\d\d\0"),
+        ("dxf", rb"AutoCAD Binary DXF\r\n\x1a\0|(?:\s*999\r?\n[^\n]*\n)*\s*0\r?\n\s*SECTION\r?\n"),
+        ("x3dv", rb"#X3D V\d"),
+        ("wrl", rb"#VRML V[12]\.0"),
+        ("3dm", rb"3D Geometry File Format "),
+        ("x_t", rb"\*\*ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+        ("jt", rb"Version \d+\.\d+ JT"),
+        ("abc", rb"Ogawa[\0\xff]"),
+        ("lwo", rb"FORM.{4}LW(?:OB|LO|O2|O3)"),
+        ("prc", rb"PRC..\0\0"),
+        ("u3d", rb"U3D\0"),
+        ("e57", rb"ASTM-E57"),
+        ("x3db", rb"\xe0\0\0\x01"),
+        ("ply", rb"ply\r?\n(?:comment[^\n]*\n|obj_info[^\n]*\n)*format (?:ascii|binary)"),
+        ("stl", rb"\s*solid\b[^\n]*\n\s*facet\s+normal\s"),
+        ("ifc", rb"\s*(?:(?>/\*.*?\*/)\s*)*ISO-10303-21;.*FILE_SCHEMA\s*\(\s*\(\s*'IFC"),
+        ("step", rb"\s*(?:(?>/\*.*?\*/)\s*)*ISO-10303-21;"),
+        ("iges", rb"[ -~]{72}S[ 0]{6}1"),
+        ("png", rb"\x89PNG\r\n\x1a\n"),
+        ("jpeg", rb"\xff\xd8\xff"),
+        ("gif", rb"GIF8[79]a"),
+        ("webp", rb"RIFF.{4}WEBP"),
+        ("bmp", rb"BM.{4}\0\0\0\0.{4}[\x0c\x28\x38\x40\x6c\x7c]\0\0\0"),
+        ("tiff", rb"II\*\0|MM\0\*"),
+        ("heic", rb".{4}ftyp(?:heic|heix|hevc|heim|heis|mif1|msf1)"),
+        ("avif", rb".{4}ftypavi[fs]"),
+        ("pdf", rb"\s*%PDF-\d"),
+        ("psd", rb"8BPS\0"),
+        ("html", rb"\s*<!(?i:doctype\s+html)"),
+    )
+)
+_XML_ROOT: Final = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*|(?><!--.*?-->)\s*|<!DOCTYPE[^>]*>\s*)*<(?:\w+:)?(\w+)", re.DOTALL | re.IGNORECASE
+)
+_XML_FORMATS: Final = {
+    b"collada": "dae",
+    b"x3d": "x3d",
+    b"amf": "amf",
+    b"svg": "svg",
+    b"html": "html",
+    b"head": "html",
+    b"body": "html",
+}
+_OFF: Final = re.compile(rb"\s*(?:ST|C|N|4|n)*OFF\s+(?:#[^\n]*\n\s*)*\d+[ \t]+\d+[ \t]+\d+\s")
+_OBJ_VERTEX: Final = re.compile(rb"v(?:[ \t]+-?\d[\d.eE+-]*){3,7}\s*")
+_OBJ_STATEMENT: Final = re.compile(rb"(?:#|(?:v|vt|vn|vp|f|l|p|o|g|s|usemtl|mtllib|usemap|lod)\s)")
+
+
+@lru_cache(maxsize=1)  # it is asked twice of each file, for what it is and for whether it is refused
+def by_content(head: bytes, size_bytes: int, suffix: str) -> str:
+    """The suffix of the format that the first bytes show, "" when they show none; that of the name is a hint."""
+    head = as_utf_8(head)
+    # First, since its 80 bytes of header are free and may begin with anything, "solid" too.
+    if len(head) > 84 and size_bytes == 84 + 50 * int.from_bytes(head[80:84], "little"):  # noqa: PLR2004 - its layout
+        return "stl"
+    if head[:_BLANK_BYTES].isspace():  # no format begins so, and a dozen patterns would each read the blanks
+        head = head.lstrip()
+    for found, pattern in _SIGNATURES:
+        if pattern.match(head):
+            return found
+    root = _XML_ROOT.match(head)
+    if root and root[1].lower() in _XML_FORMATS:
+        return _XML_FORMATS[root[1].lower()]
+    if (
+        head[:2] == b"MM"
+        and head[6:8] in (b"\x02\0", b"\x3d\x3d", b"\x00\xb0")
+        and int.from_bytes(head[2:6], "little") <= size_bytes
+    ):
+        return "3ds"
+    return "" if suffix in _PROSE else _by_lines(head, suffix)
+
+
+def _by_lines(head: bytes, suffix: str) -> str:
+    """The suffix of a text format without a signature, "" when it is none."""
+    if head.lstrip()[:1] == b"{" and (
+        suffix == "gltf" or (b'"asset"' in head and b'"version"' in head and b'"generator"' in head)
+    ):
+        return "gltf"
+    if _OFF.match(head):
+        return "off"
+    lines = [line for line in (head.splitlines()[:-1] or head.splitlines())[:_LINES] if line.strip()]
+    statements = [line for line in lines if _OBJ_STATEMENT.match(line.lstrip() + b" ")]
+    vertices = sum(_OBJ_VERTEX.fullmatch(line.strip()) is not None for line in statements)
+    if vertices >= 3 and len(statements) >= 0.8 * len(lines):  # noqa: PLR2004 - a triangle, and next to nothing else
+        return "obj"
+    return "mtl" if any(line.startswith(b"newmtl ") for line in lines) else ""
+
+
+def as_utf_8(head: bytes) -> bytes:
+    """The beginning of a file without a byte order mark; XML is also sent in UTF-16."""
+    if head.startswith((b"\xff\xfe<", b"\xfe\xff\0<")):
+        return head.decode("utf-16", "ignore").encode()
+    return head.removeprefix(b"\xef\xbb\xbf")

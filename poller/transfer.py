@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 import io
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -132,7 +133,15 @@ def _base64(encoded: Iterator[bytes]) -> Iterator[bytes]:
     """As lenient as mail clients are: foreign characters are skipped, and the end is not lost for want of padding."""
     rest = b""
     for chunk in encoded:
-        letters = rest + chunk.translate(None, _NOT_BASE64)
+        pending = rest + chunk
+        # Whole lines are whole groups of four as a rule, and then there is no need to take the line ends out first.
+        end = pending.rfind(b"\n") + 1 or len(pending) // 4 * 4
+        if b"=" not in pending:
+            with suppress(binascii.Error):
+                yield pybase64.b64decode(memoryview(pending)[:end])
+                rest = pending[end:]
+                continue
+        letters = pending.translate(None, _NOT_BASE64)
         if b"=" in letters:
             letters, *groups = letters.split(b"=")
             for group in groups:
@@ -143,7 +152,7 @@ def _base64(encoded: Iterator[bytes]) -> Iterator[bytes]:
         whole = len(letters) - len(letters) % 4
         rest = letters[whole:]
         yield pybase64.b64decode(memoryview(letters)[:whole], validate=True)
-    yield _quads(rest)
+    yield _quads(rest.translate(None, _NOT_BASE64))
 
 
 def _quads(letters: bytes) -> bytes:

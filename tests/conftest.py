@@ -16,8 +16,7 @@ from poller import configuration
 from poller.attempts import Patience
 from poller.daemon import Daemon
 from poller.engine import Engine
-from poller.services import services
-from tests.forks import Forks
+from tests.forks import Forks, load_clients
 from tests.notified import Manager
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _log_as_before() -> Iterator[None]:
 def _sandbox_session() -> Iterator[Sandbox]:
     with Sandbox() as running:
         # What is loaded stays; each time that the collector looks through it takes a third of a second.
-        services(configuration.from_names(running.environment()))
+        load_clients(configuration.from_names(running.environment()))
         gc.freeze()
         yield running
 

@@ -7,6 +7,7 @@ command, writes down its id, waits for it, and writes down how it ended.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -21,10 +22,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from poller.__main__ import main
+from poller.services import services
 from tests import crash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from poller.settings import Settings
 
 PROJECT = Path(__file__).parents[1]
 LONGEST_BYTES = 1 << 17  # of what is asked: an environment
@@ -106,6 +110,13 @@ class Forks:
         return ours
 
 
+def load_clients(settings: Settings) -> None:
+    """Load what the clients of the services load when they are first made, and Claude's when it is first asked."""
+    made = services(settings)
+    assert made.claude
+    _ = made.claude._client.messages.with_raw_response
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What crosses the socket, beside the writing ends of three pipes."""
@@ -119,12 +130,19 @@ class Asked:
 def serve(number: int) -> None:
     """Fork what is asked for on a socket of this number, until it is closed."""
     # Loaded here, for all commands: the tests' own process has its own.
-    import poller.daemon  # noqa: F401, PLC0415
-    from poller import configuration  # noqa: PLC0415
-    from poller.services import services  # noqa: PLC0415
+    import dbos._sys_db_postgres  # noqa: PLC0415
+    import dbos._sys_db_sqlite  # noqa: F401, PLC0415
+    import sqlalchemy.dialects.sqlite  # noqa: F401, PLC0415
 
-    services(configuration.load())  # The clients load most of their code when they are made.
+    import poller.loop  # noqa: PLC0415
+    import poller.reports  # noqa: PLC0415
+    import poller.signs  # noqa: F401, PLC0415
+    from poller import configuration  # noqa: PLC0415
+
+    load_clients(configuration.load())
     forkserver.ensure_running()
+    # The collector writes into all that it looks through, and every command would have its own copy of what is loaded.
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for a watcher.
     with socket.socket(fileno=number) as asking:
         while True:

@@ -7,6 +7,7 @@ command, writes down its id, waits for it, and writes down how it ended.
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -20,6 +21,8 @@ from functools import cached_property
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+import botocore.session
 
 from poller.__main__ import main
 from poller.services import services
@@ -112,6 +115,8 @@ class Forks:
 
 def load_clients(settings: Settings) -> None:
     """Load what the clients of the services load when they are first made, and Claude's when it is first asked."""
+    # Every client of S3 would read a megabyte of JSON anew: a third of what a command does with one mail.
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)  # type: ignore[attr-defined]
     made = services(settings)
     assert made.claude
     _ = made.claude._client.messages.with_raw_response

@@ -104,7 +104,7 @@ def last_due(digest: Digest, now: datetime) -> datetime:
 def look_back(remembered: memory.Memory, ends: datetime) -> Week:
     """What was first seen in the week before that midnight, as it stands by now."""
     begins = ends - WEEK
-    found = [each for each in remembered.messages(since=begins.astimezone(UTC)) if each.seen_at < ends]
+    found = [each for each in remembered.messages(begins.astimezone(UTC)) if each.seen_at < ends]
     messages = [each for each in found if not _is_correction(each) and not _is_ours(each)]
     # A message that was corrected counts as what it is now.
     now = {message_of(each.reference): each.standing for each in current(found)}

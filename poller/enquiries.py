@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from poller.memory import Remembered
-    from poller.settings import Settings
 
 _SINCE = "Only those first seen on that day or later (UTC), for instance 2026-11-22."
 
@@ -31,20 +30,23 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     (SQLite). Exit code 69 when the mailbox has not been looked into for five intervals, and five minutes at least; 1
     when any message needs a person.
     """
-    from poller import reports, signs, state  # noqa: PLC0415  keeps --help quick
+    from poller import reports, signs, state, tally  # noqa: PLC0415  keeps --help quick
+    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
 
     settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
-    messages, sign = _remembered(settings), signs.found(settings.directory)
+    with closing(Memory(settings)) as memory:
+        counts, waiting = tally.counts(memory), tally.standing(memory, ["waiting"])
+    sign = signs.found(settings.directory)
     running = state.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
     if as_json:
-        click.echo(json.dumps(reports.status(messages, sign, running=running)))
+        click.echo(json.dumps(reports.status(counts, waiting, sign, running=running)))
     else:
-        for line in reports.status_lines(messages, sign, now):
+        for line in reports.status_lines(counts, waiting, sign, now):
             click.echo(painted(line))
     if running is False:
         click.echo("no daemon is running on this state", err=True)
     late = sign is not None and sign.is_late(now, settings.imap.poll_interval_s)
-    failed = any(map(_failed, corrections.current(messages))) or (sign is not None and sign.unreadable > 0)
+    failed = counts["failed"] or (sign is not None and sign.unreadable)
     ctx.exit(EXIT_UNAVAILABLE if late else EXIT_FAILED if failed else 0)
 
 
@@ -59,13 +61,14 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
 
     The first seen first, each as its last correction left it; exit code 0 whatever became of them.
     """
-    from poller import reports  # noqa: PLC0415  keeps --help quick
+    from poller import reports, tally  # noqa: PLC0415  keeps --help quick
+    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
 
     wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
-    settings = settings_of(ctx, need_imap=False)
-    for message in corrections.current(_remembered(settings, since=since.replace(tzinfo=UTC) if since else None)):
-        if wanted and message.standing.outcome not in wanted:
-            continue
+    since = since and since.replace(tzinfo=UTC)
+    with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
+        found = tally.standing(memory, wanted, since) if wanted else corrections.current(memory.messages(since))
+    for message in found:
         if as_json:
             seen = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
             click.echo(json.dumps(reports.as_json(message.reference, message.standing) | seen))
@@ -90,7 +93,7 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
     with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
 
         def read(ids: Iterable[str]) -> dict[str, Remembered]:
-            return {each.reference: each for each in memory.messages(references=ids)}
+            return {each.reference: each for each in memory.named(ids)}
 
         known = read([reference]) if corrections.correction_of(reference) else corrections.chain(reference, read)
         found = [(each, list(reports.tries(memory.journal(name)))) for name, each in known.items()]
@@ -180,17 +183,6 @@ def show_config(ctx: click.Context, *, as_json: bool) -> None:
         else:
             value = each.value if isinstance(each.value, str) else json.dumps(each.value)
             click.echo(f"{each.name:<34} {value:<40} {each.source}")
-
-
-def _remembered(settings: Settings, since: datetime | None = None) -> list[Remembered]:
-    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
-
-    with closing(Memory(settings)) as memory:
-        return memory.messages(since=since)
-
-
-def _failed(message: Remembered) -> bool:
-    return message.standing.outcome == "failed"
 
 
 ENQUIRIES = (status, list_, show, corrections_, audit, config)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
@@ -16,7 +18,7 @@ from integrations.errors import ConfigurationError, TransientError
 from poller import state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from dbos import WorkflowStatus
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 
 MESSAGE, FACT = "message", "fact"  # the names of the workflows: a message's, and a short text under a key
+_AT_WORK = ("ENQUEUED", "PENDING", "DELAYED")  # dbos' words for it
 _AT_ONCE = 500  # rows that are asked for, or deleted, by one statement
 # Whom a step asks; "" is nobody but ourselves.
 SERVICES = {
@@ -115,6 +118,9 @@ class Memory:
                 serializer=DBOSPortableJSONSerializer(),
                 retry_connection_errors=False,
             )
+        # dbos finds no message by what its work returned, so these tables of its are asked; its version is pinned.
+        self._database = self._client._sys_db  # noqa: SLF001
+        self._tables = self._database.tables
 
     def close(self) -> None:
         """Let go of the database."""
@@ -126,16 +132,64 @@ class Memory:
             rows = self._client.list_workflows(workflow_ids=[key], status="SUCCESS", load_input=False)
         return str(rows[0].output) if rows else ""
 
-    def messages(self, *, references: Iterable[str] | None = None, since: datetime | None = None) -> list[Remembered]:
-        """Messages in the order in which they were first seen."""
+    def messages(self, since: datetime | None = None) -> list[Remembered]:
+        """All messages, or those first seen since then, in the order in which they were."""
         with _in_reach():
             rows = self._client.list_workflows(
-                name=MESSAGE,
-                workflow_ids=None if references is None else list(references),
-                start_time=since.isoformat() if since else None,
-                load_input=False,
+                name=MESSAGE, start_time=since.isoformat() if since else None, load_input=False
             )
         return [_remembered(row) for row in rows]
+
+    def named(self, references: Iterable[str]) -> list[Remembered]:
+        """The messages of these references that there are, in the order in which they were first seen."""
+        wanted = list(references)
+        found: list[Remembered] = []
+        with _in_reach():
+            for start in range(0, len(wanted), _AT_ONCE):
+                ids = wanted[start : start + _AT_ONCE]
+                rows = self._client.list_workflows(name=MESSAGE, workflow_ids=ids, load_input=False)
+                found += [_remembered(row) for row in rows]
+        return sorted(found, key=lambda message: message.seen_at)
+
+    def counts(self) -> Counter[str]:
+        """How many workflows of a message stand at each outcome, those of its corrections among them."""
+        standing = self._standing().subquery()
+        query = sa.select(standing.c.outcome, sa.func.count()).group_by(standing.c.outcome)
+        return Counter({str(outcome): int(count) for outcome, count in self._rows(query)})
+
+    def ids(self, outcomes: Collection[str], since: datetime | None = None) -> list[str]:
+        """The ids of those that stand at these outcomes; with `since` of what was first seen since then."""
+        standing = self._standing().subquery()
+        first_ms = since.timestamp() * 1000 if since else 0
+        query = sa.select(standing.c.id).where(standing.c.outcome.in_(outcomes), standing.c.seen_ms >= first_ms)
+        return [name for (name,) in self._rows(query)]
+
+    def corrections(self) -> list[str]:
+        """The ids of all corrections."""
+        rows = self._tables.workflow_status.c
+        query = sa.select(rows.workflow_uuid).where(rows.name == MESSAGE, rows.workflow_uuid.contains("/"))
+        return [name for (name,) in self._rows(query)]
+
+    def _standing(self) -> sa.Select[Any]:
+        """What `standing_of` says of every message, by SQL: nobody reads a hundred thousand rows to count them."""
+        status, output = self._tables.workflow_status.c, self._tables.workflow_output.c
+        # JSON of SQLite is text, and a cast would make a number of it.
+        as_json = sa.type_coerce if self._database.engine.dialect.name == "sqlite" else sa.cast
+        result = as_json(sa.func.coalesce(output.output, status.output), sa.JSON)
+        outcome = sa.case(
+            (status.status.in_(_AT_WORK), "working"),
+            (status.status != "SUCCESS", "waiting"),
+            else_=result["outcome"].as_string(),
+        )
+        joined = self._tables.workflow_status.outerjoin(
+            self._tables.workflow_output, output.workflow_uuid == status.workflow_uuid
+        )
+        columns = status.workflow_uuid.label("id"), status.created_at.label("seen_ms"), outcome.label("outcome")
+        return sa.select(*columns).select_from(joined).where(status.name == MESSAGE)
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
+        with _in_reach(), self._database.engine.connect() as connection:
+            return connection.execute(query).all()
 
     def stopped(self, since: datetime) -> list[Remembered]:
         """The messages that finished, or began to wait, at that moment or later."""
@@ -194,7 +248,7 @@ def _remembered(row: WorkflowStatus) -> Remembered:
 
 def standing_of(row: WorkflowStatus) -> Standing:
     """Where the message of a workflow stands."""
-    if row.status in {"ENQUEUED", "PENDING", "DELAYED"}:
+    if row.status in _AT_WORK:
         return Standing("working")
     if row.status != "SUCCESS":
         # A fault in our own workflow, outside of any step: the message stays where it is and is tried again later.

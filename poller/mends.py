@@ -82,11 +82,11 @@ def purge(ctx: click.Context, *, days: int, dry_run: bool, as_json: bool) -> Non
 
 def _failed(settings: Settings) -> set[str]:
     """The references of the messages that failed, or whose last correction did."""
+    from poller import tally  # noqa: PLC0415  keeps --help quick
     from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
 
     with closing(Memory(settings)) as memory:
-        last = corrections.current(memory.messages())
-    return {corrections.message_of(each.reference) for each in last if each.standing.outcome == "failed"}
+        return {corrections.message_of(each.reference) for each in tally.standing(memory, ["failed"])}
 
 
 MENDS = (retry, purge)

@@ -59,7 +59,7 @@ def _as_an_answer(
     """Outcome and reason of what names a message of a request there is; None when it names none."""
     keys = threads.forebears(inbox.account, request) if memory else []
     roots = dict.fromkeys(root for key in keys if memory and (root := memory.recall(key)))
-    named = {message.reference: message for message in memory.messages(references=roots)} if memory and roots else {}
+    named = {message.reference: message for message in memory.named(roots)} if memory and roots else {}
     opened = {root: named[root].standing.result or {} for root in roots if root in named}
 
     def who(address: Address) -> str:

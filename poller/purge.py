@@ -67,7 +67,7 @@ def purge(settings: Settings, before: datetime, *, dry_run: bool = False) -> Cou
         memory.forget(facts)
         for some in _in_parts(doomed):
             # What has gone on in the meantime is not old any more.
-            still = [each for each in memory.messages(references=some) if doomed[each.reference] == each]
+            still = [each for each in memory.named(some) if doomed[each.reference] == each]
             memory.forget(each.reference for each in still)
             counts.update(each.standing.outcome for each in still)
     state.vacuum(settings.state_url)

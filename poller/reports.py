@@ -6,12 +6,11 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from poller import corrections
 from poller.escaping import one_line
 from poller.pulse import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from poller.memory import Entry, Remembered, Standing
@@ -36,18 +35,18 @@ def as_json(reference: str, standing: Standing) -> dict[str, Any]:
     return {"reference": reference, "outcome": standing.outcome} | (standing.result or {})
 
 
-def status(messages: Iterable[Remembered], sign: Sign | None, *, running: bool | None) -> dict[str, Any]:
+def status(
+    counts: Mapping[str, int], waiting: Sequence[Remembered], sign: Sign | None, *, running: bool | None
+) -> dict[str, Any]:
     """How many messages of each outcome, what the waiting ones wait for, and how the polls go.
 
-    A message that was corrected counts as what it is now. `running` is None where nobody can say: over PostgreSQL the
+    `counts` and `waiting` are what `tally` gives. `running` is None where nobody can say: over PostgreSQL the
     daemon may be on another machine.
     """
-    messages = corrections.current(messages)
-    waiting = [message for message in messages if message.standing.outcome == "waiting"]
     services = Counter(message.standing.service for message in waiting)
     oldest = min((message.seen_at for message in waiting), default=None)
     return {
-        "outcomes": dict(Counter(message.standing.outcome for message in messages)),
+        "outcomes": dict(counts),
         "waiting": {"oldest_since": oldest and oldest.isoformat(), "services": dict(services)},
         "last_poll_at": sign.looked_at.isoformat() if sign and sign.looked_at else None,
         "polls_failing_since": sign.failing_since.isoformat() if sign and sign.failing_since else None,
@@ -57,11 +56,11 @@ def status(messages: Iterable[Remembered], sign: Sign | None, *, running: bool |
     }
 
 
-def status_lines(messages: Iterable[Remembered], sign: Sign | None, now: datetime) -> Iterator[str]:
+def status_lines(
+    counts: Mapping[str, int], waiting: Sequence[Remembered], sign: Sign | None, now: datetime
+) -> Iterator[str]:
     """The same, for a person."""
-    messages = corrections.current(messages)
-    waiting = [message for message in messages if message.standing.outcome == "waiting"]
-    for outcome, count in sorted(Counter(message.standing.outcome for message in messages).items()):
+    for outcome, count in sorted(counts.items()):
         yield f"{count:>7}  {outcome.upper()}"
     if waiting:
         services = Counter(_kept_by(message.standing) for message in waiting)

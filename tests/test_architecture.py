@@ -18,7 +18,7 @@ FLOORS = (
     {"cli"},
     {"enquiries", "mends", "tryouts"},
     {"console"},
-    {"trial", "preview", "audit", "purge", "reports", "forms"} | {"examples", "evaluation"},
+    {"trial", "preview", "audit", "purge", "reports", "forms", "tally"} | {"examples", "evaluation"},
     {"demo"},
     {"loop"},
     {"lookout"},

@@ -169,7 +169,7 @@ def test_a_message_that_the_server_does_not_give_is_told_of_as_that_message(
     sign = signs.found(office.state)
     assert sign
     assert (sign.unreadable, sign.failing_since) == (1, None)
-    (line,) = (line for line in reports.status_lines([], sign, datetime.now(UTC)) if "does not give" in line)
+    (line,) = (line for line in reports.status_lines({}, [], sign, datetime.now(UTC)) if "does not give" in line)
     assert line.split()[0] == "1"
 
 

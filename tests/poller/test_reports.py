@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ MESSAGES = [
     message(5, "failed", step="create_note", reason="HubSpot create note: HTTP 400"),
     message(6, "working"),
 ]
+COUNTS = Counter(each.standing.outcome for each in MESSAGES)
+WAITING = [each for each in MESSAGES if each.standing.outcome == "waiting"]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ def test_a_sign_that_cannot_be_read_is_none(left: bytes, tmp_path: Path) -> None
 def test_status_counts_and_says_what_is_waited_for() -> None:
     """By outcome, since when, for which service, and how the polls go."""
     sign = Sign(NOW, NOW - timedelta(minutes=3), NOW - timedelta(minutes=2), "IMAP: timed out")
-    assert list(reports.status_lines(MESSAGES, sign, NOW)) == [
+    assert list(reports.status_lines(COUNTS, WAITING, sign, NOW)) == [
         "      1  FAILED",
         "      1  SUPPORT",
         "      3  WAITING",
@@ -70,7 +73,7 @@ def test_status_counts_and_says_what_is_waited_for() -> None:
         "last good poll 3 min ago",
         "polls fail since 2026-11-22 13:58:00 UTC: IMAP: timed out",
     ]
-    assert reports.status(MESSAGES, sign, running=True) == {
+    assert reports.status(COUNTS, WAITING, sign, running=True) == {
         "outcomes": {"support": 1, "waiting": 3, "failed": 1, "working": 1},
         "waiting": {"oldest_since": "2026-11-22T12:30:00+00:00", "services": {"hubspot": 2, "": 1}},
         "last_poll_at": "2026-11-22T13:57:00+00:00",
@@ -100,8 +103,8 @@ def test_a_message_waits_for_the_service_that_failed(result: dict[str, str] | No
 
 def test_status_of_a_daemon_that_has_just_begun() -> None:
     """Nothing is made up: no poll, nothing that waits."""
-    assert list(reports.status_lines([], Sign(NOW, None), NOW)) == ["no poll was good yet"]
-    assert list(reports.status_lines([], None, NOW)) == []
+    assert list(reports.status_lines({}, [], Sign(NOW, None), NOW)) == ["no poll was good yet"]
+    assert list(reports.status_lines({}, [], None, NOW)) == []
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,7 @@ def test_status_of_a_daemon_that_has_just_begun() -> None:
 def test_how_long_ago_the_last_poll_was(seconds: int, shown: str) -> None:
     """In the unit that a person would take; a clock that was set back shows nothing odd."""
     sign = Sign(NOW, NOW - timedelta(seconds=seconds))
-    assert list(reports.status_lines([], sign, NOW)) == [f"last good poll {shown} ago"]
+    assert list(reports.status_lines({}, [], sign, NOW)) == [f"last good poll {shown} ago"]
 
 
 def test_every_try_is_shown_with_what_it_came_to() -> None:

@@ -1,0 +1,104 @@
+"""How many messages stand where, and which, without reading them all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from poller import configuration, corrections, tally
+from poller.engine import Engine
+from poller.memory import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from poller.journal import Journal
+
+NAMES = ("support", "ignored", "failed", "waiting", "corrected", "again", "broken", "working")
+IDS = {name: f"{number:016x}" for number, name in enumerate(NAMES)}
+WAITS = {"outcome": "waiting", "until": "2026-11-22T14:00:00+00:00", "step": "label", "reason": "IMAP", "gate": ""}
+RETURNED = {
+    IDS["support"]: {"outcome": "support"},
+    IDS["ignored"]: {"outcome": "ignored"},
+    IDS["failed"]: {"outcome": "failed", "reason": 'it says "outcome":"waiting"'},
+    IDS["waiting"]: WAITS,
+    IDS["corrected"]: {"outcome": "failed"},
+    f"{IDS['corrected']}/support/1": {"outcome": "support"},
+    IDS["again"]: {"outcome": "support"},
+    f"{IDS['again']}/modelisation/1": {"outcome": "modelisation"},
+    f"{IDS['again']}/support/2": {"outcome": "failed"},
+}
+
+
+@pytest.fixture
+def memory(state_url: str, tmp_path: Path) -> Iterator[Memory]:
+    """One message of each kind, two of them corrected, one at work."""
+    done = threading.Event()
+
+    def work(journal: Journal) -> dict[str, Any]:
+        if journal.reference == IDS["working"]:
+            done.wait()
+        if journal.reference == IDS["broken"]:
+            raise RuntimeError
+        return RETURNED.get(journal.reference, {"outcome": "gone"})
+
+    engine = Engine(state_url, tmp_path, work)
+    engine.start()
+    names = {"HOST": "imap.test", "USERNAME": "u", "PASSWORD": "p"}
+    given = {f"IMAP_{name}": value for name, value in names.items()} | {"STATE_URL": state_url}
+    try:
+        for each in (*RETURNED, IDS["broken"], IDS["working"]):
+            engine.submit(each, at_once=True)
+        deadline = time.monotonic() + 20
+        while len(engine.in_hand()) > 1 and time.monotonic() < deadline:
+            continue
+        with closing(Memory(configuration.from_names(given))) as memory:
+            yield memory
+    finally:
+        done.set()
+        engine.stop()
+
+
+def test_each_message_is_counted_once_as_its_last_correction_left_it(memory: Memory) -> None:
+    """A fault of our own is a wait; what the memory keeps beside messages is none."""
+    counted = tally.counts(memory)
+    assert counted == {"support": 2, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
+    assert counted == Counter(each.standing.outcome for each in corrections.current(memory.messages()))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "names"),
+    [
+        (["failed"], ["failed", "again"]),
+        (["waiting"], ["waiting", "broken"]),
+        (["failed", "waiting"], ["failed", "waiting", "again", "broken"]),
+        (["modelisation"], []),
+        ([], []),
+    ],
+)
+def test_those_of_an_outcome_are_found(memory: Memory, outcomes: list[str], names: list[str]) -> None:
+    """As they stand by now, those first seen first."""
+    found = tally.standing(memory, outcomes)
+    assert [corrections.message_of(each.reference) for each in found] == [IDS[name] for name in names]
+    every = [each for each in corrections.current(memory.messages()) if each.standing.outcome in outcomes]
+    assert found == every
+
+
+def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(memory: Memory) -> None:
+    """To the millisecond, and what was seen before is left out, whatever has become of it since."""
+    for message in memory.messages():
+        for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
+            every = [m for m in corrections.current(memory.messages(since)) if m.standing.outcome == "failed"]
+            assert tally.standing(memory, ["failed"], since) == every
+
+
+def test_nothing_is_asked_for_is_nothing_found(memory: Memory) -> None:
+    """Not everything, as dbos has it of an empty list."""
+    assert memory.named([]) == []

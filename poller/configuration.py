@@ -100,6 +100,9 @@ def _assembled(
     given_values: list[Given], problems: list[str], environment: Mapping[str, str], *, need_imap: bool
 ) -> Settings:
     chosen = _chosen(given_values, problems)
+    examples = {place: given for place, given in chosen.items() if mistakes.is_example(given)}
+    problems += map(mistakes.unfilled, examples.values())
+    chosen = {place: given for place, given in chosen.items() if place not in examples}
     problems += mistakes.near_misses(environment, chosen)
     tables: dict[str, dict[str, Any]] = {}
     for given in chosen.values():
@@ -110,7 +113,7 @@ def _assembled(
         problems += [mistakes.refused(entry["loc"], entry["msg"], chosen) for entry in error.errors()]
     else:
         problems += mistakes.grounded(settings)
-    problems += mistakes.incomplete(chosen, need_imap=need_imap)
+    problems += mistakes.incomplete(chosen, examples, need_imap=need_imap)
     if problems:
         raise InvalidSettingsError(problems)
     return settings

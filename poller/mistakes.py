@@ -12,10 +12,24 @@ from poller.section import Service, is_secret
 from poller.settings import sections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from poller.given import Given
     from poller.settings import Settings
+
+# What stands in config.example.toml for what is everybody's own. A bucket may well be called what it is called there.
+EXAMPLES = {
+    ("imap", "host"): "imap.example.com",
+    ("imap", "username"): "support@example.com",
+    ("hubspot", "hub_id"): "12345678",
+    ("clickup", "parent_task_id"): "86abc1234",
+    ("r2", "endpoint_url"): "https://0123456789abcdef.r2.cloudflarestorage.com",
+    ("r2", "public_url"): "https://files.example.com",
+    ("notification", "email"): "admin@example.com",
+    ("smtp", "host"): "smtp.example.com",
+    ("smtp", "username"): "support@example.com",
+    ("smtp", "sender"): "support@example.com",
+}
 
 
 def misplaced(given: Given) -> str:
@@ -30,9 +44,22 @@ def misplaced(given: Given) -> str:
     if in_file and is_secret(sections()[given.section].model_fields[given.key]):
         name = f"{given.section}_{given.key}".upper()
         return f"{given.source}: {given.name} is a secret and does not belong in this file; set {name} in .env"
-    if re.search(r"change[-_]me$", str(given.value)):
-        return f"{given.source}: {given.name} is still the example's value; fill it in, or delete the line"
     return ""
+
+
+def is_example(given: Given) -> bool:
+    """Whether the value is that of config.example.toml or .env.example, which is nobody's own."""
+    written = str(given.value)
+    # What stands in the example of a file is a mistake only in that file: another program may know that host.
+    in_file = given.name.startswith("[")
+    return bool(re.search(r"change[-_]me$", written)) or (
+        in_file and written == EXAMPLES.get((given.section, given.key))
+    )
+
+
+def unfilled(example: Given) -> str:
+    """What is to be done about an example's value."""
+    return f"{example.source}: {example.name} is still the example's value; fill it in, or delete the line"
 
 
 def _near(word: str, words: Iterable[str]) -> str:
@@ -68,15 +95,19 @@ def refused(loc: tuple[int | str, ...], message: str, chosen: Mapping[tuple[str,
     return f"{given.source}: {given.name}: {message}{shown}"
 
 
-def incomplete(chosen: Mapping[tuple[str, str], Given], *, need_imap: bool) -> Iterator[str]:
-    """What is missing from a service that was begun, and what would send a password in clear text."""
+def incomplete(
+    chosen: Mapping[tuple[str, str], Given], examples: Collection[tuple[str, str]], *, need_imap: bool
+) -> Iterator[str]:
+    """What is missing from a service that was begun, and what would send a password in clear text.
+
+    `examples` are the settings of which it was said that they are the example's: once is enough.
+    """
     for name, section in sections().items():
         given = {key: chosen[name, key].value for key in section.model_fields if (name, key) in chosen}
         needed = section.needed(given) if issubclass(section, Service) else ()
-        missing = [key for key in needed if (name, key) not in chosen]
-        if len(missing) == len(needed) and not (name == "imap" and need_imap):
+        if not any((name, key) in chosen for key in needed) and not (name == "imap" and need_imap):
             continue  # The service is off, which start-up says; half of it would be a mistake.
-        for key in missing:
+        for key in (key for key in needed if (name, key) not in {*chosen, *examples}):
             field = section.model_fields[key]
             place = (
                 ".env or the environment" if is_secret(field) else f"config.toml ([{name}] {key}) or the environment"

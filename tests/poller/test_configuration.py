@@ -11,6 +11,7 @@ import pytest
 
 from poller import logs
 from poller.configuration import InvalidSettingsError, explain, load
+from poller.mistakes import EXAMPLES
 from poller.section import is_secret
 from poller.settings import sections
 
@@ -35,21 +36,43 @@ def problems() -> list[str]:
     return caught.value.problems
 
 
-def filled_in() -> Path:
-    """The secrets' example, as a person leaves it."""
+def filled_in() -> tuple[Path, Path]:
+    """The examples, as a person leaves them."""
+    toml = (ROOT / "config.example.toml").read_text()
+    for (section, key), value in EXAMPLES.items():
+        begin = toml.index(f"[{section}]")
+        mine = value.replace("example", "figurative").replace("12345678", "1").replace("86abc1234", "86x")
+        toml = toml[:begin] + toml[begin:].replace(f'{key} = "{value}"', f'{key} = "{mine.replace("89abcdef", "")}"', 1)
+    write("filled.toml", toml)
     write("filled.env", re.sub("change[-_]me", "secret", (ROOT / ".env.example").read_text()))
-    return Path("filled.env")
+    return Path("filled.toml"), Path("filled.env")
 
 
 def test_what_is_left_of_the_example_is_named() -> None:
     """A key nobody filled in is not sent to the real service."""
     write(".env", (ROOT / ".env.example").read_text())
-    assert any("IMAP_PASSWORD is still the example's value" in line for line in problems())
+    write("config.toml", (ROOT / "config.example.toml").read_text())
+    found = problems()
+    assert ".env:6: IMAP_PASSWORD is still the example's value; fill it in, or delete the line" in found
+    assert all("is still the example's value" in line for line in found), "and nothing is said to be missing as well"
+    yours = re.findall(r"^(\w+) = .*# yours", (ROOT / "config.example.toml").read_text(), re.MULTILINE)
+    named = [re.sub(r".*\] (\w+) is still.*", r"\1", line) for line in found if line.startswith("config.toml:")]
+    assert sorted([*named, "bucket_name"]) == sorted(yours), "each once"
+
+
+def test_an_example_that_a_nearer_place_overrules_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not in force does no harm; and a service of which only the example is left is off."""
+    write("config.toml", "[imap]\nhost = 'imap.example.com'\n[hubspot]\nhub_id = '12345678'\n")
+    write(".env", "IMAP_PASSWORD=change-me\nIMAP_USERNAME=u")
+    monkeypatch.setenv("IMAP_HOST", "imap.example.com")
+    monkeypatch.setenv("IMAP_PASSWORD", "secret")
+    (found,) = problems()
+    assert found == "config.toml:4: [hubspot] hub_id is still the example's value; fill it in, or delete the line"
 
 
 def test_the_examples_load_and_name_every_setting() -> None:
     """What a newcomer copies is valid, and shows every setting there is."""
-    load(ROOT / "config.example.toml", filled_in())
+    load(*filled_in())
     toml, env = (ROOT / "config.example.toml").read_text(), (ROOT / ".env.example").read_text()
     for section, keys in sections().items():
         table = re.search(rf"^\[{section}\].*?(?=^\[|\Z)", toml, re.DOTALL | re.MULTILINE)
@@ -63,7 +86,7 @@ def test_the_examples_load_and_name_every_setting() -> None:
 
 def test_the_examples_show_the_defaults() -> None:
     """Where the example does not say "yours", it says what is so without it."""
-    example, defaults = load(ROOT / "config.example.toml", filled_in()), load(need_imap=False)
+    example, defaults = load(*filled_in()), load(need_imap=False)
     yours = set(re.findall(r"^(\w+) = .*# yours", (ROOT / "config.example.toml").read_text(), re.MULTILINE))
     for section, keys in sections().items():
         for key, field in keys.model_fields.items():

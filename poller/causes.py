@@ -46,7 +46,7 @@ def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float
         WAITING,
         f"Des messages attendent depuis plus de {most_min:g} minutes",
         (
-            f"Rien n’est perdu{NBSP}: ils sont dans la boîte de réception, et seront traités dès que possible.",
+            f"Rien n’est perdu{NBSP}: ils restent où ils sont, et seront traités dès que possible.",
             f"Regardez si le service en cause est en panne{NBSP}; sinon, sur le serveur, {_CHECK}",
         ),
         (

@@ -221,7 +221,7 @@ class Daemon:
             result = standing.result or {}
             # Its message is not there any more, which is its end; that of a correction was filed, or it waits here.
             left = number == 1 or "filed" in result
-            if left and result["step"] and not result["gate"] and result["reason"] != TOO_OFTEN:
+            if left and result["step"] and not result["gate"]:
                 self._load.resume(last, standing)
         elif not (tray := self._trays.sources[category]).confirm(reference):
             return  # It was filed between the two looks.
@@ -267,8 +267,15 @@ class Daemon:
         return [service for service, gate in list(self._engine.gates.items()) if service and not gate.open]
 
     def waits(self) -> list[tuple[datetime, str]]:
-        """When each waiting message arrived, and why it waits; one whose sender writes too often waits as it should."""
-        arrived = self._inbox.received_at()
-        waiting = [(arrived[ref], standing) for ref, standing in list(self.waiting.items()) if ref in arrived]
-        reasons = [(at, standing.result["reason"] if standing.result else "") for at, standing in waiting]
-        return [(at, reason) for at, reason in reasons if reason != TOO_OFTEN]
+        """Since when each message waits, and why; one whose sender writes too often waits as it should.
+
+        That is since it arrived, or since a person has put it under a category.
+        """
+        arrived, waits = self._inbox.received_at(), []
+        for name, standing in list(self.waiting.items()):
+            reference = corrections.message_of(name)
+            since = standing.since if self._trays.holds(reference) else arrived.get(name)
+            reason = standing.result["reason"] if standing.result else ""
+            if since and reason != TOO_OFTEN:
+                waits.append((since, reason))
+        return waits

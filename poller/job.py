@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -67,6 +69,16 @@ class Message:
             # A server may end a broken header elsewhere than the parser does; the message is known by what was first.
             self._request = replace(request, reference=self._reference)
         return self._request
+
+    def look(self) -> None:
+        """Make sure that it is still there, as far as that can be known; outside of any step.
+
+        Raises:
+            MessageGoneError: it was taken away.
+        """
+        with suppress(UnreadError):
+            # In a context of its own: what the mailbox asks of the memory is no step of the message at work.
+            Context().run(lambda: self.request)
 
     @property
     def junk(self) -> bool | None:

@@ -63,6 +63,7 @@ class Standing:
     outcome: str  # "working", "waiting", "gone", "failed", "ignored", "support", "modelisation"
     until: datetime | None = None  # of a waiting one
     result: dict[str, Any] | None = None  # what the work returned, of a finished one: ids, URLs, reasons
+    since: datetime | None = None  # of a waiting one, when it was first taken up; aware, UTC
 
     @property
     def service(self) -> str:
@@ -253,10 +254,11 @@ def standing_of(row: WorkflowStatus) -> Standing:
     if row.status != "SUCCESS":
         # A fault in our own workflow, outside of any step: the message stays where it is and is tried again later.
         ended = datetime.fromtimestamp((row.updated_at or 0) / 1000, UTC)
-        return Standing("waiting", ended + AFTER_A_FAULT, INTERNAL_ERROR)
+        return Standing("waiting", ended + AFTER_A_FAULT, INTERNAL_ERROR, _time(row.created_at))
     result: dict[str, Any] = row.output or {}
     until = datetime.fromisoformat(result["until"]) if "until" in result else None
-    return Standing(result["outcome"], until, result)
+    since = _time(row.created_at) if result["outcome"] == "waiting" else None
+    return Standing(result["outcome"], until, result, since)
 
 
 def _time(epoch_ms: int | None) -> datetime:

@@ -79,9 +79,11 @@ def wait_turn(job: Job, received: dict[str, Any]) -> None:
 
     Raises:
         MustWaitError: it is not; nothing of the time is held against the message.
+        MessageGoneError: it was taken away while it waited, perhaps for a person says what it is.
     """
     goes_on_at = datetime.fromisoformat(received["goes_on_at"])
     if received["episode"] and goes_on_at > datetime.now(UTC):
+        job.message.look()
         log.warning("message_held_back", ref=job.journal.reference, until=received["goes_on_at"])
         raise MustWaitError("receive", TOO_OFTEN, goes_on_at)
 

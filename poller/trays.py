@@ -34,6 +34,7 @@ class Trays:
     def __init__(self, settings: Settings, inbox: Inbox) -> None:
         """Nothing is connected before the first call; `inbox` is asked how many messages there are."""
         self._inbox, self._made = inbox, False
+        self._seen: dict[Category, frozenset[str]] = {}  # what lay in each at the last look
         self.names = names(settings.labels)
         self.sources = {category: Inbox(settings, within=name) for category, name in self.names.items()}
 
@@ -48,12 +49,18 @@ class Trays:
             try:
                 found = source.scan()
             except MessageGoneError:  # A person has just deleted the mailbox.
+                self._seen.pop(category, None)
                 continue
             except (TransientError, ConfigurationError) as error:
                 # What one of them cannot give stops neither the other nor the inbox.
                 log.warning("tray_left", mailbox=self.names[category], reason=str(error))
                 continue
+            self._seen[category] = frozenset(found)
             yield from ((reference, category) for reference in found)
+
+    def holds(self, reference: str) -> bool:
+        """Whether the message lay in one of them at the last look."""
+        return any(reference in seen for seen in list(self._seen.values()))
 
     def lying(self) -> Iterator[tuple[str, Category]]:
         """The same for whoever must know all of it: nothing is made, and what cannot be read is an error."""
@@ -67,6 +74,7 @@ class Trays:
             if counts[self.names[category]]:
                 yield category, source
             else:
+                self._seen.pop(category, None)
                 source.close()
 
     def _make(self) -> None:

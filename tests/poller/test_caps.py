@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -122,7 +123,8 @@ def test_a_message_goes_on_when_its_turn_has_come(office: Office, minutes: int, 
     journal = Journal(
         "0" * 16, record, floor=Floor(), gates={}, patience=Patience(), halt=lambda *_: pytest.fail("halted")
     )
-    job = Job(journal, None, Services(), office.settings)  # type: ignore[arg-type]
+    there = SimpleNamespace(look=lambda: None)
+    job = Job(journal, there, Services(), office.settings)  # type: ignore[arg-type]
     at = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
     received = {"episode": "f" * 16, "goes_on_at": at}
     if waits:

@@ -705,3 +705,32 @@ def test_an_answer_whose_ticket_was_deleted_gets_one_of_its_own(office: Office) 
     assert correct(office, "Modélisation", TO_SUPPORT).outcome == "support"
     assert "Demande : support" in content(office)
     assert [each.partition(" : ")[0] for each in comments(office)] == ["Reclassé en support"]
+
+
+def test_a_correction_that_waits_is_late_from_when_it_was_asked_for(office: Office) -> None:
+    """Not from when its mail came, which may be long ago; and so the admin hears of it as of any other."""
+    office.once(MAILS["support"])
+    office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=503, times=None))
+    drag(office, "Support", TO_MODELISATION)
+    asked = datetime.now(UTC)
+    daemon = Daemon(office.settings, patience=Patience(delays_s=(3600.0,)))
+    daemon.once(lambda *_: None)
+    ((since, reason),) = daemon.waits()
+    assert asked - timedelta(milliseconds=1) <= since <= datetime.now(UTC)
+    assert "503" in reason
+
+
+def test_a_mail_whose_sender_writes_too_often_is_corrected_at_once(office: Office) -> None:
+    """A person's word goes past that cap; what had waited for its turn does not come back when that is due."""
+    office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "1"
+    again = MAILS["support"].replace(b"<support@", b"<again@")
+    standings = office.once(MAILS["support"], again)
+    (held,) = [reference for reference, each in standings.items() if each.outcome == "waiting"]
+    drag(office, "INBOX", TO_MODELISATION)
+    corrected = office.once()
+    assert {name: each.outcome for name, each in corrected.items()} == {
+        held: "gone",
+        f"{held}/modelisation/1": "modelisation",
+    }
+    assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
+    assert office.once() == {}

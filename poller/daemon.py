@@ -189,6 +189,8 @@ class Daemon:
             self.working.add(last)
         elif standing.outcome == "waiting":
             self.waiting[last] = standing
+            if (correction := corrections.correction_of(last)) and "filed" not in (standing.result or {}):
+                self._return(correction)
         elif not self._inbox.confirm(reference):
             return  # It was filed between the two looks.
         elif (correction := corrections.correction_of(last)) and standing.outcome in {"gone", "failed"}:
@@ -202,12 +204,18 @@ class Daemon:
 
     def _put_back(self, correction: Correction, standing: Standing) -> None:
         """A correction that did not come to its end, and its message is back in the inbox: to be tried again."""
-        tray = self._trays.names.get(correction.category)
-        if tray and (standing.outcome == "gone" or self._inbox.was_brought_back(correction.reference)):
+        is_asked_for = standing.outcome == "gone" or self._inbox.was_brought_back(correction.reference)
+        if is_asked_for and self._return(correction):
             self._engine.remember(f"{FILED}{correction.id}", "")  # At least it has been taken out of there.
-            self._inbox.move(correction.reference, tray)
         else:
             self._inbox.label(correction.reference, "failed")
+
+    def _return(self, correction: Correction) -> bool:
+        """Put a message from the inbox to where its correction was asked for; False where that is turned off."""
+        tray = self._trays.names.get(correction.category)
+        if tray:
+            self._inbox.move(correction.reference, tray)
+        return tray is not None
 
     def _correct(self, reference: str, category: Category) -> None:
         """A person has put the message there; what is still at work on it comes to its end first."""

@@ -27,7 +27,7 @@ from poller.memory import Memory
 from poller.purge import purge
 from poller.samples import picture, samples
 from tests.crash import ANSWERED, BEFORE, COMMITTED, Death
-from tests.poller.test_crash_matrix import undecided
+from tests.poller.test_crash_matrix import shared_by_two, undecided
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
@@ -734,3 +734,76 @@ def test_a_mail_whose_sender_writes_too_often_is_corrected_at_once(office: Offic
     }
     assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
     assert office.once() == {}
+
+
+def test_a_corrected_mail_that_is_put_into_the_inbox_goes_back_to_where_it_was(office: Office) -> None:
+    """That is no way to take a correction back, and does no harm: nothing is made, said or moved a second time."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
+    office.once()
+    drag(office, "Modélisation", "INBOX", "KEYWORD", "Figurative-Modelisation")
+    assert office.once() == {}
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Support": 1, "Modélisation": 2}
+
+
+def test_a_correction_that_waits_goes_on_though_its_mail_is_put_into_the_inbox(office: Office) -> None:
+    """It goes back to where it was, and waits there; that is no other correction, and there is one of everything."""
+    office.once(MAILS["support"])
+    office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=401, times=None))
+    drag(office, "Support", TO_MODELISATION)
+    with pytest.raises(ConfigurationError):
+        office.once()
+    drag(office, TO_MODELISATION, "INBOX")
+    office.sandbox.clickup.heal()
+    ((name, standing),) = office.once().items()
+    assert (name.partition("/")[2], standing.outcome) == ("modelisation/1", "modelisation")
+    assert office.counts() == MODELISATION | {"files": 0}
+
+
+@pytest.mark.parametrize("step", ["update_ticket", "create_note"])
+def test_killed_in_mid_way_another_machine_goes_on(
+    office: Office, database: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two share a memory on PostgreSQL, and one of them does not come back."""
+    another = shared_by_two(office, database, tmp_path, monkeypatch)
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
+    death = Death(step, CALLS[step], COMMITTED)
+    assert office.begin("once", death=death, **another).end().returncode == -signal.SIGKILL
+    office.once()
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Support": 1, "Modélisation": 2}
+
+
+def test_corrected_there_and_back_over_postgresql(
+    office: Office, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over SQLite: one of everything, and each correction is told of, the last one as what the mail is."""
+    shared_by_two(office, database, tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    correct(office, "Support", TO_MODELISATION)
+    assert correct(office, "Modélisation", TO_SUPPORT).result["was"] == "modelisation"  # type: ignore[index]
+    assert office.counts() == MODELISATION
+    assert len(comments(office)) == 1
+    assert [line.split()[3] for line in poller(office, "list").stdout.splitlines()] == ["SUPPORT"]
+    told = [line.split()[2].partition("/")[2] for line in poller(office, "corrections").stdout.splitlines()]
+    assert told == ["support/2"]
+
+
+def test_a_copy_is_filed_and_what_was_left_behind_is_left_alone(office: Office) -> None:
+    """Some clients copy where they should move: there is one of everything, and no mail is taken from anywhere else."""
+    office.once(MAILS["modelisation_with_files"])
+    with office.sandbox.imap.session() as client:
+        client.select_folder("Modélisation")
+        client.copy(client.search(), TO_SUPPORT)
+    assert [each.outcome for each in office.once().values()] == ["support"]
+    assert office.once() == {}
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Support": 1, "Modélisation": 1}

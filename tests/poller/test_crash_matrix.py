@@ -113,10 +113,15 @@ def victim(request: pytest.FixtureRequest, office: Office, tmp_path: Path, monke
     """A daemon on either database."""
     if request.param == "sqlite":
         return Victim(office)
-    office.environment |= {"STATE_URL": request.getfixturevalue("database"), "STATE_TAKEOVER_S": str(TAKEOVER_S)}
+    return Victim(office, **shared_by_two(office, request.getfixturevalue("database"), tmp_path, monkeypatch))
+
+
+def shared_by_two(office: Office, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Have the office's memory on PostgreSQL: the environment of another machine than the one in this process."""
+    office.environment |= {"STATE_URL": database, "STATE_TAKEOVER_S": str(TAKEOVER_S)}
     monkeypatch.setattr("poller.engine.Machines", lambda url, _, **given: Machines(url, HASTE_S, **given))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
-    return Victim(office, XDG_STATE_HOME=str(tmp_path / "one"))
+    return {"XDG_STATE_HOME": str(tmp_path / "one")}
 
 
 @pytest.mark.parametrize(

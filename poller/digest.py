@@ -125,8 +125,7 @@ def _is_ours(message: Remembered) -> bool:
 
 
 def _done(message: Remembered, now: Standing, remembered: memory.Memory) -> Done:
-    result = now.result or {}
-    outcome = result.get("filed", now.outcome)  # One that waits for its receipt alone is done.
+    result, outcome = now.result or {}, now.came_to
     is_answer = result.get("decided_by") == "thread"
     # A journal is long, and the mails that open no ticket are many.
     opened = result.get("ticket") and not is_answer

@@ -66,6 +66,11 @@ class Standing:
     since: datetime | None = None  # of a waiting one, when it was first taken up; aware, UTC
 
     @property
+    def came_to(self) -> str:
+        """The outcome; of a message that waits for its receipt alone, what it is filed as: nothing else is to come."""
+        return str((self.result or {}).get("filed", self.outcome))
+
+    @property
     def service(self) -> str:
         """The service that a waiting one waits for, "" when it is none."""
         result = self.result or {}
@@ -172,7 +177,7 @@ class Memory:
         return [name for (name,) in self._rows(query)]
 
     def _standing(self) -> sa.Select[Any]:
-        """What `standing_of` says of every message, by SQL: nobody reads a hundred thousand rows to count them."""
+        """What every message has come to, by SQL, see `Standing.came_to`: nobody reads a hundred thousand rows to count them."""
         status, output = self._tables.workflow_status.c, self._tables.workflow_output.c
         # JSON of SQLite is text, and a cast would make a number of it.
         as_json = sa.type_coerce if self._database.engine.dialect.name == "sqlite" else sa.cast
@@ -180,7 +185,7 @@ class Memory:
         outcome = sa.case(
             (status.status.in_(_AT_WORK), "working"),
             (status.status != "SUCCESS", "waiting"),
-            else_=result["outcome"].as_string(),
+            else_=sa.func.coalesce(result["filed"].as_string(), result["outcome"].as_string()),
         )
         joined = self._tables.workflow_status.outerjoin(
             self._tables.workflow_output, output.workflow_uuid == status.workflow_uuid

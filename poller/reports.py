@@ -27,7 +27,7 @@ def line(reference: str, standing: Standing) -> str:
     reason = f"{result['step']}: {result['reason']}" if result.get("step") else result.get("reason", "")
     files = f"{len(result['files'])} file(s)" if result.get("files") else ""
     until = f"until {_moment(standing.until)}" if standing.until else ""
-    return "  ".join(part for part in (reference, standing.outcome.upper(), *links, files, reason, until) if part)
+    return "  ".join(part for part in (reference, standing.came_to.upper(), *links, files, reason, until) if part)
 
 
 def as_json(reference: str, standing: Standing) -> dict[str, Any]:

@@ -20,8 +20,8 @@ def counts(memory: Memory) -> Counter[str]:
     # Of all that was done about a corrected message the last counts; these are few, and read.
     ids = memory.corrections()
     done = memory.named({*ids, *map(corrections.message_of, ids)})
-    found.subtract(message.standing.outcome for message in done)
-    found.update(message.standing.outcome for message in corrections.current(done))
+    found.subtract(message.standing.came_to for message in done)
+    found.update(message.standing.came_to for message in corrections.current(done))
     return +found
 
 
@@ -31,4 +31,4 @@ def standing(memory: Memory, outcomes: Collection[str], since: datetime | None =
     wanted = set(map(corrections.message_of, ids))
     corrected = [each for each in memory.corrections() if corrections.message_of(each) in wanted]
     done = [each for each in memory.named(wanted.union(ids, corrected)) if since is None or each.seen_at >= since]
-    return [message for message in corrections.current(done) if message.standing.outcome in outcomes]
+    return [message for message in corrections.current(done) if message.standing.came_to in outcomes]

@@ -101,6 +101,14 @@ def test_a_message_waits_for_the_service_that_failed(result: dict[str, str] | No
     assert Standing("waiting", NOW, result).service == service
 
 
+def test_a_message_that_waits_for_its_receipt_alone_reads_as_done() -> None:
+    """As what it is filed as; why it has no receipt yet, and until when, stands beside that."""
+    why = {"step": "send_receipt", "gate": "", "reason": "IMAP connect: refused"}
+    assert reports.line("1", Standing("waiting", NOW, why | {"filed": "modelisation"})) == (
+        "1  MODELISATION  send_receipt: IMAP connect: refused  until 2026-11-22 14:00:00 UTC"
+    )
+
+
 def test_status_of_a_daemon_that_has_just_begun() -> None:
     """Nothing is made up: no poll, nothing that waits."""
     assert list(reports.status_lines({}, [], Sign(NOW, None), NOW)) == ["no poll was good yet"]

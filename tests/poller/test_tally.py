@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from poller.journal import Journal
 
-NAMES = ("support", "ignored", "failed", "waiting", "corrected", "again", "broken", "working")
+NAMES = ("support", "ignored", "failed", "waiting", "corrected", "again", "broken", "working", "receipt")
 IDS = {name: f"{number:016x}" for number, name in enumerate(NAMES)}
 WAITS = {"outcome": "waiting", "until": "2026-11-22T14:00:00+00:00", "step": "label", "reason": "IMAP", "gate": ""}
 RETURNED = {
@@ -29,6 +29,7 @@ RETURNED = {
     IDS["ignored"]: {"outcome": "ignored"},
     IDS["failed"]: {"outcome": "failed", "reason": 'it says "outcome":"waiting"'},
     IDS["waiting"]: WAITS,
+    IDS["receipt"]: WAITS | {"filed": "support"},
     IDS["corrected"]: {"outcome": "failed"},
     f"{IDS['corrected']}/support/1": {"outcome": "support"},
     IDS["again"]: {"outcome": "support"},
@@ -67,10 +68,10 @@ def memory(state_url: str, tmp_path: Path) -> Iterator[Memory]:
 
 
 def test_each_message_is_counted_once_as_its_last_correction_left_it(memory: Memory) -> None:
-    """A fault of our own is a wait; what the memory keeps beside messages is none."""
+    """A fault of our own is a wait, what waits for its receipt alone is done; facts are no messages."""
     counted = tally.counts(memory)
-    assert counted == {"support": 2, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
-    assert counted == Counter(each.standing.outcome for each in corrections.current(memory.messages()))
+    assert counted == {"support": 3, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
+    assert counted == Counter(each.standing.came_to for each in corrections.current(memory.messages()))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_those_of_an_outcome_are_found(memory: Memory, outcomes: list[str], name
     """As they stand by now, those first seen first."""
     found = tally.standing(memory, outcomes)
     assert [corrections.message_of(each.reference) for each in found] == [IDS[name] for name in names]
-    every = [each for each in corrections.current(memory.messages()) if each.standing.outcome in outcomes]
+    every = [each for each in corrections.current(memory.messages()) if each.standing.came_to in outcomes]
     assert found == every
 
 
@@ -95,7 +96,7 @@ def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(memory: Memo
     """To the millisecond, and what was seen before is left out, whatever has become of it since."""
     for message in memory.messages():
         for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
-            every = [m for m in corrections.current(memory.messages(since)) if m.standing.outcome == "failed"]
+            every = [m for m in corrections.current(memory.messages(since)) if m.standing.came_to == "failed"]
             assert tally.standing(memory, ["failed"], since) == every
 
 

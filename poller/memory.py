@@ -177,7 +177,7 @@ class Memory:
         return [name for (name,) in self._rows(query)]
 
     def _standing(self) -> sa.Select[Any]:
-        """What every message has come to, by SQL, see `Standing.came_to`: nobody reads a hundred thousand rows to count them."""
+        """What every message `came_to`, by SQL: nobody reads a hundred thousand rows to count them."""
         status, output = self._tables.workflow_status.c, self._tables.workflow_output.c
         # JSON of SQLite is text, and a cast would make a number of it.
         as_json = sa.type_coerce if self._database.engine.dialect.name == "sqlite" else sa.cast

@@ -50,7 +50,7 @@ FLOORS = (
     {"gates", "history", "transfer", "vocabulary", "wording", "chart", "headers", "settings"},
     {"logs", "samples", "state", "accounts", "form_settings"},
     {"section"},
-    {"escaping", "endpoints", "fates", "formats", "systemd", "pulse", "heartbeat", "signs", "exposition"}
+    {"escaping", "endpoints", "fates", "formats", "systemd", "pulse", "heap", "heartbeat", "signs", "exposition"}
     | {"form_limits", "form_problems"},
     {"charsets", "signatures"},
     {"request"},

@@ -15,8 +15,12 @@ from tests.served import served
 
 GMAIL = "IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID XLIST CHILDREN X-GM-EXT-1"
 EXCHANGE = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
-DATE = f'"{datetime.now(UTC):%d-%b-%Y} 00:00:00 +0000"'.encode()  # what came before the first start is left alone
 SYSTEM = r"\Answered \Flagged \Deleted \Seen \Draft"
+
+
+def _came_today() -> bytes:
+    # What came before the day of the first start is left alone: not a day that was over when the test began.
+    return b"RFC822.SIZE %d INTERNALDATE " + f'"{datetime.now(UTC):%d-%b-%Y} 00:00:00 +0000"'.encode()
 
 
 @dataclass(eq=False)
@@ -44,7 +48,7 @@ class Provider:
     closed: str = ""  # what a SELECT is answered with
     refused: dict[int, str] = field(default_factory=dict)  # by UID: what a FETCH of it is answered with
     hidden: set[int] = field(default_factory=set)  # UIDs that STATUS counts already, and SEARCH does not know yet
-    facts: bytes = b"RFC822.SIZE %d INTERNALDATE " + DATE  # what a row of a FETCH says of a message of this size
+    facts: bytes = field(default_factory=_came_today)  # what a row of a FETCH says of a message of this size
     counts: str = ""  # what a STATUS is answered with in place of the truth
     found: str = ""  # and a SEARCH
     full: str = "BAD unknown command"  # what an APPEND is answered with

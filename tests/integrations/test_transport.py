@@ -53,9 +53,9 @@ CLIENTS = [claude, hubspot, clickup, r2]
 NOTHING = http(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _collected() -> Iterator[None]:
-    """So that it does not come up in a test of somebody else's."""
+    """So that it does not come up in a test of somebody else's; once, for a look through everything takes its time."""
     yield
     gc.collect()
 

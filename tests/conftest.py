@@ -88,6 +88,14 @@ def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_rest() -> Iterator[None]:
+    """A queue at rest is looked into every two seconds: a message that is taken up again would wait for that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("poller.engine.REST_S", 0.1)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
     """A command that runs in our own process sets the log up for all of it: the next test reads it as it was."""

@@ -17,6 +17,7 @@ from poller.console import (
     Progress,
     json_option,
     painted,
+    rereader,
     settings_of,
 )
 from poller.enquiries import ENQUIRIES
@@ -69,7 +70,7 @@ def run(ctx: click.Context) -> None:
     """
     from poller import loop  # noqa: PLC0415  keeps --help quick
 
-    loop.run(lambda: settings_of(ctx))
+    loop.run(rereader(ctx))
 
 
 @commands.command()

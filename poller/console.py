@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -44,6 +45,22 @@ def settings_of(ctx: click.Context, *, need_imap: bool = True) -> Settings:
 
     logs.configure(ctx.obj["log_level"] or ("INFO" if ctx.info_name in {"run", "forms"} else "WARNING"))
     return configuration.load(ctx.obj["config"], ctx.obj["dotenv"], need_imap=need_imap)
+
+
+def rereader(ctx: click.Context) -> Callable[[], Settings]:
+    """What gives the settings anew; a file that was there once must be there from then on.
+
+    One that has gone is no wish for the defaults of all that stood in it.
+    """
+
+    def read() -> Settings:
+        settings = settings_of(ctx)
+        for option, name in (("config", "config.toml"), ("dotenv", ".env")):
+            if ctx.obj[option] is None and Path(name).is_file():
+                ctx.obj[option] = Path(name)
+        return settings
+
+    return read
 
 
 def painted(line: str) -> str:

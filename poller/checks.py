@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller import mailbox, state
+from poller import exposition, mailbox, state
 from poller.form_access import forms_of
 from poller.form_message import address_of
 from poller.refusals import advice
@@ -32,13 +33,18 @@ class Checked:
         """As plain data."""
         return asdict(self)
 
+    @property
+    def words(self) -> str:
+        """What was seen, without the name of the service, which stands before it."""
+        return re.sub(rf"^{self.service}:? ", "", self.seen)
+
     def as_line(self) -> str:
         """For a person."""
-        return f"{self.verdict:<12} {self.service:<10} {self.seen}"
+        return f"{self.verdict:<12} {self.service:<10} {self.words}"
 
 
 def check(settings: Settings) -> Iterator[Checked]:
-    """A result for the memory's database and for each service, as they come."""
+    """A result for the memory's database, for each service, and for the port of the metrics, as they come."""
     live = services(settings)
     yield _tried("State", lambda: state.check(settings.state_url))
     yield _tried("IMAP", lambda: _open_mailbox(settings))
@@ -50,6 +56,8 @@ def check(settings: Settings) -> Iterator[Checked]:
         ("SMTP", live.smtp, "nobody is told; set SMTP_HOST and NOTIFICATION_EMAIL"),
     ):
         yield _tried(name, service.check) if service else Checked(name, "off", hint)
+    if listen := settings.metrics.listen:
+        yield _tried("Metrics", lambda: _listen(listen))
 
 
 def check_forms(settings: Settings) -> Iterator[Checked]:
@@ -73,6 +81,17 @@ def _tried(name: str, call: Callable[[], str]) -> Checked:
         words = [str(error), error.detail, advice(error.detail)]
         seen = ": ".join(word for word in words if word)
         return Checked(name, "unreachable", f"{seen} (is the address right, and the service up?)")
+
+
+def _listen(listen: str) -> str:
+    try:
+        exposition.served(listen, str).server_close()
+    except OSError as error:
+        # `poller check` beside a daemon, or a daemon's own at a reload.
+        if exposition.is_served(listen):
+            return f"{listen}, where a poller serves them already"
+        raise ConfigurationError(f"{listen}: {error.strerror or error}; look at [metrics] listen") from error
+    return f"{listen} is free"
 
 
 def _open_mailbox(settings: Settings) -> str:

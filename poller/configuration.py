@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -11,7 +13,7 @@ from pydantic import ValidationError
 
 from integrations.errors import ConfigurationError
 from poller import given as sources
-from poller import mistakes
+from poller import mistakes, oauth
 from poller.section import is_secret
 from poller.settings import Settings, sections
 
@@ -31,16 +33,24 @@ class Explained:
     name: str  # "[imap] port"
     value: str | float | bool | None  # of a secret: "set" or "not set"
     source: str  # as in `Given`, or "default"
+    bare: bool = False  # whether the files have the value without quotation marks, or it is that of a secret
+
+    @property
+    def shown(self) -> str:
+        """The value as config.toml has it: "" is one that is not set."""
+        if isinstance(self.value, str):
+            return self.value if self.bare else json.dumps(self.value, ensure_ascii=False)
+        return json.dumps("" if self.value is None else self.value)
 
 
 class InvalidSettingsError(ConfigurationError):
     """The settings cannot be used; `problems` says why, one line each."""
 
     def __init__(self, problems: list[str]) -> None:
-        """Keep the lines, and put them all in the message."""
+        """Keep the lines, and put them all in the message; one alone is the message."""
         self.problems = problems
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__("\n".join([f"{count} in the configuration:", *(f"  {problem}" for problem in problems)]))
+        several = [f"{len(problems)} problems in the configuration:", *(f"  {problem}" for problem in problems)]
+        super().__init__(problems[0] if len(problems) == 1 else "\n".join(several))
 
 
 def load(config: Path | None = None, dotenv: Path | None = None, *, need_imap: bool = True) -> Settings:
@@ -53,6 +63,12 @@ def load(config: Path | None = None, dotenv: Path | None = None, *, need_imap: b
         InvalidSettingsError: with every problem found.
     """
     settings = _assembled(_gathered(config, dotenv), [], os.environ, need_imap=need_imap)
+    if need_imap and settings.imap.auth != "password":
+        try:
+            oauth.tokens(settings.imap)
+        except ConfigurationError as error:
+            # A key file that cannot be read or a package that is missing is known before any server is asked.
+            raise InvalidSettingsError([str(error)]) from error
     for name, near in mistakes.suspects(os.environ):
         log.warning("unknown_variable", name=name, did_you_mean=near)
     return settings
@@ -70,12 +86,16 @@ def explain(config: Path | None = None, dotenv: Path | None = None) -> Iterator[
     for section, keys in sections().items():
         for key, field in keys.model_fields.items():
             value = getattr(getattr(settings, section), key)
+            bare = is_secret(field) or isinstance(value, date)
             if is_secret(field):
                 value = "set" if value.get_secret_value() else "not set"
+            elif isinstance(value, float) and value.is_integer():
+                value = int(value)
             elif not isinstance(value, str | float | bool | int | None):
-                value = str(value)
+                # Pydantic puts a slash behind the name of a host that nobody wrote.
+                value = str(value).rstrip("/")
             by = chosen.get((section, key))
-            yield Explained(f"[{section}] {key}", value, by.source if by else "default")
+            yield Explained(f"[{section}] {key}", value, by.source if by else "default", bare)
 
 
 def _gathered(config: Path | None, dotenv: Path | None) -> list[Given]:

@@ -170,19 +170,17 @@ def config() -> None:
 def show_config(ctx: click.Context, *, as_json: bool) -> None:
     """Every setting in force, and where it came from.
 
-    Of a secret only whether it is set. Exit code 78 for settings that cannot work.
+    Each value as config.toml has it, "" where none is set; of a secret only whether it is set. Exit code 78 for
+    settings that cannot work.
     """
-    from dataclasses import asdict  # noqa: PLC0415  keeps --help quick
-
     from poller import configuration, logs  # noqa: PLC0415  keeps --help quick
 
     logs.configure(ctx.obj["log_level"] or "WARNING")
     for each in configuration.explain(ctx.obj["config"], ctx.obj["dotenv"]):
         if as_json:
-            click.echo(json.dumps(asdict(each), ensure_ascii=False))
+            click.echo(json.dumps({"name": each.name, "value": each.value, "source": each.source}, ensure_ascii=False))
         else:
-            value = each.value if isinstance(each.value, str) else json.dumps(each.value)
-            click.echo(f"{each.name:<34} {value:<40} {each.source}")
+            click.echo(f"{each.name:<34} {each.shown:<40} {each.source}")
 
 
 ENQUIRIES = (status, list_, show, corrections_, audit, config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ METRICS = {
     "figurative_claude_cost_dollars_total": ("counter", "What these tokens cost by Anthropic's price list."),
 }
 TIMEOUT_S = 10.0  # for whoever asks, to ask
+MOST_BYTES = 1_000  # that are read of what answers in our place
 
 
 def exposition(samples: Mapping[tuple[str, Labels], float]) -> str:
@@ -54,6 +56,19 @@ def number(value: float) -> str:
 def labelled(**labels: str) -> Labels:
     """The labels of a sample, in order."""
     return tuple(labels.items())
+
+
+def is_served(listen: str) -> bool:
+    """Whether a poller answers at "host:port" with its metrics."""
+    host, _, port = listen.rpartition(":")
+    asked = HTTPConnection(host.strip("[]"), int(port), timeout=TIMEOUT_S)
+    try:
+        asked.request("GET", "/metrics")
+        return b"# TYPE figurative_" in asked.getresponse().read(MOST_BYTES)
+    except (OSError, HTTPException):
+        return False
+    finally:
+        asked.close()
 
 
 def served(listen: str, text: Callable[[], str]) -> ThreadingHTTPServer:

@@ -86,7 +86,9 @@ def _from_toml(config: Path | None, problems: list[str]) -> Iterator[Given]:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        problems.append(f"{path.name}: not TOML: {error}")
+        said = re.match(r"(.*) \(at (?:line (\d+)|end of document).*\)", str(error), re.DOTALL)
+        what, line = (said[1], said[2] or len(text.splitlines())) if said else (str(error), 1)
+        problems.append(f"{path.name}:{line}: not TOML: {' '.join(what.split())}")
         return
     for section, table in tables.items():
         if not isinstance(table, dict):

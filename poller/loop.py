@@ -163,7 +163,7 @@ class Loop:
             settings = read()
             # What a start would end at is no better now; a service that is merely out of reach is waited for.
             tried = [each for each in checks.check(settings) if each.verdict == "refused"]
-            problems = [f"{each.service}: {each.seen}" for each in tried]
+            problems = [f"{each.service}: {each.words}" for each in tried]
         except ConfigurationError as error:
             problems = str(error).splitlines()
         if settings and not problems:

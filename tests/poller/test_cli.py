@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from integrations.sandbox import Fault
-from poller import signs, state
+from poller import exposition, signs, state
 from poller.cli import commands
 from poller.samples import samples
+from tests.listener import Listener, http
 
 if TYPE_CHECKING:
     from tests.conftest import Office
@@ -73,6 +75,30 @@ def test_check_says_what_to_do(office: Office, change: dict[str, str], code: int
     assert result.exit_code == code
     assert line in [found.split()[:2] for found in result.stdout.splitlines()]
     assert len(result.stdout.splitlines()) == 7
+
+
+def test_check_says_whether_metrics_can_be_served(office: Office) -> None:
+    """Not where another program listens; where a poller does it may be the daemon that is checked beside."""
+
+    def checked(port: int) -> tuple[int, str]:
+        result = run("check", environment=office.environment | {"METRICS_LISTEN": f"127.0.0.1:{port}"})
+        return result.exit_code, " ".join(result.stdout.splitlines()[-1].split())
+
+    with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")) as other:
+        taken = f"127.0.0.1:{other.port}: Address already in use; look at [metrics] listen"
+        assert checked(other.port) == (77, f"refused Metrics {taken}")
+    assert checked(other.port) == (0, f"ok Metrics 127.0.0.1:{other.port} is free")
+    with exposition.served(f"127.0.0.1:{other.port}", lambda: exposition.exposition({})) as ours:
+        threading.Thread(target=ours.serve_forever, daemon=True).start()
+        assert checked(other.port) == (0, f"ok Metrics 127.0.0.1:{other.port}, where a poller serves them already")
+        ours.shutdown()
+
+
+def test_a_service_is_named_once(office: Office) -> None:
+    """Its words begin with its name, for where they stand alone; here they do not."""
+    result = run("check", environment=office.environment | {"HUBSPOT_PIPELINE_ID": "77"})
+    (line,) = (line for line in result.stdout.splitlines() if "HubSpot" in line)
+    assert line.split()[:6] == ["refused", "HubSpot", "no", "ticket", "pipeline", "77,"]
 
 
 def test_classify_says_what_a_mail_would_be(tmp_path: Path) -> None:
@@ -330,11 +356,15 @@ def test_a_state_that_cannot_be_read_is_one_line(
 
 def test_config_shows_every_setting_and_its_place_and_no_secret(office: Office) -> None:
     """In the environment, in a file with its line, or by default."""
-    Path("config.toml").write_text("[labels]\n\nsupport = 'Clients'\n")
+    Path("config.toml").write_text("[labels]\n\nsupport = 'Clients'\n[imap]\nsince = 2026-11-22\n")
     environment = {name: value for name, value in office.environment.items() if name != "LABELS_SUPPORT"}
     lines = run("config", "show", environment=environment).stdout.splitlines()
     shown = {tuple(line.split()[:2]): line.split()[2:] for line in lines}
-    assert shown["[labels]", "support"] == ["Clients", "config.toml:3"]
+    assert shown["[labels]", "support"] == ['"Clients"', "config.toml:3"]
+    assert shown["[imap]", "tenant"] == shown["[imap]", "token_url"] == ['""', "default"]
+    assert shown["[imap]", "since"] == ["2026-11-22", "config.toml:5"]
+    assert shown["[canary]", "late_min"] == ["10", "default"]
+    assert shown["[r2]", "public_url"][0] == f'"{office.environment["R2_PUBLIC_URL"].rstrip("/")}"'
     assert shown["[imap]", "password"] == ["set", "environment"]
     assert shown["[state]", "workers"] == ["4", "default"]
     as_json = run("config", "show", "--json", environment=environment).stdout

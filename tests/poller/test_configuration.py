@@ -163,7 +163,9 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
         ("[r2]\nsecret_access_key = 'x'", "", "config.toml:2: [r2] secret_access_key is a secret and does not belong"),
         ("[imap]\nhost = 'mail.example.com'\nsecurity = 'none'", "", "config.toml:3: [imap] security: none would send"),
         ("imap = 3", "", "config.toml:1: unknown key imap"),
-        ("[imap\nport", "", "config.toml: not TOML"),
+        ("[labels]\n\nsupport = ?", "", "config.toml:3: not TOML: Invalid value"),
+        ("[imap\nport", "", "config.toml:1: not TOML: Expected ']' at the end of a table declaration"),
+        ("[labels]\nsupport = 'x", "", "config.toml:2: not TOML: "),
         ("", "STATE_URL=mysql://LEAK", ".env:1: STATE_URL: must begin with sqlite:/// or postgresql://"),
         ("", "A_COMMENT=1\n\n# STATE_URL=\nexport STATE_URL=sqlite://", ".env:4: STATE_URL: must be sqlite:/// and"),
         ("", "STATE_URL='sqlite:////x.sqlite?mode=ro'", ".env:1: STATE_URL: must be sqlite:/// and"),
@@ -189,6 +191,8 @@ def test_a_problem_is_one_line(toml: str, env: str, problem: str) -> None:
     found = problems()
     assert any(line.startswith(problem) for line in found), found
     assert not any("LEAK" in line or "\n" in line for line in found)
+    if len(found) == 1:
+        assert str(InvalidSettingsError(found)) == found[0]
 
 
 def test_without_a_mailbox_the_daemon_says_what_is_missing() -> None:

@@ -218,22 +218,29 @@ def test_a_fault_in_what_is_told_stops_no_mail(
     assert "too large" not in said
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"HUBSPOT_API_KEY": "pat-wrong"}, "HubSpot: read account"), ({"METRICS_LISTEN": "taken"}, "Metrics: 127.0.0.1:")],
+    ids=["a key", "a port"],
+)
 def test_new_settings_that_a_service_refuses_are_not_taken(
-    office: Office, manager: Manager, logged: Callable[[], str]
+    change: dict[str, str], says: str, office: Office, manager: Manager, logged: Callable[[], str]
 ) -> None:
     """A reload must not end at what a start would end at: the daemon goes on with the settings that work."""
-    changed = office.environment | {"HUBSPOT_API_KEY": "pat-wrong"}
     asked: SimpleQueue[str | BaseException] = SimpleQueue()
     for each in (RELOAD, STOP):
         asked.put(each)
-    ended = Loop(office.settings, asked).run(lambda: configuration.from_names(changed))
+    with Listener(http(OK)) as other:
+        given = office.environment | change
+        changed = {name: value.replace("taken", f"127.0.0.1:{other.port}") for name, value in given.items() if value}
+        ended = Loop(office.settings, asked).run(lambda: configuration.from_names(changed))
     assert ended is None, "it was asked to stop, and did not go on with the new ones"
     manager.until("RELOADING")
     manager.until("READY")
     manager.until("STOPPING")
     said = logged()
     assert "settings_refused" in said
-    assert "HubSpot: " in said
+    assert says in said
     assert "pat-wrong" not in said
 
 

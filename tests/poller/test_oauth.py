@@ -8,13 +8,16 @@ import sys
 import threading
 from contextlib import closing
 from email.message import EmailMessage
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import checks, configuration, oauth
 from poller.accounts import Imap
+from poller.cli import commands
 from poller.daemon import Daemon
 from poller.mailbox import connect
 from poller.samples import samples
@@ -25,7 +28,6 @@ from tests.token_endpoint import TokenEndpoint, application_token, given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from poller.settings import Settings
     from tests.conftest import Office
@@ -257,6 +259,34 @@ def test_without_the_extra_it_is_said_which(auth: str, package: str, monkeypatch
         pytest.raises(ConfigurationError, match=rf"pip install '\.\[{auth}\]'"),
     ):
         connect(settings(server, endpoint, auth))
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        (None, "Google: key.json: No such file or directory: check IMAP_SERVICE_ACCOUNT_FILE"),
+        ("{}", "Google: key.json: no key of a service account is in it: check IMAP_SERVICE_ACCOUNT_FILE"),
+        ("msal", "IMAP_AUTH is microsoft, and its package is missing: pip install '.[microsoft]'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "once", "check"])
+def test_what_is_missing_on_this_machine_is_said_before_a_server_is_asked(
+    key: str | None, says: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a setting that cannot work, so the exit code is 78 and nothing is tried again."""
+    monkeypatch.chdir(tmp_path)
+    google = {"IMAP_AUTH": "google", "IMAP_SERVICE_ACCOUNT_FILE": "key.json"}
+    microsoft = {"IMAP_AUTH": "microsoft"} | {
+        f"IMAP_{name.upper()}": value for name, value in GRANTED["microsoft"].items()
+    }
+    if key == "msal":
+        monkeypatch.setitem(sys.modules, "msal", None)
+        monkeypatch.delitem(sys.modules, "integrations.microsoft", raising=False)
+    elif key:
+        Path("key.json").write_text(key)
+    given = {"IMAP_HOST": "imap.invalid", "IMAP_USERNAME": "u@x.example"} | (microsoft if key == "msal" else google)
+    result = CliRunner().invoke(commands, [command], env=given)
+    assert (result.exit_code, result.stderr) == (78, f"poller: {says}\n")
 
 
 @pytest.mark.parametrize("auth", ["password", "google", "microsoft"])

@@ -13,6 +13,7 @@ from poller import classification, confined, limits, screening, senders, threads
 from poller.daemon import FIRST_START
 from poller.inbox import Inbox
 from poller.memory import Memory
+from poller.trays import Trays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[str, Any]]:
-    """For each waiting message its reference and outcome, by the rules and the memory alone: no service is asked."""
+    """For each waiting message its reference and outcome, by the rules and the memory alone: no service is asked.
+
+    Behind those in the inbox what a person has dragged away to be dispatched as something else.
+    """
     with ExitStack() as stack:
         inbox = stack.enter_context(closing(Inbox(settings)))
         path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "message.eml")
@@ -44,6 +48,10 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
                 if memory is None and threads.forebears(inbox.account, request):
                     reason += "; may be an answer"
             yield {"reference": reference, "outcome": outcome, "reason": reason}
+        dragged = stack.enter_context(closing(Trays(settings, inbox)))
+        for reference, category in dragged.lying():
+            reason = f"a person has put it into {dragged.names[category]!r}"
+            yield {"reference": reference, "outcome": category.lower(), "reason": reason}
 
 
 def _by_the_rules(request: Request) -> tuple[str, str]:

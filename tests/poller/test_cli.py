@@ -245,6 +245,18 @@ def test_dry_run_shows_what_would_be_done_and_does_nothing(office: Office) -> No
     assert run("list", environment=office.environment).stdout == ""
 
 
+def test_dry_run_shows_what_a_person_has_dragged(office: Office) -> None:
+    """With what it would be dispatched as; and no mailbox to drag into is made for the looking."""
+    run("once", "--dry-run", environment=office.environment)
+    assert "Reclasser/Support" not in office.sandbox.imap.mailboxes()
+    with office.sandbox.imap.session() as client:
+        client.create_folder("Reclasser/Support")
+        client.append("Reclasser/Support", samples()["modelisation_with_files"])
+    (line,) = run("once", "--dry-run", environment=office.environment).stdout.splitlines()
+    assert line.split("  ")[1:] == ["SUPPORT", "a person has put it into 'Reclasser/Support'"]
+    assert office.mailboxes() == {"Reclasser/Support": 1}
+
+
 def an_answer(writer: str) -> bytes:
     return (
         f"From: {writer}\r\nTo: support@figurative.example\r\nMessage-ID: <answer-of-{writer}>\r\n"

@@ -260,11 +260,51 @@ def test_the_dashboard_names_what_there_is() -> None:
     names = {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"figurative_\w+", text)}
     assert names == METRICS.keys()
     assert set(re.findall(r"figurative_\w+", (ROOT / "systemd" / "README.md").read_text())) <= METRICS.keys()
-    labels = {"outcome", "service", "step", "result", "decided_by", "direction", "le", "job"}
-    for panel in board["panels"]:
-        for target in panel["targets"]:
-            used = re.findall(r"by \(([^)]+)\)|(\w+)[!=]~?\"|\{\{(\w+)\}\}", target["expr"] + target["legendFormat"])
-            assert {label for group in used for each in group for label in re.findall(r"\w+", each)} <= labels
+
+
+def test_each_query_of_the_dashboard_finds_something(office: Office) -> None:
+    """What it asks for is exposed, with every label that it chooses, groups or names by."""
+    office.sandbox.imap.deliver(samples()["ambiguous"])
+    daemon = Daemon(office.settings, patience=office.patience)
+    pulse = Pulse(60)
+    pulse.good(datetime.now(UTC))
+    of = Metrics(office.settings, daemon, pulse)
+    daemon.once(lambda *_: None)
+    exposed: dict[str, set[str]] = {}  # the labels of each sample by its name
+    for sample in told(of):
+        exposed.setdefault(sample.partition("{")[0], set()).update(re.findall(r'(\w+)="', sample))
+    of.close()
+    board = json.loads((ROOT / "docs" / "grafana.json").read_text())
+    for target in (target for panel in board["panels"] for target in panel["targets"]):
+        (name,) = re.findall(r"figurative_\w+", target["expr"])
+        said = re.findall(r'by \(([^)]+)\)|(\w+)[!=]~?"|\{\{(\w+)\}\}', target["expr"] + target["legendFormat"])
+        labels = {label for group in said for each in group for label in re.findall(r"\w+", each)}
+        assert labels <= exposed[name] | {"job"}, target["expr"]  # a job is Prometheus' own
+
+
+def test_the_dashboard_is_one() -> None:
+    """As Grafana takes it in: a schema that it knows, panels beside and below each other, each on the chosen source."""
+    board = json.loads((ROOT / "docs" / "grafana.json").read_text())
+    assert 36 <= board["schemaVersion"] <= 41
+    assert (board["uid"], bool(board["title"]), board.get("id")) == ("figurative-poller", True, None)
+    variables = {each["name"]: each for each in board["templating"]["list"]}
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    assert (variables["datasource"]["type"], variables["datasource"]["query"]) == ("datasource", "prometheus")
+    panels = board["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    covered: Counter[tuple[int, int]] = Counter()
+    for panel in panels:
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= 24, panel["title"]
+        covered.update((at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"]))
+        assert panel["type"] in {"stat", "timeseries", "state-timeline"}
+        assert panel["title"]
+        assert [target["refId"] for target in panel["targets"]] == list("ABC")[: len(panel["targets"])]
+        for each in (panel, *panel["targets"]):
+            assert each["datasource"] == source
+        for variable in re.findall(r"\$(\w+)", json.dumps(panel["targets"])):
+            assert variable in variables or variable.startswith("__")
+    assert max(covered.values()) == 1, "no panel lies upon another"
 
 
 def test_every_step_there_is_has_its_service() -> None:

@@ -107,7 +107,8 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
     for message, tries in found:
         click.echo(painted(reports.line(message.reference, message.standing)))
         for tried in tries:
-            click.echo(reports.try_line(tried))
+            for line in reports.try_lines(tried):
+                click.echo(line)
 
 
 @click.command(name="corrections")

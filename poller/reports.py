@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from poller.signs import Sign
 
 _VALUE_CHARS = 2_000
+_BESIDE = 3  # things that a step returned which fit into its line
 RESULTS = ("ok", "retry", "wait", "fatal", "gone")  # what a try comes to, see `journal`
 
 
@@ -107,17 +107,34 @@ def tries(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
         yield _without_end(begun, attempts)
 
 
-def try_line(tried: dict[str, Any]) -> str:
-    """A try of a step, for a person."""
+def try_lines(tried: dict[str, Any]) -> Iterator[str]:
+    """A try of a step, for a person; what it returned stands below where it is more than fits."""
     kind = next(kind for kind in (*RESULTS, "begun") if kind in tried)
-    returned = one_line(json.dumps(tried.get("ok"), ensure_ascii=False), _VALUE_CHARS)
-    said = {"ok": returned, "begun": "begun, and no end of it yet", "gone": "the message was gone"}
+    returned = list(_returned(tried.get("ok"))) or ["done"]
+    beside = ", ".join(returned) if len(returned) <= _BESIDE else ""
+    said = {"ok": beside, "begun": "begun, and no end of it yet", "gone": "the message was gone"}
     word = {"retry": "failed", "wait": "waits", "fatal": "FAILED for good"}.get(kind, "")
-    what = said.get(kind) or f"{word}: {tried[kind]}"
+    what = said[kind] if kind in said else f"{word}: {tried[kind]}"
     again = f"; again at {tried['until'][:19].replace('T', ' ')}" if "until" in tried else ""
     number = f"try {tried['attempt']}" if tried["attempt"] > 1 else ""
     took = f"{tried['took_s']:.1f} s" if tried["took_s"] is not None else ""
-    return f"  {tried['at'][:19].replace('T', ' ')}  {tried['step']:<22} {number:<6} {took:>7}  {what}{again}"
+    yield f"  {tried['at'][:19].replace('T', ' ')}  {tried['step']:<22} {number:<6} {took:>7}  {what}{again}".rstrip()
+    if kind == "ok" and not beside:
+        yield from (f"      {each}" for each in returned)
+
+
+def _returned(value: Any, name: str = "") -> Iterator[str]:
+    """Each thing that a step returned, as "name: value"; nothing of what is empty."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _returned(part, f"{name}.{key}" if name else key)
+    elif isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+        for number, part in enumerate(value, 1):
+            yield from _returned(part, f"{name} {number}".strip())
+    elif value not in (None, "", []):
+        words = ", ".join(map(str, value)) if isinstance(value, list) else value
+        words = {True: "yes", False: "no"}[value] if isinstance(value, bool) else one_line(str(words), _VALUE_CHARS)
+        yield f"{name}: {words}" if name else words
 
 
 def _without_end(begun: Entry, attempts: Counter[str]) -> dict[str, Any]:

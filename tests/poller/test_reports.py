@@ -149,14 +149,37 @@ def test_every_try_is_shown_with_what_it_came_to() -> None:
         ("send_failure", 1, None),
     ]
     assert (tries[2]["ok"], "by" in tries[2]) == (TICKET, False)
-    assert [" ".join(reports.try_line(each).split()) for each in tries] == [
+    assert [" ".join(line.split()) for each in tries for line in reports.try_lines(each)] == [
         "2026-11-22 14:00:00 create_ticket begun, and no end of it yet",
         "2026-11-22 14:00:10 create_ticket try 2 0.5 s failed: HTTP 503; again at 2026-11-22 14:01:00",
-        '2026-11-22 14:01:00 create_ticket try 3 0.2 s {"id": "1", "url": "https://app.hubspot.com/1"}',
-        '2026-11-22 14:01:02 upload_files 1.0 s "https://files.example/1"',
+        "2026-11-22 14:01:00 create_ticket try 3 0.2 s id: 1, url: https://app.hubspot.com/1",
+        "2026-11-22 14:01:02 upload_files 1.0 s https://files.example/1",
         "2026-11-22 14:01:04 upload_files 2.0 s FAILED for good: R2 upload: HTTP 400",
         "2026-11-22 14:01:05 send_failure begun, and no end of it yet",
     ]
+
+
+@pytest.mark.parametrize(
+    ("returned", "beside", "below"),
+    [
+        (None, "done", []),
+        ("https://files.example/1", "https://files.example/1", []),
+        ({"category": "SUPPORT", "needs_review": False, "reason": ""}, "category: SUPPORT, needs_review: no", []),
+        (
+            {"at": "x", "ignored": None, "people": {"sender": "a", "colleague": True}, "forebears": ["b", "c"]},
+            "",
+            ["at: x", "people.sender: a", "people.colleague: yes", "forebears: b, c"],
+        ),
+        ([{"url": "u", "size": 0}, {"url": "v\x1b[31m\nw"}], "1.url: u, 1.size: 0, 2.url: v[31m w", []),
+        ([[0, "https://files.example/1"]], "1: 0, https://files.example/1", []),
+    ],
+)
+def test_what_a_step_returned_is_for_a_person(returned: Any, beside: str, below: list[str]) -> None:
+    """Names and values, nothing that is empty, nothing that a terminal would obey."""
+    (tried,) = reports.tries([entry("receive", 0, begun="x"), entry("receive", 1, ok=returned)])
+    first, *others = reports.try_lines(tried)
+    assert first == f"  2026-11-22 14:00:01  {'receive':<22} {'':<6}   1.0 s  {beside}".rstrip()
+    assert [line.strip() for line in others] == below
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from poller import texts
+from poller import texts, threads
 from poller.amendment import amended
 from poller.attempts import NotYetError
 from poller.corrections import category_of, is_half_done
@@ -183,7 +183,13 @@ def put_note(job: Job, done: Dispatched, _: Original) -> Dispatched:
 def put_subtask(job: Job, done: Dispatched, original: Original) -> Dispatched:
     """The 3D team's subtask: told of its return where there was one, else created."""
     told = tell_team(job, done, original)
-    return told if told.subtask else create_subtask(job, told, look=True)
+    if told.subtask:
+        return told
+    made = create_subtask(job, told, look=True)
+    if original.is_answer and made.subtask and job.journal.memory:
+        # What comes after it in the conversation is for the team, too.
+        job.journal.memory.remember(threads.subtask_key(original.thread), original.correction.reference)
+    return made
 
 
 def tell_team(job: Job, done: Dispatched, original: Original) -> Dispatched:

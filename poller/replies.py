@@ -18,7 +18,7 @@ from poller.steps import begun
 from poller.threads import People
 
 if TYPE_CHECKING:
-    from poller.attempts import Attempt
+    from poller.attempts import Attempt, Memory
     from poller.job import Job
     from poller.request import Dispatched
 
@@ -53,7 +53,11 @@ def find_threads(job: Job, keys: list[str]) -> list[Thread]:
         # One that waits for its receipt alone is done, and filed.
         if any(result.get("outcome", "waiting") == "waiting" and "filed" not in result for result in results.values()):
             raise NotYetError("the message that it answers is still at work")
-        return [{"reference": each} | _opened(result) for each, result in results.items() if result.get("ticket")]
+        opened = {each: _opened(result) for each, result in results.items() if result.get("ticket")}
+        return [
+            {"reference": each} | found | {"subtask": found["subtask"] or _brought(memory, each)}
+            for each, found in opened.items()
+        ]
 
     found = job.journal.step("find_thread", act) or []
     # A release before this one wrote down the nearest alone.
@@ -67,6 +71,14 @@ def _opened(result: dict[str, Any]) -> dict[str, Any]:
     if outcome == "support":
         opened["subtask"] = None  # A person has put it under support since: the 3D team has no more to do with it.
     return opened | {"outcome": outcome, "people": result.get("people", {})}
+
+
+def _brought(memory: Memory, reference: str) -> dict[str, str] | None:
+    """The subtask of a thread that had none, where a person has put an answer of it under modelling."""
+    key = threads.subtask_key(reference)
+    brought_by = memory.recall([key]).get(key)
+    result = memory.result(brought_by) if brought_by else {}
+    return result.get("subtask") if result and category_of(result) == "modelisation" else None
 
 
 def _thread(found: dict[str, Any]) -> Thread:

@@ -36,6 +36,11 @@ def key(account: str, message_id: str) -> str:
     return "thread-" + hashlib.sha256(f"{account}\0{message_id}".encode()).hexdigest()[:32]
 
 
+def subtask_key(reference: str) -> str:
+    """Under which the answer is remembered that brought a subtask to the thread of this first message."""
+    return f"thread-subtask-{reference}"
+
+
 def forebears(account: str, request: Request) -> list[str]:
     """The keys of the messages that this one answers, the nearest first."""
     nearest_first = dict.fromkeys([*request.in_reply_to, *reversed(request.references)])

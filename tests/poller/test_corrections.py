@@ -807,3 +807,20 @@ def test_a_copy_is_filed_and_what_was_left_behind_is_left_alone(office: Office) 
     assert office.once() == {}
     assert office.counts() == MODELISATION
     assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
+
+
+def test_what_comes_after_an_answer_that_got_a_subtask_is_told_there(office: Office) -> None:
+    """For as long as that answer is under modelling; the conversation itself is about support."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.once(an_answer())
+    drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
+    office.once()
+    later = b"In-Reply-To: <answer@lambert.example>\n"
+    office.once(later + undecided("later"))
+    assert len(comments(office)) == 1
+    assert correct(office, "Modélisation", TO_SUPPORT).outcome == "support"
+    office.once(later + undecided("last"))
+    assert len(comments(office)) == 1
+    assert office.counts()["tickets"] == 1
+    assert office.counts()["subtasks"] == 1

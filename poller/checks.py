@@ -14,6 +14,7 @@ from poller.form_message import address_of
 from poller.refusals import advice
 from poller.services import services
 from poller.source import KEYWORDS
+from poller.trays import stranded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,4 +98,6 @@ def _listen(listen: str) -> str:
 def _open_mailbox(settings: Settings) -> str:
     with closing(mailbox.connect(settings.imap)) as session:
         seen = f"{settings.imap.mailbox}: {len(session.uids())} messages"
-        return "; ".join([seen, *session.shortcomings(KEYWORDS["support"])])
+        lying = stranded(settings.labels, session.count)
+        left = [f"{count} in {name!r}, which is turned off: nobody looks there" for name, count in lying.items()]
+        return "; ".join([seen, *left, *session.shortcomings(KEYWORDS["support"])])

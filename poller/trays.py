@@ -11,11 +11,12 @@ from integrations.errors import ConfigurationError, TransientError
 from poller.attempts import MessageGoneError
 from poller.inbox import Inbox
 from poller.request import Category
+from poller.settings import Labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from poller.settings import Labels, Settings
+    from poller.settings import Settings
 
 OFF = "-"  # in place of a name
 
@@ -28,12 +29,22 @@ def names(labels: Labels) -> dict[Category, str]:
     return {category: name for category, name in every.items() if name != OFF}
 
 
+def stranded(labels: Labels, count: Callable[[str], int]) -> dict[str, int]:
+    """How many messages lie in those of the usual names that are looked into no more; `count` says how many lie in one.
+
+    Only mailboxes in which any lie are named; of other names that they once had nobody knows any more.
+    """
+    usual = [Labels.model_fields[field].default for field in ("reclassify_support", "reclassify_modelisation")]
+    unwatched = set(usual) - set(names(labels).values())
+    return {name: lying for name in sorted(unwatched) if (lying := count(name))}
+
+
 class Trays:
     """The mailboxes, each as a `Source`; what lies in one is known by the same reference as in the inbox."""
 
     def __init__(self, settings: Settings, inbox: Inbox) -> None:
         """Nothing is connected before the first call; `inbox` is asked how many messages there are."""
-        self._inbox, self._made = inbox, False
+        self._labels, self._inbox, self._made = settings.labels, inbox, False
         self._seen: dict[Category, frozenset[str]] = {}  # what lay in each at the last look
         self.names = names(settings.labels)
         self.sources = {category: Inbox(settings, within=name) for category, name in self.names.items()}
@@ -84,6 +95,8 @@ class Trays:
             except ConfigurationError as error:
                 # Whoever cannot have it does without: all other mail goes on.
                 log.warning("tray_not_made", mailbox=name, reason=str(error))
+        for name, count in stranded(self._labels, lambda name: self._inbox.count([name])[name]).items():
+            log.warning("tray_stranded", mailbox=name, messages=count)
         self._made = True
 
     def close(self) -> None:

@@ -31,6 +31,8 @@ from tests.poller.test_crash_matrix import shared_by_two, undecided
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from poller.memory import Standing
     from tests.conftest import Office
 
@@ -824,3 +826,18 @@ def test_what_comes_after_an_answer_that_got_a_subtask_is_told_there(office: Off
     assert len(comments(office)) == 1
     assert office.counts()["tickets"] == 1
     assert office.counts()["subtasks"] == 1
+
+
+def test_what_is_left_where_nobody_looks_any_more_is_told_of(office: Office, logged: Callable[[], str]) -> None:
+    """At the start, and by `poller check`; the mail stays there."""
+    office.once(MAILS["support"])
+    drag(office, "Support", TO_MODELISATION)
+    as_it_was = office.environment
+    office.environment = as_it_was | {"LABELS_RECLASSIFY_MODELISATION": "-"}
+    assert "tray_stranded" not in logged()
+    office.once()
+    assert "tray_stranded" in logged()
+    assert office.mailboxes() == {TO_MODELISATION: 1}
+    assert f"1 in {TO_MODELISATION!r}, which is turned off" in poller(office, "check").stdout
+    office.environment = as_it_was
+    assert "Reclasser" not in poller(office, "check").stdout

@@ -189,8 +189,11 @@ class Daemon:
             self.working.add(last)
         elif standing.outcome == "waiting":
             self.waiting[last] = standing
-            if (correction := corrections.correction_of(last)) and "filed" not in (standing.result or {}):
-                self._return(correction)
+            if "filed" not in (standing.result or {}):
+                if correction := corrections.correction_of(last):
+                    self._return(correction)
+            elif self._inbox.confirm(reference):
+                self._load.resume(last, standing)  # A person has put it back: there is nothing to put a receipt beside.
         elif not self._inbox.confirm(reference):
             return  # It was filed between the two looks.
         elif (correction := corrections.correction_of(last)) and standing.outcome in {"gone", "failed"}:

@@ -16,6 +16,7 @@ import pytest
 from integrations.errors import PermanentError, TransientError
 from integrations.sandbox import Fault, Refusal
 from poller import audit, filed, mailbox
+from poller.journal import Patience
 from poller.pipeline import Pipeline
 from poller.samples import picture, samples
 from tests.crash import ANSWERED, COMMITTED, POINTS, Death
@@ -278,6 +279,22 @@ def test_receipts_that_cannot_be_put_there_keep_nobody_from_the_mailbox(
     said = logged()
     assert "IMAP is out of reach" not in said
     assert said.count("step_failed") == 2
+
+
+def test_a_failed_mail_that_waits_for_its_receipt_is_tried_again_at_once(office: Office) -> None:
+    """When a person puts it back into the inbox, however long the receipt would have waited."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.patience = Patience(delays_s=(3600.0,), settle_s=0)
+    with Relay(office.sandbox.imap.port) as relay:
+        relay.breaks = [Break("close", b" APPEND ", after=False)]
+        office.environment["IMAP_PORT"] = str(relay.port)
+        assert [each.came_to for each in office.once(MAILS["modelisation_with_files"]).values()] == ["failed"]
+        with office.sandbox.imap.session() as client:
+            client.select_folder("Échecs")
+            client.move(client.search(), "INBOX")
+        office.sandbox.hubspot.heal()
+        assert [each.outcome for each in office.once().values()] == ["modelisation"]
+    assert office.mailboxes() == {"Modélisation": 2}
 
 
 class Busy(Desk):

@@ -1,4 +1,4 @@
-"""One mailbox: look into it, and find out of each message in it whether and how it goes on."""
+"""One mailbox: look into it, work on what lies there, and know what keeps it from being done."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from poller.engine import STOP_S, Engine
 from poller.inbox import Inbox
 from poller.pipeline import Pipeline
 from poller.services import services
+from poller.sightings import Sightings
 from poller.steps import TOO_OFTEN
 from poller.trays import Trays
 from poller.workload import Workload
@@ -23,17 +24,14 @@ from poller.workload import Workload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.corrections import Correction
     from poller.journal import Journal
     from poller.memory import Standing
-    from poller.request import Category
     from poller.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 FIRST_START = "first-start"  # under which the day of the first start is remembered
 SINCE = "since-"  # and under this with a day, that it was once the day before which messages are left alone
-FILED = "failed-"  # and under this with a correction's id, that it was filed as failed when it could be at last
 LOOKED_BACK = 1_000  # such days; a setting that was changed more often than that is nobody's
 TICK_S = 1.0  # how soon a wait that is over is noticed
 
@@ -70,8 +68,9 @@ class Daemon:
             takeover_s=settings.state.takeover_s,
         )
         self._load = Workload(self._engine, progress)
+        self._sightings = Sightings(self._engine, self._inbox, self._trays, self._load)
         self._refused: dict[str, str] = {}  # by service: what it said when it last refused us
-        self._progress = self._inbox.progress = progress
+        self._inbox.progress = progress
         self.memory, self.smtp, self.claude = self._engine, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
         self._turn = threading.Lock()  # polls and ticks, one at a time
@@ -159,13 +158,13 @@ class Daemon:
             before = len(self.working)
             for reference in references:
                 try:
-                    self._take_up(reference, standings.get(reference), corrected=reference in corrected)
+                    self._sightings.in_inbox(reference, standings.get(reference), corrected=reference in corrected)
                 except (TransientError, ConfigurationError) as error:
                     # The next one may have better luck, and this one is looked at again.
                     log.warning("message_left", ref=reference, reason=str(error))
             for reference, category in self._trays.scan():
                 try:
-                    self._correct(reference, category)
+                    self._sightings.in_tray(reference, category)
                 except MessageGoneError:
                     continue  # A person has just deleted the mailbox.
                 except (TransientError, ConfigurationError) as error:
@@ -175,80 +174,6 @@ class Daemon:
     def unreadable(self) -> dict[int, datetime]:
         """The messages that the mail server does not give: UIDs, each with since when."""
         return self._inbox.unreadable()
-
-    def _take_up(self, reference: str, standing: Standing | None, *, corrected: bool) -> None:
-        self._progress()
-        if reference in self.working:
-            return
-        last = reference
-        if corrected or (standing and standing.outcome not in {"working", "waiting"}):
-            last, standing = self._engine.last(reference)
-        if standing is None:
-            self._load.submit(reference)
-        elif standing.outcome == "working":
-            self.working.add(last)
-        elif standing.outcome == "waiting":
-            self.waiting[last] = standing
-            if "filed" not in (standing.result or {}):
-                if correction := corrections.correction_of(last):
-                    self._return(correction)
-            elif self._inbox.confirm(reference):
-                self._load.resume(last, standing)  # A person has put it back: there is nothing to put a receipt beside.
-        elif not self._inbox.confirm(reference):
-            return  # It was filed between the two looks.
-        elif (correction := corrections.correction_of(last)) and standing.outcome in {"gone", "failed"}:
-            self._put_back(correction, standing)
-        elif standing.outcome == "gone" or (standing.outcome == "failed" and self._inbox.was_brought_back(reference)):
-            # Back in the mailbox: a person wants it tried again.
-            self._load.resume(reference, standing)
-        else:
-            # The same mail once more: the second copy goes where the first went.
-            self._inbox.label(reference, standing.outcome)
-
-    def _put_back(self, correction: Correction, standing: Standing) -> None:
-        """A correction that did not come to its end, and its message is back in the inbox: to be tried again."""
-        is_asked_for = standing.outcome == "gone" or self._inbox.was_brought_back(correction.reference)
-        if is_asked_for and self._return(correction):
-            self._engine.remember(f"{FILED}{correction.id}", "")  # At least it has been taken out of there.
-        else:
-            self._inbox.label(correction.reference, "failed")
-
-    def _return(self, correction: Correction) -> bool:
-        """Put a message from the inbox to where its correction was asked for; False where that is turned off."""
-        tray = self._trays.names.get(correction.category)
-        if tray:
-            self._inbox.move(correction.reference, tray)
-        return tray is not None
-
-    def _correct(self, reference: str, category: Category) -> None:
-        """A person has put the message there; what is still at work on it comes to its end first."""
-        self._progress()
-        last, standing = self._engine.last(reference)
-        number = 1 + corrections.number_of(last)
-        if standing and standing.outcome == "working":
-            self.working.add(last)
-        elif standing and standing.outcome == "waiting":
-            self.waiting.setdefault(last, standing)
-            result = standing.result or {}
-            # Its message is not there any more, which is its end; that of a correction was filed, or it waits here.
-            left = number == 1 or "filed" in result
-            if left and result["step"] and not result["gate"]:
-                self._load.resume(last, standing)
-        elif not (tray := self._trays.sources[category]).confirm(reference):
-            return  # It was filed between the two looks.
-        elif number > 1 and standing and standing.outcome == "failed" and self._stays_failed(last, standing, category):
-            tray.label(reference, "failed")
-            self._engine.remember(f"{FILED}{last}", "")
-        else:
-            self._load.submit(corrections.Correction(reference, category, number).id)
-
-    def _stays_failed(self, last: str, standing: Standing, category: Category) -> bool:
-        """Whether a correction that failed lies there though nobody has put it there since."""
-        reference, number = corrections.message_of(last), corrections.number_of(last)
-        could_not_be_filed = standing.result and standing.result.get("unfiled")
-        if could_not_be_filed and last == corrections.Correction(reference, category, number).id:
-            return not self._engine.recall([f"{FILED}{last}"])
-        return not self._trays.sources[category].was_brought_back(reference)
 
     def tick(self) -> dict[str, Standing]:
         """Take up what is due again; where the messages stand that have stopped since the last tick."""

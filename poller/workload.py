@@ -19,8 +19,8 @@ class Workload:
     """What the engine of this process has to do with."""
 
     def __init__(self, engine: Engine, progress: Callable[[], object]) -> None:
-        """`progress` is called at each message that is taken up again."""
-        self._engine, self._progress = engine, progress
+        """`progress` is called at each message that is got on with."""
+        self._engine, self.progress = engine, progress
         self.working: set[str] = set()
         self.waiting: dict[str, Standing] = {}
         self._unasked: list[str] = []  # of those at work, since when all of them were last asked for
@@ -41,7 +41,7 @@ class Workload:
 
     def resume(self, reference: str, seen: Standing) -> None:
         """Take a message up again that stands so."""
-        self._progress()
+        self.progress()
         self._engine.rest(False)
         self._engine.resume(reference, seen)
         self.waiting.pop(reference, None)

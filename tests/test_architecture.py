@@ -29,7 +29,7 @@ FLOORS = (
     {"letters"},
     {"steps", "creations"},
     {"job"},
-    {"form_intake"},
+    {"form_intake", "sightings"},
     {"services", "limits", "alerts", "receipts", "digest", "letterbox", "form_page", "form_api", "trays"},
     {"workload"},
     {"engine", "inbox", "confined", "idle"},

@@ -16,7 +16,7 @@ import pytest
 from integrations.errors import PermanentError, TransientError
 from integrations.sandbox import Fault, Refusal
 from poller import audit, filed, mailbox
-from poller.journal import Patience
+from poller.attempts import Patience
 from poller.pipeline import Pipeline
 from poller.samples import picture, samples
 from tests.crash import ANSWERED, COMMITTED, POINTS, Death

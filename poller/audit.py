@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from integrations.clickup import ClickUp, Subtask
     from integrations.hubspot import HubSpot
-    from poller.memory import Entry, Remembered
     from poller.settings import Labels, Settings
+    from poller.standing import Entry, Remembered
 
 LONGEST_WAIT_S = 90.0  # that a service may ask for before a call: ClickUp's limit is one of a minute
 TRIES = 4  # of a call that is asked to come later

@@ -25,7 +25,7 @@ from poller.mends import MENDS
 from poller.tryouts import TRYOUTS
 
 if TYPE_CHECKING:
-    from poller.memory import Standing
+    from poller.standing import Standing
 
 
 class _Commands(click.Group):

@@ -13,7 +13,7 @@ from poller.request import Category
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poller.memory import Remembered
+    from poller.standing import Remembered
 
     _Standing = TypeVar("_Standing")
 

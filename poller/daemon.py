@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poller.journal import Journal
-    from poller.memory import Standing
     from poller.settings import Settings
+    from poller.standing import Standing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from integrations.sandbox import Sandbox
-    from poller.memory import Standing
     from poller.settings import Settings
+    from poller.standing import Standing
 
     Echo = Callable[[str], Any]
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from integrations.smtp import Smtp
     from poller.attempts import Memory
-    from poller.memory import Entry, Remembered, Standing
     from poller.settings import Digest, Settings
+    from poller.standing import Entry, Remembered, Standing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Done:
 
     reference: str
     seen_at: datetime  # when it was first taken up; aware
-    outcome: str  # see `memory.Standing`
+    outcome: str  # see `standing.Standing`
     category: str = ""  # "support" or "modelisation", also of one that failed later; "" where it was never asked
     is_answer: bool = False
     needs_review: bool = False

@@ -23,7 +23,8 @@ from poller.attempts import MessageGoneError, MustWaitError, Patience
 from poller.gates import Floor, Gate
 from poller.journal import Journal
 from poller.machines import Machines
-from poller.memory import INTERNAL_ERROR, MESSAGE, Standing, standing_of
+from poller.memory import MESSAGE, standing_of
+from poller.standing import INTERNAL_ERROR, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

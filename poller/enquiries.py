@@ -15,7 +15,7 @@ from poller.console import EXIT_FAILED, EXIT_UNAVAILABLE, json_option, painted, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from poller.memory import Remembered
+    from poller.standing import Remembered
 
 _SINCE = "Only those first seen on that day or later (UTC), for instance 2026-11-22."
 

@@ -19,9 +19,9 @@ from poller.request import Category, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.memory import Remembered
     from poller.request import Address, Request
     from poller.settings import Settings
+    from poller.standing import Remembered
 
 
 def corrected(memory: Memory) -> list[Remembered]:

@@ -20,8 +20,9 @@ from integrations.errors import ConfigurationError, ServiceError
 from poller import signs
 from poller.corrections import correction_of
 from poller.exposition import exposition, labelled, number, served
-from poller.memory import SERVICES, Memory
+from poller.memory import Memory
 from poller.pulse import NAMES
+from poller.standing import SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
     from poller.daemon import Daemon
     from poller.exposition import Labels
-    from poller.memory import Entry, Remembered
     from poller.pulse import Pulse
     from poller.settings import Settings
+    from poller.standing import Entry, Remembered
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

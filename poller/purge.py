@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from poller.memory import Remembered
     from poller.settings import Settings
+    from poller.standing import Remembered
 
 FINISHED = {"support", "modelisation", "ignored", "gone", "failed"}
 # Facts that are of one moment; what is under the other keys is of all times, as the day of the first start is.

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from poller.memory import Entry, Remembered, Standing
     from poller.signs import Sign
+    from poller.standing import Entry, Remembered, Standing
 
 _VALUE_CHARS = 2_000
 _BESIDE = 3  # things that a step returned which fit into its line

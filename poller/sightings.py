@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from poller.corrections import Correction
     from poller.engine import Engine
     from poller.inbox import Inbox
-    from poller.memory import Standing
     from poller.request import Category
+    from poller.standing import Standing
     from poller.trays import Trays
     from poller.workload import Workload
 

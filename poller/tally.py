@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from poller.memory import Memory, Remembered
+    from poller.memory import Memory
+    from poller.standing import Remembered
 
 
 def counts(memory: Memory) -> Counter[str]:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox.stand_in import Fault
-    from poller.memory import Standing
     from poller.settings import Settings
+    from poller.standing import Standing
     from tests.crash import Death
     from tests.forks import Fork
 

@@ -46,7 +46,7 @@ FLOORS = (
     {"searching"},
     {"addresses", "configuration", "connection", "arrivals"},
     {"mistakes"},
-    {"oauth", "refusals", "given", "attempts"},
+    {"oauth", "refusals", "given", "attempts", "standing"},
     {"gates", "history", "transfer", "vocabulary", "wording", "chart", "headers", "settings"},
     {"logs", "samples", "state", "accounts", "form_settings"},
     {"section"},

@@ -25,7 +25,7 @@ from poller.services import Services
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from poller.memory import Standing
+    from poller.standing import Standing
     from tests.conftest import Office
 
 MAILS = samples()

@@ -33,7 +33,7 @@ from tests.relay import Break, Relay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.memory import Standing
+    from poller.standing import Standing
     from tests.conftest import Office
 
 MAILS = samples()

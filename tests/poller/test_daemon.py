@@ -17,7 +17,7 @@ from poller.samples import samples
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
-    from poller.memory import Standing
+    from poller.standing import Standing
     from tests.conftest import Office
 
 MAILS = samples()

@@ -14,13 +14,14 @@ from integrations.sandbox import Fault, Refusal
 from poller import digest
 from poller.chart import Chart, as_html, as_text
 from poller.digest import Done, Week
-from poller.memory import Entry, Memory
+from poller.memory import Memory
 from poller.samples import samples
 from poller.settings import Digest
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
+    from poller.standing import Entry
     from tests.conftest import Office
     from tests.desk import Desk
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from poller.attempts import Attempt
     from poller.journal import Journal
-    from poller.memory import Standing
+    from poller.standing import Standing
     from tests.poller.conftest import Cluster
 
 REFERENCE = "0123456789abcdef"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from poller.memory import Standing
+    from poller.standing import Standing
     from tests.conftest import Office
     from tests.relay import Kind
 

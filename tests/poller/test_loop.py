@@ -21,9 +21,9 @@ from poller.attempts import Patience
 from poller.daemon import Daemon
 from poller.lookout import Lookout
 from poller.loop import RELOAD, STOP, Loop
-from poller.memory import Standing
 from poller.pulse import Pulse
 from poller.samples import samples
+from poller.standing import Standing
 from tests.listener import Listener, http
 from tests.provider import Provider
 

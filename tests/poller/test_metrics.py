@@ -22,10 +22,10 @@ from poller import configuration, exposition, loop, metrics, signs
 from poller.daemon import Daemon
 from poller.exposition import METRICS
 from poller.loop import STOP, Loop
-from poller.memory import SERVICES
 from poller.metrics import Metrics
 from poller.pulse import Pulse
 from poller.samples import samples
+from poller.standing import SERVICES
 from tests.listener import Listener, http
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poller import reports, signs
-from poller.memory import Entry, Remembered, Standing
 from poller.signs import Sign, Signs
+from poller.standing import Entry, Remembered, Standing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import corrections
+from poller import corrections, days
 from poller.attempts import MessageGoneError, Patience
 from poller.engine import STOP_S, Engine
 from poller.inbox import Inbox
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-FIRST_START = "first-start"  # under which the day of the first start is remembered
-SINCE = "since-"  # and under this with a day, that it was once the day before which messages are left alone
-LOOKED_BACK = 1_000  # such days; a setting that was changed more often than that is nobody's
 TICK_S = 1.0  # how soon a wait that is over is noticed
 
 
@@ -120,12 +117,11 @@ class Daemon:
     def _begin(self, *, everything: bool) -> None:
         self._engine.start()
         self._load.begin()
-        first_start = self._engine.remember(FIRST_START, datetime.now(UTC).date().isoformat())
-        self.first_start = date.fromisoformat(first_start)
+        self.first_start = days.first_start(self._engine)
         if not everything:
             self._inbox.since = self._settings.imap.since or self.first_start
-        self._engine.remember(f"{SINCE}{self._inbox.since or date.min}", "")
-        self._inbox.reach = self._reach
+        days.keep(self._engine, self._inbox.since)
+        self._inbox.reach = lambda: days.reach(self._engine)
         self._inbox.taken_up = lambda references: self._engine.standings(references).keys()
 
     def _work(self, journal: Journal) -> dict[str, Any]:
@@ -138,13 +134,6 @@ class Daemon:
         self._inbox.close()
         self._trays.close()
         log.info("daemon_stopped")
-
-    def _reach(self) -> date | None:
-        """The day before which no message was ever taken up; None when all of them were once asked for."""
-        # Asked for anew each time: another machine may have been told to take all.
-        kept = self._engine.latest(SINCE, datetime.fromtimestamp(0, UTC), LOOKED_BACK)
-        first = min(date.fromisoformat(key.removeprefix(SINCE)) for key, _ in kept)
-        return None if first == date.min else first
 
     def poll(self) -> int:
         """Look into the mailbox once; how many messages were taken up."""

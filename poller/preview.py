@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
 from poller import classification, confined, limits, screening, senders, threads
-from poller.daemon import FIRST_START
+from poller.days import FIRST_START
 from poller.inbox import Inbox
 from poller.memory import Memory
 from poller.trays import Trays

@@ -44,7 +44,7 @@ FLOORS = (
     | {"contents", "forwards", "links", "rtf", "smime", "tnef", "uuencode"}
     | {"authentication", "filing", "hierarchy", "form_access", "form_connections", "idling", "keywords"},
     {"searching"},
-    {"addresses", "configuration", "connection", "arrivals"},
+    {"addresses", "configuration", "connection", "arrivals", "days"},
     {"mistakes"},
     {"oauth", "refusals", "given", "attempts", "standing"},
     {"gates", "history", "transfer", "vocabulary", "wording", "chart", "headers", "settings"},

@@ -48,7 +48,7 @@ class _View:
 
 
 class Inbox:
-    """A `Source` on IMAP, for any number of threads: each call takes a session of its own from a small pool.
+    """A `Source` on IMAP, for any number of threads: they take turns at a few sessions, and a look waits for none.
 
     A message is known by its reference. UIDs are remembered with the UIDVALIDITY they belong to (RFC 9051 section
     2.3.1.1): when it changes, all of them are forgotten and read anew.
@@ -114,7 +114,7 @@ class Inbox:
                 that asks for them; for `all_or_none`, it does not give all.
         """
         # One scan at a time: a slower one must not overwrite what a later one has seen.
-        with self._scanning, self._sessions.one() as session:
+        with self._scanning, self._sessions.one(at_once=True) as session:
             counts = session.counts()
             view = _View(session.uidvalidity, self.since, self.reach())
             uids = self._changed(session, counts, view)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from poller.mailbox import Mailbox
 
 
+IN_USE = 4  # at once: Dovecot allows a user ten by default, and a look, IDLE and the forms have theirs besides
+
+
 class Sessions:
     """As many as were ever in use at once; one that has failed is not used again."""
 
@@ -26,29 +29,30 @@ class Sessions:
         `within` is another mailbox of the account than the polled one, by the name that `Mailbox.label` takes.
         """
         self._imap, self._within = imap, within
-        self._lock = threading.Lock()
+        self._lock, self._places = threading.Lock(), threading.Semaphore(IN_USE)
         self._free: list[Mailbox] = []
 
     @contextmanager
-    def one(self) -> Iterator[Mailbox]:
-        """A live session; one that fails is dropped.
+    def one(self, *, at_once: bool = False) -> Iterator[Mailbox]:
+        """A live session, when its turn has come or `at_once`; one that fails is dropped.
 
         Raises:
             MessageGoneError: there is no mailbox `within`.
         """
-        session, clean = self._take(), False
-        try:
-            yield session
-            clean = True
-        except MessageGoneError:
-            clean = True
-            raise
-        finally:
-            if clean:
-                with self._lock:
-                    self._free.append(session)
-            else:
-                session.close()
+        with nullcontext() if at_once else self._places:
+            session, clean = self._take(), False
+            try:
+                yield session
+                clean = True
+            except MessageGoneError:
+                clean = True
+                raise
+            finally:
+                if clean:
+                    with self._lock:
+                        self._free.append(session)
+                else:
+                    session.close()
 
     def close(self) -> None:
         """End every session that is not in use."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 
 from integrations.errors import TransientError
 from poller import inbox as inbox_module
-from poller import searching
+from poller import searching, sessions
 from poller.attempts import MessageGoneError
 from poller.inbox import Inbox
 from tests.relay import Relay
@@ -244,3 +245,16 @@ def test_a_server_that_tells_no_counts_is_asked_for_everything(office: Office, h
             put(office, a_mail(number))
             assert len(inbox.scan()) == number + 1
     assert heard.commands(b"UID SEARCH UID") == []
+
+
+def test_workers_take_turns_at_a_few_sessions_and_a_look_waits_for_none(office: Office, inbox: Inbox) -> None:
+    """However many are at work: servers allow a user few connections, and a big mail is fetched for minutes."""
+    put(office, a_mail(1))
+    with ThreadPoolExecutor(1) as late:
+        with ExitStack() as at_work:
+            for _ in range(sessions.IN_USE):
+                at_work.enter_context(inbox._sessions.one())
+            asked = late.submit(inbox.count, ["INBOX"])
+            assert len(inbox.scan()) == 1
+            assert not asked.done()
+        assert asked.result() == {"INBOX": 1}

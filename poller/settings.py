@@ -154,7 +154,7 @@ class State(Section):
             raise ValueError(problem)
         return url
 
-    workers: Annotated[int, Field(ge=1, le=32)] = Field(4, description="messages in hand at once")
+    workers: Annotated[int, Field(ge=1, le=32)] = Field(8, description="messages in hand at once")
     give_up_after_h: PositiveFloat = Field(
         120, description="hours that a message waits for a service before it is filed as failed (RFC 5321 4.5.4.1)"
     )

@@ -52,7 +52,6 @@ def run(
     *,
     latency_s: float = 0,
     slower: float = SLOWER,
-    workers: int = 4,
 ) -> list[Row]:
     """What was counted. The log and the state are kept where anything is wrong, and `tell` says where.
 
@@ -62,10 +61,7 @@ def run(
     with Sandbox() as box:
         limits = {"HubSpot": Limit(*HUBSPOT), "ClickUp": Limit(*CLICKUP)}
         box.hubspot.rate_limit, box.clickup.rate_limit = limits.values()
-        environment = box.environment() | {
-            "STATE_URL": f"sqlite:///{directory / 'poller.sqlite'}",
-            "STATE_WORKERS": str(workers),
-        }
+        environment = box.environment() | {"STATE_URL": f"sqlite:///{directory / 'poller.sqlite'}"}
         for service in (box.hubspot, box.clickup, box.s3, box.anthropic):
             if latency_s:
                 service.fail(Fault("slow", times=None, seconds=latency_s))

@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 BENCH = "bars"
 RESULTS = Path(__file__).parent / "RESULTS.md"
 SMALL, LATENCY_S, SLOWER = 500, 0.2, 1.2
-WORKERS = 8  # four have no more than 20 calls a second in hand at such a latency, and half of that with all else
 
 
 def _small(seed: int, tell: Callable[[str], object]) -> list[Row]:
-    rows = backlog.run(SMALL, seed, tell, latency_s=LATENCY_S, slower=SLOWER, workers=WORKERS)
-    what = f"{SMALL} small mails, services answer in {LATENCY_S * 1000:.0f} ms, {WORKERS} workers: "
+    rows = backlog.run(SMALL, seed, tell, latency_s=LATENCY_S, slower=SLOWER)
+    what = f"{SMALL} small mails, services answer in {LATENCY_S * 1000:.0f} ms: "
     return [replace(row, bench=BENCH, measure=what + row.measure) for row in rows if "seconds" in row.measure] + [
         replace(row, bench=BENCH) for row in rows if not row.good and "seconds" not in row.measure
     ]

@@ -378,7 +378,7 @@ def test_config_shows_every_setting_and_its_place_and_no_secret(office: Office) 
     assert shown["[canary]", "late_min"] == ["10", "default"]
     assert shown["[r2]", "public_url"][0] == f'"{office.environment["R2_PUBLIC_URL"].rstrip("/")}"'
     assert shown["[imap]", "password"] == ["set", "environment"]
-    assert shown["[state]", "workers"] == ["4", "default"]
+    assert shown["[state]", "workers"] == ["8", "default"]
     as_json = run("config", "show", "--json", environment=environment).stdout
     assert {"name": "[labels] support", "value": "Clients", "source": "config.toml:3"} in [
         json.loads(line) for line in as_json.splitlines()

@@ -242,7 +242,7 @@ def test_each_setting_says_where_its_value_came_from(monkeypatch: pytest.MonkeyP
     assert shown["[imap] password"] == ("set", ".env:3")
     assert shown["[hubspot] api_key"] == ("set", "credentials")
     assert shown["[clickup] api_key"] == ("not set", "default")
-    assert shown["[state] workers"] == (4, "default")
+    assert shown["[state] workers"] == (8, "default")
     assert "LEAK" not in repr(shown)
 
 

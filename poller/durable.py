@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, _workflow_commands
+from dbos._dbos import _get_dbos_instance
 from sqlalchemy.exc import OperationalError
 
 from integrations.errors import TransientError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 QUEUE = "messages"
 # Recorded rows are replayed by position: a later release inserts a step only at the end or behind DBOS.patch.
 APPLICATION_VERSION = "1"
+OWN_S = 1.0  # between two looks of dbos' into its own queue, which holds what was in hand at the last end
+OWN_REST_S = 20.0  # the same where nothing can be in it, and between its looks for what we do not use
 
 _outages = logs.Outages()  # added to the logger at each start, and as often as it may be, there once
 _execute: Callable[[str], dict[str, Any]] | None = None
@@ -31,8 +34,11 @@ def launch(
     workers: int,
     takeover_s: float,
     poll_s: float,
+    alone: bool,
 ) -> None:
     """Start dbos, which goes on with what an executor of this name had in hand; `execute` works on a message.
+
+    `poll_s` is between two looks into the queue; `alone` says that no other process works on this database.
 
     Raises:
         TransientError: the database is out of reach.
@@ -49,9 +55,12 @@ def launch(
         # A machine that freezes within a transaction holds rows; whoever takes over must find them free.
         sys_db_idle_transaction_timeout_sec=takeover_s / 3,
         # It listens for what we never send, and a stop waits until it has looked once more.
-        notification_listener_polling_interval_sec=0.05,
+        notification_listener_polling_interval_sec=0.1,
         log_level="CRITICAL",  # what it has to say of a failed start, we say in a line
     )
+    # These jobs ask for what was delayed or has a deadline, which nothing of ours is or has. Among machines they hold a
+    # lock meanwhile, which does not outlast a long wait.
+    _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = OWN_REST_S if alone else OWN_S  # noqa: SLF001
     try:
         DBOS(config=config)
         DBOS.launch()
@@ -65,6 +74,14 @@ def launch(
     dbos_log.setLevel(logging.WARNING)
     dbos_log.addFilter(_outages)
     DBOS.register_queue(QUEUE, worker_concurrency=workers, polling_interval_sec=poll_s, on_conflict="always_update")
+
+
+def look_every(seconds: float, own_s: float) -> None:
+    """How often dbos looks into our queue, and into its own; each look takes 3 ms of the processor."""
+    if queue := DBOS.retrieve_queue(QUEUE):
+        queue.set_polling_interval_sec(seconds)
+    # Its own has no public name.
+    _get_dbos_instance()._registry.get_internal_queue()._polling_interval_sec = own_s  # noqa: SLF001
 
 
 @DBOS.workflow(name=MESSAGE, max_recovery_attempts=1_000_000)  # type: ignore[untyped-decorator,unused-ignore]

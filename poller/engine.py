@@ -99,6 +99,7 @@ class Engine:
             workers=self._workers,
             takeover_s=self._takeover_s,
             poll_s=self._poll_s,
+            alone=not self._machines,
         )
         if self._machines:
             self._machines.start()
@@ -132,8 +133,8 @@ class Engine:
     def rest(self, resting: bool) -> None:
         """Look into the queue less often, or as often as before: each look takes 3 ms of the processor."""
         # Not where machines share the queue: what one sets is set for all.
-        if resting != self._resting and not self._machines and (queue := DBOS.retrieve_queue(durable.QUEUE)):
-            queue.set_polling_interval_sec(REST_S if resting else self._poll_s)
+        if resting != self._resting and not self._machines:
+            durable.look_every(REST_S if resting else self._poll_s, durable.OWN_REST_S if resting else durable.OWN_S)
             self._resting = resting
 
     def standings(self, references: Iterable[str]) -> dict[str, Standing]:

@@ -129,6 +129,14 @@ def test_a_message_is_worked_on_once_however_often_it_is_submitted(state_url: st
     assert service.calls == ["ticket", "note"]
 
 
+def test_what_is_kept_under_a_key_is_what_was_kept_first(state_url: str, tmp_path: Path) -> None:
+    """And of what was not asked for nothing comes, whatever else is remembered."""
+    with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:
+        assert [engine.remember("day", value) for value in ("monday", "tuesday")] == ["monday", "monday"]
+        assert engine.recall(["day", "night"]) == {"day": "monday"}
+        assert engine.recall([]) == {}
+
+
 def test_a_waiting_message_goes_on_where_it_stopped(state_url: str, tmp_path: Path) -> None:
     """It occupies no worker; taken up again, what was done stays done, also in another process's life."""
     service = Service(TransientError("503", outcome_unknown=False), TransientError("503"))

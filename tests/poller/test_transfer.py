@@ -29,6 +29,10 @@ def uuencoded(content: bytes) -> bytes:
 ENCODED = {
     "base64": (base64.encodebytes(BINARY), BINARY),
     "base64 of one line": (base64.b64encode(BINARY), BINARY),
+    "base64 of odd lines": (
+        b"\r\n".join(base64.b64encode(BINARY)[at : at + 75] for at in range(0, 400_000, 75)),
+        BINARY,
+    ),
     "quoted-printable": (quopri.encodestring(LINES), LINES),
     "quoted-printable of one line": (b"=C3=A9" * 100_000, "é".encode() * 100_000),
     "x-uuencode": (uuencoded(BINARY), BINARY),

@@ -63,6 +63,7 @@ def launch(
     _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = OWN_REST_S if alone else OWN_S  # noqa: SLF001
     try:
         DBOS(config=config)
+        _look_into_own_queue(OWN_S)
         DBOS.launch()
     except OperationalError as error:
         DBOS.destroy()
@@ -80,8 +81,12 @@ def look_every(seconds: float, own_s: float) -> None:
     """How often dbos looks into our queue, and into its own; each look takes 3 ms of the processor."""
     if queue := DBOS.retrieve_queue(QUEUE):
         queue.set_polling_interval_sec(seconds)
-    # Its own has no public name.
-    _get_dbos_instance()._registry.get_internal_queue()._polling_interval_sec = own_s  # noqa: SLF001
+    _look_into_own_queue(own_s)
+
+
+def _look_into_own_queue(every_s: float) -> None:
+    # It has no public name, and outlives an engine.
+    _get_dbos_instance()._registry.get_internal_queue()._polling_interval_sec = every_s  # noqa: SLF001
 
 
 @DBOS.workflow(name=MESSAGE, max_recovery_attempts=1_000_000)  # type: ignore[untyped-decorator,unused-ignore]

@@ -22,7 +22,7 @@ from poller.trays import Trays
 from poller.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from poller.journal import Journal
     from poller.settings import Settings
@@ -160,7 +160,7 @@ class Daemon:
                     log.warning("message_left", ref=reference, reason=str(error))
             return len(self.working) - before
 
-    def unreadable(self) -> dict[int, datetime]:
+    def unreadable(self) -> Mapping[int, datetime]:
         """The messages that the mail server does not give: UIDs, each with since when."""
         return self._inbox.unreadable()
 

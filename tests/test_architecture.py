@@ -34,7 +34,7 @@ FLOORS = (
     {"workload"},
     {"engine", "inbox", "confined", "idle"},
     {"durable"},
-    {"filed", "sessions"},
+    {"filed", "looks", "sessions"},
     {"fetching", "source"},
     {"mailbox", "parsing", "screening", "classification", "notification", "causes", "canary", "form_message"},
     {"letter", "senders", "automatic", "reading", "form_fields", "corrections", "amendment"},

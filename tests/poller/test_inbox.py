@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import TransientError
-from poller import inbox as inbox_module
-from poller import searching, sessions
+from poller import looks, searching, sessions
 from poller.attempts import MessageGoneError
 from poller.inbox import Inbox
 from tests.relay import Relay
@@ -201,7 +200,7 @@ def test_what_somebody_took_is_not_missed_at_the_next_look(office: Office, inbox
     assert len(now) == (1 if taken == "known" else 2)
     assert (known in now) == (taken == "left alone")
     assert inbox.scan() == now
-    assert not inbox.confirm(known) if taken == "known" else inbox._left_alone == {}
+    assert not inbox.confirm(known) if taken == "known" else inbox._looks.seen.left_alone == {}
 
 
 def test_a_mark_of_deletion_that_is_taken_off_is_seen_when_everything_is_looked_at(
@@ -210,7 +209,7 @@ def test_a_mark_of_deletion_that_is_taken_off_is_seen_when_everything_is_looked_
     """Its UID is an old one and the count is the same, so no other look shows it; and that is not far off."""
     for number in range(2):
         put(office, a_mail(number))
-    monkeypatch.setattr(inbox_module, "WHOLE_LOOK_S", 0.0)
+    monkeypatch.setattr(looks, "WHOLE_LOOK_S", 0.0)
     both = inbox.scan()
     with office.sandbox.imap.session() as client:
         client.select_folder("INBOX")

@@ -20,6 +20,7 @@ from poller.arrivals import Arrival
 from poller.attempts import Patience
 from poller.daemon import Daemon
 from poller.lookout import Lookout
+from poller.looks import Seen
 from poller.loop import RELOAD, STOP, Loop
 from poller.pulse import Pulse
 from poller.samples import samples
@@ -312,7 +313,7 @@ def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) 
     lying = Counted(
         {number: (f"{number // 2:016x}", Arrival(number, 9, at + timedelta(number), b"")) for number in range(6)}
     )
-    daemon._inbox._waiting = lying
+    daemon._inbox._looks.seen = Seen(waiting=lying)
     result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
     daemon.waiting.update({f"{number:016x}": Standing("waiting", at, result) for number in range(5)})
     assert [(when - at).days for when, _ in daemon.waits()] == [0, 2, 4]

@@ -1,0 +1,206 @@
+"""Looks into a mailbox: which messages wait in it, and how little is asked for to know that."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from integrations.errors import TransientError
+from poller import searching
+from poller.attempts import MessageGoneError
+from poller.fetching import reference_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import date
+
+    from poller.accounts import Imap
+    from poller.arrivals import Arrival
+    from poller.mailbox import Mailbox
+    from poller.searching import Counts
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+DOUBTS = 3  # looks in a row at which nothing that is new is given: then it is the messages' trouble, not the server's
+WHOLE_LOOK_S = 600.0  # between two looks at every message: a mark of deletion taken off shows there alone
+
+_MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # and addresses, which do no harm
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is looked at; where any of it changes, nothing that was seen before holds."""
+
+    uidvalidity: int  # UIDs are good under it alone (RFC 9051 section 2.3.1.1)
+    since: date | None  # the day (UTC) before which messages are left alone; None: none is
+    reach: date | None  # the first day that ever was `since`: what was taken up then is not left alone
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The mailbox as a look has seen it; messages by UID."""
+
+    view: View | None = None  # None: there was no look yet
+    counts: Counts | None = None  # of which the next look is to start; None where the server does not tell them
+    waiting: Mapping[int, tuple[str, Arrival]] = field(default_factory=dict)  # each with its reference
+    left_alone: Mapping[int, str] = field(default_factory=dict)  # the reference alone: there may be a hundred thousand
+    unread: Mapping[int, datetime] = field(default_factory=dict)  # what the server would not give, since when
+    by_reference: Mapping[str, Mapping[int, Arrival]] = field(default_factory=dict)  # what waits, once more
+    are_left_alone: frozenset[str] = frozenset()  # these references
+
+    def in_order(self) -> list[str]:
+        """The references of what waits, the oldest first, each once."""
+        oldest_first = sorted((arrival.received_at, uid, name) for uid, (name, arrival) in self.waiting.items())
+        return list(dict.fromkeys(reference for _, _, reference in oldest_first))
+
+    def copies(self, reference: str) -> dict[int, Arrival | None]:
+        """Every copy of a message; None for one that is left alone."""
+        is_alone = reference in self.are_left_alone
+        alone = [uid for uid, known in self.left_alone.items() if known == reference] if is_alone else []
+        return {**dict.fromkeys(alone), **self.by_reference.get(reference, {})}
+
+
+class Looks:
+    """One look after the other, each with what the last one has seen in mind; one thread at a time."""
+
+    def __init__(self, imap: Imap) -> None:
+        """`seen` may be read by any thread: a look puts another in its place, and changes nothing in it."""
+        self._imap = imap
+        self.seen = Seen()
+        self._doubts = 0  # looks in a row at which the server gave nothing that is new
+        self._whole_look_at_s = 0.0  # on the monotonic clock
+
+    def look(
+        self,
+        session: Mailbox,
+        view: View,
+        taken_up: Callable[[Collection[str]], Collection[str]],
+        progress: Callable[[], object],
+        *,
+        all_or_none: bool = False,
+    ) -> Seen:
+        """What is there now; see `Inbox.scan` for what is asked for, and what is raised.
+
+        `taken_up` says which of some references were taken up once, though they are from before `since`; `progress` is
+        called at each message that is read.
+        """
+        then = self.seen if self.seen.view == view else Seen()
+        counts = session.counts()
+        uids = self._changed(session, counts, then)
+        whole = uids is None
+        if uids is None:
+            # SINCE compares days in the server's own time zone (RFC 9051 section 6.4.4): a day too many is asked.
+            uids = session.uids(view.reach and view.reach - timedelta(days=1), counts)
+        counts = _shown(session, counts, uids, None if whole else then.counts)
+        refused: set[int] = set()
+        waiting, early = self._taken_in(session, uids, view, then, progress, refused)
+        left_alone = _left_alone(then, early, set(uids) if whole else None)
+        # What was left alone may have been taken up by another machine: that is asked when everything is.
+        asked = left_alone if whole else early
+        if asked and (found := taken_up(set(asked.values()))):
+            again = [uid for uid, reference in asked.items() if reference in found]
+            for arrival in session.arrivals(again, refused):
+                waiting[arrival.uid] = asked[arrival.uid], _lightened(arrival)
+            left_alone = {uid: name for uid, name in left_alone.items() if uid not in {*waiting, *refused}}
+        for uid in refused - then.unread.keys():
+            log.warning("message_unreadable", uid=uid, uidvalidity=view.uidvalidity)
+        now = datetime.now(UTC)
+        unread = {uid: then.unread.get(uid, now) for uid in uids if uid not in waiting and uid not in left_alone}
+        if unread and all_or_none:
+            raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
+        if whole:
+            self._whole_look_at_s = time.monotonic() + WHOLE_LOOK_S
+        self.seen = _seen(view, counts, waiting, left_alone, unread, then)
+        return self.seen
+
+    def _changed(self, session: Mailbox, counts: Counts | None, then: Seen) -> list[int] | None:
+        """The UIDs of what waited and still does, and of what is new; None when everything must be looked at."""
+        if not counts or not then.counts or time.monotonic() >= self._whole_look_at_s:
+            return None
+        if counts.messages - then.counts.messages > searching.ANSWER:
+            return None
+        known = {*then.waiting, *then.unread}
+        uids = session.new_uids(then.counts.next_uid, known)
+        expected = then.counts.messages + len(uids) - len(known)
+        return uids if counts.messages == expected else None
+
+    def _taken_in(
+        self,
+        session: Mailbox,
+        uids: list[int],
+        view: View,
+        then: Seen,
+        progress: Callable[[], object],
+        refused: set[int],
+    ) -> tuple[dict[int, tuple[str, Arrival]], dict[int, str]]:
+        """What of these messages waits, and what is new and from before `since`; what is new is read.
+
+        What the server will not give is added to `refused`.
+        """
+        waiting = {uid: then.waiting[uid] for uid in uids if uid in then.waiting}
+        early: dict[int, str] = {}
+        new = [uid for uid in uids if uid not in waiting and uid not in then.left_alone]
+        for arrival in session.arrivals(new, refused):
+            progress()
+            with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
+                reference = reference_of(session, arrival, self._imap)
+                if view.since and arrival.received_at.date() < view.since:
+                    early[arrival.uid] = reference
+                else:
+                    waiting[arrival.uid] = reference, _lightened(arrival)
+        # What was refused while others were given is that message's own trouble, else it may well be the server's.
+        doubtful = refused - then.unread.keys() and len(refused) == len(new)
+        self._doubts = self._doubts + 1 if doubtful else 0
+        if 0 < self._doubts < DOUBTS:
+            why = f"IMAP FETCH: the server gives none of {len(new)} new messages"
+            raise TransientError(why, outcome_unknown=False)
+        self._doubts = 0
+        return waiting, early
+
+
+def _left_alone(then: Seen, early: Mapping[int, str], present: set[int] | None) -> Mapping[int, str]:
+    """What was left alone before, and is `present` where that is known, and with it what is `early` by now."""
+    left_alone = then.left_alone
+    if present is not None:
+        left_alone = {uid: reference for uid, reference in left_alone.items() if uid in present}
+    return {**left_alone, **early} if early else left_alone
+
+
+def _shown(session: Mailbox, counts: Counts | None, uids: list[int], then: Counts | None) -> Counts | None:
+    """The counts of which the next look is to start: some servers count a message before they show it.
+
+    `then` are those of the look before, None where everything was asked for at this one.
+    """
+    last = max(uids, default=0)
+    if not counts or last + 1 >= counts.next_uid:
+        return counts
+    # What was not asked for, for its age or its mark of deletion, has been seen as well.
+    last = max(last, then.next_uid - 1 if then else session.last_uid())
+    return replace(counts, next_uid=min(counts.next_uid, last + 1))
+
+
+def _seen(
+    view: View,
+    counts: Counts | None,
+    waiting: Mapping[int, tuple[str, Arrival]],
+    left_alone: Mapping[int, str],
+    unread: Mapping[int, datetime],
+    then: Seen,
+) -> Seen:
+    by_reference: dict[str, dict[int, Arrival]] = {}
+    for uid, (reference, arrival) in waiting.items():
+        by_reference.setdefault(reference, {})[uid] = arrival
+    same = left_alone is then.left_alone
+    are_left_alone = then.are_left_alone if same else frozenset(left_alone.values())
+    return Seen(view, counts, waiting, left_alone, unread, by_reference, are_left_alone)
+
+
+def _lightened(arrival: Arrival) -> Arrival:
+    """The same with the message ids in its header alone, which is what `Inbox.holds_older` asks for."""
+    return replace(arrival, header=b"".join(_MESSAGE_ID.findall(arrival.header)))

@@ -40,15 +40,12 @@ def ask(
     """The status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`.
 
     `http` knows the token and the timeouts; `pace` is how fast the workspace may be asked, `deadline_s` is for the
-    whole call. `call` is how errors name it; `confirm` is asked when the call's turn has come, and what it raises stops
-    it; the rest is httpx's.
+    whole call. `call` is how errors name it; `confirm` is `Deadline`'s; the rest is httpx's.
     """
     creates = method == "POST"
     pace.wait()
-    if confirm:
-        confirm()
     try:
-        with Deadline(deadline_s):
+        with Deadline(deadline_s, confirm=confirm):
             response = http.request(method, path, **request)
     except (httpx.RequestError, TimeoutError) as error:
         never_connected = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))

@@ -39,9 +39,16 @@ class Deadline:
         TimeoutError: they did not.
     """
 
-    def __init__(self, seconds: float = CALL_S, *, size_bytes: int = 0) -> None:
-        """`size_bytes` is what has to be moved besides, which has its own time."""
+    def __init__(
+        self, seconds: float = CALL_S, *, size_bytes: int = 0, confirm: Callable[[], object] | None = None
+    ) -> None:
+        """`size_bytes` is what has to be moved besides, which has its own time.
+
+        `confirm` is asked when the connection stands, before the header and before the body of a request goes out; what
+        it raises stops the call.
+        """
         self._seconds = seconds + size_bytes / SLOWEST_BYTES_PER_S
+        self.confirm = confirm
         self._lock = threading.Lock()
         self._connections: set[Connected] = set()
         self._over = self._left = False
@@ -126,6 +133,12 @@ def watch(connection: Connected) -> None:
         deadline.watch(connection)
 
 
+def _confirm() -> None:
+    """Ask whoever makes the call at hand whether it may still go out."""
+    if (deadline := _current.get()) and deadline.confirm:
+        deadline.confirm()
+
+
 def _shut(connection: Connected) -> None:
     """End it under the eyes of whoever reads from it."""
     # Not by its own method: TLS would be taken off it first, and the reader be given what is left in clear text.
@@ -150,11 +163,12 @@ class _Watched:
     connect: Callable[[], None]
 
     def send(self, content: Any) -> None:
-        """Every request begins here, on a new connection or on one that was kept."""
+        """Every request goes out here, header and body, on a new connection or on one that was kept."""
         if self.sock is None:
             self.connect()
         if self.sock is not None:
             watch(self.sock)
+        _confirm()
         super().send(content)  # type: ignore[misc]  # http.client's, see `watched_pools`
 
 
@@ -165,6 +179,8 @@ def http_events() -> dict[str, list[Callable[[Any], None]]]:
         # TLS is put on a connection by making another socket of it (https://www.python-httpx.org/advanced/extensions/).
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             watch(told["return_value"].get_extra_info("socket"))
+        elif event.endswith((".send_request_headers.started", ".send_request_body.started")):
+            _confirm()
 
     def request_begins(request: Any) -> None:
         # Only of a new connection the socket is told.

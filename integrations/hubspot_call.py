@@ -52,17 +52,14 @@ def ask(
 
     `pace` is how fast the account may be asked, `timeout_s` to connect and for each read, `deadline_s` for the whole.
     `call` is how errors name it; `creates` says that it does something, so that its outcome may be unknown; `confirm`
-    is asked when the call's turn has come, and what it raises stops it; the rest is the client's `method`, its
-    arguments and its options.
+    is `Deadline`'s; the rest is the client's `method`, its arguments and its options.
 
     The answer is read as it came: the client's models fail in many ways on one they do not know, and are None for a 200
     where a 201 was documented.
     """
     pace.wait()
-    if confirm:
-        confirm()
     try:
-        with Deadline(deadline_s):
+        with Deadline(deadline_s, confirm=confirm):
             response = method(*arguments, **options, _preload_content=False, _request_timeout=timeout_s)
             status, headers, body = response.status, response.headers, response.data
     except _API_EXCEPTIONS as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -110,3 +111,35 @@ def test_a_call_is_confirmed_when_its_turn_has_come(
         create(hubspot, clickup, confirm)
     assert seen[-2:] == ["wait", "confirm"]
     assert [*sandbox.hubspot.calls("POST"), *sandbox.clickup.calls("POST")] == []
+
+
+@pytest.mark.parametrize("last", [1, 2])
+@pytest.mark.parametrize(
+    "create",
+    [
+        lambda url, confirm: HubSpot("token", "1", "0", "1", url).create_note(
+            "", datetime.now(UTC), "1", None, confirm
+        ),
+        lambda url, confirm: ClickUp("token", "86x", url).add_comment("8", "Bonjour", confirm),
+    ],
+    ids=["hubspot", "clickup"],
+)
+def test_a_call_is_confirmed_with_its_last_bytes(create: Callable[..., object], last: int) -> None:
+    """Before header and body, on a connection that stands: to make one may take as long as a takeover."""
+    asked: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        taken: list[socket.socket] = []
+
+        def confirm() -> None:
+            if not asked:
+                taken.append(server.accept()[0])
+            asked.append(len(asked) + 1)
+            if asked[-1] == last:
+                raise NotNowError
+
+        with pytest.raises(NotNowError):
+            create(f"http://127.0.0.1:{server.getsockname()[1]}", confirm)
+        with taken[0] as connection, connection.makefile("rb") as request:
+            header, _, body = request.read().partition(b"\r\n\r\n")
+    assert (bool(header), body) == (last == 2, b"")

@@ -30,7 +30,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Inbox:
-    """A `Source` on IMAP, for any number of threads: they take turns at a few sessions, and a look waits for none.
+    """A `Source` on IMAP, for any number of threads: they take turns at a few sessions, and a look waits for no fetch.
 
     A message is known by its reference. UIDs are remembered with the UIDVALIDITY they belong to (RFC 9051 section
     2.3.1.1): when it changes, all of them are forgotten and read anew.
@@ -100,7 +100,11 @@ class Inbox:
     def fetch(self, reference: str, path: Path) -> Fetched:
         """See `Source`; the beginning is BEGINNING_BYTES, and no more of the message is asked for."""
         for uid, seen in self._copies(reference).items():
-            with self._sessions.one() as session, path.open("wb") as file, suppress(MessageGoneError):
+            with (
+                self._sessions.one(fetching=True) as session,
+                path.open("wb") as file,
+                suppress(MessageGoneError),
+            ):
                 self._check_uidvalidity(session)
                 for arrival in [seen] if seen else session.arrivals([uid]):
                     return Fetched(arrival.received_at, write(session, arrival, file, self._imap), arrival.junk)

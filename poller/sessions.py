@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
@@ -30,16 +30,24 @@ class Sessions:
         """
         self._imap, self._within = imap, within
         self._lock, self._places = threading.Lock(), threading.Semaphore(IN_USE)
+        # A big message takes minutes, and what is at stake in the others is a label, or that the daemon looks at all.
+        self._fetching = threading.Semaphore(IN_USE - 1)
         self._free: list[Mailbox] = []
 
     @contextmanager
-    def one(self, *, at_once: bool = False) -> Iterator[Mailbox]:
+    def one(self, *, at_once: bool = False, fetching: bool = False) -> Iterator[Mailbox]:
         """A live session, when its turn has come or `at_once`; one that fails is dropped.
+
+        However many are `fetching` messages, who is not waits for none of them.
 
         Raises:
             MessageGoneError: there is no mailbox `within`.
         """
-        with nullcontext() if at_once else self._places:
+        with ExitStack() as turn:
+            if fetching:
+                turn.enter_context(self._fetching)
+            if not at_once:
+                turn.enter_context(self._places)
             session, clean = self._take(), False
             try:
                 yield session

@@ -246,8 +246,8 @@ def test_a_server_that_tells_no_counts_is_asked_for_everything(office: Office, h
     assert heard.commands(b"UID SEARCH UID") == []
 
 
-def test_workers_take_turns_at_a_few_sessions_and_a_look_waits_for_none(office: Office, inbox: Inbox) -> None:
-    """However many are at work: servers allow a user few connections, and a big mail is fetched for minutes."""
+def test_workers_take_turns_at_a_few_sessions(office: Office, inbox: Inbox) -> None:
+    """However many are at work: servers allow a user few connections."""
     put(office, a_mail(1))
     with ThreadPoolExecutor(1) as late:
         with ExitStack() as at_work:
@@ -257,3 +257,24 @@ def test_workers_take_turns_at_a_few_sessions_and_a_look_waits_for_none(office: 
             assert len(inbox.scan()) == 1
             assert not asked.done()
         assert asked.result() == {"INBOX": 1}
+
+
+def test_nobody_but_another_fetch_waits_for_a_message_that_is_being_fetched(
+    office: Office, inbox: Inbox, tmp_path: Path
+) -> None:
+    """It may take minutes: and the watchdog waits for a look, which counts what lies elsewhere."""
+    put(office, a_mail(1))
+    [reference] = inbox.scan()
+    with ThreadPoolExecutor(2) as late:
+        with ExitStack() as at_work:
+            for _ in range(sessions.IN_USE - 1):
+                at_work.enter_context(inbox._sessions.one(fetching=True))
+            fetched = late.submit(inbox.fetch, reference, tmp_path / "late")
+            look = [
+                late.submit(inbox.count, ["INBOX"]),
+                late.submit(inbox.confirm, reference),
+                late.submit(inbox.mark_seen, reference),
+            ]
+            assert [asked.result(timeout=10) for asked in look] == [{"INBOX": 1}, True, None]
+            assert not fetched.done()
+        assert fetched.result().oversize_bytes == 0

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+_NAMED = re.compile(r"\s*(?:\[+([^\]=]+)\]|([^=#\[\]]+)=)")  # [table] or key, each perhaps with dots in it (toml.io)
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -102,15 +104,17 @@ def _from_toml(config: Path | None, problems: list[str]) -> Iterator[Given]:
 
 
 def _line(text: str, section: str, key: str) -> int:
-    """The line of a key, or of its table's header where there is no such line."""
-    table, header = "", 1
+    """The line that first names a key, or its table where there is no such line."""
+    table: list[str] = []
+    lines: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        if match := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
-            table = match[1].strip("\"'")
-            header = number if table == section else header
-        elif table == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
-            return number
-    return header
+        if match := _NAMED.match(line):
+            words = [word.strip(" \t\"'") for word in (match[1] or match[2]).split(".")]
+            table = words if match[1] else table
+            named = words if match[1] else table + words
+            lines.setdefault(named[0], number)
+            lines.setdefault(".".join(named[:2]), number)
+    return lines.get(".".join(filter(None, (section, key)))) or lines.get(section, 1)
 
 
 def split(name: str) -> tuple[str, str] | None:

@@ -76,6 +76,7 @@ class Idle:
                         for _ in session.idle(RENEW_S, self._bell):
                             if not self._stopped():
                                 self._wake()
+                        session.reopen()  # It may be gone, and no word of it.
             except (TransientError, ConfigurationError) as error:
                 # The looks meet the same, and what is to be done about it is theirs.
                 log.info("idle_interrupted", reason=str(error))

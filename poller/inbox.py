@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,16 +12,15 @@ from integrations.errors import TransientError
 from poller import filed, mailbox
 from poller.attempts import MessageGoneError
 from poller.fetching import account_of, write
-from poller.looks import Looks, View
+from poller.looks import Looks, Seen, View
 from poller.sessions import Sessions
 from poller.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import date, datetime
     from pathlib import Path
 
-    from poller.arrivals import Arrival
     from poller.letter import Receipt
     from poller.mailbox import Mailbox
     from poller.settings import Settings
@@ -66,10 +65,10 @@ class Inbox:
 
     def move(self, reference: str, mailbox: str) -> None:
         """Put every copy of the message into another mailbox, which is made when missing; its keywords stay."""
-        if uids := list(self._copies(reference)):
-            with self._sessions.one() as session:
-                self._check_uidvalidity(session)
-                session.move(uids, session.ensure(mailbox))
+        seen = self._seen(reference)
+        if copies := list(seen.copies(reference)):
+            with self._session(seen) as session:
+                session.move(copies, session.ensure(mailbox))
 
     def close(self) -> None:
         """End every session that is not in use."""
@@ -93,45 +92,44 @@ class Inbox:
 
     def confirm(self, reference: str) -> bool:
         """Whether the message is in the mailbox at this very moment."""
-        with self._sessions.one() as session:
-            self._check_uidvalidity(session)
-            return bool(session.present(list(self._looks.seen.copies(reference))))
+        seen = self._looks.seen
+        with self._session(seen) as session:
+            return bool(session.present(list(seen.copies(reference))))
 
     def fetch(self, reference: str, path: Path) -> Fetched:
         """See `Source`; the beginning is BEGINNING_BYTES, and no more of the message is asked for."""
-        for uid, seen in self._copies(reference).items():
+        seen = self._seen(reference)
+        for uid, waiting in seen.copies(reference).items():
             with (
-                self._sessions.one(fetching=True) as session,
+                self._session(seen, fetching=True) as session,
                 path.open("wb") as file,
                 suppress(MessageGoneError),
             ):
-                self._check_uidvalidity(session)
-                for arrival in [seen] if seen else session.arrivals([uid]):
+                for arrival in [waiting] if waiting else session.arrivals([uid]):
                     return Fetched(arrival.received_at, write(session, arrival, file, self._imap), arrival.junk)
         raise MessageGoneError(reference)
 
     def mark_seen(self, reference: str) -> None:
         """See `Source`."""
-        if uids := list(self._copies(reference)):
-            with self._sessions.one() as session:
-                self._check_uidvalidity(session)
-                session.mark_seen(uids)
+        seen = self._seen(reference)
+        if copies := list(seen.copies(reference)):
+            with self._session(seen) as session:
+                session.mark_seen(copies)
 
     def label(self, reference: str, outcome: str) -> None:
         """See `Source`."""
         others = [name for name in KEYWORDS if name != outcome]
-        uids = list(self._copies(reference))
-        if uids:
-            with self._sessions.one() as session:
-                self._check_uidvalidity(session)
+        seen = self._seen(reference)
+        if copies := list(seen.copies(reference)):
+            with self._session(seen) as session:
                 session.label(
-                    uids,
+                    copies,
                     getattr(self._names, outcome),
                     KEYWORDS[outcome],
                     [KEYWORDS[name] for name in others],
                     [getattr(self._names, name) for name in others],
                 )
-        log.info("message_labelled", ref=reference, outcome=outcome, copies=len(uids))
+        log.info("message_labelled", ref=reference, outcome=outcome, copies=len(copies))
 
     def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
         """See `Source`."""
@@ -178,13 +176,16 @@ class Inbox:
             first[reference] = min(arrival.received_at, first.get(reference, arrival.received_at))
         return first
 
-    def _copies(self, reference: str) -> dict[int, Arrival | None]:
-        """Every copy of a message that is in the mailbox, by UID; None for one that is left alone."""
+    def _seen(self, reference: str) -> Seen:
+        """What the last look has seen, or one of now where there is no copy of the message in that."""
         if not self._looks.seen.copies(reference):
             self.scan()  # Nobody here has seen it yet: another machine may have queued it.
-        return self._looks.seen.copies(reference)
+        return self._looks.seen
 
-    def _check_uidvalidity(self, session: Mailbox) -> None:
-        view = self._looks.seen.view
-        if view is None or session.uidvalidity != view.uidvalidity:
-            raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
+    @contextmanager
+    def _session(self, seen: Seen, *, fetching: bool = False) -> Iterator[Mailbox]:
+        """A session in which the UIDs of that look are good."""
+        with self._sessions.one(seen.uidvalidity, fetching=fetching) as session:
+            if session.uidvalidity != seen.uidvalidity:
+                raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
+            yield session

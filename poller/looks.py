@@ -29,6 +29,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 DOUBTS = 3  # looks in a row at which nothing that is new is given: then it is the messages' trouble, not the server's
 WHOLE_LOOK_S = 600.0  # between two looks at every message: a mark of deletion taken off shows there alone
+FEW = 1_000  # messages, of which a mailbox is opened anew at each look; one with more at each whole look
 
 _MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # and addresses, which do no harm
 
@@ -53,6 +54,11 @@ class Seen:
     unread: Mapping[int, datetime] = field(default_factory=dict)  # what the server would not give, since when
     by_reference: Mapping[str, Mapping[int, Arrival]] = field(default_factory=dict)  # what waits, once more
     are_left_alone: frozenset[str] = frozenset()  # these references
+
+    @property
+    def uidvalidity(self) -> int:
+        """What its UIDs are good under; 0 where there was no look yet."""
+        return self.view.uidvalidity if self.view else 0
 
     def in_order(self) -> list[str]:
         """The references of what waits, the oldest first, each once."""
@@ -91,6 +97,8 @@ class Looks:
         called at each message that is read.
         """
         then = self.seen if self.seen.view == view else Seen()
+        if not then.counts or then.counts.messages <= FEW or time.monotonic() >= self._whole_look_at_s:
+            session.reopen()
         counts = session.counts()
         uids = self._changed(session, counts, then)
         whole = uids is None

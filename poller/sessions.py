@@ -35,9 +35,12 @@ class Sessions:
         self._free: list[Mailbox] = []
 
     @contextmanager
-    def one(self, *, at_once: bool = False, fetching: bool = False) -> Iterator[Mailbox]:
+    def one(
+        self, uidvalidity: int | None = None, *, at_once: bool = False, fetching: bool = False
+    ) -> Iterator[Mailbox]:
         """A live session, when its turn has come or `at_once`; one that fails is dropped.
 
+        With a `uidvalidity` none from before the mailbox was made anew: to that one, UIDs of today mean nothing.
         However many are `fetching` messages, who is not waits for none of them.
 
         Raises:
@@ -48,7 +51,7 @@ class Sessions:
                 turn.enter_context(self._fetching)
             if not at_once:
                 turn.enter_context(self._places)
-            session, clean = self._take(), False
+            session, clean = self._take(uidvalidity), False
             try:
                 yield session
                 clean = True
@@ -69,9 +72,13 @@ class Sessions:
         for session in sessions:
             session.close()
 
-    def _take(self) -> Mailbox:
+    def _take(self, uidvalidity: int | None) -> Mailbox:
         with self._lock:
+            outdated = [each for each in self._free if uidvalidity not in {None, each.uidvalidity}]
+            self._free = [each for each in self._free if each not in outdated]
             session = self._free.pop() if self._free else None
+        for each in outdated:
+            each.close()
         if session:
             try:
                 session.refresh()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from poller.mailbox import Mailbox
     from tests.conftest import Office
 
 OLD, NEW = datetime(2026, 11, 1, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -53,6 +54,39 @@ def test_a_message_waits_behind_older_ones_alone(office: Office, inbox: Inbox) -
     assert not inbox.holds_older(first, ["<2@ruiz.example>"])
     assert inbox.holds_older(second, ["<1@ruiz.example>"])
     assert not inbox.holds_older(second, ["<3@ruiz.example>"])
+
+
+@pytest.fixture
+def made_anew(office: Office) -> Iterator[tuple[Inbox, Mailbox]]:
+    """A mailbox with one message in it, and a session on what had its name before, which Dovecot lets go on there."""
+    office.environment["IMAP_MAILBOX"] = "Demandes"
+    with closing(Inbox(office.settings)) as inbox, office.sandbox.imap.session() as client:
+        client.create_folder("Demandes")
+        assert inbox.scan() == []
+        (stale,) = inbox._sessions._free
+        client.delete_folder("Demandes")
+        client.create_folder("Demandes")
+        client.append("Demandes", a_mail(1), msg_time=NEW)
+        yield inbox, stale
+
+
+def test_a_look_finds_out_that_the_mailbox_was_made_anew(made_anew: tuple[Inbox, Mailbox]) -> None:
+    """Or it would see an empty one for ever, and call that good."""
+    inbox, stale = made_anew
+    assert inbox._sessions._free == [stale]
+    with pytest.raises(TransientError, match="made anew"):
+        inbox.scan()
+    assert len(inbox.scan()) == 1
+
+
+def test_a_session_from_before_the_mailbox_was_made_anew_is_not_used_again(made_anew: tuple[Inbox, Mailbox]) -> None:
+    """Or each message that was given one would wait, though the mailbox is there."""
+    inbox, stale = made_anew
+    inbox._sessions._free.clear()
+    (reference,) = inbox.scan()
+    inbox._sessions._free.append(stale)
+    assert inbox.confirm(reference)
+    assert stale not in inbox._sessions._free
 
 
 def test_what_came_before_the_first_day_is_left_alone_unless_it_was_taken_up(office: Office, inbox: Inbox) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+_UIDS = 1 << 32  # each is less (RFC 9051 section 2.3.1.1)
+
 
 class Inbox:
     """A `Source` on IMAP, for any number of threads: they take turns at a few sessions, and a look waits for no fetch.
@@ -48,8 +50,14 @@ class Inbox:
         self.reach: Callable[[], date | None] = lambda: self.since
         self.taken_up: Callable[[Collection[str]], Collection[str]] = lambda _: ()
         self.progress: Callable[[], object] = lambda: None  # called at each message that a look comes to
+        self.behind: Inbox | None = None  # another mailbox in which older messages may wait
         self.account = account_of(settings.imap)
         self._looks, self._looking = Looks(settings.imap), threading.Lock()
+
+    @property
+    def seen(self) -> Seen:
+        """The mailbox as the last look has seen it."""
+        return self._looks.seen
 
     def count(self, mailboxes: Collection[str]) -> dict[str, int]:
         """How many messages lie in each of these mailboxes of the account; one round trip each."""
@@ -65,7 +73,7 @@ class Inbox:
 
     def move(self, reference: str, mailbox: str) -> None:
         """Put every copy of the message into another mailbox, which is made when missing; its keywords stay."""
-        seen = self._seen(reference)
+        seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
             with self._session(seen) as session:
                 session.move(copies, session.ensure(mailbox))
@@ -92,13 +100,13 @@ class Inbox:
 
     def confirm(self, reference: str) -> bool:
         """Whether the message is in the mailbox at this very moment."""
-        seen = self._looks.seen
+        seen = self.seen
         with self._session(seen) as session:
             return bool(session.present(list(seen.copies(reference))))
 
     def fetch(self, reference: str, path: Path) -> Fetched:
         """See `Source`; the beginning is BEGINNING_BYTES, and no more of the message is asked for."""
-        seen = self._seen(reference)
+        seen = self._look_for(reference)
         for uid, waiting in seen.copies(reference).items():
             with (
                 self._session(seen, fetching=True) as session,
@@ -111,7 +119,7 @@ class Inbox:
 
     def mark_seen(self, reference: str) -> None:
         """See `Source`."""
-        seen = self._seen(reference)
+        seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
             with self._session(seen) as session:
                 session.mark_seen(copies)
@@ -119,7 +127,7 @@ class Inbox:
     def label(self, reference: str, outcome: str) -> None:
         """See `Source`."""
         others = [name for name in KEYWORDS if name != outcome]
-        seen = self._seen(reference)
+        seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
             with self._session(seen) as session:
                 session.label(
@@ -151,15 +159,21 @@ class Inbox:
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
         """See `Source`."""
-        wanted, waiting = [message_id.encode() for message_id in message_ids], self._looks.seen.waiting
-        own = min((uid for uid, (known, _) in waiting.items() if known == reference), default=0)
-        older = [arrival.header for uid, (_, arrival) in waiting.items() if uid < own]
+        wanted, seen = [message_id.encode() for message_id in message_ids], self.seen
+        copies = seen.by_reference.get(reference)
+        if not copies:
+            return False
+        came_at, uid = min((arrival.received_at, uid) for uid, arrival in copies.items())
+        older = seen.before(came_at, uid)
+        if self.behind:
+            # A UID tells the order in its own mailbox alone, and the time is one of whole seconds.
+            older += self.behind.seen.before(came_at, _UIDS)
         return any(message_id in header for header in older for message_id in wanted)
 
     def was_brought_back(self, reference: str) -> bool:
         """Whether a failed message is here again to be tried again, and not for the same mail having come once more."""
         # What was filed bears the keyword wherever it is moved to, and nothing that comes by mail does.
-        copies = self._looks.seen.by_reference.get(reference, {}).values()
+        copies = self.seen.by_reference.get(reference, {}).values()
         if any(KEYWORDS["failed"].lower() in arrival.keywords for arrival in copies):
             return True
         # Not every server keeps keywords; but only what was not moved still lies where failures go.
@@ -167,20 +181,20 @@ class Inbox:
 
     def unreadable(self) -> Mapping[int, datetime]:
         """What the server would not give at the last look: UIDs, each with since when that is so."""
-        return self._looks.seen.unread
+        return self.seen.unread
 
     def received_at(self) -> dict[str, datetime]:
         """When the first copy of each message arrived that waited here at the last look."""
         first: dict[str, datetime] = {}
-        for reference, arrival in self._looks.seen.waiting.values():
+        for reference, arrival in self.seen.waiting.values():
             first[reference] = min(arrival.received_at, first.get(reference, arrival.received_at))
         return first
 
-    def _seen(self, reference: str) -> Seen:
+    def _look_for(self, reference: str) -> Seen:
         """What the last look has seen, or one of now where there is no copy of the message in that."""
-        if not self._looks.seen.copies(reference):
+        if not self.seen.copies(reference):
             self.scan()  # Nobody here has seen it yet: another machine may have queued it.
-        return self._looks.seen
+        return self.seen
 
     @contextmanager
     def _session(self, seen: Seen, *, fetching: bool = False) -> Iterator[Mailbox]:

@@ -65,6 +65,11 @@ class Seen:
         oldest_first = sorted((arrival.received_at, uid, name) for uid, (name, arrival) in self.waiting.items())
         return list(dict.fromkeys(reference for _, _, reference in oldest_first))
 
+    def before(self, at: datetime, uid: int) -> list[bytes]:
+        """The headers of what waits and came before that moment, or at it and under a lower UID."""
+        waiting = (arrival for _, arrival in self.waiting.values())
+        return [arrival.header for arrival in waiting if (arrival.received_at, arrival.uid) < (at, uid)]
+
     def copies(self, reference: str) -> dict[int, Arrival | None]:
         """Every copy of a message; None for one that is left alone."""
         is_alone = reference in self.are_left_alone

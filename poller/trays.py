@@ -48,6 +48,8 @@ class Trays:
         self._seen: dict[Category, frozenset[str]] = {}  # what lay in each at the last look
         self.names = names(settings.labels)
         self.sources = {category: Inbox(settings, within=name) for category, name in self.names.items()}
+        for source in self.sources.values():
+            source.behind = inbox
 
     def scan(self) -> Iterator[tuple[str, Category]]:
         """The references of what lies in them, each with the category that it is to have.

@@ -690,6 +690,21 @@ def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(offi
     assert office.counts() == MODELISATION | {"notifications": 2}
 
 
+def test_an_answer_under_a_category_waits_for_the_question_in_the_inbox(office: Office) -> None:
+    """HubSpot takes nothing of either for now: there is one ticket in the end, with a note."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/contacts", status=401, times=None))
+    with pytest.raises(ConfigurationError):
+        office.once(MAILS["support"])
+    answer = MAILS["support"].replace(b"<support@", b"<answer@")
+    office.sandbox.imap.deliver(b"In-Reply-To: <support@samples.example>\n" + answer, TO_SUPPORT)
+    with pytest.raises(ConfigurationError):
+        office.once()
+    office.sandbox.hubspot.heal()
+    office.once()
+    assert office.counts() == SUPPORT | {"notes": 1}
+    assert office.mailboxes() == {"Support": 2}
+
+
 def test_an_answer_whose_ticket_was_deleted_gets_one_of_its_own(office: Office) -> None:
     """And keeps it: what is corrected from then on is that one, and no third is opened."""
     decide(office, "SUPPORT")

@@ -46,7 +46,9 @@ def find_threads(job: Job, keys: list[str]) -> list[Thread]:
         # In this order: what no longer waits has opened its ticket by now, and is remembered.
         waits = job.message.waits_behind([*request.in_reply_to, *request.references])
         known = memory.recall(keys)
-        references = list(dict.fromkeys(known[each] for each in keys if each in known))
+        # Some mails name themselves, and a correction finds its message remembered: that must not wait for itself.
+        own = message_of(job.journal.reference)
+        references = [each for each in dict.fromkeys(known[key] for key in keys if key in known) if each != own]
         if waits and not references:
             raise NotYetError("the message that it answers still waits")
         results = {reference: memory.result(reference) for reference in references}

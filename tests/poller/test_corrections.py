@@ -705,6 +705,15 @@ def test_an_answer_under_a_category_waits_for_the_question_in_the_inbox(office: 
     assert office.mailboxes() == {"Support": 2}
 
 
+def test_a_mail_that_names_itself_is_corrected_again(office: Office) -> None:
+    """It is remembered since the first time, which failed, and does not wait for itself."""
+    office.once(b"References: <auto_reply@samples.example>\n" + MAILS["auto_reply"])
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    assert correct(office, "Ignorés", TO_SUPPORT).outcome == "failed"
+    assert correct(office, "Échecs", TO_SUPPORT).outcome == "support"
+    assert office.counts()["tickets"] == 1
+
+
 def test_an_answer_whose_ticket_was_deleted_gets_one_of_its_own(office: Office) -> None:
     """And keeps it: what is corrected from then on is that one, and no third is opened."""
     decide(office, "SUPPORT")

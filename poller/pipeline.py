@@ -139,14 +139,14 @@ class Pipeline:
         reached.received = {"people": original.result.get("people", {})}
         # What does not come to its end leaves the next one to know what was there.
         reached.before = {"thread": original.thread, "was": original.was}
+        # What was decided about the files once stands: today's caps hold what was uploaded then against it.
+        job = replace(job, fates=tuple(map(Fate, original.result.get("fates", ()))))
         reached.done = reclassify.taken_over(job, original)
         received = reached.received = receive(job, asked=True)
         if received["ignored"]:
             return self._ignore(job, received["ignored"])
-        # What was decided about the files once stands: today's caps hold what was uploaded then against it.
-        fates = original.result.get("fates", ())
-        fates = fates if len(fates) == len(received["fates"]) else received["fates"]
-        job = replace(job, fates=tuple(map(Fate, fates)))
+        if len(job.fates) != len(received["fates"]):
+            job = replace(job, fates=tuple(map(Fate, received["fates"])))
         done = reached.done = reclassify.taken_over(job, original)
         # One that has no ticket may be an answer that was never taken for one.
         threads = [] if done.ticket else find_threads(job, received["forebears"])

@@ -583,6 +583,20 @@ def test_a_correction_counts_no_file_against_its_sender_twice(office: Office) ->
     assert content(office).count("http") == links
 
 
+def test_a_correction_whose_mail_was_taken_away_forgets_no_file(office: Office) -> None:
+    """Nor what was decided of each: the next one keeps the links, and knows that they are there."""
+    ((reference, first),) = office.once(MAILS["modelisation_with_files"]).items()
+    daemon = Daemon(office.settings, patience=office.patience)
+    daemon.start()
+    daemon._load.submit(f"{reference}/support/1")
+    while daemon.working:
+        daemon.tick()
+    daemon.stop()
+    standing = correct(office, "Modélisation", TO_SUPPORT)
+    assert standing.result["was"] == "modelisation"  # type: ignore[index]
+    assert standing.result["files"] == first.result["files"] != []  # type: ignore[index]
+
+
 def test_what_people_changed_in_the_ticket_stays(office: Office) -> None:
     """Whether the category does or not: our own lines alone are put right, and the subject is left alone."""
     office.once(MAILS["modelisation_with_files"])

@@ -78,8 +78,8 @@ def current(messages: Iterable[Remembered]) -> list[Remembered]:
 
 
 def is_half_done(result: dict[str, Any]) -> bool:
-    """Whether what returned this is a correction that did not come to its end."""
-    return result["outcome"] in {"failed", "gone"} and "was" in result
+    """Whether what returned this is a correction that did not come to its end, or waits for a receipt that says so."""
+    return result.get("filed", result["outcome"]) in {"failed", "gone"} and "was" in result
 
 
 def category_of(result: dict[str, Any]) -> str:

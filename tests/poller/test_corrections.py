@@ -728,6 +728,22 @@ def test_a_mail_that_names_itself_is_corrected_again(office: Office) -> None:
     assert office.counts()["tickets"] == 1
 
 
+def test_an_answer_while_a_failed_correction_waits_for_its_receipt_goes_to_the_team(office: Office) -> None:
+    """What failed is what it was before, and the team has not been told anything else."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    decide(office, "MODELISATION")
+    office.once(undecided())
+    office.patience = Patience(delays_s=(3600.0,), settle_s=0)
+    office.fail("hubspot", Fault("status", "PATCH", "/crm/v3/objects/tickets", status=400))
+    drag(office, "Modélisation", TO_SUPPORT, "KEYWORD", "Figurative-Modelisation")
+    with Relay(office.sandbox.imap.port) as relay:
+        relay.breaks = [Break("close", b" APPEND ", after=False)]
+        office.environment["IMAP_PORT"] = str(relay.port)
+        assert [each.came_to for each in office.once().values()] == ["failed"]
+        office.once(an_answer())
+    assert len(comments(office)) == 1
+
+
 def test_an_answer_whose_ticket_was_deleted_gets_one_of_its_own(office: Office) -> None:
     """And keeps it: what is corrected from then on is that one, and no third is opened."""
     decide(office, "SUPPORT")

@@ -23,7 +23,7 @@ FINISHED = {"support", "modelisation", "ignored", "gone", "failed"}
 # Facts that are of one moment; what is under the other keys is of all times, as the day of the first start is.
 OF_A_MOMENT = ("sender-", "image-", "claude-", "alert-", "canary-", "digest-")
 THREADS = "thread-"
-FAILED = "failed-"  # and the reference of a message that has failed
+FAILED = "failed-"  # and the reference of a message that has failed, or the id of such a correction
 BACK = 500  # messages that are looked at once more, and deleted, at a time
 
 
@@ -59,7 +59,7 @@ def purge(settings: Settings, before: datetime, *, dry_run: bool = False) -> Cou
         facts = [key for prefix in OF_A_MOMENT for key in memory.facts(prefix, before)]
         facts += [key for key, root in memory.facts(THREADS).items() if root in gone]
         kept = set(map(message_of, {each.reference for each in messages} - doomed.keys()))
-        facts += [key for key in memory.facts(FAILED, before) if key.removeprefix(FAILED) not in kept]
+        facts += [key for key in memory.facts(FAILED, before) if message_of(key.removeprefix(FAILED)) not in kept]
         counts = Counter({"facts": len(facts)})
         if dry_run:
             return counts + Counter(each.standing.outcome for each in doomed.values())

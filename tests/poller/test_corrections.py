@@ -704,6 +704,25 @@ def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(offi
     assert office.counts() == MODELISATION | {"notifications": 2}
 
 
+def test_a_failed_correction_that_was_filed_late_may_be_asked_for_after_a_purge(office: Office) -> None:
+    """That it was filed is not forgotten for as long as its message is remembered."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    drag(office, "Support", TO_MODELISATION)
+    office.patience = Patience(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
+    with Relay(office.sandbox.imap.port) as relay:
+        relay.breaks = [Break("reset", b" UID MOVE ", after=False) for _ in range(20)]
+        office.environment["IMAP_PORT"] = str(relay.port)
+        office.once()
+    office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
+    office.once()
+    assert office.mailboxes() == {"Échecs": 1}
+    purge(office.settings, datetime.now(UTC) + timedelta(days=1))
+    office.sandbox.hubspot.heal()
+    assert correct(office, "Échecs", TO_MODELISATION).outcome == "modelisation"
+
+
 def test_an_answer_under_a_category_waits_for_the_question_in_the_inbox(office: Office) -> None:
     """HubSpot takes nothing of either for now: there is one ticket in the end, with a note."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/contacts", status=401, times=None))

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from poller.request import Dispatched, Request
 
 LIMIT_CHARS = 65_000  # a property of HubSpot's holds 65,536
-_CATEGORY = re.compile(rf"^Demande\s*:\s*({'|'.join(map(str.lower, CATEGORIES.values()))})\s*$", re.MULTILINE)
-_DOUBT = re.compile(r"^À vérifier\s*:\s*classement incertain\.", re.MULTILINE)
+_GAP = r"[^\S\n]*"  # within a line: an editor may have replaced our spaces, which do not break
+_CATEGORY = re.compile(
+    rf"^Demande{_GAP}:{_GAP}(?:{'|'.join(map(str.lower, CATEGORIES.values()))}){_GAP}$", re.MULTILINE
+)
+_DOUBT = re.compile(rf"^À vérifier{_GAP}:{_GAP}classement incertain\.", re.MULTILINE)
 _CERTAIN = f"Vérifié{NBSP}: classement fait à la main."
 
 
@@ -37,7 +40,8 @@ def amended(content: str, request: Request, done: Dispatched) -> str:
 def _without_uploaded(content: str, request: Request, done: Dispatched) -> str:
     """The content but for the lines which say of files that are uploaded by now that they stayed in the mail."""
     lines = content.split("\n")
-    first = next((number for number, line in enumerate(lines) if _spaced(line) == f"{LEFT} :"), None)
+    # The last one: the mail's own text stands before it, and may quote another ticket.
+    first = max((number for number, line in enumerate(lines) if _spaced(line) == f"{LEFT} :"), default=None)
     if first is None:
         return content
     uploaded = {_spaced(f"- {file_label(request.attachments[number])}") for number, _ in done.uploads}

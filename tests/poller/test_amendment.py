@@ -45,6 +45,20 @@ def test_every_word_of_an_agents_is_kept(mail: Request) -> None:
     assert all(file.url in content for file in MODELISATION.files)
 
 
+def test_the_mail_s_own_words_are_not_taken_for_ours() -> None:
+    """It may quote another ticket, its category and its files."""
+    words = "Bonjour,\nDemande : support\nResté dans le message :\n- autre.glb (2 Mo)\nMerci."
+    mail = replace(REQUEST, text=words)
+    assert amended(ticket_content(mail, SUPPORT), mail, MODELISATION) == ticket_content(mail, MODELISATION)
+
+
+def test_lines_that_an_agent_left_empty_stay() -> None:
+    """Behind the line that is put right, too."""
+    content = "Demande : support\n\n\nRAPPELER LUNDI"
+    done = replace(MODELISATION, files=(), uploads=())
+    assert amended(content, REQUEST, done) == content.replace("Demande : support", "Demande\xa0: modélisation")
+
+
 def test_a_doubt_is_settled_and_the_reason_for_it_stays() -> None:
     unsure = replace(SUPPORT, classification=replace(UNSURE, category=Category.SUPPORT))
     content = amended(ticket_content(REQUEST, unsure), REQUEST, MODELISATION)

@@ -49,7 +49,7 @@ class Lookout:
         if self._heartbeat:
             missing = self.canary is not None and self.canary.missing_since
             failing = bool(missing) or self._polls_fail(now)
-            if failing or not self._undecided():  # All is well only where that is known.
+            if failing or not self.canary or self.canary.decided:  # All is well only where that is known.
                 self._heartbeat.tell(self._pulse.looked_at, failing=failing)
         if self._alerts:
             self._alerts.tell(present, now, self._undecided())
@@ -103,8 +103,18 @@ class Lookout:
         return unseen or is_backlog or "imap" in self._daemon.out_of_reach()
 
     def _undecided(self) -> list[str]:
-        """The keys of the causes of which nobody knows yet whether they are."""
-        return [f"{causes.CANARY} {self._host}"] if self.canary and not self.canary.decided else []
+        """The keys of the causes of which nobody knows yet whether they are: what was told of them is not over."""
+        undecided = [f"{causes.CANARY} {self._host}"] if self.canary and not self.canary.decided else []
+        if self._pulse.looked_at is None or self._pulse.failing_since:
+            undecided += [
+                causes.WAITING,
+                f"{causes.POLLS} {self._host}",
+                f"{causes.REFUSED} imap {self._host}",
+                f"{causes.UNREADABLE} {self._host}",
+            ]
+        elif self._daemon.unreadable():
+            undecided.append(f"{causes.UNREADABLE} {self._host}")
+        return undecided
 
     def _made_alerts(self) -> Alerts | None:
         recipient, smtp = self._settings.notification.email, self._daemon.smtp

@@ -350,3 +350,19 @@ def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) 
     now = datetime.now(UTC)
     assert lookout.causes(now) == []
     assert [cause.key for cause in lookout.causes(now.replace(year=now.year + 1))] == ["waiting"]
+
+
+def test_a_restart_in_an_outage_does_not_tell_that_it_is_over(office: Office) -> None:
+    """A new process has waited for nothing yet: what the mailbox alone can tell is open until it was looked into."""
+    daemon, pulse, now = Daemon(office.settings), Pulse(60), datetime.now(UTC)
+    lookout = Lookout(office.settings, daemon, pulse)
+    host = lookout._host
+    open_yet = {"waiting", f"polls {host}", f"refused imap {host}", f"unreadable {host}"}
+    assert (lookout.causes(now), set(lookout._undecided())) == ([], open_yet)
+    pulse.failed(now, "IMAP SEARCH: no answer in time")
+    assert (lookout.causes(now), set(lookout._undecided())) == ([], open_yet)
+    pulse.good(now)
+    daemon._inbox._unread = {7: now}
+    assert (lookout.causes(now), lookout._undecided()) == ([], [f"unreadable {host}"])
+    daemon._inbox._unread = {}
+    assert (lookout.causes(now), lookout._undecided()) == ([], [])

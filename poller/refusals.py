@@ -9,7 +9,8 @@ from poller.escaping import one_line
 # Codes of RFC 5530, and what Gmail and Exchange say without one. Whoever has mistyped a password is asked to try again.
 BUSY = re.compile(
     r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG|OVERQUOTA|THROTTLED|CONTACTADMIN)\]"
-    r"|too many simultaneous connections|bandwidth limits|temporary|server unavailable|authenticated but not connected"
+    r"|too many [a-z ]*connections|maximum (number of )?connection|connection limit|bandwidth limits"
+    r"|temporary|server unavailable|authenticated but not connected"
     r"|throttled|backoff time|server busy|^(?!.*\[AUTHENTICATIONFAILED\]).*try again",
     re.IGNORECASE,
 )

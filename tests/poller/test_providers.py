@@ -225,6 +225,8 @@ def test_a_refused_login_is_told_in_the_servers_words_with_what_to_do(refusal: s
     "refusal",
     [
         "NO [ALERT] Too many simultaneous connections. (Failure)",
+        "NO Too many open connections from your host",
+        "NO Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
         "NO [UNAVAILABLE] Temporary authentication failure",
         "NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)",
         "NO Server Unavailable. 15",

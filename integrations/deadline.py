@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CALL_S = 60.0  # for a call that moves little
 SLOWEST_BYTES_PER_S = 64 * 1024  # of one that moves much
+UNHEARD_S = 20  # that what was sent may go unacknowledged; less than any read waits for its answer
 
 
 class Connected(Protocol):
@@ -75,6 +76,8 @@ class Deadline:
     def watch(self, connection: Connected) -> None:
         """Cut this one when the time is over."""
         with self._lock:
+            if connection not in self._connections:
+                _forget_unheard(connection)
             self._connections.add(connection)
             if self._over:
                 _shut(connection)
@@ -137,6 +140,17 @@ def _confirm() -> None:
     """Ask whoever makes the call at hand whether it may still go out."""
     if (deadline := _current.get()) and deadline.confirm:
         deadline.confirm()
+
+
+def _forget_unheard(connection: Connected) -> None:
+    """Have the kernel drop what nobody acknowledges (TCP_USER_TIMEOUT, RFC 5482), where it can.
+
+    Else it goes on sending that for minutes, on a connection that was closed long ago too: a call of which nothing was
+    to be seen, and which was therefore made once more, would be done after all when the network is back.
+    """
+    if option := getattr(socket, "TCP_USER_TIMEOUT", None):
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+            same.setsockopt(socket.IPPROTO_TCP, option, UNHEARD_S * 1000)
 
 
 def _shut(connection: Connected) -> None:

@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import pytest
 
 from integrations.claude import Claude
 from integrations.clickup import ClickUp
-from integrations.deadline import Deadline, _clock, watch
+from integrations.deadline import Deadline, _clock, _current, watch
 from integrations.errors import TransientError
 from integrations.hubspot import HubSpot
 from integrations.r2 import R2
@@ -198,3 +199,33 @@ def test_what_fails_for_another_reason_says_so() -> None:
 def test_much_to_move_takes_its_time() -> None:
     """A minute, and as long as the slowest connection takes that is still of use."""
     assert Deadline(60.0, size_bytes=100 * 1024 * 1024)._seconds == 60.0 + 1600.0
+
+
+class NotNowError(Exception):
+    """Keeps a call from going out."""
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        lambda url, confirm: HubSpot("token", "1", "0", "1", url).create_note(
+            "", datetime.now(UTC), "1", None, confirm
+        ),
+        lambda url, confirm: ClickUp("token", "86x", url).add_comment("8", "Bonjour", confirm),
+    ],
+    ids=["hubspot", "clickup"],
+)
+def test_what_was_given_up_is_not_sent_on(create: Callable[..., object]) -> None:
+    """The kernel would do so for minutes after an outage, when it was looked for, not found, and made once more."""
+    unheard_ms: list[int] = []
+
+    def confirm() -> None:
+        deadline = _current.get()
+        for each in deadline._connections if deadline else ():
+            assert isinstance(each, socket.socket)
+            unheard_ms.append(each.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        raise NotNowError
+
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(NotNowError):
+        create(f"http://127.0.0.1:{server.getsockname()[1]}", confirm)
+    assert unheard_ms == [20_000]

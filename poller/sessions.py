@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 IN_USE = 4  # at once: Dovecot allows a user ten by default, and a look, IDLE and the forms have theirs besides
+IN_USE_BESIDE = 2  # the same of a mailbox where corrections are asked for
 
 
 class Sessions:
@@ -29,9 +30,11 @@ class Sessions:
         `within` is another mailbox of the account than the polled one, by the name that `Mailbox.label` takes.
         """
         self._imap, self._within = imap, within
-        self._lock, self._places = threading.Lock(), threading.Semaphore(IN_USE)
+        # What lies in another one is little, and all of them are of one account.
+        in_use = IN_USE_BESIDE if within else IN_USE
+        self._lock, self._places = threading.Lock(), threading.Semaphore(in_use)
         # A big message takes minutes, and what is at stake in the others is a label, or that the daemon looks at all.
-        self._fetching = threading.Semaphore(IN_USE - 1)
+        self._fetching = threading.Semaphore(in_use - 1)
         self._free: list[Mailbox] = []
 
     @contextmanager

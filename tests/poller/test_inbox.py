@@ -280,6 +280,16 @@ def test_a_server_that_tells_no_counts_is_asked_for_everything(office: Office, h
     assert heard.commands(b"UID SEARCH UID") == []
 
 
+def test_workers_take_turns_at_two_sessions_where_corrections_are_asked_for(office: Office) -> None:
+    """The account's connections are few, and the polled mailbox needs them; a look waits for no fetch there, either."""
+    put(office, a_mail(1))
+    with closing(Inbox(office.settings, "INBOX")) as tray, tray._sessions.one(fetching=True):
+        (reference,) = tray.scan()
+        assert tray.confirm(reference)
+        with tray._sessions.one():
+            assert not tray._sessions._places.acquire(blocking=False)
+
+
 def test_workers_take_turns_at_a_few_sessions(office: Office, inbox: Inbox) -> None:
     """However many are at work: servers allow a user few connections."""
     put(office, a_mail(1))

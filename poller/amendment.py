@@ -34,7 +34,9 @@ def amended(content: str, request: Request, done: Dispatched) -> str:
     files = ["Fichiers" + NBSP + ":", *listed(file_lines(done), LIMIT_CHARS - len(content))]
     before, mark, after = _without_uploaded(content, request, done).rpartition(marker(request.reference))
     # Where somebody has taken the marker away, they stand at the end.
-    return "\n".join([before + files[0], *files[1:], "", mark + after] if mark else [after, "", *files])
+    right = "\n".join([before + files[0], *files[1:], "", mark + after] if mark else [after, "", *files])
+    # Of a ticket that is full the links stand in the note.
+    return right if len(right) <= LIMIT_CHARS else content
 
 
 def _without_uploaded(content: str, request: Request, done: Dispatched) -> str:

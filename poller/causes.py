@@ -106,7 +106,7 @@ def canary_missing(since: datetime, host: str) -> Cause:
 
 
 def refused(service: str, reason: str, host: str) -> Cause:
-    """A service refuses credentials that it took before: nothing of it works until a person mends them."""
+    """A service refuses our credentials: nothing of it works until a person mends them."""
     return Cause(
         f"{REFUSED} {service} {host}",
         f"{SERVICES.get(service, service)} refuse nos identifiants",

@@ -22,7 +22,7 @@ from poller.trays import Trays
 from poller.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from poller.journal import Journal
     from poller.settings import Settings
@@ -173,18 +173,23 @@ class Daemon:
 
     def heed(self, service: str, fault: ConfigurationError) -> None:
         """Stop for settings that never worked; for some that did in this run, wait."""
+        self._refused[service] = str(fault)
         if not self._engine.gate(service).proven:
             raise fault
         log.error("service_refused", service=service, reason=str(fault))
-        self._refused[service] = str(fault)
+
+    def trust(self, services: Iterable[str]) -> None:
+        """These have taken the settings of this run already: what they refuse from now on is waited out."""
+        for service in services:
+            self._engine.gate(service).proven = True
 
     def refused(self) -> dict[str, str]:
-        """The services that refuse credentials which they took before, and what each says."""
+        """The services that refuse our credentials, and what each says."""
         waited_for = {standing.result["gate"] for standing in list(self.waiting.values()) if standing.result}
         return {
             service: reason
             for service, reason in list(self._refused.items())
-            if service in waited_for or not self._engine.gate(service).open
+            if service in waited_for or not (gate := self._engine.gate(service)).open or not gate.proven
         }
 
     def out_of_reach(self) -> list[str]:

@@ -24,7 +24,7 @@ from poller.lookout import Lookout
 from poller.pulse import Pulse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from apscheduler.events import JobExecutionEvent
 
@@ -56,17 +56,27 @@ def run(read: Callable[[], Settings]) -> None:
     # Where a terminal is hung up nobody wants settings to be read.
     signal.signal(signal.SIGHUP, lambda *_: asked.put(STOP if sys.stderr.isatty() else RELOAD))
     settings: Settings | None = read()
+    proven: Collection[str] = ()
     while settings:
-        settings = Loop(settings, asked).run(read)
+        loop = Loop(settings, asked, proven)
+        settings, proven = loop.run(read), loop.proven
 
 
 class Loop:
     """One daemon by the clock, with the settings that it began with."""
 
-    def __init__(self, settings: Settings, asked: SimpleQueue[str | BaseException]) -> None:
-        """Nothing is connected yet. `asked` brings what is to end the loop: STOP, RELOAD, or what a job raised."""
+    def __init__(
+        self, settings: Settings, asked: SimpleQueue[str | BaseException], proven: Collection[str] = ()
+    ) -> None:
+        """Nothing is connected yet.
+
+        `asked` brings what is to end the loop: STOP, RELOAD, or what a job raised. `proven` are the services that have
+        taken these settings already.
+        """
         self._settings, self._asked = settings, asked
         self._daemon = Daemon(settings, progress=lambda: systemd.tell(systemd.WATCHDOG))
+        self._daemon.trust(proven)
+        self.proven: Collection[str] = ()  # the services that have taken the settings to go on with
         self._pulse = Pulse(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each told once
@@ -162,8 +172,9 @@ class Loop:
         try:
             settings = read()
             # What a start would end at is no better now; a service that is merely out of reach is waited for.
-            tried = [each for each in checks.check(settings) if each.verdict == "refused"]
-            problems = [f"{each.service}: {each.words}" for each in tried]
+            tried = list(checks.check(settings))
+            problems = [f"{each.service}: {each.words}" for each in tried if each.verdict == "refused"]
+            self.proven = {each.service.lower() for each in tried if each.verdict == "ok"}
         except ConfigurationError as error:
             problems = str(error).splitlines()
         if settings and not problems:

@@ -64,9 +64,10 @@ class Sightings:
     def _put_back(self, correction: Correction, standing: Standing) -> None:
         """A correction that did not come to its end, and its message is back in the inbox: to be tried again."""
         is_asked_for = standing.outcome == "gone" or self._inbox.was_brought_back(correction.reference)
-        if is_asked_for and self._return(correction):
-            self._engine.remember(f"{FILED}{correction.id}", "")  # At least it has been taken out of there.
-        else:
+        if is_asked_for:
+            # Before it is there again: at least it has been taken out, and may be put there by a person.
+            self._engine.remember(f"{FILED}{correction.id}", "")
+        if not (is_asked_for and self._return(correction)):
             self._inbox.label(correction.reference, "failed")
 
     def _return(self, correction: Correction) -> bool:

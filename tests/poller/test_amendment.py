@@ -79,3 +79,9 @@ def test_a_ticket_that_is_full_takes_as_many_links_as_it_can_hold() -> None:
     content = amended(full, REQUEST, MODELISATION)
     assert len(content) <= LIMIT_CHARS + 100
     assert "et 1 de plus" in content
+
+
+def test_a_ticket_that_is_full_takes_no_links() -> None:
+    """HubSpot would refuse all of it, at every try; they stand in the note."""
+    content = f"Demande : support\n{'x' * LIMIT_CHARS}"
+    assert amended(content, REQUEST, MODELISATION) == content.replace("Demande : support", "Demande\xa0: modélisation")

@@ -488,3 +488,33 @@ def test_a_message_that_a_person_takes_away_is_no_error(office: Office) -> None:
     office.sandbox.hubspot.heal()
     assert office.once() == {}
     assert office.counts()["tickets"] == 0
+
+
+def letters(office: Office) -> list[str]:
+    """The subjects of the alerts that were sent."""
+    subjects = [str(letter.message["Subject"]) for letter in office.sandbox.smtp.messages]
+    return [subject for subject in subjects if "lerte]" in subject]
+
+
+def test_a_key_that_never_worked_ends_the_daemon_and_the_admin_is_told(office: Office) -> None:
+    """It is not started again on 78, and nobody may be looking at its log."""
+    office.fail("hubspot", Fault("status", path="/crm", status=401, times=None))
+    office.sandbox.imap.deliver(MAILS["support"])
+    assert office.begin("run").end().returncode == 78
+    assert letters(office) == ["[Alerte] HubSpot refuse nos identifiants"]
+    assert office.mailboxes() == {"INBOX": 1}
+
+
+def test_a_key_that_worked_at_a_reload_is_waited_out(office: Office) -> None:
+    """What has just been tried is not wrong: a refusal that passes must not end the daemon of a quiet night."""
+    office.environment["IMAP_POLL_INTERVAL_S"] = "0.2"
+    process = office.begin("run")
+    assert any("daemon_started" in line for line in process.stderr)
+    process.send_signal(signal.SIGHUP)
+    assert any("settings_reloaded" in line for line in process.stderr)
+    assert any("daemon_started" in line for line in process.stderr)
+    office.fail("hubspot", Fault("status", path="/crm", status=401, times=None))
+    office.sandbox.imap.deliver(MAILS["support"])
+    assert any("service_refused" in line for line in process.stderr)
+    assert process.end(signal.SIGTERM).returncode == 0
+    assert letters(office) == ["[Alerte] HubSpot refuse nos identifiants"]

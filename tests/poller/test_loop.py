@@ -362,7 +362,7 @@ def test_a_restart_in_an_outage_does_not_tell_that_it_is_over(office: Office) ->
     pulse.failed(now, "IMAP SEARCH: no answer in time")
     assert (lookout.causes(now), set(lookout._undecided())) == ([], open_yet)
     pulse.good(now)
-    daemon._inbox._unread = {7: now}
+    daemon._inbox._looks.seen = Seen(unread={7: now})
     assert (lookout.causes(now), lookout._undecided()) == ([], [f"unreadable {host}"])
-    daemon._inbox._unread = {}
+    daemon._inbox._looks.seen = Seen()
     assert (lookout.causes(now), lookout._undecided()) == ([], [])

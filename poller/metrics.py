@@ -65,16 +65,23 @@ class Metrics:
         self.text = ""
 
     def start(self) -> bool:
-        """Listen, if that is wanted; whether `tell` is. A port that cannot be had is logged: mail goes first."""
-        if not self._settings.metrics.listen:
-            return bool(self._settings.metrics.textfile)
+        """Listen, if that is wanted; whether `tell` is."""
+        wanted = self._settings.metrics
+        self._listen()
+        return bool(wanted.listen or wanted.textfile)
+
+    def _listen(self) -> None:
+        """A port that cannot be had is logged, and asked for again: mail goes first."""
+        listen = self._settings.metrics.listen
+        if not listen or self._server:
+            return
         try:
-            self._server = served(self._settings.metrics.listen, lambda: self.text)
+            self._server = served(listen, lambda: self.text)
         except OSError as error:
-            self._trouble("metrics_not_served", getattr(error, "strerror", None) or str(error))
-            return bool(self._settings.metrics.textfile)
+            self._trouble("metrics_not_served", f"{listen}: {error.strerror or error}")
+            return
+        self._troubles.discard("metrics_not_served")
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
-        return True
 
     def close(self) -> None:
         """Let go of the port and of the memory, and take the file away: what is in it is true no more."""
@@ -92,6 +99,7 @@ class Metrics:
     def tell(self) -> None:
         """Put together what is known at this moment."""
         now = datetime.now(UTC)
+        self._listen()
         # What the daemon knows itself is told even where the memory hangs, or is out of reach.
         self._write(now)
         try:

@@ -192,14 +192,26 @@ def test_whoever_does_not_ask_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     server.server_close()
 
 
-def test_a_port_that_is_taken_stops_no_mail(office: Office, logged: Callable[[], str]) -> None:
-    """It is in the log, and that is all."""
+def test_a_port_that_is_taken_stops_no_mail_and_is_had_when_it_is_free(
+    office: Office, logged: Callable[[], str]
+) -> None:
+    """It is in the log, once, with its address."""
     with Listener(http(b"")) as other:
-        for listen in (f"127.0.0.1:{other.port}", "nowhere.invalid:80"):
-            office.environment["METRICS_LISTEN"] = listen
-            with closing(Metrics(office.settings, Daemon(office.settings), Pulse(60))) as of:
-                assert not of.start()
-            assert "metrics_not_served" in logged()
+        listen = office.environment["METRICS_LISTEN"] = f"127.0.0.1:{other.port}"
+        of = Metrics(office.settings, Daemon(office.settings), Pulse(60))
+        assert of.start()
+        of.tell()
+        assert re.findall(r"metrics_not_served .*reason='(\S+): ", logged()) == [listen]
+    with closing(of):
+        of.tell()
+        assert httpx.get(f"http://{listen}/metrics").text == of.text
+
+
+def test_a_port_of_nowhere_stops_no_mail(office: Office, logged: Callable[[], str]) -> None:
+    office.environment["METRICS_LISTEN"] = "nowhere.invalid:80"
+    with closing(Metrics(office.settings, Daemon(office.settings), Pulse(60))) as of:
+        assert of.start()
+    assert "metrics_not_served" in logged()
 
 
 def test_the_file_is_whole_and_for_all_to_read(office: Office, tmp_path: Path, logged: Callable[[], str]) -> None:

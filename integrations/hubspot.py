@@ -210,7 +210,8 @@ class HubSpot:
         """Read the account and the ticket pipeline; returns what was seen, in a line.
 
         Raises:
-            ConfigurationError: the token, HUBSPOT_HUB_ID, HUBSPOT_PIPELINE_ID or HUBSPOT_STAGE_NEW is wrong.
+            ConfigurationError: the token, HUBSPOT_HUB_ID, HUBSPOT_PIPELINE_ID or HUBSPOT_STAGE_NEW is wrong, or the
+                reference property is wanted and not there.
         """
         account_id = self._crm.account_id()
         if account_id != self._hub_id:
@@ -223,6 +224,11 @@ class HubSpot:
         if self._stage_new not in stages[self._pipeline_id]:
             raise ConfigurationError(
                 f"HubSpot: pipeline {self._pipeline_id} has no stage {self._stage_new}, look at HUBSPOT_STAGE_NEW"
+            )
+        if self._reference_property and not self.has_reference_property():
+            raise ConfigurationError(
+                "HubSpot: tickets have no unique property figurative_reference: run poller setup-hubspot, or set "
+                "[hubspot] reference_property = false"
             )
         return f"HubSpot account {self._hub_id}, ticket pipeline {self._pipeline_id}, stage {self._stage_new}"
 

@@ -182,10 +182,11 @@ def test_a_tickets_content_is_read_and_replaced_and_nothing_else_of_it(sandbox: 
 
 def test_with_the_reference_property_a_second_ticket_is_the_first_one(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox, reference_property=True)
-    assert not hubspot.has_reference_property()
+    with pytest.raises(ConfigurationError, match="setup-hubspot"):
+        hubspot.check()
     assert hubspot.create_reference_property()
     assert not hubspot.create_reference_property(), "it was there already"
-    assert hubspot.has_reference_property()
+    assert hubspot.check()
     contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
     assert hubspot.find_ticket(contact_id, REF) is None
     first = hubspot.create_ticket("Écran noir", "Bonjour", contact_id, REF)

@@ -40,10 +40,10 @@ def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> It
     credentials = _credentials()
     if dotenv is not None and not dotenv.is_file():
         problems.append(f"{dotenv}: {'not a file' if dotenv.exists() else 'no such file'}")
-    yield from _from_dotenv(dotenv or Path(".env"))
-    yield from from_names(_dotenv(credentials / ".env"), "credentials")
+    yield from _from_dotenv(dotenv or Path(".env"), problems)
+    yield from from_names(_dotenv(credentials / ".env", problems), "credentials")
     ours = [path for path in credentials.glob("*_*") if split(path.name) and path.is_file()]
-    yield from from_names({path.name: path.read_text(errors="replace").strip() for path in ours}, "credentials")
+    yield from from_names({path.name: _text(path, problems).strip() for path in ours}, "credentials")
     # Only names of ours: whatever else the environment holds is none of our business.
     yield from from_names({name: value for name, value in os.environ.items() if split(name)}, "environment")
 
@@ -53,18 +53,30 @@ def _credentials() -> Path:
     return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
 
 
-def _dotenv(path: Path) -> dict[str, str]:
+def _text(path: Path, problems: list[str]) -> str:
+    """What stands in a file, "" where that is not UTF-8: letters put in place of others would be a setting, too."""
+    written = path.read_bytes()
+    try:
+        return written.decode().removeprefix("\ufeff")  # with which some editors on Windows begin
+    except UnicodeDecodeError as error:
+        line = written.count(b"\n", 0, error.start) + 1
+        problems.append(f"{path.name}:{line}: not UTF-8")
+        return ""
+
+
+def _dotenv(path: Path, problems: list[str]) -> dict[str, str]:
     if not path.is_file():
         return {}
     if (mode := path.stat().st_mode & 0o777) & 0o077 and path.parent != _credentials():
         log.warning("secrets_readable_by_others", file=str(path), mode=f"{mode:04o}", mend=f"chmod 600 {path}")
-    text = io.StringIO(path.read_text(encoding="utf-8", errors="replace"))
+    text = io.StringIO(_text(path, problems))
     return {name: value or "" for name, value in dotenv_values(stream=text, interpolate=False).items()}
 
 
-def _from_dotenv(path: Path) -> Iterator[Given]:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    for name, value in _dotenv(path).items():
+def _from_dotenv(path: Path, problems: list[str]) -> Iterator[Given]:
+    values = _dotenv(path, problems)
+    lines = path.read_text(encoding="utf-8-sig").splitlines() if values else []
+    for name, value in values.items():
         # The last line of a name is the one in force.
         at = [number for number, line in enumerate(lines, 1) if re.match(rf"\s*(export\s+)?{re.escape(name)}\b", line)]
         yield from from_names({name: value}, f"{path.name}:{at[-1]}" if at else path.name)
@@ -84,7 +96,7 @@ def _from_toml(config: Path | None, problems: list[str]) -> Iterator[Given]:
             hint = "not a file" if path.exists() else f"no such file; start with: cp config.example.toml {path}"
             problems.append(f"{path}: {hint}")
         return
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = _text(path, problems)
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

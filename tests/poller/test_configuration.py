@@ -200,6 +200,18 @@ def test_a_problem_is_one_line(toml: str, env: str, problem: str) -> None:
         assert str(InvalidSettingsError(found)) == found[0]
 
 
+@pytest.mark.parametrize("name", ["config.toml", ".env", "credentials/SMTP_PASSWORD"])
+def test_a_file_that_is_not_utf_8_is_no_setting(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What an old editor wrote has letters nobody can tell; one that only begins with a byte order mark is read."""
+    (tmp_path / "credentials").mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    Path(name).write_bytes("[labels]\nfailed = 'Échecs'".encode("cp1252"))
+    assert problems() == [f"{Path(name).name}:2: not UTF-8"]
+    Path(name).unlink()
+    Path("config.toml").write_bytes("[labels]\r\nfailed = 'Ratés'".encode("utf-8-sig"))
+    assert load(need_imap=False).labels.failed == "Ratés"
+
+
 def test_without_a_mailbox_the_daemon_says_what_is_missing() -> None:
     """An empty directory is answered with the three settings to begin with."""
     with pytest.raises(InvalidSettingsError) as caught:

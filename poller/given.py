@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from poller.settings import sections
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _NAMED = re.compile(r"\s*(?:\[+([^\]=]+)\]|([^=#\[\]]+)=)")  # [table] or key, each perhaps with dots in it (toml.io)
+_KEY = re.compile(r"[\w.-]+")  # no colon, behind which a secret may stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Given:
     key: str  # lower case
     value: Any  # a string from the environment, any TOML type from a file
     source: str  # where a person finds it: "config.toml:14", ".env:3", "environment", "credentials"
-    name: str  # as it is written there: "[imap] port" or "IMAP_PORT"
+    name: str  # as it is written there: "[imap] port" or "IMAP_PORT"; "": a line of .env that is not KEY=VALUE
 
 
 def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[Given]:
@@ -41,7 +42,7 @@ def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> It
     if dotenv is not None and not dotenv.is_file():
         problems.append(f"{dotenv}: {'not a file' if dotenv.exists() else 'no such file'}")
     yield from _from_dotenv(dotenv or Path(".env"), problems)
-    yield from from_names(_dotenv(credentials / ".env", problems), "credentials")
+    yield from _from_dotenv(credentials / ".env", problems, "credentials")
     ours = [path for path in credentials.glob("*_*") if split(path.name) and path.is_file()]
     yield from from_names({path.name: _text(path, problems).strip() for path in ours}, "credentials")
     # Only names of ours: whatever else the environment holds is none of our business.
@@ -64,22 +65,24 @@ def _text(path: Path, problems: list[str]) -> str:
         return ""
 
 
-def _dotenv(path: Path, problems: list[str]) -> dict[str, str]:
+def _from_dotenv(path: Path, problems: list[str], source: str = "") -> Iterator[Given]:
+    """The values in a file of KEY=VALUE lines; `source` is where they stand in place of file and line."""
     if not path.is_file():
-        return {}
+        return
     if (mode := path.stat().st_mode & 0o777) & 0o077 and path.parent != _credentials():
         log.warning("secrets_readable_by_others", file=str(path), mode=f"{mode:04o}", mend=f"chmod 600 {path}")
-    text = io.StringIO(_text(path, problems))
-    return {name: value or "" for name, value in dotenv_values(stream=text, interpolate=False).items()}
-
-
-def _from_dotenv(path: Path, problems: list[str]) -> Iterator[Given]:
-    values = _dotenv(path, problems)
-    lines = path.read_text(encoding="utf-8-sig").splitlines() if values else []
-    for name, value in values.items():
-        # The last line of a name is the one in force.
-        at = [number for number, line in enumerate(lines, 1) if re.match(rf"\s*(export\s+)?{re.escape(name)}\b", line)]
-        yield from from_names({name: value}, f"{path.name}:{at[-1]}" if at else path.name)
+    found: dict[str, tuple[str, str]] = {}
+    # Not `dotenv_values`: it logs what it cannot read, and goes on as if nothing stood there.
+    for binding in parse_stream(io.StringIO(_text(path, problems))):
+        text, line = binding.original  # with the empty lines before it
+        line += text[: len(text) - len(text.lstrip())].count("\n")
+        if binding.value is not None and _KEY.fullmatch(binding.key or ""):
+            # The last line of a name is the one in force.
+            found[str(binding.key)] = binding.value, source or f"{path.name}:{line}"
+        elif binding.error or binding.key:
+            yield Given("", "", None, f"{path.name}:{line}", "")
+    for name, (value, place) in found.items():
+        yield from from_names({name: value}, place)
 
 
 def from_names(values: Mapping[str, str], source: str) -> Iterator[Given]:

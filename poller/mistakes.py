@@ -34,6 +34,8 @@ EXAMPLES = {
 
 def misplaced(given: Given) -> str:
     """What is wrong with where or under which name the value stands, "" when nothing is."""
+    if not given.name:
+        return f"{given.source}: not KEY=VALUE"
     in_file = given.name.startswith("[")
     if given.section not in sections() or given.key not in sections()[given.section].model_fields:
         if not in_file:

@@ -200,6 +200,16 @@ def test_a_problem_is_one_line(toml: str, env: str, problem: str) -> None:
         assert str(InvalidSettingsError(found)) == found[0]
 
 
+def test_a_line_of_env_that_is_not_key_value_is_a_problem_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
+    """Each is named by its place alone, for it may hold a secret; a comment, an empty value and `export` are right."""
+    wrong = ("A: LEAK", "A:LEAK", "A:LEAK=x", "LEAK", "bad LEAK", "A='LEAK", '="LEAK"')
+    for line in wrong:
+        write(".env", f"# a comment\n\nIMAP_PORT=1\n\n{line}\nexport SMTP_HOST= # none\nSMTP_PORT=x\n")
+        first, second = problems()
+        assert (first, second.split(" ")[0]) == (".env:5: not KEY=VALUE", ".env:7:")
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("name", ["config.toml", ".env", "credentials/SMTP_PASSWORD"])
 def test_a_file_that_is_not_utf_8_is_no_setting(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What an old editor wrote has letters nobody can tell; one that only begins with a byte order mark is read."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from errno import EISDIR
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
@@ -15,6 +20,8 @@ from poller.refusals import advice
 from poller.services import services
 from poller.source import KEYWORDS
 from poller.trays import stranded
+
+FORMS_PACKAGES = ("python_multipart", "starlette", "uvicorn")  # of the extra "forms"
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +52,7 @@ class Checked:
 
 
 def check(settings: Settings) -> Iterator[Checked]:
-    """A result for the memory's database, for each service, and for the port of the metrics, as they come."""
+    """A result for the memory's database, for each service, and for port and file of the metrics, as they come."""
     live = services(settings)
     yield _tried("State", lambda: state.check(settings.state_url))
     yield _tried("IMAP", lambda: _open_mailbox(settings))
@@ -59,12 +66,16 @@ def check(settings: Settings) -> Iterator[Checked]:
         yield _tried(name, service.check) if service else Checked(name, "off", hint)
     if listen := settings.metrics.listen:
         yield _tried("Metrics", lambda: _listen(listen))
+    if textfile := settings.metrics.textfile:
+        yield _tried("Metrics", lambda: _write(Path(textfile)))
 
 
 def check_forms(settings: Settings) -> Iterator[Checked]:
     """Whether `poller forms` could serve the forms; nothing where there are none. The daemon does without them."""
 
     def serve() -> str:
+        if missing := next((package for package in FORMS_PACKAGES if find_spec(package) is None), ""):
+            raise ConfigurationError(f"{missing} is not installed: pip install '.[forms]'")
         names = ", ".join(forms_of(settings.forms))
         return f"{names}; from {address_of(settings)}"
 
@@ -93,6 +104,17 @@ def _listen(listen: str) -> str:
             return f"{listen}, where a poller serves them already"
         raise ConfigurationError(f"{listen}: {error.strerror or error}; look at [metrics] listen") from error
     return f"{listen} is free"
+
+
+def _write(textfile: Path) -> str:
+    try:
+        if textfile.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        with tempfile.TemporaryFile(dir=textfile.parent):
+            pass
+    except OSError as error:
+        raise ConfigurationError(f"{textfile}: {error.strerror}; look at [metrics] textfile") from error
+    return f"{textfile} can be written"
 
 
 def _open_mailbox(settings: Settings) -> str:

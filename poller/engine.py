@@ -81,8 +81,7 @@ class Engine:
             TransientError: the database is out of reach.
             ConfigurationError: there can be no state in this directory, or the database refuses us.
         """
-        if (found := state.check(self._url)).endswith(state.FRESH):
-            log.info("state_created", state=found.partition(",")[0])
+        found = state.check(self._url)
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = state.lock(self._directory)
@@ -101,6 +100,8 @@ class Engine:
             poll_s=self._poll_s,
             alone=not self._machines,
         )
+        if found.endswith(state.FRESH):
+            log.info("state_created", state=found.partition(",")[0])
         if self._machines:
             self._machines.start()
 

@@ -89,7 +89,7 @@ class Metrics:
             try:
                 Path(textfile).unlink(missing_ok=True)
             except OSError as error:
-                self._trouble("metrics_not_removed", error.strerror or "")
+                self._trouble("metrics_not_removed", f"{textfile}: {error.strerror}")
         if self._server:
             self._server.shutdown()
             self._server.server_close()
@@ -165,7 +165,7 @@ class Metrics:
             # Whoever collects the files is another user, and they hold numbers.
             signs.replace(Path(self._settings.metrics.textfile), self.text, 0o644)
         except OSError as error:
-            self._trouble("metrics_not_written", error.strerror or "")
+            self._trouble("metrics_not_written", f"{self._settings.metrics.textfile}: {error.strerror}")
         else:
             self._troubles.discard("metrics_not_written")
 

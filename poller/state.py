@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import IO
@@ -115,10 +116,15 @@ def check(url: str) -> str:
 
 
 def _check_sqlite(path: Path) -> str:
-    if not path.exists():
+    try:
         directory = next(parent for parent in path.absolute().parents if parent.exists())
-        if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
-            raise ConfigurationError(f"state {path}: {directory} cannot be written to; look at STATE_URL")
+        # Permissions do not tell: root has all of them in /proc, where no file can be made.
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        reason = f"{path.parent} cannot be written to ({error.strerror})"
+        raise ConfigurationError(f"state {path}: {reason}; look at STATE_URL") from error
+    if not path.exists():
         return f"SQLite {path}, {FRESH}"
     try:
         # Read-write and not to be created: https://sqlite.org/uri.html

@@ -94,6 +94,25 @@ def test_check_says_whether_metrics_can_be_served(office: Office) -> None:
         ours.shutdown()
 
 
+def test_check_says_whether_the_file_of_the_metrics_can_be_written(office: Office, tmp_path: Path) -> None:
+    """Of the trial nothing is left."""
+
+    def checked(file: str) -> tuple[int, str]:
+        result = run("check", environment=office.environment | {"METRICS_TEXTFILE": file})
+        return result.exit_code, result.stdout.splitlines()[-1].split(maxsplit=2)[2]
+
+    (tmp_path / "metrics" / "folder.prom").mkdir(parents=True)
+    good = f"{tmp_path}/metrics/poller.prom"
+    assert checked(good) == (0, f"{good} can be written")
+    for file, why in (
+        (f"{tmp_path}/nowhere/poller.prom", "No such file or directory"),
+        (f"{tmp_path}/metrics/folder.prom", "Is a directory"),
+        ("/proc/poller.prom", "No such file or directory"),
+    ):
+        assert checked(file) == (77, f"{file}: {why}; look at [metrics] textfile")
+    assert [path.name for path in (tmp_path / "metrics").iterdir()] == ["folder.prom"]
+
+
 def test_a_service_is_named_once(office: Office) -> None:
     """Its words begin with its name, for where they stand alone; here they do not."""
     result = run("check", environment=office.environment | {"HUBSPOT_PIPELINE_ID": "77"})

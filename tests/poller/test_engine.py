@@ -248,6 +248,17 @@ def test_one_state_directory_is_one_daemon_s(state_url: str, tmp_path: Path) -> 
         Engine(state_url, tmp_path, Service().work).start()
 
 
+def test_a_state_is_said_to_be_there_once_it_is(tmp_path: Path, logged: Callable[[], str]) -> None:
+    """What ends the start on the way has made none."""
+    (tmp_path / "file").touch()
+    url = f"sqlite:///{tmp_path}/poller.sqlite"
+    with pytest.raises(ConfigurationError, match="Not a directory"):
+        Engine(url, tmp_path / "file" / "directory", Service().work).start()
+    assert "state_created" not in logged()
+    with running(url, tmp_path, Service().work):
+        assert "state_created" in logged()
+
+
 def test_the_state_is_held_for_as_long_as_a_thread_works_on_it(state_url: str, tmp_path: Path) -> None:
     """A call that outlasts the stop still writes to the spool, and another daemon must not do so beside it."""
     began, go_on, ended = threading.Event(), threading.Event(), threading.Event()

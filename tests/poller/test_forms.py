@@ -410,6 +410,16 @@ def test_forms_without_an_address_are_refused(sandbox: Sandbox) -> None:
         forms.make_app(settings_of(sandbox, IMAP_USERNAME="support", SMTP_SENDER="", SMTP_HOST=""))
 
 
+@pytest.mark.parametrize("package", ["python_multipart", "starlette", "uvicorn"])
+def test_forms_without_their_packages_are_refused_by_check(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    """As `poller forms` would, with what is to be installed."""
+    monkeypatch.setitem(sys.modules, package, None)
+    (checked,) = check_forms(settings_of(sandbox))
+    assert (checked.verdict, checked.seen) == ("refused", f"{package} is not installed: pip install '.[forms]'")
+
+
 @pytest.mark.parametrize(
     ("given", "verdict", "said"),
     [

@@ -229,7 +229,9 @@ def test_the_file_is_whole_and_for_all_to_read(office: Office, tmp_path: Path, l
     of = Metrics(office.settings, Daemon(office.settings), Pulse(60))
     of.tell()
     of.tell()
-    assert logged().count("metrics_not_written") == 1
+    said = logged()
+    assert said.count("metrics_not_written") == 1
+    assert f"{tmp_path}/nowhere/poller.prom: No such file or directory" in said
     of.close()
 
 

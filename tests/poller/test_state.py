@@ -47,6 +47,14 @@ def test_an_sqlite_state_that_cannot_be_is_a_matter_of_settings(tmp_path: Path, 
         state.check(f"sqlite:///{tmp_path / name}")
 
 
+def test_no_state_is_promised_where_none_can_be_made() -> None:
+    """Whatever the permissions say, and root has all of them."""
+    with pytest.raises(
+        ConfigurationError, match=r"^state /proc/poller\.sqlite: /proc cannot be written to .*STATE_URL"
+    ):
+        state.check("sqlite:////proc/poller.sqlite")
+
+
 def test_an_sqlite_state_that_somebody_writes_to_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for, and then it is worth another try."""
     url = f"sqlite:///{tmp_path / 'poller.sqlite'}"

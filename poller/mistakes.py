@@ -109,12 +109,15 @@ def incomplete(
         needed = section.needed(given) if issubclass(section, Service) else ()
         if not any((name, key) in chosen for key in needed) and not (name == "imap" and need_imap):
             continue  # The service is off, which start-up says; half of it would be a mistake.
+        begun = " and ".join(chosen[name, key].name for key in needed if (name, key) in chosen)
+        # Commands that read no mailbox take half of its settings for a slip, too.
+        off = "" if name == "imap" or not begun else f", or delete {begun} to leave {section.__name__} off"
         for key in (key for key in needed if (name, key) not in {*chosen, *examples}):
             field = section.model_fields[key]
             place = (
                 ".env or the environment" if is_secret(field) else f"config.toml ([{name}] {key}) or the environment"
             )
-            yield f"{name.upper()}_{key.upper()}: missing ({field.description}); set it in {place}"
+            yield f"{name.upper()}_{key.upper()}: missing ({field.description}); set it in {place}{off}"
     mailbox = chosen.get(("imap", "mailbox"))
     for name in sections()["labels"].model_fields:
         label = chosen.get(("labels", name))

@@ -53,7 +53,7 @@ def test_what_is_left_of_the_example_is_named() -> None:
     write(".env", (ROOT / ".env.example").read_text())
     write("config.toml", (ROOT / "config.example.toml").read_text())
     found = problems()
-    assert ".env:6: IMAP_PASSWORD is still the example's value; fill it in, or delete the line" in found
+    assert ".env:7: IMAP_PASSWORD is still the example's value; fill it in, or delete the line" in found
     assert all("is still the example's value" in line for line in found), "and nothing is said to be missing as well"
     yours = re.findall(r"^(\w+) = .*# yours", (ROOT / "config.example.toml").read_text(), re.MULTILINE)
     named = [re.sub(r".*\] (\w+) is still.*", r"\1", line) for line in found if line.startswith("config.toml:")]
@@ -227,6 +227,19 @@ def test_without_a_mailbox_the_daemon_says_what_is_missing() -> None:
     with pytest.raises(InvalidSettingsError) as caught:
         load()
     assert [line.split(":")[0] for line in caught.value.problems] == ["IMAP_HOST", "IMAP_USERNAME", "IMAP_PASSWORD"]
+
+
+def test_what_is_missing_from_a_service_says_how_to_leave_it_off() -> None:
+    """Whoever does not use it did not begin it on purpose."""
+    write("config.toml", "[hubspot]\nhub_id = '1'\n[r2]\nbucket_name = 'b'\npublic_url = 'https://f.example'\n")
+    write(".env", "R2_ACCESS_KEY_ID=x\nR2_ENDPOINT_URL=https://r2.example\nIMAP_HOST=h\nIMAP_USERNAME=u\n")
+    ends = {line.partition(":")[0]: line.partition(", or ")[2] for line in problems()}
+    assert ends == {
+        "HUBSPOT_API_KEY": "delete [hubspot] hub_id to leave HubSpot off",
+        "R2_SECRET_ACCESS_KEY": "delete R2_ACCESS_KEY_ID and [r2] bucket_name and R2_ENDPOINT_URL and [r2] public_url "
+        "to leave R2 off",
+        "IMAP_PASSWORD": "",
+    }
 
 
 def test_a_strangers_variable_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from poller.endpoints import is_local
@@ -118,12 +119,7 @@ def incomplete(
                 ".env or the environment" if is_secret(field) else f"config.toml ([{name}] {key}) or the environment"
             )
             yield f"{name.upper()}_{key.upper()}: missing ({field.description}); set it in {place}{off}"
-    mailbox = chosen.get(("imap", "mailbox"))
-    for name in sections()["labels"].model_fields:
-        label = chosen.get(("labels", name))
-        if label and str(label.value).casefold() == (str(mailbox.value) if mailbox else "INBOX").casefold():
-            yield f"{label.source}: {label.name}: is the mailbox that is read; a finished message must leave it"
-    yield from _trays_apart(chosen)
+    yield from _mailboxes_apart(chosen)
     for section_name, key in (("notification", "email"), ("smtp", "sender")):
         address = chosen.get((section_name, key))
         if address and not str(address.value).isascii():
@@ -135,17 +131,28 @@ def incomplete(
             yield f"{security.source}: {security.name}: none would send the password in clear text; use tls or starttls"
 
 
-def _trays_apart(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
-    """A mailbox to correct messages by that is also where they are filed: they would be corrected for ever."""
-    fields = sections()["labels"].model_fields
+def _mailboxes_apart(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
+    """Two mailboxes that are one; "-" is a mailbox to correct messages by that is turned off."""
+    places = [("imap", "mailbox"), *(("labels", key) for key in sections()["labels"].model_fields)]
     names = {
-        key: str(chosen["labels", key].value if ("labels", key) in chosen else fields[key].default) for key in fields
+        (section, key): str(
+            chosen[section, key].value if (section, key) in chosen else sections()[section].model_fields[key].default
+        )
+        for section, key in places
     }
-    for key in (key for key in fields if key.startswith("reclassify_") and names[key] != "-"):
-        if [name.casefold() for name in names.values()].count(names[key].casefold()) > 1:
-            given = chosen.get(("labels", key))
-            where = f"{given.source}: {given.name}" if given else f"[labels] {key}"
-            yield f"{where}: is another label as well; what is filed there would be dispatched again for ever"
+    for one, other in combinations(places, 2):
+        to_correct = other[1].startswith("reclassify_")
+        if names[one].casefold() != names[other].casefold() or (to_correct and names[other] == "-"):
+            continue
+        if one == ("imap", "mailbox"):
+            why = "a finished message must leave the mailbox that is read"
+        elif to_correct:
+            why = "what is filed there would be dispatched again for ever"
+        else:
+            why = "nobody could tell what became of a message"
+        at, by = (one, other) if one in chosen and other not in chosen else (other, one)
+        where = f"{chosen[at].source}: {chosen[at].name}" if at in chosen else f"[{at[0]}] {at[1]}"
+        yield f"{where}: is the same mailbox as [{by[0]}] {by[1]}; {why}"
 
 
 def _without_tokens(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:

@@ -184,6 +184,23 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
         ("[clickup]\nbase_url = 'http://api.example'", "", "config.toml:2: [clickup] base_url: must begin with https"),
         ("[anthropic]\nbase_url = 'http://10.0.0.1'", "", "config.toml:2: [anthropic] base_url: must begin with https"),
         ("[r2]\nendpoint_url = 'https://169.254.169.254'", "", "config.toml:2: [r2] endpoint_url: must not be"),
+        ("", "LABELS_FAILED=support", ".env:1: LABELS_FAILED: is the same mailbox as [labels] support; nobody could"),
+        ("[labels]\nsupport = 'échecs'", "", "config.toml:2: [labels] support: is the same mailbox as [labels] failed"),
+        (
+            "[labels]\nfailed = 'x'\nignored = 'x'",
+            "",
+            "config.toml:2: [labels] failed: is the same mailbox as [labels]",
+        ),
+        (
+            "[labels]\nfailed = 'Reclasser/Support'",
+            "",
+            "config.toml:2: [labels] failed: is the same mailbox as [labels]",
+        ),
+        (
+            "[imap]\nmailbox = 'support'",
+            "",
+            "config.toml:2: [imap] mailbox: is the same mailbox as [labels] support; a",
+        ),
         ("[smtp]\nhost = 'mail.example.com'\nsecurity = 'none'", "", "config.toml:3: [smtp] security: none would send"),
         ("", "STATE_URL=postgresql://u:LEAK@db.example/d", ".env:1: STATE_URL: must end in ?sslmode=verify-full"),
         ("[r2]\nendpoint_url = 'no url'", "R2_ACCESS_KEY_ID=LEAK", "config.toml:2: [r2] endpoint_url: Input should be"),
@@ -227,6 +244,12 @@ def test_without_a_mailbox_the_daemon_says_what_is_missing() -> None:
     with pytest.raises(InvalidSettingsError) as caught:
         load()
     assert [line.split(":")[0] for line in caught.value.problems] == ["IMAP_HOST", "IMAP_USERNAME", "IMAP_PASSWORD"]
+
+
+def test_mailboxes_that_are_turned_off_are_none() -> None:
+    """Both may be."""
+    write("config.toml", "[labels]\nreclassify_support = '-'\nreclassify_modelisation = '-'\n")
+    load(need_imap=False)
 
 
 def test_what_is_missing_from_a_service_says_how_to_leave_it_off() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import date  # noqa: TC003  pydantic reads it
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import EmailStr, Field, HttpUrl, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
 
-from poller.section import Port, Security, Service, ServiceUrl
+from poller.section import Port, Security, Service, ServiceUrl, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,9 @@ class HubSpot(Service):
     """Contact, ticket and note."""
 
     api_key: SecretStr = Field(SecretStr(""), description="service key or private app token (pat-...)")
-    hub_id: str = Field("", pattern=r"^\d*$", description="account number, for the links to tickets")
+    hub_id: Annotated[str, text(r"[0-9]*", "must be digits alone")] = Field(
+        "", description="account number, for the links to tickets"
+    )
     pipeline_id: str = Field("0", min_length=1, description="ticket pipeline, internal id")
     stage_new: str = Field("1", min_length=1, description="stage of a new ticket, internal id")
     base_url: ServiceUrl | None = Field(None, description="where the API is; empty: HubSpot's own")
@@ -119,7 +121,9 @@ class Imap(Service):
         "password", description="password, or access tokens of google or microsoft"
     )
     password: SecretStr = Field(SecretStr(""), description="password or app password")
-    tenant: str = Field("", pattern=r"^[\w.-]*$", description="microsoft: directory (tenant) id or domain")
+    tenant: Annotated[str, text(r"[\w.-]*", "must be an id or a domain")] = Field(
+        "", description="microsoft: directory (tenant) id or domain"
+    )
     client_id: str = Field("", description="google, microsoft: application (client) id")
     client_secret: SecretStr = Field(SecretStr(""), description="google, microsoft: client secret, its value")
     refresh_token: SecretStr = Field(SecretStr(""), description="google: what the mailbox's owner consented to")
@@ -131,9 +135,8 @@ class Imap(Service):
     own_domains: str = Field(
         "", description="domains of the company beside the login's, with spaces between; a colleague writes from there"
     )
-    authserv_id: str = Field(
+    authserv_id: Annotated[str, text(r"\S*", "must have no space in it")] = Field(
         "",
-        pattern=r"^\S*$",
         description="the server's name in the Authentication-Results it writes (RFC 8601); - where it writes none, as "
         "Microsoft 365; empty: nothing is said of whether a sender is genuine",
     )

@@ -130,7 +130,7 @@ def _assembled(
     try:
         settings = Settings.model_validate(tables)
     except ValidationError as error:
-        problems += [mistakes.refused(entry["loc"], entry["msg"], chosen) for entry in error.errors()]
+        problems += [mistakes.refused(entry["loc"], entry["type"], entry["msg"], chosen) for entry in error.errors()]
     else:
         problems += mistakes.grounded(settings)
     problems += mistakes.incomplete(chosen, examples, need_imap=need_imap)

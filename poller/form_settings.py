@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, SecretStr, field_validator
 
-from poller.section import Section
+from poller.section import Section, text
 
 _FORM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # as a browser writes it (RFC 6454 section 6.2)
@@ -29,9 +29,8 @@ class Forms(Section):
     proxies: str = Field(
         "", description="addresses or networks of proxies whose X-Forwarded-For is believed, with spaces between"
     )
-    honeypot: str = Field(
+    honeypot: Annotated[str, text(r"[a-z][a-z_]{0,39}", "must be small letters and _, 40 at most")] = Field(
         "topic_again",
-        pattern=r"^[a-z][a-z_]{0,39}$",
         description="field that only a program fills in: its post to a public form is dropped",
     )
     max_bytes: Annotated[int, Field(ge=1_000)] = Field(

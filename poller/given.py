@@ -105,7 +105,8 @@ def _from_toml(config: Path | None, problems: list[str]) -> Iterator[Given]:
     except tomllib.TOMLDecodeError as error:
         said = re.match(r"(.*) \(at (?:line (\d+)|end of document).*\)", str(error), re.DOTALL)
         what, line = (said[1], said[2] or len(text.splitlines())) if said else (str(error), 1)
-        problems.append(f"{path.name}:{line}: not TOML: {' '.join(what.split())}")
+        hint = "; a text stands between quotation marks" if what == "Invalid value" else ""
+        problems.append(f"{path.name}:{line}: not TOML: {' '.join(what.split())}{hint}")
         return
     for section, table in tables.items():
         if not isinstance(table, dict):

@@ -32,6 +32,16 @@ EXAMPLES = {
     ("smtp", "sender"): "support@example.com",
 }
 
+# In place of what pydantic says of a value that is no such thing at all.
+WANTED = {
+    "bool": "must be true or false",
+    "date": "must be a day, for instance 2026-11-22",
+    "float": "must be a number",
+    "int": "must be a whole number",
+    "string": "must be a text, between quotation marks",
+    "url": "must be a whole address, such as https://www.example.com",
+}
+
 
 def misplaced(given: Given) -> str:
     """What is wrong with where or under which name the value stands, "" when nothing is."""
@@ -87,11 +97,15 @@ def suspects(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, match[0]
 
 
-def refused(loc: tuple[int | str, ...], message: str, chosen: Mapping[tuple[str, str], Given]) -> str:
-    """What pydantic says of the value at a location, with the place in which it stands."""
+def refused(loc: tuple[int | str, ...], kind: str, message: str, chosen: Mapping[tuple[str, str], Given]) -> str:
+    """What pydantic says of the value at a location, with the place in which it stands.
+
+    `kind` is the type of its error (https://docs.pydantic.dev/latest/errors/validation_errors/).
+    """
     section, key = str(loc[0]), str(loc[1]) if len(loc) > 1 else ""
     given = chosen.get((section, key))
-    message = message.removeprefix("Value error, ")
+    said = message.removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    message = WANTED.get(kind.partition("_")[0], said)
     if given is None:
         return f"[{section}] {key}: {message}"
     shown = "" if is_secret(sections()[section].model_fields[key]) else f" (got {given.value!r})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, SecretStr
@@ -19,6 +20,17 @@ def _private(url: HttpUrl) -> HttpUrl:
     if problem := service_problem(str(url)):
         raise ValueError(problem)
     return url
+
+
+def text(pattern: str, words: str) -> AfterValidator:
+    """What a text must be: all of it fits the pattern, and the words say to a person what does."""
+
+    def fitting(given: str) -> str:
+        if not re.fullmatch(pattern, given):
+            raise ValueError(words)
+        return given
+
+    return AfterValidator(fitting)
 
 
 Security = Literal["tls", "starttls", "none"]

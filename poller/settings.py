@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from poller.accounts import R2, Anthropic, ClickUp, HubSpot, Imap, Smtp
 from poller.endpoints import postgresql_problem
 from poller.form_settings import Forms
-from poller.section import Section, ServiceUrl, is_secret
+from poller.section import Section, ServiceUrl, is_secret, text
 
 _SQLITE = re.compile(r"sqlite:///[^:?#]*[^:?#/]")  # SQLAlchemy takes more, which would leave no file behind
 
@@ -76,7 +76,7 @@ class Digest(Section):
         try:
             ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError("is no time zone that this machine knows") from error
+            raise ValueError("must be the name of a time zone, such as Europe/Paris") from error
         return timezone
 
 
@@ -96,9 +96,8 @@ class Metrics(Section):
             raise ValueError("must be host:port, for instance 127.0.0.1:9464")
         return listen
 
-    textfile: str = Field(
+    textfile: Annotated[str, text(r"|.*\.prom", "must end in .prom")] = Field(
         "",
-        pattern=r"^$|\.prom$",
         description="file.prom that is written every few seconds, for node_exporter's textfile collector; empty: none",
     )
 

@@ -147,7 +147,7 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
     monkeypatch.setenv("NOTIFICATION_EMAIL", "nobody")
     monkeypatch.setenv("R2_BUCKET_NAM", "b")
     found = "\n".join(problems())
-    assert "config.toml:2: [imap] port: Input should be less than or equal to 65535 (got 99999)" in found
+    assert "config.toml:2: [imap] port: must be less than or equal to 65535 (got 99999)" in found
     assert "config.toml:5: unknown key [hubspot] pipline_id; did you mean pipeline_id?" in found
     assert "config.toml:6: unknown table [clikup]; did you mean clickup?" in found
     assert ".env:1: unknown key HUBSPOT_APIKEY; did you mean HUBSPOT_API_KEY?" in found
@@ -203,7 +203,17 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
         ),
         ("[smtp]\nhost = 'mail.example.com'\nsecurity = 'none'", "", "config.toml:3: [smtp] security: none would send"),
         ("", "STATE_URL=postgresql://u:LEAK@db.example/d", ".env:1: STATE_URL: must end in ?sslmode=verify-full"),
-        ("[r2]\nendpoint_url = 'no url'", "R2_ACCESS_KEY_ID=LEAK", "config.toml:2: [r2] endpoint_url: Input should be"),
+        ("[r2]\nendpoint_url = 'no url'", "R2_ACCESS_KEY_ID=LEAK", "config.toml:2: [r2] endpoint_url: must be a whole"),
+        ("[imap]\nhost = imap.x", "", "config.toml:2: not TOML: Invalid value; a text stands between quotation marks"),
+        ("[imap]\ntenant = 'a b'", "", "config.toml:2: [imap] tenant: must be an id or a domain (got 'a b')"),
+        ("[imap]\nsince = 'today'", "", "config.toml:2: [imap] since: must be a day, for instance 2026-11-22"),
+        ("[imap]\nsecurity = 'x'", "", "config.toml:2: [imap] security: must be 'tls', 'starttls' or 'none'"),
+        ("[metrics]\ntextfile = 'x.txt'", "", "config.toml:2: [metrics] textfile: must end in .prom (got 'x.txt')"),
+        ("[digest]\ntimezone = 'Paris'", "", "config.toml:2: [digest] timezone: must be the name of a time zone, such"),
+        ("[digest]\nhour = 'x'", "", "config.toml:2: [digest] hour: must be a whole number (got 'x')"),
+        ("[receipts]\nenabled = 'ja'", "", "config.toml:2: [receipts] enabled: must be true or false (got 'ja')"),
+        ("[canary]\nlate_min = 'x'", "", "config.toml:2: [canary] late_min: must be a number (got 'x')"),
+        ("[labels]\nsupport = [1]", "", "config.toml:2: [labels] support: must be a text, between quotation marks"),
     ],
 )
 def test_a_problem_is_one_line(toml: str, env: str, problem: str) -> None:

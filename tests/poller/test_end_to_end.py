@@ -351,7 +351,7 @@ def test_once_exits_with_75_when_a_service_stays_away(office: Office) -> None:
     ("name", "value", "line"),
     [
         ("IMAP_PASSWORD", "wrong-SECRET", "poller: IMAP login refused: "),
-        ("IMAP_PORT", "99999", "environment: IMAP_PORT: Input should be less than or equal to 65535"),
+        ("IMAP_PORT", "99999", "environment: IMAP_PORT: must be less than or equal to 65535"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_exit_78(office: Office, name: str, value: str, line: str) -> None:

@@ -152,8 +152,9 @@ class Inbox:
         name, message_id = getattr(self._names, outcome), receipt.message_id
         if supersedes:
             with closing(mailbox.connect(self._imap)) as session:
-                if session.enter(self._names.failed):
-                    session.settle(supersedes, name, message_id)
+                for label in (self._names.failed, self._names.support, self._names.modelisation):
+                    if session.enter(label):
+                        session.settle(supersedes, name, message_id)
         with self._sessions.one() as session:
             session.append(name, receipt.raw, seen=not receipt.needs_person, unless=message_id if look else "")
 

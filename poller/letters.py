@@ -12,7 +12,7 @@ import structlog
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller import notification, receipts
 from poller.attempts import MessageGoneError, StepFailedError, UnreadError
-from poller.corrections import message_of
+from poller.corrections import correction_of, message_of
 from poller.creations import skip, with_files
 
 if TYPE_CHECKING:
@@ -122,8 +122,9 @@ def _put(job: Job, outcome: str, receipt: Receipt, *, look: bool) -> None:
     reference, memory = message_of(job.journal.reference), job.journal.memory
     fact = f"failed-{reference}"
     job.journal.confirm()
-    # Whoever looks for what is unread must not find failures that are no more.
-    supersedes = receipts.failures_begin(reference) if memory and memory.recall([fact]) else ""
+    # Whoever looks into a mailbox must find no receipt that is outdated, nor one whose message lies elsewhere.
+    has_moved = correction_of(job.journal.reference) or (memory and memory.recall([fact]))
+    supersedes = receipts.receipts_begin(reference) if has_moved else ""
     job.message.append(outcome, receipt, look=look, supersedes=supersedes)
     if memory and outcome == "failed":
         memory.remember(fact, "")

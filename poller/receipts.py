@@ -45,9 +45,9 @@ def receipt_id(reference: str, outcome: str, stamp: str = "") -> str:
     return notification_id(reference, ".".join(filter(None, (KIND, outcome, stamp))))
 
 
-def failures_begin(reference: str) -> str:
-    """What the Message-ID of each receipt for a failure of the message begins with."""
-    return receipt_id(reference, "failed").partition("@")[0]
+def receipts_begin(reference: str) -> str:
+    """What the Message-ID of each receipt of the message begins with."""
+    return receipt_id(reference, "").partition("@")[0] + "."
 
 
 def receipt(

@@ -50,7 +50,7 @@ class Source(Protocol):
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         """Put a receipt where an outcome goes, unless we `look` and it lies there.
 
-        Those in the failed mailbox whose Message-ID begins with what it `supersedes` are put beside it, as read.
+        Earlier ones, whose Message-ID begins with what it `supersedes`, are put beside it, as read.
         """
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:

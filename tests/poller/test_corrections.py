@@ -201,6 +201,8 @@ def test_each_correction_has_a_receipt_of_its_own(office: Office) -> None:
         assert "Reclassé à la main" in told
         assert "Notification" not in told
         assert message["In-Reply-To"] == "<support@samples.example>"
+        assert office.mailboxes() == {filed: len(ids) + 1}, "what it was before lies beside it"
+        assert sum("\\Seen" in each.flags for each in office.sandbox.imap.messages(filed)) == len(ids)
     assert len(set(ids)) == 3
 
 
@@ -214,7 +216,7 @@ def test_a_correction_that_waits_for_its_receipt_alone_is_corrected_at_once(offi
         relay.breaks = [Break("close", b" APPEND ", after=False)]
         office.environment["IMAP_PORT"] = str(relay.port)
         assert [standing.outcome for standing in office.once().values()] == ["waiting"]
-        drag(office, "Modélisation", TO_SUPPORT)
+        drag(office, "Modélisation", TO_SUPPORT, "KEYWORD", "Figurative-Modelisation")
         standings = office.once()
     assert {name.partition("/")[2]: each.outcome for name, each in standings.items()} == {
         "modelisation/1": "modelisation",
@@ -395,7 +397,7 @@ def test_killed_in_mid_way_there_is_one_of_everything(office: Office, step: str,
     assert office.begin("once", death=Death(step, CALLS[step], point)).end().returncode == -signal.SIGKILL
     office.once()
     assert office.counts() == MODELISATION
-    assert office.mailboxes() == {"Support": 1, "Modélisation": 2}
+    assert office.mailboxes() == {"Modélisation": 3}
 
 
 @pytest.mark.parametrize("point", [COMMITTED, ANSWERED])
@@ -821,7 +823,7 @@ def test_a_corrected_mail_that_is_put_into_the_inbox_goes_back_to_where_it_was(o
     drag(office, "Modélisation", "INBOX", "KEYWORD", "Figurative-Modelisation")
     assert office.once() == {}
     assert office.counts() == MODELISATION
-    assert office.mailboxes() == {"Support": 1, "Modélisation": 2}
+    assert office.mailboxes() == {"Modélisation": 3}
 
 
 def test_a_correction_that_waits_goes_on_though_its_mail_is_put_into_the_inbox(office: Office) -> None:
@@ -852,7 +854,7 @@ def test_killed_in_mid_way_another_machine_goes_on(
     assert office.begin("once", death=death, **another).end().returncode == -signal.SIGKILL
     office.once()
     assert office.counts() == MODELISATION
-    assert office.mailboxes() == {"Support": 1, "Modélisation": 2}
+    assert office.mailboxes() == {"Modélisation": 3}
 
 
 def test_corrected_there_and_back_over_postgresql(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,6 +15,7 @@ from poller import causes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from email.message import EmailMessage
+    from zoneinfo import ZoneInfo
 
     from poller.attempts import Memory
     from poller.causes import Cause
@@ -32,11 +34,22 @@ class Alerts:
     """
 
     def __init__(
-        self, memory: Memory, send: Callable[[EmailMessage], None], *, sender: str, recipient: str, host: str
+        self,
+        memory: Memory,
+        send: Callable[[EmailMessage], None],
+        *,
+        sender: str,
+        recipient: str,
+        host: str,
+        zone: ZoneInfo,
     ) -> None:
-        """`send` raises a ServiceError or a ConfigurationError; `host` is this machine's name, without a space."""
+        """`send` raises a ServiceError or a ConfigurationError; `host` is this machine's name, without a space.
+
+        `zone` is that of the times which the letters tell.
+        """
         self._memory, self._send = memory, send
-        self._who = {"sender": sender, "recipient": recipient}
+        self._begun = partial(causes.begun, sender=sender, recipient=recipient, zone=zone)
+        self._over = partial(causes.over, sender=sender, recipient=recipient, zone=zone)
         self._host = host
         self._seen: dict[str, datetime] | None = None  # when each cause that has been told was last seen
         self._silent_until: datetime | None = None
@@ -49,13 +62,11 @@ class Alerts:
         if self._seen is None:
             self._seen = dict.fromkeys(self._told_before(now), now)
         for cause in present:
-            if cause.key in self._seen or self._say(
-                cause.key, causes.begun(cause, **self._who, now=now), now, is_over=False
-            ):
+            if cause.key in self._seen or self._say(cause.key, self._begun(cause, now=now), now, is_over=False):
                 self._seen[cause.key] = now
         self._seen |= {key: now for key in undecided if key in self._seen}
         for key in [key for key, seen in self._seen.items() if now - seen >= CALM]:
-            if self._say(key, causes.over(key, **self._who, now=now), now, is_over=True):
+            if self._say(key, self._over(key, now=now), now, is_over=True):
                 del self._seen[key]
 
     def _say(self, key: str, letter: EmailMessage, now: datetime, *, is_over: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
@@ -12,8 +13,8 @@ from poller.wording import NBSP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from email.message import EmailMessage
+    from zoneinfo import ZoneInfo
 
 SERVICES = {
     "anthropic": "Claude",
@@ -36,7 +37,7 @@ class Cause:
     key: str  # its kind, behind it the service if it is one's, and the machine if it is one's: "polls gandalf"
     title: str
     to_do: tuple[str, ...]
-    facts: tuple[tuple[str, str], ...]  # label and value
+    facts: tuple[tuple[str, str | datetime], ...]  # label and value
 
 
 def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float) -> Cause:
@@ -51,7 +52,7 @@ def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float
         ),
         (
             ("Messages en retard", str(count)),
-            ("Le plus ancien est arrivé le", _date(since)),
+            ("Le plus ancien est arrivé le", since),
             ("Raison", "\n".join(named) or "le traitement n’avance pas"),
         ),
     )
@@ -67,7 +68,7 @@ def polls_failing(since: datetime, reason: str, host: str) -> Cause:
             "Le service réessaie de lui-même, au moins toutes les cinq minutes.",
             f"Si le serveur IMAP répond, sur le serveur, {_CHECK}",
         ),
-        (("Depuis le", _date(since)), ("Machine", one_line(host)), ("Détail", one_line(reason, 500))),
+        (("Depuis le", since), ("Machine", one_line(host)), ("Détail", one_line(reason, 500))),
     )
 
 
@@ -83,7 +84,7 @@ def unreadable(uids: Sequence[int], since: datetime, mailbox: str, host: str) ->
             "S’il ne s’ouvre pas non plus, voyez avec l’hébergeur de la messagerie.",
         ),
         (
-            ("Depuis le", _date(since)),
+            ("Depuis le", since),
             ("Boîte", one_line(mailbox)),
             ("UID", named),
             ("Machine", one_line(host)),
@@ -101,7 +102,7 @@ def canary_missing(since: datetime, host: str) -> Cause:
             "Envoyez vous-même un message à cette adresse. S’il n’arrive pas, voyez avec l’hébergeur de la messagerie.",
             f"S’il arrive, regardez le dossier des indésirables et le serveur SMTP{NBSP}: {_CHECK}",
         ),
-        (("Envoyé le", _date(since)), ("Machine", one_line(host))),
+        (("Envoyé le", since), ("Machine", one_line(host))),
     )
 
 
@@ -118,14 +119,15 @@ def refused(service: str, reason: str, host: str) -> Cause:
     )
 
 
-def begun(cause: Cause, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    """The mail in which the admin hears of it, and what to do."""
-    page = Page("Alerte", cause.title, ("Que faire", cause.to_do), cause.facts, (), (), _moment(now))
+def begun(cause: Cause, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime) -> EmailMessage:
+    """The mail in which the admin hears of it, and what to do; its times are those of that zone."""
+    facts = [(label, _date(said, zone) if isinstance(said, datetime) else said) for label, said in cause.facts]
+    page = Page("Alerte", cause.title, ("Que faire", cause.to_do), facts, (), (), _moment(now))
     return mail(page, f"[Alerte] {cause.title}", _slug(cause.key), sender=sender, recipient=recipient, now=now)
 
 
-def over(key: str, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    """The mail in which the admin hears that the cause of this key is no more."""
+def over(key: str, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime) -> EmailMessage:
+    """The mail in which the admin hears that the cause of this key is no more; likewise."""
     kind, _, which = key.partition(" ")
     service, _, host = which.rpartition(" ")
     title = {
@@ -135,14 +137,13 @@ def over(key: str, *, sender: str, recipient: str, now: datetime) -> EmailMessag
         CANARY: "La boîte de réception reçoit de nouveau",
         REFUSED: f"{SERVICES.get(service, service)} accepte de nouveau nos identifiants",
     }[kind]
-    facts = [("Terminée le", _date(now)), *([("Machine", one_line(host))] if host else [])]
+    facts = [("Terminée le", _date(now, zone)), *([("Machine", one_line(host))] if host else [])]
     page = Page("Fin d’alerte", title, ("", ()), facts, (), (), _moment(now))
     return mail(page, f"[Fin d’alerte] {title}", f"{_slug(key)}.over", sender=sender, recipient=recipient, now=now)
 
 
-def _date(moment: datetime) -> str:
-    """As the clock on the server's wall has it."""
-    return f"{moment.astimezone():%d/%m/%Y à %H:%M}"
+def _date(moment: datetime, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%d/%m/%Y à %H:%M}"
 
 
 def _moment(now: datetime) -> str:

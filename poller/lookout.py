@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from poller import canary, causes, digest
 from poller.alerts import Alerts
@@ -120,6 +121,5 @@ class Lookout:
         recipient, smtp = self._settings.notification.email, self._daemon.smtp
         if recipient is None or smtp is None:
             return None
-        return Alerts(
-            self._daemon.memory, smtp.send, sender=self._settings.sender, recipient=recipient, host=self._host
-        )
+        sender, zone = self._settings.sender, ZoneInfo(self._settings.digest.timezone)
+        return Alerts(self._daemon.memory, smtp.send, sender=sender, recipient=recipient, host=self._host, zone=zone)

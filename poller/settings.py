@@ -68,7 +68,9 @@ class Digest(Section):
         "monday", description="day on which it is sent; never: on none"
     )
     hour: Annotated[int, Field(ge=0, le=23)] = Field(8, description="hour of that day")
-    timezone: str = Field("Europe/Paris", description="time zone of that hour and of the days in it (IANA name)")
+    timezone: str = Field(
+        "Europe/Paris", description="time zone of that hour, of the days in it, and of the times in alerts (IANA name)"
+    )
 
     @field_validator("timezone")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from poller.causes import Cause
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+PARIS = ZoneInfo("Europe/Paris")
 POLLS = causes.polls_failing(NOW, "IMAP SEARCH: no answer in time", "gandalf")
 KEY = causes.refused("hubspot", "HubSpot: HTTP 401", "gandalf")
 LATE = causes.waiting(12, NOW, ["clickup is out of reach", "ClickUp: HTTP 503", "clickup is out of reach"], 60)
@@ -47,7 +49,7 @@ class Machine:
     def __init__(self, memory: Engine, post: list[EmailMessage], host: str = "gandalf") -> None:
         self.post, self.down, self.tries = post, False, 0
         who = {"sender": "s@figurative.example", "recipient": "a@figurative.example"}
-        self._alerts = Alerts(memory, self._send, host=host, **who)
+        self._alerts = Alerts(memory, self._send, host=host, zone=PARIS, **who)
 
     def _send(self, letter: EmailMessage) -> None:
         self.tries += 1
@@ -145,7 +147,7 @@ def test_an_alert_says_what_is_wrong_since_when_and_what_to_do(memory: Engine) -
         "Rien n’est perdu",
     ):
         assert said in late
-    for said in ("gandalf", "IMAP SEARCH: no answer in time", NOW.astimezone().strftime("%d/%m/%Y à %H:%M")):
+    for said in ("gandalf", "IMAP SEARCH: no answer in time", "22/11/2026 à 15:00"):
         assert said in polls
     facts = [json.loads(value) for _, value in memory.latest("alert-", NOW - timedelta(days=1), 9)]
     assert {frozenset(fact) for fact in facts} == {frozenset({"cause", "over"})}, "no reason is kept"
@@ -163,5 +165,7 @@ def test_what_the_server_does_not_give_is_named(uids: Sequence[int], title: str,
     cause = causes.unreadable(uids, NOW, "INBOX", "gandalf")
     assert (cause.title, cause.key) == (title, "unreadable gandalf")
     assert ("UID", named) in cause.facts
-    given = {"sender": "s@figurative.example", "recipient": "a@figurative.example", "now": NOW}
-    assert causes.over(cause.key, **given)["Subject"] == "[Fin d’alerte] Tous les messages peuvent de nouveau être lus"
+    who = {"sender": "s@figurative.example", "recipient": "a@figurative.example"}
+    letter = causes.over(cause.key, now=NOW, zone=PARIS, **who)
+    assert letter["Subject"] == "[Fin d’alerte] Tous les messages peuvent de nouveau être lus"
+    assert "22/11/2026 à 15:00" in letter.get_body(("plain",)).get_content()  # type: ignore[union-attr]

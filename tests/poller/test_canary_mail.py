@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -297,6 +298,7 @@ def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Offi
         assert listener.received.startswith(b"GET /ping/fail ")
         (cause,) = lookout.causes(NOW)
         lookout.close()
-    given = {"sender": "poller@x.example", "recipient": "admin@x.example", "now": NOW}
+    who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
+    given: dict[str, Any] = who | {"now": NOW, "zone": ZoneInfo("Europe/Paris")}
     assert causes.begun(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
     assert causes.over(cause.key, **given)["Subject"] == "[Fin d’alerte] La boîte de réception reçoit de nouveau"

@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -345,6 +346,7 @@ def test_no_letter_of_ours_is_ever_work(tmp_path: Path) -> None:
         datetime(2026, 11, 22, tzinfo=UTC),
         {"sender": "s@figurative.example", "recipient": "s@figurative.example"},
     )
+    paris = ZoneInfo("Europe/Paris")
     done = Dispatched(Classification(Category.SUPPORT, 0.9, "rules", "", needs_review=False))
     asked = request(attachments=(GLB,))
     letters = [
@@ -353,8 +355,8 @@ def test_no_letter_of_ours_is_ever_work(tmp_path: Path) -> None:
         notification.failure_notification(
             asked, asked.reference, step="classify", kind="refused", detail="", now=now, **who
         ),
-        causes.begun(causes.refused("hubspot", "401", "gandalf"), now=now, **who),
-        causes.over("waiting", now=now, **who),
+        causes.begun(causes.refused("hubspot", "401", "gandalf"), now=now, zone=paris, **who),
+        causes.over("waiting", now=now, zone=paris, **who),
     ]
     for number, each in enumerate(letters):
         path = tmp_path / f"{number}.eml"

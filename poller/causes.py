@@ -40,12 +40,17 @@ class Cause:
     facts: tuple[tuple[str, str | datetime], ...]  # label and value
 
 
-def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float) -> Cause:
-    """Messages have waited for longer than `most_min` minutes, the oldest since then; `reasons` say for what."""
+def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float, host: str) -> Cause:
+    """Messages have waited for longer than `most_min` minutes, the oldest since then; `reasons` say for what.
+
+    They are those of all machines: `host` is the one that tells.
+    """
+    number, plural = f"{most_min:g}".replace(".", ","), most_min >= 2  # noqa: PLR2004 - one and a half is singular
+    longer = "d’une minute" if number == "1" else f"de {number} minute{'s' if plural else ''}"
     named = list(dict.fromkeys(one_line(reason) for reason in reasons if reason))[:_REASONS]
     return Cause(
         WAITING,
-        f"Des messages attendent depuis plus de {most_min:g} minutes",
+        f"Des messages attendent depuis plus {longer}",
         (
             f"Rien n’est perdu{NBSP}: ils restent où ils sont, et seront traités dès que possible.",
             f"Regardez si le service en cause est en panne{NBSP}; sinon, sur le serveur, {_CHECK}",
@@ -54,6 +59,7 @@ def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float
             ("Messages en retard", str(count)),
             ("Le plus ancien est arrivé le", since),
             ("Raison", "\n".join(named) or "le traitement n’avance pas"),
+            ("Machine", one_line(host)),
         ),
     )
 

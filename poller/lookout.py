@@ -90,7 +90,8 @@ class Lookout:
         waits = [*self._daemon.waits(), *((since, "") for since in self._in_hand.values())]
         late = sorted(wait for wait in waits if now - wait[0] >= timedelta(minutes=most_min))
         if late:
-            found.append(causes.waiting(len(late), late[0][0], [reason for _, reason in late], most_min))
+            reasons = [reason for _, reason in late]
+            found.append(causes.waiting(len(late), late[0][0], reasons, most_min, self._host))
         return found
 
     def _polls_fail(self, now: datetime) -> bool:

@@ -25,7 +25,9 @@ NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 PARIS = ZoneInfo("Europe/Paris")
 POLLS = causes.polls_failing(NOW, "IMAP SEARCH: no answer in time", "gandalf")
 KEY = causes.refused("hubspot", "HubSpot: HTTP 401", "gandalf")
-LATE = causes.waiting(12, NOW, ["clickup is out of reach", "ClickUp: HTTP 503", "clickup is out of reach"], 60)
+LATE = causes.waiting(
+    12, NOW, ["clickup is out of reach", "ClickUp: HTTP 503", "clickup is out of reach"], 60, "gandalf"
+)
 PLAIN = {
     POLLS.key: "La boîte de réception n’est plus relevée",
     KEY.key: "HubSpot refuse nos identifiants",
@@ -145,12 +147,21 @@ def test_an_alert_says_what_is_wrong_since_when_and_what_to_do(memory: Engine) -
         "clickup is out of reach\nClickUp: HTTP 503\n",
         "poller check",
         "Rien n’est perdu",
+        "Machine\xa0: gandalf",
     ):
         assert said in late
     for said in ("gandalf", "IMAP SEARCH: no answer in time", "22/11/2026 à 15:00"):
         assert said in polls
     facts = [json.loads(value) for _, value in memory.latest("alert-", NOW - timedelta(days=1), 9)]
     assert {frozenset(fact) for fact in facts} == {frozenset({"cause", "over"})}, "no reason is kept"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [(0.5, "de 0,5 minute"), (1, "d’une minute"), (1.5, "de 1,5 minute"), (2, "de 2 minutes"), (60, "de 60 minutes")],
+)
+def test_how_long_messages_have_waited_is_said_in_french(minutes: float, words: str) -> None:
+    assert causes.waiting(1, NOW, [], minutes, "gandalf").title == f"Des messages attendent depuis plus {words}"
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_mail_that_waits_for_long_is_told_of(office: Office, manager: Manager, m
             status = manager.until("STATUS")["STATUS"]
     assert "HubSpot unreachable since" in status
     (letter,) = office.sandbox.smtp.messages
-    assert letter.message["Subject"] == "[Alerte] Des messages attendent depuis plus de 0.0001 minutes"
+    assert letter.message["Subject"] == "[Alerte] Des messages attendent depuis plus de 0,0001 minute"
 
 
 def test_a_fault_in_what_is_told_stops_no_mail(

@@ -175,13 +175,18 @@ def flood_alert(request: Request, max_per_h: int, *, sender: str, recipient: str
 
 def sureness(classification: Classification) -> str:
     """The category, and how sure that is."""
-    sure = f"{classification.confidence:.0%}".replace("%", f"{NBSP}%")
-    return f"{CATEGORIES[classification.category]} (confiance{NBSP}: {sure})"
+    return f"{CATEGORIES[classification.category]} ({_confidence(classification)})"
+
+
+def _confidence(classification: Classification) -> str:
+    return f"confiance{NBSP}: {classification.confidence:.0%}".replace("%", f"{NBSP}%")
 
 
 def why(classification: Classification) -> str:
     """Why it is of this category, and who said so."""
     reason = one_line(classification.reason, 500)
+    if classification.decided_by == "claude" and not reason:  # which is not kept while a message waits
+        return f"Classé par Claude ({_confidence(classification)})."
     decided_by = _DECIDED_BY.get(classification.decided_by, classification.decided_by)
     return f"{reason} {decided_by}".strip()
 

@@ -254,6 +254,17 @@ def test_what_is_to_be_checked_stands_out(request_: Request, done: Dispatched, l
     assert f"<li>{line}</li>" in body(message, "html")
 
 
+def test_a_reason_that_was_not_kept_is_not_missed() -> None:
+    """Claude's sentence is gone where a message waited; who decided is said, and how sure that was."""
+    by_claude = replace(SURE, decided_by="claude")
+    for reason, words in (
+        ("Le client signale une panne.", "Le client signale une panne. Décidé par Claude."),
+        ("", "Classé par Claude (confiance : 95 %)."),
+    ):
+        message = notify(REQUEST, replace(DONE, classification=replace(by_claude, reason=reason)))
+        assert f"\nPourquoi : {words}\n" in body(message, "plain")
+
+
 def test_a_doubtful_request_shows_in_the_subject() -> None:
     message = notify(REQUEST, replace(DONE, classification=replace(SURE, needs_review=True)))
     assert message["Subject"] == "[Modélisation, à vérifier] Une chaise (user@example.com)"

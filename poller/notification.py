@@ -141,7 +141,10 @@ def to_do(reference: str, kind: str) -> tuple[str, ...]:
         "Une fois la cause corrigée, remettez le message dans la boîte de réception, "
         f"ou lancez «{NBSP}poller retry {reference}{NBSP}»."
     )
-    by_hand = f"Un nouvel essai n’y changerait rien{NBSP}: lisez-le, et répondez-y à la main s’il y a lieu."
+    by_hand = (
+        f"Un nouvel essai n’y changerait rien{NBSP}: lisez-le, et s’il dit comment joindre son auteur (signature, "
+        "téléphone), contactez-le vous-même."
+    )
     filed = f"Rien n’est perdu{NBSP}: le message est classé dans la boîte des échecs."
     return (filed, by_hand if kind == "unusable" else again)
 

@@ -421,7 +421,8 @@ def test_the_failure_of_a_message_from_nobody() -> None:
     """No new try would end otherwise, so none is asked for."""
     text = body(fail(REQUEST, kind="unusable", detail="no sender"), "plain")
     assert "n’a pas d’adresse d’expéditeur" in text
-    assert "répondez-y à la main" in text
+    assert "lisez-le, et s’il dit comment joindre son auteur (signature, téléphone), contactez-le vous-même." in text
+    assert "répondez" not in text
     assert "poller retry" not in text
     assert "no sender" not in text
 

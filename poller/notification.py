@@ -15,6 +15,7 @@ from poller.wording import (
     NBSP,
     TO_FETCH,
     author_label,
+    empty,
     left_behind,
     listed,
     services_off,
@@ -236,6 +237,7 @@ def to_check(request: Request, done: Dispatched) -> list[str]:
         )
     for service, steps in services_off(done):
         lines.append(f"{service} n’est pas configuré. Non fait{NBSP}: {', '.join(steps)}.")
+    lines += listed((f"«{NBSP}{name}{NBSP}» est vide." for name in empty(request)), _LEFT_LIMIT_CHARS)
     lines += [f"{TO_FETCH}{NBSP}: {url}" for url in listed(to_fetch(request), _LINKS_LIMIT_CHARS)]
     if done.classification.category is Category.MODELISATION:
         left = [label for fate, label in left_behind(request, done) if fate not in fates.ASIDE]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from poller import fates, formats
 from poller.escaping import http_url, one_line
-from poller.request import Attachment, Category, Fate
+from poller.request import Attachment, Category, Fate, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -171,6 +171,14 @@ def unread(request: Request) -> list[str]:
         # Whatever else could not be read of it is for want of its end.
         return [*sentences, OVERSIZE.format(size(size_bytes))]
     return [*sentences, UNREAD] if set(request.defects) - {_ENCRYPTED_DEFECT} else sentences
+
+
+def empty(request: Request) -> list[str]:
+    """The names of the 3D files and images that have nothing in them, as far as that is known."""
+    if fates.oversize_bytes(request):
+        return []
+    files = (each for each in request.attachments if each.kind is not Kind.OTHER and not each.size_bytes)
+    return [one_line(each.filename) for each in files]
 
 
 def services_off(done: Dispatched) -> list[tuple[str, list[str]]]:

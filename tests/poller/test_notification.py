@@ -238,6 +238,11 @@ def test_the_html_says_what_the_text_says() -> None:
                 "ouvrez-le dans la boîte aux lettres."
             ),
         ),
+        (
+            replace(REQUEST, attachments=(replace(attachment("vide.obj", Kind.MODEL), size_bytes=0),)),
+            replace(DONE, fates=(Fate.FILE,)),
+            "« vide.obj » est vide.",
+        ),
         (replace(REQUEST, links=("https://we.tl/t-1",)), DONE, "Fichiers à récupérer à la main : https://we.tl/t-1"),
         (
             replace(REQUEST, attachments=(*REQUEST.attachments, attachment("x.exe", Kind.OTHER))),

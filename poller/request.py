@@ -30,7 +30,7 @@ class Fate(StrEnum):
 
     FILE = "file"  # a 3D file or an image: it goes to R2 where the category uploads
     INLINE = "inline"  # an image that stands in the text
-    LOGO = "logo"  # of a signature
+    LOGO = "logo"  # of a signature, or a small image that the sender has sent before, as signatures do
     DUPLICATE = "duplicate"  # the same bytes as an earlier attachment of the mail
     REFUSED = "refused"  # a program, a page or a script: never on a public bucket
     TOO_BIG = "too_big"  # more bytes than one mail may upload

@@ -206,7 +206,7 @@ def _reason(request: Request, done: Dispatched, number: int, fate: Fate) -> str:
     """Why an attachment was not uploaded, "" where none would have been."""
     attachment = request.attachments[number]
     if fate is Fate.LOGO:
-        return "logo de signature" if attachment.logo else "logo de signature (image déjà reçue de cet expéditeur)"
+        return "logo de signature" if attachment.logo else "image déjà reçue de cet expéditeur"
     if fate is Fate.DUPLICATE:
         twin = fates.twin(request, _fates(request, done), number)
         return f"doublon de {one_line(twin.filename)}" if twin else "doublon"

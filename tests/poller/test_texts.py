@@ -443,7 +443,7 @@ ANSWER = replace(SURE, category=Category.SUPPORT, decided_by="thread")
     [
         (SURE, LOGO, Fate.INLINE, ("upload_files",), "image intégrée au texte"),
         (SURE, LOGO, Fate.LOGO, (), "logo de signature"),
-        (SURE, PHOTO, Fate.LOGO, (), "logo de signature (image déjà reçue de cet expéditeur)"),
+        (SURE, PHOTO, Fate.LOGO, (), "image déjà reçue de cet expéditeur"),
         (SURE, REFUSED, Fate.REFUSED, (), "type refusé (peut contenir un programme)"),
         (SURE, PLAN, Fate.KEPT, ("upload_files",), "ni fichier 3D ni image"),
         (SURE, MODEL, Fate.FILE, ("upload_files",), "R2 non configuré"),

@@ -37,6 +37,7 @@ KIND = "receipt"  # in the header of ours, and in the Message-ID
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4, without folding or comments
 _MADE_UP = "@message-id.invalid>"  # by the parser, for a message that has none
 _TITLES = {"thread": "Réponse ajoutée", "person": "Demande reclassée"}  # by who decided
+_IS_ANSWER = re.compile(r"re\s*:", re.IGNORECASE)  # RFC 5322 section 3.6.5, and as French writes it
 _REFERENCES = 20  # that are repeated of the original's
 
 
@@ -168,7 +169,10 @@ def _raw(page: Page, request: Request | None, message_id: str, name: str, sender
     The name of its sender tells the outcome in every list of messages. The subject stays the original's: Gmail and
     Outlook take two messages for one conversation only where the subject is the same, whatever References says.
     """
-    subject = f"Re: {ticket_subject(request)}" if request else f"Message illisible ({page.reference})"
+    subject = f"Message illisible ({page.reference})"
+    if request:
+        subject = ticket_subject(request)
+        subject = subject if _IS_ANSWER.match(subject) else f"Re: {subject}"
     message: EmailMessage = mail(
         page, subject, KIND, sender=formataddr((name, sender)), recipient=sender, now=datetime.now(UTC)
     )

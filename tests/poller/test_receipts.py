@@ -370,6 +370,13 @@ def test_a_mailbox_that_was_deleted_is_made_anew(office: Office) -> None:
     ]
 
 
+@pytest.mark.parametrize("subject", ["Re: Fauteuil", "RE : Fauteuil", "re: Re: Fauteuil"])
+def test_the_receipt_of_an_answer_bears_its_subject(desk: Desk, subject: str) -> None:
+    """With no Re: before the one that is there."""
+    desk.gets(bytes(a_mail(subject)))
+    assert read(desk.receipts[0].raw)["Subject"] == subject
+
+
 @pytest.mark.parametrize("name", ["a" * 240, "1\r\n", "é", "a b"])
 def test_a_thread_is_named_exactly_or_not_at_all(desk: Desk, name: str) -> None:
     """A long id is neither folded nor encoded; what is none is not repeated, and no header is ever broken."""

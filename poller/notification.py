@@ -178,8 +178,10 @@ def flood_alert(request: Request, max_per_h: int, *, sender: str, recipient: str
 
 
 def sureness(classification: Classification) -> str:
-    """The category, and how sure that is."""
-    return f"{CATEGORIES[classification.category]} ({_confidence(classification)})"
+    """The category, and how sure that is, or that a person says so."""
+    is_chosen = classification.decided_by == "person"
+    sure = "choisi par une personne" if is_chosen else _confidence(classification)
+    return f"{CATEGORIES[classification.category]} ({sure})"
 
 
 def _confidence(classification: Classification) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poller import canary, reclassify
@@ -165,11 +166,15 @@ class Pipeline:
                 reached.before["thread"] = correction.reference
         outcome = correction.category.lower()
         self._label(job, outcome)
-        number, sender = correction.number, self._settings.sender
-        result = {"outcome": outcome} | reached.summary()
-        return self._tell(
-            job, result, reached, lambda _: receipt(job.message.request, done, sender=sender, correction=number)
+        write = partial(
+            receipt,
+            done=done,
+            sender=self._settings.sender,
+            correction=correction.number,
+            corrects_answer=reached.before["thread"] != correction.reference,
         )
+        result = {"outcome": outcome} | reached.summary()
+        return self._tell(job, result, reached, lambda _: write(job.message.request))
 
     def _ignore(self, job: Job, reason: str) -> dict[str, Any]:
         self._label(job, "ignored", seen=reason == canary.REASON)

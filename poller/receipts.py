@@ -52,14 +52,22 @@ def receipts_begin(reference: str) -> str:
 
 
 def receipt(
-    request: Request, done: Dispatched, *, sender: str, correction: int = 0, colleague: bool = False
+    request: Request,
+    done: Dispatched,
+    *,
+    sender: str,
+    correction: int = 0,
+    colleague: bool = False,
+    corrects_answer: bool = False,
 ) -> Receipt:
     """What was made of a request, or where an answer to one was put.
 
-    `correction` is its number, 0 for none; `colleague` says of an answer that one of ours wrote it.
+    `correction` is its number, 0 for none, and `corrects_answer` says that it is one of an answer; `colleague` says of
+    an answer that one of ours wrote it.
     """
     found = done.classification
     is_answer = found.decided_by == "thread"
+    title = "Réponse reclassée" if corrects_answer else _TITLES.get(found.decided_by, "Demande traitée")
     checks = to_check_of_reply(request, done) if is_answer else to_check(request, done)
     category = CATEGORIES[found.category]
     facts = [("Client", who(request.sender))]
@@ -68,7 +76,7 @@ def receipt(
     facts.append(("Pourquoi", why(found)))
     page = Page(
         kicker=f"{whose_answer(colleague=colleague)}, {category.lower()}" if is_answer else sureness(found),
-        title=_TITLES.get(found.decided_by, "Demande traitée") + (", à vérifier" if checks else ""),
+        title=title + (", à vérifier" if checks else ""),
         box=("À vérifier", checks),
         facts=facts,
         buttons=(),

@@ -549,14 +549,19 @@ def test_an_answer_whose_correction_is_tried_again_leaves_the_question_alone(off
 
 
 def test_an_answer_put_under_support_does_not_call_off_the_modelling(office: Office) -> None:
-    """It is a part of a request that goes on."""
+    """It is a part of a request that goes on; its receipt calls it the answer that it is, and a person's choice."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
     decide(office, "MODELISATION")
     office.once(undecided())
     office.once(an_answer())
     told = comments(office)
-    drag(office, "Modélisation", TO_SUPPORT, "HEADER", "In-Reply-To", "undecided")
+    answer = ("KEYWORD", "Figurative-Modelisation", "HEADER", "In-Reply-To", "undecided")
+    drag(office, "Modélisation", TO_SUPPORT, *answer)
     office.once()
     assert comments(office) == told
+    receipt = email.message_from_bytes(office.sandbox.imap.messages("Support")[-1].raw, policy=policy.default)
+    lines = receipt.get_body(("plain",)).get_content().splitlines()  # type: ignore[union-attr]
+    assert lines[:2] == ["Support (choisi par une personne)", "Réponse reclassée"]
 
 
 def test_an_answer_that_comes_while_its_mail_is_corrected_waits_for_it(office: Office) -> None:

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 _SINCE = "Only those first seen on that day or later (UTC), for instance 2026-11-22."
 
 
+def _day(text: str) -> datetime:
+    """The beginning of a day (UTC)."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a day, for instance 2026-11-23") from error
+
+
 @click.command()
 @json_option("As one JSON object.")
 @click.pass_context
@@ -53,7 +61,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 @click.command(name="list")
 @click.option("--failed", is_flag=True, help="Only those that need a person.")
 @click.option("--waiting", is_flag=True, help="Only those that wait for a service.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help=_SINCE)
+@click.option("--since", type=_day, metavar="DAY", help=_SINCE)
 @json_option("One JSON object a message.")
 @click.pass_context
 def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | None, as_json: bool) -> None:
@@ -65,7 +73,6 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
     from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
 
     wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
-    since = since and since.replace(tzinfo=UTC)
     with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
         found = tally.standing(memory, wanted, since) if wanted else corrections.current(memory.messages(since))
     for message in found:

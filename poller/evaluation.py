@@ -95,7 +95,16 @@ def read(lines: Iterable[str]) -> Iterator[Labelled]:
             row = json.loads(line)
             yield Labelled(one_line(str(row["id"])), request_of(row), Category(row["label"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidExamplesError(f"line {number} is no labelled mail: {type(error).__name__}: {error}") from error
+            raise InvalidExamplesError(f"line {number} is no labelled mail: {_lacking(error)}") from error
+
+
+def _lacking(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"the key {error} is missing"
+    if isinstance(error, json.JSONDecodeError):
+        return "it is not JSON"
+    # A list where an object belongs, or a number where a text does: Python's words are about its types.
+    return str(error) if isinstance(error, ValueError) else "a value is not of the kind that it must be"
 
 
 def request_of(row: dict[str, Any]) -> Request:

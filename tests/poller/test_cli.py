@@ -178,6 +178,15 @@ def test_the_short_help_of_every_command_is_whole() -> None:
     assert "--since DAY" in run("list", "--help").stdout
 
 
+def test_a_day_is_asked_for_by_an_example() -> None:
+    """What is none is said in a person's words."""
+    result = run("list", "--since", "today")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        2,
+        "Error: Invalid value for '--since': 'today' is not a day, for instance 2026-11-23",
+    )
+
+
 def test_a_named_settings_file_must_exist() -> None:
     """A slip in --config is no silent default."""
     result = CliRunner().invoke(commands, ["--config", "nowhere.toml", "check"])
@@ -191,6 +200,8 @@ def test_list_status_and_show_say_what_became_of_each_message(office: Office) ->
     listed = run("list", environment=office.environment).stdout.splitlines()
     assert sorted(line.split()[3] for line in listed) == ["IGNORED", "MODELISATION", "SUPPORT"]
     assert run("list", "--failed", environment=office.environment).stdout == ""
+    for day, count in (("2000-01-01", 3), ("2999-01-01", 0)):
+        assert len(run("list", "--since", day, environment=office.environment).stdout.splitlines()) == count
     status = run("status", "--json", environment=office.environment)
     assert json.loads(status.stdout)["outcomes"] == {"support": 1, "modelisation": 1, "ignored": 1}
     reference = next(line.split()[2] for line in listed if "MODELISATION" in line)

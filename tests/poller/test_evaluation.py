@@ -87,11 +87,11 @@ def test_the_rules_alone_ask_nobody(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("no json", "line 2 is no labelled mail"),
-        (json.dumps(ROWS[0] | {"label": "SALES"}), "line 2 is no labelled mail: ValueError: 'SALES'"),
-        ('{"id": "a"}', "line 2 is no labelled mail: KeyError: 'from'"),
+        ("no json", "line 2 is no labelled mail: it is not JSON"),
+        (json.dumps(ROWS[0] | {"label": "SALES"}), "line 2 is no labelled mail: 'SALES' is not a valid Category"),
+        ('{"id": "a"}', "line 2 is no labelled mail: the key 'from' is missing"),
         (json.dumps(row("odd", "SUPPORT", "", "", "a.zip")).replace('"size"', '"kind": "3d", "size"'), "'3d'"),
-        ("[]", "line 2 is no labelled mail"),
+        ("[]", "line 2 is no labelled mail: a value is not of the kind"),
     ],
 )
 def test_a_line_that_is_no_labelled_mail_is_named(desk: Desk, line: str, said: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 
+_TOO_LATE, _CUT_SHORT = "no answer in time", "no whole answer came back"
 # The first that fits any of the exceptions behind the failure.
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "the host name is unknown"),
     (ConnectionRefusedError, "nothing listens there"),
     (ssl.SSLCertVerificationError, "its certificate is not to be trusted"),
-    (TimeoutError, "no answer in time"),
+    (TimeoutError, _TOO_LATE),
     (ConnectionError, "the connection was cut"),
     (ssl.SSLEOFError, "the connection was cut"),
     (ssl.SSLError, "no TLS there"),
@@ -28,4 +29,9 @@ def why(error: BaseException) -> str:
         return words
     # A pool that is exhausted or a proxy that is slow has no exception of the system's behind it.
     slow = any("Timeout" in type(each).__name__ for each in chain)
-    return "no answer in time" if slow else "no whole answer came back"
+    return _TOO_LATE if slow else _CUT_SHORT
+
+
+def is_broken(line: str) -> bool:
+    """Whether what is said of an error ends in words of `why`: a connection failed, and nobody has refused anything."""
+    return line.endswith((*(words for _, words in _WORDS), _TOO_LATE, _CUT_SHORT))

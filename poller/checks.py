@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from integrations.broken import is_broken
 from integrations.errors import ConfigurationError, ServiceError
 from poller import exposition, mailbox, state
 from poller.form_access import forms_of
@@ -91,8 +92,9 @@ def _tried(name: str, call: Callable[[], str]) -> Checked:
     except ServiceError as error:
         # What the service said itself quotes no mail: there was none.
         words = [str(error), error.detail, advice(error.detail)]
-        seen = ": ".join(word for word in words if word)
-        return Checked(name, "unreachable", f"{seen} (is the address right, and the service up?)")
+        seen = ": ".join(word.rstrip(".") for word in words if word)
+        hint = " (is the address right, and the service up?)" if is_broken(str(error)) else ""
+        return Checked(name, "unreachable", seen + hint)
 
 
 def _listen(listen: str) -> str:

@@ -43,9 +43,9 @@ def is_gone(error: Exception) -> bool:
 
 
 def said(error: Exception) -> str:
-    """The server's own words, in a line, without what the libraries put around them."""
+    """The server's own words, in a line, without a full stop and what the libraries put around them."""
     words = re.sub(r"^\w+ (?:failed: |command error: (?:BAD|NO) )", "", str(error))
-    return one_line(re.sub(r"""^\[?b(["'])(.*)\1\]?$""", r"\2", words, flags=re.DOTALL))
+    return one_line(re.sub(r"""^\[?b(["'])(.*)\1\]?$""", r"\2", words, flags=re.DOTALL)).rstrip(".")
 
 
 def advice(words: str, auth: str = "") -> str:

@@ -77,6 +77,23 @@ def test_check_says_what_to_do(office: Office, change: dict[str, str], code: int
     assert len(result.stdout.splitlines()) == 7
 
 
+@pytest.mark.parametrize(
+    ("service", "name", "status"),
+    [("hubspot", "HubSpot", 429), ("clickup", "ClickUp", 400), ("clickup", "ClickUp", 503)],
+)
+def test_check_asks_for_the_address_where_nobody_answered(office: Office, service: str, name: str, status: int) -> None:
+    """Whoever answers has been found."""
+
+    def seen(**change: str) -> str:
+        lines = run("check", environment=office.environment | change).stdout.splitlines()
+        return next(line for line in lines if line.split()[1] == name)
+
+    office.fail(service, Fault("status", status=status, body={"message": "Not now.", "err": "Not now."}, times=None))
+    assert seen().endswith(f"HTTP {status}: Not now")
+    dead = {f"{service.upper()}_BASE_URL": "http://127.0.0.1:9"}
+    assert seen(**dead).endswith("nothing listens there (is the address right, and the service up?)")
+
+
 def test_check_says_whether_metrics_can_be_served(office: Office) -> None:
     """Not where another program listens; where a poller does it may be the daemon that is checked beside."""
 

@@ -215,7 +215,8 @@ def test_a_refused_login_is_told_in_the_servers_words_with_what_to_do(refusal: s
     ):
         connect(settings(server, password="sandbox"))
     line = str(caught.value)
-    assert refusal.partition(" ")[2].replace("sandbox", "***") in line
+    assert refusal.partition(" ")[2].replace("sandbox", "***").rstrip(".") in line
+    assert ".:" not in line
     assert advice in line
     assert "sandbox" not in line
     assert "\n" not in line
@@ -281,3 +282,5 @@ def test_check_gives_the_servers_words_for_a_mailbox_that_stays_closed(
     assert result.verdict == verdict
     assert words in result.seen
     assert closed.partition(" ")[2].rstrip(".") in result.seen
+    assert ".:" not in result.seen
+    assert "is the address right" not in result.seen

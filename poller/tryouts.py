@@ -57,7 +57,7 @@ def classify(
     MAIL is a raw message, .eml. Nothing is created, and Claude is asked where the rules are unsure and there is a key.
 
     With --evaluate instead: accuracy, what was taken for what, who decided, and what Claude cost. Exit code 75 when
-    Claude is out of reach.
+    Claude is out of reach, 78 also when it refuses the key.
     """
     if (mail is None) == (labelled is None) or (no_claude and labelled is None):
         raise click.UsageError("give either a mail, or --evaluate and a file")

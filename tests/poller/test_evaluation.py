@@ -108,6 +108,16 @@ def test_it_is_a_mail_or_a_set(arguments: tuple[str, ...]) -> None:
     assert CliRunner().invoke(commands, ["classify", *arguments]).exit_code == 2
 
 
+@pytest.mark.parametrize("arguments", [("asked.eml",), ("--evaluate", "labelled.jsonl")])
+def test_a_refused_key_is_a_matter_of_settings(desk: Desk, arguments: tuple[str, ...]) -> None:
+    """No verdict of the rules alone is passed off as that of both."""
+    Path("asked.eml").write_text(f"From: ana@ruiz.example\nSubject: Suite\n\n{ROWS[1]['body']}\n")
+    wrong = desk.environment | {"ANTHROPIC_API_KEY": "sk-ant-wrong"}
+    result = CliRunner().invoke(commands, ["classify", *arguments], env=wrong, catch_exceptions=False)
+    assert (result.exit_code, result.stdout) == (78, "")
+    assert "look at ANTHROPIC_API_KEY" in result.stderr
+
+
 def test_claude_is_waited_for_within_bounds(desk: Desk) -> None:
     """As long as it asks for, a minute at most; then it is out of reach."""
     (mail,) = read([json.dumps(ROWS[1])])

@@ -47,6 +47,7 @@ _PLAIN_ADDRESS = re.compile(r"(?!www\.)[a-z0-9]+([.+-][a-z0-9]+)*@[a-z0-9]+([.-]
 _MARKS_AT_ONCE = 30  # the Stream-Safe Text Format (UAX #15 section 13)
 _MAYBE_MARKS = re.compile(r"[^\x00-\u02ff]{31,}")  # no combining mark is below U+0300
 _TIBETAN_VOWELS = "\u0f73\u0f75\u0f81"  # the only letters that fall apart into marks alone
+_PATH = re.compile(r"(?:[A-Za-z]:|~|\.{1,2})?[\\/]")  # how a path begins
 _SUFFIX_LIMIT_CHARS = 10
 _URL_SAFE = "!$&*+,-./:;=?@_~%#"  # RFC 3986 without the brackets and the quote, which end a Markdown target
 
@@ -141,10 +142,13 @@ def http_url(url: str) -> str:
 def file_name(name: str, limit_chars: int = 150) -> str:
     """The name a file may be saved under: no directory, no sign that a system forbids, its suffix kept when cut.
 
+    Of a path its last part (RFC 2183 section 2.3); a slash elsewhere is a sign like others: « devis 12/2026.pdf ».
     "piece-jointe" when nothing is left of it.
     """
-    name = re.split(r"[\\/]", one_line(name, 2000))[-1]
-    name = re.sub(r'[<>:"|?*;%]', "_", name).strip(" .")
+    name = one_line(name, 2000)
+    if _PATH.match(name):
+        name = re.split(r"[\\/]", name)[-1]
+    name = re.sub(r'[\\/<>:"|?*;%]', "_", name).strip(" .")
     if len(name) > limit_chars:
         stem, suffix = _split_suffix(name)
         name = stem[: limit_chars - len(suffix)].rstrip(" .") + suffix

@@ -297,6 +297,11 @@ def test_no_link_to_what_is_not_the_web() -> None:
         ("模型.glb", "模型.glb", "piece-jointe.glb", "piece-jointe.glb"),
         ("../../etc/passwd", "passwd", "passwd", "passwd"),
         ("C:\\Users\\x\\a.obj", "a.obj", "a.obj", "a.obj"),
+        ("/home/x/a.obj", "a.obj", "a.obj", "a.obj"),
+        ("\\\\nas\\x\\a.obj", "a.obj", "a.obj", "a.obj"),
+        ("table <b>1</b>.glb", "table _b_1__b_.glb", "table-_b_1__b_.glb", "table-_b_1__b_.glb"),
+        ("plan 12/2026.pdf", "plan 12_2026.pdf", "plan-12_2026.pdf", "plan-12_2026.pdf"),
+        ("a/../../etc\\passwd", "a_.._.._etc_passwd", "a_-_-_etc_passwd", "a_-_-_etc_passwd"),
         (
             "..%2F..%2Fetc%2Fpasswd%00%0D%0A",
             "_2F.._2Fetc_2Fpasswd_00_0D_0A",

@@ -14,7 +14,7 @@ from poller.wording import (
     LEFT,
     NBSP,
     TO_FETCH,
-    author_label,
+    author_fact,
     empty,
     left_behind,
     listed,
@@ -205,8 +205,8 @@ def _about(request: Request) -> str:
 def _facts(request: Request, done: Dispatched, said: tuple[str, str]) -> list[tuple[str, str]]:
     """Who asks, what is to be said of it, and what lies in the message where that alarms nobody."""
     facts = [("Client", who(request.sender))]
-    if label := author_label(request):
-        facts.append((label, who(request.author)))
+    if author := author_fact(request):
+        facts.append(author)
     facts.append(said)
     support = done.classification.category is Category.SUPPORT
     calm = [label for fate, label in left_behind(request, done) if support or fate in fates.ASIDE]

@@ -17,7 +17,7 @@ from poller.wording import (
     NBSP,
     STEPS,
     attachments,
-    author_label,
+    author_fact,
     services_off,
     step_title,
     who,
@@ -71,8 +71,8 @@ def receipt(
     checks = to_check_of_reply(request, done) if is_answer else to_check(request, done)
     category = CATEGORIES[found.category]
     facts = [("Client", who(request.sender))]
-    if label := author_label(request):
-        facts.append((label, who(request.author)))
+    if author := author_fact(request):
+        facts.append(author)
     facts.append(("Pourquoi", why(found)))
     page = Page(
         kicker=f"{whose_answer(colleague=colleague)}, {category.lower()}" if is_answer else sureness(found),

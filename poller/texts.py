@@ -24,7 +24,7 @@ from poller.wording import (
     LEFT,
     NBSP,
     TO_FETCH,
-    author_label,
+    author_fact,
     file_label,
     left_behind,
     listed,
@@ -66,8 +66,8 @@ def ticket_content(request: Request, done: Dispatched) -> str:
     head = [f"À vérifier{NBSP}: {_doubt(done)}\n"] if done.classification.needs_review else []
     head.append(f"Demande{NBSP}: {CATEGORIES[done.classification.category].lower()}")
     head.append(f"Client{NBSP}: {who(request.sender)}")
-    if label := author_label(request):
-        head.append(f"{label}{NBSP}: {who(request.author)} (les réponses vont au client ci-dessus)")
+    if author := author_fact(request):
+        head.append(f"{author[0]}{NBSP}: {author[1]} (les réponses vont au client ci-dessus)")
     if doubt := unverified(request):
         head.append(doubt)
 
@@ -109,9 +109,9 @@ def reply_note_html(request: Request, done: Dispatched, *, colleague: bool = Fal
 
 
 def _author_html(request: Request) -> str:
-    label, doubt = author_label(request), unverified(request)
-    author = f"\n<p>{label}{NBSP}: {html(who(request.author))}</p>" if label else ""
-    return author + (f"\n<p><strong>{html(doubt)}</strong></p>" if doubt else "")
+    author, doubt = author_fact(request), unverified(request)
+    line = f"\n<p>{author[0]}{NBSP}: {html(author[1])}</p>" if author else ""
+    return line + (f"\n<p><strong>{html(doubt)}</strong></p>" if doubt else "")
 
 
 def _note(head: str, text: str, request: Request, done: Dispatched) -> str:

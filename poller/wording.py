@@ -97,14 +97,16 @@ def who(address: Address) -> str:
     return name or addr_spec or "expéditeur inconnu"
 
 
-def author_label(request: Request) -> str:
-    """What From is to the customer where it is another; "" where the customer stands there."""
-    if request.author.addr_spec.casefold() == request.sender.addr_spec.casefold():
-        return ""
-    # Anybody may write this field into a mail: it may say nothing but a name.
+def author_fact(request: Request) -> tuple[str, str] | None:
+    """What From is to the customer where it is another, and who stands there; None where the customer does."""
+    author = request.author
+    if author.addr_spec.casefold() == request.sender.addr_spec.casefold():
+        return None
+    # Anybody may write this field into a mail: it may say nothing but a name, and hides no address.
     if _FORM.fullmatch(form := request.header(FORM_HEADER)):
-        return f"Formulaire «{NBSP}{form}{NBSP}»"
-    return "Transféré par" if request.sender in request.original_senders else "Expéditeur affiché"
+        # A form's display name is the customer's.
+        return f"Formulaire «{NBSP}{form}{NBSP}»", one_line(author.addr_spec, 320) or who(author)
+    return "Transféré par" if request.sender in request.original_senders else "Expéditeur affiché", who(author)
 
 
 def unverified(request: Request) -> str:

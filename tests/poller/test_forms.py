@@ -39,7 +39,7 @@ from poller.form_connections import PromptProtocol
 from poller.form_fields import Filled
 from poller.form_limits import HOUR_S, KEPT, Rate, client_address, networks_of
 from poller.inbox import Inbox
-from poller.wording import author_label
+from poller.wording import author_fact
 from tests.browser import EXECUTABLE, Browser
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def test_a_form_goes_the_way_of_every_mail(office: Office, standing_site: Site) 
     assert contact.properties["email"] == CUSTOMER["email"]
     (ticket,) = office.sandbox.hubspot.tickets
     assert (
-        "Formulaire «\xa0contact\xa0»\xa0: Jeanne Petit via contact <support@figurative.example>"
+        "Formulaire «\xa0contact\xa0»\xa0: support@figurative.example (les réponses vont au client ci-dessus)"
         in ticket.properties["content"]
     )
     assert len(office.sandbox.s3.objects) == 1
@@ -182,14 +182,20 @@ def test_a_form_goes_the_way_of_every_mail(office: Office, standing_site: Site) 
 
 
 @pytest.mark.parametrize(
-    ("named", "label"),
-    [("contact", "Formulaire «\xa0contact\xa0»"), ("<b>x</b>", "Expéditeur affiché"), ("x" * 41, "Expéditeur affiché")],
+    ("named", "label", "author"),
+    [
+        ("contact", "Formulaire «\xa0contact\xa0»", "a@b.example"),
+        ("<b>x</b>", "Expéditeur affiché", "A <a@b.example>"),
+        ("x" * 41, "Expéditeur affiché", "A <a@b.example>"),
+    ],
 )
-def test_a_field_that_anybody_may_write_says_nothing_but_a_name(tmp_path: Path, named: str, label: str) -> None:
-    """A mail that comes from elsewhere may bear the field, too; what stands in it is markup nowhere."""
-    raw = f"From: a@b.example\r\nReply-To: c@d.example\r\nX-Figurative-Form: {named}\r\n\r\nx\r\n"
+def test_a_field_that_anybody_may_write_says_nothing_but_a_name(
+    tmp_path: Path, named: str, label: str, author: str
+) -> None:
+    """A mail that comes from elsewhere may bear the field, too: it is markup nowhere, and hides no address."""
+    raw = f"From: A <a@b.example>\r\nReply-To: c@d.example\r\nX-Figurative-Form: {named}\r\n\r\nx\r\n"
     (tmp_path / "mail.eml").write_bytes(raw.encode())
-    assert author_label(parsing.parse(tmp_path / "mail.eml", "account", datetime.now(UTC))) == label
+    assert author_fact(parsing.parse(tmp_path / "mail.eml", "account", datetime.now(UTC))) == (label, author)
 
 
 HOSTILE = "Eve\r\nBcc: all@figurative.example\r\nX-Figurative-Poller: 1\u2028\x00\n\n<b>=?utf-8?q?=0ABcc:_x?=\u202e"

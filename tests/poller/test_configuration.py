@@ -234,7 +234,7 @@ def test_a_line_of_env_that_is_not_key_value_is_a_problem_like_any_other(caplog:
         write(".env", f"# a comment\n\nIMAP_PORT=1\n\n{line}\nexport SMTP_HOST= # none\nSMTP_PORT=x\n")
         first, second = problems()
         assert (first, second.split(" ")[0]) == (".env:5: not KEY=VALUE", ".env:7:")
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.name.startswith("dotenv")]
 
 
 @pytest.mark.parametrize("name", ["config.toml", ".env", "credentials/SMTP_PASSWORD"])

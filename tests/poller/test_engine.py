@@ -248,8 +248,11 @@ def test_one_state_directory_is_one_daemon_s(state_url: str, tmp_path: Path) -> 
         Engine(state_url, tmp_path, Service().work).start()
 
 
-def test_a_state_is_said_to_be_there_once_it_is(tmp_path: Path, logged: Callable[[], str]) -> None:
+def test_a_state_is_said_to_be_there_once_it_is(
+    tmp_path: Path, logged: Callable[[], str], caplog: pytest.LogCaptureFixture
+) -> None:
     """What ends the start on the way has made none."""
+    caplog.set_level("INFO")
     (tmp_path / "file").touch()
     url = f"sqlite:///{tmp_path}/poller.sqlite"
     with pytest.raises(ConfigurationError, match="Not a directory"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-import structlog
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, IMAPClientReadOnlyError, ProtocolError
 
 from integrations.deadline import CALL_S, Deadline
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 1 << 20
 BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Mailbox:

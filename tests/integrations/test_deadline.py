@@ -8,7 +8,6 @@ import ssl
 import threading
 import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from integrations.r2 import R2
 from integrations.sandbox.certificate import self_signed
 from integrations.sandbox.stand_in import Fault
 from integrations.smtp import Smtp
+from tests.integrations.test_pace import NotNowError, each_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,20 +201,7 @@ def test_much_to_move_takes_its_time() -> None:
     assert Deadline(60.0, size_bytes=100 * 1024 * 1024)._seconds == 60.0 + 1600.0
 
 
-class NotNowError(Exception):
-    """Keeps a call from going out."""
-
-
-@pytest.mark.parametrize(
-    "create",
-    [
-        lambda url, confirm: HubSpot("token", "1", "0", "1", url).create_note(
-            "", datetime.now(UTC), "1", None, confirm
-        ),
-        lambda url, confirm: ClickUp("token", "86x", url).add_comment("8", "Bonjour", confirm),
-    ],
-    ids=["hubspot", "clickup"],
-)
+@each_service
 def test_what_was_given_up_is_not_sent_on(create: Callable[..., object]) -> None:
     """The kernel would do so for minutes after an outage, when it was looked for, not found, and made once more."""
     unheard_ms: list[int] = []

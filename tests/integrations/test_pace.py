@@ -113,8 +113,7 @@ def test_a_call_is_confirmed_when_its_turn_has_come(
     assert [*sandbox.hubspot.calls("POST"), *sandbox.clickup.calls("POST")] == []
 
 
-@pytest.mark.parametrize("last", [1, 2])
-@pytest.mark.parametrize(
+each_service = pytest.mark.parametrize(
     "create",
     [
         lambda url, confirm: HubSpot("token", "1", "0", "1", url).create_note(
@@ -124,6 +123,10 @@ def test_a_call_is_confirmed_when_its_turn_has_come(
     ],
     ids=["hubspot", "clickup"],
 )
+
+
+@pytest.mark.parametrize("last", [1, 2])
+@each_service
 def test_a_call_is_confirmed_with_its_last_bytes(create: Callable[..., object], last: int) -> None:
     """Before header and body, on a connection that stands: to make one may take as long as a takeover."""
     asked: list[int] = []

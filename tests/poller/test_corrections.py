@@ -686,8 +686,8 @@ def test_an_answer_that_failed_on_its_way_to_the_ticket_gets_there(office: Offic
     assert len(comments(office)) == 1
 
 
-def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(office: Office) -> None:
-    """It is not made anew at each look; when the server files again it is filed, and may be dragged there once more."""
+def cannot_be_filed_as_failed(office: Office, *, looks: int) -> None:
+    """A correction fails for good, and for so many looks the server moves nothing."""
     decide(office, "SUPPORT")
     office.once(undecided())
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
@@ -695,13 +695,18 @@ def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(offi
     office.patience = Patience(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:
         office.environment["IMAP_PORT"] = str(relay.port)
-        for _ in range(2):
+        for _ in range(looks):
             relay.breaks = [Break("reset", b" UID MOVE ", after=False) for _ in range(20)]
             office.once()
             assert 0 < len(relay.breaks) < 20
+    office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
+
+
+def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(office: Office) -> None:
+    """It is not made anew at each look; when the server files again it is filed, and may be dragged there once more."""
+    cannot_be_filed_as_failed(office, looks=2)
     assert office.counts()["notifications"] == 2
     assert office.mailboxes() == {TO_MODELISATION: 1}
-    office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
     office.once()
     assert office.mailboxes() == {"Échecs": 1}
     office.sandbox.hubspot.heal()
@@ -713,16 +718,7 @@ def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(offi
 
 def test_a_failed_correction_that_was_filed_late_may_be_asked_for_after_a_purge(office: Office) -> None:
     """That it was filed is not forgotten for as long as its message is remembered."""
-    decide(office, "SUPPORT")
-    office.once(undecided())
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
-    drag(office, "Support", TO_MODELISATION)
-    office.patience = Patience(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
-    with Relay(office.sandbox.imap.port) as relay:
-        relay.breaks = [Break("reset", b" UID MOVE ", after=False) for _ in range(20)]
-        office.environment["IMAP_PORT"] = str(relay.port)
-        office.once()
-    office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
+    cannot_be_filed_as_failed(office, looks=1)
     office.once()
     assert office.mailboxes() == {"Échecs": 1}
     purge(office.settings, datetime.now(UTC) + timedelta(days=1))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     _Standing = TypeVar("_Standing")
 
+# Under which is remembered, with a message's reference, that it failed; with a correction's id, that it was filed so.
+FAILED = "failed-"
+
 
 @dataclass(frozen=True, slots=True)
 class Correction:

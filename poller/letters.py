@@ -12,7 +12,7 @@ import structlog
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller import notification, receipts
 from poller.attempts import MessageGoneError, StepFailedError, UnreadError
-from poller.corrections import correction_of, message_of
+from poller.corrections import FAILED, correction_of, message_of
 from poller.creations import skip, with_files
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> Non
 
 def _put(job: Job, outcome: str, receipt: Receipt, *, look: bool) -> None:
     reference, memory = message_of(job.journal.reference), job.journal.memory
-    fact = f"failed-{reference}"
+    fact = f"{FAILED}{reference}"
     job.journal.confirm()
     # Whoever looks into a mailbox must find no receipt that is outdated, nor one whose message lies elsewhere.
     has_moved = correction_of(job.journal.reference) or (memory and memory.recall([fact]))

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from poller import filed, state
-from poller.corrections import message_of
+from poller.corrections import FAILED, message_of
 from poller.inbox import Inbox
 from poller.memory import Memory
 from poller.trays import Trays
@@ -23,7 +23,6 @@ FINISHED = {"support", "modelisation", "ignored", "gone", "failed"}
 # Facts that are of one moment; what is under the other keys is of all times, as the day of the first start is.
 OF_A_MOMENT = ("sender-", "image-", "claude-", "alert-", "canary-", "digest-")
 THREADS = "thread-"
-FAILED = "failed-"  # and the reference of a message that has failed, or the id of such a correction
 BACK = 500  # messages that are looked at once more, and deleted, at a time
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poller import corrections
+from poller.corrections import FAILED
 
 if TYPE_CHECKING:
     from poller.corrections import Correction
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from poller.standing import Standing
     from poller.trays import Trays
     from poller.workload import Workload
-
-FILED = "failed-"  # under which with a correction's id is remembered that it was filed as failed when it could be
 
 
 class Sightings:
@@ -66,7 +65,7 @@ class Sightings:
         is_asked_for = standing.outcome == "gone" or self._inbox.was_brought_back(correction.reference)
         if is_asked_for:
             # Before it is there again: at least it has been taken out, and may be put there by a person.
-            self._engine.remember(f"{FILED}{correction.id}", "")
+            self._engine.remember(f"{FAILED}{correction.id}", "")
         if not (is_asked_for and self._return(correction)):
             self._inbox.label(correction.reference, "failed")
 
@@ -95,7 +94,7 @@ class Sightings:
             return  # It was filed between the two looks.
         elif number > 1 and standing and standing.outcome == "failed" and self._stays_failed(last, standing, category):
             tray.label(reference, "failed")
-            self._engine.remember(f"{FILED}{last}", "")
+            self._engine.remember(f"{FAILED}{last}", "")
         else:
             self._load.submit(corrections.Correction(reference, category, number).id)
 
@@ -104,5 +103,5 @@ class Sightings:
         reference, number = corrections.message_of(last), corrections.number_of(last)
         could_not_be_filed = standing.result and standing.result.get("unfiled")
         if could_not_be_filed and last == corrections.Correction(reference, category, number).id:
-            return not self._engine.recall([f"{FILED}{last}"])
+            return not self._engine.recall([f"{FAILED}{last}"])
         return not self._trays.sources[category].was_brought_back(reference)

@@ -138,6 +138,7 @@ class Daemon:
     def poll(self) -> int:
         """Look into the mailbox once; how many messages were taken up."""
         with self._turn:
+            self._engine.rest(False)  # so that what is queued without our knowledge is not left there for good
             references = self._inbox.scan()
             self._engine.gate("imap").proven = True
             standings = self._engine.standings(references)

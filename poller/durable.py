@@ -16,11 +16,14 @@ from poller.memory import FACT, MESSAGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dbos import Queue
+
 QUEUE = "messages"
 # Recorded rows are replayed by position: a later release inserts a step only at the end or behind DBOS.patch.
 APPLICATION_VERSION = "1"
-OWN_S = 1.0  # between two looks of dbos' into its own queue, which holds what was in hand at the last end
-OWN_REST_S = 20.0  # the same where nothing can be in it, and between its looks for what we do not use
+# Between two looks into the queue; several machines that share a database look less often.
+LOOK_S, SHARED_LOOK_S = 0.025, 0.2
+UNUSED_S = 20.0  # between dbos' looks for what we do not use
 
 _outages = logs.Outages()  # added to the logger at each start, and as often as it may be, there once
 _execute: Callable[[str], dict[str, Any]] | None = None
@@ -33,12 +36,11 @@ def launch(
     executor: str,
     workers: int,
     takeover_s: float,
-    poll_s: float,
     alone: bool,
 ) -> None:
     """Start dbos, which goes on with what an executor of this name had in hand; `execute` works on a message.
 
-    `poll_s` is between two looks into the queue; `alone` says that no other process works on this database.
+    `alone` says that no other process works on this database.
 
     Raises:
         TransientError: the database is out of reach.
@@ -60,10 +62,11 @@ def launch(
     )
     # These jobs ask for what was delayed or has a deadline, which nothing of ours is or has. Among machines they hold a
     # lock meanwhile, which does not outlast a long wait.
-    _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = OWN_REST_S if alone else OWN_S  # noqa: SLF001
+    _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = UNUSED_S if alone else 1.0  # noqa: SLF001
     try:
         DBOS(config=config)
-        _look_into_own_queue(OWN_S)
+        _queue()._polling_interval_sec = LOOK_S if alone else SHARED_LOOK_S  # noqa: SLF001
+        admit(workers)
         DBOS.launch()
     except OperationalError as error:
         DBOS.destroy()
@@ -74,19 +77,22 @@ def launch(
     dbos_log.propagate = True
     dbos_log.setLevel(logging.WARNING)
     dbos_log.addFilter(_outages)
-    DBOS.register_queue(QUEUE, worker_concurrency=workers, polling_interval_sec=poll_s, on_conflict="always_update")
 
 
-def look_every(seconds: float, own_s: float) -> None:
-    """How often dbos looks into our queue, and into its own; each look takes 3 ms of the processor."""
-    if queue := DBOS.retrieve_queue(QUEUE):
-        queue.set_polling_interval_sec(seconds)
-    _look_into_own_queue(own_s)
+def admit(workers: int) -> None:
+    """How many messages of the queue may be at work; where none may be, a look into it costs nothing."""
+    _queue()._worker_concurrency = workers  # noqa: SLF001
+    # dbos' own queue holds what was begun past ours and was in hand at the last end.
+    _own_queue()._worker_concurrency = workers  # noqa: SLF001
 
 
-def _look_into_own_queue(every_s: float) -> None:
-    # It has no public name, and outlives an engine.
-    _get_dbos_instance()._registry.get_internal_queue()._polling_interval_sec = every_s  # noqa: SLF001
+def _queue() -> Queue:
+    # One with a public name is read from the database at each look, and found a second after it was first registered.
+    return _get_dbos_instance()._registry._register_internal_queue(QUEUE)  # noqa: SLF001
+
+
+def _own_queue() -> Queue:
+    return _get_dbos_instance()._registry.get_internal_queue()  # noqa: SLF001
 
 
 @DBOS.workflow(name=MESSAGE, max_recovery_attempts=1_000_000)  # type: ignore[untyped-decorator,unused-ignore]

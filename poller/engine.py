@@ -34,7 +34,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 # Behind every entry: nothing is forgotten, the replay reads all of them and goes on.
 END = 2**31 - 1
-REST_S = 2.0  # between two looks into a queue that is expected to be empty
 STOP_S = 60  # that a stop waits for the messages in hand
 AT_THE_END = {"label", "send_receipt"}  # steps in which a message may not be in the mailbox any more
 
@@ -54,7 +53,6 @@ class Engine:
         workers: int = 4,
         patience: Patience | None = None,
         takeover_s: float = 90.0,
-        poll_s: float = 0.2,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         """`directory` holds the lock; `work` returns JSON with an `outcome`; `takeover_s` is for `Machines`.
@@ -62,9 +60,8 @@ class Engine:
         `prepare` is called when the state is ours and nothing is at work yet.
         """
         self._url, self._directory, self._work, self._workers = url, directory, work, workers
-        self._patience, self._poll_s, self._takeover_s = patience or Patience(), poll_s, takeover_s
+        self._patience, self._takeover_s = patience or Patience(), takeover_s
         self._floor, self._prepare = Floor(), prepare
-        self._resting = False
         self._lock: IO[str] | None = None
         self._in_hand: set[str] = set()
         self._machines: Machines | None = None  # on PostgreSQL alone
@@ -97,7 +94,6 @@ class Engine:
             executor=self._machines.name if self._machines else "poller",
             workers=self._workers,
             takeover_s=self._takeover_s,
-            poll_s=self._poll_s,
             alone=not self._machines,
         )
         if found.endswith(state.FRESH):
@@ -123,20 +119,15 @@ class Engine:
         if self._lock and not self._in_hand:
             self._lock.close()
 
-    def submit(self, reference: str, *, at_once: bool = False) -> None:
-        """Queue a message, or begin with it where nothing is at work; one that is known already is left as it is."""
+    def submit(self, reference: str) -> None:
+        """Queue a message; one that is known already is left as it is."""
         with SetWorkflowID(reference):
-            if at_once:  # dbos looks into its queue now and then.
-                DBOS.start_workflow(durable.message, reference)
-            else:
-                DBOS.enqueue_workflow(durable.QUEUE, durable.message, reference)
+            DBOS.enqueue_workflow(durable.QUEUE, durable.message, reference)
 
     def rest(self, resting: bool) -> None:
-        """Look into the queue less often, or as often as before: each look takes 3 ms of the processor."""
-        # Not where machines share the queue: what one sets is set for all.
-        if resting != self._resting and not self._machines:
-            durable.look_every(REST_S if resting else self._poll_s, durable.OWN_REST_S if resting else durable.OWN_S)
-            self._resting = resting
+        """Look no more into the queue, where nothing can be in it; or again. A look costs a millisecond."""
+        if not self._machines:  # Of what another machine queues we are not told.
+            durable.admit(0 if resting else self._workers)
 
     def standings(self, references: Iterable[str]) -> dict[str, Standing]:
         """Where each message stands; one that was never submitted is missing."""

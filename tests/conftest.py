@@ -89,10 +89,10 @@ def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_rest() -> Iterator[None]:
-    """A queue at rest is looked into every two seconds: a message that is taken up again would wait for that."""
+def _hurried_queue() -> Iterator[None]:
+    """The machines of the tests have a database to themselves."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("poller.engine.REST_S", 0.1)
+        patch.setattr("poller.durable.SHARED_LOOK_S", 0.05)
         yield
 
 

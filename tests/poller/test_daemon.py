@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tests.conftest import Office
 
 MAILS = samples()
+DEADLINE_S = 10.0
 
 
 def outcomes(standings: dict[str, Standing]) -> list[str]:
@@ -69,6 +71,23 @@ def test_an_old_mail_that_was_taken_up_once_is_not_left_alone_again(office: Offi
     drag_back(office)
     assert outcomes(office.once()) == ["support"]
     assert office.mailboxes() == {"INBOX": 1, "Support": 1}
+
+
+def test_what_is_queued_without_the_daemons_knowledge_is_found_by_its_next_poll(office: Office) -> None:
+    """As when the database's answer to the queueing was lost: a daemon at rest does not look into its queue."""
+    reference = "f" * 16
+    daemon = Daemon(office.settings, patience=office.patience)
+    daemon.start()
+    try:
+        daemon.tick()
+        daemon._engine.submit(reference)
+        daemon.poll()
+        deadline = time.monotonic() + DEADLINE_S
+        while daemon._engine.standings([reference])[reference].outcome == "working" and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert outcomes(daemon._engine.standings([reference])) == ["gone"]
+    finally:
+        daemon.stop()
 
 
 def test_a_service_that_asked_for_time_has_it_over_a_restart(office: Office) -> None:

@@ -173,7 +173,7 @@ def engine(state_url: str, tmp_path: Path) -> Iterator[Engine]:
         count = journal.memory
         return {"outcome": "support", "turn": journal.step("receive", lambda _: count.remember("a-%_1", "2"))}
 
-    engine = Engine(state_url, tmp_path, work, poll_s=0.05)
+    engine = Engine(state_url, tmp_path, work)
     engine.start()
     yield engine
     engine.stop()

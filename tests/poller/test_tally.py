@@ -56,7 +56,7 @@ def memory(state_url: str, tmp_path: Path) -> Iterator[Memory]:
     given = {f"IMAP_{name}": value for name, value in names.items()} | {"STATE_URL": state_url}
     try:
         for each in (*RETURNED, IDS["broken"], IDS["working"]):
-            engine.submit(each, at_once=True)
+            engine.submit(each)
         deadline = time.monotonic() + 20
         while len(engine.in_hand()) > 1 and time.monotonic() < deadline:
             continue

@@ -28,7 +28,7 @@ class Recorded:
     query_string: str  # as it was sent, without the question mark
     headers: Mapping[str, str]  # names in lower case
     raw: bytes = field(repr=False)
-    body: Any  # of the JSON; None when it was empty or no JSON
+    body: Any  # of the JSON; None when it was empty, no JSON or not said to be
     at: float  # seconds since the epoch
 
     @property
@@ -117,11 +117,11 @@ class Connection(BaseHTTPRequestHandler):
             self.send(Answer(411, "Length Required"))
             return
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
         try:
-            body = json.loads(raw) if raw else None
+            body = json.loads(raw) if "json" in headers.get("content-type", "") else None
         except ValueError:
             body = None
-        headers = {name.lower(): value for name, value in self.headers.items()}
         request = Recorded(self.command, target.path, target.query, headers, raw, body, time.time())
         self.server.serve(self, request)
 

@@ -75,7 +75,7 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
         sent_at=headers.date(header.first(b"date")),
         received_at=received_at,
         headers=tuple((name.decode("ascii"), headers.text_of(name, value)) for name, value in header.fields),
-        attachments=files.named(contents.attachments),
+        attachments=files.named(files.told_apart(contents.attachments)),
         defects=tuple(dict.fromkeys([*header.defects, *contents.losses, *contents.defects])),
         links=links.transfer_links(text, contents.html),
         original_senders=_original_senders(subject, contents),

@@ -68,7 +68,7 @@ class Attachment:
     inline: bool  # an image that the HTML shows by its cid: part of the text, not a file the customer sent
     content: Content
     logo: bool = False  # a small image that the mail shows in its text, or means to: a signature's
-    fingerprint: str = ""  # 32 hex digits of the content's SHA-256 where it was worth reading; "" elsewhere
+    fingerprint: str = ""  # 32 hex digits of the content's SHA-256; "" where nothing in the mail can be the same
     refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
 
 

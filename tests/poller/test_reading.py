@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller import parsing, reading
+from poller.files import SMALL_BYTES
 from poller.request import Address, Attachment, Kind, Request
 from poller.screening import screen
 from tests.wrappings import (
@@ -285,11 +286,25 @@ def test_a_small_image_of_the_text_is_a_logo(header: bytes, size: int, logo: boo
     assert file.logo is logo
 
 
-def test_the_same_bytes_have_the_same_fingerprint(tmp_path: Path) -> None:
-    once, again, other = (part(b"image/png", b"\x89PNG\r\n\x1a\n" + end, b"Photo.png") for end in (b"1", b"1", b"2"))
+@pytest.mark.parametrize("size", [1000, SMALL_BYTES, SMALL_BYTES + 1, 3 * SMALL_BYTES])
+def test_the_same_bytes_have_the_same_fingerprint(size: int, tmp_path: Path) -> None:
+    """However many there are: of two models of one size both are somebody's, unless they are one."""
+    once, again, other = (
+        part(b"image/png", b"\x89PNG\r\n\x1a\n".ljust(size - 1, b"x") + end, b"Photo.png") for end in (b"1", b"1", b"2")
+    )
     files = read(tmp_path, multipart(once, again, other)).attachments
+    assert [file.size_bytes for file in files] == [size] * 3
     assert files[0].fingerprint == files[1].fingerprint != files[2].fingerprint
     assert all(len(file.fingerprint) == 32 for file in files)
+
+
+def test_a_large_file_that_is_alone_in_its_size_is_not_digested(tmp_path: Path) -> None:
+    """Nothing can be the same, and the digest of a 3D file takes as long as all else that is done with it there."""
+    sizes = (SMALL_BYTES + 1, SMALL_BYTES + 2)
+    request = read(
+        tmp_path, multipart(*[part(b"model/gltf-binary", b"glTF".ljust(size, b"x"), b"a") for size in sizes])
+    )
+    assert [file.fingerprint for file in request.attachments] == ["", ""]
 
 
 def test_two_files_do_not_have_one_name(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import signal
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING
 
 from poller import parsing
@@ -25,7 +26,7 @@ _STOPPED = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
 # A server that has the parser loaded and forks it: some milliseconds a mail, and no thread of ours is copied.
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([parsing.__name__])
+_processes.set_forkserver_preload([__name__])
 
 
 class ParserDiedError(Exception):
@@ -34,6 +35,11 @@ class ParserDiedError(Exception):
 
 class _BeatenError(Exception):
     """The mail is too much for the parser; `str()` says in a few English words in which way."""
+
+
+def warm_up() -> None:
+    """Start the process that the parser's processes are forked from: the first mail need not wait for its imports."""
+    forkserver.ensure_running()
 
 
 def parse(path: Path, account: str, received_at: datetime, *, limit_s: float = LIMIT_S) -> Request:

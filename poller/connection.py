@@ -78,7 +78,7 @@ def logged_in(imap: Imap, deadline_s: float) -> IMAPClient:
         TransientError: the server is out of reach, or busy.
         ConfigurationError: it refuses the login, its certificate is not to be trusted.
     """
-    context = ssl.create_default_context()
+    context = None if imap.security == "none" else ssl.create_default_context()
     with translated(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
         timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)
         tls = imap.security == "tls"

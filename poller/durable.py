@@ -54,6 +54,8 @@ def launch(
         executor_id=executor,
         serializer=DBOSPortableJSONSerializer(),
         max_executor_threads=workers + 4,
+        # A file does not hang up as a server does, and need not be asked at each transaction whether it is there.
+        db_engine_kwargs={"pool_pre_ping": not alone},
         # A machine that freezes within a transaction holds rows; whoever takes over must find them free.
         sys_db_idle_transaction_timeout_sec=takeover_s / 3,
         # It listens for what we never send, and a stop waits until it has looked once more.

@@ -16,7 +16,7 @@ from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import checks, heap, logs, systemd
+from poller import checks, confined, heap, logs, systemd
 from poller.daemon import TICK_S, Daemon
 from poller.engine import STOP_S
 from poller.idle import Idle
@@ -49,6 +49,7 @@ def run(read: Callable[[], Settings]) -> None:
         ConfigurationError: settings that cannot work, at the start or on the way.
     """
     heap.tighten()
+    confined.warm_up()
     # A put into a SimpleQueue may interrupt a get, as a signal does; one into an Event may wait for itself for ever.
     asked: SimpleQueue[str | BaseException] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -180,7 +180,7 @@ def _watch(asked: Asked, report: int, stdout: int, stderr: int) -> NoReturn:
 
 def _run(asked: Asked) -> NoReturn:
     # The server that parses is the parent's and lives on; whether it does, only the parent can ask the system.
-    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
+    forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined,assignment]
     os.environ.clear()
     os.environ.update(asked.environment)
     os.chdir(asked.cwd)

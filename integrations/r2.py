@@ -6,14 +6,16 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
+from uuid import uuid4
 
+import httpx
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NeverConnectedError
 
 from integrations.broken import why
-from integrations.deadline import CALL_S, Deadline, watched_pools
+from integrations.deadline import CALL_S, Deadline, http_events, watched_pools
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.retry_after import parse_retry_after
 
@@ -47,7 +49,7 @@ class R2:
 
         `deadline_s` is for a whole call; an upload has the time besides that its size takes.
         """
-        self._deadline_s = deadline_s
+        self._deadline_s, self._timeout = deadline_s, httpx.Timeout(read_timeout_s, connect=connect_timeout_s)
         self._bucket_name = bucket_name
         self._public_url = public_url.rstrip("/")
         # A session of its own: making a client from the shared one is not safe between threads.
@@ -111,7 +113,33 @@ class R2:
             raise _refusal("list", error) from error
         except _BROKEN as error:
             raise _broken("list", error) from error
-        return f"R2 bucket {self._bucket_name}, read under {self._public_url}"
+        return f"R2 bucket {self._bucket_name}"
+
+    def check_public(self) -> str:
+        """Ask the public address for a file that is not there, as a customer asks; returns what was seen, in a line.
+
+        A bucket answers 404, or 403 where what stands before it tells nobody what there is.
+
+        Raises:
+            TransientError: nobody answers, or nobody who can tell.
+            ConfigurationError: what answers is no bucket that the public may read.
+        """
+        try:
+            with (
+                Deadline(self._deadline_s),
+                httpx.Client(timeout=self._timeout, event_hooks=http_events(), follow_redirects=True) as client,
+                # What comes instead of a file may be of any size, and is not read.
+                client.stream("GET", f"{self._public_url}/check-{uuid4().hex}") as response,
+            ):
+                status = response.status_code
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise TransientError(f"{self._public_url}: {why(error)}", outcome_unknown=False) from error
+        seen = f"{self._public_url}: HTTP {status} for a file that is not there"
+        if status in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+            return f"{seen}, as it should be"
+        if status in {408, 425, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise TransientError(seen, outcome_unknown=False)
+        raise ConfigurationError(f"{seen}: look at R2_PUBLIC_URL, and whether the bucket has public access there")
 
     def _upload_whole(self, key: str, body: bytearray, content_type: str, content_disposition: str) -> None:
         answer = self._s3.put_object(

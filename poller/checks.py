@@ -17,6 +17,7 @@ from integrations.errors import ConfigurationError, ServiceError
 from poller import exposition, mailbox, state
 from poller.form_access import forms_of
 from poller.form_message import address_of
+from poller.heartbeat import Heartbeat
 from poller.refusals import advice
 from poller.services import services
 from poller.source import KEYWORDS
@@ -53,7 +54,7 @@ class Checked:
 
 
 def check(settings: Settings) -> Iterator[Checked]:
-    """A result for the memory's database, for each service, and for port and file of the metrics, as they come."""
+    """A result for the memory's database, for each service, and for every other address and file, as they come."""
     live = services(settings)
     yield _tried("State", lambda: state.check(settings.state_url))
     yield _tried("IMAP", lambda: _open_mailbox(settings))
@@ -65,6 +66,10 @@ def check(settings: Settings) -> Iterator[Checked]:
         ("SMTP", live.smtp, "nobody is told; set SMTP_HOST and NOTIFICATION_EMAIL"),
     ):
         yield _tried(name, service.check) if service else Checked(name, "off", hint)
+    if live.r2:
+        yield _tried("Links", live.r2.check_public)
+    if url := settings.heartbeat.url:
+        yield _tried("Heartbeat", lambda: _ask_keeper(str(url)))
     if listen := settings.metrics.listen:
         yield _tried("Metrics", lambda: _listen(listen))
     if textfile := settings.metrics.textfile:
@@ -95,6 +100,11 @@ def _tried(name: str, call: Callable[[], str]) -> Checked:
         seen = ": ".join(word.rstrip(".") for word in words if word)
         hint = " (is the address right, and the service up?)" if is_broken(str(error)) else ""
         return Checked(name, "unreachable", seen + hint)
+
+
+def _ask_keeper(url: str) -> str:
+    with closing(Heartbeat(url)) as heartbeat:
+        return heartbeat.check()
 
 
 def _listen(listen: str) -> str:

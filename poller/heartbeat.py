@@ -1,12 +1,13 @@
 """The dead man's switch: an address is asked for after each good poll, and its keeper misses us when we fall silent.
 
 As healthchecks.io has it (https://healthchecks.io/docs/http_api/): a GET says that all is well, one with `/fail` behind
-the path that it is not.
+the path that it is not, and one with `/log` neither.
 """
 
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,6 +15,7 @@ import structlog
 
 from integrations.broken import why
 from integrations.deadline import Deadline, http_events
+from integrations.errors import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +33,7 @@ class Heartbeat:
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing is asked yet; the address is known to us and its keeper alone, and is not logged."""
         good = httpx.URL(url)
-        self._good, self._bad = good, good.copy_with(path=good.path.rstrip("/") + "/fail")
+        self._good, self._bad, self._neither = good, _behind(good, "/fail"), _behind(good, "/log")
         self._timeout_s, self._clock = timeout_s, clock
         self._http = httpx.Client(timeout=timeout_s, event_hooks=http_events())
         self._pinged_s = -EVERY_S + clock()
@@ -42,6 +44,26 @@ class Heartbeat:
     def close(self) -> None:
         """Let go of the connection."""
         self._http.close()
+
+    def check(self) -> str:
+        """Ask for the address for what is neither success nor failure; returns what was seen, in a line.
+
+        Not for its own: that would say that all is well, where a daemon may have fallen silent.
+
+        Raises:
+            TransientError: nobody answers, or nobody who can tell.
+        """
+        try:
+            with Deadline(self._timeout_s):
+                response = self._http.get(self._neither)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise TransientError(f"{self._good.host}: {why(error)}", outcome_unknown=False) from error
+        seen = f"{self._good.host}: HTTP {response.status_code} for /log behind its address"
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS or response.is_server_error:
+            raise TransientError(seen, outcome_unknown=False)
+        if response.is_success:
+            return f"{seen}, which counts as no ping"
+        return f"{seen}: at healthchecks.io that is a wrong address; a keeper of another kind may not know /log"
 
     def tell(self, looked_at: datetime | None, *, failing: bool) -> None:
         """Ping for a good poll that is new, or once when polls fail for too long; at most one ping a minute."""
@@ -66,3 +88,7 @@ class Heartbeat:
             return False
         self._missed = False
         return True
+
+
+def _behind(url: httpx.URL, path: str) -> httpx.URL:
+    return url.copy_with(path=url.path.rstrip("/") + path)

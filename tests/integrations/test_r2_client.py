@@ -15,6 +15,7 @@ from integrations import r2
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.r2 import R2
 from integrations.sandbox.stand_in import Fault
+from tests.listener import Listener, http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,8 +216,51 @@ def test_a_connection_that_was_never_made_has_done_nothing(sandbox: Sandbox) -> 
 
 def test_the_check_writes_nothing_and_says_what_it_saw(sandbox: Sandbox) -> None:
     server = sandbox.s3
-    assert connect(sandbox).check() == f"R2 bucket {server.bucket}, read under {server.public_url}"
+    assert connect(sandbox).check() == f"R2 bucket {server.bucket}"
     assert [each.method for each in server.requests] == ["GET"]
+
+
+def test_the_public_address_is_asked_for_a_file_that_is_not_there(sandbox: Sandbox) -> None:
+    """As a customer asks, without a key; another one each time, so that no cache answers."""
+    server = sandbox.s3
+    seen = [connect(sandbox).check_public() for _ in range(2)]
+    assert seen == [f"{server.public_url}: HTTP 404 for a file that is not there, as it should be"] * 2
+    assert len({each.path for each in server.requests}) == 2
+    assert not any("authorization" in each.headers for each in server.requests)
+    assert server.objects == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (b"403 Forbidden", None, "HTTP 403 for a file that is not there, as it should be"),
+        (b"200 OK", ConfigurationError, "HTTP 200 for a file that is not there: look at R2_PUBLIC_URL"),
+        (b"401 Unauthorized", ConfigurationError, "whether the bucket has public access there"),
+        (b"522 Timed out", TransientError, "HTTP 522 for a file that is not there"),
+        (b"", TransientError, "no whole answer came back"),
+    ],
+)
+def test_what_is_no_public_bucket_is_told_from_one(
+    sandbox: Sandbox, answer: bytes, error: type[Exception] | None, words: str
+) -> None:
+    """A site that has a page for everything would have one in place of each file; of that page nothing is read."""
+    endless = b"HTTP/1.1 " + answer + b"\r\nContent-Length: 999999999\r\n\r\nx"
+    with Listener(lambda request: (endless if answer else b"") if b"\r\n\r\n" in request else None) as server:
+        client = connect(sandbox, public_url=f"http://127.0.0.1:{server.port}")
+        if error is None:
+            assert client.check_public().endswith(words)
+            return
+        with pytest.raises(error, match=words):
+            client.check_public()
+
+
+def test_a_public_address_that_moved_is_followed(sandbox: Sandbox) -> None:
+    """As a customer's browser does."""
+    moved = f"HTTP/1.1 301 Moved\r\nLocation: {sandbox.s3.public_url}/x\r\nContent-Length: 0\r\n\r\n"
+    with Listener(http(moved.encode())) as server:
+        assert "HTTP 404" in connect(sandbox, public_url=f"http://127.0.0.1:{server.port}").check_public()
+    with pytest.raises(TransientError, match="nothing listens there"):
+        connect(sandbox, public_url=f"http://127.0.0.1:{server.port}").check_public()
 
 
 @pytest.mark.parametrize(

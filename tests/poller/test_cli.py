@@ -53,7 +53,7 @@ def test_check_says_what_was_seen_at_every_service(office: Office) -> None:
     result = run("check", environment=office.environment)
     assert result.exit_code == 0, result.output
     assert [line.split()[:2] for line in result.stdout.splitlines()] == [
-        ["ok", service] for service in ("State", "IMAP", "Anthropic", "R2", "HubSpot", "ClickUp", "SMTP")
+        ["ok", service] for service in ("State", "IMAP", "Anthropic", "R2", "HubSpot", "ClickUp", "SMTP", "Links")
     ]
 
 
@@ -67,6 +67,7 @@ def test_check_says_what_was_seen_at_every_service(office: Office) -> None:
         ({"STATE_URL": "postgresql://poller:wrong@127.0.0.1:1/poller"}, 69, ["unreachable", "State"]),
         ({"STATE_URL": "sqlite:////dev/null/poller.sqlite"}, 77, ["refused", "State"]),
         ({"ANTHROPIC_API_KEY": ""}, 0, ["off", "Anthropic"]),
+        ({"R2_PUBLIC_URL": "http://127.0.0.1:9"}, 69, ["unreachable", "Links"]),
     ],
 )
 def test_check_says_what_to_do(office: Office, change: dict[str, str], code: int, line: list[str]) -> None:
@@ -74,7 +75,21 @@ def test_check_says_what_to_do(office: Office, change: dict[str, str], code: int
     result = run("check", environment=office.environment | change)
     assert result.exit_code == code
     assert line in [found.split()[:2] for found in result.stdout.splitlines()]
-    assert len(result.stdout.splitlines()) == 7
+    assert len(result.stdout.splitlines()) == 8
+
+
+def test_check_asks_for_the_heartbeat_s_address_without_a_ping(office: Office) -> None:
+    """For the address behind it that counts as none; it is in no line."""
+    with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")) as keeper:
+        environment = office.environment | {"HEARTBEAT_URL": f"http://127.0.0.1:{keeper.port}/UUID"}
+        result = run("check", environment=environment)
+        assert keeper.received.startswith(b"GET /UUID/log HTTP/1.1")
+        assert keeper.connections == 1
+    assert result.stdout.splitlines()[-1].split()[:2] == ["ok", "Heartbeat"]
+    gone = run("check", environment=environment)
+    assert gone.exit_code == 69
+    assert gone.stdout.splitlines()[-1].split()[:2] == ["unreachable", "Heartbeat"]
+    assert "UUID" not in result.stdout + gone.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from integrations.errors import TransientError
 from poller.heartbeat import EVERY_S, Heartbeat
 from tests.listener import Listener, http
 
@@ -88,3 +89,28 @@ def test_a_keeper_that_is_down_is_nobody_s_trouble(keeper: Keeper, logged: Calla
     said = logged()
     assert said.count("heartbeat_not_sent") == 1
     assert "UUID" not in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (OK, "127.0.0.1: HTTP 200 for /log behind its address, which counts as no ping"),
+        (
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            "127.0.0.1: HTTP 404 for /log behind its address: at healthchecks.io that is a wrong address; a keeper",
+        ),
+    ],
+    ids=["200", "404"],
+)
+def test_a_check_of_the_address_is_no_ping(keeper: Keeper, words: str) -> None:
+    """Neither a good one, for nobody has polled, nor one that wakes somebody."""
+    assert keeper.heartbeat.check().startswith(words)
+    assert keeper.asked() == ["/ping/UUID/log?rid=1"]
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n", b"x\r\n\r\n", b""])
+def test_a_check_says_whose_address_does_not_answer(keeper: Keeper) -> None:
+    """By its host: whoever knows the whole of it could ping in our place."""
+    with pytest.raises(TransientError, match=r"^127\.0\.0\.1: ") as failed:
+        keeper.heartbeat.check()
+    assert "UUID" not in str(failed.value)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.broken import is_broken
-from integrations.errors import ConfigurationError, ServiceError
+from integrations.errors import ConfigurationError, PermanentError, ServiceError
 from poller import exposition, mailbox, state
 from poller.form_access import forms_of
 from poller.form_message import address_of
@@ -99,7 +99,8 @@ def _tried(name: str, call: Callable[[], str]) -> Checked:
         words = [str(error), error.detail, advice(error.detail)]
         seen = ": ".join(word.rstrip(".") for word in words if word)
         hint = " (is the address right, and the service up?)" if is_broken(str(error)) else ""
-        return Checked(name, "unreachable", seen + hint)
+        # Who answers that it will never do it is within reach.
+        return Checked(name, "refused" if isinstance(error, PermanentError) else "unreachable", seen + hint)
 
 
 def _ask_keeper(url: str) -> str:

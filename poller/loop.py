@@ -172,7 +172,7 @@ class Loop:
         settings = None
         try:
             settings = read()
-            # What a start would end at is no better now; a service that is merely out of reach is waited for.
+            # What a start would end at, or each message, is no better now; what is out of reach is waited for.
             tried = list(checks.check(settings))
             problems = [f"{each.service}: {each.words}" for each in tried if each.verdict == "refused"]
             self.proven = {each.service.lower() for each in tried if each.verdict == "ok"}

@@ -78,6 +78,16 @@ def test_check_says_what_to_do(office: Office, change: dict[str, str], code: int
     assert len(result.stdout.splitlines()) == 8
 
 
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_service_that_answers_no_is_not_called_unreachable(office: Office, status: int) -> None:
+    """Its status is said, and waiting for it would not help."""
+    office.fail("hubspot", Fault("status", status=status, body={"message": "No such thing."}, times=None))
+    result = run("check", environment=office.environment)
+    (line,) = (line.split() for line in result.stdout.splitlines() if "HubSpot" in line)
+    assert (line[0], " ".join(line[-5:])) == ("refused", f"HTTP {status}: No such thing")
+    assert result.exit_code == 77
+
+
 def test_check_asks_for_the_heartbeat_s_address_without_a_ping(office: Office) -> None:
     """For the address behind it that counts as none; it is in no line."""
     with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")) as keeper:

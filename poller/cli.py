@@ -94,7 +94,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
 
     def print_line(reference: str, standing: Standing) -> None:
         progress.show("")
-        line = reports.line(reference, standing)
+        line = reports.line(reference, standing, datetime.now(UTC))
         click.echo(json.dumps(reports.as_json(reference, standing)) if as_json else painted(line))
 
     def finished(reference: str, standing: Standing) -> None:

@@ -72,6 +72,7 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
     from poller import reports, tally  # noqa: PLC0415  keeps --help quick
     from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
 
+    now = datetime.now(UTC)
     wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
     with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
         found = tally.standing(memory, wanted, since) if wanted else corrections.current(memory.messages(since))
@@ -80,7 +81,7 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
             seen = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
             click.echo(json.dumps(reports.as_json(message.reference, message.standing) | seen))
         else:
-            line = reports.line(message.reference, message.standing)
+            line = reports.line(message.reference, message.standing, now)
             click.echo(painted(f"{message.seen_at:%Y-%m-%d %H:%M:%S}  {line}"))
 
 
@@ -112,7 +113,7 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
         click.echo(json.dumps(first | {"corrections": others}))
         return
     for message, tries in found:
-        click.echo(painted(reports.line(message.reference, message.standing)))
+        click.echo(painted(reports.line(message.reference, message.standing, datetime.now(UTC))))
         for tried in tries:
             for line in reports.try_lines(tried):
                 click.echo(line)

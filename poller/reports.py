@@ -20,13 +20,13 @@ _BESIDE = 3  # things that a step returned which fit into its line
 RESULTS = ("ok", "retry", "wait", "fatal", "gone")  # what a try comes to, see `journal`
 
 
-def line(reference: str, standing: Standing) -> str:
-    """What became of a message, for a person."""
+def line(reference: str, standing: Standing, now: datetime) -> str:
+    """What became of a message, for a person; `now` is aware."""
     result = standing.result or {}
     links = [link["url"] for link in (result.get("ticket"), result.get("subtask")) if link]
     reason = f"{result['step']}: {result['reason']}" if result.get("step") else result.get("reason", "")
     files = f"{len(result['files'])} file(s)" if result.get("files") else ""
-    until = f"until {_moment(standing.until)}" if standing.until else ""
+    until = _until(standing.until, now) if standing.until else ""
     return "  ".join(part for part in (reference, standing.came_to.upper(), *links, files, reason, until) if part)
 
 
@@ -144,6 +144,11 @@ def _without_end(begun: Entry, attempts: Counter[str]) -> dict[str, Any]:
 
 def _kept_by(standing: Standing) -> str:
     return NAMES.get(standing.service) or str((standing.result or {}).get("reason", ""))
+
+
+def _until(due: datetime, now: datetime) -> str:
+    # When its turn comes depends on its service, and on whether a daemon runs.
+    return f"until {_moment(due)}" if due > now else "due now"
 
 
 def _moment(at: datetime) -> str:

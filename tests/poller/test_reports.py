@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
+EARLIER = NOW - timedelta(seconds=1)
 TICKET = {"id": "1", "url": "https://app.hubspot.com/1"}
 
 
@@ -104,9 +105,17 @@ def test_a_message_waits_for_the_service_that_failed(result: dict[str, str] | No
 def test_a_message_that_waits_for_its_receipt_alone_reads_as_done() -> None:
     """As what it is filed as; why it has no receipt yet, and until when, stands beside that."""
     why = {"step": "send_receipt", "gate": "", "reason": "IMAP connect: refused"}
-    assert reports.line("1", Standing("waiting", NOW, why | {"filed": "modelisation"})) == (
+    assert reports.line("1", Standing("waiting", NOW, why | {"filed": "modelisation"}), EARLIER) == (
         "1  MODELISATION  send_receipt: IMAP connect: refused  until 2026-11-22 14:00:00 UTC"
     )
+
+
+def test_a_wait_that_is_over_reads_as_due() -> None:
+    """Its turn has not come yet, or no daemon runs: no moment that is past is one until which it waits."""
+    why = {"step": "create_note", "gate": "hubspot", "reason": "HubSpot is out of reach"}
+    for now, until in ((EARLIER, "until 2026-11-22 14:00:00 UTC"), (NOW, "due now")):
+        shown = reports.line("1", Standing("waiting", NOW, why), now)
+        assert shown == f"1  WAITING  create_note: HubSpot is out of reach  {until}"
 
 
 def test_status_of_a_daemon_that_has_just_begun() -> None:

@@ -104,7 +104,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         show()
 
     def show() -> None:
-        progress.show(f"{ended} done, {len(daemon.working)} in hand, {len(daemon.waiting)} waiting")
+        progress.show(f"{ended} done, {len(daemon.working)} in hand, {len(daemon.kept_waiting())} waiting")
 
     settings = settings_of(ctx)
     with Progress() as progress:
@@ -120,7 +120,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         click.echo(f"poller: the mail server does not give the message with UID {uid}", err=True)
     if not standings and not unreadable:
         click.echo("nothing to do", err=True)
-    outcomes = {standing.outcome for standing in standings.values()}
+    outcomes = {standing.came_to for standing in standings.values()}
     ctx.exit(EXIT_FAILED if "failed" in outcomes else EXIT_LATER if "waiting" in outcomes or unreadable else 0)
 
 

@@ -82,6 +82,10 @@ class Daemon:
         """Those that wait, each with for what."""
         return self._load.waiting
 
+    def kept_waiting(self) -> list[Standing]:
+        """Where those stand that keep somebody waiting: all but what is filed, and waits for its receipt alone."""
+        return [standing for standing in list(self.waiting.values()) if standing.came_to == "waiting"]
+
     def once(self, finished: Callable[[str, Standing], None], *, everything: bool = False) -> dict[str, Standing]:
         """Drain the mailbox: where each message that was in it stands; `finished` hears of each as it ends.
 

@@ -219,7 +219,7 @@ class Loop:
         systemd.tell(self._status(), *beat)
 
     def _status(self) -> str:
-        in_hand, waiting = len(self._daemon.working), len(self._daemon.waiting)
+        in_hand, waiting = len(self._daemon.working), len(self._daemon.kept_waiting())
         out_of_reach, unreadable = self._daemon.out_of_reach(), len(self._daemon.unreadable())
         return systemd.status(
             self._pulse.status(

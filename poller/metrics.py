@@ -181,7 +181,7 @@ class Metrics:
             for labels, count in counts.items():
                 yield (f"figurative_{name}_total", labels), count
         yield from self._latencies()
-        waits = [standing.service for standing in list(daemon.waiting.values())]
+        waits = [standing.service for standing in daemon.kept_waiting()]
         out_of_reach = {*daemon.out_of_reach(), *(["imap"] if pulse.failing_since else [])}
         for service in NAMES:
             yield ("figurative_waiting", labelled(service=service)), waits.count(service)

@@ -294,6 +294,16 @@ def test_mail_whose_sender_writes_too_often_is_not_late(office: Office) -> None:
     assert "503" in reason
 
 
+def test_what_waits_for_its_receipt_alone_is_not_in_the_status(office: Office) -> None:
+    """It is filed, and keeps nobody waiting."""
+    at_work, at = Loop(office.settings, SimpleQueue()), datetime(2026, 11, 22, 8, tzinfo=UTC)
+    waits = {"step": "send_receipt", "reason": "IMAP: timed out", "gate": ""}
+    at_work._daemon.waiting.update(
+        {"1": Standing("waiting", at, waits | {"filed": "failed"}), "2": Standing("waiting", at, waits)}
+    )
+    assert at_work._status() == "STATUS=1 waiting, first poll under way"
+
+
 def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) -> None:
     """However many wait: the workers are kept from the mailbox meanwhile."""
 

@@ -25,7 +25,7 @@ from poller.loop import STOP, Loop
 from poller.metrics import Metrics
 from poller.pulse import Pulse
 from poller.samples import samples
-from poller.standing import SERVICES
+from poller.standing import SERVICES, Standing
 from tests.listener import Listener, http
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ def test_what_waits_is_shown_with_its_service_and_age(office: Office) -> None:
     """The gauges are the daemon's own, and are told of even where the memory is out of reach."""
     office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))
     of, daemon = drain(office, "support")
+    filed = {"step": "send_receipt", "reason": "IMAP", "gate": "", "filed": "support"}
+    daemon.waiting["for its receipt alone"] = Standing("waiting", datetime.now(UTC), filed)
     (office.state / "poller.sqlite").rename(office.state / "away")
     found = told(of)
     (office.state / "away").rename(office.state / "poller.sqlite")
@@ -143,7 +145,7 @@ def test_what_waits_is_shown_with_its_service_and_age(office: Office) -> None:
     assert "figurative_last_poll_timestamp_seconds" not in found
     of._pulse.good(datetime(2026, 11, 22, tzinfo=UTC))
     assert told(of)["figurative_last_poll_timestamp_seconds"] == 1795305600
-    assert len(daemon.waiting) == 1
+    assert len(daemon.waiting) == 2
     of.close()
 
 

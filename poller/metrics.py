@@ -65,8 +65,10 @@ class Metrics:
         self.text = ""
 
     def start(self) -> bool:
-        """Listen, if that is wanted; whether `tell` is."""
+        """Listen, if that is wanted, with what the daemon knows itself; whether `tell` is wanted."""
         wanted = self._settings.metrics
+        # Before anybody is answered, or told that we are ready.
+        self._write(datetime.now(UTC))
         self._listen()
         return bool(wanted.listen or wanted.textfile)
 

@@ -180,6 +180,19 @@ def test_the_page_is_served_and_nothing_else(office: Office) -> None:
     socket.create_server(("127.0.0.1", port)).close()
 
 
+def test_the_first_answer_has_content(office: Office, tmp_path: Path) -> None:
+    """Who asks as soon as the port is there reads what the daemon knows itself; so does who reads the file."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    file = tmp_path / "poller.prom"
+    office.environment |= {"METRICS_LISTEN": f"127.0.0.1:{port}", "METRICS_TEXTFILE": str(file)}
+    with closing(Metrics(office.settings, Daemon(office.settings), Pulse(60))) as of:
+        assert of.start()
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        assert read(text)["figurative_in_hand"] == 0
+        assert file.read_text() == text
+
+
 def test_whoever_does_not_ask_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that says nothing is closed, and others are answered meanwhile."""
     monkeypatch.setattr(exposition, "TIMEOUT_S", 0.05)

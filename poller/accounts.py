@@ -128,7 +128,9 @@ class Imap(Service):
     client_secret: SecretStr = Field(SecretStr(""), description="google, microsoft: client secret, its value")
     refresh_token: SecretStr = Field(SecretStr(""), description="google: what the mailbox's owner consented to")
     service_account_file: str = Field(
-        "", description="google: key file of a service account with domain-wide delegation, in place of the three above"
+        "",
+        description="google: key file of a service account with domain-wide delegation, in place of the three above, "
+        "read for each token",
     )
     token_url: ServiceUrl | None = Field(None, description="token endpoint; empty: Google's or Microsoft's own")
     mailbox: str = Field("INBOX", min_length=1, description="the mailbox that is read")

@@ -106,13 +106,26 @@ def _google(imap: Imap) -> Provider:
     from integrations.google import Google  # noqa: PLC0415  as above
 
     if imap.service_account_file:
-        return Google.by_service_account(imap.service_account_file, imap.username, url=_url(imap))
+        return _KeyFile(lambda: Google.by_service_account(imap.service_account_file, imap.username, url=_url(imap)))
     client_id, client_secret = imap.client_id, imap.client_secret.get_secret_value()
 
     def made(refresh_token: str, rotated: Callable[[str], None]) -> Google:
         return Google.by_refresh_token(client_id, client_secret, refresh_token, url=_url(imap), rotated=rotated)
 
     return _Consented(made, imap.refresh_token.get_secret_value(), state_directory() / KEPT)
+
+
+class _KeyFile:
+    """Tokens for a service account whose key may be exchanged while we run: its file is read for each."""
+
+    def __init__(self, made: Callable[[], Provider]) -> None:
+        """A file that cannot be used is told of before a server is asked."""
+        self._made = made
+        self.advice = made().advice
+
+    def token(self) -> str:
+        """See `Provider`."""
+        return self._made().token()
 
 
 class _Consented:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from tests.listener import Listener, http
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class TokenEndpoint(Listener):
@@ -50,3 +56,18 @@ def application_token(**claims: object) -> str:
     return ".".join(
         base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({}, claims, {})
     )
+
+
+def claims(token: str) -> dict[str, Any]:
+    """What a token says of itself (RFC 7519)."""
+    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    return said
+
+
+def write_key_file(path: Path, address: str) -> None:
+    """A service account's, with a new key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {"type": "service_account", "client_email": address, "token_uri": "https://elsewhere.example/token"}
+    path.write_text(json.dumps(account | {"private_key": key.decode()}))

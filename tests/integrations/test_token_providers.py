@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.google import Google
 from integrations.microsoft import Microsoft
-from tests.token_endpoint import TokenEndpoint, application_token, given
+from tests.token_endpoint import TokenEndpoint, application_token, claims, given, write_key_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,21 +51,12 @@ def test_a_refresh_token_that_google_changes_is_told_and_used() -> None:
 
 def test_a_service_account_asks_for_the_mailbox(tmp_path: Path) -> None:
     """Domain-wide delegation: its own signature, our mailbox as the subject, IMAP as the scope."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    account = {
-        "type": "service_account",
-        "client_email": "poller@project.example",
-        "private_key": key.decode(),
-        "token_uri": "https://elsewhere.example/token",
-    }
-    (tmp_path / "key.json").write_text(json.dumps(account))
+    write_key_file(tmp_path / "key.json", "poller@project.example")
     with TokenEndpoint(given("token-1")) as endpoint:
         service = Google.by_service_account(str(tmp_path / "key.json"), MAILBOX, url=endpoint.url)
         assert service.token() == "token-1"
-    claims = json.loads(base64.urlsafe_b64decode(endpoint.forms[0]["assertion"].split(".")[1] + "=="))
-    assert (claims["sub"], claims["scope"]) == (MAILBOX, "https://mail.google.com/")
+    claimed = claims(endpoint.forms[0]["assertion"])
+    assert (claimed["sub"], claimed["scope"]) == (MAILBOX, "https://mail.google.com/")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from poller.samples import samples
 from poller.services import services
 from tests.listener import Listener, lines
 from tests.provider import EXCHANGE, GMAIL, Provider
-from tests.token_endpoint import TokenEndpoint, application_token, given
+from tests.token_endpoint import TokenEndpoint, application_token, claims, given, write_key_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -302,6 +302,25 @@ def test_a_service_account_needs_its_key_file_alone() -> None:
     """No client, no refresh token."""
     names = {"IMAP_HOST": "h", "IMAP_USERNAME": "u", "IMAP_AUTH": "google", "IMAP_SERVICE_ACCOUNT_FILE": "key.json"}
     assert configuration.from_names(names).imap.on
+
+
+def test_a_service_account_s_key_is_exchanged_without_a_restart(tmp_path: Path) -> None:
+    """Each token is asked for with the key that lies there; while there is none, that is said."""
+    path = tmp_path / "key.json"
+    write_key_file(path, "first@project.example")
+    with provider("google") as server, TokenEndpoint(given("token-1"), given("token-2")) as endpoint:
+        tokens = oauth.tokens(settings(server, endpoint, "google", service_account_file=str(path)))
+        assert tokens.token()[0] == "token-1"
+        tokens.forget()
+        path.unlink()
+        with pytest.raises(ConfigurationError, match=r"key\.json: No such file"):
+            tokens.token()
+        write_key_file(path, "second@project.example")
+        assert tokens.token()[0] == "token-2"
+    assert [claims(form["assertion"])["iss"] for form in endpoint.forms] == [
+        "first@project.example",
+        "second@project.example",
+    ]
 
 
 def test_mail_is_sent_with_the_mailboxs_tokens() -> None:

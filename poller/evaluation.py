@@ -21,6 +21,7 @@ from poller.request import Address, Attachment, Category, Classification, Kind, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from enum import StrEnum
 
     from integrations.claude import Claude
 
@@ -93,7 +94,9 @@ def read(lines: Iterable[str]) -> Iterator[Labelled]:
             continue
         try:
             row = json.loads(line)
-            yield Labelled(one_line(str(row["id"])), request_of(row), Category(row["label"]))
+            request = request_of(row)
+            label = Category(_one_of(Category, "label", row["label"]))
+            yield Labelled(one_line(str(row["id"])), request, label)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidExamplesError(f"line {number} is no labelled mail: {_lacking(error)}") from error
 
@@ -105,6 +108,12 @@ def _lacking(error: Exception) -> str:
         return "it is not JSON"
     # A list where an object belongs, or a number where a text does: Python's words are about its types.
     return str(error) if isinstance(error, ValueError) else "a value is not of the kind that it must be"
+
+
+def _one_of(known: type[StrEnum], name: str, value: Any) -> Any:
+    if value not in list(known):
+        raise ValueError(f"the {name} must be {' or '.join(known)}")
+    return value
 
 
 def request_of(row: dict[str, Any]) -> Request:
@@ -133,7 +142,7 @@ def _attachment(row: dict[str, Any]) -> Attachment:
     """What it was by its content, where that is said; else its name tells what it is, for there is no content."""
     filename, content_type, size = row["filename"], row["content_type"], row["size"]
     if "kind" in row:
-        kind = Kind(row["kind"])
+        kind = Kind(_one_of(Kind, "kind", row["kind"]))
     else:
         content_type, kind = sniff(b"", size, filename, io.BytesIO, content_type)
     return Attachment(filename, content_type, size, kind, inline=False, content=_Described())

@@ -63,7 +63,14 @@ class Forms(Section):
     @classmethod
     def _known_networks(cls, proxies: str) -> str:
         for proxy in proxies.split():
-            ip_network(proxy)  # whose words say what is wrong with it
+            try:
+                whole = ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(
+                    "must be addresses or networks, such as 127.0.0.1 10.0.0.0/8, with spaces between"
+                ) from None
+            if "/" in proxy and ip_network(proxy.partition("/")[0]).network_address != whole.network_address:
+                raise ValueError(f"{proxy} is an address within the network {whole}: write either")
         return proxies
 
     @field_validator("honeypot")

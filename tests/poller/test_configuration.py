@@ -207,6 +207,8 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
         ("[imap]\nhost = imap.x", "", "config.toml:2: not TOML: Invalid value; a text stands between quotation marks"),
         ("[imap]\ntenant = 'a b'", "", "config.toml:2: [imap] tenant: must be an id or a domain (got 'a b')"),
         ("[imap]\nsince = 'today'", "", "config.toml:2: [imap] since: must be a day, for instance 2026-11-22"),
+        ("[forms]\nproxies = '10.0.0.x'", "", "config.toml:2: [forms] proxies: must be addresses or networks, such as"),
+        ("[forms]\nproxies = 'fe80::1/64'", "", "config.toml:2: [forms] proxies: fe80::1/64 is an address within the"),
         ("[imap]\nsecurity = 'x'", "", "config.toml:2: [imap] security: must be 'tls', 'starttls' or 'none'"),
         ("[metrics]\ntextfile = 'x.txt'", "", "config.toml:2: [metrics] textfile: must end in .prom (got 'x.txt')"),
         ("[digest]\ntimezone = 'Paris'", "", "config.toml:2: [digest] timezone: must be the name of a time zone, such"),

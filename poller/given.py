@@ -36,7 +36,16 @@ class Given:
 
 
 def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[Given]:
-    """Every value that somebody wrote, the weakest source first."""
+    """Every value that somebody wrote, the weakest source first; a file that cannot be read is a problem."""
+    try:
+        yield from _in_files(config, dotenv, problems)
+    except OSError as error:
+        problems.append(f"{error.filename}: {error.strerror}")
+    # Only names of ours: whatever else the environment holds is none of our business.
+    yield from from_names({name: value for name, value in os.environ.items() if split(name)}, "environment")
+
+
+def _in_files(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[Given]:
     yield from _from_toml(config, problems)
     credentials = _credentials()
     if dotenv is not None and not dotenv.is_file():
@@ -45,8 +54,6 @@ def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> It
     yield from _from_dotenv(credentials / ".env", problems, "credentials")
     ours = [path for path in credentials.glob("*_*") if split(path.name) and path.is_file()]
     yield from from_names({path.name: _text(path, problems).strip() for path in ours}, "credentials")
-    # Only names of ours: whatever else the environment holds is none of our business.
-    yield from from_names({name: value for name, value in os.environ.items() if split(name)}, "environment")
 
 
 def _credentials() -> Path:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +17,9 @@ from poller.configuration import InvalidSettingsError, explain, load
 from poller.mistakes import EXAMPLES
 from poller.section import is_secret
 from poller.settings import sections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +40,18 @@ def problems() -> list[str]:
     with pytest.raises(InvalidSettingsError) as caught:
         load(need_imap=False)
     return caught.value.problems
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """By nobody's account, where ours is root's, whom no mode of a file stops."""
+    if is_root := os.geteuid() == 0:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
 
 
 def filled_in() -> tuple[Path, Path]:
@@ -249,6 +267,20 @@ def test_a_file_that_is_not_utf_8_is_no_setting(name: str, monkeypatch: pytest.M
     Path(name).unlink()
     Path("config.toml").write_bytes("[labels]\r\nfailed = 'Ratés'".encode("utf-8-sig"))
     assert load(need_imap=False).labels.failed == "Ratés"
+
+
+@pytest.mark.parametrize("name", ["config.toml", ".env", "credentials/SMTP_PASSWORD", "private/config.toml"])
+def test_a_file_that_we_may_not_read_is_a_problem(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As whoever runs the daemon: the file, or the directory that it is in, is another's alone."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "credentials")
+    path = Path(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("LEAK")
+    (path if path.parent.name != "private" else path.parent).chmod(0)
+    tmp_path.chmod(0o755)
+    with as_nobody(), pytest.raises(InvalidSettingsError) as caught:
+        load(path if path.name == "config.toml" else None)
+    assert caught.value.problems == [f"{name}: Permission denied"]
 
 
 def test_without_a_mailbox_the_daemon_says_what_is_missing() -> None:

@@ -16,15 +16,16 @@ from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import checks, confined, heap, logs, systemd
+from poller import confined, heap, logs, systemd
 from poller.daemon import TICK_S, Daemon
 from poller.engine import STOP_S
 from poller.idle import Idle
 from poller.lookout import Lookout
 from poller.pulse import Pulse
+from poller.reload import Tried, try_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from apscheduler.events import JobExecutionEvent
 
@@ -38,6 +39,7 @@ DIGEST_S = 60.0  # how often it is asked whether the week's letter is due
 
 WORK = {"poll", "tick"}  # the jobs without which the daemon is none
 STOP, RELOAD = "stop", "reload"
+Asked = str | Tried | BaseException  # what is to end a loop: STOP, RELOAD and its outcome, or what a job raised
 
 
 def run(read: Callable[[], Settings]) -> None:
@@ -51,7 +53,7 @@ def run(read: Callable[[], Settings]) -> None:
     heap.tighten()
     confined.warm_up()
     # A put into a SimpleQueue may interrupt a get, as a signal does; one into an Event may wait for itself for ever.
-    asked: SimpleQueue[str | BaseException] = SimpleQueue()
+    asked: SimpleQueue[Asked] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.put(STOP))
     # Where a terminal is hung up nobody wants settings to be read.
@@ -66,18 +68,13 @@ def run(read: Callable[[], Settings]) -> None:
 class Loop:
     """One daemon by the clock, with the settings that it began with."""
 
-    def __init__(
-        self, settings: Settings, asked: SimpleQueue[str | BaseException], proven: Collection[str] = ()
-    ) -> None:
-        """Nothing is connected yet.
-
-        `asked` brings what is to end the loop: STOP, RELOAD, or what a job raised. `proven` are the services that have
-        taken these settings already.
-        """
+    def __init__(self, settings: Settings, asked: SimpleQueue[Asked], proven: Collection[str] = ()) -> None:
+        """Nothing is connected yet; `proven` are the services that have taken these settings already."""
         self._settings, self._asked = settings, asked
         self._daemon = Daemon(settings, progress=lambda: systemd.tell(systemd.WATCHDOG))
         self._daemon.trust(proven)
         self.proven: Collection[str] = ()  # the services that have taken the settings to go on with
+        self._trying: Settings | None = None  # those read anew that are being tried
         self._pulse = Pulse(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each told once
@@ -158,8 +155,15 @@ class Loop:
         while True:
             asked = self._asked.get()
             if asked == RELOAD:
-                if settings := self._read_anew(read):
-                    return settings
+                self._read_anew(read)
+            elif isinstance(asked, Tried):
+                if asked.settings is not self._trying:
+                    continue  # They were read anew since, and these are no more to go on with.
+                if not asked.problems:
+                    self.proven = asked.proven
+                    log.info("settings_reloaded")
+                    return asked.settings
+                self._keep(asked.problems)
             else:
                 fault = asked if isinstance(asked, BaseException) else None
                 # Of anything but settings the words may quote a mail; the log has its type and place.
@@ -167,25 +171,22 @@ class Loop:
                 systemd.tell(systemd.STOPPING, systemd.status(why))
                 return fault
 
-    def _read_anew(self, read: Callable[[], Settings]) -> Settings | None:
+    def _read_anew(self, read: Callable[[], Settings]) -> None:
         systemd.tell(*systemd.reloading(), systemd.status("reading the settings anew"))
-        settings = None
+        self._trying = None
         try:
-            settings = read()
-            # What a start would end at, or each message, is no better now; what is out of reach is waited for.
-            tried = list(checks.check(settings))
-            problems = [f"{each.service}: {each.words}" for each in tried if each.verdict == "refused"]
-            self.proven = {each.service.lower() for each in tried if each.verdict == "ok"}
+            self._trying = read()
         except ConfigurationError as error:
-            problems = str(error).splitlines()
-        if settings and not problems:
-            log.info("settings_reloaded")
-            return settings
+            self._keep(str(error).splitlines())
+            return
+        try_beside(self._trying, self._asked.put)
+
+    def _keep(self, problems: Sequence[str]) -> None:
+        """Go on with the settings that we have."""
         for problem in problems:
             log.error("settings_refused", problem=problem.strip())
         log.error("settings_kept", why="the new ones cannot be used, so the old ones stay in force")
         systemd.tell(systemd.READY, self._status())
-        return None
 
     def _poll(self) -> None:
         with self._looking:

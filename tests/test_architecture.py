@@ -21,7 +21,7 @@ FLOORS = (
     {"trial", "preview", "audit", "purge", "reports", "forms", "tally"} | {"examples", "evaluation"},
     {"demo"},
     {"loop"},
-    {"lookout"},
+    {"lookout", "reload"},
     {"metrics"},
     {"daemon", "checks"},
     {"pipeline"},

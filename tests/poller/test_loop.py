@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from poller.attempts import Patience
 from poller.daemon import Daemon
 from poller.lookout import Lookout
 from poller.looks import Seen
-from poller.loop import RELOAD, STOP, Loop
+from poller.loop import RELOAD, STOP, Asked, Loop
 from poller.pulse import Pulse
 from poller.samples import samples
 from poller.standing import Standing
@@ -48,7 +49,7 @@ def _polls_alone_speak(monkeypatch: pytest.MonkeyPatch, manager: Manager) -> Non
 @contextmanager
 def running(settings: Settings) -> Iterator[Loop]:
     """A loop at work, which is stopped in the end."""
-    asked: SimpleQueue[str | BaseException] = SimpleQueue()
+    asked: SimpleQueue[Asked] = SimpleQueue()
     at_work = Loop(settings, asked)
     thread = threading.Thread(target=at_work.run, args=(lambda: settings,))
     thread.start()
@@ -104,7 +105,7 @@ def test_a_watch_that_an_unforeseen_error_ended_begins_anew(
     monkeypatch.setattr(loop, "WATCH_S", 0.05)
     died = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: died.set())
-    at_work = Loop(office.settings, asked := SimpleQueue[str | BaseException]())
+    at_work = Loop(office.settings, asked := SimpleQueue[Asked]())
     wake, at_work._idle._wake = at_work.wake, lambda: wake() if died.is_set() else 1 // 0
     thread = threading.Thread(target=at_work.run, args=(lambda: office.settings,), daemon=True)
     thread.start()
@@ -228,21 +229,71 @@ def test_new_settings_that_a_service_refuses_are_not_taken(
     change: dict[str, str], says: str, office: Office, manager: Manager, logged: Callable[[], str]
 ) -> None:
     """A reload must not end at what a start would end at: the daemon goes on with the settings that work."""
-    asked: SimpleQueue[str | BaseException] = SimpleQueue()
-    for each in (RELOAD, STOP):
-        asked.put(each)
+    asked: SimpleQueue[Asked] = SimpleQueue()
+    asked.put(RELOAD)
+
+    def stop_when_ready() -> None:
+        for field in ("RELOADING", "READY"):
+            manager.until(field)
+        asked.put(STOP)
+
     with Listener(http(OK)) as other:
         given = office.environment | change
         changed = {name: value.replace("taken", f"127.0.0.1:{other.port}") for name, value in given.items() if value}
+        threading.Thread(target=stop_when_ready).start()
         ended = Loop(office.settings, asked).run(lambda: configuration.from_names(changed))
     assert ended is None, "it was asked to stop, and did not go on with the new ones"
-    manager.until("RELOADING")
-    manager.until("READY")
     manager.until("STOPPING")
     said = logged()
     assert "settings_refused" in said
     assert says in said
     assert "pat-wrong" not in said
+
+
+def test_a_stop_is_heard_while_a_service_hangs_at_a_reload(office: Office, manager: Manager) -> None:
+    """The service manager's patience is shorter than that of all services' calls together."""
+    asked: SimpleQueue[Asked] = SimpleQueue()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        changed = office.environment | {"HUBSPOT_BASE_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        settings = configuration.from_names({name: value for name, value in changed.items() if value})
+
+        given_up: list[bytes] = []
+
+        def stop_when_asked() -> None:
+            with silent.accept()[0] as connection:
+                assert connection.recv(1 << 16)
+                asked.put(STOP)
+                manager.until("STOPPING")
+                connection.setblocking(False)
+                with suppress(BlockingIOError):
+                    given_up.append(connection.recv(1))
+
+        hanging = threading.Thread(target=stop_when_asked)
+        hanging.start()
+        asked.put(RELOAD)
+        assert Loop(office.settings, asked).run(lambda: settings) is None
+        hanging.join()
+    assert not given_up, "the call was still waiting for its answer"
+
+
+def test_the_settings_of_the_last_reload_are_those_in_force(office: Office) -> None:
+    """Those of one before it are not gone back to, however long their services take to answer."""
+    asked: SimpleQueue[Asked] = SimpleQueue()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        changed = office.environment | {"HUBSPOT_BASE_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        first, last = (
+            configuration.from_names({n: v for n, v in e.items() if v}) for e in (changed, office.environment)
+        )
+        read = [last, first]
+
+        def reload_when_asked() -> None:
+            with silent.accept()[0]:
+                asked.put(RELOAD)
+            # It has ended now, and the last one perhaps not.
+
+        threading.Thread(target=reload_when_asked).start()
+        asked.put(RELOAD)
+        assert Loop(office.settings, asked).run(read.pop) is last
 
 
 def test_a_reload_waits_for_the_messages_in_hand_as_long_as_it_takes(
@@ -253,7 +304,7 @@ def test_a_reload_waits_for_the_messages_in_hand_as_long_as_it_takes(
     monkeypatch.setattr(loop, "FEED_S", 0.5)
     office.fail("hubspot", Fault("slow", "POST", "/crm"))
     office.sandbox.imap.deliver(samples()["support"])
-    asked: SimpleQueue[str | BaseException] = SimpleQueue()
+    asked: SimpleQueue[Asked] = SimpleQueue()
     ended: list[Settings | None] = []
     settings = office.settings
     first = threading.Thread(target=lambda: ended.append(Loop(settings, asked).run(lambda: settings)), daemon=True)

@@ -21,7 +21,7 @@ from integrations.sandbox import Fault
 from poller import configuration, exposition, loop, metrics, signs
 from poller.daemon import Daemon
 from poller.exposition import METRICS
-from poller.loop import STOP, Loop
+from poller.loop import STOP, Asked, Loop
 from poller.metrics import Metrics
 from poller.pulse import Pulse
 from poller.samples import samples
@@ -260,7 +260,7 @@ def test_the_daemon_leaves_its_numbers_and_its_sign(
         port = taken.getsockname()[1]
     office.environment |= {"METRICS_TEXTFILE": str(file), "METRICS_LISTEN": f"127.0.0.1:{port}"}
     settings: Settings = configuration.from_names({k: v for k, v in office.environment.items() if v})
-    asked: SimpleQueue[str | BaseException] = SimpleQueue()
+    asked: SimpleQueue[Asked] = SimpleQueue()
     thread = threading.Thread(target=Loop(settings, asked).run, args=(lambda: settings,))
     office.sandbox.imap.deliver(samples()["auto_reply"])
     thread.start()

@@ -15,6 +15,7 @@ from poller.attempts import MessageGoneError, Patience
 from poller.engine import STOP_S, Engine
 from poller.inbox import Inbox
 from poller.pipeline import Pipeline
+from poller.pulse import NAMES
 from poller.services import services
 from poller.sightings import Sightings
 from poller.steps import TOO_OFTEN
@@ -196,6 +197,14 @@ class Daemon:
             for service, reason in list(self._refused.items())
             if service in waited_for or not (gate := self._engine.gate(service)).open or not gate.proven
         }
+
+    def untried(self) -> list[str]:
+        """The services of which this run cannot tell whether they take our credentials: off, or not asked yet."""
+        taken = {service for service, gate in list(self._engine.gates.items()) if gate.proven}
+        if self.claude and not self.claude.answers:
+            taken.discard("anthropic")  # The rules alone may have decided so far.
+        taken.difference_update(map(str.lower, self._services.off()))
+        return [service for service in NAMES if service not in taken]
 
     def out_of_reach(self) -> list[str]:
         """The services that messages are kept from for now."""

@@ -210,10 +210,11 @@ class Daemon:
         """The services that messages are kept from for now."""
         return [service for service, gate in list(self._engine.gates.items()) if service and not gate.open]
 
-    def waits(self) -> list[tuple[datetime, str]]:
-        """Since when each message waits, and why; one whose sender writes too often waits as it should.
+    def waits(self) -> list[tuple[datetime, str, str]]:
+        """Since when each message waits, for which service ("": none), and why.
 
-        That is since it arrived, or since a person has put it under a category.
+        That is since it arrived, or since a person has put it under a category. One whose sender writes too often waits
+        as it should.
         """
         arrived, waits = self._inbox.received_at(), []
         for name, standing in list(self.waiting.items()):
@@ -221,5 +222,5 @@ class Daemon:
             since = standing.since if self._trays.holds(reference) else arrived.get(name)
             reason = standing.result["reason"] if standing.result else ""
             if since and reason != TOO_OFTEN:
-                waits.append((since, reason))
+                waits.append((since, standing.service, reason))
         return waits

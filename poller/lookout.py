@@ -29,6 +29,8 @@ class Lookout:
         self._host = socket.gethostname()
         self._patience = timedelta(minutes=settings.alerts.polls_failing_min)
         self._in_hand: dict[str, datetime] = {}  # since when
+        self._told_of: dict[str, datetime] = {}  # the services with a cause of their own, when that was last seen
+        self._is_late = False  # whether any message is
         self._alerts = self._made_alerts()
         self._heartbeat = Heartbeat(str(settings.heartbeat.url)) if settings.heartbeat.url else None
         self._signs = Signs(settings.directory)
@@ -73,26 +75,37 @@ class Lookout:
 
     def causes(self, now: datetime) -> list[Cause]:
         """Everything that a person should know of at this moment."""
-        found = [causes.refused(service, reason, self._host) for service, reason in self._daemon.refused().items()]
+        refused = self._daemon.refused()
         since = self._pulse.failing_since
         if since and self._pulse.refused:
-            found.append(causes.refused("imap", self._pulse.reason, self._host))
-        elif since and self._polls_fail(now):
+            refused["imap"] = self._pulse.reason
+        found = [causes.refused(service, reason, self._host) for service, reason in refused.items()]
+        self._told_of |= dict.fromkeys(refused, now)
+        if since and not self._pulse.refused and self._polls_fail(now):
             found.append(causes.polls_failing(since, self._pulse.reason, self._host))
+            self._told_of["imap"] = now
         unreadable = self._daemon.unreadable()
         if unreadable and now - (first := min(unreadable.values())) >= self._patience:
             found.append(causes.unreadable(sorted(unreadable), first, self._settings.imap.mailbox, self._host))
         if self.canary and (missing_since := self.canary.missing_since):
             found.append(causes.canary_missing(missing_since, self._host))
-        most_min = self._settings.alerts.waiting_min
+        return [*found, *self._late(now)]
+
+    def _late(self, now: datetime) -> list[Cause]:
+        """That messages wait for too long, where the admin was not told of what they wait for.
+
+        One outage is one letter: what waits for a service that was told of has as long again when that is over.
+        """
         self._in_hand = {reference: self._in_hand.get(reference, now) for reference in list(self._daemon.working)}
         # What is in hand may have come long ago and be worked on well: it is late when it has been so for long.
-        waits = [*self._daemon.waits(), *((since, "") for since in self._in_hand.values())]
-        late = sorted(wait for wait in waits if now - wait[0] >= timedelta(minutes=most_min))
-        if late:
-            reasons = [reason for _, reason in late]
-            found.append(causes.waiting(len(late), late[0][0], reasons, most_min, self._host))
-        return found
+        waits = [*self._daemon.waits(), *((since, "", "") for since in self._in_hand.values())]
+        most_min = self._settings.alerts.waiting_min
+        most = timedelta(minutes=most_min)
+        late = sorted(wait for wait in waits if now - wait[0] >= most)
+        self._is_late = bool(late)
+        untold = [wait for wait in late if now - self._told_of.get(wait[1], wait[0]) >= most]
+        reasons = [reason for *_, reason in untold]
+        return [causes.waiting(len(untold), untold[0][0], reasons, most_min, self._host)] if untold else []
 
     def _polls_fail(self, now: datetime) -> bool:
         since = self._pulse.failing_since
@@ -109,6 +122,8 @@ class Lookout:
         undecided = [f"{causes.REFUSED} {service} {self._host}" for service in self._daemon.untried()]
         if self.canary and not self.canary.decided:
             undecided.append(f"{causes.CANARY} {self._host}")
+        if self._is_late:
+            undecided.append(causes.WAITING)
         if self._pulse.looked_at is None or self._pulse.failing_since:
             undecided += [
                 causes.WAITING,

@@ -189,7 +189,7 @@ class Metrics:
             yield ("figurative_waiting", labelled(service=service)), waits.count(service)
             yield ("figurative_out_of_reach", labelled(service=service)), service in out_of_reach
         yield ("figurative_waiting", labelled(service="")), waits.count("")
-        arrived = [at for at, _ in daemon.waits()]
+        arrived = [at for at, *_ in daemon.waits()]
         yield ("figurative_oldest_waiting_seconds", ()), (now - min(arrived, default=now)).total_seconds()
         yield ("figurative_in_hand", ()), len(daemon.working)
         if pulse.looked_at:

@@ -340,7 +340,8 @@ def test_mail_whose_sender_writes_too_often_is_not_late(office: Office) -> None:
     daemon = Daemon(office.settings, patience=Patience(delays_s=(NEVER_S,)))
     daemon.once(lambda *_: None)
     assert len(daemon.waiting) == 2
-    ((came, reason),) = daemon.waits()
+    ((came, service, reason),) = daemon.waits()
+    assert service == "hubspot"
     assert abs(datetime.now(UTC) - came) < timedelta(minutes=5)
     assert "503" in reason
 
@@ -377,7 +378,7 @@ def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) 
     daemon._inbox._looks.seen = Seen(waiting=lying)
     result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
     daemon.waiting.update({f"{number:016x}": Standing("waiting", at, result) for number in range(5)})
-    assert [(when - at).days for when, _ in daemon.waits()] == [0, 2, 4]
+    assert [(when - at).days for when, *_ in daemon.waits()] == [0, 2, 4]
     assert lying.rounds == 1
 
 
@@ -411,6 +412,39 @@ def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) 
     now = datetime.now(UTC)
     assert lookout.causes(now) == []
     assert [cause.key for cause in lookout.causes(now.replace(year=now.year + 1))] == ["waiting"]
+
+
+@pytest.mark.parametrize("service", ["hubspot", "imap"])
+def test_one_outage_is_one_letter(office: Office, service: str) -> None:
+    """What waits for a service of which the admin was told is late for that; and has as long again behind it."""
+    daemon, pulse, at = Daemon(office.settings), Pulse(60), datetime.now(UTC)
+    lookout, hour = Lookout(office.settings, daemon, pulse), timedelta(hours=1)
+
+    def kinds(hours: float) -> list[str]:
+        return [cause.key.split()[0] for cause in lookout.causes(at + hours * hour)]
+
+    daemon._inbox._looks.seen = Seen(
+        waiting={number: (f"{number:016x}", Arrival(number, 9, at, b"")) for number in (1, 2)}
+    )
+    waits = {"step": "create_ticket", "reason": "is out of reach", "gate": service}
+    daemon.waiting[f"{1:016x}"] = Standing("waiting", at, waits)
+    pulse.good(at)
+    if service == "imap":
+        pulse.failed(at, "IMAP SEARCH: no answer in time")
+    else:
+        daemon._refused[service] = "HTTP 401"
+    told = {"imap": "polls"}.get(service, "refused")
+    assert kinds(0.9) == kinds(2) == [told]
+    assert "waiting" in lookout._undecided(), "that it was told of before is not taken back"
+    daemon.waiting[f"{2:016x}"] = Standing("waiting", at, waits | {"gate": "clickup"})
+    assert kinds(3) == [told, "waiting"], "for another service as well, which is news"
+    daemon.waiting.pop(f"{2:016x}")
+    pulse.good(at)
+    daemon._refused.clear()
+    assert (kinds(3.9), kinds(4)) == ([], ["waiting"])
+    daemon.waiting.clear()
+    assert kinds(5) == []
+    assert "waiting" not in lookout._undecided()
 
 
 def test_a_service_takes_us_again_when_it_was_asked_and_did(office: Office) -> None:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
-from integrations.errors import TransientError
 from poller import filed, mailbox
 from poller.attempts import MessageGoneError
 from poller.fetching import account_of, write
+from poller.labelling import Labelling
 from poller.looks import Looks, Seen, View
 from poller.sessions import Sessions
 from poller.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import date, datetime
     from pathlib import Path
 
     from poller.letter import Receipt
-    from poller.mailbox import Mailbox
     from poller.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -45,6 +44,7 @@ class Inbox:
         """
         self._settings, self._imap, self._names = settings, settings.imap, settings.labels
         self._sessions = Sessions(settings.imap, within)
+        self._labelling = {outcome: Labelling(self._sessions, settings.labels, outcome) for outcome in KEYWORDS}
         self.since: date | None = None  # the day (UTC) before which messages are left alone; None: none is
         # Older ones that were taken up once are not: the first day that ever was `since`, and which of these they are.
         self.reach: Callable[[], date | None] = lambda: self.since
@@ -75,7 +75,7 @@ class Inbox:
         """Put every copy of the message into another mailbox, which is made when missing; its keywords stay."""
         seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
-            with self._session(seen) as session:
+            with self._sessions.one(seen.uidvalidity) as session:
                 session.move(copies, session.ensure(mailbox))
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class Inbox:
     def confirm(self, reference: str) -> bool:
         """Whether the message is in the mailbox at this very moment."""
         seen = self.seen
-        with self._session(seen) as session:
+        with self._sessions.one(seen.uidvalidity) as session:
             return bool(session.present(list(seen.copies(reference))))
 
     def fetch(self, reference: str, path: Path) -> Fetched:
@@ -109,7 +109,7 @@ class Inbox:
         seen = self._look_for(reference)
         for uid, waiting in seen.copies(reference).items():
             with (
-                self._session(seen, fetching=True) as session,
+                self._sessions.one(seen.uidvalidity, fetching=True) as session,
                 path.open("wb") as file,
                 suppress(MessageGoneError),
             ):
@@ -121,22 +121,14 @@ class Inbox:
         """See `Source`."""
         seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
-            with self._session(seen) as session:
+            with self._sessions.one(seen.uidvalidity) as session:
                 session.mark_seen(copies)
 
     def label(self, reference: str, outcome: str) -> None:
         """See `Source`."""
-        others = [name for name in KEYWORDS if name != outcome]
         seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
-            with self._session(seen) as session:
-                session.label(
-                    copies,
-                    getattr(self._names, outcome),
-                    KEYWORDS[outcome],
-                    [KEYWORDS[name] for name in others],
-                    [getattr(self._names, name) for name in others],
-                )
+            self._labelling[outcome].file(copies, seen.uidvalidity)
         log.info("message_labelled", ref=reference, outcome=outcome, copies=len(copies))
 
     def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
@@ -196,11 +188,3 @@ class Inbox:
         if not self.seen.copies(reference):
             self.scan()  # Nobody here has seen it yet: another machine may have queued it.
         return self.seen
-
-    @contextmanager
-    def _session(self, seen: Seen, *, fetching: bool = False) -> Iterator[Mailbox]:
-        """A session in which the UIDs of that look are good."""
-        with self._sessions.one(seen.uidvalidity, fetching=fetching) as session:
-            if session.uidvalidity != seen.uidvalidity:
-                raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
-            yield session

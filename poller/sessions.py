@@ -43,11 +43,12 @@ class Sessions:
     ) -> Iterator[Mailbox]:
         """A live session, when its turn has come or `at_once`; one that fails is dropped.
 
-        With a `uidvalidity` none from before the mailbox was made anew: to that one, UIDs of today mean nothing.
-        However many are `fetching` messages, who is not waits for none of them.
+        With a `uidvalidity` one in which the UIDs of then are good: none from before the mailbox was made anew. However
+        many are `fetching` messages, who is not waits for none of them.
 
         Raises:
             MessageGoneError: there is no mailbox `within`.
+            TransientError: also when the mailbox has been made anew since then.
         """
         with ExitStack() as turn:
             if fetching:
@@ -56,6 +57,8 @@ class Sessions:
                 turn.enter_context(self._places)
             session, clean = self._take(uidvalidity), False
             try:
+                if uidvalidity not in {None, session.uidvalidity}:
+                    raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
                 yield session
                 clean = True
             except MessageGoneError:

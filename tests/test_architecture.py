@@ -33,7 +33,7 @@ FLOORS = (
     {"services", "limits", "alerts", "receipts", "digest", "letterbox", "form_page", "form_api", "trays"},
     {"workload"},
     {"engine", "inbox", "confined", "idle"},
-    {"durable"},
+    {"durable", "labelling"},
     {"filed", "looks", "sessions"},
     {"fetching", "source"},
     {"mailbox", "parsing", "screening", "classification", "notification", "causes", "canary", "form_message"},

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dbos import Queue
+    from dbos._sys_db import SystemDatabase
 
 QUEUE = "messages"
 # Recorded rows are replayed by position: a later release inserts a step only at the end or behind DBOS.patch.
@@ -68,6 +69,7 @@ def launch(
     try:
         DBOS(config=config)
         _queue()._polling_interval_sec = LOOK_S if alone else SHARED_LOOK_S  # noqa: SLF001
+        _own_queue()._polling_interval_sec = SHARED_LOOK_S  # noqa: SLF001
         admit(workers)
         DBOS.launch()
     except OperationalError as error:
@@ -116,6 +118,11 @@ def remember(key: str, value: str) -> str:
     with SetWorkflowID(key):
         kept: str = DBOS.start_workflow(_fact, value).get_result()
     return kept
+
+
+def database() -> SystemDatabase:
+    """Where dbos keeps its rows, for what its API cannot choose by; see `memory`."""
+    return _get_dbos_instance()._sys_db  # noqa: SLF001
 
 
 def at_work() -> set[str]:

@@ -23,7 +23,7 @@ from poller.attempts import MessageGoneError, MustWaitError, Patience
 from poller.gates import Floor, Gate
 from poller.journal import Journal
 from poller.machines import Machines
-from poller.memory import MESSAGE, standing_of
+from poller.memory import MESSAGE, standing_of, waiting_at
 from poller.standing import INTERNAL_ERROR, Standing
 
 if TYPE_CHECKING:
@@ -144,23 +144,14 @@ class Engine:
         return {row.workflow_id for row in rows if not self._machines or row.executor_id == self._machines.name}
 
     def to_be_labelled(self) -> dict[str, Standing]:
-        """The messages of this month that wait for label or receipt alone, whether still in the mailbox or not."""
-        now, found = datetime.now(UTC), {}
-        # A day at a time: of a busy month all that was returned takes a hundred megabytes.
-        for days in range(30, 0, -1):
-            since, until = ((now - timedelta(days=ago)).isoformat() for ago in (days, days - 1))
-            rows = DBOS.list_workflows(
-                name=MESSAGE,
-                status="SUCCESS",
-                start_time=since,
-                end_time=until if days > 1 else None,
-                load_input=False,
-            )
-            for row in rows:
-                standing = standing_of(row)
-                if standing.outcome == "waiting" and standing.result and standing.result["step"] in AT_THE_END:
-                    found[row.workflow_id] = standing
-        return found
+        """The messages of this month that wait for label or receipt alone, whether still in the mailbox or not.
+
+        Raises:
+            TransientError: the database is out of reach.
+        """
+        month = datetime.now(UTC) - timedelta(days=30)
+        found = self.standings(waiting_at(durable.database(), AT_THE_END, month))
+        return {reference: standing for reference, standing in found.items() if standing.outcome == "waiting"}
 
     def resume(self, reference: str, seen: Standing | None = None) -> None:
         """Take a finished message up again: a waiting one where it stopped, a failed one from the failed step.

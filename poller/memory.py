@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from dbos import WorkflowStatus
+    from dbos._sys_db import SystemDatabase
 
     from poller.settings import Settings
 
@@ -107,17 +108,12 @@ class Memory:
 
     def _standing(self) -> sa.Select[Any]:
         """What every message `came_to`, by SQL: nobody reads a hundred thousand rows to count them."""
-        status, output = self._tables.workflow_status.c, self._tables.workflow_output.c
-        # JSON of SQLite is text, and a cast would make a number of it.
-        as_json = sa.type_coerce if self._database.engine.dialect.name == "sqlite" else sa.cast
-        result = as_json(sa.func.coalesce(output.output, status.output), sa.JSON)
+        status = self._tables.workflow_status.c
+        joined, result = _returned(self._database)
         outcome = sa.case(
             (status.status.in_(_AT_WORK), "working"),
             (status.status != "SUCCESS", "waiting"),
             else_=sa.func.coalesce(result["filed"].as_string(), result["outcome"].as_string()),
-        )
-        joined = self._tables.workflow_status.outerjoin(
-            self._tables.workflow_output, output.workflow_uuid == status.workflow_uuid
         )
         columns = status.workflow_uuid.label("id"), status.created_at.label("seen_ms"), outcome.label("outcome")
         return sa.select(*columns).select_from(joined).where(status.name == MESSAGE)
@@ -160,6 +156,38 @@ class Memory:
         with _in_reach():
             for start in range(0, len(wanted), _AT_ONCE):
                 self._client.delete_workflows(wanted[start : start + _AT_ONCE])
+
+
+def waiting_at(database: SystemDatabase, steps: Collection[str], since: datetime) -> list[str]:
+    """The ids of the messages that wait at one of these steps and were first seen since then.
+
+    Raises:
+        TransientError: the database is out of reach.
+    """
+    status = database.tables.workflow_status.c
+    joined, result = _returned(database)
+    query = (
+        sa.select(status.workflow_uuid)
+        .select_from(joined)
+        .where(
+            status.name == MESSAGE,
+            status.status == "SUCCESS",
+            status.created_at >= int(since.timestamp() * 1000),
+            result["outcome"].as_string() == "waiting",
+            result["step"].as_string().in_(steps),
+        )
+    )
+    with _in_reach(), database.engine.connect() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def _returned(database: SystemDatabase) -> tuple[sa.FromClause, sa.ColumnElement[Any]]:
+    """All workflows, and what each returned, as JSON."""
+    status, output = database.tables.workflow_status, database.tables.workflow_output
+    # JSON of SQLite is text, and a cast would make a number of it.
+    as_json = sa.type_coerce if database.engine.dialect.name == "sqlite" else sa.cast
+    result = as_json(sa.func.coalesce(output.c.output, status.c.output), sa.JSON)
+    return status.outerjoin(output, output.c.workflow_uuid == status.c.workflow_uuid), result
 
 
 @contextmanager

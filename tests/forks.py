@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib.metadata
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import botocore.session
 
+from integrations import r2
 from poller.__main__ import main
 from poller.services import services
 from tests import crash
@@ -115,8 +117,11 @@ class Forks:
 
 def load_clients(settings: Settings) -> None:
     """Load what the clients of the services load when they are first made, and Claude's when it is first asked."""
-    # Every client of S3 would read a megabyte of JSON anew: a third of what a command does with one mail.
+    # What each client would read and make anew is the same for all: a megabyte of JSON and 130 hooks for S3, and the
+    # package's metadata for each part of HubSpot. That is a third of what a command does with one mail.
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)  # type: ignore[attr-defined]
+    r2.Session = functools.cache(r2.Session)  # type: ignore[misc,assignment]
+    importlib.metadata.version = functools.cache(importlib.metadata.version)
     made = services(settings)
     assert made.claude
     _ = made.claude._client.messages.with_raw_response

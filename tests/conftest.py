@@ -89,10 +89,11 @@ def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _hurried_queue() -> Iterator[None]:
-    """The machines of the tests have a database to themselves."""
+def _no_rest() -> Iterator[None]:
+    """What is looked at again after seconds is looked at soon: queues, and a message that waits for another."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("poller.durable.SHARED_LOOK_S", 0.05)
+        patch.setattr("poller.journal.AGAIN_S", 0.3)
         yield
 
 

@@ -564,8 +564,11 @@ def test_an_answer_put_under_support_does_not_call_off_the_modelling(office: Off
     assert lines[:2] == ["Support (choisi par une personne)", "Réponse reclassée"]
 
 
-def test_an_answer_that_comes_while_its_mail_is_corrected_waits_for_it(office: Office) -> None:
+def test_an_answer_that_comes_while_its_mail_is_corrected_waits_for_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was ignored, and its subtask cannot be had for now: one conversation has one ticket."""
+    monkeypatch.setattr("poller.workload.SHORT_WAIT_S", 1.0)  # for which it asks again and again
     office.once(MAILS["auto_reply"])
     unavailable = Fault("status", "POST", "/api/v2/list/", status=503, headers={"Retry-After": "3600"}, times=None)
     office.fail("clickup", unavailable)

@@ -97,9 +97,8 @@ def test_the_same_subject_alone_is_no_thread(desk: Desk) -> None:
     assert desk.made() == (2, 0, 0)
 
 
-def test_an_answer_waits_for_the_mail_that_it_answers(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_waits_for_the_mail_that_it_answers(office: Office) -> None:
     """While the first one waits for HubSpot there is no ticket yet; then there is one, with a note."""
-    monkeypatch.setattr("poller.journal.AGAIN_S", 0.3)
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", times=3))
     office.once(MAILS["support"], answer(MAILS["support"], b"In-Reply-To: <support@samples.example>"))
     assert office.counts()["tickets"] == 1

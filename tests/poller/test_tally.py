@@ -74,22 +74,20 @@ def test_each_message_is_counted_once_as_its_last_correction_left_it(memory: Mem
     assert counted == Counter(each.standing.came_to for each in corrections.current(memory.messages()))
 
 
-@pytest.mark.parametrize(
-    ("outcomes", "names"),
-    [
+def test_those_of_an_outcome_are_found(memory: Memory) -> None:
+    """As they stand by now, those first seen first."""
+    asked: list[tuple[list[str], list[str]]] = [
         (["failed"], ["failed", "again"]),
         (["waiting"], ["waiting", "broken"]),
         (["failed", "waiting"], ["failed", "waiting", "again", "broken"]),
         (["modelisation"], []),
         ([], []),
-    ],
-)
-def test_those_of_an_outcome_are_found(memory: Memory, outcomes: list[str], names: list[str]) -> None:
-    """As they stand by now, those first seen first."""
-    found = tally.standing(memory, outcomes)
-    assert [corrections.message_of(each.reference) for each in found] == [IDS[name] for name in names]
-    every = [each for each in corrections.current(memory.messages()) if each.standing.came_to in outcomes]
-    assert found == every
+    ]
+    for outcomes, names in asked:
+        found = tally.standing(memory, outcomes)
+        assert [corrections.message_of(each.reference) for each in found] == [IDS[name] for name in names]
+        every = [each for each in corrections.current(memory.messages()) if each.standing.came_to in outcomes]
+        assert found == every
 
 
 def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(memory: Memory) -> None:

@@ -1,4 +1,4 @@
-"""Thousands of hostile mails, each through everything: nothing raises, nothing grows, and what comes out is inert.
+"""A thousand hostile mails, each through everything: nothing raises, nothing grows, and what comes out is inert.
 
 `--fuzz-examples 100000 --timeout 0` runs more of them than the usual ones.
 """

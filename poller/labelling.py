@@ -76,7 +76,8 @@ class Labelling:
 
     def _file_all(self, first: _Wish) -> None:
         """File what everybody here wants; what comes while a session is waited for is still among it."""
-        batch, answers = [first], False
+        batch: list[_Wish] = []
+        answers = False
         try:
             with self._sessions.one(first.uidvalidity) as session:
                 batch = self._alike(first)
@@ -86,6 +87,8 @@ class Labelling:
                     answers = len(batch) > 1 and _answers(session)
                     raise
         except (TransientError, ConfigurationError) as error:
+            # Without a session nobody here gets on.
+            batch = batch or self._alike(first)
             # Where the server has answered it may be the trouble of one: then each is filed by itself.
             for each in () if answers else batch:
                 each.failure = error
@@ -94,7 +97,7 @@ class Labelling:
                 each.filed = True
         finally:
             with self._changed:
-                for each in batch:
+                for each in batch or [first]:
                     each.tried = True
                 self._filing = False
                 self._changed.notify_all()

@@ -217,6 +217,20 @@ def test_a_connection_that_is_cut_leaves_each_in_doubt(
         assert server.messages() == []
 
 
+def test_a_server_that_is_out_of_reach_is_the_failure_of_all(office: Office, inbox: Inbox, wire: Wire) -> None:
+    """Or each would wait for all the others to find out before it does."""
+    references = scanned(office, inbox)
+    inbox.close()
+    connections = wire.connections
+    wire.breaks += [Break("close", b"", after=False)] * NUMBER
+    with finishing(inbox, references) as labels:
+        pass
+    for label in labels:
+        with pytest.raises(TransientError):
+            label.result()
+    assert wire.connections == connections + 1
+
+
 def test_a_mailbox_that_refuses_is_the_failure_of_all(office: Office, wire: Wire) -> None:
     """It is asked for once, and not once for each message."""
     office.environment["LABELS_IGNORED"] = "Ignorés//"

@@ -105,6 +105,40 @@ class R2:
         Raises:
             ConfigurationError: the keys are refused, or there is no such bucket.
         """
+        self._first_key()
+        return f"R2 bucket {self._bucket_name}"
+
+    def check_public(self) -> str:
+        """Ask the public address for a file, as a customer asks; returns what was seen, in a line.
+
+        For one of the bucket's where there is any. Where there is none, for one that is not there: a bucket answers
+        404, or 403 where what stands before it tells nobody what there is; and so may a site of another kind.
+
+        Raises:
+            TransientError: nobody answers, or nobody who can tell.
+            ConfigurationError: what answers is not this bucket, or the public may not read it; or as `check`.
+        """
+        key = self._first_key()
+        address = f"{self._public_url}/{quote(key or f'check-{uuid4().hex}', safe='/~')}"
+        try:
+            with (
+                Deadline(self._deadline_s),
+                httpx.Client(timeout=self._timeout, event_hooks=http_events(), follow_redirects=True) as client,
+                # What comes may be of any size, and is not read.
+                client.stream("GET", address) as response,
+            ):
+                status = response.status_code
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise TransientError(f"{self._public_url}: {why(error)}", outcome_unknown=False) from error
+        seen = f"{self._public_url}: HTTP {status} for a file that is {'in the bucket' if key else 'not there'}"
+        if status in ({HTTPStatus.OK} if key else {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}):
+            return f"{seen}, as it should be"
+        if status in {408, 425, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise TransientError(seen, outcome_unknown=False)
+        raise ConfigurationError(f"{seen}: look at R2_PUBLIC_URL, and whether the bucket has public access there")
+
+    def _first_key(self) -> str:
+        """The first key of the bucket, "" when it is empty; raises what `check` does."""
         try:
             with Deadline(self._deadline_s):
                 answer = self._s3.list_objects_v2(Bucket=self._bucket_name, MaxKeys=1)
@@ -113,33 +147,7 @@ class R2:
             raise _refusal("list", error) from error
         except _BROKEN as error:
             raise _broken("list", error) from error
-        return f"R2 bucket {self._bucket_name}"
-
-    def check_public(self) -> str:
-        """Ask the public address for a file that is not there, as a customer asks; returns what was seen, in a line.
-
-        A bucket answers 404, or 403 where what stands before it tells nobody what there is.
-
-        Raises:
-            TransientError: nobody answers, or nobody who can tell.
-            ConfigurationError: what answers is no bucket that the public may read.
-        """
-        try:
-            with (
-                Deadline(self._deadline_s),
-                httpx.Client(timeout=self._timeout, event_hooks=http_events(), follow_redirects=True) as client,
-                # What comes instead of a file may be of any size, and is not read.
-                client.stream("GET", f"{self._public_url}/check-{uuid4().hex}") as response,
-            ):
-                status = response.status_code
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise TransientError(f"{self._public_url}: {why(error)}", outcome_unknown=False) from error
-        seen = f"{self._public_url}: HTTP {status} for a file that is not there"
-        if status in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
-            return f"{seen}, as it should be"
-        if status in {408, 425, 429} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise TransientError(seen, outcome_unknown=False)
-        raise ConfigurationError(f"{seen}: look at R2_PUBLIC_URL, and whether the bucket has public access there")
+        return next((str(each["Key"]) for each in answer.get("Contents", ())), "")
 
     def _upload_whole(self, key: str, body: bytearray, content_type: str, content_disposition: str) -> None:
         answer = self._s3.put_object(

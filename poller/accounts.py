@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date  # noqa: TC003  pydantic reads it
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import EmailStr, Field, HttpUrl, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
+from pydantic import EmailStr, Field, HttpUrl, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
 
 from poller.section import Port, Security, Service, ServiceUrl, text
 
@@ -82,6 +82,13 @@ class R2(Service):
     max_sender_bytes_per_day: NonNegativeInt = Field(
         1_000_000_000, description="bytes of the files of one sender in a day (UTC); 0: no limit"
     )
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _without_bucket(cls, url: HttpUrl | None) -> HttpUrl | None:
+        if url and (url.path or "/") != "/":
+            raise ValueError("the account's address, without the bucket behind it")
+        return url
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ class Checked:
 
 
 def check(settings: Settings) -> Iterator[Checked]:
-    """A result for the memory's database, for each service, and for every other address and file, as they come."""
+    """A result for the memory's database, for each service, and for port and file of the metrics, as they come."""
     live = services(settings)
     yield _tried("State", lambda: state.check(settings.state_url))
     yield _tried("IMAP", lambda: _open_mailbox(settings))
@@ -66,14 +66,18 @@ def check(settings: Settings) -> Iterator[Checked]:
         ("SMTP", live.smtp, "nobody is told; set SMTP_HOST and NOTIFICATION_EMAIL"),
     ):
         yield _tried(name, service.check) if service else Checked(name, "off", hint)
-    if live.r2:
-        yield _tried("Links", live.r2.check_public)
-    if url := settings.heartbeat.url:
-        yield _tried("Heartbeat", lambda: _ask_keeper(str(url)))
     if listen := settings.metrics.listen:
         yield _tried("Metrics", lambda: _listen(listen))
     if textfile := settings.metrics.textfile:
         yield _tried("Metrics", lambda: _write(Path(textfile)))
+
+
+def check_beside(settings: Settings) -> Iterator[Checked]:
+    """What the daemon does not ask for an answer: whether customers can read the files, and who would miss it."""
+    if r2 := services(settings).r2:
+        yield _tried("Links", r2.check_public)
+    if url := settings.heartbeat.url:
+        yield _tried("Heartbeat", lambda: _ask_keeper(str(url)))
 
 
 def check_forms(settings: Settings) -> Iterator[Checked]:

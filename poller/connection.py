@@ -18,7 +18,7 @@ from integrations.deadline import Deadline, watch
 from integrations.errors import ConfigurationError, TransientError
 from poller.logs import places
 from poller.oauth import tokens
-from poller.refusals import advice, is_busy, said
+from poller.refusals import advice, code, is_busy, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,4 +179,4 @@ def translated(call: str) -> Iterator[None]:
             # Or it is a fault of ours: its text may quote the mail, and its type and place tell which.
             log.warning("answer_not_understood", call=call, error=type(error).__name__, frames=places(error))
         detail = said(error) if isinstance(error, IMAPClientError) else ""
-        raise TransientError(f"IMAP {call}: {why}", detail=detail, outcome_unknown=False) from error
+        raise TransientError(f"IMAP {call}: {why}{code(error)}", detail=detail, outcome_unknown=False) from error

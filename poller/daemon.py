@@ -15,7 +15,6 @@ from poller.attempts import MessageGoneError, Patience
 from poller.engine import STOP_S, Engine
 from poller.inbox import Inbox
 from poller.pipeline import Pipeline
-from poller.pulse import NAMES
 from poller.services import services
 from poller.sightings import Sightings
 from poller.steps import TOO_OFTEN
@@ -190,21 +189,13 @@ class Daemon:
             self._engine.gate(service).proven = True
 
     def refused(self) -> dict[str, str]:
-        """The services that refuse our credentials, and what each says."""
+        """The services that refuse our credentials, and what each says; not one that has answered since."""
         waited_for = {standing.result["gate"] for standing in list(self.waiting.values()) if standing.result}
-        return {
-            service: reason
-            for service, reason in list(self._refused.items())
-            if service in waited_for or not (gate := self._engine.gate(service)).open or not gate.proven
-        }
-
-    def untried(self) -> list[str]:
-        """The services of which this run cannot tell whether they take our credentials: off, or not asked yet."""
-        taken = {service for service, gate in list(self._engine.gates.items()) if gate.proven}
-        if self.claude and not self.claude.answers:
-            taken.discard("anthropic")  # The rules alone may have decided so far.
-        taken.difference_update(map(str.lower, self._services.off()))
-        return [service for service in NAMES if service not in taken]
+        for service in list(self._refused):
+            gate = self._engine.gate(service)
+            if service not in waited_for and gate.open and gate.proven:
+                self._refused.pop(service, None)
+        return dict(self._refused)
 
     def out_of_reach(self) -> list[str]:
         """The services that messages are kept from for now."""

@@ -14,7 +14,7 @@ from imapclient.imap_utf7 import decode
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.arrivals import HEADER
-from poller.refusals import is_busy, said
+from poller.refusals import code, is_busy, said
 from poller.searching import present
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def append(client: IMAPClient, mailbox: str, raw: bytes, flags: Sequence[bytes])
         raise
     except IMAPClientError as error:
         # Also where it is busy, or over quota: that may be so for days, and nobody waits for this message.
-        raise PermanentError("IMAP APPEND: refused", detail=said(error)) from error
+        raise PermanentError(f"IMAP APPEND: refused{code(error)}", detail=said(error)) from error
 
 
 def stream(client: IMAPClient, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
@@ -100,7 +100,7 @@ def stream(client: IMAPClient, mailbox: str, content: IO[bytes], size_bytes: int
     except IMAPClientError as error:
         if is_busy(error):
             raise
-        raise PermanentError("IMAP APPEND: refused", detail=said(error)) from error
+        raise PermanentError(f"IMAP APPEND: refused{code(error)}", detail=said(error)) from error
 
 
 def _stream(client: IMAPClient, mailbox: str, content: IO[bytes], size_bytes: int) -> None:

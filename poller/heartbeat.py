@@ -15,7 +15,7 @@ import structlog
 
 from integrations.broken import why
 from integrations.deadline import Deadline, http_events
-from integrations.errors import TransientError
+from integrations.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,7 @@ class Heartbeat:
 
         Raises:
             TransientError: nobody answers, or nobody who can tell.
+            ConfigurationError: the keeper says that it has no such address.
         """
         try:
             with Deadline(self._timeout_s):
@@ -61,6 +62,8 @@ class Heartbeat:
         seen = f"{self._good.host}: HTTP {response.status_code} for /log behind its address"
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS or response.is_server_error:
             raise TransientError(seen, outcome_unknown=False)
+        if response.is_success and b"not found" in response.content:  # healthchecks.io's "OK (not found)"
+            raise ConfigurationError(f"{seen}, and it is not known there: look at HEARTBEAT_URL")
         if response.is_success:
             return f"{seen}, which counts as no ping"
         return f"{seen}: at healthchecks.io that is a wrong address; a keeper of another kind may not know /log"

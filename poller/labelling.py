@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from poller.settings import Labels
 
 
+MOST = 8  # messages; at 3 s a message they still fit into one imap.timeout_s
+
+
 @dataclass(slots=True, eq=False)
 class _Wish:
     """What a thread wants filed, and what has become of it."""
@@ -33,7 +36,10 @@ class _Wish:
 
 
 class Labelling:
-    """As many messages at a time as threads have come with: no more than there are workers, 32."""
+    """At most MOST messages at a time, for a server has to file all of them while one answer is waited for.
+
+    One that did not manage in time is given one message, and then more again.
+    """
 
     def __init__(self, sessions: Sessions, labels: Labels, outcome: str) -> None:
         """Nothing is connected before the first message is filed."""
@@ -44,6 +50,7 @@ class Labelling:
         self._changed = threading.Condition()
         self._wishes: list[_Wish] = []  # one of each thread that is here
         self._filing = False  # one of these is at it
+        self._most = MOST  # for the next turn
 
     def file(self, uids: Sequence[int], uidvalidity: int) -> None:
         """File the copies of a message, alone or together with others; see `Mailbox.label`.
@@ -80,19 +87,21 @@ class Labelling:
         answers = False
         try:
             with self._sessions.one(first.uidvalidity) as session:
-                batch = self._alike(first)
+                batch = self._alike(first, self._most)
                 try:
                     self._label(session, batch)
                 except TransientError:
                     answers = len(batch) > 1 and _answers(session)
+                    self._most = self._most if answers else 1
                     raise
         except (TransientError, ConfigurationError) as error:
             # Without a session nobody here gets on.
-            batch = batch or self._alike(first)
+            batch = batch or self._alike(first, len(self._wishes))
             # Where the server has answered it may be the trouble of one: then each is filed by itself.
             for each in () if answers else batch:
                 each.failure = error
         else:
+            self._most = min(2 * self._most, MOST)
             for each in batch:
                 each.filed = True
         finally:
@@ -102,10 +111,12 @@ class Labelling:
                 self._filing = False
                 self._changed.notify_all()
 
-    def _alike(self, first: _Wish) -> list[_Wish]:
-        """What is wanted now, under the UIDVALIDITY of this one, and was not tried yet."""
+    def _alike(self, first: _Wish, most: int) -> list[_Wish]:
+        """This one and what else is wanted now under its UIDVALIDITY, and was not tried yet."""
         with self._changed:
-            return [each for each in self._wishes if not each.tried and each.uidvalidity == first.uidvalidity]
+            others = [each for each in self._wishes if not each.tried and each.uidvalidity == first.uidvalidity]
+            others.remove(first)
+            return [first, *others[: most - 1]]
 
     def _label(self, session: Mailbox, batch: Sequence[_Wish]) -> None:
         uids = [uid for each in batch for uid in each.uids]

@@ -119,9 +119,7 @@ class Lookout:
 
     def _undecided(self) -> list[str]:
         """The keys of the causes of which nobody knows yet whether they are: what was told of them is not over."""
-        undecided = [f"{causes.REFUSED} {service} {self._host}" for service in self._daemon.untried()]
-        if self.canary and not self.canary.decided:
-            undecided.append(f"{causes.CANARY} {self._host}")
+        undecided = [f"{causes.CANARY} {self._host}"] if self.canary and not self.canary.decided else []
         if self._is_late:
             undecided.append(causes.WAITING)
         if self._pulse.looked_at is None or self._pulse.failing_since:

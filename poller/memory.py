@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -44,8 +45,7 @@ class Memory:
         """
         path = Path(settings.state_url.split("///", 1)[-1])
         if settings.state_url.startswith("sqlite"):
-            if not path.is_file():
-                raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}")
+            _look_for(path)
         elif (found := state.check(settings.state_url)).endswith(state.FRESH):
             raise ConfigurationError(f"nothing has run yet: {found}")
         with _in_reach():
@@ -188,6 +188,17 @@ def _returned(database: SystemDatabase) -> tuple[sa.FromClause, sa.ColumnElement
     as_json = sa.type_coerce if database.engine.dialect.name == "sqlite" else sa.cast
     result = as_json(sa.func.coalesce(output.c.output, status.c.output), sa.JSON)
     return status.outerjoin(output, output.c.workflow_uuid == status.c.workflow_uuid), result
+
+
+def _look_for(path: Path) -> None:
+    try:
+        is_there = path.is_file()
+    except PermissionError:  # of its directory
+        is_there = True
+    if not is_there:
+        raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise ConfigurationError(f"{path} is another user's: run this as the one that the daemon runs as")
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
         already = wanted.intersection(inbox.scan()) - brought if wanted - brought else set()
     for each in sorted(brought | already):
         where = f"{'back' if each in brought else 'already'} in {settings.imap.mailbox}"
-        click.echo(f"{each} is {where}; the daemon takes it up at its next look.")
+        click.echo(f"{each} is {where}; the next look of `poller run`, or the next `poller once`, takes it up.")
     if reference and not brought | already:
         click.echo(f"poller: {reference} is not in {settings.labels.failed!r}", err=True)
         ctx.exit(EXIT_FAILED)

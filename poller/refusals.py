@@ -42,6 +42,12 @@ def is_gone(error: Exception) -> bool:
     return "[EXPUNGEISSUED]" in str(error).upper()
 
 
+def code(error: Exception) -> str:
+    """The response code in an answer, as " (OVERQUOTA)" (RFC 5530); "" where there is none."""
+    found = re.search(r"\[([A-Z]{4,20})\]", str(error))
+    return f" ({found[1]})" if found else ""
+
+
 def said(error: Exception) -> str:
     """The server's own words, in a line, without a full stop and what the libraries put around them."""
     words = re.sub(r"^\w+ (?:failed: |command error: (?:BAD|NO) )", "", str(error))

@@ -31,7 +31,7 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
 
     worst = 0
     settings = settings_of(ctx)
-    for result in chain(checks.check(settings), checks.check_forms(settings)):
+    for result in chain(checks.check(settings), checks.check_beside(settings), checks.check_forms(settings)):
         click.echo(json.dumps(result.as_json()) if as_json else painted(result.as_line()))
         worst = max(worst, {"refused": EXIT_REFUSED, "unreachable": EXIT_UNAVAILABLE}.get(result.verdict, 0))
     ctx.exit(worst)

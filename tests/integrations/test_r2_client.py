@@ -225,9 +225,21 @@ def test_the_public_address_is_asked_for_a_file_that_is_not_there(sandbox: Sandb
     server = sandbox.s3
     seen = [connect(sandbox).check_public() for _ in range(2)]
     assert seen == [f"{server.public_url}: HTTP 404 for a file that is not there, as it should be"] * 2
-    assert len({each.path for each in server.requests}) == 2
-    assert not any("authorization" in each.headers for each in server.requests)
+    asked = [each.path for each in server.requests if "authorization" not in each.headers]
+    assert len(set(asked)) == len(asked) == 2
     assert server.objects == []
+
+
+def test_the_public_address_is_asked_for_a_file_that_is_there(sandbox: Sandbox) -> None:
+    """A site that has nothing to do with the bucket answers 404 as well: where there is a file, it is the proof."""
+    server = sandbox.s3
+    connect(sandbox).upload("2026/11/un fauteuil.glb", io.BytesIO(b"glTF"), 4, "model/gltf-binary", "attachment")
+    assert (
+        connect(sandbox).check_public()
+        == f"{server.public_url}: HTTP 200 for a file that is in the bucket, as it should be"
+    )
+    with pytest.raises(ConfigurationError, match="HTTP 404 for a file that is in the bucket: look at R2_PUBLIC_URL"):
+        connect(sandbox, public_url=f"{server.public_url}/elsewhere").check_public()
 
 
 @pytest.mark.parametrize(

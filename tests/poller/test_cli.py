@@ -124,7 +124,8 @@ def test_check_says_whether_metrics_can_be_served(office: Office) -> None:
 
     def checked(port: int) -> tuple[int, str]:
         result = run("check", environment=office.environment | {"METRICS_LISTEN": f"127.0.0.1:{port}"})
-        return result.exit_code, " ".join(result.stdout.splitlines()[-1].split())
+        (line,) = (line for line in result.stdout.splitlines() if "Metrics" in line)
+        return result.exit_code, " ".join(line.split())
 
     with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")) as other:
         taken = f"127.0.0.1:{other.port}: Address already in use; look at [metrics] listen"
@@ -141,7 +142,8 @@ def test_check_says_whether_the_file_of_the_metrics_can_be_written(office: Offic
 
     def checked(file: str) -> tuple[int, str]:
         result = run("check", environment=office.environment | {"METRICS_TEXTFILE": file})
-        return result.exit_code, result.stdout.splitlines()[-1].split(maxsplit=2)[2]
+        (line,) = (line for line in result.stdout.splitlines() if "Metrics" in line)
+        return result.exit_code, line.split(maxsplit=2)[2]
 
     (tmp_path / "metrics" / "folder.prom").mkdir(parents=True)
     good = f"{tmp_path}/metrics/poller.prom"

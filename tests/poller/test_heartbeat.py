@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import TransientError
+from integrations.errors import ConfigurationError, TransientError
 from poller.heartbeat import EVERY_S, Heartbeat
 from tests.listener import Listener, http
 
@@ -106,6 +106,14 @@ def test_a_check_of_the_address_is_no_ping(keeper: Keeper, words: str) -> None:
     """Neither a good one, for nobody has polled, nor one that wakes somebody."""
     assert keeper.heartbeat.check().startswith(words)
     assert keeper.asked() == ["/ping/UUID/log?rid=1"]
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nOK (not found)"])
+def test_an_address_that_its_keeper_does_not_know_is_refused(keeper: Keeper) -> None:
+    """Healthchecks.io says so of one that was deleted, with a 200: nobody would miss us."""
+    with pytest.raises(ConfigurationError, match="HEARTBEAT_URL") as failed:
+        keeper.heartbeat.check()
+    assert "UUID" not in str(failed.value)
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n", b"x\r\n\r\n", b""])

@@ -17,6 +17,7 @@ from integrations.sandbox.dovecot import Dovecot
 from poller import sessions
 from poller.attempts import MessageGoneError
 from poller.inbox import Inbox
+from poller.labelling import MOST
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
@@ -146,6 +147,16 @@ def test_messages_that_finish_while_another_is_filed_are_filed_together(
     assert wire.moved() == [1, 1, NUMBER - 2]
 
 
+def test_no_more_are_filed_at_a_time_than_a_slow_server_manages_within_one_answer(
+    office: Office, inbox: Inbox, wire: Wire
+) -> None:
+    references = scanned(office, inbox, MOST + 2)
+    with finishing(inbox, references) as labels:
+        pass
+    assert [label.result() for label in labels] == [None] * (MOST + 2)
+    assert wire.moved() == [MOST, 2]
+
+
 def test_a_message_that_finishes_alone_waits_for_nobody(office: Office, inbox: Inbox, wire: Wire) -> None:
     """It costs the same commands however many could have been filed with it."""
     first, second = scanned(office, inbox, 2)
@@ -212,6 +223,8 @@ def test_a_connection_that_is_cut_leaves_each_in_doubt(
             with finishing(inbox, references) as labels:
                 pass
             assert [label.result() for label in labels] == [None] * NUMBER
+            if command == b"UID MOVE" and not after:
+                assert wire.moved() == [1, 2, 3], "one that could not do it is not given as many at once again"
         raws = [message.raw for message in server.messages("Ignorés")]
         assert len(raws) == len(set(raws)) == NUMBER
         assert server.messages() == []

@@ -23,7 +23,7 @@ from poller.daemon import Daemon
 from poller.lookout import Lookout
 from poller.looks import Seen
 from poller.loop import RELOAD, STOP, Asked, Loop
-from poller.pulse import NAMES, Pulse
+from poller.pulse import Pulse
 from poller.samples import samples
 from poller.standing import Standing
 from tests.listener import Listener, http
@@ -447,33 +447,9 @@ def test_one_outage_is_one_letter(office: Office, service: str) -> None:
     assert "waiting" not in lookout._undecided()
 
 
-def test_a_service_takes_us_again_when_it_was_asked_and_did(office: Office) -> None:
-    """Not when a new process has had nothing for it to do, nor when it is off."""
-
-    def untried(**environment: str) -> set[str]:
-        """The services of which nothing is known behind a mail."""
-        office.environment |= environment
-        office.sandbox.imap.deliver(samples()["support"].replace(b"Message-ID: <", b"Message-ID: <%d" % len(seen)))
-        daemon = Daemon(office.settings, patience=office.patience)
-        lookout = Lookout(office.settings, daemon, Pulse(60))
-        begin, end = "refused ", f" {lookout._host}"
-        assert {f"{begin}{name}{end}" for name in NAMES} <= set(lookout._undecided()), "nothing was asked yet"
-        seen.update(daemon.once(lambda *_: None))
-        refused = [key for key in lookout._undecided() if key.startswith(begin)]
-        return {key.removeprefix(begin).removesuffix(end) for key in refused}
-
-    seen: dict[str, Standing] = {}
-    # The rules are sure, and nothing is modelled.
-    assert untried() == {"anthropic", "r2", "clickup", "imap"}
-    assert untried(HUBSPOT_API_KEY="", HUBSPOT_HUB_ID="") == {"anthropic", "r2", "clickup", "imap", "hubspot"}
-
-
 def test_a_restart_in_an_outage_does_not_tell_that_it_is_over(office: Office) -> None:
     """A new process has waited for nothing yet: what the mailbox alone can tell is open until it was looked into."""
     daemon, pulse, now = Daemon(office.settings), Pulse(60), datetime.now(UTC)
-    assert daemon.claude
-    daemon.trust(NAMES)
-    daemon.claude.answers = 1
     lookout = Lookout(office.settings, daemon, pulse)
     host = lookout._host
     open_yet = {"waiting", f"polls {host}", f"refused imap {host}", f"unreadable {host}"}

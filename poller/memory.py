@@ -197,7 +197,7 @@ def _look_for(path: Path) -> None:
         is_there = True
     if not is_there:
         raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}")
-    if not os.access(path, os.R_OK | os.W_OK):
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         raise ConfigurationError(f"{path} is another user's: run this as the one that the daemon runs as")
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import re
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,9 +14,7 @@ from poller.configuration import InvalidSettingsError, explain, load
 from poller.mistakes import EXAMPLES
 from poller.section import is_secret
 from poller.settings import sections
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.nobody import as_nobody
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,18 +35,6 @@ def problems() -> list[str]:
     with pytest.raises(InvalidSettingsError) as caught:
         load(need_imap=False)
     return caught.value.problems
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """By nobody's account, where ours is root's, whom no mode of a file stops."""
-    if is_root := os.geteuid() == 0:
-        os.seteuid(pwd.getpwnam("nobody").pw_uid)
-    try:
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
 
 
 def filled_in() -> tuple[Path, Path]:
@@ -136,6 +119,12 @@ def test_the_names_of_the_process_that_runs_today_work(monkeypatch: pytest.Monke
         section, _, key = name.lower().partition("_")
         found = getattr(getattr(settings, section), key)
         assert str(found.get_secret_value() if hasattr(found, "get_secret_value") else found).rstrip("/") == value
+
+
+def test_an_endpoint_with_the_bucket_behind_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files would lie under other keys than their links name."""
+    monkeypatch.setenv("R2_ENDPOINT_URL", "https://x.r2.cloudflarestorage.com/files")
+    assert any("R2_ENDPOINT_URL" in line and "without the bucket behind it" in line for line in problems())
 
 
 def test_the_environment_wins_over_env_file_over_config(monkeypatch: pytest.MonkeyPatch) -> None:

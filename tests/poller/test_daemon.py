@@ -90,6 +90,20 @@ def test_what_is_queued_without_the_daemons_knowledge_is_found_by_its_next_poll(
         daemon.stop()
 
 
+def test_a_service_that_has_answered_since_refuses_us_no_more(office: Office) -> None:
+    """When it is down for a moment, weeks after, that is nothing for which a key is to be mended."""
+    daemon, now = Daemon(office.settings), datetime.now(UTC)
+    gate = daemon._engine.gate("hubspot")
+    gate.answered()
+    gate.failed(now, now)
+    daemon.heed("hubspot", ConfigurationError("HTTP 401"))
+    assert daemon.refused() == {"hubspot": "HTTP 401"}
+    gate.answered()
+    assert daemon.refused() == {}
+    gate.failed(now, now)
+    assert daemon.refused() == {}
+
+
 def test_a_service_that_asked_for_time_has_it_over_a_restart(office: Office) -> None:
     """Neither the message that was refused nor those that were kept out call before the time."""
     office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))

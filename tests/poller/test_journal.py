@@ -354,8 +354,11 @@ def test_a_message_that_was_taken_away_is_no_error(memory: Memory) -> None:
     assert memory.execution().step("receive", lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
 
 
-def test_a_process_that_thaws_between_intent_and_call_does_not_call(memory: Memory) -> None:
+def test_a_process_that_thaws_between_intent_and_call_does_not_call(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another machine may have done it meanwhile; if none has, the message goes on without a failure or a doubt."""
+    monkeypatch.setattr("poller.journal.AGAIN_S", 10.0)
     journal = memory.execution()
     record = journal._record
 

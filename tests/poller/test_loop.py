@@ -276,6 +276,16 @@ def test_a_stop_is_heard_while_a_service_hangs_at_a_reload(office: Office, manag
     assert not given_up, "the call was still waiting for its answer"
 
 
+def test_a_reload_is_not_kept_from_by_what_the_daemon_does_not_ask(office: Office) -> None:
+    """A site that shows strangers its own page in place of what is not there may show customers their files."""
+    asked: SimpleQueue[Asked] = SimpleQueue()
+    with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")) as site:
+        changed = office.environment | {"R2_PUBLIC_URL": f"http://127.0.0.1:{site.port}"}
+        settings = configuration.from_names({name: value for name, value in changed.items() if value})
+        asked.put(RELOAD)
+        assert Loop(office.settings, asked).run(lambda: settings) is settings
+
+
 def test_the_settings_of_the_last_reload_are_those_in_force(office: Office) -> None:
     """Those of one before it are not gone back to, however long their services take to answer."""
     asked: SimpleQueue[Asked] = SimpleQueue()

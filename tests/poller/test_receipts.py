@@ -260,10 +260,11 @@ def test_a_receipt_that_is_refused_is_nobody_s_failure(sandbox: Sandbox, tmp_pat
 
 @pytest.mark.parametrize("code", ["LIMIT", "SERVERBUG", "CONTACTADMIN", "INUSE", "OVERQUOTA", "UNAVAILABLE", "TOOBIG"])
 def test_a_server_that_says_no_to_a_receipt_is_not_asked_again(office: Office, code: str) -> None:
-    """Whatever it gives as the reason, and though the same words put any other command off."""
+    """Whatever it gives as the reason, which is told, and though the same words put any other command off."""
     with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1", SYSTEM, full=f"NO [{code}] temporary, try again") as server:
         office.environment |= {"IMAP_PORT": str(server.port)}
-        with closing(mailbox.connect(office.settings.imap)) as session, pytest.raises(PermanentError):
+        refused = pytest.raises(PermanentError, match=rf"refused \({code}\)")
+        with closing(mailbox.connect(office.settings.imap)) as session, refused:
             session.append("Support", b"Message-ID: <1@x.example>\r\n\r\n")
 
 

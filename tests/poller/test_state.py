@@ -16,6 +16,7 @@ from integrations.errors import ConfigurationError, TransientError
 from poller import state
 from poller.memory import Memory
 from poller.settings import Settings
+from tests.nobody import as_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +80,15 @@ def test_a_memory_that_nothing_was_written_to_says_so(cluster: Cluster) -> None:
     """Whoever asks before the first start gets one line, on PostgreSQL as on SQLite."""
     with pytest.raises(ConfigurationError, match="nothing has run yet: PostgreSQL database"):
         Memory(Settings(state={"url": cluster.create()}))
+
+
+def test_a_memory_of_another_user_is_told_as_that(tmp_path: Path) -> None:
+    """Whoever asks under the wrong account is told so, and not that something is out of reach or crashed."""
+    path = tmp_path / "poller.sqlite"
+    state.write_ahead(f"sqlite:///{path}")
+    path.chmod(0)
+    with as_nobody(), pytest.raises(ConfigurationError, match=r"poller\.sqlite is another user's: run this as"):
+        Memory(Settings(state={"url": f"sqlite:///{path}"}))
 
 
 def test_a_postgresql_state_that_is_another_s_is_refused(cluster: Cluster, database: str) -> None:

@@ -23,7 +23,8 @@ QUEUE = "messages"
 # Recorded rows are replayed by position: a later release inserts a step only at the end or behind DBOS.patch.
 APPLICATION_VERSION = "1"
 # Between two looks into the queue; several machines that share a database look less often.
-LOOK_S, SHARED_LOOK_S = 0.025, 0.2
+LOOK_S, SHARED_LOOK_S = 0.1, 0.2
+OWN_LOOK_S = 1.0  # the same into dbos' own, which holds what was begun past ours and was in hand at the last end
 UNUSED_S = 20.0  # between dbos' looks for what we do not use
 
 _outages = logs.Outages()  # added to the logger at each start, and as often as it may be, there once
@@ -69,7 +70,7 @@ def launch(
     try:
         DBOS(config=config)
         _queue()._polling_interval_sec = LOOK_S if alone else SHARED_LOOK_S  # noqa: SLF001
-        _own_queue()._polling_interval_sec = SHARED_LOOK_S  # noqa: SLF001
+        _own_queue()._polling_interval_sec = OWN_LOOK_S  # noqa: SLF001
         admit(workers)
         DBOS.launch()
     except OperationalError as error:
@@ -86,7 +87,6 @@ def launch(
 def admit(workers: int) -> None:
     """How many messages of the queue may be at work; where none may be, a look into it costs nothing."""
     _queue()._worker_concurrency = workers  # noqa: SLF001
-    # dbos' own queue holds what was begun past ours and was in hand at the last end.
     _own_queue()._worker_concurrency = workers  # noqa: SLF001
 
 

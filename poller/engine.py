@@ -119,10 +119,13 @@ class Engine:
         if self._lock and not self._in_hand:
             self._lock.close()
 
-    def submit(self, reference: str) -> None:
-        """Queue a message; one that is known already is left as it is."""
+    def submit(self, reference: str, *, at_once: bool = False) -> None:
+        """Queue a message, or begin with it where nothing is at work; one that is known already is left as it is."""
         with SetWorkflowID(reference):
-            DBOS.enqueue_workflow(durable.QUEUE, durable.message, reference)
+            if at_once:  # dbos looks into its queue now and then.
+                DBOS.start_workflow(durable.message, reference)
+            else:
+                DBOS.enqueue_workflow(durable.QUEUE, durable.message, reference)
 
     def rest(self, resting: bool) -> None:
         """Look no more into the queue, where nothing can be in it; or again. A look costs a millisecond."""

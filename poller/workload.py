@@ -36,7 +36,7 @@ class Workload:
     def submit(self, reference: str) -> None:
         """Begin with a message, or a correction."""
         self._engine.rest(False)
-        self._engine.submit(reference)
+        self._engine.submit(reference, at_once=not self.working)
         self.working.add(reference)
 
     def resume(self, reference: str, seen: Standing) -> None:

@@ -92,7 +92,8 @@ def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _no_rest() -> Iterator[None]:
     """What is looked at again after seconds is looked at soon: queues, and a message that waits for another."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("poller.durable.SHARED_LOOK_S", 0.05)
+        for name, seconds in (("LOOK_S", 0.025), ("SHARED_LOOK_S", 0.05), ("OWN_LOOK_S", 0.1)):
+            patch.setattr(f"poller.durable.{name}", seconds)
         patch.setattr("poller.journal.AGAIN_S", 0.3)
         yield
 

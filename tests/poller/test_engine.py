@@ -89,6 +89,22 @@ class Service:
         return "N1"
 
 
+def test_a_message_that_finds_nothing_at_work_does_not_wait_for_the_queue(
+    state_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is begun with at once, and known like any other: asked for once more it is not done again."""
+    for name in ("LOOK_S", "SHARED_LOOK_S"):
+        monkeypatch.setattr(f"poller.durable.{name}", DEADLINE_S)
+    done: list[str] = []
+    with running(
+        state_url, tmp_path, lambda journal: done.append(journal.reference) or {"outcome": "support"}
+    ) as engine:
+        for _ in range(2):
+            engine.submit(REFERENCE, at_once=True)
+            assert stopped(engine).outcome == "support"
+    assert done == [REFERENCE]
+
+
 def test_an_engine_that_rests_goes_on_when_it_is_told(state_url: str, tmp_path: Path) -> None:
     """What was queued meanwhile is not lost; among machines none rests, for another one may queue what it takes."""
     with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from poller import charsets
 from poller.escaping import one_line
 from poller.headers import decode
-from poller.request import Address
+from poller.model import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from poller.texts import file_lines
 from poller.wording import CATEGORIES, LEFT, NBSP, file_label, listed, marker
 
 if TYPE_CHECKING:
-    from poller.request import Dispatched, Request
+    from poller.model import Dispatched, Request
 
 LIMIT_CHARS = 65_000  # a property of HubSpot's holds 65,536
 _GAP = r"[^\S\n]*"  # within a line: an editor may have replaced our spaces, which do not break

@@ -8,7 +8,7 @@ from random import uniform
 from typing import TYPE_CHECKING, Any, Protocol
 
 from integrations.errors import PermanentError
-from poller.gates import DELAYS_S
+from poller.backoff import DELAYS_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

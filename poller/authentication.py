@@ -15,7 +15,7 @@ from poller.addresses import aligned
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from poller.request import Request
+    from poller.model import Request
 
 NAMELESS: Final = "-"  # stands for a server that leaves its name out, as Microsoft 365 does
 

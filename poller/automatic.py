@@ -14,7 +14,7 @@ from poller.rules import folded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.request import Request
+    from poller.model import Request
 
 _CALENDAR_READ_BYTES = 65_536
 _CALENDAR_REPLY = re.compile(rb"^METHOD:REPLY\s*$", re.IGNORECASE | re.MULTILINE)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from integrations.smtp import Smtp
     from poller.attempts import Memory
-    from poller.request import Request
+    from poller.model import Request
     from poller.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

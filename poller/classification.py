@@ -11,12 +11,12 @@ import structlog
 from integrations.errors import PermanentError
 from poller import rules
 from poller.escaping import one_line, plain_text
-from poller.request import Category, Classification, Kind
+from poller.model import Category, Classification, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from poller.request import Request
+    from poller.model import Request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from poller.request import Request
+    from poller.model import Request
 
 LIMIT_S = 60.0  # the slowest mail known takes two
 MEMORY_BYTES = 2 << 30  # address space: far above what any mail needs, far below what would hurt the server

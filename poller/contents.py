@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from poller.request import Address
+from poller.model import Address
 
 if TYPE_CHECKING:
-    from poller.request import Attachment
+    from poller.model import Attachment
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from poller.request import Category
+from poller.model import Category
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

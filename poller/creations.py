@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from integrations.clickup import TaskGoneError
 from poller import escaping, formats, texts
 from poller.attempts import UnusableMessageError
-from poller.request import Dispatched, Fate, Link, StoredFile
+from poller.model import Dispatched, Fate, Link, StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poller.attempts import Attempt
     from poller.job import Job
-    from poller.request import Request
+    from poller.model import Request
 
 CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart
 GONE = "gone"  # in the journal: what something was to be put on was deleted

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from integrations.errors import ConfigurationError, TransientError
 from poller import corrections, durable, state
 from poller.attempts import MessageGoneError, MustWaitError, Patience
-from poller.gates import Floor, Gate
+from poller.backoff import Floor, Gate
 from poller.journal import Journal
 from poller.machines import Machines
 from poller.memory import MESSAGE, standing_of, waiting_at

@@ -16,8 +16,8 @@ from integrations.errors import TransientError
 from poller.classification import classify_request
 from poller.escaping import one_line
 from poller.formats import sniff
+from poller.model import Address, Attachment, Category, Classification, Kind, Request
 from poller.quoting import newest_part
-from poller.request import Address, Attachment, Category, Classification, Kind, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -14,12 +14,12 @@ from poller.attempts import MessageGoneError, UnreadError
 from poller.inbox import Inbox
 from poller.job import Message
 from poller.memory import Memory
-from poller.request import Category, Kind
+from poller.model import Category, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.request import Address, Request
+    from poller.model import Address, Request
     from poller.settings import Settings
     from poller.standing import Remembered
 

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from poller.request import Fate, Kind
+from poller.model import Fate, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from poller.request import Attachment, Request
+    from poller.model import Attachment, Request
 
 SMALL_IMAGE_BYTES = 50_000  # the largest that is taken for a logo when its sender has sent it before
 ASIDE = frozenset({Fate.INLINE, Fate.LOGO, Fate.DUPLICATE})  # nobody misses these where the files are

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from poller import formats, programs, signatures
 from poller.escaping import file_name
-from poller.request import Attachment, Kind
+from poller.model import Attachment, Kind
 from poller.transfer import PIECE_BYTES
 
 if TYPE_CHECKING:

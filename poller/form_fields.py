@@ -16,7 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from poller.addresses import takes_no_answer
 from poller.escaping import one_line
 from poller.form_problems import Problem, Wrong
-from poller.request import Address
+from poller.model import Address
 
 if TYPE_CHECKING:
     from io import BufferedRandom

@@ -9,13 +9,13 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from poller.request import Kind
+from poller.model import Kind
 from poller.signatures import as_utf_8, by_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.request import Attachment
+    from poller.model import Attachment
 
 UNKNOWN: Final = "application/octet-stream"
 _MAX_NAMES: Final = 2000  # of an archive

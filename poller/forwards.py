@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from poller import addresses
 
 if TYPE_CHECKING:
-    from poller.request import Address
+    from poller.model import Address
 
 _SUBJECT: Final = re.compile(r"(?:(?:re|aw|sv)\s*:\s*)*(?:tr|fwd?|wg|rv|i|enc|doorst|vs)\s*:", re.IGNORECASE)
 _HEADING: Final = re.compile(

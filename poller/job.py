@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from poller.accounts import Imap
     from poller.journal import Journal
     from poller.letter import Receipt
-    from poller.request import Fate, Request
+    from poller.model import Fate, Request
     from poller.services import Services
     from poller.settings import Settings
     from poller.source import Fetched, Source

@@ -31,7 +31,7 @@ from poller.attempts import (
     UnreadError,
     UnusableMessageError,
 )
-from poller.gates import Floor, Gate
+from poller.backoff import Floor, Gate
 from poller.history import crashes, doubts, first_begun, last_seen, since_asked
 from poller.pulse import NAMES
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from poller.attempts import Attempt
     from poller.job import Job, Message
     from poller.letter import Receipt
-    from poller.request import Dispatched
+    from poller.model import Dispatched
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

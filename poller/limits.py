@@ -17,14 +17,14 @@ from uuid import uuid4
 
 from integrations.errors import PermanentError
 from poller import fates, senders
-from poller.request import Fate
+from poller.model import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from poller.attempts import Memory
     from poller.classification import Answer, Claude
-    from poller.request import Request
+    from poller.model import Request
     from poller.settings import Settings
 
 HOUR = timedelta(hours=1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from poller import fates
 from poller.escaping import http_url, one_line, plain_text
 from poller.letter import Page, mail
-from poller.request import Category
+from poller.model import Category
 from poller.texts import ticket_subject
 from poller.wording import (
     CATEGORIES,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from email.message import EmailMessage
 
-    from poller.request import Classification, Dispatched, Request
+    from poller.model import Classification, Dispatched, Request
 
 # Kinds of letter, see `letter.mail`.
 DISPATCHED, ANSWERED = "notification", "reply"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from poller import addresses, bodies, files, forwards, headers, links, quoting, spool
 from poller.contents import Contents
+from poller.model import Address, Attachment, Kind, Request
 from poller.parts import Source
 from poller.reading import Reading
-from poller.request import Address, Attachment, Kind, Request
 from poller.transfer import Encoded, Span
 from poller.wording import UNREADABLE
 

@@ -14,10 +14,10 @@ from poller.corrections import correction_of, message_of
 from poller.creations import create_note, create_subtask, create_ticket, find_or_create_contact, upload_files
 from poller.job import Job, Message
 from poller.letters import failure_detail, send_alert, send_failure, send_notification, send_receipt
+from poller.model import Category, Fate
 from poller.notification import DISPATCHED
 from poller.receipts import failure_receipt, receipt
 from poller.replies import answer, find_threads, remember, send_answered
-from poller.request import Category, Fate
 from poller.steps import begun, classify, receive, wait_turn
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from poller.corrections import Correction
     from poller.journal import Journal
     from poller.letter import Receipt
-    from poller.request import Dispatched
+    from poller.model import Dispatched
     from poller.services import Services
     from poller.settings import Settings
     from poller.source import Source

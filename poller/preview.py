@@ -18,7 +18,7 @@ from poller.trays import Trays
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.request import Address, Request
+    from poller.model import Address, Request
     from poller.settings import Settings
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from poller import addresses, bodies, files, headers, parts, rtf, smime, spool, tnef, uuencode
 from poller.contents import Contents
+from poller.model import Address
 from poller.parts import Leaf, Source
-from poller.request import Address
 from poller.transfer import PIECE_BYTES, Encoded, Span
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
 from poller.letter import DONE, FAILED, HEADER, LEFT, Page, Receipt, mail, notification_id
+from poller.model import Category
 from poller.notification import failure_facts, sureness, to_check, to_check_of_reply, to_do, why
-from poller.request import Category
 from poller.texts import ticket_subject
 from poller.wording import (
     CATEGORIES,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from poller.attempts import StepFailedError
-    from poller.request import Dispatched, Request
+    from poller.model import Dispatched, Request
 
     Line = tuple[str, str, str]  # mark, words, URL or ""
 

@@ -23,7 +23,7 @@ from poller.creations import (
     upload_files,
     with_files,
 )
-from poller.request import Category, Classification, Fate, Link
+from poller.model import Category, Classification, Fate, Link
 from poller.steps import begun
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from poller.attempts import Attempt
     from poller.corrections import Correction
     from poller.job import Job
-    from poller.request import Dispatched
+    from poller.model import Dispatched
 
     Step = Callable[[Job, Dispatched, "Original"], Dispatched]
 

@@ -13,14 +13,14 @@ from poller.corrections import category_of, message_of
 from poller.creations import GONE, add_comment, person_name, skip, upload_files, with_files
 from poller.letter import notification_id
 from poller.letters import send_notification
-from poller.request import Category, Classification, Link
+from poller.model import Category, Classification, Link
 from poller.steps import begun
 from poller.threads import People
 
 if TYPE_CHECKING:
     from poller.attempts import Attempt, Memory
     from poller.job import Job
-    from poller.request import Dispatched
+    from poller.model import Dispatched
 
 
 @dataclass(frozen=True, slots=True)

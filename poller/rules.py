@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from poller import vocabulary
-from poller.request import Category, Kind
+from poller.model import Category, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.request import Attachment, Request
+    from poller.model import Attachment, Request
 
 _MAX_READ_CHARS = 20_000  # a mail that has not said what it wants by then is not one for rules
 _FEW_WORDS = 4  # a file's name more than a sentence

@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING
 
 from poller import automatic
 from poller.addresses import aligned
-from poller.request import Kind
+from poller.model import Kind
 from poller.rules import folded
 from poller.senders import from_our_form, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from poller.request import Request
+    from poller.model import Request
 
 OWN_HEADER = "X-Figurative-Poller"
 OWN = "own notification"  # why our own mail is never work

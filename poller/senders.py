@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from poller.accounts import Imap
-    from poller.request import Address, Request
+    from poller.model import Address, Request
 
 # Whoever has an address there is no colleague of ours.
 _PUBLIC: Final = frozenset(

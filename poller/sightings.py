@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from poller.corrections import Correction
     from poller.engine import Engine
     from poller.inbox import Inbox
-    from poller.request import Category
+    from poller.model import Category
     from poller.standing import Standing
     from poller.trays import Trays
     from poller.workload import Workload

@@ -17,12 +17,12 @@ from poller import (
     threads,
 )
 from poller.attempts import MustWaitError
-from poller.request import Category, Classification, Dispatched
+from poller.model import Category, Classification, Dispatched
 
 if TYPE_CHECKING:
     from poller.attempts import Attempt
     from poller.job import Job
-    from poller.request import Address
+    from poller.model import Address
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

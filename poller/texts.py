@@ -18,7 +18,7 @@ from poller.escaping import (
     plain_text,
     unlinked,
 )
-from poller.request import Category, Fate
+from poller.model import Category, Fate
 from poller.wording import (
     CATEGORIES,
     LEFT,
@@ -41,7 +41,7 @@ from poller.wording import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poller.request import Dispatched, Request
+    from poller.model import Dispatched, Request
 
 HUBSPOT_LIMIT_CHARS = 60_000  # a property holds 65,536
 SUBTASK_TEXT_LIMIT_CHARS = 40_000  # ClickUp documents no limit

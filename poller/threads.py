@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from poller.request import Request
+    from poller.model import Request
 
 LOOKED_UP = 50  # message ids; the RFC sets no limit to References
 

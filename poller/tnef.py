@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 from poller import charsets
 from poller.escaping import one_line
-from poller.request import Address
+from poller.model import Address
 from poller.transfer import Span
 
 SIGNATURE: Final = b"\x78\x9f\x3e\x22"

@@ -10,7 +10,7 @@ import structlog
 from integrations.errors import ConfigurationError, TransientError
 from poller.attempts import MessageGoneError
 from poller.inbox import Inbox
-from poller.request import Category
+from poller.model import Category
 from poller.settings import Labels
 
 if TYPE_CHECKING:

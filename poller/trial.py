@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from integrations.errors import ConfigurationError, ServiceError
 from poller import classification, demo, parsing, screening, senders
 from poller.attempts import MustWaitError, Patience
-from poller.gates import Floor
+from poller.backoff import Floor
 from poller.journal import Journal
 from poller.pipeline import Pipeline
 from poller.services import services
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from poller.letter import Receipt
-    from poller.request import Classification
+    from poller.model import Classification
     from poller.settings import Settings
 
 

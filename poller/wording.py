@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from poller import fates, formats
 from poller.escaping import http_url, one_line
-from poller.request import Attachment, Category, Fate, Kind
+from poller.model import Attachment, Category, Fate, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from poller.request import Address, Dispatched, Request, StoredFile
+    from poller.model import Address, Dispatched, Request, StoredFile
 
 NBSP = "\xa0"  # French sets it before a colon, a percent sign or a unit, and inside guillemets
 

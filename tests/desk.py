@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from poller import configuration
 from poller.attempts import MessageGoneError, Patience
-from poller.gates import Floor
+from poller.backoff import Floor
 from poller.journal import Journal
 from poller.pipeline import Pipeline
 from poller.services import services

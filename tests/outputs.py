@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from poller import classification, escaping, fates, notification, receipts, texts
 from poller.attempts import StepFailedError
-from poller.request import Category, Dispatched, Fate, Link, Request, StoredFile
+from poller.model import Category, Dispatched, Fate, Link, Request, StoredFile
 from poller.wording import marker
 
 if TYPE_CHECKING:

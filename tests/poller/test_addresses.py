@@ -8,7 +8,7 @@ import pytest
 
 from poller.addresses import addresses, aligned, author_and_sender
 from poller.headers import take_apart
-from poller.request import Address
+from poller.model import Address
 
 FIELDS = {
     b"camille@example.com": [("", "camille@example.com")],

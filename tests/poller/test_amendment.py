@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from poller.amendment import LIMIT_CHARS, amended
-from poller.request import Category, Dispatched, Request
+from poller.model import Category, Dispatched, Request
 from poller.texts import ticket_content
 from poller.wording import marker
 from tests.poller.test_texts import DONE, MODEL, PHOTO, PLAN, REQUEST, SURE, UNSURE

@@ -10,7 +10,7 @@ import pytest
 
 from poller import parsing
 from poller.authentication import NAMELESS, doubted, results, vouched
-from poller.request import Address, Request
+from poller.model import Address, Request
 
 if TYPE_CHECKING:
     from pathlib import Path

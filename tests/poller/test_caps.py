@@ -14,8 +14,8 @@ import pytest
 
 from poller import mailbox, steps
 from poller.attempts import MustWaitError, Patience
+from poller.backoff import Floor
 from poller.fetching import BEGINNING_BYTES, write
-from poller.gates import Floor
 from poller.inbox import Inbox
 from poller.job import Job
 from poller.journal import Journal

@@ -14,7 +14,7 @@ from integrations.claude import Claude
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.stand_in import Fault
 from poller.classification import classify_request, content_of, fallback
-from poller.request import Address, Attachment, Category, Classification, Kind, Request
+from poller.model import Address, Attachment, Category, Classification, Kind, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller import confined, parsing
-from poller.request import Kind
+from poller.model import Kind
 from poller.samples import samples
 from poller.wording import UNREADABLE
 

@@ -22,7 +22,7 @@ from poller.escaping import file_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.request import Request
+    from poller.model import Request
 
 CORPUS = Path(os.environ.get("MAIL_CORPUS", "")) if os.environ.get("MAIL_CORPUS") else None
 pytestmark = pytest.mark.skipif(CORPUS is None, reason="run with MAIL_CORPUS=<folder of .eml files and expected.jsonl>")

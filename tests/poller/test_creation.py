@@ -11,7 +11,7 @@ from poller import creations, texts
 from poller.attempts import MustWaitError
 from poller.creations import create_note, create_subtask, create_ticket
 from poller.job import Job, Message
-from poller.request import Category, Classification, Dispatched, Link
+from poller.model import Category, Classification, Dispatched, Link
 from poller.samples import samples
 from tests.desk import Desk
 from tests.poller.test_journal import Memory

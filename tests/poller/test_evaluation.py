@@ -19,7 +19,7 @@ from poller.classification import content_of
 from poller.cli import commands
 from poller.evaluation import Labelled, Usage, as_lines, judge, read
 from poller.examples import example
-from poller.request import Category, Kind
+from poller.model import Category, Kind
 from poller.rules import certain
 from poller.services import services
 from tests.poller.test_formats import zipped

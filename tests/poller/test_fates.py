@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 
 from poller.fates import Caps, decide, oversize, oversize_bytes, small_images, twin
-from poller.request import Address, Attachment, Fate, Kind, Request
+from poller.model import Address, Attachment, Fate, Kind, Request
 
 
 class _Nothing:

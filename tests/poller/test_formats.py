@@ -10,8 +10,8 @@ import zipfile
 import pytest
 
 from poller.formats import opens_as, sniff, suffix_of
+from poller.model import Attachment, Kind
 from poller.programs import refused
-from poller.request import Attachment, Kind
 from poller.signatures import HEAD_BYTES
 
 BINARY_STL = b"solid exported by a liar".ljust(80) + struct.pack("<I", 2) + bytes(100)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from poller.forwards import is_forward, original_senders
-from poller.request import Address
+from poller.model import Address
 
 ZOE = Address("Zoé Martin", "zoe@client.example")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from poller.request import Request
+    from poller.model import Request
 
 PARTS = 4  # so that they can run side by side
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

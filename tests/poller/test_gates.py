@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-from poller.gates import Floor, Gate
+from poller.backoff import Floor, Gate
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import pytest
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.attempts import Attempt, MessageGoneError, MustWaitError, Patience, StepFailedError, UnreadError
-from poller.gates import Floor, Gate
+from poller.backoff import Floor, Gate
 from poller.journal import Journal
 
 if TYPE_CHECKING:

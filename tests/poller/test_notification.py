@@ -10,8 +10,7 @@ from io import BytesIO
 import pytest
 
 from poller.letter import notification_id
-from poller.notification import failure_notification, flood_alert, notification, reply_notification
-from poller.request import (
+from poller.model import (
     Address,
     Attachment,
     Category,
@@ -23,6 +22,7 @@ from poller.request import (
     Request,
     StoredFile,
 )
+from poller.notification import failure_notification, flood_alert, notification, reply_notification
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 FILES = "https://files.example/mail/0f"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from poller import headers, parsing
-from poller.request import Address, Attachment, Kind, Request
+from poller.model import Address, Attachment, Kind, Request
 
 MAILS = Path(__file__).parents[1] / "mails"
 RECEIVED = datetime(2026, 11, 3, 9, 15, tzinfo=UTC)

@@ -12,7 +12,7 @@ import pytest
 
 from poller import parsing, reading
 from poller.files import SMALL_BYTES
-from poller.request import Address, Attachment, Kind, Request
+from poller.model import Address, Attachment, Kind, Request
 from poller.screening import screen
 from tests.wrappings import (
     BINARY,

@@ -10,8 +10,8 @@ import pytest
 from integrations.sandbox import Fault
 from poller.attempts import MustWaitError
 from poller.job import Job, Message
+from poller.model import Link
 from poller.replies import Thread, find_threads
-from poller.request import Link
 from poller.samples import samples
 from poller.threads import People
 from tests.desk import Desk

@@ -10,7 +10,7 @@ import pytest
 
 from poller import rules
 from poller.evaluation import Labelled, read, request_of
-from poller.request import Category, Request
+from poller.model import Category, Request
 from tests.bench.classification import measure
 
 # Made up for this project: 65 of every kind, then 60 that mislead, then 48 written after the rules and never tuned on.

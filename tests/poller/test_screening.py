@@ -12,7 +12,7 @@ import pytest
 
 from poller import causes, form_message, letter, notification, parsing
 from poller.form_fields import Submission
-from poller.request import Address, Attachment, Category, Classification, Dispatched, Kind, Request
+from poller.model import Address, Attachment, Category, Classification, Dispatched, Kind, Request
 from poller.screening import screen
 
 if TYPE_CHECKING:

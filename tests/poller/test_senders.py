@@ -11,13 +11,13 @@ import pytest
 from poller import form_message, notification, parsing, texts
 from poller.accounts import Imap
 from poller.form_fields import Submission
-from poller.request import Address, Category, Classification, Dispatched, Link
+from poller.model import Address, Category, Classification, Dispatched, Link
 from poller.senders import identify, is_ours, own_domains, writer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from poller.request import Request
+    from poller.model import Request
     from tests.conftest import Office
 
 OWN = ("figurative.example",)

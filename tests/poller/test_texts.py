@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 
 from poller import fates
 from poller.escaping import plain_text
-from poller.request import (
+from poller.model import (
     Address,
     Attachment,
     Category,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from integrations.clickup import ClickUp, Subtask
     from integrations.hubspot import HubSpot
-    from poller.settings import Labels, Settings
+    from poller.config.settings import Labels, Settings
     from poller.standing import Entry, Remembered
 
 LONGEST_WAIT_S = 90.0  # that a service may ask for before a call: ClickUp's limit is one of a minute

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from integrations.smtp import Smtp
     from poller.attempts import Memory
+    from poller.config.settings import Settings
     from poller.model import Request
-    from poller.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

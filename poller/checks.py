@@ -28,7 +28,7 @@ FORMS_PACKAGES = ("python_multipart", "starlette", "uvicorn")  # of the extra "f
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

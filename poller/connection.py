@@ -23,7 +23,7 @@ from poller.refusals import advice, code, is_busy, said
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.accounts import Imap
+    from poller.config.accounts import Imap
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

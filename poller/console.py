@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 # sysexits.h; systemd names them in `systemctl status`.
 EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_LATER, EXIT_REFUSED, EXIT_CONFIGURATION = 1, 69, 75, 77, 78
@@ -41,10 +41,11 @@ def json_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
 def settings_of(ctx: click.Context, *, need_imap: bool = True) -> Settings:
     """The settings that the command line names; the log is set up as it asks."""
-    from poller import configuration, logs  # noqa: PLC0415  keeps --help quick
+    from poller import logs  # noqa: PLC0415  keeps --help quick
+    from poller.config import loader  # noqa: PLC0415  keeps --help quick
 
     logs.configure(ctx.obj["log_level"] or ("INFO" if ctx.info_name in {"run", "forms"} else "WARNING"))
-    return configuration.load(ctx.obj["config"], ctx.obj["dotenv"], need_imap=need_imap)
+    return loader.load(ctx.obj["config"], ctx.obj["dotenv"], need_imap=need_imap)
 
 
 def rereader(ctx: click.Context) -> Callable[[], Settings]:

@@ -24,8 +24,8 @@ from poller.workload import Workload
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from poller.config.settings import Settings
     from poller.journal import Journal
-    from poller.settings import Settings
     from poller.standing import Standing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

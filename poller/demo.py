@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
-from poller import configuration, escaping, headers, logs, parsing
+from poller import escaping, headers, logs, parsing
+from poller.config import loader
 from poller.daemon import Daemon
 from poller.inbox import Inbox
 from poller.letter import HEADER
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from integrations.sandbox import Sandbox
-    from poller.settings import Settings
+    from poller.config.settings import Settings
     from poller.standing import Standing
 
     Echo = Callable[[str], Any]
@@ -43,7 +44,7 @@ def run(
     echo("Starting stand-ins for IMAP, SMTP, S3, HubSpot, ClickUp and Claude (who here only counts words) ...")
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as state:
         values = sandbox.environment() | {"STATE_URL": f"sqlite:///{state}/poller.sqlite"}
-        settings = configuration.from_names(values)
+        settings = loader.from_names(values)
         subjects = {}
         for raw in (samples() if mails is None else mails).values():
             sandbox.imap.deliver(raw)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from integrations.smtp import Smtp
     from poller.attempts import Memory
-    from poller.settings import Digest, Settings
+    from poller.config.settings import Digest, Settings
     from poller.standing import Entry, Remembered, Standing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -182,10 +182,11 @@ def show_config(ctx: click.Context, *, as_json: bool) -> None:
     Each value as config.toml has it, "" where none is set; of a secret only whether it is set. Exit code 78 for
     settings that cannot work.
     """
-    from poller import configuration, logs  # noqa: PLC0415  keeps --help quick
+    from poller import logs  # noqa: PLC0415  keeps --help quick
+    from poller.config import loader  # noqa: PLC0415  keeps --help quick
 
     logs.configure(ctx.obj["log_level"] or "WARNING")
-    for each in configuration.explain(ctx.obj["config"], ctx.obj["dotenv"]):
+    for each in loader.explain(ctx.obj["config"], ctx.obj["dotenv"]):
         if as_json:
             click.echo(json.dumps({"name": each.name, "value": each.value, "source": each.source}, ensure_ascii=False))
         else:

@@ -19,8 +19,8 @@ from poller.model import Category, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from poller.config.settings import Settings
     from poller.model import Address, Request
-    from poller.settings import Settings
     from poller.standing import Remembered
 
 

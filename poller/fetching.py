@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING
 from poller import parsing
 
 if TYPE_CHECKING:
-    from poller.accounts import Imap
     from poller.arrivals import Arrival
+    from poller.config.accounts import Imap
     from poller.mailbox import Mailbox
 
 BEGINNING_BYTES = 1 << 20  # of a message over the size limit: enough for the header and the text of nearly all

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from poller.config.settings import Settings
     from poller.mailbox import Mailbox
-    from poller.settings import Settings
 
 OURS = {keyword.lower() for keyword in KEYWORDS.values()}
 _RECEIPT = re.compile(rb"^x-figurative-poller:\s*receipt\s*$", re.IGNORECASE | re.MULTILINE)

@@ -11,8 +11,8 @@ from poller.form_fields import EMAIL, JSON_BYTES, KEY, LENGTHS, VISIBLE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from poller.config.form_settings import Forms
     from poller.form_access import Form
-    from poller.form_settings import Forms
 
 _PROBLEMS = {
     "400": "The body is not what its Content-Type says, or is cut short.",

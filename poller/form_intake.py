@@ -32,9 +32,9 @@ from poller.letterbox import Letterbox, is_too_big
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
+    from poller.config.settings import Settings
     from poller.form_access import Form, Seal
     from poller.form_fields import Filled, Submission
-    from poller.settings import Settings
 
 BODY_S = 30.0  # for the body of a post, beside the time that the bytes which have come may take
 SILENT_S = 10.0  # without a byte of it

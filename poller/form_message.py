@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from poller.config.settings import Settings
     from poller.form_fields import Submission, Upload
-    from poller.settings import Settings
 
 PIECE_BYTES = 57 * 1024  # of a file, encoded at once: lines of 76 characters, as base64 in a mail has
 _ADDRESS = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")

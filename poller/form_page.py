@@ -14,8 +14,8 @@ from poller.wording import NBSP, size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from poller.config.form_settings import Forms
     from poller.form_problems import Problem, Wrong
-    from poller.form_settings import Forms
 
 _STYLE: Final = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }

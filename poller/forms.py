@@ -25,7 +25,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from integrations.errors import ConfigurationError
-from poller import configuration, form_api, form_page, form_problems
+from poller import form_api, form_page, form_problems
+from poller.config import loader
 from poller.form_access import SIGNATURE_HEADER, forms_of
 from poller.form_fields import Filled
 from poller.form_intake import RETRY_S, Intake, Post
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from poller.config.settings import Settings
     from poller.form_access import Form
-    from poller.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -173,7 +174,7 @@ def __getattr__(attribute: str) -> Any:
     from poller import logs  # noqa: PLC0415  whoever imports this room keeps the log as it is
 
     try:
-        app = make_app(configuration.load())
+        app = make_app(loader.load())
     except ConfigurationError as error:
         print(f"poller: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
         raise SystemExit(78) from error

@@ -18,7 +18,7 @@ from poller.pulse import delay_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.accounts import Imap
+    from poller.config.accounts import Imap
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

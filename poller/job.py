@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from poller.accounts import Imap
+    from poller.config.accounts import Imap
+    from poller.config.settings import Settings
     from poller.journal import Journal
     from poller.letter import Receipt
     from poller.model import Fate, Request
     from poller.services import Services
-    from poller.settings import Settings
     from poller.source import Fetched, Source
 
 

@@ -16,9 +16,9 @@ from poller.source import KEYWORDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from poller.config.settings import Labels
     from poller.mailbox import Mailbox
     from poller.sessions import Sessions
-    from poller.settings import Labels
 
 
 MOST = 8  # messages; at 3 s a message they still fit into one imap.timeout_s

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from integrations.errors import PermanentError
+    from poller.config.settings import Settings
     from poller.form_message import FormMessage
     from poller.mailbox import Mailbox
-    from poller.settings import Settings
 
 LATELY_S = 60.0  # for which an answer of the mailbox holds good
 SILENT_S = 5.0  # for which its silence does: whoever asks how it is does not make us try each time

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from poller.attempts import Memory
     from poller.classification import Answer, Claude
+    from poller.config.settings import Settings
     from poller.model import Request
-    from poller.settings import Settings
 
 HOUR = timedelta(hours=1)
 LOOKED_BACK = timedelta(hours=25)  # a running total is of one day, and a run of waiting messages ends in it

@@ -15,9 +15,9 @@ from poller.signs import Signs
 
 if TYPE_CHECKING:
     from poller.causes import Cause
+    from poller.config.settings import Settings
     from poller.daemon import Daemon
     from poller.pulse import Pulse
-    from poller.settings import Settings
 
 
 class Lookout:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import date
 
-    from poller.accounts import Imap
     from poller.arrivals import Arrival
+    from poller.config.accounts import Imap
     from poller.mailbox import Mailbox
     from poller.searching import Counts
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from apscheduler.events import JobExecutionEvent
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

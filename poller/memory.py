@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dbos import WorkflowStatus
     from dbos._sys_db import SystemDatabase
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 
 MESSAGE, FACT = "message", "fact"  # the names of the workflows: a message's, and a short text under a key

@@ -13,7 +13,7 @@ from poller import corrections
 from poller.console import EXIT_FAILED, json_option, settings_of
 
 if TYPE_CHECKING:
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 # A sender's turns are counted over 25 hours, and nothing that is so young may be forgotten.
 _OLD_DAYS = 2

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from http.server import ThreadingHTTPServer
 
+    from poller.config.settings import Settings
     from poller.daemon import Daemon
     from poller.exposition import Labels
     from poller.pulse import Pulse
-    from poller.settings import Settings
     from poller.standing import Entry, Remembered
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from integrations.errors import ConfigurationError
-from poller.settings import state_directory
+from poller.config.settings import state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from integrations.google import Google
-    from poller.accounts import Imap
+    from poller.config.accounts import Imap
 
 AT_ONCE_S = 10.0  # in which connections share a token
 KEPT = "refresh-token.json"  # in the state directory

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.attempts import Attempt
+    from poller.config.settings import Settings
     from poller.corrections import Correction
     from poller.journal import Journal
     from poller.letter import Receipt
     from poller.model import Dispatched
     from poller.services import Services
-    from poller.settings import Settings
     from poller.source import Source
 
 STEPS = {

@@ -18,8 +18,8 @@ from poller.trays import Trays
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from poller.config.settings import Settings
     from poller.model import Address, Request
-    from poller.settings import Settings
 
 
 def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[str, Any]]:

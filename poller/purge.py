@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
     from poller.standing import Remembered
 
 FINISHED = {"support", "modelisation", "ignored", "gone", "failed"}

@@ -12,7 +12,7 @@ from poller import checks
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from poller import oauth
 
 if TYPE_CHECKING:
     from integrations.claude import Claude
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

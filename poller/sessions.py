@@ -13,7 +13,7 @@ from poller.attempts import MessageGoneError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.accounts import Imap
+    from poller.config.accounts import Imap
     from poller.mailbox import Mailbox
 
 

@@ -9,14 +9,14 @@ import structlog
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.attempts import MessageGoneError
+from poller.config.settings import Labels
 from poller.inbox import Inbox
 from poller.model import Category
-from poller.settings import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 OFF = "-"  # in place of a name
 

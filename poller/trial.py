@@ -21,9 +21,9 @@ from poller.source import Fetched
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from poller.config.settings import Settings
     from poller.letter import Receipt
     from poller.model import Classification
-    from poller.settings import Settings
 
 
 _HEADER_BYTES = 65_536  # in which one of the fields is found that nearly every message has

@@ -12,8 +12,8 @@ import structlog
 
 from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
-from poller import configuration
 from poller.attempts import Patience
+from poller.config import loader
 from poller.daemon import Daemon
 from poller.engine import Engine
 from tests.forks import Forks, load_clients
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox.stand_in import Fault
-    from poller.settings import Settings
+    from poller.config.settings import Settings
     from poller.standing import Standing
     from tests.crash import Death
     from tests.forks import Fork
@@ -46,7 +46,7 @@ class Office:
 
     @property
     def settings(self) -> Settings:
-        return configuration.from_names({name: value for name, value in self.environment.items() if value})
+        return loader.from_names({name: value for name, value in self.environment.items() if value})
 
     def once(self, *mails: bytes) -> dict[str, Standing]:
         """Deliver mails, and let the daemon drain the mailbox."""
@@ -109,7 +109,7 @@ def _log_as_before() -> Iterator[None]:
 def _sandbox_session() -> Iterator[Sandbox]:
     with Sandbox() as running:
         # What is loaded stays; each time that the collector looks through it takes a third of a second.
-        load_clients(configuration.from_names(running.environment()))
+        load_clients(loader.from_names(running.environment()))
         gc.freeze()
         yield running
 

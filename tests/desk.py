@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from poller import configuration
 from poller.attempts import MessageGoneError, Patience
 from poller.backoff import Floor
+from poller.config import loader
 from poller.journal import Journal
 from poller.pipeline import Pipeline
 from poller.services import services
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
+    from poller.config.settings import Settings
     from poller.letter import Receipt
     from poller.services import Services
-    from poller.settings import Settings
 
 
 class Desk:
@@ -41,7 +41,7 @@ class Desk:
 
     @cached_property
     def settings(self) -> Settings:
-        return configuration.from_names({name: value for name, value in self.environment.items() if value})
+        return loader.from_names({name: value for name, value in self.environment.items() if value})
 
     @cached_property
     def services(self) -> Services:

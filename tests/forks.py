@@ -33,7 +33,7 @@ from tests import crash
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 PROJECT = Path(__file__).parents[1]
 LONGEST_BYTES = 1 << 17  # of what is asked: an environment
@@ -147,9 +147,9 @@ def serve(number: int) -> None:
     import poller.loop  # noqa: PLC0415
     import poller.reports  # noqa: PLC0415
     import poller.signs  # noqa: F401, PLC0415
-    from poller import configuration  # noqa: PLC0415
+    from poller.config import loader  # noqa: PLC0415
 
-    load_clients(configuration.load())
+    load_clients(loader.load())
     forkserver.ensure_running()
     # The collector writes into all that it looks through, and every command would have its own copy of what is loaded.
     gc.freeze()

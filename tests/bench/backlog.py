@@ -15,7 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from integrations.sandbox import Fault, RateLimit, Sandbox
-from poller import configuration
+from poller.config import loader
 from poller.inbox import Inbox
 from tests.bench.books import balance, fewest_calls
 from tests.bench.post import WORK_ALONE, mails
@@ -65,7 +65,7 @@ def run(
         for service in (box.hubspot, box.clickup, box.s3, box.anthropic):
             if latency_s:
                 service.fail(Fault("slow", times=None, seconds=latency_s))
-        settings = configuration.from_names(environment)
+        settings = loader.from_names(environment)
         post = mails(number, Inbox(settings).account, Random(seed), WORK_ALONE)  # noqa: S311  no secret
         with box.imap.session() as client:
             for mail in post:

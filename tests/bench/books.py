@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
-    from poller.settings import Labels
+    from poller.config.settings import Labels
     from tests.bench.post import Mail
 
 _RECEIPT = re.compile(rb"^X-Figurative-Poller: receipt\r?$", re.MULTILINE)  # of ours, beside the mail

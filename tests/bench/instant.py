@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from integrations.sandbox import Sandbox
 from integrations.sandbox.dovecot import Dovecot
-from poller import configuration
+from poller.config import loader
 from poller.inbox import Inbox
 from poller.samples import samples
 from tests.bench.machine import MB, cpu_s, memory_bytes
@@ -150,7 +150,7 @@ def full(tell: Callable[[str], object]) -> list[Row]:
         server.deliver(samples()["support"])
         _fill(server)
         names = ("host", "port", "security", "username", "password")
-        settings = configuration.from_names({f"IMAP_{name.upper()}": str(getattr(server, name)) for name in names})
+        settings = loader.from_names({f"IMAP_{name.upper()}": str(getattr(server, name)) for name in names})
         with closing(Inbox(settings)) as inbox:
             inbox.since, inbox.reach = datetime.now(UTC).date(), lambda: None
             before = memory_bytes(os.getpid())

@@ -21,7 +21,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from integrations.sandbox import Sandbox
-from poller import configuration
+from poller.config import loader
 from poller.history import _deaths
 from poller.inbox import Inbox
 from poller.memory import Memory
@@ -35,7 +35,7 @@ from tests.relay import Relay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
     from tests.bench.post import Mail
 
 BENCH = "soak"
@@ -77,7 +77,7 @@ def run(plan: Plan, tell: Callable[[str], object]) -> list[Row]:
             "HUBSPOT_CALLS_PER_10S": "100000",
             "CLICKUP_CALLS_PER_MIN": "100000",
         }
-        settings = configuration.from_names(environment)
+        settings = loader.from_names(environment)
         post = mails(plan.mails, Inbox(settings).account, plan.random("mails"))
         daemon = Daemon(environment, directory)
         began = time.monotonic()

@@ -28,10 +28,10 @@ from integrations.sandbox import Fault, Sandbox
 from integrations.sandbox.imap import imap_server
 from poller import classification, fates, logs, parsing, screening
 from poller.cli import commands
+from poller.config.section import is_secret
+from poller.config.settings import sections
 from poller.letter import notification_id
 from poller.samples import picture, triangle
-from poller.section import is_secret
-from poller.settings import sections
 from tests.outputs import Outputs
 
 if TYPE_CHECKING:

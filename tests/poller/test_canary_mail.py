@@ -12,7 +12,8 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Refusal
 from integrations.sandbox.smtp import Smtp
-from poller import canary, causes, configuration, loop
+from poller import canary, causes, loop
+from poller.config import loader
 from poller.daemon import Daemon
 from poller.lookout import Lookout
 from poller.pulse import Pulse
@@ -215,7 +216,7 @@ def test_it_is_not_sent_where_it_is_not_wanted(desk: Desk) -> None:
 def test_it_is_not_begun_where_it_cannot_fly(desk: Desk, changes: dict[str, str], problem: str) -> None:
     given = desk.environment | {"CANARY_INTERVAL_MIN": "60"} | changes
     with pytest.raises(ConfigurationError, match=problem):
-        configuration.from_names({name: value for name, value in given.items() if value})
+        loader.from_names({name: value for name, value in given.items() if value})
 
 
 class Exchange(Smtp):

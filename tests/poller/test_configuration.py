@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from poller import logs
-from poller.configuration import InvalidSettingsError, explain, load
-from poller.mistakes import EXAMPLES
-from poller.section import is_secret
-from poller.settings import sections
+from poller.config.loader import InvalidSettingsError, explain, load
+from poller.config.problems import EXAMPLES
+from poller.config.section import is_secret
+from poller.config.settings import sections
 from tests.nobody import as_nobody
 
 ROOT = Path(__file__).parents[2]

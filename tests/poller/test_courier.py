@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from poller.accounts import Imap
+from poller.config.accounts import Imap
 from poller.mailbox import connect
 from tests.courier import HOW, Courier
 

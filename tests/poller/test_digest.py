@@ -13,10 +13,10 @@ import pytest
 from integrations.sandbox import Fault, Refusal
 from poller import digest
 from poller.chart import Chart, as_html, as_text
+from poller.config.settings import Digest
 from poller.digest import Done, Week
 from poller.memory import Memory
 from poller.samples import samples
-from poller.settings import Digest
 
 if TYPE_CHECKING:
     from email.message import EmailMessage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from poller import endpoints
+from poller.config import validators
 
 CLEAR = "must begin with https://"
 DOOR = "must not be a link-local address"
@@ -30,8 +30,8 @@ PROOF = "must end in ?sslmode=verify-full&sslrootcert=system"
     ],
 )
 def test_a_key_goes_over_tls_or_stays_on_this_machine(url: str, problem: str) -> None:
-    assert endpoints.service_problem(url).startswith(problem or "")
-    assert bool(endpoints.service_problem(url)) == bool(problem)
+    assert validators.service_problem(url).startswith(problem or "")
+    assert bool(validators.service_problem(url)) == bool(problem)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_a_key_goes_over_tls_or_stays_on_this_machine(url: str, problem: str) ->
     ],
 )
 def test_a_database_elsewhere_proves_who_it_is(url: str, problem: str) -> None:
-    assert endpoints.postgresql_problem(url).startswith(problem)
-    assert bool(endpoints.postgresql_problem(url)) == bool(problem)
+    assert validators.postgresql_problem(url).startswith(problem)
+    assert bool(validators.postgresql_problem(url)) == bool(problem)
 
 
 @pytest.mark.parametrize(
@@ -70,4 +70,4 @@ def test_a_database_elsewhere_proves_who_it_is(url: str, problem: str) -> None:
     ],
 )
 def test_which_hosts_are_this_machine(host: str, local: bool) -> None:
-    assert endpoints.is_local(host) is local
+    assert validators.is_local(host) is local

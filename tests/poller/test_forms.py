@@ -32,8 +32,9 @@ from hypothesis import given, strategies
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from integrations.errors import ConfigurationError
-from poller import configuration, form_connections, form_intake, forms, letterbox, parsing
+from poller import form_connections, form_intake, forms, letterbox, parsing
 from poller.checks import check_forms
+from poller.config import loader
 from poller.form_access import TOLERANCE_S, forms_of
 from poller.form_connections import PromptProtocol
 from poller.form_fields import Filled
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from integrations.sandbox import Sandbox
-    from poller.settings import Settings
+    from poller.config.settings import Settings
     from tests.conftest import Office
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +117,7 @@ def settings_of(sandbox: Sandbox, **given: str) -> Settings:
         "FORMS_SIGNING_KEYS": f"signed={KEY}",
         "FORMS_PAGE": "true",
     }
-    return configuration.from_names(sandbox.environment() | named | given)
+    return loader.from_names(sandbox.environment() | named | given)
 
 
 def delivered(sandbox: Sandbox) -> list[EmailMessage]:

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from integrations.sandbox.dovecot import Dovecot
 from poller import idle, pulse
-from poller.accounts import Imap
+from poller.config.accounts import Imap
 from poller.idle import Idle
 from tests.listener import Listener
 from tests.relay import Break, Kind, Relay

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poller import limits
+from poller.config.settings import Settings
 from poller.engine import Engine
-from poller.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

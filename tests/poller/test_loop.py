@@ -16,9 +16,10 @@ from sqlalchemy import event
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
-from poller import configuration, loop, pulse, reports, signs, workload
+from poller import loop, pulse, reports, signs, workload
 from poller.arrivals import Arrival
 from poller.attempts import Patience
+from poller.config import loader
 from poller.daemon import Daemon
 from poller.lookout import Lookout
 from poller.looks import Seen
@@ -32,7 +33,7 @@ from tests.provider import Provider
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
     from tests.conftest import Office
     from tests.notified import Manager
 
@@ -241,7 +242,7 @@ def test_new_settings_that_a_service_refuses_are_not_taken(
         given = office.environment | change
         changed = {name: value.replace("taken", f"127.0.0.1:{other.port}") for name, value in given.items() if value}
         threading.Thread(target=stop_when_ready).start()
-        ended = Loop(office.settings, asked).run(lambda: configuration.from_names(changed))
+        ended = Loop(office.settings, asked).run(lambda: loader.from_names(changed))
     assert ended is None, "it was asked to stop, and did not go on with the new ones"
     manager.until("STOPPING")
     said = logged()
@@ -255,7 +256,7 @@ def test_a_stop_is_heard_while_a_service_hangs_at_a_reload(office: Office, manag
     asked: SimpleQueue[Asked] = SimpleQueue()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         changed = office.environment | {"HUBSPOT_BASE_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
-        settings = configuration.from_names({name: value for name, value in changed.items() if value})
+        settings = loader.from_names({name: value for name, value in changed.items() if value})
 
         given_up: list[bytes] = []
 
@@ -281,7 +282,7 @@ def test_a_reload_is_not_kept_from_by_what_the_daemon_does_not_ask(office: Offic
     asked: SimpleQueue[Asked] = SimpleQueue()
     with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")) as site:
         changed = office.environment | {"R2_PUBLIC_URL": f"http://127.0.0.1:{site.port}"}
-        settings = configuration.from_names({name: value for name, value in changed.items() if value})
+        settings = loader.from_names({name: value for name, value in changed.items() if value})
         asked.put(RELOAD)
         assert Loop(office.settings, asked).run(lambda: settings) is settings
 
@@ -291,9 +292,7 @@ def test_the_settings_of_the_last_reload_are_those_in_force(office: Office) -> N
     asked: SimpleQueue[Asked] = SimpleQueue()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         changed = office.environment | {"HUBSPOT_BASE_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
-        first, last = (
-            configuration.from_names({n: v for n, v in e.items() if v}) for e in (changed, office.environment)
-        )
+        first, last = (loader.from_names({n: v for n, v in e.items() if v}) for e in (changed, office.environment))
         read = [last, first]
 
         def reload_when_asked() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import Dovecot
-from poller.accounts import Imap
 from poller.attempts import MessageGoneError
+from poller.config.accounts import Imap
 from poller.mailbox import Mailbox, connect
 from tests.integrations.test_deadline import dripping
 from tests.relay import Break, Relay

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.certificate import self_signed
-from poller.accounts import Imap
+from poller.config.accounts import Imap
 from poller.mailbox import connect
 from tests.listener import Listener, lines
 

@@ -18,7 +18,8 @@ import httpx
 import pytest
 
 from integrations.sandbox import Fault
-from poller import configuration, exposition, loop, metrics, signs
+from poller import exposition, loop, metrics, signs
+from poller.config import loader
 from poller.daemon import Daemon
 from poller.exposition import METRICS
 from poller.loop import STOP, Asked, Loop
@@ -31,7 +32,7 @@ from tests.listener import Listener, http
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
     from tests.conftest import Office
 
 ROOT = Path(__file__).parents[2]
@@ -259,7 +260,7 @@ def test_the_daemon_leaves_its_numbers_and_its_sign(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     office.environment |= {"METRICS_TEXTFILE": str(file), "METRICS_LISTEN": f"127.0.0.1:{port}"}
-    settings: Settings = configuration.from_names({k: v for k, v in office.environment.items() if v})
+    settings: Settings = loader.from_names({k: v for k, v in office.environment.items() if v})
     asked: SimpleQueue[Asked] = SimpleQueue()
     thread = threading.Thread(target=Loop(settings, asked).run, args=(lambda: settings,))
     office.sandbox.imap.deliver(samples()["auto_reply"])

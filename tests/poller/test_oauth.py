@@ -15,9 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import checks, configuration, oauth
-from poller.accounts import Imap
+from poller import checks, oauth
 from poller.cli import commands
+from poller.config import loader
+from poller.config.accounts import Imap
 from poller.daemon import Daemon
 from poller.mailbox import connect
 from poller.samples import samples
@@ -29,7 +30,7 @@ from tests.token_endpoint import TokenEndpoint, application_token, claims, given
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
     from tests.conftest import Office
 
 GRANTED = {
@@ -139,7 +140,7 @@ def test_check_says_what_is_missing_at_the_provider(
 def whole(server: Any, endpoint: TokenEndpoint, auth: str, **more: str) -> Settings:
     names = {name: str(getattr(server, name)) for name in ("host", "port", "security", "username")}
     imap = names | {"auth": auth, "token_url": endpoint.url} | GRANTED[auth]
-    return configuration.from_names(more | {f"IMAP_{name.upper()}": value for name, value in imap.items()})
+    return loader.from_names(more | {f"IMAP_{name.upper()}": value for name, value in imap.items()})
 
 
 def checked(settings: Settings) -> checks.Checked:
@@ -292,8 +293,8 @@ def test_what_is_missing_on_this_machine_is_said_before_a_server_is_asked(
 @pytest.mark.parametrize("auth", ["password", "google", "microsoft"])
 def test_what_a_login_needs_depends_on_its_kind(auth: str) -> None:
     """Each thing that is missing is named."""
-    with pytest.raises(configuration.InvalidSettingsError) as caught:
-        configuration.from_names({"IMAP_HOST": "h", "IMAP_USERNAME": "u", "IMAP_AUTH": auth})
+    with pytest.raises(loader.InvalidSettingsError) as caught:
+        loader.from_names({"IMAP_HOST": "h", "IMAP_USERNAME": "u", "IMAP_AUTH": auth})
     missing = {problem.split(":")[0] for problem in caught.value.problems}
     assert missing == {f"IMAP_{name.upper()}" for name in GRANTED.get(auth, ("password",))}
 
@@ -301,7 +302,7 @@ def test_what_a_login_needs_depends_on_its_kind(auth: str) -> None:
 def test_a_service_account_needs_its_key_file_alone() -> None:
     """No client, no refresh token."""
     names = {"IMAP_HOST": "h", "IMAP_USERNAME": "u", "IMAP_AUTH": "google", "IMAP_SERVICE_ACCOUNT_FILE": "key.json"}
-    assert configuration.from_names(names).imap.on
+    assert loader.from_names(names).imap.on
 
 
 def test_a_service_account_s_key_is_exchanged_without_a_restart(tmp_path: Path) -> None:
@@ -348,5 +349,5 @@ def test_mail_is_sent_with_the_mailboxs_tokens() -> None:
 def test_mail_is_not_to_be_sent_with_tokens_that_nobody_gives() -> None:
     """The mailbox is opened with a password."""
     names = {"IMAP_HOST": "h", "IMAP_USERNAME": "u", "IMAP_PASSWORD": "p", "SMTP_HOST": "h", "SMTP_AUTH": "imap"}
-    with pytest.raises(configuration.InvalidSettingsError, match=r"SMTP_AUTH.*imap\.auth"):
-        configuration.from_names(names)
+    with pytest.raises(loader.InvalidSettingsError, match=r"SMTP_AUTH.*imap\.auth"):
+        loader.from_names(names)

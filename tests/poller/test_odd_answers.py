@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import configuration, filed, searching
+from poller import filed, searching
+from poller.config import loader
 from poller.inbox import Inbox
 from poller.mailbox import connect
 from tests.provider import Provider
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 BASIC = "IMAP4rev1 AUTH=PLAIN"
 SENT_AT = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -47,7 +48,7 @@ def server() -> Iterator[Provider]:
 def settings(server: Provider) -> Settings:
     names = {name: str(getattr(server, name)) for name in ("host", "port", "security", "username", "password")}
     given = {f"IMAP_{name.upper()}": value for name, value in names.items()}
-    return configuration.from_names(given | {"STATE_URL": "sqlite:////nonexistent/x", "LABELS_FAILED": "Failed"})
+    return loader.from_names(given | {"STATE_URL": "sqlite:////nonexistent/x", "LABELS_FAILED": "Failed"})
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import CAPABILITIES, Dovecot
-from poller import checks, configuration
-from poller.accounts import Imap
+from poller import checks
+from poller.config import loader
+from poller.config.accounts import Imap
 from poller.mailbox import Mailbox, connect
 from tests.provider import EXCHANGE, GMAIL, SYSTEM, Provider
 from tests.relay import Break, Relay
@@ -19,7 +20,7 @@ from tests.relay import Break, Relay
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.settings import Settings
+    from poller.config.settings import Settings
 
 needs_dovecot = pytest.mark.skipif(
     shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
@@ -245,7 +246,7 @@ def test_a_busy_server_is_no_matter_of_settings(refusal: str) -> None:
 def configured(server: Provider, **changes: str) -> Settings:
     names = {name: str(getattr(server, name)) for name in ("host", "port", "security", "username", "password")}
     given = {f"IMAP_{name.upper()}": value for name, value in (names | changes).items()}
-    return configuration.from_names(given | {"STATE_URL": "sqlite:////nonexistent/poller.sqlite"})
+    return loader.from_names(given | {"STATE_URL": "sqlite:////nonexistent/poller.sqlite"})
 
 
 def checked(settings: Settings) -> checks.Checked:

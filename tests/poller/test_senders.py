@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller import form_message, notification, parsing, texts
-from poller.accounts import Imap
+from poller.config.accounts import Imap
 from poller.form_fields import Submission
 from poller.model import Address, Category, Classification, Dispatched, Link
 from poller.senders import identify, is_ours, own_domains, writer

@@ -14,8 +14,8 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import state
+from poller.config.settings import Settings
 from poller.memory import Memory
-from poller.settings import Settings
 from tests.nobody import as_nobody
 
 if TYPE_CHECKING:

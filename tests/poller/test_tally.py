@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poller import configuration, corrections, tally
+from poller import corrections, tally
+from poller.config import loader
 from poller.engine import Engine
 from poller.memory import Memory
 
@@ -60,7 +61,7 @@ def memory(state_url: str, tmp_path: Path) -> Iterator[Memory]:
         deadline = time.monotonic() + 20
         while len(engine.in_hand()) > 1 and time.monotonic() < deadline:
             continue
-        with closing(Memory(configuration.from_names(given))) as memory:
+        with closing(Memory(loader.from_names(given))) as memory:
             yield memory
     finally:
         done.set()

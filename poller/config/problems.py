@@ -7,16 +7,16 @@ import re
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from poller.endpoints import is_local
-from poller.given import names, split
-from poller.section import Service, is_secret
-from poller.settings import sections
+from poller.config.section import Service, is_secret
+from poller.config.settings import sections
+from poller.config.sources import names, split
+from poller.config.validators import is_local
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from poller.given import Given
-    from poller.settings import Settings
+    from poller.config.settings import Settings
+    from poller.config.sources import Given
 
 # What stands in config.example.toml for what is everybody's own. A bucket may well be called what it is called there.
 EXAMPLES = {

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, SecretStr, field_validator
 
-from poller.section import Section, text
+from poller.config.section import Section, text
 
 _FORM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # as a browser writes it (RFC 6454 section 6.2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, SecretStr
 
-from poller.endpoints import service_problem
+from poller.config.validators import service_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

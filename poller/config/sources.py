@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from dotenv.parser import parse_stream
 
-from poller.settings import sections
+from poller.config.settings import sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

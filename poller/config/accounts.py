@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import EmailStr, Field, HttpUrl, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
 
-from poller.section import Port, Security, Service, ServiceUrl, text
+from poller.config.section import Port, Security, Service, ServiceUrl, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,16 +12,17 @@ import structlog
 from pydantic import ValidationError
 
 from integrations.errors import ConfigurationError
-from poller import given as sources
-from poller import mistakes, oauth
-from poller.section import is_secret
-from poller.settings import Settings, sections
+from poller import oauth
+from poller.config import problems as config_problems
+from poller.config import sources
+from poller.config.section import is_secret
+from poller.config.settings import Settings, sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from poller.given import Given
+    from poller.config.sources import Given
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -69,7 +70,7 @@ def load(config: Path | None = None, dotenv: Path | None = None, *, need_imap: b
         except ConfigurationError as error:
             # A key file that cannot be read or a package that is missing is known before any server is asked.
             raise InvalidSettingsError([str(error)]) from error
-    for name, near in mistakes.suspects(os.environ):
+    for name, near in config_problems.suspects(os.environ):
         log.warning("unknown_variable", name=name, did_you_mean=near)
     return settings
 
@@ -120,20 +121,22 @@ def _assembled(
     given_values: list[Given], problems: list[str], environment: Mapping[str, str], *, need_imap: bool
 ) -> Settings:
     chosen = _chosen(given_values, problems)
-    examples = {place: given for place, given in chosen.items() if mistakes.is_example(given)}
-    problems += map(mistakes.unfilled, examples.values())
+    examples = {place: given for place, given in chosen.items() if config_problems.is_example(given)}
+    problems += map(config_problems.unfilled, examples.values())
     chosen = {place: given for place, given in chosen.items() if place not in examples}
-    problems += mistakes.near_misses(environment, chosen)
+    problems += config_problems.near_misses(environment, chosen)
     tables: dict[str, dict[str, Any]] = {}
     for given in chosen.values():
         tables.setdefault(given.section, {})[given.key] = given.value
     try:
         settings = Settings.model_validate(tables)
     except ValidationError as error:
-        problems += [mistakes.refused(entry["loc"], entry["type"], entry["msg"], chosen) for entry in error.errors()]
+        problems += [
+            config_problems.refused(entry["loc"], entry["type"], entry["msg"], chosen) for entry in error.errors()
+        ]
     else:
-        problems += mistakes.grounded(settings)
-    problems += mistakes.incomplete(chosen, examples, need_imap=need_imap)
+        problems += config_problems.grounded(settings)
+    problems += config_problems.incomplete(chosen, examples, need_imap=need_imap)
     if problems:
         raise InvalidSettingsError(problems)
     return settings
@@ -143,7 +146,7 @@ def _chosen(given_values: list[Given], problems: list[str]) -> dict[tuple[str, s
     """The value of each setting that has one, by section and key."""
     chosen: dict[tuple[str, str], Given] = {}
     for given in given_values:
-        problem = mistakes.misplaced(given)
+        problem = config_problems.misplaced(given)
         if problem:
             problems.append(problem)
         elif given.value != "":

@@ -22,10 +22,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from poller.accounts import R2, Anthropic, ClickUp, HubSpot, Imap, Smtp
-from poller.endpoints import postgresql_problem
-from poller.form_settings import Forms
-from poller.section import Section, ServiceUrl, is_secret, text
+from poller.config.accounts import R2, Anthropic, ClickUp, HubSpot, Imap, Smtp
+from poller.config.form_settings import Forms
+from poller.config.section import Section, ServiceUrl, is_secret, text
+from poller.config.validators import postgresql_problem
 
 _SQLITE = re.compile(r"sqlite:///[^:?#]*[^:?#/]")  # SQLAlchemy takes more, which would leave no file behind
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from poller import headers
+from poller.mime import headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from poller.addresses import aligned
+from poller.mime.addresses import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from poller.addresses import takes_no_answer
+from poller.mime.addresses import takes_no_answer
 from poller.rules import folded
 
 if TYPE_CHECKING:

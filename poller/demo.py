@@ -10,11 +10,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
-from poller import escaping, headers, logs, parsing
+from poller import escaping, logs, parsing
 from poller.config import loader
 from poller.daemon import Daemon
 from poller.inbox import Inbox
 from poller.letter import HEADER
+from poller.mime import headers
 from poller.receipts import KIND
 from poller.samples import samples
 

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from poller import formats, programs, signatures
 from poller.escaping import file_name
+from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
-from poller.transfer import PIECE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING, Final, Self
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from poller.addresses import takes_no_answer
 from poller.escaping import one_line
 from poller.form_problems import Problem, Wrong
+from poller.mime.addresses import takes_no_answer
 from poller.model import Address
 
 if TYPE_CHECKING:

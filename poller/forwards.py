@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from poller import addresses
+from poller.mime import addresses
 
 if TYPE_CHECKING:
     from poller.model import Address

@@ -6,19 +6,21 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from poller import addresses, bodies, files, forwards, headers, links, quoting, spool
+from poller import files, forwards, links, quoting
 from poller.contents import Contents
+from poller.mime import addresses, body, headers
+from poller.mime import skeleton as mime_skeleton
+from poller.mime.transfer_encoding import Encoded, Span
 from poller.model import Address, Attachment, Kind, Request
 from poller.parts import Source
 from poller.reading import Reading
-from poller.transfer import Encoded, Span
 from poller.wording import UNREADABLE
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from poller.headers import Header
+    from poller.mime.headers import Header
 
 _FORM_ID = re.compile(rb"<form-[0-9a-f]{32}@[^<>\s]+>")  # of our own making, see `form_message.written`
 
@@ -33,12 +35,12 @@ def parse(path: Path, account: str, received_at: datetime) -> Request:
         OSError: the spool file cannot be read, or the disk is full.
     """
     with path.open("rb") as stream:
-        skeleton = spool.cut(stream)
+        skeleton = mime_skeleton.cut(stream)
         contents = Reading().message(skeleton, Source(path, stream))
     text = contents.whole_text()
-    if len(text) > bodies.TEXT_CHARS:
+    if len(text) > body.TEXT_CHARS:
         contents.losses.append("text over 100,000 characters")
-    contents.text, text = contents.text[: bodies.TEXT_CHARS], text[: bodies.TEXT_CHARS]
+    contents.text, text = contents.text[: body.TEXT_CHARS], text[: body.TEXT_CHARS]
     if contents.losses:
         contents.attachments.append(_whole_message(path))
     return _request(path, account, received_at, skeleton.header, contents, text)

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from mailparser import MailParser
 from mailparser.exceptions import MailParserError
 
-from poller import bodies, formats, headers, tnef
-from poller.transfer import Encoded
+from poller import formats, tnef
+from poller.mime import body, headers
+from poller.mime.transfer_encoding import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from email.message import Message
     from pathlib import Path
 
-    from poller.spool import Skeleton
+    from poller.mime.skeleton import Skeleton
 
 logging.getLogger("mailparser").setLevel(logging.CRITICAL)  # its warnings quote the mail
 
@@ -57,7 +58,7 @@ class Leaf:
 
     def is_text(self) -> bool:
         """Whether it is read, and not a file."""
-        return self.content_type in bodies.READERS and self.disposition != "attachment" and not self.name
+        return self.content_type in body.READERS and self.disposition != "attachment" and not self.name
 
     def open(self) -> BinaryIO:
         """A readable, seekable stream of the decoded bytes."""
@@ -103,7 +104,7 @@ def as_text(leaf: Leaf) -> Leaf:
     """The leaf as the text of a mail that has no other: some mailers give their text a name ("message.html")."""
     suffix = leaf.name.lower().rpartition(".")[2]
     if suffix in {"", "txt", "htm", "html"} and (leaf.alternative or not leaf.within):
-        return replace(leaf, name="", disposition="") if leaf.content_type in bodies.READERS else leaf
+        return replace(leaf, name="", disposition="") if leaf.content_type in body.READERS else leaf
     return leaf
 
 

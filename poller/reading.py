@@ -11,11 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from poller import addresses, bodies, files, headers, parts, rtf, smime, spool, tnef, uuencode
+from poller import files, parts, rtf, smime, tnef, uuencode
 from poller.contents import Contents
+from poller.mime import addresses, body, headers
+from poller.mime import skeleton as mime_skeleton
+from poller.mime.transfer_encoding import PIECE_BYTES, Encoded, Span
 from poller.model import Address
 from poller.parts import Leaf, Source
-from poller.transfer import PIECE_BYTES, Encoded, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,10 +35,10 @@ class Reading:
     """A mail that is being read, with what is left of the bounds that everything in it shares."""
 
     def __init__(self) -> None:
-        self._parts, self._opened_bytes, self._text_bytes = MAX_PARTS, OPENED_BYTES, bodies.BODY_BYTES
-        self._html_chars = bodies.RENDERED_CHARS
+        self._parts, self._opened_bytes, self._text_bytes = MAX_PARTS, OPENED_BYTES, body.BODY_BYTES
+        self._html_chars = body.RENDERED_CHARS
 
-    def message(self, skeleton: spool.Skeleton, source: Source, depth: int = 0) -> Contents:
+    def message(self, skeleton: mime_skeleton.Skeleton, source: Source, depth: int = 0) -> Contents:
         """What is in the message of which `source` holds the bytes.
 
         Raises:
@@ -84,7 +86,7 @@ class Reading:
             for leaf in alternatives:
                 with leaf.open() as stream:
                     content, complete = self._text_of(stream, found)
-                text = bodies.READERS[leaf.content_type](content, leaf.parameters, complete=complete)
+                text = body.READERS[leaf.content_type](content, leaf.parameters, complete=complete)
                 read.setdefault(leaf.content_type, []).append(text)
             html = read.pop("text/html", [])
             sources += html
@@ -99,9 +101,9 @@ class Reading:
     def _fuller(self, text: str, sources: Sequence[str]) -> str:
         limit = self._html_chars
         self._html_chars = max(0, limit - sum(len(source) for source in sources))
-        return bodies.fuller(text, sources, limit)
+        return body.fuller(text, sources, limit)
 
-    def _text_of(self, stream: BinaryIO, found: Contents, length: int = bodies.BODY_BYTES + 1) -> tuple[bytes, bool]:
+    def _text_of(self, stream: BinaryIO, found: Contents, length: int = body.BODY_BYTES + 1) -> tuple[bytes, bool]:
         """What is still to be read as text of a stream, at most `length` bytes, and whether that is all of it."""
         content = stream.read(min(length, self._text_bytes + 1))
         complete = len(content) <= self._text_bytes
@@ -154,7 +156,7 @@ class Reading:
             yield cast("BinaryIO", copy) if self._opened_bytes >= 0 else None
 
     def _forwarded(self, source: Source, depth: int) -> Contents | None:
-        skeleton = spool.cut(source.stream)
+        skeleton = mime_skeleton.cut(source.stream)
         if not skeleton.header.fields:
             return None
         found = Contents()
@@ -173,7 +175,7 @@ class Reading:
         with self._decoded(entity) as stream:
             if stream is None:
                 return Contents(losses=["over 100 MB wrapped"])
-            skeleton = spool.cut(stream)
+            skeleton = mime_skeleton.cut(stream)
             if not skeleton.header.first(b"content-type"):
                 return None
             found = self.message(skeleton, Source(entity.content, stream), depth)
@@ -207,15 +209,15 @@ class Reading:
         text = ""
         if mail.text:
             content, complete = self._stretch(stream, mail.text.span, found)
-            text = bodies.plain(content, {"charset": mail.text.charset}, complete=complete)
+            text = body.plain(content, {"charset": mail.text.charset}, complete=complete)
         if mail.html:
             content, complete = self._stretch(stream, mail.html.span, found)
-            found.html = bodies.html(content, {"charset": mail.html.charset}, complete=complete)
+            found.html = body.html(content, {"charset": mail.html.charset}, complete=complete)
             text = self._fuller(text, [found.html])
-        if mail.rtf and bodies.is_stub(text):
+        if mail.rtf and body.is_stub(text):
             content, _ = self._stretch(stream, mail.rtf, found)
             unpacked = rtf.unpacked(content, _RTF_BYTES)
-            text = bodies.clean(rtf.text(unpacked))
+            text = body.clean(rtf.text(unpacked))
             found.losses += ["rich text over 512 KB"] if len(unpacked) >= _RTF_BYTES else []
         return text.strip("\n") if text.strip() else ""
 

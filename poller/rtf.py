@@ -6,7 +6,7 @@ import re
 import struct
 from typing import Final
 
-from poller import charsets
+from poller.mime import charsets
 
 _PRIMED: Final = (
     b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \\fdecor "

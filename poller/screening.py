@@ -25,7 +25,7 @@ import re
 from typing import TYPE_CHECKING
 
 from poller import automatic
-from poller.addresses import aligned
+from poller.mime.addresses import aligned
 from poller.model import Kind
 from poller.rules import folded
 from poller.senders import from_our_form, is_ours

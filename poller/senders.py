@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from poller import authentication
-from poller.addresses import addresses, before_the_list, takes_no_answer
+from poller.mime.addresses import addresses, before_the_list, takes_no_answer
 from poller.wording import FORM_HEADER
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import BinaryIO, Final
 
-from poller.transfer import Span
+from poller.mime.transfer_encoding import Span
 
 _SIGNED: Final = bytes.fromhex("2a864886f70d010702")
 _ENCRYPTED: Final = {

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Final
 
-from poller import charsets
 from poller.escaping import one_line
+from poller.mime import charsets
+from poller.mime.transfer_encoding import Span
 from poller.model import Address
-from poller.transfer import Span
 
 SIGNATURE: Final = b"\x78\x9f\x3e\x22"
 _EMBEDDED_MESSAGE: Final = bytes.fromhex("0703020000000000c000000000000046")  # IID_IMessage, before a mail in TNEF

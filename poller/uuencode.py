@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from poller import charsets
 from poller.escaping import one_line
-from poller.transfer import Span
+from poller.mime import charsets
+from poller.mime.transfer_encoding import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from poller.addresses import addresses, aligned, author_and_sender
-from poller.headers import take_apart
+from poller.mime.addresses import addresses, aligned, author_and_sender
+from poller.mime.headers import take_apart
 from poller.model import Address
 
 FIELDS = {

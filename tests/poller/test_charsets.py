@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from poller import charsets
+from poller.mime import charsets
 
 TEXTS = {
     "declared": ("été".encode("iso-8859-15"), "iso-8859-15", "été"),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from poller import headers
+from poller.mime import headers
 
 DECODED = {
     b"Table en ch\xc3\xaane": "Table en chêne",  # raw UTF-8 (RFC 6532)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from poller import headers, parsing
+from poller import parsing
+from poller.mime import headers
 from poller.model import Address, Attachment, Kind, Request
 
 MAILS = Path(__file__).parents[1] / "mails"

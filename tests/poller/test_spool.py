@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import spool
-from poller.transfer import Encoded
+from poller.mime import skeleton as mime_skeleton
+from poller.mime.transfer_encoding import Encoded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +24,9 @@ def written(path: Path, message: bytes) -> Path:
     return path / "spool"
 
 
-def cut(path: Path) -> spool.Skeleton:
+def cut(path: Path) -> mime_skeleton.Skeleton:
     with path.open("rb") as stream:
-        return spool.cut(stream)
+        return mime_skeleton.cut(stream)
 
 
 def payloads(path: Path) -> list[bytes]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import transfer
-from poller.transfer import Encoded, Span
+from poller.mime import transfer_encoding
+from poller.mime.transfer_encoding import Encoded, Span
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,7 @@ def test_a_uuencoded_line_that_is_none_is_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("at", range(-4, 5))
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
 def test_nothing_is_torn_where_two_pieces_meet(encoding: str, at: int, tmp_path: Path) -> None:
-    raw = b"x" * (transfer.PIECE_BYTES + at) + b"=C3=A9=\r\n=C3=A9\r\n" * 9
+    raw = b"x" * (transfer_encoding.PIECE_BYTES + at) + b"=C3=A9=\r\n=C3=A9\r\n" * 9
     if encoding == "base64":
         raw = base64.encodebytes(raw)
         decoded = base64.decodebytes(raw)

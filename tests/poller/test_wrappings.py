@@ -11,7 +11,7 @@ import time
 import pytest
 
 from poller import rtf, smime, tnef, uuencode
-from poller.transfer import Span
+from poller.mime.transfer_encoding import Span
 from tests.wrappings import BINARY, STRING, attribute, enveloped, packed, rich_text, signed, uuencoded, winmail
 
 CONTENT = bytes(range(256)) * 20

@@ -12,8 +12,8 @@ from inscriptis.model.config import ParserConfig
 from lxml.etree import ParserError
 from lxml.html import HTMLParser, document_fromstring
 
-from poller import charsets
 from poller.escaping import few_marks
+from poller.mime import charsets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from poller import charsets
 from poller.escaping import one_line
+from poller.mime import charsets
 
 HEADER_BYTES: Final = 256 * 1024  # of the message's own header; what is longer is cut
 _VALUE_BYTES: Final = 16 * 1024  # of one field or parameter

@@ -6,15 +6,15 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from poller import charsets
 from poller.escaping import one_line
-from poller.headers import decode
+from poller.mime import charsets
+from poller.mime.headers import decode
 from poller.model import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.headers import Header
+    from poller.mime.headers import Header
 
 _FIELD_BYTES: Final = 4096  # a name in encoded words takes over 1 KB before its address
 _ADDR_SPEC_CHARS: Final = 1024

@@ -12,8 +12,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from poller import headers
-from poller.transfer import Span
+from poller.mime import headers
+from poller.mime.transfer_encoding import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from integrations.clickup import TaskGoneError
-from poller import escaping, formats, texts
+from poller import escaping, texts
 from poller.attempts import UnusableMessageError
 from poller.model import Dispatched, Fate, Link, StoredFile
+from poller.parsing import file_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ def upload_files(job: Job, done: Dispatched) -> Dispatched:
                     body,
                     attachment.size_bytes,
                     attachment.content_type,
-                    escaping.content_disposition(formats.opens_as(attachment)),
+                    escaping.content_disposition(file_types.opens_as(attachment)),
                 )
 
         url = job.journal.step("upload_files", act, "r2")
@@ -56,14 +57,16 @@ def upload_files(job: Job, done: Dispatched) -> Dispatched:
 def with_files(request: Request, done: Dispatched) -> Dispatched:
     """The same, with the names and sizes of the files, which stand in the mail alone."""
     stored = [(request.attachments[number], url) for number, url in done.uploads]
-    return replace(done, files=tuple(StoredFile(formats.opens_as(file), url, file.size_bytes) for file, url in stored))
+    return replace(
+        done, files=tuple(StoredFile(file_types.opens_as(file), url, file.size_bytes) for file, url in stored)
+    )
 
 
 def file_key(request: Request, number: int, secret: str) -> str:
     """Where a file lies on R2: date, 128 bits that nobody can guess, and a name fit for a URL; the same at each try."""
     digest = hmac.new(secret.encode(), f"{request.reference}/{number}".encode(), hashlib.sha256).hexdigest()[:32]
     day = request.received_at.strftime("%Y/%m/%d")
-    return f"{day}/{digest}/{escaping.key_name(formats.opens_as(request.attachments[number]))}"
+    return f"{day}/{digest}/{escaping.key_name(file_types.opens_as(request.attachments[number]))}"
 
 
 def _secret(job: Job) -> str:

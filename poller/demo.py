@@ -10,12 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
-from poller import escaping, logs, parsing
+from poller import escaping, logs
 from poller.config import loader
 from poller.daemon import Daemon
 from poller.inbox import Inbox
 from poller.letter import HEADER
 from poller.mime import headers
+from poller.parsing import parser
 from poller.receipts import KIND
 from poller.samples import samples
 
@@ -70,7 +71,7 @@ def run(
 
 
 def _reference(settings: Settings, raw: bytes) -> str:
-    return parsing.reference_of(Inbox(settings).account, raw) or ""
+    return parser.reference_of(Inbox(settings).account, raw) or ""
 
 
 def _subject(raw: bytes) -> str:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from integrations.errors import TransientError
 from poller.classification import classify_request
 from poller.escaping import one_line
-from poller.formats import sniff
 from poller.model import Address, Attachment, Category, Classification, Kind, Request
-from poller.quoting import newest_part
+from poller.parsing.file_types import sniff
+from poller.parsing.quoting import newest_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import confined, fates, senders
+from poller import fates, senders
 from poller.attempts import UnreadError
+from poller.parsing import parser_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,8 +60,8 @@ class Message:
         if self._request is None:
             try:
                 fetched = self._fetched()
-                request = confined.parse(self._path, self._source.account, fetched.received_at)
-            except (TransientError, ConfigurationError, confined.ParserDiedError, OSError) as error:
+                request = parser_process.parse(self._path, self._source.account, fetched.received_at)
+            except (TransientError, ConfigurationError, parser_process.ParserDiedError, OSError) as error:
                 raise UnreadError(error) from error
             if fetched.oversize_bytes:
                 request = replace(request, defects=(*request.defects, fates.oversize(fetched.oversize_bytes)))

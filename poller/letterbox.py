@@ -8,8 +8,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import mailbox, parsing
+from poller import mailbox
 from poller.inbox import Inbox
+from poller.parsing import parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ class Letterbox:
             raise
         self._answered_s = self._clock()
         # Ours has a Message-ID and a Date, which is all that it takes.
-        return parsing.reference_of(self._account, header or message.header) or ""
+        return parser.reference_of(self._account, header or message.header) or ""
 
     def answers(self) -> bool:
         """Whether the mailbox answered within the last minute; it is asked where it has not."""

@@ -16,11 +16,12 @@ from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import confined, heap, logs, systemd
+from poller import heap, logs, systemd
 from poller.daemon import TICK_S, Daemon
 from poller.engine import STOP_S
 from poller.idle import Idle
 from poller.lookout import Lookout
+from poller.parsing import parser_process
 from poller.pulse import Pulse
 from poller.reload import Tried, try_beside
 
@@ -51,7 +52,7 @@ def run(read: Callable[[], Settings]) -> None:
         ConfigurationError: settings that cannot work, at the start or on the way.
     """
     heap.tighten()
-    confined.warm_up()
+    parser_process.warm_up()
     # A put into a SimpleQueue may interrupt a get, as a signal does; one into an Event may wait for itself for ever.
     asked: SimpleQueue[Asked] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
-from poller import classification, confined, limits, screening, senders, threads
+from poller import classification, limits, screening, senders, threads
 from poller.days import FIRST_START
 from poller.inbox import Inbox
 from poller.memory import Memory
+from poller.parsing import parser_process
 from poller.trays import Trays
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
         own = senders.own_domains(settings.imap)
         for reference in inbox.scan():
             fetched = inbox.fetch(reference, path)
-            request = confined.parse(path, inbox.account, fetched.received_at)
+            request = parser_process.parse(path, inbox.account, fetched.received_at)
             request = senders.identify(request, own, settings.imap.authserv_id)
             ignored = screening.screen(request, own=own, junk=fetched.junk)
             outcome, reason = ("ignored", ignored) if ignored else _by_the_rules(request)

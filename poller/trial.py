@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller import classification, demo, parsing, screening, senders
+from poller import classification, demo, screening, senders
 from poller.attempts import MustWaitError, Patience
 from poller.backoff import Floor
 from poller.journal import Journal
+from poller.parsing import parser
 from poller.pipeline import Pipeline
 from poller.services import services
 from poller.source import Fetched
@@ -75,7 +76,7 @@ def is_mail(path: Path) -> bool:
 def classify(settings: Settings, mail: Path) -> dict[str, Any]:
     """What a mail would be, who said so, and why; nothing is created."""
     own = senders.own_domains(settings.imap)
-    request = parsing.parse(mail, File.account, datetime.now(UTC))
+    request = parser.parse(mail, File.account, datetime.now(UTC))
     request = senders.identify(request, own, settings.imap.authserv_id)
     if ignored := screening.screen(request, own=own):
         return {"category": "IGNORED", "reason": ignored}
@@ -101,7 +102,7 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
     """The whole job on one mail with the configured services; only the mailbox is left out."""
     source = File(mail)
     received_at = datetime.now(UTC)
-    reference = parsing.parse(mail, source.account, received_at).reference
+    reference = parser.parse(mail, source.account, received_at).reference
 
     faults: list[ConfigurationError] = []
     with tempfile.TemporaryDirectory() as spool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from poller import fates, formats
+from poller import fates
 from poller.escaping import http_url, one_line
 from poller.model import Attachment, Category, Fate, Kind
+from poller.parsing import file_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -129,7 +130,7 @@ def size(size_bytes: int) -> str:
 
 def file_label(file: StoredFile | Attachment) -> str:
     """A file's name and size on one line."""
-    name = formats.opens_as(file) if isinstance(file, Attachment) else file.filename
+    name = file_types.opens_as(file) if isinstance(file, Attachment) else file.filename
     return f"{one_line(name)} ({size(file.size_bytes) if file.size_bytes else 'vide'})"
 
 

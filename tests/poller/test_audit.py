@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from integrations.sandbox import Fault, Refusal
 from poller.cli import commands
 from poller.inbox import Inbox
-from poller.parsing import reference_of
+from poller.parsing.parser import reference_of
 from poller.samples import samples
 
 if TYPE_CHECKING:

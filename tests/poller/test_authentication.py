@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import parsing
 from poller.authentication import NAMELESS, doubted, results, vouched
 from poller.model import Address, Request
+from poller.parsing import parser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,7 +157,7 @@ def test_no_encoding_gets_a_name_past_the_server_that_would_have_struck_it_out(t
     path = tmp_path / "mail.eml"
     field = b"Authentication-Results: " + name + FORGED.encode()
     path.write_bytes(field + b"\r\nFrom: claire@atelier.example\r\nSubject: x\r\n\r\nBonjour\r\n")
-    parsed = parsing.parse(path, "account", datetime(2026, 11, 22, tzinfo=UTC))
+    parsed = parser.parse(path, "account", datetime(2026, 11, 22, tzinfo=UTC))
     assert parsed.header("authentication-results").endswith(FORGED)
     assert results(parsed, OURS) is None
 

@@ -26,11 +26,12 @@ from click.testing import CliRunner
 
 from integrations.sandbox import Fault, Sandbox
 from integrations.sandbox.imap import imap_server
-from poller import classification, fates, logs, parsing, screening
+from poller import classification, fates, logs, screening
 from poller.cli import commands
 from poller.config.section import is_secret
 from poller.config.settings import sections
 from poller.letter import notification_id
+from poller.parsing import parser
 from poller.samples import picture, triangle
 from tests.outputs import Outputs
 
@@ -403,7 +404,7 @@ def test_no_mail_makes_a_library_talk_or_call(
     logs.configure("DEBUG")
     for path in sorted(Path(CORPUS).rglob("*.eml")):
         if path.stat().st_size < 100_000:
-            request = parsing.parse(path, "support@figurative.example", datetime.now(UTC))
+            request = parser.parse(path, "support@figurative.example", datetime.now(UTC))
             screening.screen(request)
             classification.classify_request(request, None)
             fates.decide(request)

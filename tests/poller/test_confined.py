@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import confined, parsing
 from poller.model import Kind
+from poller.parsing import parser as parsing_parser
+from poller.parsing import parser_process
 from poller.samples import samples
 from poller.wording import UNREADABLE
 
@@ -34,8 +35,8 @@ def mail(tmp_path: Path) -> Path:
 
 def test_the_request_is_the_same_and_its_files_can_be_read(mail: Path) -> None:
     """What crosses the process border is a value; attachments are still read from the spool file."""
-    request = confined.parse(mail, "account", NOW)
-    assert request == parsing.parse(mail, "account", NOW)
+    request = parser_process.parse(mail, "account", NOW)
+    assert request == parsing_parser.parse(mail, "account", NOW)
     with request.attachments[0].content.open() as file:
         assert file.read(4) == b"glTF"
 
@@ -50,7 +51,7 @@ def test_the_script_that_began_us_is_not_run_again_for_each_mail(office: Office,
     office.sandbox.imap.deliver(samples()["support"])
     subprocess.run(
         [sys.executable, script, "once", "--dry-run"],
-        env=os.environ | office.environment | {"PYTHONPATH": str(Path(parsing.__file__).parents[1])},
+        env=os.environ | office.environment | {"PYTHONPATH": str(Path(parsing_parser.__file__).parents[1])},
         cwd=tmp_path,
         check=True,
         capture_output=True,
@@ -85,14 +86,14 @@ def full(*_: object) -> None:
 class Child:
     """The parsing process as it is, with another parser in it, and perhaps without the one for headers."""
 
-    _answer = staticmethod(confined._answer)
+    _answer = staticmethod(parser_process._answer)
 
-    def __init__(self, parser: object, for_headers: object = parsing.header_only) -> None:
+    def __init__(self, parser: object, for_headers: object = parsing_parser.header_only) -> None:
         self.parser, self.for_headers = parser, for_headers
 
     def __call__(self, *arguments: object) -> None:
-        parsing.parse = self.parser  # type: ignore[assignment]
-        parsing.header_only = self.for_headers  # type: ignore[assignment]
+        parsing_parser.parse = self.parser  # type: ignore[assignment]
+        parsing_parser.header_only = self.for_headers  # type: ignore[assignment]
         self._answer(*arguments)  # type: ignore[arg-type]
 
 
@@ -114,9 +115,9 @@ def test_a_mail_that_beats_the_parser_is_read_by_its_header(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """It takes too long, is killed, is out of stack or memory: a person has the sender, the subject and all of it."""
-    whole = parsing.parse(mail, "account", NOW)
-    monkeypatch.setattr(confined, "_answer", Child(parser))
-    request = confined.parse(mail, "account", NOW, limit_s=limit_s)
+    whole = parsing_parser.parse(mail, "account", NOW)
+    monkeypatch.setattr(parser_process, "_answer", Child(parser))
+    request = parser_process.parse(mail, "account", NOW, limit_s=limit_s)
     same = ("reference", "message_id", "sender", "author", "subject", "sent_at", "received_at", "headers")
     assert [getattr(request, name) for name in same] == [getattr(whole, name) for name in same]
     assert request.text == request.newest == UNREADABLE
@@ -133,12 +134,12 @@ def test_a_parser_that_is_stopped_or_beaten_by_the_header_alone_is_tried_again(
     mail: Path, monkeypatch: pytest.MonkeyPatch, child: object
 ) -> None:
     """A machine that shuts down says nothing about the mail; and our process lives on in any case."""
-    monkeypatch.setattr(confined, "_answer", child)
-    with pytest.raises(confined.ParserDiedError):
-        confined.parse(mail, "account", NOW)
+    monkeypatch.setattr(parser_process, "_answer", child)
+    with pytest.raises(parser_process.ParserDiedError):
+        parser_process.parse(mail, "account", NOW)
 
 
 def test_a_full_disk_is_no_fault_of_the_mail(mail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confined, "_answer", Child(full))
+    monkeypatch.setattr(parser_process, "_answer", Child(full))
     with pytest.raises(OSError, match="no space"):
-        confined.parse(mail, "account", NOW)
+        parser_process.parse(mail, "account", NOW)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poller import parsing
 from poller.escaping import file_name
+from poller.parsing import parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ EXCEPTIONS = {
 
 
 def parse(path: Path) -> Request:
-    return parsing.parse(path, "support@example.com", datetime(2026, 11, 3, tzinfo=UTC))
+    return parser.parse(path, "support@example.com", datetime(2026, 11, 3, tzinfo=UTC))
 
 
 def lines_of(name: str) -> list[Any]:
@@ -162,6 +162,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 def test_no_mail_takes_more_than_60_mb() -> None:
     command = [sys.executable, "-c", MEASURE, str(CORPUS)]
-    root = Path(parsing.__file__).parents[1]
+    root = Path(parser.__file__).parents[1]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     assert int(done.stdout) < 60_000

@@ -14,12 +14,12 @@ from click.testing import CliRunner, Result
 
 from integrations.errors import TransientError
 from integrations.sandbox import Fault
-from poller import parsing
 from poller.classification import content_of
 from poller.cli import commands
 from poller.evaluation import Labelled, Usage, as_lines, judge, read
 from poller.examples import example
 from poller.model import Category, Kind
+from poller.parsing import parser
 from poller.rules import certain
 from poller.services import services
 from tests.poller.test_formats import zipped
@@ -158,7 +158,7 @@ def test_what_is_exported_of_a_mail_is_judged_as_the_mail_itself(tmp_path: Path,
         mail.add_attachment(content, maintype="application", subtype="octet-stream", filename=filename)
     path = tmp_path / "mail.eml"
     path.write_bytes(bytes(mail))
-    request = parsing.parse(path, "support@figurative.example", datetime.now(UTC))
+    request = parser.parse(path, "support@figurative.example", datetime.now(UTC))
     (read_again,) = read([json.dumps(example(request, Category.MODELISATION, "support"))])
     assert read_again.request.author == request.author
     assert [each.kind for each in read_again.request.attachments] == [Kind.MODEL, Kind.MODEL]

@@ -32,7 +32,7 @@ from hypothesis import given, strategies
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from integrations.errors import ConfigurationError
-from poller import form_connections, form_intake, forms, letterbox, parsing
+from poller import form_connections, form_intake, forms, letterbox
 from poller.checks import check_forms
 from poller.config import loader
 from poller.form_access import TOLERANCE_S, forms_of
@@ -40,6 +40,7 @@ from poller.form_connections import PromptProtocol
 from poller.form_fields import Filled
 from poller.form_limits import HOUR_S, KEPT, Rate, client_address, networks_of
 from poller.inbox import Inbox
+from poller.parsing import parser
 from poller.wording import author_fact
 from tests.browser import EXECUTABLE, Browser
 
@@ -159,7 +160,7 @@ def test_a_form_is_a_mail_of_the_customer(sandbox: Sandbox, standing_site: Site)
 
 
 def reference_of(sandbox: Sandbox, raw: bytes) -> str | None:
-    return parsing.reference_of(Inbox(settings_of(sandbox)).account, raw)
+    return parser.reference_of(Inbox(settings_of(sandbox)).account, raw)
 
 
 def test_a_form_goes_the_way_of_every_mail(office: Office, standing_site: Site) -> None:
@@ -196,7 +197,7 @@ def test_a_field_that_anybody_may_write_says_nothing_but_a_name(
     """A mail that comes from elsewhere may bear the field, too: it is markup nowhere, and hides no address."""
     raw = f"From: A <a@b.example>\r\nReply-To: c@d.example\r\nX-Figurative-Form: {named}\r\n\r\nx\r\n"
     (tmp_path / "mail.eml").write_bytes(raw.encode())
-    assert author_fact(parsing.parse(tmp_path / "mail.eml", "account", datetime.now(UTC))) == (label, author)
+    assert author_fact(parser.parse(tmp_path / "mail.eml", "account", datetime.now(UTC))) == (label, author)
 
 
 HOSTILE = "Eve\r\nBcc: all@figurative.example\r\nX-Figurative-Poller: 1\u2028\x00\n\n<b>=?utf-8?q?=0ABcc:_x?=\u202e"

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from poller.forwards import is_forward, original_senders
 from poller.model import Address
+from poller.parsing.forwards import is_forward, original_senders
 
 ZOE = Address("Zoé Martin", "zoe@client.example")
 

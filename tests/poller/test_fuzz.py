@@ -19,7 +19,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, given, seed, settings
 
-from poller import logs, parsing, screening, senders
+from poller import logs, screening, senders
+from poller.parsing import parser
 from tests.hostile import mails
 from tests.outputs import Outputs, check
 
@@ -63,7 +64,7 @@ def test_whatever_comes_in_what_goes_out_is_harmless(
     def goes_through(mail: bytes) -> None:
         began = time.process_time()
         path.write_bytes(mail)
-        request = parsing.parse(path, "support@figurative.example", NOW)
+        request = parser.parse(path, "support@figurative.example", NOW)
         check_request(request)
         request = senders.identify(request, OWN, "mx.figurative.example")
         reason = screening.screen(request, own=OWN)

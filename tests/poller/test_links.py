@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from poller.links import transfer_links
+from poller.parsing.transfer_links import transfer_links
 
 DRIVE = "https://drive.google.com/file/d/1aB/view?usp=sharing"
 SAFE = "https://eur03.safelinks.protection.outlook.com/?url={}&data=05%7C01&reserved=0"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from poller import parsing
 from poller.mime import headers
 from poller.model import Address, Attachment, Kind, Request
+from poller.parsing import parser
 
 MAILS = Path(__file__).parents[1] / "mails"
 RECEIVED = datetime(2026, 11, 3, 9, 15, tzinfo=UTC)
@@ -27,7 +27,7 @@ def parse(path: Path, message: bytes | None = None) -> Request:
     if message is not None:
         path /= "spool"
         path.write_bytes(message)
-    return parsing.parse(path, "support@example.com", RECEIVED)
+    return parser.parse(path, "support@example.com", RECEIVED)
 
 
 def content(attachment: Attachment) -> bytes:
@@ -223,8 +223,8 @@ def test_the_reference_from_the_header_is_the_requests(top: bytes, tmp_path: Pat
     end = headers.END_OF_HEADER.search(message)
     header = b"\r\n" if message.startswith(b"\r\n") else message[: end.end() if end else None][: headers.HEADER_BYTES]
     request = parse(tmp_path, message)
-    from_header = parsing.reference_of("support@example.com", header)
-    assert request.reference == (from_header or parsing.reference_of_content("support@example.com", tmp_path / "spool"))
+    from_header = parser.reference_of("support@example.com", header)
+    assert request.reference == (from_header or parser.reference_of_content("support@example.com", tmp_path / "spool"))
     assert len(request.reference) == 16
     assert request.message_id.startswith("<")
     assert request.message_id.endswith(">")
@@ -234,12 +234,12 @@ def test_two_accounts_or_two_mails_have_two_references(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "b").write_bytes(b"2")
     found = {
-        parsing.reference_of("a", TOP),
-        parsing.reference_of("b", TOP),
-        parsing.reference_of("a", TOP.replace(b"<1@", b"<2@")),
-        parsing.reference_of_content("a", tmp_path / "a"),
-        parsing.reference_of_content("b", tmp_path / "a"),
-        parsing.reference_of_content("a", tmp_path / "b"),
+        parser.reference_of("a", TOP),
+        parser.reference_of("b", TOP),
+        parser.reference_of("a", TOP.replace(b"<1@", b"<2@")),
+        parser.reference_of_content("a", tmp_path / "a"),
+        parser.reference_of_content("b", tmp_path / "a"),
+        parser.reference_of_content("a", tmp_path / "b"),
     }
     assert len(found) == 6
 
@@ -268,7 +268,7 @@ def test_a_message_without_a_date_is_known_by_what_its_sender_wrote(message: byt
     """A form with one Message-ID for all its customers loses none; two aliases' copies of a mail are one."""
     reference = parse(tmp_path, FORM).reference
     assert (parse(tmp_path, message).reference == reference) is same
-    assert parsing.reference_of("support@example.com", message) is None
+    assert parser.reference_of("support@example.com", message) is None
 
 
 def test_a_message_without_a_date_is_known_by_all_of_it(tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ def test_memory_does_not_grow_with_the_mail(encoding: bytes, line: bytes, decode
             spool.write(block)
         spool.write(b"\r\n--B--\r\n")
     command = [sys.executable, "-c", MEASURE, str(MAILS / "outlook.eml"), str(tmp_path / "big")]
-    root = Path(parsing.__file__).parents[1]
+    root = Path(parser.__file__).parents[1]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     grown_kb, size_bytes, kind = done.stdout.split()
     assert int(size_bytes) == 100 * (len(block) // len(line)) * decoded_bytes

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from poller.quoting import newest_part
+from poller.parsing.quoting import newest_part
 
 NEW = "Bonjour,\n\nLa porte est trop claire.\n\nCamille"
 OLD = "Bonjour, voici la version 3.\nCordialement"

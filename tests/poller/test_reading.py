@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import parsing, reading
-from poller.files import SMALL_BYTES
 from poller.model import Address, Attachment, Kind, Request
+from poller.parsing import parser, reader
+from poller.parsing.attachments import SMALL_BYTES
 from poller.screening import screen
 from tests.wrappings import (
     BINARY,
@@ -45,7 +45,7 @@ CUSTOMER = (
 
 def read(path: Path, message: bytes) -> Request:
     (path / "spool").write_bytes(message)
-    return parsing.parse(path / "spool", "support@example.com", RECEIVED)
+    return parser.parse(path / "spool", "support@example.com", RECEIVED)
 
 
 def content(attachment: Attachment) -> bytes:
@@ -372,7 +372,7 @@ def test_wrappings_are_opened_within_bounds(mail: bytes, tmp_path: Path) -> None
     """Whatever is wrapped in whatever: two seconds at most, and what was not opened is a file."""
     (tmp_path / "spool").write_bytes(mail)
     began = time.process_time()
-    request = parsing.parse(tmp_path / "spool", "support@example.com", RECEIVED)
+    request = parser.parse(tmp_path / "spool", "support@example.com", RECEIVED)
     assert time.process_time() - began < 2
     assert request.defects
     assert request.attachments
@@ -383,7 +383,7 @@ def test_what_is_wrapped_beyond_the_bytes_that_are_opened_stays_wrapped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bytes are counted over the whole mail, and again for each wrapping within a wrapping."""
-    monkeypatch.setattr(reading, "OPENED_BYTES", 2 * len(FORWARDED) + 100)
+    monkeypatch.setattr(reader, "OPENED_BYTES", 2 * len(FORWARDED) + 100)
     request = read(tmp_path, multipart(message(FORWARDED), message(FORWARDED), message(FORWARDED)))
     assert [file.content_type for file in request.attachments] == ["model/gltf-binary"] * 2 + ["message/rfc822"]
     assert request.defects == ("over 100 MB wrapped",)

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from poller import causes, form_message, letter, notification, parsing
+from poller import causes, form_message, letter, notification
 from poller.form_fields import Submission
 from poller.model import Address, Attachment, Category, Classification, Dispatched, Kind, Request
+from poller.parsing import parser
 from poller.screening import screen
 
 if TYPE_CHECKING:
@@ -361,7 +362,7 @@ def test_no_letter_of_ours_is_ever_work(tmp_path: Path) -> None:
     for number, each in enumerate(letters):
         path = tmp_path / f"{number}.eml"
         path.write_bytes(bytes(each))
-        came_back = parsing.parse(path, "account", now)
+        came_back = parser.parse(path, "account", now)
         for own in ((), ("figurative.example",)):
             assert screen(came_back, own=own, junk=False, answer=True) == "own notification"
         # Either sign is enough: a server may drop the header, or rewrite the Message-ID.
@@ -386,7 +387,7 @@ def test_a_form_is_work_whatever_it_says(tmp_path: Path, subject: str, text: str
     now = datetime.now(UTC)
     with form_message.written(submission, "contact", "support@figurative.example", now, "").content as content:
         (tmp_path / "mail.eml").write_bytes(b"X-Spam-Flag: YES\r\nPrecedence: bulk\r\n" + content.read())
-    mail = parsing.parse(tmp_path / "mail.eml", "account", now)
+    mail = parser.parse(tmp_path / "mail.eml", "account", now)
     assert screen(mail, own=("figurative.example",), junk=True) is None
     # The same marks on what comes from elsewhere say nothing.
     assert screen(mail, own=("another.example",), junk=True) is not None

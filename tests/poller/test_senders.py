@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import form_message, notification, parsing, texts
+from poller import form_message, notification, texts
 from poller.config.accounts import Imap
 from poller.form_fields import Submission
 from poller.model import Address, Category, Classification, Dispatched, Link
+from poller.parsing import parser
 from poller.senders import identify, is_ours, own_domains, writer
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def identified(
     path = tmp_path / "mail.eml"
     path.write_bytes(header.strip().replace("\n", "\r\n").encode() + b"\r\n\r\nBonjour\r\n")
     originals = original if isinstance(original, tuple) else (original,)
-    request = replace(parsing.parse(path, "account", NOW), original_senders=originals)
+    request = replace(parser.parse(path, "account", NOW), original_senders=originals)
     return identify(request, own, authserv_id)
 
 
@@ -293,5 +294,5 @@ def test_a_visitor_of_a_form_is_nobody_else(tmp_path: Path, email: str) -> None:
     submission = Submission(email, "", "Fwd: Devis", text, (), "")
     with form_message.written(submission, "contact", "support@figurative.example", NOW, "").content as content:
         (tmp_path / "mail.eml").write_bytes(content.read())
-    request = replace(parsing.parse(tmp_path / "mail.eml", "account", NOW), original_senders=(ANA,))
+    request = replace(parser.parse(tmp_path / "mail.eml", "account", NOW), original_senders=(ANA,))
     assert identify(request, OWN, "").sender == Address("", email)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import parsing
+from poller.parsing import parser
 from poller.threads import LOOKED_UP, People, forebears, key
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def test_the_nearest_message_comes_first(tmp_path: Path) -> None:
     """In-Reply-To, then References from its end; each once, and no more than are looked up."""
     path = tmp_path / "mail.eml"
     path.write_bytes(b"From: a@x.example\r\nIn-Reply-To: <c@x>\r\nReferences: <a@x> <b@x> <c@x>\r\n\r\nBonjour")
-    request = parsing.parse(path, "account", datetime(2026, 11, 22, tzinfo=UTC))
+    request = parser.parse(path, "account", datetime(2026, 11, 22, tzinfo=UTC))
     assert forebears("account", request) == [key("account", each) for each in ("<c@x>", "<b@x>", "<a@x>")]
     long = replace(request, references=tuple(f"<{number}@x>" for number in range(LOOKED_UP * 2)))
     assert forebears("account", long)[:2] == [key("account", "<c@x>"), key("account", f"<{LOOKED_UP * 2 - 1}@x>")]

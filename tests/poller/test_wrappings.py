@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from poller import rtf, smime, tnef, uuencode
 from poller.mime.transfer_encoding import Span
+from poller.parsing import rtf, smime, tnef, uuencode
 from tests.wrappings import BINARY, STRING, attribute, enveloped, packed, rich_text, signed, uuencoded, winmail
 
 CONTENT = bytes(range(256)) * 20

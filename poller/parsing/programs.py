@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
-from poller import formats, signatures
+from poller.parsing import file_types, magic
 
 _SUFFIXES: Final = {
     "apk", "app", "appx", "application", "bat", "chm", "cmd", "com", "command", "cpl", "dex", "dll", "dmg", "docm",
@@ -37,14 +37,14 @@ def refused(filename: str, head: bytes, size_bytes: int) -> bool:
     format that is none of these: a name may hold a domain. One cut off by an encoded NUL is an inner one
     ("plan.exe%00.glb"). What begins as a page does and is called an image is neither.
     """
-    if _CONTENT.match(head) or _PAGE.match(signatures.as_utf_8(head)):
+    if _CONTENT.match(head) or _PAGE.match(magic.as_utf_8(head)):
         return True
     name = unicodedata.normalize("NFKC", filename).casefold().rstrip(". ")
     parts = (part.strip() for suffix in name.split(".")[1:] for part in _NUL.split(suffix))
     inner = [part for part in parts if part]
     if not inner:
         return False
-    found = signatures.by_content(head, size_bytes, inner[-1]) or _CONTAINERS.match(head)
-    if not found and inner[-1] in formats.IMAGES and head.lstrip(_BLANKS).startswith(b"<"):
+    found = magic.by_content(head, size_bytes, inner[-1]) or _CONTAINERS.match(head)
+    if not found and inner[-1] in file_types.IMAGES and head.lstrip(_BLANKS).startswith(b"<"):
         return True
     return inner[-1] in _SUFFIXES or found in _SUFFIXES or (not found and not _SUFFIXES.isdisjoint(inner))

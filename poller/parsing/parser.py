@@ -6,14 +6,14 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from poller import files, forwards, links, quoting
-from poller.contents import Contents
 from poller.mime import addresses, body, headers
 from poller.mime import skeleton as mime_skeleton
 from poller.mime.transfer_encoding import Encoded, Span
 from poller.model import Address, Attachment, Kind, Request
-from poller.parts import Source
-from poller.reading import Reading
+from poller.parsing import attachments, forwards, quoting, transfer_links
+from poller.parsing.contents import Contents
+from poller.parsing.parts import Source
+from poller.parsing.reader import Reading
 from poller.wording import UNREADABLE
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
         sent_at=headers.date(header.first(b"date")),
         received_at=received_at,
         headers=tuple((name.decode("ascii"), headers.text_of(name, value)) for name, value in header.fields),
-        attachments=files.named(files.told_apart(contents.attachments)),
+        attachments=attachments.named(attachments.told_apart(contents.attachments)),
         defects=tuple(dict.fromkeys([*header.defects, *contents.losses, *contents.defects])),
-        links=links.transfer_links(text, contents.html),
+        links=transfer_links.transfer_links(text, contents.html),
         original_senders=_original_senders(subject, contents),
     )
 

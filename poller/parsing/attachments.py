@@ -9,15 +9,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from poller import formats, programs, signatures
 from poller.escaping import file_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
+from poller.parsing import file_types, magic, programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from poller.parts import Leaf
+    from poller.parsing.parts import Leaf
 
 LOGO_BYTES: Final = 16 * 1024  # of an image in a signature at most; a photograph has more
 SMALL_BYTES: Final = 1 << 20  # up to here a file has a fingerprint; beyond, only where another one has its size
@@ -35,14 +35,14 @@ def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
     """A leaf as a file; its name is "" where the sender gave none. `shown` is what the HTML beside it shows."""
     digest = hashlib.sha256()
     with leaf.open() as stream:
-        head = stream.read(signatures.HEAD_BYTES)
+        head = stream.read(magic.HEAD_BYTES)
         digest.update(head)
         size_bytes = len(head)
         while piece := stream.read(PIECE_BYTES):
             size_bytes += len(piece)
             if size_bytes <= SMALL_BYTES:
                 digest.update(piece)
-    content_type, kind = formats.sniff(head, size_bytes, leaf.name, leaf.open, leaf.content_type)
+    content_type, kind = file_types.sniff(head, size_bytes, leaf.name, leaf.open, leaf.content_type)
     name = file_name(leaf.name) if leaf.name else ""
     refused = programs.refused(name, head, size_bytes)
     if leaf.content_type == "application/applefile" or head.startswith(b"\0\5\x16\7"):
@@ -90,7 +90,7 @@ def named(attachments: Iterable[Attachment]) -> tuple[Attachment, ...]:
     taken: dict[str, int] = {}
     found = []
     for number, file in enumerate(attachments, start=1):
-        name = wanted = file.filename or f"piece-jointe-{number}{formats.suffix_of(file.content_type)}"
+        name = wanted = file.filename or f"piece-jointe-{number}{file_types.suffix_of(file.content_type)}"
         while name.casefold() in taken:
             taken[wanted.casefold()] += 1
             name = _numbered(wanted, taken[wanted.casefold()])

@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from poller.model import Kind
-from poller.signatures import as_utf_8, by_content
+from poller.parsing.magic import as_utf_8, by_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from mailparser import MailParser
 from mailparser.exceptions import MailParserError
 
-from poller import formats, tnef
 from poller.mime import body, headers
 from poller.mime.transfer_encoding import Encoded
+from poller.parsing import file_types, tnef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,7 @@ def leaves(skeleton: Skeleton, source: Source, limit: int) -> tuple[list[Leaf], 
 
 def _untyped(said: str, default_type: str) -> str:
     """What a type that is none comes to: one word that no text has is a file's ("pdf"), and nothing is the default."""
-    return default_type if said in {"", "text", "plain"} or said.startswith("text") else formats.UNKNOWN
+    return default_type if said in {"", "text", "plain"} or said.startswith("text") else file_types.UNKNOWN
 
 
 def as_text(leaf: Leaf) -> Leaf:
@@ -112,7 +112,7 @@ def is_outlook(leaf: Leaf) -> bool:
     """Whether it is a winmail.dat."""
     if leaf.content_type in {"application/ms-tnef", "application/vnd.ms-tnef"} or leaf.name.lower() == "winmail.dat":
         return True
-    if leaf.content_type != formats.UNKNOWN:
+    if leaf.content_type != file_types.UNKNOWN:
         return False
     with leaf.open() as stream:
         return stream.read(len(tnef.SIGNATURE)) == tnef.SIGNATURE
@@ -130,7 +130,7 @@ def is_message(leaf: Leaf) -> bool:
     if "multipart/report" in leaf.within:
         return False
     return leaf.content_type in _MESSAGES or (
-        leaf.content_type == formats.UNKNOWN and leaf.name.lower().endswith(".eml")
+        leaf.content_type == file_types.UNKNOWN and leaf.name.lower().endswith(".eml")
     )
 
 

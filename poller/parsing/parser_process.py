@@ -9,7 +9,7 @@ import signal
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING
 
-from poller import parsing
+from poller.parsing import parser
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -89,7 +89,7 @@ def _answer(say: Connection, name: str, *arguments: Any) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     try:
-        request = getattr(parsing, name)(*arguments)
+        request = getattr(parser, name)(*arguments)
     except OSError as error:  # the disk's fault, not the mail's
         request = error
     say.send(request)

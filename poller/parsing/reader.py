@@ -11,13 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from poller import files, parts, rtf, smime, tnef, uuencode
-from poller.contents import Contents
 from poller.mime import addresses, body, headers
 from poller.mime import skeleton as mime_skeleton
 from poller.mime.transfer_encoding import PIECE_BYTES, Encoded, Span
 from poller.model import Address
-from poller.parts import Leaf, Source
+from poller.parsing import attachments, parts, rtf, smime, tnef, uuencode
+from poller.parsing.contents import Contents
+from poller.parsing.parts import Leaf, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,13 +56,13 @@ class Reading:
         with ExitStack() as open_texts:
             leaves = [leaf for part in leaves for leaf in self._without_files(part, found, open_texts)]
             texts = self._texts(leaves, found)
-            shown = files.shown_by(found.html)
+            shown = attachments.shown_by(found.html)
             for number, leaf in enumerate(leaves):
                 if leaf.is_text():
                     continue
                 wrapped = self._opened(leaf, depth)
                 if wrapped is None or wrapped.losses:
-                    found.attachments.append(files.attachment(leaf, shown))
+                    found.attachments.append(attachments.attachment(leaf, shown))
                 if wrapped:
                     # Outlook sends the text beside the winmail.dat too, and then it is the same.
                     texts[number] = "" if parts.is_outlook(leaf) and any(texts.values()) else wrapped.text
@@ -198,7 +198,7 @@ class Reading:
             content = Encoded(source.content, (file.span,), "")
             if not file.is_mail:
                 leaf = Leaf(source, content, file.content_type, file.name, content_id=file.content_id)
-                found.attachments.append(files.attachment(leaf, files.shown_by(found.html)))
+                found.attachments.append(attachments.attachment(leaf, attachments.shown_by(found.html)))
             elif depth >= MAX_DEPTH:
                 found.losses.append(f"wrapped over {MAX_DEPTH} deep")
             else:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.broken import is_broken
 from integrations.errors import ConfigurationError, PermanentError, ServiceError
-from poller import exposition, mailbox, state
+from poller import exposition, state
 from poller.form_access import forms_of
 from poller.form_message import address_of
 from poller.heartbeat import Heartbeat
-from poller.refusals import advice
+from poller.imap import session as imap_session
+from poller.imap.responses import advice
 from poller.services import services
 from poller.source import KEYWORDS
 from poller.trays import stranded
@@ -135,7 +136,7 @@ def _write(textfile: Path) -> str:
 
 
 def _open_mailbox(settings: Settings) -> str:
-    with closing(mailbox.connect(settings.imap)) as session:
+    with closing(imap_session.connect(settings.imap)) as session:
         seen = f"{settings.imap.mailbox}: {len(session.uids())} messages"
         lying = stranded(settings.labels, session.count)
         left = [f"{count} in {name!r}, which is turned off: nobody looks there" for name, count in lying.items()]

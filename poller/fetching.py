@@ -9,9 +9,9 @@ from typing import IO, TYPE_CHECKING
 from poller.parsing import parser
 
 if TYPE_CHECKING:
-    from poller.arrivals import Arrival
     from poller.config.accounts import Imap
-    from poller.mailbox import Mailbox
+    from poller.imap.fetch import Arrival
+    from poller.imap.session import Mailbox
 
 BEGINNING_BYTES = 1 << 20  # of a message over the size limit: enough for the header and the text of nearly all
 

@@ -11,9 +11,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
-from poller import mailbox
 from poller.attempts import MessageGoneError
 from poller.fetching import reference_of, write
+from poller.imap import session as imap_session
 from poller.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.config.settings import Settings
-    from poller.mailbox import Mailbox
+    from poller.imap.session import Mailbox
 
 OURS = {keyword.lower() for keyword in KEYWORDS.values()}
 _RECEIPT = re.compile(rb"^x-figurative-poller:\s*receipt\s*$", re.IGNORECASE | re.MULTILINE)
@@ -36,7 +36,7 @@ def fetch(settings: Settings, reference: str, outcome: str, received_at: datetim
     """
     refused: set[int] = set()
     imap = settings.imap
-    with closing(mailbox.connect(imap)) as session, path.open("wb") as file:
+    with closing(imap_session.connect(imap)) as session, path.open("wb") as file:
         if session.enter(getattr(settings.labels, outcome)):
             # SINCE compares days in the server's own time zone. What was filed last lies at the end.
             uids = session.uids(received_at.date() - timedelta(days=1))
@@ -51,7 +51,7 @@ def fetch(settings: Settings, reference: str, outcome: str, received_at: datetim
 
 def everything(settings: Settings) -> dict[str, dict[str, bool]]:
     """`lying` of each outcome."""
-    with closing(mailbox.connect(settings.imap)) as session:
+    with closing(imap_session.connect(settings.imap)) as session:
         return {outcome: _lying(session, settings, outcome) for outcome in KEYWORDS}
 
 
@@ -63,7 +63,7 @@ def lying(settings: Settings, outcome: str) -> dict[str, bool]:
     Raises:
         TransientError: the mailbox is out of reach, or a message in it cannot be read.
     """
-    with closing(mailbox.connect(settings.imap)) as session:
+    with closing(imap_session.connect(settings.imap)) as session:
         return _lying(session, settings, outcome)
 
 
@@ -87,7 +87,7 @@ def bring_back(settings: Settings, references: Collection[str]) -> set[str]:
     Raises:
         TransientError: the mailbox is out of reach, or what cannot be read in it may be one of them.
     """
-    with closing(mailbox.connect(settings.imap)) as session:
+    with closing(imap_session.connect(settings.imap)) as session:
         if not session.enter(settings.labels.failed):
             return set()
         found: dict[int, str] = {}

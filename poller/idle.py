@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import mailbox
+from poller.imap import session as imap_session
 from poller.pulse import delay_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Idle:
         while not self._stopped():
             began_s = time.monotonic()
             try:
-                with closing(mailbox.connect(self._imap)) as session:
+                with closing(imap_session.connect(self._imap)) as session:
                     if not session.can_idle:
                         log.info("idle_unsupported", why="the server has no IDLE; it is asked now and then")
                         self._over = True

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from poller import filed, mailbox
+from poller import filed
 from poller.attempts import MessageGoneError
 from poller.fetching import account_of, write
+from poller.imap import session as imap_session
+from poller.imap.pool import Sessions
 from poller.labelling import Labelling
 from poller.looks import Looks, Seen, View
-from poller.sessions import Sessions
 from poller.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Inbox:
         """
         name, message_id = getattr(self._names, outcome), receipt.message_id
         if supersedes:
-            with closing(mailbox.connect(self._imap)) as session:
+            with closing(imap_session.connect(self._imap)) as session:
                 for label in (self._names.failed, self._names.support, self._names.modelisation):
                     if session.enter(label):
                         session.settle(supersedes, name, message_id)

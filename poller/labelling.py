@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poller.config.settings import Labels
-    from poller.mailbox import Mailbox
-    from poller.sessions import Sessions
+    from poller.imap.pool import Sessions
+    from poller.imap.session import Mailbox
 
 
 MOST = 8  # messages; at 3 s a message they still fit into one imap.timeout_s

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import mailbox
+from poller.imap import session as imap_session
 from poller.inbox import Inbox
 from poller.parsing import parser
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from integrations.errors import PermanentError
     from poller.config.settings import Settings
     from poller.form_message import FormMessage
-    from poller.mailbox import Mailbox
+    from poller.imap.session import Mailbox
 
 LATELY_S = 60.0  # for which an answer of the mailbox holds good
 SILENT_S = 5.0  # for which its silence does: whoever asks how it is does not make us try each time
@@ -60,7 +60,7 @@ class Letterbox:
             # Or those who wait for a session would wait for each other's silence in a row.
             raise TransientError("IMAP: out of reach a moment ago", retry_after_s=SILENT_S, outcome_unknown=False)
         try:
-            with closing(mailbox.connect(self._imap, DROP_S)) as session:
+            with closing(imap_session.connect(self._imap, DROP_S)) as session:
                 header = self._found(session, message.message_id) if message.again else None
                 if header is None:
                     session.deliver(self._imap.mailbox, message.content, message.size_bytes)
@@ -80,7 +80,7 @@ class Letterbox:
         if now - self._silent_s < SILENT_S:
             return False
         try:
-            mailbox.connect(self._imap, PROBE_S).close()
+            imap_session.connect(self._imap, PROBE_S).close()
         except (TransientError, ConfigurationError):
             self._silent_s = self._clock()
             return False

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import TransientError
-from poller import searching
 from poller.attempts import MessageGoneError
 from poller.fetching import reference_of
+from poller.imap import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import date
 
-    from poller.arrivals import Arrival
     from poller.config.accounts import Imap
-    from poller.mailbox import Mailbox
-    from poller.searching import Counts
+    from poller.imap.fetch import Arrival
+    from poller.imap.search import Counts
+    from poller.imap.session import Mailbox
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -136,7 +136,7 @@ class Looks:
         """The UIDs of what waited and still does, and of what is new; None when everything must be looked at."""
         if not counts or not then.counts or time.monotonic() >= self._whole_look_at_s:
             return None
-        if counts.messages - then.counts.messages > searching.ANSWER:
+        if counts.messages - then.counts.messages > search.ANSWER:
             return None
         known = {*then.waiting, *then.unread}
         uids = session.new_uids(then.counts.next_uid, known)

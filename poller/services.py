@@ -9,7 +9,7 @@ from integrations.clickup import ClickUp
 from integrations.hubspot import HubSpot
 from integrations.r2 import R2
 from integrations.smtp import Smtp
-from poller import oauth
+from poller.imap import oauth
 
 if TYPE_CHECKING:
     from integrations.claude import Claude

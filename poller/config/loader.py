@@ -12,11 +12,11 @@ import structlog
 from pydantic import ValidationError
 
 from integrations.errors import ConfigurationError
-from poller import oauth
 from poller.config import problems as config_problems
 from poller.config import sources
 from poller.config.section import is_secret
 from poller.config.settings import Settings, sections
+from poller.imap import oauth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

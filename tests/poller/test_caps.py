@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poller import mailbox, steps
+from poller import steps
 from poller.attempts import MustWaitError, Patience
 from poller.backoff import Floor
 from poller.fetching import BEGINNING_BYTES, write
+from poller.imap import session as imap_session
 from poller.inbox import Inbox
 from poller.job import Job
 from poller.journal import Journal
@@ -79,7 +80,7 @@ def test_a_message_that_is_bigger_than_its_server_says_is_cut_as_well(office: Of
     office.sandbox.imap.deliver(a_mail(1, "x" * 70 + "\n" + "y\n" * 1500))
     office.sandbox.imap.deliver(a_mail(2, "court"))
     imap = office.settings.imap
-    with closing(mailbox.connect(imap)) as session:
+    with closing(imap_session.connect(imap)) as session:
         big, small = session.arrivals(session.uids())
         for arrival, announced, oversize, written in (
             (big, big.size_bytes, big.size_bytes, 2000),

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from poller.config.accounts import Imap
-from poller.mailbox import connect
+from poller.imap.session import connect
 from tests.courier import HOW, Courier
 
 RAW = b"From: a@b.example\nSubject: Bonjour\nMessage-ID: <1@b.example>\n\nTexte\n"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import TransientError
-from poller import looks, searching, sessions
+from poller import looks
 from poller.attempts import MessageGoneError
+from poller.imap import pool, search
 from poller.inbox import Inbox
 from tests.relay import Relay
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from poller.mailbox import Mailbox
+    from poller.imap.session import Mailbox
     from tests.conftest import Office
 
 OLD, NEW = datetime(2026, 11, 1, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -258,8 +259,8 @@ def test_a_mailbox_of_any_size_is_looked_at_in_parts(
     office: Office, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No answer is longer than what is read of a line, and what is taken away meanwhile hides nothing."""
-    monkeypatch.setattr(searching, "ANSWER", 2)
-    monkeypatch.setattr(searching, "LISTED", 2)
+    monkeypatch.setattr(search, "ANSWER", 2)
+    monkeypatch.setattr(search, "LISTED", 2)
     for number in range(5):
         put(office, a_mail(number))
     with closing(Inbox(office.settings)) as inbox:
@@ -295,7 +296,7 @@ def test_workers_take_turns_at_a_few_sessions(office: Office, inbox: Inbox) -> N
     put(office, a_mail(1))
     with ThreadPoolExecutor(1) as late:
         with ExitStack() as at_work:
-            for _ in range(sessions.IN_USE):
+            for _ in range(pool.IN_USE):
                 at_work.enter_context(inbox._sessions.one())
             asked = late.submit(inbox.count, ["INBOX"])
             assert len(inbox.scan()) == 1
@@ -311,7 +312,7 @@ def test_nobody_but_another_fetch_waits_for_a_message_that_is_being_fetched(
     [reference] = inbox.scan()
     with ThreadPoolExecutor(2) as late:
         with ExitStack() as at_work:
-            for _ in range(sessions.IN_USE - 1):
+            for _ in range(pool.IN_USE - 1):
                 at_work.enter_context(inbox._sessions.one(fetching=True))
             fetched = late.submit(inbox.fetch, reference, tmp_path / "late")
             look = [

@@ -14,8 +14,8 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import Dovecot
-from poller import sessions
 from poller.attempts import MessageGoneError
+from poller.imap import pool
 from poller.inbox import Inbox
 from poller.labelling import MOST
 from tests.relay import Break, Relay
@@ -104,7 +104,7 @@ def until_here(inbox: Inbox, number: int) -> None:
 
 
 @contextmanager
-def finishing(inbox: Inbox, references: Sequence[str], in_use: int = sessions.IN_USE) -> Iterator[list[Future[None]]]:
+def finishing(inbox: Inbox, references: Sequence[str], in_use: int = pool.IN_USE) -> Iterator[list[Future[None]]]:
     """Messages that finish, each in a thread of its own, while every session is in use: until it is left."""
     with ThreadPoolExecutor(len(references)) as threads, ExitStack() as at_work:
         for _ in range(in_use):
@@ -270,7 +270,7 @@ def test_a_mailbox_that_is_gone_keeps_nobody_waiting(office: Office) -> None:
         tray.close()
         with office.sandbox.imap.session() as client:
             client.delete_folder("Bac")
-        with finishing(tray, references, sessions.IN_USE_BESIDE) as labels:
+        with finishing(tray, references, pool.IN_USE_BESIDE) as labels:
             pass
         for label in labels:
             with pytest.raises(MessageGoneError):

@@ -17,10 +17,10 @@ from sqlalchemy import event
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
 from poller import loop, pulse, reports, signs, workload
-from poller.arrivals import Arrival
 from poller.attempts import Patience
 from poller.config import loader
 from poller.daemon import Daemon
+from poller.imap.fetch import Arrival
 from poller.lookout import Lookout
 from poller.looks import Seen
 from poller.loop import RELOAD, STOP, Asked, Loop

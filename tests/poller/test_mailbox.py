@@ -12,7 +12,7 @@ from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import Dovecot
 from poller.attempts import MessageGoneError
 from poller.config.accounts import Imap
-from poller.mailbox import Mailbox, connect
+from poller.imap.session import Mailbox, connect
 from tests.integrations.test_deadline import dripping
 from tests.relay import Break, Relay
 

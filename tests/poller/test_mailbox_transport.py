@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.certificate import self_signed
 from poller.config.accounts import Imap
-from poller.mailbox import connect
+from poller.imap.session import connect
 from tests.listener import Listener, lines
 
 if TYPE_CHECKING:

@@ -15,12 +15,13 @@ import pytest
 from click.testing import CliRunner
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import checks, oauth
+from poller import checks
 from poller.cli import commands
 from poller.config import loader
 from poller.config.accounts import Imap
 from poller.daemon import Daemon
-from poller.mailbox import connect
+from poller.imap import oauth
+from poller.imap.session import connect
 from poller.samples import samples
 from poller.services import services
 from tests.listener import Listener, lines

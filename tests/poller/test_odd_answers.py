@@ -10,10 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import filed, searching
+from poller import filed
 from poller.config import loader
+from poller.imap import search
+from poller.imap.session import connect
 from poller.inbox import Inbox
-from poller.mailbox import connect
 from tests.provider import Provider
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def test_old_mail_that_is_left_alone_stays_cheap_where_the_newest_has_gone(
     """Nothing but what is new is asked for, though the next UID is far beyond the last one that is there."""
     server.deliver(a_mail(0))
     server.counts = "MESSAGES 1 UIDNEXT 900 UIDVALIDITY 7"
-    monkeypatch.setattr(searching, "ANSWER", 500)
+    monkeypatch.setattr(search, "ANSWER", 500)
     inbox.scan()
     server.commands.clear()
     inbox.scan()

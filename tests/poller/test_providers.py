@@ -13,7 +13,7 @@ from integrations.sandbox.dovecot import CAPABILITIES, Dovecot
 from poller import checks
 from poller.config import loader
 from poller.config.accounts import Imap
-from poller.mailbox import Mailbox, connect
+from poller.imap.session import Mailbox, connect
 from tests.provider import EXCHANGE, GMAIL, SYSTEM, Provider
 from tests.relay import Break, Relay
 

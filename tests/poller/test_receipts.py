@@ -16,8 +16,9 @@ import pytest
 
 from integrations.errors import PermanentError, TransientError
 from integrations.sandbox import Fault, Refusal
-from poller import audit, filed, mailbox
+from poller import audit, filed
 from poller.attempts import Patience
+from poller.imap import session as imap_session
 from poller.pipeline import Pipeline
 from poller.samples import picture, samples
 from tests.crash import ANSWERED, COMMITTED, POINTS, Death
@@ -264,7 +265,7 @@ def test_a_server_that_says_no_to_a_receipt_is_not_asked_again(office: Office, c
     with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1", SYSTEM, full=f"NO [{code}] temporary, try again") as server:
         office.environment |= {"IMAP_PORT": str(server.port)}
         refused = pytest.raises(PermanentError, match=rf"refused \({code}\)")
-        with closing(mailbox.connect(office.settings.imap)) as session, refused:
+        with closing(imap_session.connect(office.settings.imap)) as session, refused:
             session.append("Support", b"Message-ID: <1@x.example>\r\n\r\n")
 
 
@@ -360,7 +361,7 @@ def test_an_answer_finds_the_ticket_of_a_mail_that_waits_for_its_receipt(sandbox
 
 def test_a_mailbox_that_was_deleted_is_made_anew(office: Office) -> None:
     """The session knows it from before (RFC 9051: TRYCREATE), and what was put once is not put again."""
-    with closing(mailbox.connect(office.settings.imap)) as session:
+    with closing(imap_session.connect(office.settings.imap)) as session:
         session.append("Support", b"Message-ID: <1@x.example>\r\n\r\n", seen=True)
         with office.sandbox.imap.session() as client:
             client.delete_folder("Support")

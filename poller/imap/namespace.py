@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
 
 from integrations.errors import ConfigurationError
-from poller.refusals import is_busy, said
+from poller.imap.responses import is_busy, said
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from poller.arrivals import flags_of
-from poller.searching import present
+from poller.imap.fetch import flags_of
+from poller.imap.search import present
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
 
-from poller.refusals import is_busy
+from poller.imap.responses import is_busy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -13,9 +13,9 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, Protoco
 from imapclient.imap_utf7 import decode
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
-from poller.arrivals import HEADER
-from poller.refusals import code, is_busy, said
-from poller.searching import present
+from poller.imap.fetch import HEADER
+from poller.imap.responses import code, is_busy, said
+from poller.imap.search import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence

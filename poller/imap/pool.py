@@ -7,14 +7,14 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
-from poller import mailbox
 from poller.attempts import MessageGoneError
+from poller.imap import session as imap_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from poller.config.accounts import Imap
-    from poller.mailbox import Mailbox
+    from poller.imap.session import Mailbox
 
 
 IN_USE = 4  # at once: Dovecot allows a user ten by default, and a look, IDLE and the forms have theirs besides
@@ -92,7 +92,7 @@ class Sessions:
                 session.close()
             else:
                 return session
-        session = mailbox.connect(self._imap)
+        session = imap_session.connect(self._imap)
         if self._within and not session.enter(self._within):
             session.close()
             raise MessageGoneError(self._within)

@@ -12,7 +12,7 @@ from imapclient.exceptions import IMAPClientError
 
 from integrations.deadline import Deadline
 from integrations.errors import TransientError
-from poller.connection import translated
+from poller.imap.connection import translated
 
 if TYPE_CHECKING:
     import socket

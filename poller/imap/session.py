@@ -9,14 +9,14 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, IMAPCli
 
 from integrations.deadline import CALL_S, Deadline
 from integrations.errors import ConfigurationError, TransientError
-from poller import filing, idling, searching
-from poller.arrivals import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of
 from poller.attempts import MessageGoneError
-from poller.connection import NONSENSE, drop, dropped_unless_done, logged_in, translated
-from poller.hierarchy import Hierarchy
-from poller.keywords import Keywords
-from poller.refusals import is_busy, is_gone, said
-from poller.searching import Counts
+from poller.imap import idle, move, search
+from poller.imap.connection import NONSENSE, drop, dropped_unless_done, logged_in, translated
+from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of
+from poller.imap.keywords import Keywords
+from poller.imap.namespace import Hierarchy
+from poller.imap.responses import is_busy, is_gone, said
+from poller.imap.search import Counts
 
 if TYPE_CHECKING:
     import socket
@@ -72,7 +72,7 @@ class Mailbox:
         RFC 3501 section 6.3.10 advises against asking it of one, and all servers answer: no other command is as cheap.
         """
         with self._call("STATUS"):
-            told = searching.status(self._client, self._entered, "MESSAGES", "UIDNEXT", "UIDVALIDITY")
+            told = search.status(self._client, self._entered, "MESSAGES", "UIDNEXT", "UIDVALIDITY")
         messages, next_uid, uidvalidity = (told.get(name) for name in (b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"))
         if isinstance(uidvalidity, int) and uidvalidity != self.uidvalidity:
             raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
@@ -86,7 +86,7 @@ class Mailbox:
         counts = counts or self.counts()
         messages = counts.messages if counts else self.reopen()
         with self._call("SEARCH"):
-            return searching.uids(self._client, messages, since)
+            return search.uids(self._client, messages, since)
 
     def reopen(self) -> int:
         """Open the mailbox once more; how many messages are in it.
@@ -107,17 +107,17 @@ class Mailbox:
     def last_uid(self) -> int:
         """The UID of the last message, marked deleted or not; 0 when there is none."""
         with self._call("SEARCH"):
-            return searching.last_uid(self._client)
+            return search.last_uid(self._client)
 
     def new_uids(self, first: int, known: Collection[int]) -> list[int]:
         """Messages from this UID on, and those of the known that are still here, none marked deleted, in order."""
         with self._call("SEARCH"):
-            return searching.new_uids(self._client, first, known)
+            return search.new_uids(self._client, first, known)
 
     def present(self, uids: Sequence[int]) -> list[int]:
         """Those of the messages that are still here, and not marked as deleted."""
         with self._call("SEARCH"):
-            return searching.present(self._client, uids)
+            return search.present(self._client, uids)
 
     def arrivals(self, uids: Sequence[int], refused: set[int] | None = None) -> Iterator[Arrival]:
         """Size, date and header of each message that is still here, in the order asked for.
@@ -212,7 +212,7 @@ class Mailbox:
                     raise
                 # Somebody has taken one of them in the meantime; the server says so now, and files the others.
                 self._client.noop()
-                if left := searching.present(self._client, uids):
+                if left := search.present(self._client, uids):
                     self._file(left, name, keyword, others, others_there)
 
     def _file(
@@ -222,7 +222,7 @@ class Mailbox:
         marked = () if self._has("MOVE") else self._keywords.marked(uids, keyword)
         self._keywords.mark(uids, keyword, others)
         if self._has("X-GM-EXT-1"):
-            filing.relabel(self._client, uids, name, others_there)
+            move.relabel(self._client, uids, name, others_there)
         self._move(uids, name, marked)
 
     def keeps(self, keyword: str) -> bool:
@@ -258,7 +258,7 @@ class Mailbox:
         with self._call("STATUS"):
             name = self._hierarchy.find(mailbox)
             # It says nothing of one that somebody has deleted since we last looked.
-            return int(searching.status(self._client, name, "MESSAGES").get(b"MESSAGES", 0)) if name else 0
+            return int(search.status(self._client, name, "MESSAGES").get(b"MESSAGES", 0)) if name else 0
 
     def ensure(self, mailbox: str) -> str:
         """The server's name of a mailbox, which is created when missing, by the name that `label` takes.
@@ -295,9 +295,9 @@ class Mailbox:
         """
         with self._call("APPEND", size_bytes=len(raw)):
             name = self._hierarchy.ensure(mailbox)
-            if unless and filing.holds(self._client, unless, name, self._entered):
+            if unless and move.holds(self._client, unless, name, self._entered):
                 return
-            filing.append(self._client, name, raw, [b"\\Seen"] if seen else [])
+            move.append(self._client, name, raw, [b"\\Seen"] if seen else [])
 
     def deliver(self, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
         """Put a message into the mailbox of this exact name; `content` is all of it, with CRLF, and is read in pieces.
@@ -308,7 +308,7 @@ class Mailbox:
             PermanentError: the server will not take it, and `detail` says why in its words.
         """
         with self._call("APPEND", size_bytes=size_bytes):
-            filing.stream(self._client, mailbox, content, size_bytes)
+            move.stream(self._client, mailbox, content, size_bytes)
 
     def with_message_id(self, message_id: str) -> list[int]:
         """Messages by a Message-ID of our own making: what a stranger wrote must not come into a command."""
@@ -320,7 +320,7 @@ class Mailbox:
         return any(name.encode() in self._capabilities for name in names)
 
     def _move(self, uids: Sequence[int], name: str, doubtful: Collection[int]) -> None:
-        filing.move(self._client, self._capabilities, uids, (self._entered, name), doubtful)
+        move.move(self._client, self._capabilities, uids, (self._entered, name), doubtful)
 
     @property
     def can_idle(self) -> bool:
@@ -333,7 +333,7 @@ class Mailbox:
         What came before it began to watch nobody is told of: look once more at the first time. No other call meanwhile
         (RFC 2177).
         """
-        return idling.idle(self._client, seconds, bell, self._deadline_s)
+        return idle.idle(self._client, seconds, bell, self._deadline_s)
 
     @contextmanager
     def _call(self, command: str, *, size_bytes: int = 0) -> Iterator[None]:

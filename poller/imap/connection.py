@@ -16,9 +16,9 @@ from imapclient.tls import IMAP4_TLS
 
 from integrations.deadline import Deadline, watch
 from integrations.errors import ConfigurationError, TransientError
+from poller.imap.oauth import tokens
+from poller.imap.responses import advice, code, is_busy, said
 from poller.logs import places
-from poller.oauth import tokens
-from poller.refusals import advice, code, is_busy, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

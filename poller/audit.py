@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from integrations.errors import PermanentError, TransientError
-from poller import corrections, filed
-from poller.inbox import Inbox
+from poller import corrections
 from poller.letters import IN_DOUBT, NOTIFICATION_TRIES
+from poller.mailbox import outcome_mailboxes
+from poller.mailbox.inbox import Inbox
+from poller.mailbox.reclassify_mailboxes import Trays
 from poller.memory import Memory
 from poller.services import services
-from poller.trays import Trays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +64,7 @@ def audit(settings: Settings, *, remote: bool = False) -> Iterator[Finding]:
         waiting = set(inbox.scan())
         with closing(Trays(settings, inbox)) as trays:
             waiting_to_be_corrected = {reference for reference, _ in trays.lying()}
-        lying = filed.everything(settings)
+        lying = outcome_mailboxes.everything(settings)
         known = {corrections.message_of(message.reference) for message in memory.messages()}
         for message in remembered:
             corrected = corrections.message_of(message.reference) in waiting_to_be_corrected

@@ -20,9 +20,9 @@ from poller.form_message import address_of
 from poller.heartbeat import Heartbeat
 from poller.imap import session as imap_session
 from poller.imap.responses import advice
+from poller.mailbox.reclassify_mailboxes import stranded
+from poller.mailbox.source import KEYWORDS
 from poller.services import services
-from poller.source import KEYWORDS
-from poller.trays import stranded
 
 FORMS_PACKAGES = ("python_multipart", "starlette", "uvicorn")  # of the extra "forms"
 

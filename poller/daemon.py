@@ -13,12 +13,12 @@ from integrations.errors import ConfigurationError, TransientError
 from poller import corrections, days
 from poller.attempts import MessageGoneError, Patience
 from poller.engine import STOP_S, Engine
-from poller.inbox import Inbox
+from poller.mailbox.inbox import Inbox
+from poller.mailbox.reclassify_mailboxes import Trays
 from poller.pipeline import Pipeline
 from poller.services import services
 from poller.sightings import Sightings
 from poller.steps import TOO_OFTEN
-from poller.trays import Trays
 from poller.workload import Workload
 
 if TYPE_CHECKING:

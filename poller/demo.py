@@ -13,8 +13,8 @@ from integrations.errors import ConfigurationError
 from poller import escaping, logs
 from poller.config import loader
 from poller.daemon import Daemon
-from poller.inbox import Inbox
 from poller.letter import HEADER
+from poller.mailbox.inbox import Inbox
 from poller.mime import headers
 from poller.parsing import parser
 from poller.receipts import KIND

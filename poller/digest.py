@@ -19,8 +19,8 @@ from poller import canary, memory
 from poller.chart import Chart
 from poller.corrections import correction_of, current, message_of
 from poller.escaping import one_line
-from poller.fetching import account_of
 from poller.letter import FAILED, Page, mail
+from poller.mailbox.download import account_of
 from poller.wording import NBSP, step_title
 
 if TYPE_CHECKING:

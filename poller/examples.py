@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from poller import corrections
 from poller.attempts import MessageGoneError, UnreadError
-from poller.inbox import Inbox
 from poller.job import Message
+from poller.mailbox.inbox import Inbox
 from poller.memory import Memory
 from poller.model import Category, Kind
 

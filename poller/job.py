@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.journal import Journal
     from poller.letter import Receipt
+    from poller.mailbox.source import Fetched, Source
     from poller.model import Fate, Request
     from poller.services import Services
-    from poller.source import Fetched, Source
 
 
 class Message:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.imap import session as imap_session
-from poller.inbox import Inbox
+from poller.mailbox.inbox import Inbox
 from poller.parsing import parser
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from integrations.errors import ConfigurationError, TransientError
 from poller import heap, logs, systemd
 from poller.daemon import TICK_S, Daemon
 from poller.engine import STOP_S
-from poller.idle import Idle
 from poller.lookout import Lookout
+from poller.mailbox.watcher import Idle
 from poller.parsing import parser_process
 from poller.pulse import Pulse
 from poller.reload import Tried, try_beside

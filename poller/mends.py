@@ -31,13 +31,13 @@ def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
     """
     if (reference is None) is not failed:
         raise click.UsageError("give either a reference or --failed")
-    from poller import filed  # noqa: PLC0415  keeps --help quick
-    from poller.inbox import Inbox  # noqa: PLC0415  keeps --help quick
+    from poller.mailbox import outcome_mailboxes  # noqa: PLC0415  keeps --help quick
+    from poller.mailbox.inbox import Inbox  # noqa: PLC0415  keeps --help quick
 
     settings = settings_of(ctx)
     wanted = {corrections.message_of(reference)} if reference else _failed(settings)
     with closing(Inbox(settings)) as inbox:
-        brought = filed.bring_back(settings, wanted)
+        brought = outcome_mailboxes.bring_back(settings, wanted)
         already = wanted.intersection(inbox.scan()) - brought if wanted - brought else set()
     for each in sorted(brought | already):
         where = f"{'back' if each in brought else 'already'} in {settings.imap.mailbox}"

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from poller.corrections import Correction
     from poller.journal import Journal
     from poller.letter import Receipt
+    from poller.mailbox.source import Source
     from poller.model import Dispatched
     from poller.services import Services
-    from poller.source import Source
 
 STEPS = {
     Category.SUPPORT: (find_or_create_contact, create_ticket, send_notification),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from integrations.errors import ConfigurationError
 from poller import classification, limits, screening, senders, threads
 from poller.days import FIRST_START
-from poller.inbox import Inbox
+from poller.mailbox.inbox import Inbox
+from poller.mailbox.reclassify_mailboxes import Trays
 from poller.memory import Memory
 from poller.parsing import parser_process
-from poller.trays import Trays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

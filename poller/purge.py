@@ -6,11 +6,12 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from poller import filed, state
+from poller import state
 from poller.corrections import FAILED, message_of
-from poller.inbox import Inbox
+from poller.mailbox import outcome_mailboxes
+from poller.mailbox.inbox import Inbox
+from poller.mailbox.reclassify_mailboxes import Trays
 from poller.memory import Memory
-from poller.trays import Trays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +42,7 @@ def purge(settings: Settings, before: datetime, *, dry_run: bool = False) -> Cou
         messages = memory.messages()
         # The mailbox is looked at after the memory: what comes back meanwhile is kept.
         with closing(Inbox(settings)) as inbox:
-            open_ = {*inbox.scan(all_or_none=True), *filed.lying(settings, "failed")}
+            open_ = {*inbox.scan(all_or_none=True), *outcome_mailboxes.lying(settings, "failed")}
             with closing(Trays(settings, inbox)) as trays:
                 open_ |= {reference for reference, _ in trays.lying()}
         old = {

@@ -10,10 +10,10 @@ from poller.corrections import FAILED
 if TYPE_CHECKING:
     from poller.corrections import Correction
     from poller.engine import Engine
-    from poller.inbox import Inbox
+    from poller.mailbox.inbox import Inbox
+    from poller.mailbox.reclassify_mailboxes import Trays
     from poller.model import Category
     from poller.standing import Standing
-    from poller.trays import Trays
     from poller.workload import Workload
 
 

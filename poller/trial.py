@@ -14,10 +14,10 @@ from poller import classification, demo, screening, senders
 from poller.attempts import MustWaitError, Patience
 from poller.backoff import Floor
 from poller.journal import Journal
+from poller.mailbox.source import Fetched
 from poller.parsing import parser
 from poller.pipeline import Pipeline
 from poller.services import services
-from poller.source import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,9 +10,9 @@ from poller.attempts import MessageGoneError, Patience
 from poller.backoff import Floor
 from poller.config import loader
 from poller.journal import Journal
+from poller.mailbox.source import Fetched
 from poller.pipeline import Pipeline
 from poller.services import services
-from poller.source import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

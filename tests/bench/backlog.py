@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from integrations.sandbox import Fault, RateLimit, Sandbox
 from poller.config import loader
-from poller.inbox import Inbox
+from poller.mailbox.inbox import Inbox
 from tests.bench.books import balance, fewest_calls
 from tests.bench.post import WORK_ALONE, mails
 from tests.bench.process import Daemon, drain

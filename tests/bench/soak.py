@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from integrations.sandbox import Sandbox
 from poller.config import loader
 from poller.history import _deaths
-from poller.inbox import Inbox
+from poller.mailbox.inbox import Inbox
 from poller.memory import Memory
 from tests.bench.books import balance, calls
 from tests.bench.faults import faults

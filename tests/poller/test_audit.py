@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from integrations.sandbox import Fault, Refusal
 from poller.cli import commands
-from poller.inbox import Inbox
+from poller.mailbox.inbox import Inbox
 from poller.parsing.parser import reference_of
 from poller.samples import samples
 

@@ -15,11 +15,11 @@ import pytest
 from poller import steps
 from poller.attempts import MustWaitError, Patience
 from poller.backoff import Floor
-from poller.fetching import BEGINNING_BYTES, write
 from poller.imap import session as imap_session
-from poller.inbox import Inbox
 from poller.job import Job
 from poller.journal import Journal
+from poller.mailbox.download import BEGINNING_BYTES, write
+from poller.mailbox.inbox import Inbox
 from poller.samples import picture, samples, triangle
 from poller.services import Services
 

@@ -22,7 +22,7 @@ from poller.attempts import MessageGoneError, Patience
 from poller.cli import commands
 from poller.daemon import Daemon
 from poller.digest import look_back
-from poller.inbox import Inbox
+from poller.mailbox.inbox import Inbox
 from poller.memory import Memory
 from poller.purge import purge
 from poller.samples import picture, samples

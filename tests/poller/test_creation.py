@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
-    from poller.source import Fetched
+    from poller.mailbox.source import Fetched
 
     Step = Callable[[Job, Dispatched], Dispatched]
 

@@ -39,7 +39,7 @@ from poller.form_access import TOLERANCE_S, forms_of
 from poller.form_connections import PromptProtocol
 from poller.form_fields import Filled
 from poller.form_limits import HOUR_S, KEPT, Rate, client_address, networks_of
-from poller.inbox import Inbox
+from poller.mailbox.inbox import Inbox
 from poller.parsing import parser
 from poller.wording import author_fact
 from tests.browser import EXECUTABLE, Browser

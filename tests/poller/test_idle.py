@@ -16,9 +16,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from integrations.sandbox.dovecot import Dovecot
-from poller import idle, pulse
+from poller import pulse
 from poller.config.accounts import Imap
-from poller.idle import Idle
+from poller.mailbox import watcher
+from poller.mailbox.watcher import Idle
 from tests.listener import Listener
 from tests.relay import Break, Kind, Relay
 
@@ -233,7 +234,7 @@ def test_a_server_that_ends_it_is_asked_again(answer: bytes) -> None:
 
 def test_it_is_renewed_in_time_on_the_same_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """And each time it wakes: what came between two is told to nobody."""
-    monkeypatch.setattr(idle, "RENEW_S", 0.01)
+    monkeypatch.setattr(watcher, "RENEW_S", 0.01)
     woken: SimpleQueue[None] = SimpleQueue()
     script = Script(b"+ idling\r\n")
     with Listener(script, greeting=b"* OK\r\n") as server, Idle(scripted(server.port), lambda: woken.put(None)):
@@ -245,7 +246,7 @@ def test_it_is_renewed_in_time_on_the_same_connection(monkeypatch: pytest.Monkey
 
 def test_a_connection_that_died_in_silence_is_found_out_when_it_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers DONE, so a new one is made."""
-    monkeypatch.setattr(idle, "RENEW_S", 0.01)
+    monkeypatch.setattr(watcher, "RENEW_S", 0.01)
     woken: SimpleQueue[None] = SimpleQueue()
     script = Script(b"+ idling\r\n", answers_done=False)
     with Listener(script, greeting=b"* OK\r\n") as server, Idle(scripted(server.port), lambda: woken.put(None)):

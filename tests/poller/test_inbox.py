@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import TransientError
-from poller import looks
 from poller.attempts import MessageGoneError
 from poller.imap import pool, search
-from poller.inbox import Inbox
+from poller.mailbox import scanner
+from poller.mailbox.inbox import Inbox
 from tests.relay import Relay
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def test_a_mark_of_deletion_that_is_taken_off_is_seen_when_everything_is_looked_
     """Its UID is an old one and the count is the same, so no other look shows it; and that is not far off."""
     for number in range(2):
         put(office, a_mail(number))
-    monkeypatch.setattr(looks, "WHOLE_LOOK_S", 0.0)
+    monkeypatch.setattr(scanner, "WHOLE_LOOK_S", 0.0)
     both = inbox.scan()
     with office.sandbox.imap.session() as client:
         client.select_folder("INBOX")

@@ -16,8 +16,8 @@ from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import Dovecot
 from poller.attempts import MessageGoneError
 from poller.imap import pool
-from poller.inbox import Inbox
-from poller.labelling import MOST
+from poller.mailbox.inbox import Inbox
+from poller.mailbox.labeller import MOST
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:

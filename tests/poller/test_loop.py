@@ -22,8 +22,8 @@ from poller.config import loader
 from poller.daemon import Daemon
 from poller.imap.fetch import Arrival
 from poller.lookout import Lookout
-from poller.looks import Seen
 from poller.loop import RELOAD, STOP, Asked, Loop
+from poller.mailbox.scanner import Seen
 from poller.pulse import Pulse
 from poller.samples import samples
 from poller.standing import Standing

@@ -10,11 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import filed
 from poller.config import loader
 from poller.imap import search
 from poller.imap.session import connect
-from poller.inbox import Inbox
+from poller.mailbox import outcome_mailboxes
+from poller.mailbox.inbox import Inbox
 from tests.provider import Provider
 
 if TYPE_CHECKING:
@@ -137,9 +137,9 @@ def test_whoever_needs_all_that_lies_there_is_told_that_some_cannot_be_read(
     inbox.label(reference, "failed")
     server.refused = dict.fromkeys(server.boxes["Failed"], answer)
     for call in (
-        lambda: filed.everything(given),
+        lambda: outcome_mailboxes.everything(given),
         lambda: inbox.was_brought_back(reference),
-        lambda: filed.bring_back(given, [reference]),
+        lambda: outcome_mailboxes.bring_back(given, [reference]),
     ):
         with pytest.raises(TransientError, match="FETCH"):
             call()

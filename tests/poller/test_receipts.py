@@ -16,9 +16,10 @@ import pytest
 
 from integrations.errors import PermanentError, TransientError
 from integrations.sandbox import Fault, Refusal
-from poller import audit, filed
+from poller import audit
 from poller.attempts import Patience
 from poller.imap import session as imap_session
+from poller.mailbox import outcome_mailboxes
 from poller.pipeline import Pipeline
 from poller.samples import picture, samples
 from tests.crash import ANSWERED, COMMITTED, POINTS, Death
@@ -228,7 +229,7 @@ def test_receipts_are_nothing_that_an_audit_knows_not(office: Office) -> None:
     """Not even where the server keeps no keywords, and one that a person drags about is a mail like any of ours."""
     office.once(MAILS["support"])
     assert list(audit.audit(office.settings)) == []
-    assert sorted(filed.lying(office.settings, "support").values()) == [False, True]
+    assert sorted(outcome_mailboxes.lying(office.settings, "support").values()) == [False, True]
     with office.sandbox.imap.session() as client:
         client.select_folder("Support")
         client.move(client.search(["HEADER", "X-Figurative-Poller", "receipt"]), "INBOX")
@@ -431,4 +432,4 @@ def test_where_no_keywords_are_kept_a_receipt_is_no_mail_that_we_filed(office: O
             server.deliver(raw)
         server.boxes = {"INBOX": {}, "Support": server.boxes["INBOX"]}
         office.environment |= {"IMAP_PORT": str(server.port)}
-        assert list(filed.lying(office.settings, "support").values()) == [True, False]
+        assert list(outcome_mailboxes.lying(office.settings, "support").values()) == [True, False]

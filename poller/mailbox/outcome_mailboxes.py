@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
 from poller.attempts import MessageGoneError
-from poller.fetching import reference_of, write
 from poller.imap import session as imap_session
-from poller.source import KEYWORDS, Fetched
+from poller.mailbox.download import reference_of, write
+from poller.mailbox.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Collection

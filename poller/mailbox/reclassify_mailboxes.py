@@ -10,7 +10,7 @@ import structlog
 from integrations.errors import ConfigurationError, TransientError
 from poller.attempts import MessageGoneError
 from poller.config.settings import Labels
-from poller.inbox import Inbox
+from poller.mailbox.inbox import Inbox
 from poller.model import Category
 
 if TYPE_CHECKING:

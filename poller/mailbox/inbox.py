@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from poller import filed
 from poller.attempts import MessageGoneError
-from poller.fetching import account_of, write
 from poller.imap import session as imap_session
 from poller.imap.pool import Sessions
-from poller.labelling import Labelling
-from poller.looks import Looks, Seen, View
-from poller.source import KEYWORDS, Fetched
+from poller.mailbox import outcome_mailboxes
+from poller.mailbox.download import account_of, write
+from poller.mailbox.labeller import Labelling
+from poller.mailbox.scanner import Looks, Seen, View
+from poller.mailbox.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -134,7 +134,7 @@ class Inbox:
 
     def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
         """See `Source`."""
-        return filed.fetch(self._settings, reference, outcome, received_at, path)
+        return outcome_mailboxes.fetch(self._settings, reference, outcome, received_at, path)
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         """See `Source`.
@@ -171,7 +171,7 @@ class Inbox:
         if any(KEYWORDS["failed"].lower() in arrival.keywords for arrival in copies):
             return True
         # Not every server keeps keywords; but only what was not moved still lies where failures go.
-        return reference not in filed.lying(self._settings, "failed")
+        return reference not in outcome_mailboxes.lying(self._settings, "failed")
 
     def unreadable(self) -> Mapping[int, datetime]:
         """What the server would not give at the last look: UIDs, each with since when that is so."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.source import KEYWORDS
+from poller.mailbox.source import KEYWORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ import structlog
 
 from integrations.errors import TransientError
 from poller.attempts import MessageGoneError
-from poller.fetching import reference_of
 from poller.imap import search
+from poller.mailbox.download import reference_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from zoneinfo import ZoneInfo
 
-    from poller.attempts import Memory
     from poller.causes import Cause
+    from poller.workflow.errors import Memory
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

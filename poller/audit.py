@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from integrations.errors import PermanentError, TransientError
-from poller import corrections
 from poller.letters import IN_DOUBT, NOTIFICATION_TRIES
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
-from poller.memory import Memory
 from poller.services import services
+from poller.workflow import corrections
+from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from integrations.clickup import ClickUp, Subtask
     from integrations.hubspot import HubSpot
     from poller.config.settings import Labels, Settings
-    from poller.standing import Entry, Remembered
+    from poller.workflow.status import Entry, Remembered
 
 LONGEST_WAIT_S = 90.0  # that a service may ask for before a call: ClickUp's limit is one of a minute
 TRIES = 4  # of a call that is asked to come later

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from integrations.smtp import Smtp
-    from poller.attempts import Memory
     from poller.config.settings import Settings
     from poller.model import Request
+    from poller.workflow.errors import Memory
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

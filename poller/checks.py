@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.broken import is_broken
 from integrations.errors import ConfigurationError, PermanentError, ServiceError
-from poller import exposition, state
+from poller import exposition
 from poller.form_access import forms_of
 from poller.form_message import address_of
 from poller.heartbeat import Heartbeat
@@ -23,6 +23,7 @@ from poller.imap.responses import advice
 from poller.mailbox.reclassify_mailboxes import stranded
 from poller.mailbox.source import KEYWORDS
 from poller.services import services
+from poller.workflow import database
 
 FORMS_PACKAGES = ("python_multipart", "starlette", "uvicorn")  # of the extra "forms"
 
@@ -57,7 +58,7 @@ class Checked:
 def check(settings: Settings) -> Iterator[Checked]:
     """A result for the memory's database, for each service, and for port and file of the metrics, as they come."""
     live = services(settings)
-    yield _tried("State", lambda: state.check(settings.state_url))
+    yield _tried("State", lambda: database.check(settings.state_url))
     yield _tried("IMAP", lambda: _open_mailbox(settings))
     for name, service, hint in (
         ("Anthropic", live.claude, "the rules decide alone; set ANTHROPIC_API_KEY"),

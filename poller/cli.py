@@ -25,7 +25,7 @@ from poller.mends import MENDS
 from poller.tryouts import TRYOUTS
 
 if TYPE_CHECKING:
-    from poller.standing import Standing
+    from poller.workflow.status import Standing
 
 
 class _Commands(click.Group):

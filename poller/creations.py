@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from integrations.clickup import TaskGoneError
 from poller import escaping, texts
-from poller.attempts import UnusableMessageError
 from poller.model import Dispatched, Fate, Link, StoredFile
 from poller.parsing import file_types
+from poller.workflow.errors import UnusableMessageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.attempts import Attempt
     from poller.job import Job
     from poller.model import Request
+    from poller.workflow.errors import Attempt
 
 CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart
 GONE = "gone"  # in the journal: what something was to be put on was deleted

@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import corrections, days
-from poller.attempts import MessageGoneError, Patience
-from poller.engine import STOP_S, Engine
+from poller import days
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
 from poller.pipeline import Pipeline
 from poller.services import services
 from poller.sightings import Sightings
 from poller.steps import TOO_OFTEN
+from poller.workflow import corrections
+from poller.workflow.engine import STOP_S, Engine
+from poller.workflow.errors import MessageGoneError, Patience
 from poller.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from poller.config.settings import Settings
-    from poller.journal import Journal
-    from poller.standing import Standing
+    from poller.workflow.journal import Journal
+    from poller.workflow.status import Standing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from integrations.sandbox import Sandbox
     from poller.config.settings import Settings
-    from poller.standing import Standing
+    from poller.workflow.status import Standing
 
     Echo = Callable[[str], Any]
 

@@ -15,13 +15,14 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller import canary, memory
+from poller import canary
 from poller.chart import Chart
-from poller.corrections import correction_of, current, message_of
 from poller.escaping import one_line
 from poller.letter import FAILED, Page, mail
 from poller.mailbox.download import account_of
 from poller.wording import NBSP, step_title
+from poller.workflow import store
+from poller.workflow.corrections import correction_of, current, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from integrations.smtp import Smtp
-    from poller.attempts import Memory
     from poller.config.settings import Digest, Settings
-    from poller.standing import Entry, Remembered, Standing
+    from poller.workflow.errors import Memory
+    from poller.workflow.status import Entry, Remembered, Standing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -82,7 +83,7 @@ def tell(settings: Settings, facts: Memory, smtp: Smtp | None, first_start: date
     if facts.remember(f"{key}-{(now - due) // HOUR}", claim) != claim:
         return
     try:
-        with closing(memory.Memory(settings)) as remembered:
+        with closing(store.Memory(settings)) as remembered:
             week = look_back(remembered, due.replace(hour=0))
         account = account_of(settings.imap)
         smtp.send(letter(week, account=account, sender=settings.sender, recipient=recipient, now=now))
@@ -101,7 +102,7 @@ def last_due(digest: Digest, now: datetime) -> datetime:
     return due if due <= local else due - WEEK
 
 
-def look_back(remembered: memory.Memory, ends: datetime) -> Week:
+def look_back(remembered: store.Memory, ends: datetime) -> Week:
     """What was first seen in the week before that midnight, as it stands by now."""
     begins = ends - WEEK
     found = [each for each in remembered.messages(begins.astimezone(UTC)) if each.seen_at < ends]
@@ -124,7 +125,7 @@ def _is_ours(message: Remembered) -> bool:
     return (message.standing.result or {}).get("reason") == canary.REASON
 
 
-def _done(message: Remembered, now: Standing, remembered: memory.Memory) -> Done:
+def _done(message: Remembered, now: Standing, remembered: store.Memory) -> Done:
     result, outcome = now.result or {}, now.came_to
     is_answer = result.get("decided_by") == "thread"
     # A journal is long, and the mails that open no ticket are many.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from poller import corrections
 from poller.console import EXIT_FAILED, EXIT_UNAVAILABLE, json_option, painted, settings_of
+from poller.workflow import corrections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from poller.standing import Remembered
+    from poller.workflow.status import Remembered
 
 _SINCE = "Only those first seen on that day or later (UTC), for instance 2026-11-22."
 
@@ -38,14 +38,15 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     (SQLite). Exit code 69 when the mailbox has not been looked into for five intervals, and five minutes at least; 1
     when any message needs a person.
     """
-    from poller import reports, signs, state, tally  # noqa: PLC0415  keeps --help quick
-    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
+    from poller import reports, signs  # noqa: PLC0415  keeps --help quick
+    from poller.workflow import database, tally  # noqa: PLC0415  keeps --help quick
+    from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
     with closing(Memory(settings)) as memory:
         counts, waiting = tally.counts(memory), tally.standing(memory, ["waiting"])
     sign = signs.found(settings.directory)
-    running = state.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
+    running = database.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
     if as_json:
         click.echo(json.dumps(reports.status(counts, waiting, sign, running=running)))
     else:
@@ -69,8 +70,9 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
 
     The first seen first, each as its last correction left it; exit code 0 whatever became of them.
     """
-    from poller import reports, tally  # noqa: PLC0415  keeps --help quick
-    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
+    from poller import reports  # noqa: PLC0415  keeps --help quick
+    from poller.workflow import tally  # noqa: PLC0415  keeps --help quick
+    from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     now = datetime.now(UTC)
     wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
@@ -96,7 +98,7 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
     of its corrections. Exit code 1 when nothing is remembered.
     """
     from poller import reports  # noqa: PLC0415  keeps --help quick
-    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
+    from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
 
@@ -129,7 +131,7 @@ def corrections_(ctx: click.Context, *, jsonl: bool) -> None:
     it is filed; the lines are what `poller classify --evaluate` takes. Exit code 75 when the mailbox is out of reach.
     """
     from poller import examples  # noqa: PLC0415  keeps --help quick
-    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
+    from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     if jsonl:
         for reference, example in examples.examples(settings_of(ctx)):

@@ -9,19 +9,19 @@ from email.utils import quote
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poller import corrections
-from poller.attempts import MessageGoneError, UnreadError
 from poller.job import Message
 from poller.mailbox.inbox import Inbox
-from poller.memory import Memory
 from poller.model import Category, Kind
+from poller.workflow import corrections
+from poller.workflow.errors import MessageGoneError, UnreadError
+from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from poller.config.settings import Settings
     from poller.model import Address, Request
-    from poller.standing import Remembered
+    from poller.workflow.status import Remembered
 
 
 def corrected(memory: Memory) -> list[Remembered]:

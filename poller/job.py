@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import fates, senders
-from poller.attempts import UnreadError
 from poller.parsing import parser_process
+from poller.workflow.errors import UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from poller.config.accounts import Imap
     from poller.config.settings import Settings
-    from poller.journal import Journal
     from poller.letter import Receipt
     from poller.mailbox.source import Fetched, Source
     from poller.model import Fate, Request
     from poller.services import Services
+    from poller.workflow.journal import Journal
 
 
 class Message:

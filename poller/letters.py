@@ -11,19 +11,19 @@ import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller import notification, receipts
-from poller.attempts import MessageGoneError, StepFailedError, UnreadError
-from poller.corrections import FAILED, correction_of, message_of
 from poller.creations import skip, with_files
+from poller.workflow.corrections import FAILED, correction_of, message_of
+from poller.workflow.errors import MessageGoneError, StepFailedError, UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from email.message import EmailMessage
     from typing import Any
 
-    from poller.attempts import Attempt
     from poller.job import Job, Message
     from poller.letter import Receipt
     from poller.model import Dispatched
+    from poller.workflow.errors import Attempt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

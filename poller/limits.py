@@ -22,10 +22,10 @@ from poller.model import Fate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poller.attempts import Memory
     from poller.classification import Answer, Claude
     from poller.config.settings import Settings
     from poller.model import Request
+    from poller.workflow.errors import Memory
 
 HOUR = timedelta(hours=1)
 LOOKED_BACK = timedelta(hours=25)  # a running total is of one day, and a run of waiting messages ends in it

@@ -18,12 +18,12 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from integrations.errors import ConfigurationError, TransientError
 from poller import heap, logs, systemd
 from poller.daemon import TICK_S, Daemon
-from poller.engine import STOP_S
 from poller.lookout import Lookout
 from poller.mailbox.watcher import Idle
 from poller.parsing import parser_process
 from poller.pulse import Pulse
 from poller.reload import Tried, try_beside
+from poller.workflow.engine import STOP_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from poller import corrections
 from poller.console import EXIT_FAILED, json_option, settings_of
+from poller.workflow import corrections
 
 if TYPE_CHECKING:
     from poller.config.settings import Settings
@@ -82,8 +82,8 @@ def purge(ctx: click.Context, *, days: int, dry_run: bool, as_json: bool) -> Non
 
 def _failed(settings: Settings) -> set[str]:
     """The references of the messages that failed, or whose last correction did."""
-    from poller import tally  # noqa: PLC0415  keeps --help quick
-    from poller.memory import Memory  # noqa: PLC0415  keeps --help quick
+    from poller.workflow import tally  # noqa: PLC0415  keeps --help quick
+    from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     with closing(Memory(settings)) as memory:
         return {corrections.message_of(each.reference) for each in tally.standing(memory, ["failed"])}

@@ -18,11 +18,11 @@ import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller import signs
-from poller.corrections import correction_of
 from poller.exposition import exposition, labelled, number, served
-from poller.memory import Memory
 from poller.pulse import NAMES
-from poller.standing import SERVICES
+from poller.workflow.corrections import correction_of
+from poller.workflow.status import SERVICES
+from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from poller.daemon import Daemon
     from poller.exposition import Labels
     from poller.pulse import Pulse
-    from poller.standing import Entry, Remembered
+    from poller.workflow.status import Entry, Remembered
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -9,8 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poller import canary, reclassify
-from poller.attempts import MessageGoneError, MustWaitError, StepFailedError
-from poller.corrections import correction_of, message_of
 from poller.creations import create_note, create_subtask, create_ticket, find_or_create_contact, upload_files
 from poller.job import Job, Message
 from poller.letters import failure_detail, send_alert, send_failure, send_notification, send_receipt
@@ -19,19 +17,21 @@ from poller.notification import DISPATCHED
 from poller.receipts import failure_receipt, receipt
 from poller.replies import answer, find_threads, remember, send_answered
 from poller.steps import begun, classify, receive, wait_turn
+from poller.workflow.corrections import correction_of, message_of
+from poller.workflow.errors import MessageGoneError, MustWaitError, StepFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from poller.attempts import Attempt
     from poller.config.settings import Settings
-    from poller.corrections import Correction
-    from poller.journal import Journal
     from poller.letter import Receipt
     from poller.mailbox.source import Source
     from poller.model import Dispatched
     from poller.services import Services
+    from poller.workflow.corrections import Correction
+    from poller.workflow.errors import Attempt
+    from poller.workflow.journal import Journal
 
 STEPS = {
     Category.SUPPORT: (find_or_create_contact, create_ticket, send_notification),

@@ -13,8 +13,8 @@ from poller import classification, limits, screening, senders, threads
 from poller.days import FIRST_START
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
-from poller.memory import Memory
 from poller.parsing import parser_process
+from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

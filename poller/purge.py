@@ -6,19 +6,19 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from poller import state
-from poller.corrections import FAILED, message_of
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
-from poller.memory import Memory
+from poller.workflow import database
+from poller.workflow.corrections import FAILED, message_of
+from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from poller.config.settings import Settings
-    from poller.standing import Remembered
+    from poller.workflow.status import Remembered
 
 FINISHED = {"support", "modelisation", "ignored", "gone", "failed"}
 # Facts that are of one moment; what is under the other keys is of all times, as the day of the first start is.
@@ -70,7 +70,7 @@ def purge(settings: Settings, before: datetime, *, dry_run: bool = False) -> Cou
             still = [each for each in memory.named(some) if doomed[each.reference] == each]
             memory.forget(each.reference for each in still)
             counts.update(each.standing.outcome for each in still)
-    state.vacuum(settings.state_url)
+    database.vacuum(settings.state_url)
     return counts
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from email.message import EmailMessage
 
-    from poller.attempts import StepFailedError
     from poller.model import Dispatched, Request
+    from poller.workflow.errors import StepFailedError
 
     Line = tuple[str, str, str]  # mark, words, URL or ""
 

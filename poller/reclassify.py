@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from poller import texts, threads
 from poller.amendment import amended
-from poller.attempts import NotYetError
-from poller.corrections import category_of, is_half_done
 from poller.creations import (
     add_comment,
     create_note,
@@ -25,14 +23,16 @@ from poller.creations import (
 )
 from poller.model import Category, Classification, Fate, Link
 from poller.steps import begun
+from poller.workflow.corrections import category_of, is_half_done
+from poller.workflow.errors import NotYetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.attempts import Attempt
-    from poller.corrections import Correction
     from poller.job import Job
     from poller.model import Dispatched
+    from poller.workflow.corrections import Correction
+    from poller.workflow.errors import Attempt
 
     Step = Callable[[Job, Dispatched, "Original"], Dispatched]
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.errors import PermanentError
 from poller import notification, senders, texts, threads
-from poller.attempts import NotYetError
-from poller.corrections import category_of, message_of
 from poller.creations import GONE, add_comment, person_name, skip, upload_files, with_files
 from poller.letter import notification_id
 from poller.letters import send_notification
 from poller.model import Category, Classification, Link
 from poller.steps import begun
 from poller.threads import People
+from poller.workflow.corrections import category_of, message_of
+from poller.workflow.errors import NotYetError
 
 if TYPE_CHECKING:
-    from poller.attempts import Attempt, Memory
     from poller.job import Job
     from poller.model import Dispatched
+    from poller.workflow.errors import Attempt, Memory
 
 
 @dataclass(frozen=True, slots=True)

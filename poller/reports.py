@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from poller.signs import Sign
-    from poller.standing import Entry, Remembered, Standing
+    from poller.workflow.status import Entry, Remembered, Standing
 
 _VALUE_CHARS = 2_000
 _BESIDE = 3  # things that a step returned which fit into its line

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poller import corrections
-from poller.corrections import FAILED
+from poller.workflow import corrections
+from poller.workflow.corrections import FAILED
 
 if TYPE_CHECKING:
-    from poller.corrections import Correction
-    from poller.engine import Engine
     from poller.mailbox.inbox import Inbox
     from poller.mailbox.reclassify_mailboxes import Trays
     from poller.model import Category
-    from poller.standing import Standing
+    from poller.workflow.corrections import Correction
+    from poller.workflow.engine import Engine
+    from poller.workflow.status import Standing
     from poller.workload import Workload
 
 

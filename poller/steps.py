@@ -16,13 +16,13 @@ from poller import (
     senders,
     threads,
 )
-from poller.attempts import MustWaitError
 from poller.model import Category, Classification, Dispatched
+from poller.workflow.errors import MustWaitError
 
 if TYPE_CHECKING:
-    from poller.attempts import Attempt
     from poller.job import Job
     from poller.model import Address
+    from poller.workflow.errors import Attempt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller import classification, demo, screening, senders
-from poller.attempts import MustWaitError, Patience
 from poller.backoff import Floor
-from poller.journal import Journal
 from poller.mailbox.source import Fetched
 from poller.parsing import parser
 from poller.pipeline import Pipeline
 from poller.services import services
+from poller.workflow.errors import MustWaitError, Patience
+from poller.workflow.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.engine import Engine
-    from poller.standing import Standing
+    from poller.workflow.engine import Engine
+    from poller.workflow.status import Standing
 
 AT_ONCE = 500  # messages that are asked for at a time
 SHORT_WAIT_S = 30.0  # what `poller once` waits out before it leaves the rest for later

@@ -12,10 +12,10 @@ import structlog
 
 from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
-from poller.attempts import Patience
 from poller.config import loader
 from poller.daemon import Daemon
-from poller.engine import Engine
+from poller.workflow.engine import Engine
+from poller.workflow.errors import Patience
 from tests.forks import Forks, load_clients
 from tests.notified import Manager
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from integrations.sandbox.stand_in import Fault
     from poller.config.settings import Settings
-    from poller.standing import Standing
+    from poller.workflow.status import Standing
     from tests.crash import Death
     from tests.forks import Fork
 
@@ -93,8 +93,8 @@ def _no_rest() -> Iterator[None]:
     """What is looked at again after seconds is looked at soon: queues, and a message that waits for another."""
     with pytest.MonkeyPatch.context() as patch:
         for name, seconds in (("LOOK_S", 0.025), ("SHARED_LOOK_S", 0.05), ("OWN_LOOK_S", 0.1)):
-            patch.setattr(f"poller.durable.{name}", seconds)
-        patch.setattr("poller.journal.AGAIN_S", 0.3)
+            patch.setattr(f"poller.workflow.dbos_runtime.{name}", seconds)
+        patch.setattr("poller.workflow.journal.AGAIN_S", 0.3)
         yield
 
 

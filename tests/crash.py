@@ -8,12 +8,12 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from poller.journal import Journal
+from poller.workflow.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.attempts import Attempt
+    from poller.workflow.errors import Attempt
 
 BEFORE = "before"  # the call is about to go out
 COMMITTED = "committed"  # the service has acted; its answer has reached this machine, and nobody has read it

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from poller.attempts import MessageGoneError, Patience
 from poller.backoff import Floor
 from poller.config import loader
-from poller.journal import Journal
 from poller.mailbox.source import Fetched
 from poller.pipeline import Pipeline
 from poller.services import services
+from poller.workflow.errors import MessageGoneError, Patience
+from poller.workflow.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -14,9 +14,9 @@ from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
 from poller import classification, escaping, fates, notification, receipts, texts
-from poller.attempts import StepFailedError
 from poller.model import Category, Dispatched, Fate, Link, Request, StoredFile
 from poller.wording import marker
+from poller.workflow.errors import StepFailedError
 
 if TYPE_CHECKING:
     from email.message import EmailMessage, Message

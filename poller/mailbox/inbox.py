@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from poller.attempts import MessageGoneError
 from poller.imap import session as imap_session
 from poller.imap.pool import Sessions
 from poller.mailbox import outcome_mailboxes
@@ -16,6 +15,7 @@ from poller.mailbox.download import account_of, write
 from poller.mailbox.labeller import Labelling
 from poller.mailbox.scanner import Looks, Seen, View
 from poller.mailbox.source import KEYWORDS, Fetched
+from poller.workflow.errors import MessageGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.attempts import MessageGoneError
 from poller.config.settings import Labels
 from poller.mailbox.inbox import Inbox
 from poller.model import Category
+from poller.workflow.errors import MessageGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 from integrations.sandbox import Sandbox
 from poller.config import loader
-from poller.history import _deaths
 from poller.mailbox.inbox import Inbox
-from poller.memory import Memory
+from poller.workflow.history import _deaths
+from poller.workflow.store import Memory
 from tests.bench.books import balance, calls
 from tests.bench.faults import faults
 from tests.bench.post import mails

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psycopg
 import pytest
 
-from poller.engine import Engine
+from poller.workflow.engine import Engine
 from tests.desk import Desk
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from integrations.errors import TransientError
 from poller import causes
 from poller.alerts import CALM, PAUSE, Alerts
-from poller.engine import Engine
+from poller.workflow.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

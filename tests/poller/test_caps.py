@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poller import steps
-from poller.attempts import MustWaitError, Patience
 from poller.backoff import Floor
 from poller.imap import session as imap_session
 from poller.job import Job
-from poller.journal import Journal
 from poller.mailbox.download import BEGINNING_BYTES, write
 from poller.mailbox.inbox import Inbox
 from poller.samples import picture, samples, triangle
 from poller.services import Services
+from poller.workflow.errors import MustWaitError, Patience
+from poller.workflow.journal import Journal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from poller.standing import Standing
+    from poller.workflow.status import Standing
     from tests.conftest import Office
 
 MAILS = samples()

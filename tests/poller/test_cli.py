@@ -15,9 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from integrations.sandbox import Fault
-from poller import exposition, signs, state
+from poller import exposition, signs
 from poller.cli import commands
 from poller.samples import samples
+from poller.workflow import database
 from tests.listener import Listener, http
 
 if TYPE_CHECKING:
@@ -389,7 +390,7 @@ def test_status_says_whether_a_daemon_runs(office: Office) -> None:
     office.once(samples()["auto_reply"])
     alone = run("status", environment=office.environment)
     assert (alone.exit_code, alone.stderr) == (0, "no daemon is running on this state\n")
-    with state.lock(office.state):
+    with database.lock(office.state):
         assert run("status", environment=office.environment).stderr == ""
 
 

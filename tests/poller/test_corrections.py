@@ -18,14 +18,14 @@ from click.testing import CliRunner, Result
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox import Fault
-from poller.attempts import MessageGoneError, Patience
 from poller.cli import commands
 from poller.daemon import Daemon
 from poller.digest import look_back
 from poller.mailbox.inbox import Inbox
-from poller.memory import Memory
 from poller.purge import purge
 from poller.samples import picture, samples
+from poller.workflow.errors import MessageGoneError, Patience
+from poller.workflow.store import Memory
 from tests.crash import ANSWERED, BEFORE, COMMITTED, Death
 from tests.poller.test_crash_matrix import shared_by_two, undecided
 from tests.relay import Break, Relay
@@ -33,7 +33,7 @@ from tests.relay import Break, Relay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.standing import Standing
+    from poller.workflow.status import Standing
     from tests.conftest import Office
 
 MAILS = samples()

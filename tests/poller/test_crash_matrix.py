@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.sandbox import Fault
-from poller.machines import Machines
 from poller.samples import picture
+from poller.workflow.cluster import Machines
 from tests.crash import ANSWERED, BEFORE, COMMITTED, POINTS, Death
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def victim(request: pytest.FixtureRequest, office: Office, tmp_path: Path, monke
 def shared_by_two(office: Office, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Have the office's memory on PostgreSQL: the environment of another machine than the one in this process."""
     office.environment |= {"STATE_URL": database, "STATE_TAKEOVER_S": str(TAKEOVER_S)}
-    monkeypatch.setattr("poller.engine.Machines", lambda url, _, **given: Machines(url, HASTE_S, **given))
+    monkeypatch.setattr("poller.workflow.engine.Machines", lambda url, _, **given: Machines(url, HASTE_S, **given))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
     return {"XDG_STATE_HOME": str(tmp_path / "one")}
 

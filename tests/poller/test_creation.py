@@ -8,11 +8,11 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import creations, texts
-from poller.attempts import MustWaitError
 from poller.creations import create_note, create_subtask, create_ticket
 from poller.job import Job, Message
 from poller.model import Category, Classification, Dispatched, Link
 from poller.samples import samples
+from poller.workflow.errors import MustWaitError
 from tests.desk import Desk
 from tests.poller.test_journal import Memory
 

@@ -12,13 +12,13 @@ from pydantic import SecretStr
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
-from poller.attempts import Patience
 from poller.daemon import Daemon
 from poller.samples import samples
+from poller.workflow.errors import Patience
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
-    from poller.standing import Standing
+    from poller.workflow.status import Standing
     from tests.conftest import Office
 
 MAILS = samples()

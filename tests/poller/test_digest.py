@@ -15,13 +15,13 @@ from poller import digest
 from poller.chart import Chart, as_html, as_text
 from poller.config.settings import Digest
 from poller.digest import Done, Week
-from poller.memory import Memory
 from poller.samples import samples
+from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-    from poller.standing import Entry
+    from poller.workflow.status import Entry
     from tests.conftest import Office
     from tests.desk import Desk
 

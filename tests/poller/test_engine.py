@@ -20,17 +20,17 @@ from sqlalchemy import Engine as SqlEngine
 from sqlalchemy import event
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
-from poller import durable
-from poller.attempts import Patience, StepFailedError
-from poller.engine import Engine
-from poller.state import AlreadyRunningError
+from poller.workflow import dbos_runtime
+from poller.workflow.database import AlreadyRunningError
+from poller.workflow.engine import Engine
+from poller.workflow.errors import Patience, StepFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from poller.attempts import Attempt
-    from poller.journal import Journal
-    from poller.standing import Standing
+    from poller.workflow.errors import Attempt
+    from poller.workflow.journal import Journal
+    from poller.workflow.status import Standing
     from tests.poller.conftest import Cluster
 
 REFERENCE = "0123456789abcdef"
@@ -94,7 +94,7 @@ def test_a_message_that_finds_nothing_at_work_does_not_wait_for_the_queue(
 ) -> None:
     """It is begun with at once, and known like any other: asked for once more it is not done again."""
     for name in ("LOOK_S", "SHARED_LOOK_S"):
-        monkeypatch.setattr(f"poller.durable.{name}", DEADLINE_S)
+        monkeypatch.setattr(f"poller.workflow.dbos_runtime.{name}", DEADLINE_S)
     done: list[str] = []
     with running(
         state_url, tmp_path, lambda journal: done.append(journal.reference) or {"outcome": "support"}
@@ -168,7 +168,7 @@ def test_what_waits_for_its_label_alone_is_looked_for_without_what_is_finished(s
 
     asked: list[str] = []
     with running(state_url, tmp_path, work) as engine:
-        database = durable.database()
+        database = dbos_runtime.database()
         status = database.tables.workflow_status
         for reference, (_, _, days_ago) in ends.items():
             engine.submit(reference)

@@ -17,16 +17,16 @@ from integrations.hubspot import HubSpot
 from integrations.r2 import R2
 from integrations.sandbox import Fault, Refusal
 from integrations.smtp import Smtp
-from poller.attempts import Patience
 from poller.daemon import Daemon
 from poller.samples import samples
+from poller.workflow.errors import Patience
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from poller.standing import Standing
+    from poller.workflow.status import Standing
     from tests.conftest import Office
     from tests.relay import Kind
 

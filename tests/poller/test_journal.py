@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
-from poller.attempts import Attempt, MessageGoneError, MustWaitError, Patience, StepFailedError, UnreadError
 from poller.backoff import Floor, Gate
-from poller.journal import Journal
+from poller.workflow.errors import Attempt, MessageGoneError, MustWaitError, Patience, StepFailedError, UnreadError
+from poller.workflow.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -358,7 +358,7 @@ def test_a_process_that_thaws_between_intent_and_call_does_not_call(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another machine may have done it meanwhile; if none has, the message goes on without a failure or a doubt."""
-    monkeypatch.setattr("poller.journal.AGAIN_S", 10.0)
+    monkeypatch.setattr("poller.workflow.journal.AGAIN_S", 10.0)
     journal = memory.execution()
     record = journal._record
 

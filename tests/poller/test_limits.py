@@ -11,13 +11,13 @@ import pytest
 
 from poller import limits
 from poller.config.settings import Settings
-from poller.engine import Engine
+from poller.workflow.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from poller.journal import Journal
+    from poller.workflow.journal import Journal
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 SETTINGS = Settings.model_validate({"r2": {"secret_access_key": "k"}, "imap": {"username": "support@f.example"}})

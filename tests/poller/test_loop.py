@@ -17,7 +17,6 @@ from sqlalchemy import event
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
 from poller import loop, pulse, reports, signs, workload
-from poller.attempts import Patience
 from poller.config import loader
 from poller.daemon import Daemon
 from poller.imap.fetch import Arrival
@@ -26,7 +25,8 @@ from poller.loop import RELOAD, STOP, Asked, Loop
 from poller.mailbox.scanner import Seen
 from poller.pulse import Pulse
 from poller.samples import samples
-from poller.standing import Standing
+from poller.workflow.errors import Patience
+from poller.workflow.status import Standing
 from tests.listener import Listener, http
 from tests.provider import Provider
 

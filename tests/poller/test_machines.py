@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from poller.machines import OWN_BEATS, SILENT_BEATS, Machines
+from poller.workflow.cluster import OWN_BEATS, SILENT_BEATS, Machines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -26,7 +26,7 @@ from poller.loop import STOP, Asked, Loop
 from poller.metrics import Metrics
 from poller.pulse import Pulse
 from poller.samples import samples
-from poller.standing import SERVICES, Standing
+from poller.workflow.status import SERVICES, Standing
 from tests.listener import Listener, http
 
 if TYPE_CHECKING:

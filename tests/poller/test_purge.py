@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from integrations.sandbox import Fault
 from poller.daemon import Daemon
-from poller.memory import Memory
 from poller.purge import purge
 from poller.samples import samples
+from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
     from tests.conftest import Office

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.sandbox import Fault
-from poller.attempts import MustWaitError
 from poller.job import Job, Message
 from poller.model import Link
 from poller.replies import Thread, find_threads
 from poller.samples import samples
 from poller.threads import People
+from poller.workflow.errors import MustWaitError
 from tests.desk import Desk
 
 if TYPE_CHECKING:

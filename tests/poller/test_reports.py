@@ -10,7 +10,7 @@ import pytest
 
 from poller import reports, signs
 from poller.signs import Sign, Signs
-from poller.standing import Entry, Remembered, Standing
+from poller.workflow.status import Entry, Remembered, Standing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import state
 from poller.config.settings import Settings
-from poller.memory import Memory
+from poller.workflow import database as workflow_database
+from poller.workflow.store import Memory
 from tests.nobody import as_nobody
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ PASSWORD = "sesame-71"
 def test_an_sqlite_state_is_looked_at_and_left_as_it_is(tmp_path: Path) -> None:
     """Before the first start there is none, and looking makes none; nor does it make a directory."""
     path = tmp_path / "none" / "poller.sqlite"
-    assert state.check(f"sqlite:///{path}") == f"SQLite {path}, made at the first start"
+    assert workflow_database.check(f"sqlite:///{path}") == f"SQLite {path}, made at the first start"
     assert list(tmp_path.iterdir()) == []
-    state.write_ahead(f"sqlite:///{path}")
-    assert state.check(f"sqlite:///{path}") == f"SQLite {path}"
+    workflow_database.write_ahead(f"sqlite:///{path}")
+    assert workflow_database.check(f"sqlite:///{path}") == f"SQLite {path}"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_sqlite_state_that_cannot_be_is_a_matter_of_settings(tmp_path: Path, 
     (tmp_path / "garbage").write_bytes(b"no database" * 100)
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigurationError, match=f"{name}.*{said}.*STATE_URL"):
-        state.check(f"sqlite:///{tmp_path / name}")
+        workflow_database.check(f"sqlite:///{tmp_path / name}")
 
 
 def test_no_state_is_promised_where_none_can_be_made() -> None:
@@ -53,27 +53,27 @@ def test_no_state_is_promised_where_none_can_be_made() -> None:
     with pytest.raises(
         ConfigurationError, match=r"^state /proc/poller\.sqlite: /proc cannot be written to .*STATE_URL"
     ):
-        state.check("sqlite:////proc/poller.sqlite")
+        workflow_database.check("sqlite:////proc/poller.sqlite")
 
 
 def test_an_sqlite_state_that_somebody_writes_to_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for, and then it is worth another try."""
     url = f"sqlite:///{tmp_path / 'poller.sqlite'}"
-    state.write_ahead(url)
-    monkeypatch.setattr(state, "_BUSY_S", 0.05)
+    workflow_database.write_ahead(url)
+    monkeypatch.setattr(workflow_database, "_BUSY_S", 0.05)
     with closing(sqlite3.connect(tmp_path / "poller.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(TransientError, match="locked"):
-            state.check(url)
+            workflow_database.check(url)
 
 
 def test_a_postgresql_state_says_whose_it_is(cluster: Cluster, database: str) -> None:
     """The database, its schema and the schema's owner; before the first start there is no schema."""
     name = database.rpartition("/")[2]
-    assert state.check(database) == f"PostgreSQL database {name}, schema dbos of poller"
+    assert workflow_database.check(database) == f"PostgreSQL database {name}, schema dbos of poller"
     fresh = cluster.create()
     name = fresh.rpartition("/")[2]
-    assert state.check(fresh) == f"PostgreSQL database {name}, schema dbos made at the first start"
+    assert workflow_database.check(fresh) == f"PostgreSQL database {name}, schema dbos made at the first start"
 
 
 def test_a_memory_that_nothing_was_written_to_says_so(cluster: Cluster) -> None:
@@ -85,7 +85,7 @@ def test_a_memory_that_nothing_was_written_to_says_so(cluster: Cluster) -> None:
 def test_a_memory_of_another_user_is_told_as_that(tmp_path: Path) -> None:
     """Whoever asks under the wrong account is told so, and not that something is out of reach or crashed."""
     path = tmp_path / "poller.sqlite"
-    state.write_ahead(f"sqlite:///{path}")
+    workflow_database.write_ahead(f"sqlite:///{path}")
     path.chmod(0)
     with as_nobody(), pytest.raises(ConfigurationError, match=r"poller\.sqlite is another user's: run this as"):
         Memory(Settings(state={"url": f"sqlite:///{path}"}))
@@ -98,9 +98,9 @@ def test_a_postgresql_state_that_is_another_s_is_refused(cluster: Cluster, datab
         connection.execute("CREATE ROLE reader LOGIN")
     try:
         with pytest.raises(ConfigurationError, match="not for the role reader: its schema dbos is poller's"):
-            state.check(database.replace("poller@", "reader@"))
+            workflow_database.check(database.replace("poller@", "reader@"))
         with pytest.raises(ConfigurationError, match="not for the role reader: it may not make a schema"):
-            state.check(cluster.create().replace("poller@", "reader@"))
+            workflow_database.check(cluster.create().replace("poller@", "reader@"))
     finally:
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("DROP ROLE reader")
@@ -110,13 +110,13 @@ def test_a_postgresql_state_that_is_another_s_is_refused(cluster: Cluster, datab
 def test_a_role_or_a_database_that_is_not_there_is_a_matter_of_settings(database: str, change: tuple[str, str]) -> None:
     """It will not be there tomorrow either."""
     with pytest.raises(ConfigurationError, match=r"PostgreSQL refuses us: .*does not exist.*STATE_URL"):
-        state.check(database.replace(*change))
+        workflow_database.check(database.replace(*change))
 
 
 def test_a_server_that_is_not_there_may_come_back() -> None:
     """Nothing listens there now; and the password is in no message."""
     with pytest.raises(TransientError, match="out of reach: Connection refused") as caught:
-        state.check(f"postgresql://poller:{PASSWORD}@127.0.0.1:1/poller")
+        workflow_database.check(f"postgresql://poller:{PASSWORD}@127.0.0.1:1/poller")
     assert PASSWORD not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -160,7 +160,7 @@ def refusing(words: str) -> Iterator[str]:
 def test_a_refusal_for_good_is_told_from_one_for_now(words: str, error: type[Exception]) -> None:
     """Of the server's answer we are given the words alone, in English or in French; the password is in none."""
     with refusing(words) as url, pytest.raises(error) as caught:
-        state.check(url)
+        workflow_database.check(url)
     assert words in str(caught.value)
     assert PASSWORD not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -170,4 +170,4 @@ def test_a_refusal_for_good_is_told_from_one_for_now(words: str, error: type[Exc
 def test_an_address_that_is_none_is_a_matter_of_settings(url: str) -> None:
     """No try of it will succeed."""
     with pytest.raises(ConfigurationError, match="STATE_URL"):
-        state.check(url)
+        workflow_database.check(url)

@@ -11,9 +11,9 @@ import pytest
 
 from integrations.sandbox import Refusal
 from integrations.smtp import Smtp
-from poller.attempts import MustWaitError, StepFailedError
 from poller.letters import send
 from poller.services import Services
+from poller.workflow.errors import MustWaitError, StepFailedError
 from tests.poller.test_journal import Memory, ProcessDiedError
 
 if TYPE_CHECKING:

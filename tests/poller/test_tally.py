@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poller import corrections, tally
 from poller.config import loader
-from poller.engine import Engine
-from poller.memory import Memory
+from poller.workflow import corrections, tally
+from poller.workflow.engine import Engine
+from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from poller.journal import Journal
+    from poller.workflow.journal import Journal
 
 NAMES = ("support", "ignored", "failed", "waiting", "corrected", "again", "broken", "working", "receipt")
 IDS = {name: f"{number:016x}" for number, name in enumerate(NAMES)}

@@ -13,7 +13,7 @@ from poller.model import Category
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poller.standing import Remembered
+    from poller.workflow.status import Remembered
 
     _Standing = TypeVar("_Standing")
 

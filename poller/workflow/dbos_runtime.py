@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from integrations.errors import TransientError
 from poller import logs
-from poller.memory import FACT, MESSAGE
+from poller.workflow.store import FACT, MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,9 @@ from uuid import uuid4
 import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
-from poller.attempts import (
+from poller.backoff import Floor, Gate
+from poller.pulse import NAMES
+from poller.workflow.errors import (
     LONGEST_WAIT_S,
     Attempt,
     LostTouchError,
@@ -31,15 +33,13 @@ from poller.attempts import (
     UnreadError,
     UnusableMessageError,
 )
-from poller.backoff import Floor, Gate
-from poller.history import crashes, doubts, first_begun, last_seen, since_asked
-from poller.pulse import NAMES
+from poller.workflow.history import crashes, doubts, first_begun, last_seen, since_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.attempts import Memory, Patience
-    from poller.history import Entry
+    from poller.workflow.errors import Memory, Patience
+    from poller.workflow.history import Entry
 
     Record = Callable[[str, Callable[[], Entry]], Entry]  # step name and maker -> the entry, made now or long ago
 

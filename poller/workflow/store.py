@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import state
-from poller.standing import INTERNAL_ERROR, Entry, Remembered, Standing
+from poller.workflow import database as workflow_database
+from poller.workflow.status import INTERNAL_ERROR, Entry, Remembered, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -46,7 +46,7 @@ class Memory:
         path = Path(settings.state_url.split("///", 1)[-1])
         if settings.state_url.startswith("sqlite"):
             _look_for(path)
-        elif (found := state.check(settings.state_url)).endswith(state.FRESH):
+        elif (found := workflow_database.check(settings.state_url)).endswith(workflow_database.FRESH):
             raise ConfigurationError(f"nothing has run yet: {found}")
         with _in_reach():
             self._client = DBOSClient(

@@ -18,13 +18,13 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import corrections, durable, state
-from poller.attempts import MessageGoneError, MustWaitError, Patience
 from poller.backoff import Floor, Gate
-from poller.journal import Journal
-from poller.machines import Machines
-from poller.memory import MESSAGE, standing_of, waiting_at
-from poller.standing import INTERNAL_ERROR, Standing
+from poller.workflow import corrections, database, dbos_runtime
+from poller.workflow.cluster import Machines
+from poller.workflow.errors import MessageGoneError, MustWaitError, Patience
+from poller.workflow.journal import Journal
+from poller.workflow.status import INTERNAL_ERROR, Standing
+from poller.workflow.store import MESSAGE, standing_of, waiting_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,7 +66,7 @@ class Engine:
         self._in_hand: set[str] = set()
         self._machines: Machines | None = None  # on PostgreSQL alone
         if not url.startswith("sqlite"):
-            self._machines = Machines(url, takeover_s, at_work=durable.at_work, take_over=durable.take_over)
+            self._machines = Machines(url, takeover_s, at_work=dbos_runtime.at_work, take_over=dbos_runtime.take_over)
         self.gates: dict[str, Gate] = {}
         self.faults: dict[str, ConfigurationError] = {}  # by service: settings that cannot work, found on the way
 
@@ -78,16 +78,16 @@ class Engine:
             TransientError: the database is out of reach.
             ConfigurationError: there can be no state in this directory, or the database refuses us.
         """
-        found = state.check(self._url)
+        found = database.check(self._url)
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = state.lock(self._directory)
+            self._lock = database.lock(self._directory)
             if not self._machines:
-                state.write_ahead(self._url)
+                database.write_ahead(self._url)
             self._prepare()
         except OSError as error:
             raise ConfigurationError(f"{self._directory}: {error.strerror}; look at STATE_URL") from error
-        durable.launch(
+        dbos_runtime.launch(
             self._url,
             self.execute,
             # dbos goes on at once with what an executor of this name had in hand: on SQLite the lock proves it dead.
@@ -96,7 +96,7 @@ class Engine:
             takeover_s=self._takeover_s,
             alone=not self._machines,
         )
-        if found.endswith(state.FRESH):
+        if found.endswith(database.FRESH):
             log.info("state_created", state=found.partition(",")[0])
         if self._machines:
             self._machines.start()
@@ -123,14 +123,14 @@ class Engine:
         """Queue a message, or begin with it where nothing is at work; one that is known already is left as it is."""
         with SetWorkflowID(reference):
             if at_once:  # dbos looks into its queue now and then.
-                DBOS.start_workflow(durable.message, reference)
+                DBOS.start_workflow(dbos_runtime.message, reference)
             else:
-                DBOS.enqueue_workflow(durable.QUEUE, durable.message, reference)
+                DBOS.enqueue_workflow(dbos_runtime.QUEUE, dbos_runtime.message, reference)
 
     def rest(self, resting: bool) -> None:
         """Look no more into the queue, where nothing can be in it; or again. A look costs a millisecond."""
         if not self._machines:  # Of what another machine queues we are not told.
-            durable.admit(0 if resting else self._workers)
+            dbos_runtime.admit(0 if resting else self._workers)
 
     def standings(self, references: Iterable[str]) -> dict[str, Standing]:
         """Where each message stands; one that was never submitted is missing."""
@@ -153,7 +153,7 @@ class Engine:
             TransientError: the database is out of reach.
         """
         month = datetime.now(UTC) - timedelta(days=30)
-        found = self.standings(waiting_at(durable.database(), AT_THE_END, month))
+        found = self.standings(waiting_at(dbos_runtime.database(), AT_THE_END, month))
         return {reference: standing for reference, standing in found.items() if standing.outcome == "waiting"}
 
     def resume(self, reference: str, seen: Standing | None = None) -> None:
@@ -177,7 +177,7 @@ class Engine:
             steps = [step for step in DBOS.list_workflow_steps(reference) if step["error"] is not None]
             start = min((step["function_id"] for step in steps), default=END)
         try:
-            DBOS.rewind_workflow(reference, queue_name=durable.QUEUE, start_step=start)
+            DBOS.rewind_workflow(reference, queue_name=dbos_runtime.QUEUE, start_step=start)
         except OperationalError as error:
             raise TransientError("the database is out of reach") from error
         except dbos_error.DBOSException:
@@ -188,7 +188,7 @@ class Engine:
     def remember(self, key: str, value: str) -> str:
         """Keep a short text under a key, for good; returns the one that was kept first."""
         # In a context of its own: it is no step of the message at work, and a step may ask for it.
-        return Context().run(durable.remember, key, value)
+        return Context().run(dbos_runtime.remember, key, value)
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
         """What is kept under each key; one under which nothing is kept is missing."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poller import corrections
+from poller.workflow import corrections
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Collection
     from datetime import datetime
 
-    from poller.memory import Memory
-    from poller.standing import Remembered
+    from poller.workflow.status import Remembered
+    from poller.workflow.store import Memory
 
 
 def counts(memory: Memory) -> Counter[str]:

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from integrations.errors import ConfigurationError
 from poller.escaping import file_name, one_line, plain_text
-from poller.senders import is_ours, own_domains
+from poller.triage.sender import is_ours, own_domains
 from poller.wording import FORM_HEADER
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import fates, senders
 from poller.parsing import parser_process
+from poller.triage import attachment_policy, sender
 from poller.workflow.errors import UnreadError
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ class Message:
             except (TransientError, ConfigurationError, parser_process.ParserDiedError, OSError) as error:
                 raise UnreadError(error) from error
             if fetched.oversize_bytes:
-                request = replace(request, defects=(*request.defects, fates.oversize(fetched.oversize_bytes)))
-            request = senders.identify(request, senders.own_domains(self._imap), self._imap.authserv_id)
+                request = replace(
+                    request, defects=(*request.defects, attachment_policy.oversize(fetched.oversize_bytes))
+                )
+            request = sender.identify(request, sender.own_domains(self._imap), self._imap.authserv_id)
             self._junk = fetched.junk
             # A server may end a broken header elsewhere than the parser does; the message is known by what was first.
             self._request = replace(request, reference=self._reference)
@@ -116,4 +118,6 @@ class Job:
     message: Message
     services: Services
     settings: Settings
-    fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order; known once the message is received
+    attachment_policy: tuple[
+        Fate, ...
+    ] = ()  # of each attachment, in the mail's order; known once the message is received

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poller import fates
 from poller.escaping import http_url, one_line, plain_text
 from poller.letter import Page, mail
 from poller.model import Category
 from poller.texts import ticket_subject
+from poller.triage import attachment_policy
 from poller.wording import (
     CATEGORIES,
     LEFT,
@@ -209,7 +209,7 @@ def _facts(request: Request, done: Dispatched, said: tuple[str, str]) -> list[tu
         facts.append(author)
     facts.append(said)
     support = done.classification.category is Category.SUPPORT
-    calm = [label for fate, label in left_behind(request, done) if support or fate in fates.ASIDE]
+    calm = [label for fate, label in left_behind(request, done) if support or fate in attachment_policy.ASIDE]
     if calm:
         title = "Pièces jointes, dans le message" if support else "Non déposé"
         facts.append((title, "\n".join(listed(calm, _LEFT_LIMIT_CHARS))))
@@ -242,7 +242,7 @@ def to_check(request: Request, done: Dispatched) -> list[str]:
     lines += listed((f"«{NBSP}{name}{NBSP}» est vide." for name in empty(request)), _LEFT_LIMIT_CHARS)
     lines += [f"{TO_FETCH}{NBSP}: {url}" for url in listed(to_fetch(request), _LINKS_LIMIT_CHARS)]
     if done.classification.category is Category.MODELISATION:
-        left = [label for fate, label in left_behind(request, done) if fate not in fates.ASIDE]
+        left = [label for fate, label in left_behind(request, done) if fate not in attachment_policy.ASIDE]
         lines += [f"{LEFT}{NBSP}: {label}." for label in listed(left, _LEFT_LIMIT_CHARS)]
     return lines + unread(request)
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
-from poller import classification, limits, screening, senders, threads
+from poller import threads
 from poller.days import FIRST_START
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
 from poller.parsing import parser_process
+from poller.triage import classification, quotas, screening, sender
 from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
@@ -36,11 +37,11 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
             stack.enter_context(closing(memory))
         if not everything:
             inbox.since = settings.imap.since or _first_start(memory)
-        own = senders.own_domains(settings.imap)
+        own = sender.own_domains(settings.imap)
         for reference in inbox.scan():
             fetched = inbox.fetch(reference, path)
             request = parser_process.parse(path, inbox.account, fetched.received_at)
-            request = senders.identify(request, own, settings.imap.authserv_id)
+            request = sender.identify(request, own, settings.imap.authserv_id)
             ignored = screening.screen(request, own=own, junk=fetched.junk)
             outcome, reason = ("ignored", ignored) if ignored else _by_the_rules(request)
             # As `steps.receive` has it: some of what is screened out is work if it answers a ticket.
@@ -72,9 +73,9 @@ def _as_an_answer(
     opened = {root: named[root].standing.result or {} for root in roots if root in named}
 
     def who(address: Address) -> str:
-        return limits.pseudonym(settings, address.addr_spec.casefold()) if address.addr_spec else ""
+        return quotas.pseudonym(settings, address.addr_spec.casefold()) if address.addr_spec else ""
 
-    people = threads.People(who(request.sender), who(senders.writer(request, senders.own_domains(settings.imap))))
+    people = threads.People(who(request.sender), who(sender.writer(request, sender.own_domains(settings.imap))))
     for root, result in opened.items():
         if result.get("ticket") and people.may_answer(threads.People(**result.get("people", {}))):
             return str(result.get("category", result["outcome"])), f"an answer to {root}: a note on its ticket"

@@ -7,13 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import PermanentError
-from poller import notification, senders, texts, threads
+from poller import notification, texts, threads
 from poller.creations import GONE, add_comment, person_name, skip, upload_files, with_files
 from poller.letter import notification_id
 from poller.letters import send_notification
 from poller.model import Category, Classification, Link
 from poller.steps import begun
 from poller.threads import People
+from poller.triage import sender
 from poller.workflow.corrections import category_of, message_of
 from poller.workflow.errors import NotYetError
 
@@ -151,7 +152,7 @@ def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool)
         if hubspot is None:
             return None
         request = job.message.request
-        writer = senders.writer(request, senders.own_domains(job.settings.imap))
+        writer = sender.writer(request, sender.own_domains(job.settings.imap))
         customer = request.sender if known and people == known[0].people else writer
         same = customer.addr_spec.casefold() == request.sender.addr_spec.casefold()
         if known or (needed and same and customer.addr_spec):

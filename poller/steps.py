@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from poller import (
-    canary,
-    classification,
-    limits,
-    screening,
-    senders,
-    threads,
-)
+from poller import canary, threads
 from poller.model import Category, Classification, Dispatched
+from poller.triage import classification, quotas, screening, sender
 from poller.workflow.errors import MustWaitError
 
 if TYPE_CHECKING:
@@ -40,10 +34,10 @@ def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
 
     def act(_: Attempt) -> dict[str, Any]:
         request = job.message.request
-        own, junk = senders.own_domains(job.settings.imap), job.message.junk
-        writer = senders.writer(request, own)
+        own, junk = sender.own_domains(job.settings.imap), job.message.junk
+        writer = sender.writer(request, own)
         people = threads.People(
-            _who(job, request.sender), _who(job, writer), colleague=senders.is_ours(writer.addr_spec, own)
+            _who(job, request.sender), _who(job, writer), colleague=sender.is_ours(writer.addr_spec, own)
         )
         ignored = canary.recognise(job.journal.memory, request, request.reference)
         ignored = ignored or screening.screen(request, own=own, junk=junk)
@@ -61,9 +55,9 @@ def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
             return (
                 found
                 | {"unless_answer": unless_answer}
-                | (limits.allot(job.settings, job.journal.memory, request.reference, request) if unless_answer else {})
+                | (quotas.allot(job.settings, job.journal.memory, request.reference, request) if unless_answer else {})
             )
-        return found | limits.allot(job.settings, job.journal.memory, request.reference, request)
+        return found | quotas.allot(job.settings, job.journal.memory, request.reference, request)
 
     received: dict[str, Any] = job.journal.step("receive", act, "imap")
     return received
@@ -71,7 +65,7 @@ def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
 
 def _who(job: Job, address: Address) -> str:
     """What stands for a person in the memory, "" for nobody."""
-    return limits.pseudonym(job.settings, address.addr_spec.casefold()) if address.addr_spec else ""
+    return quotas.pseudonym(job.settings, address.addr_spec.casefold()) if address.addr_spec else ""
 
 
 def wait_turn(job: Job, received: dict[str, Any]) -> None:
@@ -101,7 +95,7 @@ def classify(job: Job) -> Classification:
     def act(attempt: Attempt) -> dict[str, Any]:
         claude: classification.Claude | None = job.services.claude if attempt.failures < CLAUDE_TRIES else None
         if claude and job.journal.memory and (most := job.settings.anthropic.max_calls_per_day):
-            claude = limits.Budget(claude, job.journal.memory, most)
+            claude = quotas.Budget(claude, job.journal.memory, most)
         found = classification.classify_request(job.message.request, claude)
         reasons.append(found.reason)
         # A model's own words may quote the mail, and the memory keeps none of it.

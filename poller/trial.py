@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller import classification, demo, screening, senders
+from poller import demo
 from poller.backoff import Floor
 from poller.mailbox.source import Fetched
 from poller.parsing import parser
 from poller.pipeline import Pipeline
 from poller.services import services
+from poller.triage import classification, screening, sender
 from poller.workflow.errors import MustWaitError, Patience
 from poller.workflow.journal import Journal
 
@@ -75,9 +76,9 @@ def is_mail(path: Path) -> bool:
 
 def classify(settings: Settings, mail: Path) -> dict[str, Any]:
     """What a mail would be, who said so, and why; nothing is created."""
-    own = senders.own_domains(settings.imap)
+    own = sender.own_domains(settings.imap)
     request = parser.parse(mail, File.account, datetime.now(UTC))
-    request = senders.identify(request, own, settings.imap.authserv_id)
+    request = sender.identify(request, own, settings.imap.authserv_id)
     if ignored := screening.screen(request, own=own):
         return {"category": "IGNORED", "reason": ignored}
     try:

@@ -75,9 +75,9 @@ def classify(
 
 
 def _evaluate(ctx: click.Context, labelled: IO[str], *, no_claude: bool, as_json: bool) -> None:
-    from poller import evaluation  # noqa: PLC0415  keeps --help quick
     from poller.metrics import PRICES  # noqa: PLC0415  keeps --help quick
     from poller.services import services  # noqa: PLC0415  keeps --help quick
+    from poller.triage import evaluation  # noqa: PLC0415  keeps --help quick
 
     settings = settings_of(ctx, need_imap=False)
     claude = None if no_claude else services(settings).claude

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from poller import fates
 from poller.escaping import http_url, one_line
 from poller.model import Attachment, Category, Fate, Kind
 from poller.parsing import file_types
+from poller.triage import attachment_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -157,7 +157,9 @@ def _left(request: Request, done: Dispatched) -> dict[int, tuple[Fate, str, str]
     for number, (attachment, fate) in enumerate(zip(request.attachments, _fates(request, done), strict=True)):
         if number not in uploaded:
             # Of a mail that is cut short the last file's size is not known.
-            label = one_line(attachment.filename) if fates.oversize_bytes(request) else file_label(attachment)
+            label = (
+                one_line(attachment.filename) if attachment_policy.oversize_bytes(request) else file_label(attachment)
+            )
             kept[number] = (fate, label, _reason(request, done, number, fate))
     return kept
 
@@ -170,7 +172,7 @@ def to_fetch(request: Request) -> list[str]:
 def unread(request: Request) -> list[str]:
     """What the text and the list of files do not tell of the mail, a sentence each."""
     sentences = [ENCRYPTED] if _ENCRYPTED_DEFECT in request.defects else []
-    if size_bytes := fates.oversize_bytes(request):
+    if size_bytes := attachment_policy.oversize_bytes(request):
         # Whatever else could not be read of it is for want of its end.
         return [*sentences, OVERSIZE.format(size(size_bytes))]
     return [*sentences, UNREAD] if set(request.defects) - {_ENCRYPTED_DEFECT} else sentences
@@ -178,7 +180,7 @@ def unread(request: Request) -> list[str]:
 
 def empty(request: Request) -> list[str]:
     """The names of the 3D files and images that have nothing in them, as far as that is known."""
-    if fates.oversize_bytes(request):
+    if attachment_policy.oversize_bytes(request):
         return []
     files = (each for each in request.attachments if each.kind is not Kind.OTHER and not each.size_bytes)
     return [one_line(each.filename) for each in files]
@@ -211,7 +213,7 @@ def _reason(request: Request, done: Dispatched, number: int, fate: Fate) -> str:
     if fate is Fate.LOGO:
         return "logo de signature" if attachment.logo else "image déjà reçue de cet expéditeur"
     if fate is Fate.DUPLICATE:
-        twin = fates.twin(request, _fates(request, done), number)
+        twin = attachment_policy.twin(request, _fates(request, done), number)
         return f"doublon de {one_line(twin.filename)}" if twin else "doublon"
     if fate in {Fate.INLINE, Fate.REFUSED}:
         return _REASONS[fate]
@@ -219,7 +221,7 @@ def _reason(request: Request, done: Dispatched, number: int, fate: Fate) -> str:
 
 
 def _why_it_stayed(request: Request, done: Dispatched, attachment: Attachment, fate: Fate) -> str:
-    if fates.oversize_bytes(request):
+    if attachment_policy.oversize_bytes(request):
         return "non téléchargé"
     if _nothing_goes(done):
         return ""
@@ -230,7 +232,7 @@ def _why_it_stayed(request: Request, done: Dispatched, attachment: Attachment, f
 
 def _fates(request: Request, done: Dispatched) -> tuple[Fate, ...]:
     """As they were decided; by the mail alone where they were not, or where it does not read today as it did then."""
-    return done.fates if len(done.fates) == len(request.attachments) else fates.decide(request)
+    return done.fates if len(done.fates) == len(request.attachments) else attachment_policy.decide(request)
 
 
 def _nothing_goes(done: Dispatched) -> bool:

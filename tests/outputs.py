@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
-from poller import classification, escaping, fates, notification, receipts, texts
+from poller import escaping, notification, receipts, texts
 from poller.model import Category, Dispatched, Fate, Link, Request, StoredFile
+from poller.triage import attachment_policy, classification
 from poller.wording import marker
 from poller.workflow.errors import StepFailedError
 
@@ -58,7 +59,7 @@ class Outputs:
         """All steps done, with every file that may be uploaded."""
         request = self.request
         found = classification.classify_request(request, None)
-        decided = fates.decide(request)
+        decided = attachment_policy.decide(request)
         numbers = [number for number, fate in enumerate(decided) if fate is Fate.FILE]
         files = [
             StoredFile(file.filename, f"{FILES}/{number}/{escaping.key_name(file.filename)}", file.size_bytes)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from poller import rules
-from poller.evaluation import Labelled, read
+from poller.triage import rules
+from poller.triage.evaluation import Labelled, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.authentication import NAMELESS, doubted, results, vouched
 from poller.model import Address, Request
 from poller.parsing import parser
+from poller.triage.auth_results import NAMELESS, doubted, results, vouched
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,13 +26,14 @@ from click.testing import CliRunner
 
 from integrations.sandbox import Fault, Sandbox
 from integrations.sandbox.imap import imap_server
-from poller import classification, fates, logs, screening
+from poller import logs
 from poller.cli import commands
 from poller.config.section import is_secret
 from poller.config.settings import sections
 from poller.letter import notification_id
 from poller.parsing import parser
 from poller.samples import picture, triangle
+from poller.triage import attachment_policy, classification, screening
 from tests.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -407,7 +408,7 @@ def test_no_mail_makes_a_library_talk_or_call(
             request = parser.parse(path, "support@figurative.example", datetime.now(UTC))
             screening.screen(request)
             classification.classify_request(request, None)
-            fates.decide(request)
+            attachment_policy.decide(request)
             made = Outputs(request)
             assert made.ticket
             assert made.subtask

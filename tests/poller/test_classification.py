@@ -13,8 +13,8 @@ import pytest
 from integrations.claude import Claude
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.stand_in import Fault
-from poller.classification import classify_request, content_of, fallback
 from poller.model import Address, Attachment, Category, Classification, Kind, Request
+from poller.triage.classification import classify_request, content_of, fallback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from io import BytesIO
 
 import pytest
 
-from poller.fates import Caps, decide, oversize, oversize_bytes, small_images, twin
 from poller.model import Address, Attachment, Fate, Kind, Request
+from poller.triage.attachment_policy import Caps, decide, oversize, oversize_bytes, small_images, twin
 
 
 class _Nothing:

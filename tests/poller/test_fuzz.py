@@ -19,8 +19,9 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, given, seed, settings
 
-from poller import logs, screening, senders
+from poller import logs
 from poller.parsing import parser
+from poller.triage import screening, sender
 from tests.hostile import mails
 from tests.outputs import Outputs, check
 
@@ -66,7 +67,7 @@ def test_whatever_comes_in_what_goes_out_is_harmless(
         path.write_bytes(mail)
         request = parser.parse(path, "support@figurative.example", NOW)
         check_request(request)
-        request = senders.identify(request, OWN, "mx.figurative.example")
+        request = sender.identify(request, OWN, "mx.figurative.example")
         reason = screening.screen(request, own=OWN)
         assert reason is None or (reason.isascii() and 0 < len(reason) < 80 and reason.isprintable())
         check(Outputs(request))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poller import limits
 from poller.config.settings import Settings
+from poller.triage import quotas
 from poller.workflow.engine import Engine
 
 if TYPE_CHECKING:
@@ -50,18 +50,18 @@ def memory() -> Memory:
     return Memory()
 
 
-def arrive(memory: Memory, number: int, *, max_per_h: int = 3, size_bytes: int = 0, sender: str = "s") -> limits.Turn:
+def arrive(memory: Memory, number: int, *, max_per_h: int = 3, size_bytes: int = 0, sender: str = "s") -> quotas.Turn:
     """A message of the sender is received."""
     reference = f"{number:016x}"
-    had = limits.account(memory, sender, reference, memory.now, max_per_h)
+    had = quotas.account(memory, sender, reference, memory.now, max_per_h)
     turn = had.turn(reference, memory.now, max_per_h)
-    return limits.book(memory, sender, reference, memory.now, turn, had.uploaded_bytes + size_bytes)
+    return quotas.book(memory, sender, reference, memory.now, turn, had.uploaded_bytes + size_bytes)
 
 
 def test_so_many_go_on_in_an_hour_and_the_others_follow_at_that_rate(memory: Memory) -> None:
     """Ten at once with three allowed: three an hour, in order, each told once when its turn is."""
     turns = [arrive(memory, number) for number in range(10)]
-    assert [(turn.at - NOW) / limits.HOUR for turn in turns] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]
+    assert [(turn.at - NOW) / quotas.HOUR for turn in turns] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]
 
 
 def test_the_hour_slides(memory: Memory) -> None:
@@ -96,48 +96,48 @@ def test_a_message_that_is_received_again_keeps_its_turn(memory: Memory) -> None
     first = [arrive(memory, number, size_bytes=10) for number in range(4)]
     memory.now += timedelta(minutes=5)
     assert arrive(memory, 3, size_bytes=10) == first[3]
-    assert limits.account(memory, "s", f"{3:016x}", memory.now, 3).uploaded_bytes == 30
-    assert limits.account(memory, "s", "f" * 16, memory.now, 3).uploaded_bytes == 40
+    assert quotas.account(memory, "s", f"{3:016x}", memory.now, 3).uploaded_bytes == 30
+    assert quotas.account(memory, "s", "f" * 16, memory.now, 3).uploaded_bytes == 40
 
 
 def test_no_limit_is_no_wait_but_what_is_uploaded_is_counted(memory: Memory) -> None:
     turns = [arrive(memory, number, max_per_h=0, size_bytes=100) for number in range(5)]
     assert {(turn.at, turn.episode) for turn in turns} == {(NOW, "")}
-    assert limits.account(memory, "s", "f" * 16, NOW, 0).uploaded_bytes == 500
+    assert quotas.account(memory, "s", "f" * 16, NOW, 0).uploaded_bytes == 500
 
 
 def test_what_a_sender_uploads_is_counted_a_day_at_a_time(memory: Memory) -> None:
     memory.now = NOW.replace(hour=23)
     arrive(memory, 0, size_bytes=700)
     arrive(memory, 1, size_bytes=200)
-    assert limits.account(memory, "s", "f" * 16, memory.now, 3).uploaded_bytes == 900
-    assert limits.account(memory, "t", "f" * 16, memory.now, 3).uploaded_bytes == 0
+    assert quotas.account(memory, "s", "f" * 16, memory.now, 3).uploaded_bytes == 900
+    assert quotas.account(memory, "t", "f" * 16, memory.now, 3).uploaded_bytes == 0
     memory.now += timedelta(hours=2)
-    assert limits.account(memory, "s", "f" * 16, memory.now, 3).uploaded_bytes == 0
+    assert quotas.account(memory, "s", "f" * 16, memory.now, 3).uploaded_bytes == 0
 
 
 def test_an_image_is_seen_before_from_its_second_mail_on(memory: Memory) -> None:
     """By sender; the first mail itself, tried again, has not seen it before."""
 
     def seen(sender: str, reference: str, *images: str) -> set[str]:
-        return limits.seen_before(memory, SETTINGS, sender, reference, images)
+        return quotas.seen_before(memory, SETTINGS, sender, reference, images)
 
     assert seen("s", "1", "aa") == set()
     assert seen("s", "1", "aa") == set()
     assert seen("s", "2", "aa", "bb") == {"aa"}
     assert seen("t", "3", "aa") == set()
     assert len(seen("u", "4", *map(str, range(500)))) == 0
-    assert len(memory.facts) == 3 + limits.IMAGES
+    assert len(memory.facts) == 3 + quotas.IMAGES
 
 
 def test_nobody_can_tell_from_the_state_who_wrote(memory: Memory) -> None:
     """A pseudonym is of this installation, and the same each time."""
     other = Settings.model_validate({"r2": {"secret_access_key": "other"}})
-    one = limits.pseudonym(SETTINGS, "jeanne@petit.example")
-    assert one == limits.pseudonym(SETTINGS, "jeanne@petit.example")
-    assert len({one, limits.pseudonym(other, "jeanne@petit.example"), limits.pseudonym(Settings(), "x", "\udc80")}) == 3
+    one = quotas.pseudonym(SETTINGS, "jeanne@petit.example")
+    assert one == quotas.pseudonym(SETTINGS, "jeanne@petit.example")
+    assert len({one, quotas.pseudonym(other, "jeanne@petit.example"), quotas.pseudonym(Settings(), "x", "\udc80")}) == 3
     arrive(memory, 1, sender=one)
-    limits.seen_before(memory, SETTINGS, one, "1", ["aa"])
+    quotas.seen_before(memory, SETTINGS, one, "1", ["aa"])
     assert "petit" not in str(memory.facts)
 
 
@@ -158,8 +158,8 @@ def test_a_day_has_so_many_calls(memory: Memory) -> None:
         memory.now = NOW + timedelta(hours=hours)
         for _ in range(4):
             try:
-                limits.Budget(claude, memory, 3, lambda: memory.now).ask("", "", {})
-            except limits.OverBudgetError as error:
+                quotas.Budget(claude, memory, 3, lambda: memory.now).ask("", "", {})
+            except quotas.OverBudgetError as error:
                 assert "ANTHROPIC_MAX_CALLS_PER_DAY" in str(error)  # noqa: PT017  the loop goes on after it
         assert claude.asked == asked
 
@@ -198,10 +198,10 @@ def test_facts_are_kept_within_a_step_and_listed_the_latest_first(engine: Engine
 def test_two_that_ask_never_take_the_same_call(engine: Engine) -> None:
     """Each call of the day has a number that is kept for one of them."""
     claude = Claude()
-    budgets = [limits.Budget(claude, engine, 4) for _ in range(2)]
+    budgets = [quotas.Budget(claude, engine, 4) for _ in range(2)]
     for number in range(6):
         try:
             budgets[number % 2].ask("", "", {})
-        except limits.OverBudgetError:
+        except quotas.OverBudgetError:
             assert number >= 4
     assert claude.asked == 4

@@ -13,7 +13,7 @@ import pytest
 from poller.model import Address, Attachment, Kind, Request
 from poller.parsing import parser, reader
 from poller.parsing.attachments import SMALL_BYTES
-from poller.screening import screen
+from poller.triage.screening import screen
 from tests.wrappings import (
     BINARY,
     MESSAGE,

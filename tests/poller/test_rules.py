@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from poller import rules
-from poller.evaluation import Labelled, read, request_of
 from poller.model import Category, Request
+from poller.triage import rules
+from poller.triage.evaluation import Labelled, read, request_of
 from tests.bench.classification import measure
 
 # Made up for this project: 65 of every kind, then 60 that mislead, then 48 written after the rules and never tuned on.

@@ -14,7 +14,7 @@ from poller import causes, form_message, letter, notification
 from poller.form_fields import Submission
 from poller.model import Address, Attachment, Category, Classification, Dispatched, Kind, Request
 from poller.parsing import parser
-from poller.screening import screen
+from poller.triage.screening import screen
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from poller.config.accounts import Imap
 from poller.form_fields import Submission
 from poller.model import Address, Category, Classification, Dispatched, Link
 from poller.parsing import parser
-from poller.senders import identify, is_ours, own_domains, writer
+from poller.triage.sender import identify, is_ours, own_domains, writer
 
 if TYPE_CHECKING:
     from pathlib import Path

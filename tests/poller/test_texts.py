@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
-from poller import fates
 from poller.escaping import plain_text
 from poller.model import (
     Address,
@@ -38,6 +37,7 @@ from poller.texts import (
     ticket_content,
     ticket_subject,
 )
+from poller.triage import attachment_policy
 from poller.wording import STEPS, left_behind, marker, services_off, size
 
 if TYPE_CHECKING:
@@ -475,7 +475,7 @@ def test_why_a_file_stayed(
 def test_a_duplicate_names_the_file_that_it_repeats() -> None:
     photo = replace(PHOTO, fingerprint="0" * 32)
     request = replace(REQUEST, attachments=(photo, replace(photo, filename="photo (2).jpg")))
-    done = Dispatched(SURE, fates=fates.decide(request), uploads=((0, ""),))
+    done = Dispatched(SURE, fates=attachment_policy.decide(request), uploads=((0, ""),))
     assert left_behind(request, done) == [(Fate.DUPLICATE, "photo (2).jpg (1,2\xa0Mo), doublon de photo.jpg")]
 
 
@@ -526,8 +526,14 @@ def test_files_at_a_transfer_service_are_listed_for_a_person() -> None:
     [
         (("encrypted message",), ["Message chiffré"]),
         (("encrypted message", "a part was cut"), ["Message chiffré", "Une partie du message"]),
-        (("a part was cut", fates.oversize(62_000_000)), ["Message trop volumineux (62 Mo) : ses pièces jointes"]),
-        (("encrypted message", fates.oversize(62_000_000)), ["Message chiffré", "Message trop volumineux (62 Mo)"]),
+        (
+            ("a part was cut", attachment_policy.oversize(62_000_000)),
+            ["Message trop volumineux (62 Mo) : ses pièces jointes"],
+        ),
+        (
+            ("encrypted message", attachment_policy.oversize(62_000_000)),
+            ["Message chiffré", "Message trop volumineux (62 Mo)"],
+        ),
     ],
 )
 def test_what_could_not_be_read_is_said(defects: tuple[str, ...], sentences: list[str]) -> None:
@@ -542,8 +548,8 @@ def test_what_could_not_be_read_is_said(defects: tuple[str, ...], sentences: lis
 
 def test_of_a_mail_that_is_cut_short_the_files_are_named_without_a_size() -> None:
     """What of the last one is here is not what it is in full."""
-    request = replace(REQUEST, defects=(fates.oversize(62_000_000),))
-    done = Dispatched(SURE, fates=fates.decide(request))
+    request = replace(REQUEST, defects=(attachment_policy.oversize(62_000_000),))
+    done = Dispatched(SURE, fates=attachment_policy.decide(request))
     assert [label for _, label in left_behind(request, done)] == [
         "photo.jpg, non téléchargé",
         "model.glb, non téléchargé",

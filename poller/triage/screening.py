@@ -24,11 +24,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from poller import automatic
 from poller.mime.addresses import aligned
 from poller.model import Kind
-from poller.rules import folded
-from poller.senders import from_our_form, is_ours
+from poller.triage import autoreply
+from poller.triage.rules import folded
+from poller.triage.sender import from_our_form, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -70,7 +70,7 @@ def screen(
     if from_our_form(request, own) or _brings_files(request) or (answer and not told):
         return None
     generated = request.header("auto-submitted").strip().lower().startswith("auto-generated")
-    signs = automatic.ANSWERS if generated and (answer or _is_form(request, own)) else automatic.SIGNS
+    signs = autoreply.ANSWERS if generated and (answer or _is_form(request, own)) else autoreply.SIGNS
     if (reason := _first(signs, request)) or answer:
         return reason
     if told and is_ours(request.author.addr_spec, own):
@@ -133,7 +133,7 @@ def _mailer_daemon(request: Request) -> str | None:
     if local_part == "mailer-daemon":
         return "bounce (MAILER-DAEMON)"
     # In a small company postmaster is a person, who may be a customer.
-    if local_part == "postmaster" and automatic.BOUNCE_MENTION.search(folded(request.subject)):
+    if local_part == "postmaster" and autoreply.BOUNCE_MENTION.search(folded(request.subject)):
         return "bounce (postmaster)"
     return None
 

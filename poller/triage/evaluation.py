@@ -13,11 +13,11 @@ from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from integrations.errors import TransientError
-from poller.classification import classify_request
 from poller.escaping import one_line
 from poller.model import Address, Attachment, Category, Classification, Kind, Request
 from poller.parsing.file_types import sniff
 from poller.parsing.quoting import newest_part
+from poller.triage.classification import classify_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from poller.mime.addresses import takes_no_answer
-from poller.rules import folded
+from poller.triage.rules import folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable

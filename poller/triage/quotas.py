@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from integrations.errors import PermanentError
-from poller import fates, senders
 from poller.model import Fate
+from poller.triage import attachment_policy
+from poller.triage import sender as triage_sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poller.classification import Answer, Claude
     from poller.config.settings import Settings
     from poller.model import Request
+    from poller.triage.classification import Answer, Claude
     from poller.workflow.errors import Memory
 
 HOUR = timedelta(hours=1)
@@ -71,21 +72,21 @@ def allot(settings: Settings, memory: Memory | None, reference: str, request: Re
     anything.
     """
     imap, r2, now = settings.imap, settings.r2, datetime.now(UTC)
-    caps = fates.Caps(r2.max_file_bytes, r2.max_mail_bytes)
+    caps = attachment_policy.Caps(r2.max_file_bytes, r2.max_mail_bytes)
     if memory is None:
-        return {"fates": list(fates.decide(request, caps)), "goes_on_at": now.isoformat(), "episode": ""}
+        return {"fates": list(attachment_policy.decide(request, caps)), "goes_on_at": now.isoformat(), "episode": ""}
     sender = pseudonym(settings, request.sender.addr_spec.casefold())
     # The beginning of an image may be the beginning of many.
-    images = [] if fates.oversize_bytes(request) else fates.small_images(request)
+    images = [] if attachment_policy.oversize_bytes(request) else attachment_policy.small_images(request)
     seen = seen_before(memory, settings, sender, reference, images)
     # A form of ours may write for hundreds of customers, if it is ours indeed.
-    ours = bool(request.verified) and senders.is_ours(request.sender.addr_spec, senders.own_domains(imap))
+    ours = bool(request.verified) and triage_sender.is_ours(request.sender.addr_spec, triage_sender.own_domains(imap))
     max_per_h = 0 if ours else imap.max_per_sender_per_h
     with _counting:
         had = account(memory, sender, reference, now, max_per_h)
         if r2.max_sender_bytes_per_day:
             caps = replace(caps, left_bytes=max(0, r2.max_sender_bytes_per_day - had.uploaded_bytes))
-        decided = fates.decide(request, caps, seen)
+        decided = attachment_policy.decide(request, caps, seen)
         sizes = (file.size_bytes for file, fate in zip(request.attachments, decided, strict=True) if fate is Fate.FILE)
         turn = had.turn(reference, now, max_per_h)
         turn = book(memory, sender, reference, now, turn, had.uploaded_bytes + sum(sizes))

@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poller import authentication
 from poller.mime.addresses import addresses, before_the_list, takes_no_answer
+from poller.triage import auth_results
 from poller.wording import FORM_HEADER
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def identify(request: Request, own: Collection[str], authserv_id: str) -> Reques
     `own` is as `own_domains` gives it; with "" for the `authserv_id` nothing is said of whether the author is genuine.
     """
     author, domain = request.author, request.author.addr_spec.rpartition("@")[2]
-    found = authentication.results(request, authserv_id) if authserv_id else None
-    verified = authentication.vouched(found or (), domain) if authserv_id else None
+    found = auth_results.results(request, authserv_id) if authserv_id else None
+    verified = auth_results.vouched(found or (), domain) if authserv_id else None
     sender = request.sender
     if from_our_form(request, own):
         visitor = next(iter(addresses(request.header("reply-to").encode())), sender)
@@ -78,7 +78,7 @@ def identify(request: Request, own: Collection[str], authserv_id: str) -> Reques
     if author.addr_spec and is_ours(sender.addr_spec, own):
         sender = author
     if is_ours(sender.addr_spec, own):
-        trusted = is_ours(author.addr_spec, own) and not authentication.doubted(found or (), domain)
+        trusted = is_ours(author.addr_spec, own) and not auth_results.doubted(found or (), domain)
         sender = _other(request, own) or (_forwarded(request, own) if trusted else None) or sender
     return replace(request, sender=sender, verified=verified)
 

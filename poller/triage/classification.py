@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from integrations.errors import PermanentError
-from poller import rules
 from poller.escaping import one_line, plain_text
 from poller.model import Category, Classification, Kind
+from poller.triage import rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

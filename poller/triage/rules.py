@@ -11,8 +11,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from poller import vocabulary
 from poller.model import Category, Kind
+from poller.triage import vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller import causes
+from poller.rendering import incident
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from email.message import EmailMessage
     from zoneinfo import ZoneInfo
 
-    from poller.causes import Cause
+    from poller.rendering.incident import Cause
     from poller.workflow.errors import Memory
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -48,8 +48,8 @@ class Alerts:
         `zone` is that of the times which the letters tell.
         """
         self._memory, self._send = memory, send
-        self._begun = partial(causes.begun, sender=sender, recipient=recipient, zone=zone)
-        self._over = partial(causes.over, sender=sender, recipient=recipient, zone=zone)
+        self._begun = partial(incident.begun, sender=sender, recipient=recipient, zone=zone)
+        self._over = partial(incident.over, sender=sender, recipient=recipient, zone=zone)
         self._host = host
         self._seen: dict[str, datetime] | None = None  # when each cause that has been told was last seen
         self._silent_until: datetime | None = None
@@ -94,7 +94,7 @@ class Alerts:
         rows = [json.loads(value) for _, value in self._memory.latest("alert-", now - REMEMBERED, 1000)]
         last = {row["cause"]: row["over"] for row in reversed(rows)}
         ours = (key for key, is_over in last.items() if not is_over)
-        return [key for key in ours if key == causes.WAITING or key.endswith(f" {self._host}")]
+        return [key for key in ours if key == incident.WAITING or key.endswith(f" {self._host}")]
 
 
 def _prefix(key: str) -> str:

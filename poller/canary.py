@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller.letter import Page, mail
+from poller.rendering.mail_page import Page, mail
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from integrations.clickup import TaskGoneError
-from poller import escaping, texts
+from poller import escaping
 from poller.model import Dispatched, Fate, Link, StoredFile
 from poller.parsing import file_types
+from poller.rendering import tickets
 from poller.workflow.errors import UnusableMessageError
 
 if TYPE_CHECKING:
@@ -119,9 +120,9 @@ def create_ticket(job: Job, done: Dispatched) -> Dispatched:
         reference = request.reference
         ticket = hubspot.find_ticket(done.contact_id, reference) if attempt.doubts else None
         if ticket is None:
-            content = texts.ticket_content(request, with_files(request, done))
+            content = tickets.ticket_content(request, with_files(request, done))
             ticket = hubspot.create_ticket(
-                texts.ticket_subject(request), content, done.contact_id, reference, job.journal.confirm
+                tickets.ticket_subject(request), content, done.contact_id, reference, job.journal.confirm
             )
         return {"id": ticket.id, "url": ticket.url}
 
@@ -144,7 +145,7 @@ def create_note(job: Job, done: Dispatched, *, look: bool = False) -> Dispatched
         looks = look or attempt.doubts
         found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if looks else None
         if found is None:
-            html = texts.note_html(request, with_files(request, done))
+            html = tickets.note_html(request, with_files(request, done))
             found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id, job.journal.confirm)
         return found
 
@@ -163,8 +164,8 @@ def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatc
         since = request.received_at if look else attempt.since
         found = clickup.find_subtask(request.reference, since - CLOCKS) if look or attempt.doubts else None
         if found is None:
-            markdown = texts.subtask_markdown(request, with_files(request, done))
-            found = clickup.create_subtask(texts.subtask_name(request), markdown, job.journal.confirm)
+            markdown = tickets.subtask_markdown(request, with_files(request, done))
+            found = clickup.create_subtask(tickets.subtask_name(request), markdown, job.journal.confirm)
         return {"id": found.id, "url": found.url}
 
     subtask = job.journal.step("create_subtask", act, "clickup", looks=True)

@@ -13,11 +13,11 @@ from integrations.errors import ConfigurationError
 from poller import escaping, logs
 from poller.config import loader
 from poller.daemon import Daemon
-from poller.letter import HEADER
 from poller.mailbox.inbox import Inbox
 from poller.mime import headers
 from poller.parsing import parser
-from poller.receipts import KIND
+from poller.rendering.mail_page import HEADER
+from poller.rendering.receipt import KIND
 from poller.samples import samples
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from uuid import uuid4
 
 from integrations.errors import ConfigurationError
 from poller.escaping import file_name, one_line, plain_text
+from poller.rendering.phrases import FORM_HEADER
 from poller.triage.sender import is_ours, own_domains
-from poller.wording import FORM_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

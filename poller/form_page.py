@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from poller.escaping import html
 from poller.form_fields import LENGTHS
-from poller.wording import NBSP, size
+from poller.rendering.phrases import NBSP, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from poller.config.accounts import Imap
     from poller.config.settings import Settings
-    from poller.letter import Receipt
     from poller.mailbox.source import Fetched, Source
     from poller.model import Fate, Request
+    from poller.rendering.mail_page import Receipt
     from poller.services import Services
     from poller.workflow.journal import Journal
 

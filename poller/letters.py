@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
-from poller import notification, receipts
 from poller.creations import skip, with_files
+from poller.rendering import notification
+from poller.rendering import receipt as rendering_receipt
 from poller.workflow.corrections import FAILED, correction_of, message_of
 from poller.workflow.errors import MessageGoneError, StepFailedError, UnreadError
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from poller.job import Job, Message
-    from poller.letter import Receipt
     from poller.model import Dispatched
+    from poller.rendering.mail_page import Receipt
     from poller.workflow.errors import Attempt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -124,7 +125,7 @@ def _put(job: Job, outcome: str, receipt: Receipt, *, look: bool) -> None:
     job.journal.confirm()
     # Whoever looks into a mailbox must find no receipt that is outdated, nor one whose message lies elsewhere.
     has_moved = correction_of(job.journal.reference) or (memory and memory.recall([fact]))
-    supersedes = receipts.receipts_begin(reference) if has_moved else ""
+    supersedes = rendering_receipt.receipts_begin(reference) if has_moved else ""
     job.message.append(outcome, receipt, look=look, supersedes=supersedes)
     if memory and outcome == "failed":
         memory.remember(fact, "")

@@ -7,17 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from poller import canary, causes, digest
+from poller import canary
 from poller.alerts import Alerts
 from poller.heartbeat import Heartbeat
 from poller.metrics import Metrics
+from poller.rendering import digest, incident
 from poller.signs import Signs
 
 if TYPE_CHECKING:
-    from poller.causes import Cause
     from poller.config.settings import Settings
     from poller.daemon import Daemon
     from poller.pulse import Pulse
+    from poller.rendering.incident import Cause
 
 
 class Lookout:
@@ -79,16 +80,16 @@ class Lookout:
         since = self._pulse.failing_since
         if since and self._pulse.refused:
             refused["imap"] = self._pulse.reason
-        found = [causes.refused(service, reason, self._host) for service, reason in refused.items()]
+        found = [incident.refused(service, reason, self._host) for service, reason in refused.items()]
         self._told_of |= dict.fromkeys(refused, now)
         if since and not self._pulse.refused and self._polls_fail(now):
-            found.append(causes.polls_failing(since, self._pulse.reason, self._host))
+            found.append(incident.polls_failing(since, self._pulse.reason, self._host))
             self._told_of["imap"] = now
         unreadable = self._daemon.unreadable()
         if unreadable and now - (first := min(unreadable.values())) >= self._patience:
-            found.append(causes.unreadable(sorted(unreadable), first, self._settings.imap.mailbox, self._host))
+            found.append(incident.unreadable(sorted(unreadable), first, self._settings.imap.mailbox, self._host))
         if self.canary and (missing_since := self.canary.missing_since):
-            found.append(causes.canary_missing(missing_since, self._host))
+            found.append(incident.canary_missing(missing_since, self._host))
         return [*found, *self._late(now)]
 
     def _late(self, now: datetime) -> list[Cause]:
@@ -105,7 +106,7 @@ class Lookout:
         self._is_late = bool(late)
         untold = [wait for wait in late if now - self._told_of.get(wait[1], wait[0]) >= most]
         reasons = [reason for *_, reason in untold]
-        return [causes.waiting(len(untold), untold[0][0], reasons, most_min, self._host)] if untold else []
+        return [incident.waiting(len(untold), untold[0][0], reasons, most_min, self._host)] if untold else []
 
     def _polls_fail(self, now: datetime) -> bool:
         since = self._pulse.failing_since
@@ -119,18 +120,18 @@ class Lookout:
 
     def _undecided(self) -> list[str]:
         """The keys of the causes of which nobody knows yet whether they are: what was told of them is not over."""
-        undecided = [f"{causes.CANARY} {self._host}"] if self.canary and not self.canary.decided else []
+        undecided = [f"{incident.CANARY} {self._host}"] if self.canary and not self.canary.decided else []
         if self._is_late:
-            undecided.append(causes.WAITING)
+            undecided.append(incident.WAITING)
         if self._pulse.looked_at is None or self._pulse.failing_since:
             undecided += [
-                causes.WAITING,
-                f"{causes.POLLS} {self._host}",
-                f"{causes.REFUSED} imap {self._host}",
-                f"{causes.UNREADABLE} {self._host}",
+                incident.WAITING,
+                f"{incident.POLLS} {self._host}",
+                f"{incident.REFUSED} imap {self._host}",
+                f"{incident.UNREADABLE} {self._host}",
             ]
         elif self._daemon.unreadable():
-            undecided.append(f"{causes.UNREADABLE} {self._host}")
+            undecided.append(f"{incident.UNREADABLE} {self._host}")
         return undecided
 
     def _made_alerts(self) -> Alerts | None:

@@ -13,8 +13,8 @@ from poller.creations import create_note, create_subtask, create_ticket, find_or
 from poller.job import Job, Message
 from poller.letters import failure_detail, send_alert, send_failure, send_notification, send_receipt
 from poller.model import Category, Fate
-from poller.notification import DISPATCHED
-from poller.receipts import failure_receipt, receipt
+from poller.rendering.notification import DISPATCHED
+from poller.rendering.receipt import failure_receipt, receipt
 from poller.replies import answer, find_threads, remember, send_answered
 from poller.steps import begun, classify, receive, wait_turn
 from poller.workflow.corrections import correction_of, message_of
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.config.settings import Settings
-    from poller.letter import Receipt
     from poller.mailbox.source import Source
     from poller.model import Dispatched
+    from poller.rendering.mail_page import Receipt
     from poller.services import Services
     from poller.workflow.corrections import Correction
     from poller.workflow.errors import Attempt

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from poller import texts, threads
-from poller.amendment import amended
+from poller import threads
 from poller.creations import (
     add_comment,
     create_note,
@@ -22,6 +21,8 @@ from poller.creations import (
     with_files,
 )
 from poller.model import Category, Classification, Fate, Link
+from poller.rendering import tickets
+from poller.rendering.ticket_update import amended
 from poller.steps import begun
 from poller.workflow.corrections import category_of, is_half_done
 from poller.workflow.errors import NotYetError
@@ -198,7 +199,7 @@ def tell_team(job: Job, done: Dispatched, original: Original) -> Dispatched:
     # An answer is a part of a request that goes on as what it is.
     if original.is_answer or not original.changes:
         return done
-    return add_comment(job, done, correction.id, lambda: texts.correction_comment(correction.category, correction.id))
+    return add_comment(job, done, correction.id, lambda: tickets.correction_comment(correction.category, correction.id))
 
 
 STEPS: dict[Category, tuple[Step, ...]] = {

@@ -7,11 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import PermanentError
-from poller import notification, texts, threads
+from poller import threads
 from poller.creations import GONE, add_comment, person_name, skip, upload_files, with_files
-from poller.letter import notification_id
 from poller.letters import send_notification
 from poller.model import Category, Classification, Link
+from poller.rendering import notification, tickets
+from poller.rendering.mail_page import notification_id
 from poller.steps import begun
 from poller.threads import People
 from poller.triage import sender
@@ -130,7 +131,7 @@ def answer(
 
     def comment() -> str:
         request = job.message.request
-        return texts.reply_comment(request, with_files(request, noted), colleague=people.colleague)
+        return tickets.reply_comment(request, with_files(request, noted), colleague=people.colleague)
 
     return thread, add_comment(job, noted, message_of(job.journal.reference), comment, look=look)
 
@@ -174,7 +175,7 @@ def add_note(job: Job, done: Dispatched, people: People, *, look: bool) -> Dispa
             looks = look or attempt.doubts
             found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if looks else None
             if found is None:
-                html = texts.reply_note_html(request, with_files(request, done), colleague=people.colleague)
+                html = tickets.reply_note_html(request, with_files(request, done), colleague=people.colleague)
                 found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id, job.journal.confirm)
         except PermanentError:
             if hubspot.has_ticket(ticket.id):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from integrations.sandbox import Sandbox
     from poller.config.settings import Settings
-    from poller.letter import Receipt
+    from poller.rendering.mail_page import Receipt
     from poller.services import Services
 
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
-from poller import escaping, notification, receipts, texts
+from poller import escaping
 from poller.model import Category, Dispatched, Fate, Link, Request, StoredFile
+from poller.rendering import notification, receipt, tickets
+from poller.rendering.phrases import marker
 from poller.triage import attachment_policy, classification
-from poller.wording import marker
 from poller.workflow.errors import StepFailedError
 
 if TYPE_CHECKING:
@@ -77,27 +78,27 @@ class Outputs:
     @cached_property
     def notes(self) -> list[str]:
         """HTML for HubSpot."""
-        return [texts.note_html(self.request, self.done), texts.reply_note_html(self.request, self.done)]
+        return [tickets.note_html(self.request, self.done), tickets.reply_note_html(self.request, self.done)]
 
     @cached_property
     def subtask(self) -> str:
         """Markdown for ClickUp."""
-        return texts.subtask_markdown(self.request, self.done)
+        return tickets.subtask_markdown(self.request, self.done)
 
     @cached_property
     def comment(self) -> str:
         """Plain text for ClickUp, which makes of it what it likes."""
-        return texts.reply_comment(self.request, self.done)
+        return tickets.reply_comment(self.request, self.done)
 
     @cached_property
     def ticket(self) -> str:
         """Plain text for HubSpot."""
-        return texts.ticket_content(self.request, self.done)
+        return tickets.ticket_content(self.request, self.done)
 
     @cached_property
     def titles(self) -> tuple[str, str]:
         """Of the ticket and of the subtask."""
-        return texts.ticket_subject(self.request), texts.subtask_name(self.request)
+        return tickets.ticket_subject(self.request), tickets.subtask_name(self.request)
 
     @cached_property
     def letter(self) -> EmailMessage:
@@ -117,9 +118,9 @@ class Outputs:
     def receipt(self) -> bytes:
         """What lies beside the mail: of the request, or of a failure; bytes, for it is not sent."""
         if int(self.request.reference, 16) % 2:
-            return receipts.receipt(self.request, self.done, sender=RECEIPT_SENDER).raw
+            return receipt.receipt(self.request, self.done, sender=RECEIPT_SENDER).raw
         failure = StepFailedError("create_note", "refused", "HTTP 400")
-        return receipts.failure_receipt(
+        return receipt.failure_receipt(
             self.request,
             self.request.reference,
             failure,
@@ -176,7 +177,7 @@ def check(made: Outputs) -> None:
 
 
 def check_note(source: str, links: set[str]) -> None:
-    assert len(source) <= texts.HUBSPOT_LIMIT_CHARS
+    assert len(source) <= tickets.HUBSPOT_LIMIT_CHARS
     page = Page(source)
     assert page.tags <= _NOTE
     assert page.attributes <= {"href"}
@@ -203,7 +204,7 @@ def check_comment(text: str, made: Outputs) -> None:
 
 
 def check_ticket(made: Outputs) -> None:
-    assert len(made.ticket) <= texts.HUBSPOT_LIMIT_CHARS
+    assert len(made.ticket) <= tickets.HUBSPOT_LIMIT_CHARS
     assert made.ticket.endswith(marker(made.request.reference))
     assert not _UNSEEN.search(made.ticket)
     for title, limit_chars in zip(made.titles, (200, 120), strict=True):

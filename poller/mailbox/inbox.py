@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.config.settings import Settings
-    from poller.letter import Receipt
+    from poller.rendering.mail_page import Receipt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

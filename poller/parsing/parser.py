@@ -14,7 +14,7 @@ from poller.parsing import attachments, forwards, quoting, transfer_links
 from poller.parsing.contents import Contents
 from poller.parsing.parts import Source
 from poller.parsing.reader import Reading
-from poller.wording import UNREADABLE
+from poller.rendering.phrases import UNREADABLE
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from poller.mime.addresses import addresses, before_the_list, takes_no_answer
+from poller.rendering.phrases import FORM_HEADER
 from poller.triage import auth_results
-from poller.wording import FORM_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Collection

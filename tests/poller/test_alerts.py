@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from integrations.errors import TransientError
-from poller import causes
 from poller.alerts import CALM, PAUSE, Alerts
+from poller.rendering import incident
 from poller.workflow.engine import Engine
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
 
-    from poller.causes import Cause
+    from poller.rendering.incident import Cause
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 PARIS = ZoneInfo("Europe/Paris")
-POLLS = causes.polls_failing(NOW, "IMAP SEARCH: no answer in time", "gandalf")
-KEY = causes.refused("hubspot", "HubSpot: HTTP 401", "gandalf")
-LATE = causes.waiting(
+POLLS = incident.polls_failing(NOW, "IMAP SEARCH: no answer in time", "gandalf")
+KEY = incident.refused("hubspot", "HubSpot: HTTP 401", "gandalf")
+LATE = incident.waiting(
     12, NOW, ["clickup is out of reach", "ClickUp: HTTP 503", "clickup is out of reach"], 60, "gandalf"
 )
 PLAIN = {
@@ -161,7 +161,7 @@ def test_an_alert_says_what_is_wrong_since_when_and_what_to_do(memory: Engine) -
     [(0.5, "de 0,5 minute"), (1, "d’une minute"), (1.5, "de 1,5 minute"), (2, "de 2 minutes"), (60, "de 60 minutes")],
 )
 def test_how_long_messages_have_waited_is_said_in_french(minutes: float, words: str) -> None:
-    assert causes.waiting(1, NOW, [], minutes, "gandalf").title == f"Des messages attendent depuis plus {words}"
+    assert incident.waiting(1, NOW, [], minutes, "gandalf").title == f"Des messages attendent depuis plus {words}"
 
 
 @pytest.mark.parametrize(
@@ -173,10 +173,10 @@ def test_how_long_messages_have_waited_is_said_in_french(minutes: float, words: 
 )
 def test_what_the_server_does_not_give_is_named(uids: Sequence[int], title: str, named: str) -> None:
     """By its UID, the first ten; one more or one less of them is the same cause."""
-    cause = causes.unreadable(uids, NOW, "INBOX", "gandalf")
+    cause = incident.unreadable(uids, NOW, "INBOX", "gandalf")
     assert (cause.title, cause.key) == (title, "unreadable gandalf")
     assert ("UID", named) in cause.facts
     who = {"sender": "s@figurative.example", "recipient": "a@figurative.example"}
-    letter = causes.over(cause.key, now=NOW, zone=PARIS, **who)
+    letter = incident.over(cause.key, now=NOW, zone=PARIS, **who)
     assert letter["Subject"] == "[Fin d’alerte] Tous les messages peuvent de nouveau être lus"
     assert "22/11/2026 à 15:00" in letter.get_body(("plain",)).get_content()  # type: ignore[union-attr]

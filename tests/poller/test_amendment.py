@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from poller.amendment import LIMIT_CHARS, amended
 from poller.model import Category, Dispatched, Request
-from poller.texts import ticket_content
-from poller.wording import marker
+from poller.rendering.phrases import marker
+from poller.rendering.ticket_update import LIMIT_CHARS, amended
+from poller.rendering.tickets import ticket_content
 from tests.poller.test_texts import DONE, MODEL, PHOTO, PLAN, REQUEST, SURE, UNSURE
 
 AS_SUPPORT = replace(SURE, category=Category.SUPPORT)

@@ -30,8 +30,8 @@ from poller import logs
 from poller.cli import commands
 from poller.config.section import is_secret
 from poller.config.settings import sections
-from poller.letter import notification_id
 from poller.parsing import parser
+from poller.rendering.mail_page import notification_id
 from poller.samples import picture, triangle
 from poller.triage import attachment_policy, classification, screening
 from tests.outputs import Outputs

@@ -12,11 +12,12 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Refusal
 from integrations.sandbox.smtp import Smtp
-from poller import canary, causes, loop
+from poller import canary, loop
 from poller.config import loader
 from poller.daemon import Daemon
 from poller.lookout import Lookout
 from poller.pulse import Pulse
+from poller.rendering import incident
 from poller.samples import samples
 from tests.desk import Desk
 from tests.listener import Listener, http
@@ -293,7 +294,7 @@ def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Offi
         pulse.good(NOW)
         lookout.report()
         assert listener.received == b"", "nobody knows yet that all is well"
-        assert causes.canary_missing(NOW, lookout._host).key in lookout._undecided()
+        assert incident.canary_missing(NOW, lookout._host).key in lookout._undecided()
         lookout.canary.missing_since = NOW
         lookout.report()
         assert listener.received.startswith(b"GET /ping/fail ")
@@ -301,5 +302,5 @@ def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Offi
         lookout.close()
     who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
     given: dict[str, Any] = who | {"now": NOW, "zone": ZoneInfo("Europe/Paris")}
-    assert causes.begun(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
-    assert causes.over(cause.key, **given)["Subject"] == "[Fin d’alerte] La boîte de réception reçoit de nouveau"
+    assert incident.begun(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
+    assert incident.over(cause.key, **given)["Subject"] == "[Fin d’alerte] La boîte de réception reçoit de nouveau"

@@ -17,8 +17,8 @@ import pytest
 from poller.model import Kind
 from poller.parsing import parser as parsing_parser
 from poller.parsing import parser_process
+from poller.rendering.phrases import UNREADABLE
 from poller.samples import samples
-from poller.wording import UNREADABLE
 
 if TYPE_CHECKING:
     from tests.conftest import Office

@@ -20,9 +20,9 @@ from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox import Fault
 from poller.cli import commands
 from poller.daemon import Daemon
-from poller.digest import look_back
 from poller.mailbox.inbox import Inbox
 from poller.purge import purge
+from poller.rendering.digest import look_back
 from poller.samples import picture, samples
 from poller.workflow.errors import MessageGoneError, Patience
 from poller.workflow.store import Memory

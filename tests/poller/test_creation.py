@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import creations, texts
+from poller import creations
 from poller.creations import create_note, create_subtask, create_ticket
 from poller.job import Job, Message
 from poller.model import Category, Classification, Dispatched, Link
+from poller.rendering import tickets
 from poller.samples import samples
 from poller.workflow.errors import MustWaitError
 from tests.desk import Desk
@@ -29,7 +30,7 @@ REFERENCE = "0123456789abcdef"
 
 
 def add_comment(job: Job, done: Dispatched) -> Dispatched:
-    return creations.add_comment(job, done, REFERENCE, lambda: texts.reply_comment(job.message.request, done))
+    return creations.add_comment(job, done, REFERENCE, lambda: tickets.reply_comment(job.message.request, done))
 
 
 STEPS = [create_ticket, create_note, create_subtask, add_comment]

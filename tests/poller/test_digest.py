@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from integrations.sandbox import Fault, Refusal
-from poller import digest
-from poller.chart import Chart, as_html, as_text
 from poller.config.settings import Digest
-from poller.digest import Done, Week
+from poller.rendering import digest
+from poller.rendering.chart import Chart, as_html, as_text
+from poller.rendering.digest import Done, Week
 from poller.samples import samples
 from poller.workflow.store import Memory
 

@@ -41,7 +41,7 @@ from poller.form_fields import Filled
 from poller.form_limits import HOUR_S, KEPT, Rate, client_address, networks_of
 from poller.mailbox.inbox import Inbox
 from poller.parsing import parser
-from poller.wording import author_fact
+from poller.rendering.phrases import author_fact
 from tests.browser import EXECUTABLE, Browser
 
 if TYPE_CHECKING:

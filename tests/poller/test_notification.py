@@ -9,7 +9,6 @@ from io import BytesIO
 
 import pytest
 
-from poller.letter import notification_id
 from poller.model import (
     Address,
     Attachment,
@@ -22,7 +21,8 @@ from poller.model import (
     Request,
     StoredFile,
 )
-from poller.notification import failure_notification, flood_alert, notification, reply_notification
+from poller.rendering.mail_page import notification_id
+from poller.rendering.notification import failure_notification, flood_alert, notification, reply_notification
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 FILES = "https://files.example/mail/0f"

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from poller import causes, form_message, letter, notification
+from poller import form_message
 from poller.form_fields import Submission
 from poller.model import Address, Attachment, Category, Classification, Dispatched, Kind, Request
 from poller.parsing import parser
+from poller.rendering import incident, mail_page, notification
 from poller.triage.screening import screen
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def calendar(method: str) -> Attachment:
 
 
 NEVER = [
-    (request((letter.HEADER, "1")), "own notification"),
-    (request(message_id=letter.notification_id("0123456789abcdef", "sent")), "own notification"),
+    (request((mail_page.HEADER, "1")), "own notification"),
+    (request(message_id=mail_page.notification_id("0123456789abcdef", "sent")), "own notification"),
     (
         request(("Content-Type", 'multipart/report; report-type=delivery-status; boundary="x"')),
         "report (delivery-status)",
@@ -307,7 +308,7 @@ def test_a_form_elsewhere_may_say_that_it_is_a_program(reply_to: str, is_work: b
         (request(("X-Spam-Flag", "NO")), True, "spam"),
         (request(("X-Spam-Flag", "YES"), ("Precedence", "bulk")), False, "bulk (Precedence: bulk)"),
         (request(attachments=(GLB,)), True, None),
-        (request(message_id=letter.notification_id("0123456789abcdef", "sent")), False, "own notification"),
+        (request(message_id=mail_page.notification_id("0123456789abcdef", "sent")), False, "own notification"),
     ],
 )
 def test_what_the_mailbox_says_of_spam_counts_before_the_header(mail: Request, junk: bool, reason: str | None) -> None:
@@ -356,8 +357,8 @@ def test_no_letter_of_ours_is_ever_work(tmp_path: Path) -> None:
         notification.failure_notification(
             asked, asked.reference, step="classify", kind="refused", detail="", now=now, **who
         ),
-        causes.begun(causes.refused("hubspot", "401", "gandalf"), now=now, zone=paris, **who),
-        causes.over("waiting", now=now, zone=paris, **who),
+        incident.begun(incident.refused("hubspot", "401", "gandalf"), now=now, zone=paris, **who),
+        incident.over("waiting", now=now, zone=paris, **who),
     ]
     for number, each in enumerate(letters):
         path = tmp_path / f"{number}.eml"

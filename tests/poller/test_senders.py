@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import form_message, notification, texts
+from poller import form_message
 from poller.config.accounts import Imap
 from poller.form_fields import Submission
 from poller.model import Address, Category, Classification, Dispatched, Link
 from poller.parsing import parser
+from poller.rendering import notification, tickets
 from poller.triage.sender import identify, is_ours, own_domains, writer
 
 if TYPE_CHECKING:
@@ -234,11 +235,11 @@ def read(request: Request) -> dict[str, str]:
     )
     bodies = [letter.get_body(("plain",)) for letter in letters]
     return {
-        "ticket": texts.ticket_content(request, DONE),
-        "note": texts.note_html(request, DONE),
-        "reply note": texts.reply_note_html(request, DONE),
-        "subtask": texts.subtask_markdown(request, DONE),
-        "comment": texts.reply_comment(request, DONE),
+        "ticket": tickets.ticket_content(request, DONE),
+        "note": tickets.note_html(request, DONE),
+        "reply note": tickets.reply_note_html(request, DONE),
+        "subtask": tickets.subtask_markdown(request, DONE),
+        "comment": tickets.reply_comment(request, DONE),
         **{f"letter {number}": body.get_content() for number, body in enumerate(bodies) if body},
     }
 

@@ -28,7 +28,8 @@ from poller.model import (
     Request,
     StoredFile,
 )
-from poller.texts import (
+from poller.rendering.phrases import STEPS, left_behind, marker, services_off, size
+from poller.rendering.tickets import (
     note_html,
     reply_comment,
     reply_note_html,
@@ -38,7 +39,6 @@ from poller.texts import (
     ticket_subject,
 )
 from poller.triage import attachment_policy
-from poller.wording import STEPS, left_behind, marker, services_off, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

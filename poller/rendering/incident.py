@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
-from poller.letter import Page, mail
-from poller.wording import NBSP
+from poller.rendering.mail_page import Page, mail
+from poller.rendering.phrases import NBSP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

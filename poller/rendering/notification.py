@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, one_line, plain_text
-from poller.letter import Page, mail
 from poller.model import Category
-from poller.texts import ticket_subject
-from poller.triage import attachment_policy
-from poller.wording import (
+from poller.rendering.mail_page import Page, mail
+from poller.rendering.phrases import (
     CATEGORIES,
     LEFT,
     NBSP,
@@ -27,6 +25,8 @@ from poller.wording import (
     who,
     whose_answer,
 )
+from poller.rendering.tickets import ticket_subject
+from poller.triage import attachment_policy
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -6,8 +6,8 @@ import re
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from poller.texts import file_lines
-from poller.wording import CATEGORIES, LEFT, NBSP, file_label, listed, marker
+from poller.rendering.phrases import CATEGORIES, LEFT, NBSP, file_label, listed, marker
+from poller.rendering.tickets import file_lines
 
 if TYPE_CHECKING:
     from poller.model import Dispatched, Request

@@ -7,15 +7,15 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import TYPE_CHECKING
 
-from poller.chart import as_html, as_text
 from poller.escaping import header_text, html, html_link, http_url, one_line
-from poller.wording import NBSP, listed, marker
+from poller.rendering.chart import as_html, as_text
+from poller.rendering.phrases import NBSP, listed, marker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from poller.chart import Chart
+    from poller.rendering.chart import Chart
 
 HEADER = "X-Figurative-Poller"  # screening knows our own mail by it
 

@@ -8,11 +8,10 @@ from email.utils import formataddr
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
-from poller.letter import DONE, FAILED, HEADER, LEFT, Page, Receipt, mail, notification_id
 from poller.model import Category
-from poller.notification import failure_facts, sureness, to_check, to_check_of_reply, to_do, why
-from poller.texts import ticket_subject
-from poller.wording import (
+from poller.rendering.mail_page import DONE, FAILED, HEADER, LEFT, Page, Receipt, mail, notification_id
+from poller.rendering.notification import failure_facts, sureness, to_check, to_check_of_reply, to_do, why
+from poller.rendering.phrases import (
     CATEGORIES,
     NBSP,
     STEPS,
@@ -23,6 +22,7 @@ from poller.wording import (
     who,
     whose_answer,
 )
+from poller.rendering.tickets import ticket_subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

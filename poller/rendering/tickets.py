@@ -19,7 +19,7 @@ from poller.escaping import (
     unlinked,
 )
 from poller.model import Category, Fate
-from poller.wording import (
+from poller.rendering.phrases import (
     CATEGORIES,
     LEFT,
     NBSP,

@@ -16,11 +16,11 @@ import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller import canary
-from poller.chart import Chart
 from poller.escaping import one_line
-from poller.letter import FAILED, Page, mail
 from poller.mailbox.download import account_of
-from poller.wording import NBSP, step_title
+from poller.rendering.chart import Chart
+from poller.rendering.mail_page import FAILED, Page, mail
+from poller.rendering.phrases import NBSP, step_title
 from poller.workflow import store
 from poller.workflow.corrections import correction_of, current, message_of
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from integrations.errors import PermanentError, TransientError
-from poller.letters import IN_DOUBT, NOTIFICATION_TRIES
+from poller.dispatch.clients import services
+from poller.dispatch.notify import IN_DOUBT, NOTIFICATION_TRIES
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
-from poller.services import services
 from poller.workflow import corrections
 from poller.workflow.store import Memory
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from integrations.broken import is_broken
 from integrations.errors import ConfigurationError, PermanentError, ServiceError
 from poller import exposition
+from poller.dispatch.clients import services
 from poller.form_access import forms_of
 from poller.form_message import address_of
 from poller.heartbeat import Heartbeat
@@ -22,7 +23,6 @@ from poller.imap import session as imap_session
 from poller.imap.responses import advice
 from poller.mailbox.reclassify_mailboxes import stranded
 from poller.mailbox.source import KEYWORDS
-from poller.services import services
 from poller.workflow import database
 
 FORMS_PACKAGES = ("python_multipart", "starlette", "uvicorn")  # of the extra "forms"

@@ -144,7 +144,7 @@ def setup_hubspot(ctx: click.Context) -> None:
     Optional: with it a ticket is found by its reference, and HubSpot itself refuses a second one. Exit code 75 when
     HubSpot is out of reach, 78 when it is off or refuses us.
     """
-    from poller.services import services  # noqa: PLC0415  keeps --help quick
+    from poller.dispatch.clients import services  # noqa: PLC0415  keeps --help quick
 
     hubspot = services(settings_of(ctx, need_imap=False)).hubspot
     if hubspot is None:

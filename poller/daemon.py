@@ -11,12 +11,12 @@ import structlog
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import days
+from poller.dispatch.clients import services
+from poller.dispatch.pipeline import Pipeline
+from poller.dispatch.receive import TOO_OFTEN
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
-from poller.pipeline import Pipeline
-from poller.services import services
 from poller.sightings import Sightings
-from poller.steps import TOO_OFTEN
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
 from poller.workflow.errors import MessageGoneError, Patience

@@ -9,7 +9,7 @@ from email.utils import quote
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poller.job import Message
+from poller.dispatch.job import Message
 from poller.mailbox.inbox import Inbox
 from poller.model import Category, Kind
 from poller.workflow import corrections

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
-from poller import threads
 from poller.days import FIRST_START
+from poller.dispatch import conversation
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
 from poller.parsing import parser_process
@@ -47,7 +47,7 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
             # As `steps.receive` has it: some of what is screened out is work if it answers a ticket.
             if not ignored or screening.screen(request, own=own, answer=True) is None:
                 outcome, reason = _as_an_answer(settings, inbox, memory, reference, request) or (outcome, reason)
-                if memory is None and threads.forebears(inbox.account, request):
+                if memory is None and conversation.forebears(inbox.account, request):
                     reason += "; may be an answer"
             yield {"reference": reference, "outcome": outcome, "reason": reason}
         dragged = stack.enter_context(closing(Trays(settings, inbox)))
@@ -67,7 +67,7 @@ def _as_an_answer(
     settings: Settings, inbox: Inbox, memory: Memory | None, reference: str, request: Request
 ) -> tuple[str, str] | None:
     """Outcome and reason of what names a message of a request there is; None when it names none."""
-    keys = threads.forebears(inbox.account, request) if memory else []
+    keys = conversation.forebears(inbox.account, request) if memory else []
     roots = dict.fromkeys(root for key in keys if memory and (root := memory.recall(key)))
     named = {message.reference: message for message in memory.named(roots)} if memory and roots else {}
     opened = {root: named[root].standing.result or {} for root in roots if root in named}
@@ -75,9 +75,9 @@ def _as_an_answer(
     def who(address: Address) -> str:
         return quotas.pseudonym(settings, address.addr_spec.casefold()) if address.addr_spec else ""
 
-    people = threads.People(who(request.sender), who(sender.writer(request, sender.own_domains(settings.imap))))
+    people = conversation.People(who(request.sender), who(sender.writer(request, sender.own_domains(settings.imap))))
     for root, result in opened.items():
-        if result.get("ticket") and people.may_answer(threads.People(**result.get("people", {}))):
+        if result.get("ticket") and people.may_answer(conversation.People(**result.get("people", {}))):
             return str(result.get("category", result["outcome"])), f"an answer to {root}: a note on its ticket"
     if not opened:
         waits = inbox.holds_older(reference, [*request.in_reply_to, *request.references])

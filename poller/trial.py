@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from integrations.errors import ConfigurationError, ServiceError
 from poller import demo
 from poller.backoff import Floor
+from poller.dispatch.clients import services
+from poller.dispatch.pipeline import Pipeline
 from poller.mailbox.source import Fetched
 from poller.parsing import parser
-from poller.pipeline import Pipeline
-from poller.services import services
 from poller.triage import classification, screening, sender
 from poller.workflow.errors import MustWaitError, Patience
 from poller.workflow.journal import Journal

@@ -75,8 +75,8 @@ def classify(
 
 
 def _evaluate(ctx: click.Context, labelled: IO[str], *, no_claude: bool, as_json: bool) -> None:
+    from poller.dispatch.clients import services  # noqa: PLC0415  keeps --help quick
     from poller.metrics import PRICES  # noqa: PLC0415  keeps --help quick
-    from poller.services import services  # noqa: PLC0415  keeps --help quick
     from poller.triage import evaluation  # noqa: PLC0415  keeps --help quick
 
     settings = settings_of(ctx, need_imap=False)

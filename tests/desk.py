@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from poller.backoff import Floor
 from poller.config import loader
+from poller.dispatch.clients import services
+from poller.dispatch.pipeline import Pipeline
 from poller.mailbox.source import Fetched
-from poller.pipeline import Pipeline
-from poller.services import services
 from poller.workflow.errors import MessageGoneError, Patience
 from poller.workflow.journal import Journal
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from integrations.sandbox import Sandbox
     from poller.config.settings import Settings
+    from poller.dispatch.clients import Services
     from poller.rendering.mail_page import Receipt
-    from poller.services import Services
 
 
 class Desk:

@@ -27,7 +27,7 @@ import botocore.session
 
 from integrations import r2
 from poller.__main__ import main
-from poller.services import services
+from poller.dispatch.clients import services
 from tests import crash
 
 if TYPE_CHECKING:

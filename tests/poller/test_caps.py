@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poller import steps
 from poller.backoff import Floor
+from poller.dispatch import receive
+from poller.dispatch.clients import Services
+from poller.dispatch.job import Job
 from poller.imap import session as imap_session
-from poller.job import Job
 from poller.mailbox.download import BEGINNING_BYTES, write
 from poller.mailbox.inbox import Inbox
 from poller.samples import picture, samples, triangle
-from poller.services import Services
 from poller.workflow.errors import MustWaitError, Patience
 from poller.workflow.journal import Journal
 
@@ -130,10 +130,10 @@ def test_a_message_goes_on_when_its_turn_has_come(office: Office, minutes: int, 
     received = {"episode": "f" * 16, "goes_on_at": at}
     if waits:
         with pytest.raises(MustWaitError) as caught:
-            steps.wait_turn(job, received)
+            receive.wait_turn(job, received)
         assert (caught.value.until.isoformat(), caught.value.gate) == (at, "")
     else:
-        steps.wait_turn(job, received)
+        receive.wait_turn(job, received)
     assert recorded == []
 
 

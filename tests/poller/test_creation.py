@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import creations
-from poller.creations import create_note, create_subtask, create_ticket
-from poller.job import Job, Message
+from poller.dispatch import ticket
+from poller.dispatch.job import Job, Message
+from poller.dispatch.ticket import create_note, create_subtask, create_ticket
 from poller.model import Category, Classification, Dispatched, Link
 from poller.rendering import tickets
 from poller.samples import samples
@@ -30,7 +30,7 @@ REFERENCE = "0123456789abcdef"
 
 
 def add_comment(job: Job, done: Dispatched) -> Dispatched:
-    return creations.add_comment(job, done, REFERENCE, lambda: tickets.reply_comment(job.message.request, done))
+    return ticket.add_comment(job, done, REFERENCE, lambda: tickets.reply_comment(job.message.request, done))
 
 
 STEPS = [create_ticket, create_note, create_subtask, add_comment]

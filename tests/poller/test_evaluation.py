@@ -15,10 +15,10 @@ from click.testing import CliRunner, Result
 from integrations.errors import TransientError
 from integrations.sandbox import Fault
 from poller.cli import commands
+from poller.dispatch.clients import services
 from poller.examples import example
 from poller.model import Category, Kind
 from poller.parsing import parser
-from poller.services import services
 from poller.triage.classification import content_of
 from poller.triage.evaluation import Labelled, Usage, as_lines, judge, read
 from poller.triage.rules import certain

@@ -51,10 +51,10 @@ CALLS = {
 def _impatient(monkeypatch: pytest.MonkeyPatch, office: Office) -> None:
     """No client waits for long."""
     short = {"connect_timeout_s": TIMEOUT_S, "read_timeout_s": TIMEOUT_S}
-    monkeypatch.setattr("poller.services.R2", partial(R2, **short))
-    monkeypatch.setattr("poller.services.HubSpot", partial(HubSpot, **short))
-    monkeypatch.setattr("poller.services.ClickUp", partial(ClickUp, **short))
-    monkeypatch.setattr("poller.services.Smtp", partial(Smtp, timeout_s=TIMEOUT_S))
+    monkeypatch.setattr("poller.dispatch.clients.R2", partial(R2, **short))
+    monkeypatch.setattr("poller.dispatch.clients.HubSpot", partial(HubSpot, **short))
+    monkeypatch.setattr("poller.dispatch.clients.ClickUp", partial(ClickUp, **short))
+    monkeypatch.setattr("poller.dispatch.clients.Smtp", partial(Smtp, timeout_s=TIMEOUT_S))
     monkeypatch.setattr("integrations.claude.Claude", partial(Claude, timeout_s=TIMEOUT_S))
     office.environment["IMAP_TIMEOUT_S"] = str(TIMEOUT_S)
 

@@ -20,10 +20,10 @@ from poller.cli import commands
 from poller.config import loader
 from poller.config.accounts import Imap
 from poller.daemon import Daemon
+from poller.dispatch.clients import services
 from poller.imap import oauth
 from poller.imap.session import connect
 from poller.samples import samples
-from poller.services import services
 from tests.listener import Listener, lines
 from tests.provider import EXCHANGE, GMAIL, Provider
 from tests.token_endpoint import TokenEndpoint, application_token, claims, given, write_key_file

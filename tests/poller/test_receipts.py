@@ -17,9 +17,9 @@ import pytest
 from integrations.errors import PermanentError, TransientError
 from integrations.sandbox import Fault, Refusal
 from poller import audit
+from poller.dispatch.pipeline import Pipeline
 from poller.imap import session as imap_session
 from poller.mailbox import outcome_mailboxes
-from poller.pipeline import Pipeline
 from poller.samples import picture, samples
 from poller.workflow.errors import Patience
 from tests.crash import ANSWERED, COMMITTED, POINTS, Death

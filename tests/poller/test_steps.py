@@ -11,8 +11,8 @@ import pytest
 
 from integrations.sandbox import Refusal
 from integrations.smtp import Smtp
-from poller.letters import send
-from poller.services import Services
+from poller.dispatch.clients import Services
+from poller.dispatch.notify import send
 from poller.workflow.errors import MustWaitError, StepFailedError
 from tests.poller.test_journal import Memory, ProcessDiedError
 

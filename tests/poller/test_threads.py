@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poller.dispatch.conversation import LOOKED_UP, People, forebears, key
 from poller.parsing import parser
-from poller.threads import LOOKED_UP, People, forebears, key
 
 if TYPE_CHECKING:
     from pathlib import Path

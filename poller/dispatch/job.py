@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from poller.config.accounts import Imap
     from poller.config.settings import Settings
+    from poller.dispatch.clients import Services
     from poller.mailbox.source import Fetched, Source
     from poller.model import Fate, Request
     from poller.rendering.mail_page import Receipt
-    from poller.services import Services
     from poller.workflow.journal import Journal
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
-from poller.creations import skip, with_files
+from poller.dispatch.ticket import skip, with_files
 from poller.rendering import notification
 from poller.rendering import receipt as rendering_receipt
 from poller.workflow.corrections import FAILED, correction_of, message_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from typing import Any
 
-    from poller.job import Job, Message
+    from poller.dispatch.job import Job, Message
     from poller.model import Dispatched
     from poller.rendering.mail_page import Receipt
     from poller.workflow.errors import Attempt

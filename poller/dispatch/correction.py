@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from poller import threads
-from poller.creations import (
+from poller.dispatch import conversation
+from poller.dispatch.receive import begun
+from poller.dispatch.ticket import (
     add_comment,
     create_note,
     create_subtask,
@@ -23,14 +24,13 @@ from poller.creations import (
 from poller.model import Category, Classification, Fate, Link
 from poller.rendering import tickets
 from poller.rendering.ticket_update import amended
-from poller.steps import begun
 from poller.workflow.corrections import category_of, is_half_done
 from poller.workflow.errors import NotYetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.job import Job
+    from poller.dispatch.job import Job
     from poller.model import Dispatched
     from poller.workflow.corrections import Correction
     from poller.workflow.errors import Attempt
@@ -189,7 +189,7 @@ def put_subtask(job: Job, done: Dispatched, original: Original) -> Dispatched:
     made = create_subtask(job, told, look=True)
     if original.is_answer and made.subtask and job.journal.memory:
         # What comes after it in the conversation is for the team, too.
-        job.journal.memory.remember(threads.subtask_key(original.thread), original.correction.reference)
+        job.journal.memory.remember(conversation.subtask_key(original.thread), original.correction.reference)
     return made
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from poller import canary, threads
+from poller import canary
+from poller.dispatch import conversation
 from poller.model import Category, Classification, Dispatched
 from poller.triage import classification, quotas, screening, sender
 from poller.workflow.errors import MustWaitError
 
 if TYPE_CHECKING:
-    from poller.job import Job
+    from poller.dispatch.job import Job
     from poller.model import Address
     from poller.workflow.errors import Attempt
 
@@ -36,7 +37,7 @@ def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
         request = job.message.request
         own, junk = sender.own_domains(job.settings.imap), job.message.junk
         writer = sender.writer(request, own)
-        people = threads.People(
+        people = conversation.People(
             _who(job, request.sender), _who(job, writer), colleague=sender.is_ours(writer.addr_spec, own)
         )
         ignored = canary.recognise(job.journal.memory, request, request.reference)
@@ -46,8 +47,8 @@ def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
         found = {
             "ignored": ignored,
             "received_at": request.received_at.isoformat(),
-            "key": threads.key(job.message.account, request.message_id),
-            "forebears": threads.forebears(job.message.account, request),
+            "key": conversation.key(job.message.account, request.message_id),
+            "forebears": conversation.forebears(job.message.account, request),
             "people": asdict(people),
         }
         if ignored:

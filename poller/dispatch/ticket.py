@@ -19,7 +19,7 @@ from poller.workflow.errors import UnusableMessageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.job import Job
+    from poller.dispatch.job import Job
     from poller.model import Request
     from poller.workflow.errors import Attempt
 

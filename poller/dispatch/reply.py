@@ -7,20 +7,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import PermanentError
-from poller import threads
-from poller.creations import GONE, add_comment, person_name, skip, upload_files, with_files
-from poller.letters import send_notification
+from poller.dispatch import conversation
+from poller.dispatch.conversation import People
+from poller.dispatch.notify import send_notification
+from poller.dispatch.receive import begun
+from poller.dispatch.ticket import GONE, add_comment, person_name, skip, upload_files, with_files
 from poller.model import Category, Classification, Link
 from poller.rendering import notification, tickets
 from poller.rendering.mail_page import notification_id
-from poller.steps import begun
-from poller.threads import People
 from poller.triage import sender
 from poller.workflow.corrections import category_of, message_of
 from poller.workflow.errors import NotYetError
 
 if TYPE_CHECKING:
-    from poller.job import Job
+    from poller.dispatch.job import Job
     from poller.model import Dispatched
     from poller.workflow.errors import Attempt, Memory
 
@@ -79,7 +79,7 @@ def _opened(result: dict[str, Any]) -> dict[str, Any]:
 
 def _brought(memory: Memory, reference: str) -> dict[str, str] | None:
     """The subtask of a thread that had none, where a person has put an answer of it under modelling."""
-    key = threads.subtask_key(reference)
+    key = conversation.subtask_key(reference)
     brought_by = memory.recall([key]).get(key)
     result = memory.result(brought_by) if brought_by else {}
     return result.get("subtask") if result and category_of(result) == "modelisation" else None
@@ -98,7 +98,7 @@ def remember(job: Job, key: str, reference: str, told: str) -> None:
     """
     if job.journal.memory:
         letter = notification_id(job.journal.reference, told)
-        for each in (key, threads.key(job.message.account, letter)):
+        for each in (key, conversation.key(job.message.account, letter)):
             job.journal.memory.remember(each, reference)
 
 

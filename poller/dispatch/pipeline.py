@@ -8,15 +8,16 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from poller import canary, reclassify
-from poller.creations import create_note, create_subtask, create_ticket, find_or_create_contact, upload_files
-from poller.job import Job, Message
-from poller.letters import failure_detail, send_alert, send_failure, send_notification, send_receipt
+from poller import canary
+from poller.dispatch import correction as dispatch_correction
+from poller.dispatch.job import Job, Message
+from poller.dispatch.notify import failure_detail, send_alert, send_failure, send_notification, send_receipt
+from poller.dispatch.receive import begun, classify, receive, wait_turn
+from poller.dispatch.reply import answer, find_threads, remember, send_answered
+from poller.dispatch.ticket import create_note, create_subtask, create_ticket, find_or_create_contact, upload_files
 from poller.model import Category, Fate
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import failure_receipt, receipt
-from poller.replies import answer, find_threads, remember, send_answered
-from poller.steps import begun, classify, receive, wait_turn
 from poller.workflow.corrections import correction_of, message_of
 from poller.workflow.errors import MessageGoneError, MustWaitError, StepFailedError
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.config.settings import Settings
+    from poller.dispatch.clients import Services
     from poller.mailbox.source import Source
     from poller.model import Dispatched
     from poller.rendering.mail_page import Receipt
-    from poller.services import Services
     from poller.workflow.corrections import Correction
     from poller.workflow.errors import Attempt
     from poller.workflow.journal import Journal
@@ -136,19 +137,19 @@ class Pipeline:
 
     def _correct(self, job: Job, correction: Correction, reached: Reached) -> dict[str, Any]:
         """As `_dispatch`, of what a person says that the message is; the admin did it, and is sent no letter."""
-        original = reclassify.find_original(job, correction)
+        original = dispatch_correction.find_original(job, correction)
         reached.received = {"people": original.result.get("people", {})}
         # What does not come to its end leaves the next one to know what was there.
         reached.before = {"thread": original.thread, "was": original.was}
         # What was decided about the files once stands: today's caps hold what was uploaded then against it.
         job = replace(job, fates=tuple(map(Fate, original.result.get("fates", ()))))
-        reached.done = reclassify.taken_over(job, original)
+        reached.done = dispatch_correction.taken_over(job, original)
         received = reached.received = receive(job, asked=True)
         if received["ignored"]:
             return self._ignore(job, received["ignored"])
         if len(job.fates) != len(received["fates"]):
             job = replace(job, fates=tuple(map(Fate, received["fates"])))
-        done = reached.done = reclassify.taken_over(job, original)
+        done = reached.done = dispatch_correction.taken_over(job, original)
         # One that has no ticket may be an answer that was never taken for one.
         threads = [] if done.ticket else find_threads(job, received["forebears"])
         if answered := answer(job, threads, received, look=True):
@@ -160,7 +161,7 @@ class Pipeline:
             # Before anything is made: an answer that comes meanwhile waits for it.
             job.journal.memory.remember(received["key"], original.thread)
         ticket = done.ticket
-        for step in reclassify.STEPS[correction.category]:
+        for step in dispatch_correction.STEPS[correction.category]:
             done = reached.done = step(job, done, original)
             if done.ticket != ticket:  # one of its own
                 reached.before["thread"] = correction.reference

@@ -87,8 +87,9 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
     if dry_run:
         _preview(ctx, everything=everything, as_json=as_json)
         return
-    from poller import reports, signs  # noqa: PLC0415  keeps --help quick
+    from poller import reports  # noqa: PLC0415  keeps --help quick
     from poller.daemon import Daemon  # noqa: PLC0415  keeps --help quick
+    from poller.monitoring import status_file  # noqa: PLC0415  keeps --help quick
 
     ended = 0
 
@@ -112,7 +113,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         daemon = Daemon(settings, progress=show)
         standings = daemon.once(finished, everything=everything)
         unreadable = daemon.unreadable()
-        signs.Signs(settings.directory).leave(datetime.now(UTC), None, "", len(unreadable))
+        status_file.Signs(settings.directory).leave(datetime.now(UTC), None, "", len(unreadable))
         for reference, standing in standings.items():
             if standing.outcome == "waiting":
                 print_line(reference, standing)

@@ -38,14 +38,15 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     (SQLite). Exit code 69 when the mailbox has not been looked into for five intervals, and five minutes at least; 1
     when any message needs a person.
     """
-    from poller import reports, signs  # noqa: PLC0415  keeps --help quick
+    from poller import reports  # noqa: PLC0415  keeps --help quick
+    from poller.monitoring import status_file  # noqa: PLC0415  keeps --help quick
     from poller.workflow import database, tally  # noqa: PLC0415  keeps --help quick
     from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
     with closing(Memory(settings)) as memory:
         counts, waiting = tally.counts(memory), tally.standing(memory, ["waiting"])
-    sign = signs.found(settings.directory)
+    sign = status_file.found(settings.directory)
     running = database.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
     if as_json:
         click.echo(json.dumps(reports.status(counts, waiting, sign, running=running)))

@@ -18,10 +18,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from integrations.errors import ConfigurationError, TransientError
 from poller import heap, logs, systemd
 from poller.daemon import TICK_S, Daemon
-from poller.lookout import Lookout
 from poller.mailbox.watcher import Idle
+from poller.monitoring.poll_health import Pulse
+from poller.monitoring.reporter import Lookout
 from poller.parsing import parser_process
-from poller.pulse import Pulse
 from poller.reload import Tried, try_beside
 from poller.workflow.engine import STOP_S
 

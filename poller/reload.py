@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError
-from poller import checks
+from poller.monitoring import checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

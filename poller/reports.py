@@ -6,13 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from poller.escaping import one_line
-from poller.pulse import NAMES
+from poller.monitoring.poll_health import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from poller.signs import Sign
+    from poller.monitoring.status_file import Sign
     from poller.workflow.status import Entry, Remembered, Standing
 
 _VALUE_CHARS = 2_000

@@ -27,7 +27,7 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
 
     Exit code 0 when all answered, 69 when one is out of reach, 77 when one refused, 78 for settings that cannot work.
     """
-    from poller import checks  # noqa: PLC0415  keeps --help quick
+    from poller.monitoring import checks  # noqa: PLC0415  keeps --help quick
 
     worst = 0
     settings = settings_of(ctx)
@@ -76,7 +76,7 @@ def classify(
 
 def _evaluate(ctx: click.Context, labelled: IO[str], *, no_claude: bool, as_json: bool) -> None:
     from poller.dispatch.clients import services  # noqa: PLC0415  keeps --help quick
-    from poller.metrics import PRICES  # noqa: PLC0415  keeps --help quick
+    from poller.monitoring.metrics import PRICES  # noqa: PLC0415  keeps --help quick
     from poller.triage import evaluation  # noqa: PLC0415  keeps --help quick
 
     settings = settings_of(ctx, need_imap=False)

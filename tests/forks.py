@@ -145,8 +145,7 @@ def serve(number: int) -> None:
     import sqlalchemy.dialects.sqlite  # noqa: F401, PLC0415
 
     import poller.loop  # noqa: PLC0415
-    import poller.reports  # noqa: PLC0415
-    import poller.signs  # noqa: F401, PLC0415
+    import poller.monitoring.status_file  # noqa: F401, PLC0415
     from poller.config import loader  # noqa: PLC0415
 
     load_clients(loader.load())

@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from poller import canary
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.job import Job, Message
 from poller.dispatch.notify import failure_detail, send_alert, send_failure, send_notification, send_receipt
@@ -16,6 +15,7 @@ from poller.dispatch.receive import begun, classify, receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.dispatch.ticket import create_note, create_subtask, create_ticket, find_or_create_contact, upload_files
 from poller.model import Category, Fate
+from poller.monitoring import canary
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import failure_receipt, receipt
 from poller.workflow.corrections import correction_of, message_of

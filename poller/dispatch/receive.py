@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from poller import canary
 from poller.dispatch import conversation
 from poller.model import Category, Classification, Dispatched
+from poller.monitoring import canary
 from poller.triage import classification, quotas, screening, sender
 from poller.workflow.errors import MustWaitError
 

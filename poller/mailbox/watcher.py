@@ -13,7 +13,7 @@ import structlog
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.imap import session as imap_session
-from poller.pulse import delay_of
+from poller.monitoring.poll_health import delay_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

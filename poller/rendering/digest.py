@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller import canary
 from poller.escaping import one_line
 from poller.mailbox.download import account_of
+from poller.monitoring import canary
 from poller.rendering.chart import Chart
 from poller.rendering.mail_page import FAILED, Page, mail
 from poller.rendering.phrases import NBSP, step_title

@@ -21,7 +21,7 @@ import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller.backoff import Floor, Gate
-from poller.pulse import NAMES
+from poller.monitoring.poll_health import NAMES
 from poller.workflow.errors import (
     LONGEST_WAIT_S,
     Attempt,

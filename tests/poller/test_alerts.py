@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from integrations.errors import TransientError
-from poller.alerts import CALM, PAUSE, Alerts
+from poller.monitoring.alerts import CALM, PAUSE, Alerts
 from poller.rendering import incident
 from poller.workflow.engine import Engine
 

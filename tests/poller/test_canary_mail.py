@@ -12,11 +12,12 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Refusal
 from integrations.sandbox.smtp import Smtp
-from poller import canary, loop
+from poller import loop
 from poller.config import loader
 from poller.daemon import Daemon
-from poller.lookout import Lookout
-from poller.pulse import Pulse
+from poller.monitoring import canary
+from poller.monitoring.poll_health import Pulse
+from poller.monitoring.reporter import Lookout
 from poller.rendering import incident
 from poller.samples import samples
 from tests.desk import Desk
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
-    from poller.canary import Canary
+    from poller.monitoring.canary import Canary
     from tests.conftest import Office
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from integrations.sandbox import Fault
-from poller import exposition, signs
 from poller.cli import commands
+from poller.monitoring import prometheus, status_file
 from poller.samples import samples
 from poller.workflow import database
 from tests.listener import Listener, http
@@ -132,7 +132,7 @@ def test_check_says_whether_metrics_can_be_served(office: Office) -> None:
         taken = f"127.0.0.1:{other.port}: Address already in use; look at [metrics] listen"
         assert checked(other.port) == (77, f"refused Metrics {taken}")
     assert checked(other.port) == (0, f"ok Metrics 127.0.0.1:{other.port} is free")
-    with exposition.served(f"127.0.0.1:{other.port}", lambda: exposition.exposition({})) as ours:
+    with prometheus.served(f"127.0.0.1:{other.port}", lambda: prometheus.exposition({})) as ours:
         threading.Thread(target=ours.serve_forever, daemon=True).start()
         assert checked(other.port) == (0, f"ok Metrics 127.0.0.1:{other.port}, where a poller serves them already")
         ours.shutdown()
@@ -373,7 +373,7 @@ def test_status_says_when_nobody_looks_into_the_mailbox_any_more(office: Office)
     fresh = run("status", environment=office.environment)
     assert (fresh.exit_code, fresh.stdout.splitlines()[-1][:16]) == (0, "last good poll 0"[:16])
     ago = datetime.now(UTC) - timedelta(minutes=6)
-    signs.Signs(office.state).leave(ago, ago, "IMAP: nothing listens there")
+    status_file.Signs(office.state).leave(ago, ago, "IMAP: nothing listens there")
     late = run("status", environment=office.environment)
     assert late.exit_code == 69
     assert late.stdout.splitlines()[-2:] == [

@@ -33,13 +33,13 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from integrations.errors import ConfigurationError
 from poller import form_connections, form_intake, forms, letterbox
-from poller.checks import check_forms
 from poller.config import loader
 from poller.form_access import TOLERANCE_S, forms_of
 from poller.form_connections import PromptProtocol
 from poller.form_fields import Filled
 from poller.form_limits import HOUR_S, KEPT, Rate, client_address, networks_of
 from poller.mailbox.inbox import Inbox
+from poller.monitoring.checks import check_forms
 from poller.parsing import parser
 from poller.rendering.phrases import author_fact
 from tests.browser import EXECUTABLE, Browser

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.heartbeat import EVERY_S, Heartbeat
+from poller.monitoring.heartbeat import EVERY_S, Heartbeat
 from tests.listener import Listener, http
 
 if TYPE_CHECKING:

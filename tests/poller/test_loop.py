@@ -16,14 +16,15 @@ from sqlalchemy import event
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
-from poller import loop, pulse, reports, signs, workload
+from poller import loop, reports, workload
 from poller.config import loader
 from poller.daemon import Daemon
 from poller.imap.fetch import Arrival
-from poller.lookout import Lookout
 from poller.loop import RELOAD, STOP, Asked, Loop
 from poller.mailbox.scanner import Seen
-from poller.pulse import Pulse
+from poller.monitoring import poll_health, status_file
+from poller.monitoring.poll_health import Pulse
+from poller.monitoring.reporter import Lookout
 from poller.samples import samples
 from poller.workflow.errors import Patience
 from poller.workflow.status import Standing
@@ -155,7 +156,7 @@ def test_a_message_that_the_server_does_not_give_is_told_of_as_that_message(
 ) -> None:
     """By mail, in the status and to `poller status`, while polls are good."""
     monkeypatch.setattr(loop, "WATCH_S", 0.05)
-    monkeypatch.setattr(pulse, "DELAYS_S", (0.01,))
+    monkeypatch.setattr(poll_health, "DELAYS_S", (0.01,))
     with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 AUTH=PLAIN UIDPLUS MOVE") as server:
         server.deliver(samples()["support"])
         (uid,) = server.boxes["INBOX"]
@@ -169,7 +170,7 @@ def test_a_message_that_the_server_does_not_give_is_told_of_as_that_message(
             while "1 unreadable, last poll" not in status:
                 status = manager.until("STATUS")["STATUS"]
     assert "mailbox out of reach" not in status
-    sign = signs.found(office.state)
+    sign = status_file.found(office.state)
     assert sign
     assert (sign.unreadable, sign.failing_since) == (1, None)
     (line,) = (line for line in reports.status_lines({}, [], sign, datetime.now(UTC)) if "does not give" in line)

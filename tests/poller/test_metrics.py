@@ -18,13 +18,14 @@ import httpx
 import pytest
 
 from integrations.sandbox import Fault
-from poller import exposition, loop, metrics, signs
+from poller import loop
 from poller.config import loader
 from poller.daemon import Daemon
-from poller.exposition import METRICS
 from poller.loop import STOP, Asked, Loop
-from poller.metrics import Metrics
-from poller.pulse import Pulse
+from poller.monitoring import metrics, prometheus, status_file
+from poller.monitoring.metrics import Metrics
+from poller.monitoring.poll_health import Pulse
+from poller.monitoring.prometheus import METRICS
 from poller.samples import samples
 from poller.workflow.status import SERVICES, Standing
 from tests.listener import Listener, http
@@ -196,8 +197,8 @@ def test_the_first_answer_has_content(office: Office, tmp_path: Path) -> None:
 
 def test_whoever_does_not_ask_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that says nothing is closed, and others are answered meanwhile."""
-    monkeypatch.setattr(exposition, "TIMEOUT_S", 0.05)
-    server = exposition.served("127.0.0.1:0", lambda: "text")
+    monkeypatch.setattr(prometheus, "TIMEOUT_S", 0.05)
+    server = prometheus.served("127.0.0.1:0", lambda: "text")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = server.server_address[:2]
     with socket.create_connection((str(address[0]), int(address[1])), timeout=5) as silent:
@@ -268,7 +269,7 @@ def test_the_daemon_leaves_its_numbers_and_its_sign(
     tick = threading.Event()
     text = ""
     for _ in range(400):
-        sign = signs.found(office.state)
+        sign = status_file.found(office.state)
         text = file.read_text() if file.exists() else ""
         if 'outcome="ignored"} 1' in text and sign and sign.looked_at:
             break
@@ -277,7 +278,7 @@ def test_the_daemon_leaves_its_numbers_and_its_sign(
     thread.join()
     socket.create_server(("127.0.0.1", port)).close()
     assert read(text)['figurative_mails_total{outcome="ignored"}'] == 1
-    found = signs.found(office.state)
+    found = status_file.found(office.state)
     assert found
     assert found.looked_at
     assert found.failing_since is None

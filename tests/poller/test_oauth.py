@@ -15,7 +15,6 @@ import pytest
 from click.testing import CliRunner
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import checks
 from poller.cli import commands
 from poller.config import loader
 from poller.config.accounts import Imap
@@ -23,6 +22,7 @@ from poller.daemon import Daemon
 from poller.dispatch.clients import services
 from poller.imap import oauth
 from poller.imap.session import connect
+from poller.monitoring import checks
 from poller.samples import samples
 from tests.listener import Listener, lines
 from tests.provider import EXCHANGE, GMAIL, Provider

@@ -10,10 +10,10 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import CAPABILITIES, Dovecot
-from poller import checks
 from poller.config import loader
 from poller.config.accounts import Imap
 from poller.imap.session import Mailbox, connect
+from poller.monitoring import checks
 from tests.provider import EXCHANGE, GMAIL, SYSTEM, Provider
 from tests.relay import Break, Relay
 

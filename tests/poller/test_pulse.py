@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from poller.pulse import DELAYS_S, LATE_S, REFUSED_S, Pulse
+from poller.monitoring.poll_health import DELAYS_S, LATE_S, REFUSED_S, Pulse
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poller import reports, signs
-from poller.signs import Sign, Signs
+from poller import reports
+from poller.monitoring import status_file
+from poller.monitoring.status_file import Sign, Signs
 from poller.workflow.status import Entry, Remembered, Standing
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ WAITING = [each for each in MESSAGES if each.standing.outcome == "waiting"]
 )
 def test_a_sign_that_cannot_be_read_is_none(left: bytes, tmp_path: Path) -> None:
     """A crash of the machine may have left an empty file."""
-    (tmp_path / signs.FILE).write_bytes(left)
-    assert signs.found(tmp_path) is None
+    (tmp_path / status_file.FILE).write_bytes(left)
+    assert status_file.found(tmp_path) is None
 
 
 def test_status_counts_and_says_what_is_waited_for() -> None:
@@ -204,16 +205,16 @@ def test_a_daemon_is_late_after_five_intervals(interval_s: float, minutes: float
 
 def test_a_sign_is_found_as_it_was_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """For us alone to read, and written anew when something has changed; where it cannot be, the daemon goes on."""
-    assert signs.found(tmp_path) is None
+    assert status_file.found(tmp_path) is None
     left = Signs(tmp_path)
     left.leave(NOW, None, "an old reason")
-    assert signs.found(tmp_path) == Sign(left._began_at, NOW, None, "")
+    assert status_file.found(tmp_path) == Sign(left._began_at, NOW, None, "")
     (path,) = tmp_path.iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
     written = path.stat().st_ino
     left.leave(NOW, None, "another")
     assert path.stat().st_ino == written
     left.leave(NOW, NOW, "IMAP: timed out")
-    assert signs.found(tmp_path) == Sign(left._began_at, NOW, NOW, "IMAP: timed out")
+    assert status_file.found(tmp_path) == Sign(left._began_at, NOW, NOW, "IMAP: timed out")
     Signs(tmp_path / "nowhere").leave(NOW, None, "")
     assert "sign_not_left" in capsys.readouterr().out

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.broken import is_broken
 from integrations.errors import ConfigurationError, PermanentError, ServiceError
-from poller import exposition
 from poller.dispatch.clients import services
 from poller.form_access import forms_of
 from poller.form_message import address_of
-from poller.heartbeat import Heartbeat
 from poller.imap import session as imap_session
 from poller.imap.responses import advice
 from poller.mailbox.reclassify_mailboxes import stranded
 from poller.mailbox.source import KEYWORDS
+from poller.monitoring import prometheus
+from poller.monitoring.heartbeat import Heartbeat
 from poller.workflow import database
 
 FORMS_PACKAGES = ("python_multipart", "starlette", "uvicorn")  # of the extra "forms"
@@ -116,10 +116,10 @@ def _ask_keeper(url: str) -> str:
 
 def _listen(listen: str) -> str:
     try:
-        exposition.served(listen, str).server_close()
+        prometheus.served(listen, str).server_close()
     except OSError as error:
         # `poller check` beside a daemon, or a daemon's own at a reload.
-        if exposition.is_served(listen):
+        if prometheus.is_served(listen):
             return f"{listen}, where a poller serves them already"
         raise ConfigurationError(f"{listen}: {error.strerror or error}; look at [metrics] listen") from error
     return f"{listen} is free"

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller import signs
-from poller.exposition import exposition, labelled, number, served
-from poller.pulse import NAMES
+from poller.monitoring import status_file
+from poller.monitoring.poll_health import NAMES
+from poller.monitoring.prometheus import exposition, labelled, number, served
 from poller.workflow.corrections import correction_of
 from poller.workflow.status import SERVICES
 from poller.workflow.store import Memory
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from poller.config.settings import Settings
     from poller.daemon import Daemon
-    from poller.exposition import Labels
-    from poller.pulse import Pulse
+    from poller.monitoring.poll_health import Pulse
+    from poller.monitoring.prometheus import Labels
     from poller.workflow.status import Entry, Remembered
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -165,7 +165,7 @@ class Metrics:
             return
         try:
             # Whoever collects the files is another user, and they hold numbers.
-            signs.replace(Path(self._settings.metrics.textfile), self.text, 0o644)
+            status_file.replace(Path(self._settings.metrics.textfile), self.text, 0o644)
         except OSError as error:
             self._trouble("metrics_not_written", f"{self._settings.metrics.textfile}: {error.strerror}")
         else:

@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from poller import canary
-from poller.alerts import Alerts
-from poller.heartbeat import Heartbeat
-from poller.metrics import Metrics
+from poller.monitoring import canary
+from poller.monitoring.alerts import Alerts
+from poller.monitoring.heartbeat import Heartbeat
+from poller.monitoring.metrics import Metrics
+from poller.monitoring.status_file import Signs
 from poller.rendering import digest, incident
-from poller.signs import Signs
 
 if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.daemon import Daemon
-    from poller.pulse import Pulse
+    from poller.monitoring.poll_health import Pulse
     from poller.rendering.incident import Cause
 
 

@@ -68,7 +68,7 @@ def run(ctx: click.Context) -> None:
     Exit code 0 when it was asked to stop, 75 when another one runs on this state or the database is out of reach, 78
     for settings that cannot work.
     """
-    from poller import loop  # noqa: PLC0415  keeps --help quick
+    from poller.daemon import loop  # noqa: PLC0415  keeps --help quick
 
     loop.run(rereader(ctx))
 
@@ -88,7 +88,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         _preview(ctx, everything=everything, as_json=as_json)
         return
     from poller import reports  # noqa: PLC0415  keeps --help quick
-    from poller.daemon import Daemon  # noqa: PLC0415  keeps --help quick
+    from poller.daemon.daemon import Daemon  # noqa: PLC0415  keeps --help quick
     from poller.monitoring import status_file  # noqa: PLC0415  keeps --help quick
 
     ended = 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from integrations.errors import ConfigurationError
 from poller import escaping, logs
 from poller.config import loader
-from poller.daemon import Daemon
+from poller.daemon.daemon import Daemon
 from poller.mailbox.inbox import Inbox
 from poller.mime import headers
 from poller.parsing import parser

@@ -13,7 +13,7 @@ import structlog
 from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
 from poller.config import loader
-from poller.daemon import Daemon
+from poller.daemon.daemon import Daemon
 from poller.workflow.engine import Engine
 from poller.workflow.errors import Patience
 from tests.forks import Forks, load_clients

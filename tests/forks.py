@@ -144,7 +144,7 @@ def serve(number: int) -> None:
     import dbos._sys_db_sqlite  # noqa: F401, PLC0415
     import sqlalchemy.dialects.sqlite  # noqa: F401, PLC0415
 
-    import poller.loop  # noqa: PLC0415
+    import poller.daemon.loop  # noqa: PLC0415
     import poller.monitoring.status_file  # noqa: F401, PLC0415
     from poller.config import loader  # noqa: PLC0415
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
     from poller.config.settings import Settings
-    from poller.daemon import Daemon
+    from poller.daemon.daemon import Daemon
     from poller.monitoring.poll_health import Pulse
     from poller.monitoring.prometheus import Labels
     from poller.workflow.status import Entry, Remembered

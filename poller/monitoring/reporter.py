@@ -16,7 +16,7 @@ from poller.rendering import digest, incident
 
 if TYPE_CHECKING:
     from poller.config.settings import Settings
-    from poller.daemon import Daemon
+    from poller.daemon.daemon import Daemon
     from poller.monitoring.poll_health import Pulse
     from poller.rendering.incident import Cause
 

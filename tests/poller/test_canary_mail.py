@@ -12,9 +12,9 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Refusal
 from integrations.sandbox.smtp import Smtp
-from poller import loop
 from poller.config import loader
-from poller.daemon import Daemon
+from poller.daemon import loop
+from poller.daemon.daemon import Daemon
 from poller.monitoring import canary
 from poller.monitoring.poll_health import Pulse
 from poller.monitoring.reporter import Lookout

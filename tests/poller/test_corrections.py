@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox import Fault
 from poller.cli import commands
-from poller.daemon import Daemon
+from poller.daemon.daemon import Daemon
 from poller.mailbox.inbox import Inbox
 from poller.purge import purge
 from poller.rendering.digest import look_back
@@ -568,7 +568,7 @@ def test_an_answer_that_comes_while_its_mail_is_corrected_waits_for_it(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was ignored, and its subtask cannot be had for now: one conversation has one ticket."""
-    monkeypatch.setattr("poller.workload.SHORT_WAIT_S", 1.0)  # for which it asks again and again
+    monkeypatch.setattr("poller.daemon.scheduler.SHORT_WAIT_S", 1.0)  # for which it asks again and again
     office.once(MAILS["auto_reply"])
     unavailable = Fault("status", "POST", "/api/v2/list/", status=503, headers={"Retry-After": "3600"}, times=None)
     office.fail("clickup", unavailable)

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from poller.cli import commands
-from poller.daemon import Daemon
+from poller.daemon.daemon import Daemon
 from poller.samples import samples, triangle
 from tests.hostile import WORDS
 from tests.outputs import check_note, check_subtask

@@ -16,11 +16,12 @@ from sqlalchemy import event
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
-from poller import loop, reports, workload
+from poller import reports
 from poller.config import loader
-from poller.daemon import Daemon
+from poller.daemon import loop, scheduler
+from poller.daemon.daemon import Daemon
+from poller.daemon.loop import RELOAD, STOP, Asked, Loop
 from poller.imap.fetch import Arrival
-from poller.loop import RELOAD, STOP, Asked, Loop
 from poller.mailbox.scanner import Seen
 from poller.monitoring import poll_health, status_file
 from poller.monitoring.poll_health import Pulse
@@ -400,7 +401,7 @@ def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
         office.sandbox.imap.deliver(samples()["auto_reply"])
         daemon.poll()
         (reference,) = daemon.working
-        daemon.working.update(f"{number:016x}" for number in range(2 * workload.AT_ONCE))
+        daemon.working.update(f"{number:016x}" for number in range(2 * scheduler.AT_ONCE))
         asked: list[int] = []  # by each tick, of the memory
         stopped: list[str] = []
         with statements(lambda *given: asked.append(asked.pop() + len(given[3]))):
@@ -409,7 +410,7 @@ def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
                 asked.append(0)
                 stopped += daemon.tick()
         assert stopped == [reference]
-        assert max(asked) < 1.5 * workload.AT_ONCE
+        assert max(asked) < 1.5 * scheduler.AT_ONCE
     finally:
         daemon.stop()
 

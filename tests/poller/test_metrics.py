@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 from integrations.sandbox import Fault
-from poller import loop
 from poller.config import loader
-from poller.daemon import Daemon
-from poller.loop import STOP, Asked, Loop
+from poller.daemon import loop
+from poller.daemon.daemon import Daemon
+from poller.daemon.loop import STOP, Asked, Loop
 from poller.monitoring import metrics, prometheus, status_file
 from poller.monitoring.metrics import Metrics
 from poller.monitoring.poll_health import Pulse

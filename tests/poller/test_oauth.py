@@ -18,7 +18,7 @@ from integrations.errors import ConfigurationError, TransientError
 from poller.cli import commands
 from poller.config import loader
 from poller.config.accounts import Imap
-from poller.daemon import Daemon
+from poller.daemon.daemon import Daemon
 from poller.dispatch.clients import services
 from poller.imap import oauth
 from poller.imap.session import connect

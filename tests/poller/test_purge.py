@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from integrations.sandbox import Fault
-from poller.daemon import Daemon
+from poller.daemon.daemon import Daemon
 from poller.purge import purge
 from poller.samples import samples
 from poller.workflow.store import Memory

@@ -8,13 +8,13 @@ from poller.workflow import corrections
 from poller.workflow.corrections import FAILED
 
 if TYPE_CHECKING:
+    from poller.daemon.scheduler import Workload
     from poller.mailbox.inbox import Inbox
     from poller.mailbox.reclassify_mailboxes import Trays
     from poller.model import Category
     from poller.workflow.corrections import Correction
     from poller.workflow.engine import Engine
     from poller.workflow.status import Standing
-    from poller.workload import Workload
 
 
 class Sightings:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import days
+from poller.daemon import cutoff
+from poller.daemon.admission import Sightings
+from poller.daemon.scheduler import Workload
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
 from poller.dispatch.receive import TOO_OFTEN
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
-from poller.sightings import Sightings
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
 from poller.workflow.errors import MessageGoneError, Patience
-from poller.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -122,11 +122,11 @@ class Daemon:
     def _begin(self, *, everything: bool) -> None:
         self._engine.start()
         self._load.begin()
-        self.first_start = days.first_start(self._engine)
+        self.first_start = cutoff.first_start(self._engine)
         if not everything:
             self._inbox.since = self._settings.imap.since or self.first_start
-        days.keep(self._engine, self._inbox.since)
-        self._inbox.reach = lambda: days.reach(self._engine)
+        cutoff.keep(self._engine, self._inbox.since)
+        self._inbox.reach = lambda: cutoff.reach(self._engine)
         self._inbox.taken_up = lambda references: self._engine.standings(references).keys()
 
     def _work(self, journal: Journal) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import heap, logs, systemd
-from poller.daemon import TICK_S, Daemon
+from poller import logs
+from poller.daemon import malloc, sd_notify
+from poller.daemon.daemon import TICK_S, Daemon
+from poller.daemon.reload import Tried, try_beside
 from poller.mailbox.watcher import Idle
 from poller.monitoring.poll_health import Pulse
 from poller.monitoring.reporter import Lookout
 from poller.parsing import parser_process
-from poller.reload import Tried, try_beside
 from poller.workflow.engine import STOP_S
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def run(read: Callable[[], Settings]) -> None:
     Raises:
         ConfigurationError: settings that cannot work, at the start or on the way.
     """
-    heap.tighten()
+    malloc.tighten()
     parser_process.warm_up()
     # A put into a SimpleQueue may interrupt a get, as a signal does; one into an Event may wait for itself for ever.
     asked: SimpleQueue[Asked] = SimpleQueue()
@@ -72,7 +73,7 @@ class Loop:
     def __init__(self, settings: Settings, asked: SimpleQueue[Asked], proven: Collection[str] = ()) -> None:
         """Nothing is connected yet; `proven` are the services that have taken these settings already."""
         self._settings, self._asked = settings, asked
-        self._daemon = Daemon(settings, progress=lambda: systemd.tell(systemd.WATCHDOG))
+        self._daemon = Daemon(settings, progress=lambda: sd_notify.tell(sd_notify.WATCHDOG))
         self._daemon.trust(proven)
         self.proven: Collection[str] = ()  # the services that have taken the settings to go on with
         self._trying: Settings | None = None  # those read anew that are being tried
@@ -111,7 +112,7 @@ class Loop:
         with ThreadPoolExecutor(1) as beside:
             stopped = beside.submit(self._daemon.stop, timeout_s)
             while wait([stopped], FEED_S).not_done:
-                systemd.tell(systemd.WATCHDOG)
+                sd_notify.tell(sd_notify.WATCHDOG)
         stopped.result()
 
     def wake(self) -> None:
@@ -138,7 +139,7 @@ class Loop:
             # By a clock of its own: it reads the memory, which may be out of reach for long.
             self._scheduler.add_job(self._lookout.metrics.tell, "interval", seconds=WATCH_S, id="metrics", **once)
         # Not after the first poll: a mail server that is down when the machine starts must not keep the unit from it.
-        systemd.tell(systemd.READY, self._status())
+        sd_notify.tell(sd_notify.READY, self._status())
         self._scheduler.start()
 
     def _failed(self, event: JobExecutionEvent) -> None:
@@ -169,11 +170,11 @@ class Loop:
                 fault = asked if isinstance(asked, BaseException) else None
                 # Of anything but settings the words may quote a mail; the log has its type and place.
                 why = str(fault) if isinstance(fault, ConfigurationError) else "finishing the messages in hand"
-                systemd.tell(systemd.STOPPING, systemd.status(why))
+                sd_notify.tell(sd_notify.STOPPING, sd_notify.status(why))
                 return fault
 
     def _read_anew(self, read: Callable[[], Settings]) -> None:
-        systemd.tell(*systemd.reloading(), systemd.status("reading the settings anew"))
+        sd_notify.tell(*sd_notify.reloading(), sd_notify.status("reading the settings anew"))
         self._trying = None
         try:
             self._trying = read()
@@ -187,7 +188,7 @@ class Loop:
         for problem in problems:
             log.error("settings_refused", problem=problem.strip())
         log.error("settings_kept", why="the new ones cannot be used, so the old ones stay in force")
-        systemd.tell(systemd.READY, self._status())
+        sd_notify.tell(sd_notify.READY, self._status())
 
     def _poll(self) -> None:
         with self._looking:
@@ -217,13 +218,13 @@ class Loop:
         """Tell the service manager how we are."""
         # The watchdog is fed when a poll has ended, well or not, and while none is late. Not from a poll that hangs:
         # that is what a restart mends. A mail server that is down it does not mend, so that is no reason to starve.
-        beat = (systemd.WATCHDOG,) if self._pulse.beats() else ()
-        systemd.tell(self._status(), *beat)
+        beat = (sd_notify.WATCHDOG,) if self._pulse.beats() else ()
+        sd_notify.tell(self._status(), *beat)
 
     def _status(self) -> str:
         in_hand, waiting = len(self._daemon.working), len(self._daemon.kept_waiting())
         out_of_reach, unreadable = self._daemon.out_of_reach(), len(self._daemon.unreadable())
-        return systemd.status(
+        return sd_notify.status(
             self._pulse.status(
                 datetime.now(UTC), in_hand=in_hand, waiting=waiting, out_of_reach=out_of_reach, unreadable=unreadable
             )

@@ -166,7 +166,7 @@ def forms(ctx: click.Context, *, host: str, port: int) -> None:
     for settings that cannot work. Needs the extra "forms".
     """
     try:
-        from poller import forms as site  # noqa: PLC0415  keeps --help quick
+        from poller.forms import app as site  # noqa: PLC0415  keeps --help quick
     except ModuleNotFoundError as missing:
         raise ConfigurationError(f"{missing.name} is not installed: pip install '.[forms]'") from missing
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from integrations.broken import is_broken
 from integrations.errors import ConfigurationError, PermanentError, ServiceError
 from poller.dispatch.clients import services
-from poller.form_access import forms_of
-from poller.form_message import address_of
+from poller.forms.auth import forms_of
+from poller.forms.message import address_of
 from poller.imap import session as imap_session
 from poller.imap.responses import advice
 from poller.mailbox.reclassify_mailboxes import stranded

@@ -32,12 +32,13 @@ from hypothesis import given, strategies
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from integrations.errors import ConfigurationError
-from poller import form_connections, form_intake, forms, letterbox
 from poller.config import loader
-from poller.form_access import TOLERANCE_S, forms_of
-from poller.form_connections import PromptProtocol
-from poller.form_fields import Filled
-from poller.form_limits import HOUR_S, KEPT, Rate, client_address, networks_of
+from poller.forms import app as forms_app
+from poller.forms import delivery, http_protocol, intake
+from poller.forms.auth import TOLERANCE_S, forms_of
+from poller.forms.http_protocol import PromptProtocol
+from poller.forms.rate_limit import HOUR_S, KEPT, Rate, client_address, networks_of
+from poller.forms.submission import Filled
 from poller.mailbox.inbox import Inbox
 from poller.monitoring.checks import check_forms
 from poller.parsing import parser
@@ -67,7 +68,7 @@ class Site:
     """The forms as they are served, and a browser or a program that posts to them."""
 
     def __init__(self, settings: Settings) -> None:
-        app = forms.make_app(settings)
+        app = forms_app.make_app(settings)
         configured = uvicorn.Config(
             app, http=PromptProtocol, ws="none", proxy_headers=False, access_log=False, log_config=None
         )
@@ -408,14 +409,14 @@ def test_forms_that_nobody_can_use_are_refused(sandbox: Sandbox, names: str, pub
     """At the start, and not by the first customer."""
     given = {"FORMS_NAMES": names, "FORMS_PUBLIC": public, "FORMS_TOKENS": tokens, "FORMS_SIGNING_KEYS": ""}
     with pytest.raises(ConfigurationError, match=r"\[forms\] names: "):
-        forms.make_app(settings_of(sandbox, **given))
+        forms_app.make_app(settings_of(sandbox, **given))
 
 
 def test_forms_without_an_address_are_refused(sandbox: Sandbox) -> None:
     """A mail comes from somebody: from the login where that is an address, else from the configured sender."""
-    forms.make_app(settings_of(sandbox, IMAP_USERNAME="support", IMAP_OWN_DOMAINS="figurative.example"))
+    forms_app.make_app(settings_of(sandbox, IMAP_USERNAME="support", IMAP_OWN_DOMAINS="figurative.example"))
     with pytest.raises(ConfigurationError, match=r"\[smtp\] sender: "):
-        forms.make_app(settings_of(sandbox, IMAP_USERNAME="support", SMTP_SENDER="", SMTP_HOST=""))
+        forms_app.make_app(settings_of(sandbox, IMAP_USERNAME="support", SMTP_SENDER="", SMTP_HOST=""))
 
 
 @pytest.mark.parametrize("package", ["python_multipart", "starlette", "uvicorn"])
@@ -447,10 +448,10 @@ def test_forms_that_would_be_taken_for_a_stranger_s_are_refused(
     assert [each.verdict for each in checked] == ([verdict] if verdict else [])
     assert all(said in each.seen for each in checked)
     if verdict == "ok":
-        forms.make_app(settings)
+        forms_app.make_app(settings)
     else:
         with pytest.raises(ConfigurationError):
-            forms.make_app(settings)
+            forms_app.make_app(settings)
 
 
 @pytest.mark.parametrize(
@@ -581,7 +582,7 @@ def test_a_sender_that_takes_its_time_is_not_waited_for(
     standing_site: Site, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     """A length that is announced buys no time; only bytes that come do."""
-    monkeypatch.setattr(form_intake, setting, 0.05)
+    monkeypatch.setattr(intake, setting, 0.05)
     with half_a_post(standing_site.port) as connection:
         assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
 
@@ -593,7 +594,7 @@ def test_strangers_stand_in_nobodys_way(
     sandbox: Sandbox, site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, form: str, header: str
 ) -> None:
     """One address has few posts in hand, all strangers together so many; whoever shows a secret has places beside."""
-    monkeypatch.setattr(form_intake, "IN_HAND", 5)
+    monkeypatch.setattr(intake, "IN_HAND", 5)
     here = site(FORMS_PROXIES="127.0.0.1")
 
     def begun(number: int) -> socket.socket:
@@ -611,7 +612,7 @@ def test_strangers_stand_in_nobodys_way(
 
 def test_a_connection_must_say_what_it_wants(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the header of a request, whole and in time, it is closed: the first and every later one."""
-    monkeypatch.setattr(form_connections, "REQUEST_S", 0.1)
+    monkeypatch.setattr(http_protocol, "REQUEST_S", 0.1)
     here = site()
     for said in (b"", b"GET /healthz HTTP/1.1\r\nHost:", b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /hea"):
         with socket.create_connection(("127.0.0.1", here.port), timeout=3) as connection:
@@ -624,7 +625,7 @@ def test_a_connection_too_many_is_told_to_come_later(
     site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As every problem is told, and hung up on; those before it go on, and there is room again when one has gone."""
-    monkeypatch.setattr(form_connections, "CONNECTIONS", 1)
+    monkeypatch.setattr(http_protocol, "CONNECTIONS", 1)
     here = site()
     assert here.client.get("/openapi.json").status_code == 200
     with httpx.Client(base_url=here.client.base_url, timeout=30) as another:
@@ -669,8 +670,8 @@ def test_a_mail_server_that_hangs_is_waited_for_once(
     sandbox: Sandbox, site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those who wait for a session do not find out one after the other."""
-    monkeypatch.setattr(letterbox, "DROP_S", 0.3)
-    monkeypatch.setattr(form_intake, "IN_HAND_EACH", 12)
+    monkeypatch.setattr(delivery, "DROP_S", 0.3)
+    monkeypatch.setattr(intake, "IN_HAND_EACH", 12)
     with socket.create_server(("127.0.0.1", 0), backlog=100) as silent, ThreadPoolExecutor(12) as pool:
         here = site(IMAP_PORT=str(silent.getsockname()[1]))
         begun_s = time.monotonic()

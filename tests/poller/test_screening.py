@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from poller import form_message
-from poller.form_fields import Submission
+from poller.forms import message
+from poller.forms.submission import Submission
 from poller.model import Address, Attachment, Category, Classification, Dispatched, Kind, Request
 from poller.parsing import parser
 from poller.rendering import incident, mail_page, notification
@@ -386,7 +386,7 @@ def test_a_form_is_work_whatever_it_says(tmp_path: Path, subject: str, text: str
     """Its visitor was told that it has come; and no spam filter's word nor a list's mark changes that."""
     submission = Submission("jeanne@client.example", "Jeanne", subject, text, (), "")
     now = datetime.now(UTC)
-    with form_message.written(submission, "contact", "support@figurative.example", now, "").content as content:
+    with message.written(submission, "contact", "support@figurative.example", now, "").content as content:
         (tmp_path / "mail.eml").write_bytes(b"X-Spam-Flag: YES\r\nPrecedence: bulk\r\n" + content.read())
     mail = parser.parse(tmp_path / "mail.eml", "account", now)
     assert screen(mail, own=("figurative.example",), junk=True) is None

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import form_message
 from poller.config.accounts import Imap
-from poller.form_fields import Submission
+from poller.forms import message
+from poller.forms.submission import Submission
 from poller.model import Address, Category, Classification, Dispatched, Link
 from poller.parsing import parser
 from poller.rendering import notification, tickets
@@ -293,7 +293,7 @@ def test_a_visitor_of_a_form_is_nobody_else(tmp_path: Path, email: str) -> None:
     """Who fills in a colleague's address and quotes a customer's mail does not write in that customer's name."""
     text = "---------- Forwarded message ----------\nFrom: Ana Ruiz <ana@ruiz.example>\nSubject: Devis\n\nBonjour"
     submission = Submission(email, "", "Fwd: Devis", text, (), "")
-    with form_message.written(submission, "contact", "support@figurative.example", NOW, "").content as content:
+    with message.written(submission, "contact", "support@figurative.example", NOW, "").content as content:
         (tmp_path / "mail.eml").write_bytes(content.read())
     request = replace(parser.parse(tmp_path / "mail.eml", "account", NOW), original_senders=(ANA,))
     assert identify(request, OWN, "").sender == Address("", email)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from poller.config.settings import Settings
-    from poller.form_fields import Submission, Upload
+    from poller.forms.submission import Submission, Upload
 
 PIECE_BYTES = 57 * 1024  # of a file, encoded at once: lines of 76 characters, as base64 in a mail has
 _ADDRESS = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")

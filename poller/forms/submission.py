@@ -14,7 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from poller.escaping import one_line
-from poller.form_problems import Problem, Wrong
+from poller.forms.problems import Problem, Wrong
 from poller.mime.addresses import takes_no_answer
 from poller.model import Address
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from poller import form_problems
-from poller.form_access import SIGNATURE_HEADER
-from poller.form_fields import EMAIL, JSON_BYTES, KEY, LENGTHS, VISIBLE
+from poller.forms import problems
+from poller.forms.auth import SIGNATURE_HEADER
+from poller.forms.submission import EMAIL, JSON_BYTES, KEY, LENGTHS, VISIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from poller.config.form_settings import Forms
-    from poller.form_access import Form
+    from poller.forms.auth import Form
 
 _PROBLEMS = {
     "400": "The body is not what its Content-Type says, or is cut short.",
@@ -100,7 +100,7 @@ def _answer(description: str, schema: str) -> dict[str, Any]:
 
 
 def _problem(description: str) -> dict[str, Any]:
-    content = {form_problems.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {problems.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {"description": description, "content": content}
 
 
@@ -126,7 +126,7 @@ _SCHEMAS: dict[str, Any] = {
                     "required": ["field", "code", "detail"],
                     "properties": {
                         "field": {"type": "string"},
-                        "code": {"enum": list(form_problems.CODES)},
+                        "code": {"enum": list(problems.CODES)},
                         "detail": {"type": "string"},
                     },
                 },

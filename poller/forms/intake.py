@@ -22,19 +22,19 @@ from anyio import CapacityLimiter, to_thread
 
 from integrations.deadline import SLOWEST_BYTES_PER_S
 from integrations.errors import ConfigurationError, PermanentError, TransientError
-from poller import form_message
-from poller.form_access import admit
-from poller.form_fields import KEY
-from poller.form_limits import Places, Rate
-from poller.form_problems import Problem, later
-from poller.letterbox import Letterbox, is_too_big
+from poller.forms import message as forms_message
+from poller.forms.auth import admit
+from poller.forms.delivery import Letterbox, is_too_big
+from poller.forms.problems import Problem, later
+from poller.forms.rate_limit import Places, Rate
+from poller.forms.submission import KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from poller.config.settings import Settings
-    from poller.form_access import Form, Seal
-    from poller.form_fields import Filled, Submission
+    from poller.forms.auth import Form, Seal
+    from poller.forms.submission import Filled, Submission
 
 BODY_S = 30.0  # for the body of a post, beside the time that the bytes which have come may take
 SILENT_S = 10.0  # without a byte of it
@@ -65,7 +65,7 @@ class Intake:
             ConfigurationError: there is no address of ours.
         """
         self._settings, self.letterbox = settings.forms, Letterbox(settings)
-        self._address = form_message.address_of(settings)
+        self._address = forms_message.address_of(settings)
         self._rate = Rate(settings.forms.max_per_address_per_h)
         self._strangers, self._known = Places(IN_HAND, IN_HAND_EACH), Places(IN_HAND, IN_HAND)
         self._sessions = CapacityLimiter(SESSIONS)
@@ -136,7 +136,7 @@ class Intake:
 
     async def _dropped(self, submission: Submission, form: Form, key: str) -> str:
         now = datetime.now(UTC)
-        message = await to_thread.run_sync(form_message.written, submission, form.name, self._address, now, key)
+        message = await to_thread.run_sync(forms_message.written, submission, form.name, self._address, now, key)
         try:
             with message.content:
                 async with self._dropping.setdefault(message.message_id, asyncio.Lock()):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from poller.escaping import html
-from poller.form_fields import LENGTHS
+from poller.forms.submission import LENGTHS
 from poller.rendering.phrases import NBSP, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from poller.config.form_settings import Forms
-    from poller.form_problems import Problem, Wrong
+    from poller.forms.problems import Problem, Wrong
 
 _STYLE: Final = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }

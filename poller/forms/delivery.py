@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from integrations.errors import PermanentError
     from poller.config.settings import Settings
-    from poller.form_message import FormMessage
+    from poller.forms.message import FormMessage
     from poller.imap.session import Mailbox
 
 LATELY_S = 60.0  # for which an answer of the mailbox holds good

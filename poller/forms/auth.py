@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from integrations.errors import ConfigurationError
-from poller.form_problems import Problem
+from poller.forms.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,13 +25,14 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from integrations.errors import ConfigurationError
-from poller import form_api, form_page, form_problems
 from poller.config import loader
-from poller.form_access import SIGNATURE_HEADER, forms_of
-from poller.form_fields import Filled
-from poller.form_intake import RETRY_S, Intake, Post
-from poller.form_limits import client_address, networks_of
-from poller.form_problems import Problem, later
+from poller.forms import openapi, problems
+from poller.forms import page as forms_page
+from poller.forms.auth import SIGNATURE_HEADER, forms_of
+from poller.forms.intake import RETRY_S, Intake, Post
+from poller.forms.problems import Problem, later
+from poller.forms.rate_limit import client_address, networks_of
+from poller.forms.submission import Filled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from poller.config.settings import Settings
-    from poller.form_access import Form
+    from poller.forms.auth import Form
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -59,7 +60,7 @@ class Forms:
         self._intake = Intake(settings)
         self._origins = settings.forms.origins.split()
         self._proxies = networks_of(settings.forms.proxies)
-        self._document = form_api.document(self.forms, settings.forms)
+        self._document = openapi.document(self.forms, settings.forms)
         self._asking = CapacityLimiter(1)
 
     async def form(self, request: Request) -> Response:
@@ -77,11 +78,11 @@ class Forms:
             except Problem as problem:
                 log.info("form_refused", form=form.name, status=problem.status, reason=problem.detail)
                 if self._wants_page(request, form):
-                    page = form_page.form_page(form.name, self.settings, problem, filled.fields)
-                    return HTMLResponse(page, problem.status, form_page.HEADERS | problem.headers)
+                    page = forms_page.form_page(form.name, self.settings, problem, filled.fields)
+                    return HTMLResponse(page, problem.status, forms_page.HEADERS | problem.headers)
                 raise
         if self._wants_page(request, form):
-            return HTMLResponse(form_page.thanks_page(reference), 202, form_page.HEADERS)
+            return HTMLResponse(forms_page.thanks_page(reference), 202, forms_page.HEADERS)
         return JSONResponse({"reference": reference}, 202)
 
     async def page(self, request: Request) -> Response:
@@ -89,7 +90,7 @@ class Forms:
         form = self._form(request)
         if not form.public:
             raise Problem(404, "this form has no page")
-        return HTMLResponse(form_page.form_page(form.name, self.settings), headers=form_page.HEADERS)
+        return HTMLResponse(forms_page.form_page(form.name, self.settings), headers=forms_page.HEADERS)
 
     async def health(self, request: Request) -> Response:
         """`GET /healthz`."""
@@ -139,7 +140,7 @@ async def _told(request: Request, error: Exception) -> Response:
         error = Problem(error.status_code, error.detail, headers=dict(error.headers or {}))
     if not isinstance(error, Problem):
         error = Problem(500, "a fault of ours; the log has it")
-    return JSONResponse(error.as_json(), error.status, error.headers, form_problems.CONTENT_TYPE)
+    return JSONResponse(error.as_json(), error.status, error.headers, problems.CONTENT_TYPE)
 
 
 def make_app(settings: Settings) -> Starlette:
@@ -194,7 +195,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """
     import uvicorn  # noqa: PLC0415  it brings its own when it is the one that serves
 
-    from poller.form_connections import PromptProtocol  # noqa: PLC0415  likewise
+    from poller.forms.http_protocol import PromptProtocol  # noqa: PLC0415  likewise
 
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from poller.form_problems import CONTENT_TYPE, later
+from poller.forms.problems import CONTENT_TYPE, later
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,7 +8,7 @@ import threading
 
 import click
 
-from poller.cli import commands
+from poller.cli.main import commands
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from hypothesis import strategies as st
 
-from poller.samples import picture, triangle
+from poller.cli.samples import picture, triangle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

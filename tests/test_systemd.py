@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.samples import samples
+from poller.cli.samples import samples
 
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox

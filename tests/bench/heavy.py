@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integrations.sandbox import Sandbox
-from poller.samples import samples
+from poller.cli.samples import samples
 from tests.bench.machine import MB, Peak, cpu_s
 from tests.bench.process import Daemon, drain
 from tests.bench.table import Row

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from integrations.sandbox import Sandbox
 from integrations.sandbox.dovecot import Dovecot
+from poller.cli.samples import samples
 from poller.config import loader
 from poller.mailbox.inbox import Inbox
-from poller.samples import samples
 from tests.bench.machine import MB, cpu_s, memory_bytes
 from tests.bench.process import Daemon, drain
 from tests.bench.table import Row

@@ -8,8 +8,8 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
+from poller.cli.samples import picture
 from poller.parsing import parser
-from poller.samples import picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

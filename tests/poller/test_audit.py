@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from integrations.sandbox import Fault, Refusal
-from poller.cli import commands
+from poller.cli.main import commands
+from poller.cli.samples import samples
 from poller.mailbox.inbox import Inbox
 from poller.parsing.parser import reference_of
-from poller.samples import samples
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,12 +27,12 @@ from click.testing import CliRunner
 from integrations.sandbox import Fault, Sandbox
 from integrations.sandbox.imap import imap_server
 from poller import logs
-from poller.cli import commands
+from poller.cli.main import commands
+from poller.cli.samples import picture, triangle
 from poller.config.section import is_secret
 from poller.config.settings import sections
 from poller.parsing import parser
 from poller.rendering.mail_page import notification_id
-from poller.samples import picture, triangle
 from poller.triage import attachment_policy, classification, screening
 from tests.outputs import Outputs
 

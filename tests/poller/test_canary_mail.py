@@ -12,6 +12,7 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Refusal
 from integrations.sandbox.smtp import Smtp
+from poller.cli.samples import samples
 from poller.config import loader
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
@@ -19,7 +20,6 @@ from poller.monitoring import canary
 from poller.monitoring.poll_health import Pulse
 from poller.monitoring.reporter import Lookout
 from poller.rendering import incident
-from poller.samples import samples
 from tests.desk import Desk
 from tests.listener import Listener, http
 from tests.poller.test_loop import running

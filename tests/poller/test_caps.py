@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poller.backoff import Floor
+from poller.cli.samples import picture, samples, triangle
 from poller.dispatch import receive
 from poller.dispatch.clients import Services
 from poller.dispatch.job import Job
 from poller.imap import session as imap_session
 from poller.mailbox.download import BEGINNING_BYTES, write
 from poller.mailbox.inbox import Inbox
-from poller.samples import picture, samples, triangle
 from poller.workflow.errors import MustWaitError, Patience
 from poller.workflow.journal import Journal
 

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from integrations.sandbox import Fault
-from poller.cli import commands
+from poller.cli.main import commands
+from poller.cli.samples import samples
 from poller.monitoring import prometheus, status_file
-from poller.samples import samples
 from poller.workflow import database
 from tests.listener import Listener, http
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poller.cli.samples import samples
 from poller.model import Kind
 from poller.parsing import parser as parsing_parser
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
-from poller.samples import samples
 
 if TYPE_CHECKING:
     from tests.conftest import Office

@@ -9,8 +9,8 @@ import click
 import pytest
 
 from integrations.errors import ConfigurationError
-from poller.cli import commands
-from poller.console import Progress, painted, rereader
+from poller.cli.main import commands
+from poller.cli.options import Progress, painted, rereader
 
 
 class Terminal(io.StringIO):

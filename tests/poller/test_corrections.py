@@ -18,12 +18,12 @@ from click.testing import CliRunner, Result
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox import Fault
-from poller.cli import commands
+from poller.cli.main import commands
+from poller.cli.purging import purge
+from poller.cli.samples import picture, samples
 from poller.daemon.daemon import Daemon
 from poller.mailbox.inbox import Inbox
-from poller.purge import purge
 from poller.rendering.digest import look_back
-from poller.samples import picture, samples
 from poller.workflow.errors import MessageGoneError, Patience
 from poller.workflow.store import Memory
 from tests.crash import ANSWERED, BEFORE, COMMITTED, Death

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.sandbox import Fault
-from poller.samples import picture
+from poller.cli.samples import picture
 from poller.workflow.cluster import Machines
 from tests.crash import ANSWERED, BEFORE, COMMITTED, POINTS, Death
 

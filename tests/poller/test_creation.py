@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.cli.samples import samples
 from poller.dispatch import ticket
 from poller.dispatch.job import Job, Message
 from poller.dispatch.ticket import create_note, create_subtask, create_ticket
 from poller.model import Category, Classification, Dispatched, Link
 from poller.rendering import tickets
-from poller.samples import samples
 from poller.workflow.errors import MustWaitError
 from tests.desk import Desk
 from tests.poller.test_journal import Memory

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
+from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
-from poller.samples import samples
 from poller.workflow.errors import Patience
 from tests.relay import Break, Relay
 

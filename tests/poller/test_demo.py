@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from poller import trial
+from poller.cli import trial
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from integrations.sandbox import Fault, Refusal
+from poller.cli.samples import samples
 from poller.config.settings import Digest
 from poller.rendering import digest
 from poller.rendering.chart import Chart, as_html, as_text
 from poller.rendering.digest import Done, Week
-from poller.samples import samples
 from poller.workflow.store import Memory
 
 if TYPE_CHECKING:

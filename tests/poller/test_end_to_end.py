@@ -15,7 +15,7 @@ import pytest
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
-from poller.samples import picture, samples, triangle
+from poller.cli.samples import picture, samples, triangle
 
 if TYPE_CHECKING:
     from integrations.sandbox.s3 import StoredObject

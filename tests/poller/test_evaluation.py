@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 
 from integrations.errors import TransientError
 from integrations.sandbox import Fault
-from poller.cli import commands
+from poller.cli.examples import example
+from poller.cli.main import commands
 from poller.dispatch.clients import services
-from poller.examples import example
 from poller.model import Category, Kind
 from poller.parsing import parser
 from poller.triage.classification import content_of

@@ -17,8 +17,8 @@ from integrations.hubspot import HubSpot
 from integrations.r2 import R2
 from integrations.sandbox import Fault, Refusal
 from integrations.smtp import Smtp
+from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
-from poller.samples import samples
 from poller.workflow.errors import Patience
 from tests.relay import Break, Relay
 

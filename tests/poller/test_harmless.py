@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from poller.cli import commands
+from poller.cli.main import commands
+from poller.cli.samples import samples, triangle
 from poller.daemon.daemon import Daemon
-from poller.samples import samples, triangle
 from tests.hostile import WORDS
 from tests.outputs import check_note, check_subtask
 

@@ -16,7 +16,8 @@ from sqlalchemy import event
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
-from poller import reports
+from poller.cli import report
+from poller.cli.samples import samples
 from poller.config import loader
 from poller.daemon import loop, scheduler
 from poller.daemon.daemon import Daemon
@@ -26,7 +27,6 @@ from poller.mailbox.scanner import Seen
 from poller.monitoring import poll_health, status_file
 from poller.monitoring.poll_health import Pulse
 from poller.monitoring.reporter import Lookout
-from poller.samples import samples
 from poller.workflow.errors import Patience
 from poller.workflow.status import Standing
 from tests.listener import Listener, http
@@ -174,7 +174,7 @@ def test_a_message_that_the_server_does_not_give_is_told_of_as_that_message(
     sign = status_file.found(office.state)
     assert sign
     assert (sign.unreadable, sign.failing_since) == (1, None)
-    (line,) = (line for line in reports.status_lines({}, [], sign, datetime.now(UTC)) if "does not give" in line)
+    (line,) = (line for line in report.status_lines({}, [], sign, datetime.now(UTC)) if "does not give" in line)
     assert line.split()[0] == "1"
 
 

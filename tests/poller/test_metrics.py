@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from integrations.sandbox import Fault
+from poller.cli.samples import samples
 from poller.config import loader
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
@@ -26,7 +27,6 @@ from poller.monitoring import metrics, prometheus, status_file
 from poller.monitoring.metrics import Metrics
 from poller.monitoring.poll_health import Pulse
 from poller.monitoring.prometheus import METRICS
-from poller.samples import samples
 from poller.workflow.status import SERVICES, Standing
 from tests.listener import Listener, http
 

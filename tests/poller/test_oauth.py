@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.cli import commands
+from poller.cli.main import commands
+from poller.cli.samples import samples
 from poller.config import loader
 from poller.config.accounts import Imap
 from poller.daemon.daemon import Daemon
@@ -23,7 +24,6 @@ from poller.dispatch.clients import services
 from poller.imap import oauth
 from poller.imap.session import connect
 from poller.monitoring import checks
-from poller.samples import samples
 from tests.listener import Listener, lines
 from tests.provider import EXCHANGE, GMAIL, Provider
 from tests.token_endpoint import TokenEndpoint, application_token, claims, given, write_key_file

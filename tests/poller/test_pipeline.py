@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poller.samples import samples
+from poller.cli.samples import samples
 from tests.desk import Desk
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.sandbox import Fault
+from poller.cli.samples import samples
 from poller.dispatch.conversation import People
 from poller.dispatch.job import Job, Message
 from poller.dispatch.reply import Thread, find_threads
 from poller.model import Link
-from poller.samples import samples
 from poller.workflow.errors import MustWaitError
 from tests.desk import Desk
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poller import reports
+from poller.cli import report
 from poller.monitoring import status_file
 from poller.monitoring.status_file import Sign, Signs
 from poller.workflow.status import Entry, Remembered, Standing
@@ -64,7 +64,7 @@ def test_a_sign_that_cannot_be_read_is_none(left: bytes, tmp_path: Path) -> None
 def test_status_counts_and_says_what_is_waited_for() -> None:
     """By outcome, since when, for which service, and how the polls go."""
     sign = Sign(NOW, NOW - timedelta(minutes=3), NOW - timedelta(minutes=2), "IMAP: timed out")
-    assert list(reports.status_lines(COUNTS, WAITING, sign, NOW)) == [
+    assert list(report.status_lines(COUNTS, WAITING, sign, NOW)) == [
         "      1  FAILED",
         "      1  SUPPORT",
         "      3  WAITING",
@@ -75,7 +75,7 @@ def test_status_counts_and_says_what_is_waited_for() -> None:
         "last good poll 3 min ago",
         "polls fail since 2026-11-22 13:58:00 UTC: IMAP: timed out",
     ]
-    assert reports.status(COUNTS, WAITING, sign, running=True) == {
+    assert report.status(COUNTS, WAITING, sign, running=True) == {
         "outcomes": {"support": 1, "waiting": 3, "failed": 1, "working": 1},
         "waiting": {"oldest_since": "2026-11-22T12:30:00+00:00", "services": {"hubspot": 2, "": 1}},
         "last_poll_at": "2026-11-22T13:57:00+00:00",
@@ -106,7 +106,7 @@ def test_a_message_waits_for_the_service_that_failed(result: dict[str, str] | No
 def test_a_message_that_waits_for_its_receipt_alone_reads_as_done() -> None:
     """As what it is filed as; why it has no receipt yet, and until when, stands beside that."""
     why = {"step": "send_receipt", "gate": "", "reason": "IMAP connect: refused"}
-    assert reports.line("1", Standing("waiting", NOW, why | {"filed": "modelisation"}), EARLIER) == (
+    assert report.line("1", Standing("waiting", NOW, why | {"filed": "modelisation"}), EARLIER) == (
         "1  MODELISATION  send_receipt: IMAP connect: refused  until 2026-11-22 14:00:00 UTC"
     )
 
@@ -115,14 +115,14 @@ def test_a_wait_that_is_over_reads_as_due() -> None:
     """Its turn has not come yet, or no daemon runs: no moment that is past is one until which it waits."""
     why = {"step": "create_note", "gate": "hubspot", "reason": "HubSpot is out of reach"}
     for now, until in ((EARLIER, "until 2026-11-22 14:00:00 UTC"), (NOW, "due now")):
-        shown = reports.line("1", Standing("waiting", NOW, why), now)
+        shown = report.line("1", Standing("waiting", NOW, why), now)
         assert shown == f"1  WAITING  create_note: HubSpot is out of reach  {until}"
 
 
 def test_status_of_a_daemon_that_has_just_begun() -> None:
     """Nothing is made up: no poll, nothing that waits."""
-    assert list(reports.status_lines({}, [], Sign(NOW, None), NOW)) == ["no poll was good yet"]
-    assert list(reports.status_lines({}, [], None, NOW)) == []
+    assert list(report.status_lines({}, [], Sign(NOW, None), NOW)) == ["no poll was good yet"]
+    assert list(report.status_lines({}, [], None, NOW)) == []
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_status_of_a_daemon_that_has_just_begun() -> None:
 def test_how_long_ago_the_last_poll_was(seconds: int, shown: str) -> None:
     """In the unit that a person would take; a clock that was set back shows nothing odd."""
     sign = Sign(NOW, NOW - timedelta(seconds=seconds))
-    assert list(reports.status_lines({}, [], sign, NOW)) == [f"last good poll {shown} ago"]
+    assert list(report.status_lines({}, [], sign, NOW)) == [f"last good poll {shown} ago"]
 
 
 def test_every_try_is_shown_with_what_it_came_to() -> None:
@@ -149,7 +149,7 @@ def test_every_try_is_shown_with_what_it_came_to() -> None:
         entry("upload_files", 64, stands=True),
         entry("send_failure", 65, begun="x"),
     ]
-    tries = list(reports.tries(entries))
+    tries = list(report.tries(entries))
     assert [(each["step"], each["attempt"], each["took_s"]) for each in tries] == [
         ("create_ticket", 1, None),
         ("create_ticket", 2, 0.5),
@@ -159,7 +159,7 @@ def test_every_try_is_shown_with_what_it_came_to() -> None:
         ("send_failure", 1, None),
     ]
     assert (tries[2]["ok"], "by" in tries[2]) == (TICKET, False)
-    assert [" ".join(line.split()) for each in tries for line in reports.try_lines(each)] == [
+    assert [" ".join(line.split()) for each in tries for line in report.try_lines(each)] == [
         "2026-11-22 14:00:00 create_ticket begun, and no end of it yet",
         "2026-11-22 14:00:10 create_ticket try 2 0.5 s failed: HTTP 503; again at 2026-11-22 14:01:00",
         "2026-11-22 14:01:00 create_ticket try 3 0.2 s id: 1, url: https://app.hubspot.com/1",
@@ -186,8 +186,8 @@ def test_every_try_is_shown_with_what_it_came_to() -> None:
 )
 def test_what_a_step_returned_is_for_a_person(returned: Any, beside: str, below: list[str]) -> None:
     """Names and values, nothing that is empty, nothing that a terminal would obey."""
-    (tried,) = reports.tries([entry("receive", 0, begun="x"), entry("receive", 1, ok=returned)])
-    first, *others = reports.try_lines(tried)
+    (tried,) = report.tries([entry("receive", 0, begun="x"), entry("receive", 1, ok=returned)])
+    first, *others = report.try_lines(tried)
     assert first == f"  2026-11-22 14:00:01  {'receive':<22} {'':<6}   1.0 s  {beside}".rstrip()
     assert [line.strip() for line in others] == below
 

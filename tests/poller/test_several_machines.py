@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.samples import samples
+from poller.cli.samples import samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from poller.console import EXIT_FAILED, EXIT_UNAVAILABLE, json_option, painted, settings_of
+from poller.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, json_option, painted, settings_of
 from poller.workflow import corrections
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     (SQLite). Exit code 69 when the mailbox has not been looked into for five intervals, and five minutes at least; 1
     when any message needs a person.
     """
-    from poller import reports  # noqa: PLC0415  keeps --help quick
+    from poller.cli import report  # noqa: PLC0415  keeps --help quick
     from poller.monitoring import status_file  # noqa: PLC0415  keeps --help quick
     from poller.workflow import database, tally  # noqa: PLC0415  keeps --help quick
     from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
@@ -49,9 +49,9 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     sign = status_file.found(settings.directory)
     running = database.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
     if as_json:
-        click.echo(json.dumps(reports.status(counts, waiting, sign, running=running)))
+        click.echo(json.dumps(report.status(counts, waiting, sign, running=running)))
     else:
-        for line in reports.status_lines(counts, waiting, sign, now):
+        for line in report.status_lines(counts, waiting, sign, now):
             click.echo(painted(line))
     if running is False:
         click.echo("no daemon is running on this state", err=True)
@@ -71,7 +71,7 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
 
     The first seen first, each as its last correction left it; exit code 0 whatever became of them.
     """
-    from poller import reports  # noqa: PLC0415  keeps --help quick
+    from poller.cli import report  # noqa: PLC0415  keeps --help quick
     from poller.workflow import tally  # noqa: PLC0415  keeps --help quick
     from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
@@ -82,9 +82,9 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
     for message in found:
         if as_json:
             seen = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
-            click.echo(json.dumps(reports.as_json(message.reference, message.standing) | seen))
+            click.echo(json.dumps(report.as_json(message.reference, message.standing) | seen))
         else:
-            line = reports.line(message.reference, message.standing, now)
+            line = report.line(message.reference, message.standing, now)
             click.echo(painted(f"{message.seen_at:%Y-%m-%d %H:%M:%S}  {line}"))
 
 
@@ -98,7 +98,7 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
     Each try of each step: when it ended, how long it took, and what it returned, links among it; then the same of each
     of its corrections. Exit code 1 when nothing is remembered.
     """
-    from poller import reports  # noqa: PLC0415  keeps --help quick
+    from poller.cli import report  # noqa: PLC0415  keeps --help quick
     from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
@@ -107,18 +107,18 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
             return {each.reference: each for each in memory.named(ids)}
 
         known = read([reference]) if corrections.correction_of(reference) else corrections.chain(reference, read)
-        found = [(each, list(reports.tries(memory.journal(name)))) for name, each in known.items()]
+        found = [(each, list(report.tries(memory.journal(name)))) for name, each in known.items()]
     if not found:
         click.echo(f"poller: no message has the reference {reference}", err=True)
         ctx.exit(EXIT_FAILED)
     if as_json:
-        first, *others = (reports.whole(message, tries) for message, tries in found)
+        first, *others = (report.whole(message, tries) for message, tries in found)
         click.echo(json.dumps(first | {"corrections": others}))
         return
     for message, tries in found:
-        click.echo(painted(reports.line(message.reference, message.standing, datetime.now(UTC))))
+        click.echo(painted(report.line(message.reference, message.standing, datetime.now(UTC))))
         for tried in tries:
-            for line in reports.try_lines(tried):
+            for line in report.try_lines(tried):
                 click.echo(line)
 
 
@@ -131,7 +131,7 @@ def corrections_(ctx: click.Context, *, jsonl: bool) -> None:
     A line each: when, the correction, and what the mail had been taken for. With --jsonl each mail is read from where
     it is filed; the lines are what `poller classify --evaluate` takes. Exit code 75 when the mailbox is out of reach.
     """
-    from poller import examples  # noqa: PLC0415  keeps --help quick
+    from poller.cli import examples  # noqa: PLC0415  keeps --help quick
     from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     if jsonl:
@@ -157,7 +157,7 @@ def audit(ctx: click.Context, *, remote: bool, as_json: bool) -> None:
     The mailboxes and the memory are held against each other, with --remote also what HubSpot and ClickUp hold. Exit
     code 0 when all adds up, 1 when anything does not, 75 when the mailbox or a service is out of reach.
     """
-    from poller import audit as auditing  # noqa: PLC0415  keeps --help quick
+    from poller.cli import auditing  # noqa: PLC0415  keeps --help quick
 
     findings = unknown = 0
     for finding in auditing.audit(settings_of(ctx), remote=remote):

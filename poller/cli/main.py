@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.console import (
+from poller.cli.enquiries import ENQUIRIES
+from poller.cli.mends import MENDS
+from poller.cli.options import (
     EXIT_CONFIGURATION,
     EXIT_FAILED,
     EXIT_LATER,
@@ -20,9 +22,7 @@ from poller.console import (
     rereader,
     settings_of,
 )
-from poller.enquiries import ENQUIRIES
-from poller.mends import MENDS
-from poller.tryouts import TRYOUTS
+from poller.cli.tryouts import TRYOUTS
 
 if TYPE_CHECKING:
     from poller.workflow.status import Standing
@@ -87,7 +87,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
     if dry_run:
         _preview(ctx, everything=everything, as_json=as_json)
         return
-    from poller import reports  # noqa: PLC0415  keeps --help quick
+    from poller.cli import report  # noqa: PLC0415  keeps --help quick
     from poller.daemon.daemon import Daemon  # noqa: PLC0415  keeps --help quick
     from poller.monitoring import status_file  # noqa: PLC0415  keeps --help quick
 
@@ -95,8 +95,8 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
 
     def print_line(reference: str, standing: Standing) -> None:
         progress.show("")
-        line = reports.line(reference, standing, datetime.now(UTC))
-        click.echo(json.dumps(reports.as_json(reference, standing)) if as_json else painted(line))
+        line = report.line(reference, standing, datetime.now(UTC))
+        click.echo(json.dumps(report.as_json(reference, standing)) if as_json else painted(line))
 
     def finished(reference: str, standing: Standing) -> None:
         nonlocal ended
@@ -126,7 +126,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
 
 
 def _preview(ctx: click.Context, *, everything: bool, as_json: bool) -> None:
-    from poller import preview  # noqa: PLC0415  keeps --help quick
+    from poller.cli import preview  # noqa: PLC0415  keeps --help quick
 
     waiting = 0
     for message in preview.preview(settings_of(ctx), everything=everything):

@@ -12,7 +12,7 @@ from typing import IO
 
 import click
 
-from poller.console import EXIT_FAILED, EXIT_REFUSED, EXIT_UNAVAILABLE, Progress, json_option, painted, settings_of
+from poller.cli.options import EXIT_FAILED, EXIT_REFUSED, EXIT_UNAVAILABLE, Progress, json_option, painted, settings_of
 
 PAYLOADS = ["support", "modelisation", "modelisation_with_files"]
 
@@ -64,7 +64,7 @@ def classify(
     if labelled:
         _evaluate(ctx, labelled, no_claude=no_claude, as_json=as_json)
         return
-    from poller import trial  # noqa: PLC0415  keeps --help quick
+    from poller.cli import trial  # noqa: PLC0415  keeps --help quick
 
     if mail is None or not trial.is_mail(mail):
         raise click.BadParameter(f"{mail} is no mail: it does not begin with a header", ctx, param_hint="MAIL")
@@ -113,7 +113,7 @@ def try_(ctx: click.Context, mail: Path | None, payload: str | None, *, live: bo
     if (mail is None) == (payload is None):
         raise click.UsageError("give either a mail or --payload")
     _end_with_the_stand_ins()
-    from poller import samples, trial  # noqa: PLC0415  keeps --help quick
+    from poller.cli import samples, trial  # noqa: PLC0415  keeps --help quick
 
     if mail and not trial.is_mail(mail):
         raise click.BadParameter(f"{mail} is no mail: it does not begin with a header", ctx, param_hint="MAIL")
@@ -134,7 +134,7 @@ def try_(ctx: click.Context, mail: Path | None, payload: str | None, *, live: bo
 def demo(ctx: click.Context, *, keep: bool) -> None:
     """The whole job on stand-ins; no account needed."""
     _end_with_the_stand_ins()
-    from poller import demo as show  # noqa: PLC0415  keeps --help quick
+    from poller.cli import demonstration as show  # noqa: PLC0415  keeps --help quick
 
     outcomes = {standing.outcome for standing in show.run(click.echo, keep=keep).values()}
     ctx.exit(0 if outcomes <= {"support", "modelisation", "ignored"} else EXIT_FAILED)

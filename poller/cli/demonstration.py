@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError
 from poller import escaping, logs
+from poller.cli.samples import samples
 from poller.config import loader
 from poller.daemon.daemon import Daemon
 from poller.mailbox.inbox import Inbox
@@ -18,7 +19,6 @@ from poller.mime import headers
 from poller.parsing import parser
 from poller.rendering.mail_page import HEADER
 from poller.rendering.receipt import KIND
-from poller.samples import samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from poller.console import EXIT_FAILED, json_option, settings_of
+from poller.cli.options import EXIT_FAILED, json_option, settings_of
 from poller.workflow import corrections
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def purge(ctx: click.Context, *, days: int, dry_run: bool, as_json: bool) -> Non
     HubSpot, ClickUp, R2 and the mailbox hold is not touched. Messages that lie in the inbox or among the failed are
     kept, and so is a thread of which any message is kept. Exit code 75 when the mailbox or the state is out of reach.
     """
-    from poller import purge as purging  # noqa: PLC0415  keeps --help quick
+    from poller.cli import purging  # noqa: PLC0415  keeps --help quick
 
     counts = purging.purge(settings_of(ctx), datetime.now(UTC) - timedelta(days=days), dry_run=dry_run)
     if as_json:

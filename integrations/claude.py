@@ -10,10 +10,10 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from integrations.broken import why
-from integrations.deadline import CALL_S, Deadline, http_events
 from integrations.errors import ConfigurationError, PermanentError, TransientError
-from integrations.retry_after import parse_retry_after
+from integrations.net.deadline import CALL_S, Deadline, http_events
+from integrations.net.failures import why
+from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,10 +14,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NeverConnectedError
 
-from integrations.broken import why
-from integrations.deadline import CALL_S, Deadline, http_events, watched_pools
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
-from integrations.retry_after import parse_retry_after
+from integrations.net.deadline import CALL_S, Deadline, http_events, watched_pools
+from integrations.net.failures import why
+from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from integrations.broken import why
-from integrations.deadline import CALL_S, Deadline, watch
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.net.deadline import CALL_S, Deadline, watch
+from integrations.net.failures import why
 
 if TYPE_CHECKING:
     import socket

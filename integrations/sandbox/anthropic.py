@@ -11,13 +11,13 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from integrations.sandbox.loopback import Answer
+from integrations.sandbox.loopback_server import Answer
 from integrations.sandbox.stand_in import RejectedError, StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from integrations.sandbox.loopback import Recorded
+    from integrations.sandbox.loopback_server import Recorded
 
 MODELS = ("claude-haiku-5-5", "claude-haiku-4-5")
 _MAX_REQUEST_BYTES = 32 * 1024 * 1024

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.sandbox import clickup_comments
 from integrations.sandbox.clickup_comments import Comment
-from integrations.sandbox.loopback import Answer
+from integrations.sandbox.loopback_server import Answer
 from integrations.sandbox.stand_in import RateLimit, RejectedError, StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from integrations.sandbox.loopback import Recorded
+    from integrations.sandbox.loopback_server import Recorded
 
 PAGE_SIZE = 100
 _PRIORITIES = {1: "urgent", 2: "high", 3: "normal", 4: "low"}

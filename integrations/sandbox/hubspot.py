@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.sandbox import hubspot_schema as schema
 from integrations.sandbox.hubspot_crm import Crm, Record
-from integrations.sandbox.loopback import Answer
+from integrations.sandbox.loopback_server import Answer
 from integrations.sandbox.stand_in import RateLimit, RejectedError, StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from integrations.sandbox.loopback import Recorded
+    from integrations.sandbox.loopback_server import Recorded
 
 _MAX_BATCH = 100
 

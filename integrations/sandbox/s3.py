@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 from wsgiref.util import setup_testing_defaults
 
-from integrations.sandbox.loopback import Answer
+from integrations.sandbox.loopback_server import Answer
 from integrations.sandbox.stand_in import RejectedError, StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from integrations.sandbox.loopback import Recorded
+    from integrations.sandbox.loopback_server import Recorded
 
 _numbers = itertools.count(1)  # moto keeps the buckets of a process in one place: each stand-in has its own
 

@@ -8,14 +8,14 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Self
 
-from integrations.sandbox.loopback import Answer, Server
+from integrations.sandbox.loopback_server import Answer, Server
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from integrations.sandbox.loopback import Connection, Recorded
+    from integrations.sandbox.loopback_server import Connection, Recorded
 
 FaultKind = Literal[
     "status",  # answer `status`, and do nothing

@@ -20,8 +20,8 @@ from poller.workflow.store import Memory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from integrations.clickup import ClickUp, Subtask
-    from integrations.hubspot import HubSpot
+    from integrations.clickup.client import ClickUp, Subtask
+    from integrations.hubspot.client import HubSpot
     from poller.config.settings import Labels, Settings
     from poller.workflow.status import Entry, Remembered
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from integrations.clickup import TaskGoneError
+from integrations.clickup.client import TaskGoneError
 from poller import escaping
 from poller.model import Dispatched, Fate, Link, StoredFile
 from poller.parsing import file_types

@@ -20,8 +20,8 @@ from weakref import WeakValueDictionary
 import structlog
 from anyio import CapacityLimiter, to_thread
 
-from integrations.deadline import SLOWEST_BYTES_PER_S
 from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.net.deadline import SLOWEST_BYTES_PER_S
 from poller.forms import message as forms_message
 from poller.forms.auth import admit
 from poller.forms.delivery import Letterbox, is_too_big

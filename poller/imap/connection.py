@@ -14,8 +14,8 @@ from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPCli
 from imapclient.imap4 import IMAP4WithTimeout
 from imapclient.tls import IMAP4_TLS
 
-from integrations.deadline import Deadline, watch
 from integrations.errors import ConfigurationError, TransientError
+from integrations.net.deadline import Deadline, watch
 from poller.imap.oauth import tokens
 from poller.imap.responses import advice, code, is_busy, said
 from poller.logs import places

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from imapclient.exceptions import IMAPClientError
 
-from integrations.deadline import Deadline
 from integrations.errors import TransientError
+from integrations.net.deadline import Deadline
 from poller.imap.connection import translated
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from poller.config.settings import state_directory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from integrations.google import Google
+    from integrations.oauth.google import Google
     from poller.config.accounts import Imap
 
 AT_ONCE_S = 10.0  # in which connections share a token
@@ -97,13 +97,13 @@ def _tokens(imap: Imap) -> Tokens:
 
 def _microsoft(imap: Imap) -> Provider:
     # Packages of extras, and a third of a second that nobody else pays.
-    from integrations.microsoft import Microsoft  # noqa: PLC0415
+    from integrations.oauth.microsoft import Microsoft  # noqa: PLC0415
 
     return Microsoft(imap.tenant, imap.client_id, imap.client_secret.get_secret_value(), url=_url(imap))
 
 
 def _google(imap: Imap) -> Provider:
-    from integrations.google import Google  # noqa: PLC0415  as above
+    from integrations.oauth.google import Google  # noqa: PLC0415  as above
 
     if imap.service_account_file:
         return _KeyFile(lambda: Google.by_service_account(imap.service_account_file, imap.username, url=_url(imap)))

@@ -7,8 +7,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, IMAPClientReadOnlyError, ProtocolError
 
-from integrations.deadline import CALL_S, Deadline
 from integrations.errors import ConfigurationError, TransientError
+from integrations.net.deadline import CALL_S, Deadline
 from poller.imap import idle, move, search
 from poller.imap.connection import NONSENSE, drop, dropped_unless_done, logged_in, translated
 from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of

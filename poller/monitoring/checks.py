@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from integrations.broken import is_broken
 from integrations.errors import ConfigurationError, PermanentError, ServiceError
+from integrations.net.failures import is_broken
 from poller.dispatch.clients import services
 from poller.forms.auth import forms_of
 from poller.forms.message import address_of

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import httpx
 import structlog
 
-from integrations.broken import why
-from integrations.deadline import Deadline, http_events
 from integrations.errors import ConfigurationError, TransientError
+from integrations.net.deadline import Deadline, http_events
+from integrations.net.failures import why
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.broken import why
 from integrations.claude import Claude
-from integrations.clickup import ClickUp
+from integrations.clickup.client import ClickUp
 from integrations.errors import TransientError
-from integrations.hubspot import HubSpot
+from integrations.hubspot.client import HubSpot
+from integrations.net.failures import why
 from integrations.r2 import R2
 from integrations.smtp import Smtp
 from tests.listener import Listener, http

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.clickup import ClickUp, TaskGoneError
+from integrations.clickup.client import ClickUp, TaskGoneError
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.sandbox.clickup import Task
 from integrations.sandbox.clickup_comments import Comment

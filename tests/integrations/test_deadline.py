@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.claude import Claude
-from integrations.clickup import ClickUp
-from integrations.deadline import Deadline, _clock, _current, watch
+from integrations.clickup.client import ClickUp
 from integrations.errors import TransientError
-from integrations.hubspot import HubSpot
+from integrations.hubspot.client import HubSpot
+from integrations.net.deadline import Deadline, _clock, _current, watch
 from integrations.r2 import R2
 from integrations.sandbox.certificate import self_signed
 from integrations.sandbox.stand_in import Fault

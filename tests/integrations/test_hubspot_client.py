@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
-from integrations.hubspot import HubSpot
+from integrations.hubspot.client import HubSpot
 from integrations.sandbox.stand_in import Fault
 
 if TYPE_CHECKING:

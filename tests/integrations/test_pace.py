@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.clickup import ClickUp
-from integrations.hubspot import HubSpot
-from integrations.pace import MARGIN, Pace
+from integrations.clickup.client import ClickUp
+from integrations.hubspot.client import HubSpot
+from integrations.net.rate_limiter import MARGIN, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

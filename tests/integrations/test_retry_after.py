@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from integrations.retry_after import parse_retry_after
+from integrations.net.retry_after import parse_retry_after
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integrations.errors import ConfigurationError, TransientError
-from integrations.google import Google
-from integrations.microsoft import Microsoft
+from integrations.oauth.google import Google
+from integrations.oauth.microsoft import Microsoft
 from tests.token_endpoint import TokenEndpoint, application_token, claims, given, write_key_file
 
 if TYPE_CHECKING:

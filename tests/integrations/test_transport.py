@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.claude import Claude
-from integrations.clickup import ClickUp
+from integrations.clickup.client import ClickUp
 from integrations.errors import ConfigurationError, ServiceError, TransientError
-from integrations.hubspot import HubSpot
+from integrations.hubspot.client import HubSpot
 from integrations.r2 import R2
 from integrations.sandbox.certificate import self_signed
 from integrations.smtp import Smtp

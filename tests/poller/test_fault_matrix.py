@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integrations.claude import Claude
-from integrations.clickup import ClickUp
+from integrations.clickup.client import ClickUp
 from integrations.errors import ConfigurationError, TransientError
-from integrations.hubspot import HubSpot
+from integrations.hubspot.client import HubSpot
 from integrations.r2 import R2
 from integrations.sandbox import Fault, Refusal
 from integrations.smtp import Smtp

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from integrations.broken import why
-from integrations.deadline import Deadline
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
-from integrations.retry_after import parse_retry_after
+from integrations.net.deadline import Deadline
+from integrations.net.failures import why
+from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from integrations.pace import Pace
+    from integrations.net.rate_limiter import Pace
 
 PARENT_NOT_IN_LIST = "ITEM_137"  # the parent task was moved to another list, or is gone
 _LATER = (408, 425, 429)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hubspot import HubSpot as Client
 from urllib3.util.retry import Retry
 
-from integrations.deadline import watched_pools
+from integrations.net.deadline import watched_pools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msal
 
-from integrations import token_endpoint
 from integrations.errors import ConfigurationError
+from integrations.oauth import token_endpoint
 
 if TYPE_CHECKING:
     import httpx

@@ -14,8 +14,8 @@ from google.auth import transport
 from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.oauth2 import credentials, service_account
 
-from integrations import token_endpoint
 from integrations.errors import ConfigurationError
+from integrations.oauth import token_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

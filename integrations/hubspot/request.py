@@ -13,15 +13,15 @@ from hubspot.crm.pipelines import ApiException as PipelinesApiException
 from hubspot.crm.properties import ApiException as PropertiesApiException
 from urllib3.exceptions import ConnectTimeoutError
 
-from integrations.broken import why
-from integrations.deadline import Deadline
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
-from integrations.retry_after import parse_retry_after
+from integrations.net.deadline import Deadline
+from integrations.net.failures import why
+from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from integrations.pace import Pace
+    from integrations.net.rate_limiter import Pace
 
 # Every package of the client has its own ApiException, and none is a subclass of another.
 _API_EXCEPTIONS = (AssociationsApiException, ObjectsApiException, PipelinesApiException, PropertiesApiException)

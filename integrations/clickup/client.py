@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 import httpx
 
-from integrations.clickup_call import PARENT_NOT_IN_LIST, ask, refusal
-from integrations.deadline import CALL_S, http_events
+from integrations.clickup.request import PARENT_NOT_IN_LIST, ask, refusal
 from integrations.errors import ConfigurationError, PermanentError
-from integrations.pace import Pace
+from integrations.net.deadline import CALL_S, http_events
+from integrations.net.rate_limiter import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

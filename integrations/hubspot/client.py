@@ -12,11 +12,11 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from integrations.deadline import CALL_S
 from integrations.errors import ConfigurationError, PermanentError, TransientError
-from integrations.hubspot_call import ask, refusal
-from integrations.hubspot_crm import Crm
-from integrations.pace import Pace
+from integrations.hubspot.crm import Crm
+from integrations.hubspot.request import ask, refusal
+from integrations.net.deadline import CALL_S
+from integrations.net.rate_limiter import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

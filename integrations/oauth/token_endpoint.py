@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from integrations.broken import why
-from integrations.deadline import CALL_S, Deadline, http_events
 from integrations.errors import TransientError
-from integrations.retry_after import parse_retry_after
+from integrations.net.deadline import CALL_S, Deadline, http_events
+from integrations.net.failures import why
+from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

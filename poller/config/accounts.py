@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003  pydantic reads it
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import EmailStr, Field, HttpUrl, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator

@@ -118,6 +118,4 @@ class Job:
     message: Message
     services: Services
     settings: Settings
-    attachment_policy: tuple[
-        Fate, ...
-    ] = ()  # of each attachment, in the mail's order; known once the message is received
+    fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order; known once the message is received

@@ -143,3 +143,12 @@ class Dispatched:
     fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order
     max_file_bytes: int = 0  # over which a file was TOO_BIG by itself; 0 when that is not known
     max_mail_bytes: int = 0  # over which it was with those before it
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One receipt, as it is put into the mailbox."""
+
+    message_id: str  # with <>; the same at each try
+    raw: bytes  # ASCII, CRLF
+    needs_person: bool  # whether it is to be seen as unread

@@ -10,8 +10,9 @@ from poller.backoff import Floor
 from poller.config import loader
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
+from poller.errors import MessageGoneError
 from poller.mailbox.source import Fetched
-from poller.workflow.errors import MessageGoneError, Patience
+from poller.workflow.errors import Patience
 from poller.workflow.journal import Journal
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
     from poller.config.settings import Settings
     from poller.dispatch.clients import Services
-    from poller.rendering.mail_page import Receipt
+    from poller.model import Receipt
 
 
 class Desk:

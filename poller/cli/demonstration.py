@@ -16,8 +16,8 @@ from poller.config import loader
 from poller.daemon.daemon import Daemon
 from poller.mailbox.inbox import Inbox
 from poller.mime import headers
+from poller.own_mail import HEADER
 from poller.parsing import parser
-from poller.rendering.mail_page import HEADER
 from poller.rendering.receipt import KIND
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poller.dispatch.job import Message
+from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.model import Category, Kind
 from poller.workflow import corrections
-from poller.workflow.errors import MessageGoneError, UnreadError
+from poller.workflow.errors import UnreadError
 from poller.workflow.store import Memory
 
 if TYPE_CHECKING:

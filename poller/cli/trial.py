@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from poller.config.settings import Settings
-    from poller.model import Classification
-    from poller.rendering.mail_page import Receipt
+    from poller.model import Classification, Receipt
 
 
 _HEADER_BYTES = 65_536  # in which one of the fields is found that nearly every message has

@@ -16,11 +16,12 @@ from poller.daemon.scheduler import Workload
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
 from poller.dispatch.receive import TOO_OFTEN
+from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
-from poller.workflow.errors import MessageGoneError, Patience
+from poller.workflow.errors import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

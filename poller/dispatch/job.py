@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.dispatch.clients import Services
     from poller.mailbox.source import Fetched, Source
-    from poller.model import Fate, Request
-    from poller.rendering.mail_page import Receipt
+    from poller.model import Fate, Receipt, Request
     from poller.workflow.journal import Journal
 
 

@@ -11,10 +11,11 @@ import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller.dispatch.ticket import skip, with_files
+from poller.errors import MessageGoneError
 from poller.rendering import notification
 from poller.rendering import receipt as rendering_receipt
 from poller.workflow.corrections import FAILED, correction_of, message_of
-from poller.workflow.errors import MessageGoneError, StepFailedError, UnreadError
+from poller.workflow.errors import StepFailedError, UnreadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from poller.dispatch.job import Job, Message
-    from poller.model import Dispatched
-    from poller.rendering.mail_page import Receipt
+    from poller.model import Dispatched, Receipt
     from poller.workflow.errors import Attempt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

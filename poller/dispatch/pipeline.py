@@ -14,12 +14,13 @@ from poller.dispatch.notify import failure_detail, send_alert, send_failure, sen
 from poller.dispatch.receive import begun, classify, receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.dispatch.ticket import create_note, create_subtask, create_ticket, find_or_create_contact, upload_files
+from poller.errors import MessageGoneError
 from poller.model import Category, Fate
 from poller.monitoring import canary
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import failure_receipt, receipt
 from poller.workflow.corrections import correction_of, message_of
-from poller.workflow.errors import MessageGoneError, MustWaitError, StepFailedError
+from poller.workflow.errors import MustWaitError, StepFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.dispatch.clients import Services
     from poller.mailbox.source import Source
-    from poller.model import Dispatched
-    from poller.rendering.mail_page import Receipt
+    from poller.model import Dispatched, Receipt
     from poller.workflow.corrections import Correction
     from poller.workflow.errors import Attempt
     from poller.workflow.journal import Journal

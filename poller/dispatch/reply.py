@@ -13,8 +13,8 @@ from poller.dispatch.notify import send_notification
 from poller.dispatch.receive import begun
 from poller.dispatch.ticket import GONE, add_comment, person_name, skip, upload_files, with_files
 from poller.model import Category, Classification, Link
+from poller.own_mail import notification_id
 from poller.rendering import notification, tickets
-from poller.rendering.mail_page import notification_id
 from poller.triage import sender
 from poller.workflow.corrections import category_of, message_of
 from poller.workflow.errors import NotYetError

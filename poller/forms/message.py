@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from integrations.errors import ConfigurationError
 from poller.escaping import file_name, one_line, plain_text
-from poller.rendering.phrases import FORM_HEADER
+from poller.own_mail import FORM_HEADER
 from poller.triage.sender import is_ours, own_domains
 
 if TYPE_CHECKING:

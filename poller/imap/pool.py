@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
+from poller.errors import MessageGoneError
 from poller.imap import session as imap_session
-from poller.workflow.errors import MessageGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

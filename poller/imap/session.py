@@ -9,6 +9,7 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, IMAPCli
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.net.deadline import CALL_S, Deadline
+from poller.errors import MessageGoneError
 from poller.imap import idle, move, search
 from poller.imap.connection import NONSENSE, drop, dropped_unless_done, logged_in, translated
 from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of
@@ -16,7 +17,6 @@ from poller.imap.keywords import Keywords
 from poller.imap.namespace import Hierarchy
 from poller.imap.responses import is_busy, is_gone, said
 from poller.imap.search import Counts
-from poller.workflow.errors import MessageGoneError
 
 if TYPE_CHECKING:
     import socket

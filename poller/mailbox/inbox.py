@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from poller.errors import MessageGoneError
 from poller.imap import session as imap_session
 from poller.imap.pool import Sessions
 from poller.mailbox import outcome_mailboxes
@@ -15,7 +16,6 @@ from poller.mailbox.download import account_of, write
 from poller.mailbox.labeller import Labelling
 from poller.mailbox.scanner import Looks, Seen, View
 from poller.mailbox.source import KEYWORDS, Fetched
-from poller.workflow.errors import MessageGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.config.settings import Settings
-    from poller.rendering.mail_page import Receipt
+    from poller.model import Receipt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

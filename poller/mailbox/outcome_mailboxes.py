@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
+from poller.errors import MessageGoneError
 from poller.imap import session as imap_session
 from poller.mailbox.download import reference_of, write
 from poller.mailbox.source import KEYWORDS, Fetched
-from poller.workflow.errors import MessageGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Collection

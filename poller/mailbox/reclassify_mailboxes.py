@@ -9,9 +9,9 @@ import structlog
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.config.settings import Labels
+from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.model import Category
-from poller.workflow.errors import MessageGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

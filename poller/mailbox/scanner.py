@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import TransientError
+from poller.errors import MessageGoneError
 from poller.imap import search
 from poller.mailbox.download import reference_of
-from poller.workflow.errors import MessageGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from poller.rendering.mail_page import Receipt
+    from poller.model import Receipt
 
 # The keyword of each outcome; IMAP keywords are ASCII atoms (RFC 9051 section 2.3.2).
 KEYWORDS = {

@@ -8,6 +8,7 @@ from email.policy import SMTP
 from typing import TYPE_CHECKING
 
 from poller.escaping import header_text, html, html_link, http_url, one_line
+from poller.own_mail import HEADER, notification_id
 from poller.rendering.chart import as_html, as_text
 from poller.rendering.phrases import NBSP, listed, marker
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from poller.rendering.chart import Chart
 
-HEADER = "X-Figurative-Poller"  # screening knows our own mail by it
 
 _FILES_LIMIT_CHARS = 20_000
 _POLICY = SMTP.clone(cte_type="7bit")  # not every relay announces 8BITMIME (RFC 6152)
@@ -74,20 +74,6 @@ class Page:
     reference: str  # of the message, or of the moment: the Message-ID is made of it
     lists: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = ()  # title; lines: one of the marks, words, URL or ""
     chart: Chart | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """One receipt, as it is put into the mailbox."""
-
-    message_id: str  # with <>; the same at each try
-    raw: bytes  # ASCII, CRLF
-    needs_person: bool  # whether it is to be seen as unread
-
-
-def notification_id(reference: str, what: str) -> str:
-    """The Message-ID of a mail of ours: the same each time, so that a second copy is known for one."""
-    return f"<{reference}.{what}@figurative-poller.invalid>"
 
 
 def mail(page: Page, subject: str, what: str, *, sender: str, recipient: str, now: datetime) -> EmailMessage:

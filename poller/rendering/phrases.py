@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, one_line
 from poller.model import Attachment, Category, Fate, Kind
+from poller.own_mail import FORM_HEADER
 from poller.parsing import file_types
 from poller.triage import attachment_policy
 
@@ -62,7 +63,6 @@ OVERSIZE = (
 LEFT = "Resté dans le message"
 TO_FETCH = "Fichiers à récupérer à la main"
 
-FORM_HEADER = "X-Figurative-Form"  # names the form of the site that a message was filled in at
 _FORM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ENCRYPTED_DEFECT = "encrypted message"
 _LINK_LIMIT_CHARS = 2_000

@@ -8,8 +8,9 @@ from email.utils import formataddr
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
-from poller.model import Category
-from poller.rendering.mail_page import DONE, FAILED, HEADER, LEFT, Page, Receipt, mail, notification_id
+from poller.model import Category, Receipt
+from poller.own_mail import HEADER, notification_id
+from poller.rendering.mail_page import DONE, FAILED, LEFT, Page, mail
 from poller.rendering.notification import failure_facts, sureness, to_check, to_check_of_reply, to_do, why
 from poller.rendering.phrases import (
     CATEGORIES,

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from poller.mime.addresses import aligned
 from poller.model import Kind
+from poller.own_mail import OWN_DOMAIN, OWN_HEADER
 from poller.triage import autoreply
 from poller.triage.rules import folded
 from poller.triage.sender import from_our_form, is_ours
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
 
     from poller.model import Request
 
-OWN_HEADER = "X-Figurative-Poller"
 OWN = "own notification"  # why our own mail is never work
-OWN_DOMAIN = "figurative-poller.invalid"  # right-hand side of the Message-IDs that we make
 
 _BULK_FIELDS = (
     "list-unsubscribe-post",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from poller.mime.addresses import addresses, before_the_list, takes_no_answer
-from poller.rendering.phrases import FORM_HEADER
+from poller.own_mail import FORM_HEADER
 from poller.triage import auth_results
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.backoff import Floor, Gate
+from poller.errors import MessageGoneError
 from poller.workflow import corrections, database, dbos_runtime
 from poller.workflow.cluster import Machines
-from poller.workflow.errors import MessageGoneError, MustWaitError, Patience
+from poller.workflow.errors import MustWaitError, Patience
 from poller.workflow.journal import Journal
 from poller.workflow.status import INTERNAL_ERROR, Standing
 from poller.workflow.store import MESSAGE, standing_of, waiting_at

@@ -89,10 +89,6 @@ class UnusableMessageError(PermanentError):
     """No service refuses this message: it is such that only a person can make something of it."""
 
 
-class MessageGoneError(Exception):
-    """The message is no longer in the mailbox: a person took it, which is their right."""
-
-
 class UnreadError(Exception):
     """The message could not be had this time: no fault of the service that the step asks, which was not asked yet."""
 

@@ -21,12 +21,12 @@ import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller.backoff import Floor, Gate
+from poller.errors import MessageGoneError
 from poller.monitoring.poll_health import NAMES
 from poller.workflow.errors import (
     LONGEST_WAIT_S,
     Attempt,
     LostTouchError,
-    MessageGoneError,
     MustWaitError,
     NotYetError,
     StepFailedError,

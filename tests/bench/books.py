@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from poller.rendering.mail_page import notification_id
+from poller.own_mail import notification_id
 from tests.bench.table import Row
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from poller.cli.main import commands
 from poller.cli.samples import picture, triangle
 from poller.config.section import is_secret
 from poller.config.settings import sections
+from poller.own_mail import notification_id
 from poller.parsing import parser
-from poller.rendering.mail_page import notification_id
 from poller.triage import attachment_policy, classification, screening
 from tests.outputs import Outputs
 

@@ -22,9 +22,10 @@ from poller.cli.main import commands
 from poller.cli.purging import purge
 from poller.cli.samples import picture, samples
 from poller.daemon.daemon import Daemon
+from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.rendering.digest import look_back
-from poller.workflow.errors import MessageGoneError, Patience
+from poller.workflow.errors import Patience
 from poller.workflow.store import Memory
 from tests.crash import ANSWERED, BEFORE, COMMITTED, Death
 from tests.poller.test_crash_matrix import shared_by_two, undecided

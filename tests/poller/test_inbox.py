@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.errors import TransientError
+from poller.errors import MessageGoneError
 from poller.imap import pool, search
 from poller.mailbox import scanner
 from poller.mailbox.inbox import Inbox
-from poller.workflow.errors import MessageGoneError
 from tests.relay import Relay
 
 if TYPE_CHECKING:

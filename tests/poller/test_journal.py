@@ -10,7 +10,8 @@ import pytest
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.backoff import Floor, Gate
-from poller.workflow.errors import Attempt, MessageGoneError, MustWaitError, Patience, StepFailedError, UnreadError
+from poller.errors import MessageGoneError
+from poller.workflow.errors import Attempt, MustWaitError, Patience, StepFailedError, UnreadError
 from poller.workflow.journal import Journal
 
 if TYPE_CHECKING:

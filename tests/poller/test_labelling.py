@@ -14,10 +14,10 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import Dovecot
+from poller.errors import MessageGoneError
 from poller.imap import pool
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.labeller import MOST
-from poller.workflow.errors import MessageGoneError
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import Dovecot
 from poller.config.accounts import Imap
+from poller.errors import MessageGoneError
 from poller.imap.session import Mailbox, connect
-from poller.workflow.errors import MessageGoneError
 from tests.integrations.test_deadline import dripping
 from tests.relay import Break, Relay
 

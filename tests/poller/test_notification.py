@@ -21,7 +21,7 @@ from poller.model import (
     Request,
     StoredFile,
 )
-from poller.rendering.mail_page import notification_id
+from poller.own_mail import notification_id
 from poller.rendering.notification import failure_notification, flood_alert, notification, reply_notification
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from integrations.sandbox import Sandbox
     from integrations.sandbox.imap import Message
-    from poller.rendering.mail_page import Receipt
+    from poller.model import Receipt
     from tests.conftest import Office
 
 MAILS = samples()

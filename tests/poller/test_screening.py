@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from poller import own_mail
 from poller.forms import message
 from poller.forms.submission import Submission
 from poller.model import Address, Attachment, Category, Classification, Dispatched, Kind, Request
 from poller.parsing import parser
-from poller.rendering import incident, mail_page, notification
+from poller.rendering import incident, notification
 from poller.triage.screening import screen
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def calendar(method: str) -> Attachment:
 
 
 NEVER = [
-    (request((mail_page.HEADER, "1")), "own notification"),
-    (request(message_id=mail_page.notification_id("0123456789abcdef", "sent")), "own notification"),
+    (request((own_mail.HEADER, "1")), "own notification"),
+    (request(message_id=own_mail.notification_id("0123456789abcdef", "sent")), "own notification"),
     (
         request(("Content-Type", 'multipart/report; report-type=delivery-status; boundary="x"')),
         "report (delivery-status)",
@@ -308,7 +309,7 @@ def test_a_form_elsewhere_may_say_that_it_is_a_program(reply_to: str, is_work: b
         (request(("X-Spam-Flag", "NO")), True, "spam"),
         (request(("X-Spam-Flag", "YES"), ("Precedence", "bulk")), False, "bulk (Precedence: bulk)"),
         (request(attachments=(GLB,)), True, None),
-        (request(message_id=mail_page.notification_id("0123456789abcdef", "sent")), False, "own notification"),
+        (request(message_id=own_mail.notification_id("0123456789abcdef", "sent")), False, "own notification"),
     ],
 )
 def test_what_the_mailbox_says_of_spam_counts_before_the_header(mail: Request, junk: bool, reason: str | None) -> None:

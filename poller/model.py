@@ -152,3 +152,13 @@ class Receipt:
     message_id: str  # with <>; the same at each try
     raw: bytes  # ASCII, CRLF
     needs_person: bool  # whether it is to be seen as unread
+
+
+SERVICE_NAMES = {
+    "anthropic": "Claude",
+    "r2": "R2",
+    "hubspot": "HubSpot",
+    "clickup": "ClickUp",
+    "smtp": "SMTP",
+    "imap": "IMAP",
+}

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from poller.backoff import Floor
 from poller.config import loader
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
@@ -14,6 +13,7 @@ from poller.errors import MessageGoneError
 from poller.mailbox.source import Fetched
 from poller.workflow.errors import Patience
 from poller.workflow.journal import Journal
+from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from poller.escaping import one_line
-from poller.monitoring.poll_health import NAMES
+from poller.model import SERVICE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -143,7 +143,7 @@ def _without_end(begun: Entry, attempts: Counter[str]) -> dict[str, Any]:
 
 
 def _kept_by(standing: Standing) -> str:
-    return NAMES.get(standing.service) or str((standing.result or {}).get("reason", ""))
+    return SERVICE_NAMES.get(standing.service) or str((standing.result or {}).get("reason", ""))
 
 
 def _until(due: datetime, now: datetime) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller.backoff import Floor
 from poller.cli import demonstration
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
@@ -19,6 +18,7 @@ from poller.parsing import parser
 from poller.triage import classification, screening, sender
 from poller.workflow.errors import MustWaitError, Patience
 from poller.workflow.journal import Journal
+from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

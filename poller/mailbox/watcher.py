@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.backoff import delay_of
 from poller.imap import session as imap_session
-from poller.monitoring.poll_health import delay_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

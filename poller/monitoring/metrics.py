@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
+from poller.model import SERVICE_NAMES
 from poller.monitoring import status_file
-from poller.monitoring.poll_health import NAMES
 from poller.monitoring.prometheus import exposition, labelled, number, served
 from poller.workflow.corrections import correction_of
 from poller.workflow.status import SERVICES
@@ -185,7 +185,7 @@ class Metrics:
         yield from self._latencies()
         waits = [standing.service for standing in daemon.kept_waiting()]
         out_of_reach = {*daemon.out_of_reach(), *(["imap"] if pulse.failing_since else [])}
-        for service in NAMES:
+        for service in SERVICE_NAMES:
             yield ("figurative_waiting", labelled(service=service)), waits.count(service)
             yield ("figurative_out_of_reach", labelled(service=service)), service in out_of_reach
         yield ("figurative_waiting", labelled(service="")), waits.count("")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from random import uniform
 from typing import TYPE_CHECKING
+
+from poller.backoff import delay_of
+from poller.model import SERVICE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-# Seconds until the next look after the first, second, ... one that failed; the last one repeats. A server that is back
-# is found within a minute; one that goes on refusing us is asked seldom, for some lock an account that asks often.
-DELAYS_S: tuple[float, ...] = (1, 5, 15, 60)
-REFUSED_S = 300.0
 LATE_S = 60.0  # by which a look may begin late before something is wrong with the daemon itself
 _MINUTES_FROM_S = 120
-NAMES = {"anthropic": "Claude", "r2": "R2", "hubspot": "HubSpot", "clickup": "ClickUp", "smtp": "SMTP", "imap": "IMAP"}
 
 
 class Pulse:
@@ -80,17 +77,10 @@ class Pulse:
         if self.failing_since:
             parts.append(f"mailbox out of reach since {_time(self.failing_since, now)} ({self.reason})")
         parts += [
-            f"{NAMES.get(name, name)} unreachable since {_time(at, now)}" for name, at in self._out_of_reach.items()
+            f"{SERVICE_NAMES.get(name, name)} unreachable since {_time(at, now)}"
+            for name, at in self._out_of_reach.items()
         ]
         return ", ".join(parts)
-
-
-def delay_of(failures: int, *, refused: bool = False) -> float:
-    """How long to wait before the next try on the mailbox, in seconds, after so many that failed before this one."""
-    delays_s = (*DELAYS_S, REFUSED_S) if refused else DELAYS_S
-    most_s = delays_s[min(failures, len(delays_s) - 1)]
-    # Many clients of a server that comes back must not all come at once.
-    return most_s * uniform(0.5, 1)  # noqa: S311  no secret
 
 
 def _age(now: datetime, then: datetime) -> str:

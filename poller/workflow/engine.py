@@ -18,12 +18,13 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.backoff import Floor, Gate
 from poller.errors import MessageGoneError
 from poller.workflow import corrections, database, dbos_runtime
+from poller.workflow.circuit_breaker import Gate
 from poller.workflow.cluster import Machines
 from poller.workflow.errors import MustWaitError, Patience
 from poller.workflow.journal import Journal
+from poller.workflow.shared_lock import Floor
 from poller.workflow.status import INTERNAL_ERROR, Standing
 from poller.workflow.store import MESSAGE, standing_of, waiting_at
 

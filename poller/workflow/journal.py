@@ -20,9 +20,9 @@ from uuid import uuid4
 import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
-from poller.backoff import Floor, Gate
 from poller.errors import MessageGoneError
-from poller.monitoring.poll_health import NAMES
+from poller.model import SERVICE_NAMES
+from poller.workflow.circuit_breaker import Gate
 from poller.workflow.errors import (
     LONGEST_WAIT_S,
     Attempt,
@@ -34,6 +34,7 @@ from poller.workflow.errors import (
     UnusableMessageError,
 )
 from poller.workflow.history import crashes, doubts, first_begun, last_seen, since_asked
+from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +167,7 @@ class Journal:
             reason = "what was done may not show yet"
             return {"wait": reason, "until": until.isoformat(), "by": self._execution}
         if step.gated and step.service and (until := self._gate(step.service).wait(now)):
-            reason = f"{NAMES.get(step.service, step.service)} is out of reach"
+            reason = f"{SERVICE_NAMES.get(step.service, step.service)} is out of reach"
             return {"wait": reason, "until": until.isoformat(), "gate": step.service, "by": self._execution}
         stack.enter_context(self._floor.alone() if gave_way else self._floor.shared())
         self._begun_in = self._spell()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poller.backoff import Floor
 from poller.cli.samples import picture, samples, triangle
 from poller.dispatch import receive
 from poller.dispatch.clients import Services
@@ -22,6 +21,7 @@ from poller.mailbox.download import BEGINNING_BYTES, write
 from poller.mailbox.inbox import Inbox
 from poller.workflow.errors import MustWaitError, Patience
 from poller.workflow.journal import Journal
+from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-from poller.backoff import Floor, Gate
+from poller.workflow.circuit_breaker import Gate
+from poller.workflow.shared_lock import Floor
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
-from poller.backoff import Floor, Gate
 from poller.errors import MessageGoneError
+from poller.workflow.circuit_breaker import Gate
 from poller.workflow.errors import Attempt, MustWaitError, Patience, StepFailedError, UnreadError
 from poller.workflow.journal import Journal
+from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from integrations.sandbox.certificate import self_signed
 from poller.config import loader
 from poller.daemon.daemon import Daemon
 from poller.workflow.engine import Engine
-from poller.workflow.errors import Patience
+from poller.workflow.retry import Patience
 from tests.forks import Forks, load_clients
 from tests.notified import Manager
 

@@ -13,7 +13,7 @@ from poller.workflow.journal import Journal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.workflow.errors import Attempt
+    from poller.workflow.retry import Attempt
 
 BEFORE = "before"  # the call is about to go out
 COMMITTED = "committed"  # the service has acted; its answer has reached this machine, and nobody has read it

@@ -11,8 +11,8 @@ from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
 from poller.errors import MessageGoneError
 from poller.mailbox.source import Fetched
-from poller.workflow.errors import Patience
 from poller.workflow.journal import Journal
+from poller.workflow.retry import Patience
 from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:

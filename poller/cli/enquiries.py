@@ -40,14 +40,14 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     """
     from poller.cli import report  # noqa: PLC0415  keeps --help quick
     from poller.monitoring import status_file  # noqa: PLC0415  keeps --help quick
-    from poller.workflow import database, tally  # noqa: PLC0415  keeps --help quick
+    from poller.workflow import lock, store  # noqa: PLC0415  keeps --help quick
     from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
     with closing(Memory(settings)) as memory:
-        counts, waiting = tally.counts(memory), tally.standing(memory, ["waiting"])
+        counts, waiting = store.counts(memory), store.standing(memory, ["waiting"])
     sign = status_file.found(settings.directory)
-    running = database.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
+    running = lock.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
     if as_json:
         click.echo(json.dumps(report.status(counts, waiting, sign, running=running)))
     else:
@@ -72,13 +72,13 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
     The first seen first, each as its last correction left it; exit code 0 whatever became of them.
     """
     from poller.cli import report  # noqa: PLC0415  keeps --help quick
-    from poller.workflow import tally  # noqa: PLC0415  keeps --help quick
+    from poller.workflow import store  # noqa: PLC0415  keeps --help quick
     from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     now = datetime.now(UTC)
     wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
     with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
-        found = tally.standing(memory, wanted, since) if wanted else corrections.current(memory.messages(since))
+        found = store.standing(memory, wanted, since) if wanted else corrections.current(memory.messages(since))
     for message in found:
         if as_json:
             seen = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}

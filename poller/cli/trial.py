@@ -16,8 +16,9 @@ from poller.dispatch.pipeline import Pipeline
 from poller.mailbox.source import Fetched
 from poller.parsing import parser
 from poller.triage import classification, screening, sender
-from poller.workflow.errors import MustWaitError, Patience
+from poller.workflow.errors import MustWaitError
 from poller.workflow.journal import Journal
+from poller.workflow.retry import Patience
 from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:

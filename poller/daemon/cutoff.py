@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from poller.workflow.errors import Memory
+    from poller.workflow.facts import Memory
 
 FIRST_START = "first-start"  # under which the day of the first start is remembered
 SINCE = "since-"  # and under this with a day, that it was once the day before which messages are left alone

@@ -21,7 +21,7 @@ from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
-from poller.workflow.errors import Patience
+from poller.workflow.retry import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

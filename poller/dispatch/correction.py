@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from poller.dispatch.job import Job
     from poller.model import Dispatched
     from poller.workflow.corrections import Correction
-    from poller.workflow.errors import Attempt
+    from poller.workflow.retry import Attempt
 
     Step = Callable[[Job, Dispatched, "Original"], Dispatched]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from poller.dispatch.job import Job, Message
     from poller.model import Dispatched, Receipt
-    from poller.workflow.errors import Attempt
+    from poller.workflow.retry import Attempt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

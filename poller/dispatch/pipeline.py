@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from poller.mailbox.source import Source
     from poller.model import Dispatched, Receipt
     from poller.workflow.corrections import Correction
-    from poller.workflow.errors import Attempt
     from poller.workflow.journal import Journal
+    from poller.workflow.retry import Attempt
 
 STEPS = {
     Category.SUPPORT: (find_or_create_contact, create_ticket, send_notification),

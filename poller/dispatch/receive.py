@@ -17,7 +17,7 @@ from poller.workflow.errors import MustWaitError
 if TYPE_CHECKING:
     from poller.dispatch.job import Job
     from poller.model import Address
-    from poller.workflow.errors import Attempt
+    from poller.workflow.retry import Attempt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

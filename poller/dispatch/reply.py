@@ -22,7 +22,8 @@ from poller.workflow.errors import NotYetError
 if TYPE_CHECKING:
     from poller.dispatch.job import Job
     from poller.model import Dispatched
-    from poller.workflow.errors import Attempt, Memory
+    from poller.workflow.facts import Memory
+    from poller.workflow.retry import Attempt
 
 
 @dataclass(frozen=True, slots=True)

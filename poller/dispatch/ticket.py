@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from poller.dispatch.job import Job
     from poller.model import Request
-    from poller.workflow.errors import Attempt
+    from poller.workflow.retry import Attempt
 
 CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart
 GONE = "gone"  # in the journal: what something was to be put on was deleted

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from poller.rendering.incident import Cause
-    from poller.workflow.errors import Memory
+    from poller.workflow.facts import Memory
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

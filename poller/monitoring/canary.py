@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from integrations.smtp import Smtp
     from poller.config.settings import Settings
     from poller.model import Request
-    from poller.workflow.errors import Memory
+    from poller.workflow.facts import Memory
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from integrations.smtp import Smtp
     from poller.config.settings import Digest, Settings
-    from poller.workflow.errors import Memory
+    from poller.workflow.facts import Memory
     from poller.workflow.status import Entry, Remembered, Standing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.model import Request
     from poller.triage.classification import Answer, Claude
-    from poller.workflow.errors import Memory
+    from poller.workflow.facts import Memory
 
 HOUR = timedelta(hours=1)
 LOOKED_BACK = timedelta(hours=25)  # a running total is of one day, and a run of waiting messages ends in it

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import IO
 
 import psycopg
 
@@ -35,39 +33,6 @@ FROM (SELECT 1) AS always
 LEFT JOIN pg_namespace ON nspname = 'dbos'
 LEFT JOIN pg_class ON relnamespace = pg_namespace.oid AND relname = 'workflow_status'
 """
-
-
-class AlreadyRunningError(TransientError):
-    """Another daemon works on this state."""
-
-
-def lock(directory: Path) -> IO[str]:
-    """A lock that this process holds until it ends.
-
-    Raises:
-        AlreadyRunningError: another one holds it.
-    """
-    held = os.fdopen(os.open(directory / "daemon.lock", os.O_RDWR | os.O_CREAT, 0o600), "a")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        held.close()
-        raise AlreadyRunningError(f"a poller is already running on this state ({directory})") from None
-    return held
-
-
-def in_use(directory: Path) -> bool:
-    """Whether a process holds the lock at this moment."""
-    path = directory / "daemon.lock"
-    if not path.exists():
-        return False
-    with path.open() as looked_at:
-        try:
-            # Shared, and let go of at once: two who look do not take each other for a daemon.
-            fcntl.flock(looked_at, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def write_ahead(url: str) -> None:

@@ -19,11 +19,12 @@ from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.errors import MessageGoneError
-from poller.workflow import corrections, database, dbos_runtime
+from poller.workflow import corrections, database, dbos_runtime, lock
 from poller.workflow.circuit_breaker import Gate
 from poller.workflow.cluster import Machines
-from poller.workflow.errors import MustWaitError, Patience
+from poller.workflow.errors import MustWaitError
 from poller.workflow.journal import Journal
+from poller.workflow.retry import Patience
 from poller.workflow.shared_lock import Floor
 from poller.workflow.status import INTERNAL_ERROR, Standing
 from poller.workflow.store import MESSAGE, standing_of, waiting_at
@@ -83,7 +84,7 @@ class Engine:
         found = database.check(self._url)
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = database.lock(self._directory)
+            self._lock = lock.lock(self._directory)
             if not self._machines:
                 database.write_ahead(self._url)
             self._prepare()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from integrations.sandbox import Sandbox
 from poller.config import loader
 from poller.mailbox.inbox import Inbox
-from poller.workflow.history import _deaths
+from poller.workflow.journal import _deaths
 from poller.workflow.store import Memory
 from tests.bench.books import balance, calls
 from tests.bench.faults import faults

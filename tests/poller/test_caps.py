@@ -19,8 +19,9 @@ from poller.dispatch.job import Job
 from poller.imap import session as imap_session
 from poller.mailbox.download import BEGINNING_BYTES, write
 from poller.mailbox.inbox import Inbox
-from poller.workflow.errors import MustWaitError, Patience
+from poller.workflow.errors import MustWaitError
 from poller.workflow.journal import Journal
+from poller.workflow.retry import Patience
 from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:

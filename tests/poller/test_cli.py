@@ -18,7 +18,7 @@ from integrations.sandbox import Fault
 from poller.cli.main import commands
 from poller.cli.samples import samples
 from poller.monitoring import prometheus, status_file
-from poller.workflow import database
+from poller.workflow import lock
 from tests.listener import Listener, http
 
 if TYPE_CHECKING:
@@ -390,7 +390,7 @@ def test_status_says_whether_a_daemon_runs(office: Office) -> None:
     office.once(samples()["auto_reply"])
     alone = run("status", environment=office.environment)
     assert (alone.exit_code, alone.stderr) == (0, "no daemon is running on this state\n")
-    with database.lock(office.state):
+    with lock.lock(office.state):
         assert run("status", environment=office.environment).stderr == ""
 
 

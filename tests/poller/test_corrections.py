@@ -25,7 +25,7 @@ from poller.daemon.daemon import Daemon
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.rendering.digest import look_back
-from poller.workflow.errors import Patience
+from poller.workflow.retry import Patience
 from poller.workflow.store import Memory
 from tests.crash import ANSWERED, BEFORE, COMMITTED, Death
 from tests.poller.test_crash_matrix import shared_by_two, undecided

@@ -14,7 +14,7 @@ from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
-from poller.workflow.errors import Patience
+from poller.workflow.retry import Patience
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:

@@ -21,15 +21,16 @@ from sqlalchemy import event
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.workflow import dbos_runtime
-from poller.workflow.database import AlreadyRunningError
 from poller.workflow.engine import Engine
-from poller.workflow.errors import Patience, StepFailedError
+from poller.workflow.errors import StepFailedError
+from poller.workflow.lock import AlreadyRunningError
+from poller.workflow.retry import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from poller.workflow.errors import Attempt
     from poller.workflow.journal import Journal
+    from poller.workflow.retry import Attempt
     from poller.workflow.status import Standing
     from tests.poller.conftest import Cluster
 

@@ -19,7 +19,7 @@ from integrations.sandbox import Fault, Refusal
 from integrations.smtp import Smtp
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
-from poller.workflow.errors import Patience
+from poller.workflow.retry import Patience
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:

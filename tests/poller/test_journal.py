@@ -11,8 +11,9 @@ import pytest
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.errors import MessageGoneError
 from poller.workflow.circuit_breaker import Gate
-from poller.workflow.errors import Attempt, MustWaitError, Patience, StepFailedError, UnreadError
+from poller.workflow.errors import MustWaitError, StepFailedError, UnreadError
 from poller.workflow.journal import Journal
+from poller.workflow.retry import Attempt, Patience
 from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from poller.mailbox.scanner import Seen
 from poller.monitoring import poll_health, status_file
 from poller.monitoring.poll_health import Pulse
 from poller.monitoring.reporter import Lookout
-from poller.workflow.errors import Patience
+from poller.workflow.retry import Patience
 from poller.workflow.status import Standing
 from tests.listener import Listener, http
 from tests.provider import Provider

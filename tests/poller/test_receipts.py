@@ -21,7 +21,7 @@ from poller.cli.samples import picture, samples
 from poller.dispatch.pipeline import Pipeline
 from poller.imap import session as imap_session
 from poller.mailbox import outcome_mailboxes
-from poller.workflow.errors import Patience
+from poller.workflow.retry import Patience
 from tests.crash import ANSWERED, COMMITTED, POINTS, Death
 from tests.desk import Desk
 from tests.outputs import Page

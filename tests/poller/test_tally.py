@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poller.config import loader
-from poller.workflow import corrections, tally
+from poller.workflow import corrections, store
 from poller.workflow.engine import Engine
 from poller.workflow.store import Memory
 
@@ -70,7 +70,7 @@ def memory(state_url: str, tmp_path: Path) -> Iterator[Memory]:
 
 def test_each_message_is_counted_once_as_its_last_correction_left_it(memory: Memory) -> None:
     """A fault of our own is a wait, what waits for its receipt alone is done; facts are no messages."""
-    counted = tally.counts(memory)
+    counted = store.counts(memory)
     assert counted == {"support": 3, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
     assert counted == Counter(each.standing.came_to for each in corrections.current(memory.messages()))
 
@@ -85,7 +85,7 @@ def test_those_of_an_outcome_are_found(memory: Memory) -> None:
         ([], []),
     ]
     for outcomes, names in asked:
-        found = tally.standing(memory, outcomes)
+        found = store.standing(memory, outcomes)
         assert [corrections.message_of(each.reference) for each in found] == [IDS[name] for name in names]
         every = [each for each in corrections.current(memory.messages()) if each.standing.came_to in outcomes]
         assert found == every
@@ -96,7 +96,7 @@ def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(memory: Memo
     for message in memory.messages():
         for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
             every = [m for m in corrections.current(memory.messages(since)) if m.standing.came_to == "failed"]
-            assert tally.standing(memory, ["failed"], since) == every
+            assert store.standing(memory, ["failed"], since) == every
 
 
 def test_nothing_is_asked_for_is_nothing_found(memory: Memory) -> None:

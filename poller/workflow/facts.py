@@ -1,0 +1,29 @@
+"""The facts that are kept across messages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Memory(Protocol):
+    """What is remembered across messages."""
+
+    def remember(self, key: str, value: str) -> str:
+        """Keep a short text under a key, for good; returns the one that was kept first."""
+
+    def recall(self, keys: Iterable[str]) -> dict[str, str]:
+        """What is kept under each key; one under which nothing is kept is missing."""
+
+    def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
+        """The last keys that begin so and were kept since then, the latest first, each with what is kept under it."""
+
+    def result(self, reference: str, before: str = "") -> dict[str, Any]:
+        """What the work on a message, or its last correction, returned when it last stopped; {} while it is at work.
+
+        With `before`, what it was before the correction of that id. Of one that is unknown, as after `poller purge`,
+        the outcome is "forgotten" and there is nothing else.
+        """

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, SecretStr
-
-from poller.config.validators import service_problem
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,27 +12,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 
-def _private(url: HttpUrl) -> HttpUrl:
-    """A service's address, where its key is safe."""
-    if problem := service_problem(str(url)):
-        raise ValueError(problem)
-    return url
-
-
-def text(pattern: str, words: str) -> AfterValidator:
-    """What a text must be: all of it fits the pattern, and the words say to a person what does."""
-
-    def fitting(given: str) -> str:
-        if not re.fullmatch(pattern, given):
-            raise ValueError(words)
-        return given
-
-    return AfterValidator(fitting)
-
-
 Security = Literal["tls", "starttls", "none"]
-ServiceUrl = Annotated[HttpUrl, AfterValidator(_private)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Section(BaseModel):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
+from typing import Annotated
 from urllib.parse import parse_qs, urlsplit
+
+from pydantic import AfterValidator, Field, HttpUrl
 
 
 def is_local(host: str) -> bool:
@@ -40,3 +44,25 @@ def postgresql_problem(url: str) -> str:
     if elsewhere and given.get("sslmode", [""])[-1] not in {"verify-ca", "verify-full"}:
         return "must end in ?sslmode=verify-full&sslrootcert=system, for the server is another machine"
     return ""
+
+
+def _private(url: HttpUrl) -> HttpUrl:
+    """A service's address, where its key is safe."""
+    if problem := service_problem(str(url)):
+        raise ValueError(problem)
+    return url
+
+
+def text(pattern: str, words: str) -> AfterValidator:
+    """What a text must be: all of it fits the pattern, and the words say to a person what does."""
+
+    def fitting(given: str) -> str:
+        if not re.fullmatch(pattern, given):
+            raise ValueError(words)
+        return given
+
+    return AfterValidator(fitting)
+
+
+ServiceUrl = Annotated[HttpUrl, AfterValidator(_private)]
+Port = Annotated[int, Field(ge=1, le=65535)]

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from poller.config.accounts import Imap
-    from poller.config.settings import Settings
+    from poller.config.settings import Imap, Settings
     from poller.dispatch.clients import Services
     from poller.mailbox.source import Fetched, Source
     from poller.model import Fate, Receipt, Request

@@ -14,7 +14,7 @@ from poller.forms.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from poller.config.form_settings import Forms
+    from poller.config.settings import Forms
 
 SIGNATURE_HEADER: Final = "X-Figurative-Signature"
 TOLERANCE_S = 300  # between the sender's clock and ours, and what a signature that was overheard is good for

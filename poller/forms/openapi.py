@@ -11,7 +11,7 @@ from poller.forms.submission import EMAIL, JSON_BYTES, KEY, LENGTHS, VISIBLE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from poller.config.form_settings import Forms
+    from poller.config.settings import Forms
     from poller.forms.auth import Form
 
 _PROBLEMS = {

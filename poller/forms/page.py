@@ -14,7 +14,7 @@ from poller.rendering.phrases import NBSP, size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from poller.config.form_settings import Forms
+    from poller.config.settings import Forms
     from poller.forms.problems import Problem, Wrong
 
 _STYLE: Final = """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from io import BufferedRandom
     from types import TracebackType
 
-    from poller.config.form_settings import Forms
+    from poller.config.settings import Forms
 
 JSON_BYTES = 1_000_000  # it is read whole; a text is never that long, and files come as multipart/form-data
 PIECE_BYTES = 1 << 18

@@ -23,7 +23,7 @@ from poller.logs import places
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.config.accounts import Imap
+    from poller.config.settings import Imap
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

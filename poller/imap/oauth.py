@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from integrations.oauth.google import Google
-    from poller.config.accounts import Imap
+    from poller.config.settings import Imap
 
 AT_ONCE_S = 10.0  # in which connections share a token
 KEPT = "refresh-token.json"  # in the state directory

@@ -13,7 +13,7 @@ from poller.imap import session as imap_session
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.config.accounts import Imap
+    from poller.config.settings import Imap
     from poller.imap.session import Mailbox
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from imapclient import IMAPClient
 
-    from poller.config.accounts import Imap
+    from poller.config.settings import Imap
 
 PIECE_BYTES = 1 << 20
 BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers

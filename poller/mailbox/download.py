@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 from poller.parsing import parser
 
 if TYPE_CHECKING:
-    from poller.config.accounts import Imap
+    from poller.config.settings import Imap
     from poller.imap.fetch import Arrival
     from poller.imap.session import Mailbox
 

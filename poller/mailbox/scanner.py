@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import date
 
-    from poller.config.accounts import Imap
+    from poller.config.settings import Imap
     from poller.imap.fetch import Arrival
     from poller.imap.search import Counts
     from poller.imap.session import Mailbox

@@ -18,7 +18,7 @@ from poller.imap import session as imap_session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.config.accounts import Imap
+    from poller.config.settings import Imap
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from poller.triage import auth_results
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from poller.config.accounts import Imap
+    from poller.config.settings import Imap
     from poller.model import Address, Request
 
 # Whoever has an address there is no colleague of ours.

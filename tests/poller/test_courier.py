@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from poller.config.accounts import Imap
+from poller.config.settings import Imap
 from poller.imap.session import connect
 from tests.courier import HOW, Courier
 

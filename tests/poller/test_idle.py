@@ -16,7 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from integrations.sandbox.dovecot import Dovecot
-from poller.config.accounts import Imap
+from poller.config.settings import Imap
 from poller.mailbox import watcher
 from poller.mailbox.watcher import Idle
 from poller.monitoring import poll_health

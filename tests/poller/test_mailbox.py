@@ -10,7 +10,7 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import Dovecot
-from poller.config.accounts import Imap
+from poller.config.settings import Imap
 from poller.errors import MessageGoneError
 from poller.imap.session import Mailbox, connect
 from tests.integrations.test_deadline import dripping

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.certificate import self_signed
-from poller.config.accounts import Imap
+from poller.config.settings import Imap
 from poller.imap.session import connect
 from tests.listener import Listener, lines
 

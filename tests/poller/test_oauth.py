@@ -18,7 +18,7 @@ from integrations.errors import ConfigurationError, TransientError
 from poller.cli.main import commands
 from poller.cli.samples import samples
 from poller.config import loader
-from poller.config.accounts import Imap
+from poller.config.settings import Imap
 from poller.daemon.daemon import Daemon
 from poller.dispatch.clients import services
 from poller.imap import oauth

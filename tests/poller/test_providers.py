@@ -11,7 +11,7 @@ import pytest
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import CAPABILITIES, Dovecot
 from poller.config import loader
-from poller.config.accounts import Imap
+from poller.config.settings import Imap
 from poller.imap.session import Mailbox, connect
 from poller.monitoring import checks
 from tests.provider import EXCHANGE, GMAIL, SYSTEM, Provider

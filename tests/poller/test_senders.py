@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.config.accounts import Imap
+from poller.config.settings import Imap
 from poller.forms import message
 from poller.forms.submission import Submission
 from poller.model import Address, Category, Classification, Dispatched, Link

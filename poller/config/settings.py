@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import date
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     EmailStr,
     Field,
+    HttpUrl,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
+    PositiveInt,
     SecretStr,
     field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-
-pass
-pass
-from datetime import date
-from ipaddress import ip_network
-from typing import TYPE_CHECKING
-
-from pydantic import HttpUrl, NonNegativeInt, PositiveInt
 
 from poller.config.section import Section, Security, Service, is_secret
 from poller.config.validators import Port, ServiceUrl, postgresql_problem, text

@@ -11,9 +11,11 @@ from __future__ import annotations
 import errno
 import json
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -32,24 +34,15 @@ from poller.workflow.errors import (
     UnusableMessageError,
 )
 from poller.workflow.retry import LONGEST_WAIT_S, Attempt
-
-pass
-from itertools import pairwise
-
 from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poller.workflow.facts import Memory
     from poller.workflow.retry import Patience
 
-    pass
-
-    Record = Callable[[str, Callable[[], Entry]], Entry]  # step name and maker -> the entry, made now or long ago
-
 
 Entry = dict[str, Any]  # JSON: {"by": execution, "ok" | "begun" | "retry" | "wait" | "gone" | "fatal": ...}
+Record = Callable[[str, Callable[[], "Entry"]], "Entry"]  # step name and maker -> the entry, made now or long ago
 
 
 def first_begun(history: list[Entry]) -> datetime:

@@ -16,8 +16,8 @@ from poller.config import loader
 from poller.daemon.daemon import Daemon
 from poller.mailbox.inbox import Inbox
 from poller.mime import headers
+from poller.mime import reference as mime_reference
 from poller.own_mail import HEADER
-from poller.parsing import parser
 from poller.rendering.receipt import KIND
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run(
 
 
 def _reference(settings: Settings, raw: bytes) -> str:
-    return parser.reference_of(Inbox(settings).account, raw) or ""
+    return mime_reference.reference_of(Inbox(settings).account, raw) or ""
 
 
 def _subject(raw: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from integrations.errors import ConfigurationError, TransientError
 from poller.imap import session as imap_session
 from poller.mailbox.inbox import Inbox
-from poller.parsing import parser
+from poller.mime import reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ class Letterbox:
             raise
         self._answered_s = self._clock()
         # Ours has a Message-ID and a Date, which is all that it takes.
-        return parser.reference_of(self._account, header or message.header) or ""
+        return reference.reference_of(self._account, header or message.header) or ""
 
     def answers(self) -> bool:
         """Whether the mailbox answered within the last minute; it is asked where it has not."""

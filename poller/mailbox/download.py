@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from poller.parsing import parser
+from poller.mime import reference as mime_reference
 
 if TYPE_CHECKING:
     from poller.config.settings import Imap
@@ -27,12 +27,12 @@ def reference_of(session: Mailbox, arrival: Arrival, imap: Imap) -> str:
     Raises:
         MessageGoneError: somebody took it in the meantime.
     """
-    if reference := parser.reference_of(account_of(imap), arrival.header):
+    if reference := mime_reference.reference_of(account_of(imap), arrival.header):
         return reference
     with tempfile.NamedTemporaryFile() as file:
         write(session, arrival, file, imap)
         file.flush()
-        return parser.reference_of_content(account_of(imap), Path(file.name))
+        return mime_reference.reference_of_content(account_of(imap), Path(file.name))
 
 
 def write(session: Mailbox, arrival: Arrival, file: IO[bytes], imap: Imap) -> int:

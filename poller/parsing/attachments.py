@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from poller.escaping import file_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
-from poller.parsing import file_types, magic, programs
+from poller.parsing import file_types, magic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
                 digest.update(piece)
     content_type, kind = file_types.sniff(head, size_bytes, leaf.name, leaf.open, leaf.content_type)
     name = file_name(leaf.name) if leaf.name else ""
-    refused = programs.refused(name, head, size_bytes)
+    refused = file_types.refused(name, head, size_bytes)
     if leaf.content_type == "application/applefile" or head.startswith(b"\0\5\x16\7"):
         content_type, kind = "application/applefile", Kind.OTHER
     is_image = kind is Kind.IMAGE and not refused

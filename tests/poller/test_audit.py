@@ -14,7 +14,7 @@ from integrations.sandbox import Fault, Refusal
 from poller.cli.main import commands
 from poller.cli.samples import samples
 from poller.mailbox.inbox import Inbox
-from poller.parsing.parser import reference_of
+from poller.mime.reference import reference_of
 
 if TYPE_CHECKING:
     from pathlib import Path

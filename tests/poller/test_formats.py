@@ -10,9 +10,8 @@ import zipfile
 import pytest
 
 from poller.model import Attachment, Kind
-from poller.parsing.file_types import opens_as, sniff, suffix_of
+from poller.parsing.file_types import opens_as, refused, sniff, suffix_of
 from poller.parsing.magic import HEAD_BYTES
-from poller.parsing.programs import refused
 
 BINARY_STL = b"solid exported by a liar".ljust(80) + struct.pack("<I", 2) + bytes(100)
 OBJ = b"# Blender\no vase\nv 0 0 0\nv 1.0 0 0\nv 0 -1e-3 0\nvn 0 0 1\nf 1//1 2//1 3//1\n"

@@ -40,6 +40,7 @@ from poller.forms.http_protocol import PromptProtocol
 from poller.forms.rate_limit import HOUR_S, KEPT, Rate, client_address, networks_of
 from poller.forms.submission import Filled
 from poller.mailbox.inbox import Inbox
+from poller.mime import reference as mime_reference
 from poller.monitoring.checks import check_forms
 from poller.parsing import parser
 from poller.rendering.phrases import author_fact
@@ -161,7 +162,7 @@ def test_a_form_is_a_mail_of_the_customer(sandbox: Sandbox, standing_site: Site)
 
 
 def reference_of(sandbox: Sandbox, raw: bytes) -> str | None:
-    return parser.reference_of(Inbox(settings_of(sandbox)).account, raw)
+    return mime_reference.reference_of(Inbox(settings_of(sandbox)).account, raw)
 
 
 def test_a_form_goes_the_way_of_every_mail(office: Office, standing_site: Site) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from poller.parsing import magic, programs
+from poller.parsing import file_types, magic
 
 GLB = b"glTF" + struct.pack("<II", 2, 12)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -50,7 +50,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("name", "content"), REFUSED.values(), ids=REFUSED)
 def test_what_runs_is_refused(name: str, content: bytes) -> None:
-    assert programs.refused(name, content, len(content))
+    assert file_types.refused(name, content, len(content))
 
 
 ALLOWED = {
@@ -73,7 +73,7 @@ ALLOWED = {
 
 @pytest.mark.parametrize(("name", "content"), ALLOWED.values(), ids=ALLOWED)
 def test_what_does_not_run_is_not(name: str, content: bytes) -> None:
-    assert not programs.refused(name, content, len(content))
+    assert not file_types.refused(name, content, len(content))
 
 
 @pytest.mark.parametrize(
@@ -82,5 +82,5 @@ def test_what_does_not_run_is_not(name: str, content: bytes) -> None:
 def test_a_hostile_file_takes_no_time(piece: bytes) -> None:
     """Many comments in a row, which could be divided in as many ways as there are subsets of them."""
     began = time.process_time()
-    programs.refused("a.b", (piece * magic.HEAD_BYTES)[: magic.HEAD_BYTES], 20_000)
+    file_types.refused("a.b", (piece * magic.HEAD_BYTES)[: magic.HEAD_BYTES], 20_000)
     assert time.process_time() - began < 1

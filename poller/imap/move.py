@@ -6,19 +6,18 @@ An OK is not believed: some servers say it and do nothing. What moved is named b
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, ProtocolError
-from imapclient.imap_utf7 import decode
 
-from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.errors import PermanentError, TransientError
 from poller.imap.fetch import HEADER
+from poller.imap.gmail import _archive
 from poller.imap.responses import code, is_busy, said
-from poller.imap.search import present
+from poller.imap.search import _expect_gone, _selected, present
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from imapclient import IMAPClient
 
@@ -116,47 +115,6 @@ def _stream(client: IMAPClient, mailbox: str, content: IO[bytes], size_bytes: in
     client._consume_until_tagged_response(tag, "APPEND")  # noqa: SLF001
 
 
-def relabel(client: IMAPClient, uids: Sequence[int], label: str, others: Iterable[str]) -> None:
-    r"""Put a Gmail label on messages and take others off; the one of the inbox stays: only MOVE takes that off.
-
-    https://developers.google.com/workspace/gmail/imap/imap-extensions. In the inbox `-X-GM-LABELS (\Inbox)` does
-    nothing, and what EXPUNGE does there is the account's choice: it may delete.
-
-    Raises:
-        TransientError: the server said yes, and did not do it.
-    """
-    client.add_gmail_labels(uids, [label], silent=True)
-    for uid, labels in _gmail_labels(client, uids).items():
-        if label.casefold() not in labels:
-            raise TransientError("IMAP STORE: the server did not keep the label", outcome_unknown=False)
-        if outdated := [other for other in others if other.casefold() in labels - {label.casefold()}]:
-            client.remove_gmail_labels([uid], outdated, silent=True)
-
-
-def _archive(client: IMAPClient, uids: Sequence[int], inbox: str) -> None:
-    """Take the inbox label off where that has an effect: at the same message (X-GM-MSGID) in "All Mail"."""
-    rows = client.fetch(uids, ["X-GM-MSGID"])
-    identities = [row[b"X-GM-MSGID"] for uid, row in rows.items() if uid in uids and b"X-GM-MSGID" in row]
-    everything = client.find_special_folder(b"\\All")
-    if everything is None:
-        raise ConfigurationError('IMAP: Gmail hides "All Mail": Gmail > Settings > Labels > All Mail > Show in IMAP')
-    with _selected(client, everything, inbox):
-        for identity in identities:
-            client.remove_gmail_labels(client.search(["X-GM-MSGID", identity]), ["\\Inbox"], silent=True)
-    _expect_gone(client, uids)
-
-
-def _gmail_labels(client: IMAPClient, uids: Sequence[int]) -> dict[int, set[str]]:
-    """The labels of each message, in lower case: their case means nothing."""
-    rows = client.fetch(uids, ["X-GM-LABELS"])
-    return {
-        # A label of digits alone comes as a number.
-        uid: {(decode(label) if isinstance(label, bytes) else str(label)).casefold() for label in row[b"X-GM-LABELS"]}
-        for uid, row in rows.items()
-        if uid in uids and b"X-GM-LABELS" in row
-    }
-
-
 def _copied(client: IMAPClient, command: Callable[[], object]) -> Container[int]:
     """Do it; the UIDs that the server names as moved or copied, none where it names none."""
     # imapclient does not give them: they are in a response code.
@@ -182,11 +140,6 @@ def holds(client: IMAPClient, message_id: str, mailbox: str, then: str) -> bool:
         return bool(client.search(["HEADER", "Message-ID", message_id, "UNDELETED"]))
 
 
-def _expect_gone(client: IMAPClient, uids: Sequence[int]) -> None:
-    if present(client, uids):
-        raise TransientError("IMAP MOVE: the server says yes, and the message is still there", outcome_unknown=False)
-
-
 def _already_in(client: IMAPClient, uids: Sequence[int], source: str, target: str) -> set[int]:
     """Those of the messages of which the target holds a copy: one of the same size and with the same header."""
     rows = client.fetch(uids, ["RFC822.SIZE", HEADER]) if uids else {}
@@ -203,14 +156,3 @@ def _already_in(client: IMAPClient, uids: Sequence[int], source: str, target: st
         copies = client.fetch(alike, [HEADER]) if alike else {}
         headers = {row.get(b"BODY[HEADER]<0>") for uid, row in copies.items() if uid in alike}
     return {uid for uid, (_, header) in wanted.items() if header in headers}
-
-
-@contextmanager
-def _selected(client: IMAPClient, mailbox: str, then: str) -> Iterator[None]:
-    """Another mailbox selected for a while; a failure in it ends the session anyway."""
-    before = client.folder_status(then, ["UIDVALIDITY"])
-    client.select_folder(mailbox)
-    yield
-    after = client.select_folder(then)
-    if after.get(b"UIDVALIDITY") != before.get(b"UIDVALIDITY"):
-        raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)

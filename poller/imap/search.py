@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
 
+from integrations.errors import TransientError
 from poller.imap.responses import is_busy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import date
 
     from imapclient import IMAPClient
@@ -85,3 +87,19 @@ def _sequence_set(uids: Sequence[int]) -> list[str]:
         else:
             runs.append([uid])
     return [":".join(map(str, run)) for run in runs]
+
+
+def _expect_gone(client: IMAPClient, uids: Sequence[int]) -> None:
+    if present(client, uids):
+        raise TransientError("IMAP MOVE: the server says yes, and the message is still there", outcome_unknown=False)
+
+
+@contextmanager
+def _selected(client: IMAPClient, mailbox: str, then: str) -> Iterator[None]:
+    """Another mailbox selected for a while; a failure in it ends the session anyway."""
+    before = client.folder_status(then, ["UIDVALIDITY"])
+    client.select_folder(mailbox)
+    yield
+    after = client.select_folder(then)
+    if after.get(b"UIDVALIDITY") != before.get(b"UIDVALIDITY"):
+        raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)

@@ -10,7 +10,7 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, IMAPCli
 from integrations.errors import ConfigurationError, TransientError
 from integrations.net.deadline import CALL_S, Deadline
 from poller.errors import MessageGoneError
-from poller.imap import idle, move, search
+from poller.imap import gmail, idle, move, search
 from poller.imap.connection import NONSENSE, drop, dropped_unless_done, logged_in, translated
 from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of
 from poller.imap.keywords import Keywords
@@ -222,7 +222,7 @@ class Mailbox:
         marked = () if self._has("MOVE") else self._keywords.marked(uids, keyword)
         self._keywords.mark(uids, keyword, others)
         if self._has("X-GM-EXT-1"):
-            move.relabel(self._client, uids, name, others_there)
+            gmail.relabel(self._client, uids, name, others_there)
         self._move(uids, name, marked)
 
     def keeps(self, keyword: str) -> bool:

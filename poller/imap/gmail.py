@@ -1,0 +1,56 @@
+"""File messages by labels at Gmail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imapclient.imap_utf7 import decode
+
+from integrations.errors import ConfigurationError, TransientError
+from poller.imap.search import _expect_gone, _selected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from imapclient import IMAPClient
+
+
+def relabel(client: IMAPClient, uids: Sequence[int], label: str, others: Iterable[str]) -> None:
+    r"""Put a Gmail label on messages and take others off; the one of the inbox stays: only MOVE takes that off.
+
+    https://developers.google.com/workspace/gmail/imap/imap-extensions. In the inbox `-X-GM-LABELS (\Inbox)` does
+    nothing, and what EXPUNGE does there is the account's choice: it may delete.
+
+    Raises:
+        TransientError: the server said yes, and did not do it.
+    """
+    client.add_gmail_labels(uids, [label], silent=True)
+    for uid, labels in _gmail_labels(client, uids).items():
+        if label.casefold() not in labels:
+            raise TransientError("IMAP STORE: the server did not keep the label", outcome_unknown=False)
+        if outdated := [other for other in others if other.casefold() in labels - {label.casefold()}]:
+            client.remove_gmail_labels([uid], outdated, silent=True)
+
+
+def _archive(client: IMAPClient, uids: Sequence[int], inbox: str) -> None:
+    """Take the inbox label off where that has an effect: at the same message (X-GM-MSGID) in "All Mail"."""
+    rows = client.fetch(uids, ["X-GM-MSGID"])
+    identities = [row[b"X-GM-MSGID"] for uid, row in rows.items() if uid in uids and b"X-GM-MSGID" in row]
+    everything = client.find_special_folder(b"\\All")
+    if everything is None:
+        raise ConfigurationError('IMAP: Gmail hides "All Mail": Gmail > Settings > Labels > All Mail > Show in IMAP')
+    with _selected(client, everything, inbox):
+        for identity in identities:
+            client.remove_gmail_labels(client.search(["X-GM-MSGID", identity]), ["\\Inbox"], silent=True)
+    _expect_gone(client, uids)
+
+
+def _gmail_labels(client: IMAPClient, uids: Sequence[int]) -> dict[int, set[str]]:
+    """The labels of each message, in lower case: their case means nothing."""
+    rows = client.fetch(uids, ["X-GM-LABELS"])
+    return {
+        # A label of digits alone comes as a number.
+        uid: {(decode(label) if isinstance(label, bytes) else str(label)).casefold() for label in row[b"X-GM-LABELS"]}
+        for uid, row in rows.items()
+        if uid in uids and b"X-GM-LABELS" in row
+    }

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from poller.monitoring import canary
+from poller.monitoring import canary, digest
 from poller.monitoring.alerts import Alerts
 from poller.monitoring.heartbeat import Heartbeat
 from poller.monitoring.metrics import Metrics
 from poller.monitoring.status_file import Signs
-from poller.rendering import digest, incident
+from poller.rendering import incident
 
 if TYPE_CHECKING:
     from poller.config.settings import Settings

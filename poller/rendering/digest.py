@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
-from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import structlog
 
-from integrations.errors import ConfigurationError, ServiceError
 from poller.escaping import one_line
-from poller.mailbox.download import account_of
-from poller.monitoring import canary
-from poller.rendering.chart import Chart
-from poller.rendering.mail_page import FAILED, Page, mail
+from poller.rendering.mail_page import FAILED, Chart, Page, mail
 from poller.rendering.phrases import NBSP, step_title
-from poller.workflow import store
-from poller.workflow.corrections import correction_of, current, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import date
     from email.message import EmailMessage
 
-    from integrations.smtp import Smtp
-    from poller.config.settings import Digest, Settings
-    from poller.workflow.facts import Memory
-    from poller.workflow.status import Entry, Remembered, Standing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WEEK, HOUR = timedelta(days=7), timedelta(hours=1)
 FAILURES = 20  # that are named
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _JOURS = ("lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim.")
 _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
 
@@ -65,91 +50,6 @@ class Week:
     ends: datetime  # likewise, seven days later
     messages: tuple[Done, ...]
     corrections: int  # messages that a person has put under another category
-
-
-def tell(settings: Settings, facts: Memory, smtp: Smtp | None, first_start: date, now: datetime) -> None:
-    """Send the letter of the last week if that is due, once over restarts and machines; `now` is aware.
-
-    One that could not be sent is tried again in the next hour, by whichever machine is the first to try. None is sent
-    of a week that ended before the day after the first start.
-    """
-    recipient = settings.notification.email
-    if settings.digest.weekday == "never" or smtp is None or recipient is None:
-        return
-    due = last_due(settings.digest, now)
-    key, claim = f"digest-{due.date()}", uuid4().hex
-    if first_start >= due.date() or facts.recall([key]):
-        return
-    if facts.remember(f"{key}-{(now - due) // HOUR}", claim) != claim:
-        return
-    try:
-        with closing(store.Memory(settings)) as remembered:
-            week = look_back(remembered, due.replace(hour=0))
-        account = account_of(settings.imap)
-        smtp.send(letter(week, account=account, sender=settings.sender, recipient=recipient, now=now))
-    except (ServiceError, ConfigurationError) as error:
-        log.warning("digest_not_sent", week=key, reason=str(error))
-        return
-    facts.remember(key, claim)
-    log.info("digest_sent", week=key, messages=len(week.messages))
-
-
-def last_due(digest: Digest, now: datetime) -> datetime:
-    """The last moment at which a letter was due, in the time zone of the setting."""
-    local = now.astimezone(ZoneInfo(digest.timezone))
-    day = local.date() - timedelta(days=(local.weekday() - _WEEKDAYS.index(digest.weekday)) % 7)
-    due = datetime.combine(day, time(digest.hour), local.tzinfo)
-    return due if due <= local else due - WEEK
-
-
-def look_back(remembered: store.Memory, ends: datetime) -> Week:
-    """What was first seen in the week before that midnight, as it stands by now."""
-    begins = ends - WEEK
-    found = [each for each in remembered.messages(begins.astimezone(UTC)) if each.seen_at < ends]
-    messages = [each for each in found if not _is_correction(each) and not _is_ours(each)]
-    # A message that was corrected counts as what it is now.
-    now = {message_of(each.reference): each.standing for each in current(found)}
-    done = tuple(_done(each, now[each.reference], remembered) for each in messages)
-    corrected = [
-        each for each in found if _is_correction(each) and each.standing.outcome in {"support", "modelisation"}
-    ]
-    return Week(begins, ends, done, len(corrected))
-
-
-def _is_correction(message: Remembered) -> bool:
-    """Whether it is no message but a person's word about one."""
-    return correction_of(message.reference) is not None
-
-
-def _is_ours(message: Remembered) -> bool:
-    return (message.standing.result or {}).get("reason") == canary.REASON
-
-
-def _done(message: Remembered, now: Standing, remembered: store.Memory) -> Done:
-    result, outcome = now.result or {}, now.came_to
-    is_answer = result.get("decided_by") == "thread"
-    # A journal is long, and the mails that open no ticket are many.
-    opened = result.get("ticket") and not is_answer
-    after_s = _ticket_after_s(remembered.journal(message.reference)) if opened else None
-    return Done(
-        message.reference,
-        message.seen_at,
-        outcome,
-        category=result.get("category", ""),
-        is_answer=is_answer,
-        needs_review=bool(result.get("needs_review")),
-        failure=(result.get("step", ""), result.get("reason", "")) if outcome == "failed" else ("", ""),
-        ticket_after_s=after_s,
-    )
-
-
-def _ticket_after_s(journal: list[Entry]) -> float | None:
-    """From delivery to ticket; None where another message opened that, or an earlier release did not write it down."""
-    done = {entry.step: entry for entry in journal if entry.content.get("ok")}
-    came = done["receive"].content["ok"].get("received_at") if "receive" in done else None
-    if "create_ticket" not in done or came is None:
-        return None
-    return max(0.0, (done["create_ticket"].at - datetime.fromisoformat(came)).total_seconds())
 
 
 def letter(week: Week, *, account: str, sender: str, recipient: str, now: datetime) -> EmailMessage:

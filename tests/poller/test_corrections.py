@@ -24,7 +24,7 @@ from poller.cli.samples import picture, samples
 from poller.daemon.daemon import Daemon
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
-from poller.rendering.digest import look_back
+from poller.monitoring.digest import look_back
 from poller.workflow.retry import Patience
 from poller.workflow.store import Memory
 from tests.crash import ANSWERED, BEFORE, COMMITTED, Death

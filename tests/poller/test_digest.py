@@ -13,9 +13,10 @@ import pytest
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import samples
 from poller.config.settings import Digest
+from poller.monitoring import digest
 from poller.rendering import digest
-from poller.rendering.chart import Chart, as_html, as_text
 from poller.rendering.digest import Done, Week
+from poller.rendering.mail_page import Chart, as_html, as_text
 from poller.workflow.store import Memory
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.dispatch.ticket import create_note, create_subtask, create_ticket, find_or_create_contact, upload_files
 from poller.errors import MessageGoneError
 from poller.model import Category, Fate
-from poller.monitoring import canary
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import failure_receipt, receipt
+from poller.triage import canary_mark
 from poller.workflow.corrections import correction_of, message_of
 from poller.workflow.errors import MustWaitError, StepFailedError
 
@@ -178,7 +178,7 @@ class Pipeline:
         return self._tell(job, result, reached, lambda _: write(job.message.request))
 
     def _ignore(self, job: Job, reason: str) -> dict[str, Any]:
-        self._label(job, "ignored", seen=reason == canary.REASON)
+        self._label(job, "ignored", seen=reason == canary_mark.REASON)
         return {"outcome": "ignored", "reason": reason}
 
     def _give_up(self, job: Job, failure: StepFailedError, reached: Reached) -> dict[str, Any]:

@@ -10,8 +10,7 @@ import structlog
 
 from poller.dispatch import conversation
 from poller.model import Category, Classification, Dispatched
-from poller.monitoring import canary
-from poller.triage import classification, quotas, screening, sender
+from poller.triage import canary_mark, classification, claude_budget, quotas, screening, sender
 from poller.workflow.errors import MustWaitError
 
 if TYPE_CHECKING:
@@ -40,9 +39,9 @@ def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
         people = conversation.People(
             _who(job, request.sender), _who(job, writer), colleague=sender.is_ours(writer.addr_spec, own)
         )
-        ignored = canary.recognise(job.journal.memory, request, request.reference)
+        ignored = canary_mark.recognise(job.journal.memory, request, request.reference)
         ignored = ignored or screening.screen(request, own=own, junk=junk)
-        if asked and ignored not in {canary.REASON, screening.OWN}:
+        if asked and ignored not in {canary_mark.REASON, screening.OWN}:
             ignored = None
         found = {
             "ignored": ignored,
@@ -96,7 +95,7 @@ def classify(job: Job) -> Classification:
     def act(attempt: Attempt) -> dict[str, Any]:
         claude: classification.Claude | None = job.services.claude if attempt.failures < CLAUDE_TRIES else None
         if claude and job.journal.memory and (most := job.settings.anthropic.max_calls_per_day):
-            claude = quotas.Budget(claude, job.journal.memory, most)
+            claude = claude_budget.Budget(claude, job.journal.memory, most)
         found = classification.classify_request(job.message.request, claude)
         reasons.append(found.reason)
         # A model's own words may quote the mail, and the memory keeps none of it.

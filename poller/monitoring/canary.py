@@ -7,7 +7,6 @@ it: its token is random, and kept in the memory when it is sent.
 
 from __future__ import annotations
 
-import re
 import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller.rendering.mail_page import Page, mail
+from poller.triage.canary_mark import HEADER, _arrival, _key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,19 +23,15 @@ if TYPE_CHECKING:
 
     from integrations.smtp import Smtp
     from poller.config.settings import Settings
-    from poller.model import Request
     from poller.workflow.facts import Memory
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-HEADER = "X-Figurative-Canary"
-REASON = "canary"  # why its mail is ignored
 AGAIN = timedelta(minutes=5)  # at most, before one that could not be sent is sent anew
 AWAITED = 10  # late ones that may still come
 REMEMBERED = timedelta(days=30)  # for which a verdict holds over a restart
 
 _VERDICT = "canary-verdict|"  # before the moment of one: since when it is missing, "" for all is well again
-_TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
 class Canary:
@@ -132,15 +128,6 @@ def made(settings: Settings, memory: Memory, smtp: Smtp | None) -> Canary | None
     return Canary(settings, memory, smtp.send) if settings.canary.interval_min and smtp else None
 
 
-def recognise(memory: Memory | None, request: Request, reference: str) -> str | None:
-    """Why the mail is no work, if it is one of the canary's, whose arrival is noted; None for any other."""
-    token = request.header(HEADER).strip()
-    if memory is None or not _TOKEN.fullmatch(token) or not memory.recall([_key(token)]):
-        return None
-    memory.remember(_arrival(token), reference)
-    return REASON
-
-
 def _letter(token: str, sender: str, address: str, now: datetime) -> EmailMessage:
     page = Page(
         kicker="Contrôle automatique",
@@ -154,11 +141,3 @@ def _letter(token: str, sender: str, address: str, now: datetime) -> EmailMessag
     letter = mail(page, "Contrôle de la boîte aux lettres", "canary", sender=sender, recipient=address, now=now)
     letter[HEADER] = token
     return letter
-
-
-def _key(token: str) -> str:
-    return f"canary-{token}"
-
-
-def _arrival(token: str) -> str:
-    return f"{_key(token)}-arrived"

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller.mailbox.download import account_of
-from poller.monitoring import canary
 from poller.rendering.digest import HOUR, WEEK, Done, Week, letter, log
+from poller.triage import canary_mark
 from poller.workflow import store
 from poller.workflow.corrections import correction_of, current, message_of
 
@@ -82,7 +82,7 @@ def _is_correction(message: Remembered) -> bool:
 
 
 def _is_ours(message: Remembered) -> bool:
-    return (message.standing.result or {}).get("reason") == canary.REASON
+    return (message.standing.result or {}).get("reason") == canary_mark.REASON
 
 
 def _done(message: Remembered, now: Standing, remembered: store.Memory) -> Done:

@@ -11,21 +11,18 @@ import hmac
 import json
 import threading
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from integrations.errors import PermanentError
 from poller.model import Fate
 from poller.triage import attachment_policy
 from poller.triage import sender as triage_sender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from poller.config.settings import Settings
     from poller.model import Request
-    from poller.triage.classification import Answer, Claude
     from poller.workflow.facts import Memory
 
 HOUR = timedelta(hours=1)
@@ -35,10 +32,6 @@ IMAGES = 20  # small images of a mail that are looked up
 # Held from the count to the booking, so that two messages at work in this process do not take the same turn. Two
 # machines may: a sender then gets one message through for each of them too many.
 _counting = threading.Lock()
-
-
-class OverBudgetError(PermanentError):
-    """The day's calls are used up; asking again today is of no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,43 +122,6 @@ def seen_before(memory: Memory, settings: Settings, sender: str, reference: str,
         return set()
     known = memory.recall(keys)
     return {image for key, image in keys.items() if (known.get(key) or memory.remember(key, reference)) != reference}
-
-
-class Budget:
-    """Claude, as long as the day's calls last (UTC)."""
-
-    def __init__(
-        self,
-        claude: Claude,
-        memory: Memory,
-        max_calls_per_day: int,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        """Nothing is asked yet."""
-        self._claude, self._memory, self._max, self._now = claude, memory, max_calls_per_day, now
-
-    def ask(self, system: str, content: str, schema: dict[str, Any]) -> Answer:
-        """See `integrations.claude.Claude.ask`.
-
-        Raises:
-            OverBudgetError: the day's calls are used up.
-        """
-        if not self._claim():
-            raise OverBudgetError("the day's calls are used up: see ANTHROPIC_MAX_CALLS_PER_DAY")
-        return self._claude.ask(system, content, schema)
-
-    def _claim(self) -> bool:
-        """Take the day's next call: each has a number, and a number is kept for whoever wrote it down first."""
-        now, mine = self._now(), uuid4().hex
-        prefix = f"claude-{_day(now)}-"
-        midnight = datetime.combine(now.date(), time(), UTC)
-        last = self._memory.latest(prefix, midnight, 1)
-        number = int(last[0][0].removeprefix(prefix)) + 1 if last else 0
-        while number < self._max:
-            if self._memory.remember(f"{prefix}{number}", mine) == mine:
-                return True
-            number += 1
-        return False
 
 
 def _prefix(sender: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poller.config.settings import Settings
-from poller.triage import quotas
+from poller.triage import claude_budget, quotas
 from poller.workflow.engine import Engine
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ def test_a_day_has_so_many_calls(memory: Memory) -> None:
         memory.now = NOW + timedelta(hours=hours)
         for _ in range(4):
             try:
-                quotas.Budget(claude, memory, 3, lambda: memory.now).ask("", "", {})
-            except quotas.OverBudgetError as error:
+                claude_budget.Budget(claude, memory, 3, lambda: memory.now).ask("", "", {})
+            except claude_budget.OverBudgetError as error:
                 assert "ANTHROPIC_MAX_CALLS_PER_DAY" in str(error)  # noqa: PT017  the loop goes on after it
         assert claude.asked == asked
 
@@ -198,10 +198,10 @@ def test_facts_are_kept_within_a_step_and_listed_the_latest_first(engine: Engine
 def test_two_that_ask_never_take_the_same_call(engine: Engine) -> None:
     """Each call of the day has a number that is kept for one of them."""
     claude = Claude()
-    budgets = [quotas.Budget(claude, engine, 4) for _ in range(2)]
+    budgets = [claude_budget.Budget(claude, engine, 4) for _ in range(2)]
     for number in range(6):
         try:
             budgets[number % 2].ask("", "", {})
-        except quotas.OverBudgetError:
+        except claude_budget.OverBudgetError:
             assert number >= 4
     assert claude.asked == 4

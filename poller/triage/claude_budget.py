@@ -1,0 +1,57 @@
+"""Bound the tokens that Claude may cost a day."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from integrations.errors import PermanentError
+from poller.triage.quotas import _day
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poller.triage.classification import Answer, Claude
+    from poller.workflow.facts import Memory
+
+
+class OverBudgetError(PermanentError):
+    """The day's calls are used up; asking again today is of no use."""
+
+
+class Budget:
+    """Claude, as long as the day's calls last (UTC)."""
+
+    def __init__(
+        self,
+        claude: Claude,
+        memory: Memory,
+        max_calls_per_day: int,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Nothing is asked yet."""
+        self._claude, self._memory, self._max, self._now = claude, memory, max_calls_per_day, now
+
+    def ask(self, system: str, content: str, schema: dict[str, Any]) -> Answer:
+        """See `integrations.claude.Claude.ask`.
+
+        Raises:
+            OverBudgetError: the day's calls are used up.
+        """
+        if not self._claim():
+            raise OverBudgetError("the day's calls are used up: see ANTHROPIC_MAX_CALLS_PER_DAY")
+        return self._claude.ask(system, content, schema)
+
+    def _claim(self) -> bool:
+        """Take the day's next call: each has a number, and a number is kept for whoever wrote it down first."""
+        now, mine = self._now(), uuid4().hex
+        prefix = f"claude-{_day(now)}-"
+        midnight = datetime.combine(now.date(), time(), UTC)
+        last = self._memory.latest(prefix, midnight, 1)
+        number = int(last[0][0].removeprefix(prefix)) + 1 if last else 0
+        while number < self._max:
+            if self._memory.remember(f"{prefix}{number}", mine) == mine:
+                return True
+            number += 1
+        return False

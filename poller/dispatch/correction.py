@@ -10,17 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from poller.dispatch import conversation
-from poller.dispatch.receive import begun
-from poller.dispatch.ticket import (
-    add_comment,
-    create_note,
-    create_subtask,
-    create_ticket,
-    find_or_create_contact,
-    skip,
-    upload_files,
-    with_files,
-)
+from poller.dispatch.classify import begun
+from poller.dispatch.job import skip
+from poller.dispatch.subtask import add_comment, create_subtask
+from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
+from poller.dispatch.upload import upload_files, with_files
 from poller.model import Category, Classification, Fate, Link
 from poller.rendering import tickets
 from poller.rendering.ticket_update import amended

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.model import Dispatched
 from poller.parsing import parser_process
 from poller.triage import attachment_policy, sender
 from poller.workflow.errors import UnreadError
@@ -117,3 +118,11 @@ class Job:
     services: Services
     settings: Settings
     fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order; known once the message is received
+
+
+GONE = "gone"  # in the journal: what something was to be put on was deleted
+
+
+def skip(done: Dispatched, step: str) -> Dispatched:
+    """Note that a step was not done, for its service has no credentials."""
+    return done if step in done.skipped else replace(done, skipped=(*done.skipped, step))

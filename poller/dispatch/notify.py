@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
-from poller.dispatch.ticket import skip, with_files
+from poller.dispatch.job import skip
+from poller.dispatch.upload import with_files
 from poller.errors import MessageGoneError
 from poller.rendering import notification
 from poller.rendering import receipt as rendering_receipt

@@ -9,11 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poller.dispatch import correction as dispatch_correction
+from poller.dispatch.classify import begun, classify
 from poller.dispatch.job import Job, Message
 from poller.dispatch.notify import failure_detail, send_alert, send_failure, send_notification, send_receipt
-from poller.dispatch.receive import begun, classify, receive, wait_turn
+from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
-from poller.dispatch.ticket import create_note, create_subtask, create_ticket, find_or_create_contact, upload_files
+from poller.dispatch.subtask import create_subtask
+from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
+from poller.dispatch.upload import upload_files
 from poller.errors import MessageGoneError
 from poller.model import Category, Fate
 from poller.rendering.notification import DISPATCHED

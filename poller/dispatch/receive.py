@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from poller.dispatch import conversation
-from poller.model import Category, Classification, Dispatched
-from poller.triage import canary_mark, classification, claude_budget, quotas, screening, sender
+from poller.triage import canary_mark, quotas, screening, sender
 from poller.workflow.errors import MustWaitError
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 TOO_OFTEN = "its sender writes too often"  # why a message waits that no service keeps waiting
-CLAUDE_TRIES = 3  # before the rules go on alone
 
 
 def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
@@ -80,27 +78,3 @@ def wait_turn(job: Job, received: dict[str, Any]) -> None:
         job.message.look()
         log.warning("message_held_back", ref=job.journal.reference, until=received["goes_on_at"])
         raise MustWaitError("receive", TOO_OFTEN, goes_on_at)
-
-
-def begun(job: Job, found: Classification) -> Dispatched:
-    """What is known of a request when its steps begin."""
-    r2 = job.settings.r2
-    return Dispatched(found, fates=job.fates, max_file_bytes=r2.max_file_bytes, max_mail_bytes=r2.max_mail_bytes)
-
-
-def classify(job: Job) -> Classification:
-    """Which team must act. An answer once given is kept: a model asked twice may say two things."""
-    reasons: list[str] = []
-
-    def act(attempt: Attempt) -> dict[str, Any]:
-        claude: classification.Claude | None = job.services.claude if attempt.failures < CLAUDE_TRIES else None
-        if claude and job.journal.memory and (most := job.settings.anthropic.max_calls_per_day):
-            claude = claude_budget.Budget(claude, job.journal.memory, most)
-        found = classification.classify_request(job.message.request, claude)
-        reasons.append(found.reason)
-        # A model's own words may quote the mail, and the memory keeps none of it.
-        return asdict(found) | {"reason": "" if found.decided_by == "claude" else found.reason}
-
-    value = job.journal.step("classify", act, "anthropic", gated=False)
-    found = Classification(**value | {"category": Category(value["category"])})
-    return replace(found, reason=reasons[0]) if reasons else found

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.errors import PermanentError
 from poller.dispatch import conversation
+from poller.dispatch.classify import begun
 from poller.dispatch.conversation import People
+from poller.dispatch.job import GONE, skip
 from poller.dispatch.notify import send_notification
-from poller.dispatch.receive import begun
-from poller.dispatch.ticket import GONE, add_comment, person_name, skip, upload_files, with_files
+from poller.dispatch.subtask import add_comment
+from poller.dispatch.ticket import person_name
+from poller.dispatch.upload import upload_files, with_files
 from poller.model import Category, Classification, Link
 from poller.own_mail import notification_id
 from poller.rendering import notification, tickets

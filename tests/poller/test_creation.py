@@ -8,9 +8,10 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.cli.samples import samples
-from poller.dispatch import ticket
+from poller.dispatch import subtask as dispatch_subtask
 from poller.dispatch.job import Job, Message
-from poller.dispatch.ticket import create_note, create_subtask, create_ticket
+from poller.dispatch.subtask import create_subtask
+from poller.dispatch.ticket import create_note, create_ticket
 from poller.model import Category, Classification, Dispatched, Link
 from poller.rendering import tickets
 from poller.workflow.errors import MustWaitError
@@ -30,7 +31,7 @@ REFERENCE = "0123456789abcdef"
 
 
 def add_comment(job: Job, done: Dispatched) -> Dispatched:
-    return ticket.add_comment(job, done, REFERENCE, lambda: tickets.reply_comment(job.message.request, done))
+    return dispatch_subtask.add_comment(job, done, REFERENCE, lambda: tickets.reply_comment(job.message.request, done))
 
 
 STEPS = [create_ticket, create_note, create_subtask, add_comment]

@@ -1,0 +1,40 @@
+"""Decide a request's category."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from poller.model import Category, Classification, Dispatched
+from poller.triage import classification, claude_budget
+
+if TYPE_CHECKING:
+    from poller.dispatch.job import Job
+    from poller.workflow.retry import Attempt
+
+
+CLAUDE_TRIES = 3  # before the rules go on alone
+
+
+def begun(job: Job, found: Classification) -> Dispatched:
+    """What is known of a request when its steps begin."""
+    r2 = job.settings.r2
+    return Dispatched(found, fates=job.fates, max_file_bytes=r2.max_file_bytes, max_mail_bytes=r2.max_mail_bytes)
+
+
+def classify(job: Job) -> Classification:
+    """Which team must act. An answer once given is kept: a model asked twice may say two things."""
+    reasons: list[str] = []
+
+    def act(attempt: Attempt) -> dict[str, Any]:
+        claude: classification.Claude | None = job.services.claude if attempt.failures < CLAUDE_TRIES else None
+        if claude and job.journal.memory and (most := job.settings.anthropic.max_calls_per_day):
+            claude = claude_budget.Budget(claude, job.journal.memory, most)
+        found = classification.classify_request(job.message.request, claude)
+        reasons.append(found.reason)
+        # A model's own words may quote the mail, and the memory keeps none of it.
+        return asdict(found) | {"reason": "" if found.decided_by == "claude" else found.reason}
+
+    value = job.journal.step("classify", act, "anthropic", gated=False)
+    found = Classification(**value | {"category": Category(value["category"])})
+    return replace(found, reason=reasons[0]) if reasons else found

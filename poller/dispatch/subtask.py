@@ -1,0 +1,65 @@
+"""Create the ClickUp subtask, and comment on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from integrations.clickup.client import TaskGoneError
+from poller.dispatch.job import GONE, skip
+from poller.dispatch.upload import with_files
+from poller.model import Dispatched, Link
+from poller.rendering import tickets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poller.dispatch.job import Job
+    from poller.workflow.retry import Attempt
+
+
+CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart
+
+
+def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatched:
+    """The 3D team's subtask; `look` is as for the note."""
+    clickup = job.services.clickup
+
+    def act(attempt: Attempt) -> dict[str, str] | None:
+        if clickup is None:
+            return None
+        request = job.message.request
+        since = request.received_at if look else attempt.since
+        found = clickup.find_subtask(request.reference, since - CLOCKS) if look or attempt.doubts else None
+        if found is None:
+            markdown = tickets.subtask_markdown(request, with_files(request, done))
+            found = clickup.create_subtask(tickets.subtask_name(request), markdown, job.journal.confirm)
+        return {"id": found.id, "url": found.url}
+
+    subtask = job.journal.step("create_subtask", act, "clickup", looks=True)
+    return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
+
+
+def add_comment(job: Job, done: Dispatched, mark: str, write: Callable[[], str], *, look: bool = False) -> Dispatched:
+    """Tell the 3D team, on the request's subtask if it has one; without it where somebody has deleted that.
+
+    `mark` stands in the text that `write` gives, and is what the comment is found by; `look` is as for the note.
+    """
+    clickup, subtask = job.services.clickup, done.subtask
+    if subtask is None:
+        return done
+
+    def act(attempt: Attempt) -> str | None:
+        if clickup is None:
+            return None
+        try:
+            found = clickup.find_comment(subtask.id, mark) if look or attempt.doubts else None
+            return found or clickup.add_comment(subtask.id, write(), job.journal.confirm)
+        except TaskGoneError:
+            return GONE
+
+    comment_id = job.journal.step("add_comment", act, "clickup", looks=True)
+    if comment_id == GONE:
+        return replace(done, subtask=None)
+    return done if comment_id else skip(done, "add_comment")

@@ -1,0 +1,70 @@
+"""Upload a request's files to R2."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from poller import escaping
+from poller.dispatch.job import skip
+from poller.model import Dispatched, Fate, StoredFile
+from poller.parsing import file_types
+
+if TYPE_CHECKING:
+    from poller.dispatch.job import Job
+    from poller.model import Request
+    from poller.workflow.retry import Attempt
+
+
+FILE_FACT = "file-secret"  # under which the secret of the file keys is remembered
+
+
+def upload_files(job: Job, done: Dispatched) -> Dispatched:
+    """Put the 3D files and images on R2; one entry in the memory and one PUT a file."""
+    r2 = job.services.r2
+    uploads = []
+    for number in (number for number, fate in enumerate(job.fates) if fate is Fate.FILE):
+
+        def act(_: Attempt, number: int = number) -> str | None:
+            if r2 is None:
+                return None
+            attachment = job.message.request.attachments[number]
+            # The key is the same at each try, and R2 refuses to write it twice: no need to look first.
+            with attachment.content.open() as body:
+                return r2.upload(
+                    file_key(job.message.request, number, _secret(job)),
+                    body,
+                    attachment.size_bytes,
+                    attachment.content_type,
+                    escaping.content_disposition(file_types.opens_as(attachment)),
+                )
+
+        url = job.journal.step("upload_files", act, "r2")
+        if url is None:
+            return skip(done, "upload_files")
+        uploads.append((number, url))
+    return replace(done, uploads=tuple(uploads))
+
+
+def with_files(request: Request, done: Dispatched) -> Dispatched:
+    """The same, with the names and sizes of the files, which stand in the mail alone."""
+    stored = [(request.attachments[number], url) for number, url in done.uploads]
+    return replace(
+        done, files=tuple(StoredFile(file_types.opens_as(file), url, file.size_bytes) for file, url in stored)
+    )
+
+
+def file_key(request: Request, number: int, secret: str) -> str:
+    """Where a file lies on R2: date, 128 bits that nobody can guess, and a name fit for a URL; the same at each try."""
+    digest = hmac.new(secret.encode(), f"{request.reference}/{number}".encode(), hashlib.sha256).hexdigest()[:32]
+    day = request.received_at.strftime("%Y/%m/%d")
+    return f"{day}/{digest}/{escaping.key_name(file_types.opens_as(request.attachments[number]))}"
+
+
+def _secret(job: Job) -> str:
+    """What file keys are made with: not the service's own, which may be replaced between a PUT and its next try."""
+    new = secrets.token_hex(16)
+    return job.journal.memory.remember(FILE_FACT, new) if job.journal.memory else new

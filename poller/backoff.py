@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from random import uniform
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 # Seconds before the second, third, ... try; the last one repeats.
 DELAYS_S: tuple[float, ...] = (2, 10, 60, 300, 900)

@@ -16,7 +16,7 @@ from poller.config import loader
 from poller.daemon.daemon import Daemon
 from poller.mailbox.inbox import Inbox
 from poller.mime import headers
-from poller.mime import reference as mime_reference
+from poller.mime.reference import reference_of
 from poller.own_mail import HEADER
 from poller.rendering.receipt import KIND
 
@@ -71,7 +71,7 @@ def run(
 
 
 def _reference(settings: Settings, raw: bytes) -> str:
-    return mime_reference.reference_of(Inbox(settings).account, raw) or ""
+    return reference_of(Inbox(settings).account, raw) or ""
 
 
 def _subject(raw: bytes) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.model import Dispatched
 from poller.parsing import parser_process
 from poller.triage import attachment_policy, sender
 from poller.workflow.errors import UnreadError
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Imap, Settings
     from poller.dispatch.clients import Services
     from poller.mailbox.source import Fetched, Source
-    from poller.model import Fate, Receipt, Request
+    from poller.model import Dispatched, Fate, Receipt, Request
     from poller.workflow.journal import Journal
 
 

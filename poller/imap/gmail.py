@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from imapclient.imap_utf7 import decode
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.imap.search import _expect_gone, _selected
+from poller.imap.search import expect_gone, selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,17 +32,17 @@ def relabel(client: IMAPClient, uids: Sequence[int], label: str, others: Iterabl
             client.remove_gmail_labels([uid], outdated, silent=True)
 
 
-def _archive(client: IMAPClient, uids: Sequence[int], inbox: str) -> None:
+def archive(client: IMAPClient, uids: Sequence[int], inbox: str) -> None:
     """Take the inbox label off where that has an effect: at the same message (X-GM-MSGID) in "All Mail"."""
     rows = client.fetch(uids, ["X-GM-MSGID"])
     identities = [row[b"X-GM-MSGID"] for uid, row in rows.items() if uid in uids and b"X-GM-MSGID" in row]
     everything = client.find_special_folder(b"\\All")
     if everything is None:
         raise ConfigurationError('IMAP: Gmail hides "All Mail": Gmail > Settings > Labels > All Mail > Show in IMAP')
-    with _selected(client, everything, inbox):
+    with selected(client, everything, inbox):
         for identity in identities:
             client.remove_gmail_labels(client.search(["X-GM-MSGID", identity]), ["\\Inbox"], silent=True)
-    _expect_gone(client, uids)
+    expect_gone(client, uids)
 
 
 def _gmail_labels(client: IMAPClient, uids: Sequence[int]) -> dict[int, set[str]]:

@@ -12,9 +12,9 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, Protoco
 
 from integrations.errors import PermanentError, TransientError
 from poller.imap.fetch import HEADER
-from poller.imap.gmail import _archive
+from poller.imap.gmail import archive
 from poller.imap.responses import code, is_busy, said
-from poller.imap.search import _expect_gone, _selected, present
+from poller.imap.search import expect_gone, present, selected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
@@ -41,11 +41,11 @@ def move(
     """
     source, target = mailboxes
     if b"X-GM-EXT-1" in capabilities and b"MOVE" not in capabilities:
-        _archive(client, uids, source)
+        archive(client, uids, source)
         return
     if b"MOVE" in capabilities:
         moved = _copied(client, lambda: client.move(uids, target))
-        _expect_gone(client, [uid for uid in uids if uid not in moved])
+        expect_gone(client, [uid for uid in uids if uid not in moved])
         return
     here = present(client, uids)
     there = _already_in(client, [uid for uid in here if uid in set(doubtful)], source, target)
@@ -56,7 +56,7 @@ def move(
             if present(client, [uid for uid in unsaid if uid not in found]):
                 raise TransientError("IMAP COPY: the server says yes and has not copied", outcome_unknown=False)
     client.add_flags(here, [b"\\Deleted"], silent=True)
-    _expect_gone(client, here)
+    expect_gone(client, here)
     # Without UIDPLUS an EXPUNGE would take everybody's deleted messages: ours then just stay marked.
     if b"UIDPLUS" in capabilities and here:
         client.uid_expunge(here)
@@ -136,7 +136,7 @@ def holds(client: IMAPClient, message_id: str, mailbox: str, then: str) -> bool:
     """Whether a message with this Message-ID, which must be of our own making, lies in a mailbox, if there is one."""
     if not client.folder_exists(mailbox):
         return False
-    with _selected(client, mailbox, then):
+    with selected(client, mailbox, then):
         return bool(client.search(["HEADER", "Message-ID", message_id, "UNDELETED"]))
 
 
@@ -147,7 +147,7 @@ def _already_in(client: IMAPClient, uids: Sequence[int], source: str, target: st
     wanted = {uid: (size, header) for uid, (size, header) in found.items() if size and header}
     if not wanted:
         return set()
-    with _selected(client, target, source):
+    with selected(client, target, source):
         # Not by Message-ID: what a mail says must not come into a command.
         sizes = {
             size: client.search(["LARGER", size - 1, "SMALLER", size + 1, "UNDELETED"]) for size, _ in wanted.values()

@@ -89,13 +89,14 @@ def _sequence_set(uids: Sequence[int]) -> list[str]:
     return [":".join(map(str, run)) for run in runs]
 
 
-def _expect_gone(client: IMAPClient, uids: Sequence[int]) -> None:
+def expect_gone(client: IMAPClient, uids: Sequence[int]) -> None:
+    """Check that none of the messages is left in the mailbox that is open."""
     if present(client, uids):
         raise TransientError("IMAP MOVE: the server says yes, and the message is still there", outcome_unknown=False)
 
 
 @contextmanager
-def _selected(client: IMAPClient, mailbox: str, then: str) -> Iterator[None]:
+def selected(client: IMAPClient, mailbox: str, then: str) -> Iterator[None]:
     """Another mailbox selected for a while; a failure in it ends the session anyway."""
     before = client.folder_status(then, ["UIDVALIDITY"])
     client.select_folder(mailbox)

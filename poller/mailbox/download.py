@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from poller.mime import reference as mime_reference
+from poller.mime.reference import reference_of, reference_of_content
 
 if TYPE_CHECKING:
     from poller.config.settings import Imap
@@ -21,18 +21,18 @@ def account_of(imap: Imap) -> str:
     return f"{imap.username}@{imap.host}/{imap.mailbox}"
 
 
-def reference_of(session: Mailbox, arrival: Arrival, imap: Imap) -> str:
+def fetch_reference(session: Mailbox, arrival: Arrival, imap: Imap) -> str:
     """By the header; a message without a Message-ID or a Date is known by its content, so it is read whole.
 
     Raises:
         MessageGoneError: somebody took it in the meantime.
     """
-    if reference := mime_reference.reference_of(account_of(imap), arrival.header):
+    if reference := reference_of(account_of(imap), arrival.header):
         return reference
     with tempfile.NamedTemporaryFile() as file:
         write(session, arrival, file, imap)
         file.flush()
-        return mime_reference.reference_of_content(account_of(imap), Path(file.name))
+        return reference_of_content(account_of(imap), Path(file.name))
 
 
 def write(session: Mailbox, arrival: Arrival, file: IO[bytes], imap: Imap) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from integrations.errors import TransientError
 from poller.errors import MessageGoneError
 from poller.imap import session as imap_session
-from poller.mailbox.download import reference_of, write
+from poller.mailbox.download import fetch_reference, write
 from poller.mailbox.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def fetch(settings: Settings, reference: str, outcome: str, received_at: datetim
             uids = session.uids(received_at.date() - timedelta(days=1))
             for arrival in session.arrivals(uids[::-1], refused):
                 with suppress(MessageGoneError):
-                    if reference_of(session, arrival, imap) == reference:
+                    if fetch_reference(session, arrival, imap) == reference:
                         return Fetched(arrival.received_at, write(session, arrival, file, imap), arrival.junk)
     if refused:
         raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
@@ -73,7 +73,7 @@ def _lying(session: Mailbox, settings: Settings, outcome: str) -> dict[str, bool
         return found
     for arrival in session.arrivals(session.uids()):
         with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
-            reference = reference_of(session, arrival, settings.imap)
+            reference = fetch_reference(session, arrival, settings.imap)
             # A receipt was not filed: it bears a keyword only where a person had us file it.
             kept = session.keeps(KEYWORDS[outcome]) or bool(_RECEIPT.search(arrival.header))
             ours = not kept or not arrival.keywords.isdisjoint(OURS)
@@ -94,7 +94,7 @@ def bring_back(settings: Settings, references: Collection[str]) -> set[str]:
         refused: set[int] = set()
         for arrival in session.arrivals(session.uids(), refused):
             with suppress(MessageGoneError):
-                reference = reference_of(session, arrival, settings.imap)
+                reference = fetch_reference(session, arrival, settings.imap)
                 if reference in references:
                     found[arrival.uid] = reference
         if refused and not found:

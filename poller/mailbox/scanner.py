@@ -14,7 +14,7 @@ import structlog
 from integrations.errors import TransientError
 from poller.errors import MessageGoneError
 from poller.imap import search
-from poller.mailbox.download import reference_of
+from poller.mailbox.download import fetch_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -162,7 +162,7 @@ class Looks:
         for arrival in session.arrivals(new, refused):
             progress()
             with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
-                reference = reference_of(session, arrival, self._imap)
+                reference = fetch_reference(session, arrival, self._imap)
                 if view.since and arrival.received_at.date() < view.since:
                     early[arrival.uid] = reference
                 else:

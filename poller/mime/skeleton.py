@@ -68,7 +68,7 @@ class Skeleton:
         return value.replace(self.veil, b"")
 
 
-def cut(spool: BinaryIO) -> Skeleton:
+def build_skeleton(spool: BinaryIO) -> Skeleton:
     """The skeleton of the message in a seekable stream, such as its spool file; it is read once, in pieces of 1 MB.
 
     Raises:

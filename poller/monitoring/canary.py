@@ -15,7 +15,7 @@ import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller.rendering.mail_page import Page, mail
-from poller.triage.canary_mark import HEADER, _arrival, _key
+from poller.triage.canary_mark import HEADER, arrival_key, fact_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,7 @@ class Canary:
         return now - max(at, self._deaf_until or at) >= self._late
 
     def _listen(self, now: datetime) -> None:
-        arrived = [token for token in self._sent if self._memory.recall([_arrival(token)])]
+        arrived = [token for token in self._sent if self._memory.recall([arrival_key(token)])]
         if arrived:
             took_s = (now - self._sent[arrived[-1]]).total_seconds()
             log.info("canary_arrived", took_s=round(took_s))
@@ -95,7 +95,7 @@ class Canary:
 
     def _fly(self, now: datetime) -> None:
         token = secrets.token_hex(16)
-        self._memory.remember(_key(token), now.isoformat())
+        self._memory.remember(fact_key(token), now.isoformat())
         problem = ""
         try:
             self._send(_letter(token, self._sender, self._address, now))

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from integrations.errors import ConfigurationError, ServiceError
 from poller.mailbox.download import account_of
-from poller.rendering.digest import HOUR, WEEK, Done, Week, letter, log
+from poller.rendering.digest import WEEK, Done, Week, letter
 from poller.triage import canary_mark
 from poller.workflow import store
 from poller.workflow.corrections import correction_of, current, message_of
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from poller.workflow.status import Entry, Remembered, Standing
 
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+HOUR = timedelta(hours=1)
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 

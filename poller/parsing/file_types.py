@@ -12,7 +12,7 @@ import unicodedata
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from poller.model import Kind
-from poller.parsing import file_types, magic
+from poller.parsing import magic
 from poller.parsing.magic import as_utf_8, by_content
 
 if TYPE_CHECKING:
@@ -181,6 +181,6 @@ def refused(filename: str, head: bytes, size_bytes: int) -> bool:
     if not inner:
         return False
     found = magic.by_content(head, size_bytes, inner[-1]) or _CONTAINERS.match(head)
-    if not found and inner[-1] in file_types.IMAGES and head.lstrip(_BLANKS).startswith(b"<"):
+    if not found and inner[-1] in IMAGES and head.lstrip(_BLANKS).startswith(b"<"):
         return True
     return inner[-1] in _SUFFIXES or found in _SUFFIXES or (not found and not _SUFFIXES.isdisjoint(inner))

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from poller.mime import addresses, body, headers
-from poller.mime import skeleton as mime_skeleton
 from poller.mime.reference import reference_of, reference_of_content
+from poller.mime.skeleton import build_skeleton
 from poller.mime.transfer_encoding import Encoded, Span
 from poller.model import Address, Attachment, Kind, Request
 from poller.parsing import attachments, forwards, quoting, transfer_links
@@ -32,7 +32,7 @@ def parse(path: Path, account: str, received_at: datetime) -> Request:
         OSError: the spool file cannot be read, or the disk is full.
     """
     with path.open("rb") as stream:
-        skeleton = mime_skeleton.cut(stream)
+        skeleton = build_skeleton(stream)
         contents = Reading().message(skeleton, Source(path, stream))
     text = contents.whole_text()
     if len(text) > body.TEXT_CHARS:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from poller.mime import addresses, body, headers
-from poller.mime import skeleton as mime_skeleton
+from poller.mime.skeleton import Skeleton, build_skeleton
 from poller.mime.transfer_encoding import PIECE_BYTES, Encoded, Span
 from poller.model import Address
 from poller.parsing import attachments, parts, rtf, smime, tnef, uuencode
@@ -81,7 +81,7 @@ class Reading:
         self._parts, self._opened_bytes, self._text_bytes = MAX_PARTS, OPENED_BYTES, body.BODY_BYTES
         self._html_chars = body.RENDERED_CHARS
 
-    def message(self, skeleton: mime_skeleton.Skeleton, source: Source, depth: int = 0) -> Contents:
+    def message(self, skeleton: Skeleton, source: Source, depth: int = 0) -> Contents:
         """What is in the message of which `source` holds the bytes.
 
         Raises:
@@ -199,7 +199,7 @@ class Reading:
             yield cast("BinaryIO", copy) if self._opened_bytes >= 0 else None
 
     def _forwarded(self, source: Source, depth: int) -> Contents | None:
-        skeleton = mime_skeleton.cut(source.stream)
+        skeleton = build_skeleton(source.stream)
         if not skeleton.header.fields:
             return None
         found = Contents()
@@ -218,7 +218,7 @@ class Reading:
         with self._decoded(entity) as stream:
             if stream is None:
                 return Contents(losses=["over 100 MB wrapped"])
-            skeleton = mime_skeleton.cut(stream)
+            skeleton = build_skeleton(stream)
             if not skeleton.header.first(b"content-type"):
                 return None
             found = self.message(skeleton, Source(entity.content, stream), depth)

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
-import structlog
-
 from poller.escaping import one_line
 from poller.rendering.mail_page import FAILED, Chart, Page, mail
 from poller.rendering.phrases import NBSP, step_title
@@ -20,9 +18,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-WEEK, HOUR = timedelta(days=7), timedelta(hours=1)
+WEEK = timedelta(days=7)
 FAILURES = 20  # that are named
 _JOURS = ("lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim.")
 _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))

@@ -18,15 +18,17 @@ _TOKEN = re.compile(r"[0-9a-f]{32}")
 def recognise(memory: Memory | None, request: Request, reference: str) -> str | None:
     """Why the mail is no work, if it is one of the canary's, whose arrival is noted; None for any other."""
     token = request.header(HEADER).strip()
-    if memory is None or not _TOKEN.fullmatch(token) or not memory.recall([_key(token)]):
+    if memory is None or not _TOKEN.fullmatch(token) or not memory.recall([fact_key(token)]):
         return None
-    memory.remember(_arrival(token), reference)
+    memory.remember(arrival_key(token), reference)
     return REASON
 
 
-def _key(token: str) -> str:
+def fact_key(token: str) -> str:
+    """Return the key under which the sending of a canary is remembered."""
     return f"canary-{token}"
 
 
-def _arrival(token: str) -> str:
-    return f"{_key(token)}-arrived"
+def arrival_key(token: str) -> str:
+    """Return the key under which the arrival of a canary is remembered."""
+    return f"{fact_key(token)}-arrived"

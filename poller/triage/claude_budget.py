@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from integrations.errors import PermanentError
-from poller.triage.quotas import _day
+from poller.triage.quotas import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class Budget:
     def _claim(self) -> bool:
         """Take the day's next call: each has a number, and a number is kept for whoever wrote it down first."""
         now, mine = self._now(), uuid4().hex
-        prefix = f"claude-{_day(now)}-"
+        prefix = f"claude-{day_of(now)}-"
         midnight = datetime.combine(now.date(), time(), UTC)
         last = self._memory.latest(prefix, midnight, 1)
         number = int(last[0][0].removeprefix(prefix)) + 1 if last else 0

@@ -99,7 +99,7 @@ def account(memory: Memory, sender: str, reference: str, now: datetime, max_per_
     # A try of this message that died may have booked for it.
     facts = [json.loads(value) for key, value in latest if key != _prefix(sender) + reference]
     episode = next((fact["episode"] for fact in facts if fact["episode"]), "")
-    today = facts and facts[0]["day"] == _day(now)
+    today = facts and facts[0]["day"] == day_of(now)
     return Account(
         tuple(datetime.fromisoformat(fact["at"]) for fact in facts), episode, facts[0]["bytes"] if today else 0
     )
@@ -107,7 +107,7 @@ def account(memory: Memory, sender: str, reference: str, now: datetime, max_per_
 
 def book(memory: Memory, sender: str, reference: str, now: datetime, turn: Turn, uploaded_bytes: int) -> Turn:
     """Write down a message's turn, and what its sender has uploaded today with it; returns the turn first written."""
-    fact = {"at": turn.at.isoformat(), "episode": turn.episode, "day": _day(now), "bytes": uploaded_bytes}
+    fact = {"at": turn.at.isoformat(), "episode": turn.episode, "day": day_of(now), "bytes": uploaded_bytes}
     kept: dict[str, Any] = json.loads(memory.remember(_prefix(sender) + reference, json.dumps(fact)))
     return Turn(datetime.fromisoformat(kept["at"]), kept["episode"])
 
@@ -128,5 +128,6 @@ def _prefix(sender: str) -> str:
     return f"sender-{sender}-"
 
 
-def _day(now: datetime) -> str:
+def day_of(now: datetime) -> str:
+    """Return the day (UTC) of a moment, as ISO 8601 writes it."""
     return now.astimezone(UTC).date().isoformat()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from integrations.errors import PermanentError
 
 if TYPE_CHECKING:
-    pass
+    from datetime import datetime
 
 
 class MustWaitError(Exception):

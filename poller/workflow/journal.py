@@ -34,11 +34,11 @@ from poller.workflow.errors import (
     UnusableMessageError,
 )
 from poller.workflow.retry import LONGEST_WAIT_S, Attempt
-from poller.workflow.shared_lock import Floor
 
 if TYPE_CHECKING:
     from poller.workflow.facts import Memory
     from poller.workflow.retry import Patience
+    from poller.workflow.shared_lock import Floor
 
 
 Entry = dict[str, Any]  # JSON: {"by": execution, "ok" | "begun" | "retry" | "wait" | "gone" | "fatal": ...}

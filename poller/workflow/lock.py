@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from integrations.errors import TransientError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class AlreadyRunningError(TransientError):

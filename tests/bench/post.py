@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from poller.cli.samples import picture
-from poller.mime import reference as mime_reference
+from poller.mime.reference import reference_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,5 +91,5 @@ def _mail(number: int, kind: str, account: str, customer: str, asked: Mail | Non
         message.add_attachment(files[0], maintype="model", subtype="obj", filename=f"fauteuil {number}.obj")
         message.add_attachment(files[1], maintype="image", subtype="png", filename=f"photo {number}.png")
     raw = message.as_bytes()
-    reference = mime_reference.reference_of(account, raw) or ""
+    reference = reference_of(account, raw) or ""
     return Mail(raw, message["Message-ID"], reference, kind, customer, files, opener)

@@ -14,7 +14,7 @@ from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import samples
 from poller.config.settings import Digest
 from poller.monitoring import digest
-from poller.rendering import digest
+from poller.rendering import digest as rendering_digest
 from poller.rendering.digest import Done, Week
 from poller.rendering.mail_page import Chart, as_html, as_text
 from poller.workflow.store import Memory
@@ -43,7 +43,7 @@ def done(number: int = 1, outcome: str = "support", **given: object) -> Done:
 
 def a_letter(week: Week, account: str = "a@x.example/INBOX") -> EmailMessage:
     who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
-    return digest.letter(week, account=account, **who, now=datetime.now(UTC))
+    return rendering_digest.letter(week, account=account, **who, now=datetime.now(UTC))
 
 
 def text(week: Week) -> str:
@@ -110,7 +110,7 @@ def test_speed_is_the_median_and_the_worst() -> None:
     ],
 )
 def test_a_duration_is_said_as_people_say_it(seconds: float, said: str) -> None:
-    assert digest._duration(seconds).replace("\xa0", " ") == said
+    assert rendering_digest._duration(seconds).replace("\xa0", " ") == said
 
 
 def test_the_numbers_add_up() -> None:

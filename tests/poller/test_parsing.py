@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from poller.mime import headers
-from poller.mime import reference as mime_reference
+from poller.mime.reference import reference_of, reference_of_content
 from poller.model import Address, Attachment, Kind, Request
 from poller.parsing import parser
 
@@ -224,10 +224,8 @@ def test_the_reference_from_the_header_is_the_requests(top: bytes, tmp_path: Pat
     end = headers.END_OF_HEADER.search(message)
     header = b"\r\n" if message.startswith(b"\r\n") else message[: end.end() if end else None][: headers.HEADER_BYTES]
     request = parse(tmp_path, message)
-    from_header = mime_reference.reference_of("support@example.com", header)
-    assert request.reference == (
-        from_header or mime_reference.reference_of_content("support@example.com", tmp_path / "spool")
-    )
+    from_header = reference_of("support@example.com", header)
+    assert request.reference == (from_header or reference_of_content("support@example.com", tmp_path / "spool"))
     assert len(request.reference) == 16
     assert request.message_id.startswith("<")
     assert request.message_id.endswith(">")
@@ -237,12 +235,12 @@ def test_two_accounts_or_two_mails_have_two_references(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "b").write_bytes(b"2")
     found = {
-        mime_reference.reference_of("a", TOP),
-        mime_reference.reference_of("b", TOP),
-        mime_reference.reference_of("a", TOP.replace(b"<1@", b"<2@")),
-        mime_reference.reference_of_content("a", tmp_path / "a"),
-        mime_reference.reference_of_content("b", tmp_path / "a"),
-        mime_reference.reference_of_content("a", tmp_path / "b"),
+        reference_of("a", TOP),
+        reference_of("b", TOP),
+        reference_of("a", TOP.replace(b"<1@", b"<2@")),
+        reference_of_content("a", tmp_path / "a"),
+        reference_of_content("b", tmp_path / "a"),
+        reference_of_content("a", tmp_path / "b"),
     }
     assert len(found) == 6
 
@@ -271,7 +269,7 @@ def test_a_message_without_a_date_is_known_by_what_its_sender_wrote(message: byt
     """A form with one Message-ID for all its customers loses none; two aliases' copies of a mail are one."""
     reference = parse(tmp_path, FORM).reference
     assert (parse(tmp_path, message).reference == reference) is same
-    assert mime_reference.reference_of("support@example.com", message) is None
+    assert reference_of("support@example.com", message) is None
 
 
 def test_a_message_without_a_date_is_known_by_all_of_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.mime import skeleton as mime_skeleton
+from poller.mime.skeleton import Skeleton, build_skeleton
 from poller.mime.transfer_encoding import Encoded
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ def written(path: Path, message: bytes) -> Path:
     return path / "spool"
 
 
-def cut(path: Path) -> mime_skeleton.Skeleton:
+def cut(path: Path) -> Skeleton:
     with path.open("rb") as stream:
-        return mime_skeleton.cut(stream)
+        return build_skeleton(stream)
 
 
 def payloads(path: Path) -> list[bytes]:

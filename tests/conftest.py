@@ -14,6 +14,7 @@ from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
 from poller.config import loader
 from poller.daemon.daemon import Daemon
+from poller.monitoring.reporter import Lookout
 from poller.workflow.engine import Engine
 from poller.workflow.retry import Patience
 from tests.forks import Forks, load_clients
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from integrations.sandbox.stand_in import Fault
     from poller.config.settings import Settings
+    from poller.monitoring.poll_health import Pulse
     from poller.workflow.status import Standing
     from tests.crash import Death
     from tests.forks import Fork
@@ -53,6 +55,12 @@ class Office:
         for raw in mails:
             self.sandbox.imap.deliver(raw)
         return Daemon(self.settings, patience=self.patience).once(lambda *_: None)
+
+    def reporter(self, daemon: Daemon, pulse: Pulse) -> Lookout:
+        """The reporter of a daemon, as the loop makes it."""
+        return Lookout(
+            self.settings, daemon.status, pulse, memory=daemon.memory, smtp=daemon.smtp, claude=daemon.claude
+        )
 
     def begin(self, *arguments: str, death: Death | None = None, **environment: str) -> Fork:
         """The command, in a process of its own; with a `death`, until then."""

@@ -112,7 +112,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         progress.show("looking into the mailbox")
         daemon = Daemon(settings, progress=show)
         standings = daemon.once(finished, everything=everything)
-        unreadable = daemon.unreadable()
+        unreadable = daemon.status().unreadable
         status_file.Signs(settings.directory).leave(datetime.now(UTC), None, "", len(unreadable))
         for reference, standing in standings.items():
             if standing.outcome == "waiting":

@@ -43,9 +43,13 @@ def settings_of(ctx: click.Context, *, need_imap: bool = True) -> Settings:
     """The settings that the command line names; the log is set up as it asks."""
     from poller import logs  # noqa: PLC0415  keeps --help quick
     from poller.config import loader  # noqa: PLC0415  keeps --help quick
+    from poller.imap import oauth  # noqa: PLC0415  keeps --help quick
 
     logs.configure(ctx.obj["log_level"] or ("INFO" if ctx.info_name in {"run", "forms"} else "WARNING"))
-    return loader.load(ctx.obj["config"], ctx.obj["dotenv"], need_imap=need_imap)
+    settings = loader.load(ctx.obj["config"], ctx.obj["dotenv"], need_imap=need_imap)
+    if need_imap:
+        oauth.prepare(settings.imap)
+    return settings
 
 
 def rereader(ctx: click.Context) -> Callable[[], Settings]:

@@ -14,6 +14,7 @@ from poller.dispatch import conversation
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
 from poller.parsing import parser_process
+from poller.rendering.phrases import UNREADABLE
 from poller.triage import classification, quotas, screening, sender
 from poller.workflow.store import Memory
 
@@ -40,7 +41,7 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
         own = sender.own_domains(settings.imap)
         for reference in inbox.scan():
             fetched = inbox.fetch(reference, path)
-            request = parser_process.parse(path, inbox.account, fetched.received_at)
+            request = parser_process.parse(path, inbox.account, fetched.received_at, unreadable=UNREADABLE)
             request = sender.identify(request, own, settings.imap.authserv_id)
             ignored = screening.screen(request, own=own, junk=fetched.junk)
             outcome, reason = ("ignored", ignored) if ignored else _by_the_rules(request)

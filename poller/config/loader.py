@@ -16,7 +16,6 @@ from poller.config import problems as config_problems
 from poller.config import sources
 from poller.config.section import is_secret
 from poller.config.settings import Settings, sections
-from poller.imap import oauth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,12 +63,6 @@ def load(config: Path | None = None, dotenv: Path | None = None, *, need_imap: b
         InvalidSettingsError: with every problem found.
     """
     settings = _assembled(_gathered(config, dotenv), [], os.environ, need_imap=need_imap)
-    if need_imap and settings.imap.auth != "password":
-        try:
-            oauth.tokens(settings.imap)
-        except ConfigurationError as error:
-            # A key file that cannot be read or a package that is missing is known before any server is asked.
-            raise InvalidSettingsError([str(error)]) from error
     for name, near in config_problems.suspects(os.environ):
         log.warning("unknown_variable", name=name, did_you_mean=near)
     return settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -19,12 +19,13 @@ from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
+from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
 from poller.workflow.retry import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from poller.config.settings import Settings
     from poller.workflow.journal import Journal
@@ -167,10 +168,6 @@ class Daemon:
                     log.warning("message_left", ref=reference, reason=str(error))
             return len(self.working) - before
 
-    def unreadable(self) -> Mapping[int, datetime]:
-        """The messages that the mail server does not give: UIDs, each with since when."""
-        return self._inbox.unreadable()
-
     def tick(self) -> dict[str, Standing]:
         """Take up what is due again; where the messages stand that have stopped since the last tick."""
         with self._turn:
@@ -190,7 +187,21 @@ class Daemon:
         for service in services:
             self._engine.gate(service).proven = True
 
-    def refused(self) -> dict[str, str]:
+    def status(self) -> DaemonStatus:
+        """Return the state of the daemon at this moment."""
+        return DaemonStatus(
+            in_progress=frozenset(list(self.working)),
+            waiting=tuple(standing.service for standing in self.kept_waiting()),
+            waits=tuple(self._waits()),
+            unreadable=self._inbox.unreadable(),
+            refused=self._still_refused(),
+            unreachable=tuple(
+                service for service, gate in list(self._engine.gates.items()) if service and not gate.open
+            ),
+            first_start=self.first_start,
+        )
+
+    def _still_refused(self) -> dict[str, str]:
         """The services that refuse our credentials, and what each says; not one that has answered since."""
         waited_for = {standing.result["gate"] for standing in list(self.waiting.values()) if standing.result}
         for service in list(self._refused):
@@ -199,21 +210,16 @@ class Daemon:
                 self._refused.pop(service, None)
         return dict(self._refused)
 
-    def out_of_reach(self) -> list[str]:
-        """The services that messages are kept from for now."""
-        return [service for service, gate in list(self._engine.gates.items()) if service and not gate.open]
-
-    def waits(self) -> list[tuple[datetime, str, str]]:
+    def _waits(self) -> Iterator[Wait]:
         """Since when each message waits, for which service ("": none), and why.
 
         That is since it arrived, or since a person has put it under a category. One whose sender writes too often waits
         as it should.
         """
-        arrived, waits = self._inbox.received_at(), []
+        arrived = self._inbox.received_at()
         for name, standing in list(self.waiting.items()):
             reference = corrections.message_of(name)
             since = standing.since if self._trays.holds(reference) else arrived.get(name)
             reason = standing.result["reason"] if standing.result else ""
             if since and reason != TOO_OFTEN:
-                waits.append((since, standing.service, reason))
-        return waits
+                yield Wait(since, standing.service, reason)

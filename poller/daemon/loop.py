@@ -80,7 +80,10 @@ class Loop:
         self._pulse = Pulse(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each told once
-        self._lookout = Lookout(settings, self._daemon, self._pulse)
+        daemon = self._daemon
+        self._lookout = Lookout(
+            settings, daemon.status, self._pulse, memory=daemon.memory, smtp=daemon.smtp, claude=daemon.claude
+        )
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._idle = Idle(settings.imap, self.wake)
 
@@ -222,11 +225,14 @@ class Loop:
         sd_notify.tell(self._status(), *beat)
 
     def _status(self) -> str:
-        in_hand, waiting = len(self._daemon.working), len(self._daemon.kept_waiting())
-        out_of_reach, unreadable = self._daemon.out_of_reach(), len(self._daemon.unreadable())
+        status = self._daemon.status()
         return sd_notify.status(
             self._pulse.status(
-                datetime.now(UTC), in_hand=in_hand, waiting=waiting, out_of_reach=out_of_reach, unreadable=unreadable
+                datetime.now(UTC),
+                in_hand=len(status.in_progress),
+                waiting=len(status.waiting),
+                out_of_reach=status.unreachable,
+                unreadable=len(status.unreadable),
             )
         )
 

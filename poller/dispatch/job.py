@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.parsing import parser_process
+from poller.rendering.phrases import UNREADABLE
 from poller.triage import attachment_policy, sender
 from poller.workflow.errors import UnreadError
 
@@ -58,7 +59,9 @@ class Message:
         if self._request is None:
             try:
                 fetched = self._fetched()
-                request = parser_process.parse(self._path, self._source.account, fetched.received_at)
+                request = parser_process.parse(
+                    self._path, self._source.account, fetched.received_at, unreadable=UNREADABLE
+                )
             except (TransientError, ConfigurationError, parser_process.ParserDiedError, OSError) as error:
                 raise UnreadError(error) from error
             if fetched.oversize_bytes:

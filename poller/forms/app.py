@@ -33,6 +33,7 @@ from poller.forms.intake import RETRY_S, Intake, Post
 from poller.forms.problems import Problem, later
 from poller.forms.rate_limit import client_address, networks_of
 from poller.forms.submission import Filled
+from poller.imap import oauth
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -175,7 +176,9 @@ def __getattr__(attribute: str) -> Any:
     from poller import logs  # noqa: PLC0415  whoever imports this room keeps the log as it is
 
     try:
-        app = make_app(loader.load())
+        settings = loader.load()
+        oauth.prepare(settings.imap)
+        app = make_app(settings)
     except ConfigurationError as error:
         print(f"poller: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
         raise SystemExit(78) from error

@@ -75,6 +75,16 @@ class Tokens:
             self._last = ""
 
 
+def prepare(imap: Imap) -> None:
+    """Open the token source that the settings need, before any server is asked.
+
+    Raises:
+        ConfigurationError: a key file cannot be read, or a package is missing.
+    """
+    if imap.auth != "password":
+        tokens(imap)
+
+
 def tokens(imap: Imap) -> Tokens:
     """The tokens that `imap.auth` names; of the same settings always the same.
 

@@ -25,13 +25,14 @@ from poller.workflow.status import SERVICES
 from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from http.server import ThreadingHTTPServer
 
+    from integrations.claude import Claude
     from poller.config.settings import Settings
-    from poller.daemon.daemon import Daemon
     from poller.monitoring.poll_health import Pulse
     from poller.monitoring.prometheus import Labels
+    from poller.monitoring.status import DaemonStatus
     from poller.workflow.status import Entry, Remembered
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -48,9 +49,11 @@ OVERLAP = timedelta(minutes=1)  # by which a look into the memory reaches behind
 class Metrics:
     """The numbers of one daemon; to be closed."""
 
-    def __init__(self, settings: Settings, daemon: Daemon, pulse: Pulse) -> None:
-        """Nothing listens yet."""
-        self._settings, self._daemon, self._pulse = settings, daemon, pulse
+    def __init__(
+        self, settings: Settings, status: Callable[[], DaemonStatus], pulse: Pulse, claude: Claude | None = None
+    ) -> None:
+        """Listen to nothing yet; `claude` is None where it is off."""
+        self._settings, self._status, self._pulse, self._claude = settings, status, pulse, claude
         self._began = self._looked = datetime.now(UTC)
         self._memory: Memory | None = None
         self._server: ThreadingHTTPServer | None = None
@@ -178,25 +181,24 @@ class Metrics:
         self._troubles.add(event)
 
     def _samples(self, now: datetime) -> Iterator[tuple[tuple[str, Labels], float]]:
-        daemon, pulse = self._daemon, self._pulse
+        status, pulse = self._status(), self._pulse
         for name, counts in (("mails", self._mails), ("steps", self._steps), ("classifications", self._decided)):
             for labels, count in counts.items():
                 yield (f"figurative_{name}_total", labels), count
         yield from self._latencies()
-        waits = [standing.service for standing in daemon.kept_waiting()]
-        out_of_reach = {*daemon.out_of_reach(), *(["imap"] if pulse.failing_since else [])}
+        out_of_reach = {*status.unreachable, *(["imap"] if pulse.failing_since else [])}
         for service in SERVICE_NAMES:
-            yield ("figurative_waiting", labelled(service=service)), waits.count(service)
+            yield ("figurative_waiting", labelled(service=service)), status.waiting.count(service)
             yield ("figurative_out_of_reach", labelled(service=service)), service in out_of_reach
-        yield ("figurative_waiting", labelled(service="")), waits.count("")
-        arrived = [at for at, *_ in daemon.waits()]
+        yield ("figurative_waiting", labelled(service="")), status.waiting.count("")
+        arrived = [wait.since for wait in status.waits]
         yield ("figurative_oldest_waiting_seconds", ()), (now - min(arrived, default=now)).total_seconds()
-        yield ("figurative_in_hand", ()), len(daemon.working)
+        yield ("figurative_in_hand", ()), len(status.in_progress)
         if pulse.looked_at:
             yield ("figurative_last_poll_timestamp_seconds", ()), pulse.looked_at.timestamp()
         yield ("figurative_polls_failing", ()), pulse.failing_since is not None
         yield ("figurative_start_timestamp_seconds", ()), self._began.timestamp()
-        yield from self._claude()
+        yield from self._claude_usage()
 
     def _latencies(self) -> Iterator[tuple[tuple[str, Labels], float]]:
         name = "figurative_delivery_to_label_seconds"
@@ -207,8 +209,8 @@ class Metrics:
             yield (f"{name}_sum", labelled(outcome=outcome)), self._latency_sums_s[outcome]
             yield (f"{name}_count", labelled(outcome=outcome)), buckets.total()
 
-    def _claude(self) -> Iterator[tuple[tuple[str, Labels], float]]:
-        if (claude := self._daemon.claude) is None:
+    def _claude_usage(self) -> Iterator[tuple[tuple[str, Labels], float]]:
+        if (claude := self._claude) is None:
             return
         tokens = {"input": claude.input_tokens, "output": claude.output_tokens}
         yield ("figurative_claude_calls_total", ()), claude.answers

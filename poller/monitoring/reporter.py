@@ -11,22 +11,38 @@ from poller.monitoring import canary, digest
 from poller.monitoring.alerts import Alerts
 from poller.monitoring.heartbeat import Heartbeat
 from poller.monitoring.metrics import Metrics
+from poller.monitoring.status import Wait
 from poller.monitoring.status_file import Signs
 from poller.rendering import incident
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from integrations.claude import Claude
+    from integrations.smtp import Smtp
     from poller.config.settings import Settings
-    from poller.daemon.daemon import Daemon
     from poller.monitoring.poll_health import Pulse
+    from poller.monitoring.status import DaemonStatus
     from poller.rendering.incident import Cause
+    from poller.workflow.facts import Memory
 
 
 class Lookout:
     """One who watches a daemon, and tells; to be closed."""
 
-    def __init__(self, settings: Settings, daemon: Daemon, pulse: Pulse) -> None:
-        """Nobody is told anything yet."""
-        self._settings, self._daemon, self._pulse = settings, daemon, pulse
+    def __init__(
+        self,
+        settings: Settings,
+        status: Callable[[], DaemonStatus],
+        pulse: Pulse,
+        *,
+        memory: Memory,
+        smtp: Smtp | None,
+        claude: Claude | None = None,
+    ) -> None:
+        """Report nothing yet; `smtp` and `claude` are None where they are off."""
+        self._settings, self._status, self._pulse = settings, status, pulse
+        self._memory, self._smtp = memory, smtp
         self._host = socket.gethostname()
         self._patience = timedelta(minutes=settings.alerts.polls_failing_min)
         self._in_hand: dict[str, datetime] = {}  # since when
@@ -35,8 +51,8 @@ class Lookout:
         self._alerts = self._made_alerts()
         self._heartbeat = Heartbeat(str(settings.heartbeat.url)) if settings.heartbeat.url else None
         self._signs = Signs(settings.directory)
-        self.metrics = Metrics(settings, daemon, pulse)
-        self.canary = canary.made(settings, daemon.memory, daemon.smtp)
+        self.metrics = Metrics(settings, status, pulse, claude)
+        self.canary = canary.made(settings, memory, smtp)
 
     def close(self) -> None:
         """Let go of ports and connections."""
@@ -47,36 +63,35 @@ class Lookout:
     def report(self) -> None:
         """Tell those outside of this machine, and leave the sign for those on it."""
         now = datetime.now(UTC)
-        present = self.causes(now)
-        pulse, unreadable = self._pulse, len(self._daemon.unreadable())
-        self._signs.leave(pulse.looked_at, pulse.failing_since, pulse.reason, unreadable)
+        status, pulse = self._status(), self._pulse
+        present = self.causes(now, status)
+        self._signs.leave(pulse.looked_at, pulse.failing_since, pulse.reason, len(status.unreadable))
         if self._heartbeat:
             missing = self.canary is not None and self.canary.missing_since
             failing = bool(missing) or self._polls_fail(now)
             if failing or not self.canary or self.canary.decided:  # All is well only where that is known.
                 self._heartbeat.tell(self._pulse.looked_at, failing=failing)
         if self._alerts:
-            self._alerts.tell(present, now, self._undecided())
+            self._alerts.tell(present, now, self._undecided(status))
 
     def alert(self) -> None:
         """Tell the admin alone: the last word before a stop."""
-        now = datetime.now(UTC)
+        now, status = datetime.now(UTC), self._status()
         if self._alerts:
-            self._alerts.tell(self.causes(now), now, self._undecided())
+            self._alerts.tell(self.causes(now, status), now, self._undecided(status))
 
     def fly(self) -> None:
         """Send the canary where it is time, and see whether the last one has arrived."""
         if self.canary:
-            self.canary.look(datetime.now(UTC), deaf=self._is_deaf())
+            self.canary.look(datetime.now(UTC), deaf=self._is_deaf(self._status()))
 
     def sum_up(self) -> None:
         """Send the week's letter where it is due."""
-        daemon, now = self._daemon, datetime.now(UTC)
-        digest.tell(self._settings, daemon.memory, daemon.smtp, daemon.first_start, now)
+        digest.tell(self._settings, self._memory, self._smtp, self._status().first_start, datetime.now(UTC))
 
-    def causes(self, now: datetime) -> list[Cause]:
+    def causes(self, now: datetime, status: DaemonStatus) -> list[Cause]:
         """Everything that a person should know of at this moment."""
-        refused = self._daemon.refused()
+        refused = dict(status.refused)
         since = self._pulse.failing_since
         if since and self._pulse.refused:
             refused["imap"] = self._pulse.reason
@@ -85,40 +100,40 @@ class Lookout:
         if since and not self._pulse.refused and self._polls_fail(now):
             found.append(incident.polls_failing(since, self._pulse.reason, self._host))
             self._told_of["imap"] = now
-        unreadable = self._daemon.unreadable()
+        unreadable = status.unreadable
         if unreadable and now - (first := min(unreadable.values())) >= self._patience:
             found.append(incident.unreadable(sorted(unreadable), first, self._settings.imap.mailbox, self._host))
         if self.canary and (missing_since := self.canary.missing_since):
             found.append(incident.canary_missing(missing_since, self._host))
-        return [*found, *self._late(now)]
+        return [*found, *self._late(now, status)]
 
-    def _late(self, now: datetime) -> list[Cause]:
+    def _late(self, now: datetime, status: DaemonStatus) -> list[Cause]:
         """That messages wait for too long, where the admin was not told of what they wait for.
 
         One outage is one letter: what waits for a service that was told of has as long again when that is over.
         """
-        self._in_hand = {reference: self._in_hand.get(reference, now) for reference in list(self._daemon.working)}
+        self._in_hand = {reference: self._in_hand.get(reference, now) for reference in status.in_progress}
         # What is in hand may have come long ago and be worked on well: it is late when it has been so for long.
-        waits = [*self._daemon.waits(), *((since, "", "") for since in self._in_hand.values())]
+        waits = [*status.waits, *(Wait(since, "", "") for since in self._in_hand.values())]
         most_min = self._settings.alerts.waiting_min
         most = timedelta(minutes=most_min)
-        late = sorted(wait for wait in waits if now - wait[0] >= most)
+        late = sorted(wait for wait in waits if now - wait.since >= most)
         self._is_late = bool(late)
-        untold = [wait for wait in late if now - self._told_of.get(wait[1], wait[0]) >= most]
-        reasons = [reason for *_, reason in untold]
-        return [incident.waiting(len(untold), untold[0][0], reasons, most_min, self._host)] if untold else []
+        untold = [wait for wait in late if now - self._told_of.get(wait.service, wait.since) >= most]
+        reasons = [wait.reason for wait in untold]
+        return [incident.waiting(len(untold), untold[0].since, reasons, most_min, self._host)] if untold else []
 
     def _polls_fail(self, now: datetime) -> bool:
         since = self._pulse.failing_since
         return since is not None and now - since >= self._patience
 
-    def _is_deaf(self) -> bool:
+    def _is_deaf(self, status: DaemonStatus) -> bool:
         """Whether a mail that has arrived might not be seen yet: there is no good poll, or more than is worked on."""
         unseen = self._pulse.looked_at is None or self._pulse.failing_since is not None
-        is_backlog = len(self._daemon.working) > self._settings.state.workers
-        return unseen or is_backlog or "imap" in self._daemon.out_of_reach()
+        is_backlog = len(status.in_progress) > self._settings.state.workers
+        return unseen or is_backlog or "imap" in status.unreachable
 
-    def _undecided(self) -> list[str]:
+    def _undecided(self, status: DaemonStatus) -> list[str]:
         """The keys of the causes of which nobody knows yet whether they are: what was told of them is not over."""
         undecided = [f"{incident.CANARY} {self._host}"] if self.canary and not self.canary.decided else []
         if self._is_late:
@@ -130,13 +145,13 @@ class Lookout:
                 f"{incident.REFUSED} imap {self._host}",
                 f"{incident.UNREADABLE} {self._host}",
             ]
-        elif self._daemon.unreadable():
+        elif status.unreadable:
             undecided.append(f"{incident.UNREADABLE} {self._host}")
         return undecided
 
     def _made_alerts(self) -> Alerts | None:
-        recipient, smtp = self._settings.notification.email, self._daemon.smtp
+        recipient, smtp = self._settings.notification.email, self._smtp
         if recipient is None or smtp is None:
             return None
         sender, zone = self._settings.sender, ZoneInfo(self._settings.digest.timezone)
-        return Alerts(self._daemon.memory, smtp.send, sender=sender, recipient=recipient, host=self._host, zone=zone)
+        return Alerts(self._memory, smtp.send, sender=sender, recipient=recipient, host=self._host, zone=zone)

@@ -13,7 +13,6 @@ from poller.model import Address, Attachment, Kind, Request
 from poller.parsing import attachments, forwards, quoting, transfer_links
 from poller.parsing.parts import Source
 from poller.parsing.reader import Contents, Reading
-from poller.rendering.phrases import UNREADABLE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,17 +42,17 @@ def parse(path: Path, account: str, received_at: datetime) -> Request:
     return _request(path, account, received_at, skeleton.header, contents, text)
 
 
-def header_only(path: Path, account: str, received_at: datetime, why: str) -> Request:
+def header_only(path: Path, account: str, received_at: datetime, why: str, text: str) -> Request:
     """The request in a message of which nothing but the header is read, with all of it as an attachment.
 
-    `why` is what became of the parser, in a few English words.
+    `why` is what became of the parser, in a few English words; `text` stands in place of the message's own.
 
     Raises:
         OSError: the spool file cannot be read.
     """
     header = headers.take_apart(_beginning(path))
-    contents = Contents(text=UNREADABLE, attachments=[_whole_message(path)], losses=[why])
-    return _request(path, account, received_at, header, contents, UNREADABLE)
+    contents = Contents(text=text, attachments=[_whole_message(path)], losses=[why])
+    return _request(path, account, received_at, header, contents, text)
 
 
 def _request(path: Path, account: str, received_at: datetime, header: Header, contents: Contents, text: str) -> Request:

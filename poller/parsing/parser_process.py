@@ -42,8 +42,10 @@ def warm_up() -> None:
     forkserver.ensure_running()
 
 
-def parse(path: Path, account: str, received_at: datetime, *, limit_s: float = LIMIT_S) -> Request:
-    """The same as `parsing.parse`, within bounds of time and memory; see `parsing.header_only` for a mail beyond them.
+def parse(path: Path, account: str, received_at: datetime, *, unreadable: str, limit_s: float = LIMIT_S) -> Request:
+    """The same as `parsing.parse`, within bounds of time and memory.
+
+    A mail beyond them is read by `parser.header_only`, with `unreadable` in place of its text.
 
     Raises:
         OSError: the spool file cannot be read, or the disk is full.
@@ -54,7 +56,7 @@ def parse(path: Path, account: str, received_at: datetime, *, limit_s: float = L
     except _BeatenError as error:
         why = str(error)
     try:
-        return _run("header_only", LIMIT_S, path, account, received_at, why)
+        return _run("header_only", LIMIT_S, path, account, received_at, why, unreadable)
     except _BeatenError as error:
         raise ParserDiedError(f"{why}; its header: {error}") from error
 

@@ -18,7 +18,6 @@ from poller.daemon import loop
 from poller.daemon.daemon import Daemon
 from poller.monitoring import canary
 from poller.monitoring.poll_health import Pulse
-from poller.monitoring.reporter import Lookout
 from poller.rendering import incident
 from tests.desk import Desk
 from tests.listener import Listener, http
@@ -289,17 +288,18 @@ def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Offi
     with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as listener:
         office.environment |= {"CANARY_INTERVAL_MIN": "60", "HEARTBEAT_URL": f"http://127.0.0.1:{listener.port}/ping"}
         pulse = Pulse(60)
-        lookout = Lookout(office.settings, Daemon(office.settings), pulse)
+        daemon = Daemon(office.settings)
+        lookout = office.reporter(daemon, pulse)
         assert lookout.canary
         lookout._alerts = None
         pulse.good(NOW)
         lookout.report()
         assert listener.received == b"", "nobody knows yet that all is well"
-        assert incident.canary_missing(NOW, lookout._host).key in lookout._undecided()
+        assert incident.canary_missing(NOW, lookout._host).key in lookout._undecided(daemon.status())
         lookout.canary.missing_since = NOW
         lookout.report()
         assert listener.received.startswith(b"GET /ping/fail ")
-        (cause,) = lookout.causes(NOW)
+        (cause,) = lookout.causes(NOW, daemon.status())
         lookout.close()
     who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
     given: dict[str, Any] = who | {"now": NOW, "zone": ZoneInfo("Europe/Paris")}

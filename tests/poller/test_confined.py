@@ -35,7 +35,7 @@ def mail(tmp_path: Path) -> Path:
 
 def test_the_request_is_the_same_and_its_files_can_be_read(mail: Path) -> None:
     """What crosses the process border is a value; attachments are still read from the spool file."""
-    request = parser_process.parse(mail, "account", NOW)
+    request = parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
     assert request == parsing_parser.parse(mail, "account", NOW)
     with request.attachments[0].content.open() as file:
         assert file.read(4) == b"glTF"
@@ -117,7 +117,7 @@ def test_a_mail_that_beats_the_parser_is_read_by_its_header(
     """It takes too long, is killed, is out of stack or memory: a person has the sender, the subject and all of it."""
     whole = parsing_parser.parse(mail, "account", NOW)
     monkeypatch.setattr(parser_process, "_answer", Child(parser))
-    request = parser_process.parse(mail, "account", NOW, limit_s=limit_s)
+    request = parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE, limit_s=limit_s)
     same = ("reference", "message_id", "sender", "author", "subject", "sent_at", "received_at", "headers")
     assert [getattr(request, name) for name in same] == [getattr(whole, name) for name in same]
     assert request.text == request.newest == UNREADABLE
@@ -136,10 +136,10 @@ def test_a_parser_that_is_stopped_or_beaten_by_the_header_alone_is_tried_again(
     """A machine that shuts down says nothing about the mail; and our process lives on in any case."""
     monkeypatch.setattr(parser_process, "_answer", child)
     with pytest.raises(parser_process.ParserDiedError):
-        parser_process.parse(mail, "account", NOW)
+        parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
 
 
 def test_a_full_disk_is_no_fault_of_the_mail(mail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parser_process, "_answer", Child(full))
     with pytest.raises(OSError, match="no space"):
-        parser_process.parse(mail, "account", NOW)
+        parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)

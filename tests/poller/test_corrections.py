@@ -797,7 +797,7 @@ def test_a_correction_that_waits_is_late_from_when_it_was_asked_for(office: Offi
     asked = datetime.now(UTC)
     daemon = Daemon(office.settings, patience=Patience(delays_s=(3600.0,)))
     daemon.once(lambda *_: None)
-    ((since, _, reason),) = daemon.waits()
+    ((since, _, reason),) = daemon.status().waits
     assert asked.replace(microsecond=0) <= since <= datetime.now(UTC)  # SQLite counts whole seconds
     assert "503" in reason
 

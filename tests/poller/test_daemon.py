@@ -97,11 +97,11 @@ def test_a_service_that_has_answered_since_refuses_us_no_more(office: Office) ->
     gate.answered()
     gate.failed(now, now)
     daemon.heed("hubspot", ConfigurationError("HTTP 401"))
-    assert daemon.refused() == {"hubspot": "HTTP 401"}
+    assert daemon.status().refused == {"hubspot": "HTTP 401"}
     gate.answered()
-    assert daemon.refused() == {}
+    assert daemon.status().refused == {}
     gate.failed(now, now)
-    assert daemon.refused() == {}
+    assert daemon.status().refused == {}
 
 
 def test_a_service_that_asked_for_time_has_it_over_a_restart(office: Office) -> None:

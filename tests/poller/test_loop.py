@@ -26,7 +26,6 @@ from poller.imap.fetch import Arrival
 from poller.mailbox.scanner import Seen
 from poller.monitoring import poll_health, status_file
 from poller.monitoring.poll_health import Pulse
-from poller.monitoring.reporter import Lookout
 from poller.workflow.retry import Patience
 from poller.workflow.status import Standing
 from tests.listener import Listener, http
@@ -351,7 +350,7 @@ def test_mail_whose_sender_writes_too_often_is_not_late(office: Office) -> None:
     daemon = Daemon(office.settings, patience=Patience(delays_s=(NEVER_S,)))
     daemon.once(lambda *_: None)
     assert len(daemon.waiting) == 2
-    ((came, service, reason),) = daemon.waits()
+    ((came, service, reason),) = daemon.status().waits
     assert service == "hubspot"
     assert abs(datetime.now(UTC) - came) < timedelta(minutes=5)
     assert "503" in reason
@@ -389,7 +388,7 @@ def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) 
     daemon._inbox._looks.seen = Seen(waiting=lying)
     result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
     daemon.waiting.update({f"{number:016x}": Standing("waiting", at, result) for number in range(5)})
-    assert [(when - at).days for when, *_ in daemon.waits()] == [0, 2, 4]
+    assert [(when - at).days for when, *_ in daemon.status().waits] == [0, 2, 4]
     assert lying.rounds == 1
 
 
@@ -418,21 +417,21 @@ def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
 def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) -> None:
     """A worker that hangs is nobody's service's fault, and a person must hear of it all the same."""
     daemon = Daemon(office.settings)
-    lookout = Lookout(office.settings, daemon, Pulse(60))
+    lookout = office.reporter(daemon, Pulse(60))
     daemon.working.add("0" * 16)
     now = datetime.now(UTC)
-    assert lookout.causes(now) == []
-    assert [cause.key for cause in lookout.causes(now.replace(year=now.year + 1))] == ["waiting"]
+    assert lookout.causes(now, daemon.status()) == []
+    assert [cause.key for cause in lookout.causes(now.replace(year=now.year + 1), daemon.status())] == ["waiting"]
 
 
 @pytest.mark.parametrize("service", ["hubspot", "imap"])
 def test_one_outage_is_one_letter(office: Office, service: str) -> None:
     """What waits for a service of which the admin was told is late for that; and has as long again behind it."""
     daemon, pulse, at = Daemon(office.settings), Pulse(60), datetime.now(UTC)
-    lookout, hour = Lookout(office.settings, daemon, pulse), timedelta(hours=1)
+    lookout, hour = office.reporter(daemon, pulse), timedelta(hours=1)
 
     def kinds(hours: float) -> list[str]:
-        return [cause.key.split()[0] for cause in lookout.causes(at + hours * hour)]
+        return [cause.key.split()[0] for cause in lookout.causes(at + hours * hour, daemon.status())]
 
     daemon._inbox._looks.seen = Seen(
         waiting={number: (f"{number:016x}", Arrival(number, 9, at, b"")) for number in (1, 2)}
@@ -446,7 +445,7 @@ def test_one_outage_is_one_letter(office: Office, service: str) -> None:
         daemon._refused[service] = "HTTP 401"
     told = {"imap": "polls"}.get(service, "refused")
     assert kinds(0.9) == kinds(2) == [told]
-    assert "waiting" in lookout._undecided(), "that it was told of before is not taken back"
+    assert "waiting" in lookout._undecided(daemon.status()), "that it was told of before is not taken back"
     daemon.waiting[f"{2:016x}"] = Standing("waiting", at, waits | {"gate": "clickup"})
     assert kinds(3) == [told, "waiting"], "for another service as well, which is news"
     daemon.waiting.pop(f"{2:016x}")
@@ -455,20 +454,20 @@ def test_one_outage_is_one_letter(office: Office, service: str) -> None:
     assert (kinds(3.9), kinds(4)) == ([], ["waiting"])
     daemon.waiting.clear()
     assert kinds(5) == []
-    assert "waiting" not in lookout._undecided()
+    assert "waiting" not in lookout._undecided(daemon.status())
 
 
 def test_a_restart_in_an_outage_does_not_tell_that_it_is_over(office: Office) -> None:
     """A new process has waited for nothing yet: what the mailbox alone can tell is open until it was looked into."""
     daemon, pulse, now = Daemon(office.settings), Pulse(60), datetime.now(UTC)
-    lookout = Lookout(office.settings, daemon, pulse)
+    lookout = office.reporter(daemon, pulse)
     host = lookout._host
     open_yet = {"waiting", f"polls {host}", f"refused imap {host}", f"unreadable {host}"}
-    assert (lookout.causes(now), set(lookout._undecided())) == ([], open_yet)
+    assert (lookout.causes(now, daemon.status()), set(lookout._undecided(daemon.status()))) == ([], open_yet)
     pulse.failed(now, "IMAP SEARCH: no answer in time")
-    assert (lookout.causes(now), set(lookout._undecided())) == ([], open_yet)
+    assert (lookout.causes(now, daemon.status()), set(lookout._undecided(daemon.status()))) == ([], open_yet)
     pulse.good(now)
     daemon._inbox._looks.seen = Seen(unread={7: now})
-    assert (lookout.causes(now), lookout._undecided()) == ([], [f"unreadable {host}"])
+    assert (lookout.causes(now, daemon.status()), lookout._undecided(daemon.status())) == ([], [f"unreadable {host}"])
     daemon._inbox._looks.seen = Seen()
-    assert (lookout.causes(now), lookout._undecided()) == ([], [])
+    assert (lookout.causes(now, daemon.status()), lookout._undecided(daemon.status())) == ([], [])

@@ -131,18 +131,18 @@ def corrections_(ctx: click.Context, *, jsonl: bool) -> None:
     A line each: when, the correction, and what the mail had been taken for. With --jsonl each mail is read from where
     it is filed; the lines are what `poller classify --evaluate` takes. Exit code 75 when the mailbox is out of reach.
     """
-    from poller.cli import examples  # noqa: PLC0415  keeps --help quick
+    from poller.cli import corrections  # noqa: PLC0415  keeps --help quick
     from poller.workflow.store import Memory  # noqa: PLC0415  keeps --help quick
 
     if jsonl:
-        for reference, example in examples.examples(settings_of(ctx)):
+        for reference, example in corrections.examples(settings_of(ctx)):
             if example:
                 click.echo(json.dumps(example, ensure_ascii=False))
             else:
                 click.echo(f"{reference} is not where it was filed, and is left out", err=True)
         return
     with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
-        for each in examples.corrected(memory):
+        for each in corrections.corrected(memory):
             was = (each.standing.result or {}).get("was") or "unknown"
             click.echo(f"{each.seen_at:%Y-%m-%d %H:%M:%S}  {each.reference}  was {was}")
 
@@ -157,10 +157,10 @@ def audit(ctx: click.Context, *, remote: bool, as_json: bool) -> None:
     The mailboxes and the memory are held against each other, with --remote also what HubSpot and ClickUp hold. Exit
     code 0 when all adds up, 1 when anything does not, 75 when the mailbox or a service is out of reach.
     """
-    from poller.cli import auditing  # noqa: PLC0415  keeps --help quick
+    from poller.cli import audit as cli_audit  # noqa: PLC0415  keeps --help quick
 
     findings = unknown = 0
-    for finding in auditing.audit(settings_of(ctx), remote=remote):
+    for finding in cli_audit.audit(settings_of(ctx), remote=remote):
         findings += 1
         unknown += not finding.outcome
         click.echo(json.dumps(finding.as_json()) if as_json else finding.as_line())

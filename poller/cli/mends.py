@@ -68,9 +68,9 @@ def purge(ctx: click.Context, *, days: int, dry_run: bool, as_json: bool) -> Non
     HubSpot, ClickUp, R2 and the mailbox hold is not touched. Messages that lie in the inbox or among the failed are
     kept, and so is a thread of which any message is kept. Exit code 75 when the mailbox or the state is out of reach.
     """
-    from poller.cli import purging  # noqa: PLC0415  keeps --help quick
+    from poller.cli import purge as cli_purge  # noqa: PLC0415  keeps --help quick
 
-    counts = purging.purge(settings_of(ctx), datetime.now(UTC) - timedelta(days=days), dry_run=dry_run)
+    counts = cli_purge.purge(settings_of(ctx), datetime.now(UTC) - timedelta(days=days), dry_run=dry_run)
     if as_json:
         click.echo(json.dumps(counts))
         return

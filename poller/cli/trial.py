@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller.cli import demonstration
+from poller.cli import demo
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
 from poller.mailbox.source import Fetched
@@ -126,6 +126,6 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
 
 def sandbox(mail: Path, echo: Callable[[str], Any]) -> dict[str, Any]:
     """The whole job on one mail, from a mailbox of its own, with a stand-in for every service."""
-    ended = demonstration.run(echo, {"mail": mail.read_bytes()}, texts=True)
+    ended = demo.run(echo, {"mail": mail.read_bytes()}, texts=True)
     reference, standing = next(iter(ended.items()))
     return {"reference": reference} | (standing.result or {"outcome": standing.outcome})

@@ -134,7 +134,7 @@ def try_(ctx: click.Context, mail: Path | None, payload: str | None, *, live: bo
 def demo(ctx: click.Context, *, keep: bool) -> None:
     """The whole job on stand-ins; no account needed."""
     _end_with_the_stand_ins()
-    from poller.cli import demonstration as show  # noqa: PLC0415  keeps --help quick
+    from poller.cli import demo as show  # noqa: PLC0415  keeps --help quick
 
     outcomes = {standing.outcome for standing in show.run(click.echo, keep=keep).values()}
     ctx.exit(0 if outcomes <= {"support", "modelisation", "ignored"} else EXIT_FAILED)

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox import Fault
 from poller.cli.main import commands
-from poller.cli.purging import purge
+from poller.cli.purge import purge
 from poller.cli.samples import picture, samples
 from poller.daemon.daemon import Daemon
 from poller.errors import MessageGoneError

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from integrations.errors import TransientError
 from integrations.sandbox import Fault
-from poller.cli.examples import example
+from poller.cli.corrections import example
 from poller.cli.main import commands
 from poller.dispatch.clients import services
 from poller.model import Category, Kind

@@ -16,10 +16,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from integrations.sandbox.dovecot import Dovecot
+from poller import backoff
 from poller.config.settings import Imap
 from poller.mailbox import watcher
 from poller.mailbox.watcher import Idle
-from poller.monitoring import poll_health
 from tests.listener import Listener
 from tests.relay import Break, Kind, Relay
 
@@ -38,7 +38,7 @@ CAPABLE = b"IMAP4rev1 IDLE"
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poll_health, "DELAYS_S", (0.01,))
+    monkeypatch.setattr(backoff, "POLL_DELAYS_S", (0.01,))
 
 
 def settings(server: ImapServer, port: int = 0, timeout_s: float = 5) -> Imap:

@@ -16,6 +16,7 @@ from sqlalchemy import event
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
+from poller import backoff
 from poller.cli import report
 from poller.cli.samples import samples
 from poller.config import loader
@@ -24,7 +25,7 @@ from poller.daemon.daemon import Daemon
 from poller.daemon.loop import RELOAD, STOP, Asked, Loop
 from poller.imap.fetch import Arrival
 from poller.mailbox.scanner import Seen
-from poller.monitoring import poll_health, status_file
+from poller.monitoring import status_file
 from poller.monitoring.poll_health import Pulse
 from poller.workflow.retry import Patience
 from poller.workflow.status import Standing
@@ -156,7 +157,7 @@ def test_a_message_that_the_server_does_not_give_is_told_of_as_that_message(
 ) -> None:
     """By mail, in the status and to `poller status`, while polls are good."""
     monkeypatch.setattr(loop, "WATCH_S", 0.05)
-    monkeypatch.setattr(poll_health, "DELAYS_S", (0.01,))
+    monkeypatch.setattr(backoff, "POLL_DELAYS_S", (0.01,))
     with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 AUTH=PLAIN UIDPLUS MOVE") as server:
         server.deliver(samples()["support"])
         (uid,) = server.boxes["INBOX"]
@@ -218,7 +219,7 @@ def test_a_fault_in_what_is_told_stops_no_mail(
     (line,) = (line for line in said.splitlines() if "job_failed" in line)
     assert "job=report" in line
     assert "error=OverflowError" in line
-    assert "lookout.py" in line
+    assert "reporter.py" in line
     assert "too large" not in said
 
 

@@ -341,7 +341,7 @@ def test_the_dashboard_is_one() -> None:
 def test_every_step_there_is_has_its_service() -> None:
     """As the steps themselves say whom they ask."""
     said: dict[str, str] = {}
-    for path in (ROOT / "poller").glob("*.py"):
+    for path in (ROOT / "poller").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "job.journal.step":
                 name, service = node.args[0], node.args[2] if len(node.args) > 2 else ast.Constant("")

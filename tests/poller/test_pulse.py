@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from poller.monitoring.poll_health import DELAYS_S, LATE_S, REFUSED_S, Pulse
+from poller.backoff import POLL_DELAYS_S, POLL_REFUSED_S
+from poller.monitoring.poll_health import LATE_S, Pulse
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 
@@ -66,19 +67,19 @@ def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(pulse: Pulse, c
 def test_looks_that_fail_come_at_longer_and_longer_intervals(pulse: Pulse) -> None:
     """By the table and never longer, with half of it left to chance; one that succeeds begins anew."""
     delays = [pulse.failed(NOW, "") for _ in range(8)]
-    table = [*DELAYS_S, *[DELAYS_S[-1]] * 8]
+    table = [*POLL_DELAYS_S, *[POLL_DELAYS_S[-1]] * 8]
     assert all(most / 2 <= delay <= most for delay, most in zip(delays, table, strict=False))
     assert len({pulse.failed(NOW, "") for _ in range(8)}) > 1
     pulse.good(NOW)
-    assert pulse.failed(NOW, "") <= DELAYS_S[0]
-    assert max(DELAYS_S) <= 60  # a server that is back is found within a minute
+    assert pulse.failed(NOW, "") <= POLL_DELAYS_S[0]
+    assert max(POLL_DELAYS_S) <= 60  # a server that is back is found within a minute
 
 
 def test_a_server_that_goes_on_refusing_us_is_asked_seldom(pulse: Pulse) -> None:
     """Some lock an account that asks often; but a mailbox that is being made anew is there again in a moment."""
-    delays = [pulse.failed(NOW, "", refused=True) for _ in range(len(DELAYS_S) + 1)]
-    assert delays[0] <= DELAYS_S[0]
-    assert delays[-1] >= REFUSED_S / 2
+    delays = [pulse.failed(NOW, "", refused=True) for _ in range(len(POLL_DELAYS_S) + 1)]
+    assert delays[0] <= POLL_DELAYS_S[0]
+    assert delays[-1] >= POLL_REFUSED_S / 2
 
 
 def test_failing_since_is_the_first_failure_in_a_row(pulse: Pulse) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from integrations.sandbox import Fault
-from poller.cli.purging import purge
+from poller.cli.purge import purge
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
 from poller.workflow.store import Memory

@@ -1,1 +1,1 @@
-"""Reads Figurative's support mailbox and does with each mail what a careful person would do."""
+"""Read Figurative's support mailbox and dispatch each mail to the services that handle it."""

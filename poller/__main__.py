@@ -1,4 +1,4 @@
-"""`python -m poller`, and the `poller` command."""
+"""Run the `poller` command, also as `python -m poller`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from poller.cli.main import commands
 
 
 def main() -> None:
-    """Run a command; what nobody but the person at the keyboard can mend is one line and exit code 78."""
-    # Spool files and state hold what customers wrote: nobody else on the machine reads them.
+    """Run the command line and exit.
+
+    An error that only the person at the keyboard can fix is one line and exit code 78. A crash is one line, too.
+    """
+    # Spool files and state hold what customers wrote, so no other user of the machine may read them.
     os.umask(0o077)
-    # As `python -m poller` has it: else each process that parses a mail imports the script that began us, for 0.1 s.
+    # As with `python -m poller`. Otherwise each parsing process imports the console script again, which takes 0.1 s.
     sys.modules["__main__"].__spec__ = __spec__
     sys.excepthook = lambda _, error, __: _report(error)
     threading.excepthook = lambda died: None if died.exc_type is SystemExit else _report(died.exc_value)
@@ -23,7 +26,10 @@ def main() -> None:
 
 
 def _report(error: BaseException | None) -> None:
-    """A crash in a line: what an exception says may quote a mail or a key, its type and its places do not."""
+    """Print a crash in one line: its type and the places in the code.
+
+    The exception's text is left out, because it may quote a mail or a key.
+    """
     from poller.logs import places  # noqa: PLC0415  keeps --help quick
 
     where = ", ".join(places(error)) if error else ""

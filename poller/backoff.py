@@ -1,4 +1,4 @@
-"""Who may go on, and who must wait: a service that is down, a step that has killed the process before."""
+"""Hold steps back: a circuit breaker for a service that is down, a lock for a step that has killed the process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from random import uniform
 DELAYS_S: tuple[float, ...] = (2, 10, 60, 300, 900)
 
 
-# Seconds until the next look after the first, second, ... one that failed; the last one repeats. A server that is back
-# is found within a minute; one that goes on refusing us is asked seldom, for some lock an account that asks often.
+# Seconds until the next poll after the first, second, ... failed poll; the last delay repeats. A server that is back is
+# found within a minute. A server that refuses the login is asked seldom: some lock an account after frequent attempts.
 POLL_DELAYS_S: tuple[float, ...] = (1, 5, 15, 60)
 POLL_REFUSED_S = 300.0
 
 
 def delay_of(failures: int, *, refused: bool = False) -> float:
-    """How long to wait before the next try on the mailbox, in seconds, after so many that failed before this one."""
+    """Return the delay before the next attempt on the mailbox, in seconds, after so many failed attempts."""
     delays_s = (*POLL_DELAYS_S, POLL_REFUSED_S) if refused else POLL_DELAYS_S
     most_s = delays_s[min(failures, len(delays_s) - 1)]
-    # Many clients of a server that comes back must not all come at once.
+    # Jitter: when a server is back, its clients must not all reconnect at the same moment.
     return most_s * uniform(0.5, 1)  # noqa: S311  no secret

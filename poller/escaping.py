@@ -1,7 +1,7 @@
-"""A stranger's words made safe for the place they go to: a line, HTML, Markdown, a header, a file name, a key.
+"""Make a stranger's words safe for the place they go to: a line, HTML, Markdown, a header, a file name, a key.
 
-Each function takes the raw words and is applied once, last. Nothing here is a filter of content: what a person reads
-is what the customer wrote, only no machine takes it for markup.
+Each function takes the raw words and is applied once, last. Nothing here is a filter of content: a person reads what
+the customer wrote, but no machine takes it for markup.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ _SURROGATES = re.compile(r"[\ud800-\udfff]")  # left by a decoder; no encoder ta
 # strike-through, links, images, HTML, tables, headings, character references. The bracket of a link's target too,
 # for a reader that knows no backslash.
 _MARKDOWN_SIGN = re.compile(r"[\\`*_~\[\]<>|#]|(?<=\])\(|&(?=#?\w+;)")
-# What a link finder could: @, http://, //, example.com, "www." alone (cmark); but not 3.5.
+# What a link finder could read as a link: @, http://, //, example.com, "www." alone (cmark); but not 3.5.
 _MARKDOWN_AUTOLINK = re.compile(r"@|:(?=//)|/(?=/)|(?<=[^\s\d])\.(?=\w)|(?<=[wW])\.|(?<=\d)\.(?=[^\W\d_])")
-# And what could be read so at the start of a line only: "- ", "+ ", "---", "===", ":-", "1. ", "1) ".
+# What could be read as markup at the start of a line only: "- ", "+ ", "---", "===", ":-", "1. ", "1) ".
 _MARKDOWN_START = re.compile(r"^(\xa0*(?:\d+(?=[.)])|(?=[-+=:])))", re.MULTILINE)
 _INDENT = re.compile(r"^[ \t\xa0]+", re.MULTILINE)
-# Where a link finder would join up an address, a URL or a domain; and the seams of a Markdown link, of a tag, of a
-# code fence and of a marker, for what ClickUp's own formatter makes of plain text is not documented.
+# Where a link finder would join up an address, a URL or a domain. The seams of a Markdown link, of a tag, of a code
+# fence and of a marker are here too, because it is not documented how ClickUp formats plain text.
 _SEAM = re.compile(
     r"(?<=@)(?=\S)|(?<=:)(?=//)|(?<=/)(?=/)|(?<=[^\s\d]\.)(?=\w)|(?<=\d\.)(?=[^\W\d_])"
     r"|(?<=\])(?=[(\[])|(?<=<)(?=\S)|(?<=`)(?=`)|(?<=\[)(?=ref:)"
 )
 _HAIR_SPACE = "\u200a"  # every link finder ends at white space; a zero-width character would be a letter to some
-# "evil.fr@x.example" is a link to evil.fr for who finds no top-level domain at its end, and the sender chose that end.
+# A link finder that knows no top-level domain at the end of "evil.fr@x.example" makes a link to evil.fr, and the sender
+# chose that end.
 _DOMAIN_IN_ADDRESS = re.compile(
     r"\.(?:[a-z]{2}|aero|app|art|asia|biz|blog|click|cloud|club|com|coop|dev|edu|gov|icu|info|int|link|live|mil|mobi|museum"
     r"|name|net|online|org|page|pro|shop|site|space|store|tech|tel|top|travel|vip|web|website|wiki|xxx|xyz)@",
@@ -46,49 +47,50 @@ _PLAIN_ADDRESS = re.compile(r"(?!www\.)[a-z0-9]+([.+-][a-z0-9]+)*@[a-z0-9]+([.-]
 
 _MARKS_AT_ONCE = 30  # the Stream-Safe Text Format (UAX #15 section 13)
 _MAYBE_MARKS = re.compile(r"[^\x00-\u02ff]{31,}")  # no combining mark is below U+0300
-_TIBETAN_VOWELS = "\u0f73\u0f75\u0f81"  # the only letters that fall apart into marks alone
+_TIBETAN_VOWELS = "\u0f73\u0f75\u0f81"  # the only letters that decompose into marks alone
 _PATH = re.compile(r"(?:[A-Za-z]:|~|\.{1,2})?[\\/]")  # how a path begins
 _SUFFIX_LIMIT_CHARS = 10
 _URL_SAFE = "!$&*+,-./:;=?@_~%#"  # RFC 3986 without the brackets and the quote, which end a Markdown target
 
 
 def plain_text(text: str) -> str:
-    r"""The words as plain text: "\n" line ends, no control or invisible character but "\n" and tab, in NFC."""
+    r"""Return the words as plain text in NFC: "\n" line ends, no control or invisible character but "\n" and tab."""
     text = _UNSEEN.sub("", _SURROGATES.sub("\ufffd", _LINE_ENDS.sub("\n", text)))
-    # A letter may fall apart into marks, so there may be more of them afterwards.
+    # A letter may decompose into marks, so there may be more of them afterwards.
     return text if text.isascii() else few_marks(unicodedata.normalize("NFC", few_marks(text)))
 
 
 def few_marks(text: str) -> str:
-    """The text without the combining marks that follow thirty others: to normalise a run takes quadratic time."""
+    """Drop the combining marks that follow thirty others: to normalise a long run takes quadratic time."""
     return text if text.isascii() else _MAYBE_MARKS.sub(_first_marks, text)
 
 
 def one_line(text: str, limit_chars: int = 200) -> str:
-    """The words on one line of at most `limit_chars`, single spaces between them, "…" where the rest was cut."""
+    """Return the words on one line of at most `limit_chars`, with single spaces, and "…" where the rest was cut."""
     line = " ".join(plain_text(text).split())
     return line if len(line) <= limit_chars else line[: limit_chars - 1].rstrip() + "…"
 
 
 def header_text(text: str, limit_chars: int = 200) -> str:
-    """The words as the value of an unstructured header field (RFC 5322 section 2.2.1).
+    """Return the words as the value of an unstructured header field (RFC 5322 section 2.2.1).
 
-    A literal "=?" is taken apart: the email package would decode an encoded word (RFC 2047) in what it is given,
-    and one that hides a line end would become a header field of its own (CVE-2024-6923).
+    A literal "=?" is split: the email package would decode an encoded word (RFC 2047) in the text, and one that hides a
+    line end would become a header field of its own (CVE-2024-6923).
     """
     return one_line(one_line(text, limit_chars).replace("=?", "= ?"), limit_chars)
 
 
 def html(text: str) -> str:
-    """The words as the content of an HTML element: line ends are `<br>`, everything else is text."""
+    """Return the words as the content of an HTML element: line ends are `<br>`, everything else is text."""
     return escape(plain_text(text)).replace("\n", "<br>\n")
 
 
 def markdown(text: str) -> str:
-    r"""The words as Markdown blocks that show them as they are: no link, image, mention, heading, list, code or HTML.
+    r"""Return the words as Markdown that shows them as they are.
 
-    A backslash goes before what could form markup and nothing else, so ordinary sentences stay as they were written.
-    An indentation becomes no-break spaces and a single line end a hard break, which is how the customer saw them.
+    Nothing in it is a link, image, mention, heading, list, code or HTML. A backslash goes before what could form
+    markup, and nowhere else, so ordinary sentences stay as they were written. An indentation becomes no-break spaces
+    and a single line end a hard break, which is how the customer saw them.
     """
     text = "\n".join(line.rstrip() for line in plain_text(text).split("\n"))
     text = _INDENT.sub(lambda indent: indent[0].replace("\t", "\xa0" * 4).replace(" ", "\xa0"), text)
@@ -99,22 +101,25 @@ def markdown(text: str) -> str:
 
 
 def unlinked(text: str) -> str:
-    """The words as plain text that no link finder finds a link, an address or a mention in.
+    """Return the words as plain text in which no link finder finds a link, an address or a mention.
 
-    Hair spaces keep them apart: what was a URL or an address is to be read, not copied.
+    Hair spaces keep the parts apart: what was a URL or an address is to be read, not copied.
     """
     return _SEAM.sub(_HAIR_SPACE, plain_text(text))
 
 
 def markdown_address(addr_spec: str) -> str:
-    """An e-mail address in Markdown, as it stands when it is an ordinary one: nothing in that can form markup."""
+    """Return an e-mail address as Markdown.
+
+    An ordinary address stays as it is, because nothing in it can form markup.
+    """
     address = one_line(addr_spec, 320)
     ordinary = _PLAIN_ADDRESS.fullmatch(address) and not _DOMAIN_IN_ADDRESS.search(address)
     return address if ordinary else markdown(address)
 
 
 def markdown_link(text: str, url: str) -> str:
-    """A Markdown link of one line; the text alone when the URL is not http or https."""
+    """Return a Markdown link of one line, or the text alone when the URL is not http or https."""
     target = http_url(url)
     # Links do not nest, so nothing in one is linked again and a file name keeps its dots as they are.
     label = _MARKDOWN_SIGN.sub(r"\\\g<0>", one_line(text))
@@ -122,14 +127,17 @@ def markdown_link(text: str, url: str) -> str:
 
 
 def html_link(text: str, url: str, *, style: str = "") -> str:
-    """An HTML link of one line; the text alone when the URL is not http or https."""
+    """Return an HTML link of one line, or the text alone when the URL is not http or https."""
     target = html(http_url(url))
     css = f' style="{style}"' if style else ""
     return f'<a href="{target}"{css}>{html(one_line(text))}</a>' if target else html(one_line(text))
 
 
 def http_url(url: str) -> str:
-    """The URL without a sign that could end it in a text, in an attribute or in Markdown; "" when not http or https."""
+    """Return the URL without characters that could end it in a text, in an attribute or in Markdown.
+
+    "" when it is not http or https.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:  # a bracket that no IPv6 address closes
@@ -140,10 +148,10 @@ def http_url(url: str) -> str:
 
 
 def file_name(name: str, limit_chars: int = 150) -> str:
-    """The name a file may be saved under: no directory, no sign that a system forbids, its suffix kept when cut.
+    """Return the name that a file may be saved under: no directory, no character that a system forbids.
 
-    Of a path its last part (RFC 2183 section 2.3); a slash elsewhere is a sign like others: « devis 12/2026.pdf ».
-    "piece-jointe" when nothing is left of it.
+    A name that is too long is cut, and keeps its suffix. Of a path the last part is taken (RFC 2183 section 2.3). A
+    slash elsewhere is a character like others: « devis 12/2026.pdf ». "piece-jointe" when nothing is left of the name.
     """
     name = one_line(name, 2000)
     if _PATH.match(name):
@@ -156,7 +164,10 @@ def file_name(name: str, limit_chars: int = 150) -> str:
 
 
 def key_name(name: str) -> str:
-    """A file's name as the last part of an object key: `[A-Za-z0-9._-]`, 1 to 80 characters, in a URL as it stands."""
+    """Return a file's name as the last part of an object key.
+
+    It is `[A-Za-z0-9._-]`, 1 to 80 characters, and stands in a URL without escapes.
+    """
     stem, suffix = _split_suffix(file_name(name))
     suffix = re.sub(r"[^A-Za-z0-9.]", "", _ascii(suffix))
     stem = re.sub(r"[^A-Za-z0-9_]+", "-", _ascii(stem)).strip("-")
@@ -164,7 +175,7 @@ def key_name(name: str) -> str:
 
 
 def content_disposition(name: str) -> str:
-    """The Content-Disposition that has a browser save the file under its name, and never show it (RFC 6266)."""
+    """Return the Content-Disposition that makes a browser save the file, and never show it (RFC 6266)."""
     name = file_name(name)
     return f"attachment; filename=\"{key_name(name)}\"; filename*=UTF-8''{quote(name, safe='')}"
 
@@ -179,11 +190,11 @@ def _first_marks(run: re.Match[str]) -> str:
 
 
 def _split_suffix(name: str) -> tuple[str, str]:
-    """The name's stem and its suffix with the dot; no suffix where it is too long to be one."""
+    """Split a name into its stem and its suffix with the dot. No suffix where it is too long to be one."""
     stem, dot, suffix = name.rpartition(".")
     return (stem, dot + suffix) if stem and 0 < len(suffix) <= _SUFFIX_LIMIT_CHARS else (name, "")
 
 
 def _ascii(text: str) -> str:
-    """The ASCII characters of the text, letters without their accents."""
+    """Return the ASCII characters of the text, letters without their accents."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

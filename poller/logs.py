@@ -1,4 +1,4 @@
-"""One line an event on standard error: text for a person, JSON with a journald priority for systemd."""
+"""Log one line an event on standard error: text for a person, JSON with a journald priority for systemd."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OUTAGE = re.compile("OperationalError|InterfaceError|connection", re.IGNORECASE
 
 # sd-daemon(3): a line that begins with <N> has that priority in the journal.
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-# Libraries that log requests, and with them addresses and words of the mail.
+# Libraries that log requests, which contain addresses and text of the mail.
 TALKATIVE = (
     "httpx",
     "httpx2",
@@ -53,7 +53,7 @@ def configure(level: str = "INFO") -> None:
         structlog.processors.TimeStamper("iso", utc=True),
         _without_words,
     ]
-    # No line can be forged and no terminal addressed by what a mail holds: JSON in ASCII, or values of one line each.
+    # The content of a mail can forge no line and control no terminal: JSON in ASCII, or values of one line each.
     renderers: list[Processor] = (
         [_in_lines, structlog.dev.ConsoleRenderer(colors=not os.environ.get("NO_COLOR"))]
         if sys.stderr.isatty()
@@ -83,18 +83,18 @@ def configure(level: str = "INFO") -> None:
 
 
 class Outages(logging.Filter):
-    """Lets one line an hour through of what dbos says of a database that is out of reach.
+    """Filter that passes one line an hour of what dbos says of a database that is out of reach.
 
-    It says so at each of its tries, several times a minute, and its words hold the names of server and user.
+    dbos says so at each of its tries, several times a minute, and its words hold the names of server and user.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """The clock is in seconds, and never set back."""
+        """Begin with no outage. The clock is in seconds, and never set back."""
         super().__init__()
         self._clock, self._until_s = clock, 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is to be written, in our words if it is of such a database."""
+        """Return whether the record is to be written. A record of such a database is reworded."""
         kind = type(record.exc_info[1]).__name__ if record.exc_info else ""
         if not _OUTAGE.search(f"{kind} {record.getMessage()}"):
             return True
@@ -106,12 +106,12 @@ class Outages(logging.Filter):
 
 
 def places(error: BaseException) -> list[str]:
-    """Where an exception came from, "file:line" each, the innermost last."""
+    """Return where an exception came from, "file:line" each, the innermost last."""
     return [f"{frame.f_code.co_filename}:{line}" for frame, line in walk_tb(error.__traceback__)][-_FRAMES:]
 
 
 def _without_words(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """An exception as its type and its places: what it says may quote a mail or a key."""
+    """Reduce an exception to its type and its places, because its text may quote a mail or a key."""
     del logger, method
     given = event.pop("exc_info", None)
     error = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
@@ -121,12 +121,12 @@ def _without_words(logger: WrappedLogger, method: str, event: EventDict) -> Even
 
 
 def _in_lines(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Every text on one line, without a character that a terminal obeys."""
+    """Put every text on one line, without the characters that control a terminal."""
     del logger, method
     return {name: one_line(value, _VALUE_CHARS) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _with_priority(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
-    """The rendered line, with its priority in front."""
+    """Put the priority in front of the rendered line."""
     del logger
     return f"<{PRIORITIES.get(method, 6)}>{line}"  # type: ignore[return-value]  # the last processor returns text

@@ -1,4 +1,7 @@
-"""What a customer asked for, and what was made of it: values only, no I/O but reading an attachment's bytes."""
+"""Define what a customer asked for and what was made of it.
+
+These are values only. The one I/O is reading an attachment's bytes.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Category(StrEnum):
-    """The two kinds of work a customer's mail can ask for."""
+    """The two kinds of work that a customer's mail can ask for."""
 
     SUPPORT = "SUPPORT"
     MODELISATION = "MODELISATION"
 
 
 class Kind(StrEnum):
-    """What an attachment is, by its content first and its name second."""
+    """The kind of an attachment, decided by its content first and its name second."""
 
     MODEL = "model"  # a 3D file, or an archive with 3D files in it
     IMAGE = "image"
@@ -26,15 +29,15 @@ class Kind(StrEnum):
 
 
 class Fate(StrEnum):
-    """What becomes of an attachment; the ticket says it of each, so that nothing disappears silently."""
+    """The upload decision for an attachment. The ticket shows it for each, so that no file disappears silently."""
 
-    FILE = "file"  # a 3D file or an image: it goes to R2 where the category uploads
-    INLINE = "inline"  # an image that stands in the text
-    LOGO = "logo"  # of a signature, or a small image that the sender has sent before, as signatures do
+    FILE = "file"  # a 3D file or an image: uploaded to R2 if the category uploads files
+    INLINE = "inline"  # an image shown in the text
+    LOGO = "logo"  # an image of a signature, or a small image that the sender has sent before
     DUPLICATE = "duplicate"  # the same bytes as an earlier attachment of the mail
     REFUSED = "refused"  # a program, a page or a script: never on a public bucket
     TOO_BIG = "too_big"  # more bytes than one mail may upload
-    OVER_CAP = "over_cap"  # the sender has uploaded its day's share
+    OVER_CAP = "over_cap"  # the sender's upload limit for the day is reached
     KEPT = "kept"  # anything else: it stays in the mail
 
 
@@ -47,10 +50,10 @@ class Address:
 
 
 class Content(Protocol):
-    """Where an attachment's bytes lie."""
+    """The source of an attachment's bytes."""
 
     def open(self) -> BinaryIO:
-        """A readable, seekable stream of the decoded bytes, taken from the spool file in pieces."""
+        """Return a readable, seekable stream of the decoded bytes, read from the spool file in pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +64,27 @@ class Attachment:
         str  # decoded, no directory, one line, at most 150 characters; "piece-jointe-3.bin" when the sender gave none
     )
     content_type: (
-        str  # "type/subtype" by content and name, from our own table; the sender's word only when we know no better
+        str  # "type/subtype" by content and name, from our own table; the sender's value if the table has none
     )
     size_bytes: int  # of the decoded content
     kind: Kind
     inline: bool  # an image that the HTML shows by its cid: part of the text, not a file the customer sent
     content: Content
-    logo: bool = False  # a small image that the mail shows in its text, or means to: a signature's
-    fingerprint: str = ""  # 32 hex digits of the content's SHA-256; "" where nothing in the mail can be the same
+    logo: bool = False  # a small image that the mail shows, or means to show, in its text: part of a signature
+    fingerprint: str = ""  # 32 hex digits of the content's SHA-256; "" if no other attachment can be the same
     refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a customer asked for, ready to be classified and dispatched."""
+    """A customer's request, ready to be classified and dispatched."""
 
     reference: str  # 16 hex digits: SHA-256 over account, Message-ID, From, Date, Subject; see `parsing.reference_of`
     message_id: str  # with <>; a digest of the bytes when the sender gave none (RFC 5322 section 3.6.4)
     in_reply_to: tuple[str, ...]  # message ids with <>, in order
     references: tuple[str, ...]  # likewise
-    sender: Address  # who is to be answered: Reply-To where it differs from From, else From
-    author: Address  # From as it stands
+    sender: Address  # the address to answer: Reply-To if it differs from From, else From
+    author: Address  # From, unchanged
     subject: str  # decoded, one line; "" when there is none
     text: str  # "\n" line ends, quoted history kept, at most 100_000 characters
     newest: str  # the part of `text` written for this mail: no quoted history, no signature; all of it for a forward
@@ -89,25 +92,25 @@ class Request:
     received_at: datetime  # INTERNALDATE, aware, UTC; not the Date header
     headers: tuple[tuple[str, str], ...]  # (lower-case name, decoded one-line value) of every header field, in order
     attachments: tuple[Attachment, ...]  # every part that is not the text, in the mail's order
-    defects: tuple[str, ...]  # what had to be given up in parsing, in a few English words each, nothing of the content
-    links: tuple[str, ...] = ()  # https URLs of the text that lead to files at a transfer service, in order, each once
+    defects: tuple[str, ...]  # what could not be parsed, in a few English words each, nothing of the content
+    links: tuple[str, ...] = ()  # https URLs in the text of files at a transfer service, in order, each once
     original_senders: tuple[Address, ...] = ()  # From of each message that this one forwards, the outermost first
-    verified: bool | None = None  # whether our own server vouches for From; None when no authserv-id is configured
+    verified: bool | None = None  # True if our own server authenticated From; None when no authserv-id is configured
 
     def header(self, name: str) -> str:
-        """The first value of a header field, "" when there is none."""
+        """Return the first value of a header field, "" if there is none."""
         return next((value for field, value in self.headers if field == name.lower()), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Which team must act, how sure that is, and who said so."""
+    """The team that must act, the confidence, and the origin of the decision."""
 
     category: Category
     confidence: float  # 0.0 to 1.0
     decided_by: str  # "rules", "claude", "rules without claude", or "thread" for an answer to a request under way
-    reason: str  # one French sentence for the admin; of a model's making where claude decided: untrusted text
-    needs_review: bool  # a person should look: nobody was sure
+    reason: str  # one French sentence for the admin; untrusted text if Claude decided, because the model wrote it
+    needs_review: bool  # a person should check: neither the rules nor Claude were sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A thing created at a service."""
+    """An object created at a service."""
 
     id: str
     url: str  # https, ASCII
@@ -129,29 +132,29 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """What has been done for a request so far; each step adds to it."""
+    """The results of a request so far. Each step adds to it."""
 
     classification: Classification
-    files: tuple[StoredFile, ...] = ()  # see `uploads`; with the names, which are the mail's, where it is read
+    files: tuple[StoredFile, ...] = ()  # see `uploads`; filled from the mail, which has the names, when it is read
     contact_id: str = ""
     ticket: Link | None = None
     note_id: str = ""
     subtask: Link | None = None
     uploads: tuple[tuple[int, str], ...] = ()  # number of each stored attachment, counted from 0, and its URL
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order
-    in_doubt: tuple[str, ...] = ()  # step names of which nobody knows whether they had their effect, in order
+    in_doubt: tuple[str, ...] = ()  # names of steps whose effect is unknown, in order
     fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order
-    max_file_bytes: int = 0  # over which a file was TOO_BIG by itself; 0 when that is not known
-    max_mail_bytes: int = 0  # over which it was with those before it
+    max_file_bytes: int = 0  # a single file over this was TOO_BIG; 0 if unknown
+    max_mail_bytes: int = 0  # a file was TOO_BIG if it and the files before it were over this; 0 if unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One receipt, as it is put into the mailbox."""
+    """A receipt, as it is put into the mailbox."""
 
     message_id: str  # with <>; the same at each try
     raw: bytes  # ASCII, CRLF
-    needs_person: bool  # whether it is to be seen as unread
+    needs_person: bool  # whether it is left unread
 
 
 SERVICE_NAMES = {

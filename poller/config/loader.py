@@ -1,4 +1,4 @@
-"""The settings from their files and the environment, or every problem with them at once, without a secret."""
+"""Load the settings from files and environment, or report every problem at once, without a secret."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ class Explained:
 
     @property
     def shown(self) -> str:
-        """The value as config.toml has it: "" is one that is not set."""
+        """Return the value as config.toml has it: "" is one that is not set."""
         if isinstance(self.value, str):
             return self.value if self.bare else json.dumps(self.value, ensure_ascii=False)
         return json.dumps("" if self.value is None else self.value)
 
 
 class InvalidSettingsError(ConfigurationError):
-    """The settings cannot be used; `problems` says why, one line each."""
+    """The settings cannot be used. `problems` gives the reasons, one line each."""
 
     def __init__(self, problems: list[str]) -> None:
-        """Keep the lines, and put them all in the message; one alone is the message."""
+        """Keep the lines, and join them in the error's message. A single line is the whole message."""
         self.problems = problems
         several = [f"{len(problems)} problems in the configuration:", *(f"  {problem}" for problem in problems)]
         super().__init__(problems[0] if len(problems) == 1 else "\n".join(several))
 
 
 def load(config: Path | None = None, dotenv: Path | None = None, *, need_imap: bool = True) -> Settings:
-    """The settings in force.
+    """Load the settings in force.
 
-    `config` and `dotenv` default to config.toml and .env in the working directory, which may be missing; a file that
+    `config` and `dotenv` default to config.toml and .env in the working directory, which may be missing. A file that
     was named must exist. `need_imap` is for commands that read the mailbox.
 
     Raises:
@@ -69,7 +69,7 @@ def load(config: Path | None = None, dotenv: Path | None = None, *, need_imap: b
 
 
 def explain(config: Path | None = None, dotenv: Path | None = None) -> Iterator[Explained]:
-    """Every setting as it is in force, and where its value came from; no secret.
+    """Yield every setting in force, and where its value came from, without secrets.
 
     Raises:
         InvalidSettingsError: with every problem found.
@@ -86,7 +86,7 @@ def explain(config: Path | None = None, dotenv: Path | None = None) -> Iterator[
             elif isinstance(value, float) and value.is_integer():
                 value = int(value)
             elif not isinstance(value, str | float | bool | int | None):
-                # Pydantic puts a slash behind the name of a host that nobody wrote.
+                # Pydantic adds a slash behind a host name. The files do not have it.
                 value = str(value).rstrip("/")
             by = chosen.get((section, key))
             yield Explained(f"[{section}] {key}", value, by.source if by else "default", bare)
@@ -96,13 +96,13 @@ def _gathered(config: Path | None, dotenv: Path | None) -> list[Given]:
     problems: list[str] = []
     given = list(sources.written(config, dotenv, problems))
     if problems:
-        # A file that could not be read makes everything in it look missing, which it is not.
+        # Stop here: after an unreadable file, each setting in it would be reported as missing.
         raise InvalidSettingsError(problems)
     return given
 
 
 def from_names(values: Mapping[str, str]) -> Settings:
-    """The settings that a mapping of environment names gives, and nothing else: for the sandbox.
+    """Return the settings from a mapping of environment names, and nothing else: for the sandbox.
 
     Raises:
         InvalidSettingsError: with every problem found.
@@ -136,7 +136,7 @@ def _assembled(
 
 
 def _chosen(given_values: list[Given], problems: list[str]) -> dict[tuple[str, str], Given]:
-    """The value of each setting that has one, by section and key."""
+    """Return the value of each setting that has one, by section and key."""
     chosen: dict[tuple[str, str], Given] = {}
     for given in given_values:
         problem = config_problems.misplaced(given)

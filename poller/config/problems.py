@@ -1,4 +1,4 @@
-"""What is wrong with the settings as they were given: one line each, without a secret."""
+"""Find what is wrong with the settings as they were given: one line each, without a secret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.config.sources import Given
 
-# What stands in config.example.toml for what is everybody's own. A bucket may well be called what it is called there.
+# Placeholders in config.example.toml. The bucket is not among them: one may well have the name that it has there.
 EXAMPLES = {
     ("imap", "host"): "imap.example.com",
     ("imap", "username"): "support@example.com",
@@ -32,7 +32,7 @@ EXAMPLES = {
     ("smtp", "sender"): "support@example.com",
 }
 
-# In place of what pydantic says of a value that is no such thing at all.
+# Replaces pydantic's message where a value is of another type.
 WANTED = {
     "bool": "must be true or false",
     "date": "must be a day, for instance 2026-11-22",
@@ -44,7 +44,7 @@ WANTED = {
 
 
 def misplaced(given: Given) -> str:
-    """What is wrong with where or under which name the value stands, "" when nothing is."""
+    """Return what is wrong with the place or the name of the value, "" when nothing is."""
     if not given.name:
         return f"{given.source}: not KEY=VALUE"
     in_file = given.name.startswith("[")
@@ -61,9 +61,9 @@ def misplaced(given: Given) -> str:
 
 
 def is_example(given: Given) -> bool:
-    """Whether the value is that of config.example.toml or .env.example, which is nobody's own."""
+    """Return whether the value is a placeholder of config.example.toml or .env.example."""
     written = str(given.value)
-    # What stands in the example of a file is a mistake only in that file: another program may know that host.
+    # A placeholder of a file is a mistake only in that file: another program may know that host.
     in_file = given.name.startswith("[")
     return bool(re.search(r"change[-_]me$", written)) or (
         in_file and written == EXAMPLES.get((given.section, given.key))
@@ -71,7 +71,7 @@ def is_example(given: Given) -> bool:
 
 
 def unfilled(example: Given) -> str:
-    """What is to be done about an example's value."""
+    """Return what is to be done about a placeholder."""
     return f"{example.source}: {example.name} is still the example's value; fill it in, or delete the line"
 
 
@@ -81,7 +81,10 @@ def _near(word: str, words: Iterable[str]) -> str:
 
 
 def near_misses(environment: Mapping[str, str], chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
-    """Environment names one slip away from a setting that nobody gave: silence would switch a service off."""
+    """Yield a problem for each environment name that is one slip away from a setting that was not given.
+
+    Silence would switch a service off.
+    """
     unset = [name for name, place in names().items() if place not in chosen]
     for name in environment:
         match = difflib.get_close_matches(name.upper(), unset, n=1, cutoff=0.92)
@@ -90,7 +93,10 @@ def near_misses(environment: Mapping[str, str], chosen: Mapping[tuple[str, str],
 
 
 def suspects(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Environment names that look like a setting's, each with that: somebody else's, or a slip that goes unheard."""
+    """Yield environment names that look like a setting's, each with that setting's name.
+
+    Each is another program's, or a slip that has gone unnoticed.
+    """
     for name in environment:
         match = difflib.get_close_matches(name.upper(), names(), n=1, cutoff=0.8)
         if match and not split(name) and name.lower().partition("_")[0] in sections():
@@ -98,7 +104,7 @@ def suspects(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def refused(loc: tuple[int | str, ...], kind: str, message: str, chosen: Mapping[tuple[str, str], Given]) -> str:
-    """What pydantic says of the value at a location, with the place in which it stands.
+    """Return what pydantic says of the value at a location, with the place in which it stands.
 
     `kind` is the type of its error (https://docs.pydantic.dev/latest/errors/validation_errors/).
     """
@@ -115,17 +121,17 @@ def refused(loc: tuple[int | str, ...], kind: str, message: str, chosen: Mapping
 def incomplete(
     chosen: Mapping[tuple[str, str], Given], examples: Collection[tuple[str, str]], *, need_imap: bool
 ) -> Iterator[str]:
-    """What is missing from a service that was begun, and what would send a password in clear text.
+    """Yield what is missing from a service that was begun, and what would send a password in clear text.
 
-    `examples` are the settings of which it was said that they are the example's: once is enough.
+    `examples` are the settings that were already reported as placeholders: once is enough.
     """
     for name, section in sections().items():
         given = {key: chosen[name, key].value for key in section.model_fields if (name, key) in chosen}
         needed = section.needed(given) if issubclass(section, Service) else ()
         if not any((name, key) in chosen for key in needed) and not (name == "imap" and need_imap):
-            continue  # The service is off, which start-up says; half of it would be a mistake.
+            continue  # The service is off, which start-up says. Half of it would be a mistake.
         begun = " and ".join(chosen[name, key].name for key in needed if (name, key) in chosen)
-        # Commands that read no mailbox take half of its settings for a slip, too.
+        # Commands that read no mailbox report half of its settings as a mistake, too.
         off = "" if name == "imap" or not begun else f", or delete {begun} to leave {section.__name__} off"
         for key in (key for key in needed if (name, key) not in {*chosen, *examples}):
             field = section.model_fields[key]
@@ -146,7 +152,7 @@ def incomplete(
 
 
 def _mailboxes_apart(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
-    """Two mailboxes that are one; "-" is a mailbox to correct messages by that is turned off."""
+    """Yield a problem for two mailboxes that are one. "-" stands for a reclassify mailbox that is turned off."""
     places = [("imap", "mailbox"), *(("labels", key) for key in sections()["labels"].model_fields)]
     names = {
         (section, key): str(
@@ -170,14 +176,14 @@ def _mailboxes_apart(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
 
 
 def _without_tokens(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
-    """Whether mail is to be sent with tokens that there are none of."""
+    """Yield a problem where mail is to be sent with the access tokens of the mailbox, and it has none."""
     borrowed, auth = chosen.get(("smtp", "auth")), chosen.get(("imap", "auth"))
     if borrowed and borrowed.value == "imap" and (auth is None or auth.value == "password"):
         yield f"{borrowed.source}: {borrowed.name}: the mailbox has no access tokens; set imap.auth, or smtp.password"
 
 
 def grounded(settings: Settings) -> Iterator[str]:
-    """What a canary lacks to fly."""
+    """Yield the settings that the canary needs and does not have."""
     if settings.canary.interval_min:
         if not settings.smtp.on or settings.notification.email is None:
             yield (

@@ -1,4 +1,4 @@
-"""What a section of the settings is made of."""
+"""Define the base classes and field types of the settings sections."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class Section(BaseModel):
 
 
 class Service(Section):
-    """An outside service: on when the settings it cannot do without are given, off when none of them is."""
+    """An external service: on if all the settings that it needs are given, off if none of them is."""
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:
-        """The keys without which the service is off, where these settings are given."""
+        """Return the keys that the service needs, given these settings. Without any of them it is off."""
         del given
         return ()
 
     @property
     def on(self) -> bool:
-        """Whether the service has what it needs."""
+        """Return True if the service has every setting that it needs."""
         return all(getattr(self, key) for key in self.needed(dict(self)))
 
 
 def is_secret(field: FieldInfo) -> bool:
-    """Whether a value of this setting must be kept out of config.toml, logs and messages."""
+    """Return True if a value of this setting must be kept out of config.toml, logs and messages."""
     return field.annotation is SecretStr

@@ -1,7 +1,8 @@
-"""Every setting: its name, default, unit and bounds, and which are secrets.
+"""Define every setting: its name, default, unit, bounds, and whether it is a secret.
 
-`config.toml` holds what anyone may read, `.env` or the environment or systemd credentials the secrets. The environment
-wins over credentials, those over `.env`, `.env` over `config.toml`. `[section] key` there is `SECTION_KEY` elsewhere.
+`config.toml` holds what anyone may read. The secrets come from `.env`, the environment or systemd credentials. The
+environment wins over credentials, credentials over `.env`, and `.env` over `config.toml`. `[section] key` there is
+`SECTION_KEY` elsewhere.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Anthropic(Service):
-    """Claude, asked where the rules are unsure."""
+    """Settings of Claude, which is asked where the rules are unsure."""
 
     api_key: SecretStr = Field(SecretStr(""), description="API key (sk-ant-...); without it the rules decide alone")
     base_url: ServiceUrl | None = Field(None, description="where the API is; empty: Anthropic's own")
@@ -46,13 +47,13 @@ class Anthropic(Service):
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:
-        """The key alone."""
+        """Return the names of the required settings: the key alone."""
         del given
         return ("api_key",)
 
 
 class HubSpot(Service):
-    """Contact, ticket and note."""
+    """Settings of HubSpot, which gets contact, ticket and note."""
 
     api_key: SecretStr = Field(SecretStr(""), description="service key or private app token (pat-...)")
     hub_id: Annotated[str, text(r"[0-9]*", "must be digits alone")] = Field(
@@ -68,13 +69,13 @@ class HubSpot(Service):
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:
-        """Key and account."""
+        """Return the names of the required settings: key and account."""
         del given
         return ("api_key", "hub_id")
 
 
 class ClickUp(Service):
-    """The 3D team's subtask."""
+    """Settings of ClickUp, which gets the 3D team's subtask."""
 
     api_key: SecretStr = Field(SecretStr(""), description="personal token (pk_...)")
     parent_task_id: str = Field("", description="task under which the subtasks are created")
@@ -83,13 +84,13 @@ class ClickUp(Service):
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:
-        """Token and parent task."""
+        """Return the names of the required settings: token and parent task."""
         del given
         return ("api_key", "parent_task_id")
 
 
 class R2(Service):
-    """Cloudflare R2, where the files go."""
+    """Settings of Cloudflare R2, which stores the files."""
 
     access_key_id: SecretStr = Field(SecretStr(""), description="R2 API token, access key id")
     secret_access_key: SecretStr = Field(SecretStr(""), description="R2 API token, secret access key")
@@ -113,13 +114,13 @@ class R2(Service):
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:
-        """All five: a file without a public link is of no use."""
+        """Return the names of the required settings: all five, because a file without a public link is of no use."""
         del given
         return ("access_key_id", "secret_access_key", "bucket_name", "endpoint_url", "public_url")
 
 
 class Smtp(Service):
-    """How the admin is told."""
+    """Settings of the SMTP server that sends the notifications to the admin."""
 
     host: str = Field("", description="server; empty: no notification is sent")
     port: Port = Field(587, description="port")
@@ -133,13 +134,13 @@ class Smtp(Service):
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:
-        """The server alone."""
+        """Return the names of the required settings: the server alone."""
         del given
         return ("host",)
 
 
 class Imap(Service):
-    """The mailbox that customers write to."""
+    """Settings of the mailbox that customers write to."""
 
     host: str = Field("", description="server")
     port: Port = Field(993, description="port")
@@ -186,7 +187,7 @@ class Imap(Service):
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:
-        """Server, login, and what it is proved with."""
+        """Return the names of the required settings: server, login, and the credentials of the chosen `auth`."""
         proof = {
             "google": ("client_id", "client_secret", "refresh_token"),
             "microsoft": ("tenant", "client_id", "client_secret"),
@@ -276,17 +277,17 @@ class Forms(Section):
         return secrets
 
 
-_SQLITE = re.compile(r"sqlite:///[^:?#]*[^:?#/]")  # SQLAlchemy takes more, which would leave no file behind
+_SQLITE = re.compile(r"sqlite:///[^:?#]*[^:?#/]")  # SQLAlchemy accepts more, but that would leave no file
 
 
 class Notification(Section):
-    """Who is told."""
+    """The recipient of notifications."""
 
     email: EmailStr | None = Field(None, description="the admin's address; empty: nobody is told")
 
 
 class Alerts(Section):
-    """When the admin is told that mail is not being done, by a mail to notification.email."""
+    """The thresholds after which a mail to notification.email says that mail is not being processed."""
 
     waiting_min: PositiveFloat = Field(60, description="minutes that a message waits before the admin is told")
     polls_failing_min: PositiveFloat = Field(
@@ -295,7 +296,7 @@ class Alerts(Section):
 
 
 class Heartbeat(Section):
-    """Who misses the daemon when it falls silent."""
+    """The monitor that raises an alarm if the daemon falls silent."""
 
     url: ServiceUrl | None = Field(
         None, description="address that is asked for after each good poll, as healthchecks.io gives one; empty: none"
@@ -303,7 +304,7 @@ class Heartbeat(Section):
 
 
 class Canary(Section):
-    """A mail that the daemon sends to the mailbox it reads, to see that mail arrives."""
+    """The mail that the daemon sends to the mailbox it reads, to check that mail arrives."""
 
     interval_min: NonNegativeFloat = Field(0, description="minutes between two; 0: none is sent")
     late_min: PositiveFloat = Field(10, description="minutes after which one that has not arrived is told of")
@@ -311,7 +312,7 @@ class Canary(Section):
 
 
 class Digest(Section):
-    """The letter to notification.email that sums up a week."""
+    """The weekly summary mail to notification.email."""
 
     weekday: Literal["never", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = Field(
         "monday", description="day on which it is sent; never: on none"
@@ -332,7 +333,7 @@ class Digest(Section):
 
 
 class Metrics(Section):
-    """What Prometheus is told."""
+    """The metrics for Prometheus."""
 
     listen: str = Field(
         "",
@@ -354,7 +355,7 @@ class Metrics(Section):
 
 
 class Receipts(Section):
-    """What admins find in their mail client."""
+    """The receipts that admins find in their mail client."""
 
     enabled: bool = Field(
         True, description="whether a small message beside each processed one says what was done, unread if need be"
@@ -362,7 +363,7 @@ class Receipts(Section):
 
 
 class Labels(Section):
-    """The mailbox that each outcome is filed under; "/" stands for the server's separator."""
+    """The mailbox for each outcome. "/" stands for the server's separator."""
 
     support: str = Field("Support", min_length=1, description="SUPPORT, done")
     modelisation: str = Field("Modélisation", min_length=1, description="MODELISATION, done")
@@ -379,14 +380,14 @@ class Labels(Section):
 
 
 def state_directory() -> Path:
-    """Where the state lies: systemd's StateDirectory, else the user's (XDG base directory specification)."""
+    """Return the state directory: systemd's StateDirectory, else the user's (XDG base directory specification)."""
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(given) if given else Path(home) / "figurative-poller"
 
 
 class State(Section):
-    """What is remembered of each message."""
+    """The state store: what is recorded about each message."""
 
     url: SecretStr = Field(
         SecretStr(""),
@@ -417,7 +418,7 @@ class State(Section):
 
 
 class Settings(BaseSettings):
-    """All of them; `configuration.load` reads them and says what is wrong with them."""
+    """All settings. `configuration.load` reads them and reports what is wrong with them."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -447,30 +448,33 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `configuration.load` gathered: the stock sources do not know a value's file and line."""
+        """Use only what `configuration.load` gathered: the stock sources do not know a value's file and line."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
     @property
     def state_url(self) -> str:
-        """The database URL in force."""
+        """Return the database URL in force."""
         return self.state.url.get_secret_value() or f"sqlite:///{state_directory() / 'poller.sqlite'}"
 
     @property
     def directory(self) -> Path:
-        """Where the lock and the spool files lie: beside the SQLite file, else in the state directory."""
+        """Return the directory of the lock and the spool files.
+
+        It is the SQLite file's directory, or the state directory with PostgreSQL.
+        """
         return (
             Path(self.state_url.split("///", 1)[1]).parent if self.state_url.startswith("sqlite") else state_directory()
         )
 
     @property
     def sender(self) -> str:
-        """The address that notifications come from."""
+        """Return the address that notifications come from."""
         logins = (login for login in (self.smtp.username, self.imap.username) if "@" in login)
         return self.smtp.sender or next(logins, f"poller@{self.smtp.host}")
 
     def without_secrets(self, text: str) -> str:
-        """The text with stars in place of each secret: a service may repeat what it was sent."""
+        """Return the text with stars in place of each secret: a service may repeat what it was sent."""
         for name, section in sections().items():
             for key, field in section.model_fields.items():
                 if is_secret(field) and (secret := getattr(getattr(self, name), key).get_secret_value()):
@@ -479,5 +483,5 @@ class Settings(BaseSettings):
 
 
 def sections() -> dict[str, type[Section]]:
-    """The tables of config.toml by name, in order."""
+    """Return the tables of config.toml by name, in order."""
     return {name: cast("type[Section]", field.annotation) for name, field in Settings.model_fields.items()}

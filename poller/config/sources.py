@@ -1,4 +1,4 @@
-"""Every value that somebody wrote, and where: config.toml, .env, systemd credentials, the environment."""
+"""Read every value that was given, and its place: config.toml, .env, systemd credentials, the environment."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _NAMED = re.compile(r"\s*(?:\[+([^\]=]+)\]|([^=#\[\]]+)=)")  # [table] or key, each perhaps with dots in it (toml.io)
-_KEY = re.compile(r"[\w.-]+")  # no colon, behind which a secret may stand
+_KEY = re.compile(r"[\w.-]+")  # no colon, after which a secret may stand
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One value as somebody wrote it."""
+    """One value as it was written, with its place."""
 
     section: str  # lower case
     key: str  # lower case
@@ -36,12 +36,12 @@ class Given:
 
 
 def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[Given]:
-    """Every value that somebody wrote, the weakest source first; a file that cannot be read is a problem."""
+    """Yield every value that was given, the weakest source first. A file that cannot be read is added to `problems`."""
     try:
         yield from _in_files(config, dotenv, problems)
     except OSError as error:
         problems.append(f"{error.filename}: {error.strerror}")
-    # Only names of ours: whatever else the environment holds is none of our business.
+    # Only the names of our settings: the rest of the environment belongs to other programs.
     yield from from_names({name: value for name, value in os.environ.items() if split(name)}, "environment")
 
 
@@ -57,15 +57,18 @@ def _in_files(config: Path | None, dotenv: Path | None, problems: list[str]) -> 
 
 
 def _credentials() -> Path:
-    """Where systemd puts what it keeps secret; its modes are systemd's business (systemd.exec(5))."""
+    """Return the directory of the systemd credentials. Its modes are systemd's business (systemd.exec(5))."""
     return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
 
 
 def _text(path: Path, problems: list[str]) -> str:
-    """What stands in a file, "" where that is not UTF-8: letters put in place of others would be a setting, too."""
+    """Return a file's text, or add a problem and return "" where it is not UTF-8.
+
+    Replacement characters in place of the wrong bytes would become part of a setting.
+    """
     written = path.read_bytes()
     try:
-        return written.decode().removeprefix("\ufeff")  # with which some editors on Windows begin
+        return written.decode().removeprefix("\ufeff")  # a byte order mark, with which some editors on Windows begin
     except UnicodeDecodeError as error:
         line = written.count(b"\n", 0, error.start) + 1
         problems.append(f"{path.name}:{line}: not UTF-8")
@@ -73,15 +76,15 @@ def _text(path: Path, problems: list[str]) -> str:
 
 
 def _from_dotenv(path: Path, problems: list[str], source: str = "") -> Iterator[Given]:
-    """The values in a file of KEY=VALUE lines; `source` is where they stand in place of file and line."""
+    """Yield the values in a file of KEY=VALUE lines. `source` is given as their place instead of file and line."""
     if not path.is_file():
         return
     if (mode := path.stat().st_mode & 0o777) & 0o077 and path.parent != _credentials():
         log.warning("secrets_readable_by_others", file=str(path), mode=f"{mode:04o}", mend=f"chmod 600 {path}")
     found: dict[str, tuple[str, str]] = {}
-    # Not `dotenv_values`: it logs what it cannot read, and goes on as if nothing stood there.
+    # Not `dotenv_values`: it logs a line that it cannot read, and ignores it.
     for binding in parse_stream(io.StringIO(_text(path, problems))):
-        text, line = binding.original  # with the empty lines before it
+        text, line = binding.original  # includes the empty lines before it
         line += text[: len(text) - len(text.lstrip())].count("\n")
         if binding.value is not None and _KEY.fullmatch(binding.key or ""):
             # The last line of a name is the one in force.
@@ -93,7 +96,7 @@ def _from_dotenv(path: Path, problems: list[str], source: str = "") -> Iterator[
 
 
 def from_names(values: Mapping[str, str], source: str) -> Iterator[Given]:
-    """The same of a mapping of environment names."""
+    """Yield the values of a mapping of environment names, such as IMAP_PORT."""
     for name, value in values.items():
         section, _, key = name.lower().partition("_")
         yield Given(section, key, value, source, name)
@@ -127,7 +130,7 @@ def _from_toml(config: Path | None, problems: list[str]) -> Iterator[Given]:
 
 
 def _line(text: str, section: str, key: str) -> int:
-    """The line that first names a key, or its table where there is no such line."""
+    """Return the number of the line that first names a key, else that of its table, else 1."""
     table: list[str] = []
     lines: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -141,14 +144,14 @@ def _line(text: str, section: str, key: str) -> int:
 
 
 def split(name: str) -> tuple[str, str] | None:
-    """Section and key of a name like IMAP_PORT, None when it is not a setting's."""
+    """Return section and key of a name like IMAP_PORT, None when it is not a setting's."""
     section, _, key = name.lower().partition("_")
     known = sections().get(section)
     return (section, key) if known and key in known.model_fields else None
 
 
 def names() -> dict[str, tuple[str, str]]:
-    """Section and key of every name that the environment may use."""
+    """Return section and key of every name that the environment may use."""
     return {
         f"{section}_{key}".upper(): (section, key) for section, keys in sections().items() for key in keys.model_fields
     }

@@ -1,4 +1,4 @@
-"""A message was seen, in the inbox or where a person asks for a correction: whether, and how, work on it goes on."""
+"""Decide how work on a message goes on when it is seen in the inbox or in a reclassify mailbox."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 
 
 class Sightings:
-    """What is done at each, by what is known of the message; nothing where work on it is under way.
+    """The decision about each message that was seen, from its state. Nothing happens if work is in progress.
 
-    Both methods raise what keeps the mailbox or the memory from answering; the next look comes to the message again.
+    Both methods raise the errors of the mailbox and of the state store. The next scan comes to the message again.
     """
 
     def __init__(self, engine: Engine, inbox: Inbox, trays: Trays, load: Workload) -> None:
         self._engine, self._inbox, self._trays, self._load = engine, inbox, trays, load
 
     def in_inbox(self, reference: str, standing: Standing | None, *, corrected: bool) -> None:
-        """It is new, or waits, or was put back, or has come once more; `corrected` where a person has corrected it."""
+        """Start, resume or relabel a message found in the inbox.
+
+        The message may be new, waiting, moved back by a person, or a second copy. `corrected`: a person has
+        reclassified it.
+        """
         self._load.progress()
         if reference in self._load.working:
             return
@@ -45,39 +49,43 @@ class Sightings:
         elif (correction := corrections.correction_of(last)) and standing.outcome in {"gone", "failed"}:
             self._put_back(correction, standing)
         elif standing.outcome == "gone" or (standing.outcome == "failed" and self._inbox.was_brought_back(reference)):
-            # Back in the mailbox: a person wants it tried again.
+            # A person moved it back to the mailbox and wants another attempt.
             self._load.resume(reference, standing)
         else:
-            # The same mail once more: the second copy goes where the first went.
+            # A second copy of the same mail goes to the mailbox of the first.
             self._inbox.label(reference, standing.outcome)
 
     def _wait(self, last: str, standing: Standing) -> None:
-        """It waits, if it may do so in the inbox."""
+        """Record that the message waits.
+
+        The message of a correction goes back to its reclassify mailbox. Work that only waits for its receipt is
+        resumed.
+        """
         self._load.waiting[last] = standing
         if "filed" not in (standing.result or {}):
             if correction := corrections.correction_of(last):
                 self._return(correction)
         elif self._inbox.confirm(corrections.message_of(last)):
-            self._load.resume(last, standing)  # A person has put it back: there is nothing to put a receipt beside.
+            self._load.resume(last, standing)  # A person moved it back: a receipt has no place beside it.
 
     def _put_back(self, correction: Correction, standing: Standing) -> None:
-        """A correction that did not come to its end, and its message is back in the inbox: to be tried again."""
+        """Try a failed correction again if a person moved its message back to the inbox, otherwise label it failed."""
         is_asked_for = standing.outcome == "gone" or self._inbox.was_brought_back(correction.reference)
         if is_asked_for:
-            # Before it is there again: at least it has been taken out, and may be put there by a person.
+            # Record this before the move, so that a message that a person puts there later counts as a new request.
             self._engine.remember(f"{FAILED}{correction.id}", "")
         if not (is_asked_for and self._return(correction)):
             self._inbox.label(correction.reference, "failed")
 
     def _return(self, correction: Correction) -> bool:
-        """Put a message from the inbox to where its correction was asked for; False where that is turned off."""
+        """Move a message from the inbox to the reclassify mailbox of its correction. Return False if that is off."""
         tray = self._trays.names.get(correction.category)
         if tray:
             self._inbox.move(correction.reference, tray)
         return tray is not None
 
     def in_tray(self, reference: str, category: Category) -> None:
-        """A person has put it under a category; what is still at work on it comes to its end first."""
+        """Start a correction for a message in a reclassify mailbox, after earlier work on it has finished."""
         self._load.progress()
         last, standing = self._engine.last(reference)
         number = 1 + corrections.number_of(last)
@@ -86,7 +94,8 @@ class Sightings:
         elif standing and standing.outcome == "waiting":
             self._load.waiting.setdefault(last, standing)
             result = standing.result or {}
-            # Its message is not there any more, which is its end; that of a correction was filed, or it waits here.
+            # The message has left the place where that work waited, so resuming it ends it. Only a correction that is
+            # not labelled yet waits in this mailbox itself.
             left = number == 1 or "filed" in result
             if left and result["step"] and not result["gate"]:
                 self._load.resume(last, standing)
@@ -99,7 +108,7 @@ class Sightings:
             self._load.submit(corrections.Correction(reference, category, number).id)
 
     def _stays_failed(self, last: str, standing: Standing, category: Category) -> bool:
-        """Whether a correction that failed lies there though nobody has put it there since."""
+        """Return True if a failed correction lies in the mailbox without a new request by a person."""
         reference, number = corrections.message_of(last), corrections.number_of(last)
         could_not_be_filed = standing.result and standing.result.get("unfiled")
         if could_not_be_filed and last == corrections.Correction(reference, category, number).id:

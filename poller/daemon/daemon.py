@@ -1,4 +1,4 @@
-"""One mailbox: look into it, work on what lies there, and know what keeps it from being done."""
+"""Run one mailbox: scan it, work on its messages, and know what blocks them."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-TICK_S = 1.0  # how soon a wait that is over is noticed
+TICK_S = 1.0  # how often waits are checked for their end
 
 
 class Daemon:
-    """One mailbox, from the look into it to the label on each message."""
+    """One mailbox, from the scan to the label on each message."""
 
     def __init__(
         self,
@@ -46,7 +46,10 @@ class Daemon:
         patience: Patience | None = None,
         progress: Callable[[], object] = lambda: None,
     ) -> None:
-        """Nothing is connected yet; `progress` is called at each message that a look or a tick gets on with."""
+        """Prepare the daemon. Nothing is connected yet.
+
+        `progress` is called at each message that a scan or a tick gets on with.
+        """
         self._settings = settings
         self._inbox = Inbox(settings)
         self._services = services(settings)
@@ -54,7 +57,7 @@ class Daemon:
         self._pipeline = Pipeline(
             settings, self._services, self._inbox, settings.directory / "spool", self._trays.sources
         )
-        self._places = threading.Semaphore(0)  # at work; none before it is known which messages are left alone
+        self._places = threading.Semaphore(0)  # messages at work; 0 until it is known which messages are left alone
         self._engine = Engine(
             settings.state_url,
             settings.directory,
@@ -69,7 +72,7 @@ class Daemon:
         )
         self._load = Workload(self._engine, progress)
         self._sightings = Sightings(self._engine, self._inbox, self._trays, self._load)
-        self._refused: dict[str, str] = {}  # by service: what it said when it last refused us
+        self._refused: dict[str, str] = {}  # by service: its words when it last refused us
         self._inbox.progress = progress
         self.memory, self.smtp, self.claude = self._engine, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
@@ -77,23 +80,26 @@ class Daemon:
 
     @property
     def working(self) -> set[str]:
-        """The messages in hand."""
+        """Return the messages in hand."""
         return self._load.working
 
     @property
     def waiting(self) -> dict[str, Standing]:
-        """Those that wait, each with for what."""
+        """Return the waiting messages, each with its status."""
         return self._load.waiting
 
     def kept_waiting(self) -> list[Standing]:
-        """Where those stand that keep somebody waiting: all but what is filed, and waits for its receipt alone."""
+        """Return the status of the messages that keep a person waiting.
+
+        A message that is filed, and waits for its receipt alone, is not one of them.
+        """
         return [standing for standing in list(self.waiting.values()) if standing.came_to == "waiting"]
 
     def once(self, finished: Callable[[str, Standing], None], *, everything: bool = False) -> dict[str, Standing]:
-        """Drain the mailbox: where each message that was in it stands; `finished` hears of each as it ends.
+        """Drain the mailbox and return the status of each message that was in it.
 
-        `everything` takes up old messages as well, from before `imap.since`.
-        What has to wait for longer than half a minute is left for the next time.
+        `finished` is called for each message as it ends. `everything` takes up old messages as well, from before
+        `imap.since`. A message that has to wait for longer than half a minute is left for the next time.
 
         Raises:
             ConfigurationError: settings that cannot work.
@@ -114,7 +120,7 @@ class Daemon:
             self.stop()
 
     def start(self, *, everything: bool = False) -> None:
-        """Take the state, and go on with what was in hand; see `Engine.start`."""
+        """Take the state, and continue what was in hand. See `Engine.start`."""
         try:
             self._begin(everything=everything)
         finally:
@@ -136,20 +142,20 @@ class Daemon:
             return self._pipeline(journal)
 
     def stop(self, timeout_s: int | None = STOP_S) -> None:
-        """Finish the messages in hand, and let go of everything; see `Engine.stop`."""
+        """Finish the messages in hand, and close everything. See `Engine.stop`."""
         self._engine.stop(timeout_s)
         self._inbox.close()
         self._trays.close()
         log.info("daemon_stopped")
 
     def poll(self) -> int:
-        """Look into the mailbox once; how many messages were taken up."""
+        """Scan the mailbox once, and return how many messages were taken up."""
         with self._turn:
-            self._engine.rest(False)  # so that what is queued without our knowledge is not left there for good
+            self._engine.rest(False)  # so that messages queued without our knowledge are not left there for good
             references = self._inbox.scan()
             self._engine.gate("imap").proven = True
             standings = self._engine.standings(references)
-            # A message that was put right before it was ever seen here is none that is new.
+            # A message that was corrected before it was first seen here is not new.
             new = [reference for reference in references if reference not in standings]
             corrected = set(map(corrections.message_of, self._engine.standings(corrections.ids(new)))) if new else ()
             before = len(self.working)
@@ -157,7 +163,7 @@ class Daemon:
                 try:
                     self._sightings.in_inbox(reference, standings.get(reference), corrected=reference in corrected)
                 except (TransientError, ConfigurationError) as error:
-                    # The next one may have better luck, and this one is looked at again.
+                    # Go on with the next message. This one is seen again at the next scan.
                     log.warning("message_left", ref=reference, reason=str(error))
             for reference, category in self._trays.scan():
                 try:
@@ -169,21 +175,25 @@ class Daemon:
             return len(self.working) - before
 
     def tick(self) -> dict[str, Standing]:
-        """Take up what is due again; where the messages stand that have stopped since the last tick."""
+        """Resume the messages that are due, and return the status of those that have stopped since the last tick."""
         with self._turn:
             for service in list(self._engine.faults):
                 self.heed(service, self._engine.faults.pop(service))
             return self._load.tick()
 
     def heed(self, service: str, fault: ConfigurationError) -> None:
-        """Stop for settings that never worked; for some that did in this run, wait."""
+        """Handle settings that cannot work: stop if they never worked, wait if they did in this run.
+
+        Raises:
+            ConfigurationError: the settings never worked in this run.
+        """
         self._refused[service] = str(fault)
         if not self._engine.gate(service).proven:
             raise fault
         log.error("service_refused", service=service, reason=str(fault))
 
     def trust(self, services: Iterable[str]) -> None:
-        """These have taken the settings of this run already: what they refuse from now on is waited out."""
+        """Mark services whose settings have worked in this run: what they refuse from now on is waited out."""
         for service in services:
             self._engine.gate(service).proven = True
 
@@ -202,7 +212,10 @@ class Daemon:
         )
 
     def _still_refused(self) -> dict[str, str]:
-        """The services that refuse our credentials, and what each says; not one that has answered since."""
+        """Return the services that refuse our credentials, each with its words.
+
+        A service that has answered since is left out.
+        """
         waited_for = {standing.result["gate"] for standing in list(self.waiting.values()) if standing.result}
         for service in list(self._refused):
             gate = self._engine.gate(service)
@@ -211,10 +224,10 @@ class Daemon:
         return dict(self._refused)
 
     def _waits(self) -> Iterator[Wait]:
-        """Since when each message waits, for which service ("": none), and why.
+        """Return since when each message waits, for which service ("": none), and for what reason.
 
-        That is since it arrived, or since a person has put it under a category. One whose sender writes too often waits
-        as it should.
+        A wait begins when the message arrived, or when a person put it under a category. A message whose sender writes
+        too often is left out: it waits as it should.
         """
         arrived = self._inbox.received_at()
         for name, standing in list(self.waiting.items()):

@@ -1,4 +1,4 @@
-"""The clock and the signals: the daemon as it runs for months."""
+"""Run the daemon for months: schedule its jobs, and act on signals."""
 
 from __future__ import annotations
 
@@ -35,30 +35,31 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-WATCH_S = 5.0  # how often those who watch are told
-FEED_S = 5.0  # how often the watchdog is fed while the messages in hand are waited for
-DIGEST_S = 60.0  # how often it is asked whether the week's letter is due
+WATCH_S = 5.0  # between two reports of the state
+FEED_S = 5.0  # between two feeds of the watchdog while the messages in progress are finished
+DIGEST_S = 60.0  # between two checks whether the week's digest is due
 
-WORK = {"poll", "tick"}  # the jobs without which the daemon is none
+WORK = {"poll", "tick"}  # the jobs that the daemon cannot do without
 STOP, RELOAD = "stop", "reload"
-Asked = str | Tried | BaseException  # what is to end a loop: STOP, RELOAD and its outcome, or what a job raised
+Asked = str | Tried | BaseException  # what a loop waits for: STOP, RELOAD and its outcome, or what a job raised
 
 
 def run(read: Callable[[], Settings]) -> None:
-    """Work until SIGTERM or SIGINT, then finish the messages in hand; on SIGHUP do so, and go on with new settings.
+    """Run the daemon until SIGTERM or SIGINT, then finish the messages in progress.
 
-    `read` gives the settings in force; what it raises at a SIGHUP is logged, and the old ones stay.
+    On SIGHUP it finishes them too, and goes on with new settings. `read` returns the settings in force. What it raises
+    at a SIGHUP is logged, and the old settings stay.
 
     Raises:
         ConfigurationError: settings that cannot work, at the start or on the way.
     """
     malloc.tighten()
     parser_process.warm_up()
-    # A put into a SimpleQueue may interrupt a get, as a signal does; one into an Event may wait for itself for ever.
+    # A signal handler may put into a SimpleQueue during a get. Setting an Event during a wait may deadlock.
     asked: SimpleQueue[Asked] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.put(STOP))
-    # Where a terminal is hung up nobody wants settings to be read.
+    # SIGHUP from a terminal means that it was closed, and asks for no reload.
     signal.signal(signal.SIGHUP, lambda *_: asked.put(STOP if sys.stderr.isatty() else RELOAD))
     settings: Settings | None = read()
     proven: Collection[str] = ()
@@ -68,18 +69,21 @@ def run(read: Callable[[], Settings]) -> None:
 
 
 class Loop:
-    """One daemon by the clock, with the settings that it began with."""
+    """One daemon and its schedule, with the settings that it began with."""
 
     def __init__(self, settings: Settings, asked: SimpleQueue[Asked], proven: Collection[str] = ()) -> None:
-        """Nothing is connected yet; `proven` are the services that have taken these settings already."""
+        """Prepare the daemon. Nothing is connected yet.
+
+        `proven` names the services that have accepted these settings already.
+        """
         self._settings, self._asked = settings, asked
         self._daemon = Daemon(settings, progress=lambda: sd_notify.tell(sd_notify.WATCHDOG))
         self._daemon.trust(proven)
-        self.proven: Collection[str] = ()  # the services that have taken the settings to go on with
-        self._trying: Settings | None = None  # those read anew that are being tried
+        self.proven: Collection[str] = ()  # the services that have accepted the settings to go on with
+        self._trying: Settings | None = None  # newly read settings that are being checked
         self._pulse = Pulse(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
-        self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each told once
+        self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each logged once
         daemon = self._daemon
         self._lookout = Lookout(
             settings, daemon.status, self._pulse, memory=daemon.memory, smtp=daemon.smtp, claude=daemon.claude
@@ -88,7 +92,7 @@ class Loop:
         self._idle = Idle(settings.imap, self.wake)
 
     def run(self, read: Callable[[], Settings]) -> Settings | None:
-        """Work until something is asked: the settings to go on with, None when it was asked to stop.
+        """Work until a stop, a reload or a fault. Return the settings to go on with, None for a stop.
 
         Raises:
             ConfigurationError: settings that cannot work, at the start or on the way.
@@ -103,7 +107,7 @@ class Loop:
             self._scheduler.shutdown(wait=True)
             self._lookout.alert()
         finally:
-            # Who goes on with new settings needs the state, which what is not finished would keep.
+            # To go on with new settings takes the state, which unfinished messages would keep: then no timeout applies.
             self._finish(STOP_S if ended is None or isinstance(ended, BaseException) else None)
             self._lookout.close()
         if isinstance(ended, BaseException):
@@ -111,7 +115,10 @@ class Loop:
         return ended
 
     def _finish(self, timeout_s: int | None) -> None:
-        """Stop the daemon, which may take it so long; a wait for the messages in hand is no hang."""
+        """Stop the daemon within the timeout, None for no limit, and feed the watchdog meanwhile.
+
+        A wait for the messages in progress is no hang.
+        """
         with ThreadPoolExecutor(1) as beside:
             stopped = beside.submit(self._daemon.stop, timeout_s)
             while wait([stopped], FEED_S).not_done:
@@ -119,14 +126,14 @@ class Loop:
         stopped.result()
 
     def wake(self) -> None:
-        """Look into the mailbox now; from any thread."""
+        """Poll the mailbox now. Any thread may call this."""
         self._scheduler.modify_job("poll", next_run_time=datetime.now(UTC))
 
     def _begin(self) -> None:
         self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
-        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # which would log it with its words
+        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # it would log the text of an error
         once = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
-        # Beside the poll at work one more may wait for its turn: whoever wakes us has seen what that one may have not.
+        # Beside the running poll one more may wait: IDLE may report a message that the running one has missed.
         twice = once | {"max_instances": 2}
         interval_s = self._settings.imap.poll_interval_s
         self._scheduler.add_job(
@@ -139,14 +146,17 @@ class Loop:
         if self._lookout.canary:
             self._scheduler.add_job(self._lookout.fly, "interval", seconds=WATCH_S, id="canary", **once)
         if self._lookout.metrics.start():
-            # By a clock of its own: it reads the memory, which may be out of reach for long.
+            # A job of its own: it reads the state store, which may be out of reach for long.
             self._scheduler.add_job(self._lookout.metrics.tell, "interval", seconds=WATCH_S, id="metrics", **once)
-        # Not after the first poll: a mail server that is down when the machine starts must not keep the unit from it.
+        # Not after the first poll: a mail server that is down at boot must not keep the unit from starting.
         sd_notify.tell(sd_notify.READY, self._status())
         self._scheduler.start()
 
     def _failed(self, event: JobExecutionEvent) -> None:
-        """A daemon that goes on without polling is worse than none; what is merely told must not stop the mail."""
+        """End the loop when a job of WORK fails, and log the failure of any other job once.
+
+        A daemon that goes on without polling is worse than none. But a failed report must not stop the mail.
+        """
         if event.job_id in WORK:
             self._asked.put(event.exception)
             return
@@ -156,14 +166,14 @@ class Loop:
             log.error("job_failed", job=event.job_id, error=fault[1], frames=list(fault[2]))
 
     def _wait(self, read: Callable[[], Settings]) -> Settings | BaseException | None:
-        """Until the loop is to end: with which settings to go on, or None to stop, or what a job raised."""
+        """Wait for the end of the loop. Return the settings to go on with, None to stop, or what a job raised."""
         while True:
             asked = self._asked.get()
             if asked == RELOAD:
                 self._read_anew(read)
             elif isinstance(asked, Tried):
                 if asked.settings is not self._trying:
-                    continue  # They were read anew since, and these are no more to go on with.
+                    continue  # The settings were read anew since, so this result is outdated.
                 if not asked.problems:
                     self.proven = asked.proven
                     log.info("settings_reloaded")
@@ -171,7 +181,7 @@ class Loop:
                 self._keep(asked.problems)
             else:
                 fault = asked if isinstance(asked, BaseException) else None
-                # Of anything but settings the words may quote a mail; the log has its type and place.
+                # The text of any other error may quote a mail. The log has its type and place.
                 why = str(fault) if isinstance(fault, ConfigurationError) else "finishing the messages in hand"
                 sd_notify.tell(sd_notify.STOPPING, sd_notify.status(why))
                 return fault
@@ -187,7 +197,7 @@ class Loop:
         try_beside(self._trying, self._asked.put)
 
     def _keep(self, problems: Sequence[str]) -> None:
-        """Go on with the settings that we have."""
+        """Log the problems of the new settings, and go on with the old ones."""
         for problem in problems:
             log.error("settings_refused", problem=problem.strip())
         log.error("settings_kept", why="the new ones cannot be used, so the old ones stay in force")
@@ -218,9 +228,9 @@ class Loop:
             log.warning("tick_failed", reason=str(error))
 
     def _watch(self) -> None:
-        """Tell the service manager how we are."""
-        # The watchdog is fed when a poll has ended, well or not, and while none is late. Not from a poll that hangs:
-        # that is what a restart mends. A mail server that is down it does not mend, so that is no reason to starve.
+        """Report the status to the service manager, and feed its watchdog while polls end in time."""
+        # The watchdog is fed when a poll has ended, successful or not, and while none is late. It is not fed while a
+        # poll hangs, which a restart mends. A restart does not mend a mail server, so a failed poll feeds it as well.
         beat = (sd_notify.WATCHDOG,) if self._pulse.beats() else ()
         sd_notify.tell(self._status(), *beat)
 
@@ -237,6 +247,6 @@ class Loop:
         )
 
     def _report(self) -> None:
-        """Tell those outside of this machine; a poll does not wait for them."""
+        """Report to the recipients outside of this machine, in a job of its own: a poll does not wait for them."""
         self._idle.look_after()
         self._lookout.report()

@@ -1,4 +1,4 @@
-"""New settings, tried at every service beside the daemon, which goes on with the old ones meanwhile."""
+"""Check new settings at every service in the background, while the daemon goes on with the old ones."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What the services said to new settings."""
+    """The result of checking new settings at the services."""
 
     settings: Settings
-    proven: Collection[str] = ()  # those that have taken them, in small letters
-    problems: Sequence[str] = ("they could not be tried",)  # for which they cannot be used
+    proven: Collection[str] = ()  # services that accepted them, lower case
+    problems: Sequence[str] = ("they could not be tried",)  # why they cannot be used; empty: they can
 
 
 def try_beside(settings: Settings, tell: Callable[[Tried], object]) -> None:
-    """Tell what the services say, from a thread of its own: one that hangs keeps us from no signal, nor from our end.
+    """Check the settings in a thread of its own, and pass the result to `tell`.
 
-    Each call has its bound, but all of them together may take longer than the service manager waits for a stop.
+    A check that hangs thus delays neither signals nor the shutdown. Each call has a time limit, but together they may
+    take longer than the service manager waits for a stop.
     """
     threading.Thread(target=_try, args=(settings, tell), name="reload", daemon=True).start()
 
@@ -36,7 +37,7 @@ def _try(settings: Settings, tell: Callable[[Tried], object]) -> None:
     tried = Tried(settings)
     try:
         said = list(checks.check(settings))
-        # What a start would end at, or each message, is no better now; what is out of reach is waited for.
+        # Reject what would stop a start or fail every message. An unreachable service is no reason to reject.
         problems = [f"{each.service}: {each.words}" for each in said if each.verdict == "refused"]
         tried = Tried(settings, {each.service.lower() for each in said if each.verdict == "ok"}, problems)
     except ConfigurationError as error:

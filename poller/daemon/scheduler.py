@@ -1,4 +1,4 @@
-"""The messages in hand, and those that wait: given to the engine, and taken up again when they are due."""
+"""Submit messages to the engine, and resume those that wait when they are due."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ if TYPE_CHECKING:
     from poller.workflow.engine import Engine
     from poller.workflow.status import Standing
 
-AT_ONCE = 500  # messages that are asked for at a time
-SHORT_WAIT_S = 30.0  # what `poller once` waits out before it leaves the rest for later
+AT_ONCE = 500  # messages whose status is queried at a time
+SHORT_WAIT_S = 30.0  # `poller once` waits for shorter waits and leaves the rest for later
 
 
 class Workload:
-    """What the engine of this process has to do with."""
+    """The messages that this process works on, and those that wait."""
 
     def __init__(self, engine: Engine, progress: Callable[[], object]) -> None:
-        """`progress` is called at each message that is got on with."""
+        """Keep the arguments. `progress` is called for each message that is started or resumed."""
         self._engine, self.progress = engine, progress
         self.working: set[str] = set()
         self.waiting: dict[str, Standing] = {}
-        self._unasked: list[str] = []  # of those at work, since when all of them were last asked for
-        self._waited: dict[str, datetime] = {}  # since when each message waits that `once` has to do with
+        self._unasked: list[str] = []  # messages at work whose status is still to be queried in this round
+        self._waited: dict[str, datetime] = {}  # when `poller once` first saw each waiting message
 
     def begin(self) -> None:
-        """Go on with what was in hand when the process last ended; the engine has been started."""
-        # Of these the mailbox may show nothing any more: what is left to do is behind the label.
+        """Load the unfinished messages of the previous process. The engine must be running."""
+        # A scan may not find these: labelled already, a message has left the inbox before its last steps.
         self.working = self._engine.in_hand()
-        # Filed already, perhaps: where the answer to the label was lost, the mailbox does not show it any more.
+        # Likewise: if the response to the labelling was lost, the message has already left the inbox.
         self.waiting = self._engine.to_be_labelled()
 
     def submit(self, reference: str) -> None:
-        """Begin with a message, or a correction."""
+        """Start work on a message or a correction."""
         self._engine.rest(False)
         self._engine.submit(reference, at_once=not self.working)
         self.working.add(reference)
 
     def resume(self, reference: str, seen: Standing) -> None:
-        """Take a message up again that stands so."""
+        """Resume a waiting or failed message, unless its status is no longer `seen`."""
         self.progress()
         self._engine.rest(False)
         self._engine.resume(reference, seen)
@@ -48,7 +48,7 @@ class Workload:
         self.working.add(reference)
 
     def tick(self) -> dict[str, Standing]:
-        """Take up what is due again; where the messages stand that have stopped since the last tick."""
+        """Resume what is due, and return the status of the messages that have stopped since the last call."""
         now = datetime.now(UTC)
         tried: set[str] = set()
         for reference, standing in list(self.waiting.items()):
@@ -57,8 +57,8 @@ class Workload:
                 continue
             self.resume(reference, standing)
             if gate and not self._engine.gate(gate).open:
-                tried.add(gate)  # One message tries the service; the others would only be sent away again.
-        # Of a long queue some at a time, in turn; by no clock, for machines that share it have their own.
+                tried.add(gate)  # One message tries the service. The others would only be deferred again.
+        # Query a long queue in parts, in turn. No timestamps: machines that share the database have their own clocks.
         self._unasked = self._unasked or list(self.working)
         asked, self._unasked = self._unasked[:AT_ONCE], self._unasked[AT_ONCE:]
         stopped = {ref: s for ref, s in self._engine.standings(asked).items() if s.outcome != "working"}
@@ -68,9 +68,9 @@ class Workload:
         return stopped
 
     def soon(self) -> bool:
-        """Whether any wait is over, or will be within half a minute of the moment at which it began."""
+        """Return True if a wait is over, or ends within half a minute of the moment at which it was first seen."""
         now, patience = datetime.now(UTC), timedelta(seconds=SHORT_WAIT_S)
-        # An answer asks again every few seconds, for as long as the message that it answers waits.
+        # An answer retries every few seconds as long as the message that it answers waits, so its limit must not move.
         limits = {reference: self._waited.setdefault(reference, now) + patience for reference in self.waiting}
         return any(self._due(standing, limits[reference]) for reference, standing in self.waiting.items())
 
@@ -79,6 +79,6 @@ class Workload:
         if name := standing.result["gate"] if standing.result else "":
             gate = self._engine.gate(name)
             if gate.closed_until or gate.proven:
-                # What this process knows of the service is newer than what the message was told.
+                # This process knows newer facts about the service than the message recorded.
                 until = gate.closed_until or now
         return until is not None and until <= now

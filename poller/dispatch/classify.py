@@ -17,13 +17,13 @@ CLAUDE_TRIES = 3  # before the rules go on alone
 
 
 def begun(job: Job, found: Classification) -> Dispatched:
-    """What is known of a request when its steps begin."""
+    """Return the initial result of a request, before its steps."""
     r2 = job.settings.r2
     return Dispatched(found, fates=job.fates, max_file_bytes=r2.max_file_bytes, max_mail_bytes=r2.max_mail_bytes)
 
 
 def classify(job: Job) -> Classification:
-    """Which team must act. An answer once given is kept: a model asked twice may say two things."""
+    """Return the team that must act. The first answer is kept, because a model asked twice may answer differently."""
     reasons: list[str] = []
 
     def act(attempt: Attempt) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def classify(job: Job) -> Classification:
             claude = claude_budget.Budget(claude, job.journal.memory, most)
         found = classification.classify_request(job.message.request, claude)
         reasons.append(found.reason)
-        # A model's own words may quote the mail, and the memory keeps none of it.
+        # A model's own words may quote the mail, and the state store keeps none of its content.
         return asdict(found) | {"reason": "" if found.decided_by == "claude" else found.reason}
 
     value = job.journal.step("classify", act, "anthropic", gated=False)

@@ -1,4 +1,4 @@
-"""The services that are switched on, each client made once from its settings."""
+"""Create one client for each enabled service from its settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """None stands for a service without credentials: its steps are skipped, and everybody is told so."""
+    """The clients of the services. None is a service without credentials: its steps are skipped and reported."""
 
     claude: Claude | None = None
     r2: R2 | None = None
@@ -27,13 +27,13 @@ class Services:
     smtp: Smtp | None = None
 
     def off(self) -> list[str]:
-        """The names of those that are off."""
+        """Return the names of the services that are off."""
         names = {"claude": "Anthropic", "r2": "R2", "hubspot": "HubSpot", "clickup": "ClickUp", "smtp": "SMTP"}
         return [name for field, name in names.items() if getattr(self, field) is None]
 
 
 def services(settings: Settings) -> Services:
-    """Clients for every service that has credentials; no connection is made."""
+    """Return clients for every service that has credentials. No connection is made."""
     return Services(_claude(settings), _r2(settings), _hubspot(settings), _clickup(settings), _smtp(settings))
 
 
@@ -41,7 +41,7 @@ def _claude(settings: Settings) -> Claude | None:
     given = settings.anthropic
     if not given.on:
         return None
-    # The SDK takes seconds to import: whoever has no key does not pay for it.
+    # The SDK takes seconds to import, so it is imported only if there is a key.
     from integrations.claude import Claude  # noqa: PLC0415
 
     return Claude(given.api_key.get_secret_value(), given.model, base_url=str(given.base_url or "") or None)
@@ -81,7 +81,7 @@ def _clickup(settings: Settings) -> ClickUp | None:
     if not given.on:
         return None
     base_url = str(given.base_url or "").rstrip("/")
-    # A stand-in is usually named by its host alone; ClickUp's own base ends in the version.
+    # The URL of a stand-in is usually the host alone. ClickUp's own base URL ends in the version.
     if given.base_url and given.base_url.path in {None, "", "/"}:
         base_url += "/api/v2"
     token = given.api_key.get_secret_value()

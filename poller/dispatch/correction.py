@@ -1,7 +1,7 @@
-"""A message dispatched anew, as what a person says that it is: what is missing is created, what is there is kept.
+"""Dispatch a message again under the category that a person gave it: keep what exists, create what is missing.
 
-Nothing is created twice: before each creation there is a look, for the work on the message itself may have ended
-anywhere. Nothing is deleted either: a subtask that has no more to do gets a comment which says so.
+Nothing is created twice. Before each creation the service is searched, because the earlier work may have stopped at any
+step. Nothing is deleted either: a subtask that is no longer needed gets a comment that says so.
 """
 
 from __future__ import annotations
@@ -34,47 +34,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What was made of the message before the correction: nothing at all of one that we never saw."""
+    """The result of the message before the correction. It is empty for a message that the daemon never saw."""
 
     correction: Correction
-    result: dict[str, Any]  # of the work on it, or of the correction before this one
+    result: dict[str, Any]  # of the message's own workflow, or of the correction before this one
 
     @property
     def was(self) -> str:
-        """What it was taken for: "support", "modelisation", "ignored", "failed", "gone", or "" where it was unknown."""
+        """Return the earlier outcome: "support", "modelisation", "ignored", "failed", "gone", or "" if unknown."""
         outcome = category_of(self.result)
         return "" if outcome == "forgotten" else outcome
 
     @property
     def thread(self) -> str:
-        """The reference of the message that opened its ticket."""
+        """Return the reference of the message that opened the ticket."""
         return str(self.result.get("thread", self.correction.reference))
 
     @property
     def is_answer(self) -> bool:
-        """Whether the ticket is that of another message, which it answers: nothing is changed in it then."""
+        """Return True if the message answers another one, whose ticket is then left unchanged."""
         return self.thread != self.correction.reference
 
     def answering(self, reference: str) -> Original:
-        """The same of a message that turns out to answer another, and whose ticket is the one which that opened."""
+        """Return a copy for a message that turns out to answer `reference`, and so shares its ticket."""
         return replace(self, result=self.result | {"thread": reference})
 
     @property
     def stays(self) -> bool:
-        """Whether it was taken for this category already, and all of that was done."""
+        """Return True if the message had this category already and every step of it was done."""
         return self.was == self.correction.category.lower() and not is_half_done(self.result)
 
     @property
     def changes(self) -> bool:
-        """Whether it was taken for the other category, or a correction left it half-way."""
+        """Return True if the message had the other category, or an earlier correction stopped half-way."""
         return self.was in {"support", "modelisation"} and not self.stays
 
 
 def find_original(job: Job, correction: Correction) -> Original:
-    """What was made of the message before.
+    """Return the result of the message before this correction.
 
     Raises:
-        MustWaitError: that is not known yet.
+        MustWaitError: the result is not known yet.
     """
     memory = job.journal.memory
 
@@ -88,12 +88,12 @@ def find_original(job: Job, correction: Correction) -> Original:
 
 
 def taken_over(job: Job, original: Original) -> Dispatched:
-    """What there is already, under the category that it is to have."""
+    """Return what exists already, under the new category."""
     result = original.result
     sure = Classification(
         original.correction.category, 1.0, "person", "Reclassé à la main dans la boîte aux lettres.", needs_review=False
     )
-    # Files were uploaded in the mail's order, all or none.
+    # The files were uploaded in the mail's order, either all of them or none.
     numbers = [number for number, fate in enumerate(job.fates) if fate is Fate.FILE]
     files = result.get("files", [])
     return replace(
@@ -111,19 +111,19 @@ def _link(found: dict[str, str] | None) -> Link | None:
 
 
 def upload_missing(job: Job, done: Dispatched, _: Original) -> Dispatched:
-    """The files on R2."""
+    """Upload the files to R2 unless that is done."""
     return done if done.uploads else upload_files(job, done)
 
 
 def find_contact(job: Job, done: Dispatched, _: Original) -> Dispatched:
-    """The customer's contact: the one that has the ticket, where there is one."""
+    """Return the result with the customer's contact. If there is a ticket, its contact is kept."""
     return done if done.contact_id else find_or_create_contact(job, done)
 
 
 def put_ticket(job: Job, done: Dispatched, original: Original) -> Dispatched:
-    """The ticket, put right for the category; created where there was none, or somebody has deleted it.
+    """Update the ticket for the new category, or create one if there is none or a person has deleted it.
 
-    An answer gets one of its own then, for it would be on none any more.
+    An answer whose ticket was deleted gets a ticket of its own.
     """
     keep = original.is_answer or original.stays
     if done.ticket and (updated := update_ticket(job, done, keep=keep)):
@@ -135,7 +135,10 @@ def put_ticket(job: Job, done: Dispatched, original: Original) -> Dispatched:
 
 
 def find_ticket(job: Job, done: Dispatched) -> Dispatched:
-    """The ticket that nobody remembers: made by a try whose answer was lost, or of a message that was forgotten."""
+    """Find a ticket that the state store does not know, and add it to the result.
+
+    A create call whose response was lost may have made it, or a message that was purged since.
+    """
     hubspot = job.services.hubspot
 
     def act(_: Attempt) -> dict[str, str] | None:
@@ -148,9 +151,10 @@ def find_ticket(job: Job, done: Dispatched) -> Dispatched:
 
 
 def update_ticket(job: Job, done: Dispatched, *, keep: bool = False) -> Dispatched | None:
-    """The ticket put right where we wrote of its category, see `amended`, or kept as it is; None where it is no more.
+    """Update what we wrote about the category in the ticket, see `amended`.
 
-    The same at each try, so nobody needs to look whether it was done. Subject, pipeline and stage are left alone.
+    Return None if the ticket was deleted. With `keep` the ticket is only checked. The update is idempotent, so no
+    attempt checks whether an earlier one succeeded. Subject, pipeline and stage are left unchanged.
     """
     hubspot, ticket = job.services.hubspot, done.ticket
 
@@ -171,26 +175,26 @@ def update_ticket(job: Job, done: Dispatched, *, keep: bool = False) -> Dispatch
 
 
 def put_note(job: Job, done: Dispatched, _: Original) -> Dispatched:
-    """The note with the links, where there is none."""
+    """Create the note with the links unless there is one."""
     return done if done.note_id else create_note(job, done, look=True)
 
 
 def put_subtask(job: Job, done: Dispatched, original: Original) -> Dispatched:
-    """The 3D team's subtask: told of its return where there was one, else created."""
+    """Comment on the 3D team's subtask that the request is back, or create the subtask if there is none."""
     told = tell_team(job, done, original)
     if told.subtask:
         return told
     made = create_subtask(job, told, look=True)
     if original.is_answer and made.subtask and job.journal.memory:
-        # What comes after it in the conversation is for the team, too.
+        # Later messages of the conversation are for the 3D team, too.
         job.journal.memory.remember(conversation.subtask_key(original.thread), original.correction.reference)
     return made
 
 
 def tell_team(job: Job, done: Dispatched, original: Original) -> Dispatched:
-    """Say on the subtask, if there is one, that the request is for the 3D team no more, or is again."""
+    """Comment on an existing subtask that the request no longer needs the 3D team, or needs it again."""
     correction = original.correction
-    # An answer is a part of a request that goes on as what it is.
+    # An answer does not change the category of the request that it belongs to.
     if original.is_answer or not original.changes:
         return done
     return add_comment(job, done, correction.id, lambda: tickets.correction_comment(correction.category, correction.id))

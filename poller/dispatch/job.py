@@ -1,4 +1,4 @@
-"""A message on its way through the steps, and what each step finds there."""
+"""A message that the steps work on, and the context that each step receives."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ if TYPE_CHECKING:
 
 
 class Message:
-    """The message in hand: fetched and parsed when a step first needs it, forgotten when the work on it ends."""
+    """The message in progress: fetched and parsed when a step first needs it, dropped when the work on it ends."""
 
     def __init__(self, reference: str, source: Source, path: Path, imap: Imap) -> None:
-        """`path` is where the spool file goes."""
+        """Fetch nothing yet. `path` is the place for the spool file."""
         self._reference, self._source, self._path, self._imap = reference, source, path, imap
         self._request: Request | None = None
         self._junk: bool | None = None
         self._filed: tuple[str, datetime] | None = None
 
     def waits_behind(self, message_ids: Iterable[str]) -> bool:
-        """Whether an older message that still waits is, or names, one of these."""
+        """Return whether an older message that still waits is, or names, one of these."""
         return self._source.holds_older(self._reference, message_ids)
 
     def filed(self, outcome: str, received_at: datetime) -> None:
-        """From now on it is to be found where the outcome goes."""
+        """Record that the message now lies where this outcome is filed."""
         self._filed = outcome, received_at
 
     @property
     def account(self) -> str:
-        """Whose mailbox it is in."""
+        """Return the account whose mailbox the message is in."""
         return self._source.account
 
     @property
     def request(self) -> Request:
-        """What the customer asked for; attachments are read from the spool file.
+        """Return the customer's request. Attachments are read from the spool file.
 
         Raises:
             UnreadError: the mailbox is out of reach, the parser was stopped, or there is no room on the disk.
@@ -70,23 +70,25 @@ class Message:
                 )
             request = sender.identify(request, sender.own_domains(self._imap), self._imap.authserv_id)
             self._junk = fetched.junk
-            # A server may end a broken header elsewhere than the parser does; the message is known by what was first.
+            # A server may end a broken header elsewhere than the parser does. The reference computed first stays.
             self._request = replace(request, reference=self._reference)
         return self._request
 
     def look(self) -> None:
-        """Make sure that it is still there, as far as that can be known; outside of any step.
+        """Make sure, as far as possible, that the message is still there.
+
+        The check runs outside of any step.
 
         Raises:
             MessageGoneError: it was taken away.
         """
         with suppress(UnreadError):
-            # In a context of its own: what the mailbox asks of the memory is no step of the message at work.
+            # In a context of its own: the mailbox's calls to the state store are no steps of the message in progress.
             Context().run(lambda: self.request)
 
     @property
     def junk(self) -> bool | None:
-        """What the mailbox says of it, once it is fetched; None when it says nothing."""
+        """Return the mailbox's junk verdict, None when it gives none or the message is not fetched yet."""
         return self._junk
 
     def _fetched(self) -> Fetched:
@@ -95,15 +97,15 @@ class Message:
         return self._source.fetch(self._reference, self._path)
 
     def mark_seen(self) -> None:
-        """Nobody needs to read it; see `Source.mark_seen`."""
+        """Mark the message as read. See `Source.mark_seen`."""
         self._source.mark_seen(self._reference)
 
     def label(self, outcome: str) -> None:
-        """File it under its outcome; see `Source.label`."""
+        """File the message under its outcome. See `Source.label`."""
         self._source.label(self._reference, outcome)
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str) -> None:
-        """Put its receipt beside it; see `Source.append`."""
+        """Put the receipt beside the message. See `Source.append`."""
         self._source.append(outcome, receipt, look=look, supersedes=supersedes)
 
     def discard(self) -> None:
@@ -113,18 +115,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A message on its way through the steps."""
+    """Context that every step of a message receives."""
 
     journal: Journal
     message: Message
     services: Services
     settings: Settings
-    fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order; known once the message is received
+    fates: tuple[Fate, ...] = ()  # decision on each attachment, in the mail's order; known once the message is received
 
 
-GONE = "gone"  # in the journal: what something was to be put on was deleted
+GONE = "gone"  # in the journal: the object to add something to was deleted
 
 
 def skip(done: Dispatched, step: str) -> Dispatched:
-    """Note that a step was not done, for its service has no credentials."""
+    """Record that a step was skipped because its service has no credentials."""
     return done if step in done.skipped else replace(done, skipped=(*done.skipped, step))

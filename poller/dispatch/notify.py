@@ -1,4 +1,4 @@
-"""What people are told of a message: letters to the admin, and the receipt beside it; one step each, or two."""
+"""Send the mails to the admin about a message, and put the receipt beside it. Each takes one step, or two."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-NOTIFICATION_TRIES = 2  # of one whose fate is unknown: an admin told twice is better than one told never
-RECEIPT_TRIES = 6  # of one that the mailbox does not take for now: for twenty minutes, see `gates.DELAYS_S`
-SENT, IN_DOUBT = "sent", "in doubt"  # what became of a letter, in the journal
+NOTIFICATION_TRIES = 2  # of a mail whose outcome is unknown: an admin told twice is better than one told never
+RECEIPT_TRIES = 6  # of a receipt that the mailbox does not take for now: for twenty minutes, see `gates.DELAYS_S`
+SENT, IN_DOUBT = "sent", "in doubt"  # the outcome of a mail, in the journal
 
 
 def send_alert(job: Job, received: dict[str, Any]) -> None:
-    """Tell the admin of the first message that a sender who writes too often has to wait for."""
+    """Tell the admin of a sender who writes too often, at the first of its messages that has to wait."""
     if received["episode"] != job.journal.reference:
         return
 
@@ -43,14 +43,17 @@ def send_alert(job: Job, received: dict[str, Any]) -> None:
         request, max_per_h = job.message.request, job.settings.imap.max_per_sender_per_h
         return notification.flood_alert(request, max_per_h, sender=sender, recipient=recipient, now=now)
 
-    with suppress(StepFailedError):  # The log has it; the message is no worse for it.
+    with suppress(StepFailedError):  # The failure is in the log, and the message goes on without the alert.
         send(job, "send_alert", letter)
 
 
 def send_notification(
     job: Job, done: Dispatched, write: Callable[..., EmailMessage] = notification.notification
 ) -> Dispatched:
-    """Tell the admin what was made of it, in the letter that `write` makes of it."""
+    """Tell the admin what was made of the message, in the mail that `write` makes of it.
+
+    Returns `done`, with the step noted where it is in doubt or was skipped.
+    """
 
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
         request = job.message.request
@@ -82,18 +85,18 @@ def send_failure(job: Job, failure: StepFailedError, message: Message | None) ->
 
 
 def failure_detail(job: Job, failure: StepFailedError) -> str:
-    """What the service or the program said of a failure, for the admin."""
+    """Return what the service or the program said of a failure, without secrets, for the admin."""
     return job.settings.without_secrets(f"{failure.reason}\n{failure.detail}")
 
 
 def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> None:
-    """Put a receipt beside the message that was filed, exactly once: what `write` makes, given a stamp or "".
+    """Put a receipt beside the message that was filed, exactly once.
 
-    One that the mailbox will not take is given up some day: it is in the log, and neither this message nor any other is
-    the worse for it.
+    `write` makes the receipt, given a stamp or "". A receipt that the mailbox keeps refusing is given up in the end.
+    That is in the log, and affects neither this message nor any other.
 
     Raises:
-        MustWaitError: it is tried again later; nothing else is left to do.
+        MustWaitError: it is tried again later. Nothing else is left to do.
     """
     if not job.settings.receipts.enabled:
         return
@@ -105,7 +108,7 @@ def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> Non
             return False  # A person took it: there is nothing to put a receipt beside.
         except (UnreadError, TransientError, ConfigurationError) as error:
             cause = error.cause if isinstance(error, UnreadError) else error
-            # What else it may be could quote the mail.
+            # The text of any other error could quote the mail.
             why = str(cause) if isinstance(cause, (ServiceError, ConfigurationError)) else type(cause).__name__
             if attempt.failures + 1 >= RECEIPT_TRIES:
                 raise PermanentError(why) from error
@@ -114,9 +117,9 @@ def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> Non
 
     stamp = ""
     with suppress(StepFailedError):
-        if outcome == "failed":  # which a message may more than once, each time for another reason
+        if outcome == "failed":  # a message may fail more than once, each time for another reason
             stamp = job.journal.step("prepare_receipt", lambda _: f"{datetime.now(UTC):%Y%m%d%H%M%S%f}")
-        # It asks no service by name: a mailbox that takes no receipt may well give and file mail.
+        # It names no service, so a failure holds nothing else back: a mailbox may refuse receipts and still give mail.
         job.journal.step("send_receipt", act, looks=True)
 
 
@@ -124,7 +127,7 @@ def _put(job: Job, outcome: str, receipt: Receipt, *, look: bool) -> None:
     reference, memory = message_of(job.journal.reference), job.journal.memory
     fact = f"{FAILED}{reference}"
     job.journal.confirm()
-    # Whoever looks into a mailbox must find no receipt that is outdated, nor one whose message lies elsewhere.
+    # A person must find no receipt that is outdated, nor one whose message lies in another mailbox.
     has_moved = correction_of(job.journal.reference) or (memory and memory.recall([fact]))
     supersedes = rendering_receipt.receipts_begin(reference) if has_moved else ""
     job.message.append(outcome, receipt, look=look, supersedes=supersedes)
@@ -133,9 +136,10 @@ def _put(job: Job, outcome: str, receipt: Receipt, *, look: bool) -> None:
 
 
 def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
-    """Send a letter, made of sender, recipient and time: SENT, IN_DOUBT, or "" when nobody is to be told.
+    """Send a mail, and return SENT, IN_DOUBT, or "" when SMTP or the admin is not configured.
 
-    One of unknown fate is sent once more, under the same Message-ID.
+    `letter` makes the mail from sender, recipient and time. A mail whose outcome is unknown is sent once more, under
+    the same Message-ID.
     """
     fate = ""
     for _ in range(NOTIFICATION_TRIES):
@@ -147,12 +151,13 @@ def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessag
 
 
 def _submit(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
-    """Send a letter, unless it may be out already; what became of it, "" when nobody is to be told.
+    """Send a mail, unless it may be out already. Return SENT, IN_DOUBT, or "" when SMTP or the admin is not configured.
 
-    In two steps: the first says all to the server but the letter, so a death leaves a doubt only while it goes out.
+    It takes two steps. The first sends the server everything but the message. So a process death leaves a doubt only
+    while the message is transferred.
     """
     smtp, recipient = job.services.smtp, job.settings.notification.email
-    ready: list[Callable[[], None]] = []  # what the first step has made ready; for this execution alone
+    ready: list[Callable[[], None]] = []  # what the first step has prepared; for this execution alone
     with ExitStack() as connection:
 
         def prepare(_: Attempt) -> bool:

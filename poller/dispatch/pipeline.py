@@ -1,4 +1,4 @@
-"""What is done with a message, in which order, and how it ends."""
+"""Run the steps of one message in order, and record the outcome."""
 
 from __future__ import annotations
 
@@ -52,21 +52,24 @@ STEPS = {
 
 @dataclass(slots=True)
 class Reached:
-    """How far a message has come: an answer finds the ticket of one that does not come to its end, too."""
+    """The progress of one message: later answers need its ticket even if the message itself fails."""
 
     received: dict[str, Any] = field(default_factory=dict)  # see `steps.receive`
     done: Dispatched | None = None
-    before: dict[str, str] = field(default_factory=dict)  # of a correction: `thread`, and `was` what it corrects
+    before: dict[str, str] = field(default_factory=dict)  # of a correction: `thread`, and `was`, the earlier outcome
 
     def summary(self) -> dict[str, Any]:
-        """Whose it is and what was made of it, as JSON; {} where nothing was begun."""
+        """Return the people and the results of the message as JSON, or {} before the first step."""
         if self.done is None:
             return {}
         return {"people": self.received.get("people", {})} | _summary(self.done) | self.before
 
 
 class Pipeline:
-    """The work on one message, from the first step to the label; `engine.Engine` calls it and keeps its memory."""
+    """The work on one message, from the first step to the label and the receipt.
+
+    `engine.Engine` calls it and stores what each step returns.
+    """
 
     def __init__(
         self,
@@ -76,17 +79,20 @@ class Pipeline:
         spool: Path,
         trays: Mapping[Category, Source] | None = None,
     ) -> None:
-        """`spool` is a directory of our own; `trays` is where messages lie that a person put under each category."""
+        """Keep the arguments. Nothing is connected or written yet.
+
+        `spool` is a directory of our own. `trays` maps each category to the reclassify mailbox that asks for it.
+        """
         self._settings, self._services, self._source, self._spool = settings, services, source, spool
         self._trays = trays or {}
 
     def clear(self) -> None:
-        """Remove the mails that a process which died left on our disk."""
+        """Delete the spool files that a killed process left behind."""
         for left in self._spool.glob("*.eml"):
             left.unlink()
 
     def __call__(self, journal: Journal) -> dict[str, Any]:
-        """Do what is left to do for a message; returns its outcome and what was created, as JSON."""
+        """Run the remaining steps of a message and return its outcome and results as JSON."""
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         correction = correction_of(journal.reference)
         source = self._trays.get(correction.category, self._source) if correction else self._source
@@ -104,7 +110,7 @@ class Pipeline:
             message.discard()
 
     def _dispatch(self, job: Job, reached: Reached) -> dict[str, Any]:
-        """`reached` is filled on the way."""
+        """Run every step of a message from the inbox, and update `reached` after each step."""
         received = reached.received = receive(job)
         ignored = received["ignored"]
         if ignored and not received["unless_answer"]:
@@ -120,7 +126,7 @@ class Pipeline:
             thread, done = answered
             root = thread.reference
             done = send_answered(job, done, received)
-        elif ignored:  # somebody else than the ticket's contact quotes its Message-ID
+        elif ignored:  # the writer quotes a ticket's Message-ID but is not its contact
             return self._ignore(job, ignored)
         else:
             done = reached.done = begun(job, classify(job))
@@ -139,12 +145,12 @@ class Pipeline:
         )
 
     def _correct(self, job: Job, correction: Correction, reached: Reached) -> dict[str, Any]:
-        """As `_dispatch`, of what a person says that the message is; the admin did it, and is sent no letter."""
+        """Run every step of a correction, like `_dispatch`. The admin is not notified, having asked for it."""
         original = dispatch_correction.find_original(job, correction)
         reached.received = {"people": original.result.get("people", {})}
-        # What does not come to its end leaves the next one to know what was there.
+        # Recorded now, so that the next correction finds it even if this one fails.
         reached.before = {"thread": original.thread, "was": original.was}
-        # What was decided about the files once stands: today's caps hold what was uploaded then against it.
+        # Keep the first upload decisions: today's caps would count the files that were uploaded then.
         job = replace(job, fates=tuple(map(Fate, original.result.get("fates", ()))))
         reached.done = dispatch_correction.taken_over(job, original)
         received = reached.received = receive(job, asked=True)
@@ -153,7 +159,7 @@ class Pipeline:
         if len(job.fates) != len(received["fates"]):
             job = replace(job, fates=tuple(map(Fate, received["fates"])))
         done = reached.done = dispatch_correction.taken_over(job, original)
-        # One that has no ticket may be an answer that was never taken for one.
+        # A message without a ticket may be an answer that was never recognised as one.
         threads = [] if done.ticket else find_threads(job, received["forebears"])
         if answered := answer(job, threads, received, look=True):
             thread, noted = answered
@@ -161,12 +167,12 @@ class Pipeline:
             done = reached.done = replace(noted, classification=done.classification)
             reached.before["thread"] = original.thread
         elif job.journal.memory:
-            # Before anything is made: an answer that comes meanwhile waits for it.
+            # Recorded before anything is created: an answer that arrives meanwhile waits for this correction.
             job.journal.memory.remember(received["key"], original.thread)
         ticket = done.ticket
         for step in dispatch_correction.STEPS[correction.category]:
             done = reached.done = step(job, done, original)
-            if done.ticket != ticket:  # one of its own
+            if done.ticket != ticket:  # the message has a ticket of its own now
                 reached.before["thread"] = correction.reference
         outcome = correction.category.lower()
         self._label(job, outcome)
@@ -185,8 +191,8 @@ class Pipeline:
         return {"outcome": "ignored", "reason": reason}
 
     def _give_up(self, job: Job, failure: StepFailedError, reached: Reached) -> dict[str, Any]:
-        """Tell the admin, and file the message where a person finds it."""
-        # A message that could not be read is not read once more to tell of it.
+        """Notify the admin of a failed step, and label the message as failed."""
+        # If the message could not be read, do not try to read it again for the notification.
         message = None if failure.step == "receive" else job.message
 
         def write(stamp: str) -> Receipt:
@@ -198,15 +204,15 @@ class Pipeline:
             )
 
         result = {"outcome": "failed", "step": failure.step, "reason": failure.reason}
-        with suppress(StepFailedError):  # The log has it; the label tells the rest.
+        with suppress(StepFailedError):  # The failure is logged, and the label below still shows it.
             send_failure(job, failure, message)
-        with suppress(StepFailedError):  # It stays where it is then, and a later look tries it again.
+        with suppress(StepFailedError):  # The message then stays in place, and a later scan tries it again.
             self._label(job, "failed")
             return self._tell(job, result, reached, write)
         return result | {"unfiled": True}
 
     def _label(self, job: Job, outcome: str, *, seen: bool = False) -> None:
-        """File the message; with `seen` as read, which is for our own mail alone."""
+        """Label the message with its outcome. `seen` also marks it as read, for our own mail only."""
 
         def act(_: Attempt) -> None:
             if seen:
@@ -218,9 +224,10 @@ class Pipeline:
     def _tell(
         self, job: Job, result: dict[str, Any], reached: Reached, write: Callable[[str], Receipt]
     ) -> dict[str, Any]:
-        """Leave a receipt beside the message, for whoever looks into the mailbox; returns the result.
+        """Append a receipt next to the message in the mailbox, and return the result.
 
-        One that waits for its receipt alone says so, and as what it is `filed`: no answer to it need wait as well.
+        If only the receipt is left to write, the outcome is "waiting" and `filed` holds the final outcome. Answers to
+        the message then need not wait for the receipt.
         """
         outcome = result["outcome"]
         if "received_at" in reached.received:
@@ -234,7 +241,7 @@ class Pipeline:
 
 
 def _steps_behind(step: str, done: Dispatched | None) -> list[str]:
-    """The names of the steps that would have followed one."""
+    """Return the names of the steps that would have followed the given step."""
     names = [each.__name__ for each in STEPS[done.classification.category]] if done else []
     if done and done.classification.decided_by == "person":
         names.remove("send_notification")
@@ -243,7 +250,7 @@ def _steps_behind(step: str, done: Dispatched | None) -> list[str]:
 
 
 def _summary(done: Dispatched) -> dict[str, Any]:
-    """What was made of a message: ids, URLs and numbers, nothing of its content."""
+    """Return the ids, URLs and numbers of what was created for a message, but nothing of its content."""
     return {
         "category": done.classification.category.lower(),
         "confidence": done.classification.confidence,

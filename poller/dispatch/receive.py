@@ -1,4 +1,4 @@
-"""The steps that find out what a message is, and when it may go on."""
+"""Run the steps that find out what a message is and when it may go on."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-TOO_OFTEN = "its sender writes too often"  # why a message waits that no service keeps waiting
+TOO_OFTEN = "its sender writes too often"  # the reason why a rate-limited message waits
 
 
 def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
-    """Fetch and parse the message: why it is no work, if it is none; under which key it goes, and what it answers.
+    """Fetch and parse the message, screen it, decide about its attachments, and reserve its slot.
 
-    `unless_answer` says of what is screened out that it is work all the same if it answers a ticket. Also what becomes
-    of each attachment, and when the message may go on: see `limits.allot`. `asked` says that a person wants it done,
-    and then our own mail alone is none.
+    The result, as JSON:
+
+    - `ignored`: why it is no work, None if it is work.
+    - `unless_answer`: a message that is screened out is work all the same if it answers a ticket.
+    - `received_at`, `key` (its thread key), `forebears` (the keys of the messages that it answers) and `people`.
+    - the upload decisions, and the time when it may go on, unless it is ignored for good: see `limits.allot`.
+
+    `asked`: a person asks for the work, so only our own mail is ignored.
     """
 
     def act(_: Attempt) -> dict[str, Any]:
@@ -62,16 +67,16 @@ def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
 
 
 def _who(job: Job, address: Address) -> str:
-    """What stands for a person in the memory, "" for nobody."""
+    """Return the pseudonym of a person in the state store, "" for an empty address."""
     return quotas.pseudonym(job.settings, address.addr_spec.casefold()) if address.addr_spec else ""
 
 
 def wait_turn(job: Job, received: dict[str, Any]) -> None:
-    """Go on if it is the message's turn.
+    """Return if the message may go on now.
 
     Raises:
-        MustWaitError: it is not; nothing of the time is held against the message.
-        MessageGoneError: it was taken away while it waited, perhaps for a person says what it is.
+        MustWaitError: its sender's rate limit is reached. The wait is not held against the message.
+        MessageGoneError: a person removed it while it waited, perhaps to reclassify it.
     """
     goes_on_at = datetime.fromisoformat(received["goes_on_at"])
     if received["episode"] and goes_on_at > datetime.now(UTC):

@@ -1,4 +1,4 @@
-"""A customer's answer about a ticket there is: it goes to that ticket, and none is opened."""
+"""Add a customer's answer to the existing ticket instead of opening a new one."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A ticket that a mail's forebears led to."""
+    """A ticket that one of the mail's parent messages opened."""
 
     reference: str  # of the mail that opened it
-    outcome: str  # "support" or "modelisation", also where that mail failed on the way there
+    outcome: str  # "support" or "modelisation", even if that mail failed after its ticket was created
     contact_id: str
     ticket: Link
     subtask: Link | None
-    people: People  # of the mail that opened it; nobody where it was opened before they were remembered
+    people: People  # of the mail that opened it; empty if that was before people were recorded
 
 
 def find_threads(job: Job, keys: list[str]) -> list[Thread]:
-    """The tickets that these messages opened, the nearest first."""
+    """Return the tickets that these messages opened, the nearest first."""
     memory = job.journal.memory
     if not keys or memory is None:
         return []
 
     def act(_: Attempt) -> list[dict[str, Any]]:
         request = job.message.request
-        # In this order: what no longer waits has opened its ticket by now, and is remembered.
+        # Check the mailbox first: a message that no longer waits there has its ticket in the state store by now.
         waits = job.message.waits_behind([*request.in_reply_to, *request.references])
         known = memory.recall(keys)
-        # Some mails name themselves, and a correction finds its message remembered: that must not wait for itself.
+        # Some mails reference themselves, and a correction finds its own message. A message must not wait for itself.
         own = message_of(job.journal.reference)
         references = [each for each in dict.fromkeys(known[key] for key in keys if key in known) if each != own]
         if waits and not references:
             raise NotYetError("the message that it answers still waits")
         results = {reference: memory.result(reference) for reference in references}
-        # One that waits for its receipt alone is done, and filed.
+        # A message that only waits for its receipt is done and labelled.
         if any(result.get("outcome", "waiting") == "waiting" and "filed" not in result for result in results.values()):
             raise NotYetError("the message that it answers is still at work")
         opened = {each: _opened(result) for each, result in results.items() if result.get("ticket")}
@@ -68,21 +68,21 @@ def find_threads(job: Job, keys: list[str]) -> list[Thread]:
         ]
 
     found = job.journal.step("find_thread", act) or []
-    # A release before this one wrote down the nearest alone.
+    # An earlier release recorded only the nearest one.
     return [_thread(each) for each in (found if isinstance(found, list) else [found])]
 
 
 def _opened(result: dict[str, Any]) -> dict[str, Any]:
-    """What there is to know of a ticket, of the result of the message that opened it."""
+    """Return the facts about a ticket, from the result of the message that opened it."""
     opened = {name: result[name] for name in ("contact_id", "ticket", "subtask")}
     outcome = category_of(result)
     if outcome == "support":
-        opened["subtask"] = None  # A person has put it under support since: the 3D team has no more to do with it.
+        opened["subtask"] = None  # A person has reclassified it as support: the 3D team no longer works on it.
     return opened | {"outcome": outcome, "people": result.get("people", {})}
 
 
 def _brought(memory: Memory, reference: str) -> dict[str, str] | None:
-    """The subtask of a thread that had none, where a person has put an answer of it under modelling."""
+    """Return the subtask of a thread that had none until a person reclassified one of its answers as modelling."""
     key = conversation.subtask_key(reference)
     brought_by = memory.recall([key]).get(key)
     result = memory.result(brought_by) if brought_by else {}
@@ -96,9 +96,9 @@ def _thread(found: dict[str, Any]) -> Thread:
 
 
 def remember(job: Job, key: str, reference: str, told: str) -> None:
-    """From now on whoever answers the message of this key answers the one that opened the ticket.
+    """Record that later answers to this message belong to the message that opened the ticket.
 
-    So does whoever answers the letter by which the admin is told of it; `told` is that letter's kind.
+    Answers to the notification about it belong there too. `told` is the kind of that notification.
     """
     if job.journal.memory:
         letter = notification_id(job.journal.reference, told)
@@ -109,10 +109,12 @@ def remember(job: Job, key: str, reference: str, told: str) -> None:
 def answer(
     job: Job, named: list[Thread], received: dict[str, Any], *, look: bool = False
 ) -> tuple[Thread, Dispatched] | None:
-    """Add the mail to the nearest ticket of its writer, or of the customer whom one of ours writes about; None if none.
+    """Add the mail to the nearest ticket that its writer may answer, and return the thread and the result.
 
-    Nor when somebody has deleted that. Anybody may quote a Message-ID. `received` is what `steps.receive` found; `look`
-    asks what of it is there also where no try of this work may have made it.
+    The writer is the ticket's customer, or a colleague who writes about that customer: a Message-ID alone proves
+    nothing, because anyone may quote it. Return None if there is no such ticket, or a person has deleted it. `received`
+    is what `steps.receive` returned. `look` searches the services for existing results even if no attempt of this work
+    may have made them.
     """
     if not named:
         return None
@@ -141,15 +143,15 @@ def answer(
 
 
 def send_answered(job: Job, done: Dispatched, received: dict[str, Any]) -> Dispatched:
-    """Tell the admin which ticket an answer went to."""
+    """Notify the admin which ticket an answer was added to."""
     colleague = bool(received.get("people", {}).get("colleague"))
     return send_notification(job, done, partial(notification.reply_notification, colleague=colleague))
 
 
 def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool) -> str:
-    """The id of the writer's contact, "" when there is none; of the ticket's customer where one is `known`.
+    """Return the contact id of the writer (of the ticket's customer if `known` has threads), "" if none.
 
-    For a stranger none is created, but where it is `needed` all the same, for a ticket of the stranger's own.
+    For an unknown writer a contact is created only if it is `needed` for a ticket of the writer's own.
     """
     hubspot = job.services.hubspot
 
@@ -168,7 +170,7 @@ def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool)
 
 
 def add_note(job: Job, done: Dispatched, people: People, *, look: bool) -> Dispatched | None:
-    """Put the answer on the ticket; None when somebody has deleted that. `look` is as for `answer`."""
+    """Add the answer to the ticket as a note. Return None if the ticket was deleted. `look` is as for `answer`."""
     hubspot, ticket = job.services.hubspot, done.ticket
 
     def act(attempt: Attempt) -> str | None:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from poller.workflow.retry import Attempt
 
 
-CLOCKS = timedelta(minutes=15)  # that ours and a service's may be apart
+CLOCKS = timedelta(minutes=15)  # by which ours and a service's may differ
 
 
 def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatched:
-    """The 3D team's subtask; `look` is as for the note."""
+    """Create the 3D team's ClickUp subtask. `look` is as for the note."""
     clickup = job.services.clickup
 
     def act(attempt: Attempt) -> dict[str, str] | None:
@@ -42,9 +42,10 @@ def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatc
 
 
 def add_comment(job: Job, done: Dispatched, mark: str, write: Callable[[], str], *, look: bool = False) -> Dispatched:
-    """Tell the 3D team, on the request's subtask if it has one; without it where somebody has deleted that.
+    """Add a comment for the 3D team to the request's subtask, if it has one.
 
-    `mark` stands in the text that `write` gives, and is what the comment is found by; `look` is as for the note.
+    Where a person has deleted the subtask, the result is without it. `mark` stands in the text that `write` returns,
+    and the comment is found by it. `look` is as for the note.
     """
     clickup, subtask = job.services.clickup, done.subtask
     if subtask is None:

@@ -1,4 +1,7 @@
-"""The steps that make something at a service, each with its look where an earlier try may have made it already."""
+"""Create contact, ticket, note, subtask, comment and files at the services, one step each.
+
+Before it creates anything, a step makes sure that an earlier try has not created it already.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def find_or_create_contact(job: Job, done: Dispatched) -> Dispatched:
-    """The customer's contact at HubSpot, by e-mail; an existing one is left as it is."""
+    """Find or create the customer's contact at HubSpot, by e-mail. An existing one is left as it is."""
     hubspot = job.services.hubspot
 
     def act(_: Attempt) -> str | None:
-        # An address is unique at HubSpot: doing it again finds what was done.
+        # An address is unique at HubSpot, so a second call finds the contact of the first.
         if hubspot is None:
             return None
         sender = job.message.request.sender
@@ -34,7 +37,7 @@ def find_or_create_contact(job: Job, done: Dispatched) -> Dispatched:
 
 
 def person_name(display_name: str) -> tuple[str, str]:
-    """First and last name; "" where there is none.
+    """Split a display name into first and last name. "" where there is none.
 
     "Dupont, Jeanne" and "DUPONT Jeanne" put the last name first, as French administration does.
     """
@@ -50,7 +53,7 @@ def person_name(display_name: str) -> tuple[str, str]:
 
 
 def create_ticket(job: Job, done: Dispatched) -> Dispatched:
-    """The ticket, on the contact."""
+    """Create the HubSpot ticket on the contact."""
     hubspot = job.services.hubspot
 
     def act(attempt: Attempt) -> dict[str, str] | None:
@@ -71,9 +74,9 @@ def create_ticket(job: Job, done: Dispatched) -> Dispatched:
 
 
 def create_note(job: Job, done: Dispatched, *, look: bool = False) -> Dispatched:
-    """The note with the clickable links, on the contact and the ticket.
+    """Create the HubSpot note with the clickable links, on the contact and the ticket.
 
-    `look` asks whether there is one also where no try of this step may have made it.
+    With `look`, an existing note is searched for even where no try of this step may have made one.
     """
     hubspot = job.services.hubspot
     ticket_id = done.ticket.id if done.ticket else None

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from poller.workflow.retry import Attempt
 
 
-FILE_FACT = "file-secret"  # under which the secret of the file keys is remembered
+FILE_FACT = "file-secret"  # key of the fact that holds the secret of the file keys
 
 
 def upload_files(job: Job, done: Dispatched) -> Dispatched:
-    """Put the 3D files and images on R2; one entry in the memory and one PUT a file."""
+    """Upload the 3D files and images to R2, with one journal entry and one PUT for each file."""
     r2 = job.services.r2
     uploads = []
     for number in (number for number, fate in enumerate(job.fates) if fate is Fate.FILE):
@@ -50,7 +50,7 @@ def upload_files(job: Job, done: Dispatched) -> Dispatched:
 
 
 def with_files(request: Request, done: Dispatched) -> Dispatched:
-    """The same, with the names and sizes of the files, which stand in the mail alone."""
+    """Add the names and sizes of the files, which only the mail holds, to the result."""
     stored = [(request.attachments[number], url) for number, url in done.uploads]
     return replace(
         done, files=tuple(StoredFile(file_types.opens_as(file), url, file.size_bytes) for file, url in stored)
@@ -58,13 +58,19 @@ def with_files(request: Request, done: Dispatched) -> Dispatched:
 
 
 def file_key(request: Request, number: int, secret: str) -> str:
-    """Where a file lies on R2: date, 128 bits that nobody can guess, and a name fit for a URL; the same at each try."""
+    """Return the key of a file on R2: date, 128 bits that cannot be guessed, and a name fit for a URL.
+
+    The key is the same at each try.
+    """
     digest = hmac.new(secret.encode(), f"{request.reference}/{number}".encode(), hashlib.sha256).hexdigest()[:32]
     day = request.received_at.strftime("%Y/%m/%d")
     return f"{day}/{digest}/{escaping.key_name(file_types.opens_as(request.attachments[number]))}"
 
 
 def _secret(job: Job) -> str:
-    """What file keys are made with: not the service's own, which may be replaced between a PUT and its next try."""
+    """Return the secret that file keys are made with.
+
+    It is not the service's own, which may be replaced between a PUT and its next try.
+    """
     new = secrets.token_hex(16)
     return job.journal.memory.remember(FILE_FACT, new) if job.journal.memory else new

@@ -1,9 +1,9 @@
-"""The forms of the site: what is posted becomes a mail in the inbox, and goes the way of every mail.
+"""Serve the forms of the site over HTTP: a post becomes a mail in the inbox, and is processed like every mail.
 
     uvicorn poller.forms:app --no-proxy-headers --no-access-log
 
-A post is answered with 202 once it lies in the mailbox; see `form_intake`. Nothing of it is kept here: what was not
-answered is to be sent again.
+A post is answered with 202 once its message is in the mailbox. See `form_intake`. Nothing of it is kept here. A client
+that got no answer must send its post again.
 """
 
 from __future__ import annotations
@@ -47,13 +47,14 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Forms:
-    """The application's state, and its answers."""
+    """The application's state and its request handlers."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is connected yet.
+        """Read the forms from the settings. Nothing is connected yet.
 
         Raises:
-            ConfigurationError: there is no form, or one that nobody may post to, or no address of ours.
+            ConfigurationError: there is no form, or one that is neither public nor has a secret, or no address of
+                ours.
         """
         self.settings, self.forms = settings.forms, forms_of(settings.forms)
         if not self.forms:
@@ -65,11 +66,11 @@ class Forms:
         self._asking = CapacityLimiter(1)
 
     async def form(self, request: Request) -> Response:
-        """`/forms/{form}`, by the methods of its route."""
+        """Handle `/forms/{form}`, by the methods of its route."""
         return await (self.post(request) if request.method == "POST" else self.page(request))
 
     async def post(self, request: Request) -> Response:
-        """`POST /forms/{form}`."""
+        """Handle `POST /forms/{form}`."""
         form = self._form(request)
         filled = Filled()
         with filled:
@@ -87,22 +88,22 @@ class Forms:
         return JSONResponse({"reference": reference}, 202)
 
     async def page(self, request: Request) -> Response:
-        """`GET /forms/{form}`."""
+        """Handle `GET /forms/{form}`."""
         form = self._form(request)
         if not form.public:
             raise Problem(404, "this form has no page")
         return HTMLResponse(forms_page.form_page(form.name, self.settings), headers=forms_page.HEADERS)
 
     async def health(self, request: Request) -> Response:
-        """`GET /healthz`."""
+        """Handle `GET /healthz`."""
         del request
-        # One at a time: while the mail server hangs, whoever asks for it must not take the threads of the others.
+        # One check at a time: while the mail server hangs, checks must not take the threads that the posts need.
         if await to_thread.run_sync(self._intake.letterbox.answers, limiter=self._asking):
             return JSONResponse({"status": "ok"})
         raise later("the mailbox does not answer", RETRY_S)
 
     async def api(self, request: Request) -> Response:
-        """`GET /openapi.json`."""
+        """Handle `GET /openapi.json`."""
         del request
         return JSONResponse(self._document)
 
@@ -117,7 +118,7 @@ class Forms:
         return Post(request.headers, address, _pieces(request))
 
     def _check_origin(self, request: Request) -> None:
-        """A browser names the page that posts: one of ours, or one of the configured origins."""
+        """Reject a browser's post from a page whose origin is neither ours nor a configured one."""
         origin = request.headers.get("origin")
         if origin and origin not in self._origins and origin.partition("://")[2] != request.headers.get("host"):
             raise Problem(403, "pages of this origin may not post")
@@ -135,7 +136,7 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
 
 
 async def _told(request: Request, error: Exception) -> Response:
-    """A problem of ours, or the framework's 404 and 405, as RFC 9457 has it."""
+    """Return an error as RFC 9457 has it: a problem of ours, or the framework's 404 and 405."""
     del request
     if isinstance(error, HTTPException):
         error = Problem(error.status_code, error.detail, headers=dict(error.headers or {}))
@@ -145,13 +146,13 @@ async def _told(request: Request, error: Exception) -> Response:
 
 
 def make_app(settings: Settings) -> Starlette:
-    """The application that serves these forms.
+    """Build the application that serves the forms of these settings.
 
     Raises:
-        ConfigurationError: there is no form, or one that nobody may post to.
+        ConfigurationError: there is no form, or one that is neither public nor has a secret.
     """
     forms = Forms(settings)
-    # One route for all methods, or a 405 would name those of the first alone.
+    # One route for all methods: with one for each, a 405 would name only the methods of the first.
     methods = ["GET", "POST"] if settings.forms.page else ["POST"]
     routes = [
         Route("/forms/{form}", forms.form, methods=methods),
@@ -170,10 +171,10 @@ def make_app(settings: Settings) -> Starlette:
 
 
 def __getattr__(attribute: str) -> Any:
-    """`app`, made when uvicorn asks for it, of the settings in the working directory."""
+    """Build `app` when uvicorn asks for it, from the settings in the working directory."""
     if attribute != "app":
         raise AttributeError(attribute)
-    from poller import logs  # noqa: PLC0415  whoever imports this room keeps the log as it is
+    from poller import logs  # noqa: PLC0415  importing this module must not change the log
 
     try:
         settings = loader.load()
@@ -183,7 +184,7 @@ def __getattr__(attribute: str) -> Any:
         print(f"poller: {error}", file=sys.stderr)  # noqa: T201  there is no log yet
         raise SystemExit(78) from error
     logs.configure()
-    # uvicorn's own lines would hold addresses, and of a fault of ours the words.
+    # uvicorn's own lines would hold client addresses, and the text of an exception.
     for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
     logging.getLogger("uvicorn").propagate = True
@@ -191,12 +192,12 @@ def __getattr__(attribute: str) -> Any:
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Answer until SIGTERM or SIGINT, then finish what is in hand.
+    """Serve until SIGTERM or SIGINT, then finish the requests in progress.
 
     Raises:
-        ConfigurationError: the address cannot be had.
+        ConfigurationError: the address cannot be listened on.
     """
-    import uvicorn  # noqa: PLC0415  it brings its own when it is the one that serves
+    import uvicorn  # noqa: PLC0415  not needed where uvicorn itself loads the app
 
     from poller.forms.http_protocol import PromptProtocol  # noqa: PLC0415  likewise
 
@@ -205,7 +206,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     except OSError as error:
         reason = str(error.strerror).partition(" (while")[0]  # Python repeats the address
         raise ConfigurationError(f"{host} port {port} cannot be listened on: {reason}") from error
-    # Once it has finished it raises anew what it was sent, and that is no failure.
+    # After its shutdown uvicorn raises the signal again, and that is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     config = uvicorn.Config(

@@ -1,4 +1,7 @@
-"""Who may post to a form: whoever has its token or signs what it sends; to a public one, anybody."""
+"""Decide who may post to a form.
+
+A client needs the form's token, or a signature of what it sends. Every client may post to a public form.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Forms
 
 SIGNATURE_HEADER: Final = "X-Figurative-Signature"
-TOLERANCE_S = 300  # between the sender's clock and ours, and what a signature that was overheard is good for
+TOLERANCE_S = 300  # between the sender's clock and ours; an intercepted signature is valid for as long
 
 _SIGNATURE: Final = re.compile(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
 
@@ -27,39 +30,43 @@ class Form:
     """A form of the site."""
 
     name: str  # [a-z0-9-]
-    public: bool  # whether anybody may post to it
+    public: bool  # whether every client may post to it
     token: str  # "" when there is none
     signing_key: str  # likewise
 
 
 class Seal:
-    """What a body must prove: that it is the one that was signed. It is fed with the body in pieces."""
+    """The signature that a body must match. It is fed with the body in pieces."""
 
     def __init__(self, form: Form, content_type: str, timestamp: str, signature: str) -> None:
-        """The signature is HMAC-SHA256 over timestamp, form, Content-Type and raw body, full stops between, in hex.
+        """Prepare the HMAC-SHA256 over timestamp, form, Content-Type and raw body, full stops between.
 
-        Without the form's name and the Content-Type, what is overheard could be sent to another form of the same key,
-        or be read as something else.
+        `signature` is what the sender gave, in hex. Without the form's name and the Content-Type, an intercepted post
+        could be sent to another form of the same key, or be read as something else.
         """
         self.signature = signature
         signed = f"{timestamp}.{form.name}.{content_type}.".encode("latin-1")
         self._mac = hmac.new(form.signing_key.encode(), signed, hashlib.sha256)
 
     def update(self, piece: bytes) -> None:
-        """The next piece of the body."""
+        """Add the next piece of the body."""
         self._mac.update(piece)
 
     def check(self) -> None:
-        """Raise Problem unless the body was the one."""
+        """Check the signature against the whole body.
+
+        Raises:
+            Problem: 401, the body is not the one that was signed.
+        """
         if not hmac.compare_digest(self._mac.hexdigest(), self.signature):
             raise _refused(f"{SIGNATURE_HEADER} does not fit the form, the Content-Type and the body")
 
 
 def forms_of(settings: Forms) -> dict[str, Form]:
-    """The configured forms by name.
+    """Return the configured forms by name.
 
     Raises:
-        ConfigurationError: one could be posted to by nobody, or a secret is for none that there is.
+        ConfigurationError: no client could post to a form, or a secret belongs to no form.
     """
     names, public = settings.names.split(), set(settings.public.split())
     tokens, keys = secrets_of(settings.tokens.get_secret_value()), secrets_of(settings.signing_keys.get_secret_value())
@@ -76,12 +83,14 @@ def forms_of(settings: Forms) -> dict[str, Form]:
 
 
 def secrets_of(text: str) -> dict[str, str]:
-    """The secret of each form, from "name=secret name=secret"."""
+    """Parse the secret of each form, from "name=secret name=secret"."""
     return {name: secret for name, _, secret in (entry.partition("=") for entry in text.split())}
 
 
 def admit(form: Form, headers: Mapping[str, str], now_s: float) -> Seal | None:
-    """What the body still has to prove, None when nothing is; before any of the body is read.
+    """Check the headers of a post, before any of the body is read.
+
+    Return the signature that the body still has to match, None when none is needed.
 
     Raises:
         Problem: 401.

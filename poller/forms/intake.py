@@ -1,6 +1,7 @@
-"""The way of a post from its header to the mailbox.
+"""Take a post from its header to the mailbox.
 
-It is let in by its header, written to disk and measured on the way, checked, made into a message, and dropped.
+A post is admitted by its header, written to disk and measured on the way, checked, made into a message, and appended to
+the mailbox.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
     from poller.forms.submission import Filled, Submission
 
 BODY_S = 30.0  # for the body of a post, beside the time that the bytes which have come may take
-SILENT_S = 10.0  # without a byte of it
-IN_HAND = 16  # posts of strangers whose bodies may lie on the disk at once; as many of those who have shown a secret
-IN_HAND_EACH = 4  # of them of one stranger
-SESSIONS = 4  # with the mail server, which counts them
+SILENT_S = 10.0  # the longest time without a byte of the body
+IN_HAND = 16  # posts of strangers with bodies on the disk at once; as many again of clients that have shown a secret
+IN_HAND_EACH = 4  # of these, posts of one stranger
+SESSIONS = 4  # with the mail server, which limits them
 RETRY_S = 60.0
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -48,18 +49,18 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What comes over the wire."""
+    """A post as it comes over the wire."""
 
     headers: Mapping[str, str]
-    address: str  # whose it is, "" when that has no address
+    address: str  # of the client, "" when it has none
     pieces: AsyncIterator[bytes]  # of the body; raises Problem where it ends too soon
 
 
 class Intake:
-    """What takes posts, any number at once."""
+    """The intake of posts, any number at once."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is connected yet.
+        """Prepare the intake. Nothing is connected yet.
 
         Raises:
             ConfigurationError: there is no address of ours.
@@ -73,7 +74,7 @@ class Intake:
         self._dropping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def take(self, post: Post, form: Form, filled: Filled) -> str:
-        """The reference of the message that a post has become.
+        """Take a post, and return the reference of the message that it has become.
 
         Raises:
             Problem: it has become none.
@@ -87,22 +88,22 @@ class Intake:
             place.enter_context(_held(self._strangers if stranger else self._known, post.address))
             await self._spool(post, body, seal)
             if seal:
-                # Now that it is proven, those who can prove nothing must not stand in its way.
+                # The post is proven now, so clients that can prove nothing must not block it.
                 place.close()
                 place.enter_context(_held(self._known, post.address))
             content_type = post.headers.get("content-type", "")
             submission = await to_thread.run_sync(self._read, body, content_type, form, filled)
             if submission is None:
-                # As if it had been taken, so that the program does not learn from it; nothing is done.
+                # Answer as if it had been taken, so that the program does not learn from it. Nothing is done.
                 log.warning("form_dropped", form=form.name, reason="honeypot")
                 return uuid4().hex[:16]
             if seal:
-                # Only what is signed counts. What is overheard may be sent once more: it is the same message then.
+                # Only signed values count. An intercepted post that is sent again is the same message.
                 key = submission.idempotency_key or seal.signature
             return await self._dropped(submission, form, key or submission.idempotency_key)
 
     async def _spool(self, post: Post, body: IO[bytes], seal: Seal | None) -> None:
-        """Write the body to the file, and not more than may come, nor for longer than that takes."""
+        """Write the body to the file, up to its largest size and longest time."""
         most = self._settings.max_bytes
         announced = post.headers.get("content-length", "")
         too_big = Problem(413, f"a post may have {most} bytes")
@@ -118,7 +119,7 @@ class Intake:
                     body.write(piece)
                     if seal:
                         seal.update(piece)
-                    # What is announced buys no time, or one byte would hold a place for minutes.
+                    # The announced length gives no extra time, or one byte would hold a place for minutes.
                     ends_s = begun_s + BODY_S + body.tell() / SLOWEST_BYTES_PER_S
                     patience.reschedule(min(now() + SILENT_S, ends_s))
         except TimeoutError as late:
@@ -128,10 +129,10 @@ class Intake:
         body.seek(0)
 
     def _read(self, body: IO[bytes], content_type: str, form: Form, filled: Filled) -> Submission | None:
-        """What was filled in; None where a program did it."""
+        """Return what was filled in. None where a program did it."""
         filled.take(body, content_type, self._settings)
         submission = filled.submission(self._settings, self._address)
-        # Whoever shows a secret is no such program.
+        # A client that shows a secret is no such program.
         return None if form.public and filled.fields.get(self._settings.honeypot) else submission
 
     async def _dropped(self, submission: Submission, form: Form, key: str) -> str:
@@ -162,7 +163,7 @@ class Intake:
 
 @contextmanager
 def _held(places: Places, address: str) -> Iterator[None]:
-    """A place among those that there are, while it is needed."""
+    """Hold one of the limited places for a block, or refuse the post."""
     if not places.take(address):
         raise later("too many posts are in hand", 1.0)
     try:
@@ -173,7 +174,7 @@ def _held(places: Places, address: str) -> Iterator[None]:
 
 @contextmanager
 def _room() -> Iterator[None]:
-    """What a full disk means: nobody's post is wrong, and there may be room later."""
+    """Turn a full disk into an answer to come later: the post is not wrong, and there may be room then."""
     try:
         yield
     except OSError as error:
@@ -184,7 +185,7 @@ def _room() -> Iterator[None]:
 
 
 def _key(headers: Mapping[str, str]) -> str:
-    """What the sender calls this post by, "" for nothing (draft-ietf-httpapi-idempotency-key-header)."""
+    """Return the sender's key for this post, "" for none (draft-ietf-httpapi-idempotency-key-header)."""
     key = headers.get("idempotency-key")
     if key is not None and not re.fullmatch(KEY, key):
         raise Problem(400, "Idempotency-Key must be 1 to 255 characters of ASCII without spaces")

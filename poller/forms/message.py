@@ -1,7 +1,7 @@
-"""A form that was filled in becomes the message that a customer would have written (RFC 5322).
+"""Write a submitted form as the message that the customer would have written (RFC 5322).
 
-It comes from our own address, for nobody else vouches for it, and is answered to the customer. Whatever a stranger
-wrote goes into the header encoded, and into the body as base64: nothing of it can become a header field or a part.
+It comes from our own address, because no other server vouches for it. Answers to it go to the customer (Reply-To). Text
+from the visitor is encoded in the header and base64 in the body. It can become neither a header field nor a part.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.forms.submission import Submission, Upload
 
-PIECE_BYTES = 57 * 1024  # of a file, encoded at once: lines of 76 characters, as base64 in a mail has
+PIECE_BYTES = 57 * 1024  # of a file, encoded at once; 57 bytes make a line of 76 characters, as base64 in a mail has
 _ADDRESS = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")
-_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 '+/-]{0,50}[A-Za-z0-9])?")  # needs no encoding, nor any quotes
+_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 '+/-]{0,50}[A-Za-z0-9])?")  # needs neither encoding nor quotes
 _TOKEN = re.compile(r"(?!multipart/|message/)[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,80}", re.IGNORECASE)
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,58}")
-_NAME_BYTES = 60  # of a file name, in a line of three times as many characters at most
+_NAME_BYTES = 60  # of a file name in one line; percent-encoding makes at most three characters of each
 
 
 @dataclass(frozen=True, slots=True)
 class FormMessage:
-    """A message as it is to lie in the mailbox."""
+    """A form's message, ready to be appended to the mailbox."""
 
     message_id: str  # with <>, ASCII, of our own making
     again: bool  # whether the same submission may have come before under this Message-ID
@@ -49,30 +49,32 @@ class FormMessage:
 
 
 def address_of(settings: Settings) -> str:
-    """The address of ours that forms come from: the IMAP login where that is one, else the configured sender.
+    """Return our address that form messages come from.
+
+    It is the IMAP login where that is an address, else the configured sender.
 
     Raises:
-        ConfigurationError: there is none, or what comes from it would be taken for a stranger's.
+        ConfigurationError: there is none, or mail from it would be taken for a stranger's.
     """
     address = settings.imap.username if "@" in settings.imap.username else settings.sender
     if not _ADDRESS.fullmatch(address):
         raise ConfigurationError("[smtp] sender: forms come from it, where the IMAP login is no address; set it")
     if not is_ours(address, own_domains(settings.imap)):
-        # The daemon would not know the visitor for the customer: see `senders.from_our_form`.
+        # The daemon would not take the visitor for the customer: see `senders.from_our_form`.
         domain = address.rpartition("@")[2]
         raise ConfigurationError(f"[imap] own_domains: forms come from {address}, which is not of ours; add {domain}")
     return address
 
 
 def written(submission: Submission, form: str, address: str, now: datetime, key: str) -> FormMessage:
-    """The message, in a file that is gone once it is closed.
+    """Write a submission's message to a temporary file, which is deleted once it is closed.
 
-    `form` is the form's name, `address` our own, and `key` what whoever sent it calls this submission by, "" for
-    nothing. The same key with the same content is the same message, and with another one another: a site that gives all
-    its visitors one key loses none of them.
+    `form` is the form's name and `address` our own. `key` is the client's name for this submission, "" for none. The
+    same key with the same content gives the same message. The same key with other content gives another message, so a
+    site that gives all its visitors one key loses none of them.
 
-    Two that are written of the same key and content have one reference (`parsing.reference_of`), whatever their Date,
-    so that even where both come into the mailbox they are one request.
+    Two messages of the same key and content have one reference (`parsing.reference_of`), whatever their Date. Even if
+    both reach the mailbox, they are one request.
     """
     unique = _digest(submission, form, key) if key else uuid4().hex
     message_id = f"<form-{unique}@{address.rpartition('@')[2]}>"
@@ -106,7 +108,7 @@ def written(submission: Submission, form: str, address: str, now: datetime, key:
 
 
 def encoded(text: str) -> str:
-    """One line of text as a phrase or an unstructured value: plain where safe, else encoded words (RFC 2047)."""
+    """Encode one line as a phrase or unstructured value: plain where safe, else encoded words (RFC 2047)."""
     if _PLAIN.fullmatch(text):
         return text
     return Header(text, "utf-8", maxlinelen=75).encode(linesep="\r\n")
@@ -138,7 +140,7 @@ def _write_text(file: IO[bytes], boundary: str, text: str) -> None:
 
 
 def _write_file(file: IO[bytes], boundary: str, upload: Upload) -> None:
-    # Nor a multipart or a message: these must not be base64 (RFC 2046 sections 5.1 and 5.2.1).
+    # _TOKEN excludes multipart and message types, which must not be base64 (RFC 2046 sections 5.1 and 5.2.1).
     given = upload.content_type.partition(";")[0].strip()
     content_type = given.lower() if _TOKEN.fullmatch(given) else "application/octet-stream"
     lines = [
@@ -155,13 +157,13 @@ def _write_file(file: IO[bytes], boundary: str, upload: Upload) -> None:
 
 
 def _filename(name: str) -> Iterator[str]:
-    """The parameter, plain where that is safe, in lines short enough for a mail (RFC 2231 sections 3 and 4)."""
+    """Yield the filename parameter, plain where safe, in lines short enough for a mail (RFC 2231 sections 3 and 4)."""
     if _PLAIN_FILE.fullmatch(name):
         yield f'filename="{name}"'
         return
     quoted = [char if re.fullmatch(r"[A-Za-z0-9.]", char := chr(byte)) else f"%{byte:02X}" for byte in name.encode()]
     lines = ["".join(quoted[start : start + _NAME_BYTES]) for start in range(0, len(quoted), _NAME_BYTES)]
-    if len(lines) == 1:  # which more mail programs understand than the other form
+    if len(lines) == 1:  # more mail programs understand this form than the one in sections
         yield f"filename*=utf-8''{lines[0]}"
         return
     for number, line in enumerate(lines):

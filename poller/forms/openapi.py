@@ -1,4 +1,4 @@
-"""The forms as an OpenAPI 3.1 document: https://spec.openapis.org/oas/v3.1.0."""
+"""Describe the forms as an OpenAPI 3.1 document: https://spec.openapis.org/oas/v3.1.0."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PROBLEMS = {
 
 
 def document(forms: Mapping[str, Form], settings: Forms) -> dict[str, Any]:
-    """What is served at /openapi.json."""
+    """Return the document that is served at /openapi.json."""
     fields = {
         name: {"type": "string", "minLength": 1 if name in {"email", "idempotency_key"} else 0, "maxLength": longest}
         for name, longest in LENGTHS.items()

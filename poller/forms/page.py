@@ -1,4 +1,7 @@
-"""A form of the site as a page of its own, in French: no script, nothing from elsewhere, good on a phone and by ear."""
+"""Render a form of the site as a page of its own, in French.
+
+The page has no script and loads nothing from elsewhere. It works on a phone and with a screen reader.
+"""
 
 from __future__ import annotations
 
@@ -75,12 +78,12 @@ _STATUSES: Final = {
 def form_page(
     form: str, settings: Forms, problem: Problem | None = None, fields: Mapping[str, str] | None = None
 ) -> str:
-    """The form; what is wrong with it, and what was filled in before, where there is such."""
+    """Render the form, with its errors and the values that were filled in before, where there are any."""
     fields, wrong = fields or {}, problem.wrong if problem else ()
     at_most = (
         f"{settings.max_files} fichiers au plus, {size(settings.max_bytes)} en tout. Modèles 3D, images, documents."
     )
-    # Whoever sends the same page twice sends one message.
+    # With this key a page that is sent twice makes one message.
     key = fields.get("idempotency_key", "") or uuid4().hex
     parts = [
         _alert(problem) if problem else "",
@@ -92,7 +95,7 @@ def form_page(
         _field("subject", fields, wrong),
         _field("message", fields, wrong, required=True, maxlength=str(settings.max_text_chars)),
         _field("files", {}, wrong, hint=at_most) if settings.max_files else "",
-        # Out of sight and of the tab order, and no screen reader reads it: only a program fills it in.
+        # The honeypot is hidden from sight, tab order and screen readers: only a program fills it in.
         '<div class="extra" aria-hidden="true"><label for="extra">Ne pas remplir</label>',
         f'<input id="extra" name="{settings.honeypot}" tabindex="-1" autocomplete="off"></div>',
         f'<input type="hidden" name="idempotency_key" value="{html(key)}">',
@@ -104,7 +107,7 @@ def form_page(
 
 
 def thanks_page(reference: str) -> str:
-    """What is shown once the message has been taken."""
+    """Render the page that is shown once the message has been accepted."""
     return _page(
         "Message envoyé",
         "Message envoyé",
@@ -137,7 +140,7 @@ def _field(
     hint: str = "",
     **given: str,
 ) -> str:
-    """A label and its control, with what is wrong in words that belong to it."""
+    """Render a field's label and control, with its hint and its error linked to the control."""
     said = next((_words(each) for each in wrong if each.field == name), "")
     given.setdefault("maxlength", str(LENGTHS.get(name, "")))
     described = " ".join(f"{name}-{kind}" for kind, text in (("hint", hint), ("wrong", said)) if text)

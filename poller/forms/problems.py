@@ -1,4 +1,4 @@
-"""What is wrong with a post, as whoever sent it is told (RFC 9457)."""
+"""Problems with a post, as its sender is told of them (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 CONTENT_TYPE = "application/problem+json"
 
-# What may be wrong with a field, by a word that a program can rely on.
+# Codes of what may be wrong with a field, which a program can rely on, each with its text.
 CODES = {
     "missing": "is missing",
     "too_long": "is too long",
@@ -24,24 +24,27 @@ CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What is wrong with one field."""
+    """An error in one field."""
 
     field: str  # its name, one line; a stranger's words where the code is "unknown"
     code: str  # one of CODES
 
 
 class Problem(Exception):  # noqa: N818  RFC 9457's own word; it is an answer more than a fault
-    """A post that cannot be taken; `str()` of it says why, without a word of the post."""
+    """A rejected post. `str()` of it gives the reason, without a word of the post."""
 
     def __init__(
         self, status: int, detail: str, *, wrong: tuple[Wrong, ...] = (), headers: dict[str, str] | None = None
     ) -> None:
-        """`wrong` is what a person can mend in the form, `headers` what the answer has besides."""
+        """Store the HTTP status and the reason.
+
+        `wrong` lists the fields that a person can correct in the form. `headers` are added to the response.
+        """
         super().__init__(detail)
         self.status, self.detail, self.wrong, self.headers = status, detail, wrong, headers or {}
 
     def as_json(self) -> dict[str, Any]:
-        """The members of RFC 9457 section 3.1, and `errors` where fields are wrong."""
+        """Return the members of RFC 9457 section 3.1, and `errors` where fields are wrong."""
         about = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -53,5 +56,8 @@ class Problem(Exception):  # noqa: N818  RFC 9457's own word; it is an answer mo
 
 
 def later(detail: str, seconds: float, status: int = 503) -> Problem:
-    """A problem that is over by itself, in whole seconds from now."""
+    """Return a problem that is over by itself after so many seconds.
+
+    Retry-After has them rounded to whole seconds, 1 at least.
+    """
     return Problem(status, detail, headers={"Retry-After": str(max(1, round(seconds)))})

@@ -1,4 +1,4 @@
-"""What was filled in: a posted body becomes fields and files, within bounds, and what is wrong with them is said."""
+"""Turn a posted body into fields and files, within bounds, and report what is wrong with them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EMAIL: Final = (
     r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])$"
 )
-# What is left of a text that is shown (`escaping.plain_text`): neither spaces nor what nobody sees.
+# What is left of a text that is shown (`escaping.plain_text`): neither spaces nor invisible characters.
 VISIBLE: Final = (
     r"[^\s\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
     "\U000e0000-\U000e007f]"
@@ -44,7 +44,7 @@ KEY: Final = r"^[!-~]{1,255}$"
 LENGTHS: Final = {"email": 254, "name": 100, "subject": 200, "idempotency_key": 255}
 _EMAIL, _KEY = re.compile(EMAIL[:-1] + r"\Z"), re.compile(KEY[:-1] + r"\Z")
 
-# What it says of a body that is cut short may hold words of it.
+# Its message about a body that is cut short may quote the body.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
@@ -59,7 +59,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A form as somebody filled it in."""
+    """A form as a customer filled it in."""
 
     email: str  # an addr-spec in ASCII
     name: str  # "" when not given
@@ -70,34 +70,35 @@ class Submission:
 
 
 class Filled:
-    """A body taken apart: a context manager, at whose end the files are gone."""
+    """A parsed body: a context manager, at whose end the files are gone."""
 
     def __init__(self) -> None:
-        """Nothing is in it yet."""
+        """Start with nothing in it."""
         self.fields: dict[str, str] = {}
         self.files: list[Upload] = []
-        self.wrong: list[Wrong] = []  # what is wrong with it whatever it says
+        self.wrong: list[Wrong] = []  # problems found so far, each once
         self.open = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        # Where the disk is full, what was not written yet cannot be, and is not wanted any more.
+        # On a full disk the rest cannot be written, and it is no longer needed.
         with suppress(OSError):
             self.open.close()
 
     def find(self, field: str, code: str) -> None:
-        """Write down what is wrong with a field, whose name may be a stranger's words."""
+        """Record what is wrong with a field, whose name may be a stranger's words."""
         wrong = Wrong(one_line(field, 50), code)
         if wrong not in self.wrong and len(self.wrong) < MOST_WRONG:
             self.wrong.append(wrong)
 
     def take(self, body: IO[bytes], content_type: str, limits: Forms) -> None:
-        """Read the body, which lies in a file.
+        """Parse the body, which is in a file.
 
         Raises:
-            Problem: 400 for one that is not what it says, 413, 415.
+            Problem: 400 for a body that is not what its Content-Type says, 413, 415, 422 for JSON that is no object or
+                too many files.
         """
         media_type, options = parse_options_header(content_type)
         if media_type == b"application/json":
@@ -124,7 +125,7 @@ class Filled:
                 self.find(name, "not_text")
 
     def submission(self, limits: Forms, ours: str) -> Submission:
-        """What was filled in, checked; `ours` is the address that forms come from.
+        """Return the submission, checked. `ours` is the address that forms come from.
 
         Raises:
             Problem: 422, with all that is wrong.
@@ -229,7 +230,7 @@ class _Parts:
             filled.fields[self._name] = self._text.decode("utf-8", "replace")
         elif self._name != "files":
             filled.find(self._name, "not_text" if self._name in {*LENGTHS, "message"} else "unknown")
-        # Where nobody chose a file a browser sends one without name and content.
+        # Where no file was chosen, a browser sends one without name and content.
         elif upload.filename or upload.content.tell():
             upload.content.seek(0)
             filled.files.append(upload)

@@ -1,4 +1,4 @@
-"""A connection to the IMAP server: opened, secured and logged in; and what goes wrong on it, in our words."""
+"""Open a connection to the IMAP server, secure it, log in, and report what goes wrong in our words."""
 
 from __future__ import annotations
 
@@ -39,19 +39,22 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
     (OSError, "there is no way to that host"),
     (IMAPClientError, "the server says no"),
 )
-# What imapclient and we stumble over in an answer: what is no base64, no ASCII, no number, or not there at all.
+# Errors of imapclient and of ours at an answer which is no base64, no ASCII, no number, or lacks a part.
 NONSENSE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RecursionError)
 # imapclient logs literals, that is mails, at DEBUG.
 logging.getLogger("imapclient").setLevel(logging.INFO)
 
 
 class _Watched:
-    """What is put before a client of imaplib's: the deadline of the call is to know its connection."""
+    """Base of the imaplib clients that registers the connection with the deadline of the call."""
 
     sock: socket.socket
 
     def readline(self) -> bytes:
-        """Every answer begins here, the greeting too, which the client waits for before anybody has hold of it."""
+        """Register the connection, and read a line.
+
+        Every answer begins here, the greeting too, for which the client waits before its caller holds it.
+        """
         watch(self.sock)
         return super().readline()  # type: ignore[misc,no-any-return]  # imaplib's
 
@@ -72,11 +75,11 @@ class _Client(IMAPClient):  # type: ignore[misc]
 
 
 def logged_in(imap: Imap, deadline_s: float) -> IMAPClient:
-    """A client of the configured server, logged in.
+    """Connect to the configured server, log in and return the client.
 
     Raises:
         TransientError: the server is out of reach, or busy.
-        ConfigurationError: it refuses the login, its certificate is not to be trusted.
+        ConfigurationError: it refuses the login, or its certificate is not to be trusted.
     """
     context = None if imap.security == "none" else ssl.create_default_context()
     with translated(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
@@ -97,7 +100,7 @@ def logged_in(imap: Imap, deadline_s: float) -> IMAPClient:
 
 @contextmanager
 def dropped_unless_done(client: IMAPClient) -> Iterator[None]:
-    """What is done in it makes a client fit for use; one that is not is left to nobody."""
+    """Close the connection if the block fails. The block makes the client fit for use."""
     with ExitStack() as undo:
         undo.callback(drop, client)
         yield
@@ -112,7 +115,7 @@ def drop(client: IMAPClient) -> None:
 
 @contextmanager
 def _verified(imap: Imap) -> Iterator[None]:
-    """No password goes to a server that cannot prove who it is."""
+    """Raise ConfigurationError where the server cannot prove its identity, so that it gets no password."""
     try:
         yield
     except ssl.SSLCertVerificationError as error:
@@ -147,7 +150,7 @@ def _log_in_by_token(client: IMAPClient, imap: Imap) -> None:
     token, shared = source.token()
     first = f"user={imap.username}\1auth=Bearer {token}\1\1".encode()
     try:
-        # To the server's reason for a refusal the answer is an empty line; then it says no.
+        # The server sends its reason for a refusal as a challenge. It says no after an empty answer.
         client.sasl_login("XOAUTH2", lambda challenge: b"" if challenge else first)
     except LoginError as error:
         _raise_busy(error)
@@ -169,14 +172,17 @@ def _raise_busy(error: LoginError) -> None:
 
 @contextmanager
 def translated(call: str) -> Iterator[None]:
-    """Whatever fails on a connection is worth another try on a new one; the answer's text stays out of the message."""
+    """Turn every failure on a connection into a TransientError, for another try on a new connection.
+
+    The answer's text stays out of the error's message.
+    """
     try:
         yield
     except (OSError, IMAPClientError, EOFError, *NONSENSE, MemoryError) as error:
         why = next((words for kind, words in REASONS if isinstance(error, kind)), "")
         if not why:
             why = "the server talks nonsense"
-            # Or it is a fault of ours: its text may quote the mail, and its type and place tell which.
+            # It may also be our own bug. Its text may quote the mail, so only its type and places are logged.
             log.warning("answer_not_understood", call=call, error=type(error).__name__, frames=places(error))
         detail = said(error) if isinstance(error, IMAPClientError) else ""
         raise TransientError(f"IMAP {call}: {why}{code(error)}", detail=detail, outcome_unknown=False) from error

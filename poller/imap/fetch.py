@@ -1,4 +1,4 @@
-"""Messages as they are seen before they are fetched: what a server says of each, and what we make of it."""
+"""Describe messages before they are fetched, from what the server says of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poller.mime import headers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HEADER_BYTES = 1 << 18  # of a header, what is looked at before the message is fetched
+HEADER_BYTES = 1 << 18  # of a header, the part that is read before the message is fetched
 HEADER = f"BODY.PEEK[HEADER]<0.{HEADER_BYTES}>"
 LEAST = ("FLAGS", HEADER)  # by which a message can be known
 ITEMS = (*LEAST, "RFC822.SIZE", "INTERNALDATE")
@@ -23,20 +23,21 @@ FIRST_YEAR, LAST_YEAR = 1971, 9998  # of an INTERNALDATE that may be one; a day 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message as it is seen before it is fetched."""
+    """A message before it is fetched."""
 
     uid: int
     size_bytes: int  # RFC822.SIZE, 0 where the server does not know it
     received_at: datetime  # INTERNALDATE, aware, UTC
     header: bytes  # as it came, at most HEADER_BYTES
-    junk: bool | None = None  # what its keywords say of it; None when they say nothing, or both
+    junk: bool | None = None  # what its keywords say; None when they say nothing, or both
     keywords: frozenset[str] = frozenset()  # and flags, in lower case: their case means nothing
 
 
 def arrival_of(uid: int, row: Mapping[bytes, Any]) -> Arrival | None:
-    """What a row of a FETCH of ITEMS says of a message; None where it lacks the header, without which nobody knows it.
+    """Build the arrival from a row of a FETCH of ITEMS. None where the row lacks the header.
 
-    Where the server has no date for it, it came when its sender says, and now if that lies ahead or is no date.
+    Without its header a message cannot be identified. Where the server has no date for it, the message counts as
+    received at its Date, or now if that lies ahead or is no date.
     """
     header = row.get(b"BODY[HEADER]<0>")
     if not isinstance(header, bytes):
@@ -53,8 +54,8 @@ def arrival_of(uid: int, row: Mapping[bytes, Any]) -> Arrival | None:
 
 
 def flags_of(row: Mapping[bytes, Any]) -> set[bytes]:
-    """In lower case: their case means nothing."""
-    # One of digits alone comes as a number, and is none of those that we know.
+    """Return the flags of a FETCH row in lower case: their case means nothing."""
+    # A flag of digits alone comes as a number. None of the flags that we know is one.
     return {flag.lower() for flag in row.get(b"FLAGS") or () if isinstance(flag, bytes)}
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def relabel(client: IMAPClient, uids: Sequence[int], label: str, others: Iterable[str]) -> None:
-    r"""Put a Gmail label on messages and take others off; the one of the inbox stays: only MOVE takes that off.
+    r"""Put a Gmail label on messages and take others off. The inbox label stays, because only MOVE takes it off.
 
     https://developers.google.com/workspace/gmail/imap/imap-extensions. In the inbox `-X-GM-LABELS (\Inbox)` does
-    nothing, and what EXPUNGE does there is the account's choice: it may delete.
+    nothing, and the account's settings decide what EXPUNGE does there: it may delete.
 
     Raises:
         TransientError: the server said yes, and did not do it.
@@ -33,7 +33,7 @@ def relabel(client: IMAPClient, uids: Sequence[int], label: str, others: Iterabl
 
 
 def archive(client: IMAPClient, uids: Sequence[int], inbox: str) -> None:
-    """Take the inbox label off where that has an effect: at the same message (X-GM-MSGID) in "All Mail"."""
+    """Take the inbox label off at the same message (X-GM-MSGID) in "All Mail", where that has an effect."""
     rows = client.fetch(uids, ["X-GM-MSGID"])
     identities = [row[b"X-GM-MSGID"] for uid, row in rows.items() if uid in uids and b"X-GM-MSGID" in row]
     everything = client.find_special_folder(b"\\All")
@@ -46,7 +46,7 @@ def archive(client: IMAPClient, uids: Sequence[int], inbox: str) -> None:
 
 
 def _gmail_labels(client: IMAPClient, uids: Sequence[int]) -> dict[int, set[str]]:
-    """The labels of each message, in lower case: their case means nothing."""
+    """Return the labels of each message, in lower case: their case means nothing."""
     rows = client.fetch(uids, ["X-GM-LABELS"])
     return {
         # A label of digits alone comes as a number.

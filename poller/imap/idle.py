@@ -1,4 +1,4 @@
-"""IDLE (RFC 2177) on one connection: what the server says of its own accord, as it says it."""
+"""Run IDLE (RFC 2177) on one connection, and report what the server announces as it comes."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 def idle(client: IMAPClient, seconds: float, bell: socket.socket, deadline_s: float) -> Iterator[None]:
-    """Comes back when the server has begun to watch, and at each message that comes, so long or until the bell.
+    """Yield when the server begins to watch and at each new message, until `seconds` have passed or the bell rings.
 
-    imapclient's own `idle_check` misses what came in one segment with an earlier answer, stumbles over half a line, and
-    takes a connection that is closed for one on which nothing happens.
+    imapclient's own `idle_check` misses a response that came in one segment with an earlier one. It fails on half a
+    line, and takes a connection that is closed for one on which nothing happens.
 
     Raises:
-        TransientError: the connection or the server fails; no answer of its takes longer than the deadline.
+        TransientError: the connection or the server fails. No response may take longer than the deadline.
     """
     imap = client._imap  # noqa: SLF001  it has no other way to read a line as it comes
     with _call(deadline_s):
         tag = imap._command("IDLE")  # noqa: SLF001
-        while imap._get_response() is not None:  # noqa: SLF001  None is the "+" that it waits for
+        while imap._get_response() is not None:  # noqa: SLF001  None is the "+" that this waits for
             if imap.tagged_commands[tag]:
                 raise IMAPClientError("IDLE refused")
     imap.untagged_responses = {}
@@ -53,11 +53,11 @@ def idle(client: IMAPClient, seconds: float, bell: socket.socket, deadline_s: fl
 
 
 def _heard(client: IMAPClient, seconds: float, bell: socket.socket) -> bool:
-    """Wait for the server's next word: False when there is none in that time, or the bell rings first."""
-    # Behind a line that was read the connection may have been reset: the look into the buffer meets it.
+    """Wait for the server's next line. Return False when none comes in time, or the bell rings first."""
+    # The connection may have been reset after the last line. The peek then raises the error.
     with translated("IDLE"):
         imap, sock = client._imap, client.socket()  # noqa: SLF001
-        # What was read along with an earlier line lies with us, and the socket does not know of it.
+        # Bytes read along with an earlier line lie in our buffer, and the socket does not show them as readable.
         sock.setblocking(False)
         try:
             if imap.file.peek(1):
@@ -66,7 +66,7 @@ def _heard(client: IMAPClient, seconds: float, bell: socket.socket) -> bool:
             pass
         finally:
             client._set_read_timeout()  # noqa: SLF001
-        waiting = select.poll()  # not `select`, which knows no socket over 1,023
+        waiting = select.poll()  # not `select`, which takes no descriptor over 1,023
         waiting.register(sock, select.POLLIN)
         waiting.register(bell, select.POLLIN)
         ready = {number for number, _ in waiting.poll(max(seconds, 0) * 1000)}

@@ -1,4 +1,4 @@
-"""The keywords of ours on the messages of a selected mailbox, where the server keeps them (RFC 9051 section 2.3.2)."""
+"""Set and read our keywords in a selected mailbox, where the server keeps them (RFC 9051 section 2.3.2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Keywords:
-    """What a session knows of the keywords that its selected mailbox keeps; see `select`."""
+    """Keywords in the selected mailbox of a session, as far as the server is known to keep them. See `select`."""
 
     def __init__(self, client: IMAPClient) -> None:
         self._client, self._mailbox = client, ""
@@ -26,15 +26,18 @@ class Keywords:
         self._proved: set[str] = set()  # keywords that the server was seen to keep
 
     def select(self, mailbox: str, permanent_flags: Sequence[bytes]) -> None:
-        """This mailbox was selected, and these are its PERMANENTFLAGS."""
+        """Record which mailbox was selected, and its PERMANENTFLAGS."""
         self._mailbox, self._permanent_flags = mailbox, permanent_flags
 
     def keeps(self, keyword: str) -> bool:
-        """Whether a message bears the keyword once it was put on it."""
+        """Return whether a message keeps the keyword once it was put on it."""
         return b"\\*" in self._permanent_flags or keyword.encode() in self._permanent_flags
 
     def mark(self, uids: Sequence[int], keyword: str, others: Sequence[str]) -> None:
-        """Put the keyword on messages and take the others off, where the server keeps it: some say so, and do not."""
+        """Put the keyword on messages and take the others off, where the server keeps it.
+
+        Some servers say that they keep keywords and do not, so the first use of each is verified.
+        """
         if not self.keeps(keyword):
             return
         self._client.remove_flags(uids, others, silent=True)
@@ -45,12 +48,12 @@ class Keywords:
         if here <= set(self.marked(uids, keyword)):
             self._proved |= {keyword} if here else set()
         else:
-            # The mailbox tells the outcome, and the keyword only repeats it.
+            # No error: the mailbox tells the outcome, and the keyword only repeats it.
             log.warning("keyword_not_kept", keyword=keyword, mailbox=self._mailbox)
             self._permanent_flags = ()
 
     def marked(self, uids: Sequence[int], keyword: str) -> Collection[int]:
-        """Those of the messages that bear the keyword; all of them where the server keeps none."""
+        """Return the UIDs of those messages that bear the keyword, all of them where the server keeps none."""
         if not self.keeps(keyword):
             return uids
         rows = self._client.fetch(uids, ["FLAGS"])

@@ -1,6 +1,7 @@
-"""How messages come from the selected mailbox into another one, on what the server can do; and whether they did.
+"""Move messages from the selected mailbox into another one, as the server can, and verify the move.
 
-An OK is not believed: some servers say it and do nothing. What moved is named by COPYUID (RFC 4315), or is looked for.
+An OK is not believed: some servers say it and do nothing. COPYUID (RFC 4315) names what moved. Otherwise the message is
+searched for.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ def move(
     mailboxes: tuple[str, str],
     doubtful: Iterable[int],
 ) -> None:
-    """Put messages from the first mailbox, which is selected, into the second; one that is gone already is no error.
+    """Move messages from the first mailbox, which is selected, into the second.
 
-    MOVE (RFC 6851), or what it stands for: COPY, mark as deleted, UID EXPUNGE of these alone. `doubtful` are those that
-    an earlier try may have copied already.
+    A message that is gone already is no error. MOVE is used (RFC 6851), or its equivalent: COPY, mark as deleted, UID
+    EXPUNGE of these alone. `doubtful` are those that an earlier try may have copied already.
 
     Raises:
         TransientError: the server said yes, and did not do it.
@@ -57,13 +58,15 @@ def move(
                 raise TransientError("IMAP COPY: the server says yes and has not copied", outcome_unknown=False)
     client.add_flags(here, [b"\\Deleted"], silent=True)
     expect_gone(client, here)
-    # Without UIDPLUS an EXPUNGE would take everybody's deleted messages: ours then just stay marked.
+    # Without UIDPLUS, EXPUNGE would remove all deleted messages, a person's too. So ours just stay marked.
     if b"UIDPLUS" in capabilities and here:
         client.uid_expunge(here)
 
 
 def append(client: IMAPClient, mailbox: str, raw: bytes, flags: Sequence[bytes]) -> None:
-    """Put a message into a mailbox of this exact name (APPEND, RFC 9051 section 6.3.12).
+    """Append a message to a mailbox of this exact name (APPEND, RFC 9051 section 6.3.12).
+
+    A mailbox that is missing is created.
 
     Raises:
         PermanentError: the server will not take it.
@@ -74,20 +77,20 @@ def append(client: IMAPClient, mailbox: str, raw: bytes, flags: Sequence[bytes])
         except IMAPClientError as error:
             if "[TRYCREATE]" not in str(error).upper():
                 raise
-            # Somebody has deleted it since we last looked.
+            # A person has deleted it since our last check.
             client.create_folder(mailbox)
             client.append(mailbox, raw, flags)
     except IMAPClientAbortError:
         raise
     except IMAPClientError as error:
-        # Also where it is busy, or over quota: that may be so for days, and nobody waits for this message.
+        # Also where it is busy or over quota: that may last for days, and no customer waits for this message.
         raise PermanentError(f"IMAP APPEND: refused{code(error)}", detail=said(error)) from error
 
 
 def stream(client: IMAPClient, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
-    """Put a message into a mailbox (APPEND, RFC 3501 section 6.3.11); `content` is read in pieces.
+    """Append a message to a mailbox (APPEND, RFC 3501 section 6.3.11). `content` is read in pieces.
 
-    imapclient's own `append` wants all of it in memory, and copies it twice.
+    imapclient's own `append` needs all of it in RAM, and copies it twice.
 
     Raises:
         PermanentError: the server will not take it, and `detail` says why in its words.
@@ -116,8 +119,8 @@ def _stream(client: IMAPClient, mailbox: str, content: IO[bytes], size_bytes: in
 
 
 def _copied(client: IMAPClient, command: Callable[[], object]) -> Container[int]:
-    """Do it; the UIDs that the server names as moved or copied, none where it names none."""
-    # imapclient does not give them: they are in a response code.
+    """Run the command. Return the UIDs that the server names as moved or copied, none where it names none."""
+    # imapclient does not return them, because they are in a response code.
     untagged = client._imap.untagged_responses  # noqa: SLF001
     untagged.pop("COPYUID", None)
     command()
@@ -125,7 +128,7 @@ def _copied(client: IMAPClient, command: Callable[[], object]) -> Container[int]
 
 
 def _sources(copyuid: bytes) -> Iterable[int]:
-    """The source UIDs of a COPYUID: uidvalidity, source set, target set."""
+    """Yield the source UIDs of a COPYUID: uidvalidity, source set, target set."""
     words = copyuid.split()
     for first, last in re.findall(rb"(\d+)(?::(\d+))?", words[1] if len(words) > 1 else b""):
         low, high = sorted((int(first), int(last or first)))
@@ -133,7 +136,10 @@ def _sources(copyuid: bytes) -> Iterable[int]:
 
 
 def holds(client: IMAPClient, message_id: str, mailbox: str, then: str) -> bool:
-    """Whether a message with this Message-ID, which must be of our own making, lies in a mailbox, if there is one."""
+    """Return whether a mailbox holds a message with this Message-ID. False where there is no such mailbox.
+
+    The Message-ID must be of our own making.
+    """
     if not client.folder_exists(mailbox):
         return False
     with selected(client, mailbox, then):
@@ -141,7 +147,10 @@ def holds(client: IMAPClient, message_id: str, mailbox: str, then: str) -> bool:
 
 
 def _already_in(client: IMAPClient, uids: Sequence[int], source: str, target: str) -> set[int]:
-    """Those of the messages of which the target holds a copy: one of the same size and with the same header."""
+    """Return the UIDs of the messages of which the target holds a copy.
+
+    A copy has the same size and the same header.
+    """
     rows = client.fetch(uids, ["RFC822.SIZE", HEADER]) if uids else {}
     found = {uid: (row.get(b"RFC822.SIZE"), row.get(b"BODY[HEADER]<0>")) for uid, row in rows.items() if uid in uids}
     wanted = {uid: (size, header) for uid, (size, header) in found.items() if size and header}

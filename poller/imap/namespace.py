@@ -1,4 +1,4 @@
-"""The mailboxes of an account by the names that people give them, whatever the server's namespace and separator."""
+"""Find the mailboxes of an account by the names people give them, whatever the server's namespace and separator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_MAILBOX = {b"\\noselect", b"\\nonexistent"}  # names that only hold others (R
 
 
 class Hierarchy:
-    """What is where on one connection; its methods raise what imapclient raises."""
+    """The mailboxes that one connection sees. Its methods raise what imapclient raises."""
 
     def __init__(self, client: IMAPClient, capabilities: Container[bytes]) -> None:
         """Ask for the personal namespace (RFC 2342)."""
@@ -30,22 +30,25 @@ class Hierarchy:
         else:
             root = client.list_folders("", "")
             self._separator = root[0][1].decode() if root and root[0][1] else "/"
-            # Whoever has a namespace and does not say so has it below the inbox.
+            # A server that has a namespace and does not announce it has it below the inbox.
             self._prefixes = ("", f"INBOX{self._separator}")
         self._existing: set[str] = set()
 
     def find(self, mailbox: str) -> str | None:
-        """The server's name of a mailbox ("/" in it is the server's separator), None when there is none."""
+        """Return the server's name of a mailbox, None when it does not exist.
+
+        "/" in `mailbox` stands for the server's separator.
+        """
         names = self.names(mailbox)
         if not self._existing.intersection(names):
             self._existing = self._listed()
         return next((name for name in names if name in self._existing), None)
 
     def ensure(self, mailbox: str) -> str:
-        """The server's name of a mailbox, created and subscribed when it was missing.
+        """Return the server's name of a mailbox. Create and subscribe it when it is missing.
 
         Raises:
-            ConfigurationError: the server will have none of that name.
+            ConfigurationError: the server refuses every name that the mailbox may have.
         """
         return self.find(mailbox) or self._create(mailbox)
 
@@ -61,7 +64,7 @@ class Hierarchy:
                 if is_busy(error):
                     raise
                 answer = answer or said(error)
-                # Another session may have been quicker; and to Gmail a label in other letter case is the same.
+                # Another session may have created it. To Gmail a label that differs in letter case only is the same.
                 self._existing = self._listed()
                 alike = [found for found in self._existing if found.casefold() == name.casefold()]
                 if alike:
@@ -72,7 +75,7 @@ class Hierarchy:
         raise ConfigurationError(f"IMAP server: mailbox {mailbox!r} cannot be created: {answer}: check [labels]")
 
     def names(self, mailbox: str) -> list[str]:
-        """What a mailbox may be called there, the likeliest first."""
+        """Return the names that a mailbox may have on the server, the likeliest first."""
         path = mailbox.replace("/", self._separator)
         return [path if path.startswith(prefix) else prefix + path for prefix in self._prefixes]
 

@@ -1,4 +1,4 @@
-"""Access tokens for the mailbox: one source of them for all its connections, and what it keeps on disk."""
+"""Provide access tokens for the mailbox: one source of them for all its connections, and what it keeps on disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from integrations.oauth.google import Google
     from poller.config.settings import Imap
 
-AT_ONCE_S = 10.0  # in which connections share a token
+AT_ONCE_S = 10.0  # the time in which new connections share a token
 KEPT = "refresh-token.json"  # in the state directory
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -34,34 +34,35 @@ _making = threading.Lock()
 
 
 class Provider(Protocol):
-    """Who gives access tokens."""
+    """A service that gives access tokens."""
 
     def token(self) -> str:
-        """A new one."""
+        """Return a new access token."""
 
     def advice(self, token: str, mailbox: str) -> str:
-        """What to look at when the mail server refuses a token of theirs."""
+        """Return what to check when the mail server refuses a token of the provider."""
 
 
 class Tokens:
-    """The access tokens of one account; for any number of threads.
+    """The access tokens of one account, for any number of threads.
 
-    Each connection begins with a new one, so that none ends before its time; those that open at the same moment share.
+    Each connection begins with a new token, so that none ends before its time. Connections that open at the same moment
+    share one.
     """
 
     def __init__(self, provider: Provider, now: Callable[[], float] = monotonic) -> None:
-        """Nothing is asked yet."""
+        """Store the provider. Nothing is requested yet."""
         self.advice = provider.advice
         self._ask, self._now = provider.token, now
         self._lock = threading.Lock()
         self._last, self._asked_at = "", 0.0
 
     def token(self) -> tuple[str, bool]:
-        """A token, and whether an earlier connection had it, too.
+        """Return a token, and whether an earlier connection had it, too.
 
         Raises:
             TransientError: the provider is out of reach, or busy.
-            ConfigurationError: it refuses; the line says so in its words, and what to do.
+            ConfigurationError: the provider refuses. The error quotes it, and says what to do.
         """
         with self._lock:
             shared = bool(self._last) and self._now() - self._asked_at < AT_ONCE_S
@@ -70,7 +71,7 @@ class Tokens:
             return self._last, shared
 
     def forget(self) -> None:
-        """The next one is a new one."""
+        """Drop the token, so that the next one is new."""
         with self._lock:
             self._last = ""
 
@@ -86,12 +87,12 @@ def prepare(imap: Imap) -> None:
 
 
 def tokens(imap: Imap) -> Tokens:
-    """The tokens that `imap.auth` names; of the same settings always the same.
+    """Return the tokens that `imap.auth` names. The same settings always give the same object.
 
     Raises:
         ConfigurationError: its package is missing, or a setting cannot be used.
     """
-    with _making:  # The cache lets two through that ask first at the same moment.
+    with _making:  # Without the lock, two first calls at the same moment would both pass the cache.
         return _tokens(imap)
 
 
@@ -106,7 +107,7 @@ def _tokens(imap: Imap) -> Tokens:
 
 
 def _microsoft(imap: Imap) -> Provider:
-    # Packages of extras, and a third of a second that nobody else pays.
+    # Optional packages, and a third of a second that other logins need not pay.
     from integrations.oauth.microsoft import Microsoft  # noqa: PLC0415
 
     return Microsoft(imap.tenant, imap.client_id, imap.client_secret.get_secret_value(), url=_url(imap))
@@ -126,10 +127,10 @@ def _google(imap: Imap) -> Provider:
 
 
 class _KeyFile:
-    """Tokens for a service account whose key may be exchanged while we run: its file is read for each."""
+    """Tokens for a service account. Its key file is read for each token, because it may be exchanged meanwhile."""
 
     def __init__(self, made: Callable[[], Provider]) -> None:
-        """A file that cannot be used is told of before a server is asked."""
+        """Read the file once, so that one that cannot be used is reported before a server is asked."""
         self._made = made
         self.advice = made().advice
 
@@ -141,13 +142,16 @@ class _KeyFile:
 class _Consented:
     """Tokens for a refresh token that the provider may change at any use.
 
-    The one in force is in a file, for the processes that share the state: each reads it anew, one after the other.
+    The one in force is in a file, for the processes that share the state. Each reads it anew, one after the other.
     """
 
     def __init__(self, made: Callable[[str, Callable[[str], None]], Provider], given: str, path: Path) -> None:
-        """`made` takes the refresh token, and whom to tell the one that takes its place."""
+        """Read nothing yet.
+
+        `made` takes the refresh token, and a callback that is given the token that replaces it.
+        """
         self._made, self._given, self._path = made, given, path
-        self._unkept = ""  # the one in force where the file does not have it
+        self._unkept = ""  # the token in force where it could not be written to the file
 
     def token(self) -> str:
         """See `Provider`."""
@@ -165,7 +169,7 @@ class _Consented:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Before every other thread and process that asks so; where there can be no such directory, beside them."""
+    """Exclude every other thread and process that calls this. Where the directory cannot be made, exclude none."""
     held = -1
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -185,7 +189,10 @@ def _url(imap: Imap) -> str | None:
 
 
 def _recall(path: Path, given: str) -> str:
-    """The token that took the place of the one in the settings, "" when none did: a new setting is newer than it."""
+    """Return the token that replaced the one in the settings, "" when none did.
+
+    A file that was written for another token is older than the setting.
+    """
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -194,12 +201,15 @@ def _recall(path: Path, given: str) -> str:
 
 
 def _keep(path: Path, given: str, rotated: str) -> bool:
-    """Written beside and then put in place: a crash leaves the old file or the new one; False: it is not kept."""
+    """Write the rotated token to the file. Return False when it is not kept.
+
+    It is written beside and then put in place: a crash leaves the old file or the new one.
+    """
     content = json.dumps({"instead_of": _digest(given), "refresh_token": rotated})
     name = ""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Readable by us alone: that is how mkstemp makes it.
+        # mkstemp makes a file that only this user can read.
         file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(file, "w", encoding="utf-8") as opened:
             opened.write(content)
@@ -207,7 +217,7 @@ def _keep(path: Path, given: str, rotated: str) -> bool:
             os.fsync(opened.fileno())
         Path(name).replace(path)
     except OSError as error:
-        # This process goes on with it; the next one will have the old token, which may have ended.
+        # This process goes on with the new token. The next one will have the old token, which may have expired.
         log.error("refresh_token_not_kept", path=str(path), reason=error.strerror)  # noqa: TRY400  no trace of a disk
         if name:
             Path(name).unlink(missing_ok=True)

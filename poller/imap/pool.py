@@ -1,4 +1,4 @@
-"""Sessions on one mailbox for any number of threads: each takes one from a small pool, and gives it back."""
+"""Share a small pool of IMAP sessions on one mailbox among any number of threads."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from poller.imap.session import Mailbox
 
 
-IN_USE = 4  # at once: Dovecot allows a user ten by default, and a look, IDLE and the forms have theirs besides
-IN_USE_BESIDE = 2  # the same of a mailbox where corrections are asked for
+IN_USE = 4  # at once: Dovecot allows a user ten by default; a scan, IDLE and the forms use further ones
+IN_USE_BESIDE = 2  # the same for a reclassify mailbox
 
 
 class Sessions:
-    """As many as were ever in use at once; one that has failed is not used again."""
+    """A pool of IMAP sessions that grows to the most ever in use at once. A failed session is not reused."""
 
     def __init__(self, imap: Imap, within: str = "") -> None:
-        """Nothing is connected before the first is taken.
+        """Keep the settings. The first connection is made when a session is first taken.
 
         `within` is another mailbox of the account than the polled one, by the name that `Mailbox.label` takes.
         """
         self._imap, self._within = imap, within
-        # What lies in another one is little, and all of them are of one account.
+        # Other mailboxes hold few messages, and all sessions count against the limit of one account.
         in_use = IN_USE_BESIDE if within else IN_USE
         self._lock, self._places = threading.Lock(), threading.Semaphore(in_use)
-        # A big message takes minutes, and what is at stake in the others is a label, or that the daemon looks at all.
+        # Fetching a big message takes minutes. One session stays free, for labels and for scans.
         self._fetching = threading.Semaphore(in_use - 1)
         self._free: list[Mailbox] = []
 
@@ -41,14 +41,15 @@ class Sessions:
     def one(
         self, uidvalidity: int | None = None, *, at_once: bool = False, fetching: bool = False
     ) -> Iterator[Mailbox]:
-        """A live session, when its turn has come or `at_once`; one that fails is dropped.
+        """Yield a live session once one is free, or `at_once`. A session that fails is dropped.
 
-        With a `uidvalidity` one in which the UIDs of then are good: none from before the mailbox was made anew. However
-        many are `fetching` messages, who is not waits for none of them.
+        With a `uidvalidity` the session is one in which the UIDs of that value are valid, never one from before the
+        mailbox was recreated. Threads that fetch a message say so with `fetching`: they leave at least one session to
+        the other threads.
 
         Raises:
             MessageGoneError: there is no mailbox `within`.
-            TransientError: also when the mailbox has been made anew since then.
+            TransientError: the server is out of reach, or the mailbox was recreated since `uidvalidity`.
         """
         with ExitStack() as turn:
             if fetching:
@@ -72,7 +73,7 @@ class Sessions:
                     session.close()
 
     def close(self) -> None:
-        """End every session that is not in use."""
+        """Close every session that is not in use."""
         with self._lock:
             sessions, self._free = self._free, []
         for session in sessions:

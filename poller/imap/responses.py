@@ -1,4 +1,4 @@
-"""What an IMAP server's refusal means: come back later, or what a person has to do about it."""
+"""Interpret an IMAP server's refusal: temporary, or something that a person must fix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from poller.escaping import one_line
 
-# Codes of RFC 5530, and what Gmail and Exchange say without one. Whoever has mistyped a password is asked to try again.
+# Codes of RFC 5530, and what Gmail and Exchange say without one. "Try again" after a wrong password is no busy server.
 BUSY = re.compile(
     r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG|OVERQUOTA|THROTTLED|CONTACTADMIN)\]"
     r"|too many [a-z ]*connections|maximum (number of )?connection|connection limit|bandwidth limits"
@@ -14,7 +14,7 @@ BUSY = re.compile(
     r"|throttled|backoff time|server busy|^(?!.*\[AUTHENTICATIONFAILED\]).*try again",
     re.IGNORECASE,
 )
-# What to do about a refused login, by the server's words; the first that fits.
+# What to do about a refused login, by a pattern in the server's words; the first match counts.
 ADVICE = {
     r"disabled for your domain": "Google Admin console > Apps > Google Workspace > Gmail > End User Access > POP and "
     "IMAP access",
@@ -33,28 +33,28 @@ PASSWORD_ADVICE = {
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether it is one of the moment."""
+    """Return True if the refusal is temporary."""
     return BUSY.search(str(error)) is not None
 
 
 def is_gone(error: Exception) -> bool:
-    """Whether it is one for a message that somebody has taken in the meantime."""
+    """Return True if the refusal means that the message was expunged in the meantime."""
     return "[EXPUNGEISSUED]" in str(error).upper()
 
 
 def code(error: Exception) -> str:
-    """The response code in an answer, as " (OVERQUOTA)" (RFC 5530); "" where there is none."""
+    """Return the response code of an answer, such as " (OVERQUOTA)" (RFC 5530), or "" if there is none."""
     found = re.search(r"\[([A-Z]{4,20})\]", str(error))
     return f" ({found[1]})" if found else ""
 
 
 def said(error: Exception) -> str:
-    """The server's own words, in a line, without a full stop and what the libraries put around them."""
+    """Return the server's own words in one line, without a full stop and the libraries' additions."""
     words = re.sub(r"^\w+ (?:failed: |command error: (?:BAD|NO) )", "", str(error))
     return one_line(re.sub(r"""^\[?b(["'])(.*)\1\]?$""", r"\2", words, flags=re.DOTALL)).rstrip(".")
 
 
 def advice(words: str, auth: str = "") -> str:
-    """What to do about a refused login of that kind, "" when that depends on who gave the token."""
+    """Return what to do about such a refused login, or "" if that depends on the issuer of the token."""
     known = ADVICE | (PASSWORD_ADVICE if auth == "password" else {})
     return next((what for pattern, what in known.items() if re.search(pattern, words, re.IGNORECASE)), "")

@@ -1,4 +1,4 @@
-"""Which messages are in the selected mailbox: SEARCH and STATUS (RFC 3501 sections 6.4.4 and 6.3.10)."""
+"""List the messages of the selected mailbox with SEARCH and STATUS (RFC 3501 sections 6.4.4 and 6.3.10)."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from imapclient import IMAPClient
 
 ANSWER = 50_000  # UIDs that one SEARCH may answer with: imaplib reads no line over 1,000,000 bytes
-LISTED = 1_000  # UIDs that one SEARCH names: servers read no long lines either
+LISTED = 1_000  # UIDs that one SEARCH names: servers do not read long lines either
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a mailbox says of itself."""
+    """The number of messages in a mailbox and its next UID, as the server reports them."""
 
-    messages: int  # in it, those marked deleted too
-    next_uid: int  # UIDNEXT: what comes from now on has this UID or a later one
+    messages: int  # in the mailbox, including those marked as deleted
+    next_uid: int  # UIDNEXT: later messages get this UID or a higher one
 
 
 def status(client: IMAPClient, mailbox: str, *items: str) -> dict[bytes, Any]:
-    """What the server says of a mailbox (RFC 9051 section 6.3.11); {} where it will not."""
+    """Return the STATUS items of a mailbox (RFC 9051 section 6.3.11), or {} if the server rejects the command."""
     try:
         return client.folder_status(mailbox, items)  # type: ignore[no-any-return]
     except IMAPClientAbortError:
@@ -42,11 +42,15 @@ def status(client: IMAPClient, mailbox: str, *items: str) -> dict[bytes, Any]:
 
 
 def uids(client: IMAPClient, messages: int, since: date | None) -> list[int]:
-    """Those of so many messages that are not marked deleted and arrived on that day or later, in order of arrival."""
+    """Return the UIDs of the messages that are not marked deleted, in order of arrival.
+
+    `messages` is the number of messages in the mailbox. `since` keeps only those that arrived on that day or later,
+    None keeps all.
+    """
     criteria: list[str | date] = ["UNDELETED"] if since is None else ["UNDELETED", "SINCE", since]
     found: set[int] = set()
     last: int | str = "*"
-    # The newest first: whatever is taken away meanwhile, what moves up is then seen twice and not missed.
+    # The newest first: if messages are expunged meanwhile, those that move up are seen twice instead of missed.
     for first in range((max(messages, 1) - 1) // ANSWER * ANSWER + 1, 0, -ANSWER):
         part = [f"{first}:{last}"] if messages > ANSWER else []
         found.update(client.search([*part, *criteria]))
@@ -56,30 +60,30 @@ def uids(client: IMAPClient, messages: int, since: date | None) -> list[int]:
 
 
 def new_uids(client: IMAPClient, first: int, known: Collection[int]) -> list[int]:
-    """Messages from this UID on, and those of the known that are still here, none marked deleted, in order."""
+    """Return the UIDs from `first` on, and the known ones still present, none marked deleted, in order."""
     found: set[int] = set()
     in_order = sorted(known)
     for start in range(0, max(len(known), 1), LISTED):
         listed = _sequence_set(in_order[start : start + LISTED])
-        # "*" is the last message, whichever its UID is: so there is always an answer of one too many.
+        # "*" is the last message, whatever its UID, so the answer may hold one UID below `first`.
         found.update(client.search(["UID", ",".join([f"{first}:*", *listed]), "UNDELETED"]))
     wanted = set(known)
     return sorted(uid for uid in found if uid >= first or uid in wanted)
 
 
 def last_uid(client: IMAPClient) -> int:
-    """The UID of the last message, marked deleted or not; 0 when there is none."""
+    """Return the UID of the last message, marked deleted or not, or 0 if there is none."""
     return max(client.search(["UID", "*"]), default=0)
 
 
 def present(client: IMAPClient, uids: Sequence[int]) -> list[int]:
-    """Those of the messages that are still here, and not marked as deleted."""
+    """Return those of the UIDs that are still in the mailbox and not marked as deleted."""
     found = client.search(["UID", ",".join(map(str, uids)), "UNDELETED"]) if uids else []
     return [uid for uid in uids if uid in found]
 
 
 def _sequence_set(uids: Sequence[int]) -> list[str]:
-    """Sorted UIDs, each run of neighbours as "first:last" (RFC 9051 section 4.1.1)."""
+    """Return sorted UIDs as a list, each run of neighbours as "first:last" (RFC 9051 section 4.1.1)."""
     runs: list[list[int]] = []
     for uid in uids:
         if runs and uid == runs[-1][-1] + 1:
@@ -97,7 +101,11 @@ def expect_gone(client: IMAPClient, uids: Sequence[int]) -> None:
 
 @contextmanager
 def selected(client: IMAPClient, mailbox: str, then: str) -> Iterator[None]:
-    """Another mailbox selected for a while; a failure in it ends the session anyway."""
+    """Select another mailbox for a while. A failure in it ends the session anyway.
+
+    Raises:
+        TransientError: the first mailbox has been made anew meanwhile.
+    """
     before = client.folder_status(then, ["UIDVALIDITY"])
     client.select_folder(mailbox)
     yield

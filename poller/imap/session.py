@@ -1,4 +1,4 @@
-"""One IMAP session on the mailbox that customers write to. How it is opened, see `connection`."""
+"""IMAP session on the mailbox that customers write to. `connection` opens it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers
 
 
 class Mailbox:
-    """A selected mailbox on its own connection; for one thread at a time.
+    """A selected mailbox on its own connection, for one thread at a time.
 
-    Every method raises TransientError when the connection or the server fails; the session is then of no further use.
+    Every method raises TransientError when the connection or the server fails. The session is then of no further use.
     """
 
     def __init__(self, client: IMAPClient, name: str, deadline_s: float) -> None:
@@ -62,14 +62,15 @@ class Mailbox:
             drop(self._client)
 
     def refresh(self) -> None:
-        """See what has come since the last command; a session that is dead says so here."""
+        """Learn what has come since the last command. A dead session raises here."""
         with self._call("NOOP"):
             self._client.noop()
 
     def counts(self) -> Counts | None:
-        """How many messages there are; None where the server does not tell it of an open mailbox.
+        """Return the number of messages and UIDNEXT, None where the server does not tell them of an open mailbox.
 
-        RFC 3501 section 6.3.10 advises against asking it of one, and all servers answer: no other command is as cheap.
+        RFC 3501 section 6.3.10 advises against STATUS on the selected mailbox. But all servers answer it, and no other
+        command is as cheap.
         """
         with self._call("STATUS"):
             told = search.status(self._client, self._entered, "MESSAGES", "UIDNEXT", "UIDVALIDITY")
@@ -79,7 +80,7 @@ class Mailbox:
         return Counts(messages, next_uid) if isinstance(messages, int) and isinstance(next_uid, int) else None
 
     def uids(self, since: date | None = None, counts: Counts | None = None) -> list[int]:
-        """Every message that is not marked deleted and arrived on that day or later, in order of arrival.
+        """Return the UIDs not marked deleted that arrived on that day or later, in order of arrival.
 
         `counts` are those of this moment, where they are known.
         """
@@ -89,13 +90,13 @@ class Mailbox:
             return search.uids(self._client, messages, since)
 
     def reopen(self) -> int:
-        """Open the mailbox once more; how many messages are in it.
+        """Select the mailbox once more, and return how many messages are in it.
 
-        A server may let a session go on in a mailbox that is gone: Dovecot does in an empty one, for good. It costs by
-        the messages that there are, 2 ms for a thousand.
+        A server may let a session go on in a mailbox that is gone: Dovecot does so in an empty one, for good. The cost
+        grows with the number of messages, 2 ms for a thousand.
 
         Raises:
-            TransientError: also when it has been made anew.
+            TransientError: also when the mailbox has been made anew (another UIDVALIDITY).
         """
         before = self.uidvalidity
         with self._call("SELECT"):
@@ -105,30 +106,30 @@ class Mailbox:
         return messages
 
     def last_uid(self) -> int:
-        """The UID of the last message, marked deleted or not; 0 when there is none."""
+        """Return the UID of the last message, marked deleted or not, or 0 when there is none."""
         with self._call("SEARCH"):
             return search.last_uid(self._client)
 
     def new_uids(self, first: int, known: Collection[int]) -> list[int]:
-        """Messages from this UID on, and those of the known that are still here, none marked deleted, in order."""
+        """Return the UIDs from `first` on and the known ones that are still here, none marked deleted, in order."""
         with self._call("SEARCH"):
             return search.new_uids(self._client, first, known)
 
     def present(self, uids: Sequence[int]) -> list[int]:
-        """Those of the messages that are still here, and not marked as deleted."""
+        """Return those of the UIDs that are still here, and not marked as deleted."""
         with self._call("SEARCH"):
             return search.present(self._client, uids)
 
     def arrivals(self, uids: Sequence[int], refused: set[int] | None = None) -> Iterator[Arrival]:
-        """Size, date and header of each message that is still here, in the order asked for.
+        """Yield size, date and header of each message that is still here, in the order asked for.
 
-        One that the server will not give, where it gives others, is added to `refused`; without such a set it is an
-        error, for whoever must not miss any.
+        A message that the server does not give, where it gives others, is added to `refused`. Without such a set it is
+        an error, for callers that must not miss any.
         """
         for start in range(0, len(uids), BATCH):
             batch = uids[start : start + BATCH]
             rows = self._rows(batch)
-            # A server may send rows that nobody asked for, and none for a message that is gone.
+            # A server may send rows that were not requested, and none for a message that is gone.
             for uid in (uid for uid in batch if uid in rows):
                 arrival = arrival_of(uid, rows[uid])
                 if arrival:
@@ -139,25 +140,25 @@ class Mailbox:
                     refused.add(uid)
 
     def _rows(self, uids: Sequence[int], items: Sequence[str] = ITEMS) -> Mapping[int, Mapping[bytes, Any]]:
-        """What `arrivals` asks for, by UID; nothing of a message that is gone, an empty row of one that is refused."""
+        """Fetch these items by UID. A message that is gone has no row, and one that is refused has an empty row."""
         with self._call("FETCH", size_bytes=len(uids) * HEADER_BYTES):
             try:
                 return self._client.fetch(uids, items)  # type: ignore[no-any-return]
             except IMAPClientAbortError:
                 raise
             except (IMAPClientError, *NONSENSE) as error:
-                # What the library says of an answer may quote a mail.
+                # What the library says of a response may quote a mail.
                 if isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError) and is_busy(error):
                     raise
                 if items is LEAST:
                     return {} if is_gone(error) else {uids[0]: {}}
-        # Its neighbours are not to pay for one; and one may have a date that breaks the library.
+        # One message must not cost its neighbours, and one may have a date that breaks the library.
         if len(uids) == 1:
             return self._rows(uids, LEAST)
         return {uid: row for one in uids for uid, row in self._rows([one]).items()}
 
     def pieces(self, uid: int, limit_bytes: int) -> Iterator[bytes]:
-        """A message in pieces, and no more of it than the limit; nothing is marked as read.
+        """Yield a message in pieces, at most `limit_bytes` of it. Nothing is marked as read.
 
         Raises:
             MessageGoneError: it was taken away.
@@ -183,7 +184,7 @@ class Mailbox:
         if piece is None:
             raise MessageGoneError("FETCH")
         if not isinstance(piece, bytes):
-            raise TypeError("a piece is bytes")  # what else an answer may be taken for: a number, a list
+            raise TypeError("a piece is bytes")  # imapclient may parse a response as a number or a list
         return piece
 
     def mark_seen(self, uids: Sequence[int]) -> None:
@@ -196,11 +197,12 @@ class Mailbox:
     ) -> None:
         """File messages under a mailbox, which is created when missing, and mark them where the server allows it.
 
-        `others` are our keywords for the outcomes that it is not, `labels` their mailboxes: at Gmail a message may bear
-        several. A message that is gone already is no error; one that the server did not file is.
+        `others` are our keywords for the outcomes that it is not. `labels` are the mailboxes of these: at Gmail a
+        message may bear several. A message that is gone already is no error. A message that the server did not file is
+        one.
 
         Raises:
-            ConfigurationError: the server will have no mailbox of that name.
+            ConfigurationError: the server refuses a mailbox of that name.
         """
         with self._call("LABEL", size_bytes=len(uids) * HEADER_BYTES):
             name = self._hierarchy.ensure(mailbox)
@@ -210,7 +212,7 @@ class Mailbox:
             except IMAPClientError as error:
                 if not is_gone(error):
                     raise
-                # Somebody has taken one of them in the meantime; the server says so now, and files the others.
+                # A person has taken one of them in the meantime. The server says so now, and files the others.
                 self._client.noop()
                 if left := search.present(self._client, uids):
                     self._file(left, name, keyword, others, others_there)
@@ -218,7 +220,7 @@ class Mailbox:
     def _file(
         self, uids: Sequence[int], name: str, keyword: str, others: Sequence[str], others_there: Iterable[str]
     ) -> None:
-        # MOVE is done or not done, never half: what bears the keyword may have been copied before.
+        # MOVE is atomic. Without it, a message that bears the keyword may have been copied before.
         marked = () if self._has("MOVE") else self._keywords.marked(uids, keyword)
         self._keywords.mark(uids, keyword, others)
         if self._has("X-GM-EXT-1"):
@@ -226,11 +228,11 @@ class Mailbox:
         self._move(uids, name, marked)
 
     def keeps(self, keyword: str) -> bool:
-        """Whether a message that `label` files bears the keyword from then on."""
+        """Return whether a message that `label` files bears the keyword from then on."""
         return self._keywords.keeps(keyword)
 
     def shortcomings(self, keyword: str) -> list[str]:
-        """What the server cannot do, and what is done instead; for a person."""
+        """Return what the server cannot do, and what is done instead, as lines for a person."""
         return [
             words
             for lacking, words in (
@@ -243,9 +245,9 @@ class Mailbox:
         ]
 
     def enter(self, mailbox: str) -> bool:
-        """Select another mailbox, by the name that `label` takes; False when there is none.
+        """Select another mailbox, by the name that `label` takes. Return False when there is none.
 
-        Every UID is of that one from now on.
+        From then on every UID is of that mailbox.
         """
         with self._call("SELECT"):
             name = self._hierarchy.find(mailbox)
@@ -254,28 +256,31 @@ class Mailbox:
         return name is not None
 
     def count(self, mailbox: str) -> int:
-        """How many messages lie in another mailbox, by the name that `label` takes; 0 where there is none."""
+        """Return how many messages another mailbox has, by the name that `label` takes, or 0 where there is none."""
         with self._call("STATUS"):
             name = self._hierarchy.find(mailbox)
-            # It says nothing of one that somebody has deleted since we last looked.
+            # STATUS gives nothing for a mailbox that was deleted after it was last listed.
             return int(search.status(self._client, name, "MESSAGES").get(b"MESSAGES", 0)) if name else 0
 
     def ensure(self, mailbox: str) -> str:
-        """The server's name of a mailbox, which is created when missing, by the name that `label` takes.
+        """Return the server's name of a mailbox, which is created when missing. The name is as `label` takes it.
 
         Raises:
-            ConfigurationError: the server will have none of that name.
+            ConfigurationError: the server refuses that name.
         """
         with self._call("CREATE"):
             return self._hierarchy.ensure(mailbox)
 
     def move(self, uids: Sequence[int], mailbox: str) -> None:
-        """Put messages into the mailbox of this exact name, and leave their keywords as they are."""
+        """Move messages to the mailbox of this exact name, and leave their keywords as they are."""
         with self._call("MOVE", size_bytes=len(uids) * HEADER_BYTES):
             self._move(uids, mailbox, uids)
 
     def settle(self, begins: str, mailbox: str, but: str) -> None:
-        """Mark as read what has a Message-ID of ours that begins so, but for one, and put it into another mailbox."""
+        """Mark our mails whose Message-ID begins with `begins` as read, and move them to another mailbox.
+
+        The mail with the Message-ID `but` is left as it is.
+        """
         with self._call("SETTLE"):
             name = self._hierarchy.ensure(mailbox)
             words = ["HEADER", "Message-ID"]
@@ -286,12 +291,13 @@ class Mailbox:
                 self._move(uids, name, uids)
 
     def append(self, mailbox: str, raw: bytes, *, seen: bool = False, unless: str = "") -> None:
-        """Put a message into a mailbox, by the name that `label` takes, which is created when missing.
+        """Append a message to a mailbox, by the name that `label` takes, which is created when missing.
 
-        Not if one with the Message-ID `unless` lies there, which must be of our own making: it comes into a command.
+        Nothing is appended if a message with the Message-ID `unless` lies there. That must be of our own making,
+        because it becomes part of a command.
 
         Raises:
-            PermanentError: the server will not take it.
+            PermanentError: the server rejects it.
         """
         with self._call("APPEND", size_bytes=len(raw)):
             name = self._hierarchy.ensure(mailbox)
@@ -300,23 +306,27 @@ class Mailbox:
             move.append(self._client, name, raw, [b"\\Seen"] if seen else [])
 
     def deliver(self, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
-        """Put a message into the mailbox of this exact name; `content` is all of it, with CRLF, and is read in pieces.
+        """Append a message to the mailbox of this exact name.
 
-        When it raises, the message may have been put there nevertheless.
+        `content` is the whole message, with CRLF, and is read in pieces. When this raises, the message may have been
+        appended nevertheless.
 
         Raises:
-            PermanentError: the server will not take it, and `detail` says why in its words.
+            PermanentError: the server rejects it, and `detail` says why in its words.
         """
         with self._call("APPEND", size_bytes=size_bytes):
             move.stream(self._client, mailbox, content, size_bytes)
 
     def with_message_id(self, message_id: str) -> list[int]:
-        """Messages by a Message-ID of our own making: what a stranger wrote must not come into a command."""
+        """Return the UIDs of the messages with a Message-ID of our own making.
+
+        What a stranger wrote must not become part of a command.
+        """
         with self._call("SEARCH"):
             return sorted(self._client.search(["HEADER", "Message-ID", message_id, "UNDELETED"]))
 
     def _has(self, *names: str) -> bool:
-        """Whether the server announces one of these capabilities."""
+        """Return whether the server announces one of these capabilities."""
         return any(name.encode() in self._capabilities for name in names)
 
     def _move(self, uids: Sequence[int], name: str, doubtful: Collection[int]) -> None:
@@ -324,26 +334,26 @@ class Mailbox:
 
     @property
     def can_idle(self) -> bool:
-        """Whether `idle` is possible."""
+        """Return whether `idle` is possible."""
         return b"IDLE" in self._capabilities
 
     def idle(self, seconds: float, bell: socket.socket) -> Iterator[None]:
-        """Comes back when the server has begun to watch, and at each message that comes, so long or until the bell.
+        """Yield when the server begins to watch and at each new message, until `seconds` have passed or the bell rings.
 
-        What came before it began to watch nobody is told of: look once more at the first time. No other call meanwhile
-        (RFC 2177).
+        What came before it began to watch is not reported: scan once more after the first yield. No other call is
+        allowed meanwhile (RFC 2177).
         """
         return idle.idle(self._client, seconds, bell, self._deadline_s)
 
     @contextmanager
     def _call(self, command: str, *, size_bytes: int = 0) -> Iterator[None]:
-        """What is asked of the server in it, and how much may come back."""
+        """Run a command within the deadline, which allows for `size_bytes` of transfer, and translate its errors."""
         with translated(command), Deadline(self._deadline_s, size_bytes=size_bytes):
             yield
 
 
 def connect(imap: Imap, deadline_s: float = CALL_S) -> Mailbox:
-    """A session on the configured mailbox; no call on it takes longer than the deadline and what it moves takes.
+    """Open a session on the configured mailbox. Each call takes no longer than the deadline and what it moves takes.
 
     Raises:
         TransientError: the server is out of reach, or busy.

@@ -1,4 +1,4 @@
-"""A message in a mailbox: its reference, and its bytes or the beginning of them in a file."""
+"""Identify a message in a mailbox by its reference, and write its bytes or their beginning to a file."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ BEGINNING_BYTES = 1 << 20  # of a message over the size limit: enough for the he
 
 
 def account_of(imap: Imap) -> str:
-    """Whose mailbox it is; part of every reference."""
+    """Return the name of the mailbox with its account, which is part of every reference."""
     return f"{imap.username}@{imap.host}/{imap.mailbox}"
 
 
 def fetch_reference(session: Mailbox, arrival: Arrival, imap: Imap) -> str:
-    """By the header; a message without a Message-ID or a Date is known by its content, so it is read whole.
+    """Return the reference of a message, from its header.
+
+    A message without a Message-ID or a Date is identified by its content, so it is read whole.
 
     Raises:
-        MessageGoneError: somebody took it in the meantime.
+        MessageGoneError: a person took the message in the meantime.
     """
     if reference := reference_of(account_of(imap), arrival.header):
         return reference
@@ -36,15 +38,17 @@ def fetch_reference(session: Mailbox, arrival: Arrival, imap: Imap) -> str:
 
 
 def write(session: Mailbox, arrival: Arrival, file: IO[bytes], imap: Imap) -> int:
-    """Write a message or its beginning to the empty file; the size of one of which that is not all, else 0.
+    """Write a message or its beginning to the empty file.
+
+    Return its size in bytes if only the beginning was written, else 0.
 
     Raises:
-        MessageGoneError: somebody took it in the meantime.
+        MessageGoneError: a person took the message in the meantime.
     """
     limit = imap.max_message_bytes
     beginning = min(limit, BEGINNING_BYTES)
     announced = arrival.size_bytes
-    # Some servers announce a guess: one byte more than is taken tells whether there are more.
+    # Some servers announce a wrong size. Asking for one byte over the limit shows whether there is more.
     most = limit + 1 if announced <= limit else beginning
     written = sum(file.write(piece) for piece in session.pieces(arrival.uid, most))
     if written < most:

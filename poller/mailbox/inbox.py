@@ -1,4 +1,4 @@
-"""The polled mailbox as the workers share it: which messages wait in it, and under which reference."""
+"""The polled mailbox as the workers share it: the waiting messages, by reference."""
 
 from __future__ import annotations
 
@@ -31,49 +31,51 @@ _UIDS = 1 << 32  # each is less (RFC 9051 section 2.3.1.1)
 
 
 class Inbox:
-    """A `Source` on IMAP, for any number of threads: they take turns at a few sessions, and a look waits for no fetch.
+    """A `Source` on IMAP, for any number of threads.
 
-    A message is known by its reference. UIDs are remembered with the UIDVALIDITY they belong to (RFC 9051 section
-    2.3.1.1): when it changes, all of them are forgotten and read anew.
+    The threads take turns at a few sessions, and a scan does not wait for a fetch. A message is known by its reference.
+    UIDs are kept with the UIDVALIDITY they belong to (RFC 9051 section 2.3.1.1). When it changes, all of them are
+    forgotten and read anew.
     """
 
     def __init__(self, settings: Settings, within: str = "") -> None:
-        """Nothing is connected before the first call.
+        """Prepare the sessions. Nothing is connected before the first call.
 
-        `within` is another mailbox of the account than the polled one, by the name that `Mailbox.label` takes: a
-        message has the same reference in it, and where there is none every call that needs it raises MessageGoneError.
+        `within` names another mailbox of the account than the polled one, as `Mailbox.label` takes it. A message has
+        the same reference in it. Where there is no such mailbox, every call that needs it raises MessageGoneError.
         """
         self._settings, self._imap, self._names = settings, settings.imap, settings.labels
         self._sessions = Sessions(settings.imap, within)
         self._labelling = {outcome: Labelling(self._sessions, settings.labels, outcome) for outcome in KEYWORDS}
-        self.since: date | None = None  # the day (UTC) before which messages are left alone; None: none is
-        # Older ones that were taken up once are not: the first day that ever was `since`, and which of these they are.
+        self.since: date | None = None  # messages from before this day (UTC) are left alone; None: no message is
+        # Older messages that were taken up once are not left alone. `reach` gives the first day that ever was `since`,
+        # # `taken_up` which of some references are such messages.
         self.reach: Callable[[], date | None] = lambda: self.since
         self.taken_up: Callable[[Collection[str]], Collection[str]] = lambda _: ()
-        self.progress: Callable[[], object] = lambda: None  # called at each message that a look comes to
+        self.progress: Callable[[], object] = lambda: None  # called at each message that a scan reads
         self.behind: Inbox | None = None  # another mailbox in which older messages may wait
         self.account = account_of(settings.imap)
         self._looks, self._looking = Looks(settings.imap), threading.Lock()
 
     @property
     def seen(self) -> Seen:
-        """The mailbox as the last look has seen it."""
+        """Return the mailbox as the last scan found it."""
         return self._looks.seen
 
     def count(self, mailboxes: Collection[str]) -> dict[str, int]:
-        """How many messages lie in each of these mailboxes of the account; one round trip each."""
+        """Count the messages in each of these mailboxes of the account. Each takes one round trip."""
         if not mailboxes:
             return {}
         with self._sessions.one() as session:
             return {name: session.count(name) for name in mailboxes}
 
     def ensure(self, mailbox: str) -> None:
-        """Make a mailbox of the account when it is missing; see `Mailbox.ensure`."""
+        """Create a mailbox of the account when it is missing. See `Mailbox.ensure`."""
         with self._sessions.one() as session:
             session.ensure(mailbox)
 
     def move(self, reference: str, mailbox: str) -> None:
-        """Put every copy of the message into another mailbox, which is made when missing; its keywords stay."""
+        """Move every copy of the message to another mailbox, which is created when missing. The keywords stay."""
         seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
             with self._sessions.one(seen.uidvalidity) as session:
@@ -84,29 +86,32 @@ class Inbox:
         self._sessions.close()
 
     def scan(self, *, all_or_none: bool = False) -> list[str]:
-        """The references of all messages that wait, the oldest first, each once.
+        """Return the references of all messages that wait, the oldest first, each once.
 
-        Only what is new is asked for, and whether what waited is still there. Everything is now and then, and whenever
-        the number of messages is not what it must then be.
+        A scan requests only new messages, and checks whether those that waited are still there. Everything is scanned
+        now and then, and whenever the number of messages is not the expected one.
 
         Raises:
-            TransientError: the server is out of reach, or gives none of the new messages at the first or second look
-                that asks for them; for `all_or_none`, it does not give all.
+            TransientError: the server is out of reach, or gives none of the new messages at the first or second
+                scan that requests them. With `all_or_none`, also where it does not give all.
         """
-        # One at a time: a slower one must not overwrite what a later one has seen.
+        # One scan at a time: a slow one must not overwrite the result of a later one.
         with self._looking, self._sessions.one(at_once=True) as session:
             view = View(session.uidvalidity, self.since, self.reach())
             seen = self._looks.look(session, view, self.taken_up, self.progress, all_or_none=all_or_none)
         return seen.in_order()
 
     def confirm(self, reference: str) -> bool:
-        """Whether the message is in the mailbox at this very moment."""
+        """Return whether the message is in the mailbox at this very moment."""
         seen = self.seen
         with self._sessions.one(seen.uidvalidity) as session:
             return bool(session.present(list(seen.copies(reference))))
 
     def fetch(self, reference: str, path: Path) -> Fetched:
-        """See `Source`; the beginning is BEGINNING_BYTES, and no more of the message is asked for."""
+        """Write the message to the path. See `Source`.
+
+        Of a message over the size limit only the first BEGINNING_BYTES are requested.
+        """
         seen = self._look_for(reference)
         for uid, waiting in seen.copies(reference).items():
             with (
@@ -137,10 +142,10 @@ class Inbox:
         return outcome_mailboxes.fetch(self._settings, reference, outcome, received_at, path)
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
-        """See `Source`.
+        """Append a receipt to the mailbox of an outcome. See `Source`.
 
         Raises:
-            PermanentError: the server will not take it.
+            PermanentError: the server rejects it.
         """
         name, message_id = getattr(self._names, outcome), receipt.message_id
         if supersedes:
@@ -160,32 +165,35 @@ class Inbox:
         came_at, uid = min((arrival.received_at, uid) for uid, arrival in copies.items())
         older = seen.before(came_at, uid)
         if self.behind:
-            # A UID tells the order in its own mailbox alone, and the time is one of whole seconds.
+            # UIDs order their own mailbox alone, and times are in whole seconds, so a tie counts as older.
             older += self.behind.seen.before(came_at, _UIDS)
         return any(message_id in header for header in older for message_id in wanted)
 
     def was_brought_back(self, reference: str) -> bool:
-        """Whether a failed message is here again to be tried again, and not for the same mail having come once more."""
-        # What was filed bears the keyword wherever it is moved to, and nothing that comes by mail does.
+        """Return whether a failed message was put back to be tried again.
+
+        False means that only the same mail has come once more.
+        """
+        # A filed message bears the keyword wherever it is moved to, and a newly delivered one does not.
         copies = self.seen.by_reference.get(reference, {}).values()
         if any(KEYWORDS["failed"].lower() in arrival.keywords for arrival in copies):
             return True
-        # Not every server keeps keywords; but only what was not moved still lies where failures go.
+        # Not every server keeps keywords. But only a message that was not moved still lies among the failures.
         return reference not in outcome_mailboxes.lying(self._settings, "failed")
 
     def unreadable(self) -> Mapping[int, datetime]:
-        """What the server would not give at the last look: UIDs, each with since when that is so."""
+        """Return the UIDs that the server did not give at the last scan, each with the time since when that is so."""
         return self.seen.unread
 
     def received_at(self) -> dict[str, datetime]:
-        """When the first copy of each message arrived that waited here at the last look."""
+        """Return the arrival time of the first copy of each message that waited here at the last scan."""
         first: dict[str, datetime] = {}
         for reference, arrival in self.seen.waiting.values():
             first[reference] = min(arrival.received_at, first.get(reference, arrival.received_at))
         return first
 
     def _look_for(self, reference: str) -> Seen:
-        """What the last look has seen, or one of now where there is no copy of the message in that."""
+        """Return what the last scan found, or scan now where that has no copy of the message."""
         if not self.seen.copies(reference):
-            self.scan()  # Nobody here has seen it yet: another machine may have queued it.
+            self.scan()  # No scan here has found it yet: another machine may have queued it.
         return self.seen

@@ -1,7 +1,8 @@
-"""One outcome's label, put on by any number of threads: messages that finish together are filed together.
+"""Label messages in batches, from any number of threads: those that finish together are filed together.
 
-A STORE or MOVE of fifty messages takes little longer than one of a single message. So while a thread files, those that
-come wait, and then one of them files what all of them have. Nobody waits for company: who comes alone files at once.
+A STORE or MOVE of fifty messages takes little longer than one of a single message. So while one thread files, the
+others queue their messages, and the next thread files all that are queued. There is no timer: a single message is filed
+at once.
 """
 
 from __future__ import annotations
@@ -26,38 +27,39 @@ MOST = 8  # messages; at 3 s a message they still fit into one imap.timeout_s
 
 @dataclass(slots=True, eq=False)
 class _Wish:
-    """What a thread wants filed, and what has become of it."""
+    """A thread's request to file the copies of a message, and its result."""
 
     uids: Sequence[int]
-    uidvalidity: int  # what they are good under
+    uidvalidity: int  # under which the UIDs hold
     tried: bool = False
     filed: bool = False
-    failure: TransientError | ConfigurationError | None = None  # of all that were tried together
+    failure: TransientError | ConfigurationError | None = None  # shared by all requests of the batch
 
 
 class Labelling:
-    """At most MOST messages at a time, for a server has to file all of them while one answer is waited for.
+    """Files messages under one outcome, at most MOST at a time.
 
-    One that did not manage in time is given one message, and then more again.
+    The limit is there because the server has to file the whole batch before it answers. After a batch that it did not
+    manage in time, the next one has a single message. Each success then doubles the size, up to MOST.
     """
 
     def __init__(self, sessions: Sessions, labels: Labels, outcome: str) -> None:
-        """Nothing is connected before the first message is filed."""
+        """Prepare the names of the outcome. Nothing is connected before the first message is filed."""
         others = [name for name in KEYWORDS if name != outcome]
         self._sessions, self._mailbox, self._keyword = sessions, getattr(labels, outcome), KEYWORDS[outcome]
         self._other_keywords = [KEYWORDS[name] for name in others]
         self._other_mailboxes = [getattr(labels, name) for name in others]
         self._changed = threading.Condition()
-        self._wishes: list[_Wish] = []  # one of each thread that is here
-        self._filing = False  # one of these is at it
-        self._most = MOST  # for the next turn
+        self._wishes: list[_Wish] = []  # one of each thread that is in `file`
+        self._filing = False  # whether one of these threads is filing
+        self._most = MOST  # messages in the next batch
 
     def file(self, uids: Sequence[int], uidvalidity: int) -> None:
-        """File the copies of a message, alone or together with others; see `Mailbox.label`.
+        """File the copies of a message, alone or together with others. See `Mailbox.label`.
 
         Raises:
-            TransientError: it may or may not have been filed, the next try finds out.
-            ConfigurationError: the server will have no mailbox of that name, or not let us in.
+            TransientError: it may or may not have been filed. The next try finds out.
+            ConfigurationError: the server refuses a mailbox of that name, or the login.
         """
         wish = _Wish(uids, uidvalidity)
         with self._changed:
@@ -75,14 +77,14 @@ class Labelling:
                 self._label(session, [wish])
 
     def _has_turn(self, wish: _Wish) -> bool:
-        """Wait until nobody files; False when by then another thread has tried what this one wants."""
+        """Wait until no other thread files. Return False when another thread has tried this request by then."""
         with self._changed:
             self._changed.wait_for(lambda: wish.tried or not self._filing)
             self._filing = self._filing or not wish.tried
             return not wish.tried
 
     def _file_all(self, first: _Wish) -> None:
-        """File what everybody here wants; what comes while a session is waited for is still among it."""
+        """File all that is queued as one batch, including what is queued while this thread waits for a session."""
         batch: list[_Wish] = []
         answers = False
         try:
@@ -95,9 +97,9 @@ class Labelling:
                     self._most = self._most if answers else 1
                     raise
         except (TransientError, ConfigurationError) as error:
-            # Without a session nobody here gets on.
+            # Without a session no queued request can be filed.
             batch = batch or self._alike(first, len(self._wishes))
-            # Where the server has answered it may be the trouble of one: then each is filed by itself.
+            # Where the server still responds, one message may be at fault: then each is filed by itself.
             for each in () if answers else batch:
                 each.failure = error
         else:
@@ -112,7 +114,7 @@ class Labelling:
                 self._changed.notify_all()
 
     def _alike(self, first: _Wish, most: int) -> list[_Wish]:
-        """This one and what else is wanted now under its UIDVALIDITY, and was not tried yet."""
+        """Return this request and the untried ones queued under the same UIDVALIDITY, `most` in all."""
         with self._changed:
             others = [each for each in self._wishes if not each.tried and each.uidvalidity == first.uidvalidity]
             others.remove(first)
@@ -124,7 +126,7 @@ class Labelling:
 
 
 def _answers(session: Mailbox) -> bool:
-    """Whether the server has ended what it was asked, well or not; else all of that is in doubt."""
+    """Return whether the server has completed the last command, with success or not. If not, its outcome is unknown."""
     try:
         session.refresh()
     except TransientError:

@@ -1,6 +1,6 @@
-"""What lies where outcomes go: found again, counted, brought back.
+"""Fetch, list and move back the messages that were filed under their outcomes.
 
-Each call has a session of its own, for it stands in another mailbox than those that the workers share.
+Each call has a session of its own, because it selects another mailbox than those that the workers share.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ _RECEIPT = re.compile(rb"^x-figurative-poller:\s*receipt\s*$", re.IGNORECASE | r
 
 
 def fetch(settings: Settings, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
-    """Write a message that was filed under its outcome to the path; it came at that time.
+    """Write a message that was filed under its outcome to the path. It was received at `received_at`.
 
     Raises:
         MessageGoneError: it does not lie there.
+        TransientError: it was not found, and not every message there can be read.
     """
     refused: set[int] = set()
     imap = settings.imap
     with closing(imap_session.connect(imap)) as session, path.open("wb") as file:
         if session.enter(getattr(settings.labels, outcome)):
-            # SINCE compares days in the server's own time zone. What was filed last lies at the end.
+            # SINCE compares days in the server's own time zone. The messages filed last are at the end.
             uids = session.uids(received_at.date() - timedelta(days=1))
             for arrival in session.arrivals(uids[::-1], refused):
                 with suppress(MessageGoneError):
@@ -50,15 +51,15 @@ def fetch(settings: Settings, reference: str, outcome: str, received_at: datetim
 
 
 def everything(settings: Settings) -> dict[str, dict[str, bool]]:
-    """`lying` of each outcome."""
+    """Return the result of `lying` for each outcome."""
     with closing(imap_session.connect(settings.imap)) as session:
         return {outcome: _lying(session, settings, outcome) for outcome in KEYWORDS}
 
 
 def lying(settings: Settings, outcome: str) -> dict[str, bool]:
-    """The references of all messages that lie where an outcome goes; nothing is created for it.
+    """Return the references of all messages filed under an outcome. No mailbox is created for it.
 
-    Beside each whether we put it there: it bears a keyword of ours, or the server keeps none.
+    Each value says whether we filed the message: it bears a keyword of ours, or the server keeps none.
 
     Raises:
         TransientError: the mailbox is out of reach, or a message in it cannot be read.
@@ -72,9 +73,9 @@ def _lying(session: Mailbox, settings: Settings, outcome: str) -> dict[str, bool
     if not session.enter(getattr(settings.labels, outcome)):
         return found
     for arrival in session.arrivals(session.uids()):
-        with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
+        with suppress(MessageGoneError):  # A person took it between the search and the fetch.
             reference = fetch_reference(session, arrival, settings.imap)
-            # A receipt was not filed: it bears a keyword only where a person had us file it.
+            # A receipt counts as ours only with a keyword: then a person had us file it.
             kept = session.keeps(KEYWORDS[outcome]) or bool(_RECEIPT.search(arrival.header))
             ours = not kept or not arrival.keywords.isdisjoint(OURS)
             found[reference] = ours or found.get(reference, False)
@@ -82,10 +83,12 @@ def _lying(session: Mailbox, settings: Settings, outcome: str) -> dict[str, bool
 
 
 def bring_back(settings: Settings, references: Collection[str]) -> set[str]:
-    """Put failed messages back into the polled mailbox, to be tried again; those that were where failures go.
+    """Move failed messages back into the polled mailbox, to be tried again.
+
+    Return the references of those that were in the failed mailbox.
 
     Raises:
-        TransientError: the mailbox is out of reach, or what cannot be read in it may be one of them.
+        TransientError: the mailbox is out of reach, or a message that cannot be read may be one of them.
     """
     with closing(imap_session.connect(settings.imap)) as session:
         if not session.enter(settings.labels.failed):

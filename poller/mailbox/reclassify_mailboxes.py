@@ -1,4 +1,4 @@
-"""The two mailboxes into which a person drags a message to have it dispatched as what it is."""
+"""Scan the two reclassify mailboxes, into which a person moves a message to change its category."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ if TYPE_CHECKING:
 
     from poller.config.settings import Settings
 
-OFF = "-"  # in place of a name
+OFF = "-"  # instead of a name: this reclassify mailbox is turned off
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 def names(labels: Labels) -> dict[Category, str]:
-    """Which mailbox it is for each category, but for those that are turned off."""
+    """Return the reclassify mailbox of each category, without those that are turned off."""
     every = {Category.SUPPORT: labels.reclassify_support, Category.MODELISATION: labels.reclassify_modelisation}
     return {category: name for category, name in every.items() if name != OFF}
 
 
 def stranded(labels: Labels, count: Callable[[str], int]) -> dict[str, int]:
-    """How many messages lie in those of the usual names that are looked into no more; `count` says how many lie in one.
+    """Return the number of messages in each default reclassify mailbox that is no longer scanned.
 
-    Only mailboxes in which any lie are named; of other names that they once had nobody knows any more.
+    `count` returns the number of messages in a mailbox. Empty mailboxes are left out. Mailboxes with other names that
+    were configured earlier are unknown.
     """
     usual = [Labels.model_fields[field].default for field in ("reclassify_support", "reclassify_modelisation")]
     unwatched = set(usual) - set(names(labels).values())
@@ -40,21 +41,25 @@ def stranded(labels: Labels, count: Callable[[str], int]) -> dict[str, int]:
 
 
 class Trays:
-    """The mailboxes, each as a `Source`; what lies in one is known by the same reference as in the inbox."""
+    """The reclassify mailboxes, each as a `Source`. A message has the same reference there as in the inbox."""
 
     def __init__(self, settings: Settings, inbox: Inbox) -> None:
-        """Nothing is connected before the first call; `inbox` is asked how many messages there are."""
+        """Keep the settings. Nothing is connected before the first call.
+
+        `inbox` counts the messages of each mailbox.
+        """
         self._labels, self._inbox, self._made = settings.labels, inbox, False
-        self._seen: dict[Category, frozenset[str]] = {}  # what lay in each at the last look
+        self._seen: dict[Category, frozenset[str]] = {}  # references in each at the last scan
         self.names = names(settings.labels)
         self.sources = {category: Inbox(settings, within=name) for category, name in self.names.items()}
         for source in self.sources.values():
             source.behind = inbox
 
     def scan(self) -> Iterator[tuple[str, Category]]:
-        """The references of what lies in them, each with the category that it is to have.
+        """Yield the reference and the requested category of each message in the reclassify mailboxes.
 
-        A mailbox in which nothing lies costs one round trip. They are made at the first look, so that they are found.
+        An empty mailbox costs one round trip. Missing mailboxes are created at the first scan, so that people find
+        them.
         """
         if not self._made:
             self._make()
@@ -65,18 +70,21 @@ class Trays:
                 self._seen.pop(category, None)
                 continue
             except (TransientError, ConfigurationError) as error:
-                # What one of them cannot give stops neither the other nor the inbox.
+                # A failure of one mailbox stops neither the other one nor the inbox.
                 log.warning("tray_left", mailbox=self.names[category], reason=str(error))
                 continue
             self._seen[category] = frozenset(found)
             yield from ((reference, category) for reference in found)
 
     def holds(self, reference: str) -> bool:
-        """Whether the message lay in one of them at the last look."""
+        """Return True if the message was in one of the mailboxes at the last scan."""
         return any(reference in seen for seen in list(self._seen.values()))
 
     def lying(self) -> Iterator[tuple[str, Category]]:
-        """The same for whoever must know all of it: nothing is made, and what cannot be read is an error."""
+        """Yield the same as `scan`, for callers that need all of it.
+
+        No mailbox is created, and a message that cannot be read is an error.
+        """
         for category, source in self._filled():
             with suppress(MessageGoneError):
                 yield from ((reference, category) for reference in source.scan(all_or_none=True))
@@ -95,13 +103,13 @@ class Trays:
             try:
                 self._inbox.ensure(name)
             except ConfigurationError as error:
-                # Whoever cannot have it does without: all other mail goes on.
+                # A server that refuses to create the mailbox must not stop other mail.
                 log.warning("tray_not_made", mailbox=name, reason=str(error))
         for name, count in stranded(self._labels, lambda name: self._inbox.count([name])[name]).items():
             log.warning("tray_stranded", mailbox=name, messages=count)
         self._made = True
 
     def close(self) -> None:
-        """End every session that is not in use."""
+        """Close every session that is not in use."""
         for source in self.sources.values():
             source.close()

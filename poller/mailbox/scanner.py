@@ -1,4 +1,4 @@
-"""Looks into a mailbox: which messages wait in it, and how little is asked for to know that."""
+"""Scan a mailbox for the messages that wait in it, and ask the server for as little as possible."""
 
 from __future__ import annotations
 
@@ -27,64 +27,70 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-DOUBTS = 3  # looks in a row at which nothing that is new is given: then it is the messages' trouble, not the server's
-WHOLE_LOOK_S = 600.0  # between two looks at every message: a mark of deletion taken off shows there alone
-FEW = 1_000  # messages, of which a mailbox is opened anew at each look; one with more at each whole look
+DOUBTS = 3  # scans in a row that get none of the new messages: then the fault is the messages', not the server's
+WHOLE_LOOK_S = 600.0  # between two full scans: only these see that a mark of deletion was taken off
+FEW = 1_000  # messages; a mailbox of no more is selected anew at each scan, one of more at each full scan
 
-_MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # and addresses, which do no harm
+_MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # matches addresses too, which does no harm
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is looked at; where any of it changes, nothing that was seen before holds."""
+    """The scope of a scan. Where any of it changes, nothing that was found before holds."""
 
-    uidvalidity: int  # UIDs are good under it alone (RFC 9051 section 2.3.1.1)
-    since: date | None  # the day (UTC) before which messages are left alone; None: none is
-    reach: date | None  # the first day that ever was `since`: what was taken up then is not left alone
+    uidvalidity: int  # UIDs hold under it alone (RFC 9051 section 2.3.1.1)
+    since: date | None  # messages from before this day (UTC) are left alone; None: no message is
+    reach: date | None  # the first day that ever was `since`: what was taken up from then on is not left alone
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The mailbox as a look has seen it; messages by UID."""
+    """The mailbox as a scan has found it. Messages are known by UID."""
 
-    view: View | None = None  # None: there was no look yet
-    counts: Counts | None = None  # of which the next look is to start; None where the server does not tell them
+    view: View | None = None  # None: there was no scan yet
+    counts: Counts | None = None  # from which the next scan starts; None where the server does not tell them
     waiting: Mapping[int, tuple[str, Arrival]] = field(default_factory=dict)  # each with its reference
     left_alone: Mapping[int, str] = field(default_factory=dict)  # the reference alone: there may be a hundred thousand
-    unread: Mapping[int, datetime] = field(default_factory=dict)  # what the server would not give, since when
-    by_reference: Mapping[str, Mapping[int, Arrival]] = field(default_factory=dict)  # what waits, once more
-    are_left_alone: frozenset[str] = frozenset()  # these references
+    unread: Mapping[int, datetime] = field(default_factory=dict)  # what the server does not give, since when
+    by_reference: Mapping[str, Mapping[int, Arrival]] = field(default_factory=dict)  # what waits, by reference
+    are_left_alone: frozenset[str] = frozenset()  # the references that are left alone
 
     @property
     def uidvalidity(self) -> int:
-        """What its UIDs are good under; 0 where there was no look yet."""
+        """Return the UIDVALIDITY of its UIDs, 0 where there was no scan yet."""
         return self.view.uidvalidity if self.view else 0
 
     def in_order(self) -> list[str]:
-        """The references of what waits, the oldest first, each once."""
+        """Return the references of what waits, the oldest first, each once."""
         oldest_first = sorted((arrival.received_at, uid, name) for uid, (name, arrival) in self.waiting.items())
         return list(dict.fromkeys(reference for _, _, reference in oldest_first))
 
     def before(self, at: datetime, uid: int) -> list[bytes]:
-        """The headers of what waits and came before that moment, or at it and under a lower UID."""
+        """Return the headers of what waits and came before that moment, or at it and under a lower UID."""
         waiting = (arrival for _, arrival in self.waiting.values())
         return [arrival.header for arrival in waiting if (arrival.received_at, arrival.uid) < (at, uid)]
 
     def copies(self, reference: str) -> dict[int, Arrival | None]:
-        """Every copy of a message; None for one that is left alone."""
+        """Return every copy of a message by UID. The value is None for a copy that is left alone."""
         is_alone = reference in self.are_left_alone
         alone = [uid for uid, known in self.left_alone.items() if known == reference] if is_alone else []
         return {**dict.fromkeys(alone), **self.by_reference.get(reference, {})}
 
 
 class Looks:
-    """One look after the other, each with what the last one has seen in mind; one thread at a time."""
+    """Scans one mailbox again and again, each time from what the last scan found.
+
+    It is for one thread at a time.
+    """
 
     def __init__(self, imap: Imap) -> None:
-        """`seen` may be read by any thread: a look puts another in its place, and changes nothing in it."""
+        """Begin with nothing found.
+
+        `seen` may be read by any thread: a scan replaces it, and changes nothing in it.
+        """
         self._imap = imap
         self.seen = Seen()
-        self._doubts = 0  # looks in a row at which the server gave nothing that is new
+        self._doubts = 0  # scans in a row at which the server gave nothing that is new
         self._whole_look_at_s = 0.0  # on the monotonic clock
 
     def look(
@@ -96,10 +102,10 @@ class Looks:
         *,
         all_or_none: bool = False,
     ) -> Seen:
-        """What is there now; see `Inbox.scan` for what is asked for, and what is raised.
+        """Scan the mailbox and return what is there now. See `Inbox.scan` for the requests and the errors.
 
-        `taken_up` says which of some references were taken up once, though they are from before `since`; `progress` is
-        called at each message that is read.
+        `taken_up` returns which of some references were taken up once, though they are from before `since`. `progress`
+        is called at each message that is read.
         """
         then = self.seen if self.seen.view == view else Seen()
         if not then.counts or then.counts.messages <= FEW or time.monotonic() >= self._whole_look_at_s:
@@ -108,13 +114,13 @@ class Looks:
         uids = self._changed(session, counts, then)
         whole = uids is None
         if uids is None:
-            # SINCE compares days in the server's own time zone (RFC 9051 section 6.4.4): a day too many is asked.
+            # SINCE compares days in the server's own time zone (RFC 9051 section 6.4.4), so one day more is requested.
             uids = session.uids(view.reach and view.reach - timedelta(days=1), counts)
         counts = _shown(session, counts, uids, None if whole else then.counts)
         refused: set[int] = set()
         waiting, early = self._taken_in(session, uids, view, then, progress, refused)
         left_alone = _left_alone(then, early, set(uids) if whole else None)
-        # What was left alone may have been taken up by another machine: that is asked when everything is.
+        # Another machine may have taken up what was left alone here: each full scan checks that.
         asked = left_alone if whole else early
         if asked and (found := taken_up(set(asked.values()))):
             again = [uid for uid, reference in asked.items() if reference in found]
@@ -133,7 +139,7 @@ class Looks:
         return self.seen
 
     def _changed(self, session: Mailbox, counts: Counts | None, then: Seen) -> list[int] | None:
-        """The UIDs of what waited and still does, and of what is new; None when everything must be looked at."""
+        """Return the UIDs of what waited and still does, and of what is new. None means that a full scan is needed."""
         if not counts or not then.counts or time.monotonic() >= self._whole_look_at_s:
             return None
         if counts.messages - then.counts.messages > search.ANSWER:
@@ -152,22 +158,22 @@ class Looks:
         progress: Callable[[], object],
         refused: set[int],
     ) -> tuple[dict[int, tuple[str, Arrival]], dict[int, str]]:
-        """What of these messages waits, and what is new and from before `since`; what is new is read.
+        """Return those of these messages that wait, and the new ones from before `since`. What is new is read.
 
-        What the server will not give is added to `refused`.
+        What the server does not give is added to `refused`.
         """
         waiting = {uid: then.waiting[uid] for uid in uids if uid in then.waiting}
         early: dict[int, str] = {}
         new = [uid for uid in uids if uid not in waiting and uid not in then.left_alone]
         for arrival in session.arrivals(new, refused):
             progress()
-            with suppress(MessageGoneError):  # Somebody took it between the look and the reading.
+            with suppress(MessageGoneError):  # A person took it between the scan and the reading.
                 reference = fetch_reference(session, arrival, self._imap)
                 if view.since and arrival.received_at.date() < view.since:
                     early[arrival.uid] = reference
                 else:
                     waiting[arrival.uid] = reference, _lightened(arrival)
-        # What was refused while others were given is that message's own trouble, else it may well be the server's.
+        # If the server gives other messages, the fault is that message's. If it gives none, it may be the server's.
         doubtful = refused - then.unread.keys() and len(refused) == len(new)
         self._doubts = self._doubts + 1 if doubtful else 0
         if 0 < self._doubts < DOUBTS:
@@ -178,7 +184,7 @@ class Looks:
 
 
 def _left_alone(then: Seen, early: Mapping[int, str], present: set[int] | None) -> Mapping[int, str]:
-    """What was left alone before, and is `present` where that is known, and with it what is `early` by now."""
+    """Return what is left alone: what was before, and is `present` where that is known, and what is `early` by now."""
     left_alone = then.left_alone
     if present is not None:
         left_alone = {uid: reference for uid, reference in left_alone.items() if uid in present}
@@ -186,14 +192,14 @@ def _left_alone(then: Seen, early: Mapping[int, str], present: set[int] | None) 
 
 
 def _shown(session: Mailbox, counts: Counts | None, uids: list[int], then: Counts | None) -> Counts | None:
-    """The counts of which the next look is to start: some servers count a message before they show it.
+    """Return the counts from which the next scan starts: some servers count a message before they show it.
 
-    `then` are those of the look before, None where everything was asked for at this one.
+    `then` are those of the scan before, None where everything was requested at this one.
     """
     last = max(uids, default=0)
     if not counts or last + 1 >= counts.next_uid:
         return counts
-    # What was not asked for, for its age or its mark of deletion, has been seen as well.
+    # What was not requested, because of its age or its mark of deletion, counts as seen as well.
     last = max(last, then.next_uid - 1 if then else session.last_uid())
     return replace(counts, next_uid=min(counts.next_uid, last + 1))
 
@@ -215,5 +221,5 @@ def _seen(
 
 
 def _lightened(arrival: Arrival) -> Arrival:
-    """The same with the message ids in its header alone, which is what `Inbox.holds_older` asks for."""
+    """Reduce the header to the message ids in it, which is all that `Inbox.holds_older` needs."""
     return replace(arrival, header=b"".join(_MESSAGE_ID.findall(arrival.header)))

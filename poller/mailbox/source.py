@@ -1,4 +1,4 @@
-"""Where messages come from, and where they are filed: what the workers know of the mailbox."""
+"""Define the mailbox as the workers see it: it gives messages, and labels them."""
 
 from __future__ import annotations
 
@@ -23,35 +23,38 @@ KEYWORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What is known of a message that was fetched, beside its bytes."""
+    """The facts about a fetched message, beside its bytes."""
 
     received_at: datetime  # INTERNALDATE, aware, UTC
     oversize_bytes: int = 0  # size of a message of which only the beginning was written; 0 when all of it was
-    junk: bool | None = None  # what the mailbox says of it; None when it says nothing
+    junk: bool | None = None  # the mailbox's spam verdict; None if it gives none
 
 
 class Source(Protocol):
-    """Where messages come from, and where they are filed."""
+    """A mailbox that gives messages and labels them."""
 
-    account: str  # whose mailbox it is; part of every reference
+    account: str  # identifies the mailbox; part of every reference
 
     def fetch(self, reference: str, path: Path) -> Fetched:
-        """Write the raw message to the path, or of one over the size limit its beginning."""
+        """Write the raw message to the path. Of a message over the size limit, write only its beginning."""
 
     def mark_seen(self, reference: str) -> None:
-        """Mark every copy of a mail as read: one of our own, for that mark is the people's elsewhere."""
+        """Mark every copy of a message as read.
+
+        This is only for our own mail: on other mail the mark is for people to set.
+        """
 
     def label(self, reference: str, outcome: str) -> None:
-        """File every copy of the message under its outcome."""
+        """Label every copy of the message with its outcome."""
 
     def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
-        """As `fetch`, for a message that was filed under its outcome; it came at that time."""
+        """Fetch like `fetch` a message that was labelled with the outcome. `received_at` is its INTERNALDATE."""
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
-        """Put a receipt where an outcome goes, unless we `look` and it lies there.
+        """Append a receipt to the outcome's mailbox. With `look`, append only if it is not there yet.
 
-        Earlier ones, whose Message-ID begins with what it `supersedes`, are put beside it, as read.
+        Earlier receipts, whose Message-ID begins with `supersedes`, are moved beside it and marked as read.
         """
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
-        """Whether a message that came before this one, and still waits, is or names one of these."""
+        """Return True if an older message that still waits has or references one of these Message-IDs."""

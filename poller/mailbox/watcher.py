@@ -1,4 +1,4 @@
-"""The mailbox watched: whoever wants to know of a new message at once is told (RFC 2177)."""
+"""Watch the mailbox with IDLE, and report each new message at once (RFC 2177)."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-RENEW_S = 540.0  # a connection that silently broke is found out by then, and servers end an IDLE after half an hour
-GOOD_S = 60.0  # after which a connection that is lost is no server that throws us out
+RENEW_S = 540.0  # finds a connection that broke silently; servers end an IDLE after half an hour
+GOOD_S = 60.0  # a connection that lasted longer before it broke was not refused by the server
 STOP_S = 5.0  # how long a stop waits for a server that does not answer
 
 
 class Idle:
-    """A context manager: within it `wake` is called at each message that comes.
+    """Context manager that calls `wake` at each new message.
 
-    And whenever it begins to watch, for what came before; it does so on a thread and a connection of its own. Nothing
-    depends on it: while the server is out of reach, or has no IDLE, messages are found by looking now and then.
+    It also calls it whenever it begins to watch, for what came before. It runs on a thread and a connection of its own.
+    Nothing depends on it: while the server is out of reach, or has no IDLE, the polls find the messages.
     """
 
     def __init__(self, imap: Imap, wake: Callable[[], object]) -> None:
-        """Nothing is connected yet; `wake` is called from the thread."""
+        """Prepare the watch. Nothing is connected yet. `wake` is called from the thread."""
         self._imap, self._wake = imap, wake
-        self._over = False  # as it should, or by a stop
+        self._over = False  # the watch has ended normally, or by a stop
         self._thread = self._watcher()
 
     def __enter__(self) -> Self:
@@ -46,7 +46,7 @@ class Idle:
         return self
 
     def look_after(self) -> None:
-        """Begin anew where an error that nobody foresaw has ended the watch; which one, the thread has said."""
+        """Restart the watch where an unforeseen error has ended it. The thread has already reported the error."""
         if self._thread.ident and not self._over and not self._thread.is_alive():
             log.error("idle_died", why="an error that nobody foresaw; it begins anew")
             self._thread = self._watcher()
@@ -54,7 +54,7 @@ class Idle:
 
     def __exit__(self, *_: object) -> None:
         self._over = True
-        self._rope.close()  # so the bell rings, and goes on ringing
+        self._rope.close()  # makes the bell readable, and it stays so
         self._thread.join(STOP_S)
         if not self._thread.is_alive():
             self._bell.close()
@@ -76,16 +76,16 @@ class Idle:
                         for _ in session.idle(RENEW_S, self._bell):
                             if not self._stopped():
                                 self._wake()
-                        session.reopen()  # It may be gone, and no word of it.
+                        session.reopen()  # The mailbox may be gone, and the server does not say so.
             except (TransientError, ConfigurationError) as error:
-                # The looks meet the same, and what is to be done about it is theirs.
+                # The scans meet the same error and handle it.
                 log.info("idle_interrupted", reason=str(error))
                 failures = 0 if time.monotonic() - began_s > GOOD_S else failures
                 self._stopped(delay_of(failures, refused=isinstance(error, ConfigurationError)))
                 failures += 1
 
     def _stopped(self, within_s: float = 0) -> bool:
-        """Whether the bell has rung, or does so in this time."""
-        waiting = select.poll()  # not `select`, which knows no socket over 1,023
+        """Return whether the bell has rung, or rings within this time."""
+        waiting = select.poll()  # not `select`, which takes no descriptor over 1,023
         waiting.register(self._bell, select.POLLIN)
         return bool(waiting.poll(within_s * 1000))

@@ -1,4 +1,4 @@
-"""The people of a mail: address fields as real mailers write them (RFC 5322 section 3.4), read without recursion."""
+"""Parse the address fields of a mail, as real mailers write them (RFC 5322 section 3.4), without recursion."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _FIELD_BYTES: Final = 4096  # a name in encoded words takes over 1 KB before its address
 _ADDR_SPEC_CHARS: Final = 1024
 _NAME_CHARS: Final = 200
-_DOMAIN_CHARS: Final = 253  # RFC 1035 section 2.3.4; a longer one is nobody's
+_DOMAIN_CHARS: Final = 253  # RFC 1035 section 2.3.4; no longer domain exists
 _NOBODY: Final = Address("", "")
 _VIA: Final = re.compile(r"\S via \S")  # « 'Jean Petit' via Support », as Google Groups and Mailman write it
-# An address that nobody reads, as it stands alone or within another one: "no-reply+1", "accounts-noreply".
+# An address whose mail is not read, alone or as part of a longer local part: "no-reply+1", "accounts-noreply".
 _UNREAD: Final = re.compile(
     r"(?:^|[^a-z])(?:(?:no|do[._-]?not|dont)[._-]?reply|ne[._-]?pas[._-]?r[ée]pondre|mailer[._-]?daemon|postmaster)"
     r"(?:[^a-z]|$)",
@@ -40,12 +40,13 @@ _COMMENT: Final = re.compile(r"\([^()]*\)")
 
 
 def author_and_sender(header: Header) -> tuple[Address, Address]:
-    """Who wrote the mail, and who is to be answered: Reply-To when it names one other mailbox (RFC 5322 section 3.6.2).
+    """Return the author of the mail, and the address to answer (RFC 5322 section 3.6.2).
 
-    Behind a From that a mailing list has put its own address into, the answer goes to whom the list took it from. A
-    delegate in Sender ("sent on behalf of") wrote for From, and is not answered. Where From holds no address, the
-    others are tried for the answer; the author stays what From says. A Reply-To that nobody reads ("noreply") is used
-    only where there is no other.
+    The answer goes to Reply-To when it names one mailbox other than the author's. Where a mailing list has put its own
+    address into From, the answer goes to the address that the list replaced. A delegate in Sender ("sent on behalf of")
+    wrote for From, and is not answered. Where From holds no address, the other fields are tried for the answer. The
+    author stays what From says. A Reply-To whose mail is not read ("noreply") is used only where there is no other
+    address.
     """
     from_field = header.first(b"from")
     author = next(iter(addresses(from_field)), Address(decode(from_field[:_NAME_CHARS]), ""))
@@ -53,7 +54,7 @@ def author_and_sender(header: Header) -> tuple[Address, Address]:
     reply_to = tuple(each for each in asked if not takes_no_answer(each))
     others = [each for each in reply_to if each.addr_spec != author.addr_spec]
     rewritten = _VIA.search(author.display_name) or header.first(b"x-original-from")
-    if len(others) == 1 and (rewritten or len(reply_to) == 1):  # a list may name itself beside the person
+    if len(others) == 1 and (rewritten or len(reply_to) == 1):  # a list may name itself as well as the person
         return author, others[0]
     if rewritten and (originals := before_the_list(header.first)):
         return author, originals[0]
@@ -64,24 +65,24 @@ def author_and_sender(header: Header) -> tuple[Address, Address]:
 
 
 def takes_no_answer(address: Address) -> bool:
-    """Whether an address says of itself that nobody reads what is sent to it ("noreply", "ne-pas-repondre")."""
+    """Return whether an address says that mail to it is not read ("noreply", "ne-pas-repondre")."""
     return _UNREAD.search(address.addr_spec.rpartition("@")[0]) is not None
 
 
 def before_the_list(first: Callable[[bytes], bytes]) -> list[Address]:
-    """Who stood in From before a list put its own address there, for DMARC's sake; the surest first, [] when none says.
+    """Return the addresses that From held before a list replaced it for DMARC, the surest first.
 
-    `first` gives a field by its name. X-Original-From and X-Original-Sender are Google Groups' and Sympa's, Author is
-    RFC 9057's.
+    [] when no field names one. `first` returns a field by its name. X-Original-From and X-Original-Sender are written
+    by Google Groups and Sympa. Author is RFC 9057's.
     """
     return [found for name in _ORIGINALS for found in addresses(first(name))[:1]]
 
 
 def aligned(domain: str, other: str) -> bool:
-    """Whether two domains are one's own and its subdomain, or the same (RFC 7489 section 3.1.1, relaxed).
+    """Return whether two domains are equal, or one is a subdomain of the other (RFC 7489 section 3.1.1, relaxed).
 
-    Without a list of public suffixes two subdomains of one domain are not known to be one organisation's; neither
-    domain may be a top-level one. One is as good in letters as in the ASCII form that servers write (RFC 5890).
+    Without a list of public suffixes, two subdomains of one domain are not known to belong to one organisation. Neither
+    domain may be a top-level domain. Each may be written in Unicode or in the ASCII form that servers write (RFC 5890).
     """
     domain, other = _ascii(domain), _ascii(other)
     shorter, longer = sorted((domain, other), key=len)
@@ -89,7 +90,7 @@ def aligned(domain: str, other: str) -> bool:
 
 
 def _ascii(domain: str) -> str:
-    """A domain in lower case with each label in ASCII, as an A-label where it needs one (RFC 5890 section 2.3.2.1)."""
+    """Return a domain in lower case, with A-labels for its non-ASCII labels (RFC 5890 section 2.3.2.1)."""
     if domain.isascii() or len(domain) > _DOMAIN_CHARS:
         return domain.lower()
     labels = unicodedata.normalize("NFC", domain.lower()).split(".")
@@ -97,9 +98,10 @@ def _ascii(domain: str) -> str:
 
 
 def addresses(field: bytes) -> tuple[Address, ...]:
-    """The mailboxes of an address field that have an addr-spec, in order; 4 KB of it is read.
+    """Return the mailboxes of an address field that have an addr-spec, in order.
 
-    A field that is encoded from end to end, the address too, is read decoded (RFC 2047 section 5 forbids it).
+    The first 4 KB of the field are read. If no mailbox is found, the field is decoded and read again: some mailers
+    encode it from end to end, the address too, although RFC 2047 section 5 forbids it.
     """
     field = field[:_FIELD_BYTES]
     return _mailboxes(charsets.decode_field(field)) or _mailboxes(decode(field))
@@ -129,7 +131,10 @@ def _mailboxes(text: str) -> tuple[Address, ...]:
 
 
 def _mailbox(words: list[str], since_comma: int, comments: list[str], angle: str) -> Address | None:
-    """The mailbox of the words of its name; an address among them is looked for only behind the last comma."""
+    """Build the mailbox from the words of its name and its angle brackets, None when there is no address.
+
+    Outside angle brackets, the address is searched only behind the last comma.
+    """
     angle = "@".join(part.strip() for part in _COMMENT.sub("", angle).split("@"))
     in_angle = _ADDR_SPEC.search(angle)
     match = in_angle or _ADDR_SPEC.search("".join(words[since_comma:]))

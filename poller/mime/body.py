@@ -1,4 +1,4 @@
-"""The text of a mail, from its text parts as they were sent: charsets, flowed lines, HTML."""
+"""Decode the text parts of a mail: charsets, flowed lines, HTML."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _TARGET: Final = re.compile(r"\]\([^()\s]*+\)|\bhttps?://\S++")
 
 
 def plain(content: bytes, parameters: Mapping[str, str], *, complete: bool = True) -> str:
-    """The text of a text/plain body, its flowed lines joined (RFC 3676)."""
+    """Return the text of a text/plain body, its flowed lines joined (RFC 3676)."""
     text = clean(charsets.decode(content, parameters.get("charset", ""), complete=complete))
     if parameters.get("format", "").lower() == "flowed":
         text = _unflow(text, delete_space=parameters.get("delsp", "").lower() == "yes")
@@ -44,14 +44,14 @@ def plain(content: bytes, parameters: Mapping[str, str], *, complete: bool = Tru
 
 
 def html(content: bytes, parameters: Mapping[str, str], *, complete: bool = True) -> str:
-    """The source of a text/html body."""
+    """Return the source of a text/html body."""
     return clean(charsets.decode(content, parameters.get("charset", ""), complete=complete))
 
 
 def html_text(source: str, limit: int = _RENDERED_CHARS) -> str:
-    """The text of an HTML source, with the links in it; what is beyond so many characters only loses its tags."""
+    """Render an HTML source as text, with its links. Text beyond `limit` characters only loses its tags."""
     limit = min(limit, _RENDERED_CHARS)
-    # What gateways and mail clients append below the end would not be read.
+    # With the end tags, text that gateways and mail clients append below them would not be read.
     source = _END_TAG.sub("", source)
     end = len(source) if len(source) <= limit else max(0, source.rfind("<", 0, limit))
     if _is_too_deep(source[:end]):
@@ -63,7 +63,7 @@ def html_text(source: str, limit: int = _RENDERED_CHARS) -> str:
 
 
 def _is_too_deep(source: str) -> bool:
-    """Whether lxml would leave out all that follows the 256th open tag, of which its log alone speaks."""
+    """Return whether lxml would leave out all that follows the 256th open tag. Only its log says so."""
     parser = HTMLParser()
     with suppress(ParserError, ValueError):
         document_fromstring(source, parser=parser)
@@ -71,15 +71,16 @@ def _is_too_deep(source: str) -> bool:
 
 
 def enriched(content: bytes, parameters: Mapping[str, str], *, complete: bool = True) -> str:
-    """The text of a text/enriched or text/richtext body without its formatting (RFC 1896)."""
+    """Return the text of a text/enriched or text/richtext body without its formatting (RFC 1896)."""
     return _TAG.sub("", plain(content, parameters, complete=complete))
 
 
 def fuller(text: str, sources: Sequence[str], limit: int = RENDERED_CHARS) -> str:
-    """The text of a mail that has a text/plain body, "" where it has none, and HTML sources that should say the same.
+    """Return the plain text of a mail, or its rendered HTML where the plain text says next to nothing of it.
 
-    The plain text, unless it says next to nothing of what the HTML does: some programs put no more there than that the
-    mail client cannot show the mail, or where to see it. `limit` is how many characters of HTML may still be rendered.
+    `text` is the text/plain body, "" where there is none. `sources` are HTML sources that should say the same. Some
+    programs put into the plain text only that the mail client cannot show the mail, or a link to it. `limit` is how
+    many characters of HTML may still be rendered.
     """
     if not sources or (len(text) >= _STUB_CHARS and re.search(r"\w", text)):
         return text
@@ -91,7 +92,7 @@ def fuller(text: str, sources: Sequence[str], limit: int = RENDERED_CHARS) -> st
 
 
 def is_stub(text: str) -> bool:
-    """Whether a text/plain body has no word, or only asks for an HTML reader."""
+    """Return whether a text/plain body has no word, or only asks for an HTML reader."""
     return not re.search(r"\w", text) or (len(text) < _STUB_CHARS and _UNREAD_HTML.search(text) is not None)
 
 
@@ -100,7 +101,7 @@ def _words(text: str) -> int:
 
 
 def clean(text: str) -> str:
-    r"""The text with "\n" line ends, without control characters, lone surrogates, endless runs of combining marks."""
+    r"""Return the text with "\n" line ends, without control characters, lone surrogates and long runs of marks."""
     return few_marks(_UNWANTED.sub("", _LINE_END.sub("\n", text)))
 
 

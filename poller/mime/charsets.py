@@ -1,4 +1,7 @@
-"""Bytes to text, whatever charset the sender named: never raises, and never runs a codec that is not a charset."""
+"""Decode bytes to text, whatever charset the sender named.
+
+Decoding never raises, and never runs a codec that is not a charset.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _CHARSET: Final = re.compile(
     r"utf-?(?:7|8|16|16-le|16-be|32|32-le|32-be)|utf[-_]8[-_]sig|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|mac-[a-z]+"
     r"|gb2312|gbk|gb18030|hz|big5(?:hkscs)?|euc_\w+|shift_jis\w*|iso2022_\w+|johab|ptcp154|kz1048|tis-620"
 )
-# What mailers call them, and the superset that is meant (https://encoding.spec.whatwg.org/#names-and-labels).
+# Names that mailers use, and the superset that is meant (https://encoding.spec.whatwg.org/#names-and-labels).
 _MEANT: Final = {
     "ascii": "utf-8",
     "iso8859-1": "cp1252",
@@ -30,7 +33,7 @@ _MEANT: Final = {
     "x-mac-roman": "mac-roman",
     "unicode-1-1-utf-7": "utf-7",
 }
-# https://learn.microsoft.com/windows/win32/intl/code-page-identifiers, where they are not called after the number
+# https://learn.microsoft.com/windows/win32/intl/code-page-identifiers, where the codec is not named after the number
 _CODE_PAGES: Final = {
     10000: "mac-roman", 20127: "ascii", 20866: "koi8-r", 21866: "koi8-u", 50220: "iso-2022-jp", 51932: "euc-jp",
     51949: "euc-kr", 52936: "hz", 54936: "gb18030", 65000: "utf-7", 65001: "utf-8",
@@ -39,9 +42,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._:+-]{1,40}")
 _META: Final = re.compile(
     rb"<(?:meta|\?xml)[^>]{0,300}?(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE
 )
-_GUESS_BYTES: Final = 16 * 1024  # guessing is slow, and the beginning tells
-_GUESS_FROM_BYTES: Final = 24  # under this a guess is a throw of dice
-# Of the letters, what accents are at most in a language written in Latin ones: there a guess takes French for Czech or
+_GUESS_BYTES: Final = 16 * 1024  # guessing is slow, and the beginning is enough
+_GUESS_FROM_BYTES: Final = 24  # a guess from less is random
+# The largest share of accented letters in a language with a Latin alphabet. There a guess takes French for Czech or
 # Chinese, and our customers write French.
 _ACCENTS_SHARE: Final = 0.4
 _ASCII_LETTER: Final = re.compile(rb"[A-Za-z]")
@@ -49,7 +52,7 @@ _HIGH_BYTE: Final = re.compile(rb"[\x80-\xff]")
 
 
 def known(name: str) -> str:
-    """The codec for a charset name, or "" when it is no charset that we know."""
+    """Return the codec for a charset name, "" when it is no charset that we know."""
     name = name.strip().strip("\"'").lower()
     if not _NAME.fullmatch(name):  # codecs.lookup raises ValueError on NUL
         return ""
@@ -61,12 +64,12 @@ def known(name: str) -> str:
 
 
 def of_code_page(number: int) -> str:
-    """The codec for one of Windows' code pages, or "" when we know none."""
+    """Return the codec for a Windows code page, "" when we know none."""
     return known(_CODE_PAGES.get(number, f"cp{number}"))
 
 
 def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:
-    """The text of `content`, which is in the declared charset, or else in the first of these that fits.
+    """Decode `content` by the declared charset, or else by the first of these that fits.
 
     UTF-8, what HTML says of itself, a guess where the letters are not Latin, Windows-1252. `complete` is False when the
     bytes were cut off and may end within a character.
@@ -89,13 +92,13 @@ def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:
 
 
 def decode_field(content: bytes) -> str:
-    """The text of a raw header field: UTF-8 (RFC 6532), or what was common before it."""
+    """Decode a raw header field: UTF-8 (RFC 6532), or what was common before it."""
     text = _strictly(content, "utf-8", complete=True)
     return _western(content) if text is None else text
 
 
 def _is_latin(content: bytes) -> bool:
-    """Whether most of the letters are ASCII, as in text whose other letters are accented ones."""
+    """Return whether most of the letters are ASCII, as in text whose other letters are accented ones."""
     letters, high = len(_ASCII_LETTER.findall(content)), len(_HIGH_BYTE.findall(content))
     return high <= _ACCENTS_SHARE * (high + letters)
 

@@ -1,6 +1,7 @@
-"""Header fields as real mailers write them: the block, decoded text, parameters, ids, dates. Linear, and never raises.
+"""Parse header fields as real mailers write them: the block, decoded text, parameters, ids, dates.
 
-RFC 5322 for the fields, RFC 2047 for encoded words, RFC 2231 for parameters, and repairs for the mail that breaks them.
+Every function takes linear time and never raises. It follows RFC 5322 for the fields, RFC 2047 for encoded words and
+RFC 2231 for parameters, and repairs mail that breaks them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ END_OF_HEADER: Final = re.compile(rb"(?>\r\n|\r|\n)(?:\r\n|\r|\n)")
 _BLANK_LINES: Final = re.compile(rb"[\r\n]+")
 _MBOX_LINE: Final = re.compile(rb">?From [^\r\n]{1,300}\d\d:\d\d[^\r\n]{0,100}+(?:\r\n|\r|\n)")
 _FIELD: Final = re.compile(rb"([!-9;-~]+)[ \t]*+:")
-# A body may well have "Note: ..." in its first paragraph; these names it has not.
+# The first paragraph of a body may have "Note: ...", but not one of these names.
 _HEADER_NAME: Final = re.compile(
     rb"(?:from|to|cc|subject|date|message-id|received|return-path|reply-to|sender|in-reply-to|references|mime-version"
     rb"|content-[a-z-]+|delivered-to|dkim-signature|user-agent|authentication-results|list-[a-z-]+|x-[a-z0-9-]+)",
@@ -42,7 +43,7 @@ _MESSAGE_ID: Final = re.compile(rb"<[^<>\s]{1,900}>")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header of a message, taken apart."""
+    """The parsed header of a message."""
 
     fields: tuple[tuple[bytes, bytes], ...]  # (name in lower case, unfolded raw value), in order
     body_at: int  # offset of the body's first byte in what was given
@@ -50,24 +51,25 @@ class Header:
     defects: tuple[str, ...]
 
     def first(self, name: bytes) -> bytes:
-        """The first value of a field, b"" when there is none."""
+        """Return the first value of a field, b"" when there is none."""
         return next((value for field, value in self.fields if field == name), b"")
 
     def all(self, name: bytes) -> bytes:
-        """Every value of a field, a space between them."""
+        """Return every value of a field, joined by spaces."""
         return b" ".join(value for field, value in self.fields if field == name)
 
 
 def take_apart(head: bytes) -> Header:
-    """The header at the beginning of a message, repaired as far as it can be.
+    """Parse the header at the beginning of a message, and repair it as far as possible.
 
-    What stands before it is skipped. Lines that are no field are dropped where known fields follow them, and begin the
-    body where none do; without any known field all of it is body.
+    A byte order mark, blank lines and an mbox line before it are skipped. Lines that are no field are dropped where
+    known fields follow them. Where none follow, the body begins with those lines. Without any known field all of it is
+    body.
     """
     start, defects = _skip_what_is_before(head)
     end = END_OF_HEADER.search(head, start)
     fields: list[tuple[bytes, list[bytes]]] = []
-    junk: tuple[int, int] | None = None  # where the first line is that is no field, and how many fields precede it
+    junk: tuple[int, int] | None = None  # offset of the first line that is no field, and the number of fields before it
     known = False
     at = start
     for line in head[start : end.start() if end else None].splitlines(keepends=True):
@@ -92,7 +94,7 @@ def take_apart(head: bytes) -> Header:
 
 
 def _skip_what_is_before(head: bytes) -> tuple[int, list[str]]:
-    """Where the first field begins, and what was skipped: a byte order mark, blank lines, an mbox "From " line."""
+    """Return where the first field begins, and what was skipped: byte order mark, blank lines, an mbox "From " line."""
     start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
     defects = ["byte order mark before the header"] if start else []
     for before, name in ((_BLANK_LINES, "blank line"), (_MBOX_LINE, "mbox line")):
@@ -103,16 +105,19 @@ def _skip_what_is_before(head: bytes) -> tuple[int, list[str]]:
 
 
 def decode(value: bytes) -> str:
-    """The text of an unstructured field on one line; encoded words also within quotes or broken, and raw 8-bit."""
+    """Return the text of an unstructured field on one line.
+
+    Encoded words are decoded within quotes and when broken, too, and so is raw 8-bit text.
+    """
     text = charsets.decode_field(value[:_VALUE_BYTES])
     return one_line(_decode_words(text)[:_VALUE_CHARS], _VALUE_CHARS)
 
 
 def text_of(name: bytes, value: bytes) -> str:
-    """The text of any field on one line, by its name in lower case.
+    """Return the text of any field on one line. `name` is in lower case.
 
-    One that our own server is known by is taken as it stands: encoded words and raw bytes, which have no place in it
-    (RFC 2047 section 5), would let a forger write that server's name past the server itself.
+    A field by which our own server is known is not decoded. Encoded words and raw bytes have no place in it (RFC 2047
+    section 5), and would let a forger write that server's name past the server itself.
     """
     if name in _AS_IT_STANDS:
         return one_line(re.sub(rb"[^\t -~]", b"?", value[:_VALUE_BYTES]).decode("ascii"), _VALUE_CHARS)
@@ -142,12 +147,12 @@ def _word_bytes(encoding: str, word: str) -> bytes:
     if encoding in "qQ":
         return binascii.a2b_qp(raw, header=True)
     letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
-    letters = letters[: -(len(letters) % 4 == 1) or None]  # one letter alone is no byte
+    letters = letters[: -(len(letters) % 4 == 1) or None]  # a single base64 character is no byte
     return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
 
 
 def parameters(value: bytes) -> tuple[str, dict[str, str]]:
-    """A Content-Type or Content-Disposition without its parameters, in lower case; and these, decoded (RFC 2231)."""
+    """Return a Content-Type or Content-Disposition in lower case, and its decoded parameters (RFC 2231)."""
     value = value[:_VALUE_BYTES]
     plain: dict[str, str] = {}
     sections: dict[str, dict[int, tuple[bytes, bool]]] = {}
@@ -155,7 +160,7 @@ def parameters(value: bytes) -> tuple[str, dict[str, str]]:
         name = _PARAMETER_NAME.fullmatch(match[1].decode("latin-1").lower())
         raw = match[2].strip()
         if raw.startswith(b'"'):
-            # Any other backslash is a Windows path of a mailer that did not know better.
+            # Any other backslash belongs to a Windows path that the mailer did not escape.
             raw = re.sub(rb'\\(["\\])', rb"\1", raw[1:].removesuffix(b'"'))
         if name and (name[2] or name[3]):
             sections.setdefault(name[1], {}).setdefault(int(name[2] or 0), (raw, bool(name[3])))
@@ -166,7 +171,7 @@ def parameters(value: bytes) -> tuple[str, dict[str, str]]:
 
 
 def _join(sections: list[tuple[bytes, bool]]) -> str:
-    """A parameter that was written in sections, of which some are percent-encoded (RFC 2231 sections 3 and 4)."""
+    """Join the sections of a parameter, some of them percent-encoded (RFC 2231 sections 3 and 4)."""
     raw = b"".join(unquote_to_bytes(section) if encoded else section for section, encoded in sections)
     charset, *rest = raw.split(b"'", 2)
     if not sections[0][1] or len(rest) < 2:  # noqa: PLR2004 - no charset'language' in front
@@ -175,12 +180,12 @@ def _join(sections: list[tuple[bytes, bool]]) -> str:
 
 
 def message_ids(value: bytes) -> tuple[str, ...]:
-    """Every message id with its <>, in order (RFC 5322 section 3.6.4)."""
+    """Return every message id with its <>, in order (RFC 5322 section 3.6.4)."""
     return tuple(one_line(match.decode("latin-1"), _VALUE_CHARS) for match in _MESSAGE_ID.findall(value))
 
 
 def date(value: bytes) -> datetime | None:
-    """The moment in UTC, None when it is no date (RFC 5322 section 3.3)."""
+    """Return the moment in UTC, None when it is no date (RFC 5322 section 3.3)."""
     try:
         moment = parsedate_to_datetime(value[:_DATE_BYTES].decode("latin-1"))
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

@@ -16,28 +16,29 @@ _FORM_ID = re.compile(rb"<form-[0-9a-f]{32}@[^<>\s]+>")  # of our own making, se
 
 
 def reference_of(account: str, header: bytes) -> str | None:
-    """The reference of a message, from its header alone: 16 hex digits, None when it has no Message-ID or no Date.
+    """Return the reference of a message from its header alone: 16 hex digits, None without Message-ID or Date.
 
-    `header` is the header as the server gives it, or the beginning of the message. See `reference_of_content` for None.
+    `header` is the header as the server gives it, or the beginning of the message. Where this returns None, use
+    `reference_of_content`.
     """
-    if header[:1] in (b"\r", b"\n"):  # a server finds no header here, and both must come to the same
+    if header[:1] in (b"\r", b"\n"):  # a server finds no header here, and both ways must give the same
         return None
     fields = headers.take_apart(header[: headers.HEADER_BYTES])
     message_id, sent_by, date, subject = _values(fields, b"message-id", b"from", b"date", b"subject")
-    # The form that forgets one of them may well send the other and the subject alike for every customer.
+    # A form that omits one of them may well send the other and the subject alike for every customer.
     if not message_id or not date:
         return None
-    # Where two machines make one message of one post, its Message-ID is the same, and the clock need not be.
+    # Where two machines make a message of one post, its Message-ID is the same, but the Date need not be.
     if _FORM_ID.fullmatch(message_id):
         date = b""
     return hashlib.sha256(b"\0".join([account.encode(), message_id, sent_by, date, subject])).hexdigest()[:16]
 
 
 def reference_of_content(account: str, path: Path) -> str:
-    """The reference of a message that its header does not tell apart: 16 hex digits, from what its sender wrote.
+    """Return the reference of a message that its header does not tell apart: 16 hex digits, from its content.
 
-    That is the fields that are the sender's alone, and all that comes after the header: what the servers on the way put
-    into the header differs between the copies that two aliases bring.
+    It is made of the fields that are the sender's alone, and of all that comes after the header. Fields that the
+    servers on the way put into the header differ between the copies that two aliases bring.
     """
     with path.open("rb") as spooled:
         fields = headers.take_apart(spooled.read(headers.HEADER_BYTES))
@@ -50,5 +51,5 @@ def reference_of_content(account: str, path: Path) -> str:
 
 
 def _values(fields: headers.Header, *names: bytes) -> list[bytes]:
-    """The first value of each field, without what folding adds; b"" where there is none."""
+    """Return the first value of each field, without what folding adds, or b"" where there is none."""
     return [b" ".join(fields.first(name).split()) for name in names]

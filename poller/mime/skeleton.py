@@ -1,8 +1,8 @@
-"""A message's skeleton: its headers and boundaries, with the content left where it is, in the spool file.
+"""Build the skeleton of a message: its headers and boundaries, while the content stays in the spool file.
 
-The email parser needs nine times the size of what it is given. So it is given a few kilobytes: whatever stands between
-two boundary lines is left out but for the part's header, and a marker says where it lies. Memory does not grow with the
-mail, whatever its encoding, and nothing is lost.
+The email parser needs nine times the memory of its input. So its input is a few kilobytes: everything between two
+boundary lines is left out except the part's header, and a marker says where it is. Memory does not grow with the mail,
+whatever its encoding, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _WINDOW_BYTES: Final = 1024 * 1024
 _PART_HEADER_BYTES: Final = 8 * 1024  # the email package is quadratic in a field of semicolons
-_SHORT_BYTES: Final = 256  # content up to this is not worth a span
+_SHORT_BYTES: Final = 256  # shorter content stays in the skeleton
 _DELIMITER_BYTES: Final = 256  # RFC 2046 allows 74
 _MAX_DELIMITERS: Final = 1500
 _MAX_SKELETON_BYTES: Final = 512 * 1024
@@ -30,8 +30,8 @@ _BOUNDARY: Final = re.compile(rb'\bboundary[ \t]*+=\s*+(?:"([^"\\\r\n]{1,200})"|
 _ODD_BOUNDARY: Final = re.compile(rb'\bboundary(?:\*|[ \t]*+=\s*+"[^"\r\n]{0,200}\\)', re.IGNORECASE)
 _FIRST_DASHES: Final = re.compile(rb"(?:\A|[\r\n])--([!-~][ -~]{0,198})")
 _EOL: Final = re.compile(rb"\r\n|\r|\n")
-# The delimiter line, the fields, and the blank line: what the email package takes for a part's header.
-# Nothing behind the repeated group can fail, so it need not be possessive, which Python 3.11.2 gets wrong for groups.
+# The delimiter line, the fields, and the blank line: the email package reads these as a part's header.
+# Nothing after the repeated group can fail, so it need not be possessive, which Python 3.11.2 gets wrong for groups.
 _PART_HEADER: Final = re.compile(
     rb"[^\r\n]*+(?:\r\n|\r|\n|\Z)(?:(?:[!-9;-~]*+:|[ \t])[^\r\n]*+(?:\r\n|\r|\n))*(\r\n|\r|\n)?"
 )
@@ -46,15 +46,15 @@ _SEMICOLONS: Final = re.compile(rb"(?:;[ \t]*){8,}")  # empty parameters, in whi
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """What is left of a message when its content stays where it is."""
+    """A message without its content, which stays in the spool file."""
 
     content: bytes  # a message that any MIME parser reads; a few kilobytes, 512 KB at most
     header: headers.Header  # the message's own, repaired
     veil: bytes  # stands in markers and in the types of nested messages; random, so no sender can write it
-    losses: tuple[str, ...]  # why some of the message is in no part, or not in its own; empty when all of it is
+    losses: tuple[str, ...]  # why some of the message is in no part, or in a wrong one; empty if nothing is
 
     def pieces(self, payload: bytes) -> tuple[Span | bytes, ...]:
-        """The content of a part of the skeleton: spans of the spool file, and the bytes between them."""
+        """Return the content of a part of the skeleton: spans of the spool file, and the bytes between them."""
         pieces: list[Span | bytes] = []
         at = 0
         for marker in re.finditer(rb"\[" + self.veil + rb" (\d+) (\d+)\]", payload):
@@ -64,12 +64,12 @@ class Skeleton:
         return tuple(piece for piece in pieces if piece)
 
     def unveil(self, value: bytes) -> bytes:
-        """A field's value as the sender wrote it."""
+        """Return a field's value as the sender wrote it."""
         return value.replace(self.veil, b"")
 
 
 def build_skeleton(spool: BinaryIO) -> Skeleton:
-    """The skeleton of the message in a seekable stream, such as its spool file; it is read once, in pieces of 1 MB.
+    """Return the skeleton of the message in a seekable stream, such as its spool file, read once in pieces of 1 MB.
 
     Raises:
         OSError: the spool file cannot be read.
@@ -86,7 +86,7 @@ def build_skeleton(spool: BinaryIO) -> Skeleton:
     boundaries.learn(top)
     skeleton = bytearray(_tidied(top, veil))
     for count, start in enumerate(_delimiters(spool, at, boundaries)):
-        if start < at:  # it stands in what was taken for a part's header, as in "--boundary: x"
+        if start < at:  # it is inside what was read as a part's header, as in "--boundary: x"
             continue
         if count >= _MAX_DELIMITERS or len(skeleton) > _MAX_SKELETON_BYTES:
             losses.append("more parts than are looked at")
@@ -103,7 +103,7 @@ def build_skeleton(spool: BinaryIO) -> Skeleton:
 
 
 class _Boundaries:
-    """The boundaries that the headers have announced so far."""
+    """The boundaries that the headers have declared so far."""
 
     def __init__(self) -> None:
         self._lines: tuple[bytes, ...] = ()
@@ -114,12 +114,12 @@ class _Boundaries:
         self._unclear = self._unclear or len(self._lines) > _MAX_BOUNDARIES or _ODD_BOUNDARY.search(header) is not None
 
     def begin(self, line: bytes) -> bool:
-        # Where one is not plainly written, every line with dashes may be it: that costs memory, and loses nothing.
+        # If a boundary is unclear, every line with dashes may be one: that costs memory but loses nothing.
         return self._unclear or line.startswith(self._lines)
 
 
 def _message_header(spool: BinaryIO) -> tuple[headers.Header, int, bool]:
-    """The message's header, where its body begins, and whether all of the header was read."""
+    """Return the message's header, the offset of its body, and whether all of the header was read."""
     head = _read(spool, 0, headers.HEADER_BYTES)
     header = headers.take_apart(head)
     if header.finished or len(head) < headers.HEADER_BYTES:
@@ -135,7 +135,7 @@ def _message_header(spool: BinaryIO) -> tuple[headers.Header, int, bool]:
 
 
 def _part_header(spool: BinaryIO, start: int) -> tuple[bytes, bool]:
-    """The delimiter line, the part's fields and the blank line; False when the fields go on further."""
+    """Return the delimiter line, the part's fields and the blank line, and whether the fields are complete."""
     head = _read(spool, start, _PART_HEADER_BYTES)
     match = _PART_HEADER.match(head)
     if match is None:
@@ -145,7 +145,10 @@ def _part_header(spool: BinaryIO, start: int) -> tuple[bytes, bool]:
 
 
 def _rebuilt(header: headers.Header, body: bytes) -> bytes:
-    """The message's MIME fields, a line each; a multipart that names no boundary gets the one its body begins with."""
+    """Return the message's MIME fields, a line each.
+
+    A multipart without a boundary parameter gets the boundary that its body begins with.
+    """
     lines = []
     for name, value in header.fields:
         if not name.startswith((b"content-", b"mime-")):
@@ -159,18 +162,18 @@ def _rebuilt(header: headers.Header, body: bytes) -> bytes:
 
 
 def _tidied(header: bytes, veil: bytes) -> bytes:
-    """A header as the email package may see it."""
+    """Return a header that is safe for the email package to parse."""
     return _SEMICOLONS.sub(b";", _NESTED.sub(rb"\g<0>" + veil, header))
 
 
 def _delimiters(spool: BinaryIO, at: int, boundaries: _Boundaries) -> Iterator[int]:
-    """Where the lines begin that may be a boundary's, from `at` on (RFC 2046 section 5.1.1)."""
+    """Yield the offsets of lines that may be boundary delimiters, from `at` on (RFC 2046 section 5.1.1)."""
     window, base = b"\n", at - 1
     while True:
         chunk = _read(spool, base + len(window), _WINDOW_BYTES)
         window += chunk
         complete = len(window) - (_DELIMITER_BYTES if chunk else 0)
-        # One byte is found much faster than two, and base64 has neither.
+        # Searching one byte is much faster than two, and base64 contains no "-".
         after = 0 if b"-" in window else len(window)
         while 0 <= (hit := window.find(b"--", after)) < complete:
             if window[hit - 1] in b"\r\n" and boundaries.begin(window[hit : hit + _DELIMITER_BYTES]):
@@ -179,12 +182,12 @@ def _delimiters(spool: BinaryIO, at: int, boundaries: _Boundaries) -> Iterator[i
             after = line_end.start() if line_end else len(window)
         if not chunk:
             return
-        kept = max(after, complete, 1) - 1  # with the byte before, which tells whether a line begins
+        kept = max(after, complete, 1) - 1  # includes the byte before, which shows if a line begins
         window, base = window[kept:], base + kept
 
 
 def _marked(spool: BinaryIO, veil: bytes, start: int, end: int) -> bytes:
-    """The content between two offsets as it stands when it is short, else a marker for it."""
+    """Return the content between two offsets if it is short, else a marker for it."""
     if end - start <= _SHORT_BYTES:
         return _read(spool, start, end - start)
     # The line end before a delimiter belongs to the delimiter (RFC 2046 section 5.1.1).

@@ -1,6 +1,6 @@
-"""The decoded bytes of a part, read from the spool file in pieces, so that memory does not grow with it (RFC 2045).
+"""Decode the bytes of a part from the spool file in pieces, so that memory does not grow with it (RFC 2045).
 
-A part may lie in another one that is encoded itself, such as a file in a winmail.dat: it is decoded through both.
+A part may lie inside another encoded part, such as a file in a winmail.dat. It is then decoded through both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _EOL: Final = re.compile(rb"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the spool file, or of the content that another one lies in."""
+    """A range of the spool file, or of the content that encloses a part."""
 
     offset: int
     length: int
@@ -36,16 +36,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A part's content as it lies in its source; it is decoded when it is read."""
+    """A part's content as it lies in its source. It is decoded when it is read."""
 
-    source: Path | Encoded  # the spool file, or the content that this one lies in
-    pieces: tuple[Span | bytes, ...] = field(repr=False)  # in order; bytes where they were too few to cut out
-    encoding: str  # Content-Transfer-Encoding in lower case; anything unknown means as it stands
+    source: Path | Encoded  # the spool file, or the content that encloses this one
+    pieces: tuple[Span | bytes, ...] = field(repr=False)  # in order; literal bytes if they were too few for a span
+    encoding: str  # Content-Transfer-Encoding in lower case; an unknown one means no encoding
 
     def open(self, source: BinaryIO | None = None) -> BinaryIO:
-        """A readable, seekable stream of the decoded bytes. Seeking backwards decodes again from the start.
+        """Return a readable, seekable stream of the decoded bytes. Seeking backwards decodes again from the start.
 
-        `source` is a seekable stream of all that the source holds, for who has one at hand; it is not closed.
+        `source` is a seekable stream of all that the source holds, for a caller that has one already. It is not closed.
         """
         return cast("BinaryIO", io.BufferedReader(_Decoded(self, source), PIECE_BYTES))
 
@@ -130,11 +130,11 @@ def _encoded(source: BinaryIO, pieces: tuple[Span | bytes, ...]) -> Iterator[byt
 
 
 def _base64(encoded: Iterator[bytes]) -> Iterator[bytes]:
-    """As lenient as mail clients are: foreign characters are skipped, and the end is not lost for want of padding."""
+    """Decode as leniently as mail clients do: skip foreign characters, and keep the end if padding is missing."""
     rest = b""
     for chunk in encoded:
         pending = rest + chunk
-        # Whole lines are whole groups of four as a rule, and then there is no need to take the line ends out first.
+        # Whole lines usually are whole groups of four, so that line ends need not be removed first.
         end = pending.rfind(b"\n") + 1 or len(pending) // 4 * 4
         if b"=" not in pending:
             with suppress(binascii.Error):
@@ -177,7 +177,7 @@ def _uuencoded(encoded: Iterator[bytes]) -> Iterator[bytes]:
                 yield b"".join(decoded)
                 return
             elif line:
-                # Some encoders pad the line: only what its length byte announces is read.
+                # Some encoders pad the line, so only as much is read as its length byte says.
                 length = ((line[0] - 32) & 63) * 4 + 5
                 try:
                     decoded.append(binascii.a2b_uu(line[: length // 3]))
@@ -187,11 +187,11 @@ def _uuencoded(encoded: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _lines(encoded: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes, in pieces that end at a line's end, but for a line longer than a piece."""
+    """Yield the same bytes in pieces that end at a line end, except for a line longer than a piece."""
     rest = b""
     for chunk in encoded:
         lines = rest + chunk
-        # Neither a CRLF nor an escape such as "=\r\n" or "=C3" may be torn apart.
+        # A CRLF or an escape such as "=\r\n" or "=C3" must not be split.
         end = lines.rfind(b"\n") + 1 or (max(0, lines.rfind(b"=", -4)) if b"=" in lines[-4:] else len(lines))
         if b"\n" not in lines and len(lines) < PIECE_BYTES:
             end = 0

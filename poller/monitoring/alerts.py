@@ -1,4 +1,4 @@
-"""Who is told what keeps the daemon from its work: the admin, once when it begins and once when it is over."""
+"""Alert the admin to what blocks the daemon: one mail when an incident begins and one when it is over."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-CALM = timedelta(minutes=1)  # without it, before it is over: what comes and goes is one cause
+CALM = timedelta(minutes=1)  # without the incident, before it is over: one that comes and goes is one incident
 PAUSE = timedelta(minutes=5)  # before a mail that could not be sent is tried again
 REMEMBERED = timedelta(days=30)
 
 
 class Alerts:
-    """What has been told is kept in the memory: a restart tells nothing twice, and neither do machines that share it.
+    """Sender of the alerts.
 
-    Two machines that look in the same second may both tell; that is the worst of it.
+    Sent alerts are kept in the state store, so neither a restart nor another machine that shares it repeats one. Two
+    machines that check in the same second may both send. That is the worst case.
     """
 
     def __init__(
@@ -43,21 +44,21 @@ class Alerts:
         host: str,
         zone: ZoneInfo,
     ) -> None:
-        """`send` raises a ServiceError or a ConfigurationError; `host` is this machine's name, without a space.
+        """Prepare the alerts. `send` raises a ServiceError or a ConfigurationError.
 
-        `zone` is that of the times which the letters tell.
+        `host` is this machine's name, without a space. `zone` is the time zone of the times in the mails.
         """
         self._memory, self._send = memory, send
         self._begun = partial(incident.begun, sender=sender, recipient=recipient, zone=zone)
         self._over = partial(incident.over, sender=sender, recipient=recipient, zone=zone)
         self._host = host
-        self._seen: dict[str, datetime] | None = None  # when each cause that has been told was last seen
+        self._seen: dict[str, datetime] | None = None  # when each cause that was reported was last seen
         self._silent_until: datetime | None = None
 
     def tell(self, present: Iterable[Cause], now: datetime, undecided: Iterable[str] = ()) -> None:
-        """Tell of every cause that is new, and of every one that was told and is no more; `now` is aware, UTC.
+        """Report every new cause, and the end of every reported one that is over. `now` is aware, UTC.
 
-        `undecided` are keys of causes of which nobody knows yet: what was told of them stands.
+        `undecided` holds the keys of causes whose state is not known yet. They are not reported as over.
         """
         if self._seen is None:
             self._seen = dict.fromkeys(self._told_before(now), now)
@@ -70,7 +71,7 @@ class Alerts:
                 del self._seen[key]
 
     def _say(self, key: str, letter: EmailMessage, now: datetime, *, is_over: bool) -> bool:
-        """Whether the admin has been told this, by now or by another machine."""
+        """Send the mail unless it was sent already. Return whether the admin has it, from this or another machine."""
         if self._silent_until and now < self._silent_until:
             return False
         if self._last_word(key, now) is not is_over:
@@ -85,12 +86,15 @@ class Alerts:
         return True
 
     def _last_word(self, key: str, now: datetime) -> bool:
-        """Whether the last that was told of the cause is that it is over; nothing told is the same."""
+        """Return whether the last mail about the cause said that it is over. True when there was none."""
         latest = self._memory.latest(_prefix(key), now - REMEMBERED, 1)
         return not latest or bool(json.loads(latest[0][1])["over"])
 
     def _told_before(self, now: datetime) -> list[str]:
-        """The causes that were told of before this process began, and may be over by now; none of another machine's."""
+        """Return the reported causes that began before this process and may be over by now.
+
+        Those of another machine are left out.
+        """
         rows = [json.loads(value) for _, value in self._memory.latest("alert-", now - REMEMBERED, 1000)]
         last = {row["cause"]: row["over"] for row in reversed(rows)}
         ours = (key for key, is_over in last.items() if not is_over)
@@ -98,5 +102,5 @@ class Alerts:
 
 
 def _prefix(key: str) -> str:
-    # The bar ends the key: no cause's prefix begins another's.
+    # The bar ends the key, so that no cause's prefix is the beginning of another's.
     return f"alert-{key}|"

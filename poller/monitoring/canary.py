@@ -1,8 +1,8 @@
-"""A mail that the daemon sends to the mailbox it reads: who else would notice that nothing arrives any more?
+"""Send a mail to the polled mailbox and await it, to notice when no mail arrives any more.
 
 A mailbox that silently stopped receiving looks like a quiet day. So a marked mail goes the way that customers' mails
-go, and must arrive, be known for what it is, and be filed as ignored, within a time. Nobody else's mail is taken for
-it: its token is random, and kept in the memory when it is sent.
+go. It must arrive, be recognised, and be filed as ignored, within a time. No other mail can be taken for it: its token
+is random, and kept in the state store when it is sent.
 """
 
 from __future__ import annotations
@@ -27,39 +27,40 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-AGAIN = timedelta(minutes=5)  # at most, before one that could not be sent is sent anew
-AWAITED = 10  # late ones that may still come
-REMEMBERED = timedelta(days=30)  # for which a verdict holds over a restart
+AGAIN = timedelta(minutes=5)  # at most, until a canary that could not be sent is tried again
+AWAITED = 10  # late canaries that may still come
+REMEMBERED = timedelta(days=30)  # for so long a verdict outlasts a restart
 
-_VERDICT = "canary-verdict|"  # before the moment of one: since when it is missing, "" for all is well again
+_VERDICT = "canary-verdict|"  # and the time of the verdict: since when the canary is missing, "" for all is well again
 
 
 class Canary:
-    """Sends its mail at an interval and waits for it; a restart sends anew, and waits for that one.
+    """Sender of the canary mails, at an interval.
 
-    That one is missing is remembered, so that a restart is no news: neither good nor bad.
+    After a restart a new canary is sent and awaited. A missing canary is remembered, so that a restart brings neither
+    good nor bad news.
     """
 
     def __init__(self, settings: Settings, memory: Memory, send: Callable[[EmailMessage], None]) -> None:
-        """Nothing is sent or read yet; `send` raises a ServiceError or a ConfigurationError."""
+        """Prepare the canary. Nothing is sent or read yet. `send` raises a ServiceError or a ConfigurationError."""
         self._interval = timedelta(minutes=settings.canary.interval_min)
         self._late = timedelta(minutes=settings.canary.late_min)
         self._sender, self._address = settings.sender, str(settings.canary.address or settings.imap.username)
         self._memory, self._send = memory, send
         self._sent: dict[str, datetime] = {}  # by token, those that have not arrived, the first sent first
         self._due: datetime | None = None
-        self._deaf_until: datetime | None = None  # when it was last known that nobody listens
+        self._deaf_until: datetime | None = None  # when new mail was last known not to be seen
         self._remembered = False  # whether the last verdict was asked for
         self.decided = (
-            False  # whether it is known if mail arrives: not from a start until the first one has, or has not
+            False  # whether it is known if mail arrives: False from a start until the first canary arrives or is late
         )
-        self.missing_since: datetime | None = None  # when the first was sent that did not arrive; None: all is well
+        self.missing_since: datetime | None = None  # when the first missing canary was sent; None: all is well
 
     def look(self, now: datetime, *, deaf: bool = False) -> None:
-        """See whether it has arrived, and send the next one when that is due; `now` is aware, UTC.
+        """Check whether the canary has arrived, and send the next one when it is due. `now` is aware, UTC.
 
-        `deaf` says that what has arrived would not be seen now: the mailbox is out of reach, or there is more in it
-        than can be worked on. Then nothing is late, and nothing is sent.
+        `deaf` says that a mail which has arrived would not be seen now: the mailbox is out of reach, or there is more
+        in it than can be worked on. Then no canary is late, and none is sent.
         """
         if not self._remembered:
             self._remember_the_last(now)
@@ -85,7 +86,7 @@ class Canary:
         if arrived:
             took_s = (now - self._sent[arrived[-1]]).total_seconds()
             log.info("canary_arrived", took_s=round(took_s))
-            # Those that were sent before it are not waited for any more; those behind it are.
+            # Canaries that were sent before it are no longer awaited. Later ones are.
             tokens = list(self._sent)
             self._sent = {token: self._sent[token] for token in tokens[tokens.index(arrived[-1]) + 1 :]}
         if late := [at for at in self._sent.values() if self._is_late(at, now)]:
@@ -124,7 +125,7 @@ class Canary:
 
 
 def made(settings: Settings, memory: Memory, smtp: Smtp | None) -> Canary | None:
-    """One as the settings want it, None where they want none."""
+    """Create the canary as the settings want it. None where they want none, or where SMTP is off."""
     return Canary(settings, memory, smtp.send) if settings.canary.interval_min and smtp else None
 
 

@@ -1,4 +1,4 @@
-"""The database and every service tried with the configured credentials, without leaving a trace."""
+"""Check the database and every service with the configured credentials, without leaving a trace."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from poller.monitoring import prometheus
 from poller.monitoring.heartbeat import Heartbeat
 from poller.workflow import database
 
-FORMS_PACKAGES = ("python_multipart", "starlette", "uvicorn")  # of the extra "forms"
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,28 +34,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a service said."""
+    """The result of one check."""
 
     service: str
     verdict: str  # "ok", "off", "refused", "unreachable"
     seen: str  # what was seen, or what to do about it
 
     def as_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return the result as plain data."""
         return asdict(self)
 
     @property
     def words(self) -> str:
-        """What was seen, without the name of the service, which stands before it."""
+        """Return what was seen, without the name of the service, which stands before it."""
         return re.sub(rf"^{self.service}:? ", "", self.seen)
 
     def as_line(self) -> str:
-        """For a person."""
+        """Format the result as a line for a person."""
         return f"{self.verdict:<12} {self.service:<10} {self.words}"
 
 
 def check(settings: Settings) -> Iterator[Checked]:
-    """A result for the memory's database, for each service, and for port and file of the metrics, as they come."""
+    """Yield a result for each check, as they come.
+
+    Checked are the state store's database, each service, and the port and file of the metrics.
+    """
     live = services(settings)
     yield _tried("State", lambda: database.check(settings.state_url))
     yield _tried("IMAP", lambda: _open_mailbox(settings))
@@ -75,24 +77,14 @@ def check(settings: Settings) -> Iterator[Checked]:
 
 
 def check_beside(settings: Settings) -> Iterator[Checked]:
-    """What the daemon does not ask for an answer: whether customers can read the files, and who would miss it."""
+    """Check what gives the daemon itself no answer.
+
+    That is whether customers can read the files, and whether the heartbeat service is in reach.
+    """
     if r2 := services(settings).r2:
         yield _tried("Links", r2.check_public)
     if url := settings.heartbeat.url:
         yield _tried("Heartbeat", lambda: _ask_keeper(str(url)))
-
-
-def check_forms(settings: Settings) -> Iterator[Checked]:
-    """Whether `poller forms` could serve the forms; nothing where there are none. The daemon does without them."""
-
-    def serve() -> str:
-        if missing := next((package for package in FORMS_PACKAGES if find_spec(package) is None), ""):
-            raise ConfigurationError(f"{missing} is not installed: pip install '.[forms]'")
-        names = ", ".join(forms_of(settings.forms))
-        return f"{names}; from {address_of(settings)}"
-
-    if settings.forms.names:
-        yield _tried("Forms", serve)
 
 
 def _tried(name: str, call: Callable[[], str]) -> Checked:
@@ -101,11 +93,11 @@ def _tried(name: str, call: Callable[[], str]) -> Checked:
     except ConfigurationError as error:
         return Checked(name, "refused", str(error))
     except ServiceError as error:
-        # What the service said itself quotes no mail: there was none.
+        # No mail was sent, so the service's own words quote none.
         words = [str(error), error.detail, advice(error.detail)]
         seen = ": ".join(word.rstrip(".") for word in words if word)
         hint = " (is the address right, and the service up?)" if is_broken(str(error)) else ""
-        # Who answers that it will never do it is within reach.
+        # A service that gives a permanent error is in reach.
         return Checked(name, "refused" if isinstance(error, PermanentError) else "unreachable", seen + hint)
 
 
@@ -118,7 +110,7 @@ def _listen(listen: str) -> str:
     try:
         prometheus.served(listen, str).server_close()
     except OSError as error:
-        # `poller check` beside a daemon, or a daemon's own at a reload.
+        # The port belongs to a running daemon, beside `poller check` or at its own reload.
         if prometheus.is_served(listen):
             return f"{listen}, where a poller serves them already"
         raise ConfigurationError(f"{listen}: {error.strerror or error}; look at [metrics] listen") from error

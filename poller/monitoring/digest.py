@@ -33,10 +33,10 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 
 
 def tell(settings: Settings, facts: Memory, smtp: Smtp | None, first_start: date, now: datetime) -> None:
-    """Send the letter of the last week if that is due, once over restarts and machines; `now` is aware.
+    """Send the digest of the last week if it is due, once across restarts and machines. `now` is aware.
 
-    One that could not be sent is tried again in the next hour, by whichever machine is the first to try. None is sent
-    of a week that ended before the day after the first start.
+    A digest that could not be sent is tried again in the next hour, by the machine that is first to try. None is sent
+    for a week that ended before the day after the first start.
     """
     recipient = settings.notification.email
     if settings.digest.weekday == "never" or smtp is None or recipient is None:
@@ -60,7 +60,7 @@ def tell(settings: Settings, facts: Memory, smtp: Smtp | None, first_start: date
 
 
 def last_due(digest: Digest, now: datetime) -> datetime:
-    """The last moment at which a letter was due, in the time zone of the setting."""
+    """Return the last moment at which a digest was due, in the time zone of the setting."""
     local = now.astimezone(ZoneInfo(digest.timezone))
     day = local.date() - timedelta(days=(local.weekday() - _WEEKDAYS.index(digest.weekday)) % 7)
     due = datetime.combine(day, time(digest.hour), local.tzinfo)
@@ -68,11 +68,11 @@ def last_due(digest: Digest, now: datetime) -> datetime:
 
 
 def look_back(remembered: store.Memory, ends: datetime) -> Week:
-    """What was first seen in the week before that midnight, as it stands by now."""
+    """Return the week before that midnight: the messages first seen in it, as they stand by now."""
     begins = ends - WEEK
     found = [each for each in remembered.messages(begins.astimezone(UTC)) if each.seen_at < ends]
     messages = [each for each in found if not _is_correction(each) and not _is_ours(each)]
-    # A message that was corrected counts as what it is now.
+    # A corrected message counts under its present category.
     now = {message_of(each.reference): each.standing for each in current(found)}
     done = tuple(_done(each, now[each.reference], remembered) for each in messages)
     corrected = [
@@ -82,7 +82,7 @@ def look_back(remembered: store.Memory, ends: datetime) -> Week:
 
 
 def _is_correction(message: Remembered) -> bool:
-    """Whether it is no message but a person's word about one."""
+    """Return whether the record is a person's correction, and no message."""
     return correction_of(message.reference) is not None
 
 
@@ -93,7 +93,7 @@ def _is_ours(message: Remembered) -> bool:
 def _done(message: Remembered, now: Standing, remembered: store.Memory) -> Done:
     result, outcome = now.result or {}, now.came_to
     is_answer = result.get("decided_by") == "thread"
-    # A journal is long, and the mails that open no ticket are many.
+    # Journals are long, and most mails open no ticket: read only those of mails that did.
     opened = result.get("ticket") and not is_answer
     after_s = _ticket_after_s(remembered.journal(message.reference)) if opened else None
     return Done(
@@ -109,7 +109,10 @@ def _done(message: Remembered, now: Standing, remembered: store.Memory) -> Done:
 
 
 def _ticket_after_s(journal: list[Entry]) -> float | None:
-    """From delivery to ticket; None where another message opened that, or an earlier release did not write it down."""
+    """Return the seconds from delivery to ticket.
+
+    None where another message opened the ticket, or where an earlier release did not record the delivery.
+    """
     done = {entry.step: entry for entry in journal if entry.content.get("ok")}
     came = done["receive"].content["ok"].get("received_at") if "receive" in done else None
     if "create_ticket" not in done or came is None:

@@ -1,7 +1,7 @@
-"""The dead man's switch: an address is asked for after each good poll, and its keeper misses us when we fall silent.
+"""Ping a dead man's switch after each good poll. Its service raises an alarm when the pings stop.
 
-As healthchecks.io has it (https://healthchecks.io/docs/http_api/): a GET says that all is well, one with `/fail` behind
-the path that it is not, and one with `/log` neither.
+The addresses are those of healthchecks.io (https://healthchecks.io/docs/http_api/): a GET reports success, one with
+`/fail` behind the path a failure, and one with `/log` neither.
 """
 
 from __future__ import annotations
@@ -24,35 +24,38 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 TIMEOUT_S = 10.0
-EVERY_S = 55.0  # at least, between two pings; a poll a minute is told of each time
+EVERY_S = 55.0  # at least, between two pings; with one poll a minute, each is reported
 
 
 class Heartbeat:
-    """Pings an address; a failure is logged when it begins, and is nobody's trouble otherwise."""
+    """Pings an address. Failed pings are logged when they begin, and have no other effect."""
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is asked yet; the address is known to us and its keeper alone, and is not logged."""
+        """Prepare the addresses. Nothing is requested yet.
+
+        Only we and the service know the address, so it is not logged.
+        """
         good = httpx.URL(url)
         self._good, self._bad, self._neither = good, _behind(good, "/fail"), _behind(good, "/log")
         self._timeout_s, self._clock = timeout_s, clock
         self._http = httpx.Client(timeout=timeout_s, event_hooks=http_events())
         self._pinged_s = -EVERY_S + clock()
-        self._told: datetime | None = None  # the last good poll that was told of
+        self._told: datetime | None = None  # the last good poll that was reported
         self._told_failing = False
         self._missed = False
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._http.close()
 
     def check(self) -> str:
-        """Ask for the address for what is neither success nor failure; returns what was seen, in a line.
+        """Request the address that counts as neither success nor failure, and describe the response in a line.
 
-        Not for its own: that would say that all is well, where a daemon may have fallen silent.
+        The ping address itself is not requested: that would report success where a daemon may have fallen silent.
 
         Raises:
-            TransientError: nobody answers, or nobody who can tell.
-            ConfigurationError: the keeper says that it has no such address.
+            TransientError: there is no response, or one that tells nothing (429, 5xx).
+            ConfigurationError: the service says that it has no such address.
         """
         try:
             with Deadline(self._timeout_s):
@@ -69,7 +72,7 @@ class Heartbeat:
         return f"{seen}: at healthchecks.io that is a wrong address; a keeper of another kind may not know /log"
 
     def tell(self, looked_at: datetime | None, *, failing: bool) -> None:
-        """Ping for a good poll that is new, or once when polls fail for too long; at most one ping a minute."""
+        """Ping for a new good poll, or once when polls fail for too long. At most one ping a minute is sent."""
         if self._clock() - self._pinged_s < EVERY_S:
             return
         if failing and not self._told_failing:
@@ -84,7 +87,7 @@ class Heartbeat:
                 self._http.get(url).raise_for_status()
         except (httpx.HTTPError, TimeoutError) as error:
             if not self._missed:
-                # Its own words hold the address.
+                # The text of the error contains the address.
                 status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 0
                 log.warning("heartbeat_not_sent", reason=f"HTTP {status}" if status else why(error))
             self._missed = True

@@ -1,8 +1,8 @@
-"""What Prometheus is told of the daemon, and of what it does.
+"""Export the state of the daemon, and what it does, to Prometheus.
 
-How things are comes from the daemon, and what was done from the memory, a few seconds behind it: what is counted is
-what is recorded. Counters begin at zero with the process, as Prometheus expects of them. Where several machines share a
-mailbox each tells of the whole of it, but for Claude.
+The present state comes from the daemon. What was done comes from the state store, a few seconds later: what is counted
+is what is recorded. Counters begin at zero with the process, as Prometheus expects of them. Where several machines
+share a mailbox each reports the whole of it, except for Claude.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ BUCKETS_S = (1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400, math.inf)
 # Dollars for a million tokens in and out (https://platform.claude.com/docs/en/about-claude/pricing); another model's
 # tokens are counted, and not priced.
 PRICES = {"claude-haiku-5-5": (0.10, 0.50), "claude-haiku-4-5": (1.0, 5.0)}
-OVERLAP = timedelta(minutes=1)  # by which a look into the memory reaches behind the one before
+OVERLAP = timedelta(minutes=1)  # by which each read of the state store overlaps the one before
 
 
 class Metrics:
-    """The numbers of one daemon; to be closed."""
+    """Metrics of one daemon. They must be closed."""
 
     def __init__(
         self, settings: Settings, status: Callable[[], DaemonStatus], pulse: Pulse, claude: Claude | None = None
@@ -62,21 +62,24 @@ class Metrics:
         self._decided: Counter[Labels] = Counter()
         self._latencies_s: dict[str, Counter[float]] = {}  # by outcome: how many in each bucket
         self._latency_sums_s: dict[str, float] = {}
-        self._stopped: dict[str, Remembered] = {}  # the messages of the last look, as they were then
+        self._stopped: dict[str, Remembered] = {}  # the messages of the last read, as they were then
         self._counted: dict[str, datetime] = {}  # of messages that may go on: until when their entries are counted
         self._troubles: set[str] = set()
         self.text = ""
 
     def start(self) -> bool:
-        """Listen, if that is wanted, with what the daemon knows itself; whether `tell` is wanted."""
+        """Listen, if that is wanted, with what the daemon knows itself. Return whether `tell` is wanted."""
         wanted = self._settings.metrics
-        # Before anybody is answered, or told that we are ready.
+        # Before the first request is answered, and before the service manager is told that we are ready.
         self._write(datetime.now(UTC))
         self._listen()
         return bool(wanted.listen or wanted.textfile)
 
     def _listen(self) -> None:
-        """A port that cannot be had is logged, and asked for again: mail goes first."""
+        """Listen, if that is wanted and not done yet.
+
+        A port that cannot be had is logged and tried again later: mail goes first.
+        """
         listen = self._settings.metrics.listen
         if not listen or self._server:
             return
@@ -89,7 +92,7 @@ class Metrics:
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
     def close(self) -> None:
-        """Let go of the port and of the memory, and take the file away: what is in it is true no more."""
+        """Close the port and the state store, and delete the text file, whose content is no longer true."""
         if textfile := self._settings.metrics.textfile:
             try:
                 Path(textfile).unlink(missing_ok=True)
@@ -102,10 +105,10 @@ class Metrics:
             self._memory.close()
 
     def tell(self) -> None:
-        """Put together what is known at this moment."""
+        """Bring the metrics up to date."""
         now = datetime.now(UTC)
         self._listen()
-        # What the daemon knows itself is told even where the memory hangs, or is out of reach.
+        # What the daemon knows itself is exported even where the state store hangs or is out of reach.
         self._write(now)
         try:
             self._memory = self._memory or Memory(self._settings)
@@ -124,8 +127,8 @@ class Metrics:
         self._stopped, self._looked = stopped, now
 
     def _add(self, message: Remembered, entries: list[Entry]) -> None:
-        """What is new of a message that has stopped."""
-        # A correction is no further mail, and how long the mail had lain there by then is no latency.
+        """Count what is new of a message that has stopped."""
+        # A correction is no further mail, and the age of the mail at that time is no latency.
         outcome = "" if correction_of(message.reference) else message.standing.outcome
         since = self._counted.get(message.reference, self._began)
         new = [entry for entry in entries if entry.at > since]
@@ -167,7 +170,7 @@ class Metrics:
         if not self._settings.metrics.textfile:
             return
         try:
-            # Whoever collects the files is another user, and they hold numbers.
+            # The collector runs as another user, and the file holds nothing but numbers.
             status_file.replace(Path(self._settings.metrics.textfile), self.text, 0o644)
         except OSError as error:
             self._trouble("metrics_not_written", f"{self._settings.metrics.textfile}: {error.strerror}")
@@ -175,7 +178,7 @@ class Metrics:
             self._troubles.discard("metrics_not_written")
 
     def _trouble(self, event: str, reason: str) -> None:
-        """Log it once, until it is over."""
+        """Log a problem once, until it is over."""
         if event not in self._troubles:
             log.warning(event, reason=reason)
         self._troubles.add(event)
@@ -222,6 +225,6 @@ class Metrics:
 
 
 def _said(entry: Entry, name: str) -> str:
-    """What a step that is done returned under a name, "" where it did not: another release may have written it."""
+    """Return what a finished step returned under a name, "" where it did not: another release may have written it."""
     returned = entry.content["ok"]
     return str(returned.get(name, "")) if isinstance(returned, dict) else ""

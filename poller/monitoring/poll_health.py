@@ -1,4 +1,4 @@
-"""How the daemon is: when it last looked into the mailbox, since when it cannot, and whether it goes on at all."""
+"""Track the health of the mailbox polls: the last success, the current failure, and whether polls still run."""
 
 from __future__ import annotations
 
@@ -12,41 +12,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-LATE_S = 60.0  # by which a look may begin late before something is wrong with the daemon itself
+LATE_S = 60.0  # a poll that begins later than this means that the daemon itself is stuck
 _MINUTES_FROM_S = 120
 
 
 class Pulse:
-    """What the looks into the mailbox have come to.
+    """The health of the mailbox polls.
 
-    `beats` is for the watchdog: true as long as looks end and the next one begins in time. It does not ask whether they
-    succeed, for a restart mends no mail server; and a mere sign of life is not enough, for a look that hangs is what
-    a restart does mend.
+    `beats` is for the watchdog. It is true as long as polls end and the next one begins in time. It ignores whether
+    polls succeed, because a restart cannot repair a mail server. A poll that hangs makes it false, because a restart
+    repairs that.
     """
 
     def __init__(self, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """`interval_s` is the time between two looks that succeed; the clock is in seconds, and never set back."""
+        """Start with no poll recorded.
+
+        `interval_s` is the time between two successful polls. `clock` returns seconds and is monotonic.
+        """
         self._interval_s, self._clock = interval_s, clock
         self._looking = False
         self._due_s = clock()
         self._failures = 0
         self._out_of_reach: dict[str, datetime] = {}
-        self.looked_at: datetime | None = None  # when the last look that succeeded ended; aware, UTC
-        self.failing_since: datetime | None = None  # None: the last look succeeded, or there was none yet
-        self.reason = ""  # why the last look failed
-        self.refused = False  # whether it failed because the server refuses us
+        self.looked_at: datetime | None = None  # end of the last successful poll; aware, UTC
+        self.failing_since: datetime | None = None  # None: the last poll succeeded, or there was none yet
+        self.reason = ""  # why the last poll failed
+        self.refused = False  # the last poll failed because the server refused the login
 
     def began(self) -> None:
-        """A look begins."""
+        """Record that a poll begins."""
         self._looking = True
 
     def good(self, now: datetime) -> None:
-        """The look has succeeded."""
+        """Record that the poll succeeded."""
         self.looked_at, self.failing_since, self._failures, self.refused = now, None, 0, False
         self._ended(self._interval_s)
 
     def failed(self, now: datetime, reason: str, *, refused: bool = False) -> float:
-        """The look has failed; how long to wait before the next one, in seconds."""
+        """Record that the poll failed, and return the delay before the next one, in seconds."""
         self.failing_since = self.failing_since or now
         self.reason, self.refused = reason, refused
         delay_s = delay_of(self._failures, refused=refused)
@@ -59,13 +62,13 @@ class Pulse:
         self._looking = False
 
     def beats(self) -> bool:
-        """Whether no look is in hand, and none is late."""
+        """Return True if no poll is running and the next one is not late."""
         return not self._looking and self._clock() < self._due_s + LATE_S
 
     def status(
         self, now: datetime, *, in_hand: int, waiting: int, out_of_reach: Iterable[str], unreadable: int = 0
     ) -> str:
-        """The daemon's state in one line, for a person; `out_of_reach` names the services that are."""
+        """Return the daemon's state in one line for a person. `out_of_reach` names the unreachable services."""
         self._out_of_reach = {name: self._out_of_reach.get(name, now) for name in sorted(out_of_reach)}
         parts = [f"{in_hand} in hand"] if in_hand else []
         parts.append(f"{waiting} waiting")
@@ -89,6 +92,6 @@ def _age(now: datetime, then: datetime) -> str:
 
 
 def _time(moment: datetime, now: datetime) -> str:
-    """As a person at this machine says it."""
+    """Format a time in the machine's time zone. The date is left out if it is today."""
     local = moment.astimezone()
     return local.strftime("%H:%M" if local.date() == now.astimezone().date() else "%Y-%m-%d %H:%M")

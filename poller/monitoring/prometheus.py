@@ -1,4 +1,4 @@
-"""Prometheus' text format, on a port (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+"""Serve Prometheus' text format on a port (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Labels = tuple[tuple[str, str], ...]
 
-# Every metric: its type, and what it says.
+# Every metric: its type and its help text.
 METRICS = {
     "figurative_mails_total": ("counter", "Messages that came to an end, by outcome."),
     "figurative_steps_total": ("counter", "Tries of a step, by step, service and result."),
@@ -31,12 +31,15 @@ METRICS = {
     "figurative_claude_tokens_total": ("counter", "Claude's tokens, by direction, used by this machine."),
     "figurative_claude_cost_dollars_total": ("counter", "What these tokens cost by Anthropic's price list."),
 }
-TIMEOUT_S = 10.0  # for whoever asks, to ask
-MOST_BYTES = 1_000  # that are read of what answers in our place
+TIMEOUT_S = 10.0  # for a client to send its request
+MOST_BYTES = 1_000  # read at most of the answer of the server on the port
 
 
 def exposition(samples: Mapping[tuple[str, Labels], float]) -> str:
-    """The samples in Prometheus' text format, those of a metric together; the labels' values are words of ours."""
+    """Format the samples in Prometheus' text format, those of a metric together.
+
+    The labels' values are words of ours, so they need no escapes.
+    """
     lines = []
     for metric, (kind, says) in METRICS.items():
         lines += [f"# HELP {metric} {says}", f"# TYPE {metric} {kind}"]
@@ -49,17 +52,17 @@ def exposition(samples: Mapping[tuple[str, Labels], float]) -> str:
 
 
 def number(value: float) -> str:
-    """As the format has it."""
+    """Format a value as Prometheus reads it."""
     return "+Inf" if value == math.inf else f"{value:.15g}"
 
 
 def labelled(**labels: str) -> Labels:
-    """The labels of a sample, in order."""
+    """Return the labels of a sample, in order."""
     return tuple(labels.items())
 
 
 def is_served(listen: str) -> bool:
-    """Whether a poller answers at "host:port" with its metrics."""
+    """Return whether a poller serves its metrics at "host:port"."""
     host, _, port = listen.rpartition(":")
     asked = HTTPConnection(host.strip("[]"), int(port), timeout=TIMEOUT_S)
     try:
@@ -72,10 +75,12 @@ def is_served(listen: str) -> bool:
 
 
 def served(listen: str, text: Callable[[], str]) -> ThreadingHTTPServer:
-    """A server of one page at "host:port", which does not serve yet; whoever is too slow to ask is left.
+    """Create a server of one page at "host:port", which does not serve yet.
+
+    A client that is too slow to ask is disconnected.
 
     Raises:
-        OSError: the port is another's, or not for us.
+        OSError: the port is in use, or we may not use it.
     """
     host, _, port = listen.rpartition(":")
     family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
@@ -93,13 +98,13 @@ def served(listen: str, text: Callable[[], str]) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Who asks is nobody's business."""
+            """Log nothing: the clients are not recorded."""
 
     class Server(ThreadingHTTPServer):
         address_family = family
         daemon_threads = True
 
         def handle_error(self, *_: object) -> None:
-            """Whoever hangs up in the middle of the answer asks again."""
+            """Ignore a client that hangs up in the middle of the answer: it asks again."""
 
     return Server(address, Page)  # type: ignore[arg-type]  # of IPv6 an address has four parts

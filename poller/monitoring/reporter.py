@@ -1,4 +1,4 @@
-"""Who is told how the daemon is: the admin, a dead man's switch, Prometheus, and whoever asks `poller status`."""
+"""Report the state of the daemon to the admin, a dead man's switch, Prometheus, and `poller status`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Lookout:
-    """One who watches a daemon, and tells; to be closed."""
+    """Watches a daemon, and reports on it. It must be closed."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class Lookout:
         self._host = socket.gethostname()
         self._patience = timedelta(minutes=settings.alerts.polls_failing_min)
         self._in_hand: dict[str, datetime] = {}  # since when
-        self._told_of: dict[str, datetime] = {}  # the services with a cause of their own, when that was last seen
-        self._is_late = False  # whether any message is
+        self._told_of: dict[str, datetime] = {}  # the services with an incident of their own, and when it was last seen
+        self._is_late = False  # whether any message is late
         self._alerts = self._made_alerts()
         self._heartbeat = Heartbeat(str(settings.heartbeat.url)) if settings.heartbeat.url else None
         self._signs = Signs(settings.directory)
@@ -55,13 +55,13 @@ class Lookout:
         self.canary = canary.made(settings, memory, smtp)
 
     def close(self) -> None:
-        """Let go of ports and connections."""
+        """Close ports and connections."""
         self.metrics.close()
         if self._heartbeat:
             self._heartbeat.close()
 
     def report(self) -> None:
-        """Tell those outside of this machine, and leave the sign for those on it."""
+        """Report to the recipients outside of this machine, and write the status file for those on it."""
         now = datetime.now(UTC)
         status, pulse = self._status(), self._pulse
         present = self.causes(now, status)
@@ -69,28 +69,28 @@ class Lookout:
         if self._heartbeat:
             missing = self.canary is not None and self.canary.missing_since
             failing = bool(missing) or self._polls_fail(now)
-            if failing or not self.canary or self.canary.decided:  # All is well only where that is known.
+            if failing or not self.canary or self.canary.decided:  # Success is reported only where it is known.
                 self._heartbeat.tell(self._pulse.looked_at, failing=failing)
         if self._alerts:
             self._alerts.tell(present, now, self._undecided(status))
 
     def alert(self) -> None:
-        """Tell the admin alone: the last word before a stop."""
+        """Report to the admin alone, for the last time before a stop."""
         now, status = datetime.now(UTC), self._status()
         if self._alerts:
             self._alerts.tell(self.causes(now, status), now, self._undecided(status))
 
     def fly(self) -> None:
-        """Send the canary where it is time, and see whether the last one has arrived."""
+        """Send the canary's mail when it is due, and check whether the last one has arrived."""
         if self.canary:
             self.canary.look(datetime.now(UTC), deaf=self._is_deaf(self._status()))
 
     def sum_up(self) -> None:
-        """Send the week's letter where it is due."""
+        """Send the week's digest when it is due."""
         digest.tell(self._settings, self._memory, self._smtp, self._status().first_start, datetime.now(UTC))
 
     def causes(self, now: datetime, status: DaemonStatus) -> list[Cause]:
-        """Everything that a person should know of at this moment."""
+        """Return every incident that a person should know of at this moment."""
         refused = dict(status.refused)
         since = self._pulse.failing_since
         if since and self._pulse.refused:
@@ -108,12 +108,13 @@ class Lookout:
         return [*found, *self._late(now, status)]
 
     def _late(self, now: datetime, status: DaemonStatus) -> list[Cause]:
-        """That messages wait for too long, where the admin was not told of what they wait for.
+        """Return an incident if messages wait for too long and the admin was not told of what they wait for.
 
-        One outage is one letter: what waits for a service that was told of has as long again when that is over.
+        One outage is one mail. A message that waits for a service that was reported has as long again when the outage
+        is over.
         """
         self._in_hand = {reference: self._in_hand.get(reference, now) for reference in status.in_progress}
-        # What is in hand may have come long ago and be worked on well: it is late when it has been so for long.
+        # A message in progress may have come long ago. It is late when it has been in progress for long.
         waits = [*status.waits, *(Wait(since, "", "") for since in self._in_hand.values())]
         most_min = self._settings.alerts.waiting_min
         most = timedelta(minutes=most_min)
@@ -128,13 +129,17 @@ class Lookout:
         return since is not None and now - since >= self._patience
 
     def _is_deaf(self, status: DaemonStatus) -> bool:
-        """Whether a mail that has arrived might not be seen yet: there is no good poll, or more than is worked on."""
+        """Return whether a mail that has arrived might not be seen yet.
+
+        That is so when the last poll failed or there was none, when the mailbox is out of reach, and when more messages
+        are in progress than there are workers.
+        """
         unseen = self._pulse.looked_at is None or self._pulse.failing_since is not None
         is_backlog = len(status.in_progress) > self._settings.state.workers
         return unseen or is_backlog or "imap" in status.unreachable
 
     def _undecided(self, status: DaemonStatus) -> list[str]:
-        """The keys of the causes of which nobody knows yet whether they are: what was told of them is not over."""
+        """Return the keys of the incidents whose state is unknown. They are not reported as over."""
         undecided = [f"{incident.CANARY} {self._host}"] if self.canary and not self.canary.decided else []
         if self._is_late:
             undecided.append(incident.WAITING)

@@ -1,4 +1,4 @@
-"""The sign of life that a daemon leaves beside its lock, for whoever asks how it is: `poller status`."""
+"""Read and write the status file beside the daemon's lock, which `poller status` shows."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 FILE = "last-poll.json"
-LATE_POLLS, LATE_S = 5, 300.0  # so many intervals without a good poll, and so long at least, are too many
+LATE_POLLS, LATE_S = 5, 300.0  # polls are late after so many intervals, and at least so long, without a good one
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """How the looks into the mailbox went, as the daemon of this machine last said."""
+    """The state of the mailbox polls, as the daemon of this machine last wrote it."""
 
     began_at: datetime  # when the daemon was started; aware, UTC
     looked_at: datetime | None  # the last good poll; None: there was none since then
     failing_since: datetime | None = None  # None: the last poll was good
     reason: str = ""  # why polls fail
-    unreadable: int = 0  # messages that the mail server lists and does not give
+    unreadable: int = 0  # messages that the mail server lists but does not return
 
     def is_late(self, now: datetime, interval_s: float) -> bool:
-        """Whether the mailbox has not been looked into for too long, if it is to be done at this interval."""
+        """Return True if the last good poll is too long ago for polls at this interval."""
         return (now - (self.looked_at or self.began_at)).total_seconds() > max(LATE_S, LATE_POLLS * interval_s)
 
 
 class Signs:
-    """What one daemon says of itself."""
+    """The status file of one daemon."""
 
     def __init__(self, directory: Path) -> None:
-        """Nothing is said yet; the daemon begins now."""
+        """Record the current time as the daemon's start. Nothing is written yet."""
         self._path, self._began_at = directory / FILE, datetime.now(UTC)
         self._said: Sign | None = None
 
     def leave(
         self, looked_at: datetime | None, failing_since: datetime | None, reason: str, unreadable: int = 0
     ) -> None:
-        """Say how it is, where that is new; a full disk is logged, and nobody's trouble otherwise."""
+        """Write the status file if the status changed. An OS error such as a full disk is only logged."""
         sign = Sign(self._began_at, looked_at, failing_since, reason if failing_since else "", unreadable)
         if sign == self._said:
             return
@@ -60,7 +60,7 @@ class Signs:
 
 
 def found(directory: Path) -> Sign | None:
-    """The sign that was left last, None when there is none, or none that can be read."""
+    """Return the status that was last written, or None if there is none or it cannot be read."""
     path = directory / FILE
     if not path.exists():
         return None
@@ -70,18 +70,18 @@ def found(directory: Path) -> Sign | None:
         unreadable = int(left.get("unreadable", 0))
         return Sign(began or datetime.fromtimestamp(0, UTC), looked, failing, str(left["reason"]), unreadable)
     except (ValueError, TypeError, KeyError):
-        return None  # The machine may have gone down before all of it was on the disk.
+        return None  # The machine may have crashed before the whole file was on the disk.
 
 
 def replace(path: Path, text: str, mode: int) -> None:
-    """Write a file so that whoever reads it finds all of the old text or all of the new.
+    """Write a file atomically: a reader finds either all of the old text or all of the new.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     new = path.with_name(f".{path.name}.new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
-        os.fchmod(file.fileno(), mode)  # whatever the umask is
+        os.fchmod(file.fileno(), mode)  # independent of the umask
         file.write(text)
     new.replace(path)
 

@@ -1,4 +1,4 @@
-"""The files of a mail: what each of them is, and a name of its own for each."""
+"""Describe the files of a mail: the type of each, and a unique name for each."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ if TYPE_CHECKING:
     from poller.parsing.parts import Leaf
 
 LOGO_BYTES: Final = 16 * 1024  # of an image in a signature at most; a photograph has more
-SMALL_BYTES: Final = 1 << 20  # up to here a file has a fingerprint; beyond, only where another one has its size
+SMALL_BYTES: Final = 1 << 20  # a larger file has a fingerprint only where another one has its size
 _NAME_CHARS: Final = 150
 _SUFFIX_CHARS: Final = 10
 _CID: Final = re.compile(r"""\bcid:([^"'\s<>()]{1,300})""", re.IGNORECASE)
 
 
 def shown_by(html: str) -> set[str]:
-    """The Content-IDs of the images that an HTML source shows (RFC 2392)."""
+    """Return the Content-IDs of the images that an HTML source shows (RFC 2392)."""
     return {unquote(cid) for cid in _CID.findall(html)}
 
 
 def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
-    """A leaf as a file; its name is "" where the sender gave none. `shown` is what the HTML beside it shows."""
+    """Describe a leaf as an attachment. Its name is "" where the sender gave none.
+
+    `shown` holds the Content-IDs that the HTML beside it shows.
+    """
     digest = hashlib.sha256()
     with leaf.open() as stream:
         head = stream.read(magic.HEAD_BYTES)
@@ -65,7 +68,9 @@ def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
 
 
 def told_apart(attachments: Sequence[Attachment]) -> list[Attachment]:
-    """The same, with a fingerprint wherever two have one size: to digest a 3D file takes as long as to decode it.
+    """Return the attachments, with a fingerprint wherever two have the same size.
+
+    Others need none: to digest a 3D file takes as long as to decode it.
 
     Raises:
         OSError: the spool file cannot be read.
@@ -86,7 +91,7 @@ def _fingerprint(file: Attachment) -> str:
 
 
 def named(attachments: Iterable[Attachment]) -> tuple[Attachment, ...]:
-    """The same, each with a name, and none with that of an earlier one: capitals do not tell two files apart."""
+    """Return the attachments, each with a name of its own. Names that differ in case alone count as equal."""
     taken: dict[str, int] = {}
     found = []
     for number, file in enumerate(attachments, start=1):

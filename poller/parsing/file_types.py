@@ -1,7 +1,8 @@
-"""What a file is: by its content first, its name second, and the sender's word last.
+"""Detect the media type and kind of a file: by its content first, its name second, its declared type last.
 
-Mail calls nearly every 3D file application/octet-stream, and no detector knows the formats; so they stand here, with
-the media types of https://www.iana.org/assignments/media-types. What a browser would run does not keep its own.
+Mail declares nearly every 3D file as application/octet-stream, and no detector knows the formats. So they are listed
+here, with the media types of https://www.iana.org/assignments/media-types. A format that a browser would run gets
+application/octet-stream.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ IMAGES: Final = {
     "bmp": "image/bmp", "tif": "image/tiff", "tiff": "image/tiff", "heic": "image/heic", "heif": "image/heif",
     "avif": "image/avif",
 }  # fmt: skip
-# An SVG is a program as much as an image, and HTML is one: they are files to be saved, never to be shown.
+# SVG and HTML can hold scripts, so a browser must save them and never show them.
 _OTHERS: Final = {
     "pdf": "application/pdf", "zip": "application/zip", "7z": "application/x-7z-compressed",
     "rar": "application/vnd.rar", "gz": "application/gzip", "txt": "text/plain", "csv": "text/csv",
@@ -74,11 +75,11 @@ _OLE_MODELS: Final = {"max", "sldprt", "sldasm", "ipt", "iam", "prt", "rvt", "rf
 def sniff(
     head: bytes, size_bytes: int, filename: str, open_content: Callable[[], BinaryIO], declared: str = ""
 ) -> tuple[str, Kind]:
-    """The media type and kind of a file.
+    """Return the media type and kind of a file.
 
-    `head` is its first `signatures.HEAD_BYTES`; `open_content` gives all of it, seekable, and is asked for only where
-    an archive's directory has to be read. `declared`, the sender's Content-Type, is believed when content and name say
-    nothing, and only where it is a media type of the formats here.
+    `head` is its first `signatures.HEAD_BYTES`. `open_content` opens the whole file, seekable. It is called only where
+    an archive's directory has to be read. `declared` is the sender's Content-Type. It counts only when content and name
+    say nothing, and only if it is a media type of the formats here.
     """
     suffix = filename.rpartition(".")[2].lower() if "." in filename else ""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -91,26 +92,30 @@ def sniff(
 
 
 def _may_be(suffix: str, head: bytes) -> bool:
-    """Whether a name can be believed where the content shows no format."""
+    """Return whether the name can be believed where the content shows no format."""
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):  # an OLE document, as old Office files are too
         return suffix not in _MODELS or suffix in _OLE_MODELS
     return suffix not in _TEXT_MODELS or b"\0" not in head  # a compiler's .obj, say
 
 
 def opens_as(file: Attachment) -> str:
-    """The file's name; with one suffix more where a 3D file is not called one, or another file is."""
+    """Return the file's name, with the suffix of its content added where the name is wrong.
+
+    A name is wrong where its media type is not that of the content, and one of the two is a 3D format. With an unknown
+    content type the name stays as it is.
+    """
     called, kind = _FORMATS.get(file.filename.lower().rpartition(".")[2], (UNKNOWN, Kind.OTHER))
     is_misnamed = called != file.content_type != UNKNOWN and Kind.MODEL in {kind, file.kind}
     return file.filename + suffix_of(file.content_type) if is_misnamed else file.filename
 
 
 def suffix_of(content_type: str) -> str:
-    """The usual suffix of a media type, with its dot; ".bin" when there is none."""
+    """Return the usual suffix of a media type, with its dot, or ".bin" when there is none."""
     return next((f".{suffix}" for suffix, (known, _) in _FORMATS.items() if known == content_type != UNKNOWN), ".bin")
 
 
 def _archive(head: bytes, suffix: str, names: list[str]) -> tuple[str, Kind]:
-    """What a zip is, by the names in it: nothing is ever extracted."""
+    """Return the media type and kind of a zip by the names in it. Nothing is ever extracted."""
     suffixes = {name.rpartition(".")[2].lower() for name in names}
     if any(name.lower().startswith("3d/") and name.lower().endswith(".model") for name in names):
         return _FORMATS["3mf"]
@@ -125,7 +130,10 @@ def _archive(head: bytes, suffix: str, names: list[str]) -> tuple[str, Kind]:
 
 
 def _zip_names(open_content: Callable[[], BinaryIO], size_bytes: int) -> list[str]:
-    """The first 2,000 names in a zip's central directory (APPNOTE.TXT sections 4.3.12 and 4.3.16); none without one."""
+    """Return the first 2,000 names in a zip's central directory (APPNOTE.TXT sections 4.3.12 and 4.3.16).
+
+    The list is empty when there is no directory.
+    """
     with open_content() as content:
         content.seek(max(0, size_bytes - 65_557))
         tail = content.read()
@@ -167,11 +175,12 @@ _PAGE: Final = re.compile(
 
 
 def refused(filename: str, head: bytes, size_bytes: int) -> bool:
-    """Whether a file is a program, a script or a page, by its name or by its content, whatever the other says.
+    """Return True if the name or the content of a file shows a program, a script or a web page.
 
-    `head` is its first `signatures.HEAD_BYTES`. An inner suffix counts too ("plan.exe.glb"), unless the content shows a
-    format that is none of these: a name may hold a domain. One cut off by an encoded NUL is an inner one
-    ("plan.exe%00.glb"). What begins as a page does and is called an image is neither.
+    Either one is enough. `head` is the first `signatures.HEAD_BYTES` of the file. An inner suffix counts too
+    ("plan.exe.glb"), unless the content shows a harmless format: a file name may contain a domain name. A suffix cut
+    off by an encoded NUL is an inner suffix ("plan.exe%00.glb"). A file named as an image whose content begins with "<"
+    is refused.
     """
     if _CONTENT.match(head) or _PAGE.match(magic.as_utf_8(head)):
         return True

@@ -1,4 +1,4 @@
-"""Whose message a mail forwards, from the lines with which mail clients introduce one in its text."""
+"""Find the author of a forwarded message, from the lines with which mail clients introduce it in the text."""
 
 from __future__ import annotations
 
@@ -32,12 +32,15 @@ _FIELDS: Final = 2  # that must follow From; "De : 10 mm" on a plan has none
 
 
 def is_forward(subject: str) -> bool:
-    """Whether a subject begins as that of a forward does: "TR:", "Fwd:", "WG:"."""
+    """Return whether a subject begins as that of a forward does: "TR:", "Fwd:", "WG:"."""
     return _SUBJECT.match(subject) is not None
 
 
 def _around(lines: list[str], at: int) -> list[str]:
-    """The header lines above one, where Thunderbird and Roundcube write the subject and the date, and what follows."""
+    """Return the header lines above line `at`, 6 at most, and the 9 lines below it.
+
+    Thunderbird and Roundcube write the subject and the date above From.
+    """
     above = at
     while above > max(0, at - 6) and _FIELD.match(lines[above - 1]):
         above -= 1
@@ -45,10 +48,11 @@ def _around(lines: list[str], at: int) -> list[str]:
 
 
 def original_senders(text: str, *, forward: bool) -> tuple[Address, ...]:
-    """Who wrote each message that a text forwards, the outermost first; one that names no address is left out.
+    """Return the author of each message that a text forwards, the outermost first.
 
-    A block of header fields counts below a heading ("Forwarded message"); without one where it is known by the subject
-    that the mail is a `forward`, for an answer may bear the same block.
+    A message that names no address is left out. A block of header fields counts below a heading ("Forwarded message").
+    Without a heading it counts only where the subject shows that the mail is a `forward`, because an answer may contain
+    the same block.
     """
     lines = [line[:_LINE_CHARS].translate(_SPACES).lstrip("> \t").strip() for line in text.split("\n", _MAX_LINES)]
     headed, found = forward, []

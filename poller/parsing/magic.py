@@ -1,4 +1,4 @@
-"""What the first bytes of a file show that it is: a signature, an XML root, or lines as only one format has them."""
+"""Detect a file's format from its first bytes: a signature, an XML root, or lines that only one format has."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from functools import lru_cache
 from typing import Final
 
-HEAD_BYTES: Final = 16 * 1024  # what is looked at of the beginning
+HEAD_BYTES: Final = 16 * 1024  # length of the beginning that is examined
 _BLANK_BYTES: Final = 256
-_LINES: Final = 800  # of a text format; there are fewer in `HEAD_BYTES` but where they are very short
+_LINES: Final = 800  # examined of a text format; `HEAD_BYTES` hold more only if lines are very short
 _PROSE: Final = {"txt", "md", "htm", "html", "csv", "log", "rtf", "eml", "ics", "vcf"}
 
-# Each pattern matches from the file's first byte, and is too long to begin a sentence. A comment is an atomic group: it
-# could end at any later one's end too, and many of them would be tried in all combinations.
+# Each pattern matches from the file's first byte, and is too long to be the start of a sentence. A comment is an atomic
+# group: otherwise it could also end where a later comment ends, and many comments would be tried in all combinations.
 _SIGNATURES: Final = tuple(
     (suffix, re.compile(pattern, re.DOTALL))
     for suffix, pattern in (
@@ -73,14 +73,14 @@ _OBJ_VERTEX: Final = re.compile(rb"v(?:[ \t]+-?\d[\d.eE+-]*){3,7}\s*")
 _OBJ_STATEMENT: Final = re.compile(rb"(?:#|(?:v|vt|vn|vp|f|l|p|o|g|s|usemtl|mtllib|usemap|lod)\s)")
 
 
-@lru_cache(maxsize=1)  # it is asked twice of each file, for what it is and for whether it is refused
+@lru_cache(maxsize=1)  # called twice for each file: for its kind, and to refuse programs
 def by_content(head: bytes, size_bytes: int, suffix: str) -> str:
-    """The suffix of the format that the first bytes show, "" when they show none; that of the name is a hint."""
+    """Return the suffix of the format that the first bytes show, "" if none. `suffix` (of the name) is a hint."""
     head = as_utf_8(head)
-    # First, since its 80 bytes of header are free and may begin with anything, "solid" too.
+    # First, because the 80 bytes of a binary STL's header are free and may begin with anything, even "solid".
     if len(head) > 84 and size_bytes == 84 + 50 * int.from_bytes(head[80:84], "little"):  # noqa: PLR2004 - its layout
         return "stl"
-    if head[:_BLANK_BYTES].isspace():  # no format begins so, and a dozen patterns would each read the blanks
+    if head[:_BLANK_BYTES].isspace():  # no format begins so, and a dozen patterns would each scan the blanks
         head = head.lstrip()
     for found, pattern in _SIGNATURES:
         if pattern.match(head):
@@ -98,7 +98,7 @@ def by_content(head: bytes, size_bytes: int, suffix: str) -> str:
 
 
 def _by_lines(head: bytes, suffix: str) -> str:
-    """The suffix of a text format without a signature, "" when it is none."""
+    """Return the suffix of a text format without a signature, "" if it is none."""
     if head.lstrip()[:1] == b"{" and (
         suffix == "gltf" or (b'"asset"' in head and b'"version"' in head and b'"generator"' in head)
     ):
@@ -114,7 +114,7 @@ def _by_lines(head: bytes, suffix: str) -> str:
 
 
 def as_utf_8(head: bytes) -> bytes:
-    """The beginning of a file without a byte order mark; XML is also sent in UTF-16."""
+    """Return the beginning of a file as UTF-8 without a byte order mark; XML may also be in UTF-16."""
     if head.startswith((b"\xff\xfe<", b"\xfe\xff\0<")):
         return head.decode("utf-16", "ignore").encode()
     return head.removeprefix(b"\xef\xbb\xbf")

@@ -1,4 +1,4 @@
-"""A message in a spool file becomes a Request."""
+"""Parse a message in a spool file into a Request."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def parse(path: Path, account: str, received_at: datetime) -> Request:
-    """The request in the message that lies in the spool file.
+    """Return the request in the message that lies in the spool file.
 
-    No message makes it raise: what had to be given up is named in `defects`, and where that is content, the whole
+    No message makes it raise. What had to be given up is named in `defects`, and where that is content, the whole
     message is the last attachment. The attachments read from the spool file, which must outlive the request.
 
     Raises:
@@ -81,7 +81,7 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
 
 
 def _newest(subject: str, own: str, text: str) -> str:
-    """The part of a text that was written for the mail; `own` is without the messages that are attached to it."""
+    """Return the part of a text that was written for the mail. `own` is the text without attached messages."""
     if forwards.is_forward(subject) or not re.search(r"\w", own):
         return text.strip()
     return quoting.newest_part(own)

@@ -1,4 +1,7 @@
-"""A mail parsed in a process of its own: whatever it does to the parser, the daemon and its other mails live on."""
+"""Parse a mail in a process of its own.
+
+Whatever a mail does to the parser, the daemon and its other mails are not affected.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +24,24 @@ if TYPE_CHECKING:
 
 LIMIT_S = 60.0  # the slowest mail known takes two
 MEMORY_BYTES = 2 << 30  # address space: far above what any mail needs, far below what would hurt the server
-# Sent to us and to all our processes when the machine or the daemon stops: no fault of the mail.
+# When the machine or the daemon stops, all our processes get these signals. The mail is not at fault.
 _STOPPED = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
-# A server that has the parser loaded and forks it: some milliseconds a mail, and no thread of ours is copied.
+# The fork server has the parser loaded. A fork takes some milliseconds a mail, and copies no thread of ours.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([__name__])
 
 
 class ParserDiedError(Exception):
-    """The parsing process ended without an answer, and not by what is in the mail; or its header alone is too much."""
+    """The parsing process ended without an answer, but not because of the mail. Or the header alone is too much."""
 
 
 class _BeatenError(Exception):
-    """The mail is too much for the parser; `str()` says in a few English words in which way."""
+    """The mail is too much for the parser. `str()` says in a few English words in which way."""
 
 
 def warm_up() -> None:
-    """Start the process that the parser's processes are forked from: the first mail need not wait for its imports."""
+    """Start the fork server, so that the first mail need not wait for its imports."""
     forkserver.ensure_running()
 
 
@@ -62,7 +65,7 @@ def parse(path: Path, account: str, received_at: datetime, *, unreadable: str, l
 
 
 def _run(name: str, limit_s: float, *arguments: Any) -> Request:
-    """What a function of `parsing` returns, from a process of its own."""
+    """Run a function of `parsing` in a process of its own, and return its result."""
     answer, say = _processes.Pipe(duplex=False)
     child = _processes.Process(target=_answer, args=(say, name, *arguments), daemon=True)
     child.start()
@@ -87,7 +90,10 @@ def _run(name: str, limit_s: float, *arguments: Any) -> Request:
 
 
 def _answer(say: Connection, name: str, *arguments: Any) -> None:
-    """The child's part. What it would print of an exception may quote the mail, so nobody hears it."""
+    """Parse the mail in the child process, and send the request or the OSError to the parent.
+
+    Standard error is discarded, because a printed exception may quote the mail.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     try:

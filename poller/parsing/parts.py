@@ -1,4 +1,4 @@
-"""The parts of a message that have no parts, in order. The only module that knows mail-parser, and of it `.message`.
+"""Walk the parts of a message that have no parts, in order. Only this module knows mail-parser, and of it `.message`.
 
 mail-parser's own bodies and attachments lose binary parts that have no name and mix in the text of forwarded messages.
 So the parts are walked here, with bounds.
@@ -36,7 +36,7 @@ _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What parts lie in, while it is read."""
+    """Container of parts, while it is read."""
 
     content: Path | Encoded  # the spool file, or the content of a part that is a message or a container itself
     stream: BinaryIO  # all of it, seekable
@@ -44,11 +44,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A part without parts."""
+    """A part that contains no other parts."""
 
     source: Source
     content: Encoded
-    content_type: str  # "type/subtype" as the sender says, in lower case; "" when nobody says
+    content_type: str  # "type/subtype" as the sender says, in lower case; "" when not given
     name: str = ""  # decoded, "" when there is none
     parameters: Mapping[str, str] = field(default_factory=dict)  # of the content type
     disposition: str = ""  # "inline", "attachment", or "" when the sender said nothing
@@ -57,16 +57,16 @@ class Leaf:
     within: tuple[str, ...] = ()  # the types of the multiparts that it stands in, the outermost first
 
     def is_text(self) -> bool:
-        """Whether it is read, and not a file."""
+        """Return whether the part is text to be read, and not a file."""
         return self.content_type in body.READERS and self.disposition != "attachment" and not self.name
 
     def open(self) -> BinaryIO:
-        """A readable, seekable stream of the decoded bytes."""
+        """Open a readable, seekable stream of the decoded bytes."""
         return self.content.open(self.source.stream)
 
 
 def leaves(skeleton: Skeleton, source: Source, limit: int) -> tuple[list[Leaf], list[str]]:
-    """The leaves of the message in the source, at most `limit` of them, and what was given up on the way."""
+    """Return the leaves of the message in the source, at most `limit` of them, and what was given up on the way."""
     message = _message(skeleton.content)
     if message is None:
         return [], ["parts nested too deep to parse"]
@@ -96,12 +96,15 @@ def leaves(skeleton: Skeleton, source: Source, limit: int) -> tuple[list[Leaf], 
 
 
 def _untyped(said: str, default_type: str) -> str:
-    """What a type that is none comes to: one word that no text has is a file's ("pdf"), and nothing is the default."""
+    """Return the type in place of a Content-Type that is not valid.
+
+    A word that no text has ("pdf") gives a file of unknown type. None at all, or the word of a text, gives the default.
+    """
     return default_type if said in {"", "text", "plain"} or said.startswith("text") else file_types.UNKNOWN
 
 
 def as_text(leaf: Leaf) -> Leaf:
-    """The leaf as the text of a mail that has no other: some mailers give their text a name ("message.html")."""
+    """Return the leaf as the text of a mail that has no other: some mailers give their text a name ("message.html")."""
     suffix = leaf.name.lower().rpartition(".")[2]
     if suffix in {"", "txt", "htm", "html"} and (leaf.alternative or not leaf.within):
         return replace(leaf, name="", disposition="") if leaf.content_type in body.READERS else leaf
@@ -109,7 +112,7 @@ def as_text(leaf: Leaf) -> Leaf:
 
 
 def is_outlook(leaf: Leaf) -> bool:
-    """Whether it is a winmail.dat."""
+    """Return whether the leaf is a winmail.dat."""
     if leaf.content_type in {"application/ms-tnef", "application/vnd.ms-tnef"} or leaf.name.lower() == "winmail.dat":
         return True
     if leaf.content_type != file_types.UNKNOWN:
@@ -119,14 +122,14 @@ def is_outlook(leaf: Leaf) -> bool:
 
 
 def is_smime(leaf: Leaf) -> bool:
-    """Whether it is a message that is signed in one piece, or encrypted; or another file of that kind."""
+    """Return whether the leaf is a message signed in one piece or encrypted, or another file of that kind."""
     return leaf.content_type in {"application/pkcs7-mime", "application/x-pkcs7-mime"} or leaf.name.lower().endswith(
         ".p7m"
     )
 
 
 def is_message(leaf: Leaf) -> bool:
-    """Whether it is a message that is forwarded, and not one that a server sends back (RFC 6522)."""
+    """Return whether the leaf is a forwarded message, and not one that a server sends back (RFC 6522)."""
     if "multipart/report" in leaf.within:
         return False
     return leaf.content_type in _MESSAGES or (
@@ -135,12 +138,12 @@ def is_message(leaf: Leaf) -> bool:
 
 
 def _message(content: bytes) -> Message | None:
-    """The message as the email package sees it, None when it is nested too deep for it."""
+    """Return the message as the email package sees it, None when it is nested too deep for it."""
     try:
         with warnings.catch_warnings(action="ignore"):  # a body whose charset is said to be "unicode_escape", say
             return cast("Message", MailParser.from_bytes(content).message)
     except (MailParserError, AttributeError, LookupError, TypeError, ValueError):
-        # It trips over its own reading of bodies and epilogues, which is not needed here.
+        # mail-parser may fail on bodies and epilogues, which it need not read here.
         try:
             return email.message_from_bytes(content)
         except RecursionError:
@@ -148,7 +151,7 @@ def _message(content: bytes) -> Message | None:
 
 
 def _fields(part: Message) -> dict[str, bytes]:
-    """The first value of each field of a part, by its name in lower case; raw, as `Message.items` would not give it."""
+    """Return the first raw value of each field of a part, by its name in lower case. `Message.items` gives none raw."""
     return {name.lower(): value.encode("ascii", "surrogateescape") for name, value in reversed(list(part.raw_items()))}
 
 
@@ -160,7 +163,7 @@ def _leaf(skeleton: Skeleton, source: Source, part: Message, content_type: str, 
     del part["Content-Transfer-Encoding"]
     payload = part.get_payload(decode=True)
     pieces = skeleton.pieces(payload if isinstance(payload, bytes) else b"")
-    if content_type.startswith("multipart/"):  # its boundary never came: what there is of it is text
+    if content_type.startswith("multipart/"):  # its boundary never came, so what there is of it is text
         content_type, encoding = "text/plain", ""
     return Leaf(
         source,

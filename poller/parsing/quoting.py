@@ -1,7 +1,7 @@
-"""The part of a mail's text that its author wrote for it: no quoted history, no signature.
+"""Extract the part of a mail's text that its author wrote for it, without quoted history and signature.
 
-It is a view: the whole text is kept beside it. A history is recognised by the line that introduces it, in the forms
-that mail clients write, never by what it says. Each line is looked at with the few below it: the time is linear.
+The whole text is kept beside it. A history is recognised by the line that introduces it, in the forms that mail clients
+write, never by its content. Each line is examined together with the few lines below it, so the time is linear.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 _SPACES: Final = str.maketrans(dict.fromkeys("\u00a0\u202f\u2007\u2009", " "))
-_LOOK_AHEAD: Final = 4  # lines; an introduction is wrapped onto three at most, a header block is longer but begins so
+_LOOK_AHEAD: Final = 4  # lines; an introduction takes three at most, and the first lines show a longer header block
 _LINE_CHARS: Final = 300
 _AFTER_WROTE_CHARS: Final = 120
 _SIGNATURE_LINES: Final = 12
@@ -27,7 +27,7 @@ _ORIGINAL: Final = re.compile(
     r"|> ?message du \d\d?/\d\d?/\d\d(?:\d\d)?.*)",
     re.IGNORECASE,
 )
-# Not what somebody tells: "votre studio m'a écrit", "nous a écrit", "wrote to me".
+# Excludes reported speech: "votre studio m'a écrit", "nous a écrit", "wrote to me".
 _WROTE: Final = re.compile(
     r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|schrieb|escribió|ha scritto|escreveu|schreef)\b",
     re.IGNORECASE,
@@ -41,7 +41,7 @@ _FIELD: Final = re.compile(
     re.IGNORECASE,
 )
 _MESSAGE_OF: Final = re.compile(r"message du (?=\d)", re.IGNORECASE)
-# What web forms ask for and no mail's header holds.
+# Fields of web forms, which no mail header has.
 _FORM_FIELD: Final = re.compile(
     r"\*?(?:nom|prénom|société|entreprise|téléphone|tél|phone|name|company|e-?mail|adresse|(?:votre |corps du )?message"
     r"|commentaires?) ?\*? ?:",
@@ -55,7 +55,7 @@ _DAY: Final = re.compile(
 _TIME: Final = re.compile(r"\b\d\d?[:h]\d\d\b")
 _OUTLOOK_RULE: Final = re.compile(r"_{20,}")
 
-# What mail apps sign with. A person, too, may write "Envoyé par mail hier" or "Envoyé depuis l'application".
+# Signatures of mail apps. A person may also write "Envoyé par mail hier" or "Envoyé depuis l'application".
 _DEVICE: Final = (
     r"(?:i-?phone|i-?pad|i-?pod|i?mac|macbook|android|samsung|galaxy|huawei|honor|xiaomi|redmi|oppo|realme|oneplus|pixel"
     r"|nokia|sony|xperia|wiko|crosscall|fairphone|blackberry|windows phone|mobile|smartphone|téléphone|phone|tablette"
@@ -84,10 +84,10 @@ _RULE: Final = re.compile(r"[_\-=*]{5,}")
 
 
 def newest_part(text: str) -> str:
-    r"""What was written for this mail, from its text with "\n" line ends.
+    r"""Return what was written for this mail, from its text with "\n" line ends.
 
-    All of it for a forward, whose history is what the sender wants read, and where nothing but history would be left.
-    An answer below or between quoted lines is kept. "" only for an empty text.
+    A forward returns all of its text, because the sender wants the history to be read. So does a text that is nothing
+    but history. An answer below or between quoted lines is kept. The result is "" only for an empty text.
     """
     raw = text.split("\n")
     lines = [line.translate(_SPACES).strip() for line in raw]
@@ -101,7 +101,7 @@ def newest_part(text: str) -> str:
         if introduction:
             at += introduction
             if not _is_quoted(lines, at):
-                break  # the history below is not marked line by line: it goes on to the end
+                break  # lines of the history have no ">": it goes on to the end
         elif _ends_what_is_new(lines, at) or (line in {"--", "—"} and _is_signature(lines, at)):
             break
         else:
@@ -119,7 +119,10 @@ def _ends_what_is_new(lines: list[str], at: int) -> bool:
 
 
 def _introduction_lines(lines: list[str], at: int) -> int:
-    """How many lines a quotation's introduction has that begins here ("Le 3 nov., X a écrit :"), 0 when none does."""
+    """Return the length in lines of the introduction of a quotation that begins here, 0 if there is none.
+
+    An example is "Le 3 nov., X a écrit :".
+    """
     if not (_OPENER.match(lines[at]) or _ADDRESS.search(lines[at][:_LINE_CHARS])):
         return 0
     joined = ""
@@ -139,10 +142,11 @@ def _is_quoted(lines: list[str], at: int) -> bool:
 
 
 def _begins_header_block(lines: list[str], at: int) -> bool:
-    """Whether the answered mail's header begins here, its fields in any order; a plan's "De : 10 mm" does not.
+    """Return True if the header of the answered mail begins here, its fields in any order.
 
-    A header names who wrote and when, and has an address, or a subject and a date that can be one. It stands below
-    Outlook's rule where it has neither. What asks for a telephone number beside is a web form.
+    A header names the author and the time, and has either an address, or a subject and a plausible date. Without these
+    it must stand below Outlook's rule. A plan's "De : 10 mm" is no header. A block with a form field, such as a
+    telephone number, is a web form.
     """
     if not _FIELD.match(_MESSAGE_OF.sub("message du : ", lines[at][:_LINE_CHARS])):
         return False
@@ -162,7 +166,7 @@ def _begins_header_block(lines: list[str], at: int) -> bool:
 
 
 def _fields(lines: list[str]) -> dict[str, str]:
-    """The first value of each field by its group in `_FIELD`; a line that begins with none goes on with the last."""
+    """Return the first value of each field, keyed by its group in `_FIELD`. Other lines continue the field above."""
     found: dict[str, str] = {}
     last = ""
     for line in lines:
@@ -176,12 +180,12 @@ def _fields(lines: list[str]) -> dict[str, str]:
 
 
 def _is_of_an_app(line: str) -> bool:
-    """Whether a mail app signs so ("Envoyé de mon iPhone"), with a link in it or without."""
+    """Return True if the line is a mail app's signature ("Envoyé de mon iPhone"), with or without a link in it."""
     return _MOBILE.fullmatch(_LINK.sub(r"\1", line[: 3 * _LINE_CHARS]).strip()) is not None
 
 
 def _is_signature(lines: list[str], at: int) -> bool:
-    """Whether "--" begins a signature: it is short, up to the history or the end of the text."""
+    """Return True if "--" begins a signature: a short block, up to the history or the end of the text."""
     count = 0
     for index in range(at + 1, len(lines)):
         if lines[index].startswith(">") or _ends_what_is_new(lines, index) or _introduction_lines(lines, index):

@@ -1,7 +1,8 @@
-"""A message is read: its text, its files, and those of what comes in a wrapping.
+"""Read a message: its text, its files, and those inside its wrappings.
 
-A winmail.dat and an opaque signature wrap the mail itself, an attached message is one that it forwards, and a file may
-stand in the text. They are opened within bounds that the whole mail shares; what cannot be read wholly stays a file.
+A winmail.dat and an opaque signature wrap the mail itself, an attached message is a forwarded mail, and a file may be
+uuencoded in the text. Wrappings are opened within bounds that the whole mail shares. A wrapping that cannot be read
+completely stays a file.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Contents:
-    """What is in a message, or in a wrapping."""
+    """The contents of a message, or of a wrapping."""
 
     author: Address = field(default_factory=lambda: Address("", ""))
-    date: str = ""  # as it says itself, on one line
+    date: str = ""  # as the message says, on one line
     subject: str = ""  # decoded, on one line
     text: str = ""  # its own
     html: str = ""  # the source of all HTML in it
@@ -39,7 +40,7 @@ class Contents:
     losses: list[str] = field(default_factory=list)  # what could not be read, and is in no file
 
     def whole_text(self) -> str:
-        """The text, and below it that of each message that it forwards, after who wrote it and when."""
+        """Return the text, and below it that of each forwarded message, after its author and date."""
         texts = [self.text]
         for message in self.forwarded:
             address = f"<{message.author.addr_spec}>" if message.author.addr_spec else ""
@@ -50,7 +51,7 @@ class Contents:
         return "\n\n".join(filter(None, texts))
 
     def forward(self, message: Contents) -> None:
-        """Everything of a message that this one forwards; what it has lost, this one has."""
+        """Add a message that this one forwards, with all that is in it. Its losses become losses of this one."""
         self.forwarded.append(message)
         self.html = f"{self.html}\n{message.html}" if message.html else self.html
         self.attachments += message.attachments
@@ -58,34 +59,37 @@ class Contents:
         self.losses += message.losses
 
     def take(self, wrapped: Contents) -> None:
-        """Everything of a wrapping but its text; with losses it stays a file, so that nothing is lost."""
+        """Add everything of a wrapping but its text.
+
+        A wrapping with losses stays a file, so that nothing is lost. Its losses are defects here.
+        """
         self.html = f"{self.html}\n{wrapped.html}" if wrapped.html else self.html
         self.attachments += wrapped.attachments
         self.forwarded += wrapped.forwarded
         self.defects += [*wrapped.defects, *wrapped.losses]
 
 
-ENCRYPTED: Final = "encrypted message"  # a defect of its own: nobody without the key can read it
+ENCRYPTED: Final = "encrypted message"  # a defect of its own: reading it needs the key
 MAX_PARTS: Final = 500
 MAX_DEPTH: Final = 5  # of wrappings within wrappings
-OPENED_BYTES: Final = 100 * 1024 * 1024  # of all wrappings in a mail, each as often as it is wrapped
-_IN_MEMORY_BYTES: Final = 256 * 1024  # a longer one lies in a file without a name while it is read
+OPENED_BYTES: Final = 100 * 1024 * 1024  # of all wrappings in a mail; nested content counts once for each level
+_IN_MEMORY_BYTES: Final = 256 * 1024  # a longer one is written to an unnamed temporary file while it is read
 _RTF_BYTES: Final = 512 * 1024
 _PGP: Final = "-----BEGIN PGP MESSAGE-----"
 
 
 class Reading:
-    """A mail that is being read, with what is left of the bounds that everything in it shares."""
+    """A mail being read, with the remaining bounds that all of its content shares."""
 
     def __init__(self) -> None:
         self._parts, self._opened_bytes, self._text_bytes = MAX_PARTS, OPENED_BYTES, body.BODY_BYTES
         self._html_chars = body.RENDERED_CHARS
 
     def message(self, skeleton: Skeleton, source: Source, depth: int = 0) -> Contents:
-        """What is in the message of which `source` holds the bytes.
+        """Return the contents of the message whose bytes `source` holds.
 
         Raises:
-            OSError: they cannot be read, or there is no room to open what they wrap.
+            OSError: the bytes cannot be read, or there is no room on the disk to open a wrapping.
         """
         from_field = skeleton.header.first(b"from")
         author = next(iter(addresses.addresses(from_field)), Address(headers.decode(from_field[:200]), ""))
@@ -107,14 +111,14 @@ class Reading:
                 if wrapped is None or wrapped.losses:
                     found.attachments.append(attachments.attachment(leaf, shown))
                 if wrapped:
-                    # Outlook sends the text beside the winmail.dat too, and then it is the same.
+                    # Outlook may send the same text as a part of its own beside the winmail.dat.
                     texts[number] = "" if parts.is_outlook(leaf) and any(texts.values()) else wrapped.text
                     found.take(wrapped)
         found.text = "\n\n".join(texts[number] for number in sorted(texts) if texts[number])
         return found
 
     def _texts(self, leaves: Sequence[Leaf], found: Contents) -> dict[int, str]:
-        """The texts among the leaves, each by the number of the leaf where it begins."""
+        """Return the texts among the leaves, keyed by the number of the leaf at which each begins."""
         groups: dict[int, list[Leaf]] = {}
         begin: dict[int, int] = {}
         for number, leaf in enumerate(leaves):
@@ -147,7 +151,7 @@ class Reading:
         return body.fuller(text, sources, limit)
 
     def _text_of(self, stream: BinaryIO, found: Contents, length: int = body.BODY_BYTES + 1) -> tuple[bytes, bool]:
-        """What is still to be read as text of a stream, at most `length` bytes, and whether that is all of it."""
+        """Return up to `length` bytes of a stream, within the text bound, and whether that is all of it."""
         content = stream.read(min(length, self._text_bytes + 1))
         complete = len(content) <= self._text_bytes
         self._text_bytes -= min(self._text_bytes, len(content))
@@ -156,7 +160,7 @@ class Reading:
         return content, complete
 
     def _without_files(self, leaf: Leaf, found: Contents, open_texts: ExitStack) -> list[Leaf]:
-        """The leaf; or where it is a text with uuencoded files in it, the text without them, and the files."""
+        """Return the leaf, or if its text has uuencoded files, the text without them followed by the files."""
         if leaf.content_type != "text/plain" or not leaf.is_text():
             return [leaf]
         with leaf.open() as text:
@@ -174,7 +178,10 @@ class Reading:
         return [replace(leaf, source=source, content=Encoded(leaf.content, between, "")), *coded]
 
     def _opened(self, leaf: Leaf, depth: int) -> Contents | None:
-        """What is in a wrapping; None when the leaf is none. With losses in it the leaf is a file as well."""
+        """Return the contents of a wrapping, None if the leaf is none.
+
+        If the contents have losses, the leaf also stays a file.
+        """
         if "multipart/encrypted" in leaf.within:
             return Contents(losses=[ENCRYPTED])
         if not (parts.is_outlook(leaf) or parts.is_smime(leaf) or parts.is_message(leaf)):
@@ -191,7 +198,7 @@ class Reading:
 
     @contextmanager
     def _decoded(self, leaf: Leaf) -> Iterator[BinaryIO | None]:
-        """All of a leaf's bytes while it is read; None where they are more than may still be opened."""
+        """Yield all of a leaf's bytes as a stream, or None if they exceed what may still be opened."""
         with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as copy, leaf.open() as stream:
             while self._opened_bytes >= 0 and (piece := stream.read(PIECE_BYTES)):
                 self._opened_bytes -= len(piece)
@@ -207,7 +214,10 @@ class Reading:
         return found
 
     def _signed(self, source: Source, depth: int) -> Contents | None:
-        """What was signed is a MIME entity (RFC 8551 section 3.5); a signed invoice, say, stays a file."""
+        """Return the contents of the signed MIME entity (RFC 8551 section 3.5), None if there is none.
+
+        A signed file that is no entity, such as an invoice, stays a file.
+        """
         try:
             spans = smime.signed_content(source.stream)
         except smime.EncryptedError:

@@ -1,4 +1,4 @@
-"""The text of a mail that Outlook wrote as Rich Text, unpacked ([MS-OXRTFCP]) and without its formatting."""
+"""Extract the text of a mail that Outlook wrote as Rich Text, unpacked ([MS-OXRTFCP]) and without formatting."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAX_DEPTH: Final = 1000
 
 
 def unpacked(compressed: bytes, limit_bytes: int) -> bytes:
-    """The RTF in the value of PidTagRtfCompressed, at most `limit_bytes` of it; b"" when it is none."""
+    """Return at most `limit_bytes` of the RTF in a PidTagRtfCompressed value, or b"" if it is none."""
     if len(compressed) < 16:  # noqa: PLR2004 - its header: two sizes, the type, a checksum
         return b""
     kind, packed = compressed[8:12], compressed[16 : 4 + struct.unpack_from("<I", compressed)[0]]
@@ -67,7 +67,7 @@ def unpacked(compressed: bytes, limit_bytes: int) -> bytes:
 
 
 def text(rtf: bytes) -> str:
-    """The text of an RTF document, its paragraphs as lines; "" when it is none."""
+    """Return the text of an RTF document, its paragraphs as lines, or "" if it is none."""
     if not rtf.startswith(b"{\\rtf"):
         return ""
     page = _Page()
@@ -88,7 +88,7 @@ def text(rtf: bytes) -> str:
 
 
 class _Page:
-    """The text of a document so far."""
+    """The text of a document so far, and the RTF state that the following text depends on."""
 
     def __init__(self) -> None:
         self.shown: list[str] = []
@@ -96,8 +96,8 @@ class _Page:
         self._charset = "cp1252"
         self._groups: list[tuple[bool, int]] = []
         self._hidden = False
-        self._fallback = 1  # how many characters stand for one in \\u, for who does not know it
-        self._skip = 0  # how many of them are still to come
+        self._fallback = 1  # number of substitute characters after each \\u, for readers that do not know it
+        self._skip = 0  # number of substitute characters still to be skipped
 
     def write(self, plain: bytes) -> None:
         skipped = min(self._skip, len(plain))

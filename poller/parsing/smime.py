@@ -1,7 +1,7 @@
-"""What an S/MIME part holds: where the message lies in an opaque signature (RFC 8551, RFC 5652), read as BER.
+"""Locate the message inside an opaque S/MIME signature (RFC 8551, RFC 5652), read as BER.
 
-The signature is not verified. The content of a signed message stands in one piece or in thousands, and none of it is
-read here: its places in the stream are found, whatever its size.
+The signature is not verified. The content of a signed message is in one piece or in thousands. None of it is read here:
+its positions in the stream are found, whatever its size.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class EncryptedError(Exception):
 
 
 def signed_content(stream: BinaryIO) -> tuple[Span, ...]:
-    """Where the content of an opaque signature lies in the stream, in order; () when it holds none.
+    """Return the spans of an opaque signature's content in the stream, in order, or () if it holds none.
 
     Raises:
-        EncryptedError: it is encrypted and not only signed.
-        ValueError: it is no CMS content that we know.
+        EncryptedError: the content is encrypted, not only signed.
+        ValueError: it is no CMS content of a known type.
     """
     reader = _Reader(stream)
     reader.enter(_SEQUENCE)
@@ -56,7 +56,7 @@ def signed_content(stream: BinaryIO) -> tuple[Span, ...]:
 
 
 class _Reader:
-    """A place in a stream of BER elements (X.690 section 8.1)."""
+    """A position in a stream of BER elements (X.690 section 8.1)."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -65,18 +65,18 @@ class _Reader:
         self._elements = 0
 
     def tag(self) -> int:
-        """The tag of the element here."""
+        """Return the tag of the element here."""
         return self._head()[0]
 
     def enter(self, tag: int) -> int:
-        """Go to the content of the element here; returns where that ends, `_UNTIL_EOC` when it does not say."""
+        """Move to the content of the element here, and return its end, or `_UNTIL_EOC` if the length is indefinite."""
         found, length, self.at = self._head()
         if found != tag:
             raise ValueError("another element was to come")
         return length if length == _UNTIL_EOC else self.at + length
 
     def value(self, tag: int) -> bytes:
-        """The content of a short element, behind which the next one is."""
+        """Return the content of a short element, and move to the next element."""
         found, length, content_at = self._head()
         if found != tag or length == _UNTIL_EOC:
             raise ValueError("another element was to come")
@@ -85,7 +85,7 @@ class _Reader:
         return self._stream.read(min(length, _VALUE_BYTES))
 
     def skip(self, depth: int = 0) -> None:
-        """Go behind the element here."""
+        """Move behind the element here."""
         _, length, self.at = self._head()
         if length != _UNTIL_EOC:
             self.at += length
@@ -97,7 +97,7 @@ class _Reader:
         self.at += 2
 
     def octets(self, depth: int = 0) -> list[Span]:
-        """Where the octets lie of the octet string here, in one piece or in several (X.690 section 8.7)."""
+        """Return the spans of the octet string here, one or several (X.690 section 8.7), and move behind it."""
         tag, length, begin = self._head()
         if tag & ~_CONSTRUCTED != _OCTETS or depth >= _MAX_DEPTH:
             raise ValueError("no octet string")
@@ -114,7 +114,7 @@ class _Reader:
         return spans
 
     def _head(self) -> tuple[int, int, int]:
-        """The tag of the element here, the length of its content and where that begins."""
+        """Return the tag of the element here, the length of its content and the offset of the content."""
         self._elements += 1
         self._stream.seek(self.at)
         head = self._stream.read(10)

@@ -1,7 +1,7 @@
-"""What a winmail.dat holds ([MS-OXTNEF]): Outlook's mail in a format of its own, of which other clients show nothing.
+"""Read a winmail.dat ([MS-OXTNEF]): a mail in Outlook's own format, of which other clients show nothing.
 
-The files in it are not read here: their places in the stream are found, so that memory does not grow with them.
-(tnefparse holds all of it in memory several times, loops for hours over a count that lies, and is of January 2021.)
+The files in it are not read here. Their positions in the stream are found, so that memory does not grow with them.
+(tnefparse holds all of it in memory several times, loops for hours over a false count, and dates from January 2021.)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from poller.model import Address
 SIGNATURE: Final = b"\x78\x9f\x3e\x22"
 _EMBEDDED_MESSAGE: Final = bytes.fromhex("0703020000000000c000000000000046")  # IID_IMessage, before a mail in TNEF
 _IID_BYTES: Final = 16
-_MAX_ELEMENTS: Final = 50_000  # attributes and properties; some hundred for a mail, some twenty for a file
+_MAX_ELEMENTS: Final = 50_000  # attributes and properties; a mail has about a hundred, a file about twenty
 _LINE_BYTES: Final = 4096
 _LINE_CHARS: Final = 1000
 _EPOCH: Final = datetime(1601, 1, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ _EPOCH: Final = datetime(1601, 1, 1, tzinfo=UTC)
 _OF_A_FILE: Final = 2  # their level
 _SUBJECT, _TEXT, _PROPERTIES, _CODE_PAGE = 0x8004, 0x800C, 0x9003, 0x9007
 _RENDERING, _TITLE, _FILE, _LONG_TITLE, _FILE_PROPERTIES = 0x9002, 0x8010, 0x800F, 0x9001, 0x9005
-# Properties ([MS-OXPROPS]), and the types of their values with the bytes that they take ([MS-OXCDATA] section 2.11.1).
+# Properties ([MS-OXPROPS]), and the types of their values with their sizes in bytes ([MS-OXCDATA] section 2.11.1).
 _P_SUBJECT, _P_SENT_AT, _P_TEXT, _P_HTML, _P_RTF, _P_CODE_PAGE = 0x0037, 0x0039, 0x1000, 0x1013, 0x1009, 0x3FDE
 _P_SENDER_NAMES, _P_SENDER_ADDRESSES = (0x0042, 0x0C1A), (0x5D02, 0x5D01, 0x0065, 0x0C1F)
 _P_FILE, _P_FILE_NAMES, _P_DISPLAY_NAME, _P_MEDIA_TYPE, _P_CONTENT_ID = 0x3701, (0x3707, 0x3704), 0x3001, 0x370E, 0x3712
@@ -38,7 +38,7 @@ _SEVERAL, _NAMED = 0x1000, 0x8000
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A text, where it lies."""
+    """The position and the charset of a text."""
 
     span: Span
     charset: str
@@ -46,7 +46,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file, where it lies."""
+    """The position of an attached file, and its names and types."""
 
     name: str  # decoded, one line; "" when it has none
     content_type: str  # "type/subtype" as the sender says; "" when it says nothing
@@ -66,19 +66,19 @@ class Mail:
     html: Body | None
     rtf: Span | None  # packed
     files: tuple[File, ...]
-    whole: bool  # False when it is broken, and there may have been more
+    whole: bool  # False if it is broken and may have had more
 
 
 def read(stream: BinaryIO, where: Span) -> Mail:
-    """The mail in a stretch of a seekable stream.
+    """Return the mail in a span of a seekable stream.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the span holds no TNEF.
     """
     cursor = _Cursor(stream, where.offset, where.offset + where.length)
     if cursor.take(len(SIGNATURE)) != SIGNATURE:
         raise ValueError("no TNEF")
-    cursor.skip(2)  # a key, of no use
+    cursor.skip(2)  # a key that has no use here
     mail, files = _Values(stream), list[_Values]()
     whole = True
     try:
@@ -103,12 +103,12 @@ def read(stream: BinaryIO, where: Span) -> Mail:
 
 
 def _file(values: _Values, charset: str) -> File | None:
-    """A file from its attributes and properties, None when it has no content, as a link to a server has none."""
+    """Return a file from its attributes and properties, or None without content, as for a link to a server."""
     place = values.places.get(_P_FILE) or values.places.get(_FILE)
     if place is None:
         return None
     span, is_mail = place.span, False
-    if place.kind == _OBJECT:  # its interface comes first: a mail, or what another program embedded
+    if place.kind == _OBJECT:  # an interface identifier comes first: a mail, or another embedded object
         is_mail = _Cursor(values.stream, span.offset, span.offset + span.length).take(_IID_BYTES) == _EMBEDDED_MESSAGE
         span = Span(span.offset + _IID_BYTES, span.length - _IID_BYTES)
     return File(
@@ -127,7 +127,7 @@ class _Place:
 
 
 class _Values:
-    """Attributes and properties of a mail or of a file: where they lie, by their names."""
+    """The positions of the attributes and properties of a mail or a file, by their names."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
@@ -138,7 +138,7 @@ class _Values:
         return Body(place.span, "utf-16-le" if place.kind == _UNICODE else charset) if place else None
 
     def line(self, charset: str, *names: int) -> str:
-        """The first of the texts that says something, on one line; "" when none does."""
+        """Return the first of the texts that is not empty, on one line, or "" if all are."""
         for name in names:
             if place := self.places.get(name):
                 text = charsets.decode(self._beginning(place), "utf-16-le" if place.kind == _UNICODE else charset)
@@ -162,16 +162,16 @@ class _Values:
 
 
 class _Cursor:
-    """A place in a stretch of a stream."""
+    """A position in a span of a stream."""
 
     def __init__(self, stream: BinaryIO, at: int, end: int) -> None:
         self.stream, self.at, self.end = stream, at, end
 
     def take(self, length: int) -> bytes:
-        """The next bytes.
+        """Return the next `length` bytes.
 
         Raises:
-            ValueError: there are not so many.
+            ValueError: fewer bytes are left.
         """
         span = self.skip(length)
         self.stream.seek(span.offset)
@@ -191,7 +191,11 @@ class _Cursor:
 
 
 def _read_attributes(cursor: _Cursor, mail: _Values, files: list[_Values]) -> None:
-    """Raises ValueError where they break off, or are too many; what came before is kept."""
+    """Read the attributes into `mail` and `files`. What came before an error is kept.
+
+    Raises:
+        ValueError: they break off, or are too many.
+    """
     left = _MAX_ELEMENTS
     while cursor.at < cursor.end:
         level, name, _, length = cursor.number(1), cursor.number(2), cursor.number(2), cursor.number()
@@ -210,7 +214,11 @@ def _read_attributes(cursor: _Cursor, mail: _Values, files: list[_Values]) -> No
 
 
 def _read_properties(cursor: _Cursor, values: _Values, left: int) -> int:
-    """How many more elements may come; raises ValueError where the properties break off."""
+    """Read the properties into `values`, and return the number of elements that may still follow.
+
+    Raises:
+        ValueError: they break off, are too many, or have an unknown type.
+    """
     for _ in range(cursor.number()):
         left -= 1
         kind, name = cursor.number(2), cursor.number(2)

@@ -1,4 +1,4 @@
-"""Links of a mail to files that lie at a transfer or cloud service: listed for a person, and never followed."""
+"""Find a mail's links to files at transfer and cloud services. They are listed for a person, never followed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ _ENDS: Final = ".,;:!?*_'’»”…"
 
 
 def transfer_links(text: str, html: str = "") -> tuple[str, ...]:
-    """The https URLs in a text and in the links of an HTML source that lead to files, in order, each once, at most 50.
+    """Return the https URLs in a text and in the links of an HTML source that lead to files.
 
-    A link that Outlook rewrote (Safe Links) is the one that it leads to.
+    They are in order, each once, at most 50. A link that Outlook rewrote (Safe Links) is replaced by the one it leads
+    to.
     """
     found: dict[str, None] = {}
     for count, url in enumerate(_urls(text, html)):
@@ -51,7 +52,7 @@ def _urls(text: str, html: str) -> Iterator[str]:
 
 
 def _without_what_follows(url: str) -> str:
-    """A URL without the punctuation of the sentence, or of the Markdown, that it stands in."""
+    """Return a URL without the punctuation of the sentence, or of the Markdown, that it stands in."""
     url = url[:_URL_CHARS].partition("](")[0]
     before, _, _ = url.partition(")")
     if "(" not in before:  # [lien](https://we.tl/t-abc)et
@@ -63,7 +64,7 @@ def _without_what_follows(url: str) -> str:
 
 
 def _transfer_link(url: str) -> str:
-    """The URL as it is listed, "" when it leads to no file."""
+    """Return the URL as it is listed, "" when it leads to no file."""
     for _ in range(3):  # a forwarded one may have been rewritten twice
         try:
             parts = urlsplit(url[:_URL_CHARS])

@@ -1,4 +1,4 @@
-"""Files in the text of a mail, between "begin" and "end", as mailers wrote them before MIME (POSIX uuencode)."""
+"""Find uuencoded files in the text of a mail, between "begin" and "end" (POSIX uuencode, used before MIME)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _NAME_CHARS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A file in a text."""
+    """A uuencoded file in a text."""
 
     name: str  # one line, as the sender wrote it
-    span: Span  # of the encoded lines, "begin" and "end" among them
+    span: Span  # of the encoded lines, including "begin" and "end"
 
 
 def blocks(text: BinaryIO) -> list[Block]:
-    """The files in the first million lines of a text, in order. What only begins like a file is none."""
+    """Return the complete uuencoded files in the first million lines of a text, in order."""
     found: list[Block] = []
     begun: tuple[bytes, int] | None = None  # the name, and where its line begins
     expected: tuple[re.Pattern[bytes], ...] = ()
@@ -51,7 +51,7 @@ def blocks(text: BinaryIO) -> list[Block]:
     return found
 
 
-# What may follow each line: only the last one of the data is not full, and an empty one announces the end.
+# The lines that may follow each line: only the last data line is not full, and an empty one precedes the end.
 _AFTER: Final = {
     _BEGIN: (_FULL, _LAST, _ZERO),
     _FULL: (_FULL, _LAST, _ZERO, _END),

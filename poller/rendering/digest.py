@@ -1,4 +1,4 @@
-"""The letter that sums up a week: how many messages of each kind, how fast, what failed, what a person corrected."""
+"""Send the weekly digest: how many messages of each kind, how fast, what failed, what people corrected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One message of the week: nothing of its content."""
+    """One message of the week, without its content."""
 
     reference: str
     seen_at: datetime  # when it was first taken up; aware
@@ -40,7 +40,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """What came in seven whole days."""
+    """The messages of seven whole days."""
 
     begins: datetime  # midnight, aware, in the time zone of the setting
     ends: datetime  # likewise, seven days later
@@ -49,7 +49,7 @@ class Week:
 
 
 def letter(week: Week, *, account: str, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    """The week on one page; `account` is whose mailbox it is about."""
+    """Compose the mail with the week on one page. `account` is the mailbox that it is about."""
     outcomes = Counter(each.outcome for each in week.messages)
     failed = [each for each in week.messages if each.outcome == "failed"]
     late = outcomes["waiting"] + outcomes["working"]
@@ -79,7 +79,7 @@ def letter(week: Week, *, account: str, sender: str, recipient: str, now: dateti
         facts=facts,
         buttons=(),
         files=(),
-        # The letters of two mailboxes are two, also where they come to the same admin.
+        # Two mailboxes have two digests, even where both go to the same admin.
         reference=f"{week.ends:%Y%m%d}.{hashlib.sha256(account.encode()).hexdigest()[:8]}",
         lists=[("Ce qui a échoué", lines)] if lines else (),
         chart=_chart(week),
@@ -89,7 +89,7 @@ def letter(week: Week, *, account: str, sender: str, recipient: str, now: dateti
 
 
 def _kind(week: Week, category: str) -> str:
-    """How many requests, and how many answers to one among them."""
+    """Format the number of requests, and of the answers among them."""
     found = [each for each in week.messages if each.outcome == category]
     answers = sum(each.is_answer for each in found)
     return f"{len(found)}, dont {_count(answers, 'réponse')}" if answers else str(len(found))
@@ -101,7 +101,7 @@ def _speed(delays_s: Iterable[float | None]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """As French says it: « 40 s », « 12 min », « 3 h 05 », « 2 j 4 h »."""
+    """Format a duration in French: « 40 s », « 12 min », « 3 h 05 », « 2 j 4 h »."""
     minutes = round(seconds / 60)
     if seconds < 90:  # noqa: PLR2004  a minute and a half is better said in seconds
         return f"{seconds:.0f}{NBSP}s"
@@ -118,7 +118,7 @@ def _failure(message: Done) -> str:
 
 
 def _chart(week: Week) -> Chart:
-    """How many of each kind a day: those that the facts count under it."""
+    """Build the chart of messages of each kind a day, the same messages that the facts count."""
     days = [(week.begins + timedelta(days=number)).date() for number in range(WEEK.days)]
     counts = Counter((each.seen_at.astimezone(week.ends.tzinfo).date(), each.outcome) for each in week.messages)
     bars = [

@@ -1,4 +1,4 @@
-"""What keeps the daemon from its work, and the mails in which the admin hears that it has begun and that it is over."""
+"""Describe what blocks the daemon, in the mails to the admin that it has begun and that it is over."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _CHECK = f"«{NBSP}poller check{NBSP}» dit ce qui ne va pas."
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Something that a person should know of for as long as it lasts."""
+    """An incident: something that a person should know of for as long as it lasts."""
 
-    key: str  # its kind, behind it the service if it is one's, and the machine if it is one's: "polls gandalf"
+    key: str  # its kind, then the service and the machine that it concerns, if any: "polls gandalf"
     title: str
     to_do: tuple[str, ...]
     facts: tuple[tuple[str, str | datetime], ...]  # label and value
 
 
 def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float, host: str) -> Cause:
-    """Messages have waited for longer than `most_min` minutes, the oldest since then; `reasons` say for what.
+    """Describe messages that have waited for longer than `most_min` minutes, the oldest since `since`.
 
-    They are those of all machines: `host` is the one that tells.
+    They are those of all machines. `reasons` say what they wait for. `host` is the machine that reports.
     """
     number, plural = f"{most_min:g}".replace(".", ","), most_min >= 2  # noqa: PLR2004 - one and a half is singular
     longer = "d’une minute" if number == "1" else f"de {number} minute{'s' if plural else ''}"
@@ -65,7 +65,7 @@ def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float
 
 
 def polls_failing(since: datetime, reason: str, host: str) -> Cause:
-    """The mailbox has been out of reach since then."""
+    """Describe a mailbox that has been out of reach since `since`."""
     return Cause(
         f"{POLLS} {host}",
         "La boîte de réception n’est plus relevée",
@@ -79,7 +79,7 @@ def polls_failing(since: datetime, reason: str, host: str) -> Cause:
 
 
 def unreadable(uids: Sequence[int], since: datetime, mailbox: str, host: str) -> Cause:
-    """Messages that the mail server lists and does not give, the first of them since then."""
+    """Describe messages that the mail server lists but does not give, the first of them since `since`."""
     named = ", ".join(str(uid) for uid in uids[:_UIDS]) + (", …" if len(uids) > _UIDS else "")
     return Cause(
         f"{UNREADABLE} {host}",
@@ -99,7 +99,7 @@ def unreadable(uids: Sequence[int], since: datetime, mailbox: str, host: str) ->
 
 
 def canary_missing(since: datetime, host: str) -> Cause:
-    """What was sent to the mailbox then has not arrived."""
+    """Describe a canary that was sent at `since` and has not arrived."""
     return Cause(
         f"{CANARY} {host}",
         "La boîte de réception ne reçoit plus",
@@ -113,7 +113,7 @@ def canary_missing(since: datetime, host: str) -> Cause:
 
 
 def refused(service: str, reason: str, host: str) -> Cause:
-    """A service refuses our credentials: nothing of it works until a person mends them."""
+    """Describe a service that refuses our credentials. Nothing of it works until a person corrects them."""
     return Cause(
         f"{REFUSED} {service} {host}",
         f"{SERVICES.get(service, service)} refuse nos identifiants",
@@ -126,14 +126,14 @@ def refused(service: str, reason: str, host: str) -> Cause:
 
 
 def begun(cause: Cause, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime) -> EmailMessage:
-    """The mail in which the admin hears of it, and what to do; its times are those of that zone."""
+    """Compose the mail that tells the admin of an incident, and what to do. Its times are in `zone`."""
     facts = [(label, _date(said, zone) if isinstance(said, datetime) else said) for label, said in cause.facts]
     page = Page("Alerte", cause.title, ("Que faire", cause.to_do), facts, (), (), _moment(now))
     return mail(page, f"[Alerte] {cause.title}", _slug(cause.key), sender=sender, recipient=recipient, now=now)
 
 
 def over(key: str, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime) -> EmailMessage:
-    """The mail in which the admin hears that the cause of this key is no more; likewise."""
+    """Compose the mail that tells the admin that an incident is over, by its key. Its times are in `zone`."""
     kind, _, which = key.partition(" ")
     service, _, host = which.rpartition(" ")
     title = {

@@ -1,4 +1,4 @@
-"""A mail to the admin, set as text and as HTML from one page of content."""
+"""Set a mail to the admin as text and as HTML from one page of content."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Chart:
 
 
 def as_text(chart: Chart) -> str:
-    """A line a bar."""
+    """Render the chart as text, one line per bar."""
     most = max((sum(counts) for _, counts in chart.bars), default=0) or 1
     width = max((len(label) for label, _ in chart.bars), default=0)
     lines = [
@@ -42,7 +42,7 @@ def as_text(chart: Chart) -> str:
 
 
 def as_html(chart: Chart) -> str:
-    """A table with a row a bar, under it what the colours mean."""
+    """Render the chart as an HTML table, one row per bar, with the meaning of the colours below it."""
     most = max((sum(counts) for _, counts in chart.bars), default=0) or 1
     rows = "\n".join(_row(chart, label, counts, most) for label, counts in chart.bars)
     legend = " ".join(f'<span style="color:{colour}">■</span> {html(name)}' for name, colour in chart.parts)
@@ -71,7 +71,7 @@ def _row(chart: Chart, label: str, counts: Sequence[int], most: int) -> str:
 _FILES_LIMIT_CHARS = 20_000
 _POLICY = SMTP.clone(cte_type="7bit")  # not every relay announces 8BITMIME (RFC 6152)
 
-# Colours that stand on white and on black alike: a mail client's dark mode changes the page, and not always the rest.
+# Colours that are readable on white and on black: a mail client's dark mode changes the page, not always the rest.
 _PAGE = "margin:0;padding:24px 16px;font:16px/1.5 -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 _COLUMN = "max-width:600px;margin:0 auto;overflow-wrap:anywhere"
 _TITLE = "font-size:22px;line-height:1.3;margin:4px 0 20px"
@@ -85,7 +85,7 @@ _BUTTON = (
 _LINK = "color:inherit"
 _LIST = "margin:4px 0 0;padding-left:20px"
 _LINES = "list-style:none;margin:0 0 16px;padding:0"
-_LINE = "padding:6px 0 6px 24px;text-indent:-24px"  # as high as a finger needs it
+_LINE = "padding:6px 0 6px 24px;text-indent:-24px"  # high enough for a finger
 _MARK = "display:inline-block;width:24px;text-indent:0;font-weight:700;color:"
 _FOOT = "font-size:13px;margin:28px 0 0;padding-top:12px;border-top:1px solid rgba(128,128,128,.4);opacity:.75"
 
@@ -112,7 +112,7 @@ _FRAME = """<!DOCTYPE html>
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A mail's content, before it is set as text and as HTML; every word of it raw."""
+    """Content of a mail, before it is set as text and as HTML. All of its text is raw, not escaped."""
 
     kicker: str
     title: str
@@ -120,20 +120,23 @@ class Page:
     facts: Sequence[tuple[str, str]]  # label and value; several lines allowed in a value
     buttons: Sequence[tuple[str, str]]  # label and URL
     files: Sequence[tuple[str, str, str]]  # name, size, URL
-    reference: str  # of the message, or of the moment: the Message-ID is made of it
+    reference: str  # of the message, or of the moment; the Message-ID is made of it
     lists: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = ()  # title; lines: one of the marks, words, URL or ""
     chart: Chart | None = None
 
 
 def mail(page: Page, subject: str, what: str, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    """The page as a message; `what` is a word that tells its kinds apart in the Message-ID."""
+    """Build the message of a page.
+
+    `what` is a word that tells the kinds of mail apart in the Message-ID.
+    """
     message = EmailMessage(policy=_POLICY)
     message["From"] = one_line(sender)
     message["To"] = one_line(recipient)
     message["Subject"] = header_text(subject)
     message["Date"] = now
     message["Message-ID"] = notification_id(page.reference, what)
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: nobody's absence notice answers it
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: no absence notice answers it
     message[HEADER] = "notification"
     message.set_content(_as_text(page))
     message.add_alternative(_as_html(page), subtype="html")

@@ -1,4 +1,4 @@
-"""The mails the admin gets: what became of a request, or why nothing could."""
+"""Write the mails to the admin: what became of a request, or why nothing could."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from poller.model import Classification, Dispatched, Request
 
-# Kinds of letter, see `letter.mail`.
+# Kinds of mail, see `letter.mail`.
 DISPATCHED, ANSWERED = "notification", "reply"
 _DECIDED_BY = {
     "rules": "Décidé par les règles.",
     "claude": "Décidé par Claude.",
     "rules without claude": "Décidé par les règles, sans l’avis de Claude.",
-    "thread": "",  # of an answer to a ticket there is nothing to decide
+    "thread": "",  # an answer to a ticket needs no decision
     "person": "",
 }
 _LEFT_LIMIT_CHARS = 2_000
@@ -49,7 +49,7 @@ _DETAIL_LIMIT_CHARS = 2_000
 
 
 def notification(request: Request, done: Dispatched, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    """What was asked, how it was understood, and the links to all that was made of it."""
+    """Write the mail about a request: its content, its classification, and the links to all that was made of it."""
     classification = done.classification
     category = CATEGORIES[classification.category]
     page = Page(
@@ -69,7 +69,10 @@ def notification(request: Request, done: Dispatched, *, sender: str, recipient: 
 def reply_notification(
     request: Request, done: Dispatched, *, sender: str, recipient: str, now: datetime, colleague: bool = False
 ) -> EmailMessage:
-    """Where an answer about a ticket there is was put, and the links to it; `colleague`: one of ours wrote it."""
+    """Write the mail about an answer to an existing ticket: where it was put, and the links to it.
+
+    `colleague`: one of ours wrote it.
+    """
     placed = []
     if done.ticket is not None and "create_note" not in done.skipped:
         placed.append(f"ticket HubSpot n°{NBSP}{one_line(done.ticket.id)}, en note")
@@ -107,9 +110,10 @@ def failure_notification(
     recipient: str,
     now: datetime,
 ) -> EmailMessage:
-    """What could not be done, at which step, why, and how to have it tried again; no request when it was unreadable.
+    """Write the mail about a failure: what could not be done, at which step, why, and how to try it again.
 
-    `kind` is a key of REASONS, `detail` what the service or the program said, in its own words.
+    `request` is None when the message was unreadable. `kind` is a key of REASONS. `detail` is what the service or the
+    program said, in its own words.
     """
     facts = failure_facts(step, kind, detail)
     if request is not None:
@@ -128,16 +132,16 @@ def failure_notification(
 
 
 def failure_facts(step: str, kind: str, detail: str) -> list[tuple[str, str]]:
-    """What could not be done, and why; the arguments are those of `failure_notification`."""
+    """Return what could not be done, and why. The arguments are those of `failure_notification`."""
     facts = [("Étape", step_title(step)), ("Raison", REASONS[kind])]
-    # What makes a message unusable is said by the reason already.
+    # The reason already says what makes a message unusable.
     if kind != "unusable" and (detail := plain_text(detail[:_DETAIL_LIMIT_CHARS]).strip()):
         facts.append(("Détail", detail))
     return facts
 
 
 def to_do(reference: str, kind: str) -> tuple[str, ...]:
-    """What to do about a failure, a sentence each; the arguments are those of `failure_notification`."""
+    """Return what to do about a failure, a sentence each. The arguments are those of `failure_notification`."""
     again = (
         "Une fois la cause corrigée, remettez le message dans la boîte de réception, "
         f"ou lancez «{NBSP}poller retry {reference}{NBSP}»."
@@ -151,7 +155,10 @@ def to_do(reference: str, kind: str) -> tuple[str, ...]:
 
 
 def flood_alert(request: Request, max_per_h: int, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    """A sender writes more than is worked on in an hour: its mail waits, and a person may want to do something."""
+    """Write the alert about a sender over the limit of messages an hour.
+
+    Its mail waits, and a person may want to act.
+    """
     lines = (
         (
             f"Rien n’est perdu{NBSP}: ses messages au-delà de {max_per_h} par heure attendent dans la boîte de "
@@ -178,7 +185,7 @@ def flood_alert(request: Request, max_per_h: int, *, sender: str, recipient: str
 
 
 def sureness(classification: Classification) -> str:
-    """The category, and how sure that is, or that a person says so."""
+    """Return the category, and how sure it is, or that a person chose it."""
     is_chosen = classification.decided_by == "person"
     sure = "choisi par une personne" if is_chosen else _confidence(classification)
     return f"{CATEGORIES[classification.category]} ({sure})"
@@ -189,9 +196,9 @@ def _confidence(classification: Classification) -> str:
 
 
 def why(classification: Classification) -> str:
-    """Why it is of this category, and who said so."""
+    """Return the reason for the category, and who decided it."""
     reason = one_line(classification.reason, 500)
-    if classification.decided_by == "claude" and not reason:  # which is not kept while a message waits
+    if classification.decided_by == "claude" and not reason:  # Claude's reason is not kept while a message waits
         return f"Classé par Claude ({_confidence(classification)})."
     decided_by = _DECIDED_BY.get(classification.decided_by, classification.decided_by)
     return f"{reason} {decided_by}".strip()
@@ -203,7 +210,7 @@ def _about(request: Request) -> str:
 
 
 def _facts(request: Request, done: Dispatched, said: tuple[str, str]) -> list[tuple[str, str]]:
-    """Who asks, what is to be said of it, and what lies in the message where that alarms nobody."""
+    """Return who asks, the given fact, and the attachments left in the message that are no problem."""
     facts = [("Client", who(request.sender))]
     if author := author_fact(request):
         facts.append(author)
@@ -226,7 +233,7 @@ def _files(done: Dispatched) -> list[tuple[str, str, str]]:
 
 
 def to_check(request: Request, done: Dispatched) -> list[str]:
-    """What a person should look at, a sentence each."""
+    """Return what a person should check, one sentence each."""
     lines = []
     if done.classification.needs_review:
         lines.append(f"Le classement n’est pas certain{NBSP}: relisez la demande.")
@@ -248,7 +255,7 @@ def to_check(request: Request, done: Dispatched) -> list[str]:
 
 
 def to_check_of_reply(request: Request, done: Dispatched) -> list[str]:
-    """Likewise, of a customer's answer about a ticket there is."""
+    """Return what a person should check in an answer to an existing ticket, one sentence each."""
     lost = f"La demande n’a pas (ou plus) de sous-tâche ClickUp{NBSP}: transmettez la réponse à l’équipe 3D."
     is_lost = done.classification.category is Category.MODELISATION and done.subtask is None
     return ([lost] if is_lost else []) + to_check(request, done)

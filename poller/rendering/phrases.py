@@ -1,4 +1,4 @@
-"""The words that tickets, notes, subtasks and mails share, in French: labels, sizes, lists of files."""
+"""Provide the French words that tickets, notes, subtasks and mails share: labels, sizes, lists of files."""
 
 from __future__ import annotations
 
@@ -75,23 +75,23 @@ _REASONS = {
 
 
 def marker(reference: str) -> str:
-    """What a request is found by in a ticket, a note, a subtask or a comment."""
+    """Return the marker that identifies a request in a ticket, a note, a subtask or a comment."""
     return f"[ref: {reference}]"
 
 
 def step_title(step: str) -> str:
-    """What a step is called where a line begins with it."""
+    """Return the French name of a step for the beginning of a line."""
     name = STEPS.get(step, step)
     return name[:1].upper() + name[1:]
 
 
 def whose_answer(*, colleague: bool) -> str:
-    """What an answer is called, by who wrote it."""
+    """Return the French title of an answer, by its writer."""
     return "Réponse d’un collègue" if colleague else "Réponse du client"
 
 
 def who(address: Address) -> str:
-    """A person on one line: « Jeanne Petit <jeanne@example.com> », or what is known of it."""
+    """Return a person on one line: « Jeanne Petit <jeanne@example.com> », or the known part of it."""
     name, addr_spec = one_line(address.display_name, 100), one_line(address.addr_spec, 320)
     if name and addr_spec and name != addr_spec:
         return f"{name} <{addr_spec}>"
@@ -99,19 +99,19 @@ def who(address: Address) -> str:
 
 
 def author_fact(request: Request) -> tuple[str, str] | None:
-    """What From is to the customer where it is another, and who stands there; None where the customer does."""
+    """Return the French role of From and its address if it is not the customer, or None if it is."""
     author = request.author
     if author.addr_spec.casefold() == request.sender.addr_spec.casefold():
         return None
-    # Anybody may write this field into a mail: it may say nothing but a name, and hides no address.
+    # Any sender can write this field: only a plain form name is accepted, and the address is still shown.
     if _FORM.fullmatch(form := request.header(FORM_HEADER)):
-        # A form's display name is the customer's.
+        # The display name of a form's mail is the customer's name.
         return f"Formulaire «{NBSP}{form}{NBSP}»", one_line(author.addr_spec, 320) or who(author)
     return "Transféré par" if request.sender in request.original_senders else "Expéditeur affiché", who(author)
 
 
 def unverified(request: Request) -> str:
-    """A sentence where our own mail server does not vouch for From, "" where it does or is not asked."""
+    """Return a sentence if our own mail server does not vouch for From, or "" if it does or is not asked."""
     if request.verified is not False:
         return ""
     author = one_line(request.author.addr_spec, 320) or "cette adresse"
@@ -119,28 +119,31 @@ def unverified(request: Request) -> str:
 
 
 def size(size_bytes: int) -> str:
-    """A size as French writes it, in decimal units: « 512 octets », « 240 ko », « 1,2 Mo »."""
+    """Format a size in French with decimal units: « 512 octets », « 240 ko », « 1,2 Mo »."""
     if size_bytes < 1000:  # noqa: PLR2004 - the unit's own definition
         return f"{size_bytes}{NBSP}octet{'s' if size_bytes > 1 else ''}"
     if size_bytes < 999_500:  # noqa: PLR2004 - from here it rounds to a megabyte
         return f"{size_bytes / 1000:.0f}{NBSP}ko"
     megabytes = size_bytes / 1_000_000
-    return f"{megabytes:.{0 if megabytes >= 9.95 else 1}f}".replace(".", ",") + f"{NBSP}Mo"  # noqa: PLR2004 - two digits
+    return f"{megabytes:.{0 if megabytes >= 9.95 else 1}f}".replace(".", ",") + f"{NBSP}Mo"  # noqa: PLR2004
 
 
 def file_label(file: StoredFile | Attachment) -> str:
-    """A file's name and size on one line."""
+    """Return a file's name and size on one line."""
     name = file_types.opens_as(file) if isinstance(file, Attachment) else file.filename
     return f"{one_line(name)} ({size(file.size_bytes) if file.size_bytes else 'vide'})"
 
 
 def left_behind(request: Request, done: Dispatched) -> list[tuple[Fate, str]]:
-    """The attachments that are in the mail only, in its order: the fate of each; name, size and reason on one line."""
+    """Return the attachments that were not uploaded, in the mail's order.
+
+    Each has its upload decision, and a line with name, size and reason.
+    """
     return [(fate, f"{label}, {reason}" if reason else label) for fate, label, reason in _left(request, done).values()]
 
 
 def attachments(request: Request, done: Dispatched) -> list[tuple[str, str]]:
-    """Every attachment in the mail's order: name, size and what became of it on one line; its URL, "" where none is."""
+    """Return every attachment in the mail's order: a line with name, size and result, and its URL or ""."""
     urls, left = dict(done.uploads), _left(request, done)
     return [
         (f"{file_label(attachment)}, déposé", urls[number])
@@ -151,12 +154,15 @@ def attachments(request: Request, done: Dispatched) -> list[tuple[str, str]]:
 
 
 def _left(request: Request, done: Dispatched) -> dict[int, tuple[Fate, str, str]]:
-    """By number, of each attachment that was not uploaded: its fate, name and size, and why, "" where that is plain."""
+    """Return the attachments that were not uploaded, keyed by their number.
+
+    Each has its upload decision, its name and size, and the reason, "" if that is obvious.
+    """
     uploaded = {number for number, _ in done.uploads}
     kept = {}
     for number, (attachment, fate) in enumerate(zip(request.attachments, _fates(request, done), strict=True)):
         if number not in uploaded:
-            # Of a mail that is cut short the last file's size is not known.
+            # If only the beginning of the mail was fetched, the last file's size is unknown.
             label = (
                 one_line(attachment.filename) if attachment_policy.oversize_bytes(request) else file_label(attachment)
             )
@@ -165,21 +171,24 @@ def _left(request: Request, done: Dispatched) -> dict[int, tuple[Fate, str, str]
 
 
 def to_fetch(request: Request) -> list[str]:
-    """The links to files at transfer services, each on one line: a stranger's, so never to be made clickable."""
+    """Return the links to files at transfer services, each on one line.
+
+    They come from a stranger, so they must never be made clickable.
+    """
     return [one_line(http_url(url), _LINK_LIMIT_CHARS) for url in request.links if http_url(url)]
 
 
 def unread(request: Request) -> list[str]:
-    """What the text and the list of files do not tell of the mail, a sentence each."""
+    """Return a sentence for each defect that the text and the list of files do not show."""
     sentences = [ENCRYPTED] if _ENCRYPTED_DEFECT in request.defects else []
     if size_bytes := attachment_policy.oversize_bytes(request):
-        # Whatever else could not be read of it is for want of its end.
+        # Other defects only follow from the missing end of the mail.
         return [*sentences, OVERSIZE.format(size(size_bytes))]
     return [*sentences, UNREAD] if set(request.defects) - {_ENCRYPTED_DEFECT} else sentences
 
 
 def empty(request: Request) -> list[str]:
-    """The names of the 3D files and images that have nothing in them, as far as that is known."""
+    """Return the names of the 3D files and images that are empty, as far as their size is known."""
     if attachment_policy.oversize_bytes(request):
         return []
     files = (each for each in request.attachments if each.kind is not Kind.OTHER and not each.size_bytes)
@@ -187,7 +196,7 @@ def empty(request: Request) -> list[str]:
 
 
 def services_off(done: Dispatched) -> list[tuple[str, list[str]]]:
-    """The services without credentials, in the order met, each with the French names of the steps it skipped."""
+    """Return the services without credentials, in order, each with the French names of its skipped steps."""
     off: dict[str, list[str]] = {}
     for step in done.skipped:
         off.setdefault(_SERVICES.get(step, step), []).append(STEPS.get(step, step))
@@ -195,7 +204,7 @@ def services_off(done: Dispatched) -> list[tuple[str, list[str]]]:
 
 
 def listed(lines: Iterable[str], room_chars: int, more: str = "{}") -> Iterator[str]:
-    """As many whole lines as there is room for, then one that counts the others: half a link opens nothing."""
+    """Yield as many whole lines as fit, then one that counts the rest: half a link opens nothing."""
     hidden = 0
     for line in lines:
         room_chars -= len(line) + 1
@@ -208,7 +217,7 @@ def listed(lines: Iterable[str], room_chars: int, more: str = "{}") -> Iterator[
 
 
 def _reason(request: Request, done: Dispatched, number: int, fate: Fate) -> str:
-    """Why an attachment was not uploaded, "" where none would have been."""
+    """Return why an attachment was not uploaded, "" if no attachment would have been."""
     attachment = request.attachments[number]
     if fate is Fate.LOGO:
         return "logo de signature" if attachment.logo else "image déjà reçue de cet expéditeur"
@@ -231,12 +240,15 @@ def _why_it_stayed(request: Request, done: Dispatched, attachment: Attachment, f
 
 
 def _fates(request: Request, done: Dispatched) -> tuple[Fate, ...]:
-    """As they were decided; by the mail alone where they were not, or where it does not read today as it did then."""
+    """Return the recorded upload decisions, one for each attachment.
+
+    If there are none, or the mail parses differently today, decide by the mail alone.
+    """
     return done.fates if len(done.fates) == len(request.attachments) else attachment_policy.decide(request)
 
 
 def _nothing_goes(done: Dispatched) -> bool:
-    """Whether no file is uploaded at all: of a support request none is, of an answer about one each is."""
+    """Return True if no file is uploaded at all: for a support request, but not for an answer to one."""
     return done.classification.category is Category.SUPPORT and done.classification.decided_by != "thread"
 
 

@@ -1,4 +1,4 @@
-"""The receipt of a message: a small mail of ours beside it in the processed mailbox, which says what was done."""
+"""Render the receipt of a message: a small mail beside it in its mailbox that says what was done."""
 
 from __future__ import annotations
 
@@ -34,21 +34,24 @@ if TYPE_CHECKING:
 
     Line = tuple[str, str, str]  # mark, words, URL or ""
 
-KIND = "receipt"  # in the header of ours, and in the Message-ID
+KIND = "receipt"  # in our own header field and in the Message-ID
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4, without folding or comments
-_MADE_UP = "@message-id.invalid>"  # by the parser, for a message that has none
-_TITLES = {"thread": "Réponse ajoutée", "person": "Demande reclassée"}  # by who decided
+_MADE_UP = "@message-id.invalid>"  # the parser's, for a message without one
+_TITLES = {"thread": "Réponse ajoutée", "person": "Demande reclassée"}  # keyed by `decided_by`
 _IS_ANSWER = re.compile(r"re\s*:", re.IGNORECASE)  # RFC 5322 section 3.6.5, and as French writes it
-_REFERENCES = 20  # that are repeated of the original's
+_REFERENCES = 20  # at most so many of the original's are repeated
 
 
 def receipt_id(reference: str, outcome: str, stamp: str = "") -> str:
-    """The Message-ID of a receipt, the same each time; `stamp` tells apart what ends in the same way more than once."""
+    """Return the Message-ID of a receipt, the same at each attempt.
+
+    `stamp` distinguishes several receipts of one message with the same outcome.
+    """
     return notification_id(reference, ".".join(filter(None, (KIND, outcome, stamp))))
 
 
 def receipts_begin(reference: str) -> str:
-    """What the Message-ID of each receipt of the message begins with."""
+    """Return the common beginning of the Message-IDs of all receipts of a message."""
     return receipt_id(reference, "").partition("@")[0] + "."
 
 
@@ -61,10 +64,10 @@ def receipt(
     colleague: bool = False,
     corrects_answer: bool = False,
 ) -> Receipt:
-    """What was made of a request, or where an answer to one was put.
+    """Render what was done for a request, or which ticket an answer was added to.
 
-    `correction` is its number, 0 for none, and `corrects_answer` says that it is one of an answer; `colleague` says of
-    an answer that one of ours wrote it.
+    `correction` is its number, 0 for none. `corrects_answer`: the corrected message was an answer. `colleague`: a
+    colleague wrote the answer.
     """
     found = done.classification
     is_answer = found.decided_by == "thread"
@@ -101,10 +104,10 @@ def failure_receipt(
     stamp: str,
     sender: str,
 ) -> Receipt:
-    """What could not be done, why, what to do about it, and what was done before; no request when it was unreadable.
+    """Render what failed, why, what to do about it, and what was done before.
 
-    `left` names the steps that come after the failed one; `detail` is what the service or the program said, without
-    secrets.
+    `request` is None if the message was unreadable. `left` names the steps after the failed one. `detail` is the
+    message of the service or the program, without secrets.
     """
     steps = [*(_steps(done) if done else ()), (FAILED, f"{step_title(failure.step)}{NBSP}: échec", "")]
     steps += [(LEFT, f"{step_title(step)}{NBSP}: reste à faire", "") for step in left]
@@ -126,9 +129,9 @@ def failure_receipt(
 
 
 def _steps(done: Dispatched) -> list[Line]:
-    """What was done, and where it is to be seen."""
+    """Return a line for each completed step, with the URL of its result."""
     is_answer = done.classification.decided_by == "thread"
-    # An answer has no subtask of its own, and a request that a person put under support has none any more.
+    # An answer has no subtask of its own, and a request reclassified as support no longer has one.
     comments = is_answer or done.classification.category is Category.SUPPORT
     ticket = one_line(done.ticket.id) if done.ticket else ""
     ticket_url, subtask_url = (link.url if link else "" for link in (done.ticket, done.subtask))
@@ -173,10 +176,10 @@ def _lists(steps: Sequence[Line], request: Request | None, done: Dispatched | No
 
 
 def _raw(page: Page, request: Request | None, message_id: str, name: str, sender: str) -> bytes:
-    """The receipt under its original.
+    """Return the receipt as a message that mail clients show in the thread of the original.
 
-    The name of its sender tells the outcome in every list of messages. The subject stays the original's: Gmail and
-    Outlook take two messages for one conversation only where the subject is the same, whatever References says.
+    The sender's display name is the outcome, so that every list of messages shows it. The subject stays the original's:
+    Gmail and Outlook join two messages into a conversation only if the subjects agree, whatever References says.
     """
     subject = f"Message illisible ({page.reference})"
     if request:
@@ -191,7 +194,10 @@ def _raw(page: Page, request: Request | None, message_id: str, name: str, sender
 
 
 def _thread(request: Request | None) -> bytes:
-    """In-Reply-To and References (RFC 5322 section 3.6.4), an id a line; the library would encode a long one."""
+    """Return In-Reply-To and References (RFC 5322 section 3.6.4), one id a line, or b"" without a valid id.
+
+    The standard library would encode a long id.
+    """
     if request is None or request.message_id.endswith(_MADE_UP) or not _MESSAGE_ID.fullmatch(request.message_id):
         return b""
     forebears = [each for each in request.references or request.in_reply_to if _MESSAGE_ID.fullmatch(each)]

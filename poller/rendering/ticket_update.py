@@ -1,4 +1,4 @@
-"""A ticket's text put right for the category that a person gave its request, around what people wrote there since."""
+"""Update a ticket's text for the category that a person chose, and keep what people wrote there since."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CERTAIN = f"Vérifié{NBSP}: classement fait à la main."
 
 
 def amended(content: str, request: Request, done: Dispatched) -> str:
-    """A ticket's content as it stands, with the category of today and the links to the files that it has none of.
+    """Return a ticket's content with today's category, and with links to the files if it has none of them.
 
-    Only lines that we wrote ourselves change, the doubt about the category and what had stayed in the mail among them;
-    where people have taken them away or written into them, they are left so. The same when done twice.
+    Only lines that we wrote ourselves change: the category, the doubt about it, and the files that had stayed in the
+    mail. Lines that people have removed or edited are left as they are. Doing it twice gives the same.
     """
     category = f"Demande{NBSP}: {CATEGORIES[done.classification.category].lower()}"
     content = _CATEGORY.sub(category, _DOUBT.sub(_CERTAIN, content, count=1), count=1)
@@ -33,16 +33,16 @@ def amended(content: str, request: Request, done: Dispatched) -> str:
         return content
     files = ["Fichiers" + NBSP + ":", *listed(file_lines(done), LIMIT_CHARS - len(content))]
     before, mark, after = _without_uploaded(content, request, done).rpartition(marker(request.reference))
-    # Where somebody has taken the marker away, they stand at the end.
+    # Where a person has removed the marker, the links go to the end.
     right = "\n".join([before + files[0], *files[1:], "", mark + after] if mark else [after, "", *files])
-    # Of a ticket that is full the links stand in the note.
+    # A full ticket gets no links. They are in the note.
     return right if len(right) <= LIMIT_CHARS else content
 
 
 def _without_uploaded(content: str, request: Request, done: Dispatched) -> str:
-    """The content but for the lines which say of files that are uploaded by now that they stayed in the mail."""
+    """Return the content without the lines which say that a file stayed in the mail, where it is uploaded by now."""
     lines = content.split("\n")
-    # The last one: the mail's own text stands before it, and may quote another ticket.
+    # Take the last such line: the mail's own text stands above it, and may quote another ticket.
     first = max((number for number, line in enumerate(lines) if _spaced(line) == f"{LEFT} :"), default=None)
     if first is None:
         return content
@@ -56,5 +56,5 @@ def _without_uploaded(content: str, request: Request, done: Dispatched) -> str:
 
 
 def _spaced(line: str) -> str:
-    """With plain spaces alone: an editor may have replaced ours, which do not break."""
+    """Return the line with plain spaces alone: an editor may have replaced our no-break spaces."""
     return " ".join(line.split())

@@ -1,6 +1,6 @@
-"""What people read in HubSpot and ClickUp, in French.
+"""Render the French texts that people read in HubSpot and ClickUp.
 
-Every text ends with the marker of its request, by which a step that lost its answer finds what it had done.
+Every text ends with the marker of its request. A step that lost its response finds its earlier result by that marker.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 HUBSPOT_LIMIT_CHARS = 60_000  # a property holds 65,536
 SUBTASK_TEXT_LIMIT_CHARS = 40_000  # ClickUp documents no limit
-COMMENT_TEXT_LIMIT_CHARS = 10_000  # nor here, but a comment is read among others
+COMMENT_TEXT_LIMIT_CHARS = 10_000  # no documented limit either, but people read a comment among others
 
 _ABRIDGED = f"(Texte abrégé{NBSP}: la suite se trouve dans le message d’origine.)"
 _NEWEST = f"(Sans l’historique ni la signature{NBSP}: le texte complet se trouve dans le message d’origine.)"
@@ -57,12 +57,15 @@ _COMMENT_LEFT_LIMIT_CHARS = 2_000
 
 
 def ticket_subject(request: Request) -> str:
-    """The ticket's subject: one line of at most 200 characters, « (sans objet) » when the mail has none."""
+    """Return the ticket's subject: one line of at most 200 characters, « (sans objet) » if the mail has none."""
     return one_line(request.subject) or "(sans objet)"
 
 
 def ticket_content(request: Request, done: Dispatched) -> str:
-    """The ticket's content: plain text of at most 60,000 characters; a long mail is abridged, a link never is."""
+    """Return the ticket's content as plain text of at most 60,000 characters.
+
+    A long mail is abridged, a link never is.
+    """
     head = [f"À vérifier{NBSP}: {_doubt(done)}\n"] if done.classification.needs_review else []
     head.append(f"Demande{NBSP}: {CATEGORIES[done.classification.category].lower()}")
     head.append(f"Client{NBSP}: {who(request.sender)}")
@@ -89,12 +92,15 @@ def ticket_content(request: Request, done: Dispatched) -> str:
 
 
 def file_lines(done: Dispatched) -> list[str]:
-    """A line for each file that a ticket links to."""
+    """Return a line for each file that a ticket links to."""
     return [f"- {file_label(file)}{NBSP}: {http_url(file.url)}" for file in done.files]
 
 
 def note_html(request: Request, done: Dispatched) -> str:
-    """The note on the contact and the ticket: simple HTML of at most 60,000 characters, links to our files only."""
+    """Render the note on the contact and the ticket: simple HTML of at most 60,000 characters.
+
+    It links to our own files only.
+    """
     category = CATEGORIES[done.classification.category].lower()
     head = f"<p><strong>Demande de {category}</strong> de {html(who(request.sender))}</p>"
     if done.classification.needs_review:
@@ -103,7 +109,7 @@ def note_html(request: Request, done: Dispatched) -> str:
 
 
 def reply_note_html(request: Request, done: Dispatched, *, colleague: bool = False) -> str:
-    """The note that an answer becomes on its ticket: as `note_html`, of what was written for this mail only."""
+    """Render an answer as a note on its ticket: like `note_html`, from the text written for this mail only."""
     head = f"<p><strong>{whose_answer(colleague=colleague)}</strong>{NBSP}: {html(who(request.sender))}</p>"
     return _note(head + _author_html(request), request.newest, request, done)
 
@@ -135,13 +141,13 @@ def _note(head: str, text: str, request: Request, done: Dispatched) -> str:
 
 
 def subtask_name(request: Request) -> str:
-    """The subtask's name: the subject, else who asks; one line of 1 to 120 characters."""
+    """Return the subtask's name: the subject, else the customer's address, as one line of 1 to 120 characters."""
     asker = f" de {request.sender.addr_spec}" if request.sender.addr_spec else ""
     return one_line(request.subject, 120) or one_line(f"Demande de modélisation{asker}", 120)
 
 
 def subtask_markdown(request: Request, done: Dispatched) -> str:
-    """The subtask's description in Markdown; of the mail's text, inert, at most 40,000 characters."""
+    """Render the subtask's description in Markdown, with at most 40,000 characters of the mail's text, inert."""
     links = (f"- {markdown_link(file.filename, file.url)}" for file in done.files)
     files = list(listed(links, _FILES_LIMIT_CHARS))
     fetch = listed((f"- {markdown(url)}" for url in to_fetch(request)), _LINKS_LIMIT_CHARS)
@@ -171,9 +177,9 @@ def subtask_markdown(request: Request, done: Dispatched) -> str:
 
 
 def reply_comment(request: Request, done: Dispatched, *, colleague: bool = False) -> str:
-    """The comment that an answer becomes on its subtask: inert plain text of at most 20,000 characters.
+    """Render an answer as a comment on its subtask: inert plain text of at most 20,000 characters.
 
-    Hair spaces keep what the mail holds from being linked; so its URLs and addresses are to be read, not copied.
+    Hair spaces keep ClickUp from turning the mail's URLs and addresses into links, so they can be read but not copied.
     """
     blocks = [
         f"{whose_answer(colleague=colleague)} {unlinked(one_line(request.sender.addr_spec, 320))}".rstrip(),
@@ -196,7 +202,7 @@ def reply_comment(request: Request, done: Dispatched, *, colleague: bool = False
 
 
 def correction_comment(category: Category, correction: str) -> str:
-    """The comment on the subtask of a request that a person has put under another category; nothing of the mail."""
+    """Render the comment on the subtask of a reclassified request, with nothing of the mail in it."""
     said = {
         Category.SUPPORT: (
             f"Reclassé en support{NBSP}: cette demande n’est plus à modéliser. Elle est suivie dans son ticket HubSpot."
@@ -207,7 +213,7 @@ def correction_comment(category: Category, correction: str) -> str:
 
 
 def _of_use(request: Request, done: Dispatched) -> list[str]:
-    """What stayed in the mail and the 3D team may miss: a picture in the text may be a sketch, a logo is none."""
+    """Return what stayed in the mail and the 3D team may need: a picture in the text may be a sketch, unlike a logo."""
     return [label for fate, label in left_behind(request, done) if fate not in {Fate.LOGO, Fate.DUPLICATE}]
 
 
@@ -216,7 +222,7 @@ def _is_part(text: str, request: Request) -> bool:
 
 
 def _within(text: str, room_chars: int, escape: Callable[[str], str]) -> str:
-    """The mail's text, escaped, in at most `room_chars`; the last line says so when the end was left out."""
+    """Return the mail's text, escaped, in at most `room_chars`. A last line says so if its end was left out."""
     kept = plain_text(text[:room_chars]).strip()
     if not kept:
         return "(message sans texte)"
@@ -224,7 +230,7 @@ def _within(text: str, room_chars: int, escape: Callable[[str], str]) -> str:
     if len(text) <= room_chars and len(shown) <= room_chars:
         return shown
     note = escape("\n\n" + _ABRIDGED)
-    # Escaping grows some texts more than others, so the cut is made before it: half an escape would be markup.
+    # Escaping lengthens some texts more than others. The cut is made before it: half an escape would be markup.
     while len(shown) > room_chars - len(note):
         kept = kept[: len(kept) * (room_chars - len(note)) // len(shown)].rstrip()
         shown = escape(kept)

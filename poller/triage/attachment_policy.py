@@ -1,4 +1,4 @@
-"""What becomes of each attachment of a mail: decided once, so that a step that is tried again does the same."""
+"""Decide what becomes of each attachment of a mail, once, so that a repeated step does the same."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from poller.model import Attachment, Request
 
 SMALL_IMAGE_BYTES = 50_000  # the largest that is taken for a logo when its sender has sent it before
-ASIDE = frozenset({Fate.INLINE, Fate.LOGO, Fate.DUPLICATE})  # nobody misses these where the files are
+ASIDE = frozenset({Fate.INLINE, Fate.LOGO, Fate.DUPLICATE})  # not missed among the uploaded files
 
 _OVERSIZE = re.compile(r"over the size limit: (\d+) bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How many bytes may go to R2; None stands for no limit."""
+    """The limits on the bytes that go to R2. None stands for no limit."""
 
     file_bytes: int | None = None  # of one file
     mail_bytes: int | None = None  # of one mail
@@ -29,7 +29,7 @@ class Caps:
 
 
 def decide(request: Request, caps: Caps | None = None, seen_before: Collection[str] = frozenset()) -> tuple[Fate, ...]:
-    """The fate of each attachment, in the mail's order.
+    """Return the upload decision for each attachment, in the mail's order.
 
     `seen_before` holds the fingerprints of small images that the sender has sent with an earlier mail.
     """
@@ -38,7 +38,7 @@ def decide(request: Request, caps: Caps | None = None, seen_before: Collection[s
     for number, attachment in enumerate(request.attachments):
         fate = _by_nature(attachment, seen_before)
         if fate is Fate.FILE and oversize_bytes(request):
-            fate = Fate.TOO_BIG  # of such a mail the beginning is here: a file may have been cut off
+            fate = Fate.TOO_BIG  # only the beginning of such a mail was fetched: a file may have been cut off
         elif fate in {Fate.FILE, Fate.KEPT} and twin(request, fates, number):
             fate = Fate.DUPLICATE
         elif fate is Fate.FILE:
@@ -50,9 +50,9 @@ def decide(request: Request, caps: Caps | None = None, seen_before: Collection[s
 
 
 def twin(request: Request, fates: Collection[Fate], number: int) -> Attachment | None:
-    """The earlier attachment of the same bytes, None when there is none.
+    """Return the earlier attachment of the same bytes, None when there is none.
 
-    What stands in the text or the signature is no such thing: the same picture sent as a file as well is a file.
+    A picture in the text or the signature does not count: the same picture sent as a file as well is a file.
     """
     mine = request.attachments[number]
     if not mine.fingerprint:
@@ -63,7 +63,7 @@ def twin(request: Request, fates: Collection[Fate], number: int) -> Attachment |
 
 
 def small_images(request: Request) -> list[str]:
-    """The fingerprints of the images that are logos if the sender has sent them before, each once."""
+    """Return the fingerprints of the images that are logos if the sender has sent them before, each once."""
     return list(
         dict.fromkeys(
             attachment.fingerprint
@@ -74,12 +74,12 @@ def small_images(request: Request) -> list[str]:
 
 
 def oversize(size_bytes: int) -> str:
-    """The defect of a message of which only the beginning was fetched, with the size of all of it."""
+    """Return the defect of a message of which only the beginning was fetched, with its whole size."""
     return f"over the size limit: {size_bytes} bytes"
 
 
 def oversize_bytes(request: Request) -> int:
-    """The size of a message of which only the beginning was fetched; 0 when all of it was."""
+    """Return the size of a message of which only the beginning was fetched. 0 when all of it was."""
     return next((int(found[1]) for defect in request.defects if (found := _OVERSIZE.fullmatch(defect))), 0)
 
 

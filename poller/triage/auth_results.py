@@ -1,7 +1,7 @@
-"""What our own mail server found out about a mail's sender: Authentication-Results (RFC 8601).
+"""Read our mail server's verdict on the sender of a mail: Authentication-Results (RFC 8601).
 
-Anybody can write such a field into a mail. So only those of the configured server count, and of these the topmost: a
-server puts its own above all that the mail came with, and removes what pretends to be its own (section 5).
+Any sender can write such a field into a mail. So only the fields of the configured server count, and of these the
+topmost: a server puts its own above all that the mail came with, and removes what pretends to be its own (section 5).
 """
 
 from __future__ import annotations
@@ -28,20 +28,23 @@ _UNDECIDED: Final = frozenset({"none", "neutral", "temperror"})
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one method came to."""
+    """The result of one authentication method."""
 
     method: str  # "spf", "dkim", "dmarc"; others too
     result: str  # "pass", "fail", "none" ...
-    properties: dict[str, str]  # what was looked at, by "header.from", "header.d", "smtp.mailfrom" ...; in lower case
+    properties: dict[str, str]  # what was checked, by "header.from", "header.d", "smtp.mailfrom" ...; in lower case
 
     def domain(self, *names: str) -> str:
-        """The domain of the first of these properties that is there, "" when none is; an address gives its domain."""
+        """Return the domain of the first of these properties that is present, "" when none is.
+
+        An address gives its domain.
+        """
         value = next((self.properties[name] for name in names if name in self.properties), "")
         return value.rpartition("@")[2].strip(".")
 
 
 def results(request: Request, authserv_id: str) -> tuple[Result, ...] | None:
-    """What the server of this name says of a mail, in its order; None when it says nothing."""
+    """Return the results that the server of this name wrote, in its order. None when it wrote nothing."""
     for name, value in request.headers:
         if name == "authentication-results":
             who, *said = _statements(value)
@@ -54,13 +57,14 @@ def results(request: Request, authserv_id: str) -> tuple[Result, ...] | None:
 
 
 def vouched(found: Sequence[Result], domain: str) -> bool:
-    """Whether they prove that a mail comes from this domain, that of From.
+    """Return whether the results prove that a mail comes from this domain, that of From.
 
-    By DMARC where it came to anything; else by a DKIM signature or an envelope sender of the same domain.
+    DMARC decides where its result is pass or fail. Otherwise the proof is a DKIM signature or an envelope sender of an
+    aligned domain.
     """
     dmarc = [result for result in found if result.method == "dmarc" and result.result in {"pass", "fail"}]
     if dmarc:
-        # A mail with two From fields may have been looked at by the other one.
+        # For a mail with two From fields, DMARC may have checked the other one.
         looked_at = {result.domain("header.from") or domain for result in dmarc}
         return {result.result for result in dmarc} == {"pass"} and all(aligned(each, domain) for each in looked_at)
     signed_by = [result.domain("header.d", "header.i") for result in found if _passed(result, "dkim")]
@@ -69,9 +73,9 @@ def vouched(found: Sequence[Result], domain: str) -> bool:
 
 
 def doubted(found: Sequence[Result], domain: str) -> bool:
-    """Whether a server that had something to go by found no proof that a mail comes from this domain.
+    """Return whether the server had something to judge by, and found no proof that a mail is from this domain.
 
-    Of a mail between colleagues it may have nothing to go by: that is no doubt.
+    For a mail between colleagues it may have nothing to judge by. That is no doubt.
     """
     decided = any(result.method in {"spf", "dkim", "dmarc"} and result.result not in _UNDECIDED for result in found)
     return decided and not vouched(found, domain)
@@ -82,10 +86,10 @@ def _passed(result: Result, method: str) -> bool:
 
 
 def _statements(value: str) -> list[str]:
-    """What stands between the semicolons, in lower case, without comments.
+    """Split the field at its semicolons, in lower case, without comments.
 
-    Quotes hold inside comments, too, though RFC 5322 section 3.2.2 knows none there: both are where a server puts the
-    sender's own words, such as an address that holds a parenthesis.
+    Quotes hold inside comments too, although RFC 5322 section 3.2.2 knows none there. A server puts the sender's own
+    words in both places, such as an address that holds a parenthesis.
     """
     statements, depth = [""], 0
     for lexeme in _LEXEME.findall(value.lower()):
@@ -97,7 +101,7 @@ def _statements(value: str) -> list[str]:
         elif lexeme == ";":
             statements.append("")
         else:
-            # An equals sign in quotes is the sender's own.
+            # An equals sign in quotes belongs to the sender's words.
             statements[-1] += lexeme if lexeme.startswith('"') else _EQUALS.sub("=", lexeme)
     return [statement.strip() for statement in statements]
 

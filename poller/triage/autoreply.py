@@ -1,6 +1,6 @@
-"""The signs by which a program that answers by itself is known: vacation notices, receipts, calendars (RFC 3834).
+"""Recognise mails that a program sent by itself: vacation notices, receipts, calendar replies (RFC 3834).
 
-Each is a function that gives the reason, in a few English words without personal data, or None.
+Each function returns the reason, in a few English words without personal data, or None.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _BOUNCE_WORDS = (
     r"unzustellbar|no se puede entregar|messaggio non recapitato)"
 )
 _END = r"(?: \.| re\b| fwd?\b|$)"
-_OPENING_CHARS = 500  # within which a notice says what it is
+_OPENING_CHARS = 500  # of the text, in which a notice says what it is
 _AWAY = re.compile(
     r"\b(?:(?:suis|serai|sommes|serons|est|etant) (?:actuellement |momentanement )?"
     r"(?:absente?s?|en (?:conges?|vacances))|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
@@ -72,7 +72,7 @@ _UNDELIVERED = re.compile(
     r"|(?:(?:n a|n ont) pas pu etre|pas ete) (?:remis|distribue|delivre)|[45]50 5 \d \d"
     r"|(?:address|adresse|user|recipient)\w* (?:not found|unknown|introuvable|inconnue?))"
 )
-_RECEIPT_CHARS = 300  # within which one says what it is
+_RECEIPT_CHARS = 300  # of the text, in which a receipt says what it is
 _RECEIPT_SUBJECT = re.compile(r"\s*(?:lu|non lu|read|not read|gelesen|le\u00eddo)\s*:", re.IGNORECASE)
 _RECEIPT_WORDS = re.compile(
     r"\b(?:a ete (?:lu|affiche|supprime sans)|(?:was|has been) (?:read|displayed|deleted without)|wurde gelesen"
@@ -85,7 +85,7 @@ BOUNCE_MENTION = re.compile(_BOUNCE_WORDS + r"|\b(?:rejected|refused|fail(?:ed|u
 
 
 def auto_submitted(request: Request) -> str | None:
-    """RFC 3834 section 5: whatever is not "no" was sent by a program."""
+    """Recognise Auto-Submitted: every value but "no" is set by a program (RFC 3834 section 5)."""
     value = re.match(r"[a-z-]*", request.header("auto-submitted").strip().lower())
     if not value or value[0] in {"", "no"}:
         return None
@@ -94,7 +94,7 @@ def auto_submitted(request: Request) -> str | None:
 
 
 def auto_reply_field(request: Request) -> str | None:
-    """The fields that vacation programs have of their own."""
+    """Recognise the fields that only vacation programs write."""
     for name, value in request.headers:
         said = value.strip().lower()
         named = name in _AUTO_REPLY_FIELDS and said not in {"", "no", "false"}
@@ -104,15 +104,16 @@ def auto_reply_field(request: Request) -> str | None:
 
 
 def null_envelope_sender(request: Request) -> str | None:
-    """RFC 5321 section 4.5.5: what must never be answered."""
+    """Recognise the null envelope sender, which must never be answered (RFC 5321 section 4.5.5)."""
     return_path = request.header("return-path").strip().lower()
     return "auto-reply (Return-Path: <>)" if return_path in {"<>", "<mailer-daemon>"} else None
 
 
 def calendar_reply(request: Request) -> str | None:
-    """Somebody accepted or declined a meeting (RFC 5546 section 3.2.3); an invitation is a person's question.
+    """Recognise the acceptance or refusal of a meeting (RFC 5546 section 3.2.3).
 
-    One that stands in a forwarded message is not this mail's: who forwards it has something to say of it.
+    An invitation is a person's question, and does not count. Nor does a reply inside a forwarded message: the person
+    who forwards it has something to say about it.
     """
     if re.match(r"text/calendar\b.*\bmethod=\"?reply\b", request.header("content-type"), re.IGNORECASE):
         return "calendar reply"
@@ -127,9 +128,10 @@ def calendar_reply(request: Request) -> str | None:
 
 
 def subject(request: Request) -> str | None:
-    """The last hint, for servers that mark little; never alone, for a person may write just such a subject.
+    """Recognise a notice by its subject, the last hint for servers that mark little.
 
-    A program that answers names what it answers, or does not want an answer; or its text says what it is.
+    The subject is never enough alone, because a person may write just such a subject. The mail must also name the mail
+    that it answers, or not want an answer, or its text must say what it is.
     """
     words, text = folded(request.subject), folded(request.text[:_OPENING_CHARS])
     backed = (
@@ -148,13 +150,13 @@ def subject(request: Request) -> str | None:
 
 
 def read_receipt(request: Request) -> str | None:
-    """One without the form of a report, as some phones and older Outlooks send it."""
+    """Recognise a read receipt without the form of a report, as some phones and older Outlooks send it."""
     if _RECEIPT_SUBJECT.match(request.subject) and _RECEIPT_WORDS.search(folded(request.text[:_RECEIPT_CHARS])):
         return "read receipt (subject)"
     return None
 
 
-# Without Auto-Submitted, by which a help desk or a web form may mean a person's words, too.
+# Without Auto-Submitted, which a help desk or a web form may also set on a person's words.
 ANSWERS: tuple[Callable[[Request], str | None], ...] = (
     auto_reply_field,
     null_envelope_sender,

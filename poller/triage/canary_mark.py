@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 HEADER = "X-Figurative-Canary"
-REASON = "canary"  # why its mail is ignored
+REASON = "canary"  # reason for which its mail is ignored
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
 def recognise(memory: Memory | None, request: Request, reference: str) -> str | None:
-    """Why the mail is no work, if it is one of the canary's, whose arrival is noted; None for any other."""
+    """Record the arrival of a canary's mail, and return the reason to ignore it. None for any other mail."""
     token = request.header(HEADER).strip()
     if memory is None or not _TOKEN.fullmatch(token) or not memory.recall([fact_key(token)]):
         return None

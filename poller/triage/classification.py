@@ -1,4 +1,4 @@
-"""Whether a request is for support or for the 3D studio: rules where they are sure, Claude where they are not."""
+"""Classify a request as support or 3D studio: by the rules where they are sure, by Claude where not."""
 
 from __future__ import annotations
 
@@ -74,22 +74,27 @@ SCHEMA: dict[str, Any] = {
 
 
 class Answer(Protocol):
-    """What Claude said."""
+    """An answer of Claude."""
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """By the names of the schema; the API promises their form, and a proxy in its place may not keep it."""
+        """Return the answer's values by the names of the schema.
+
+        The API promises their form. A proxy in its place may not keep it.
+        """
 
 
 class Claude(Protocol):
-    """Whoever can be asked; see `integrations.claude`."""
+    """A client that can be asked, see `integrations.claude`."""
 
     def ask(self, system: str, content: str, schema: dict[str, Any]) -> Answer:
-        """What the model makes of `content`, in the form of `schema`."""
+        """Return the model's answer to `content`, in the form of `schema`."""
 
 
 def classify_request(request: Request, claude: Claude | None) -> Classification:
-    """Which team must act, from the rules where they are sure, else from Claude; see `fallback` where there is none.
+    """Return the team that must act, by the rules where they are sure, else by Claude.
+
+    Where Claude is off or gives no usable answer, `fallback` decides.
 
     Raises:
         TransientError: Claude cannot be reached now.
@@ -102,7 +107,7 @@ def classify_request(request: Request, claude: Claude | None) -> Classification:
     try:
         values = claude.ask(SYSTEM, content_of(request), SCHEMA).values
     except PermanentError as error:
-        # A refusal or a cut answer is a verdict on the mail, not on the service: a person will look at it.
+        # A refusal or a cut answer is about the mail, not about the service. A person will look at it.
         log.warning("classification_refused", ref=request.reference, reason=str(error))
         return fallback(request)
     if (answered := _classification(values)) is None:
@@ -112,7 +117,10 @@ def classify_request(request: Request, claude: Claude | None) -> Classification:
 
 
 def fallback(request: Request) -> Classification:
-    """The likelier category, for when nobody sure can be asked; confidence is at most 0.5, and a person should look."""
+    """Return the likelier category by the rules, where neither they nor Claude can be sure.
+
+    The confidence is at most 0.5, and a person should look.
+    """
     opinion = rules.likely(request)
     return Classification(
         opinion.category, opinion.confidence, "rules without claude", opinion.reason, needs_review=True
@@ -120,7 +128,7 @@ def fallback(request: Request) -> Classification:
 
 
 def content_of(request: Request) -> str:
-    """What Claude reads of a request: subject, newest text and the files' names, and nothing of who sent it.
+    """Build what Claude reads of a request: subject, newest text and file names, nothing about the sender.
 
     It is JSON without an angle bracket in it, so that no mail can close the delimiters around it.
     """
@@ -144,7 +152,7 @@ def content_of(request: Request) -> str:
 
 
 def _classification(values: Mapping[str, Any]) -> Classification | None:
-    """What Claude said, within bounds; None when it is not what was asked for."""
+    """Build the classification from Claude's answer, within bounds. None when it is not what was asked for."""
     category, confidence, reason = (values.get(name) for name in ("category", "confidence", "reason"))
     if category not in tuple(Category) or not isinstance(reason, str):
         return None

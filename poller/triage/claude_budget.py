@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class OverBudgetError(PermanentError):
-    """The day's calls are used up; asking again today is of no use."""
+    """The day's calls are used up. Asking again today is of no use."""
 
 
 class Budget:
-    """Claude, as long as the day's calls last (UTC)."""
+    """Claude, with a limited number of calls a day (UTC)."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Budget:
         self._claude, self._memory, self._max, self._now = claude, memory, max_calls_per_day, now
 
     def ask(self, system: str, content: str, schema: dict[str, Any]) -> Answer:
-        """See `integrations.claude.Claude.ask`.
+        """Ask Claude, if the day has a call left. See `integrations.claude.Claude.ask`.
 
         Raises:
             OverBudgetError: the day's calls are used up.
@@ -44,7 +44,10 @@ class Budget:
         return self._claude.ask(system, content, schema)
 
     def _claim(self) -> bool:
-        """Take the day's next call: each has a number, and a number is kept for whoever wrote it down first."""
+        """Take the day's next call, or return False when none is left.
+
+        Each call has a number, which belongs to the process that records it first.
+        """
         now, mine = self._now(), uuid4().hex
         prefix = f"claude-{day_of(now)}-"
         midnight = datetime.combine(now.date(), time(), UTC)

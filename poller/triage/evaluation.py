@@ -1,4 +1,4 @@
-"""How right today's rules and Claude are on mails that people have labelled, and what it costs to ask."""
+"""Measure how right today's rules and Claude are on labelled mails, and what it costs to ask."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from integrations.claude import Claude
 
-TRIES = 4  # of a question that is asked to come later
-LONGEST_WAIT_S = 60.0  # that is done
+TRIES = 4  # of a call that Claude asks us to repeat later
+LONGEST_WAIT_S = 60.0  # before the next try
 
 _FORWARD = re.compile(r"\s*(?:tr|fwd?|wg)\s*:", re.IGNORECASE)
 _DECIDED = {
@@ -51,20 +51,20 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was made of one."""
+    """A labelled mail, and its classification."""
 
     mail: Labelled
     found: Classification
 
     @property
     def right(self) -> bool:
-        """Whether people say the same."""
+        """Return whether people gave it the same category."""
         return self.found.category is self.mail.label
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What Claude was asked."""
+    """The use of Claude."""
 
     calls: int = 0
     input_tokens: int = 0
@@ -74,20 +74,21 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class _Described:
-    """A file that is described and not there."""
+    """The content of a file that is only described: empty."""
 
     def open(self) -> BinaryIO:
         return io.BytesIO()
 
 
 def read(lines: Iterable[str]) -> Iterator[Labelled]:
-    """The labelled mails of a JSON Lines file: id, from, subject, body, attachments, label; other keys are not read.
+    """Read the labelled mails of a JSON Lines file.
 
-    An attachment is described by filename, content_type and size (bytes), and perhaps by its kind, which is one of
-    `Kind`. The label is SUPPORT or MODELISATION.
+    The keys are id, from, subject, body, attachments and label. Others are not read. An attachment is described by
+    filename, content_type and size (bytes), and perhaps by its kind, which is one of `Kind`. The label is SUPPORT or
+    MODELISATION.
 
     Raises:
-        InvalidExamplesError: a line is none.
+        InvalidExamplesError: a line is no labelled mail.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -106,7 +107,7 @@ def _lacking(error: Exception) -> str:
         return f"the key {error} is missing"
     if isinstance(error, json.JSONDecodeError):
         return "it is not JSON"
-    # A list where an object belongs, or a number where a text does: Python's words are about its types.
+    # A list in place of an object, or a number in place of a text: Python's message names its own types.
     return str(error) if isinstance(error, ValueError) else "a value is not of the kind that it must be"
 
 
@@ -117,7 +118,7 @@ def _one_of(known: type[StrEnum], name: str, value: Any) -> Any:
 
 
 def request_of(row: dict[str, Any]) -> Request:
-    """The request that a row describes."""
+    """Build the request that a row describes."""
     name, addr_spec = parseaddr(row["from"])
     sender = Address(name, addr_spec)
     return Request(
@@ -139,7 +140,10 @@ def request_of(row: dict[str, Any]) -> Request:
 
 
 def _attachment(row: dict[str, Any]) -> Attachment:
-    """What it was by its content, where that is said; else its name tells what it is, for there is no content."""
+    """Build an attachment from its description.
+
+    Its kind is the given one, found by its content. Without it the name tells the kind, for there is no content.
+    """
     filename, content_type, size = row["filename"], row["content_type"], row["size"]
     if "kind" in row:
         kind = Kind(_one_of(Kind, "kind", row["kind"]))
@@ -149,7 +153,7 @@ def _attachment(row: dict[str, Any]) -> Attachment:
 
 
 def judge(mail: Labelled, claude: Claude | None, sleep: Callable[[float], object] = time.sleep) -> Verdict:
-    """What the mail would be taken for today; Claude is waited for, within bounds.
+    """Classify the mail as it would be today. Claude is waited for, within bounds.
 
     Raises:
         TransientError: Claude cannot be reached now.
@@ -164,7 +168,7 @@ def judge(mail: Labelled, claude: Claude | None, sleep: Callable[[float], object
 
 
 def usage(claude: Claude | None, prices: tuple[float, float] | None) -> Usage:
-    """What the client has asked so far; `prices` are in dollars for a million tokens, of input and output."""
+    """Return the client's use so far. `prices` are in dollars for a million tokens, of input and output."""
     if claude is None:
         return Usage()
     read, written = claude.input_tokens, claude.output_tokens
@@ -173,7 +177,7 @@ def usage(claude: Claude | None, prices: tuple[float, float] | None) -> Usage:
 
 
 def as_json(verdicts: list[Verdict], asked: Usage) -> dict[str, Any]:
-    """How right they were, as plain data; shares are of 1, null where there is nothing to share."""
+    """Return the score as plain data. Shares are of 1, null where there is nothing to share."""
     return {
         **_tally(verdicts),
         "confusion": {label: {said: _count(verdicts, label, said) for said in Category} for label in Category},
@@ -200,7 +204,7 @@ def as_json(verdicts: list[Verdict], asked: Usage) -> dict[str, Any]:
 
 
 def as_lines(verdicts: list[Verdict], asked: Usage) -> Iterator[str]:
-    """The same, for a person."""
+    """Format the score as lines for a person."""
     yield f"{_score(verdicts)} right"
     for who, given in _by(verdicts).items():
         yield f"  {_DECIDED.get(who, who):<22} {len(given):>5} mails, {_score(given)} right"
@@ -218,7 +222,7 @@ def as_lines(verdicts: list[Verdict], asked: Usage) -> Iterator[str]:
 
 
 def _by(verdicts: list[Verdict]) -> dict[str, list[Verdict]]:
-    """By who decided, in the order in which they are asked."""
+    """Group the verdicts by who decided, in the order in which they are asked."""
     asked = (*_DECIDED, *Counter(each.found.decided_by for each in verdicts))
     by = {who: [each for each in verdicts if each.found.decided_by == who] for who in asked}
     return {who: given for who, given in by.items() if given}

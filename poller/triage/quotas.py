@@ -1,7 +1,7 @@
-"""What one sender may ask of us in an hour and a day, and what a day of Claude may cost.
+"""Limit what a sender may ask for in an hour and a day, and the calls to Claude in a day.
 
-Counted by facts in the memory: they outlive the process, and machines that share a memory count together. A key there
-is a keyed hash of the sender, so that nobody learns from the state who wrote.
+The counts are facts in the state store. They outlive the process, and machines that share a state store count together.
+The key of a fact is a keyed hash of the sender, so the state does not reveal who wrote.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from poller.workflow.facts import Memory
 
 HOUR = timedelta(hours=1)
-LOOKED_BACK = timedelta(hours=25)  # a running total is of one day, and a run of waiting messages ends in it
+LOOKED_BACK = timedelta(hours=25)  # covers the total of one day, and the longest run of waiting messages
 IMAGES = 20  # small images of a mail that are looked up
 
-# Held from the count to the booking, so that two messages at work in this process do not take the same turn. Two
-# machines may: a sender then gets one message through for each of them too many.
+# Held from the count to the booking, so that two messages in progress in this process do not take the same turn.
+# Two machines may: then each of them lets one message of a sender too many through.
 _counting = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """When a message may go on."""
+    """The time at which a message may go on."""
 
     at: datetime  # aware, UTC; in the past when it need not wait
     episode: str  # reference of the message with which its sender's run of waiting ones began; "" when it does not wait
@@ -44,14 +44,17 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a sender has had of us lately, as one of its messages finds it."""
+    """A sender's recent use of the service, as one of its messages finds it."""
 
     turns: tuple[datetime, ...]  # of its other messages, the latest booked first; as many as may go on in an hour
     episode: str  # of the last one of them that had to wait, "" when none had
     uploaded_bytes: int  # today, before this message
 
     def turn(self, reference: str, now: datetime, max_per_h: int) -> Turn:
-        """When the message may go on: an hour after the one that is `max_per_h` before it; 0 is no limit."""
+        """Return when the message may go on: an hour after the one that is `max_per_h` before it.
+
+        With `max_per_h` 0 there is no limit.
+        """
         at = now
         if 0 < max_per_h <= len(self.turns):
             at = max(now, self.turns[max_per_h - 1] + HOUR)
@@ -59,20 +62,20 @@ class Account:
 
 
 def allot(settings: Settings, memory: Memory | None, reference: str, request: Request) -> dict[str, Any]:
-    """What becomes of each attachment, and when the message may go on, given what its sender has had of us lately.
+    """Decide what becomes of each attachment, and when the message may go on, given its sender's recent use.
 
-    As JSON: the `fates`, `goes_on_at`, and the `episode` of the message's `Turn`. Without a memory nobody has had
-    anything.
+    Returns JSON: the `fates`, `goes_on_at`, and the `episode` of the message's `Turn`. Without a state store no use is
+    counted.
     """
     imap, r2, now = settings.imap, settings.r2, datetime.now(UTC)
     caps = attachment_policy.Caps(r2.max_file_bytes, r2.max_mail_bytes)
     if memory is None:
         return {"fates": list(attachment_policy.decide(request, caps)), "goes_on_at": now.isoformat(), "episode": ""}
     sender = pseudonym(settings, request.sender.addr_spec.casefold())
-    # The beginning of an image may be the beginning of many.
+    # Of an oversize message only the beginning is here, and many images may begin with it.
     images = [] if attachment_policy.oversize_bytes(request) else attachment_policy.small_images(request)
     seen = seen_before(memory, settings, sender, reference, images)
-    # A form of ours may write for hundreds of customers, if it is ours indeed.
+    # A form of ours may write for hundreds of customers, so it has no limit where it is verified as ours.
     ours = bool(request.verified) and triage_sender.is_ours(request.sender.addr_spec, triage_sender.own_domains(imap))
     max_per_h = 0 if ours else imap.max_per_sender_per_h
     with _counting:
@@ -87,16 +90,19 @@ def allot(settings: Settings, memory: Memory | None, reference: str, request: Re
 
 
 def pseudonym(settings: Settings, *words: str) -> str:
-    """32 hex digits that stand for the words: HMAC-SHA-256 under a secret of ours, or the login where there is none."""
+    """Return 32 hex digits that stand for the words.
+
+    They are an HMAC-SHA-256 under the secret key of R2, or under the IMAP login where there is none.
+    """
     secret = settings.r2.secret_access_key.get_secret_value() or settings.imap.username
     message = "\0".join(words).encode(errors="surrogatepass")
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()[:32]
 
 
 def account(memory: Memory, sender: str, reference: str, now: datetime, max_per_h: int) -> Account:
-    """What the sender of this pseudonym has had, from one look at the memory."""
+    """Return the recent use by the sender of this pseudonym, from one read of the state store."""
     latest = memory.latest(_prefix(sender), now - LOOKED_BACK, max(max_per_h, 1) + 1)
-    # A try of this message that died may have booked for it.
+    # An earlier try of this message that died may have booked its turn.
     facts = [json.loads(value) for key, value in latest if key != _prefix(sender) + reference]
     episode = next((fact["episode"] for fact in facts if fact["episode"]), "")
     today = facts and facts[0]["day"] == day_of(now)
@@ -106,16 +112,16 @@ def account(memory: Memory, sender: str, reference: str, now: datetime, max_per_
 
 
 def book(memory: Memory, sender: str, reference: str, now: datetime, turn: Turn, uploaded_bytes: int) -> Turn:
-    """Write down a message's turn, and what its sender has uploaded today with it; returns the turn first written."""
+    """Record a message's turn, and what its sender has uploaded today with it. Return the turn recorded first."""
     fact = {"at": turn.at.isoformat(), "episode": turn.episode, "day": day_of(now), "bytes": uploaded_bytes}
     kept: dict[str, Any] = json.loads(memory.remember(_prefix(sender) + reference, json.dumps(fact)))
     return Turn(datetime.fromisoformat(kept["at"]), kept["episode"])
 
 
 def seen_before(memory: Memory, settings: Settings, sender: str, reference: str, images: Iterable[str]) -> set[str]:
-    """Those of the fingerprints that a mail before this one brought from the sender; all of them are known from now on.
+    """Return the fingerprints that an earlier mail of the sender had, and record all that are looked up.
 
-    At most IMAGES of them are looked up: whoever sends more small images sends no signature.
+    At most IMAGES of them are looked up: a sender with more small images than that sends no signature.
     """
     keys = {"image-" + pseudonym(settings, sender, image): image for image in list(images)[:IMAGES]}
     if not keys:

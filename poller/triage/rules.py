@@ -1,7 +1,7 @@
-"""What the words and the files of a mail say about its category, and whether they say it clearly enough.
+"""Classify a mail by its words and files, if they are clear enough.
 
-The rules decide only where one side speaks and the other is silent: a clear sign of one category is worth nothing next
-to a faint sign of the other, because customers write "no complaint, just a tweak" and "invoice for the 3D model".
+The rules decide only if one side speaks and the other is silent: a clear sign of one category is worth nothing next to
+a faint sign of the other, because customers write "no complaint, just a tweak" and "invoice for the 3D model".
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from poller.model import Attachment, Request
 
-_MAX_READ_CHARS = 20_000  # a mail that has not said what it wants by then is not one for rules
-_FEW_WORDS = 4  # a file's name more than a sentence
+_MAX_READ_CHARS = 20_000  # a mail that has not said what it wants by then is not for the rules to decide
+_FEW_WORDS = 4  # at most so many words are no sentence, rather a file's name
 _ANSWER_SUBJECT = re.compile(r"\s*(?:re|tr|fwd?|aw|wg|rif|rv)\s*:", re.IGNORECASE)
 
 _STUDIO = (
@@ -36,25 +36,25 @@ _SUPPORT = (*vocabulary.TOPICS.values(), vocabulary.HINTS)
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What the rules make of a request."""
+    """The verdict of the rules on a request."""
 
     category: Category
-    confidence: float  # 0.0 to 1.0; measured on labelled mails where the rules are certain, at most 0.5 where not
+    confidence: float  # 0.0 to 1.0; measured on labelled mails if the rules are certain, at most 0.5 otherwise
     reason: str  # one French sentence; nothing of the mail in it but a file's extension
 
 
 @dataclass(frozen=True, slots=True)
 class _Mail:
-    """What the rules look at."""
+    """The parts of a mail that the rules read."""
 
     said: str  # folded: the sender's own words, and the subject unless it comes from an older mail
-    everything: str  # folded: those, a signature, the subject in any case, the files' names
+    everything: str  # folded: `said`, a signature, the subject in any case, the files' names
     models: tuple[Attachment, ...]  # 3D files
-    images: int  # how many are attached; what the HTML shows by its cid is not
+    images: int  # attached images, without those that the HTML shows by their cid
 
 
 def certain(request: Request) -> Opinion | None:
-    """The category where one side speaks clearly and the other not at all; None where it takes understanding."""
+    """Return the category if one side speaks clearly and the other not at all, or None if it needs understanding."""
     mail = _read(request)
     if (
         len(request.newest) > _MAX_READ_CHARS
@@ -67,7 +67,7 @@ def certain(request: Request) -> Opinion | None:
 
 
 def likely(request: Request) -> Opinion:
-    """The likelier category by the number of signs, whatever they are worth; confidence is at most 0.5."""
+    """Return the likelier category by the number of signs, whatever their weight, with a confidence of at most 0.5."""
     mail = _read(request)
     studio = 3 * len(mail.models) + bool(mail.images) + _count(mail.everything, *_STUDIO)
     studio += _count(mail.everything, vocabulary.THREE_D, vocabulary.NAMES) // 2
@@ -80,7 +80,7 @@ def likely(request: Request) -> Opinion:
 
 
 def folded(text: str) -> str:
-    """The words of a text: lower case, no accents, one space between words, " . " where a sentence or a line ends."""
+    """Fold a text into words: lower case, no accents, single spaces, " . " at each sentence or line end."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text[:_MAX_READ_CHARS]) if not unicodedata.combining(c))
     sentences = re.split(r"[.!?;:](?=\s|$)|\n", plain.casefold())
     return " . ".join(" ".join(re.findall(r"[^\W_]+", sentence)) for sentence in sentences)
@@ -106,9 +106,9 @@ def _plain(text: str) -> str:
 
 
 def _own_words(request: Request) -> str:
-    """The newest part without quoted lines, as far as a line that begins with the sender's name.
+    """Return the newest part without quoted lines, up to a line that begins with the sender's name.
 
-    What a company prints below the name of its people is no request of theirs.
+    Text that a company prints below its people's names is not part of the request.
     """
     name = folded(request.author.display_name)
     names = set(re.findall(r"\w{3,}", name))  # shorter ones are articles too: "Le Goff"
@@ -127,7 +127,7 @@ def _count(text: str, *patterns: re.Pattern[str]) -> int:
 
 
 def _model_file(mail: _Mail) -> Opinion | None:
-    """A 3D file, with a request for studio work or with hardly a word."""
+    """Return an opinion for a 3D file with a request for studio work, or with hardly a word."""
     if not mail.models or _found(mail.everything, *_SUPPORT):
         return None
     asks = _found(mail.said, vocabulary.ASKS, vocabulary.PRICES)
@@ -141,7 +141,7 @@ def _model_file(mail: _Mail) -> Opinion | None:
 
 
 def _modelling_request(mail: _Mail) -> Opinion | None:
-    """Somebody asks to make or to change a 3D thing, and says something of the thing or of its price."""
+    """Return an opinion for a request to make or change a 3D object that mentions the object or a price."""
     if _found(mail.everything, *_SUPPORT) or not _found(mail.said, vocabulary.ASKS, vocabulary.PRICES):
         return None
     detail = _found(mail.said, vocabulary.LOOKS, vocabulary.INPUTS, vocabulary.PRICES)
@@ -155,7 +155,7 @@ def _modelling_request(mail: _Mail) -> Opinion | None:
 
 
 def _description(mail: _Mail) -> Opinion | None:
-    """A description of a thing, as only the studio needs one, with what to do about it."""
+    """Return an opinion for a description of an object, as only the studio needs one, with something to do."""
     if _found(mail.everything, *_SUPPORT):
         return None
     described = _found(mail.said, vocabulary.LOOKS, vocabulary.CHANGES, vocabulary.INPUTS, vocabulary.PRICES)
@@ -166,7 +166,7 @@ def _description(mail: _Mail) -> Opinion | None:
 
 
 def _support_request(mail: _Mail) -> Opinion | None:
-    """Two signs of support or more, three where a model is mentioned, and nothing of the studio's work."""
+    """Return an opinion for two signs of support, three if a model is mentioned, and no sign of studio work."""
     if mail.models or _found(mail.everything, *_STUDIO):
         return None
     topics = {topic: count for topic, pattern in vocabulary.TOPICS.items() if (count := _count(mail.said, pattern))}

@@ -1,22 +1,22 @@
-"""What is never work: our own notifications, bounces, automatic replies, mailing lists, spam.
+"""Screen out mail that is never work: our own notifications, bounces, automatic replies, mailing lists, spam.
 
-A mail that is screened out opens no ticket, so a rule here needs a sign that people's own mail does not bear; a doubt
-is left to classification. `X-Auto-Response-Suppress` is no such sign: Exchange and help desks put it on ordinary mail
-to keep others from answering automatically ([MS-OXCMAIL] section 2.1.3.2.20), so it only backs another one.
+A mail that is screened out opens no ticket, so a rule here needs a sign that people's own mail does not bear. Doubtful
+mail is left to classification. `X-Auto-Response-Suppress` is no such sign: Exchange and help desks put it on ordinary
+mail to keep others from answering automatically ([MS-OXCMAIL] section 2.1.3.2.20), so it only backs another sign.
 
 Some signs are stronger than others, and a person's mail may bear one by accident:
 
-- our own mail and bounces are never work, or a loop would be ours;
-- what a form of the site brings is always work: a person wrote its subject and text, and was told that it has come;
-- what answers a ticket of ours is always work, an out-of-office notice too: it is a note there. But not where a program
-  answers the letter that tells the admin of the ticket, for each such note makes another letter;
-- what else a program sends in reply is none. The subject is of these signs where something else speaks for a program
-  too, for a person's answer begins with "Re:". A 3D file is stronger, no program sends one;
-- "auto-generated", spam and what was sent in bulk is none, unless it brings a 3D file. But a form's mail is the
-  customer's to whom its Reply-To leads.
+- Our own mail and bounces are never work, or the daemon could answer itself in a loop.
+- Mail from a form of the site is always work: a person wrote its subject and text, and was told that it arrived.
+- An answer to a ticket of ours is always work, even an out-of-office notice: it becomes a note there. The exception is
+  a program's answer to our notification about the ticket, because each such note would cause another notification.
+- Any other automatic reply is no work. The subject counts as a sign only if another sign points to a program too, for a
+  person's answer also begins with "Re:". A 3D file is stronger: no program sends one.
+- "auto-generated" mail, spam and bulk mail is no work, unless it brings a 3D file. But a form's mail belongs to the
+  customer in its Reply-To.
 
-A link to a transfer service is no such file, for newsletters are full of them. But the mail by which the service itself
-hands over a customer's files, which bears all the marks of a program, is one.
+A link to a transfer service does not count as a 3D file, because newsletters are full of them. But the mail by which
+the service itself hands over a customer's files counts as one, although it bears all the marks of a program.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from poller.model import Request
 
-OWN = "own notification"  # why our own mail is never work
+OWN = "own notification"  # the reason given for screening out our own mail
 
 _BULK_FIELDS = (
     "list-unsubscribe-post",
@@ -57,11 +57,11 @@ _SHORT_HOSTS = {"we.tl": "wetransfer.com"}
 def screen(
     request: Request, *, own: Collection[str] = (), junk: bool | None = None, answer: bool = False
 ) -> str | None:
-    """Why a mail is never work, in a few English words without personal data; None when it is work.
+    """Return why a mail is never work, in a few English words without personal data, or None if it is work.
 
-    `own` is as `senders.own_domains` gives it: what comes through a group address or a web form of ours bears a list's
-    marks and is a customer's. `junk` is what the mailbox says of the mail, which counts before its header; None when it
-    says nothing. `answer` asks about a mail that answers a ticket there is.
+    `own` is as `senders.own_domains` gives it: mail through a group address or a web form of ours bears a list's marks
+    and is a customer's. `junk` is the mailbox's verdict, which counts before the header, or None without one. `answer`
+    asks about a mail that answers an existing ticket.
     """
     if reason := _first(_NEVER, request):
         return reason
@@ -84,7 +84,7 @@ def _first(rules: Iterable[Callable[[Request], str | None]], request: Request) -
 
 
 def _brings_files(request: Request) -> bool:
-    """A 3D file, or a transfer service's word that a person has left files there, to whom Reply-To leads."""
+    """Return True for a 3D file, or a transfer service's mail about files left by the person in Reply-To."""
     if any(attachment.kind is Kind.MODEL for attachment in request.attachments):
         return True
     service, person = (each.addr_spec.rpartition("@")[2] for each in (request.author, request.sender))
@@ -93,13 +93,13 @@ def _brings_files(request: Request) -> bool:
 
 
 def _is_ours(request: Request, own: Collection[str]) -> bool:
-    """Whether the list, or the sender, is one of our own (List-Id: RFC 2919)."""
+    """Return True if the list or the sender is one of our own (List-Id: RFC 2919)."""
     list_id = request.header("list-id").rpartition("<")[2].strip("> ").lower()
     return is_ours(request.author.addr_spec, own) or any(list_id.endswith("." + each) for each in own)
 
 
 def _is_form(request: Request, own: Collection[str]) -> bool:
-    """Whether a program, and no list, sent what somebody elsewhere has to say, to whom Reply-To leads."""
+    """Return True if a program, not a list, forwards the words of an outside person in Reply-To."""
     form, person = (each.addr_spec.rpartition("@")[2] for each in (request.author, request.sender))
     return not (
         is_ours(request.sender.addr_spec, own)
@@ -116,7 +116,7 @@ def _own_notification(request: Request) -> str | None:
 
 
 def _report(request: Request) -> str | None:
-    """Bounces, delays, read receipts, abuse reports (RFC 6522)."""
+    """Recognise bounces, delays, read receipts and abuse reports (RFC 6522)."""
     content_type = request.header("content-type").lower()
     if kind := re.match(r"message/(delivery-status|disposition-notification|feedback-report)\b", content_type):
         return f"report ({kind[1]})"
@@ -127,11 +127,11 @@ def _report(request: Request) -> str | None:
 
 
 def _mailer_daemon(request: Request) -> str | None:
-    # Some write the name alone, without an address.
+    # Some servers write the name alone, without an address.
     local_part = (request.author.addr_spec or request.author.display_name).partition("@")[0].lower()
     if local_part == "mailer-daemon":
         return "bounce (MAILER-DAEMON)"
-    # In a small company postmaster is a person, who may be a customer.
+    # In a small company the postmaster is a person, who may be a customer.
     if local_part == "postmaster" and autoreply.BOUNCE_MENTION.search(folded(request.subject)):
         return "bounce (postmaster)"
     return None
@@ -142,9 +142,9 @@ def _failed_recipients(request: Request) -> str | None:
 
 
 def _marked_as_spam(request: Request) -> bool:
-    """The verdict of the receiving server, in the words of SpamAssassin, rspamd or Exchange.
+    """Return True if the receiving server judged the mail as spam, in the words of SpamAssassin, rspamd or Exchange.
 
-    Who forges such a field does so to their own harm.
+    A sender who forges such a field only harms their own mail.
     """
     if any(request.header(name).strip().lower().startswith("yes") for name in _SPAM_FIELDS):
         return True
@@ -164,7 +164,7 @@ def _mailing_list(request: Request) -> str | None:
     for name in ("List-Id", "List-Post"):
         if request.header(name):
             return f"mailing list ({name})"
-    # Alone it proves little: sales tools put it on a letter to one person.
+    # Alone it proves little: sales tools add it to a mail to one person.
     if request.header("list-unsubscribe") and any(request.header(name) for name in _BULK_FIELDS):
         return "bulk (List-Unsubscribe)"
     return None

@@ -1,4 +1,4 @@
-"""Who a mail is from, as people see it: the customer behind our own group, form or colleague, and how sure that is."""
+"""Identify the customer of a mail, even behind our own group, form or colleague, and verify its author."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Imap
     from poller.model import Address, Request
 
-# Whoever has an address there is no colleague of ours.
+# Mail providers open to everyone: an address there does not make its owner a colleague.
 _PUBLIC: Final = frozenset(
     """
     aol.com bbox.fr fastmail.com free.fr gmail.com gmx.com gmx.de gmx.fr gmx.net googlemail.com hotmail.co.uk
@@ -30,7 +30,10 @@ _REPLY: Final = re.compile(r"\s*(?:re|r\u00e9|aw|sv|rif|r)\s*(?:\[\d+\]\s*)?:", 
 
 
 def own_domains(imap: Imap) -> tuple[str, ...]:
-    """What is ours, in lower case: the configured domains, and that of the mailbox; its address alone at a provider."""
+    """Return our domains in lower case: the configured ones and that of the mailbox.
+
+    If the mailbox is at a public provider, its address alone is ours.
+    """
     login = imap.username.lower()
     domain = login.rpartition("@")[2] if "@" in login else ""
     configured = imap.own_domains.lower().replace(",", " ").split()
@@ -38,16 +41,16 @@ def own_domains(imap: Imap) -> tuple[str, ...]:
 
 
 def is_ours(addr_spec: str, own: Collection[str]) -> bool:
-    """Whether an address is at a domain of ours or below it, or is one of ours; see `own_domains`."""
+    """Return True if an address is at one of our domains or below it, or is one of ours, see `own_domains`."""
     address = addr_spec.lower()
     domain = address.rpartition("@")[2]
     return any(each in {address, domain} or domain.endswith("." + each) for each in own)
 
 
 def from_our_form(request: Request, own: Collection[str]) -> bool:
-    """Whether a mail says of itself, by all its marks, that `poller forms` made it.
+    """Return True if a mail bears all the marks of one that `poller forms` made.
 
-    From is of ours, so that nobody else may send such a mail where a server looks at DMARC.
+    From must be ours, so that a server that enforces DMARC accepts no such mail from others.
     """
     author, message_id = request.author.addr_spec, _FORM_ID.fullmatch(request.message_id)
     return bool(
@@ -59,14 +62,15 @@ def from_our_form(request: Request, own: Collection[str]) -> bool:
 
 
 def identify(request: Request, own: Collection[str], authserv_id: str) -> Request:
-    """The request with the customer as its sender, and with what our own server found out about its author.
+    """Return the request with the customer as its sender, and with our server's verdict on its author.
 
-    A Reply-To that leads back to us is no customer. Our own group or form hides one, and a colleague may forward one's
-    mail: the ticket is then for whoever wrote that. A stranger who forwards a mail stays its sender, or anybody could
-    choose whose ticket a mail becomes; and so does a colleague whom our server takes for somebody else. A visitor who
-    fills in a form of the site is who is to be answered, whatever address that is.
+    A Reply-To that leads back to us is no customer. Our own group or form hides the customer. If a colleague forwards a
+    customer's mail, the ticket is for the writer of that mail. An outside person who forwards a mail stays its sender,
+    because otherwise anyone could choose the owner of a ticket. So does a colleague whose From our server doubts. A
+    visitor who fills in a form of the site is the person to answer, whatever the address is.
 
-    `own` is as `own_domains` gives it; with "" for the `authserv_id` nothing is said of whether the author is genuine.
+    `own` is as `own_domains` gives it. With "" for `authserv_id` the request says nothing about the author's
+    authenticity.
     """
     author, domain = request.author, request.author.addr_spec.rpartition("@")[2]
     found = auth_results.results(request, authserv_id) if authserv_id else None
@@ -84,9 +88,9 @@ def identify(request: Request, own: Collection[str], authserv_id: str) -> Reques
 
 
 def writer(request: Request, own: Collection[str]) -> Address:
-    """Whose words a mail is: From's, or behind a From of our own group whoever stood there before it.
+    """Return the writer of a mail: From, or behind a From of our own group the original author.
 
-    Never whom a Reply-To or a forwarding colleague names: neither wrote the mail.
+    Reply-To and the sender of a forwarded mail do not count: neither wrote the mail.
     """
     if is_ours(request.author.addr_spec, own):
         return next(iter(before_the_list(lambda name: _raw(request, name))), request.author)
@@ -94,7 +98,7 @@ def writer(request: Request, own: Collection[str]) -> Address:
 
 
 def _other(request: Request, own: Collection[str]) -> Address | None:
-    """Who stands behind a From of ours, and is not of ours."""
+    """Return the outside address behind a From of ours, None if there is none."""
     reply_to = addresses(request.header("reply-to").encode())
     named = [
         *(each for each in reply_to if not takes_no_answer(each)),
@@ -108,7 +112,10 @@ def _raw(request: Request, name: bytes) -> bytes:
 
 
 def _forwarded(request: Request, own: Collection[str]) -> Address | None:
-    """Whose mail colleagues forward, however many times; a mail that is quoted in an answer is not forwarded."""
+    """Return the author of the mail that colleagues forward, however many times, or None in an answer.
+
+    An answer quotes a mail, which is not a forward.
+    """
     if _REPLY.match(request.subject):
         return None
     originals = (each for each in request.original_senders if each.addr_spec)

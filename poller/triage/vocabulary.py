@@ -1,6 +1,6 @@
-"""The words that the rules know: phrases of folded text, comma-separated, in French and English and a little beyond.
+"""Hold the words that the rules know: comma-separated phrases of folded text, mostly French and English.
 
-A phrase is here because of what people mean by it, and a longer phrase where the bare word means something else too:
+A phrase is chosen for what people mean by it. A longer phrase is used if the bare word also means something else:
 "slow" turns up in "slow rotation", "plan" in "Pro plan", "carte" in "carte de visite".
 """
 
@@ -10,20 +10,20 @@ import re
 
 
 def _any(phrases: str) -> re.Pattern[str]:
-    """A pattern for any of the phrases: "*" is the rest of a word, " ... " is up to five words of the sentence."""
+    """Return a pattern for any of the phrases: "*" is the rest of a word, " ... " is up to five words in between."""
     escaped = (re.escape(" ".join(phrase.split())) for phrase in phrases.split(","))
     loose = (phrase.replace(r"\*", r"\w*").replace(r"\ \.\.\.\ ", r" (?:\w+ ){0,5}?") for phrase in escaped)
     return re.compile(r"\b(?:" + "|".join(loose) + r")\b")
 
 
-# Phrases that contain a word of the lists below and have nothing to do with it; they are taken out before reading.
+# Phrases that contain a word of the lists below in an unrelated meaning. They are removed before the rules read.
 DECOYS = _any("""
     compte gouttes, compte tours, compte rendu, compte rendus, compte tenu, tenir compte, tenant compte,
     tient compte, prendre en compte, pris en compte, prise en compte, rendre compte, rends compte, rend compte,
     carte cadeau, carte de visite, par carte postale
 """)
 
-# A screen without a picture is no colour of a product's; read as "ecran vide".
+# An empty screen ("page blanche") is not a product's colour: it is read as "ecran vide".
 EMPTY_SCREEN = _any("""
     page blanche, page noire, ecran blanc, ecran noir, ecran bleu, blank page, white page, blank screen,
     black screen, white screen, blue screen, pantalla blanca, pantalla negra, schermo nero, schermo bianco
@@ -37,7 +37,7 @@ ASKS = _any("""
     podrian, vorrei, vorremmo, potete, potreste
 """)
 
-# The studio's work. PRICES to LOOKS are what only its customers write about; NAMES everybody's.
+# The studio's work. Only its customers use the words from PRICES to LOOKS, all customers those of NAMES.
 PRICES = _any("""
     devis, tarif, tarifs, prix, cout, couts, couter*, coutent, budget, chiffrage, combien, quote, quotes, quotation,
     price, prices, cost, costs, pricing, estimate, fee, angebot, kosten, kostet, preis, presupuesto, precio,
@@ -66,7 +66,7 @@ INPUTS = _any("""
     misure, medidas, disegn*, zeichnung*, muster, colis, atelier, studio, artist*, graphiste*, modeleur*,
     reference images
 """)
-# Nobody describes wood grain to the accounts department.
+# Words for materials, colours and shapes: a customer has no reason to write them to the accounts department.
 LOOKS = _any("""
     cm, mm, couleur*, coloris, teinte*, colour*, color, colors, ral, finition*, finish*, texture*, materiau*,
     matiere*, material, materials, bois, wood*, chene, oak, noyer, walnut, metal*, acier, steel, inox, laiton,
@@ -77,7 +77,7 @@ LOOKS = _any("""
     diameter, poignee*, handle*, couvercle*, lid, lids, pied, pieds, leg, legs, door, doors, tiroir*, drawer*,
     variante*, variant*, variation*, gamme, legno, holz, farbe*, madera, colore
 """)
-# What goes with the start of work, a quote or a parcel; none of it is said about an invoice that is wrong.
+# Phrases about the start of work, a quote or a parcel. They do not occur in complaints about an invoice.
 GO_AHEAD = _any("""
     bon pour accord, devis ... signe, devis ... accepte, devis ... valide, go ahead, on y va, vous pouvez demarrer,
     lancez, commande ferme, signed quote, quote ... signed, next step, what happens next, please start, start on,
@@ -93,7 +93,7 @@ NAMES = _any("""
     modelling, modeling, modelado, modellazione
 """)
 
-# What support is asked for. Each topic completes « Parle … ».
+# Topics of support requests. Each key completes « Le message parle … ».
 TOPICS = {
     "de facturation": _any("""
         facture*, facturation, invoic*, billing, billed, receipt, paiement*, payment, payments, paid, prelev*,
@@ -155,7 +155,7 @@ TOPICS = {
     """),
 }
 
-# Too weak to decide for support alone, strong enough to keep the rules from deciding for the studio.
+# Too weak to decide for support, but strong enough to keep the rules from deciding for the studio.
 HINTS = _any("""
     viewer, viewers, visionneuse*, visualiseur, visualizzatore, visor, lecteur, player, affichage*, affichent,
     s affiche, display, displays, load, loads, loading, charge, chargement, charger, telecharg*, televers*,
@@ -184,7 +184,7 @@ HINTS = _any("""
     dear sir, your needs, vos besoins, free sample, capture*, screenshot*
 """)
 
-# The mail plays with the words above.
+# The mail denies the words above: "not a bug", "no refund".
 DENIALS = _any("""
     pas un probleme, pas un bug, pas de bug, pas de probleme, pas de souci, pas de rembours*, aucun probleme,
     aucun bug, rien ne plante, rien ne bug*, not a bug, not about, isn t about, no complaint, not after, no refund,
@@ -201,7 +201,7 @@ TWO_TOPICS = _any("""
     apart from that
 """)
 
-# In the text as it stands: somebody talks to whoever sorts the mail.
+# Matches unfolded text that addresses the classifier, such as a prompt injection.
 AIMED_AT_THE_READER = re.compile(
     r"\b(?:system|assistant)\s*:|classifi|\bclassement\b|\bclasse[rz]\b|\bcategor|\bintent\s*=|\blabel\s*[:=]|\bprompt\b|"
     r"\b(?:ignore[rz]?|disregard|oublie[rz]?)\b[^\n]{0,40}\binstructions?\b|"

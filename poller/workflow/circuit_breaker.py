@@ -13,18 +13,21 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """Keeps messages from a service that is down, but for one now and then that tries it."""
+    """Circuit breaker: keeps messages from a service that is down, except for one now and then that tries it."""
 
     def __init__(self, delays_s: tuple[float, ...] = DELAYS_S) -> None:
         self._delays_s = delays_s
         self._lock = threading.Lock()
         self._failures = 0
-        self._tried = False  # somebody was let in through the closed gate, and has not come back
+        self._tried = False  # a trial call was let through and has not reported yet
         self.proven = False  # whether the service has answered this process
         self.closed_until: datetime | None = None
 
     def wait(self, now: datetime) -> datetime | None:
-        """Until when to stay away; None: go in, and if the gate was closed until now you are the one who tries."""
+        """Return until when to wait, or None to call the service now.
+
+        If the service was held back until now, the caller that gets None is the one that tries it.
+        """
         with self._lock:
             if self.closed_until is None:
                 return None
@@ -35,22 +38,22 @@ class Gate:
             return None
 
     def failed(self, now: datetime, until: datetime) -> None:
-        """The service did not answer, or said to come back at `until`."""
+        """Record that the service did not answer, or asked to be left alone until `until`."""
         with self._lock:
-            # Those who were inside when it closed meet the same failure: it is one, however many they are.
+            # Calls that had begun before the first failure meet the same outage, so together they count as one failure.
             if self.closed_until is None or self._tried:
                 self._failures += 1
                 self._tried = False
             self.closed_until = max(until, now + timedelta(seconds=self._delay_s()))
 
     def answered(self) -> None:
-        """The service is there."""
+        """Record that the service answered, and let every caller through."""
         with self._lock:
             self._failures, self._tried, self.closed_until, self.proven = 0, False, None, True
 
     @property
     def open(self) -> bool:
-        """Whether anyone may go in."""
+        """Return whether every caller may call the service."""
         return self.closed_until is None
 
     def _delay_s(self) -> float:

@@ -1,10 +1,10 @@
-"""The machines that share one mailbox over PostgreSQL: each says that it lives, and hears when another falls silent.
+"""Track the machines that share one mailbox over PostgreSQL, and take over from those that fall silent.
 
-A machine is a process; its name is new at every start, so no two ever bear the same. At every beat it tells its name
-to the others (NOTIFY), and counts the beats in which it has not heard of a machine that has messages in hand. One that
-has been silent for long enough is taken for dead, and the living go on with its messages. It may have been frozen or
-cut off: the memory takes nothing more from it then (dbos fences it), and before it acts it asks itself whether it may
-have been given up, see `Machines.spell`.
+A machine is a process. Its name is new at every start, so no two ever have the same. At every beat it tells its name to
+the others (NOTIFY), and counts the beats in which it has not heard of a machine that has messages in progress. A
+machine that has been silent for long enough is taken for dead, and the others go on with its messages. It may only have
+been frozen or cut off. Then the state store takes nothing more from it (dbos fences it), and before it acts it checks
+whether another machine may have taken over. See `Machines.spell`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 CHANNEL = "poller_machines"
-SILENT_BEATS = 12  # that `takeover_s` is divided into
-# Of these a machine may miss a third before it trusts itself no longer: what is left is for a call that has begun.
+SILENT_BEATS = 12  # beats that `takeover_s` is divided into
+# A machine that misses a third of SILENT_BEATS gives up its lease. The rest is left for a call that has begun.
 OWN_BEATS = 4
-# A connection that nobody answers on must not be waited on (https://www.postgresql.org/docs/current/libpq-connect.html).
+# A dead connection must not block (https://www.postgresql.org/docs/current/libpq-connect.html).
 CONNECTION: dict[str, Any] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -38,12 +38,12 @@ CONNECTION: dict[str, Any] = {
 
 
 def _boot_time_s() -> float:
-    """Seconds since boot; unlike the monotonic clock it goes on while the machine sleeps."""
+    """Return the seconds since boot. Unlike the monotonic clock they go on while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Machines:
-    """This machine among the others."""
+    """Membership of this machine in the cluster."""
 
     def __init__(
         self,
@@ -54,10 +54,11 @@ class Machines:
         take_over: Callable[[set[str]], None],
         clock: Callable[[], float] = _boot_time_s,
     ) -> None:
-        """`at_work` names the machines that have messages in hand; `take_over` gives those of the dead to the living.
+        """Choose a name. Nothing is connected yet.
 
-        `takeover_s` is the silence, in seconds, after which a machine is dead: longer by half than any call takes that
-        cannot be made twice, and the same on all machines.
+        `at_work` returns the machines that have messages in progress. `take_over` gives the messages of dead machines
+        to the living. `takeover_s` is the silence, in seconds, after which a machine is dead. It is longer by half than
+        any call that cannot be made twice takes, and the same on all machines.
         """
         self.name = f"{socket.gethostname()}-{uuid4().hex[:8]}"
         self._url = url
@@ -74,25 +75,25 @@ class Machines:
         self._thread = threading.Thread(target=self._live, name="machines", daemon=True)
 
     def start(self) -> None:
-        """Say that we live, now and at every beat."""
+        """Tell the others that this machine lives, now and at every beat."""
         self._thread.start()
 
     def settle(self) -> None:
-        """Take over from nobody any more, but still say that we live."""
+        """Stop taking over from other machines, but still tell them that this one lives."""
         with self._looking:
             self._settled = True
 
     def stop(self) -> None:
-        """Fall silent; a start that came to nothing has not begun to speak."""
+        """Fall silent. This is allowed where `start` was never called."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
     def spell(self) -> int:
-        """The number of this unbroken time in touch with the others.
+        """Return the lease epoch: the number of this unbroken time in touch with the others.
 
-        Two calls that give the same number prove that no other machine could take over in between. After a freeze, and
-        while the database is out of reach, it is another number each time.
+        Two calls that return the same number prove that no other machine could take over in between. After a freeze,
+        and while the database is out of reach, each call returns another number.
         """
         with self._touch:
             if self._clock() - self._touched > OWN_BEATS * self._beat_s:
@@ -116,14 +117,14 @@ class Machines:
                     self._stay(connection)
             except psycopg.OperationalError as error:
                 if not told:
-                    # Once an outage. Its words may hold the server's name and the user's.
+                    # Logged once an outage. The text of the error may hold the names of server and user.
                     log.warning("machines_out_of_reach", error=type(error).__name__)
                 told = True
                 self._stopped.wait(self._beat_s)
 
     def _stay(self, connection: psycopg.Connection) -> None:
-        """Beat for as long as the connection holds."""
-        # What was said while nobody listened is lost, so everybody's silence is counted anew.
+        """Send a beat at each interval for as long as the connection holds."""
+        # What the others sent while this machine did not listen is lost, so their silence is counted anew.
         self._silent.clear()
         connection.add_notify_handler(lambda notify: self._heard.add(notify.payload))
         connection.execute(f"LISTEN {CHANNEL}")
@@ -139,9 +140,10 @@ class Machines:
                 return
 
     def _look(self) -> None:
-        """Take over from those that have been silent for too long.
+        """Take over from the machines that have been silent for too long.
 
-        Beats are counted, not seconds: no machine's clock matters, and neither does a time in which we were frozen.
+        Beats are counted, not seconds. So no machine's clock matters, and neither does a time in which this one was
+        frozen.
         """
         heard, self._heard = self._heard, set()
         others = self._at_work() - {self.name}

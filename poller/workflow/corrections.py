@@ -1,6 +1,7 @@
-"""A correction: a person has put a message under another category, and it is dispatched as that from then on.
+"""Corrections: a person has put a message under another category, and it is dispatched as that.
 
-Each is a durable workflow of its own, and its id is the record of it: the journal of the message stays as it is.
+Each correction is a durable workflow of its own. Its id is the record of it, and the journal of the message stays as it
+is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     _Standing = TypeVar("_Standing")
 
-# Under which is remembered, with a message's reference, that it failed; with a correction's id, that it was filed so.
+# Prefix of facts. With a message's reference: it failed. With a correction's id: it was filed as failed.
 FAILED = "failed-"
 
 
@@ -31,38 +32,41 @@ class Correction:
 
     @property
     def id(self) -> str:
-        """Of its workflow: `0123456789abcdef/modelisation/1`."""
+        """Return the id of its workflow: `0123456789abcdef/modelisation/1`."""
         return f"{self.reference}/{self.category.lower()}/{self.number}"
 
 
 def correction_of(workflow_id: str) -> Correction | None:
-    """The correction that a workflow is, None for the work on a message itself."""
+    """Return the correction that a workflow is, None for the work on a message itself."""
     reference, _, rest = workflow_id.partition("/")
     category, _, number = rest.partition("/")
     return Correction(reference, Category(category.upper()), int(number)) if rest else None
 
 
 def number_of(workflow_id: str) -> int:
-    """Which correction a workflow is, 0 for the work on a message itself."""
+    """Return the number of the correction that a workflow is, 0 for the work on a message itself."""
     correction = correction_of(workflow_id)
     return correction.number if correction else 0
 
 
 def message_of(workflow_id: str) -> str:
-    """The reference of the message that a workflow is about."""
+    """Return the reference of the message that a workflow is about."""
     return workflow_id.partition("/")[0]
 
 
 def ids(references: Iterable[str], number: int = 1) -> list[str]:
-    """What the correction of this number may be called, for each of the messages."""
+    """Return the possible ids of the correction of this number: one for each message and category."""
     return [Correction(reference, category, number).id for reference in references for category in Category]
 
 
 def chain(reference: str, standings: Callable[[Iterable[str]], dict[str, _Standing]]) -> dict[str, _Standing]:
-    """By id, in order, where everything stands that was done about a message: itself first, where it is known."""
+    """Return the status of all work on a message, by id and in order.
+
+    The message itself comes first, where it is known, then its corrections.
+    """
     found = standings([reference])
     number = 1
-    # By their exact ids: no index of the memory's tables is made for the beginnings of ids.
+    # By exact ids: no index of the state store's tables serves a search by prefix.
     while corrected := standings(ids([reference], number)):
         found |= corrected
         number += 1
@@ -70,22 +74,28 @@ def chain(reference: str, standings: Callable[[Iterable[str]], dict[str, _Standi
 
 
 def current(messages: Iterable[Remembered]) -> list[Remembered]:
-    """Each message once, as its last correction left it; the first seen first."""
+    """Return each message once, as its last correction left it, the first seen first."""
     last: dict[str, Remembered] = {}
     for message in messages:
         reference = message_of(message.reference)
-        # By its number: the memory's clock may know seconds only.
+        # By number: times in the state store may have whole seconds only.
         if number_of(message.reference) >= number_of(last.get(reference, message).reference):
             last[reference] = message
     return list(last.values())
 
 
 def is_half_done(result: dict[str, Any]) -> bool:
-    """Whether what returned this is a correction that did not come to its end, or waits for a receipt that says so."""
+    """Return whether the result is of a correction that did not come to its end.
+
+    One that waits for a receipt that says so counts as well.
+    """
     return result.get("filed", result["outcome"]) in {"failed", "gone"} and "was" in result
 
 
 def category_of(result: dict[str, Any]) -> str:
-    """What a message is, by what the work on it returned: "support", "modelisation", or its outcome if neither."""
+    """Return the category of a message, by the result of the work on it.
+
+    It is "support" or "modelisation", or the outcome if the message has neither.
+    """
     category = result["was"] if is_half_done(result) else result.get("category")
     return str(category or result["outcome"])

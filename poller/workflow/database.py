@@ -1,4 +1,4 @@
-"""The state: a directory that is one daemon's at a time, and the database of the memory as it is found."""
+"""Guard the state directory, which one daemon uses at a time, and check the database of the state store."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import psycopg
 
 from integrations.errors import ConfigurationError, TransientError
 
-# What a PostgreSQL server says that will say the same tomorrow. libpq hands on its words alone, not the SQLSTATE behind
-# them (28000, 28P01, 3D000, 42501), and the words are in the server's own language: English or French.
+# Permanent errors of a PostgreSQL server. libpq passes on the words alone, not the SQLSTATE (28000, 28P01, 3D000,
+# 42501), and the words are in the server's own language: English or French.
 _REFUSED = re.compile(
     r"authentication failed|authentification .* pour l|no password supplied|pg_hba\.conf|permission denied|droit refus"
     r"|FATAL.*(does not exist|n.existe pas)|invalid .* for connection option"
 )
-FRESH = "made at the first start"  # how the line of a state ends that nothing has run on yet
+FRESH = "made at the first start"  # end of the line about a state that has never been used
 _CONNECT_TIMEOUT_S = 10
-_BUSY_S = 5.0  # that a writer of the SQLite file is waited for
-_VACUUM_BUSY_S = 30.0  # by whoever must have it alone
-# Whose the schema is (null: there is none yet), whether the server takes writes, and whether it takes them from us.
+_BUSY_S = 5.0  # longest wait for another writer of the SQLite file
+_VACUUM_BUSY_S = 30.0  # the same for VACUUM, which needs the file exclusively
+# The schema's owner (null: no schema yet), whether the server accepts writes, and whether it accepts ours.
 _LOOK = """
 SELECT current_database(), current_user, pg_get_userbyid(nspowner), NOT pg_is_in_recovery(),
        CASE WHEN nspname IS NULL THEN has_database_privilege(current_database(), 'CREATE')
@@ -36,7 +36,10 @@ LEFT JOIN pg_class ON relnamespace = pg_namespace.oid AND relname = 'workflow_st
 
 
 def write_ahead(url: str) -> None:
-    """Let readers of the SQLite file not hold up the daemon (https://sqlite.org/wal.html)."""
+    """Set the SQLite file to write-ahead logging, so that readers do not block the daemon.
+
+    See https://sqlite.org/wal.html. The file and its directory are created if missing.
+    """
     path = url.split("///", 1)[1]
     Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -47,19 +50,19 @@ def write_ahead(url: str) -> None:
 
 
 def vacuum(url: str) -> None:
-    """Leave nothing of what was deleted in the database's file; a daemon may be at work on it.
+    """Remove the remains of deleted rows from the database's file. A daemon may be running on it.
 
-    PostgreSQL frees the rows, and keeps them in its log and in backups for as long as it is told to.
+    PostgreSQL frees the rows. It keeps them in its log and in backups as long as it is configured to.
 
     Raises:
-        TransientError: somebody reads or writes the whole time, or the database is out of reach; to be asked again.
+        TransientError: another process reads or writes all the time, or the database is out of reach. Try again later.
     """
     try:
         if url.startswith("sqlite"):
             with closing(sqlite3.connect(url.split("///", 1)[1], _VACUUM_BUSY_S, isolation_level=None)) as connection:
                 connection.execute("PRAGMA secure_delete=ON")
                 connection.execute("VACUUM")
-                # The pages as they were lie in the write-ahead log until it is cut off.
+                # The old pages stay in the write-ahead log until it is truncated.
                 (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:
                 raise TransientError("the state is read the whole time: what was deleted may be left in its file")
@@ -71,11 +74,11 @@ def vacuum(url: str) -> None:
 
 
 def check(url: str) -> str:
-    """Reach the database and leave nothing in it; returns what was seen, in a line without a password.
+    """Connect to the database without changing it, and return a description without a password.
 
     Raises:
-        ConfigurationError: it refuses us, or does not let us write.
-        TransientError: it is out of reach.
+        ConfigurationError: the database refuses us, or does not let us write.
+        TransientError: the database is out of reach.
     """
     return _check_sqlite(Path(url.split("///", 1)[1])) if url.startswith("sqlite") else _check_postgresql(url)
 
@@ -83,7 +86,7 @@ def check(url: str) -> str:
 def _check_sqlite(path: Path) -> str:
     try:
         directory = next(parent for parent in path.absolute().parents if parent.exists())
-        # Permissions do not tell: root has all of them in /proc, where no file can be made.
+        # Permission bits are not enough: root has all of them in /proc, where no file can be created.
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
@@ -92,7 +95,7 @@ def _check_sqlite(path: Path) -> str:
     if not path.exists():
         return f"SQLite {path}, {FRESH}"
     try:
-        # Read-write and not to be created: https://sqlite.org/uri.html
+        # Open read-write, do not create: https://sqlite.org/uri.html
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", _BUSY_S, uri=True)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
@@ -108,7 +111,7 @@ def _check_postgresql(url: str) -> str:
         with psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
             name, user, owner, writable, ours = connection.execute(_LOOK).fetchone() or ()
     except psycopg.OperationalError as error:
-        # Its words may hold the names of server and user, and never the password.
+        # The message may contain the names of the server and the user, but never the password.
         if _REFUSED.search(str(error)):
             raise ConfigurationError(f"PostgreSQL refuses us: {_said(error)}; look at STATE_URL") from error
         raise TransientError(f"the database is out of reach: {_said(error)}; look at STATE_URL") from error
@@ -123,5 +126,5 @@ def _check_postgresql(url: str) -> str:
 
 
 def _said(error: psycopg.Error) -> str:
-    """The heart of what was said first, in one line: a name with two addresses is tried twice."""
+    """Return the core of the first error in one line. A name with two addresses gives an error for each."""
     return str(error).partition("\n")[0].rpartition("failed: ")[2]

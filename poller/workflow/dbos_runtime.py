@@ -1,4 +1,4 @@
-"""dbos as it is run here: its settings, its log, and the two workflows that there are."""
+"""Configure and run dbos: its settings, its log, and our two workflows."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 QUEUE = "messages"
 # Recorded rows are replayed by position: a later release inserts a step only at the end or behind DBOS.patch.
 APPLICATION_VERSION = "1"
-# Between two looks into the queue; several machines that share a database look less often.
+# Seconds between two polls of the queue. Several machines that share a database poll less often.
 LOOK_S, SHARED_LOOK_S = 0.1, 0.2
-OWN_LOOK_S = 1.0  # the same into dbos' own, which holds what was begun past ours and was in hand at the last end
-UNUSED_S = 20.0  # between dbos' looks for what we do not use
+OWN_LOOK_S = 1.0  # the same for dbos' own queue: begun outside ours, and in hand at the last end
+UNUSED_S = 20.0  # between dbos' polls for features that we do not use
 
-_outages = logs.Outages()  # added to the logger at each start, and as often as it may be, there once
+_outages = logs.Outages()  # added to the logger at each start. The logger keeps it once
 _execute: Callable[[str], dict[str, Any]] | None = None
 
 
@@ -40,14 +40,14 @@ def launch(
     takeover_s: float,
     alone: bool,
 ) -> None:
-    """Start dbos, which goes on with what an executor of this name had in hand; `execute` works on a message.
+    """Start dbos, which continues what an executor of this name had in hand.
 
-    `alone` says that no other process works on this database.
+    `execute` works on a message. `alone` says that no other process works on this database.
 
     Raises:
         TransientError: the database is out of reach.
     """
-    global _execute  # noqa: PLW0603  dbos finds the workflow by name, so what it works with is the process's.
+    global _execute  # noqa: PLW0603  dbos finds the workflow by name, so its function belongs to the process.
     _execute = execute
     config = DBOSConfig(
         name="figurative-poller",
@@ -56,15 +56,15 @@ def launch(
         executor_id=executor,
         serializer=DBOSPortableJSONSerializer(),
         max_executor_threads=workers + 4,
-        # A file does not hang up as a server does, and need not be asked at each transaction whether it is there.
+        # A file does not hang up as a server does, so it needs no check before each transaction.
         db_engine_kwargs={"pool_pre_ping": not alone},
-        # A machine that freezes within a transaction holds rows; whoever takes over must find them free.
+        # A machine that freezes within a transaction holds rows. The machine that takes over must find them free.
         sys_db_idle_transaction_timeout_sec=takeover_s / 3,
-        # It listens for what we never send, and a stop waits until it has looked once more.
+        # dbos polls for notifications, which we never send, and a stop waits for its next poll.
         notification_listener_polling_interval_sec=0.1,
-        log_level="CRITICAL",  # what it has to say of a failed start, we say in a line
+        log_level="CRITICAL",  # we report a failed start ourselves, in one line
     )
-    # These jobs ask for what was delayed or has a deadline, which nothing of ours is or has. Among machines they hold a
+    # These jobs search for delayed workflows and deadlines, of which we have none. Among machines they hold a
     # lock meanwhile, which does not outlast a long wait.
     _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = UNUSED_S if alone else 1.0  # noqa: SLF001
     try:
@@ -76,7 +76,7 @@ def launch(
     except OperationalError as error:
         DBOS.destroy()
         raise TransientError("the database is out of reach: look at STATE_URL") from error
-    # Its own handler writes plain text past our format.
+    # dbos' own handler writes plain text and bypasses our format.
     dbos_log = logging.getLogger("dbos")
     dbos_log.handlers.clear()
     dbos_log.propagate = True
@@ -85,13 +85,13 @@ def launch(
 
 
 def admit(workers: int) -> None:
-    """How many messages of the queue may be at work; where none may be, a look into it costs nothing."""
+    """Set how many messages of the queue may be at work. With 0, a poll of the queue costs nothing."""
     _queue()._worker_concurrency = workers  # noqa: SLF001
     _own_queue()._worker_concurrency = workers  # noqa: SLF001
 
 
 def _queue() -> Queue:
-    # One with a public name is read from the database at each look, and found a second after it was first registered.
+    # A queue with a public name is read from the database at each poll, and found only a second after it is registered.
     return _get_dbos_instance()._registry._register_internal_queue(QUEUE)  # noqa: SLF001
 
 
@@ -101,7 +101,10 @@ def _own_queue() -> Queue:
 
 @DBOS.workflow(name=MESSAGE, max_recovery_attempts=1_000_000)  # type: ignore[untyped-decorator,unused-ignore]
 def message(reference: str) -> dict[str, Any]:
-    """One message. Deaths are counted a step by the journal; dbos would count the neighbours in hand as well."""
+    """Work on one message.
+
+    The journal counts crashes by step. dbos would also count those of the other messages in hand.
+    """
     if _execute is None:
         raise RuntimeError("the engine is not running")
     return _execute(reference)
@@ -109,29 +112,32 @@ def message(reference: str) -> dict[str, Any]:
 
 @DBOS.workflow(name=FACT)  # type: ignore[untyped-decorator,unused-ignore]
 def _fact(value: str) -> str:
-    """A text under a key: the smallest thing that the memory keeps, and keeps once."""
+    """Return a text: the workflow that keeps it once under a key, as the smallest record of the state store."""
     return value
 
 
 def remember(key: str, value: str) -> str:
-    """Keep a short text under a key, for good; returns the one that was kept first."""
+    """Keep a short text under a key, for good. Return the text that was kept there first."""
     with SetWorkflowID(key):
         kept: str = DBOS.start_workflow(_fact, value).get_result()
     return kept
 
 
 def database() -> SystemDatabase:
-    """Where dbos keeps its rows, for what its API cannot choose by; see `memory`."""
+    """Return dbos' system database, for queries that its API does not have. See `memory`."""
     return _get_dbos_instance()._sys_db  # noqa: SLF001
 
 
 def at_work() -> set[str]:
-    """The machines that have messages in hand."""
+    """Return the machines that have messages in hand."""
     rows = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
     return {row.executor_id for row in rows if row.executor_id}
 
 
 def take_over(machines: set[str]) -> None:
-    """Queue what these machines had in hand; whoever of them is alive after all can record nothing of it any more."""
-    # The public resume_workflows does not ask whose a message is by now: two who take over would take from each other.
+    """Queue what these machines had in hand.
+
+    A machine among them that is alive after all can record nothing more of it.
+    """
+    # The public resume_workflows does not check which machine owns a message by now. Two would take from each other.
     DBOS._recover_pending_workflows(sorted(machines))  # noqa: SLF001

@@ -1,7 +1,8 @@
-"""The memory: which steps of a message are done and what each returned. `durable` is dbos as it is run here.
+"""Run each message as one durable workflow of dbos, and record which steps are done and what each returned.
 
-A message is one durable workflow whose id is its reference. It runs in a worker until it is finished or must wait. A
-wait ends the workflow, so that it occupies no worker, and `resume` takes it up again behind its last recorded entry.
+The workflow id is the message's reference. A worker runs the workflow until it is finished or must wait. Waiting ends
+the workflow, so that it occupies no worker. `resume` continues after the last recorded entry. `durable` configures
+dbos.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-# Behind every entry: nothing is forgotten, the replay reads all of them and goes on.
+# Behind every entry: none is dropped, and the replay reads all of them and goes on.
 END = 2**31 - 1
-STOP_S = 60  # that a stop waits for the messages in hand
+STOP_S = 60  # for which a stop waits for the messages in hand
 AT_THE_END = {"label", "send_receipt"}  # steps in which a message may not be in the mailbox any more
 
 
 class Engine:
-    """Runs messages through `work`, a few at a time, each from its first unfinished step.
+    """Runner of messages through `work`, a few at a time, each from its first unfinished step.
 
-    One at a time in a process: dbos is a singleton, and so are the workflows registered with it.
+    A process can have one engine only: dbos is a singleton, and so are the workflows registered with it.
     """
 
     def __init__(
@@ -58,9 +59,9 @@ class Engine:
         takeover_s: float = 90.0,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        """`directory` holds the lock; `work` returns JSON with an `outcome`; `takeover_s` is for `Machines`.
+        """Prepare the engine. `directory` holds the lock. `work` returns JSON with an `outcome`.
 
-        `prepare` is called when the state is ours and nothing is at work yet.
+        `takeover_s` is for `Machines`. `prepare` is called when the state is ours and nothing is at work yet.
         """
         self._url, self._directory, self._work, self._workers = url, directory, work, workers
         self._patience, self._takeover_s = patience or Patience(), takeover_s
@@ -74,7 +75,7 @@ class Engine:
         self.faults: dict[str, ConfigurationError] = {}  # by service: settings that cannot work, found on the way
 
     def start(self) -> None:
-        """Take the state, launch dbos, and go on with what was in hand when the process last ended.
+        """Take the state, launch dbos, and continue what was in hand when the process last ended.
 
         Raises:
             AlreadyRunningError: the state is another daemon's.
@@ -93,7 +94,7 @@ class Engine:
         dbos_runtime.launch(
             self._url,
             self.execute,
-            # dbos goes on at once with what an executor of this name had in hand: on SQLite the lock proves it dead.
+            # dbos continues at once what an executor of this name had in hand. On SQLite the lock proves it dead.
             executor=self._machines.name if self._machines else "poller",
             workers=self._workers,
             takeover_s=self._takeover_s,
@@ -105,17 +106,17 @@ class Engine:
             self._machines.start()
 
     def stop(self, timeout_s: int | None = STOP_S) -> None:
-        """Finish the messages in hand, take no further one, and let go of the state.
+        """Finish the messages in hand, take no further one, and release the state.
 
-        What is not finished in time keeps its thread, and with it the state until the process ends; None: it is waited
-        for as long as it takes.
+        A message that is not finished in time keeps its thread, and with it the state, until the process ends. With
+        None the stop waits for as long as it takes.
         """
         if self._machines:
             self._machines.settle()
         if timeout_s is None:
             timeout_s = sys.maxsize
         elif not self._in_hand:
-            timeout_s = 0  # dbos waits a whole second before it looks whether anything is in hand.
+            timeout_s = 0  # dbos waits a whole second before it checks whether anything is in hand.
         DBOS.destroy(workflow_completion_timeout_sec=timeout_s)
         if self._machines:
             self._machines.stop()
@@ -123,20 +124,23 @@ class Engine:
             self._lock.close()
 
     def submit(self, reference: str, *, at_once: bool = False) -> None:
-        """Queue a message, or begin with it where nothing is at work; one that is known already is left as it is."""
+        """Queue a message, or begin with it where nothing is at work. A message that is known is left as it is."""
         with SetWorkflowID(reference):
-            if at_once:  # dbos looks into its queue now and then.
+            if at_once:  # dbos polls its queue only now and then.
                 DBOS.start_workflow(dbos_runtime.message, reference)
             else:
                 DBOS.enqueue_workflow(dbos_runtime.QUEUE, dbos_runtime.message, reference)
 
     def rest(self, resting: bool) -> None:
-        """Look no more into the queue, where nothing can be in it; or again. A look costs a millisecond."""
-        if not self._machines:  # Of what another machine queues we are not told.
+        """Stop polling the queue while nothing can be in it, or poll it again.
+
+        A poll costs a millisecond.
+        """
+        if not self._machines:  # This machine does not learn what another one queues.
             dbos_runtime.admit(0 if resting else self._workers)
 
     def standings(self, references: Iterable[str]) -> dict[str, Standing]:
-        """Where each message stands; one that was never submitted is missing."""
+        """Return the status of each message. A message that was never submitted is missing."""
         wanted = list(references)
         found: dict[str, Standing] = {}
         for start in range(0, len(wanted), 500):
@@ -145,12 +149,15 @@ class Engine:
         return found
 
     def in_hand(self) -> set[str]:
-        """The messages that this process goes on with; asked at its start, those that were in hand at the last end."""
+        """Return the messages that this process continues.
+
+        At its start, they are those that were in hand when the process last ended.
+        """
         rows = DBOS.list_workflows(name=MESSAGE, status=["PENDING", "ENQUEUED"], load_input=False, load_output=False)
         return {row.workflow_id for row in rows if not self._machines or row.executor_id == self._machines.name}
 
     def to_be_labelled(self) -> dict[str, Standing]:
-        """The messages of this month that wait for label or receipt alone, whether still in the mailbox or not.
+        """Return the messages of this month that wait for label or receipt alone, in the mailbox or not.
 
         Raises:
             TransientError: the database is out of reach.
@@ -160,9 +167,9 @@ class Engine:
         return {reference: standing for reference, standing in found.items() if standing.outcome == "waiting"}
 
     def resume(self, reference: str, seen: Standing | None = None) -> None:
-        """Take a finished message up again: a waiting one where it stopped, a failed one from the failed step.
+        """Resume a waiting message where it stopped, a failed one from the failed step.
 
-        One that no longer stands where it was `seen` is left alone: another machine was quicker.
+        If the status is no longer what was `seen`, the message is left alone: another machine was quicker.
 
         Raises:
             TransientError: the database is out of reach.
@@ -172,7 +179,7 @@ class Engine:
         if standing.outcome == "working" or (seen and seen != standing):
             return
         if standing.outcome == "failed" and standing.result:
-            # What was done about the failure is forgotten, and the step that failed is tried once more.
+            # The entries about the failure are dropped, and the step that failed is tried once more.
             steps = [step for step in DBOS.list_workflow_steps(reference) if "fatal" in (step["output"] or ())]
             start = 1 + max(s["function_id"] for s in steps if s["function_name"] == standing.result["step"])
         elif standing.result == INTERNAL_ERROR:
@@ -189,19 +196,19 @@ class Engine:
             log.info("message_resumed_elsewhere", ref=reference)
 
     def remember(self, key: str, value: str) -> str:
-        """Keep a short text under a key, for good; returns the one that was kept first."""
-        # In a context of its own: it is no step of the message at work, and a step may ask for it.
+        """Keep a short text under a key, for good. Return the text that was kept there first."""
+        # In a context of its own: a step may call this, and it must not count as a step of the message.
         return Context().run(dbos_runtime.remember, key, value)
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
-        """What is kept under each key; one under which nothing is kept is missing."""
+        """Return what is kept under each key. A key under which nothing is kept is missing."""
         wanted = list(keys)
-        # Asked for no ids, dbos gives everything there is.
+        # For an empty list of ids, dbos returns everything.
         rows = DBOS.list_workflows(workflow_ids=wanted, status="SUCCESS", load_input=False) if wanted else []
         return {row.workflow_id: str(row.output) for row in rows}
 
     def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
-        """The last keys that begin so and were kept since then, the latest first, each with what is kept under it."""
+        """Return the last keys with this prefix kept since then, the latest first, each with its text."""
         rows = DBOS.list_workflows(
             workflow_id_prefix=prefix,
             start_time=since.isoformat(),
@@ -213,25 +220,25 @@ class Engine:
         return [(row.workflow_id, str(row.output)) for row in rows]
 
     def result(self, reference: str, before: str = "") -> dict[str, Any]:
-        """What the work on a message returned when it last stopped; see `journal.Memory`."""
+        """Return the result of the work on a message when it last stopped. See `attempts.Memory`."""
         _, standing = self.last(reference, before)
         return (standing.result or {}) if standing else {"outcome": "forgotten"}
 
     def last(self, reference: str, before: str = "") -> tuple[str, Standing | None]:
-        """The id of the last work on a message, its corrections among it, and where that stands; None: there is none.
+        """Return the id and status of the last work on a message, its corrections included. None: there is none.
 
-        With `before` the last work before the correction of that id.
+        With `before`, the last work before the correction of that id.
         """
         done = corrections.chain(reference, self.standings)
         earlier = list(takewhile(lambda each: each[0] != before, done.items()))
         return earlier[-1] if earlier else (reference, None)
 
     def gate(self, service: str) -> Gate:
-        """The gate in front of a service."""
+        """Return the circuit breaker of a service."""
         return self.gates.setdefault(service, Gate(self._patience.delays_s))
 
     def execute(self, reference: str) -> dict[str, Any]:
-        """Work on a message until it is finished or must wait: the workflow's body."""
+        """Work on a message until it is finished or must wait: the body of the workflow."""
         journal = Journal(
             reference,
             lambda name, make: DBOS.run_step({"name": name}, make),
@@ -258,7 +265,7 @@ class Engine:
             return {"outcome": "gone"}
         except dbos_error.DBOSWorkflowConflictIDError:
             log.warning("message_lost_to_another_machine", ref=reference)
-            # Let through, dbos would keep this thread, and the process, until the other machine has finished.
+            # If it were raised, dbos would keep this thread, and the process, until the other machine has finished.
             raise SystemExit from None
         finally:
             self._in_hand.discard(reference)

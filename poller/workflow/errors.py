@@ -1,4 +1,4 @@
-"""What a step works with: the tries before it, what is remembered, and the ways in which it may not come to its end."""
+"""Attempts, retry policy and stored facts of a step, and the errors by which it may not come to its end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class MustWaitError(Exception):
-    """The message goes on later; nothing is lost and nobody needs to act."""
+    """The message goes on later. Nothing is lost, and no person needs to act."""
 
     def __init__(self, step: str, reason: str, until: datetime, gate: str = "") -> None:
-        """`until` is aware, UTC; `gate` is the service whose return ends the wait sooner, "" for none."""
+        """Create the error. `until` is aware, UTC. `gate` is the service whose return ends it sooner, "" for none."""
         super().__init__(f"{step}: {reason}")
         self.step, self.reason, self.until, self.gate = step, reason, until, gate
 
@@ -23,30 +23,30 @@ class StepFailedError(Exception):
     """The message needs a person."""
 
     def __init__(self, step: str, kind: str, reason: str, detail: str = "") -> None:
-        """`kind` is "refused", "unusable", "unanswered" or "crashed".
+        """Create the error. `kind` is "refused", "unusable", "unanswered" or "crashed".
 
-        `reason` is fit for a log; `detail` is for the admin alone.
+        `reason` is fit for a log. `detail` is for the admin alone.
         """
         super().__init__(f"{step}: {reason}")
         self.step, self.kind, self.reason, self.detail = step, kind, reason, detail
 
 
 class UnusableMessageError(PermanentError):
-    """No service refuses this message: it is such that only a person can make something of it."""
+    """The message cannot be dispatched: no service refuses it, but only a person can make sense of it."""
 
 
 class UnreadError(Exception):
-    """The message could not be had this time: no fault of the service that the step asks, which was not asked yet."""
+    """The message could not be read this time. The step's service is not at fault: it was not asked yet."""
 
     def __init__(self, cause: Exception) -> None:
-        """`cause` is what went wrong at the mailbox or in the parser."""
+        """Create the error. `cause` is what went wrong at the mailbox or in the parser."""
         super().__init__(type(cause).__name__)
         self.cause = cause
 
 
 class NotYetError(Exception):
-    """Something else must be done first: nobody's failure, and asked again soon, however often."""
+    """Something else must be done first. This is no failure, and the step is tried again soon, without a limit."""
 
 
 class LostTouchError(Exception):
-    """Another machine may have taken the message over: what is to be done must not be done here, now."""
+    """Another machine may have taken the message over, so this machine must not act on it now."""

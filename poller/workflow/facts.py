@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Memory(Protocol):
-    """What is remembered across messages."""
+    """The stored facts, which all messages share."""
 
     def remember(self, key: str, value: str) -> str:
         """Keep a short text under a key, for good; returns the one that was kept first."""
@@ -22,8 +22,8 @@ class Memory(Protocol):
         """The last keys that begin so and were kept since then, the latest first, each with what is kept under it."""
 
     def result(self, reference: str, before: str = "") -> dict[str, Any]:
-        """What the work on a message, or its last correction, returned when it last stopped; {} while it is at work.
+        """Return the result of the work on a message, or of its last correction. {} while it is at work.
 
-        With `before`, what it was before the correction of that id. Of one that is unknown, as after `poller purge`,
-        the outcome is "forgotten" and there is nothing else.
+        With `before`, the result before the correction of that id. For an unknown message, as after `poller purge`, the
+        outcome is "forgotten" and there is nothing else.
         """

@@ -1,9 +1,9 @@
-"""One message's steps: what is written down before and after each, and what that says on taking the message up again.
+"""Run the steps of one message, with an entry recorded before and after each call.
 
 Every step keeps a list of entries. `begun` is written before the call and one result after it: `ok`, `retry`, `fatal`.
-A message that is taken up again reads the entries from the first on, and acts only past the last one. An entry carries
-the execution that wrote it, so `begun` without a result by the same execution means that the process died in the call:
-its outcome is unknown. That is the whole crash protocol; how entries are stored is `engine.py`'s business.
+When a message is taken up again, its entries are read from the first on, and a step acts only after the last one. An
+entry carries the execution that wrote it. So `begun` without a result by the same execution means that the process died
+in the call, and its outcome is unknown. That is the whole crash protocol. `engine.py` stores the entries.
 """
 
 from __future__ import annotations
@@ -46,49 +46,52 @@ Record = Callable[[str, Callable[[], "Entry"]], "Entry"]  # step name and maker 
 
 
 def first_begun(history: list[Entry]) -> datetime:
-    """When the first try began."""
+    """Return when the first try began."""
     return min(datetime.fromisoformat(entry["begun"]) for entry in history if "begun" in entry)
 
 
 def last_seen(history: list[Entry]) -> datetime:
-    """The last moment known of the last try: its failure, or its beginning where nothing was heard of it again."""
+    """Return the last moment known of the last try.
+
+    That is when it failed, or when it began where it left no result.
+    """
     times = [entry.get("at") or entry["begun"] for entry in history if "at" in entry or "begun" in entry]
     return datetime.fromisoformat(times[-1])
 
 
 def since_asked(history: list[Entry]) -> list[Entry]:
-    """The history since a person last asked for the step, or put the message back, or since it was first tried."""
+    """Return the entries since a person last asked for the step or put the message back, or else all of them."""
     last = max((index for index, entry in enumerate(history) if "fatal" in entry or "gone" in entry), default=-1)
     return history[last + 1 :]
 
 
 def crashes(history: list[Entry]) -> int:
-    """How often the step gave way since a person last asked for it: a process death or an unforeseen exception."""
+    """Count the crashes of the step since a person last asked for it: process deaths and unforeseen exceptions."""
     recent = since_asked(history)
     return _deaths(recent) + sum(bool(entry.get("bug")) for entry in recent)
 
 
 def doubts(history: list[Entry]) -> int:
-    """How many tries may have had their effect, whoever has asked for others since."""
+    """Count the tries that may have had their effect, including those before a person last asked for the step."""
     return _deaths(history) + sum(bool(entry.get("unknown")) for entry in history)
 
 
 def _deaths(history: list[Entry]) -> int:
-    """How often the process died in the step: `begun` entries whose execution never wrote a result."""
+    """Count the process deaths in the step: `begun` entries whose execution never wrote a result."""
     return sum("begun" in entry and entry["by"] != after["by"] for entry, after in pairwise([*history, {"by": ""}]))
 
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 REFUSED_WAIT_S = 300.0  # before a service that refused our credentials is asked again
-AGAIN_S = 10.0  # before it is asked again whether what must be done first is done, or whether a message is still ours
-MAILBOX = "imap"  # the service that every step asks which needs the message itself
+AGAIN_S = 10.0  # before it is checked again whether a dependency is done, or whether a message is still ours
+MAILBOX = "imap"  # the service behind the message itself, for every step that needs it
 CRASHES = 3  # process deaths or unforeseen exceptions in one step of one message before it is put aside
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What is to be done, and whom it asks."""
+    """A step to run, and the service that it calls."""
 
     name: str
     act: Callable[[Attempt], Any]
@@ -113,10 +116,12 @@ class Journal:
         spell: Callable[[], int] = lambda: 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`record` stores an entry or gives back the one stored before; `halt` hears of a service that refuses us.
+        """Begin an execution.
 
-        `halt` does not raise. `memory` is what is known of other messages; None where nothing is, as in a trial.
-        `spell` is the number of the unbroken time in which no other machine can have taken the message over.
+        `record` stores an entry, or returns the one stored before. `halt` is called when a service refuses our
+        credentials, and does not raise. `memory` is the state store, which knows of other messages. It is None where
+        there is none, as in a trial. `spell` returns the lease epoch: the number of the unbroken time in which no other
+        machine can have taken the message over.
         """
         self.reference, self.memory = reference, memory
         self._execution = uuid4().hex[:12]
@@ -134,14 +139,15 @@ class Journal:
         gated: bool = True,
         looks: bool = False,
     ) -> Any:
-        """What `act` returned (JSON), this time or the time it was done.
+        """Run `act` unless it is done, and return what it returned (JSON), now or when it was done.
 
-        `service` is whom it asks. A step that is not `gated` does not wait for a service that is down: it knows what to
-        do without. One that `looks` whether an earlier try had its effect is not tried again before that would show.
+        `service` is the service that it calls. A step that is not `gated` does not wait for a service that is down,
+        because it can do without it. A step that `looks` checks whether an earlier try had its effect. It is not tried
+        again before that effect would show.
 
         Raises:
             MustWaitError: it is not done yet.
-            StepFailedError: it never will be.
+            StepFailedError: it will never be done.
             MessageGoneError: the message was taken away.
         """
         step = _Step(name, act, service, gated, looks)
@@ -161,7 +167,10 @@ class Journal:
                 self._leave(step, entry)
 
     def _stands(self, name: str, entry: Entry) -> bool:
-        """Whether a failure is still the last word: until a person asks again, and `Engine.resume` cuts this off."""
+        """Return whether a failure is still final.
+
+        It is until a person asks again, and `Engine.resume` cuts this entry off.
+        """
         verdict = self._record(name, lambda: {"stands": entry["by"] == self._execution})
         return bool(verdict["stands"])
 
@@ -169,16 +178,16 @@ class Journal:
         """Make sure that the message has been ours ever since the step began.
 
         A process that was frozen goes on in the middle of a step, when another machine may have long done the rest. So
-        this is asked right before what cannot be undone.
+        this is called right before each action that cannot be undone.
 
         Raises:
-            LostTouchError: it may not be ours any more.
+            LostTouchError: another machine may have taken it over.
         """
         if self._spell() != self._begun_in:
             raise LostTouchError
 
     def _leave(self, step: _Step, entry: Entry) -> None:
-        """Raise what an entry of this execution that is no success means."""
+        """Raise the error that an unsuccessful entry of this execution stands for."""
         if "gone" in entry:
             raise MessageGoneError(step.name)
         if "fatal" in entry:
@@ -190,7 +199,7 @@ class Journal:
         raise MustWaitError(step.name, reason, until, entry.get("gate", ""))
 
     def _next(self, step: _Step, history: list[Entry], stack: ExitStack) -> Entry:
-        """The entry that follows the history: an intent, or behind an intent of ours the result of acting on it."""
+        """Return the entry that follows the history: an intent, or after our own intent the result of acting on it."""
         if history and "begun" in history[-1] and history[-1]["by"] == self._execution:
             return self._act(step, history)
         gave_way = crashes(history)
@@ -208,11 +217,14 @@ class Journal:
         return {"begun": now.isoformat(), "by": self._execution}
 
     def _act(self, step: _Step, history: list[Entry]) -> Entry:
-        """What becomes of a try, in any case: what escaped from here would be recorded, and raised again for ever."""
+        """Run a try and return its entry in any case.
+
+        An exception that escaped from here would be recorded, and raised again for ever.
+        """
         retries = [earlier for earlier in since_asked(history) if "retry" in earlier]
         try:
             entry = self._try(step, Attempt(len(retries), doubts(history[:-1]), first_begun(history)), retries)
-            json.dumps(entry, ensure_ascii=False).encode()  # as it is recorded: half a character cannot be
+            json.dumps(entry, ensure_ascii=False).encode()  # as it will be recorded; a lone surrogate cannot be
         except Exception as error:  # noqa: BLE001  The one place that contains a message's failure.
             entry = self._gave_way(step, error, retries)
         return {"by": self._execution} | entry
@@ -229,17 +241,20 @@ class Journal:
         return {"ok": value}
 
     def _failed(self, step: _Step, service: str, error: Exception, retries: list[Entry]) -> Entry:
-        """What is written of a failure, and who else has to wait; `service` is whose failure it is."""
+        """Return the entry of a failure, and hold other messages back where they have to wait, too.
+
+        `service` is the one that failed.
+        """
         now = self._now()
         match error:
             case MessageGoneError():
                 return {"gone": True}
             case NotYetError() | LostTouchError():
-                # If it was taken over this entry is refused, and that is the end of this execution.
+                # If another machine has the message now, this entry is refused, which ends this execution.
                 why = str(error) or "out of touch with the other machines"
                 return {"wait": why, "until": (now + timedelta(seconds=AGAIN_S)).isoformat()}
             case TransientError():
-                # Others are kept out for as long as the service asked, not for as long as this message has to wait.
+                # Other messages wait for as long as the service asked, not for as long as this message has to.
                 asked_s = min(max(0.0, error.retry_after_s or 0.0), LONGEST_WAIT_S)
                 self._gate(service).failed(now, now + timedelta(seconds=asked_s))
                 unknown = error.outcome_unknown and service == step.service
@@ -250,8 +265,8 @@ class Journal:
                 return {"fatal": str(error), "kind": kind}
             case ConfigurationError():
                 self._halt(service, error)
-                # Not this message's failure, and not to be called again by the next one before somebody has mended it;
-                # a process that is started anew tries it at once.
+                # Not this message's failure. The next message must not call the service before the admin has mended it.
+                # A restarted process tries it at once.
                 self._gate(service).failed(now, now + timedelta(seconds=REFUSED_WAIT_S))
                 return {"wait": str(error), "until": now.isoformat(), "gate": service}
         return self._gave_way(step, error, retries, unknown=service == step.service)
@@ -265,8 +280,8 @@ class Journal:
         return {"retry": reason, "at": now.isoformat(), "until": until.isoformat()}
 
     def _gave_way(self, step: _Step, error: Exception, retries: list[Entry], *, unknown: bool = True) -> Entry:
-        """What is written of an exception that nobody foresaw."""
-        # Its text may quote the mail: its type and where it came from say enough.
+        """Return the entry of an unforeseen exception."""
+        # The exception's text may quote the mail: its type and where it came from say enough.
         frames = [f"{at.filename}:{at.lineno}" for at in traceback.extract_tb(error.__traceback__)[-6:]]
         log.warning("step_crashed", ref=self.reference, step=step.name, error=type(error).__name__, frames=frames)
         now = self._now()

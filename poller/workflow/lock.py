@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class AlreadyRunningError(TransientError):
-    """Another daemon works on this state."""
+    """Another daemon uses this state."""
 
 
 def lock(directory: Path) -> IO[str]:
-    """A lock that this process holds until it ends.
+    """Take a lock that this process holds until it ends.
 
     Raises:
-        AlreadyRunningError: another one holds it.
+        AlreadyRunningError: another process holds it.
     """
     held = os.fdopen(os.open(directory / "daemon.lock", os.O_RDWR | os.O_CREAT, 0o600), "a")
     try:
@@ -32,13 +32,13 @@ def lock(directory: Path) -> IO[str]:
 
 
 def in_use(directory: Path) -> bool:
-    """Whether a process holds the lock at this moment."""
+    """Return True if a process holds the lock at this moment."""
     path = directory / "daemon.lock"
     if not path.exists():
         return False
     with path.open() as looked_at:
         try:
-            # Shared, and let go of at once: two who look do not take each other for a daemon.
+            # A shared lock, released at once: two processes that check do not take each other for a daemon.
             fcntl.flock(looked_at, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True

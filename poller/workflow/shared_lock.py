@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Floor:
-    """Lets any number of steps run side by side, or one alone.
+    """Shared and exclusive lock: any number of steps run side by side, or one alone.
 
-    A step that was in hand when the process died runs alone the next time: if it kills the process again, none of its
-    neighbours can be taken for the culprit.
+    A step that was in progress when the process died runs alone the next time. If it kills the process again, no other
+    step can be blamed for it.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Floor:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Run beside others."""
+        """Run beside other steps that share the lock."""
         with self._changed:
             self._changed.wait_for(lambda: not self._alone)
             self._running += 1
@@ -35,7 +35,7 @@ class Floor:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Run when nobody else does."""
+        """Run while no other step does."""
         with self._changed:
             self._alone += 1
             self._changed.wait_for(lambda: not self._running)

@@ -1,4 +1,4 @@
-"""Where a message stands, and what is remembered of it: values, and nothing of its content."""
+"""Define the status of a message and its stored record. None of these values holds its content."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
-# Whom a step asks; "" is nobody but ourselves.
+# The service that each step calls; "" if it calls none.
 SERVICES = {
     "receive": "imap",
     "find_thread": "",
@@ -28,7 +28,7 @@ SERVICES = {
     "prepare_receipt": "",
     "send_alert": "smtp",
     "send_notification": "smtp",
-    "send_receipt": "",  # it asks the mailbox, and says nothing of it: see `letters.send_receipt`
+    "send_receipt": "",  # it uses the mailbox, but its failures do not count against it: see `letters.send_receipt`
     "send_failure": "smtp",
     "label": "imap",
 }
@@ -37,23 +37,23 @@ INTERNAL_ERROR: dict[str, Any] = {"step": "", "reason": "internal error", "gate"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a message stands."""
+    """The status of a message."""
 
     outcome: str  # "working", "waiting", "gone", "failed", "ignored", "support", "modelisation"
     until: datetime | None = None  # of a waiting one
-    result: dict[str, Any] | None = None  # what the work returned, of a finished one: ids, URLs, reasons
-    since: datetime | None = None  # of a waiting one, when it was first taken up; aware, UTC
+    result: dict[str, Any] | None = None  # of a finished one, the returned result: ids, URLs, reasons
+    since: datetime | None = None  # of a waiting one, when work on it began; aware, UTC
 
     @property
     def came_to(self) -> str:
-        """The outcome; of a message that waits for its receipt alone, what it is filed as: nothing else is to come."""
+        """Return the outcome, or of a message that only waits for its receipt, the outcome of its label."""
         return str((self.result or {}).get("filed", self.outcome))
 
     @property
     def service(self) -> str:
-        """The service that a waiting one waits for, "" when it is none."""
+        """Return the service that a waiting message waits for, "" if there is none."""
         result = self.result or {}
-        # One that is kept out by a gate names it; the one that tried, and failed, has its step alone.
+        # A message stopped by an open circuit breaker names the service; one whose call failed has only its step.
         if result.get("gate"):
             return str(result["gate"])
         if result.get("reason", "").startswith("IMAP"):
@@ -64,17 +64,17 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """One message, as far as the memory goes: nothing of its content."""
+    """The stored record of one message, without any of its content."""
 
     reference: str
-    seen_at: datetime  # when it was first taken up; aware, UTC
-    changed_at: datetime  # when it last went on
+    seen_at: datetime  # when work on it began; aware, UTC
+    changed_at: datetime  # when its status last changed; aware, UTC
     standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a message's journal."""
+    """One entry of a message's journal."""
 
     step: str
     at: datetime  # when it was written; aware, UTC

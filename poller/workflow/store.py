@@ -1,4 +1,4 @@
-"""What is remembered of each message, and how to read it beside a running daemon."""
+"""Read and delete what is recorded of each message, beside a running daemon."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
 
 
-MESSAGE, FACT = "message", "fact"  # the names of the workflows: a message's, and a short text under a key
-_AT_WORK = ("ENQUEUED", "PENDING", "DELAYED")  # dbos' words for it
+MESSAGE, FACT = "message", "fact"  # workflow names: of a message, and of a short text under a key
+_AT_WORK = ("ENQUEUED", "PENDING", "DELAYED")  # dbos' words for a message in progress
 _AT_ONCE = 500  # rows that are asked for, or deleted, by one statement
 AFTER_A_FAULT = timedelta(minutes=5)
 
 
 class Memory:
-    """The state beside a daemon that may be at work on it; to be closed."""
+    """State store, opened beside a daemon that may be at work on it. It must be closed."""
 
     def __init__(self, settings: Settings) -> None:
         """Open the state of these settings.
 
         Raises:
             ConfigurationError: nothing has run on it yet, or the database refuses us.
-            TransientError: the database is out of reach; so do all the methods.
+            TransientError: the database is out of reach. All the methods raise this, too.
         """
         path = Path(settings.state_url.split("///", 1)[-1])
         if settings.state_url.startswith("sqlite"):
@@ -55,22 +55,22 @@ class Memory:
                 serializer=DBOSPortableJSONSerializer(),
                 retry_connection_errors=False,
             )
-        # dbos finds no message by what its work returned, so these tables of its are asked; its version is pinned.
+        # dbos cannot find a message by its result, so its tables are queried here. Its version is pinned.
         self._database = self._client._sys_db  # noqa: SLF001
         self._tables = self._database.tables
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection to the database."""
         self._client.destroy()
 
     def recall(self, key: str) -> str:
-        """What is kept under a key, "" when nothing is."""
+        """Return the text kept under a key, "" when there is none."""
         with _in_reach():
             rows = self._client.list_workflows(workflow_ids=[key], status="SUCCESS", load_input=False)
         return str(rows[0].output) if rows else ""
 
     def messages(self, since: datetime | None = None) -> list[Remembered]:
-        """All messages, or those first seen since then, in the order in which they were."""
+        """Return all messages, or those first seen since then, in the order in which they were first seen."""
         with _in_reach():
             rows = self._client.list_workflows(
                 name=MESSAGE, start_time=since.isoformat() if since else None, load_input=False
@@ -78,7 +78,7 @@ class Memory:
         return [_remembered(row) for row in rows]
 
     def named(self, references: Iterable[str]) -> list[Remembered]:
-        """The messages of these references that there are, in the order in which they were first seen."""
+        """Return the messages of these references that there are, in the order in which they were first seen."""
         wanted = list(references)
         found: list[Remembered] = []
         with _in_reach():
@@ -89,26 +89,32 @@ class Memory:
         return sorted(found, key=lambda message: message.seen_at)
 
     def counts(self) -> Counter[str]:
-        """How many workflows of a message stand at each outcome, those of its corrections among them."""
+        """Count the workflows of messages at each outcome, those of corrections among them."""
         standing = self._standing().subquery()
         query = sa.select(standing.c.outcome, sa.func.count()).group_by(standing.c.outcome)
         return Counter({str(outcome): int(count) for outcome, count in self._rows(query)})
 
     def ids(self, outcomes: Collection[str], since: datetime | None = None) -> list[str]:
-        """The ids of those that stand at these outcomes; with `since` of what was first seen since then."""
+        """Return the ids of the messages at these outcomes.
+
+        With `since`, only those first seen since then are returned.
+        """
         standing = self._standing().subquery()
         first_ms = since.timestamp() * 1000 if since else 0
         query = sa.select(standing.c.id).where(standing.c.outcome.in_(outcomes), standing.c.seen_ms >= first_ms)
         return [name for (name,) in self._rows(query)]
 
     def corrections(self) -> list[str]:
-        """The ids of all corrections."""
+        """Return the ids of all corrections."""
         rows = self._tables.workflow_status.c
         query = sa.select(rows.workflow_uuid).where(rows.name == MESSAGE, rows.workflow_uuid.contains("/"))
         return [name for (name,) in self._rows(query)]
 
     def _standing(self) -> sa.Select[Any]:
-        """What every message `came_to`, by SQL: nobody reads a hundred thousand rows to count them."""
+        """Return the query for what every message `came_to`.
+
+        SQL counts the messages, so that a hundred thousand rows need not be read.
+        """
         status = self._tables.workflow_status.c
         joined, result = _returned(self._database)
         outcome = sa.case(
@@ -124,23 +130,26 @@ class Memory:
             return connection.execute(query).all()
 
     def stopped(self, since: datetime) -> list[Remembered]:
-        """The messages that finished, or began to wait, at that moment or later."""
+        """Return the messages that finished, or began to wait, at that moment or later."""
         with _in_reach():
             rows = self._client.list_workflows(name=MESSAGE, completed_after=since.isoformat(), load_input=False)
         return [_remembered(row) for row in rows]
 
     def journal(self, reference: str) -> list[Entry]:
-        """Everything that was written down about a message, in order."""
+        """Return everything that was recorded about a message, in order."""
         with _in_reach():
             steps = self._client.list_workflow_steps(reference)
         return [
             Entry(step["function_name"], _time(step["completed_at_epoch_ms"]), step["output"])
             for step in steps
-            if isinstance(step["output"], dict)  # what a message remembers for others is no entry of its journal
+            if isinstance(step["output"], dict)  # a fact that a message keeps for others is no entry of its journal
         ]
 
     def facts(self, prefix: str, before: datetime | None = None) -> dict[str, str]:
-        """What is kept under the keys that begin so; with `before` only what is from before that moment."""
+        """Return the texts kept under the keys that begin with `prefix`, by key.
+
+        With `before`, only those from before that moment are returned.
+        """
         with _in_reach():
             rows = self._client.list_workflows(
                 name=FACT,
@@ -152,7 +161,7 @@ class Memory:
         return {row.workflow_id: str(row.output) for row in rows}
 
     def forget(self, ids: Iterable[str]) -> None:
-        """Delete messages by reference, and facts by key, with all that was written down about them."""
+        """Delete messages by reference, and facts by key, with all that was recorded about them."""
         wanted = list(ids)
         with _in_reach():
             for start in range(0, len(wanted), _AT_ONCE):
@@ -160,7 +169,7 @@ class Memory:
 
 
 def waiting_at(database: SystemDatabase, steps: Collection[str], since: datetime) -> list[str]:
-    """The ids of the messages that wait at one of these steps and were first seen since then.
+    """Return the ids of the messages that wait at one of these steps and were first seen since then.
 
     Raises:
         TransientError: the database is out of reach.
@@ -183,7 +192,7 @@ def waiting_at(database: SystemDatabase, steps: Collection[str], since: datetime
 
 
 def _returned(database: SystemDatabase) -> tuple[sa.FromClause, sa.ColumnElement[Any]]:
-    """All workflows, and what each returned, as JSON."""
+    """Return a join of all workflows with their results, and what each returned, as JSON."""
     status, output = database.tables.workflow_status, database.tables.workflow_output
     # JSON of SQLite is text, and a cast would make a number of it.
     as_json = sa.type_coerce if database.engine.dialect.name == "sqlite" else sa.cast
@@ -204,7 +213,10 @@ def _look_for(path: Path) -> None:
 
 @contextmanager
 def _in_reach() -> Iterator[None]:
-    """What the database says, by what is to be done about it; its own words may hold names, and are kept to it."""
+    """Translate an error of the database by what is to be done about it.
+
+    Its own text may hold names, and is not shown.
+    """
     try:
         yield
     except ProgrammingError as error:
@@ -222,7 +234,7 @@ def _remembered(row: WorkflowStatus) -> Remembered:
 
 
 def standing_of(row: WorkflowStatus) -> Standing:
-    """Where the message of a workflow stands."""
+    """Return the status of a workflow's message."""
     if row.status in _AT_WORK:
         return Standing("working")
     if row.status != "SUCCESS":
@@ -240,9 +252,9 @@ def _time(epoch_ms: int | None) -> datetime:
 
 
 def counts(memory: Memory) -> Counter[str]:
-    """How many messages of each outcome."""
+    """Return the number of messages by outcome."""
     found = memory.counts()
-    # Of all that was done about a corrected message the last counts; these are few, and read.
+    # Of a corrected message only the last workflow counts. Corrections are few, so their rows are read.
     ids = memory.corrections()
     done = memory.named({*ids, *map(corrections.message_of, ids)})
     found.subtract(message.standing.came_to for message in done)
@@ -251,7 +263,7 @@ def counts(memory: Memory) -> Counter[str]:
 
 
 def standing(memory: Memory, outcomes: Collection[str], since: datetime | None = None) -> list[Remembered]:
-    """The messages of these outcomes, those first seen first; with `since` of what was first seen since then."""
+    """Return the messages with these outcomes, the first seen first. `since` keeps those first seen since then."""
     ids = memory.ids(outcomes, since)
     wanted = set(map(corrections.message_of, ids))
     corrected = [each for each in memory.corrections() if corrections.message_of(each) in wanted]

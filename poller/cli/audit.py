@@ -1,14 +1,18 @@
-"""What does not add up between the memory, the mailboxes and the services: looked at, and left as it is."""
+"""Find what does not add up between the state store, the mailboxes and the services, and change nothing."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
 from integrations.errors import PermanentError, TransientError
+from poller.cli.options import EXIT_FAILED, json_option, settings_of
 from poller.dispatch.clients import services
 from poller.dispatch.notify import IN_DOUBT, NOTIFICATION_TRIES
 from poller.mailbox import outcome_mailboxes
@@ -33,33 +37,34 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not add up."""
+    """One inconsistency."""
 
     reference: str
-    outcome: str  # as remembered, see `Standing`; "" where nothing is
+    outcome: str  # as recorded, see `Standing`; "" where nothing is
     problem: str  # in a few English words, nothing of the content
 
     def as_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return the finding as plain data."""
         return asdict(self)
 
     def as_line(self) -> str:
-        """For a person."""
+        """Format the finding as a line for a person."""
         return f"{self.reference}  {(self.outcome or 'unknown').upper():<12}  {self.problem}"
 
 
-def audit(settings: Settings, *, remote: bool = False) -> Iterator[Finding]:
-    """Every finding, the first seen message's first; with `remote` what HubSpot and ClickUp hold is looked at as well.
+def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Finding]:
+    """Yield every finding, in the order in which the messages were first seen.
 
-    A daemon may be at work meanwhile. A service that is off is not looked at.
+    With `remote`, HubSpot and ClickUp are checked as well. A service that is off is not checked. A daemon may be at
+    work meanwhile.
 
     Raises:
         ConfigurationError: nothing has run yet, or settings that cannot work.
         TransientError: the mailbox or a service is out of reach.
     """
     with closing(Memory(settings)) as memory, closing(Inbox(settings)) as inbox:
-        # A message goes from the inbox to its label and then into the memory as finished. Looked at in this order none
-        # is missed on its way, and the memory is read once more for those that came in the meantime.
+        # A message goes from the inbox to its label, and is then recorded as finished. Read in this order, none is
+        # missed on its way. The state store is read again for those that came in the meantime.
         remembered = corrections.current(memory.messages())
         waiting = set(inbox.scan())
         with closing(Trays(settings, inbox)) as trays:
@@ -74,7 +79,7 @@ def audit(settings: Settings, *, remote: bool = False) -> Iterator[Finding]:
                 yield Finding(message.reference, message.standing.outcome, problem)
     for outcome, references in lying.items():
         for reference in sorted(references.keys() - known):
-            # What a person filed there by hand is none of our business.
+            # A message that a person filed there by hand is no finding.
             if references[reference]:
                 yield Finding(reference, "", f"lies under {getattr(settings.labels, outcome)!r}, unknown to the memory")
     if remote:
@@ -84,12 +89,12 @@ def audit(settings: Settings, *, remote: bool = False) -> Iterator[Finding]:
 def _misplaced(
     message: Remembered, waiting: set[str], filed: Mapping[str, Mapping[str, bool]], labels: Labels
 ) -> str | None:
-    """What is wrong with where a message lies, None when nothing is."""
+    """Return what is wrong with the place of a message, None when nothing is."""
     reference, outcome = corrections.message_of(message.reference), message.standing.outcome
     found = [getattr(labels, other) for other, references in filed.items() if reference in references]
     if outcome in filed:
         if reference in waiting:
-            # A failed one was put back, to be tried again at the next look.
+            # A failed message was moved back, to be tried again at the next scan.
             return None if outcome == "failed" else "finished, and in the inbox"
         if reference not in filed[outcome]:
             elsewhere = f", but under {', '.join(map(repr, found))}" if found else ""
@@ -100,7 +105,7 @@ def _misplaced(
 
 
 def _untold(journal: list[Entry]) -> Iterator[str]:
-    """The letters of which nobody knows whether the admin has got them."""
+    """Yield the notifications that were sent and never confirmed, so that the admin may not have them."""
     doubts = Counter(entry.step for entry in journal if entry.content.get("ok") == IN_DOUBT)
     for step, count in doubts.items():
         if count >= NOTIFICATION_TRIES:
@@ -122,7 +127,7 @@ def _amiss_at_services(settings: Settings, remembered: list[Remembered]) -> Iter
 
 
 def _patiently(call: Callable[[], _Found]) -> _Found:
-    """What a call gives that only reads, after as long as the service asks us to wait, within bounds."""
+    """Return the result of a call that only reads. Wait as long as the service asks, within bounds."""
     for _ in range(TRIES - 1):
         try:
             return call()
@@ -136,7 +141,7 @@ def _patiently(call: Callable[[], _Found]) -> _Found:
 def _amiss_at_hubspot(hubspot: HubSpot, reference: str, result: Mapping[str, Any]) -> Iterator[str]:
     ticket, note_id = result["ticket"], result["note_id"]
     try:
-        # A customer's answer lies on the ticket of the request that it belongs to, and opened none.
+        # A customer's answer opens no ticket. It is on the ticket of the request that it belongs to.
         if ticket and result["thread"] == reference:
             tickets = _patiently(lambda: hubspot.find_tickets(result["contact_id"], reference))
             yield from _not_one("HubSpot ticket", ticket["id"], [each.id for each in tickets])
@@ -160,7 +165,7 @@ def _amiss_at_clickup(
     if result["decided_by"] == "person":
         return  # An answer that was corrected may have a subtask of its own, or its request's.
     try:
-        # Which comment it is nobody remembers: one is as good as another.
+        # The id of the comment is not recorded, so any one with the reference will do.
         count = len(_patiently(lambda: clickup.find_comments(subtask["id"], reference)))
         if count != 1:
             comments = f"{count} comments" if count else "no comment"
@@ -170,9 +175,32 @@ def _amiss_at_clickup(
 
 
 def _not_one(what: str, expected: str, found: list[str]) -> Iterator[str]:
-    """What is wrong with what bears a message's reference, where it should be this one and no other."""
+    """Yield what is wrong where this one item, and no other, should bear the message's reference."""
     if expected not in found:
         yield f"{what} {expected} not found with the reference"
     for other in found:
         if other != expected:
             yield f"{what} {other} carries the reference, and is not the one remembered"
+
+
+@click.command()
+@click.option("--remote", is_flag=True, help="What HubSpot and ClickUp hold, too; some calls for each message.")
+@json_option("One JSON object a finding.")
+@click.pass_context
+def audit(ctx: click.Context, *, remote: bool, as_json: bool) -> None:
+    """Report what does not add up, and change nothing.
+
+    Compares the mailboxes with the state store, with --remote also with what HubSpot and ClickUp hold.
+
+    Exit code 0 when all adds up, 1 when anything does not, 75 when the mailbox or a service is out of reach.
+    """
+    findings = unknown = 0
+    for finding in find_problems(settings_of(ctx), remote=remote):
+        findings += 1
+        unknown += not finding.outcome
+        click.echo(json.dumps(finding.as_json()) if as_json else finding.as_line())
+    if not findings:
+        click.echo("everything adds up", err=True)
+    if unknown:
+        click.echo("To have an UNKNOWN one done, put it back into the inbox.", err=True)
+    ctx.exit(EXIT_FAILED if findings else 0)

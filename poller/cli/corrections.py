@@ -1,7 +1,11 @@
-"""What people corrected, as labelled examples; the memory keeps no content, so each is read from where it was filed."""
+"""Turn what people corrected into labelled examples.
+
+The state store keeps no content, so each message is read from where it was filed.
+"""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from contextlib import closing
 from datetime import datetime
@@ -9,6 +13,9 @@ from email.utils import quote
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from poller.cli.options import settings_of
 from poller.dispatch.job import Message
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def corrected(memory: Memory) -> list[Remembered]:
-    """The last correction of each message that has one which came to its end, the first seen message's first."""
+    """Return the last finished correction of each message that has one, the first seen message first."""
     return [
         message
         for message in corrections.current(memory.messages())
@@ -35,13 +42,14 @@ def corrected(memory: Memory) -> list[Remembered]:
 
 
 def examples(settings: Settings) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """By reference, each corrected message with the category that a person gave it; None where it is filed no more.
+    """Yield the reference of each corrected message, and the message with the category that a person gave it.
 
-    As `evaluation.read` takes them: the text is the part that was written for this mail.
+    None in place of the message where it is no longer filed. The form is that of `evaluation.read`. The text is the
+    part that was written for this mail.
 
     Raises:
         ConfigurationError: nothing has run yet, or settings that cannot work.
-        TransientError: the mailbox or the memory is out of reach.
+        TransientError: the mailbox or the state store is out of reach.
     """
     with (
         closing(Memory(settings)) as memory,
@@ -64,19 +72,24 @@ def examples(settings: Settings) -> Iterator[tuple[str, dict[str, Any] | None]]:
 
 
 def _received_at(memory: Memory, reference: str) -> datetime:
-    """When the message was received, by what was written down about it; raises MessageGoneError where nothing is."""
+    """Return the time at which the message was received, from its journal.
+
+    Raises:
+        MessageGoneError: the journal has none.
+    """
     for entry in memory.journal(reference):
         returned = entry.content.get("ok")
         if isinstance(returned, dict) and "received_at" in returned:
             return datetime.fromisoformat(returned["received_at"])
-    raise MessageGoneError(reference)  # forgotten while we read
+    raise MessageGoneError(reference)  # purged while we read
 
 
 def example(request: Request, label: Category, was: str) -> dict[str, Any]:
-    """A labelled request as plain data; `was` is what it had been taken for, "" where it was unknown.
+    """Return a labelled request as plain data.
 
-    `from` is who wrote the mail, whose name ends what is read of it, and not whom an answer would go to. The `kind` of
-    an attachment is kept, since only its content may have told it.
+    `was` is the category that it had been taken for, "" where it was unknown. `from` is the author, whose name ends
+    what is read of the mail, and not the address to answer. The `kind` of an attachment is kept, since perhaps only its
+    content told it.
     """
     attachments = [each for each in request.attachments if not each.inline]
     return {
@@ -103,5 +116,28 @@ def example(request: Request, label: Category, was: str) -> dict[str, Any]:
 
 
 def _from(author: Address) -> str:
-    """The author as a From field that can be taken apart again (RFC 5322 section 3.4), but for its encoding."""
+    """Format the author as a From field that can be parsed again (RFC 5322 section 3.4), but for its encoding."""
     return f'"{quote(author.display_name)}" <{author.addr_spec}>' if author.display_name else author.addr_spec
+
+
+@click.command(name="corrections")
+@click.option("--jsonl", is_flag=True, help="As labelled examples, with what the mails say: personal data.")
+@click.pass_context
+def corrections_(ctx: click.Context, *, jsonl: bool) -> None:
+    """List the mails that people have reclassified.
+
+    A line each: when, the correction, and what the mail had been taken for. With --jsonl each mail is read from where
+    it is filed, and the lines are what `poller classify --evaluate` takes. Exit code 75 when the mailbox is out of
+    reach.
+    """
+    if jsonl:
+        for reference, labelled in examples(settings_of(ctx)):
+            if labelled:
+                click.echo(json.dumps(labelled, ensure_ascii=False))
+            else:
+                click.echo(f"{reference} is not where it was filed, and is left out", err=True)
+        return
+    with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
+        for each in corrected(memory):
+            was = (each.standing.result or {}).get("was") or "unknown"
+            click.echo(f"{each.seen_at:%Y-%m-%d %H:%M:%S}  {each.reference}  was {was}")

@@ -1,16 +1,21 @@
-"""The whole thing on local stand-ins: real mails, a real daemon, and at the end what an admin would see."""
+"""Run the daemon on local stand-ins with real mails, and show at the end what an admin would see."""
 
 from __future__ import annotations
 
 import email
 import email.policy
+import signal
+import sys
 import tempfile
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from integrations.errors import ConfigurationError
 from poller import escaping, logs
+from poller.cli.options import EXIT_FAILED
 from poller.cli.samples import samples
 from poller.config import loader
 from poller.daemon.daemon import Daemon
@@ -33,12 +38,12 @@ if TYPE_CHECKING:
 def run(
     echo: Echo, mails: Mapping[str, bytes] | None = None, *, keep: bool = False, texts: bool = False
 ) -> dict[str, Standing]:
-    """Dispatch mails (all samples by default) in a sandbox of their own; where each ended, by reference.
+    """Dispatch mails (all samples by default) in a sandbox of their own, and return where each ended, by reference.
 
-    With `texts` what people read of it is shown too.
+    With `keep` the sandbox runs on until Ctrl-C. With `texts` the texts that people read are shown too.
     """
     try:
-        # The sandbox is an extra: it is imported when it is asked for.
+        # The sandbox is an extra, and is imported only on demand.
         from integrations.sandbox import Sandbox  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(f"the sandbox needs {error.name}: pip install '.[sandbox]'") from error
@@ -79,7 +84,7 @@ def _subject(raw: bytes) -> str:
 
 
 def _listed(raw: bytes) -> str:
-    """A message as a list shows it; of a receipt the name of its sender as well, which is the outcome."""
+    """Return a message as a list shows it. A receipt has its sender's name too, which is the outcome."""
     message = email.message_from_bytes(raw, policy=email.policy.default)
     if message[HEADER] != KIND:
         return _subject(raw)
@@ -87,7 +92,7 @@ def _listed(raw: bytes) -> str:
 
 
 def _tell(echo: Echo, subject: str, reference: str, standing: Standing) -> None:
-    """What was decided about a mail, and what was created for it."""
+    """Print what was decided about a mail, and what was created for it."""
     result = standing.result or {}
     sure = f", {result['confidence']:.0%} sure, by {result['decided_by']}" if "confidence" in result else ""
     review = "  (to be reviewed)" if result.get("needs_review") else ""
@@ -102,7 +107,7 @@ def _tell(echo: Echo, subject: str, reference: str, standing: Standing) -> None:
 
 
 def _show(echo: Echo, sandbox: Sandbox) -> None:
-    """The mailboxes as the admin's mail client shows them, and what the services hold."""
+    """Print the mailboxes as the admin's mail client shows them, and what the services hold."""
     echo("\nThe mailboxes, as the admin sees them:")
     for mailbox in sandbox.imap.mailboxes():
         messages = sandbox.imap.messages(mailbox)
@@ -121,7 +126,7 @@ def _show(echo: Echo, sandbox: Sandbox) -> None:
 
 
 def _show_texts(echo: Echo, sandbox: Sandbox) -> None:
-    """Each text that was made of the mail, as it was sent to its service."""
+    """Print each text that was made of the mail, as it was sent to its service."""
     shown = [
         ("Ticket", f"{ticket.properties['subject']}\n\n{ticket.properties['content']}")
         for ticket in sandbox.hubspot.tickets
@@ -138,3 +143,19 @@ def _show_texts(echo: Echo, sandbox: Sandbox) -> None:
 
 def _count(number: int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave everything running, and say how to connect.")
+@click.pass_context
+def demo(ctx: click.Context, *, keep: bool) -> None:
+    """Dispatch sample mails on local stand-ins. This needs no account."""
+    end_with_the_stand_ins()
+    outcomes = {standing.outcome for standing in run(click.echo, keep=keep).values()}
+    ctx.exit(0 if outcomes <= {"support", "modelisation", "ignored"} else EXIT_FAILED)
+
+
+def end_with_the_stand_ins() -> None:
+    """Exit on SIGTERM and SIGHUP in an orderly way, so that the stand-ins end too: some are processes of their own."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))

@@ -1,14 +1,19 @@
-"""What a run would do with the messages that wait, without doing any of it."""
+"""List what a run would do with the waiting messages, without doing any of it."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from integrations.errors import ConfigurationError
+from poller.cli.options import settings_of
+from poller.cli.terminal import painted
 from poller.daemon.cutoff import FIRST_START
 from poller.dispatch import conversation
 from poller.mailbox.inbox import Inbox
@@ -26,9 +31,10 @@ if TYPE_CHECKING:
 
 
 def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[str, Any]]:
-    """For each waiting message its reference and outcome, by the rules and the memory alone: no service is asked.
+    """Yield reference, outcome and reason of each waiting message, from the rules and the state store.
 
-    Behind those in the inbox what a person has dragged away to be dispatched as something else.
+    No service is asked. The messages of the inbox come first, then those in the reclassify mailboxes. `everything`
+    includes messages that arrived before `imap.since` or the first start.
     """
     with ExitStack() as stack:
         inbox = stack.enter_context(closing(Inbox(settings)))
@@ -45,7 +51,7 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
             request = sender.identify(request, own, settings.imap.authserv_id)
             ignored = screening.screen(request, own=own, junk=fetched.junk)
             outcome, reason = ("ignored", ignored) if ignored else _by_the_rules(request)
-            # As `steps.receive` has it: some of what is screened out is work if it answers a ticket.
+            # Same as in `steps.receive`: some screened-out messages are work if they answer a ticket.
             if not ignored or screening.screen(request, own=own, answer=True) is None:
                 outcome, reason = _as_an_answer(settings, inbox, memory, reference, request) or (outcome, reason)
                 if memory is None and conversation.forebears(inbox.account, request):
@@ -67,7 +73,7 @@ def _by_the_rules(request: Request) -> tuple[str, str]:
 def _as_an_answer(
     settings: Settings, inbox: Inbox, memory: Memory | None, reference: str, request: Request
 ) -> tuple[str, str] | None:
-    """Outcome and reason of what names a message of a request there is; None when it names none."""
+    """Return outcome and reason of a message that may answer a known request, or None if it names none."""
     keys = conversation.forebears(inbox.account, request) if memory else []
     roots = dict.fromkeys(root for key in keys if memory and (root := memory.recall(key)))
     named = {message.reference: message for message in memory.named(roots)} if memory and roots else {}
@@ -83,7 +89,7 @@ def _as_an_answer(
     if not opened:
         waits = inbox.holds_older(reference, [*request.in_reply_to, *request.references])
         return ("unsure", "may be an answer: it names a message that still waits") if waits else None
-    # Whose contact it is HubSpot knows; what is still at work may open a ticket yet.
+    # Only HubSpot knows the contact, and a message that is still in progress may yet open a ticket.
     return "unsure", f"may be an answer to {next(iter(opened))}: it is if the contact of that ticket wrote it"
 
 
@@ -97,3 +103,14 @@ def _memory(settings: Settings) -> Memory | None:
 def _first_start(memory: Memory | None) -> date:
     first_start = memory.recall(FIRST_START) if memory else ""
     return date.fromisoformat(first_start) if first_start else datetime.now(UTC).date()
+
+
+def print_preview(ctx: click.Context, *, everything: bool, as_json: bool) -> None:
+    """Print what a run would do with the waiting messages, a line each."""
+    waiting = 0
+    for message in preview(settings_of(ctx), everything=everything):
+        waiting += 1
+        outcome = f"{message['reference']}  {message['outcome'].upper()}  {message['reason']}"
+        click.echo(json.dumps(message) if as_json else painted(outcome))
+    if not waiting:
+        click.echo("nothing to do", err=True)

@@ -1,11 +1,16 @@
-"""What is long done is forgotten: the rows of finished messages, and what was remembered for them."""
+"""Delete old finished messages and their facts from the state store."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import click
+
+from poller.cli.options import json_option, settings_of
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import Trays
@@ -15,32 +20,32 @@ from poller.workflow.store import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
 
     from poller.config.settings import Settings
     from poller.workflow.status import Remembered
 
 FINISHED = {"support", "modelisation", "ignored", "gone", "failed"}
-# Facts that are of one moment; what is under the other keys is of all times, as the day of the first start is.
+# Prefixes of facts that expire. Facts under other keys, such as the day of the first start, are kept for ever.
 OF_A_MOMENT = ("sender-", "image-", "claude-", "alert-", "canary-", "digest-")
 THREADS = "thread-"
-BACK = 500  # messages that are looked at once more, and deleted, at a time
+BACK = 500  # messages that are checked again and deleted in one go
 
 
-def purge(settings: Settings, before: datetime, *, dry_run: bool = False) -> Counter[str]:
-    """Forget each message that finished before that moment; how many, by outcome, and under "facts" the rest.
+def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Counter[str]:
+    """Delete the messages that finished before a moment, and return the numbers deleted by outcome.
 
-    What still lies in the inbox is kept, for it would be dispatched again, and so are failed ones until a person has
-    taken them away from where failures go. A thread is kept as long as any message of it is. Whoever answers a ticket
-    whose thread is forgotten opens a new one.
+    The number of deleted facts is under "facts". `dry_run` only counts. Messages that are still in the inbox are kept,
+    because they would be dispatched again. Failed messages are kept until a person has removed them from the failed
+    mailbox. A thread is kept as long as any message of it is. An answer to a ticket whose thread was deleted opens a
+    new ticket.
 
     Raises:
-        ConfigurationError: nothing has run yet, or settings that cannot work.
+        ConfigurationError: nothing has run yet, or the settings cannot work.
         TransientError: the mailbox or the database is out of reach.
     """
     with closing(Memory(settings)) as memory:
         messages = memory.messages()
-        # The mailbox is looked at after the memory: what comes back meanwhile is kept.
+        # The mailbox is scanned after the state store is read: a message that comes back meanwhile is kept.
         with closing(Inbox(settings)) as inbox:
             open_ = {*inbox.scan(all_or_none=True), *outcome_mailboxes.lying(settings, "failed")}
             with closing(Trays(settings, inbox)) as trays:
@@ -51,9 +56,9 @@ def purge(settings: Settings, before: datetime, *, dry_run: bool = False) -> Cou
             if _is_old(each, before) and message_of(each.reference) not in open_
         }
         needed = {root for each in messages if each.reference not in old for root in _threads(memory, each)}
-        # A message and its corrections are kept together: the last of them says what it is.
+        # A message and its corrections are kept together: the last correction holds its category.
         needed |= {message_of(each.reference) for each in messages if each.reference not in old}
-        # A thread that is kept keeps its first message alone: the others are found by it.
+        # Of a kept thread only the first message is needed: the others are found through it.
         doomed = {reference: each for reference, each in old.items() if message_of(reference) not in needed}
         gone = set(map(message_of, doomed))
         facts = [key for prefix in OF_A_MOMENT for key in memory.facts(prefix, before)]
@@ -63,10 +68,10 @@ def purge(settings: Settings, before: datetime, *, dry_run: bool = False) -> Cou
         counts = Counter({"facts": len(facts)})
         if dry_run:
             return counts + Counter(each.standing.outcome for each in doomed.values())
-        # Facts first: one that led to a message that is no more would keep an answer waiting.
+        # Facts first: a fact that names a deleted message would keep an answer waiting.
         memory.forget(facts)
         for some in _in_parts(doomed):
-            # What has gone on in the meantime is not old any more.
+            # A message that changed in the meantime is no longer old.
             still = [each for each in memory.named(some) if doomed[each.reference] == each]
             memory.forget(each.reference for each in still)
             counts.update(each.standing.outcome for each in still)
@@ -79,7 +84,7 @@ def _is_old(message: Remembered, before: datetime) -> bool:
 
 
 def _threads(memory: Memory, message: Remembered) -> Iterator[str]:
-    """The first messages of the threads that a message belongs to, or may turn out to."""
+    """Yield the first messages of the threads that a message belongs to, or may belong to."""
     if thread := (message.standing.result or {}).get("thread"):
         yield thread
     elif message.standing.outcome not in FINISHED:
@@ -92,3 +97,36 @@ def _in_parts(references: Iterable[str]) -> Iterator[list[str]]:
     rest = list(references)
     for start in range(0, len(rest), BACK):
         yield rest[start : start + BACK]
+
+
+# A sender's turns are counted over 25 hours, so nothing that is so young may be forgotten.
+_OLD_DAYS = 2
+
+
+@click.command()
+@click.option(
+    "--older-than",
+    "days",
+    type=click.IntRange(min=_OLD_DAYS),
+    metavar="DAYS",
+    required=True,
+    help=f"Only what ended so many days ago, {_OLD_DAYS} at least.",
+)
+@click.option("--dry-run", is_flag=True, help="Say how many there are, and forget none.")
+@json_option("As one JSON object.")
+@click.pass_context
+def purge(ctx: click.Context, *, days: int, dry_run: bool, as_json: bool) -> None:
+    """Forget messages that ended long ago.
+
+    Their rows and all that was recorded for them are deleted, and nothing of it is left in the state's file. What
+    HubSpot, ClickUp, R2 and the mailbox hold is not touched. Messages that lie in the inbox or among the failed are
+    kept, and so is a thread of which any message is kept. Exit code 75 when the mailbox or the state is out of reach.
+    """
+    counts = forget(settings_of(ctx), datetime.now(UTC) - timedelta(days=days), dry_run=dry_run)
+    if as_json:
+        click.echo(json.dumps(counts))
+        return
+    for name, count in sorted((+counts).items()):
+        click.echo(f"{count:>7}  {name if name == 'facts' else name.upper()}")
+    forgotten = f"{'would be' if dry_run else 'are'} forgotten"
+    click.echo(forgotten if counts.total() else "nothing is old enough", err=True)

@@ -1,4 +1,4 @@
-"""What is remembered, as a person or a program is to read it."""
+"""Format the content of the state store for a person or a program."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from poller.workflow.status import Entry, Remembered, Standing
 
 _VALUE_CHARS = 2_000
-_BESIDE = 3  # things that a step returned which fit into its line
-RESULTS = ("ok", "retry", "wait", "fatal", "gone")  # what a try comes to, see `journal`
+_BESIDE = 3  # values returned by a step that fit into its line
+RESULTS = ("ok", "retry", "wait", "fatal", "gone")  # results of an attempt, see `journal`
 
 
 def line(reference: str, standing: Standing, now: datetime) -> str:
-    """What became of a message, for a person; `now` is aware."""
+    """Return the outcome of a message in one line for a person. `now` is aware."""
     result = standing.result or {}
     links = [link["url"] for link in (result.get("ticket"), result.get("subtask")) if link]
     reason = f"{result['step']}: {result['reason']}" if result.get("step") else result.get("reason", "")
@@ -31,17 +31,17 @@ def line(reference: str, standing: Standing, now: datetime) -> str:
 
 
 def as_json(reference: str, standing: Standing) -> dict[str, Any]:
-    """The same, for a program."""
+    """Return the outcome of a message for a program."""
     return {"reference": reference, "outcome": standing.outcome} | (standing.result or {})
 
 
 def status(
     counts: Mapping[str, int], waiting: Sequence[Remembered], sign: Sign | None, *, running: bool | None
 ) -> dict[str, Any]:
-    """How many messages of each outcome, what the waiting ones wait for, and how the polls go.
+    """Return the number of messages by outcome, the services they wait for, and the state of the polls.
 
-    `counts` and `waiting` are what `tally` gives. `running` is None where nobody can say: over PostgreSQL the
-    daemon may be on another machine.
+    `counts` and `waiting` are what `tally` gives. `running` is None if it cannot be known: with PostgreSQL the daemon
+    may run on another machine.
     """
     services = Counter(message.standing.service for message in waiting)
     oldest = min((message.seen_at for message in waiting), default=None)
@@ -59,7 +59,7 @@ def status(
 def status_lines(
     counts: Mapping[str, int], waiting: Sequence[Remembered], sign: Sign | None, now: datetime
 ) -> Iterator[str]:
-    """The same, for a person."""
+    """Yield the content of `status` as lines for a person."""
     for outcome, count in sorted(counts.items()):
         yield f"{count:>7}  {outcome.upper()}"
     if waiting:
@@ -75,17 +75,17 @@ def status_lines(
 
 
 def whole(message: Remembered, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """All that is remembered of a message, for a program; `tried` is what `tries` gives of its journal."""
+    """Return everything that is stored about a message, for a program. `tried` is `tries` of its journal."""
     times = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
     known = {"reference": message.reference, "outcome": message.standing.outcome, "result": message.standing.result}
     return known | times | {"steps": tried}
 
 
 def tries(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-    """Each try of each step: `step`, `at` (its end), `attempt` (from 1), `took_s`, and what it came to.
+    """Yield each attempt of each step: `step`, `at` (its end), `attempt` (from 1), `took_s`, and its result.
 
-    That is one of RESULTS with what was returned or why not; or `begun` of one that has no end, as it is at work or the
-    process died in it.
+    The result is one of RESULTS, with the returned value or the reason. It is `begun` for an attempt without an end:
+    the attempt is in progress, or the process died in it.
     """
     attempts: Counter[str] = Counter()
     begun: Entry | None = None
@@ -101,14 +101,14 @@ def tries(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
             shown = {"attempt": attempts[entry.step], "took_s": took_s}
             yield {"step": entry.step, "at": entry.at.isoformat()} | shown | content
             if "ok" in content:
-                del attempts[entry.step]  # The next file is another step.
+                del attempts[entry.step]  # The entry of the next file begins at attempt 1.
             begun = None
     if begun:
         yield _without_end(begun, attempts)
 
 
 def try_lines(tried: dict[str, Any]) -> Iterator[str]:
-    """A try of a step, for a person; what it returned stands below where it is more than fits."""
+    """Yield an attempt of a step as lines for a person. A long returned value follows on lines of its own."""
     kind = next(kind for kind in (*RESULTS, "begun") if kind in tried)
     returned = list(_returned(tried.get("ok"))) or ["done"]
     beside = ", ".join(returned) if len(returned) <= _BESIDE else ""
@@ -124,7 +124,7 @@ def try_lines(tried: dict[str, Any]) -> Iterator[str]:
 
 
 def _returned(value: Any, name: str = "") -> Iterator[str]:
-    """Each thing that a step returned, as "name: value"; nothing of what is empty."""
+    """Yield each value that a step returned as "name: value", without empty ones."""
     if isinstance(value, dict):
         for key, part in value.items():
             yield from _returned(part, f"{name}.{key}" if name else key)
@@ -147,7 +147,7 @@ def _kept_by(standing: Standing) -> str:
 
 
 def _until(due: datetime, now: datetime) -> str:
-    # When its turn comes depends on its service, and on whether a daemon runs.
+    # The time of the next attempt depends on the service, and on whether a daemon runs.
     return f"until {_moment(due)}" if due > now else "due now"
 
 

@@ -1,4 +1,4 @@
-"""Mails as customers write them: for the demo, for `poller try`, and for the tests."""
+"""Build sample mails as customers write them, for the demo, for `poller try`, and for the tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUPPORT_ADDRESS = "support@figurative.example"
 
 
 def samples() -> dict[str, bytes]:
-    """Every sample by name, as RFC 5322 messages."""
+    """Return every sample as an RFC 5322 message, keyed by name."""
     return {
         "support": _mail(
             "support",
@@ -81,7 +81,7 @@ def samples() -> dict[str, bytes]:
 
 
 def triangle() -> bytes:
-    """A valid binary glTF file: one triangle (glTF 2.0 section 4.4)."""
+    """Return a valid binary glTF file: one triangle (glTF 2.0 section 4.4)."""
     points = struct.pack("<9f", 0, 0, 0, 1, 0, 0, 0, 1, 0)
     scene = {
         "asset": {"version": "2.0"},
@@ -101,7 +101,7 @@ def triangle() -> bytes:
 
 
 def picture(width: int, height: int) -> bytes:
-    """A valid PNG: a gradient (PNG specification, section 11)."""
+    """Return a valid PNG: a gradient (PNG specification, section 11)."""
     rows = b"".join(
         b"\0" + bytes(value for x in range(width) for value in (255 * x // width, 255 * y // height, 160))
         for y in range(height)

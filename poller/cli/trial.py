@@ -1,4 +1,4 @@
-"""One mail tried out: what it would be, or the whole job on it, in the sandbox or live."""
+"""Try out one mail: classify it, or run all steps on it in the sandbox or live."""
 
 from __future__ import annotations
 
@@ -28,54 +28,54 @@ if TYPE_CHECKING:
     from poller.model import Classification, Receipt
 
 
-_HEADER_BYTES = 65_536  # in which one of the fields is found that nearly every message has
+_HEADER_BYTES = 65_536  # within which one of the fields below is expected
 _FIELD = re.compile(rb"(?im)^(from|to|date|subject|message-id|received|return-path|mime-version)[ \t]*:")
 
 
 class File:
-    """A `Source` that holds one mail from a file, and files it nowhere."""
+    """A `Source` that holds one mail from a file, and labels nothing."""
 
     account = "trial"
 
     def __init__(self, path: Path) -> None:
-        """Read from the path, which is left as it is."""
+        """Keep the path. The file is only read."""
         self._path = path
 
     def fetch(self, reference: str, path: Path) -> Fetched:
-        """The mail as if it had just come."""
+        """Copy the mail to the path, as if it had just arrived."""
         del reference
         shutil.copyfile(self._path, path)
         return Fetched(datetime.now(UTC))
 
     def mark_seen(self, reference: str) -> None:
-        """Nothing: it is in no mailbox."""
+        """Do nothing: the mail is in no mailbox."""
 
     def label(self, reference: str, outcome: str) -> None:
-        """Nothing to file."""
+        """Do nothing: there is no mailbox to label it in."""
 
     def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
-        """The same: it is nowhere else."""
+        """Fetch the mail again: it is in no other place."""
         del outcome, received_at
         return self.fetch(reference, path)
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
-        """Nowhere to put it."""
+        """Do nothing: there is no mailbox for the receipt."""
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
-        """There is no other message."""
+        """Return False: there is no other message."""
         del reference, message_ids
         return False
 
 
 def is_mail(path: Path) -> bool:
-    """Whether the file begins as a message does, by a header (RFC 5322 section 2.2)."""
+    """Return True if the file begins with a header, as a message does (RFC 5322 section 2.2)."""
     with path.open("rb") as file:
         header = re.split(rb"\r?\n\r?\n", file.read(_HEADER_BYTES), maxsplit=1)[0]
     return bool(_FIELD.search(header))
 
 
 def classify(settings: Settings, mail: Path) -> dict[str, Any]:
-    """What a mail would be, who said so, and why; nothing is created."""
+    """Return the category of a mail, who decided and why. Nothing is created."""
     own = sender.own_domains(settings.imap)
     request = parser.parse(mail, File.account, datetime.now(UTC))
     request = sender.identify(request, own, settings.imap.authserv_id)
@@ -100,7 +100,7 @@ def _verdict(found: Classification) -> dict[str, Any]:
 
 
 def live(settings: Settings, mail: Path) -> dict[str, Any]:
-    """The whole job on one mail with the configured services; only the mailbox is left out."""
+    """Run all steps on one mail with the configured services. Only the mailbox is left out."""
     source = File(mail)
     received_at = datetime.now(UTC)
     reference = parser.parse(mail, source.account, received_at).reference
@@ -125,7 +125,7 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
 
 
 def sandbox(mail: Path, echo: Callable[[str], Any]) -> dict[str, Any]:
-    """The whole job on one mail, from a mailbox of its own, with a stand-in for every service."""
+    """Run all steps on one mail from a mailbox of its own, with a stand-in for every service."""
     ended = demo.run(echo, {"mail": mail.read_bytes()}, texts=True)
     reference, standing = next(iter(ended.items()))
     return {"reference": reference} | (standing.result or {"outcome": standing.outcome})

@@ -8,15 +8,12 @@ import tempfile
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from errno import EISDIR
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError
 from integrations.net.failures import is_broken
 from poller.dispatch.clients import services
-from poller.forms.auth import forms_of
-from poller.forms.message import address_of
 from poller.imap import session as imap_session
 from poller.imap.responses import advice
 from poller.mailbox.reclassify_mailboxes import stranded
@@ -24,7 +21,6 @@ from poller.mailbox.source import KEYWORDS
 from poller.monitoring import prometheus
 from poller.monitoring.heartbeat import Heartbeat
 from poller.workflow import database
-
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,8 +56,8 @@ def check(settings: Settings) -> Iterator[Checked]:
     Checked are the state store's database, each service, and the port and file of the metrics.
     """
     live = services(settings)
-    yield _tried("State", lambda: database.check(settings.state_url))
-    yield _tried("IMAP", lambda: _open_mailbox(settings))
+    yield tried("State", lambda: database.check(settings.state_url))
+    yield tried("IMAP", lambda: _open_mailbox(settings))
     for name, service, hint in (
         ("Anthropic", live.claude, "the rules decide alone; set ANTHROPIC_API_KEY"),
         ("R2", live.r2, "files stay in the mail; set R2_ACCESS_KEY_ID and the other R2_ settings"),
@@ -69,11 +65,11 @@ def check(settings: Settings) -> Iterator[Checked]:
         ("ClickUp", live.clickup, "no subtask is created; set CLICKUP_API_KEY and CLICKUP_PARENT_TASK_ID"),
         ("SMTP", live.smtp, "nobody is told; set SMTP_HOST and NOTIFICATION_EMAIL"),
     ):
-        yield _tried(name, service.check) if service else Checked(name, "off", hint)
+        yield tried(name, service.check) if service else Checked(name, "off", hint)
     if listen := settings.metrics.listen:
-        yield _tried("Metrics", lambda: _listen(listen))
+        yield tried("Metrics", lambda: _listen(listen))
     if textfile := settings.metrics.textfile:
-        yield _tried("Metrics", lambda: _write(Path(textfile)))
+        yield tried("Metrics", lambda: _write(Path(textfile)))
 
 
 def check_beside(settings: Settings) -> Iterator[Checked]:
@@ -82,12 +78,13 @@ def check_beside(settings: Settings) -> Iterator[Checked]:
     That is whether customers can read the files, and whether the heartbeat service is in reach.
     """
     if r2 := services(settings).r2:
-        yield _tried("Links", r2.check_public)
+        yield tried("Links", r2.check_public)
     if url := settings.heartbeat.url:
-        yield _tried("Heartbeat", lambda: _ask_keeper(str(url)))
+        yield tried("Heartbeat", lambda: _ask_keeper(str(url)))
 
 
-def _tried(name: str, call: Callable[[], str]) -> Checked:
+def tried(name: str, call: Callable[[], str]) -> Checked:
+    """Return what a check came to; `call` returns what is said where it is well."""
     try:
         return Checked(name, "ok", call())
     except ConfigurationError as error:

@@ -10,7 +10,8 @@ import pytest
 
 from integrations.errors import ConfigurationError
 from poller.cli.main import commands
-from poller.cli.options import Progress, painted, rereader
+from poller.cli.options import rereader
+from poller.cli.terminal import Progress, painted
 
 
 class Terminal(io.StringIO):

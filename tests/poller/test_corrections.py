@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox import Fault
 from poller.cli.main import commands
-from poller.cli.purge import purge
+from poller.cli.purge import forget
 from poller.cli.samples import picture, samples
 from poller.daemon.daemon import Daemon
 from poller.errors import MessageGoneError
@@ -504,7 +504,7 @@ def test_a_message_and_its_corrections_are_forgotten_together(office: Office) ->
         )
 
     def forgotten(before: datetime) -> dict[str, int]:
-        return {name: count for name, count in purge(office.settings, before).items() if name != "facts"}
+        return {name: count for name, count in forget(office.settings, before).items() if name != "facts"}
 
     assert forgotten(datetime.now(UTC) - a_day / 2) == {"support": 1}
     assert forgotten(datetime.now(UTC) + a_day) == {"support": 1, "modelisation": 1}
@@ -647,7 +647,7 @@ def test_what_lies_where_corrections_are_asked_for_is_not_forgotten(office: Offi
     office.once(undecided())
     office.once(an_answer())
     drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
-    purge(office.settings, datetime.now(UTC) + timedelta(days=1))
+    forget(office.settings, datetime.now(UTC) + timedelta(days=1))
     office.once()
     assert office.counts()["tickets"] == 1
 
@@ -725,7 +725,7 @@ def test_a_failed_correction_that_was_filed_late_may_be_asked_for_after_a_purge(
     cannot_be_filed_as_failed(office, looks=1)
     office.once()
     assert office.mailboxes() == {"Échecs": 1}
-    purge(office.settings, datetime.now(UTC) + timedelta(days=1))
+    forget(office.settings, datetime.now(UTC) + timedelta(days=1))
     office.sandbox.hubspot.heal()
     assert correct(office, "Échecs", TO_MODELISATION).outcome == "modelisation"
 

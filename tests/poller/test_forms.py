@@ -32,6 +32,7 @@ from hypothesis import given, strategies
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from integrations.errors import ConfigurationError
+from poller.cli.check import check_forms
 from poller.config import loader
 from poller.forms import app as forms_app
 from poller.forms import delivery, http_protocol, intake
@@ -41,7 +42,6 @@ from poller.forms.rate_limit import HOUR_S, KEPT, Rate, client_address, networks
 from poller.forms.submission import Filled
 from poller.mailbox.inbox import Inbox
 from poller.mime import reference as mime_reference
-from poller.monitoring.checks import check_forms
 from poller.parsing import parser
 from poller.rendering.phrases import author_fact
 from tests.browser import EXECUTABLE, Browser

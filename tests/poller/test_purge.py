@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from integrations.sandbox import Fault
-from poller.cli.purge import purge
+from poller.cli.purge import forget
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
 from poller.workflow.store import Memory
@@ -51,7 +51,7 @@ def test_nothing_of_a_forgotten_message_is_left_in_the_file(office: Office) -> N
     daemon = Daemon(office.settings, patience=office.patience)
     daemon.start()
     try:
-        assert purge(office.settings, soon(), dry_run=True) == purge(office.settings, soon())
+        assert forget(office.settings, soon(), dry_run=True) == forget(office.settings, soon())
         assert left() == []
         assert daemon.poll() == 0
     finally:
@@ -64,7 +64,7 @@ def test_a_shared_memory_forgets_as_well(office: Office, database: str) -> None:
     """On PostgreSQL, whose rows are freed."""
     office.environment["STATE_URL"] = database
     office.once(samples()["auto_reply"], samples()["support"])
-    assert {name for name, count in purge(office.settings, soon()).items() if count} >= {"ignored", "support"}
+    assert {name for name, count in forget(office.settings, soon()).items() if count} >= {"ignored", "support"}
     assert remembered(office) == {}
 
 
@@ -75,11 +75,11 @@ def test_what_is_young_or_not_done_is_kept(office: Office) -> None:
     office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))
     (waiting,) = office.once(samples()["bug"])
     (done,) = (ref for ref, standing in office.once(samples()["auto_reply"]).items() if standing.outcome == "ignored")
-    assert purge(office.settings, datetime.now(UTC) - timedelta(days=2)).total() == 0
+    assert forget(office.settings, datetime.now(UTC) - timedelta(days=2)).total() == 0
     with office.sandbox.imap.session() as client:
         client.select_folder("Ignorés")
         client.move(client.search(), "INBOX")
-    purge(office.settings, soon())
+    forget(office.settings, soon())
     assert remembered(office) == {failed: "failed", waiting: "waiting", done: "ignored"}
     with office.sandbox.imap.session() as client:
         client.select_folder("INBOX")
@@ -87,7 +87,7 @@ def test_what_is_young_or_not_done_is_kept(office: Office) -> None:
         client.create_folder("Vu")
         client.select_folder("Échecs")
         client.move(client.search(), "Vu")
-    assert purge(office.settings, soon())["failed"] == 1
+    assert forget(office.settings, soon())["failed"] == 1
     assert remembered(office) == {waiting: "waiting"}
 
 
@@ -97,14 +97,14 @@ def test_that_a_message_has_failed_is_known_as_long_as_it_is(office: Office) -> 
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
     (failed,) = office.once(samples()["support"])
     assert office.mailboxes() == {"Échecs": 2}
-    purge(office.settings, soon())
+    forget(office.settings, soon())
     with closing(Memory(office.settings)) as memory:
         assert memory.facts("failed-").keys() == {f"failed-{failed}"}
     with office.sandbox.imap.session() as client:
         client.create_folder("Vu")
         client.select_folder("Échecs")
         client.move(client.search(), "Vu")
-    purge(office.settings, soon())
+    forget(office.settings, soon())
     with closing(Memory(office.settings)) as memory:
         assert memory.facts("failed-") == {}
 
@@ -116,11 +116,11 @@ def test_a_thread_is_kept_as_long_as_any_message_of_it(office: Office) -> None:
     with sqlite3.connect(office.state / "poller.sqlite") as state:
         state.execute("UPDATE workflow_status SET updated_at = 0 WHERE workflow_uuid = ?", (root,))
     state.close()
-    purge(office.settings, datetime.now(UTC) - timedelta(hours=1))
+    forget(office.settings, datetime.now(UTC) - timedelta(hours=1))
     assert remembered(office).keys() == {root, answer}
     office.once(an_answer("answer-1@samples.example", 2))
     assert office.counts()["tickets"] == 1
-    assert purge(office.settings, soon())["modelisation"] == 3
+    assert forget(office.settings, soon())["modelisation"] == 3
     assert remembered(office) == {}
     assert {each.outcome for each in office.once(an_answer("answer-2@samples.example", 3)).values()} <= {
         "support",
@@ -136,7 +136,7 @@ def test_an_answer_that_knows_its_ticket_keeps_the_thread(office: Office) -> Non
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=429, headers=later))
     standing = office.once(an_answer("modelisation_with_files@samples.example", 1))
     assert [each.outcome for each in standing.values()] == ["waiting"]
-    purge(office.settings, soon())
+    forget(office.settings, soon())
     assert root in remembered(office)
 
 
@@ -156,7 +156,7 @@ def test_the_facts_of_all_times_stay(office: Office) -> None:
         kept = memory.recall("first-start"), memory.recall("file-secret")
         assert all(kept)
         assert memory.facts("sender-")
-    purge(office.settings, soon())
+    forget(office.settings, soon())
     with closing(Memory(office.settings)) as memory:
         assert (memory.recall("first-start"), memory.recall("file-secret")) == kept
         assert {key.split("-")[0] for key in memory.facts("")} == {"first", "file", "since"}

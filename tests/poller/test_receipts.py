@@ -16,7 +16,7 @@ import pytest
 
 from integrations.errors import PermanentError, TransientError
 from integrations.sandbox import Fault, Refusal
-from poller.cli import audit
+from poller.cli.audit import find_problems
 from poller.cli.samples import picture, samples
 from poller.dispatch.pipeline import Pipeline
 from poller.imap import session as imap_session
@@ -228,7 +228,7 @@ def test_killed_when_it_is_filed_it_gets_its_receipt(office: Office, point: str)
 def test_receipts_are_nothing_that_an_audit_knows_not(office: Office) -> None:
     """Not even where the server keeps no keywords, and one that a person drags about is a mail like any of ours."""
     office.once(MAILS["support"])
-    assert list(audit.audit(office.settings)) == []
+    assert list(find_problems(office.settings)) == []
     assert sorted(outcome_mailboxes.lying(office.settings, "support").values()) == [False, True]
     with office.sandbox.imap.session() as client:
         client.select_folder("Support")
@@ -236,7 +236,7 @@ def test_receipts_are_nothing_that_an_audit_knows_not(office: Office) -> None:
     (standing,) = office.once().values()
     assert (standing.outcome, standing.result["reason"]) == ("ignored", "own notification")  # type: ignore[index]
     assert office.mailboxes() == {"Support": 1, "Ignorés": 1}
-    assert list(audit.audit(office.settings)) == []
+    assert list(find_problems(office.settings)) == []
 
 
 def test_without_receipts_nothing_is_added(office: Office) -> None:

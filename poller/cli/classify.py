@@ -1,0 +1,73 @@
+"""The `classify` command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO
+
+import click
+
+from poller.cli import trial
+from poller.cli.options import json_option, settings_of
+from poller.cli.terminal import Progress
+from poller.dispatch.clients import services
+from poller.monitoring.metrics import PRICES
+from poller.triage import evaluation
+
+
+@click.command()
+@click.argument("mail", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--evaluate",
+    "labelled",
+    metavar="FILE",
+    type=click.File(encoding="utf-8"),
+    help="Labelled mails, JSON Lines as `poller corrections --jsonl` writes them: how many come out right.",
+)
+@click.option("--no-claude", is_flag=True, help="With --evaluate: the rules alone.")
+@json_option("As one JSON object.")
+@click.pass_context
+def classify(
+    ctx: click.Context, mail: Path | None, *, labelled: IO[str] | None, no_claude: bool, as_json: bool
+) -> None:
+    """Show the category of a mail, and why.
+
+    MAIL is a raw message, .eml. Nothing is created. Claude is asked if the rules are unsure and there is a key.
+
+    With --evaluate, show instead the accuracy, the confusions, who decided, and the cost of Claude. Exit code 75 when
+    Claude is out of reach, 78 also when it refuses the key.
+    """
+    if (mail is None) == (labelled is None) or (no_claude and labelled is None):
+        raise click.UsageError("give either a mail, or --evaluate and a file")
+    if labelled:
+        _evaluate(ctx, labelled, no_claude=no_claude, as_json=as_json)
+        return
+    if mail is None or not trial.is_mail(mail):
+        raise click.BadParameter(f"{mail} is no mail: it does not begin with a header", ctx, param_hint="MAIL")
+    verdict = trial.classify(settings_of(ctx, need_imap=False), mail)
+    click.echo(
+        json.dumps(verdict, ensure_ascii=False) if as_json else "\n".join(f"{k}: {v}" for k, v in verdict.items())
+    )
+
+
+def _evaluate(ctx: click.Context, labelled: IO[str], *, no_claude: bool, as_json: bool) -> None:
+    settings = settings_of(ctx, need_imap=False)
+    claude = None if no_claude else services(settings).claude
+    try:
+        mails = list(evaluation.read(labelled))
+    except evaluation.InvalidExamplesError as error:
+        raise click.BadParameter(str(error), ctx, param_hint="--evaluate") from error
+    verdicts: list[evaluation.Verdict] = []
+    with Progress() as progress:
+        for mail in mails:
+            progress.show(f"{len(verdicts)} of {len(mails)} classified")
+            verdicts.append(evaluation.judge(mail, claude))
+    asked = evaluation.usage(claude, PRICES.get(settings.anthropic.model))
+    if as_json:
+        click.echo(json.dumps(evaluation.as_json(verdicts, asked)))
+        return
+    for line in evaluation.as_lines(verdicts, asked):
+        click.echo(line)
+    if claude is None and not no_claude:
+        click.echo("Claude is off: set ANTHROPIC_API_KEY", err=True)

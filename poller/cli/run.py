@@ -1,0 +1,85 @@
+"""The `run` and `once` commands."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from poller.cli import report
+from poller.cli.options import EXIT_FAILED, EXIT_LATER, json_option, rereader, settings_of
+from poller.cli.preview import print_preview
+from poller.cli.terminal import Progress, painted
+from poller.daemon import loop
+from poller.daemon.daemon import Daemon
+from poller.monitoring import status_file
+
+if TYPE_CHECKING:
+    from poller.workflow.status import Standing
+
+
+@click.command()
+@click.pass_context
+def run(ctx: click.Context) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C.
+
+    The messages in hand are finished first.
+
+    SIGHUP makes it read its settings again. It keeps the old ones when the new ones cannot be used.
+
+    Exit code 0 when it was asked to stop, 75 when another one runs on this state or the database is out of reach, 78
+    for settings that cannot work.
+    """
+    loop.run(rereader(ctx))
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Old messages too, from before imap.since.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@json_option("One JSON object a message.")
+@click.pass_context
+def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) -> None:
+    """Drain the mailbox and stop.
+
+    Prints one line for each message.
+
+    Exit code 0 when all is done, 1 when some message failed, 75 when some has to wait, when the mailbox is out of reach
+    or when another poller runs on this state, 78 for settings that cannot work.
+    """
+    if dry_run:
+        print_preview(ctx, everything=everything, as_json=as_json)
+        return
+    ended = 0
+
+    def print_line(reference: str, standing: Standing) -> None:
+        progress.show("")
+        line = report.line(reference, standing, datetime.now(UTC))
+        click.echo(json.dumps(report.as_json(reference, standing)) if as_json else painted(line))
+
+    def finished(reference: str, standing: Standing) -> None:
+        nonlocal ended
+        ended += 1
+        print_line(reference, standing)
+        show()
+
+    def show() -> None:
+        progress.show(f"{ended} done, {len(daemon.working)} in hand, {len(daemon.kept_waiting())} waiting")
+
+    settings = settings_of(ctx)
+    with Progress() as progress:
+        progress.show("looking into the mailbox")
+        daemon = Daemon(settings, progress=show)
+        standings = daemon.once(finished, everything=everything)
+        unreadable = daemon.status().unreadable
+        status_file.Signs(settings.directory).leave(datetime.now(UTC), None, "", len(unreadable))
+        for reference, standing in standings.items():
+            if standing.outcome == "waiting":
+                print_line(reference, standing)
+    for uid in unreadable:
+        click.echo(f"poller: the mail server does not give the message with UID {uid}", err=True)
+    if not standings and not unreadable:
+        click.echo("nothing to do", err=True)
+    outcomes = {standing.came_to for standing in standings.values()}
+    ctx.exit(EXIT_FAILED if "failed" in outcomes else EXIT_LATER if "waiting" in outcomes or unreadable else 0)

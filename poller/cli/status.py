@@ -1,0 +1,45 @@
+"""The `status` command."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime
+
+import click
+
+from poller.cli import report
+from poller.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, json_option, settings_of
+from poller.cli.terminal import painted
+from poller.monitoring import status_file
+from poller.workflow import lock, store
+from poller.workflow.store import Memory
+
+
+@click.command()
+@json_option("As one JSON object.")
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool) -> None:
+    """Count the messages of each outcome.
+
+    Also tells what the waiting ones wait for, when the mailbox was last scanned, and whether no daemon runs on this
+    state (SQLite).
+
+    Exit code 69 when the mailbox has not been scanned for five intervals, and five minutes at least. Exit code 1 when
+    any message needs a person.
+    """
+    settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
+    with closing(Memory(settings)) as memory:
+        counts, waiting = store.counts(memory), store.standing(memory, ["waiting"])
+    sign = status_file.found(settings.directory)
+    running = lock.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
+    if as_json:
+        click.echo(json.dumps(report.status(counts, waiting, sign, running=running)))
+    else:
+        for line in report.status_lines(counts, waiting, sign, now):
+            click.echo(painted(line))
+    if running is False:
+        click.echo("no daemon is running on this state", err=True)
+    late = sign is not None and sign.is_late(now, settings.imap.poll_interval_s)
+    failed = counts["failed"] or (sign is not None and sign.unreadable)
+    ctx.exit(EXIT_UNAVAILABLE if late else EXIT_FAILED if failed else 0)

@@ -1,1 +1,1 @@
-"""One small module a service; none of them knows about mail."""
+"""Clients for the external services, one small module each. None of them knows about mail."""

@@ -1,4 +1,7 @@
-"""Claude: one question, one answer in a given JSON form (https://platform.claude.com/docs/en/api/messages)."""
+"""Ask Claude one question and return one answer in a given JSON form.
+
+https://platform.claude.com/docs/en/api/messages
+"""
 
 from __future__ import annotations
 
@@ -20,21 +23,21 @@ if TYPE_CHECKING:
 
     from anthropic import Anthropic, APIResponse, APIStatusError
 
-# The model thinks before it answers, and its thoughts count: with few tokens it may end without a word of answer.
+# Thinking counts too: with few tokens the model may stop before it has written any answer.
 _MAX_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said, and what that cost."""
+    """The model's answer, and its cost in tokens."""
 
-    values: dict[str, Any]  # as the schema asked; a model's words, so untrusted text
+    values: dict[str, Any]  # in the form of the schema; untrusted, since a model wrote it
     input_tokens: int
     output_tokens: int  # thinking included
 
 
 class Claude:
-    """A model. Safe to share between threads."""
+    """A client of one Claude model. Safe to share between threads."""
 
     def __init__(
         self,
@@ -49,12 +52,12 @@ class Claude:
         self._api_key, self._model, self._base_url = api_key, model, base_url
         self._timeout_s, self._connect_timeout_s, self._deadline_s = timeout_s, connect_timeout_s, deadline_s
         self._adding = threading.Lock()
-        # What all answers so far have cost, those that are of no use too; thinking is output.
+        # Totals of all answers so far, unusable ones included. Thinking counts as output.
         self.answers = self.input_tokens = self.output_tokens = 0
 
     @cached_property
     def _anthropic(self) -> Any:
-        # Not before it is asked: it takes two seconds and 40 MB to import, and most mails need no model's opinion.
+        # Imported on first use: the import takes two seconds and 40 MB, and most mails need no model.
         import anthropic  # noqa: PLC0415
 
         return anthropic
@@ -65,24 +68,24 @@ class Claude:
             api_key=self._api_key,
             base_url=self._base_url,
             timeout=self._anthropic.Timeout(self._timeout_s, connect=self._connect_timeout_s),
-            # Its own retries would sleep as long as a Retry-After says, were it a day.
+            # The client's own retries would sleep as long as a Retry-After says, even a day.
             max_retries=0,
-            # It would follow an answer to any other host, and take the key along.
+            # The client would follow a redirect to any other host, and send the key there.
             http_client=self._anthropic.DefaultHttpxClient(follow_redirects=False, event_hooks=http_events()),
         )
-        # Dropped without that, it leaves its connections open.
+        # Without this, a discarded client leaves its connections open.
         weakref.finalize(self, client.close)
         return client
 
     def ask(self, system: str, content: str, schema: dict[str, Any]) -> Answer:
-        """What the model makes of `content`, in the form of `schema`.
+        """Return the model's answer to `content`, in the form of `schema`.
 
-        `system` holds the instructions, and nothing a stranger wrote. `content` is the user's turn: untrusted text in
-        it is JSON-encoded by the caller. `schema` is a JSON schema of an object with `additionalProperties: false`;
-        bounds in it are a hint to the model, so the caller checks the values. Asking has no effect but its cost.
+        `system` holds the instructions, and no text from outside. `content` is the user's turn: the caller
+        JSON-encodes untrusted text in it. `schema` is a JSON schema of an object with `additionalProperties: false`.
+        Bounds in it are a hint to the model, so the caller checks the values. The call has no effect but its cost.
 
         Raises:
-            PermanentError: asking the same again is of no use: it refused, or what it said is not the answer.
+            PermanentError: asking the same again is useless: the model refused, or its output is not an answer.
         """
         answer = self._call(
             "ask",
@@ -101,10 +104,10 @@ class Claude:
             self.answers += 1
             self.input_tokens += input_tokens
             self.output_tokens += output_tokens
-        # The answer may be cut short or replaced, and then what text there is follows no schema.
+        # For any other reason the text may be cut short or replaced, and need not follow the schema.
         if (stop_reason := answer.get("stop_reason")) != "end_turn":
             raise PermanentError(f"Claude ask: the model ended in {stop_reason}")
-        # The first block is a thought, as a rule.
+        # The first block is usually thinking.
         text = "".join(block["text"] for block in answer["content"] if block.get("type") == "text")
         try:
             values = json.loads(text)
@@ -115,7 +118,7 @@ class Claude:
         return Answer(values, input_tokens, output_tokens)
 
     def check(self) -> str:
-        """Read the model's card, which costs nothing; returns what was seen, in a line.
+        """Read the model's description, which costs nothing, and return a one-line summary.
 
         Raises:
             ConfigurationError: the key is refused, or there is no such model.
@@ -124,10 +127,10 @@ class Claude:
         return f"Claude model {model['id']}"
 
     def _call(self, call: str, request: Callable[[], APIResponse[Any]], *, yields: str = "id") -> dict[str, Any]:
-        """The JSON object of a good answer, which has the field `yields`.
+        """Return the JSON object of a successful answer, which has the field `yields`.
 
-        The answer is read as it came: the client returns a page of HTML as a string, and fills what is missing with
-        None. The outcome is never unknown, for there is none.
+        The raw body is parsed: the client returns an HTML page as a string, and fills missing fields with None. The
+        outcome is never unknown, because the calls change nothing.
         """
         try:
             with Deadline(self._deadline_s):
@@ -145,7 +148,7 @@ class Claude:
 
 
 def _refuse(call: str, error: APIStatusError) -> NoReturn:
-    """Raise the error that a status is (https://platform.claude.com/docs/en/api/errors)."""
+    """Raise the error that a status stands for (https://platform.claude.com/docs/en/api/errors)."""
     status = error.status_code
     line = f"Claude {call}: HTTP {status} {error.type or ''}".rstrip()
     detail = error.api_message or ""
@@ -154,7 +157,7 @@ def _refuse(call: str, error: APIStatusError) -> NoReturn:
     if status == HTTPStatus.PAYMENT_REQUIRED:
         raise ConfigurationError(f"{line}: the account has no credit left") from error
     if status == HTTPStatus.NOT_FOUND:
-        # A model is withdrawn a year or so after it came: no message can be asked about until another is named.
+        # A model is retired about a year after its release. No call can work until another model is configured.
         raise ConfigurationError(f"{line}: no such model, look at ANTHROPIC_MODEL") from error
     retryable = status in {408, 409, 425, 429}
     if not retryable and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:

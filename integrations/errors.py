@@ -1,16 +1,16 @@
-"""What can go wrong at a service, named by what the caller does next."""
+"""Errors of a service, named by what the caller does next."""
 
 from __future__ import annotations
 
 
 class ServiceError(Exception):
-    """A call to a service failed.
+    """A failed call to a service.
 
-    `str()` of it is one line without a word of the mail, fit for the log and the journal: service, call, status, code.
+    `str()` is one line without any text of the mail, fit for the log and the journal: service, call, status, code.
     """
 
     def __init__(self, message: str, *, detail: str = "") -> None:
-        """`detail` is the service's own explanation; it may quote the mail, so people see it and logs never do."""
+        """Keep the service's own explanation as `detail`. It may quote the mail: show it to people, never log it."""
         super().__init__(message)
         self.detail = detail
 
@@ -23,9 +23,10 @@ class TransientError(ServiceError):
     ) -> None:
         """Say when to come back and whether the call may have been carried out.
 
-        `retry_after_s` is what the service asked for, None when it asked for nothing; any number, whoever waits caps
-        it. `outcome_unknown` is False only where nothing can have been done: the call only reads, or no connection was
-        made. An answer proves nothing: a 429 may come from a gateway that has passed the call on before.
+        `retry_after_s` is the wait that the service asked for, None when it asked for none. It may be any number: the
+        caller caps it. `outcome_unknown` is False only where nothing can have been done: the call only reads, or no
+        connection was made. An answer proves nothing: a 429 may come from a gateway that has already passed the call
+        on.
         """
         super().__init__(message, detail=detail)
         self.retry_after_s = retry_after_s
@@ -33,12 +34,12 @@ class TransientError(ServiceError):
 
 
 class PermanentError(ServiceError):
-    """This message never will: any other 4xx, SMTP 5yz."""
+    """Trying again cannot work for this message: any other 4xx, SMTP 5yz."""
 
 
 class ConfigurationError(Exception):
-    """Nobody's message will: 401, 403, login refused, an unknown mailbox or bucket.
+    """No message can succeed with these settings: 401, 403, login refused, an unknown mailbox or bucket.
 
-    Outside the hierarchy so that no handler of a message's failure swallows it. `str()` of it is one line that says
-    which service refused what, and the setting to look at; no secret is in it.
+    It is outside the hierarchy so that no handler of a message's failure catches it. `str()` is one line that says
+    which service refused what, and which setting to check. It contains no secret.
     """

@@ -1,4 +1,4 @@
-"""Cloudflare R2: public files, through its S3 interface (https://developers.cloudflare.com/r2/api/s3/api/)."""
+"""Upload public files to Cloudflare R2 by its S3 interface (https://developers.cloudflare.com/r2/api/s3/api/)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from integrations.net.retry_after import parse_retry_after
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What is held in memory of an upload; R2 wants all parts but the last to be of one size, 5 MiB or more.
+# The size of an upload's buffer. R2 requires all parts but the last to have the same size, at least 5 MiB.
 _PART_BYTES = 8 * 1024 * 1024
 _PIECE_BYTES = 256 * 1024
 
-# No connection, or a broken one. An answer that cannot be read is a ClientError of status 500 by botocore's making.
+# No connection, or a broken one. botocore turns an unreadable answer into a ClientError with the status 500.
 _BROKEN = (NeverConnectedError, HTTPClientError, TimeoutError)
 
 
 class R2:
-    """One bucket. Safe to share between threads."""
+    """A client of one bucket. Safe to share between threads."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class R2:
         read_timeout_s: float = 30.0,
         deadline_s: float = CALL_S,
     ) -> None:
-        """`endpoint_url` is the account's own, without the bucket; `public_url` is what the bucket is read under.
+        """Take the account's `endpoint_url`, without the bucket, and the `public_url` of the bucket.
 
-        `deadline_s` is for a whole call; an upload has the time besides that its size takes.
+        `deadline_s` bounds a whole call. An upload has additional time for its size.
         """
         self._deadline_s, self._timeout = deadline_s, httpx.Timeout(read_timeout_s, connect=connect_timeout_s)
         self._bucket_name = bucket_name
@@ -61,7 +61,7 @@ class R2:
             config=Config(
                 region_name="auto",
                 signature_version="s3v4",
-                # TLS proves that the body is what we sent; R2 asks for no digest of it besides.
+                # TLS protects the body, and R2 requires no digest of it.
                 s3={"addressing_style": "path", "payload_signing_enabled": False},
                 # R2 answers "Unauthorized" to the checksum trailer that boto3 adds by default.
                 request_checksum_calculation="when_required",
@@ -71,18 +71,18 @@ class R2:
                 read_timeout=read_timeout_s,
             ),
         )
-        # boto3 has no other way to its connections; this dictionary is for proxies as well.
+        # boto3 offers no other access to its connections. The dictionary applies to proxies as well.
         pools = self._s3._endpoint.http_session._pool_classes_by_scheme  # type: ignore[attr-defined]  # noqa: SLF001
         pools.update(watched_pools(pools))
 
     def upload(self, key: str, body: BinaryIO, size_bytes: int, content_type: str, content_disposition: str) -> str:
-        """The public URL of the body, stored under the key from the stream's first byte to its last.
+        """Store the whole stream under the key, and return its public URL.
 
-        Idempotent: what the key holds already is left as it is, so a key must name its content. The stream is read in
-        pieces, at most 8 MiB at a time. `content_disposition` is ASCII (RFC 6266).
+        Idempotent: an object that exists under the key is left as it is, so a key must identify its content. The
+        stream is read from its first byte, at most 8 MiB at a time. `content_disposition` is ASCII (RFC 6266).
 
         Raises:
-            PermanentError: R2 does not take the file or its key, which may be 1,024 bytes long.
+            PermanentError: R2 rejects the file, or the key, which may have up to 1,024 bytes.
         """
         body.seek(0)
         try:
@@ -90,7 +90,7 @@ class R2:
                 if size_bytes > _PART_BYTES:
                     self._upload_parts(key, body, content_type, content_disposition)
                 else:
-                    # Not as a stream: boto3 reads one up to three times, for its length, its signature and itself.
+                    # Not as a stream: boto3 reads one up to three times, for its length, its signature and its content.
                     self._upload_whole(key, next(_parts(body), bytearray()), content_type, content_disposition)
         except ClientError as error:
             if error.response["Error"]["Code"] != "PreconditionFailed":
@@ -100,7 +100,7 @@ class R2:
         return f"{self._public_url}/{quote(key, safe='/~')}"
 
     def check(self) -> str:
-        """List at most one object; returns what was seen, in a line.
+        """List at most one object, and return a one-line summary.
 
         Raises:
             ConfigurationError: the keys are refused, or there is no such bucket.
@@ -109,14 +109,14 @@ class R2:
         return f"R2 bucket {self._bucket_name}"
 
     def check_public(self) -> str:
-        """Ask the public address for a file, as a customer asks; returns what was seen, in a line.
+        """Request a file from the public address, as a customer does, and return a one-line summary.
 
-        For one of the bucket's where there is any. Where there is none, for one that is not there: a bucket answers
-        404, or 403 where what stands before it tells nobody what there is; and so may a site of another kind.
+        The file is one of the bucket's, or one that does not exist when the bucket is empty. For the latter a bucket
+        answers 404, or 403 when the server before it hides which files exist. A site of another kind may do the same.
 
         Raises:
-            TransientError: nobody answers, or nobody who can tell.
-            ConfigurationError: what answers is not this bucket, or the public may not read it; or as `check`.
+            TransientError: the address does not answer, or answers 408, 425, 429 or 5xx.
+            ConfigurationError: the address is not this bucket's, or the public may not read it. Also as in `check`.
         """
         key = self._first_key()
         address = f"{self._public_url}/{quote(key or f'check-{uuid4().hex}', safe='/~')}"
@@ -124,7 +124,7 @@ class R2:
             with (
                 Deadline(self._deadline_s),
                 httpx.Client(timeout=self._timeout, event_hooks=http_events(), follow_redirects=True) as client,
-                # What comes may be of any size, and is not read.
+                # The file may be of any size, so its body is not read.
                 client.stream("GET", address) as response,
             ):
                 status = response.status_code
@@ -138,7 +138,7 @@ class R2:
         raise ConfigurationError(f"{seen}: look at R2_PUBLIC_URL, and whether the bucket has public access there")
 
     def _first_key(self) -> str:
-        """The first key of the bucket, "" when it is empty; raises what `check` does."""
+        """Return the first key of the bucket, "" when it is empty. Raises the errors of `check`."""
         try:
             with Deadline(self._deadline_s):
                 answer = self._s3.list_objects_v2(Bucket=self._bucket_name, MaxKeys=1)
@@ -185,15 +185,15 @@ class R2:
             )
             _field("upload", answer, "ETag")
         except (BotoCoreError, ClientError, TransientError):
-            # The first failure is the one to tell. Parts that stay behind are dropped by R2 itself after seven days.
-            # The time may be over, and this has its own.
+            # The first failure is the one to report. R2 itself deletes leftover parts after seven days.
+            # The caller's deadline may be over, so the abort has its own.
             with suppress(BotoCoreError, ClientError, TimeoutError), Deadline(self._deadline_s):
                 self._s3.abort_multipart_upload(Bucket=self._bucket_name, Key=key, UploadId=upload_id)
             raise
 
 
 def _parts(body: BinaryIO) -> Iterator[bytearray]:
-    """The stream in pieces of one size, but for the last; each lies where the one before it lay."""
+    """Yield the stream in pieces of one size, except for the last. Each reuses the buffer of the one before it."""
     part = bytearray(_PART_BYTES)
     while size_bytes := _fill(part, body):
         if size_bytes < _PART_BYTES:
@@ -203,7 +203,10 @@ def _parts(body: BinaryIO) -> Iterator[bytearray]:
 
 
 def _fill(part: bytearray, body: BinaryIO) -> int:
-    """How many bytes of the part were left in the stream: a raw one may give less than it is asked for."""
+    """Fill the part from the stream and return the bytes read, fewer only at its end.
+
+    A raw stream may return less than it is asked for, so it is read repeatedly.
+    """
     filled = 0
     while piece := body.read(min(_PIECE_BYTES, len(part) - filled)):
         part[filled : filled + len(piece)] = piece
@@ -212,30 +215,33 @@ def _fill(part: bytearray, body: BinaryIO) -> int:
 
 
 def _field(call: str, answer: Any, name: str) -> str:
-    """A field that every good answer has: a portal's page is a 200 too, and botocore makes an empty answer of it."""
+    """Return a field that every good answer has.
+
+    A captive portal's page is a 200 too, and botocore parses it as an empty answer.
+    """
     if not answer.get(name):
         raise TransientError(f"R2 {call}: HTTP 200 without {name}")
     return str(answer[name])
 
 
 def _broken(call: str, error: Exception) -> TransientError:
-    """The error that a broken connection is: its outcome is known only if it was never made."""
+    """Return the error for a failed connection. The outcome is known only if no connection was made."""
     return TransientError(f"R2 {call}: {why(error)}", outcome_unknown=not isinstance(error, NeverConnectedError))
 
 
 def _refusal(call: str, error: ClientError) -> ServiceError | ConfigurationError:
-    """The error that a status is (https://developers.cloudflare.com/r2/api/error-codes/)."""
+    """Return the error that a status stands for (https://developers.cloudflare.com/r2/api/error-codes/)."""
     code = error.response["Error"]["Code"]
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     headers = error.response["ResponseMetadata"]["HTTPHeaders"]
-    # Where there is no code in the answer, botocore repeats the status.
+    # When the answer has no code, botocore repeats the status.
     line = f"R2 {call}: HTTP {status}" if code == str(status) else f"R2 {call}: HTTP {status} {code}"
     detail = error.response["Error"].get("Message", "")
     if code == "NoSuchBucket":
         return ConfigurationError(f"{line}: look at R2_BUCKET_NAME and R2_ENDPOINT_URL")
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return ConfigurationError(f"{line}: look at R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and the token's bucket")
-    # RequestTimeout is S3's 408, sent as a 400. An upload that is gone is begun again.
+    # RequestTimeout is S3's 408, sent as a 400. An upload that no longer exists is started again.
     did_nothing = status in {408, 425, 429} or code in {"RequestTimeout", "NoSuchUpload"}
     if did_nothing or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return TransientError(

@@ -27,7 +27,7 @@ _AUTHENTICATION_CODES = (530, 534, 535, 538)  # RFC 4954 section 6
 
 
 class Smtp:
-    """A submission server, and who we are to it. Safe to share between threads."""
+    """A client of one submission server, with its credentials. Safe to share between threads."""
 
     def __init__(
         self,
@@ -43,15 +43,17 @@ class Smtp:
         context: ssl.SSLContext | None = None,
         deadline_s: float = CALL_S,
     ) -> None:
-        """`sender` is the envelope sender, an address with or without a display name.
+        """Check the settings without connecting.
 
-        `security` is "tls" (from the first byte, port 465), "starttls" (required, port 587), or "none", which is for a
-        host on this machine alone. No `username`, no authentication; `token` gives an access token in place of the
-        password (XOAUTH2), and raises what `send` raises. `context` verifies the server's certificate; the default
-        knows the system's authorities.
+        `sender` is the envelope sender, an address with or without a display name. `security` is "tls" (from the first
+        byte, port 465), "starttls" (required, port 587), or "none", which only a host on this machine may have.
+        Without a `username` there is no authentication. `token` returns an access token that replaces the password
+        (XOAUTH2), and raises what `send` raises. `context` verifies the server's certificate. The default trusts the
+        system's certificate authorities.
 
         Raises:
-            ConfigurationError: `security` is none of these, or the host is elsewhere, or a name is not ASCII.
+            ConfigurationError: `security` is none of these, or is "none" for another machine, or `sender` is no
+                address, or an address, a name or a password is not ASCII.
         """
         if security not in {"tls", "starttls", "none"}:
             raise ConfigurationError(f"SMTP: {security!r} is no security, SMTP_SECURITY is tls, starttls or none")
@@ -75,19 +77,19 @@ class Smtp:
     def send(self, message: EmailMessage) -> None:
         """Hand the message to the server, for the recipients of its To field.
 
-        Not idempotent: after a TransientError whose outcome is unknown, another attempt may be a second copy.
+        Not idempotent: after a TransientError whose outcome is unknown, another attempt may send a second copy.
 
         Raises:
-            PermanentError: the server will not take it, or To holds no address or one that is not ASCII.
+            PermanentError: the server rejects the message, or To holds no address or one that is not ASCII.
         """
         with self.submission(message) as hand_over:
             hand_over()
 
     @contextmanager
     def submission(self, message: EmailMessage) -> Iterator[Callable[[], None]]:
-        """Say all to the server but the message itself; what it gives, called once, hands the message over.
+        """Send the envelope, and yield a function that sends the message itself when it is called once.
 
-        Until then the server has nothing: only that call is not idempotent. Both raise as `send` does.
+        Until then the server has no message, so only that call is not idempotent. Both raise the errors of `send`.
         """
         recipients = [address for _, address in getaddresses([str(field) for field in message.get_all("To", [])])]
         if not recipients or not all("@" in address and address.isascii() for address in recipients):
@@ -102,15 +104,15 @@ class Smtp:
             yield partial(self._hand_over, server, content)
 
     def _hand_over(self, server: smtplib.SMTP, content: bytes) -> None:
-        # From here on the server may have taken the message, whatever becomes of the connection.
+        # From here on the server may have accepted the message, even if the connection breaks.
         with _named("send", sent=True), Deadline(self._deadline_s, size_bytes=len(content)):
             _expect(*server.data(content))
-        # It has been taken: what becomes of the farewell changes nothing.
+        # The server has accepted the message, so a failed QUIT changes nothing.
         with suppress(smtplib.SMTPException, OSError), Deadline(self._deadline_s):
             server.quit()
 
     def check(self) -> str:
-        """Connect, secure, authenticate, and leave; returns what was seen, in a line.
+        """Connect, secure, authenticate and disconnect, and return a one-line summary.
 
         Raises:
             ConfigurationError: no STARTTLS where it is required, or the password is refused.
@@ -122,8 +124,8 @@ class Smtp:
 
     @contextmanager
     def _connection(self) -> Iterator[smtplib.SMTP]:
-        """A connection that is secured and authenticated, closed at the end without a farewell."""
-        # EHLO says the sender's domain: the default is this machine's own name, which is nobody's business.
+        """Yield a secured and authenticated connection, closed at the end without QUIT."""
+        # EHLO gives the sender's domain. The default would disclose this machine's own name.
         ehlo_name = self._sender.rpartition("@")[2]
         if self._security == "tls":
             server: smtplib.SMTP = _Tls(
@@ -134,12 +136,12 @@ class Smtp:
         try:
             server.ehlo()
             if self._security == "starttls":
-                # Required: a server that stops offering it may be one that stands in between (RFC 8314 section 5.1).
+                # Required: when it is no longer offered, an attacker may stand in between (RFC 8314 section 5.1).
                 server.starttls(context=self._context)
                 server.ehlo()
             if self._token:
                 first = f"user={self._username}\1auth=Bearer {self._token()}\1\1"
-                # To the server's reason for a refusal the answer is an empty line; then it says no.
+                # A server sends the reason for a refusal as a challenge. It gets an empty line, and then refuses.
                 server.auth("XOAUTH2", lambda challenge=None: "" if challenge else first)
             elif self._username:
                 server.login(self._username, self._password)
@@ -149,18 +151,21 @@ class Smtp:
 
 
 def _expect(code: int, reply: bytes) -> None:
-    """Raise what a reply says, unless it is a 2yz."""
+    """Raise an SMTPResponseException for a reply, unless it is a 2yz."""
     if not 200 <= code < 300:  # noqa: PLR2004  # RFC 5321 section 4.2.1
         raise smtplib.SMTPResponseException(code, reply)
 
 
 class _Watched:
-    """What is put before a client of smtplib's: the deadline of the call is to know its connection."""
+    """A mixin placed before an smtplib client. It registers the connection with the deadline of the call."""
 
     sock: socket.socket | None
 
     def getreply(self) -> tuple[int, bytes]:
-        """Every reply, the server's greeting too, which the client waits for before anybody has hold of it."""
+        """Watch the connection, and read a reply.
+
+        This includes the greeting, which smtplib reads in its constructor, before the caller has the client.
+        """
         if self.sock is not None:
             watch(self.sock)
         return super().getreply()  # type: ignore[misc,no-any-return]  # smtplib's
@@ -176,7 +181,7 @@ class _Tls(_Watched, smtplib.SMTP_SSL):
 
 @contextmanager
 def _named(call: str, *, sent: bool = False) -> Iterator[None]:
-    """Turn every failure into one of ours; `sent` says that the message may be with the server."""
+    """Turn every failure into one of our errors. `sent` says that the server may have the message."""
     try:
         yield
     except smtplib.SMTPResponseException as error:
@@ -186,16 +191,17 @@ def _named(call: str, *, sent: bool = False) -> Iterator[None]:
     except smtplib.SMTPNotSupportedError as error:
         raise ConfigurationError(f"SMTP {call}: {error} Look at SMTP_SECURITY and SMTP_PORT") from error
     except smtplib.SMTPException as error:
-        # Of smtplib's own making: login found no mechanism in common with the server.
+        # smtplib's own error: login found no mechanism in common with the server.
         raise ConfigurationError(f"SMTP {call}: {error} Look at SMTP_USERNAME") from error
     except OSError as error:
         raise TransientError(f"SMTP {call}: {why(error)}", outcome_unknown=sent) from error
 
 
 def _refusal(call: str, error: smtplib.SMTPResponseException, *, sent: bool) -> ServiceError | ConfigurationError:
-    """The error that a reply code is (RFC 5321 section 4.2.1): an answer leaves no doubt about the outcome.
+    """Return the error that a reply code stands for (RFC 5321 section 4.2.1).
 
-    What is no reply at all has the code -1: once the letter is out, nobody knows what became of it.
+    A reply leaves no doubt about the outcome. The code -1 means that there was none: once
+    the message has been sent, its outcome is unknown.
     """
     code = error.smtp_code
     line = f"SMTP {call}: {code}"

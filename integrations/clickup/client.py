@@ -61,7 +61,7 @@ class ClickUp:
             transport=httpx.HTTPTransport(retries=0),
             event_hooks=http_events(),
         )
-        # Dropped without that, it leaves its connections open.
+        # Without this, a discarded client leaves its connections open.
         weakref.finalize(self, http.close)
         self._ask = partial(ask, http, Pace(calls_per_min, 60.0), deadline_s)
 
@@ -69,7 +69,7 @@ class ClickUp:
         """Create a subtask of the parent task, in the parent's list.
 
         Not idempotent: the caller guards it with `find_subtask`, which needs `[ref: {reference}]` in the markdown.
-        `confirm` is asked last of all before the call goes out; what it raises stops it.
+        `confirm` is called right before the request is sent. An exception that it raises stops the call.
 
         Raises:
             ConfigurationError: also when the token cannot see the parent task.
@@ -82,32 +82,35 @@ class ClickUp:
         if status == HTTPStatus.BAD_REQUEST and answer.get("ECODE") != PARENT_NOT_IN_LIST:
             raise refusal("create subtask", status, {}, answer)
         if status != HTTPStatus.OK:
-            # Nothing was created. The list that is remembered may be a former one, so it is asked for once more.
+            # Nothing was created. The cached list id may be outdated, so it is read again for one more try.
             list_id = self._find_list_id()
             _, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task, confirm=confirm)
         return _subtask(answer)
 
     def find_subtask(self, reference: str, since: datetime) -> Subtask | None:
-        """The parent's subtask, open or closed, that `[ref: {reference}]` stands in; None when there is none.
+        """Return the parent's subtask, open or closed, that contains `[ref: {reference}]`, or None.
 
-        Looks at the subtasks created after `since`, an aware moment: leave some minutes for clocks that differ.
+        Reads only subtasks created after `since`, an aware datetime. Leave some minutes for clock skew.
         """
         return next((subtask for subtask, marks in self._marked_subtasks(since) if reference in marks), None)
 
     def find_subtasks(self) -> dict[str, list[Subtask]]:
-        """The parent's subtasks, open or closed, by each reference that stands in them; a call for a hundred."""
+        """Return the parent's subtasks, open or closed, by each reference in their text. One call reads 100 tasks."""
         found: dict[str, list[Subtask]] = {}
         for subtask, references in self._marked_subtasks(None):
             for reference in references:
                 marked = found.setdefault(reference, [])
-                # One that is created meanwhile moves all others on, and the last of a page comes again on the next.
+                # A task created meanwhile shifts all others, so the last one of a page appears again on the next page.
                 if subtask not in marked:
                     marked.append(subtask)
         return found
 
     def _marked_subtasks(self, since: datetime | None) -> Iterator[tuple[Subtask, set[str]]]:
-        """The parent's subtasks created after that moment, each with the references in it; read as asked for."""
-        list_id = self._find_list_id()  # afresh: a parent that was moved has taken its subtasks along
+        """Yield the parent's subtasks created after `since`, each with its references. None: all of them.
+
+        Pages are read lazily.
+        """
+        list_id = self._find_list_id()  # read again: a parent that was moved has taken its subtasks along
         query = {
             "subtasks": "true",
             "include_closed": "true",
@@ -130,10 +133,10 @@ class ClickUp:
             page += 1
 
     def add_comment(self, task_id: str, text: str, confirm: Callable[[], object] | None = None) -> str:
-        """The id of a new plain-text comment on a task; nobody but its watchers is notified.
+        """Add a plain-text comment to a task and return its id. Only the task's watchers are notified.
 
         Not idempotent: the caller guards it with `find_comment`, which needs `[ref: {reference}]` in the text.
-        `confirm` is as for a subtask.
+        `confirm` works as in `create_subtask`.
 
         Raises:
             TaskGoneError: the task is not there any more.
@@ -142,7 +145,7 @@ class ClickUp:
         return str(self._ask_comments("add comment", "POST", task_id, json=comment, confirm=confirm)["id"])
 
     def find_comment(self, task_id: str, reference: str) -> str | None:
-        """The id of the task's newest comment that `[ref: {reference}]` stands in; None when there is none.
+        """Return the id of the task's newest comment that contains `[ref: {reference}]`, or None.
 
         https://developer.clickup.com/docs/task-comments-pagination
 
@@ -152,7 +155,9 @@ class ClickUp:
         return next(self._marked_comments(task_id, reference), None)
 
     def find_comments(self, task_id: str, reference: str) -> list[str]:
-        """The ids of all the comments that `find_comment` might give, newest first: one, where nothing went wrong.
+        """Return the ids of all comments that `find_comment` might return, newest first.
+
+        There is at most one, unless something went wrong.
 
         Raises:
             TaskGoneError: the task is not there any more.
@@ -167,22 +172,22 @@ class ClickUp:
             for comment in comments:
                 if marker in (comment.get("comment_text") or ""):
                     yield str(comment["id"])
-            # No answer says whether more follows: the end is where nothing older comes.
+            # A page does not say whether another follows. The end is reached when no older comment comes.
             if not comments or str(comments[-1]["id"]) == query.get("start_id"):
                 return
             query = {"start": str(comments[-1]["date"]), "start_id": str(comments[-1]["id"])}
 
     def check(self) -> str:
-        """Read the token's user and the parent task; returns what was seen, in a line.
+        """Read the token's user and the parent task, and return a one-line summary.
 
         Raises:
-            ConfigurationError: the token is dead, or cannot see CLICKUP_PARENT_TASK_ID.
+            ConfigurationError: the token is invalid, or cannot see CLICKUP_PARENT_TASK_ID.
         """
         self._check_token()
         return f"ClickUp task {self._parent_task_id}, in list {self._find_list_id()}"
 
     def _find_list_id(self) -> str:
-        """The list that the parent task lives in now; a subtask can be created in no other."""
+        """Return the id of the list that holds the parent task now. A subtask can be created in no other list."""
         status, task = self._ask(
             "read parent task",
             "GET",
@@ -201,7 +206,7 @@ class ClickUp:
         return self._list_id
 
     def _ask_comments(self, call: str, method: str, task_id: str, **request: Any) -> dict[str, Any]:
-        """The answer of a task's comments."""
+        """Call the comments endpoint of a task and return its answer."""
         path = f"task/{quote(task_id, safe='')}/comment"
         status, answer = self._ask(call, method, path, expect=(401, 404), **request)
         if status != HTTPStatus.OK:

@@ -1,4 +1,4 @@
-"""One call to ClickUp: what came back, or one of our errors."""
+"""Make one call to ClickUp, and return the answer or raise one of our errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PARENT_NOT_IN_LIST = "ITEM_137"  # the parent task was moved to another list, or is gone
 _LATER = (408, 425, 429)
-_RESET_DIGITS = 13  # of seconds or milliseconds; what is longer is no moment
+_RESET_DIGITS = 13  # of seconds or milliseconds; a longer number is no timestamp
 _MILLISECONDS = 10**11  # seconds until the year 5138, milliseconds from 1973 on
 
 
@@ -37,10 +37,10 @@ def ask(
     confirm: Callable[[], object] | None = None,
     **request: Any,
 ) -> tuple[int, dict[str, Any]]:
-    """The status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`.
+    """Return the status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`.
 
-    `http` knows the token and the timeouts; `pace` is how fast the workspace may be asked, `deadline_s` is for the
-    whole call. `call` is how errors name it; `confirm` is `Deadline`'s; the rest is httpx's.
+    `http` holds the token and the timeouts. `pace` is the workspace's rate limiter. `deadline_s` bounds the whole
+    call. `call` names the call in errors. `confirm` goes to `Deadline`, and `request` to httpx.
     """
     creates = method == "POST"
     pace.wait()
@@ -65,7 +65,7 @@ def ask(
 def refusal(
     call: str, status: int, headers: httpx.Headers | dict[str, str], answer: dict[str, Any], *, creates: bool = False
 ) -> ServiceError | ConfigurationError:
-    """The error that a status is (https://developer.clickup.com/docs/common_errors)."""
+    """Return the error that a status stands for (https://developer.clickup.com/docs/common_errors)."""
     code = answer.get("ECODE", "")
     line = f"ClickUp {call}: HTTP {status} {code}".rstrip()
     detail = str(answer.get("err", ""))
@@ -79,9 +79,9 @@ def refusal(
 
 
 def _wait_s(headers: httpx.Headers | dict[str, str]) -> float | None:
-    """What Retry-After asks for, else the seconds until the limit's window ends."""
+    """Return the seconds that Retry-After asks for, else those until the rate limit's window ends, else None."""
     seconds = parse_retry_after(headers.get("Retry-After"))
-    reset = headers.get("X-RateLimit-Reset", "")  # since 1970, in seconds: milliseconds are what many take it for
+    reset = headers.get("X-RateLimit-Reset", "")  # Unix time in seconds; many take it for milliseconds
     if seconds is None and reset.isdecimal() and len(reset) <= _RESET_DIGITS:
         moment = int(reset)
         return max(0.0, (moment / 1000 if moment > _MILLISECONDS else moment) - time.time())
@@ -89,7 +89,7 @@ def _wait_s(headers: httpx.Headers | dict[str, str]) -> float | None:
 
 
 def _json_object(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object in the body, empty when there is none."""
+    """Return the JSON object in the body, empty when there is none."""
     try:
         answer = response.json()
     except ValueError:

@@ -55,7 +55,7 @@ class HubSpot:
         read_timeout_s: float = 30.0,
         deadline_s: float = CALL_S,
     ) -> None:
-        """`reference_property` says that `create_reference_property` has been run on this account."""
+        """Set `reference_property` when `create_reference_property` has been run on this account."""
         pace, timeout_s = Pace(calls_per_10s, 10.0), (connect_timeout_s, read_timeout_s)
         self._crm = Crm(api_key, base_url, partial(ask, pace, timeout_s, deadline_s))
         self._hub_id = hub_id
@@ -64,12 +64,12 @@ class HubSpot:
         self._reference_property = reference_property
 
     def find_or_create_contact(self, email: str, first_name: str, last_name: str) -> str:
-        """The id of the contact with this address, created when there is none; an existing one is left as it is.
+        """Return the id of the contact with this address, created when there is none. An existing one is not changed.
 
         Safe to call again: HubSpot keeps e-mail addresses unique. The names may be empty.
 
         Raises:
-            PermanentError: HubSpot does not take the address for one.
+            PermanentError: HubSpot does not accept the address as an e-mail address.
         """
         if "@" not in email:
             # An empty id in the path would list every contact instead.
@@ -81,7 +81,7 @@ class HubSpot:
         status, answer = self._crm.create("contacts", properties, expect=(409,))
         if status != HTTPStatus.CONFLICT:
             return str(answer["id"])
-        # Someone was quicker, or it is the secondary address of a contact. The id is told in one of two ways.
+        # Another process created it first, or it is a contact's secondary address. The id comes in one of two forms.
         if existing := re.search(r"Existing ID:\s*(\d+)", str(answer.get("message"))):
             return existing[1]
         profile = answer.get("identityProfile")
@@ -92,7 +92,7 @@ class HubSpot:
         raise TransientError("HubSpot create contact: HTTP 409 without the existing id", outcome_unknown=False)
 
     def find_contact(self, email: str) -> str | None:
-        """The id of the contact with this address, None when there is none; a secondary address may not be found."""
+        """Return the id of the contact with this address, or None. A secondary address may not be found."""
         return self._crm.find("contacts", "email", email) if "@" in email else None
 
     def create_ticket(
@@ -105,9 +105,9 @@ class HubSpot:
     ) -> Ticket:
         """Open a ticket in the configured pipeline and stage, associated with the contact in the same call.
 
-        Idempotent only when the account has the reference property: otherwise the caller guards it with `find_ticket`,
-        which needs `[ref: {reference}]` to stand in the subject or the content. `confirm` is asked last of all before
-        the call goes out; what it raises stops it.
+        Idempotent only when the account has the reference property. Otherwise the caller guards it with `find_ticket`,
+        which needs `[ref: {reference}]` in the subject or the content. `confirm` is called right before the request is
+        sent. An exception that it raises stops the call.
         """
         properties = {
             "subject": subject,
@@ -127,21 +127,21 @@ class HubSpot:
         raise refusal("create ticket", status, {}, answer)
 
     def update_ticket(self, ticket_id: str, content: str, confirm: Callable[[], object] | None = None) -> bool:
-        """Replace a ticket's content, and nothing else of it; False when somebody has deleted it.
+        """Replace a ticket's content, and nothing else of it. Return False when the ticket was deleted.
 
-        Safe to call again. `confirm` is as for a new ticket.
+        Safe to call again. `confirm` works as in `create_ticket`.
         """
         return self._crm.update("tickets", ticket_id, {"content": content}, confirm)
 
     def ticket_content(self, ticket_id: str) -> str | None:
-        """What stands in a ticket, by us and by others, "" where nothing does; None when somebody has deleted it."""
+        """Return a ticket's content, others' edits included. "" means empty, None that the ticket was deleted."""
         properties = self._crm.read("tickets", ticket_id, "content")
         return None if properties is None else str(properties.get("content") or "")
 
     def find_ticket(self, contact_id: str, reference: str) -> Ticket | None:
-        """The ticket that was opened for this reference, None when there is none.
+        """Return the ticket that was opened for this reference, or None.
 
-        Read from the records themselves: the search index lags behind by up to half a minute.
+        Reads the records themselves: the search index lags behind by up to half a minute.
         """
         if self._reference_property:
             ticket_id = self._crm.find("tickets", _REFERENCE_PROPERTY, reference)
@@ -149,11 +149,14 @@ class HubSpot:
         return next(self._marked_tickets(contact_id, reference), None)
 
     def has_ticket(self, ticket_id: str) -> bool:
-        """Whether the ticket is there, and was not deleted since."""
+        """Return True when the ticket exists and has not been deleted."""
         return self._crm.find("tickets", None, ticket_id) is not None
 
     def find_tickets(self, contact_id: str, reference: str) -> list[Ticket]:
-        """All tickets of a contact that `[ref: {reference}]` stands in, in no order: one, where nothing went wrong."""
+        """Return all tickets of a contact that contain `[ref: {reference}]`, in no order.
+
+        There is at most one, unless something went wrong.
+        """
         return list(self._marked_tickets(contact_id, reference))
 
     def _marked_tickets(self, contact_id: str, reference: str) -> Iterator[Ticket]:
@@ -168,9 +171,10 @@ class HubSpot:
         ticket_id: str | None,
         confirm: Callable[[], object] | None = None,
     ) -> str:
-        """Put a note on the contact's and the ticket's timelines at the moment `at`; returns its id.
+        """Put a note on the contact's and the ticket's timelines at the time `at`, and return its id.
 
-        Not idempotent: the caller guards it with `find_note`. At most 65,536 characters. `confirm` is as for a ticket.
+        Not idempotent: the caller guards it with `find_note`. `body_html` has at most 65,536 characters. `confirm`
+        works as in `create_ticket`.
         """
         properties = {"hs_timestamp": str(int(at.timestamp() * 1000)), "hs_note_body": body_html}
         to_ticket = [(_NOTE_TO_TICKET, ticket_id)] if ticket_id else []
@@ -178,14 +182,17 @@ class HubSpot:
         return str(answer["id"])
 
     def find_note(self, contact_id: str, ticket_id: str | None, reference: str) -> str | None:
-        """The id of the note that `[ref: {reference}]` stands in, None when there is none.
+        """Return the id of the note that contains `[ref: {reference}]`, or None.
 
-        Looks at the ticket's notes, which are few, or at the contact's when there is no ticket.
+        Reads the ticket's notes, which are few, or the contact's when there is no ticket.
         """
         return next(self._marked_notes(contact_id, ticket_id, reference), None)
 
     def find_notes(self, contact_id: str, ticket_id: str | None, reference: str) -> list[str]:
-        """The ids of all the notes that `find_note` might give, in no order: one, where nothing went wrong."""
+        """Return the ids of all notes that `find_note` might return, in no order.
+
+        There is at most one, unless something went wrong.
+        """
         return list(self._marked_notes(contact_id, ticket_id, reference))
 
     def _marked_notes(self, contact_id: str, ticket_id: str | None, reference: str) -> Iterator[str]:
@@ -193,7 +200,7 @@ class HubSpot:
         return self._crm.marked("notes", self._crm.associated(*annotated, "notes"), ("hs_note_body",), reference)
 
     def create_reference_property(self, label: str = "Figurative reference") -> bool:
-        """Give tickets the unique property that makes `create_ticket` idempotent; False when they had it already.
+        """Give tickets the unique property that makes `create_ticket` idempotent. Return False when it exists.
 
         Needs the scope crm.schemas.tickets.write, and one of the ten unique properties an object may have.
         """
@@ -202,16 +209,16 @@ class HubSpot:
         return self._crm.create_property("tickets", definition)
 
     def has_reference_property(self) -> bool:
-        """Whether tickets have the unique property that `create_reference_property` makes."""
+        """Return True when tickets have the unique property that `create_reference_property` creates."""
         definition = self._crm.read_property("tickets", _REFERENCE_PROPERTY)
         return definition is not None and definition.get("hasUniqueValue") is True
 
     def check(self) -> str:
-        """Read the account and the ticket pipeline; returns what was seen, in a line.
+        """Read the account and the ticket pipeline, and return a one-line summary.
 
         Raises:
             ConfigurationError: the token, HUBSPOT_HUB_ID, HUBSPOT_PIPELINE_ID or HUBSPOT_STAGE_NEW is wrong, or the
-                reference property is wanted and not there.
+                reference property is configured and missing.
         """
         account_id = self._crm.account_id()
         if account_id != self._hub_id:

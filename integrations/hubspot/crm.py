@@ -28,11 +28,11 @@ class Crm:
     """
 
     def __init__(self, api_key: str, base_url: str | None, ask: Callable[..., tuple[int, dict[str, Any]]]) -> None:
-        """`ask` is `hubspot_call.ask` with its pace, its timeouts and its deadline."""
+        """Send every call through `ask`: `hubspot_call.ask` with its rate limiter, timeouts and deadline."""
         # The client retries on its own by default, and sleeps up to six hours when a Retry-After says so.
         client = Client(access_token=api_key, retry=Retry(0), host=base_url.rstrip("/") if base_url else None)
         # Each attribute of the client makes a new connection pool when it is read, so these are read once. They keep
-        # no state between calls but that pool, which is made for threads.
+        # no state between calls but that pool, which is thread-safe.
         self._objects = client.crm.objects.basic_api
         self._batches = client.crm.objects.batch_api
         self._associations = client.crm.associations.v4.basic_api
@@ -76,13 +76,16 @@ class Crm:
     def update(
         self, object_type: str, object_id: str, properties: dict[str, str], confirm: Callable[[], object] | None = None
     ) -> bool:
-        """Replace these properties of an object; False when there is none of that id."""
+        """Replace these properties of an object. Return False when no object has that id."""
         update = partial(self._objects.update, object_type, object_id, {"properties": properties})
         status, _ = self._ask(f"update {object_type.removesuffix('s')}", update, expect=(404,), confirm=confirm)
         return status != HTTPStatus.NOT_FOUND
 
     def find(self, object_type: str, property_name: str | None, value: str) -> str | None:
-        """The id of the object with this value of a unique property, or with this id."""
+        """Return the id of the object with this value of a unique property, or None.
+
+        Without a `property_name` the value is the object's id.
+        """
         read = self._objects.get_by_id
         status, answer = self._ask(
             f"find {object_type.removesuffix('s')}", read, object_type, value, id_property=property_name, expect=(404,)
@@ -90,13 +93,13 @@ class Crm:
         return str(answer["id"]) if status != HTTPStatus.NOT_FOUND else None
 
     def read(self, object_type: str, object_id: str, *properties: str) -> dict[str, Any] | None:
-        """The values of these properties of an object, None for one that has no value; None when there is no object."""
+        """Return these properties of an object, each None when it has no value. None: there is no such object."""
         read = partial(self._objects.get_by_id, object_type, object_id, properties=list(properties))
         status, answer = self._ask(f"read {object_type.removesuffix('s')}", read, expect=(404,), yields="properties")
         return dict(answer["properties"]) if status != HTTPStatus.NOT_FOUND else None
 
     def associated(self, object_type: str, object_id: str, to_object_type: str) -> list[str]:
-        """The ids of every object of a type that is associated with an object, in no order."""
+        """Return the ids of all objects of a type that are associated with an object, in no order."""
         read = partial(self._associations.get_page, object_type, object_id, to_object_type, limit=_PAGE_ROWS)
         ids: list[str] = []
         after = None
@@ -108,7 +111,7 @@ class Crm:
                 return ids
 
     def marked(self, object_type: str, ids: list[str], properties: tuple[str, ...], reference: str) -> Iterator[str]:
-        """Those of these objects that `[ref: {reference}]` stands in a property of; read as they are asked for."""
+        """Yield the ids of these objects that contain `[ref: {reference}]` in a property. Batches are read lazily."""
         marker = f"[ref: {reference}]"
         for start in range(0, len(ids), _BATCH_ROWS):
             inputs = [{"id": object_id} for object_id in ids[start : start + _BATCH_ROWS]]
@@ -119,7 +122,7 @@ class Crm:
                     yield str(row["id"])
 
     def create_property(self, object_type: str, definition: dict[str, Any]) -> bool:
-        """Define a property of an object type; False when there was one of that name."""
+        """Define a property of an object type. Return False when one of that name exists."""
         create = self._properties.create
         status, _ = self._ask(
             "create property", create, object_type, definition, creates=True, expect=(409,), yields="name"
@@ -127,18 +130,18 @@ class Crm:
         return status != HTTPStatus.CONFLICT
 
     def read_property(self, object_type: str, name: str) -> dict[str, Any] | None:
-        """The definition of a property, None when there is none of that name."""
+        """Return the definition of a property, or None when there is none of that name."""
         read = self._properties.get_by_name
         status, answer = self._ask("read property", read, object_type, name, expect=(404,), yields="name")
         return answer if status != HTTPStatus.NOT_FOUND else None
 
     def stages(self, object_type: str) -> dict[str, set[str]]:
-        """The ids of the stages of each pipeline, by its id."""
+        """Return the stage ids of each pipeline, by pipeline id."""
         _, answer = self._ask("read pipelines", self._pipelines.get_all, object_type, yields="results")
         return {str(each["id"]): {str(stage["id"]) for stage in each["stages"]} for each in answer["results"]}
 
     def account_id(self) -> str:
-        """The number of the account that the token belongs to."""
+        """Return the number of the account that the token belongs to."""
         # The client has no module for account-info, but its generic call goes through the same pool and timeouts.
         call = partial(self._objects.api_client.call_api, "/account-info/v3/details", "GET", auth_settings=["oauth2"])
         _, account = self._ask("read account", call, yields="portalId")

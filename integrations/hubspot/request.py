@@ -1,4 +1,4 @@
-"""One call through HubSpot's client: what came back, or one of our errors."""
+"""Make one call through HubSpot's client, and return the answer or raise one of our errors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 _API_EXCEPTIONS = (AssociationsApiException, ObjectsApiException, PipelinesApiException, PropertiesApiException)
 
 # A 429 names its policy and documents no Retry-After, so the wait is the policy's own window. DAILY ends at the
-# account's midnight, which is not told: an hour is short enough not to miss it. The order matters, one name contains
-# another. https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+# account's midnight, which HubSpot does not report: an hour is short enough not to miss it. The order matters, since
+# one name contains another. https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 _POLICY_WAIT_S = {"DAILY": 3600.0, "TEN_SECONDLY": 10.0, "SECONDLY": 1.0}
 
 _LATER = (408, 423, 425, 429, 477)  # 423: the record is locked; 477: the account is being moved
-_LOCKED_WAIT_S = 2.0  # the least that the documentation asks for
+_LOCKED_WAIT_S = 2.0  # the minimum that the documentation asks for
 
 
 def ask(
@@ -48,14 +48,14 @@ def ask(
     confirm: Callable[[], object] | None = None,
     **options: Any,
 ) -> tuple[int, dict[str, Any]]:
-    """The status and the JSON object of an answer: a 2xx with the field `yields`, or a status in `expect`.
+    """Return the status and the JSON object of an answer: a 2xx with the field `yields`, or a status in `expect`.
 
-    `pace` is how fast the account may be asked, `timeout_s` to connect and for each read, `deadline_s` for the whole.
-    `call` is how errors name it; `creates` says that it does something, so that its outcome may be unknown; `confirm`
-    is `Deadline`'s; the rest is the client's `method`, its arguments and its options.
+    `pace` is the account's rate limiter. `timeout_s` is the time to connect and the time for each read. `deadline_s`
+    bounds the whole call. `call` names the call in errors. `creates` says that the call changes something, so that its
+    outcome may be unknown. `confirm` goes to `Deadline`. `method` is the client's, with its arguments and options.
 
-    The answer is read as it came: the client's models fail in many ways on one they do not know, and are None for a 200
-    where a 201 was documented.
+    The raw body is parsed: the client's models fail in many ways on an answer that they do not know, and are None for
+    a 200 where a 201 was documented.
     """
     pace.wait()
     try:
@@ -65,7 +65,7 @@ def ask(
     except _API_EXCEPTIONS as error:
         status, headers, body = error.status, error.headers or {}, error.body or ""
     except (urllib3.exceptions.HTTPError, TimeoutError) as error:
-        cause = getattr(error, "reason", error)  # a MaxRetryError says in `reason` what went wrong
+        cause = getattr(error, "reason", error)  # a MaxRetryError holds the cause in `reason`
         never_connected = isinstance(cause, ConnectTimeoutError)
         raise TransientError(
             f"HubSpot {call}: {why(error)}", outcome_unknown=creates and not never_connected
@@ -86,7 +86,7 @@ def ask(
 def refusal(
     call: str, status: int, headers: Mapping[str, str], answer: dict[str, Any], *, creates: bool = False
 ) -> ServiceError | ConfigurationError:
-    """The error that a status is: every field of HubSpot's own explanation is optional.
+    """Return the error that a status stands for. Every field of HubSpot's own explanation is optional.
 
     https://developers.hubspot.com/docs/api-reference/error-handling
     """
@@ -115,7 +115,7 @@ def _wait_s(status: int, headers: Mapping[str, str], answer: dict[str, Any]) -> 
 
 
 def _json_object(body: str | bytes) -> dict[str, Any]:
-    """The JSON object in a body, empty when there is none."""
+    """Return the JSON object in a body, empty when there is none."""
     try:
         answer = json.loads(body)
     except ValueError:

@@ -1,7 +1,9 @@
-"""A bound on the whole of a call: a timeout is for each read, and whoever sends a byte now and then never meets it.
+"""Bound the total duration of a call.
 
-One thread watches the time of all calls, and when it is over cuts the connections that the call has used. Each client
-says which these are: `watch` a socket, or let the library do it, see `watched_pools` and `http_events`.
+A timeout applies to each read, so a server that sends a byte now and then never exceeds it. One thread watches the
+time of all calls. When a call's time is over, the thread cuts the connections that the call has used. Each client
+registers its connections: it calls `watch` with a socket, or lets its library do so with `watched_pools` or
+`http_events`.
 """
 
 from __future__ import annotations
@@ -21,32 +23,32 @@ if TYPE_CHECKING:
 
     from urllib3.connectionpool import ConnectionPool
 
-CALL_S = 60.0  # for a call that moves little
-SLOWEST_BYTES_PER_S = 64 * 1024  # of one that moves much
-UNHEARD_S = 20  # that what was sent may go unacknowledged; less than any read waits for its answer
+CALL_S = 60.0  # for a call that transfers little data
+SLOWEST_BYTES_PER_S = 64 * 1024  # the lowest rate allowed for a call that transfers much data
+UNHEARD_S = 20  # how long sent data may stay unacknowledged; no longer than a read waits for its answer
 
 
 class Connected(Protocol):
-    """A socket, or what stands in for one."""
+    """A socket, or an object used in place of one."""
 
     def fileno(self) -> int:
-        """The number of the open file, -1 when it is closed."""
+        """Return the file descriptor, -1 when it is closed."""
 
 
 class Deadline:
-    """Calls made within it, by this thread, end in time: a context manager.
+    """A context manager that bounds the total duration of the calls that this thread makes within it.
 
     Raises:
-        TimeoutError: they did not.
+        TimeoutError: the calls did not end in time.
     """
 
     def __init__(
         self, seconds: float = CALL_S, *, size_bytes: int = 0, confirm: Callable[[], object] | None = None
     ) -> None:
-        """`size_bytes` is what has to be moved besides, which has its own time.
+        """Allow `seconds`, plus the time that `size_bytes` of data take at `SLOWEST_BYTES_PER_S`.
 
-        `confirm` is asked when the connection stands, before the header and before the body of a request goes out; what
-        it raises stops the call.
+        `confirm` is called once the connection is open, before the header and before the body of a request is sent.
+        An exception that it raises stops the call.
         """
         self._seconds = seconds + size_bytes / SLOWEST_BYTES_PER_S
         self.confirm = confirm
@@ -65,16 +67,16 @@ class Deadline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         _clock.remove(self)
         with self._lock:
-            # From now on the connections may be at work for another call.
+            # From now on another call may use these connections.
             self._left = True
         if self._outer:
             _current.reset(self._outer)
-        # Without an error, too: where a connection ends, some libraries take an answer for complete.
+        # Also without an error: some libraries take an answer for complete when the connection ends.
         if self._over and (error is None or isinstance(error, Exception)):
             raise TimeoutError(f"no end within {self._seconds:.0f} s") from error
 
     def watch(self, connection: Connected) -> None:
-        """Cut this one when the time is over."""
+        """Cut this connection when the time is over."""
         with self._lock:
             if connection not in self._connections:
                 _forget_unheard(connection)
@@ -83,7 +85,7 @@ class Deadline:
                 _shut(connection)
 
     def cut(self) -> None:
-        """Its time is over, unless it was left in the meantime."""
+        """Cut the connections, unless the block was left in the meantime."""
         with self._lock:
             if not self._left:
                 self._over = True
@@ -92,7 +94,10 @@ class Deadline:
 
 
 class _Clock:
-    """Ends the calls whose time is over; a thread for each call would take longer to start than most calls take."""
+    """A thread that ends the calls whose time is over.
+
+    A thread for each call would take longer to start than most calls take.
+    """
 
     def __init__(self) -> None:
         self._running: set[Deadline] = set()
@@ -103,7 +108,7 @@ class _Clock:
     def add(self, deadline: Deadline) -> None:
         with self._changed:
             self._running.add(deadline)
-            # A process that was forked has none, and without one no call would ever be cut again.
+            # A forked process does not have the thread, and without it no call would be cut.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
                 self._thread.start()
@@ -131,22 +136,22 @@ _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 def watch(connection: Connected) -> None:
-    """Let the deadline of the call at hand know a connection that it uses; without a deadline, nothing."""
+    """Register a connection with the deadline of the current call. Do nothing when there is no deadline."""
     if deadline := _current.get():
         deadline.watch(connection)
 
 
 def _confirm() -> None:
-    """Ask whoever makes the call at hand whether it may still go out."""
+    """Call the `confirm` of the current call, which raises when the request must not be sent any more."""
     if (deadline := _current.get()) and deadline.confirm:
         deadline.confirm()
 
 
 def _forget_unheard(connection: Connected) -> None:
-    """Have the kernel drop what nobody acknowledges (TCP_USER_TIMEOUT, RFC 5482), where it can.
+    """Have the kernel drop data that stays unacknowledged (TCP_USER_TIMEOUT, RFC 5482), where it can.
 
-    Else it goes on sending that for minutes, on a connection that was closed long ago too: a call of which nothing was
-    to be seen, and which was therefore made once more, would be done after all when the network is back.
+    Otherwise the kernel retransmits it for minutes, even on a connection that was closed long ago. A call that had
+    left no trace, and was therefore repeated, would then be carried out after all when the network is back.
     """
     if option := getattr(socket, "TCP_USER_TIMEOUT", None):
         with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
@@ -154,14 +159,17 @@ def _forget_unheard(connection: Connected) -> None:
 
 
 def _shut(connection: Connected) -> None:
-    """End it under the eyes of whoever reads from it."""
-    # Not by its own method: TLS would be taken off it first, and the reader be given what is left in clear text.
+    """Shut the connection down, also while another thread reads from it."""
+    # Not by its own method: that drops TLS first, and the reader would take the remaining bytes for clear text.
     with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)
 
 
 def watched_pools(classes: Mapping[str, type[ConnectionPool]]) -> dict[str, type[ConnectionPool]]:
-    """The same classes of connection pools, by scheme, for urllib3's `PoolManager.pool_classes_by_scheme`."""
+    """Return subclasses of the connection pools, by scheme, whose connections are watched.
+
+    For urllib3's `PoolManager.pool_classes_by_scheme`.
+    """
     return {scheme: _watched(pool) for scheme, pool in classes.items()}
 
 
@@ -171,13 +179,16 @@ def _watched(pool: Any) -> type[ConnectionPool]:
 
 
 class _Watched:
-    """What is put before a class of urllib3's connections."""
+    """A mixin placed before a connection class of urllib3."""
 
     sock: socket.socket | None
     connect: Callable[[], None]
 
     def send(self, content: Any) -> None:
-        """Every request goes out here, header and body, on a new connection or on one that was kept."""
+        """Watch the connection, ask `confirm`, and send.
+
+        Every header and body is sent through here, on a new connection or a kept one.
+        """
         if self.sock is None:
             self.connect()
         if self.sock is not None:
@@ -187,17 +198,17 @@ class _Watched:
 
 
 def http_events() -> dict[str, list[Callable[[Any], None]]]:
-    """The `event_hooks` of an httpx client whose connections are to be watched, and end with each call."""
+    """Return the `event_hooks` of an httpx client whose connections are watched, and closed after each call."""
 
     def trace(event: str, told: dict[str, Any]) -> None:
-        # TLS is put on a connection by making another socket of it (https://www.python-httpx.org/advanced/extensions/).
+        # Starting TLS replaces the socket of a connection (https://www.python-httpx.org/advanced/extensions/).
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             watch(told["return_value"].get_extra_info("socket"))
         elif event.endswith((".send_request_headers.started", ".send_request_body.started")):
             _confirm()
 
     def request_begins(request: Any) -> None:
-        # Only of a new connection the socket is told.
+        # httpx reports the socket of a new connection only, so none is kept.
         request.headers["Connection"] = "close"
         request.extensions["trace"] = trace
 

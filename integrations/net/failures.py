@@ -1,4 +1,7 @@
-"""Why a connection broke, in words for whoever runs the daemon: each library has its own names for the same things."""
+"""Describe in a few words for the admin why a connection failed.
+
+Each library has its own names for the same failures.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import socket
 import ssl
 
 _TOO_LATE, _CUT_SHORT = "no answer in time", "no whole answer came back"
-# The first that fits any of the exceptions behind the failure.
+# The first entry that matches any exception of the failure's chain wins.
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "the host name is unknown"),
     (ConnectionRefusedError, "nothing listens there"),
@@ -20,18 +23,21 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def why(error: BaseException) -> str:
-    """A few English words without a word of the server's; for errors that mean that no whole answer came back."""
+    """Return a few English words for an error that means that no complete answer arrived.
+
+    They quote nothing that the server sent.
+    """
     chain = [error]
     while (behind := chain[-1].__cause__ or chain[-1].__context__) and behind not in chain:
         chain.append(behind)
     known = (words for kind, words in _WORDS if any(isinstance(each, kind) for each in chain))
     if words := next(known, ""):
         return words
-    # A pool that is exhausted or a proxy that is slow has no exception of the system's behind it.
+    # An exhausted pool and a slow proxy raise timeouts of the library, with no operating system error behind them.
     slow = any("Timeout" in type(each).__name__ for each in chain)
     return _TOO_LATE if slow else _CUT_SHORT
 
 
 def is_broken(line: str) -> bool:
-    """Whether what is said of an error ends in words of `why`: a connection failed, and nobody has refused anything."""
+    """Return True when an error's line ends in words of `why`: a connection failed, and no service refused."""
     return line.endswith((*(words for _, words in _WORDS), _TOO_LATE, _CUT_SHORT))

@@ -1,4 +1,4 @@
-"""How fast a service may be asked: we keep to its limit, so that it need not remind us."""
+"""Keep the calls to a service within its rate limit, so that the service need not refuse any."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The service counts when a call arrives, we when it leaves: the difference is a call too many at the window's edge.
+# The service counts a call when it arrives, and we count it when it leaves. Without a margin that difference may put
+# one call too many into a window.
 MARGIN = 1.02
 
 
 class Pace:
-    """Lets at most `calls` begin in any `per_s` seconds; who comes too soon waits. Shared by all threads of a process.
+    """A rate limiter: at most `calls` calls begin in any `per_s` seconds, and a call that comes too early waits.
 
-    Several machines behind one key share its limit: each is given its part by the settings.
+    All threads of a process share it. Machines that share an API key share its limit: the settings give each of them
+    its part.
     """
 
     def __init__(
@@ -28,13 +30,13 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Clock and sleep are arguments so that a test need not wait."""
+        """Take the clock and the sleep as arguments, so that a test need not wait."""
         self._per_s, self._clock, self._sleep = per_s * MARGIN, clock, sleep
-        self._begun: deque[float] = deque(maxlen=calls)  # when each of the last calls began, or is to begin
+        self._begun: deque[float] = deque(maxlen=calls)  # start times of the last calls, past or planned
         self._lock = threading.Lock()
 
     def wait(self) -> None:
-        """Return when the next call may begin."""
+        """Wait until the next call may begin."""
         with self._lock:
             now = self._clock()
             full = len(self._begun) == self._begun.maxlen

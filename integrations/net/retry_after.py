@@ -1,4 +1,4 @@
-"""When a service said to come back."""
+"""Parse the time at which a service asks for a retry."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from email.utils import parsedate_to_datetime
 
 
 def parse_retry_after(value: str | None) -> float | None:
-    """The seconds until a Retry-After header field's moment, 0.0 when it has passed; None when absent or unreadable.
+    """Return the seconds until the time in a Retry-After header field, 0.0 when it has passed.
 
-    Not capped: how long a message may rest is the caller's decision. RFC 9110 section 10.2.3.
+    None means absent or unreadable. Not capped: the caller decides how long a message waits. RFC 9110 section 10.2.3.
     """
     if not value:
         return None
@@ -21,6 +21,6 @@ def parse_retry_after(value: str | None) -> float | None:
             moment = parsedate_to_datetime(value)
         except (ValueError, OverflowError):
             return None
-        # A date that ends in "-0000" is UTC by another name, and Python reads it as naive (RFC 5322 section 3.3).
+        # A date that ends in "-0000" is in UTC, and Python reads it as naive (RFC 5322 section 3.3).
         seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SCOPE = "https://mail.google.com/"
 ENDPOINT = "https://oauth2.googleapis.com/token"
-# What to do about a refusal, by a word of it; the first that is in it.
+# The advice for a refusal, by words in its text. The first match wins.
 ADVICE = {
     "invalid_client": "check IMAP_CLIENT_ID and IMAP_CLIENT_SECRET (Google Cloud console > Credentials)",
     "unauthorized_client": f"let the client have the scope {SCOPE} (a service account: Admin console > Security > "
@@ -38,10 +38,10 @@ ADVICE = {
 
 
 class Google:
-    """Tokens for one mailbox. Safe to share between threads."""
+    """A source of access tokens for one mailbox. Safe to share between threads."""
 
     def __init__(self, found: Any) -> None:
-        """Of google-auth's credentials; see `by_refresh_token` and `by_service_account`."""
+        """Take google-auth's credentials: see `by_refresh_token` and `by_service_account`."""
         self._found = found
         self._lock = threading.Lock()
         self._rotated: Callable[[str], None] = lambda _: None
@@ -56,9 +56,10 @@ class Google:
         url: str | None = None,
         rotated: Callable[[str], None] = lambda _: None,
     ) -> Google:
-        """For the mailbox whose owner consented; `rotated` is told a new refresh token that takes the old one's place.
+        """Return a token source for the mailbox whose owner consented.
 
-        `url` is the token endpoint, Google's own by default.
+        `rotated` is called with each new refresh token that replaces the old one. `url` is the token endpoint,
+        Google's own by default.
         """
         made: Any = credentials.Credentials  # which has no types
         google = cls(
@@ -75,7 +76,9 @@ class Google:
 
     @classmethod
     def by_service_account(cls, path: str, mailbox: str, *, url: str | None = None) -> Google:
-        """For any mailbox of a Workspace domain that gave the service account domain-wide delegation.
+        """Return a token source for a mailbox of a Workspace domain.
+
+        The domain must have given the service account domain-wide delegation.
 
         Raises:
             ConfigurationError: the key file cannot be used.
@@ -91,11 +94,11 @@ class Google:
         return cls(found)
 
     def token(self) -> str:
-        """A new access token.
+        """Fetch a new access token.
 
         Raises:
-            TransientError: Google is out of reach, or busy.
-            ConfigurationError: it refuses; the line says so in its words, and what to do.
+            TransientError: Google is unreachable or busy.
+            ConfigurationError: Google refuses. The line quotes its reason, and says what to do.
         """
         with self._lock:
             before = getattr(self._found, "refresh_token", "")
@@ -109,7 +112,7 @@ class Google:
             return str(self._found.token)
 
     def advice(self, token: str, mailbox: str) -> str:
-        """What to look at when Gmail refuses a token that Google gave."""
+        """Return advice on what to check when Gmail refuses a token that Google issued."""
         del token
         return f"the token must be of {mailbox} and for the scope {SCOPE}: check IMAP_USERNAME, or consent anew"
 
@@ -121,7 +124,7 @@ def _refusal(error: RefreshError) -> str:
 
 
 class _Transport(transport.Request):
-    """How google-auth asks: our way."""
+    """A google-auth transport that sends each request through `token_endpoint`."""
 
     def __call__(
         self,

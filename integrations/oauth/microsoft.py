@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AUTHORITY = "https://login.microsoftonline.com"
 SCOPE = "https://outlook.office365.com/.default"
 ROLE = "IMAP.AccessAsApp"
-# What to do about a refusal, by its code: https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+# The advice for a refusal, by its code: https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 ADVICE = {
     "AADSTS7000215": "IMAP_CLIENT_SECRET must be the secret's value, not its id",
     "AADSTS7000222": "the secret has ended: make a new one (Entra > App registrations > Certificates & secrets) "
@@ -35,10 +35,10 @@ ADVICE = {
 
 
 class Microsoft:
-    """Tokens for an application. Safe to share between threads."""
+    """A source of access tokens for an application. Safe to share between threads."""
 
     def __init__(self, tenant: str, client_id: str, client_secret: str, *, url: str | None = None) -> None:
-        """`url` is the token endpoint, the tenant's by default; nothing is asked yet."""
+        """Set up msal without sending a request. `url` is the token endpoint, the tenant's by default."""
         self._client_id = client_id
         self._lock = threading.Lock()
         endpoint = f"{AUTHORITY}/{tenant}/oauth2/v2.0/token"
@@ -51,11 +51,11 @@ class Microsoft:
         )
 
     def token(self) -> str:
-        """A new access token.
+        """Fetch a new access token.
 
         Raises:
-            TransientError: Microsoft is out of reach, or busy.
-            ConfigurationError: it refuses; the line says so in its words, and what to do.
+            TransientError: Microsoft is unreachable or busy.
+            ConfigurationError: Microsoft refuses. The line quotes its reason, and says what to do.
         """
         with self._lock:
             self._application.remove_tokens_for_client()
@@ -63,13 +63,13 @@ class Microsoft:
         if "access_token" in answer:
             return str(answer["access_token"])
         error = str(answer.get("error", ""))
-        # What follows the first line are the numbers of a trace.
+        # Trace ids follow the first line.
         words = " ".join(str(answer.get("error_description", error)).split(" Trace ID:")[0].split())[:300]
         advice = next((ADVICE[code] for code in ADVICE if f"{code}:" in words), "check IMAP_TENANT, IMAP_CLIENT_ID")
         raise ConfigurationError(f"Microsoft refuses a token: {words}: {advice}")
 
     def advice(self, token: str, mailbox: str) -> str:
-        """What to look at when Exchange refuses a token that Microsoft gave."""
+        """Return advice on what to check when Exchange refuses a token that Microsoft issued."""
         claims = _claims(token)
         if ROLE not in claims.get("roles", [ROLE]):
             return (
@@ -86,7 +86,7 @@ class Microsoft:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """What a token says of itself (RFC 7519 section 4), {} where it cannot be read: nothing depends on it."""
+    """Return the claims of a token (RFC 7519 section 4), {} when it is unreadable. They serve for advice only."""
     try:
         claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     except (IndexError, ValueError):
@@ -95,7 +95,10 @@ def _claims(token: str) -> dict[str, Any]:
 
 
 class _Http:
-    """How msal asks: our way, and without the discovery, whose answer is always the same."""
+    """An HTTP client for msal that sends each request through `token_endpoint`.
+
+    It answers the discovery request itself, because the answer is always the same.
+    """
 
     def __init__(self, endpoint: str, url: str) -> None:
         self._endpoint, self._url = endpoint, url
@@ -115,4 +118,4 @@ class _Http:
         return token_endpoint.ask("Microsoft", self._url, data, headers)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""

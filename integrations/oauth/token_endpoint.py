@@ -1,4 +1,4 @@
-"""Where OAuth tokens are had (RFC 6749 section 3.2): one POST, never repeated by a library."""
+"""Request an OAuth token (RFC 6749 section 3.2) with one POST that no library repeats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from integrations.net.retry_after import parse_retry_after
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What is said with any status (RFC 6749 section 4.1.2.1); google-auth would ask again at once, under its lock.
+# Errors that may come with any status (RFC 6749 section 4.1.2.1). google-auth would retry at once, under its lock.
 BUSY = ("internal_failure", "server_error", "temporarily_unavailable")
 
 
@@ -26,10 +26,12 @@ def ask(
     headers: Mapping[str, str] | None = None,
     deadline_s: float = CALL_S,
 ) -> httpx.Response:
-    """The answer, which may be a refusal; `service` names it in errors, and `form` is encoded or a mapping.
+    """Send a token request and return the answer, which may be a refusal.
+
+    `service` names the service in errors. `form` is encoded already, or a mapping.
 
     Raises:
-        TransientError: it is out of reach, or busy.
+        TransientError: the endpoint is unreachable or busy, or its answer is no JSON object.
     """
     body = {"data": form} if not isinstance(form, bytes | str) else {"content": form}
     try:

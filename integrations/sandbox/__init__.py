@@ -1,4 +1,4 @@
-"""Local stand-ins for every service, over real sockets on 127.0.0.1: for the demo, for trying a mail, for the tests."""
+"""Local stand-ins for every service, on real sockets of 127.0.0.1, for the demo, trial mails and the tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Fault", "RateLimit", "Refusal", "Sandbox"]
 
 
 class Sandbox:
-    """Every service we use, on this machine, empty: a context manager, up in about two seconds."""
+    """A context manager that runs an empty stand-in for every service we use. It starts in about two seconds."""
 
     def __init__(self) -> None:
         self.hubspot = HubSpot()
@@ -34,7 +34,7 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         with ExitStack() as started, ThreadPoolExecutor() as pool:
-            # All at once: S3 takes a second by itself, and IMAP waits for another process.
+            # In parallel: S3 alone takes a second, and IMAP waits for another process.
             for service, starting in [(each, pool.submit(each.start)) for each in self._services]:
                 started.callback(service.stop)
                 starting.result()
@@ -54,7 +54,7 @@ class Sandbox:
             each.reset()
 
     def environment(self) -> dict[str, str]:
-        """Every setting that points the daemon at these services, by the name of its environment variable."""
+        """Return the settings that point the daemon at these services, by environment variable."""
         return {
             "ANTHROPIC_API_KEY": self.anthropic.api_key,
             "ANTHROPIC_BASE_URL": self.anthropic.url,

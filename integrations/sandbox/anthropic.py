@@ -1,7 +1,7 @@
-"""Anthropic's Messages API, as far as we use it: structured output by a function instead of a model.
+"""A stand-in for the part of Anthropic's Messages API that we use, with a function instead of a model.
 
 It refuses what `anthropic-version: 2026-10-21` refuses: sampling parameters, a fixed thinking budget, a prefilled
-answer, and schemas with what structured output does not support.
+answer, and schemas with keywords that structured output does not support.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _TYPES = {
 
 
 def guess(mail: str) -> dict[str, Any]:
-    """SUPPORT or MODELISATION by a look at the words, with a confidence and a reason in French."""
+    """Choose SUPPORT or MODELISATION by keywords, with a confidence and a reason in French."""
     words = {match.lower() for match in _MODELLING.findall(mail)}
     if words:
         confidence = round(min(0.95, 0.7 + 0.1 * len(words)), 2)
@@ -57,10 +57,11 @@ def guess(mail: str) -> dict[str, Any]:
 
 
 class Anthropic(StandIn):
-    """A model that answers by `decide`.
+    """A model whose answers the function `decide` computes.
 
-    What a test may turn: `decide`, from the text of the last user turn to what the JSON says, on the schema or off
-    it; `stop_reason`, with "refusal" for no text at all and "max_tokens" for JSON that breaks off; and `thinks`.
+    A test may set `decide`, `stop_reason` and `thinks`. `decide` takes the text of the last user turn and returns the
+    values of the JSON answer, which need not match the schema. `stop_reason` is "refusal" for an answer without text,
+    or "max_tokens" for JSON that breaks off.
     """
 
     def __init__(self, api_key: str = "sk-ant-sandbox") -> None:
@@ -80,7 +81,7 @@ class Anthropic(StandIn):
             self._forget()
 
     def error(self, status: int) -> object:
-        """Anthropic's body for a status."""
+        """Return Anthropic's error body for a status."""
         return _error(status, f"status {status}")
 
     def answer(self, request: Recorded) -> Answer:
@@ -129,7 +130,7 @@ class Anthropic(StandIn):
 
 
 def _check(body: Mapping[str, Any]) -> None:
-    """Refuse what the API refuses."""
+    """Raise a rejection for a request that the API refuses."""
     for name in ("model", "max_tokens", "messages"):
         if not body.get(name):
             raise _refused(400, f"{name}: Field required")
@@ -165,7 +166,7 @@ def _check_schema(schema: object) -> None:
 
 
 def _text(content: object) -> str:
-    """The text of a turn: a string, or blocks of text and of tool results."""
+    """Return the text of a turn: a string, or blocks of text and of tool results."""
     if isinstance(content, str):
         return content
     blocks = content if isinstance(content, list) else []

@@ -1,4 +1,4 @@
-"""A certificate that nobody has signed, for the stand-ins that speak TLS."""
+"""A self-signed certificate, for the stand-ins that speak TLS."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Where a certificate and its key lie, both as PEM. Who trusts it names `path` as its certificate authority."""
+    """The paths of a certificate and its key, both PEM. A client that trusts it uses `path` as its CA file."""
 
     path: Path
     key_path: Path
 
     def server_context(self) -> ssl.SSLContext:
-        """What a server shows the certificate with."""
+        """Return the TLS context of a server that presents the certificate."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.path, self.key_path)
         return context
 
 
 def self_signed(folder: Path, host: str = "localhost") -> Certificate:
-    """A new certificate in `folder`, good for `host` and 127.0.0.1, from yesterday until tomorrow."""
+    """Create a certificate in `folder` for `host` and 127.0.0.1, valid from yesterday until tomorrow."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     names = x509.SubjectAlternativeName([x509.DNSName(host), x509.IPAddress(IPv4Address("127.0.0.1"))])

@@ -1,4 +1,4 @@
-"""ClickUp's API v2, as far as we use it: tasks, subtasks and comments of one list."""
+"""A stand-in for the part of ClickUp's API v2 that we use: tasks, subtasks and comments of one list."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ class Task:
 
     @property
     def text(self) -> str:
-        r"""The description as `text_content` gives it: the markdown as it reads, `\[ref: x\]` as `[ref: x]`."""
+        r"""The description as in `text_content`: the markdown as plain text, `\[ref: x\]` as `[ref: x]`."""
         linked = re.sub(r"(?<!\\)\[((?:\\.|[^\]\\])*)\]\((?:\\.|[^)\\])*\)", r"\1", self.markdown)
         bare = re.sub(r"(?m)^(?:#{1,6}|>|[-*+]) +|(?<!\\)(?:\*\*|__|`)", "", linked)
         return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", bare)
 
 
 class ClickUp(StandIn):
-    """A workspace with one list, and in it the task that the subtasks go under.
+    """A workspace with one list, which holds the parent task of the subtasks.
 
-    What a test may turn: `rate_limit` (None for none), and `list_lag_s`: the task lists see nothing younger.
+    A test may set `rate_limit` (None for none) and `list_lag_s`: the task lists omit tasks younger than that.
     """
 
     def __init__(self, token: str = "pk_147_SANDBOX") -> None:  # noqa: S107  a stand-in's
@@ -82,17 +82,17 @@ class ClickUp(StandIn):
 
     @property
     def base_url(self) -> str:
-        """What the paths of the API are appended to."""
+        """The URL that the paths of the API are appended to."""
         return f"{self.url}/api/v2"
 
     def error(self, status: int) -> object:
-        """ClickUp's body for a status."""
+        """Return ClickUp's error body for a status."""
         known = {401: ("Team not authorized", "OAUTH_027"), 429: ("Rate limit reached", "APP_002")}
         text, code = known.get(status, (f"Status {status}", f"ITEM_{status}"))
         return {"err": text, "ECODE": code}
 
     def answer(self, request: Recorded) -> Answer:
-        """Authenticate, count, and carry out."""
+        """Authenticate the request, apply the rate limit, and carry it out."""
         authorization = request.headers.get("authorization")
         if authorization is None:
             raise _refused(401, "Authorization header required", "OAUTH_017")
@@ -128,13 +128,13 @@ class ClickUp(StandIn):
             case "GET", ("list", self.list_id, "task"):
                 return self._listed(request.query)
             case _, ("list", *_):
-                # A list that does not exist is one that the token may not see.
+                # ClickUp treats a list that does not exist like one that the token may not see.
                 raise RejectedError(401, self.error(401))
         raise _refused(404, "Route not found", "APP_001")
 
     def _found(self, id_: str) -> Task:
         if id_ not in self.tasks:
-            # ClickUp says so of any id that it does not know, though the token is good.
+            # ClickUp answers 401 for any unknown id, even when the token is valid.
             raise RejectedError(401, self.error(401))
         return self.tasks[id_]
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PAGE_SIZE = 25
-USER = {"id": 147, "username": "Sandbox", "email": "sandbox@figurative.example"}  # whose token it is
+USER = {"id": 147, "username": "Sandbox", "email": "sandbox@figurative.example"}  # the owner of the token
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,15 @@ class Comment:
 
     @property
     def date_ms(self) -> int:
-        """When it was made, as ClickUp counts: milliseconds since the epoch."""
+        """The creation time in ClickUp's unit: milliseconds since the epoch."""
         return int(self.created_at * 1000)
 
 
 def listed(comments: Sequence[Comment], query: Mapping[str, list[str]]) -> dict[str, Any]:
-    """A page of comments, the newest first, as ClickUp sends it: those older than `start` and `start_id` together."""
+    """Return a page of comments, newest first, as ClickUp sends it.
+
+    `start` and `start_id` together limit it to the comments older than that one.
+    """
     found = sorted(comments, key=_age, reverse=True)
     if "start" in query and "start_id" in query:  # one alone does nothing
         start = int(query["start"][0]), int(query["start_id"][0])
@@ -42,7 +45,7 @@ def _age(comment: Comment) -> tuple[int, int]:
 
 def _shown(comment: Comment) -> dict[str, Any]:
     return {
-        "id": str(comment.id),  # a number where it is created
+        "id": str(comment.id),  # a number in the answer to its creation
         "comment": [{"text": comment.text}],
         "comment_text": comment.text,
         "user": USER,

@@ -1,4 +1,4 @@
-"""Dovecot as a stand-in: a real server, private, up in a few hundredths of a second."""
+"""Run Dovecot as a stand-in: a real, private server that starts in a few hundredths of a second."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _START_TIMEOUT_S = 10.0
-_ATTEMPTS = 3  # another process may take the port between our look at it and Dovecot's
-# What Dovecot 2.3 offers after login, and what `without` takes from.
+_ATTEMPTS = 3  # another process may take the port after we probed it and before Dovecot binds it
+# The capabilities of Dovecot 2.3 after login. `without` removes some of them.
 CAPABILITIES = (
     "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS "
     "THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED "
@@ -32,10 +32,10 @@ CAPABILITIES = (
 
 
 class Dovecot(ImapServer):
-    """Dovecot 2.3 with a configuration of its own in a temporary folder; nothing of the system's is read or changed.
+    """Dovecot 2.3 with its own configuration in a temporary folder. The system's is neither read nor changed.
 
-    `namespace_prefix` and `separator` are those of the personal namespace: "" and "/", or "INBOX." and ".". What is
-    named in `without` is not announced, as on a server that lacks it: `without={"MOVE", "UIDPLUS"}`.
+    `namespace_prefix` and `separator` are those of the personal namespace: "" and "/", or "INBOX." and ".".
+    Capabilities in `without` are not announced, as on a server that lacks them: `without={"MOVE", "UIDPLUS"}`.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class Dovecot(ImapServer):
 
     @staticmethod
     def executable() -> str | None:
-        """Where the server is; None when it is not installed."""
+        """Return the path of the server program, None when it is not installed."""
         return shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
     def start(self) -> None:
         """Start the server and wait until it listens.
 
         Raises:
-            RuntimeError: it did not come up; the message is its log.
+            RuntimeError: the server did not start. The message is its log.
         """
         executable = self.executable()
         if executable is None:
@@ -80,9 +80,9 @@ class Dovecot(ImapServer):
         raise RuntimeError(f"Dovecot did not start: {reason}")
 
     def _launch(self, executable: str) -> Path:
-        # Its login processes refuse to run as root, so root runs the whole of it as nobody.
+        # Dovecot's login processes refuse to run as root, so root runs all of it as the user `nobody`.
         account = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-        # A short path: the names of its sockets must fit into 108 bytes.
+        # A short path: the names of Dovecot's sockets must fit into 108 bytes.
         self._folder = folder = Path(tempfile.mkdtemp(prefix="dovecot-", dir="/tmp"))
         self.port = _free_port()
         configuration = folder / "dovecot.conf"
@@ -97,7 +97,7 @@ class Dovecot(ImapServer):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a group of its own, which an interrupt at the terminal does not reach
+            start_new_session=True,  # its own process group, so that Ctrl-C at the terminal does not reach it
             user=account.pw_uid if root else None,
             group=account.pw_gid if root else None,
             extra_groups=[] if root else None,
@@ -108,7 +108,7 @@ class Dovecot(ImapServer):
         """End the server, and delete its folder with every message in it."""
         if self._process is not None:
             if self._process.poll() is None:
-                # The whole group: the master by itself waits a second for its children.
+                # The whole process group: the master process alone waits a second for its children.
                 os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait()
             self._process = None
@@ -117,7 +117,10 @@ class Dovecot(ImapServer):
             self._folder = None
 
     def _listens(self, folder: Path) -> bool:
-        """Whether it came up: it writes its process id once it has its port, and ends at once when it has not."""
+        """Wait until the server listens and return True, or False when it did not start.
+
+        Dovecot writes its process id once it has bound its port, and exits at once when it cannot.
+        """
         deadline = time.monotonic() + _START_TIMEOUT_S
         while self._process is not None and self._process.poll() is None and time.monotonic() < deadline:
             if (folder / "run" / "master.pid").exists():

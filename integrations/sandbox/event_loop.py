@@ -1,4 +1,4 @@
-"""An asyncio loop in a thread of its own, for the stand-ins that are made of asyncio servers."""
+"""Run an asyncio loop in its own thread, for the stand-ins that are built on asyncio servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TIMEOUT_S = 10.0
 
 
 class EventLoop:
-    """A running loop, from the moment it is made until `close`."""
+    """An event loop that runs from its creation until `close`."""
 
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()
@@ -22,7 +22,7 @@ class EventLoop:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result, once it has run in the loop."""
+        """Run the coroutine in the loop, and return its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(_TIMEOUT_S)
 
     def close(self) -> None:

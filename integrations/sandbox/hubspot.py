@@ -1,4 +1,4 @@
-"""HubSpot's CRM API, v3 and the v4 associations, as far as we use it."""
+"""A stand-in for the part of HubSpot's CRM API that we use: v3, and the v4 associations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _MAX_BATCH = 100
 
 
 class HubSpot(StandIn):
-    """An account on loopback; what it holds, and how it behaves where HubSpot's word is not known, is in `crm`."""
+    """An account on loopback.
+
+    `crm` holds its objects, and the settings for behaviour that HubSpot does not document.
+    """
 
     def __init__(self, token: str = "pat-eu1-sandbox", hub_id: str = "147000001") -> None:  # noqa: S107  a stand-in's
         super().__init__()
@@ -33,7 +36,7 @@ class HubSpot(StandIn):
         self.rate_limit: RateLimit | None = RateLimit(100, 10.0)  # None for no limit
 
     def reset(self) -> None:
-        """Forget everything: the settings and the custom properties too."""
+        """Forget everything, including the settings and the custom properties."""
         super().reset()
         with self._lock:
             self._forget()
@@ -54,15 +57,15 @@ class HubSpot(StandIn):
         return self.crm.records("notes")
 
     def associated(self, kind: str, id_: str, to_kind: str) -> list[str]:
-        """The ids of the `to_kind` that an object is associated with: `associated("tickets", id, "contacts")`."""
+        """Return the ids of an object's associated `to_kind` objects: `associated("tickets", id, "contacts")`."""
         return self.crm.associated(kind, id_, to_kind)
 
     def error(self, status: int) -> object:
-        """HubSpot's body for a status."""
+        """Return HubSpot's error body for a status."""
         return schema.usual_error(status)
 
     def answer(self, request: Recorded) -> Answer:
-        """Authenticate, count, and carry out."""
+        """Authenticate the request, apply the rate limit, and carry it out."""
         if request.headers.get("authorization") != f"Bearer {self.token}":
             raise RejectedError(401, self.error(401))
         admitted = self.rate_limit is None or self.rate_limit.admit()
@@ -199,7 +202,7 @@ class HubSpot(StandIn):
 
 
 def _listed(request: Recorded, name: str) -> tuple[str, ...]:
-    """A parameter that is repeated, or given once with commas: both are understood."""
+    """Return the values of a parameter that is repeated, or given once with commas."""
     return tuple(one for value in request.query.get(name, []) for one in value.split(",") if one)
 
 

@@ -1,4 +1,4 @@
-"""The state of a HubSpot account: contacts, tickets and notes, what is associated with what, and the search index."""
+"""The state of a HubSpot account: contacts, tickets and notes, their associations, and the search index."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ class Record:
 
 
 class Crm:
-    """An account without a contact, with one pipeline of tickets. A kind is `contacts`, `tickets` or `notes`."""
+    """An account without objects, with one ticket pipeline. A kind is `contacts`, `tickets` or `notes`."""
 
     def __init__(self) -> None:
         self.pipelines = {"0": ("1", "2", "3", "4")}
-        self.search_lag_s = 0.0  # a search sees nothing younger
-        self.conflict_category = "CONFLICT"  # or OBJECT_ALREADY_EXISTS: which of the two bodies a known address gets
-        self.finds_additional_emails = False  # whether GET by address looks at second addresses; HubSpot does not say
+        self.search_lag_s = 0.0  # a search omits objects younger than this
+        self.conflict_category = "CONFLICT"  # or OBJECT_ALREADY_EXISTS: the error body for an address that exists
+        self.finds_additional_emails = False  # for GET by address; HubSpot does not document it
         self.custom_properties: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in schema.KINDS}
         self._records: dict[str, dict[str, Record]] = {kind: {} for kind in schema.KINDS}
         self._links: dict[tuple[str, str, str], list[str]] = {}  # (kind, id, other kind): ids
         self._ids = itertools.count(29_000_000_001)
 
     def records(self, kind: str) -> list[Record]:
-        """Every object of a kind, oldest first."""
+        """Return every object of a kind, oldest first."""
         return list(self._records[kind].values())
 
     def find(self, kind: str, value: str, id_property: str = "") -> Record:
-        """The object with this id, or with this value of a unique property."""
+        """Return the object with this id, or with this value of a unique property."""
         if id_property in {"", "hs_object_id"}:
             found = self._records[kind].get(value)
         elif kind == "contacts" and id_property == "email":
@@ -57,7 +57,7 @@ class Crm:
         return found
 
     def create(self, kind: str, given: object, associations: Iterable[Any] = ()) -> Record:
-        """A new object with its associations; all of it, or nothing when a part is refused."""
+        """Create an object with its associations. Create nothing when a part is refused."""
         properties = schema.checked_properties(kind, given, self.custom_properties[kind])
         schema.check_required(kind, properties)
         if kind == "tickets":
@@ -80,7 +80,7 @@ class Crm:
         record.properties |= properties
 
     def associate(self, kind: str, id_: str, to_kind: str, to_id: str) -> None:
-        """Associate two objects, both ways; a second time changes nothing."""
+        """Associate two objects in both directions. A second call changes nothing."""
         self.find(kind, id_)
         self.find(to_kind, to_id)
         for key, other in (((kind, id_, to_kind), to_id), ((to_kind, to_id, kind), id_)):
@@ -89,21 +89,21 @@ class Crm:
                 ids.append(other)
 
     def associated(self, kind: str, id_: str, to_kind: str) -> list[str]:
-        """The ids of the `to_kind` that an object is associated with, oldest association first."""
+        """Return the ids of the `to_kind` objects associated with an object, oldest association first."""
         return list(self._links.get((kind, id_, to_kind), ()))
 
     def search(self, kind: str, wanted: Mapping[str, Any]) -> list[Record]:
-        """What the index knows of and the filters let through."""
+        """Return the indexed objects that match the query and the filters."""
         indexed_until = time.time() - self.search_lag_s
         return [each for each in self.records(kind) if each.created_at <= indexed_until and _selected(each, wanted)]
 
     def properties(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The definition of every property that can be written, by name."""
+        """Return the definition of every writable property, by name."""
         own = {name: {"name": name, "hasUniqueValue": False} for name in schema.DEFAULTS[kind] + schema.OTHERS[kind]}
         return own | self.custom_properties[kind]
 
     def define_property(self, kind: str, definition: Mapping[str, Any]) -> None:
-        """Add a property; whether its values are unique is settled here for good."""
+        """Add a property. It cannot be changed later whether its values are unique."""
         missing = [name for name in ("name", "label", "groupName", "type", "fieldType") if not definition.get(name)]
         if missing or definition["groupName"] != f"{kind[:-1]}information":
             raise RejectedError(400, schema.validation_error(f"Invalid definition: {missing or 'groupName'}"))

@@ -1,7 +1,7 @@
-"""What HubSpot takes and what it refuses: the properties of each kind of object, their values, and the error bodies.
+"""The properties and values that HubSpot accepts for each kind of object, and its error bodies.
 
-Errors have the shape of https://developers.hubspot.com/docs/api-reference/error-handling; where the vendor documents
-no exact body the words are a guess, and the status, the category and the code are what to rely on.
+Errors have the shape of https://developers.hubspot.com/docs/api-reference/error-handling. Where the vendor documents
+no exact body, the wording is a guess: rely on the status, the category and the code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ASSOCIATION_TYPES = {
     ("tickets", "notes"): 227,
     ("notes", "tickets"): 228,
 }
-# What a GET shows that names no property.
+# The properties that a GET returns when it names none.
 DEFAULTS = {
     "contacts": ("email", "firstname", "lastname"),
     "tickets": ("content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_category", "hs_ticket_priority", "subject"),
@@ -53,21 +53,21 @@ _SPELLINGS = {spelling: kind for kind, id_ in KINDS.items() for spelling in (kin
 
 
 def kind_of(spelling: str) -> str:
-    """`contacts`, `tickets` or `notes`, from any of the spellings that paths may use."""
+    """Return `contacts`, `tickets` or `notes` for any of the spellings that paths may use."""
     if spelling not in _SPELLINGS:
         raise RejectedError(400, validation_error(f"Unable to infer object type from: {spelling}"))
     return _SPELLINGS[spelling]
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """The value, when it is a JSON object."""
+    """Return the value when it is a JSON object, and refuse it otherwise."""
     if not isinstance(value, dict):
         raise RejectedError(400, validation_error("Invalid input JSON: an object was expected"))
     return value
 
 
 def checked_properties(kind: str, given: object, custom: Iterable[str]) -> dict[str, str]:
-    """The properties as HubSpot keeps them: strings, addresses in lower case, timestamps in ISO 8601."""
+    """Return the properties as HubSpot stores them: strings, addresses in lower case, timestamps in ISO 8601."""
     known = {*DEFAULTS[kind], *OTHERS[kind], *custom}
     checked = {}
     for name, value in mapping(given).items():
@@ -104,7 +104,7 @@ def _checked_timestamp(value: str) -> str:
 
 
 def check_pipeline(properties: Mapping[str, str], pipelines: Mapping[str, Iterable[str]]) -> None:
-    """Refuse a pipeline that does not exist, and a stage that is not of the pipeline."""
+    """Refuse a pipeline that does not exist, and a stage that the pipeline does not have."""
     pipeline = properties.get("hs_pipeline", "0")
     if pipeline not in pipelines:
         raise invalid("hs_pipeline", "INVALID_OPTION", f"{pipeline} was not one of the allowed options")
@@ -114,7 +114,7 @@ def check_pipeline(properties: Mapping[str, str], pipelines: Mapping[str, Iterab
 
 
 def check_required(kind: str, properties: Mapping[str, str]) -> None:
-    """Refuse a new object without what its kind must have: of a contact, one of its default properties."""
+    """Refuse a new object that lacks a required property. A contact needs one of its default properties."""
     missing = [name for name in _REQUIRED[kind] if not properties.get(name)]
     if kind == "contacts" and not any(properties.get(name) for name in DEFAULTS[kind]):
         missing = ["email"]
@@ -125,7 +125,7 @@ def check_required(kind: str, properties: Mapping[str, str]) -> None:
 
 
 def usual_error(status: int) -> dict[str, Any]:
-    """HubSpot's body for a status that has nothing to do with what was sent."""
+    """Return HubSpot's body for a status that does not depend on the content of the request."""
     category, message = {
         401: ("INVALID_AUTHENTICATION", "Authentication credentials not found. This API supports OAuth 2.0"),
         403: ("MISSING_SCOPES", "This app hasn't been granted all required scopes to make this call."),
@@ -138,13 +138,13 @@ def usual_error(status: int) -> dict[str, Any]:
 
 
 def validation_error(message: str) -> dict[str, Any]:
-    """The body of a 400."""
+    """Return the body of a 400."""
     correlation = str(uuid.uuid4())
     return {"status": "error", "message": message, "correlationId": correlation, "category": "VALIDATION_ERROR"}
 
 
 def invalid(name: str, code: str, message: str) -> RejectedError:
-    """The 400 that a property's value is refused with."""
+    """Return the 400 that refuses a property's value."""
     problem = {"isValid": False, "message": message, "error": code, "name": name}
     body = validation_error(f"Property values were not valid: {json.dumps([problem])}")
     error = {"message": message, "code": code, "context": {"propertyName": [name]}}
@@ -152,7 +152,7 @@ def invalid(name: str, code: str, message: str) -> RejectedError:
 
 
 def contact_exists(id_: str, category: str) -> RejectedError:
-    """The 409 for an address that a contact has; there are two bodies of it, `CONFLICT` is today's."""
+    """Return the 409 for an address that a contact has. Of its two bodies, `CONFLICT` is today's."""
     message = f"Contact already exists. Existing ID: {id_}"
     body = validation_error(message) | {"category": category}
     if category == "OBJECT_ALREADY_EXISTS":
@@ -163,5 +163,5 @@ def contact_exists(id_: str, category: str) -> RejectedError:
 
 
 def iso(at: float) -> str:
-    """Seconds since the epoch as HubSpot writes them: `2026-11-22T09:30:00.000Z`."""
+    """Return seconds since the epoch in HubSpot's form: `2026-11-22T09:30:00.000Z`."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -13,7 +13,7 @@ __all__ = ["Dovecot", "Message", "Pymap", "imap_server"]
 
 
 class Pymap(ImapServer):
-    """pymap with its mailboxes in memory, made to keep keywords; no TLS, no NAMESPACE, no CONDSTORE."""
+    """pymap with its mailboxes in memory, patched to keep keywords. No TLS, no NAMESPACE, no CONDSTORE."""
 
     def __init__(self, username: str = "support@figurative.example", password: str = "sandbox") -> None:  # noqa: S107
         super().__init__(username, password)
@@ -21,27 +21,27 @@ class Pymap(ImapServer):
         self._listener: asyncio.Server | None = None
 
     def start(self) -> None:
-        """Listen on a port of the system's choice."""
+        """Listen on a port that the system chooses."""
         self._event_loop = EventLoop("Pymap")
         self._listener = self._event_loop.run(self._listen())
         self.port = self._listener.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
-        """End the server; its mailboxes were only in memory."""
+        """Stop the server. Its mailboxes were only in memory."""
         if self._event_loop is not None and self._listener is not None:
             self._event_loop.loop.call_soon_threadsafe(self._listener.close)
             self._event_loop.close()
             self._event_loop = self._listener = None
 
     async def _listen(self) -> asyncio.Server:
-        # Imported here: where Dovecot is installed pymap is not needed, and takes a while.
+        # Imported here: where Dovecot is installed, pymap is not needed, and its import takes a while.
         from proxyprotocol.reader import ProxyProtocolReader  # noqa: PLC0415
         from pymap.backend.dict import DictBackend  # noqa: PLC0415
         from pymap.backend.dict.mailbox import MailboxData  # noqa: PLC0415
         from pymap.imap import IMAPServer  # noqa: PLC0415
         from pymap.parsing.specials.flag import Recent, Wildcard, get_system_flags  # noqa: PLC0415
 
-        # Else it answers OK to a keyword and drops it: its mailboxes do not announce \* in PERMANENTFLAGS.
+        # Otherwise pymap answers OK to a keyword and drops it: its mailboxes do not announce \* in PERMANENTFLAGS.
         kept = get_system_flags() - {Recent} | {Wildcard}
         MailboxData.permanent_flags = property(lambda _: kept)  # type: ignore[method-assign, assignment]
         arguments = Namespace(
@@ -64,5 +64,5 @@ class Pymap(ImapServer):
 
 
 def imap_server() -> Dovecot | Pymap:
-    """The best IMAP server that is installed, not yet started."""
+    """Return the best IMAP server that is installed, not yet started."""
     return Dovecot() if Dovecot.executable() else Pymap()

@@ -1,4 +1,4 @@
-"""An IMAP account of a stand-in: what is the same whichever server holds it."""
+"""The IMAP account of a stand-in, with the operations that do not depend on the server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WHAT = ("FLAGS", "BODY.PEEK[]")
 
 
 class Message(NamedTuple):
-    """A message as it lies in a mailbox."""
+    """A message in a mailbox."""
 
     uid: int
     flags: frozenset[str]  # system flags and keywords, without \Recent
@@ -28,7 +28,7 @@ class Message(NamedTuple):
 
 
 class ImapServer:
-    """What is the same for both: an account, and what tests and the demo do with it."""
+    """The base class of both servers: an account, and the operations of the tests and the demo on it."""
 
     security: Security = "none"
 
@@ -37,14 +37,14 @@ class ImapServer:
         self.port = 0  # known once started
         self.username = username
         self.password = password
-        self.certificate_path: Path | None = None  # what to trust, where it speaks TLS
+        self.certificate_path: Path | None = None  # the CA file to trust, when the server speaks TLS
 
     def start(self) -> None:
-        """Listen on a port of the system's choice."""
+        """Listen on a port that the system chooses."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """End the server and delete every message."""
+        """Stop the server and delete every message."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class ImapServer:
 
     @contextmanager
     def session(self) -> Iterator[IMAPClient]:
-        """A connection of one's own, logged in."""
+        """Yield a new connection that is logged in."""
         context = None if self.certificate_path is None else ssl.create_default_context(cafile=self.certificate_path)
         client = IMAPClient(
             self.host,
@@ -72,12 +72,12 @@ class ImapServer:
             yield client
 
     def deliver(self, raw: bytes, mailbox: str = "INBOX", flags: Collection[str] = ()) -> None:
-        """Put a message into a mailbox, as it is, byte for byte."""
+        """Append a message to a mailbox, byte for byte."""
         with self.session() as client:
             client.append(mailbox, raw, tuple(flags))
 
     def messages(self, mailbox: str = "INBOX") -> list[Message]:
-        r"""Every message of a mailbox, oldest UID first, without setting \Seen; none when there is no such mailbox."""
+        r"""Return all messages of a mailbox, lowest UID first, without setting \Seen. Empty: no such mailbox."""
         with self.session() as client:
             if mailbox not in _names(client):
                 return []
@@ -89,14 +89,14 @@ class ImapServer:
         ]
 
     def mailboxes(self) -> list[str]:
-        """The names of every mailbox that can be opened, sorted."""
+        """Return the sorted names of all mailboxes that can be selected."""
         with self.session() as client:
             return _names(client)
 
     def reset(self) -> None:
         """Delete every message, and every mailbox but INBOX."""
         with self.session() as client:
-            # The deepest first: a mailbox with children is not always deleted.
+            # The deepest first: a server may refuse to delete a mailbox with children.
             for name in reversed(_names(client)):
                 if name != "INBOX":
                     client.delete_folder(name)

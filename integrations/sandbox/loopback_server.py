@@ -1,4 +1,4 @@
-"""HTTP on loopback: requests as values, answers as values, and connections that can break on purpose."""
+"""An HTTP server on loopback, with requests and answers as values, and connections that can break on purpose."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Recorded:
     query_string: str  # as it was sent, without the question mark
     headers: Mapping[str, str]  # names in lower case
     raw: bytes = field(repr=False)
-    body: Any  # of the JSON; None when it was empty, no JSON or not said to be
+    body: Any  # the parsed JSON; None when empty, not JSON, or not declared as JSON
     at: float  # seconds since the epoch
 
     @property
@@ -44,14 +44,14 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back."""
+    """The answer to a request."""
 
     status: int = 200
     body: object = None  # bytes and str as they are, None for nothing, anything else as JSON
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encoded(self) -> tuple[bytes, str]:
-        """The body's bytes and their default content type."""
+        """Return the body's bytes and their default content type."""
         if self.body is None:
             return b"", "text/plain"
         if isinstance(self.body, bytes | str):
@@ -60,7 +60,7 @@ class Answer:
 
 
 class Server(ThreadingHTTPServer):
-    """A thread for every connection; each request goes to `serve`, which answers on the connection or breaks it."""
+    """A server with a thread for every connection. `serve` answers each request on its connection, or breaks it."""
 
     daemon_threads = True
     block_on_close = False
@@ -72,13 +72,13 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Connection)
 
     def server_bind(self) -> None:
-        """Bind, and look nothing up."""
-        # HTTPServer's own asks the resolver for the name of 127.0.0.1, which can take seconds and is never used.
+        """Bind without a name lookup."""
+        # HTTPServer's own method asks the resolver for the name of 127.0.0.1, which can take seconds and is never used.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection, and serve it."""
+        """Record the connection, and serve it."""
         self._open.add(request)
         super().process_request(request, client_address)
 
@@ -93,24 +93,24 @@ class Server(ThreadingHTTPServer):
         for each in self._open.copy():
             try:
                 each.shutdown(socket.SHUT_RDWR)
-            except OSError:  # the client was quicker
+            except OSError:  # the client has closed it already
                 continue
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that hung up; anything else is our own bug, and is shown."""
+        """Ignore a client that disconnected. Any other error is our own bug, and is printed."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 class Connection(BaseHTTPRequestHandler):
-    """A client's connection, kept alive until one side has had enough."""
+    """A client's connection, kept alive until one side closes it."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # head and body are two writes, and the second must not wait for an ACK
     server: Server
 
     def do_GET(self) -> None:
-        """Read one request, and have it served; `Content-Length` must say how long it is, as R2 wants it too."""
+        """Read one request and pass it to `serve`. It must have a `Content-Length`, which R2 requires too."""
         target = urlsplit(self.path)
         if "transfer-encoding" in self.headers:
             self.close_connection = True
@@ -128,16 +128,16 @@ class Connection(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815  the base class's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
-        """Keep quiet: `requests` is the log."""
+        """Log nothing: `StandIn.requests` is the log."""
 
     def send(self, answer: Answer) -> None:
-        """Answer as one should."""
+        """Send an answer."""
         body = self._send_head(answer)
         if self.command != "HEAD":
             self.wfile.write(body)
 
     def trickle(self, answer: Answer, released: threading.Event) -> None:
-        """Answer one byte a second, then close; leave off when released."""
+        """Send an answer at one byte a second, then close. Stop early when `released` is set."""
         for byte in self._send_head(answer):
             if released.wait(1.0):
                 break
@@ -147,7 +147,7 @@ class Connection(BaseHTTPRequestHandler):
     def reset(self) -> None:
         """Close with an RST."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # Closed under the base class's feet: its own polite shutdown would send a FIN before the RST.
+        # Closed here, not by the base class: its shutdown would send a FIN before the RST.
         os.close(self.connection.detach())
         self.close_connection = True
 

@@ -1,4 +1,7 @@
-"""R2 by way of moto's S3: one public bucket, path-style, with the same faults and records as the other stand-ins."""
+"""A stand-in for R2, made of moto's S3: one public bucket, path-style.
+
+It has the same faults and records as the other stand-ins.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from integrations.sandbox.loopback_server import Recorded
 
-_numbers = itertools.count(1)  # moto keeps the buckets of a process in one place: each stand-in has its own
+_numbers = itertools.count(1)  # moto keeps all buckets of a process together, so each stand-in has its own name
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class StoredObject:
 class S3(StandIn):
     """A bucket whose objects anyone may read at `public_url`/key, as behind a public R2 domain.
 
-    Writing takes a signature with the secret key (SigV4, in the Authorization header).
+    Writing needs a signature with the secret key (SigV4, in the Authorization header).
     """
 
     def __init__(self) -> None:
@@ -47,8 +50,8 @@ class S3(StandIn):
         self._app: Any = None
 
     def start(self) -> None:
-        """Make the bucket, and listen."""
-        # Imported here: moto takes a second, and who only wants the name of this class should not wait for it.
+        """Create the bucket, and listen."""
+        # Imported here: moto takes a second, and a module that only imports this class should not wait for it.
         from moto.moto_server.werkzeug_app import create_backend_app  # noqa: PLC0415
 
         if self._app is None:
@@ -66,12 +69,12 @@ class S3(StandIn):
 
     @property
     def public_url(self) -> str:
-        """What the keys are appended to, after a slash."""
+        """The URL that the keys are appended to, after a slash."""
         return f"{self.url}/{self.bucket}"
 
     @property
     def objects(self) -> list[StoredObject]:
-        """Every object, in the order of their keys."""
+        """Every object, sorted by key."""
         with self._lock:
             stored = self._backend().get_bucket(self.bucket).keys.values()
             found = [
@@ -87,12 +90,12 @@ class S3(StandIn):
         return sorted(found, key=lambda each: each.key)
 
     def error(self, status: int) -> object:
-        """S3's body for a status."""
+        """Return S3's error body for a status."""
         code = {401: "Unauthorized", 403: "AccessDenied", 404: "NoSuchKey", 429: "TooManyRequests", 503: "SlowDown"}
         return _error(code.get(status, "InternalError"))
 
     def answer(self, request: Recorded) -> Answer:
-        """Let the public read, let the owner do the rest, and let moto do it."""
+        """Check that the caller may do this, and let moto do it. The public may read, and the owner may do the rest."""
         public = request.method in {"GET", "HEAD"} and len(request.segments) > 1
         authorization = request.headers.get("authorization", request.query_string)  # the public may ask for an object
         if self.access_key_id not in authorization and not (public and not authorization):
@@ -107,7 +110,10 @@ class S3(StandIn):
         return Answer(int(status.split()[0]), b"".join(body), dict(headers))
 
     def _part(self, request: Recorded) -> Answer:
-        """Keep a part of a large file. moto's own way there copies it eight times, and digests it three."""
+        """Store a part of a large file.
+
+        moto's own code copies it eight times, and digests it three times.
+        """
         upload_id, number = request.query["uploadId"][0], int(request.query["partNumber"][0])
         upload = self._backend().get_bucket(self.bucket).multiparts.get(upload_id)
         if upload is None:
@@ -116,11 +122,11 @@ class S3(StandIn):
             upload.complete = partial(_put_together, upload.complete, upload.parts)
         part = upload.set_part(number, b"")
         part.content, part.contentsize = request.raw, len(request.raw)
-        part._etag = f"{len(request.raw):016x}{number:016x}"  # noqa: SLF001  to a client it means nothing (RFC 9110)
+        part._etag = f"{len(request.raw):016x}{number:016x}"  # noqa: SLF001  opaque to a client (RFC 9110)
         return Answer(headers={"ETag": part.etag})
 
     def _signature(self, request: Recorded, authorization: str) -> str:
-        """What the owner's signature of a request is (AWS4-HMAC-SHA256 Credential=.., SignedHeaders=.., Signature=..).
+        """Return the owner's signature of a request (AWS4-HMAC-SHA256 Credential=.., SignedHeaders=.., Signature=..).
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
         """
@@ -139,7 +145,7 @@ class S3(StandIn):
         return str(signer.signature(signer.string_to_sign(as_sent, canonical), as_sent))
 
     def _environ(self, request: Recorded) -> dict[str, Any]:
-        """The request as PEP 3333 has it."""
+        """Return the request as a WSGI environment (PEP 3333)."""
         environ: dict[str, Any] = {
             "REQUEST_METHOD": request.method,
             "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
@@ -153,7 +159,7 @@ class S3(StandIn):
             "wsgi.input": io.BytesIO(request.raw),
         }
         environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers.items()}
-        # R2 knows no ACLs: `answer` has decided already, and moto shall not look at its own.
+        # R2 has no ACLs: `answer` has decided already, and moto must not apply its own.
         environ.setdefault("HTTP_AUTHORIZATION", f"AWS4-HMAC-SHA256 Credential={self.access_key_id}/x/auto/s3/x")
         setup_testing_defaults(environ)
         return environ
@@ -166,7 +172,7 @@ class S3(StandIn):
 
 
 def _put_together(check: Callable[..., Any], parts: Mapping[int, Any], listed: Iterable[tuple[int, str]]) -> Any:
-    """What moto makes of the parts that a client lists, with its checks of them, but for checksums of the whole."""
+    """Join the parts that a client lists, after moto's checks of them. No checksum of the whole is made."""
     named = list(listed)
     _, etag, _ = check(named)
     return b"".join(parts[number].content for number, _ in named), etag, None

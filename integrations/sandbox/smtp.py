@@ -1,4 +1,4 @@
-"""A mail server that keeps what it is given, and refuses or breaks on demand (RFC 5321, RFC 4954, RFC 3207)."""
+"""An SMTP server that keeps its mail, and refuses or disconnects on demand (RFC 5321, RFC 4954, RFC 3207)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Stage = Literal["mail", "rcpt", "data", "after_data"]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the server says no to, and how often."""
+    """A refusal to inject: its stage, its reply, and how often it applies."""
 
     stage: Stage
-    # An SMTP reply such as "451 4.3.0 try later"; after 421 the server closes. Empty: it cuts the connection.
-    # At `after_data` the message is kept, and the connection is always cut before the answer.
+    # An SMTP reply such as "451 4.3.0 try later". After 421 the server closes. Empty: it cuts the connection.
+    # At `after_data` the message is kept, and the connection is always cut before the reply.
     reply: str = ""
     recipient: str = ""  # at `rcpt`, only this address; "" for all
     times: int | None = 1  # None until `heal`
@@ -43,7 +43,7 @@ class Delivered:
     recipients: tuple[str, ...]  # of the envelope
     raw: bytes = field(repr=False)
     tls: bool
-    username: str  # "" when nobody logged in
+    username: str  # "" without a login
 
     @property
     def message(self) -> EmailMessage:
@@ -52,7 +52,7 @@ class Delivered:
 
 
 class Smtp:
-    """A server on 127.0.0.1; with a password it takes mail only from who logs in.
+    """An SMTP server on 127.0.0.1. With a password it accepts mail only after a login.
 
     With an `ssl_context` it speaks TLS from the first byte (`security="tls"`) or demands STARTTLS (`"starttls"`).
     """
@@ -66,7 +66,7 @@ class Smtp:
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self.host = "127.0.0.1"
-        self.port = 0  # the one that the system gave, once started
+        self.port = 0  # known once started; a restart keeps it
         self.username = username
         self.password = password
         self.messages: list[Delivered] = []  # in the order of arrival
@@ -78,7 +78,7 @@ class Smtp:
         self._listener: asyncio.Server | None = None
 
     def start(self) -> None:
-        """Listen; at the first time on a port of the system's choice."""
+        """Listen. At the first start the system chooses the port."""
         self._event_loop = EventLoop("Smtp")
         self._listener = self._event_loop.run(self._listen(self._event_loop.loop))
         self.port = self._listener.sockets[0].getsockname()[1]
@@ -98,7 +98,7 @@ class Smtp:
         self.stop()
 
     def fail(self, refusal: Refusal) -> None:
-        """Refuse or break; of several refusals that match, the first one set strikes first."""
+        """Inject a refusal. Of several that match, the one that was set first applies first."""
         with self._lock:
             self._refusals.append(refusal)
 
@@ -119,7 +119,7 @@ class Smtp:
     def _protocol(self, loop: asyncio.AbstractEventLoop) -> SMTP:
         return SMTP(
             self,
-            hostname="localhost",  # else it asks the resolver for this machine's name, at every connection
+            hostname="localhost",  # otherwise aiosmtpd looks this machine's name up for every connection
             enable_SMTPUTF8=True,
             tls_context=self._ssl_context if self._security == "starttls" else None,
             require_starttls=self._security == "starttls",
@@ -154,15 +154,15 @@ class Smtp:
         if not refusal.reply or stage == "after_data":
             transport.abort()
         elif refusal.reply.startswith("421"):
-            server.loop.call_soon(transport.close)  # when the reply is out: RFC 5321 section 3.8
+            server.loop.call_soon(transport.close)  # after the reply is sent: RFC 5321 section 3.8
         return refusal.reply or "421 cut"
 
-    # What aiosmtpd calls; a string is the reply.
+    # aiosmtpd calls these methods, and sends the string that they return as the reply.
 
     async def handle_MAIL(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """MAIL FROM."""
+        """Answer MAIL FROM."""
         if self.password and not session.authenticated:
             return "530 5.7.0 Authentication required"
         envelope.mail_from = address
@@ -172,7 +172,7 @@ class Smtp:
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """RCPT TO."""
+        """Answer RCPT TO."""
         refused = self._refused(server, "rcpt", address)
         if refused is None:
             envelope.rcpt_tos.append(address)
@@ -180,11 +180,11 @@ class Smtp:
         return refused or "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """The dot after the message."""
+        """Answer the end of the message's data."""
         refused = self._refused(server, "data")
         if refused is not None:
             return refused
-        raw = cast("bytes", envelope.content)  # of text only where `decode_data` was asked for
+        raw = cast("bytes", envelope.content)  # a str only with `decode_data`
         tls = cast("asyncio.Transport", server.transport).get_extra_info("ssl_object") is not None
         username = str(session.auth_data or "") if session.authenticated else ""
         self.messages.append(Delivered(envelope.mail_from or "", tuple(envelope.rcpt_tos), raw, tls, username))

@@ -1,4 +1,4 @@
-"""The ground that the HTTP stand-ins share: a service on loopback that records what it is sent and fails on demand."""
+"""The base of the HTTP stand-ins: a service on loopback that records its requests and fails on demand."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ FaultKind = Literal[
     "status",  # answer `status`, and do nothing
     "garbage",  # answer 200 with a page of HTML, and do nothing: a captive portal, a proxy's error page
     "reset",  # RST the connection, and do nothing
-    "timeout",  # say nothing for `seconds`, then close, and do nothing
-    "cut_after_commit",  # do it, then close without a word
-    "status_after_commit",  # do it, then answer `status`: a gateway that lost patience
-    "hang_after_commit",  # do it, then say nothing for `seconds`
+    "timeout",  # send nothing for `seconds`, then close, and do nothing
+    "cut_after_commit",  # do it, then close without an answer
+    "status_after_commit",  # do it, then answer `status`: a gateway that timed out
+    "hang_after_commit",  # do it, then send nothing for `seconds`, and close
     "slow",  # do it, and answer after `seconds`
     "trickle",  # do it, and answer one byte a second
 ]
@@ -33,19 +33,19 @@ _COMMITTED = {"slow", "cut_after_commit", "status_after_commit", "hang_after_com
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong, with which requests, and how often."""
+    """A failure to inject: its kind, the requests it applies to, and how often."""
 
     kind: FaultKind
     method: str = ""  # "POST"; "" for any
-    path: str | re.Pattern[str] = "/"  # what the path begins with, as it was sent; or a pattern to be found in it
+    path: str | re.Pattern[str] = "/"  # a prefix of the path as it was sent, or a pattern that occurs in it
     times: int | None = 1  # None until `heal`
     status: int = 503
-    body: object = None  # bytes, str, or what becomes JSON; None for the service's usual words for `status`
-    headers: Mapping[str, str] = field(default_factory=dict)  # such as {"Retry-After": "86400"}, true or not
-    seconds: float = 60.0  # of a hang, at most: `heal`, `reset` and `stop` end it
+    body: object = None  # bytes, str, or a value sent as JSON; None for the service's usual body for `status`
+    headers: Mapping[str, str] = field(default_factory=dict)  # such as {"Retry-After": "86400"}
+    seconds: float = 60.0  # the longest duration of a hang: `heal`, `reset` and `stop` end it early
 
     def matches(self, request: Recorded) -> bool:
-        """Whether this request is one of those that go wrong."""
+        """Return True when the fault applies to this request."""
         if self.method and self.method != request.method:
             return False
         return (
@@ -54,7 +54,7 @@ class Fault:
 
 
 class RejectedError(Exception):
-    """The service says no; nothing was done."""
+    """A request that the service refused. Nothing was done."""
 
     def __init__(self, status: int, body: object, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status)
@@ -71,7 +71,7 @@ class RateLimit:
         self._admitted: deque[float] = deque()
 
     def admit(self) -> bool:
-        """Count one more request, or refuse it; a refused one does not count."""
+        """Count one more request and return True, or refuse it without counting and return False."""
         now = self._clock()
         while self._admitted and self._admitted[0] <= now - self.per_s:
             self._admitted.popleft()
@@ -82,55 +82,55 @@ class RateLimit:
 
     @property
     def remaining(self) -> int:
-        """How many more are admitted now."""
+        """The number of requests that are still admitted now."""
         return self.limit - len(self._admitted)
 
     @property
     def reset_in_s(self) -> float:
-        """Seconds until the oldest request counted is forgotten; 0.0 when none is."""
+        """Seconds until the oldest counted request expires, 0.0 when none is counted."""
         return max(0.0, self._admitted[0] + self.per_s - self._clock()) if self._admitted else 0.0
 
 
 class StandIn:
-    """A service on 127.0.0.1: `answer` is what it does, the rest is the same for all.
+    """A service on 127.0.0.1. `answer` is specific to a service, and the rest is common to all.
 
-    It keeps its port over `stop` and `start`, so an outage that ends can be played.
+    It keeps its port across `stop` and `start`, so that a test can simulate an outage that ends.
     """
 
     def __init__(self) -> None:
-        self.port = 0  # the one that the system gave, once started
-        self.requests: list[Recorded] = []  # every one, in the order of arrival, those that went wrong too
+        self.port = 0  # known once started; a restart keeps it
+        self.requests: list[Recorded] = []  # all of them in the order of arrival, failed ones included
         self._faults: list[Fault] = []
-        self._released = threading.Event()  # set when the hangs of this moment are over
-        self._hanging = threading.Semaphore(0)  # one for each hang that began and that nobody waited for yet
+        self._released = threading.Event()  # set to end the current hangs
+        self._hanging = threading.Semaphore(0)  # one for each hang that `wait_for_hang` has not returned yet
         self._lock = threading.RLock()
         self._server: Server | None = None
 
     def answer(self, request: Recorded) -> Answer:
-        """Carry a request out. One runs at a time.
+        """Carry out a request. One runs at a time.
 
         Raises:
-            RejectedError: the service refuses it, and nothing was done.
+            RejectedError: the service refuses the request, and nothing was done.
         """
         raise NotImplementedError
 
     def error(self, status: int) -> object:
-        """The body that this service sends with a status of failure."""
+        """Return the body that this service sends with an error status."""
         return {"error": status}
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """The URL of the service, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Listen; at the first time on a port of the system's choice."""
+        """Listen. At the first start the system chooses the port."""
         self._server = Server(self.port, self._serve)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), name=type(self).__name__, daemon=True).start()
 
     def stop(self) -> None:
-        """Close the port and every connection; what hangs is let go."""
+        """Close the port and every connection, and end every hang."""
         self.heal()
         if self._server is not None:
             self._server.shutdown()
@@ -145,7 +145,7 @@ class StandIn:
         self.stop()
 
     def fail(self, fault: Fault) -> None:
-        """Let requests go wrong; of several faults that match, the first one set strikes first."""
+        """Inject a fault. Of several that match a request, the one that was set first applies first."""
         with self._lock:
             self._faults.append(fault)
 
@@ -164,11 +164,14 @@ class StandIn:
             self._hanging = threading.Semaphore(0)
 
     def wait_for_hang(self, timeout_s: float = 30.0) -> bool:
-        """Wait until a request hangs, behind its commit where the fault is of that kind; False when none did."""
+        """Wait until a request hangs and return True, or False when none did in time.
+
+        With a fault that commits first, the request has been carried out by then.
+        """
         return self._hanging.acquire(timeout=timeout_s)
 
     def calls(self, method: str, path: str = "/") -> list[Recorded]:
-        """The requests so far with this method, on paths that begin like this."""
+        """Return the requests so far with this method whose path begins with `path`."""
         with self._lock:
             return [each for each in self.requests if each.method == method and each.path.startswith(path)]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.net.deadline import CALL_S, Deadline, http_events
-from integrations.net.failures import why
+from integrations.net.failures import describe_failure
 from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Claude:
         except self._anthropic.APIStatusError as error:
             _refuse(call, error)
         except (self._anthropic.APIConnectionError, TimeoutError) as error:
-            raise TransientError(f"Claude {call}: {why(error)}", outcome_unknown=False) from error
+            raise TransientError(f"Claude {call}: {describe_failure(error)}", outcome_unknown=False) from error
         except ValueError as error:
             raise TransientError(f"Claude {call}: the answer is not JSON", outcome_unknown=False) from error
         if not isinstance(answer, dict) or yields not in answer:

@@ -16,7 +16,7 @@ from botocore.exceptions import ConnectionError as NeverConnectedError
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import CALL_S, Deadline, http_events, watched_pools
-from integrations.net.failures import why
+from integrations.net.failures import describe_failure
 from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class R2:
             ):
                 status = response.status_code
         except (httpx.HTTPError, TimeoutError) as error:
-            raise TransientError(f"{self._public_url}: {why(error)}", outcome_unknown=False) from error
+            raise TransientError(f"{self._public_url}: {describe_failure(error)}", outcome_unknown=False) from error
         seen = f"{self._public_url}: HTTP {status} for a file that is {'in the bucket' if key else 'not there'}"
         if status in ({HTTPStatus.OK} if key else {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}):
             return f"{seen}, as it should be"
@@ -226,7 +226,9 @@ def _field(call: str, answer: Any, name: str) -> str:
 
 def _broken(call: str, error: Exception) -> TransientError:
     """Return the error for a failed connection. The outcome is known only if no connection was made."""
-    return TransientError(f"R2 {call}: {why(error)}", outcome_unknown=not isinstance(error, NeverConnectedError))
+    return TransientError(
+        f"R2 {call}: {describe_failure(error)}", outcome_unknown=not isinstance(error, NeverConnectedError)
+    )
 
 
 def _refusal(call: str, error: ClientError) -> ServiceError | ConfigurationError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import CALL_S, Deadline, watch
-from integrations.net.failures import why
+from integrations.net.failures import describe_failure
 
 if TYPE_CHECKING:
     import socket
@@ -194,7 +194,7 @@ def _named(call: str, *, sent: bool = False) -> Iterator[None]:
         # smtplib's own error: login found no mechanism in common with the server.
         raise ConfigurationError(f"SMTP {call}: {error} Look at SMTP_USERNAME") from error
     except OSError as error:
-        raise TransientError(f"SMTP {call}: {why(error)}", outcome_unknown=sent) from error
+        raise TransientError(f"SMTP {call}: {describe_failure(error)}", outcome_unknown=sent) from error
 
 
 def _refusal(call: str, error: smtplib.SMTPResponseException, *, sent: bool) -> ServiceError | ConfigurationError:

@@ -28,7 +28,7 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-class Fate(StrEnum):
+class UploadDecision(StrEnum):
     """The upload decision for an attachment. The ticket shows it for each, so that no file disappears silently."""
 
     FILE = "file"  # a 3D file or an image: uploaded to R2 if the category uploads files
@@ -131,7 +131,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Dispatched:
+class DispatchResult:
     """The results of a request so far. Each step adds to it."""
 
     classification: Classification
@@ -143,7 +143,7 @@ class Dispatched:
     uploads: tuple[tuple[int, str], ...] = ()  # number of each stored attachment, counted from 0, and its URL
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order
     in_doubt: tuple[str, ...] = ()  # names of steps whose effect is unknown, in order
-    fates: tuple[Fate, ...] = ()  # of each attachment, in the mail's order
+    fates: tuple[UploadDecision, ...] = ()  # of each attachment, in the mail's order
     max_file_bytes: int = 0  # a single file over this was TOO_BIG; 0 if unknown
     max_mail_bytes: int = 0  # a file was TOO_BIG if it and the files before it were over this; 0 if unknown
 

@@ -14,9 +14,9 @@ from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
 from poller.config import loader
 from poller.daemon.daemon import Daemon
-from poller.monitoring.reporter import Lookout
+from poller.monitoring.reporter import HealthReporter
 from poller.workflow.engine import Engine
-from poller.workflow.retry import Patience
+from poller.workflow.retry import RetryPolicy
 from tests.forks import Forks, load_clients
 from tests.notified import Manager
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from integrations.sandbox.stand_in import Fault
     from poller.config.settings import Settings
-    from poller.monitoring.poll_health import Pulse
-    from poller.workflow.status import Standing
+    from poller.monitoring.poll_health import PollHealth
+    from poller.workflow.status import MessageStatus
     from tests.crash import Death
     from tests.forks import Fork
 
@@ -44,21 +44,21 @@ class Office:
             "STATE_SETTLE_S": "0",
             "RECEIPTS_ENABLED": "false",  # most tests count the messages that a mailbox holds
         }
-        self.patience = Patience(delays_s=(0.05,), settle_s=0)
+        self.patience = RetryPolicy(delays_s=(0.05,), settle_s=0)
 
     @property
     def settings(self) -> Settings:
         return loader.from_names({name: value for name, value in self.environment.items() if value})
 
-    def once(self, *mails: bytes) -> dict[str, Standing]:
+    def once(self, *mails: bytes) -> dict[str, MessageStatus]:
         """Deliver mails, and let the daemon drain the mailbox."""
         for raw in mails:
             self.sandbox.imap.deliver(raw)
         return Daemon(self.settings, patience=self.patience).once(lambda *_: None)
 
-    def reporter(self, daemon: Daemon, pulse: Pulse) -> Lookout:
+    def reporter(self, daemon: Daemon, pulse: PollHealth) -> HealthReporter:
         """The reporter of a daemon, as the loop makes it."""
-        return Lookout(
+        return HealthReporter(
             self.settings, daemon.status, pulse, memory=daemon.memory, smtp=daemon.smtp, claude=daemon.claude
         )
 

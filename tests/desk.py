@@ -12,8 +12,8 @@ from poller.dispatch.pipeline import Pipeline
 from poller.errors import MessageGoneError
 from poller.mailbox.source import Fetched
 from poller.workflow.journal import Journal
-from poller.workflow.retry import Patience
-from poller.workflow.shared_lock import Floor
+from poller.workflow.retry import RetryPolicy
+from poller.workflow.shared_lock import SharedLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -87,7 +87,7 @@ class Desk:
 
     def journal(self, reference: str, record: Callable[..., Any] = lambda _, make: make()) -> Journal:
         return Journal(
-            reference, record, floor=Floor(), gates={}, patience=Patience(), halt=lambda *_: None, memory=self
+            reference, record, floor=SharedLock(), gates={}, patience=RetryPolicy(), halt=lambda *_: None, memory=self
         )
 
     def gets(self, raw: bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
 from poller import escaping
-from poller.model import Category, Dispatched, Fate, Link, Request, StoredFile
+from poller.model import Category, DispatchResult, Link, Request, StoredFile, UploadDecision
 from poller.rendering import notification, receipt, tickets
 from poller.rendering.phrases import marker
 from poller.triage import attachment_policy, classification
@@ -56,17 +56,17 @@ class Outputs:
     request: Request
 
     @cached_property
-    def done(self) -> Dispatched:
+    def done(self) -> DispatchResult:
         """All steps done, with every file that may be uploaded."""
         request = self.request
         found = classification.classify_request(request, None)
-        decided = attachment_policy.decide(request)
-        numbers = [number for number, fate in enumerate(decided) if fate is Fate.FILE]
+        decided = attachment_policy.decide_uploads(request)
+        numbers = [number for number, fate in enumerate(decided) if fate is UploadDecision.FILE]
         files = [
             StoredFile(file.filename, f"{FILES}/{number}/{escaping.key_name(file.filename)}", file.size_bytes)
             for number, file in ((number, request.attachments[number]) for number in numbers)
         ]
-        return Dispatched(
+        return DispatchResult(
             replace(found, category=Category.MODELISATION, reason=request.subject or request.text[:500]),
             files=tuple(files),
             uploads=tuple((number, file.url) for number, file in zip(numbers, files, strict=True)),

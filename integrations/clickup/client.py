@@ -15,7 +15,7 @@ import httpx
 from integrations.clickup.request import PARENT_NOT_IN_LIST, ask, refusal
 from integrations.errors import ConfigurationError, PermanentError
 from integrations.net.deadline import CALL_S, http_events
-from integrations.net.rate_limiter import Pace
+from integrations.net.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ class ClickUp:
         )
         # Without this, a discarded client leaves its connections open.
         weakref.finalize(self, http.close)
-        self._ask = partial(ask, http, Pace(calls_per_min, 60.0), deadline_s)
+        self._ask = partial(ask, http, RateLimiter(calls_per_min, 60.0), deadline_s)
 
     def create_subtask(self, name: str, markdown: str, confirm: Callable[[], object] | None = None) -> Subtask:
         """Create a subtask of the parent task, in the parent's list.

@@ -10,13 +10,13 @@ import httpx
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import Deadline
-from integrations.net.failures import why
+from integrations.net.failures import describe_failure
 from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from integrations.net.rate_limiter import Pace
+    from integrations.net.rate_limiter import RateLimiter
 
 PARENT_NOT_IN_LIST = "ITEM_137"  # the parent task was moved to another list, or is gone
 _LATER = (408, 425, 429)
@@ -26,7 +26,7 @@ _MILLISECONDS = 10**11  # seconds until the year 5138, milliseconds from 1973 on
 
 def ask(
     http: httpx.Client,
-    pace: Pace,
+    pace: RateLimiter,
     deadline_s: float,
     call: str,
     method: str,
@@ -50,7 +50,7 @@ def ask(
     except (httpx.RequestError, TimeoutError) as error:
         never_connected = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
         raise TransientError(
-            f"ClickUp {call}: {why(error)}", outcome_unknown=creates and not never_connected
+            f"ClickUp {call}: {describe_failure(error)}", outcome_unknown=creates and not never_connected
         ) from error
     answer = _json_object(response)
     if response.status_code in expect:

@@ -16,7 +16,7 @@ from integrations.errors import ConfigurationError, PermanentError, TransientErr
 from integrations.hubspot.crm import Crm
 from integrations.hubspot.request import ask, refusal
 from integrations.net.deadline import CALL_S
-from integrations.net.rate_limiter import Pace
+from integrations.net.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +56,7 @@ class HubSpot:
         deadline_s: float = CALL_S,
     ) -> None:
         """Set `reference_property` when `create_reference_property` has been run on this account."""
-        pace, timeout_s = Pace(calls_per_10s, 10.0), (connect_timeout_s, read_timeout_s)
+        pace, timeout_s = RateLimiter(calls_per_10s, 10.0), (connect_timeout_s, read_timeout_s)
         self._crm = Crm(api_key, base_url, partial(ask, pace, timeout_s, deadline_s))
         self._hub_id = hub_id
         self._pipeline_id = pipeline_id

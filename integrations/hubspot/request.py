@@ -15,13 +15,13 @@ from urllib3.exceptions import ConnectTimeoutError
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import Deadline
-from integrations.net.failures import why
+from integrations.net.failures import describe_failure
 from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from integrations.net.rate_limiter import Pace
+    from integrations.net.rate_limiter import RateLimiter
 
 # Every package of the client has its own ApiException, and none is a subclass of another.
 _API_EXCEPTIONS = (AssociationsApiException, ObjectsApiException, PipelinesApiException, PropertiesApiException)
@@ -36,7 +36,7 @@ _LOCKED_WAIT_S = 2.0  # the minimum that the documentation asks for
 
 
 def ask(
-    pace: Pace,
+    pace: RateLimiter,
     timeout_s: tuple[float, float],
     deadline_s: float,
     call: str,
@@ -68,7 +68,7 @@ def ask(
         cause = getattr(error, "reason", error)  # a MaxRetryError holds the cause in `reason`
         never_connected = isinstance(cause, ConnectTimeoutError)
         raise TransientError(
-            f"HubSpot {call}: {why(error)}", outcome_unknown=creates and not never_connected
+            f"HubSpot {call}: {describe_failure(error)}", outcome_unknown=creates and not never_connected
         ) from error
     except UnicodeDecodeError as error:
         # The client decodes the body of every refusal, and a proxy's error page may be in any charset.

@@ -22,7 +22,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def why(error: BaseException) -> str:
+def describe_failure(error: BaseException) -> str:
     """Return a few English words for an error that means that no complete answer arrived.
 
     They quote nothing that the server sent.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MARGIN = 1.02
 
 
-class Pace:
+class RateLimiter:
     """A rate limiter: at most `calls` calls begin in any `per_s` seconds, and a call that comes too early waits.
 
     All threads of a process share it. Machines that share an API key share its limit: the settings give each of them

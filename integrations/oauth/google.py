@@ -134,12 +134,12 @@ class _Transport(transport.Request):
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         **_: object,
-    ) -> _Answer:
+    ) -> _Response:
         del method, timeout
-        return _Answer(token_endpoint.ask("Google", url, body or b"", headers))
+        return _Response(token_endpoint.ask("Google", url, body or b"", headers))
 
 
-class _Answer(transport.Response):
+class _Response(transport.Response):
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
 

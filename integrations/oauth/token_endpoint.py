@@ -9,7 +9,7 @@ import httpx
 
 from integrations.errors import TransientError
 from integrations.net.deadline import CALL_S, Deadline, http_events
-from integrations.net.failures import why
+from integrations.net.failures import describe_failure
 from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def ask(
         ):
             response = client.post(url, headers=dict(headers or {}), **body)
     except (httpx.RequestError, TimeoutError) as error:
-        raise TransientError(f"{service} token: {why(error)}", outcome_unknown=False) from error
+        raise TransientError(f"{service} token: {describe_failure(error)}", outcome_unknown=False) from error
     status = response.status_code
     if (
         status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}

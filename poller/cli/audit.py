@@ -17,17 +17,17 @@ from poller.dispatch.clients import services
 from poller.dispatch.notify import IN_DOUBT, NOTIFICATION_TRIES
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
-from poller.mailbox.reclassify_mailboxes import Trays
+from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.workflow import corrections
-from poller.workflow.store import Memory
+from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from integrations.clickup.client import ClickUp, Subtask
     from integrations.hubspot.client import HubSpot
-    from poller.config.settings import Labels, Settings
-    from poller.workflow.status import Entry, Remembered
+    from poller.config.settings import LabelsSettings, Settings
+    from poller.workflow.status import Entry, MessageRecord
 
 LONGEST_WAIT_S = 90.0  # that a service may ask for before a call: ClickUp's limit is one of a minute
 TRIES = 4  # of a call that is asked to come later
@@ -62,14 +62,14 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
         ConfigurationError: nothing has run yet, or settings that cannot work.
         TransientError: the mailbox or a service is out of reach.
     """
-    with closing(Memory(settings)) as memory, closing(Inbox(settings)) as inbox:
+    with closing(StateStore(settings)) as memory, closing(Inbox(settings)) as inbox:
         # A message goes from the inbox to its label, and is then recorded as finished. Read in this order, none is
         # missed on its way. The state store is read again for those that came in the meantime.
         remembered = corrections.current(memory.messages())
         waiting = set(inbox.scan())
-        with closing(Trays(settings, inbox)) as trays:
+        with closing(ReclassifyMailboxes(settings, inbox)) as trays:
             waiting_to_be_corrected = {reference for reference, _ in trays.lying()}
-        lying = outcome_mailboxes.everything(settings)
+        lying = outcome_mailboxes.list_all_filed(settings)
         known = {corrections.message_of(message.reference) for message in memory.messages()}
         for message in remembered:
             corrected = corrections.message_of(message.reference) in waiting_to_be_corrected
@@ -87,7 +87,7 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
 
 
 def _misplaced(
-    message: Remembered, waiting: set[str], filed: Mapping[str, Mapping[str, bool]], labels: Labels
+    message: MessageRecord, waiting: set[str], filed: Mapping[str, Mapping[str, bool]], labels: LabelsSettings
 ) -> str | None:
     """Return what is wrong with the place of a message, None when nothing is."""
     reference, outcome = corrections.message_of(message.reference), message.standing.outcome
@@ -112,7 +112,7 @@ def _untold(journal: list[Entry]) -> Iterator[str]:
             yield f"{step}: sent {count} times and never confirmed; the admin may not have it"
 
 
-def _amiss_at_services(settings: Settings, remembered: list[Remembered]) -> Iterator[Finding]:
+def _amiss_at_services(settings: Settings, remembered: list[MessageRecord]) -> Iterator[Finding]:
     live = services(settings)
     subtasks = _patiently(live.clickup.find_subtasks) if live.clickup else {}
     for message in remembered:

@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from poller.cli.options import settings_of
-from poller.dispatch.job import Message
+from poller.dispatch.job import LazyMessage
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.model import Category, Kind
 from poller.workflow import corrections
-from poller.workflow.errors import UnreadError
-from poller.workflow.store import Memory
+from poller.workflow.errors import MessageUnavailableError
+from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from poller.config.settings import Settings
     from poller.model import Address, Request
-    from poller.workflow.status import Remembered
+    from poller.workflow.status import MessageRecord
 
 
-def corrected(memory: Memory) -> list[Remembered]:
+def corrected(memory: StateStore) -> list[MessageRecord]:
     """Return the last finished correction of each message that has one, the first seen message first."""
     return [
         message
@@ -52,26 +52,26 @@ def examples(settings: Settings) -> Iterator[tuple[str, dict[str, Any] | None]]:
         TransientError: the mailbox or the state store is out of reach.
     """
     with (
-        closing(Memory(settings)) as memory,
+        closing(StateStore(settings)) as memory,
         closing(Inbox(settings)) as inbox,
         tempfile.TemporaryDirectory() as directory,
     ):
         for each in corrected(memory):
             reference, outcome = corrections.message_of(each.reference), each.standing.outcome
-            message = Message(reference, inbox, Path(directory) / "mail.eml", settings.imap)
+            message = LazyMessage(reference, inbox, Path(directory) / "mail.eml", settings.imap)
             try:
                 message.filed(outcome, _received_at(memory, each.reference))
                 was = (each.standing.result or {}).get("was", "")
                 yield reference, example(message.request, Category(outcome.upper()), was)
             except MessageGoneError:
                 yield reference, None
-            except UnreadError as error:
+            except MessageUnavailableError as error:
                 raise error.cause from error
             finally:
                 message.discard()
 
 
-def _received_at(memory: Memory, reference: str) -> datetime:
+def _received_at(memory: StateStore, reference: str) -> datetime:
     """Return the time at which the message was received, from its journal.
 
     Raises:
@@ -137,7 +137,7 @@ def corrections_(ctx: click.Context, *, jsonl: bool) -> None:
             else:
                 click.echo(f"{reference} is not where it was filed, and is left out", err=True)
         return
-    with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
+    with closing(StateStore(settings_of(ctx, need_imap=False))) as memory:
         for each in corrected(memory):
             was = (each.standing.result or {}).get("was") or "unknown"
             click.echo(f"{each.seen_at:%Y-%m-%d %H:%M:%S}  {each.reference}  was {was}")

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
     from integrations.sandbox import Sandbox
     from poller.config.settings import Settings
-    from poller.workflow.status import Standing
+    from poller.workflow.status import MessageStatus
 
     Echo = Callable[[str], Any]
 
 
 def run(
     echo: Echo, mails: Mapping[str, bytes] | None = None, *, keep: bool = False, texts: bool = False
-) -> dict[str, Standing]:
+) -> dict[str, MessageStatus]:
     """Dispatch mails (all samples by default) in a sandbox of their own, and return where each ended, by reference.
 
     With `keep` the sandbox runs on until Ctrl-C. With `texts` the texts that people read are shown too.
@@ -91,7 +91,7 @@ def _listed(raw: bytes) -> str:
     return f"{message['From'].addresses[0].display_name}: {_subject(raw)}"
 
 
-def _tell(echo: Echo, subject: str, reference: str, standing: Standing) -> None:
+def _tell(echo: Echo, subject: str, reference: str, standing: MessageStatus) -> None:
     """Print what was decided about a mail, and what was created for it."""
     result = standing.result or {}
     sure = f", {result['confidence']:.0%} sure, by {result['decided_by']}" if "confidence" in result else ""

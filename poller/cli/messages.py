@@ -13,12 +13,12 @@ from poller.cli import report
 from poller.cli.options import EXIT_FAILED, json_option, settings_of
 from poller.cli.terminal import painted
 from poller.workflow import corrections, store
-from poller.workflow.store import Memory
+from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from poller.workflow.status import Remembered
+    from poller.workflow.status import MessageRecord
 
 
 _SINCE = "Only those first seen on that day or later (UTC), for instance 2026-11-22."
@@ -45,7 +45,7 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
     """
     now = datetime.now(UTC)
     wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
-    with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
+    with closing(StateStore(settings_of(ctx, need_imap=False))) as memory:
         found = store.standing(memory, wanted, since) if wanted else corrections.current(memory.messages(since))
     for message in found:
         if as_json:
@@ -66,9 +66,9 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
     For each try of each step: when it ended, how long it took, and what it returned, links included. The same follows
     for each of its corrections. Exit code 1 when nothing is stored.
     """
-    with closing(Memory(settings_of(ctx, need_imap=False))) as memory:
+    with closing(StateStore(settings_of(ctx, need_imap=False))) as memory:
 
-        def read(ids: Iterable[str]) -> dict[str, Remembered]:
+        def read(ids: Iterable[str]) -> dict[str, MessageRecord]:
             return {each.reference: each for each in memory.named(ids)}
 
         known = read([reference]) if corrections.correction_of(reference) else corrections.chain(reference, read)

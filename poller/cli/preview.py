@@ -17,11 +17,11 @@ from poller.cli.terminal import painted
 from poller.daemon.cutoff import FIRST_START
 from poller.dispatch import conversation
 from poller.mailbox.inbox import Inbox
-from poller.mailbox.reclassify_mailboxes import Trays
+from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import classification, quotas, screening, sender
-from poller.workflow.store import Memory
+from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,10 +54,10 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
             # Same as in `steps.receive`: some screened-out messages are work if they answer a ticket.
             if not ignored or screening.screen(request, own=own, answer=True) is None:
                 outcome, reason = _as_an_answer(settings, inbox, memory, reference, request) or (outcome, reason)
-                if memory is None and conversation.forebears(inbox.account, request):
+                if memory is None and conversation.parent_keys(inbox.account, request):
                     reason += "; may be an answer"
             yield {"reference": reference, "outcome": outcome, "reason": reason}
-        dragged = stack.enter_context(closing(Trays(settings, inbox)))
+        dragged = stack.enter_context(closing(ReclassifyMailboxes(settings, inbox)))
         for reference, category in dragged.lying():
             reason = f"a person has put it into {dragged.names[category]!r}"
             yield {"reference": reference, "outcome": category.lower(), "reason": reason}
@@ -71,10 +71,10 @@ def _by_the_rules(request: Request) -> tuple[str, str]:
 
 
 def _as_an_answer(
-    settings: Settings, inbox: Inbox, memory: Memory | None, reference: str, request: Request
+    settings: Settings, inbox: Inbox, memory: StateStore | None, reference: str, request: Request
 ) -> tuple[str, str] | None:
     """Return outcome and reason of a message that may answer a known request, or None if it names none."""
-    keys = conversation.forebears(inbox.account, request) if memory else []
+    keys = conversation.parent_keys(inbox.account, request) if memory else []
     roots = dict.fromkeys(root for key in keys if memory and (root := memory.recall(key)))
     named = {message.reference: message for message in memory.named(roots)} if memory and roots else {}
     opened = {root: named[root].standing.result or {} for root in roots if root in named}
@@ -82,9 +82,11 @@ def _as_an_answer(
     def who(address: Address) -> str:
         return quotas.pseudonym(settings, address.addr_spec.casefold()) if address.addr_spec else ""
 
-    people = conversation.People(who(request.sender), who(sender.writer(request, sender.own_domains(settings.imap))))
+    people = conversation.Participants(
+        who(request.sender), who(sender.writer(request, sender.own_domains(settings.imap)))
+    )
     for root, result in opened.items():
-        if result.get("ticket") and people.may_answer(conversation.People(**result.get("people", {}))):
+        if result.get("ticket") and people.may_answer(conversation.Participants(**result.get("people", {}))):
             return str(result.get("category", result["outcome"])), f"an answer to {root}: a note on its ticket"
     if not opened:
         waits = inbox.holds_older(reference, [*request.in_reply_to, *request.references])
@@ -93,14 +95,14 @@ def _as_an_answer(
     return "unsure", f"may be an answer to {next(iter(opened))}: it is if the contact of that ticket wrote it"
 
 
-def _memory(settings: Settings) -> Memory | None:
+def _memory(settings: Settings) -> StateStore | None:
     try:
-        return Memory(settings)
+        return StateStore(settings)
     except ConfigurationError:
         return None
 
 
-def _first_start(memory: Memory | None) -> date:
+def _first_start(memory: StateStore | None) -> date:
     first_start = memory.recall(FIRST_START) if memory else ""
     return date.fromisoformat(first_start) if first_start else datetime.now(UTC).date()
 

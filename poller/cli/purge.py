@@ -13,16 +13,16 @@ import click
 from poller.cli.options import json_option, settings_of
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
-from poller.mailbox.reclassify_mailboxes import Trays
+from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.workflow import database
 from poller.workflow.corrections import FAILED, message_of
-from poller.workflow.store import Memory
+from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from poller.config.settings import Settings
-    from poller.workflow.status import Remembered
+    from poller.workflow.status import MessageRecord
 
 FINISHED = {"support", "modelisation", "ignored", "gone", "failed"}
 # Prefixes of facts that expire. Facts under other keys, such as the day of the first start, are kept for ever.
@@ -43,12 +43,12 @@ def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Co
         ConfigurationError: nothing has run yet, or the settings cannot work.
         TransientError: the mailbox or the database is out of reach.
     """
-    with closing(Memory(settings)) as memory:
+    with closing(StateStore(settings)) as memory:
         messages = memory.messages()
         # The mailbox is scanned after the state store is read: a message that comes back meanwhile is kept.
         with closing(Inbox(settings)) as inbox:
-            open_ = {*inbox.scan(all_or_none=True), *outcome_mailboxes.lying(settings, "failed")}
-            with closing(Trays(settings, inbox)) as trays:
+            open_ = {*inbox.scan(all_or_none=True), *outcome_mailboxes.list_filed(settings, "failed")}
+            with closing(ReclassifyMailboxes(settings, inbox)) as trays:
                 open_ |= {reference for reference, _ in trays.lying()}
         old = {
             each.reference: each
@@ -79,11 +79,11 @@ def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Co
     return counts
 
 
-def _is_old(message: Remembered, before: datetime) -> bool:
+def _is_old(message: MessageRecord, before: datetime) -> bool:
     return message.standing.outcome in FINISHED and message.changed_at < before
 
 
-def _threads(memory: Memory, message: Remembered) -> Iterator[str]:
+def _threads(memory: StateStore, message: MessageRecord) -> Iterator[str]:
     """Yield the first messages of the threads that a message belongs to, or may belong to."""
     if thread := (message.standing.result or {}).get("thread"):
         yield thread

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from poller.monitoring.status_file import Sign
-    from poller.workflow.status import Entry, Remembered, Standing
+    from poller.monitoring.status_file import PollStatus
+    from poller.workflow.status import Entry, MessageRecord, MessageStatus
 
 _VALUE_CHARS = 2_000
 _BESIDE = 3  # values returned by a step that fit into its line
 RESULTS = ("ok", "retry", "wait", "fatal", "gone")  # results of an attempt, see `journal`
 
 
-def line(reference: str, standing: Standing, now: datetime) -> str:
+def line(reference: str, standing: MessageStatus, now: datetime) -> str:
     """Return the outcome of a message in one line for a person. `now` is aware."""
     result = standing.result or {}
     links = [link["url"] for link in (result.get("ticket"), result.get("subtask")) if link]
@@ -30,13 +30,13 @@ def line(reference: str, standing: Standing, now: datetime) -> str:
     return "  ".join(part for part in (reference, standing.came_to.upper(), *links, files, reason, until) if part)
 
 
-def as_json(reference: str, standing: Standing) -> dict[str, Any]:
+def as_json(reference: str, standing: MessageStatus) -> dict[str, Any]:
     """Return the outcome of a message for a program."""
     return {"reference": reference, "outcome": standing.outcome} | (standing.result or {})
 
 
 def status(
-    counts: Mapping[str, int], waiting: Sequence[Remembered], sign: Sign | None, *, running: bool | None
+    counts: Mapping[str, int], waiting: Sequence[MessageRecord], sign: PollStatus | None, *, running: bool | None
 ) -> dict[str, Any]:
     """Return the number of messages by outcome, the services they wait for, and the state of the polls.
 
@@ -57,7 +57,7 @@ def status(
 
 
 def status_lines(
-    counts: Mapping[str, int], waiting: Sequence[Remembered], sign: Sign | None, now: datetime
+    counts: Mapping[str, int], waiting: Sequence[MessageRecord], sign: PollStatus | None, now: datetime
 ) -> Iterator[str]:
     """Yield the content of `status` as lines for a person."""
     for outcome, count in sorted(counts.items()):
@@ -74,7 +74,7 @@ def status_lines(
             yield f"{sign.unreadable:>7}  that the mail server lists and does not give; the log has their UIDs"
 
 
-def whole(message: Remembered, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def whole(message: MessageRecord, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return everything that is stored about a message, for a program. `tried` is `tries` of its journal."""
     times = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
     known = {"reference": message.reference, "outcome": message.standing.outcome, "result": message.standing.result}
@@ -142,7 +142,7 @@ def _without_end(begun: Entry, attempts: Counter[str]) -> dict[str, Any]:
     return {"step": begun.step, "at": at, "attempt": attempts[begun.step], "took_s": None, "begun": at}
 
 
-def _kept_by(standing: Standing) -> str:
+def _kept_by(standing: MessageStatus) -> str:
     return SERVICE_NAMES.get(standing.service) or str((standing.result or {}).get("reason", ""))
 
 

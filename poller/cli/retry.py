@@ -11,7 +11,7 @@ from poller.cli.options import EXIT_FAILED, settings_of
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.workflow import corrections, store
-from poller.workflow.store import Memory
+from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
     from poller.config.settings import Settings
@@ -32,7 +32,7 @@ def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
     settings = settings_of(ctx)
     wanted = {corrections.message_of(reference)} if reference else _failed(settings)
     with closing(Inbox(settings)) as inbox:
-        brought = outcome_mailboxes.bring_back(settings, wanted)
+        brought = outcome_mailboxes.move_back_to_inbox(settings, wanted)
         already = wanted.intersection(inbox.scan()) - brought if wanted - brought else set()
     for each in sorted(brought | already):
         where = f"{'back' if each in brought else 'already'} in {settings.imap.mailbox}"
@@ -46,5 +46,5 @@ def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
 
 def _failed(settings: Settings) -> set[str]:
     """Return the references of the messages that failed, or whose last correction did."""
-    with closing(Memory(settings)) as memory:
+    with closing(StateStore(settings)) as memory:
         return {corrections.message_of(each.reference) for each in store.standing(memory, ["failed"])}

@@ -17,7 +17,7 @@ from poller.daemon.daemon import Daemon
 from poller.monitoring import status_file
 
 if TYPE_CHECKING:
-    from poller.workflow.status import Standing
+    from poller.workflow.status import MessageStatus
 
 
 @click.command()
@@ -53,12 +53,12 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         return
     ended = 0
 
-    def print_line(reference: str, standing: Standing) -> None:
+    def print_line(reference: str, standing: MessageStatus) -> None:
         progress.show("")
         line = report.line(reference, standing, datetime.now(UTC))
         click.echo(json.dumps(report.as_json(reference, standing)) if as_json else painted(line))
 
-    def finished(reference: str, standing: Standing) -> None:
+    def finished(reference: str, standing: MessageStatus) -> None:
         nonlocal ended
         ended += 1
         print_line(reference, standing)
@@ -73,7 +73,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         daemon = Daemon(settings, progress=show)
         standings = daemon.once(finished, everything=everything)
         unreadable = daemon.status().unreadable
-        status_file.Signs(settings.directory).leave(datetime.now(UTC), None, "", len(unreadable))
+        status_file.StatusFile(settings.directory).leave(datetime.now(UTC), None, "", len(unreadable))
         for reference, standing in standings.items():
             if standing.outcome == "waiting":
                 print_line(reference, standing)

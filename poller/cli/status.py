@@ -13,7 +13,7 @@ from poller.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, json_option, setti
 from poller.cli.terminal import painted
 from poller.monitoring import status_file
 from poller.workflow import lock, store
-from poller.workflow.store import Memory
+from poller.workflow.store import StateStore
 
 
 @click.command()
@@ -29,9 +29,9 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     any message needs a person.
     """
     settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
-    with closing(Memory(settings)) as memory:
+    with closing(StateStore(settings)) as memory:
         counts, waiting = store.counts(memory), store.standing(memory, ["waiting"])
-    sign = status_file.found(settings.directory)
+    sign = status_file.read(settings.directory)
     running = lock.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
     if as_json:
         click.echo(json.dumps(report.status(counts, waiting, sign, running=running)))

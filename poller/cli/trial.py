@@ -16,10 +16,10 @@ from poller.dispatch.pipeline import Pipeline
 from poller.mailbox.source import Fetched
 from poller.parsing import parser
 from poller.triage import classification, screening, sender
-from poller.workflow.errors import MustWaitError
+from poller.workflow.errors import StepDeferredError
 from poller.workflow.journal import Journal
-from poller.workflow.retry import Patience
-from poller.workflow.shared_lock import Floor
+from poller.workflow.retry import RetryPolicy
+from poller.workflow.shared_lock import SharedLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ _HEADER_BYTES = 65_536  # within which one of the fields below is expected
 _FIELD = re.compile(rb"(?im)^(from|to|date|subject|message-id|received|return-path|mime-version)[ \t]*:")
 
 
-class File:
+class FileSource:
     """A `Source` that holds one mail from a file, and labels nothing."""
 
     account = "trial"
@@ -77,7 +77,7 @@ def is_mail(path: Path) -> bool:
 def classify(settings: Settings, mail: Path) -> dict[str, Any]:
     """Return the category of a mail, who decided and why. Nothing is created."""
     own = sender.own_domains(settings.imap)
-    request = parser.parse(mail, File.account, datetime.now(UTC))
+    request = parser.parse(mail, FileSource.account, datetime.now(UTC))
     request = sender.identify(request, own, settings.imap.authserv_id)
     if ignored := screening.screen(request, own=own):
         return {"category": "IGNORED", "reason": ignored}
@@ -101,7 +101,7 @@ def _verdict(found: Classification) -> dict[str, Any]:
 
 def live(settings: Settings, mail: Path) -> dict[str, Any]:
     """Run all steps on one mail with the configured services. Only the mailbox is left out."""
-    source = File(mail)
+    source = FileSource(mail)
     received_at = datetime.now(UTC)
     reference = parser.parse(mail, source.account, received_at).reference
 
@@ -111,14 +111,14 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
         journal = Journal(
             reference,
             lambda _, make: make(),
-            floor=Floor(),
+            floor=SharedLock(),
             gates={},
-            patience=Patience(),
+            patience=RetryPolicy(),
             halt=lambda _, fault: faults.append(fault),
         )
         try:
             return {"reference": reference} | pipeline(journal)
-        except MustWaitError as wait:
+        except StepDeferredError as wait:
             if faults:
                 raise faults[0] from None
             return {"reference": reference, "outcome": "waiting", "step": wait.step, "reason": wait.reason}

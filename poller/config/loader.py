@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from poller.config.sources import Given
+    from poller.config.sources import SettingValue
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ def load(config: Path | None = None, dotenv: Path | None = None, *, need_imap: b
         InvalidSettingsError: with every problem found.
     """
     settings = _assembled(_gathered(config, dotenv), [], os.environ, need_imap=need_imap)
-    for name, near in config_problems.suspects(os.environ):
+    for name, near in config_problems.similar_names(os.environ):
         log.warning("unknown_variable", name=name, did_you_mean=near)
     return settings
 
@@ -92,7 +92,7 @@ def explain(config: Path | None = None, dotenv: Path | None = None) -> Iterator[
             yield Explained(f"[{section}] {key}", value, by.source if by else "default", bare)
 
 
-def _gathered(config: Path | None, dotenv: Path | None) -> list[Given]:
+def _gathered(config: Path | None, dotenv: Path | None) -> list[SettingValue]:
     problems: list[str] = []
     given = list(sources.written(config, dotenv, problems))
     if problems:
@@ -111,7 +111,7 @@ def from_names(values: Mapping[str, str]) -> Settings:
 
 
 def _assembled(
-    given_values: list[Given], problems: list[str], environment: Mapping[str, str], *, need_imap: bool
+    given_values: list[SettingValue], problems: list[str], environment: Mapping[str, str], *, need_imap: bool
 ) -> Settings:
     chosen = _chosen(given_values, problems)
     examples = {place: given for place, given in chosen.items() if config_problems.is_example(given)}
@@ -128,18 +128,18 @@ def _assembled(
             config_problems.refused(entry["loc"], entry["type"], entry["msg"], chosen) for entry in error.errors()
         ]
     else:
-        problems += config_problems.grounded(settings)
+        problems += config_problems.canary_problems(settings)
     problems += config_problems.incomplete(chosen, examples, need_imap=need_imap)
     if problems:
         raise InvalidSettingsError(problems)
     return settings
 
 
-def _chosen(given_values: list[Given], problems: list[str]) -> dict[tuple[str, str], Given]:
+def _chosen(given_values: list[SettingValue], problems: list[str]) -> dict[tuple[str, str], SettingValue]:
     """Return the value of each setting that has one, by section and key."""
-    chosen: dict[tuple[str, str], Given] = {}
+    chosen: dict[tuple[str, str], SettingValue] = {}
     for given in given_values:
-        problem = config_problems.misplaced(given)
+        problem = config_problems.location_problem(given)
         if problem:
             problems.append(problem)
         elif given.value != "":

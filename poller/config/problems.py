@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from poller.config.settings import Settings
-    from poller.config.sources import Given
+    from poller.config.sources import SettingValue
 
 # Placeholders in config.example.toml. The bucket is not among them: one may well have the name that it has there.
 EXAMPLES = {
@@ -43,7 +43,7 @@ WANTED = {
 }
 
 
-def misplaced(given: Given) -> str:
+def location_problem(given: SettingValue) -> str:
     """Return what is wrong with the place or the name of the value, "" when nothing is."""
     if not given.name:
         return f"{given.source}: not KEY=VALUE"
@@ -60,7 +60,7 @@ def misplaced(given: Given) -> str:
     return ""
 
 
-def is_example(given: Given) -> bool:
+def is_example(given: SettingValue) -> bool:
     """Return whether the value is a placeholder of config.example.toml or .env.example."""
     written = str(given.value)
     # A placeholder of a file is a mistake only in that file: another program may know that host.
@@ -70,7 +70,7 @@ def is_example(given: Given) -> bool:
     )
 
 
-def unfilled(example: Given) -> str:
+def unfilled(example: SettingValue) -> str:
     """Return what is to be done about a placeholder."""
     return f"{example.source}: {example.name} is still the example's value; fill it in, or delete the line"
 
@@ -80,7 +80,7 @@ def _near(word: str, words: Iterable[str]) -> str:
     return f"; did you mean {match[0]}?" if match else ""
 
 
-def near_misses(environment: Mapping[str, str], chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
+def near_misses(environment: Mapping[str, str], chosen: Mapping[tuple[str, str], SettingValue]) -> Iterator[str]:
     """Yield a problem for each environment name that is one slip away from a setting that was not given.
 
     Silence would switch a service off.
@@ -92,7 +92,7 @@ def near_misses(environment: Mapping[str, str], chosen: Mapping[tuple[str, str],
             yield f"environment: unknown key {name}; did you mean {match[0]}?"
 
 
-def suspects(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def similar_names(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield environment names that look like a setting's, each with that setting's name.
 
     Each is another program's, or a slip that has gone unnoticed.
@@ -103,7 +103,7 @@ def suspects(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, match[0]
 
 
-def refused(loc: tuple[int | str, ...], kind: str, message: str, chosen: Mapping[tuple[str, str], Given]) -> str:
+def refused(loc: tuple[int | str, ...], kind: str, message: str, chosen: Mapping[tuple[str, str], SettingValue]) -> str:
     """Return what pydantic says of the value at a location, with the place in which it stands.
 
     `kind` is the type of its error (https://docs.pydantic.dev/latest/errors/validation_errors/).
@@ -119,7 +119,7 @@ def refused(loc: tuple[int | str, ...], kind: str, message: str, chosen: Mapping
 
 
 def incomplete(
-    chosen: Mapping[tuple[str, str], Given], examples: Collection[tuple[str, str]], *, need_imap: bool
+    chosen: Mapping[tuple[str, str], SettingValue], examples: Collection[tuple[str, str]], *, need_imap: bool
 ) -> Iterator[str]:
     """Yield what is missing from a service that was begun, and what would send a password in clear text.
 
@@ -151,7 +151,7 @@ def incomplete(
             yield f"{security.source}: {security.name}: none would send the password in clear text; use tls or starttls"
 
 
-def _mailboxes_apart(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
+def _mailboxes_apart(chosen: Mapping[tuple[str, str], SettingValue]) -> Iterator[str]:
     """Yield a problem for two mailboxes that are one. "-" stands for a reclassify mailbox that is turned off."""
     places = [("imap", "mailbox"), *(("labels", key) for key in sections()["labels"].model_fields)]
     names = {
@@ -175,14 +175,14 @@ def _mailboxes_apart(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
         yield f"{where}: is the same mailbox as [{by[0]}] {by[1]}; {why}"
 
 
-def _without_tokens(chosen: Mapping[tuple[str, str], Given]) -> Iterator[str]:
+def _without_tokens(chosen: Mapping[tuple[str, str], SettingValue]) -> Iterator[str]:
     """Yield a problem where mail is to be sent with the access tokens of the mailbox, and it has none."""
     borrowed, auth = chosen.get(("smtp", "auth")), chosen.get(("imap", "auth"))
     if borrowed and borrowed.value == "imap" and (auth is None or auth.value == "password"):
         yield f"{borrowed.source}: {borrowed.name}: the mailbox has no access tokens; set imap.auth, or smtp.password"
 
 
-def grounded(settings: Settings) -> Iterator[str]:
+def canary_problems(settings: Settings) -> Iterator[str]:
     """Yield the settings that the canary needs and does not have."""
     if settings.canary.interval_min:
         if not settings.smtp.on or settings.notification.email is None:

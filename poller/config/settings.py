@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Anthropic(Service):
+class AnthropicSettings(Service):
     """Settings of Claude, which is asked where the rules are unsure."""
 
     api_key: SecretStr = Field(SecretStr(""), description="API key (sk-ant-...); without it the rules decide alone")
@@ -52,7 +52,7 @@ class Anthropic(Service):
         return ("api_key",)
 
 
-class HubSpot(Service):
+class HubSpotSettings(Service):
     """Settings of HubSpot, which gets contact, ticket and note."""
 
     api_key: SecretStr = Field(SecretStr(""), description="service key or private app token (pat-...)")
@@ -74,7 +74,7 @@ class HubSpot(Service):
         return ("api_key", "hub_id")
 
 
-class ClickUp(Service):
+class ClickUpSettings(Service):
     """Settings of ClickUp, which gets the 3D team's subtask."""
 
     api_key: SecretStr = Field(SecretStr(""), description="personal token (pk_...)")
@@ -89,7 +89,7 @@ class ClickUp(Service):
         return ("api_key", "parent_task_id")
 
 
-class R2(Service):
+class R2Settings(Service):
     """Settings of Cloudflare R2, which stores the files."""
 
     access_key_id: SecretStr = Field(SecretStr(""), description="R2 API token, access key id")
@@ -119,7 +119,7 @@ class R2(Service):
         return ("access_key_id", "secret_access_key", "bucket_name", "endpoint_url", "public_url")
 
 
-class Smtp(Service):
+class SmtpSettings(Service):
     """Settings of the SMTP server that sends the notifications to the admin."""
 
     host: str = Field("", description="server; empty: no notification is sent")
@@ -139,7 +139,7 @@ class Smtp(Service):
         return ("host",)
 
 
-class Imap(Service):
+class ImapSettings(Service):
     """Settings of the mailbox that customers write to."""
 
     host: str = Field("", description="server")
@@ -202,7 +202,7 @@ _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # as a browser writ
 SECRET_CHARS = 16  # of a form's token or key, at least
 
 
-class Forms(Section):
+class FormsSettings(Section):
     """The forms of the site, which `poller forms` serves."""
 
     names: str = Field("", description="the forms ([a-z0-9-]), with spaces between; empty: none")
@@ -280,13 +280,13 @@ class Forms(Section):
 _SQLITE = re.compile(r"sqlite:///[^:?#]*[^:?#/]")  # SQLAlchemy accepts more, but that would leave no file
 
 
-class Notification(Section):
+class NotificationSettings(Section):
     """The recipient of notifications."""
 
     email: EmailStr | None = Field(None, description="the admin's address; empty: nobody is told")
 
 
-class Alerts(Section):
+class AlertsSettings(Section):
     """The thresholds after which a mail to notification.email says that mail is not being processed."""
 
     waiting_min: PositiveFloat = Field(60, description="minutes that a message waits before the admin is told")
@@ -295,7 +295,7 @@ class Alerts(Section):
     )
 
 
-class Heartbeat(Section):
+class HeartbeatSettings(Section):
     """The monitor that raises an alarm if the daemon falls silent."""
 
     url: ServiceUrl | None = Field(
@@ -303,7 +303,7 @@ class Heartbeat(Section):
     )
 
 
-class Canary(Section):
+class CanarySettings(Section):
     """The mail that the daemon sends to the mailbox it reads, to check that mail arrives."""
 
     interval_min: NonNegativeFloat = Field(0, description="minutes between two; 0: none is sent")
@@ -311,7 +311,7 @@ class Canary(Section):
     address: EmailStr | None = Field(None, description="where it is sent; empty: the IMAP login")
 
 
-class Digest(Section):
+class DigestSettings(Section):
     """The weekly summary mail to notification.email."""
 
     weekday: Literal["never", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = Field(
@@ -332,7 +332,7 @@ class Digest(Section):
         return timezone
 
 
-class Metrics(Section):
+class MetricsSettings(Section):
     """The metrics for Prometheus."""
 
     listen: str = Field(
@@ -354,7 +354,7 @@ class Metrics(Section):
     )
 
 
-class Receipts(Section):
+class ReceiptsSettings(Section):
     """The receipts that admins find in their mail client."""
 
     enabled: bool = Field(
@@ -362,7 +362,7 @@ class Receipts(Section):
     )
 
 
-class Labels(Section):
+class LabelsSettings(Section):
     """The mailbox for each outcome. "/" stands for the server's separator."""
 
     support: str = Field("Support", min_length=1, description="SUPPORT, done")
@@ -386,7 +386,7 @@ def state_directory() -> Path:
     return Path(given) if given else Path(home) / "figurative-poller"
 
 
-class State(Section):
+class StateSettings(Section):
     """The state store: what is recorded about each message."""
 
     url: SecretStr = Field(
@@ -422,22 +422,22 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    anthropic: Anthropic = Anthropic()
-    hubspot: HubSpot = HubSpot()
-    clickup: ClickUp = ClickUp()
-    r2: R2 = R2()
-    notification: Notification = Notification()
-    smtp: Smtp = Smtp()
-    imap: Imap = Imap()
-    labels: Labels = Labels()
-    receipts: Receipts = Receipts()
-    canary: Canary = Canary()
-    digest: Digest = Digest()
-    alerts: Alerts = Alerts()
-    heartbeat: Heartbeat = Heartbeat()
-    metrics: Metrics = Metrics()
-    forms: Forms = Forms()
-    state: State = State()
+    anthropic: AnthropicSettings = AnthropicSettings()
+    hubspot: HubSpotSettings = HubSpotSettings()
+    clickup: ClickUpSettings = ClickUpSettings()
+    r2: R2Settings = R2Settings()
+    notification: NotificationSettings = NotificationSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    imap: ImapSettings = ImapSettings()
+    labels: LabelsSettings = LabelsSettings()
+    receipts: ReceiptsSettings = ReceiptsSettings()
+    canary: CanarySettings = CanarySettings()
+    digest: DigestSettings = DigestSettings()
+    alerts: AlertsSettings = AlertsSettings()
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    forms: FormsSettings = FormsSettings()
+    state: StateSettings = StateSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -25,7 +25,7 @@ _KEY = re.compile(r"[\w.-]+")  # no colon, after which a secret may stand
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class SettingValue:
     """One value as it was written, with its place."""
 
     section: str  # lower case
@@ -35,7 +35,7 @@ class Given:
     name: str  # as it is written there: "[imap] port" or "IMAP_PORT"; "": a line of .env that is not KEY=VALUE
 
 
-def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[Given]:
+def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[SettingValue]:
     """Yield every value that was given, the weakest source first. A file that cannot be read is added to `problems`."""
     try:
         yield from _in_files(config, dotenv, problems)
@@ -45,7 +45,7 @@ def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> It
     yield from from_names({name: value for name, value in os.environ.items() if split(name)}, "environment")
 
 
-def _in_files(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[Given]:
+def _in_files(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[SettingValue]:
     yield from _from_toml(config, problems)
     credentials = _credentials()
     if dotenv is not None and not dotenv.is_file():
@@ -75,7 +75,7 @@ def _text(path: Path, problems: list[str]) -> str:
         return ""
 
 
-def _from_dotenv(path: Path, problems: list[str], source: str = "") -> Iterator[Given]:
+def _from_dotenv(path: Path, problems: list[str], source: str = "") -> Iterator[SettingValue]:
     """Yield the values in a file of KEY=VALUE lines. `source` is given as their place instead of file and line."""
     if not path.is_file():
         return
@@ -90,19 +90,19 @@ def _from_dotenv(path: Path, problems: list[str], source: str = "") -> Iterator[
             # The last line of a name is the one in force.
             found[str(binding.key)] = binding.value, source or f"{path.name}:{line}"
         elif binding.error or binding.key:
-            yield Given("", "", None, f"{path.name}:{line}", "")
+            yield SettingValue("", "", None, f"{path.name}:{line}", "")
     for name, (value, place) in found.items():
         yield from from_names({name: value}, place)
 
 
-def from_names(values: Mapping[str, str], source: str) -> Iterator[Given]:
+def from_names(values: Mapping[str, str], source: str) -> Iterator[SettingValue]:
     """Yield the values of a mapping of environment names, such as IMAP_PORT."""
     for name, value in values.items():
         section, _, key = name.lower().partition("_")
-        yield Given(section, key, value, source, name)
+        yield SettingValue(section, key, value, source, name)
 
 
-def _from_toml(config: Path | None, problems: list[str]) -> Iterator[Given]:
+def _from_toml(config: Path | None, problems: list[str]) -> Iterator[SettingValue]:
     path = config or Path("config.toml")
     if not path.is_file():
         if config is not None:
@@ -120,13 +120,13 @@ def _from_toml(config: Path | None, problems: list[str]) -> Iterator[Given]:
         return
     for section, table in tables.items():
         if not isinstance(table, dict):
-            yield Given("", section, table, f"{path.name}:{_line(text, '', section)}", section)
+            yield SettingValue("", section, table, f"{path.name}:{_line(text, '', section)}", section)
             continue
         if section not in sections():
-            yield Given(section, "", table, f"{path.name}:{_line(text, section, '')}", f"[{section}]")
+            yield SettingValue(section, "", table, f"{path.name}:{_line(text, section, '')}", f"[{section}]")
             continue
         for key, value in table.items():
-            yield Given(section, key, value, f"{path.name}:{_line(text, section, key)}", f"[{section}] {key}")
+            yield SettingValue(section, key, value, f"{path.name}:{_line(text, section, key)}", f"[{section}] {key}")
 
 
 def _line(text: str, section: str, key: str) -> int:

@@ -8,25 +8,25 @@ from poller.workflow import corrections
 from poller.workflow.corrections import FAILED
 
 if TYPE_CHECKING:
-    from poller.daemon.scheduler import Workload
+    from poller.daemon.scheduler import Scheduler
     from poller.mailbox.inbox import Inbox
-    from poller.mailbox.reclassify_mailboxes import Trays
+    from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
     from poller.model import Category
     from poller.workflow.corrections import Correction
     from poller.workflow.engine import Engine
-    from poller.workflow.status import Standing
+    from poller.workflow.status import MessageStatus
 
 
-class Sightings:
+class Admission:
     """The decision about each message that was seen, from its state. Nothing happens if work is in progress.
 
     Both methods raise the errors of the mailbox and of the state store. The next scan comes to the message again.
     """
 
-    def __init__(self, engine: Engine, inbox: Inbox, trays: Trays, load: Workload) -> None:
+    def __init__(self, engine: Engine, inbox: Inbox, trays: ReclassifyMailboxes, load: Scheduler) -> None:
         self._engine, self._inbox, self._trays, self._load = engine, inbox, trays, load
 
-    def in_inbox(self, reference: str, standing: Standing | None, *, corrected: bool) -> None:
+    def in_inbox(self, reference: str, standing: MessageStatus | None, *, corrected: bool) -> None:
         """Start, resume or relabel a message found in the inbox.
 
         The message may be new, waiting, moved back by a person, or a second copy. `corrected`: a person has
@@ -55,7 +55,7 @@ class Sightings:
             # A second copy of the same mail goes to the mailbox of the first.
             self._inbox.label(reference, standing.outcome)
 
-    def _wait(self, last: str, standing: Standing) -> None:
+    def _wait(self, last: str, standing: MessageStatus) -> None:
         """Record that the message waits.
 
         The message of a correction goes back to its reclassify mailbox. Work that only waits for its receipt is
@@ -68,7 +68,7 @@ class Sightings:
         elif self._inbox.confirm(corrections.message_of(last)):
             self._load.resume(last, standing)  # A person moved it back: a receipt has no place beside it.
 
-    def _put_back(self, correction: Correction, standing: Standing) -> None:
+    def _put_back(self, correction: Correction, standing: MessageStatus) -> None:
         """Try a failed correction again if a person moved its message back to the inbox, otherwise label it failed."""
         is_asked_for = standing.outcome == "gone" or self._inbox.was_brought_back(correction.reference)
         if is_asked_for:
@@ -107,7 +107,7 @@ class Sightings:
         else:
             self._load.submit(corrections.Correction(reference, category, number).id)
 
-    def _stays_failed(self, last: str, standing: Standing, category: Category) -> bool:
+    def _stays_failed(self, last: str, standing: MessageStatus, category: Category) -> bool:
         """Return True if a failed correction lies in the mailbox without a new request by a person."""
         reference, number = corrections.message_of(last), corrections.number_of(last)
         could_not_be_filed = standing.result and standing.result.get("unfiled")

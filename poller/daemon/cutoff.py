@@ -6,24 +6,24 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from poller.workflow.facts import Memory
+    from poller.workflow.facts import FactStore
 
 FIRST_START = "first-start"  # key of the fact that holds the day of the first start
 SINCE = "since-"  # prefix of facts, with a day: it was once the day before which messages are left alone
 LOOKED_BACK = 1_000  # such days; no setting is changed more often than that
 
 
-def first_start(memory: Memory) -> date:
+def first_start(memory: FactStore) -> date:
     """Return the day (UTC) of the first start on this state store: today, if there was none."""
     return date.fromisoformat(memory.remember(FIRST_START, datetime.now(UTC).date().isoformat()))
 
 
-def keep(memory: Memory, since: date | None) -> None:
+def keep(memory: FactStore, since: date | None) -> None:
     """Record the day before which messages are left alone from now on. None: no message is left alone."""
     memory.remember(f"{SINCE}{since or date.min}", "")
 
 
-def reach(memory: Memory) -> date | None:
+def earliest_cutoff(memory: FactStore) -> date | None:
     """Return the day before which no message was ever taken up. None when all of them were once asked for."""
     # Read each time, because another machine may have been told to take all.
     kept = memory.latest(SINCE, datetime.fromtimestamp(0, UTC), LOOKED_BACK)

@@ -11,25 +11,25 @@ import structlog
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.daemon import cutoff
-from poller.daemon.admission import Sightings
-from poller.daemon.scheduler import Workload
+from poller.daemon.admission import Admission
+from poller.daemon.scheduler import Scheduler
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
 from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
-from poller.mailbox.reclassify_mailboxes import Trays
+from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
-from poller.workflow.retry import Patience
+from poller.workflow.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from poller.config.settings import Settings
     from poller.workflow.journal import Journal
-    from poller.workflow.status import Standing
+    from poller.workflow.status import MessageStatus
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class Daemon:
         self,
         settings: Settings,
         *,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         progress: Callable[[], object] = lambda: None,
     ) -> None:
         """Prepare the daemon. Nothing is connected yet.
@@ -53,7 +53,7 @@ class Daemon:
         self._settings = settings
         self._inbox = Inbox(settings)
         self._services = services(settings)
-        self._trays = Trays(settings, self._inbox)
+        self._trays = ReclassifyMailboxes(settings, self._inbox)
         self._pipeline = Pipeline(
             settings, self._services, self._inbox, settings.directory / "spool", self._trays.sources
         )
@@ -65,13 +65,13 @@ class Daemon:
             prepare=self._pipeline.clear,
             workers=settings.state.workers,
             patience=patience
-            or Patience(
+            or RetryPolicy(
                 give_up_after=timedelta(hours=settings.state.give_up_after_h), settle_s=settings.state.settle_s
             ),
             takeover_s=settings.state.takeover_s,
         )
-        self._load = Workload(self._engine, progress)
-        self._sightings = Sightings(self._engine, self._inbox, self._trays, self._load)
+        self._load = Scheduler(self._engine, progress)
+        self._sightings = Admission(self._engine, self._inbox, self._trays, self._load)
         self._refused: dict[str, str] = {}  # by service: its words when it last refused us
         self._inbox.progress = progress
         self.memory, self.smtp, self.claude = self._engine, self._services.smtp, self._services.claude
@@ -84,18 +84,20 @@ class Daemon:
         return self._load.working
 
     @property
-    def waiting(self) -> dict[str, Standing]:
+    def waiting(self) -> dict[str, MessageStatus]:
         """Return the waiting messages, each with its status."""
         return self._load.waiting
 
-    def kept_waiting(self) -> list[Standing]:
+    def kept_waiting(self) -> list[MessageStatus]:
         """Return the status of the messages that keep a person waiting.
 
         A message that is filed, and waits for its receipt alone, is not one of them.
         """
         return [standing for standing in list(self.waiting.values()) if standing.came_to == "waiting"]
 
-    def once(self, finished: Callable[[str, Standing], None], *, everything: bool = False) -> dict[str, Standing]:
+    def once(
+        self, finished: Callable[[str, MessageStatus], None], *, everything: bool = False
+    ) -> dict[str, MessageStatus]:
         """Drain the mailbox and return the status of each message that was in it.
 
         `finished` is called for each message as it ends. `everything` takes up old messages as well, from before
@@ -105,7 +107,7 @@ class Daemon:
             ConfigurationError: settings that cannot work.
             TransientError: the mailbox is out of reach.
         """
-        seen: dict[str, Standing] = {}
+        seen: dict[str, MessageStatus] = {}
         try:
             self.start(everything=everything)
             while self.poll() or self.working or self._load.soon():
@@ -134,7 +136,7 @@ class Daemon:
         if not everything:
             self._inbox.since = self._settings.imap.since or self.first_start
         cutoff.keep(self._engine, self._inbox.since)
-        self._inbox.reach = lambda: cutoff.reach(self._engine)
+        self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine)
         self._inbox.taken_up = lambda references: self._engine.standings(references).keys()
 
     def _work(self, journal: Journal) -> dict[str, Any]:
@@ -174,7 +176,7 @@ class Daemon:
                     log.warning("message_left", ref=reference, reason=str(error))
             return len(self.working) - before
 
-    def tick(self) -> dict[str, Standing]:
+    def tick(self) -> dict[str, MessageStatus]:
         """Resume the messages that are due, and return the status of those that have stopped since the last tick."""
         with self._turn:
             for service in list(self._engine.faults):

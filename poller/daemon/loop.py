@@ -19,10 +19,10 @@ from integrations.errors import ConfigurationError, TransientError
 from poller import logs
 from poller.daemon import malloc, sd_notify
 from poller.daemon.daemon import TICK_S, Daemon
-from poller.daemon.reload import Tried, try_beside
-from poller.mailbox.watcher import Idle
-from poller.monitoring.poll_health import Pulse
-from poller.monitoring.reporter import Lookout
+from poller.daemon.reload import ReloadCheck, check_in_background
+from poller.mailbox.watcher import MailboxWatcher
+from poller.monitoring.poll_health import PollHealth
+from poller.monitoring.reporter import HealthReporter
 from poller.parsing import parser_process
 from poller.workflow.engine import STOP_S
 
@@ -41,7 +41,7 @@ DIGEST_S = 60.0  # between two checks whether the week's digest is due
 
 WORK = {"poll", "tick"}  # the jobs that the daemon cannot do without
 STOP, RELOAD = "stop", "reload"
-Asked = str | Tried | BaseException  # what a loop waits for: STOP, RELOAD and its outcome, or what a job raised
+Asked = str | ReloadCheck | BaseException  # what a loop waits for: STOP, RELOAD and its outcome, or what a job raised
 
 
 def run(read: Callable[[], Settings]) -> None:
@@ -53,7 +53,7 @@ def run(read: Callable[[], Settings]) -> None:
     Raises:
         ConfigurationError: settings that cannot work, at the start or on the way.
     """
-    malloc.tighten()
+    malloc.tune_malloc()
     parser_process.warm_up()
     # A signal handler may put into a SimpleQueue during a get. Setting an Event during a wait may deadlock.
     asked: SimpleQueue[Asked] = SimpleQueue()
@@ -81,15 +81,15 @@ class Loop:
         self._daemon.trust(proven)
         self.proven: Collection[str] = ()  # the services that have accepted the settings to go on with
         self._trying: Settings | None = None  # newly read settings that are being checked
-        self._pulse = Pulse(settings.imap.poll_interval_s)
+        self._pulse = PollHealth(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each logged once
         daemon = self._daemon
-        self._lookout = Lookout(
+        self._lookout = HealthReporter(
             settings, daemon.status, self._pulse, memory=daemon.memory, smtp=daemon.smtp, claude=daemon.claude
         )
         self._scheduler = BackgroundScheduler(timezone=UTC)
-        self._idle = Idle(settings.imap, self.wake)
+        self._idle = MailboxWatcher(settings.imap, self.wake)
 
     def run(self, read: Callable[[], Settings]) -> Settings | None:
         """Work until a stop, a reload or a fault. Return the settings to go on with, None for a stop.
@@ -171,7 +171,7 @@ class Loop:
             asked = self._asked.get()
             if asked == RELOAD:
                 self._read_anew(read)
-            elif isinstance(asked, Tried):
+            elif isinstance(asked, ReloadCheck):
                 if asked.settings is not self._trying:
                     continue  # The settings were read anew since, so this result is outdated.
                 if not asked.problems:
@@ -194,7 +194,7 @@ class Loop:
         except ConfigurationError as error:
             self._keep(str(error).splitlines())
             return
-        try_beside(self._trying, self._asked.put)
+        check_in_background(self._trying, self._asked.put)
 
     def _keep(self, problems: Sequence[str]) -> None:
         """Log the problems of the new settings, and go on with the old ones."""

@@ -13,7 +13,7 @@ _OPTIONS: Final = {
 }
 
 
-def tighten() -> None:
+def tune_malloc() -> None:
     """Set the options in glibc, before there are threads. Another libc is left as it is."""
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         for option, value in _OPTIONS.items():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class ReloadCheck:
     """The result of checking new settings at the services."""
 
     settings: Settings
@@ -24,7 +24,7 @@ class Tried:
     problems: Sequence[str] = ("they could not be tried",)  # why they cannot be used; empty: they can
 
 
-def try_beside(settings: Settings, tell: Callable[[Tried], object]) -> None:
+def check_in_background(settings: Settings, tell: Callable[[ReloadCheck], object]) -> None:
     """Check the settings in a thread of its own, and pass the result to `tell`.
 
     A check that hangs thus delays neither signals nor the shutdown. Each call has a time limit, but together they may
@@ -33,14 +33,14 @@ def try_beside(settings: Settings, tell: Callable[[Tried], object]) -> None:
     threading.Thread(target=_try, args=(settings, tell), name="reload", daemon=True).start()
 
 
-def _try(settings: Settings, tell: Callable[[Tried], object]) -> None:
-    tried = Tried(settings)
+def _try(settings: Settings, tell: Callable[[ReloadCheck], object]) -> None:
+    tried = ReloadCheck(settings)
     try:
         said = list(checks.check(settings))
         # Reject what would stop a start or fail every message. An unreachable service is no reason to reject.
         problems = [f"{each.service}: {each.words}" for each in said if each.verdict == "refused"]
-        tried = Tried(settings, {each.service.lower() for each in said if each.verdict == "ok"}, problems)
+        tried = ReloadCheck(settings, {each.service.lower() for each in said if each.verdict == "ok"}, problems)
     except ConfigurationError as error:
-        tried = Tried(settings, problems=str(error).splitlines())
+        tried = ReloadCheck(settings, problems=str(error).splitlines())
     finally:
         tell(tried)

@@ -9,20 +9,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poller.workflow.engine import Engine
-    from poller.workflow.status import Standing
+    from poller.workflow.status import MessageStatus
 
 AT_ONCE = 500  # messages whose status is queried at a time
 SHORT_WAIT_S = 30.0  # `poller once` waits for shorter waits and leaves the rest for later
 
 
-class Workload:
+class Scheduler:
     """The messages that this process works on, and those that wait."""
 
     def __init__(self, engine: Engine, progress: Callable[[], object]) -> None:
         """Keep the arguments. `progress` is called for each message that is started or resumed."""
         self._engine, self.progress = engine, progress
         self.working: set[str] = set()
-        self.waiting: dict[str, Standing] = {}
+        self.waiting: dict[str, MessageStatus] = {}
         self._unasked: list[str] = []  # messages at work whose status is still to be queried in this round
         self._waited: dict[str, datetime] = {}  # when `poller once` first saw each waiting message
 
@@ -39,7 +39,7 @@ class Workload:
         self._engine.submit(reference, at_once=not self.working)
         self.working.add(reference)
 
-    def resume(self, reference: str, seen: Standing) -> None:
+    def resume(self, reference: str, seen: MessageStatus) -> None:
         """Resume a waiting or failed message, unless its status is no longer `seen`."""
         self.progress()
         self._engine.rest(False)
@@ -47,7 +47,7 @@ class Workload:
         self.waiting.pop(reference, None)
         self.working.add(reference)
 
-    def tick(self) -> dict[str, Standing]:
+    def tick(self) -> dict[str, MessageStatus]:
         """Resume what is due, and return the status of the messages that have stopped since the last call."""
         now = datetime.now(UTC)
         tried: set[str] = set()
@@ -74,7 +74,7 @@ class Workload:
         limits = {reference: self._waited.setdefault(reference, now) + patience for reference in self.waiting}
         return any(self._due(standing, limits[reference]) for reference, standing in self.waiting.items())
 
-    def _due(self, standing: Standing, now: datetime) -> bool:
+    def _due(self, standing: MessageStatus, now: datetime) -> bool:
         until = standing.until
         if name := standing.result["gate"] if standing.result else "":
             gate = self._engine.gate(name)

@@ -13,14 +13,14 @@ LOOKED_UP = 50  # at most so many Message-IDs; the RFC sets no limit to Referenc
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class Participants:
     """The people behind a message, each as a keyed hash: the state store holds no address."""
 
     customer: str = ""  # the person to answer, whose contact has the ticket; "" if unknown
     writer: str = ""  # the author, see `senders.writer`; "" if unknown
     colleague: bool = field(default=False, compare=False)  # True if the writer is one of ours
 
-    def may_answer(self, opened: People) -> bool:
+    def may_answer(self, opened: Participants) -> bool:
         """Return True if an answer from these people belongs to the ticket that a message from `opened` created.
 
         The answer's writer must be one of these:
@@ -49,7 +49,7 @@ def subtask_key(reference: str) -> str:
     return f"thread-subtask-{reference}"
 
 
-def forebears(account: str, request: Request) -> list[str]:
+def parent_keys(account: str, request: Request) -> list[str]:
     """Return the keys of the messages that this one answers, the nearest first, at most LOOKED_UP."""
     nearest_first = dict.fromkeys([*request.in_reply_to, *reversed(request.references)])
     return [key(account, message_id) for message_id in list(nearest_first)[:LOOKED_UP]]

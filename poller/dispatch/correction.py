@@ -10,26 +10,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from poller.dispatch import conversation
-from poller.dispatch.classify import begun
+from poller.dispatch.classify import initial_result
 from poller.dispatch.job import skip
 from poller.dispatch.subtask import add_comment, create_subtask
 from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
-from poller.dispatch.upload import upload_files, with_files
-from poller.model import Category, Classification, Fate, Link
+from poller.dispatch.upload import upload_files, with_file_names
+from poller.model import Category, Classification, Link, UploadDecision
 from poller.rendering import tickets
-from poller.rendering.ticket_update import amended
+from poller.rendering.ticket_update import updated_ticket_content
 from poller.workflow.corrections import category_of, is_half_done
-from poller.workflow.errors import NotYetError
+from poller.workflow.errors import DependencyPendingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.dispatch.job import Job
-    from poller.model import Dispatched
+    from poller.dispatch.job import StepContext
+    from poller.model import DispatchResult
     from poller.workflow.corrections import Correction
     from poller.workflow.retry import Attempt
 
-    Step = Callable[[Job, Dispatched, "Original"], Dispatched]
+    Step = Callable[[StepContext, DispatchResult, "Original"], DispatchResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Original:
         return self.was in {"support", "modelisation"} and not self.stays
 
 
-def find_original(job: Job, correction: Correction) -> Original:
+def find_original(job: StepContext, correction: Correction) -> Original:
     """Return the result of the message before this correction.
 
     Raises:
@@ -81,23 +81,23 @@ def find_original(job: Job, correction: Correction) -> Original:
     def act(_: Attempt) -> dict[str, Any]:
         found = memory.result(correction.reference, before=correction.id) if memory else {"outcome": "forgotten"}
         if found.get("outcome", "waiting") == "waiting":
-            raise NotYetError("the message that is corrected is still at work")
+            raise DependencyPendingError("the message that is corrected is still at work")
         return found
 
     return Original(correction, job.journal.step("find_original", act))
 
 
-def taken_over(job: Job, original: Original) -> Dispatched:
+def existing_result(job: StepContext, original: Original) -> DispatchResult:
     """Return what exists already, under the new category."""
     result = original.result
     sure = Classification(
         original.correction.category, 1.0, "person", "Reclassé à la main dans la boîte aux lettres.", needs_review=False
     )
     # The files were uploaded in the mail's order, either all of them or none.
-    numbers = [number for number, fate in enumerate(job.fates) if fate is Fate.FILE]
+    numbers = [number for number, fate in enumerate(job.fates) if fate is UploadDecision.FILE]
     files = result.get("files", [])
     return replace(
-        begun(job, sure),
+        initial_result(job, sure),
         uploads=tuple(zip(numbers, files, strict=True)) if len(files) == len(numbers) else (),
         contact_id=result.get("contact_id", ""),
         ticket=_link(result.get("ticket")),
@@ -110,17 +110,17 @@ def _link(found: dict[str, str] | None) -> Link | None:
     return Link(**found) if found else None
 
 
-def upload_missing(job: Job, done: Dispatched, _: Original) -> Dispatched:
+def upload_missing(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
     """Upload the files to R2 unless that is done."""
     return done if done.uploads else upload_files(job, done)
 
 
-def find_contact(job: Job, done: Dispatched, _: Original) -> Dispatched:
+def find_contact(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
     """Return the result with the customer's contact. If there is a ticket, its contact is kept."""
     return done if done.contact_id else find_or_create_contact(job, done)
 
 
-def put_ticket(job: Job, done: Dispatched, original: Original) -> Dispatched:
+def put_ticket(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
     """Update the ticket for the new category, or create one if there is none or a person has deleted it.
 
     An answer whose ticket was deleted gets a ticket of its own.
@@ -134,7 +134,7 @@ def put_ticket(job: Job, done: Dispatched, original: Original) -> Dispatched:
     return create_ticket(job, replace(done, ticket=None))
 
 
-def find_ticket(job: Job, done: Dispatched) -> Dispatched:
+def find_ticket(job: StepContext, done: DispatchResult) -> DispatchResult:
     """Find a ticket that the state store does not know, and add it to the result.
 
     A create call whose response was lost may have made it, or a message that was purged since.
@@ -150,7 +150,7 @@ def find_ticket(job: Job, done: Dispatched) -> Dispatched:
     return replace(done, ticket=_link(job.journal.step("find_ticket", act, "hubspot")))
 
 
-def update_ticket(job: Job, done: Dispatched, *, keep: bool = False) -> Dispatched | None:
+def update_ticket(job: StepContext, done: DispatchResult, *, keep: bool = False) -> DispatchResult | None:
     """Update what we wrote about the category in the ticket, see `amended`.
 
     Return None if the ticket was deleted. With `keep` the ticket is only checked. The update is idempotent, so no
@@ -165,7 +165,7 @@ def update_ticket(job: Job, done: Dispatched, *, keep: bool = False) -> Dispatch
         content = hubspot.ticket_content(ticket.id)
         if content is None or keep:
             return content is not None
-        right = amended(content, request, with_files(request, done))
+        right = updated_ticket_content(content, request, with_file_names(request, done))
         return right == content or hubspot.update_ticket(ticket.id, right, job.journal.confirm)
 
     updated = job.journal.step("update_ticket", act, "hubspot")
@@ -174,12 +174,12 @@ def update_ticket(job: Job, done: Dispatched, *, keep: bool = False) -> Dispatch
     return done if updated else None
 
 
-def put_note(job: Job, done: Dispatched, _: Original) -> Dispatched:
+def put_note(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
     """Create the note with the links unless there is one."""
     return done if done.note_id else create_note(job, done, look=True)
 
 
-def put_subtask(job: Job, done: Dispatched, original: Original) -> Dispatched:
+def put_subtask(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
     """Comment on the 3D team's subtask that the request is back, or create the subtask if there is none."""
     told = tell_team(job, done, original)
     if told.subtask:
@@ -191,7 +191,7 @@ def put_subtask(job: Job, done: Dispatched, original: Original) -> Dispatched:
     return made
 
 
-def tell_team(job: Job, done: Dispatched, original: Original) -> Dispatched:
+def tell_team(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
     """Comment on an existing subtask that the request no longer needs the 3D team, or needs it again."""
     correction = original.correction
     # An answer does not change the category of the request that it belongs to.

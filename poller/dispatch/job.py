@@ -11,24 +11,24 @@ from integrations.errors import ConfigurationError, TransientError
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import attachment_policy, sender
-from poller.workflow.errors import UnreadError
+from poller.workflow.errors import MessageUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
 
-    from poller.config.settings import Imap, Settings
+    from poller.config.settings import ImapSettings, Settings
     from poller.dispatch.clients import Services
-    from poller.mailbox.source import Fetched, Source
-    from poller.model import Dispatched, Fate, Receipt, Request
+    from poller.mailbox.source import Fetched, MessageSource
+    from poller.model import DispatchResult, Receipt, Request, UploadDecision
     from poller.workflow.journal import Journal
 
 
-class Message:
+class LazyMessage:
     """The message in progress: fetched and parsed when a step first needs it, dropped when the work on it ends."""
 
-    def __init__(self, reference: str, source: Source, path: Path, imap: Imap) -> None:
+    def __init__(self, reference: str, source: MessageSource, path: Path, imap: ImapSettings) -> None:
         """Fetch nothing yet. `path` is the place for the spool file."""
         self._reference, self._source, self._path, self._imap = reference, source, path, imap
         self._request: Request | None = None
@@ -63,7 +63,7 @@ class Message:
                     self._path, self._source.account, fetched.received_at, unreadable=UNREADABLE
                 )
             except (TransientError, ConfigurationError, parser_process.ParserDiedError, OSError) as error:
-                raise UnreadError(error) from error
+                raise MessageUnavailableError(error) from error
             if fetched.oversize_bytes:
                 request = replace(
                     request, defects=(*request.defects, attachment_policy.oversize(fetched.oversize_bytes))
@@ -82,7 +82,7 @@ class Message:
         Raises:
             MessageGoneError: it was taken away.
         """
-        with suppress(UnreadError):
+        with suppress(MessageUnavailableError):
             # In a context of its own: the mailbox's calls to the state store are no steps of the message in progress.
             Context().run(lambda: self.request)
 
@@ -114,19 +114,21 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class StepContext:
     """Context that every step of a message receives."""
 
     journal: Journal
-    message: Message
+    message: LazyMessage
     services: Services
     settings: Settings
-    fates: tuple[Fate, ...] = ()  # decision on each attachment, in the mail's order; known once the message is received
+    fates: tuple[
+        UploadDecision, ...
+    ] = ()  # decision on each attachment, in the mail's order; known once the message is received
 
 
 GONE = "gone"  # in the journal: the object to add something to was deleted
 
 
-def skip(done: Dispatched, step: str) -> Dispatched:
+def skip(done: DispatchResult, step: str) -> DispatchResult:
     """Record that a step was skipped because its service has no credentials."""
     return done if step in done.skipped else replace(done, skipped=(*done.skipped, step))

@@ -11,20 +11,20 @@ import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller.dispatch.job import skip
-from poller.dispatch.upload import with_files
+from poller.dispatch.upload import with_file_names
 from poller.errors import MessageGoneError
 from poller.rendering import notification
 from poller.rendering import receipt as rendering_receipt
 from poller.workflow.corrections import FAILED, correction_of, message_of
-from poller.workflow.errors import StepFailedError, UnreadError
+from poller.workflow.errors import MessageUnavailableError, StepFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from email.message import EmailMessage
     from typing import Any
 
-    from poller.dispatch.job import Job, Message
-    from poller.model import Dispatched, Receipt
+    from poller.dispatch.job import LazyMessage, StepContext
+    from poller.model import DispatchResult, Receipt
     from poller.workflow.retry import Attempt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ RECEIPT_TRIES = 6  # of a receipt that the mailbox does not take for now: for tw
 SENT, IN_DOUBT = "sent", "in doubt"  # the outcome of a mail, in the journal
 
 
-def send_alert(job: Job, received: dict[str, Any]) -> None:
+def send_alert(job: StepContext, received: dict[str, Any]) -> None:
     """Tell the admin of a sender who writes too often, at the first of its messages that has to wait."""
     if received["episode"] != job.journal.reference:
         return
@@ -48,8 +48,8 @@ def send_alert(job: Job, received: dict[str, Any]) -> None:
 
 
 def send_notification(
-    job: Job, done: Dispatched, write: Callable[..., EmailMessage] = notification.notification
-) -> Dispatched:
+    job: StepContext, done: DispatchResult, write: Callable[..., EmailMessage] = notification.notification
+) -> DispatchResult:
     """Tell the admin what was made of the message, in the mail that `write` makes of it.
 
     Returns `done`, with the step noted where it is in doubt or was skipped.
@@ -57,7 +57,7 @@ def send_notification(
 
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
         request = job.message.request
-        told = with_files(request, done)
+        told = with_file_names(request, done)
         return write(request, told, sender=sender, recipient=recipient, now=now)
 
     fate = send(job, "send_notification", letter)
@@ -66,7 +66,7 @@ def send_notification(
     return done if fate else skip(done, "send_notification")
 
 
-def send_failure(job: Job, failure: StepFailedError, message: Message | None) -> None:
+def send_failure(job: StepContext, failure: StepFailedError, message: LazyMessage | None) -> None:
     """Tell the admin what could not be done, and what to do about it."""
 
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
@@ -84,12 +84,12 @@ def send_failure(job: Job, failure: StepFailedError, message: Message | None) ->
     send(job, "send_failure", letter)
 
 
-def failure_detail(job: Job, failure: StepFailedError) -> str:
+def failure_detail(job: StepContext, failure: StepFailedError) -> str:
     """Return what the service or the program said of a failure, without secrets, for the admin."""
     return job.settings.without_secrets(f"{failure.reason}\n{failure.detail}")
 
 
-def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> None:
+def send_receipt(job: StepContext, outcome: str, write: Callable[[str], Receipt]) -> None:
     """Put a receipt beside the message that was filed, exactly once.
 
     `write` makes the receipt, given a stamp or "". A receipt that the mailbox keeps refusing is given up in the end.
@@ -106,8 +106,8 @@ def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> Non
             _put(job, outcome, write(stamp), look=bool(attempt.failures or attempt.doubts))
         except MessageGoneError:
             return False  # A person took it: there is nothing to put a receipt beside.
-        except (UnreadError, TransientError, ConfigurationError) as error:
-            cause = error.cause if isinstance(error, UnreadError) else error
+        except (MessageUnavailableError, TransientError, ConfigurationError) as error:
+            cause = error.cause if isinstance(error, MessageUnavailableError) else error
             # The text of any other error could quote the mail.
             why = str(cause) if isinstance(cause, (ServiceError, ConfigurationError)) else type(cause).__name__
             if attempt.failures + 1 >= RECEIPT_TRIES:
@@ -123,7 +123,7 @@ def send_receipt(job: Job, outcome: str, write: Callable[[str], Receipt]) -> Non
         job.journal.step("send_receipt", act, looks=True)
 
 
-def _put(job: Job, outcome: str, receipt: Receipt, *, look: bool) -> None:
+def _put(job: StepContext, outcome: str, receipt: Receipt, *, look: bool) -> None:
     reference, memory = message_of(job.journal.reference), job.journal.memory
     fact = f"{FAILED}{reference}"
     job.journal.confirm()
@@ -135,7 +135,7 @@ def _put(job: Job, outcome: str, receipt: Receipt, *, look: bool) -> None:
         memory.remember(fact, "")
 
 
-def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
+def send(job: StepContext, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
     """Send a mail, and return SENT, IN_DOUBT, or "" when SMTP or the admin is not configured.
 
     `letter` makes the mail from sender, recipient and time. A mail whose outcome is unknown is sent once more, under
@@ -150,7 +150,7 @@ def send(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessag
     return fate
 
 
-def _submit(job: Job, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
+def _submit(job: StepContext, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
     """Send a mail, unless it may be out already. Return SENT, IN_DOUBT, or "" when SMTP or the admin is not configured.
 
     It takes two steps. The first sends the server everything but the message. So a process death leaves a doubt only

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poller.dispatch import correction as dispatch_correction
-from poller.dispatch.classify import begun, classify
-from poller.dispatch.job import Job, Message
+from poller.dispatch.classify import classify, initial_result
+from poller.dispatch.job import LazyMessage, StepContext
 from poller.dispatch.notify import failure_detail, send_alert, send_failure, send_notification, send_receipt
 from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
@@ -18,12 +18,12 @@ from poller.dispatch.subtask import create_subtask
 from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
 from poller.dispatch.upload import upload_files
 from poller.errors import MessageGoneError
-from poller.model import Category, Fate
+from poller.model import Category, UploadDecision
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import failure_receipt, receipt
 from poller.triage import canary_mark
 from poller.workflow.corrections import correction_of, message_of
-from poller.workflow.errors import MustWaitError, StepFailedError
+from poller.workflow.errors import StepDeferredError, StepFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from poller.config.settings import Settings
     from poller.dispatch.clients import Services
-    from poller.mailbox.source import Source
-    from poller.model import Dispatched, Receipt
+    from poller.mailbox.source import MessageSource
+    from poller.model import DispatchResult, Receipt
     from poller.workflow.corrections import Correction
     from poller.workflow.journal import Journal
     from poller.workflow.retry import Attempt
@@ -51,11 +51,11 @@ STEPS = {
 
 
 @dataclass(slots=True)
-class Reached:
+class PipelineProgress:
     """The progress of one message: later answers need its ticket even if the message itself fails."""
 
     received: dict[str, Any] = field(default_factory=dict)  # see `steps.receive`
-    done: Dispatched | None = None
+    done: DispatchResult | None = None
     before: dict[str, str] = field(default_factory=dict)  # of a correction: `thread`, and `was`, the earlier outcome
 
     def summary(self) -> dict[str, Any]:
@@ -75,9 +75,9 @@ class Pipeline:
         self,
         settings: Settings,
         services: Services,
-        source: Source,
+        source: MessageSource,
         spool: Path,
-        trays: Mapping[Category, Source] | None = None,
+        trays: Mapping[Category, MessageSource] | None = None,
     ) -> None:
         """Keep the arguments. Nothing is connected or written yet.
 
@@ -97,9 +97,9 @@ class Pipeline:
         correction = correction_of(journal.reference)
         source = self._trays.get(correction.category, self._source) if correction else self._source
         path = self._spool / f"{journal.reference.replace('/', '-')}.eml"
-        message = Message(message_of(journal.reference), source, path, self._settings.imap)
-        job = Job(journal, message, self._services, self._settings)
-        reached = Reached()
+        message = LazyMessage(message_of(journal.reference), source, path, self._settings.imap)
+        job = StepContext(journal, message, self._services, self._settings)
+        reached = PipelineProgress()
         try:
             return self._correct(job, correction, reached) if correction else self._dispatch(job, reached)
         except StepFailedError as failure:
@@ -109,7 +109,7 @@ class Pipeline:
         finally:
             message.discard()
 
-    def _dispatch(self, job: Job, reached: Reached) -> dict[str, Any]:
+    def _dispatch(self, job: StepContext, reached: PipelineProgress) -> dict[str, Any]:
         """Run every step of a message from the inbox, and update `reached` after each step."""
         received = reached.received = receive(job)
         ignored = received["ignored"]
@@ -120,7 +120,7 @@ class Pipeline:
             return self._ignore(job, ignored)
         send_alert(job, received)
         wait_turn(job, received)
-        job = replace(job, fates=tuple(map(Fate, received["fates"])))
+        job = replace(job, fates=tuple(map(UploadDecision, received["fates"])))
         root = job.journal.reference
         if answered := answer(job, threads, received):
             thread, done = answered
@@ -129,7 +129,7 @@ class Pipeline:
         elif ignored:  # the writer quotes a ticket's Message-ID but is not its contact
             return self._ignore(job, ignored)
         else:
-            done = reached.done = begun(job, classify(job))
+            done = reached.done = initial_result(job, classify(job))
             for step in STEPS[done.classification.category]:
                 done = reached.done = step(job, done)
                 if step is create_ticket and done.ticket:
@@ -144,21 +144,21 @@ class Pipeline:
             job, result, reached, lambda _: receipt(job.message.request, done, sender=sender, colleague=colleague)
         )
 
-    def _correct(self, job: Job, correction: Correction, reached: Reached) -> dict[str, Any]:
+    def _correct(self, job: StepContext, correction: Correction, reached: PipelineProgress) -> dict[str, Any]:
         """Run every step of a correction, like `_dispatch`. The admin is not notified, having asked for it."""
         original = dispatch_correction.find_original(job, correction)
         reached.received = {"people": original.result.get("people", {})}
         # Recorded now, so that the next correction finds it even if this one fails.
         reached.before = {"thread": original.thread, "was": original.was}
         # Keep the first upload decisions: today's caps would count the files that were uploaded then.
-        job = replace(job, fates=tuple(map(Fate, original.result.get("fates", ()))))
-        reached.done = dispatch_correction.taken_over(job, original)
+        job = replace(job, fates=tuple(map(UploadDecision, original.result.get("fates", ()))))
+        reached.done = dispatch_correction.existing_result(job, original)
         received = reached.received = receive(job, asked=True)
         if received["ignored"]:
             return self._ignore(job, received["ignored"])
         if len(job.fates) != len(received["fates"]):
-            job = replace(job, fates=tuple(map(Fate, received["fates"])))
-        done = reached.done = dispatch_correction.taken_over(job, original)
+            job = replace(job, fates=tuple(map(UploadDecision, received["fates"])))
+        done = reached.done = dispatch_correction.existing_result(job, original)
         # A message without a ticket may be an answer that was never recognised as one.
         threads = [] if done.ticket else find_threads(job, received["forebears"])
         if answered := answer(job, threads, received, look=True):
@@ -186,11 +186,11 @@ class Pipeline:
         result = {"outcome": outcome} | reached.summary()
         return self._tell(job, result, reached, lambda _: write(job.message.request))
 
-    def _ignore(self, job: Job, reason: str) -> dict[str, Any]:
+    def _ignore(self, job: StepContext, reason: str) -> dict[str, Any]:
         self._label(job, "ignored", seen=reason == canary_mark.REASON)
         return {"outcome": "ignored", "reason": reason}
 
-    def _give_up(self, job: Job, failure: StepFailedError, reached: Reached) -> dict[str, Any]:
+    def _give_up(self, job: StepContext, failure: StepFailedError, reached: PipelineProgress) -> dict[str, Any]:
         """Notify the admin of a failed step, and label the message as failed."""
         # If the message could not be read, do not try to read it again for the notification.
         message = None if failure.step == "receive" else job.message
@@ -211,7 +211,7 @@ class Pipeline:
             return self._tell(job, result, reached, write)
         return result | {"unfiled": True}
 
-    def _label(self, job: Job, outcome: str, *, seen: bool = False) -> None:
+    def _label(self, job: StepContext, outcome: str, *, seen: bool = False) -> None:
         """Label the message with its outcome. `seen` also marks it as read, for our own mail only."""
 
         def act(_: Attempt) -> None:
@@ -222,7 +222,7 @@ class Pipeline:
         job.journal.step("label", act, "imap")
 
     def _tell(
-        self, job: Job, result: dict[str, Any], reached: Reached, write: Callable[[str], Receipt]
+        self, job: StepContext, result: dict[str, Any], reached: PipelineProgress, write: Callable[[str], Receipt]
     ) -> dict[str, Any]:
         """Append a receipt next to the message in the mailbox, and return the result.
 
@@ -234,13 +234,13 @@ class Pipeline:
             job.message.filed(outcome, datetime.fromisoformat(reached.received["received_at"]))
         try:
             send_receipt(job, outcome, write)
-        except MustWaitError as wait:
+        except StepDeferredError as wait:
             waiting = {"step": wait.step, "reason": wait.reason, "until": wait.until.isoformat(), "gate": wait.gate}
             return result | waiting | {"outcome": "waiting", "filed": outcome}
         return result
 
 
-def _steps_behind(step: str, done: Dispatched | None) -> list[str]:
+def _steps_behind(step: str, done: DispatchResult | None) -> list[str]:
     """Return the names of the steps that would have followed the given step."""
     names = [each.__name__ for each in STEPS[done.classification.category]] if done else []
     if done and done.classification.decided_by == "person":
@@ -249,7 +249,7 @@ def _steps_behind(step: str, done: Dispatched | None) -> list[str]:
     return names[names.index(step) + 1 :] if step in names else []
 
 
-def _summary(done: Dispatched) -> dict[str, Any]:
+def _summary(done: DispatchResult) -> dict[str, Any]:
     """Return the ids, URLs and numbers of what was created for a message, but nothing of its content."""
     return {
         "category": done.classification.category.lower(),

@@ -10,10 +10,10 @@ import structlog
 
 from poller.dispatch import conversation
 from poller.triage import canary_mark, quotas, screening, sender
-from poller.workflow.errors import MustWaitError
+from poller.workflow.errors import StepDeferredError
 
 if TYPE_CHECKING:
-    from poller.dispatch.job import Job
+    from poller.dispatch.job import StepContext
     from poller.model import Address
     from poller.workflow.retry import Attempt
 
@@ -22,7 +22,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 TOO_OFTEN = "its sender writes too often"  # the reason why a rate-limited message waits
 
 
-def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
+def receive(job: StepContext, *, asked: bool = False) -> dict[str, Any]:
     """Fetch and parse the message, screen it, decide about its attachments, and reserve its slot.
 
     The result, as JSON:
@@ -39,7 +39,7 @@ def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
         request = job.message.request
         own, junk = sender.own_domains(job.settings.imap), job.message.junk
         writer = sender.writer(request, own)
-        people = conversation.People(
+        people = conversation.Participants(
             _who(job, request.sender), _who(job, writer), colleague=sender.is_ours(writer.addr_spec, own)
         )
         ignored = canary_mark.recognise(job.journal.memory, request, request.reference)
@@ -50,7 +50,7 @@ def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
             "ignored": ignored,
             "received_at": request.received_at.isoformat(),
             "key": conversation.key(job.message.account, request.message_id),
-            "forebears": conversation.forebears(job.message.account, request),
+            "forebears": conversation.parent_keys(job.message.account, request),
             "people": asdict(people),
         }
         if ignored:
@@ -58,20 +58,24 @@ def receive(job: Job, *, asked: bool = False) -> dict[str, Any]:
             return (
                 found
                 | {"unless_answer": unless_answer}
-                | (quotas.allot(job.settings, job.journal.memory, request.reference, request) if unless_answer else {})
+                | (
+                    quotas.assign_slot(job.settings, job.journal.memory, request.reference, request)
+                    if unless_answer
+                    else {}
+                )
             )
-        return found | quotas.allot(job.settings, job.journal.memory, request.reference, request)
+        return found | quotas.assign_slot(job.settings, job.journal.memory, request.reference, request)
 
     received: dict[str, Any] = job.journal.step("receive", act, "imap")
     return received
 
 
-def _who(job: Job, address: Address) -> str:
+def _who(job: StepContext, address: Address) -> str:
     """Return the pseudonym of a person in the state store, "" for an empty address."""
     return quotas.pseudonym(job.settings, address.addr_spec.casefold()) if address.addr_spec else ""
 
 
-def wait_turn(job: Job, received: dict[str, Any]) -> None:
+def wait_turn(job: StepContext, received: dict[str, Any]) -> None:
     """Return if the message may go on now.
 
     Raises:
@@ -82,4 +86,4 @@ def wait_turn(job: Job, received: dict[str, Any]) -> None:
     if received["episode"] and goes_on_at > datetime.now(UTC):
         job.message.look()
         log.warning("message_held_back", ref=job.journal.reference, until=received["goes_on_at"])
-        raise MustWaitError("receive", TOO_OFTEN, goes_on_at)
+        raise StepDeferredError("receive", TOO_OFTEN, goes_on_at)

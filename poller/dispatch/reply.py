@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.errors import PermanentError
 from poller.dispatch import conversation
-from poller.dispatch.classify import begun
-from poller.dispatch.conversation import People
+from poller.dispatch.classify import initial_result
+from poller.dispatch.conversation import Participants
 from poller.dispatch.job import GONE, skip
 from poller.dispatch.notify import send_notification
 from poller.dispatch.subtask import add_comment
 from poller.dispatch.ticket import person_name
-from poller.dispatch.upload import upload_files, with_files
+from poller.dispatch.upload import upload_files, with_file_names
 from poller.model import Category, Classification, Link
 from poller.own_mail import notification_id
 from poller.rendering import notification, tickets
 from poller.triage import sender
 from poller.workflow.corrections import category_of, message_of
-from poller.workflow.errors import NotYetError
+from poller.workflow.errors import DependencyPendingError
 
 if TYPE_CHECKING:
-    from poller.dispatch.job import Job
-    from poller.model import Dispatched
-    from poller.workflow.facts import Memory
+    from poller.dispatch.job import StepContext
+    from poller.model import DispatchResult
+    from poller.workflow.facts import FactStore
     from poller.workflow.retry import Attempt
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
+class Conversation:
     """A ticket that one of the mail's parent messages opened."""
 
     reference: str  # of the mail that opened it
@@ -38,10 +38,10 @@ class Thread:
     contact_id: str
     ticket: Link
     subtask: Link | None
-    people: People  # of the mail that opened it; empty if that was before people were recorded
+    people: Participants  # of the mail that opened it; empty if that was before people were recorded
 
 
-def find_threads(job: Job, keys: list[str]) -> list[Thread]:
+def find_threads(job: StepContext, keys: list[str]) -> list[Conversation]:
     """Return the tickets that these messages opened, the nearest first."""
     memory = job.journal.memory
     if not keys or memory is None:
@@ -56,11 +56,11 @@ def find_threads(job: Job, keys: list[str]) -> list[Thread]:
         own = message_of(job.journal.reference)
         references = [each for each in dict.fromkeys(known[key] for key in keys if key in known) if each != own]
         if waits and not references:
-            raise NotYetError("the message that it answers still waits")
+            raise DependencyPendingError("the message that it answers still waits")
         results = {reference: memory.result(reference) for reference in references}
         # A message that only waits for its receipt is done and labelled.
         if any(result.get("outcome", "waiting") == "waiting" and "filed" not in result for result in results.values()):
-            raise NotYetError("the message that it answers is still at work")
+            raise DependencyPendingError("the message that it answers is still at work")
         opened = {each: _opened(result) for each, result in results.items() if result.get("ticket")}
         return [
             {"reference": each} | found | {"subtask": found["subtask"] or _brought(memory, each)}
@@ -81,7 +81,7 @@ def _opened(result: dict[str, Any]) -> dict[str, Any]:
     return opened | {"outcome": outcome, "people": result.get("people", {})}
 
 
-def _brought(memory: Memory, reference: str) -> dict[str, str] | None:
+def _brought(memory: FactStore, reference: str) -> dict[str, str] | None:
     """Return the subtask of a thread that had none until a person reclassified one of its answers as modelling."""
     key = conversation.subtask_key(reference)
     brought_by = memory.recall([key]).get(key)
@@ -89,13 +89,13 @@ def _brought(memory: Memory, reference: str) -> dict[str, str] | None:
     return result.get("subtask") if result and category_of(result) == "modelisation" else None
 
 
-def _thread(found: dict[str, Any]) -> Thread:
+def _thread(found: dict[str, Any]) -> Conversation:
     subtask = Link(**found["subtask"]) if found["subtask"] else None
-    links = {"ticket": Link(**found["ticket"]), "subtask": subtask, "people": People(**found.get("people", {}))}
-    return Thread(**found | links)
+    links = {"ticket": Link(**found["ticket"]), "subtask": subtask, "people": Participants(**found.get("people", {}))}
+    return Conversation(**found | links)
 
 
-def remember(job: Job, key: str, reference: str, told: str) -> None:
+def remember(job: StepContext, key: str, reference: str, told: str) -> None:
     """Record that later answers to this message belong to the message that opened the ticket.
 
     Answers to the notification about it belong there too. `told` is the kind of that notification.
@@ -107,8 +107,8 @@ def remember(job: Job, key: str, reference: str, told: str) -> None:
 
 
 def answer(
-    job: Job, named: list[Thread], received: dict[str, Any], *, look: bool = False
-) -> tuple[Thread, Dispatched] | None:
+    job: StepContext, named: list[Conversation], received: dict[str, Any], *, look: bool = False
+) -> tuple[Conversation, DispatchResult] | None:
     """Add the mail to the nearest ticket that its writer may answer, and return the thread and the result.
 
     The writer is the ticket's customer, or a colleague who writes about that customer: a Message-ID alone proves
@@ -118,7 +118,7 @@ def answer(
     """
     if not named:
         return None
-    people = People(**received.get("people", {}))
+    people = Participants(**received.get("people", {}))
     known = [thread for thread in named if people.may_answer(thread.people)]
     if known and people.colleague:
         contact_id = known[0].contact_id
@@ -129,7 +129,7 @@ def answer(
         return None
     category = Category(thread.outcome.upper())
     sure = Classification(category, 1.0, "thread", "Réponse à une demande en cours.", needs_review=False)
-    done = replace(begun(job, sure), contact_id=contact_id, ticket=thread.ticket, subtask=thread.subtask)
+    done = replace(initial_result(job, sure), contact_id=contact_id, ticket=thread.ticket, subtask=thread.subtask)
     noted = add_note(job, upload_files(job, done), people, look=look)
     if noted is None:
         return None
@@ -137,18 +137,18 @@ def answer(
 
     def comment() -> str:
         request = job.message.request
-        return tickets.reply_comment(request, with_files(request, noted), colleague=people.colleague)
+        return tickets.reply_comment(request, with_file_names(request, noted), colleague=people.colleague)
 
     return thread, add_comment(job, noted, message_of(job.journal.reference), comment, look=look)
 
 
-def send_answered(job: Job, done: Dispatched, received: dict[str, Any]) -> Dispatched:
+def send_answered(job: StepContext, done: DispatchResult, received: dict[str, Any]) -> DispatchResult:
     """Notify the admin which ticket an answer was added to."""
     colleague = bool(received.get("people", {}).get("colleague"))
     return send_notification(job, done, partial(notification.reply_notification, colleague=colleague))
 
 
-def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool) -> str:
+def find_contact(job: StepContext, people: Participants, known: list[Conversation], *, needed: bool) -> str:
     """Return the contact id of the writer (of the ticket's customer if `known` has threads), "" if none.
 
     For an unknown writer a contact is created only if it is `needed` for a ticket of the writer's own.
@@ -169,7 +169,7 @@ def find_contact(job: Job, people: People, known: list[Thread], *, needed: bool)
     return job.journal.step("find_or_create_contact", act, "hubspot") or ""
 
 
-def add_note(job: Job, done: Dispatched, people: People, *, look: bool) -> Dispatched | None:
+def add_note(job: StepContext, done: DispatchResult, people: Participants, *, look: bool) -> DispatchResult | None:
     """Add the answer to the ticket as a note. Return None if the ticket was deleted. `look` is as for `answer`."""
     hubspot, ticket = job.services.hubspot, done.ticket
 
@@ -181,7 +181,7 @@ def add_note(job: Job, done: Dispatched, people: People, *, look: bool) -> Dispa
             looks = look or attempt.doubts
             found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if looks else None
             if found is None:
-                html = tickets.reply_note_html(request, with_files(request, done), colleague=people.colleague)
+                html = tickets.reply_note_html(request, with_file_names(request, done), colleague=people.colleague)
                 found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id, job.journal.confirm)
         except PermanentError:
             if hubspot.has_ticket(ticket.id):

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 from integrations.clickup.client import TaskGoneError
 from poller.dispatch.job import GONE, skip
-from poller.dispatch.upload import with_files
-from poller.model import Dispatched, Link
+from poller.dispatch.upload import with_file_names
+from poller.model import DispatchResult, Link
 from poller.rendering import tickets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.dispatch.job import Job
+    from poller.dispatch.job import StepContext
     from poller.workflow.retry import Attempt
 
 
 CLOCKS = timedelta(minutes=15)  # by which ours and a service's may differ
 
 
-def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatched:
+def create_subtask(job: StepContext, done: DispatchResult, *, look: bool = False) -> DispatchResult:
     """Create the 3D team's ClickUp subtask. `look` is as for the note."""
     clickup = job.services.clickup
 
@@ -33,7 +33,7 @@ def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatc
         since = request.received_at if look else attempt.since
         found = clickup.find_subtask(request.reference, since - CLOCKS) if look or attempt.doubts else None
         if found is None:
-            markdown = tickets.subtask_markdown(request, with_files(request, done))
+            markdown = tickets.subtask_markdown(request, with_file_names(request, done))
             found = clickup.create_subtask(tickets.subtask_name(request), markdown, job.journal.confirm)
         return {"id": found.id, "url": found.url}
 
@@ -41,7 +41,9 @@ def create_subtask(job: Job, done: Dispatched, *, look: bool = False) -> Dispatc
     return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
 
 
-def add_comment(job: Job, done: Dispatched, mark: str, write: Callable[[], str], *, look: bool = False) -> Dispatched:
+def add_comment(
+    job: StepContext, done: DispatchResult, mark: str, write: Callable[[], str], *, look: bool = False
+) -> DispatchResult:
     """Add a comment for the 3D team to the request's subtask, if it has one.
 
     Where a person has deleted the subtask, the result is without it. `mark` stands in the text that `write` returns,

@@ -9,17 +9,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from poller.dispatch.job import skip
-from poller.dispatch.upload import with_files
-from poller.model import Dispatched, Link
+from poller.dispatch.upload import with_file_names
+from poller.model import DispatchResult, Link
 from poller.rendering import tickets
 from poller.workflow.errors import UnusableMessageError
 
 if TYPE_CHECKING:
-    from poller.dispatch.job import Job
+    from poller.dispatch.job import StepContext
     from poller.workflow.retry import Attempt
 
 
-def find_or_create_contact(job: Job, done: Dispatched) -> Dispatched:
+def find_or_create_contact(job: StepContext, done: DispatchResult) -> DispatchResult:
     """Find or create the customer's contact at HubSpot, by e-mail. An existing one is left as it is."""
     hubspot = job.services.hubspot
 
@@ -52,7 +52,7 @@ def person_name(display_name: str) -> tuple[str, str]:
     return first, last.strip()
 
 
-def create_ticket(job: Job, done: Dispatched) -> Dispatched:
+def create_ticket(job: StepContext, done: DispatchResult) -> DispatchResult:
     """Create the HubSpot ticket on the contact."""
     hubspot = job.services.hubspot
 
@@ -63,7 +63,7 @@ def create_ticket(job: Job, done: Dispatched) -> Dispatched:
         reference = request.reference
         ticket = hubspot.find_ticket(done.contact_id, reference) if attempt.doubts else None
         if ticket is None:
-            content = tickets.ticket_content(request, with_files(request, done))
+            content = tickets.ticket_content(request, with_file_names(request, done))
             ticket = hubspot.create_ticket(
                 tickets.ticket_subject(request), content, done.contact_id, reference, job.journal.confirm
             )
@@ -73,7 +73,7 @@ def create_ticket(job: Job, done: Dispatched) -> Dispatched:
     return replace(done, ticket=Link(**ticket)) if ticket else skip(done, "create_ticket")
 
 
-def create_note(job: Job, done: Dispatched, *, look: bool = False) -> Dispatched:
+def create_note(job: StepContext, done: DispatchResult, *, look: bool = False) -> DispatchResult:
     """Create the HubSpot note with the clickable links, on the contact and the ticket.
 
     With `look`, an existing note is searched for even where no try of this step may have made one.
@@ -88,7 +88,7 @@ def create_note(job: Job, done: Dispatched, *, look: bool = False) -> Dispatched
         looks = look or attempt.doubts
         found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if looks else None
         if found is None:
-            html = tickets.note_html(request, with_files(request, done))
+            html = tickets.note_html(request, with_file_names(request, done))
             found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id, job.journal.confirm)
         return found
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from poller import escaping
 from poller.dispatch.job import skip
-from poller.model import Dispatched, Fate, StoredFile
+from poller.model import DispatchResult, StoredFile, UploadDecision
 from poller.parsing import file_types
 
 if TYPE_CHECKING:
-    from poller.dispatch.job import Job
+    from poller.dispatch.job import StepContext
     from poller.model import Request
     from poller.workflow.retry import Attempt
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 FILE_FACT = "file-secret"  # key of the fact that holds the secret of the file keys
 
 
-def upload_files(job: Job, done: Dispatched) -> Dispatched:
+def upload_files(job: StepContext, done: DispatchResult) -> DispatchResult:
     """Upload the 3D files and images to R2, with one journal entry and one PUT for each file."""
     r2 = job.services.r2
     uploads = []
-    for number in (number for number, fate in enumerate(job.fates) if fate is Fate.FILE):
+    for number in (number for number, fate in enumerate(job.fates) if fate is UploadDecision.FILE):
 
         def act(_: Attempt, number: int = number) -> str | None:
             if r2 is None:
@@ -49,7 +49,7 @@ def upload_files(job: Job, done: Dispatched) -> Dispatched:
     return replace(done, uploads=tuple(uploads))
 
 
-def with_files(request: Request, done: Dispatched) -> Dispatched:
+def with_file_names(request: Request, done: DispatchResult) -> DispatchResult:
     """Add the names and sizes of the files, which only the mail holds, to the result."""
     stored = [(request.attachments[number], url) for number, url in done.uploads]
     return replace(
@@ -67,7 +67,7 @@ def file_key(request: Request, number: int, secret: str) -> str:
     return f"{day}/{digest}/{escaping.key_name(file_types.opens_as(request.attachments[number]))}"
 
 
-def _secret(job: Job) -> str:
+def _secret(job: StepContext) -> str:
     """Return the secret that file keys are made with.
 
     It is not the service's own, which may be replaced between a PUT and its next try.

@@ -32,7 +32,7 @@ from poller.forms.auth import SIGNATURE_HEADER, forms_of
 from poller.forms.intake import RETRY_S, Intake, Post
 from poller.forms.problems import Problem, later
 from poller.forms.rate_limit import client_address, networks_of
-from poller.forms.submission import Filled
+from poller.forms.submission import FormBody
 from poller.imap import oauth
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-class Forms:
+class FormsApp:
     """The application's state and its request handlers."""
 
     def __init__(self, settings: Settings) -> None:
@@ -72,7 +72,7 @@ class Forms:
     async def post(self, request: Request) -> Response:
         """Handle `POST /forms/{form}`."""
         form = self._form(request)
-        filled = Filled()
+        filled = FormBody()
         with filled:
             try:
                 self._check_origin(request)
@@ -151,7 +151,7 @@ def make_app(settings: Settings) -> Starlette:
     Raises:
         ConfigurationError: there is no form, or one that is neither public nor has a secret.
     """
-    forms = Forms(settings)
+    forms = FormsApp(settings)
     # One route for all methods: with one for each, a 405 would name only the methods of the first.
     methods = ["GET", "POST"] if settings.forms.page else ["POST"]
     routes = [

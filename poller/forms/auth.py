@@ -17,7 +17,7 @@ from poller.forms.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from poller.config.settings import Forms
+    from poller.config.settings import FormsSettings
 
 SIGNATURE_HEADER: Final = "X-Figurative-Signature"
 TOLERANCE_S = 300  # between the sender's clock and ours; an intercepted signature is valid for as long
@@ -35,7 +35,7 @@ class Form:
     signing_key: str  # likewise
 
 
-class Seal:
+class BodySignature:
     """The signature that a body must match. It is fed with the body in pieces."""
 
     def __init__(self, form: Form, content_type: str, timestamp: str, signature: str) -> None:
@@ -62,7 +62,7 @@ class Seal:
             raise _refused(f"{SIGNATURE_HEADER} does not fit the form, the Content-Type and the body")
 
 
-def forms_of(settings: Forms) -> dict[str, Form]:
+def forms_of(settings: FormsSettings) -> dict[str, Form]:
     """Return the configured forms by name.
 
     Raises:
@@ -87,7 +87,7 @@ def secrets_of(text: str) -> dict[str, str]:
     return {name: secret for name, _, secret in (entry.partition("=") for entry in text.split())}
 
 
-def admit(form: Form, headers: Mapping[str, str], now_s: float) -> Seal | None:
+def admit(form: Form, headers: Mapping[str, str], now_s: float) -> BodySignature | None:
     """Check the headers of a post, before any of the body is read.
 
     Return the signature that the body still has to match, None when none is needed.
@@ -108,7 +108,7 @@ def admit(form: Form, headers: Mapping[str, str], now_s: float) -> Seal | None:
             raise _refused(f"{SIGNATURE_HEADER} must be t=<seconds since 1970>,v1=<HMAC-SHA256 in hex>")
         if abs(now_s - int(match[1])) > TOLERANCE_S:
             raise _refused(f"{SIGNATURE_HEADER} is over {TOLERANCE_S} seconds old, or of a clock that is wrong")
-        return Seal(form, headers.get("content-type", ""), match[1], match[2])
+        return BodySignature(form, headers.get("content-type", ""), match[1], match[2])
     ways = [*(["a bearer token"] if form.token else []), *([SIGNATURE_HEADER] if form.signing_key else [])]
     raise _refused(f"this form needs {' or '.join(ways)}")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from integrations.errors import PermanentError
     from poller.config.settings import Settings
     from poller.forms.message import FormMessage
-    from poller.imap.session import Mailbox
+    from poller.imap.session import ImapSession
 
 LATELY_S = 60.0  # for which an answer of the mailbox counts
 SILENT_S = 5.0  # for which its silence counts, so that not every health check connects again
@@ -33,7 +33,7 @@ def is_too_big(error: PermanentError) -> bool:
     return _TOO_BIG.search(error.detail) is not None
 
 
-class Letterbox:
+class FormDelivery:
     """The inbox as the forms use it, for any number of threads. Each call has a session of its own."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -92,7 +92,7 @@ class Letterbox:
         self._answered_s = self._clock()
         return True
 
-    def _found(self, session: Mailbox, message_id: str) -> bytes | None:
+    def _found(self, session: ImapSession, message_id: str) -> bytes | None:
         """Return the header of the message with this Message-ID, None when no mailbox that it may be in has it."""
         for name in ("", *self._mailboxes):
             if not name or session.enter(name):

@@ -25,17 +25,17 @@ from integrations.errors import ConfigurationError, PermanentError, TransientErr
 from integrations.net.deadline import SLOWEST_BYTES_PER_S
 from poller.forms import message as forms_message
 from poller.forms.auth import admit
-from poller.forms.delivery import Letterbox, is_too_big
+from poller.forms.delivery import FormDelivery, is_too_big
 from poller.forms.problems import Problem, later
-from poller.forms.rate_limit import Places, Rate
+from poller.forms.rate_limit import ConcurrencyLimit, TokenBucket
 from poller.forms.submission import KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from poller.config.settings import Settings
-    from poller.forms.auth import Form, Seal
-    from poller.forms.submission import Filled, Submission
+    from poller.forms.auth import BodySignature, Form
+    from poller.forms.submission import FormBody, Submission
 
 BODY_S = 30.0  # for the body of a post, beside the time that the bytes which have come may take
 SILENT_S = 10.0  # the longest time without a byte of the body
@@ -65,15 +65,15 @@ class Intake:
         Raises:
             ConfigurationError: there is no address of ours.
         """
-        self._settings, self.letterbox = settings.forms, Letterbox(settings)
+        self._settings, self.letterbox = settings.forms, FormDelivery(settings)
         self._address = forms_message.address_of(settings)
-        self._rate = Rate(settings.forms.max_per_address_per_h)
-        self._strangers, self._known = Places(IN_HAND, IN_HAND_EACH), Places(IN_HAND, IN_HAND)
+        self._rate = TokenBucket(settings.forms.max_per_address_per_h)
+        self._strangers, self._known = ConcurrencyLimit(IN_HAND, IN_HAND_EACH), ConcurrencyLimit(IN_HAND, IN_HAND)
         self._sessions = CapacityLimiter(SESSIONS)
         # One at a time of each Message-ID: the second finds what the first has left in the mailbox.
         self._dropping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def take(self, post: Post, form: Form, filled: Filled) -> str:
+    async def take(self, post: Post, form: Form, filled: FormBody) -> str:
         """Take a post, and return the reference of the message that it has become.
 
         Raises:
@@ -102,7 +102,7 @@ class Intake:
                 key = submission.idempotency_key or seal.signature
             return await self._dropped(submission, form, key or submission.idempotency_key)
 
-    async def _spool(self, post: Post, body: IO[bytes], seal: Seal | None) -> None:
+    async def _spool(self, post: Post, body: IO[bytes], seal: BodySignature | None) -> None:
         """Write the body to the file, up to its largest size and longest time."""
         most = self._settings.max_bytes
         announced = post.headers.get("content-length", "")
@@ -128,7 +128,7 @@ class Intake:
             seal.check()
         body.seek(0)
 
-    def _read(self, body: IO[bytes], content_type: str, form: Form, filled: Filled) -> Submission | None:
+    def _read(self, body: IO[bytes], content_type: str, form: Form, filled: FormBody) -> Submission | None:
         """Return what was filled in. None where a program did it."""
         filled.take(body, content_type, self._settings)
         submission = filled.submission(self._settings, self._address)
@@ -162,7 +162,7 @@ class Intake:
 
 
 @contextmanager
-def _held(places: Places, address: str) -> Iterator[None]:
+def _held(places: ConcurrencyLimit, address: str) -> Iterator[None]:
     """Hold one of the limited places for a block, or refuse the post."""
     if not places.take(address):
         raise later("too many posts are in hand", 1.0)

@@ -11,7 +11,7 @@ from poller.forms.submission import EMAIL, JSON_BYTES, KEY, LENGTHS, VISIBLE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from poller.config.settings import Forms
+    from poller.config.settings import FormsSettings
     from poller.forms.auth import Form
 
 _PROBLEMS = {
@@ -29,7 +29,7 @@ _PROBLEMS = {
 }
 
 
-def document(forms: Mapping[str, Form], settings: Forms) -> dict[str, Any]:
+def document(forms: Mapping[str, Form], settings: FormsSettings) -> dict[str, Any]:
     """Return the document that is served at /openapi.json."""
     fields = {
         name: {"type": "string", "minLength": 1 if name in {"email", "idempotency_key"} else 0, "maxLength": longest}

@@ -17,7 +17,7 @@ from poller.rendering.phrases import NBSP, size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from poller.config.settings import Forms
+    from poller.config.settings import FormsSettings
     from poller.forms.problems import Problem, Wrong
 
 _STYLE: Final = """
@@ -76,7 +76,7 @@ _STATUSES: Final = {
 
 
 def form_page(
-    form: str, settings: Forms, problem: Problem | None = None, fields: Mapping[str, str] | None = None
+    form: str, settings: FormsSettings, problem: Problem | None = None, fields: Mapping[str, str] | None = None
 ) -> str:
     """Render the form, with its errors and the values that were filled in before, where there are any."""
     fields, wrong = fields or {}, problem.wrong if problem else ()

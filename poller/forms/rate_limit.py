@@ -52,7 +52,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
-class Rate:
+class TokenBucket:
     """Limit the posts of each address per hour (GCRA). The posts of an hour may come all at once."""
 
     def __init__(self, max_per_h: int) -> None:
@@ -84,7 +84,7 @@ class Rate:
             del self._free_at_s[next(iter(self._free_at_s))]
 
 
-class Places:
+class ConcurrencyLimit:
     """Limit the posts in progress at once, in total and of each address."""
 
     def __init__(self, most: int, most_each: int) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from io import BufferedRandom
     from types import TracebackType
 
-    from poller.config.settings import Forms
+    from poller.config.settings import FormsSettings
 
 JSON_BYTES = 1_000_000  # it is read whole; a text is never that long, and files come as multipart/form-data
 PIECE_BYTES = 1 << 18
@@ -69,7 +69,7 @@ class Submission:
     idempotency_key: str  # "" when not given
 
 
-class Filled:
+class FormBody:
     """A parsed body: a context manager, at whose end the files are gone."""
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Filled:
         if wrong not in self.wrong and len(self.wrong) < MOST_WRONG:
             self.wrong.append(wrong)
 
-    def take(self, body: IO[bytes], content_type: str, limits: Forms) -> None:
+    def take(self, body: IO[bytes], content_type: str, limits: FormsSettings) -> None:
         """Parse the body, which is in a file.
 
         Raises:
@@ -124,7 +124,7 @@ class Filled:
             else:
                 self.find(name, "not_text")
 
-    def submission(self, limits: Forms, ours: str) -> Submission:
+    def submission(self, limits: FormsSettings, ours: str) -> Submission:
         """Return the submission, checked. `ours` is the address that forms come from.
 
         Raises:
@@ -154,7 +154,7 @@ class Filled:
 class _Parts:
     """The parts of multipart/form-data (RFC 7578), each file written to a file of its own."""
 
-    def __init__(self, filled: Filled, limits: Forms) -> None:
+    def __init__(self, filled: FormBody, limits: FormsSettings) -> None:
         self._filled, self._limits = filled, limits
         self._parts, self._ended = 0, False
         self._header = bytearray(), bytearray()

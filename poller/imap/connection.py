@@ -23,7 +23,7 @@ from poller.logs import places
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.config.settings import Imap
+    from poller.config.settings import ImapSettings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class _Client(IMAPClient):  # type: ignore[misc]
         return _Plain(self.host, self.port, self._timeout.connect)
 
 
-def logged_in(imap: Imap, deadline_s: float) -> IMAPClient:
+def logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
     """Connect to the configured server, log in and return the client.
 
     Raises:
@@ -82,7 +82,7 @@ def logged_in(imap: Imap, deadline_s: float) -> IMAPClient:
         ConfigurationError: it refuses the login, or its certificate is not to be trusted.
     """
     context = None if imap.security == "none" else ssl.create_default_context()
-    with translated(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
+    with imap_errors(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
         timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)
         tls = imap.security == "tls"
         client = _Client(imap.host, imap.port, ssl=tls, ssl_context=context if tls else None, timeout=timeout)
@@ -90,10 +90,10 @@ def logged_in(imap: Imap, deadline_s: float) -> IMAPClient:
         # imapclient keeps imaplib's debug hook on, which copies and formats every literal: eighteen times slower.
         client._imap.debug = 0  # noqa: SLF001  there is no public switch
         client.normalise_times = False
-        with translated("STARTTLS"), _verified(imap), Deadline(deadline_s):
+        with imap_errors("STARTTLS"), _verified(imap), Deadline(deadline_s):
             if imap.security == "starttls":
                 client.starttls(context)
-        with translated("login"), Deadline(deadline_s):
+        with imap_errors("login"), Deadline(deadline_s):
             _log_in(client, imap)
     return client
 
@@ -114,7 +114,7 @@ def drop(client: IMAPClient) -> None:
 
 
 @contextmanager
-def _verified(imap: Imap) -> Iterator[None]:
+def _verified(imap: ImapSettings) -> Iterator[None]:
     """Raise ConfigurationError where the server cannot prove its identity, so that it gets no password."""
     try:
         yield
@@ -124,7 +124,7 @@ def _verified(imap: Imap) -> Iterator[None]:
         raise ConfigurationError(f"IMAP server {imap.host} offers no STARTTLS: check IMAP_SECURITY") from error
 
 
-def _log_in(client: IMAPClient, imap: Imap) -> None:
+def _log_in(client: IMAPClient, imap: ImapSettings) -> None:
     if imap.auth != "password":
         _log_in_by_token(client, imap)
         return
@@ -143,7 +143,7 @@ def _log_in(client: IMAPClient, imap: Imap) -> None:
         raise ConfigurationError(f"IMAP login refused: {words}: {advice(words, imap.auth)}") from error
 
 
-def _log_in_by_token(client: IMAPClient, imap: Imap) -> None:
+def _log_in_by_token(client: IMAPClient, imap: ImapSettings) -> None:
     if b"AUTH=XOAUTH2" not in client.capabilities():
         raise ConfigurationError(f"IMAP server {imap.host} takes no access tokens (no AUTH=XOAUTH2): check IMAP_AUTH")
     source = tokens(imap)
@@ -171,7 +171,7 @@ def _raise_busy(error: LoginError) -> None:
 
 
 @contextmanager
-def translated(call: str) -> Iterator[None]:
+def imap_errors(call: str) -> Iterator[None]:
     """Turn every failure on a connection into a TransientError, for another try on a new connection.
 
     The answer's text stays out of the error's message.

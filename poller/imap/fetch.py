@@ -22,7 +22,7 @@ FIRST_YEAR, LAST_YEAR = 1971, 9998  # of an INTERNALDATE that may be one; a day 
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class MessageSummary:
     """A message before it is fetched."""
 
     uid: int
@@ -33,7 +33,7 @@ class Arrival:
     keywords: frozenset[str] = frozenset()  # and flags, in lower case: their case means nothing
 
 
-def arrival_of(uid: int, row: Mapping[bytes, Any]) -> Arrival | None:
+def arrival_of(uid: int, row: Mapping[bytes, Any]) -> MessageSummary | None:
     """Build the arrival from a row of a FETCH of ITEMS. None where the row lacks the header.
 
     Without its header a message cannot be identified. Where the server has no date for it, the message counts as
@@ -43,7 +43,7 @@ def arrival_of(uid: int, row: Mapping[bytes, Any]) -> Arrival | None:
     if not isinstance(header, bytes):
         return None
     size, flags = row.get(b"RFC822.SIZE"), flags_of(row)
-    return Arrival(
+    return MessageSummary(
         uid,
         size if isinstance(size, int) else 0,
         _received_at(row.get(b"INTERNALDATE"), header),

@@ -12,7 +12,7 @@ from imapclient.exceptions import IMAPClientError
 
 from integrations.errors import TransientError
 from integrations.net.deadline import Deadline
-from poller.imap.connection import translated
+from poller.imap.connection import imap_errors
 
 if TYPE_CHECKING:
     import socket
@@ -55,7 +55,7 @@ def idle(client: IMAPClient, seconds: float, bell: socket.socket, deadline_s: fl
 def _heard(client: IMAPClient, seconds: float, bell: socket.socket) -> bool:
     """Wait for the server's next line. Return False when none comes in time, or the bell rings first."""
     # The connection may have been reset after the last line. The peek then raises the error.
-    with translated("IDLE"):
+    with imap_errors("IDLE"):
         imap, sock = client._imap, client.socket()  # noqa: SLF001
         # Bytes read along with an earlier line lie in our buffer, and the socket does not show them as readable.
         sock.setblocking(False)
@@ -75,5 +75,5 @@ def _heard(client: IMAPClient, seconds: float, bell: socket.socket) -> bool:
 
 @contextmanager
 def _call(deadline_s: float) -> Iterator[None]:
-    with translated("IDLE"), Deadline(deadline_s):
+    with imap_errors("IDLE"), Deadline(deadline_s):
         yield

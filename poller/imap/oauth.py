@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from integrations.oauth.google import Google
-    from poller.config.settings import Imap
+    from poller.config.settings import ImapSettings
 
 AT_ONCE_S = 10.0  # the time in which new connections share a token
 KEPT = "refresh-token.json"  # in the state directory
@@ -76,7 +76,7 @@ class Tokens:
             self._last = ""
 
 
-def prepare(imap: Imap) -> None:
+def prepare(imap: ImapSettings) -> None:
     """Open the token source that the settings need, before any server is asked.
 
     Raises:
@@ -86,7 +86,7 @@ def prepare(imap: Imap) -> None:
         tokens(imap)
 
 
-def tokens(imap: Imap) -> Tokens:
+def tokens(imap: ImapSettings) -> Tokens:
     """Return the tokens that `imap.auth` names. The same settings always give the same object.
 
     Raises:
@@ -97,7 +97,7 @@ def tokens(imap: Imap) -> Tokens:
 
 
 @lru_cache(maxsize=8)
-def _tokens(imap: Imap) -> Tokens:
+def _tokens(imap: ImapSettings) -> Tokens:
     try:
         return Tokens(_microsoft(imap) if imap.auth == "microsoft" else _google(imap))
     except ImportError as error:
@@ -106,14 +106,14 @@ def _tokens(imap: Imap) -> Tokens:
         ) from error
 
 
-def _microsoft(imap: Imap) -> Provider:
+def _microsoft(imap: ImapSettings) -> Provider:
     # Optional packages, and a third of a second that other logins need not pay.
     from integrations.oauth.microsoft import Microsoft  # noqa: PLC0415
 
     return Microsoft(imap.tenant, imap.client_id, imap.client_secret.get_secret_value(), url=_url(imap))
 
 
-def _google(imap: Imap) -> Provider:
+def _google(imap: ImapSettings) -> Provider:
     from integrations.oauth.google import Google  # noqa: PLC0415  as above
 
     if imap.service_account_file:
@@ -184,7 +184,7 @@ def _alone(directory: Path) -> Iterator[None]:
             os.close(held)
 
 
-def _url(imap: Imap) -> str | None:
+def _url(imap: ImapSettings) -> str | None:
     return str(imap.token_url) if imap.token_url else None
 
 

@@ -13,18 +13,18 @@ from poller.imap import session as imap_session
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from poller.config.settings import Imap
-    from poller.imap.session import Mailbox
+    from poller.config.settings import ImapSettings
+    from poller.imap.session import ImapSession
 
 
 IN_USE = 4  # at once: Dovecot allows a user ten by default; a scan, IDLE and the forms use further ones
 IN_USE_BESIDE = 2  # the same for a reclassify mailbox
 
 
-class Sessions:
+class SessionPool:
     """A pool of IMAP sessions that grows to the most ever in use at once. A failed session is not reused."""
 
-    def __init__(self, imap: Imap, within: str = "") -> None:
+    def __init__(self, imap: ImapSettings, within: str = "") -> None:
         """Keep the settings. The first connection is made when a session is first taken.
 
         `within` is another mailbox of the account than the polled one, by the name that `Mailbox.label` takes.
@@ -35,12 +35,12 @@ class Sessions:
         self._lock, self._places = threading.Lock(), threading.Semaphore(in_use)
         # Fetching a big message takes minutes. One session stays free, for labels and for scans.
         self._fetching = threading.Semaphore(in_use - 1)
-        self._free: list[Mailbox] = []
+        self._free: list[ImapSession] = []
 
     @contextmanager
     def one(
         self, uidvalidity: int | None = None, *, at_once: bool = False, fetching: bool = False
-    ) -> Iterator[Mailbox]:
+    ) -> Iterator[ImapSession]:
         """Yield a live session once one is free, or `at_once`. A session that fails is dropped.
 
         With a `uidvalidity` the session is one in which the UIDs of that value are valid, never one from before the
@@ -79,7 +79,7 @@ class Sessions:
         for session in sessions:
             session.close()
 
-    def _take(self, uidvalidity: int | None) -> Mailbox:
+    def _take(self, uidvalidity: int | None) -> ImapSession:
         with self._lock:
             outdated = [each for each in self._free if uidvalidity not in {None, each.uidvalidity}]
             self._free = [each for each in self._free if each not in outdated]

@@ -11,8 +11,8 @@ from integrations.errors import ConfigurationError, TransientError
 from integrations.net.deadline import CALL_S, Deadline
 from poller.errors import MessageGoneError
 from poller.imap import gmail, idle, move, search
-from poller.imap.connection import NONSENSE, drop, dropped_unless_done, logged_in, translated
-from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, Arrival, arrival_of
+from poller.imap.connection import NONSENSE, drop, dropped_unless_done, imap_errors, logged_in
+from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, MessageSummary, arrival_of
 from poller.imap.keywords import Keywords
 from poller.imap.namespace import Hierarchy
 from poller.imap.responses import is_busy, is_gone, said
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from imapclient import IMAPClient
 
-    from poller.config.settings import Imap
+    from poller.config.settings import ImapSettings
 
 PIECE_BYTES = 1 << 20
 BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers
 
 
-class Mailbox:
+class ImapSession:
     """A selected mailbox on its own connection, for one thread at a time.
 
     Every method raises TransientError when the connection or the server fails. The session is then of no further use.
@@ -120,7 +120,7 @@ class Mailbox:
         with self._call("SEARCH"):
             return search.present(self._client, uids)
 
-    def arrivals(self, uids: Sequence[int], refused: set[int] | None = None) -> Iterator[Arrival]:
+    def arrivals(self, uids: Sequence[int], refused: set[int] | None = None) -> Iterator[MessageSummary]:
         """Yield size, date and header of each message that is still here, in the order asked for.
 
         A message that the server does not give, where it gives others, is added to `refused`. Without such a set it is
@@ -348,11 +348,11 @@ class Mailbox:
     @contextmanager
     def _call(self, command: str, *, size_bytes: int = 0) -> Iterator[None]:
         """Run a command within the deadline, which allows for `size_bytes` of transfer, and translate its errors."""
-        with translated(command), Deadline(self._deadline_s, size_bytes=size_bytes):
+        with imap_errors(command), Deadline(self._deadline_s, size_bytes=size_bytes):
             yield
 
 
-def connect(imap: Imap, deadline_s: float = CALL_S) -> Mailbox:
+def connect(imap: ImapSettings, deadline_s: float = CALL_S) -> ImapSession:
     """Open a session on the configured mailbox. Each call takes no longer than the deadline and what it moves takes.
 
     Raises:
@@ -360,13 +360,13 @@ def connect(imap: Imap, deadline_s: float = CALL_S) -> Mailbox:
         ConfigurationError: it refuses the login, its certificate is not to be trusted, or there is no such mailbox.
     """
     client = logged_in(imap, deadline_s)
-    with dropped_unless_done(client), translated("SELECT"), Deadline(deadline_s):
+    with dropped_unless_done(client), imap_errors("SELECT"), Deadline(deadline_s):
         return _select(client, imap, deadline_s)
 
 
-def _select(client: IMAPClient, imap: Imap, deadline_s: float) -> Mailbox:
+def _select(client: IMAPClient, imap: ImapSettings, deadline_s: float) -> ImapSession:
     try:
-        return Mailbox(client, imap.mailbox, deadline_s)
+        return ImapSession(client, imap.mailbox, deadline_s)
     except IMAPClientReadOnlyError as error:
         raise ConfigurationError(
             f"IMAP server: mailbox {imap.mailbox!r} is read-only for {imap.username}: nothing can be filed from it"

@@ -9,19 +9,19 @@ from typing import IO, TYPE_CHECKING
 from poller.mime.reference import reference_of, reference_of_content
 
 if TYPE_CHECKING:
-    from poller.config.settings import Imap
-    from poller.imap.fetch import Arrival
-    from poller.imap.session import Mailbox
+    from poller.config.settings import ImapSettings
+    from poller.imap.fetch import MessageSummary
+    from poller.imap.session import ImapSession
 
 BEGINNING_BYTES = 1 << 20  # of a message over the size limit: enough for the header and the text of nearly all
 
 
-def account_of(imap: Imap) -> str:
+def account_of(imap: ImapSettings) -> str:
     """Return the name of the mailbox with its account, which is part of every reference."""
     return f"{imap.username}@{imap.host}/{imap.mailbox}"
 
 
-def fetch_reference(session: Mailbox, arrival: Arrival, imap: Imap) -> str:
+def fetch_reference(session: ImapSession, arrival: MessageSummary, imap: ImapSettings) -> str:
     """Return the reference of a message, from its header.
 
     A message without a Message-ID or a Date is identified by its content, so it is read whole.
@@ -37,7 +37,7 @@ def fetch_reference(session: Mailbox, arrival: Arrival, imap: Imap) -> str:
         return reference_of_content(account_of(imap), Path(file.name))
 
 
-def write(session: Mailbox, arrival: Arrival, file: IO[bytes], imap: Imap) -> int:
+def write(session: ImapSession, arrival: MessageSummary, file: IO[bytes], imap: ImapSettings) -> int:
     """Write a message or its beginning to the empty file.
 
     Return its size in bytes if only the beginning was written, else 0.

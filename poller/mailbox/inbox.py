@@ -10,11 +10,11 @@ import structlog
 
 from poller.errors import MessageGoneError
 from poller.imap import session as imap_session
-from poller.imap.pool import Sessions
+from poller.imap.pool import SessionPool
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.download import account_of, write
-from poller.mailbox.labeller import Labelling
-from poller.mailbox.scanner import Looks, Seen, View
+from poller.mailbox.labeller import BatchLabeller
+from poller.mailbox.scanner import MailboxScanner, MailboxSnapshot, ScanScope
 from poller.mailbox.source import KEYWORDS, Fetched
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Inbox:
         the same reference in it. Where there is no such mailbox, every call that needs it raises MessageGoneError.
         """
         self._settings, self._imap, self._names = settings, settings.imap, settings.labels
-        self._sessions = Sessions(settings.imap, within)
-        self._labelling = {outcome: Labelling(self._sessions, settings.labels, outcome) for outcome in KEYWORDS}
+        self._sessions = SessionPool(settings.imap, within)
+        self._labelling = {outcome: BatchLabeller(self._sessions, settings.labels, outcome) for outcome in KEYWORDS}
         self.since: date | None = None  # messages from before this day (UTC) are left alone; None: no message is
         # Older messages that were taken up once are not left alone. `reach` gives the first day that ever was `since`,
         # # `taken_up` which of some references are such messages.
@@ -55,10 +55,10 @@ class Inbox:
         self.progress: Callable[[], object] = lambda: None  # called at each message that a scan reads
         self.behind: Inbox | None = None  # another mailbox in which older messages may wait
         self.account = account_of(settings.imap)
-        self._looks, self._looking = Looks(settings.imap), threading.Lock()
+        self._looks, self._looking = MailboxScanner(settings.imap), threading.Lock()
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> MailboxSnapshot:
         """Return the mailbox as the last scan found it."""
         return self._looks.seen
 
@@ -97,7 +97,7 @@ class Inbox:
         """
         # One scan at a time: a slow one must not overwrite the result of a later one.
         with self._looking, self._sessions.one(at_once=True) as session:
-            view = View(session.uidvalidity, self.since, self.reach())
+            view = ScanScope(session.uidvalidity, self.since, self.reach())
             seen = self._looks.look(session, view, self.taken_up, self.progress, all_or_none=all_or_none)
         return seen.in_order()
 
@@ -179,7 +179,7 @@ class Inbox:
         if any(KEYWORDS["failed"].lower() in arrival.keywords for arrival in copies):
             return True
         # Not every server keeps keywords. But only a message that was not moved still lies among the failures.
-        return reference not in outcome_mailboxes.lying(self._settings, "failed")
+        return reference not in outcome_mailboxes.list_filed(self._settings, "failed")
 
     def unreadable(self) -> Mapping[int, datetime]:
         """Return the UIDs that the server did not give at the last scan, each with the time since when that is so."""
@@ -192,7 +192,7 @@ class Inbox:
             first[reference] = min(arrival.received_at, first.get(reference, arrival.received_at))
         return first
 
-    def _look_for(self, reference: str) -> Seen:
+    def _look_for(self, reference: str) -> MailboxSnapshot:
         """Return what the last scan found, or scan now where that has no copy of the message."""
         if not self.seen.copies(reference):
             self.scan()  # No scan here has found it yet: another machine may have queued it.

@@ -17,16 +17,16 @@ from poller.mailbox.source import KEYWORDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from poller.config.settings import Labels
-    from poller.imap.pool import Sessions
-    from poller.imap.session import Mailbox
+    from poller.config.settings import LabelsSettings
+    from poller.imap.pool import SessionPool
+    from poller.imap.session import ImapSession
 
 
 MOST = 8  # messages; at 3 s a message they still fit into one imap.timeout_s
 
 
 @dataclass(slots=True, eq=False)
-class _Wish:
+class _LabelRequest:
     """A thread's request to file the copies of a message, and its result."""
 
     uids: Sequence[int]
@@ -36,21 +36,21 @@ class _Wish:
     failure: TransientError | ConfigurationError | None = None  # shared by all requests of the batch
 
 
-class Labelling:
+class BatchLabeller:
     """Files messages under one outcome, at most MOST at a time.
 
     The limit is there because the server has to file the whole batch before it answers. After a batch that it did not
     manage in time, the next one has a single message. Each success then doubles the size, up to MOST.
     """
 
-    def __init__(self, sessions: Sessions, labels: Labels, outcome: str) -> None:
+    def __init__(self, sessions: SessionPool, labels: LabelsSettings, outcome: str) -> None:
         """Prepare the names of the outcome. Nothing is connected before the first message is filed."""
         others = [name for name in KEYWORDS if name != outcome]
         self._sessions, self._mailbox, self._keyword = sessions, getattr(labels, outcome), KEYWORDS[outcome]
         self._other_keywords = [KEYWORDS[name] for name in others]
         self._other_mailboxes = [getattr(labels, name) for name in others]
         self._changed = threading.Condition()
-        self._wishes: list[_Wish] = []  # one of each thread that is in `file`
+        self._wishes: list[_LabelRequest] = []  # one of each thread that is in `file`
         self._filing = False  # whether one of these threads is filing
         self._most = MOST  # messages in the next batch
 
@@ -61,7 +61,7 @@ class Labelling:
             TransientError: it may or may not have been filed. The next try finds out.
             ConfigurationError: the server refuses a mailbox of that name, or the login.
         """
-        wish = _Wish(uids, uidvalidity)
+        wish = _LabelRequest(uids, uidvalidity)
         with self._changed:
             self._wishes.append(wish)
         try:
@@ -76,16 +76,16 @@ class Labelling:
             with self._sessions.one(uidvalidity) as session:
                 self._label(session, [wish])
 
-    def _has_turn(self, wish: _Wish) -> bool:
+    def _has_turn(self, wish: _LabelRequest) -> bool:
         """Wait until no other thread files. Return False when another thread has tried this request by then."""
         with self._changed:
             self._changed.wait_for(lambda: wish.tried or not self._filing)
             self._filing = self._filing or not wish.tried
             return not wish.tried
 
-    def _file_all(self, first: _Wish) -> None:
+    def _file_all(self, first: _LabelRequest) -> None:
         """File all that is queued as one batch, including what is queued while this thread waits for a session."""
-        batch: list[_Wish] = []
+        batch: list[_LabelRequest] = []
         answers = False
         try:
             with self._sessions.one(first.uidvalidity) as session:
@@ -113,19 +113,19 @@ class Labelling:
                 self._filing = False
                 self._changed.notify_all()
 
-    def _alike(self, first: _Wish, most: int) -> list[_Wish]:
+    def _alike(self, first: _LabelRequest, most: int) -> list[_LabelRequest]:
         """Return this request and the untried ones queued under the same UIDVALIDITY, `most` in all."""
         with self._changed:
             others = [each for each in self._wishes if not each.tried and each.uidvalidity == first.uidvalidity]
             others.remove(first)
             return [first, *others[: most - 1]]
 
-    def _label(self, session: Mailbox, batch: Sequence[_Wish]) -> None:
+    def _label(self, session: ImapSession, batch: Sequence[_LabelRequest]) -> None:
         uids = [uid for each in batch for uid in each.uids]
         session.label(uids, self._mailbox, self._keyword, self._other_keywords, self._other_mailboxes)
 
 
-def _answers(session: Mailbox) -> bool:
+def _answers(session: ImapSession) -> bool:
     """Return whether the server has completed the last command, with success or not. If not, its outcome is unknown."""
     try:
         session.refresh()

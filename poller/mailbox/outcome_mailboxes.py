@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.config.settings import Settings
-    from poller.imap.session import Mailbox
+    from poller.imap.session import ImapSession
 
 OURS = {keyword.lower() for keyword in KEYWORDS.values()}
 _RECEIPT = re.compile(rb"^x-figurative-poller:\s*receipt\s*$", re.IGNORECASE | re.MULTILINE)
@@ -50,13 +50,13 @@ def fetch(settings: Settings, reference: str, outcome: str, received_at: datetim
     raise MessageGoneError(reference)
 
 
-def everything(settings: Settings) -> dict[str, dict[str, bool]]:
+def list_all_filed(settings: Settings) -> dict[str, dict[str, bool]]:
     """Return the result of `lying` for each outcome."""
     with closing(imap_session.connect(settings.imap)) as session:
         return {outcome: _lying(session, settings, outcome) for outcome in KEYWORDS}
 
 
-def lying(settings: Settings, outcome: str) -> dict[str, bool]:
+def list_filed(settings: Settings, outcome: str) -> dict[str, bool]:
     """Return the references of all messages filed under an outcome. No mailbox is created for it.
 
     Each value says whether we filed the message: it bears a keyword of ours, or the server keeps none.
@@ -68,7 +68,7 @@ def lying(settings: Settings, outcome: str) -> dict[str, bool]:
         return _lying(session, settings, outcome)
 
 
-def _lying(session: Mailbox, settings: Settings, outcome: str) -> dict[str, bool]:
+def _lying(session: ImapSession, settings: Settings, outcome: str) -> dict[str, bool]:
     found: dict[str, bool] = {}
     if not session.enter(getattr(settings.labels, outcome)):
         return found
@@ -82,7 +82,7 @@ def _lying(session: Mailbox, settings: Settings, outcome: str) -> dict[str, bool
     return found
 
 
-def bring_back(settings: Settings, references: Collection[str]) -> set[str]:
+def move_back_to_inbox(settings: Settings, references: Collection[str]) -> set[str]:
     """Move failed messages back into the polled mailbox, to be tried again.
 
     Return the references of those that were in the failed mailbox.

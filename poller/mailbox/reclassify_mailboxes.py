@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.config.settings import Labels
+from poller.config.settings import LabelsSettings
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.model import Category
@@ -23,24 +23,24 @@ OFF = "-"  # instead of a name: this reclassify mailbox is turned off
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def names(labels: Labels) -> dict[Category, str]:
+def names(labels: LabelsSettings) -> dict[Category, str]:
     """Return the reclassify mailbox of each category, without those that are turned off."""
     every = {Category.SUPPORT: labels.reclassify_support, Category.MODELISATION: labels.reclassify_modelisation}
     return {category: name for category, name in every.items() if name != OFF}
 
 
-def stranded(labels: Labels, count: Callable[[str], int]) -> dict[str, int]:
+def stranded(labels: LabelsSettings, count: Callable[[str], int]) -> dict[str, int]:
     """Return the number of messages in each default reclassify mailbox that is no longer scanned.
 
     `count` returns the number of messages in a mailbox. Empty mailboxes are left out. Mailboxes with other names that
     were configured earlier are unknown.
     """
-    usual = [Labels.model_fields[field].default for field in ("reclassify_support", "reclassify_modelisation")]
+    usual = [LabelsSettings.model_fields[field].default for field in ("reclassify_support", "reclassify_modelisation")]
     unwatched = set(usual) - set(names(labels).values())
     return {name: lying for name in sorted(unwatched) if (lying := count(name))}
 
 
-class Trays:
+class ReclassifyMailboxes:
     """The reclassify mailboxes, each as a `Source`. A message has the same reference there as in the inbox."""
 
     def __init__(self, settings: Settings, inbox: Inbox) -> None:

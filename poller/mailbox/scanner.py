@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import date
 
-    from poller.config.settings import Imap
-    from poller.imap.fetch import Arrival
+    from poller.config.settings import ImapSettings
+    from poller.imap.fetch import MessageSummary
     from poller.imap.search import Counts
-    from poller.imap.session import Mailbox
+    from poller.imap.session import ImapSession
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ _MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # matches addresses too, which does 
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ScanScope:
     """The scope of a scan. Where any of it changes, nothing that was found before holds."""
 
     uidvalidity: int  # UIDs hold under it alone (RFC 9051 section 2.3.1.1)
@@ -44,15 +44,15 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class MailboxSnapshot:
     """The mailbox as a scan has found it. Messages are known by UID."""
 
-    view: View | None = None  # None: there was no scan yet
+    view: ScanScope | None = None  # None: there was no scan yet
     counts: Counts | None = None  # from which the next scan starts; None where the server does not tell them
-    waiting: Mapping[int, tuple[str, Arrival]] = field(default_factory=dict)  # each with its reference
+    waiting: Mapping[int, tuple[str, MessageSummary]] = field(default_factory=dict)  # each with its reference
     left_alone: Mapping[int, str] = field(default_factory=dict)  # the reference alone: there may be a hundred thousand
     unread: Mapping[int, datetime] = field(default_factory=dict)  # what the server does not give, since when
-    by_reference: Mapping[str, Mapping[int, Arrival]] = field(default_factory=dict)  # what waits, by reference
+    by_reference: Mapping[str, Mapping[int, MessageSummary]] = field(default_factory=dict)  # what waits, by reference
     are_left_alone: frozenset[str] = frozenset()  # the references that are left alone
 
     @property
@@ -70,44 +70,44 @@ class Seen:
         waiting = (arrival for _, arrival in self.waiting.values())
         return [arrival.header for arrival in waiting if (arrival.received_at, arrival.uid) < (at, uid)]
 
-    def copies(self, reference: str) -> dict[int, Arrival | None]:
+    def copies(self, reference: str) -> dict[int, MessageSummary | None]:
         """Return every copy of a message by UID. The value is None for a copy that is left alone."""
         is_alone = reference in self.are_left_alone
         alone = [uid for uid, known in self.left_alone.items() if known == reference] if is_alone else []
         return {**dict.fromkeys(alone), **self.by_reference.get(reference, {})}
 
 
-class Looks:
+class MailboxScanner:
     """Scans one mailbox again and again, each time from what the last scan found.
 
     It is for one thread at a time.
     """
 
-    def __init__(self, imap: Imap) -> None:
+    def __init__(self, imap: ImapSettings) -> None:
         """Begin with nothing found.
 
         `seen` may be read by any thread: a scan replaces it, and changes nothing in it.
         """
         self._imap = imap
-        self.seen = Seen()
+        self.seen = MailboxSnapshot()
         self._doubts = 0  # scans in a row at which the server gave nothing that is new
         self._whole_look_at_s = 0.0  # on the monotonic clock
 
     def look(
         self,
-        session: Mailbox,
-        view: View,
+        session: ImapSession,
+        view: ScanScope,
         taken_up: Callable[[Collection[str]], Collection[str]],
         progress: Callable[[], object],
         *,
         all_or_none: bool = False,
-    ) -> Seen:
+    ) -> MailboxSnapshot:
         """Scan the mailbox and return what is there now. See `Inbox.scan` for the requests and the errors.
 
         `taken_up` returns which of some references were taken up once, though they are from before `since`. `progress`
         is called at each message that is read.
         """
-        then = self.seen if self.seen.view == view else Seen()
+        then = self.seen if self.seen.view == view else MailboxSnapshot()
         if not then.counts or then.counts.messages <= FEW or time.monotonic() >= self._whole_look_at_s:
             session.reopen()
         counts = session.counts()
@@ -138,7 +138,7 @@ class Looks:
         self.seen = _seen(view, counts, waiting, left_alone, unread, then)
         return self.seen
 
-    def _changed(self, session: Mailbox, counts: Counts | None, then: Seen) -> list[int] | None:
+    def _changed(self, session: ImapSession, counts: Counts | None, then: MailboxSnapshot) -> list[int] | None:
         """Return the UIDs of what waited and still does, and of what is new. None means that a full scan is needed."""
         if not counts or not then.counts or time.monotonic() >= self._whole_look_at_s:
             return None
@@ -151,13 +151,13 @@ class Looks:
 
     def _taken_in(
         self,
-        session: Mailbox,
+        session: ImapSession,
         uids: list[int],
-        view: View,
-        then: Seen,
+        view: ScanScope,
+        then: MailboxSnapshot,
         progress: Callable[[], object],
         refused: set[int],
-    ) -> tuple[dict[int, tuple[str, Arrival]], dict[int, str]]:
+    ) -> tuple[dict[int, tuple[str, MessageSummary]], dict[int, str]]:
         """Return those of these messages that wait, and the new ones from before `since`. What is new is read.
 
         What the server does not give is added to `refused`.
@@ -183,7 +183,7 @@ class Looks:
         return waiting, early
 
 
-def _left_alone(then: Seen, early: Mapping[int, str], present: set[int] | None) -> Mapping[int, str]:
+def _left_alone(then: MailboxSnapshot, early: Mapping[int, str], present: set[int] | None) -> Mapping[int, str]:
     """Return what is left alone: what was before, and is `present` where that is known, and what is `early` by now."""
     left_alone = then.left_alone
     if present is not None:
@@ -191,7 +191,7 @@ def _left_alone(then: Seen, early: Mapping[int, str], present: set[int] | None) 
     return {**left_alone, **early} if early else left_alone
 
 
-def _shown(session: Mailbox, counts: Counts | None, uids: list[int], then: Counts | None) -> Counts | None:
+def _shown(session: ImapSession, counts: Counts | None, uids: list[int], then: Counts | None) -> Counts | None:
     """Return the counts from which the next scan starts: some servers count a message before they show it.
 
     `then` are those of the scan before, None where everything was requested at this one.
@@ -205,21 +205,21 @@ def _shown(session: Mailbox, counts: Counts | None, uids: list[int], then: Count
 
 
 def _seen(
-    view: View,
+    view: ScanScope,
     counts: Counts | None,
-    waiting: Mapping[int, tuple[str, Arrival]],
+    waiting: Mapping[int, tuple[str, MessageSummary]],
     left_alone: Mapping[int, str],
     unread: Mapping[int, datetime],
-    then: Seen,
-) -> Seen:
-    by_reference: dict[str, dict[int, Arrival]] = {}
+    then: MailboxSnapshot,
+) -> MailboxSnapshot:
+    by_reference: dict[str, dict[int, MessageSummary]] = {}
     for uid, (reference, arrival) in waiting.items():
         by_reference.setdefault(reference, {})[uid] = arrival
     same = left_alone is then.left_alone
     are_left_alone = then.are_left_alone if same else frozenset(left_alone.values())
-    return Seen(view, counts, waiting, left_alone, unread, by_reference, are_left_alone)
+    return MailboxSnapshot(view, counts, waiting, left_alone, unread, by_reference, are_left_alone)
 
 
-def _lightened(arrival: Arrival) -> Arrival:
+def _lightened(arrival: MessageSummary) -> MessageSummary:
     """Reduce the header to the message ids in it, which is all that `Inbox.holds_older` needs."""
     return replace(arrival, header=b"".join(_MESSAGE_ID.findall(arrival.header)))

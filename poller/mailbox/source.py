@@ -30,7 +30,7 @@ class Fetched:
     junk: bool | None = None  # the mailbox's spam verdict; None if it gives none
 
 
-class Source(Protocol):
+class MessageSource(Protocol):
     """A mailbox that gives messages and labels them."""
 
     account: str  # identifies the mailbox; part of every reference

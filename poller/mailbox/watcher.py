@@ -18,7 +18,7 @@ from poller.imap import session as imap_session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.config.settings import Imap
+    from poller.config.settings import ImapSettings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -27,14 +27,14 @@ GOOD_S = 60.0  # a connection that lasted longer before it broke was not refused
 STOP_S = 5.0  # how long a stop waits for a server that does not answer
 
 
-class Idle:
+class MailboxWatcher:
     """Context manager that calls `wake` at each new message.
 
     It also calls it whenever it begins to watch, for what came before. It runs on a thread and a connection of its own.
     Nothing depends on it: while the server is out of reach, or has no IDLE, the polls find the messages.
     """
 
-    def __init__(self, imap: Imap, wake: Callable[[], object]) -> None:
+    def __init__(self, imap: ImapSettings, wake: Callable[[], object]) -> None:
         """Prepare the watch. Nothing is connected yet. `wake` is called from the thread."""
         self._imap, self._wake = imap, wake
         self._over = False  # the watch has ended normally, or by a stop

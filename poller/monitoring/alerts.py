@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from zoneinfo import ZoneInfo
 
-    from poller.rendering.incident import Cause
-    from poller.workflow.facts import Memory
+    from poller.rendering.incident import Incident
+    from poller.workflow.facts import FactStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class Alerts:
 
     def __init__(
         self,
-        memory: Memory,
+        memory: FactStore,
         send: Callable[[EmailMessage], None],
         *,
         sender: str,
@@ -49,13 +49,13 @@ class Alerts:
         `host` is this machine's name, without a space. `zone` is the time zone of the times in the mails.
         """
         self._memory, self._send = memory, send
-        self._begun = partial(incident.begun, sender=sender, recipient=recipient, zone=zone)
+        self._begun = partial(incident.incident_mail, sender=sender, recipient=recipient, zone=zone)
         self._over = partial(incident.over, sender=sender, recipient=recipient, zone=zone)
         self._host = host
         self._seen: dict[str, datetime] | None = None  # when each cause that was reported was last seen
         self._silent_until: datetime | None = None
 
-    def tell(self, present: Iterable[Cause], now: datetime, undecided: Iterable[str] = ()) -> None:
+    def tell(self, present: Iterable[Incident], now: datetime, undecided: Iterable[str] = ()) -> None:
         """Report every new cause, and the end of every reported one that is over. `now` is aware, UTC.
 
         `undecided` holds the keys of causes whose state is not known yet. They are not reported as over.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from integrations.smtp import Smtp
     from poller.config.settings import Settings
-    from poller.workflow.facts import Memory
+    from poller.workflow.facts import FactStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -34,14 +34,14 @@ REMEMBERED = timedelta(days=30)  # for so long a verdict outlasts a restart
 _VERDICT = "canary-verdict|"  # and the time of the verdict: since when the canary is missing, "" for all is well again
 
 
-class Canary:
+class CanarySender:
     """Sender of the canary mails, at an interval.
 
     After a restart a new canary is sent and awaited. A missing canary is remembered, so that a restart brings neither
     good nor bad news.
     """
 
-    def __init__(self, settings: Settings, memory: Memory, send: Callable[[EmailMessage], None]) -> None:
+    def __init__(self, settings: Settings, memory: FactStore, send: Callable[[EmailMessage], None]) -> None:
         """Prepare the canary. Nothing is sent or read yet. `send` raises a ServiceError or a ConfigurationError."""
         self._interval = timedelta(minutes=settings.canary.interval_min)
         self._late = timedelta(minutes=settings.canary.late_min)
@@ -124,9 +124,9 @@ class Canary:
         self.decided = True
 
 
-def made(settings: Settings, memory: Memory, smtp: Smtp | None) -> Canary | None:
+def made(settings: Settings, memory: FactStore, smtp: Smtp | None) -> CanarySender | None:
     """Create the canary as the settings want it. None where they want none, or where SMTP is off."""
-    return Canary(settings, memory, smtp.send) if settings.canary.interval_min and smtp else None
+    return CanarySender(settings, memory, smtp.send) if settings.canary.interval_min and smtp else None
 
 
 def _letter(token: str, sender: str, address: str, now: datetime) -> EmailMessage:

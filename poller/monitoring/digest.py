@@ -12,7 +12,7 @@ import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller.mailbox.download import account_of
-from poller.rendering.digest import WEEK, Done, Week, letter
+from poller.rendering.digest import WEEK, Week, WeeklyMessage, letter
 from poller.triage import canary_mark
 from poller.workflow import store
 from poller.workflow.corrections import correction_of, current, message_of
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from integrations.smtp import Smtp
-    from poller.config.settings import Digest, Settings
-    from poller.workflow.facts import Memory
-    from poller.workflow.status import Entry, Remembered, Standing
+    from poller.config.settings import DigestSettings, Settings
+    from poller.workflow.facts import FactStore
+    from poller.workflow.status import Entry, MessageRecord, MessageStatus
 
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ HOUR = timedelta(hours=1)
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-def tell(settings: Settings, facts: Memory, smtp: Smtp | None, first_start: date, now: datetime) -> None:
+def tell(settings: Settings, facts: FactStore, smtp: Smtp | None, first_start: date, now: datetime) -> None:
     """Send the digest of the last week if it is due, once across restarts and machines. `now` is aware.
 
     A digest that could not be sent is tried again in the next hour, by the machine that is first to try. None is sent
@@ -48,7 +48,7 @@ def tell(settings: Settings, facts: Memory, smtp: Smtp | None, first_start: date
     if facts.remember(f"{key}-{(now - due) // HOUR}", claim) != claim:
         return
     try:
-        with closing(store.Memory(settings)) as remembered:
+        with closing(store.StateStore(settings)) as remembered:
             week = look_back(remembered, due.replace(hour=0))
         account = account_of(settings.imap)
         smtp.send(letter(week, account=account, sender=settings.sender, recipient=recipient, now=now))
@@ -59,7 +59,7 @@ def tell(settings: Settings, facts: Memory, smtp: Smtp | None, first_start: date
     log.info("digest_sent", week=key, messages=len(week.messages))
 
 
-def last_due(digest: Digest, now: datetime) -> datetime:
+def last_due(digest: DigestSettings, now: datetime) -> datetime:
     """Return the last moment at which a digest was due, in the time zone of the setting."""
     local = now.astimezone(ZoneInfo(digest.timezone))
     day = local.date() - timedelta(days=(local.weekday() - _WEEKDAYS.index(digest.weekday)) % 7)
@@ -67,7 +67,7 @@ def last_due(digest: Digest, now: datetime) -> datetime:
     return due if due <= local else due - WEEK
 
 
-def look_back(remembered: store.Memory, ends: datetime) -> Week:
+def look_back(remembered: store.StateStore, ends: datetime) -> Week:
     """Return the week before that midnight: the messages first seen in it, as they stand by now."""
     begins = ends - WEEK
     found = [each for each in remembered.messages(begins.astimezone(UTC)) if each.seen_at < ends]
@@ -81,22 +81,22 @@ def look_back(remembered: store.Memory, ends: datetime) -> Week:
     return Week(begins, ends, done, len(corrected))
 
 
-def _is_correction(message: Remembered) -> bool:
+def _is_correction(message: MessageRecord) -> bool:
     """Return whether the record is a person's correction, and no message."""
     return correction_of(message.reference) is not None
 
 
-def _is_ours(message: Remembered) -> bool:
+def _is_ours(message: MessageRecord) -> bool:
     return (message.standing.result or {}).get("reason") == canary_mark.REASON
 
 
-def _done(message: Remembered, now: Standing, remembered: store.Memory) -> Done:
+def _done(message: MessageRecord, now: MessageStatus, remembered: store.StateStore) -> WeeklyMessage:
     result, outcome = now.result or {}, now.came_to
     is_answer = result.get("decided_by") == "thread"
     # Journals are long, and most mails open no ticket: read only those of mails that did.
     opened = result.get("ticket") and not is_answer
     after_s = _ticket_after_s(remembered.journal(message.reference)) if opened else None
-    return Done(
+    return WeeklyMessage(
         message.reference,
         message.seen_at,
         outcome,

@@ -15,7 +15,7 @@ import structlog
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.net.deadline import Deadline, http_events
-from integrations.net.failures import why
+from integrations.net.failures import describe_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ class Heartbeat:
             with Deadline(self._timeout_s):
                 response = self._http.get(self._neither)
         except (httpx.HTTPError, TimeoutError) as error:
-            raise TransientError(f"{self._good.host}: {why(error)}", outcome_unknown=False) from error
+            raise TransientError(f"{self._good.host}: {describe_failure(error)}", outcome_unknown=False) from error
         seen = f"{self._good.host}: HTTP {response.status_code} for /log behind its address"
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS or response.is_server_error:
             raise TransientError(seen, outcome_unknown=False)
@@ -89,7 +89,7 @@ class Heartbeat:
             if not self._missed:
                 # The text of the error contains the address.
                 status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 0
-                log.warning("heartbeat_not_sent", reason=f"HTTP {status}" if status else why(error))
+                log.warning("heartbeat_not_sent", reason=f"HTTP {status}" if status else describe_failure(error))
             self._missed = True
             return False
         self._missed = False

@@ -22,7 +22,7 @@ from poller.monitoring import status_file
 from poller.monitoring.prometheus import exposition, labelled, number, served
 from poller.workflow.corrections import correction_of
 from poller.workflow.status import SERVICES
-from poller.workflow.store import Memory
+from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from integrations.claude import Claude
     from poller.config.settings import Settings
-    from poller.monitoring.poll_health import Pulse
+    from poller.monitoring.poll_health import PollHealth
     from poller.monitoring.prometheus import Labels
     from poller.monitoring.status import DaemonStatus
-    from poller.workflow.status import Entry, Remembered
+    from poller.workflow.status import Entry, MessageRecord
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -50,19 +50,19 @@ class Metrics:
     """Metrics of one daemon. They must be closed."""
 
     def __init__(
-        self, settings: Settings, status: Callable[[], DaemonStatus], pulse: Pulse, claude: Claude | None = None
+        self, settings: Settings, status: Callable[[], DaemonStatus], pulse: PollHealth, claude: Claude | None = None
     ) -> None:
         """Listen to nothing yet; `claude` is None where it is off."""
         self._settings, self._status, self._pulse, self._claude = settings, status, pulse, claude
         self._began = self._looked = datetime.now(UTC)
-        self._memory: Memory | None = None
+        self._memory: StateStore | None = None
         self._server: ThreadingHTTPServer | None = None
         self._mails = Counter({labelled(outcome=outcome): 0 for outcome in OUTCOMES})
         self._steps: Counter[Labels] = Counter()
         self._decided: Counter[Labels] = Counter()
         self._latencies_s: dict[str, Counter[float]] = {}  # by outcome: how many in each bucket
         self._latency_sums_s: dict[str, float] = {}
-        self._stopped: dict[str, Remembered] = {}  # the messages of the last read, as they were then
+        self._stopped: dict[str, MessageRecord] = {}  # the messages of the last read, as they were then
         self._counted: dict[str, datetime] = {}  # of messages that may go on: until when their entries are counted
         self._troubles: set[str] = set()
         self.text = ""
@@ -111,7 +111,7 @@ class Metrics:
         # What the daemon knows itself is exported even where the state store hangs or is out of reach.
         self._write(now)
         try:
-            self._memory = self._memory or Memory(self._settings)
+            self._memory = self._memory or StateStore(self._settings)
             self._count(self._memory, now)
         except (ServiceError, ConfigurationError) as error:
             self._trouble("metrics_not_counted", str(error))
@@ -119,14 +119,14 @@ class Metrics:
         self._troubles.discard("metrics_not_counted")
         self._write(now)
 
-    def _count(self, memory: Memory, now: datetime) -> None:
+    def _count(self, memory: StateStore, now: datetime) -> None:
         stopped = {message.reference: message for message in memory.stopped(self._looked - OVERLAP)}
         for reference, message in stopped.items():
             if self._stopped.get(reference) != message:
                 self._add(message, memory.journal(reference))
         self._stopped, self._looked = stopped, now
 
-    def _add(self, message: Remembered, entries: list[Entry]) -> None:
+    def _add(self, message: MessageRecord, entries: list[Entry]) -> None:
         """Count what is new of a message that has stopped."""
         # A correction is no further mail, and the age of the mail at that time is no latency.
         outcome = "" if correction_of(message.reference) else message.standing.outcome

@@ -16,7 +16,7 @@ LATE_S = 60.0  # a poll that begins later than this means that the daemon itself
 _MINUTES_FROM_S = 120
 
 
-class Pulse:
+class PollHealth:
     """The health of the mailbox polls.
 
     `beats` is for the watchdog. It is true as long as polls end and the next one begins in time. It ignores whether

@@ -12,7 +12,7 @@ from poller.monitoring.alerts import Alerts
 from poller.monitoring.heartbeat import Heartbeat
 from poller.monitoring.metrics import Metrics
 from poller.monitoring.status import Wait
-from poller.monitoring.status_file import Signs
+from poller.monitoring.status_file import StatusFile
 from poller.rendering import incident
 
 if TYPE_CHECKING:
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from integrations.claude import Claude
     from integrations.smtp import Smtp
     from poller.config.settings import Settings
-    from poller.monitoring.poll_health import Pulse
+    from poller.monitoring.poll_health import PollHealth
     from poller.monitoring.status import DaemonStatus
-    from poller.rendering.incident import Cause
-    from poller.workflow.facts import Memory
+    from poller.rendering.incident import Incident
+    from poller.workflow.facts import FactStore
 
 
-class Lookout:
+class HealthReporter:
     """Watches a daemon, and reports on it. It must be closed."""
 
     def __init__(
         self,
         settings: Settings,
         status: Callable[[], DaemonStatus],
-        pulse: Pulse,
+        pulse: PollHealth,
         *,
-        memory: Memory,
+        memory: FactStore,
         smtp: Smtp | None,
         claude: Claude | None = None,
     ) -> None:
@@ -50,7 +50,7 @@ class Lookout:
         self._is_late = False  # whether any message is late
         self._alerts = self._made_alerts()
         self._heartbeat = Heartbeat(str(settings.heartbeat.url)) if settings.heartbeat.url else None
-        self._signs = Signs(settings.directory)
+        self._signs = StatusFile(settings.directory)
         self.metrics = Metrics(settings, status, pulse, claude)
         self.canary = canary.made(settings, memory, smtp)
 
@@ -89,7 +89,7 @@ class Lookout:
         """Send the week's digest when it is due."""
         digest.tell(self._settings, self._memory, self._smtp, self._status().first_start, datetime.now(UTC))
 
-    def causes(self, now: datetime, status: DaemonStatus) -> list[Cause]:
+    def causes(self, now: datetime, status: DaemonStatus) -> list[Incident]:
         """Return every incident that a person should know of at this moment."""
         refused = dict(status.refused)
         since = self._pulse.failing_since
@@ -107,7 +107,7 @@ class Lookout:
             found.append(incident.canary_missing(missing_since, self._host))
         return [*found, *self._late(now, status)]
 
-    def _late(self, now: datetime, status: DaemonStatus) -> list[Cause]:
+    def _late(self, now: datetime, status: DaemonStatus) -> list[Incident]:
         """Return an incident if messages wait for too long and the admin was not told of what they wait for.
 
         One outage is one mail. A message that waits for a service that was reported has as long again when the outage

@@ -20,7 +20,7 @@ LATE_POLLS, LATE_S = 5, 300.0  # polls are late after so many intervals, and at 
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class PollStatus:
     """The state of the mailbox polls, as the daemon of this machine last wrote it."""
 
     began_at: datetime  # when the daemon was started; aware, UTC
@@ -34,19 +34,19 @@ class Sign:
         return (now - (self.looked_at or self.began_at)).total_seconds() > max(LATE_S, LATE_POLLS * interval_s)
 
 
-class Signs:
+class StatusFile:
     """The status file of one daemon."""
 
     def __init__(self, directory: Path) -> None:
         """Record the current time as the daemon's start. Nothing is written yet."""
         self._path, self._began_at = directory / FILE, datetime.now(UTC)
-        self._said: Sign | None = None
+        self._said: PollStatus | None = None
 
     def leave(
         self, looked_at: datetime | None, failing_since: datetime | None, reason: str, unreadable: int = 0
     ) -> None:
         """Write the status file if the status changed. An OS error such as a full disk is only logged."""
-        sign = Sign(self._began_at, looked_at, failing_since, reason if failing_since else "", unreadable)
+        sign = PollStatus(self._began_at, looked_at, failing_since, reason if failing_since else "", unreadable)
         if sign == self._said:
             return
         times = {"began_at": self._began_at, "looked_at": looked_at, "failing_since": failing_since}
@@ -59,7 +59,7 @@ class Signs:
         self._said = sign
 
 
-def found(directory: Path) -> Sign | None:
+def read(directory: Path) -> PollStatus | None:
     """Return the status that was last written, or None if there is none or it cannot be read."""
     path = directory / FILE
     if not path.exists():
@@ -68,7 +68,7 @@ def found(directory: Path) -> Sign | None:
         left = json.loads(path.read_text(encoding="utf-8"))
         began, looked, failing = (_time(left[name]) for name in ("began_at", "looked_at", "failing_since"))
         unreadable = int(left.get("unreadable", 0))
-        return Sign(began or datetime.fromtimestamp(0, UTC), looked, failing, str(left["reason"]), unreadable)
+        return PollStatus(began or datetime.fromtimestamp(0, UTC), looked, failing, str(left["reason"]), unreadable)
     except (ValueError, TypeError, KeyError):
         return None  # The machine may have crashed before the whole file was on the disk.
 

@@ -11,7 +11,7 @@ from poller.mime.skeleton import build_skeleton
 from poller.mime.transfer_encoding import Encoded, Span
 from poller.model import Address, Attachment, Kind, Request
 from poller.parsing import attachments, forwards, quoting, transfer_links
-from poller.parsing.parts import Source
+from poller.parsing.parts import ByteSource
 from poller.parsing.reader import Contents, Reading
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def parse(path: Path, account: str, received_at: datetime) -> Request:
     """
     with path.open("rb") as stream:
         skeleton = build_skeleton(stream)
-        contents = Reading().message(skeleton, Source(path, stream))
+        contents = Reading().message(skeleton, ByteSource(path, stream))
     text = contents.whole_text()
     if len(text) > body.TEXT_CHARS:
         contents.losses.append("text over 100,000 characters")

@@ -35,7 +35,7 @@ _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ByteSource:
     """Container of parts, while it is read."""
 
     content: Path | Encoded  # the spool file, or the content of a part that is a message or a container itself
@@ -46,7 +46,7 @@ class Source:
 class Leaf:
     """A part that contains no other parts."""
 
-    source: Source
+    source: ByteSource
     content: Encoded
     content_type: str  # "type/subtype" as the sender says, in lower case; "" when not given
     name: str = ""  # decoded, "" when there is none
@@ -65,7 +65,7 @@ class Leaf:
         return self.content.open(self.source.stream)
 
 
-def leaves(skeleton: Skeleton, source: Source, limit: int) -> tuple[list[Leaf], list[str]]:
+def leaves(skeleton: Skeleton, source: ByteSource, limit: int) -> tuple[list[Leaf], list[str]]:
     """Return the leaves of the message in the source, at most `limit` of them, and what was given up on the way."""
     message = _message(skeleton.content)
     if message is None:
@@ -155,7 +155,7 @@ def _fields(part: Message) -> dict[str, bytes]:
     return {name.lower(): value.encode("ascii", "surrogateescape") for name, value in reversed(list(part.raw_items()))}
 
 
-def _leaf(skeleton: Skeleton, source: Source, part: Message, content_type: str, parameters: dict[str, str]) -> Leaf:
+def _leaf(skeleton: Skeleton, source: ByteSource, part: Message, content_type: str, parameters: dict[str, str]) -> Leaf:
     fields = _fields(part)
     disposition, of_disposition = headers.parameters(fields.get("content-disposition", b""))
     encoding, _ = headers.parameters(fields.get("content-transfer-encoding", b""))

@@ -17,7 +17,7 @@ from poller.mime.skeleton import Skeleton, build_skeleton
 from poller.mime.transfer_encoding import PIECE_BYTES, Encoded, Span
 from poller.model import Address
 from poller.parsing import attachments, parts, rtf, smime, tnef, uuencode
-from poller.parsing.parts import Leaf, Source
+from poller.parsing.parts import ByteSource, Leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,7 +85,7 @@ class Reading:
         self._parts, self._opened_bytes, self._text_bytes = MAX_PARTS, OPENED_BYTES, body.BODY_BYTES
         self._html_chars = body.RENDERED_CHARS
 
-    def message(self, skeleton: Skeleton, source: Source, depth: int = 0) -> Contents:
+    def message(self, skeleton: Skeleton, source: ByteSource, depth: int = 0) -> Contents:
         """Return the contents of the message whose bytes `source` holds.
 
         Raises:
@@ -170,7 +170,7 @@ class Reading:
             found.losses += ["files in the text"] if blocks else []
             return [leaf]
         self._parts -= len(blocks)
-        source = Source(leaf.content, copy)
+        source = ByteSource(leaf.content, copy)
         ends = [(block.span.offset, block.span.offset + block.span.length) for block in blocks]
         starts, stops = [0, *(end for _, end in ends)], [*(start for start, _ in ends), copy.seek(0, 2)]
         between = tuple(Span(start, stop - start) for start, stop in zip(starts, stops, strict=True))
@@ -191,7 +191,7 @@ class Reading:
         with self._decoded(leaf) as stream:
             if stream is None:
                 return Contents(losses=["over 100 MB wrapped"])
-            source = Source(leaf.content, stream)
+            source = ByteSource(leaf.content, stream)
             if parts.is_outlook(leaf):
                 return self._outlook(source, Span(0, stream.seek(0, 2)), depth + 1)
             return self._signed(source, depth + 1) if parts.is_smime(leaf) else self._forwarded(source, depth + 1)
@@ -205,7 +205,7 @@ class Reading:
                 copy.write(piece)
             yield cast("BinaryIO", copy) if self._opened_bytes >= 0 else None
 
-    def _forwarded(self, source: Source, depth: int) -> Contents | None:
+    def _forwarded(self, source: ByteSource, depth: int) -> Contents | None:
         skeleton = build_skeleton(source.stream)
         if not skeleton.header.fields:
             return None
@@ -213,7 +213,7 @@ class Reading:
         found.forward(self.message(skeleton, source, depth))
         return found
 
-    def _signed(self, source: Source, depth: int) -> Contents | None:
+    def _signed(self, source: ByteSource, depth: int) -> Contents | None:
         """Return the contents of the signed MIME entity (RFC 8551 section 3.5), None if there is none.
 
         A signed file that is no entity, such as an invoice, stays a file.
@@ -231,10 +231,10 @@ class Reading:
             skeleton = build_skeleton(stream)
             if not skeleton.header.first(b"content-type"):
                 return None
-            found = self.message(skeleton, Source(entity.content, stream), depth)
+            found = self.message(skeleton, ByteSource(entity.content, stream), depth)
             return found if found.whole_text() or found.attachments else None
 
-    def _outlook(self, source: Source, where: Span, depth: int) -> Contents:
+    def _outlook(self, source: ByteSource, where: Span, depth: int) -> Contents:
         try:
             mail = tnef.read(source.stream, where)
         except ValueError:

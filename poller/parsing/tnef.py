@@ -45,7 +45,7 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class TnefFile:
     """The position of an attached file, and its names and types."""
 
     name: str  # decoded, one line; "" when it has none
@@ -65,7 +65,7 @@ class Mail:
     text: Body | None
     html: Body | None
     rtf: Span | None  # packed
-    files: tuple[File, ...]
+    files: tuple[TnefFile, ...]
     whole: bool  # False if it is broken and may have had more
 
 
@@ -102,7 +102,7 @@ def read(stream: BinaryIO, where: Span) -> Mail:
     )
 
 
-def _file(values: _Values, charset: str) -> File | None:
+def _file(values: _Values, charset: str) -> TnefFile | None:
     """Return a file from its attributes and properties, or None without content, as for a link to a server."""
     place = values.places.get(_P_FILE) or values.places.get(_FILE)
     if place is None:
@@ -111,7 +111,7 @@ def _file(values: _Values, charset: str) -> File | None:
     if place.kind == _OBJECT:  # an interface identifier comes first: a mail, or another embedded object
         is_mail = _Cursor(values.stream, span.offset, span.offset + span.length).take(_IID_BYTES) == _EMBEDDED_MESSAGE
         span = Span(span.offset + _IID_BYTES, span.length - _IID_BYTES)
-    return File(
+    return TnefFile(
         values.line(charset, *_P_FILE_NAMES, _LONG_TITLE, _TITLE, _P_DISPLAY_NAME),
         values.line(charset, _P_MEDIA_TYPE).lower(),
         values.line(charset, _P_CONTENT_ID).strip("<> "),

@@ -25,7 +25,7 @@ _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class WeeklyMessage:
     """One message of the week, without its content."""
 
     reference: str
@@ -44,7 +44,7 @@ class Week:
 
     begins: datetime  # midnight, aware, in the time zone of the setting
     ends: datetime  # likewise, seven days later
-    messages: tuple[Done, ...]
+    messages: tuple[WeeklyMessage, ...]
     corrections: int  # messages that a person has put under another category
 
 
@@ -112,7 +112,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 1440}{NBSP}j{NBSP}{minutes % 1440 // 60}{NBSP}h"
 
 
-def _failure(message: Done) -> str:
+def _failure(message: WeeklyMessage) -> str:
     step, reason = message.failure
     return f"{step_title(step)}{NBSP}: {one_line(reason)} [ref: {message.reference}]"
 

@@ -31,7 +31,7 @@ _CHECK = f"«{NBSP}poller check{NBSP}» dit ce qui ne va pas."
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class Incident:
     """An incident: something that a person should know of for as long as it lasts."""
 
     key: str  # its kind, then the service and the machine that it concerns, if any: "polls gandalf"
@@ -40,7 +40,7 @@ class Cause:
     facts: tuple[tuple[str, str | datetime], ...]  # label and value
 
 
-def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float, host: str) -> Cause:
+def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float, host: str) -> Incident:
     """Describe messages that have waited for longer than `most_min` minutes, the oldest since `since`.
 
     They are those of all machines. `reasons` say what they wait for. `host` is the machine that reports.
@@ -48,7 +48,7 @@ def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float
     number, plural = f"{most_min:g}".replace(".", ","), most_min >= 2  # noqa: PLR2004 - one and a half is singular
     longer = "d’une minute" if number == "1" else f"de {number} minute{'s' if plural else ''}"
     named = list(dict.fromkeys(one_line(reason) for reason in reasons if reason))[:_REASONS]
-    return Cause(
+    return Incident(
         WAITING,
         f"Des messages attendent depuis plus {longer}",
         (
@@ -64,9 +64,9 @@ def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float
     )
 
 
-def polls_failing(since: datetime, reason: str, host: str) -> Cause:
+def polls_failing(since: datetime, reason: str, host: str) -> Incident:
     """Describe a mailbox that has been out of reach since `since`."""
-    return Cause(
+    return Incident(
         f"{POLLS} {host}",
         "La boîte de réception n’est plus relevée",
         (
@@ -78,10 +78,10 @@ def polls_failing(since: datetime, reason: str, host: str) -> Cause:
     )
 
 
-def unreadable(uids: Sequence[int], since: datetime, mailbox: str, host: str) -> Cause:
+def unreadable(uids: Sequence[int], since: datetime, mailbox: str, host: str) -> Incident:
     """Describe messages that the mail server lists but does not give, the first of them since `since`."""
     named = ", ".join(str(uid) for uid in uids[:_UIDS]) + (", …" if len(uids) > _UIDS else "")
-    return Cause(
+    return Incident(
         f"{UNREADABLE} {host}",
         "Un message ne peut pas être lu" if len(uids) == 1 else f"{len(uids)} messages ne peuvent pas être lus",
         (
@@ -98,9 +98,9 @@ def unreadable(uids: Sequence[int], since: datetime, mailbox: str, host: str) ->
     )
 
 
-def canary_missing(since: datetime, host: str) -> Cause:
+def canary_missing(since: datetime, host: str) -> Incident:
     """Describe a canary that was sent at `since` and has not arrived."""
-    return Cause(
+    return Incident(
         f"{CANARY} {host}",
         "La boîte de réception ne reçoit plus",
         (
@@ -112,9 +112,9 @@ def canary_missing(since: datetime, host: str) -> Cause:
     )
 
 
-def refused(service: str, reason: str, host: str) -> Cause:
+def refused(service: str, reason: str, host: str) -> Incident:
     """Describe a service that refuses our credentials. Nothing of it works until a person corrects them."""
-    return Cause(
+    return Incident(
         f"{REFUSED} {service} {host}",
         f"{SERVICES.get(service, service)} refuse nos identifiants",
         (
@@ -125,7 +125,7 @@ def refused(service: str, reason: str, host: str) -> Cause:
     )
 
 
-def begun(cause: Cause, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime) -> EmailMessage:
+def incident_mail(cause: Incident, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime) -> EmailMessage:
     """Compose the mail that tells the admin of an incident, and what to do. Its times are in `zone`."""
     facts = [(label, _date(said, zone) if isinstance(said, datetime) else said) for label, said in cause.facts]
     page = Page("Alerte", cause.title, ("Que faire", cause.to_do), facts, (), (), _moment(now))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from email.message import EmailMessage
 
-    from poller.model import Classification, Dispatched, Request
+    from poller.model import Classification, DispatchResult, Request
 
 # Kinds of mail, see `letter.mail`.
 DISPATCHED, ANSWERED = "notification", "reply"
@@ -48,7 +48,7 @@ _LINKS_LIMIT_CHARS = 4_000
 _DETAIL_LIMIT_CHARS = 2_000
 
 
-def notification(request: Request, done: Dispatched, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
+def notification(request: Request, done: DispatchResult, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
     """Write the mail about a request: its content, its classification, and the links to all that was made of it."""
     classification = done.classification
     category = CATEGORIES[classification.category]
@@ -67,7 +67,7 @@ def notification(request: Request, done: Dispatched, *, sender: str, recipient: 
 
 
 def reply_notification(
-    request: Request, done: Dispatched, *, sender: str, recipient: str, now: datetime, colleague: bool = False
+    request: Request, done: DispatchResult, *, sender: str, recipient: str, now: datetime, colleague: bool = False
 ) -> EmailMessage:
     """Write the mail about an answer to an existing ticket: where it was put, and the links to it.
 
@@ -209,7 +209,7 @@ def _about(request: Request) -> str:
     return f"{one_line(ticket_subject(request), 120)} ({one_line(client, 60)})"
 
 
-def _facts(request: Request, done: Dispatched, said: tuple[str, str]) -> list[tuple[str, str]]:
+def _facts(request: Request, done: DispatchResult, said: tuple[str, str]) -> list[tuple[str, str]]:
     """Return who asks, the given fact, and the attachments left in the message that are no problem."""
     facts = [("Client", who(request.sender))]
     if author := author_fact(request):
@@ -223,16 +223,16 @@ def _facts(request: Request, done: Dispatched, said: tuple[str, str]) -> list[tu
     return facts
 
 
-def _buttons(done: Dispatched) -> list[tuple[str, str]]:
+def _buttons(done: DispatchResult) -> list[tuple[str, str]]:
     created = (("Ouvrir le ticket HubSpot", done.ticket), ("Ouvrir la sous-tâche ClickUp", done.subtask))
     return [(label, link.url) for label, link in created if link is not None and http_url(link.url)]
 
 
-def _files(done: Dispatched) -> list[tuple[str, str, str]]:
+def _files(done: DispatchResult) -> list[tuple[str, str, str]]:
     return [(one_line(file.filename), size(file.size_bytes), file.url) for file in done.files]
 
 
-def to_check(request: Request, done: Dispatched) -> list[str]:
+def to_check(request: Request, done: DispatchResult) -> list[str]:
     """Return what a person should check, one sentence each."""
     lines = []
     if done.classification.needs_review:
@@ -254,7 +254,7 @@ def to_check(request: Request, done: Dispatched) -> list[str]:
     return lines + unread(request)
 
 
-def to_check_of_reply(request: Request, done: Dispatched) -> list[str]:
+def to_check_of_reply(request: Request, done: DispatchResult) -> list[str]:
     """Return what a person should check in an answer to an existing ticket, one sentence each."""
     lost = f"La demande n’a pas (ou plus) de sous-tâche ClickUp{NBSP}: transmettez la réponse à l’équipe 3D."
     is_lost = done.classification.category is Category.MODELISATION and done.subtask is None

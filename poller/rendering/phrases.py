@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, one_line
-from poller.model import Attachment, Category, Fate, Kind
+from poller.model import Attachment, Category, Kind, UploadDecision
 from poller.own_mail import FORM_HEADER
 from poller.parsing import file_types
 from poller.triage import attachment_policy
@@ -14,7 +14,7 @@ from poller.triage import attachment_policy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from poller.model import Address, Dispatched, Request, StoredFile
+    from poller.model import Address, DispatchResult, Request, StoredFile
 
 NBSP = "\xa0"  # French sets it before a colon, a percent sign or a unit, and inside guillemets
 
@@ -67,10 +67,10 @@ _FORM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ENCRYPTED_DEFECT = "encrypted message"
 _LINK_LIMIT_CHARS = 2_000
 _REASONS = {
-    Fate.INLINE: "image intégrée au texte",
-    Fate.REFUSED: "type refusé (peut contenir un programme)",
-    Fate.KEPT: "ni fichier 3D ni image",
-    Fate.OVER_CAP: "quota d’envoi de l’expéditeur atteint",
+    UploadDecision.INLINE: "image intégrée au texte",
+    UploadDecision.REFUSED: "type refusé (peut contenir un programme)",
+    UploadDecision.KEPT: "ni fichier 3D ni image",
+    UploadDecision.OVER_CAP: "quota d’envoi de l’expéditeur atteint",
 }
 
 
@@ -134,7 +134,7 @@ def file_label(file: StoredFile | Attachment) -> str:
     return f"{one_line(name)} ({size(file.size_bytes) if file.size_bytes else 'vide'})"
 
 
-def left_behind(request: Request, done: Dispatched) -> list[tuple[Fate, str]]:
+def left_behind(request: Request, done: DispatchResult) -> list[tuple[UploadDecision, str]]:
     """Return the attachments that were not uploaded, in the mail's order.
 
     Each has its upload decision, and a line with name, size and reason.
@@ -142,7 +142,7 @@ def left_behind(request: Request, done: Dispatched) -> list[tuple[Fate, str]]:
     return [(fate, f"{label}, {reason}" if reason else label) for fate, label, reason in _left(request, done).values()]
 
 
-def attachments(request: Request, done: Dispatched) -> list[tuple[str, str]]:
+def attachments(request: Request, done: DispatchResult) -> list[tuple[str, str]]:
     """Return every attachment in the mail's order: a line with name, size and result, and its URL or ""."""
     urls, left = dict(done.uploads), _left(request, done)
     return [
@@ -153,7 +153,7 @@ def attachments(request: Request, done: Dispatched) -> list[tuple[str, str]]:
     ]
 
 
-def _left(request: Request, done: Dispatched) -> dict[int, tuple[Fate, str, str]]:
+def _left(request: Request, done: DispatchResult) -> dict[int, tuple[UploadDecision, str, str]]:
     """Return the attachments that were not uploaded, keyed by their number.
 
     Each has its upload decision, its name and size, and the reason, "" if that is obvious.
@@ -195,7 +195,7 @@ def empty(request: Request) -> list[str]:
     return [one_line(each.filename) for each in files]
 
 
-def services_off(done: Dispatched) -> list[tuple[str, list[str]]]:
+def services_off(done: DispatchResult) -> list[tuple[str, list[str]]]:
     """Return the services without credentials, in order, each with the French names of its skipped steps."""
     off: dict[str, list[str]] = {}
     for step in done.skipped:
@@ -216,43 +216,43 @@ def listed(lines: Iterable[str], room_chars: int, more: str = "{}") -> Iterator[
         yield more.format(f"et {hidden} de plus")
 
 
-def _reason(request: Request, done: Dispatched, number: int, fate: Fate) -> str:
+def _reason(request: Request, done: DispatchResult, number: int, fate: UploadDecision) -> str:
     """Return why an attachment was not uploaded, "" if no attachment would have been."""
     attachment = request.attachments[number]
-    if fate is Fate.LOGO:
+    if fate is UploadDecision.LOGO:
         return "logo de signature" if attachment.logo else "image déjà reçue de cet expéditeur"
-    if fate is Fate.DUPLICATE:
-        twin = attachment_policy.twin(request, _fates(request, done), number)
+    if fate is UploadDecision.DUPLICATE:
+        twin = attachment_policy.duplicate_of(request, _fates(request, done), number)
         return f"doublon de {one_line(twin.filename)}" if twin else "doublon"
-    if fate in {Fate.INLINE, Fate.REFUSED}:
+    if fate in {UploadDecision.INLINE, UploadDecision.REFUSED}:
         return _REASONS[fate]
     return _why_it_stayed(request, done, attachment, fate)
 
 
-def _why_it_stayed(request: Request, done: Dispatched, attachment: Attachment, fate: Fate) -> str:
+def _why_it_stayed(request: Request, done: DispatchResult, attachment: Attachment, fate: UploadDecision) -> str:
     if attachment_policy.oversize_bytes(request):
         return "non téléchargé"
     if _nothing_goes(done):
         return ""
-    if fate is Fate.TOO_BIG:
+    if fate is UploadDecision.TOO_BIG:
         return "trop volumineux" + _limit(attachment, done)
     return _REASONS.get(fate, "R2 non configuré" if "upload_files" in done.skipped else "dépôt non effectué")
 
 
-def _fates(request: Request, done: Dispatched) -> tuple[Fate, ...]:
+def _fates(request: Request, done: DispatchResult) -> tuple[UploadDecision, ...]:
     """Return the recorded upload decisions, one for each attachment.
 
     If there are none, or the mail parses differently today, decide by the mail alone.
     """
-    return done.fates if len(done.fates) == len(request.attachments) else attachment_policy.decide(request)
+    return done.fates if len(done.fates) == len(request.attachments) else attachment_policy.decide_uploads(request)
 
 
-def _nothing_goes(done: Dispatched) -> bool:
+def _nothing_goes(done: DispatchResult) -> bool:
     """Return True if no file is uploaded at all: for a support request, but not for an answer to one."""
     return done.classification.category is Category.SUPPORT and done.classification.decided_by != "thread"
 
 
-def _limit(attachment: Attachment, done: Dispatched) -> str:
+def _limit(attachment: Attachment, done: DispatchResult) -> str:
     if done.max_file_bytes and attachment.size_bytes > done.max_file_bytes:
         return f" (limite{NBSP}: {size(done.max_file_bytes)})"
     return f" (limite par message{NBSP}: {size(done.max_mail_bytes)})" if done.max_mail_bytes else ""

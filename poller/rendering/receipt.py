@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from email.message import EmailMessage
 
-    from poller.model import Dispatched, Request
+    from poller.model import DispatchResult, Request
     from poller.workflow.errors import StepFailedError
 
     Line = tuple[str, str, str]  # mark, words, URL or ""
@@ -57,7 +57,7 @@ def receipts_begin(reference: str) -> str:
 
 def receipt(
     request: Request,
-    done: Dispatched,
+    done: DispatchResult,
     *,
     sender: str,
     correction: int = 0,
@@ -97,7 +97,7 @@ def failure_receipt(
     request: Request | None,
     reference: str,
     failure: StepFailedError,
-    done: Dispatched | None,
+    done: DispatchResult | None,
     left: Sequence[str],
     *,
     detail: str,
@@ -128,7 +128,7 @@ def failure_receipt(
     return Receipt(message_id, _raw(page, request, message_id, "Échec · à reprendre", sender), needs_person=True)
 
 
-def _steps(done: Dispatched) -> list[Line]:
+def _steps(done: DispatchResult) -> list[Line]:
     """Return a line for each completed step, with the URL of its result."""
     is_answer = done.classification.decided_by == "thread"
     # An answer has no subtask of its own, and a request reclassified as support no longer has one.
@@ -151,7 +151,7 @@ def _steps(done: Dispatched) -> list[Line]:
     return [(DONE, label, url) for is_done, label, url in steps if is_done]
 
 
-def _told(done: Dispatched) -> list[Line]:
+def _told(done: DispatchResult) -> list[Line]:
     if done.classification.decided_by == "person" or "send_notification" in done.skipped:
         return []
     if "send_notification" in done.in_doubt:
@@ -159,7 +159,7 @@ def _told(done: Dispatched) -> list[Line]:
     return [(DONE, "Notification envoyée", "")]
 
 
-def _skipped(done: Dispatched) -> list[Line]:
+def _skipped(done: DispatchResult) -> list[Line]:
     return [
         (LEFT, f"{step[:1].upper()}{step[1:]}{NBSP}: {service} n’est pas configuré", "")
         for service, steps in services_off(done)
@@ -167,7 +167,9 @@ def _skipped(done: Dispatched) -> list[Line]:
     ]
 
 
-def _lists(steps: Sequence[Line], request: Request | None, done: Dispatched | None) -> list[tuple[str, Sequence[Line]]]:
+def _lists(
+    steps: Sequence[Line], request: Request | None, done: DispatchResult | None
+) -> list[tuple[str, Sequence[Line]]]:
     lists: list[tuple[str, Sequence[Line]]] = [("Étapes", steps)]
     if request and done and request.attachments:
         lines = [(DONE if url else LEFT, label, url) for label, url in attachments(request, done)]

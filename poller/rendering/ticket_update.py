@@ -10,7 +10,7 @@ from poller.rendering.phrases import CATEGORIES, LEFT, NBSP, file_label, listed,
 from poller.rendering.tickets import file_lines
 
 if TYPE_CHECKING:
-    from poller.model import Dispatched, Request
+    from poller.model import DispatchResult, Request
 
 LIMIT_CHARS = 65_000  # a property of HubSpot's holds 65,536
 _GAP = r"[^\S\n]*"  # within a line: an editor may have replaced our spaces, which do not break
@@ -21,7 +21,7 @@ _DOUBT = re.compile(rf"^À vérifier{_GAP}:{_GAP}classement incertain\.", re.MUL
 _CERTAIN = f"Vérifié{NBSP}: classement fait à la main."
 
 
-def amended(content: str, request: Request, done: Dispatched) -> str:
+def updated_ticket_content(content: str, request: Request, done: DispatchResult) -> str:
     """Return a ticket's content with today's category, and with links to the files if it has none of them.
 
     Only lines that we wrote ourselves change: the category, the doubt about it, and the files that had stayed in the
@@ -39,7 +39,7 @@ def amended(content: str, request: Request, done: Dispatched) -> str:
     return right if len(right) <= LIMIT_CHARS else content
 
 
-def _without_uploaded(content: str, request: Request, done: Dispatched) -> str:
+def _without_uploaded(content: str, request: Request, done: DispatchResult) -> str:
     """Return the content without the lines which say that a file stayed in the mail, where it is uploaded by now."""
     lines = content.split("\n")
     # Take the last such line: the mail's own text stands above it, and may quote another ticket.

@@ -18,7 +18,7 @@ from poller.escaping import (
     plain_text,
     unlinked,
 )
-from poller.model import Category, Fate
+from poller.model import Category, UploadDecision
 from poller.rendering.phrases import (
     CATEGORIES,
     LEFT,
@@ -41,7 +41,7 @@ from poller.rendering.phrases import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poller.model import Dispatched, Request
+    from poller.model import DispatchResult, Request
 
 HUBSPOT_LIMIT_CHARS = 60_000  # a property holds 65,536
 SUBTASK_TEXT_LIMIT_CHARS = 40_000  # ClickUp documents no limit
@@ -61,7 +61,7 @@ def ticket_subject(request: Request) -> str:
     return one_line(request.subject) or "(sans objet)"
 
 
-def ticket_content(request: Request, done: Dispatched) -> str:
+def ticket_content(request: Request, done: DispatchResult) -> str:
     """Return the ticket's content as plain text of at most 60,000 characters.
 
     A long mail is abridged, a link never is.
@@ -91,12 +91,12 @@ def ticket_content(request: Request, done: Dispatched) -> str:
     return "\n\n".join(frame)
 
 
-def file_lines(done: Dispatched) -> list[str]:
+def file_lines(done: DispatchResult) -> list[str]:
     """Return a line for each file that a ticket links to."""
     return [f"- {file_label(file)}{NBSP}: {http_url(file.url)}" for file in done.files]
 
 
-def note_html(request: Request, done: Dispatched) -> str:
+def note_html(request: Request, done: DispatchResult) -> str:
     """Render the note on the contact and the ticket: simple HTML of at most 60,000 characters.
 
     It links to our own files only.
@@ -108,7 +108,7 @@ def note_html(request: Request, done: Dispatched) -> str:
     return _note(head + _author_html(request), request.text, request, done)
 
 
-def reply_note_html(request: Request, done: Dispatched, *, colleague: bool = False) -> str:
+def reply_note_html(request: Request, done: DispatchResult, *, colleague: bool = False) -> str:
     """Render an answer as a note on its ticket: like `note_html`, from the text written for this mail only."""
     head = f"<p><strong>{whose_answer(colleague=colleague)}</strong>{NBSP}: {html(who(request.sender))}</p>"
     return _note(head + _author_html(request), request.newest, request, done)
@@ -120,7 +120,7 @@ def _author_html(request: Request) -> str:
     return line + (f"\n<p><strong>{html(doubt)}</strong></p>" if doubt else "")
 
 
-def _note(head: str, text: str, request: Request, done: Dispatched) -> str:
+def _note(head: str, text: str, request: Request, done: DispatchResult) -> str:
     tail = [f"<p>{_NEWEST}</p>"] if _is_part(text, request) else []
     if done.files:
         files = (f"<li>{html_link(file.filename, file.url)} ({size(file.size_bytes)})</li>" for file in done.files)
@@ -146,7 +146,7 @@ def subtask_name(request: Request) -> str:
     return one_line(request.subject, 120) or one_line(f"Demande de modélisation{asker}", 120)
 
 
-def subtask_markdown(request: Request, done: Dispatched) -> str:
+def subtask_markdown(request: Request, done: DispatchResult) -> str:
     """Render the subtask's description in Markdown, with at most 40,000 characters of the mail's text, inert."""
     links = (f"- {markdown_link(file.filename, file.url)}" for file in done.files)
     files = list(listed(links, _FILES_LIMIT_CHARS))
@@ -176,7 +176,7 @@ def subtask_markdown(request: Request, done: Dispatched) -> str:
     return "\n".join(content)
 
 
-def reply_comment(request: Request, done: Dispatched, *, colleague: bool = False) -> str:
+def reply_comment(request: Request, done: DispatchResult, *, colleague: bool = False) -> str:
     """Render an answer as a comment on its subtask: inert plain text of at most 20,000 characters.
 
     Hair spaces keep ClickUp from turning the mail's URLs and addresses into links, so they can be read but not copied.
@@ -212,9 +212,13 @@ def correction_comment(category: Category, correction: str) -> str:
     return f"{said[category]}\n\n{marker(correction)}"
 
 
-def _of_use(request: Request, done: Dispatched) -> list[str]:
+def _of_use(request: Request, done: DispatchResult) -> list[str]:
     """Return what stayed in the mail and the 3D team may need: a picture in the text may be a sketch, unlike a logo."""
-    return [label for fate, label in left_behind(request, done) if fate not in {Fate.LOGO, Fate.DUPLICATE}]
+    return [
+        label
+        for fate, label in left_behind(request, done)
+        if fate not in {UploadDecision.LOGO, UploadDecision.DUPLICATE}
+    ]
 
 
 def _is_part(text: str, request: Request) -> bool:
@@ -237,11 +241,11 @@ def _within(text: str, room_chars: int, escape: Callable[[str], str]) -> str:
     return shown + note
 
 
-def _doubt(done: Dispatched) -> str:
+def _doubt(done: DispatchResult) -> str:
     return f"classement incertain. {one_line(done.classification.reason, 500)}".rstrip()
 
 
-def _ticket(done: Dispatched) -> str:
+def _ticket(done: DispatchResult) -> str:
     if done.ticket is not None:
         return http_url(done.ticket.url) or f"n°{NBSP}{markdown(one_line(done.ticket.id))}"
     return "non créé (HubSpot non configuré)" if "create_ticket" in done.skipped else "non créé"

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from poller.model import Fate, Kind
+from poller.model import Kind, UploadDecision
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from poller.model import Attachment, Request
 
 SMALL_IMAGE_BYTES = 50_000  # the largest that is taken for a logo when its sender has sent it before
-ASIDE = frozenset({Fate.INLINE, Fate.LOGO, Fate.DUPLICATE})  # not missed among the uploaded files
+ASIDE = frozenset(
+    {UploadDecision.INLINE, UploadDecision.LOGO, UploadDecision.DUPLICATE}
+)  # not missed among the uploaded files
 
 _OVERSIZE = re.compile(r"over the size limit: (\d+) bytes")
 
@@ -28,28 +30,30 @@ class Caps:
     left_bytes: int | None = None  # of its sender, for the rest of the day
 
 
-def decide(request: Request, caps: Caps | None = None, seen_before: Collection[str] = frozenset()) -> tuple[Fate, ...]:
+def decide_uploads(
+    request: Request, caps: Caps | None = None, seen_before: Collection[str] = frozenset()
+) -> tuple[UploadDecision, ...]:
     """Return the upload decision for each attachment, in the mail's order.
 
     `seen_before` holds the fingerprints of small images that the sender has sent with an earlier mail.
     """
-    fates: list[Fate] = []
+    fates: list[UploadDecision] = []
     uploaded_bytes = 0
     for number, attachment in enumerate(request.attachments):
         fate = _by_nature(attachment, seen_before)
-        if fate is Fate.FILE and oversize_bytes(request):
-            fate = Fate.TOO_BIG  # only the beginning of such a mail was fetched: a file may have been cut off
-        elif fate in {Fate.FILE, Fate.KEPT} and twin(request, fates, number):
-            fate = Fate.DUPLICATE
-        elif fate is Fate.FILE:
+        if fate is UploadDecision.FILE and oversize_bytes(request):
+            fate = UploadDecision.TOO_BIG  # only the beginning of such a mail was fetched: a file may have been cut off
+        elif fate in {UploadDecision.FILE, UploadDecision.KEPT} and duplicate_of(request, fates, number):
+            fate = UploadDecision.DUPLICATE
+        elif fate is UploadDecision.FILE:
             fate = _by_size(attachment.size_bytes, uploaded_bytes, caps or Caps())
-        if fate is Fate.FILE:
+        if fate is UploadDecision.FILE:
             uploaded_bytes += attachment.size_bytes
         fates.append(fate)
     return tuple(fates)
 
 
-def twin(request: Request, fates: Collection[Fate], number: int) -> Attachment | None:
+def duplicate_of(request: Request, fates: Collection[UploadDecision], number: int) -> Attachment | None:
     """Return the earlier attachment of the same bytes, None when there is none.
 
     A picture in the text or the signature does not count: the same picture sent as a file as well is a file.
@@ -68,7 +72,7 @@ def small_images(request: Request) -> list[str]:
         dict.fromkeys(
             attachment.fingerprint
             for attachment in request.attachments
-            if _may_be_logo(attachment) and _by_nature(attachment, ()) is Fate.FILE
+            if _may_be_logo(attachment) and _by_nature(attachment, ()) is UploadDecision.FILE
         )
     )
 
@@ -83,21 +87,21 @@ def oversize_bytes(request: Request) -> int:
     return next((int(found[1]) for defect in request.defects if (found := _OVERSIZE.fullmatch(defect))), 0)
 
 
-def _by_nature(attachment: Attachment, seen_before: Collection[str]) -> Fate:
+def _by_nature(attachment: Attachment, seen_before: Collection[str]) -> UploadDecision:
     if attachment.refused:
-        return Fate.REFUSED
+        return UploadDecision.REFUSED
     if attachment.logo or (_may_be_logo(attachment) and attachment.fingerprint in seen_before):
-        return Fate.LOGO
+        return UploadDecision.LOGO
     if attachment.inline:
-        return Fate.INLINE
-    return Fate.KEPT if attachment.kind is Kind.OTHER else Fate.FILE
+        return UploadDecision.INLINE
+    return UploadDecision.KEPT if attachment.kind is Kind.OTHER else UploadDecision.FILE
 
 
-def _by_size(size_bytes: int, uploaded_bytes: int, caps: Caps) -> Fate:
+def _by_size(size_bytes: int, uploaded_bytes: int, caps: Caps) -> UploadDecision:
     all_bytes = uploaded_bytes + size_bytes
     if _over(size_bytes, caps.file_bytes) or _over(all_bytes, caps.mail_bytes):
-        return Fate.TOO_BIG
-    return Fate.OVER_CAP if _over(all_bytes, caps.left_bytes) else Fate.FILE
+        return UploadDecision.TOO_BIG
+    return UploadDecision.OVER_CAP if _over(all_bytes, caps.left_bytes) else UploadDecision.FILE
 
 
 def _over(size_bytes: int, cap_bytes: int | None) -> bool:

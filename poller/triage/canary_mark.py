@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from poller.model import Request
-    from poller.workflow.facts import Memory
+    from poller.workflow.facts import FactStore
 
 
 HEADER = "X-Figurative-Canary"
@@ -15,7 +15,7 @@ REASON = "canary"  # reason for which its mail is ignored
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
-def recognise(memory: Memory | None, request: Request, reference: str) -> str | None:
+def recognise(memory: FactStore | None, request: Request, reference: str) -> str | None:
     """Record the arrival of a canary's mail, and return the reason to ignore it. None for any other mail."""
     token = request.header(HEADER).strip()
     if memory is None or not _TOKEN.fullmatch(token) or not memory.recall([fact_key(token)]):

@@ -73,7 +73,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-class Answer(Protocol):
+class ClassifierAnswer(Protocol):
     """An answer of Claude."""
 
     @property
@@ -84,14 +84,14 @@ class Answer(Protocol):
         """
 
 
-class Claude(Protocol):
+class Classifier(Protocol):
     """A client that can be asked, see `integrations.claude`."""
 
-    def ask(self, system: str, content: str, schema: dict[str, Any]) -> Answer:
+    def ask(self, system: str, content: str, schema: dict[str, Any]) -> ClassifierAnswer:
         """Return the model's answer to `content`, in the form of `schema`."""
 
 
-def classify_request(request: Request, claude: Claude | None) -> Classification:
+def classify_request(request: Request, claude: Classifier | None) -> Classification:
     """Return the team that must act, by the rules where they are sure, else by Claude.
 
     Where Claude is off or gives no usable answer, `fallback` decides.
@@ -100,7 +100,7 @@ def classify_request(request: Request, claude: Claude | None) -> Classification:
         TransientError: Claude cannot be reached now.
         ConfigurationError: Claude refuses the credentials.
     """
-    if opinion := rules.certain(request):
+    if opinion := rules.confident_verdict(request):
         return Classification(opinion.category, opinion.confidence, "rules", opinion.reason, needs_review=False)
     if claude is None:
         return fallback(request)
@@ -121,7 +121,7 @@ def fallback(request: Request) -> Classification:
 
     The confidence is at most 0.5, and a person should look.
     """
-    opinion = rules.likely(request)
+    opinion = rules.best_guess(request)
     return Classification(
         opinion.category, opinion.confidence, "rules without claude", opinion.reason, needs_review=True
     )

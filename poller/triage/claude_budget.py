@@ -12,28 +12,28 @@ from poller.triage.quotas import day_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.triage.classification import Answer, Claude
-    from poller.workflow.facts import Memory
+    from poller.triage.classification import Classifier, ClassifierAnswer
+    from poller.workflow.facts import FactStore
 
 
 class OverBudgetError(PermanentError):
     """The day's calls are used up. Asking again today is of no use."""
 
 
-class Budget:
+class DailyBudget:
     """Claude, with a limited number of calls a day (UTC)."""
 
     def __init__(
         self,
-        claude: Claude,
-        memory: Memory,
+        claude: Classifier,
+        memory: FactStore,
         max_calls_per_day: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Nothing is asked yet."""
         self._claude, self._memory, self._max, self._now = claude, memory, max_calls_per_day, now
 
-    def ask(self, system: str, content: str, schema: dict[str, Any]) -> Answer:
+    def ask(self, system: str, content: str, schema: dict[str, Any]) -> ClassifierAnswer:
         """Ask Claude, if the day has a call left. See `integrations.claude.Claude.ask`.
 
         Raises:

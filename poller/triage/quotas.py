@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from poller.model import Fate
+from poller.model import UploadDecision
 from poller.triage import attachment_policy
 from poller.triage import sender as triage_sender
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from poller.config.settings import Settings
     from poller.model import Request
-    from poller.workflow.facts import Memory
+    from poller.workflow.facts import FactStore
 
 HOUR = timedelta(hours=1)
 LOOKED_BACK = timedelta(hours=25)  # covers the total of one day, and the longest run of waiting messages
@@ -35,7 +35,7 @@ _counting = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Slot:
     """The time at which a message may go on."""
 
     at: datetime  # aware, UTC; in the past when it need not wait
@@ -43,14 +43,14 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SenderAccount:
     """A sender's recent use of the service, as one of its messages finds it."""
 
     turns: tuple[datetime, ...]  # of its other messages, the latest booked first; as many as may go on in an hour
     episode: str  # of the last one of them that had to wait, "" when none had
     uploaded_bytes: int  # today, before this message
 
-    def turn(self, reference: str, now: datetime, max_per_h: int) -> Turn:
+    def turn(self, reference: str, now: datetime, max_per_h: int) -> Slot:
         """Return when the message may go on: an hour after the one that is `max_per_h` before it.
 
         With `max_per_h` 0 there is no limit.
@@ -58,10 +58,10 @@ class Account:
         at = now
         if 0 < max_per_h <= len(self.turns):
             at = max(now, self.turns[max_per_h - 1] + HOUR)
-        return Turn(at, (self.episode or reference) if at > now else "")
+        return Slot(at, (self.episode or reference) if at > now else "")
 
 
-def allot(settings: Settings, memory: Memory | None, reference: str, request: Request) -> dict[str, Any]:
+def assign_slot(settings: Settings, memory: FactStore | None, reference: str, request: Request) -> dict[str, Any]:
     """Decide what becomes of each attachment, and when the message may go on, given its sender's recent use.
 
     Returns JSON: the `fates`, `goes_on_at`, and the `episode` of the message's `Turn`. Without a state store no use is
@@ -70,7 +70,11 @@ def allot(settings: Settings, memory: Memory | None, reference: str, request: Re
     imap, r2, now = settings.imap, settings.r2, datetime.now(UTC)
     caps = attachment_policy.Caps(r2.max_file_bytes, r2.max_mail_bytes)
     if memory is None:
-        return {"fates": list(attachment_policy.decide(request, caps)), "goes_on_at": now.isoformat(), "episode": ""}
+        return {
+            "fates": list(attachment_policy.decide_uploads(request, caps)),
+            "goes_on_at": now.isoformat(),
+            "episode": "",
+        }
     sender = pseudonym(settings, request.sender.addr_spec.casefold())
     # Of an oversize message only the beginning is here, and many images may begin with it.
     images = [] if attachment_policy.oversize_bytes(request) else attachment_policy.small_images(request)
@@ -82,10 +86,14 @@ def allot(settings: Settings, memory: Memory | None, reference: str, request: Re
         had = account(memory, sender, reference, now, max_per_h)
         if r2.max_sender_bytes_per_day:
             caps = replace(caps, left_bytes=max(0, r2.max_sender_bytes_per_day - had.uploaded_bytes))
-        decided = attachment_policy.decide(request, caps, seen)
-        sizes = (file.size_bytes for file, fate in zip(request.attachments, decided, strict=True) if fate is Fate.FILE)
+        decided = attachment_policy.decide_uploads(request, caps, seen)
+        sizes = (
+            file.size_bytes
+            for file, fate in zip(request.attachments, decided, strict=True)
+            if fate is UploadDecision.FILE
+        )
         turn = had.turn(reference, now, max_per_h)
-        turn = book(memory, sender, reference, now, turn, had.uploaded_bytes + sum(sizes))
+        turn = reserve_slot(memory, sender, reference, now, turn, had.uploaded_bytes + sum(sizes))
     return {"fates": list(decided), "goes_on_at": turn.at.isoformat(), "episode": turn.episode}
 
 
@@ -99,26 +107,28 @@ def pseudonym(settings: Settings, *words: str) -> str:
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()[:32]
 
 
-def account(memory: Memory, sender: str, reference: str, now: datetime, max_per_h: int) -> Account:
+def account(memory: FactStore, sender: str, reference: str, now: datetime, max_per_h: int) -> SenderAccount:
     """Return the recent use by the sender of this pseudonym, from one read of the state store."""
     latest = memory.latest(_prefix(sender), now - LOOKED_BACK, max(max_per_h, 1) + 1)
     # An earlier try of this message that died may have booked its turn.
     facts = [json.loads(value) for key, value in latest if key != _prefix(sender) + reference]
     episode = next((fact["episode"] for fact in facts if fact["episode"]), "")
     today = facts and facts[0]["day"] == day_of(now)
-    return Account(
+    return SenderAccount(
         tuple(datetime.fromisoformat(fact["at"]) for fact in facts), episode, facts[0]["bytes"] if today else 0
     )
 
 
-def book(memory: Memory, sender: str, reference: str, now: datetime, turn: Turn, uploaded_bytes: int) -> Turn:
+def reserve_slot(
+    memory: FactStore, sender: str, reference: str, now: datetime, turn: Slot, uploaded_bytes: int
+) -> Slot:
     """Record a message's turn, and what its sender has uploaded today with it. Return the turn recorded first."""
     fact = {"at": turn.at.isoformat(), "episode": turn.episode, "day": day_of(now), "bytes": uploaded_bytes}
     kept: dict[str, Any] = json.loads(memory.remember(_prefix(sender) + reference, json.dumps(fact)))
-    return Turn(datetime.fromisoformat(kept["at"]), kept["episode"])
+    return Slot(datetime.fromisoformat(kept["at"]), kept["episode"])
 
 
-def seen_before(memory: Memory, settings: Settings, sender: str, reference: str, images: Iterable[str]) -> set[str]:
+def seen_before(memory: FactStore, settings: Settings, sender: str, reference: str, images: Iterable[str]) -> set[str]:
     """Return the fingerprints that an earlier mail of the sender had, and record all that are looked up.
 
     At most IMAGES of them are looked up: a sender with more small images than that sends no signature.

@@ -35,7 +35,7 @@ _SUPPORT = (*vocabulary.TOPICS.values(), vocabulary.HINTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class RuleVerdict:
     """The verdict of the rules on a request."""
 
     category: Category
@@ -53,7 +53,7 @@ class _Mail:
     images: int  # attached images, without those that the HTML shows by their cid
 
 
-def certain(request: Request) -> Opinion | None:
+def confident_verdict(request: Request) -> RuleVerdict | None:
     """Return the category if one side speaks clearly and the other not at all, or None if it needs understanding."""
     mail = _read(request)
     if (
@@ -66,7 +66,7 @@ def certain(request: Request) -> Opinion | None:
     return next((opinion for rule in _RULES if (opinion := rule(mail))), None)
 
 
-def likely(request: Request) -> Opinion:
+def best_guess(request: Request) -> RuleVerdict:
     """Return the likelier category by the number of signs, whatever their weight, with a confidence of at most 0.5."""
     mail = _read(request)
     studio = 3 * len(mail.models) + bool(mail.images) + _count(mail.everything, *_STUDIO)
@@ -75,8 +75,8 @@ def likely(request: Request) -> Opinion:
     confidence = round(max(studio, support) / (studio + support) / 2, 2) if studio + support else 0.25
     if studio > support:
         reason = "Les mots et les fichiers évoquent plutôt une demande de modélisation, sans certitude."
-        return Opinion(Category.MODELISATION, confidence, reason)
-    return Opinion(Category.SUPPORT, confidence, "Rien n’indique clairement une demande de modélisation.")
+        return RuleVerdict(Category.MODELISATION, confidence, reason)
+    return RuleVerdict(Category.SUPPORT, confidence, "Rien n’indique clairement une demande de modélisation.")
 
 
 def folded(text: str) -> str:
@@ -126,7 +126,7 @@ def _count(text: str, *patterns: re.Pattern[str]) -> int:
     return len(_found(text, *patterns))
 
 
-def _model_file(mail: _Mail) -> Opinion | None:
+def _model_file(mail: _Mail) -> RuleVerdict | None:
     """Return an opinion for a 3D file with a request for studio work, or with hardly a word."""
     if not mail.models or _found(mail.everything, *_SUPPORT):
         return None
@@ -134,13 +134,13 @@ def _model_file(mail: _Mail) -> Opinion | None:
     about = _found(mail.said, vocabulary.MAKING, vocabulary.NAMES, *_STUDIO)
     if (asks and about) or len(re.findall(r"\w+", mail.said)) <= _FEW_WORDS:
         suffix = re.search(r"\.[a-z0-9_]{1,8}$", mail.models[0].filename.lower())
-        return Opinion(
+        return RuleVerdict(
             Category.MODELISATION, 0.95, f"Fichier 3D joint ({suffix[0]})." if suffix else "Fichier 3D joint."
         )
     return None
 
 
-def _modelling_request(mail: _Mail) -> Opinion | None:
+def _modelling_request(mail: _Mail) -> RuleVerdict | None:
     """Return an opinion for a request to make or change a 3D object that mentions the object or a price."""
     if _found(mail.everything, *_SUPPORT) or not _found(mail.said, vocabulary.ASKS, vocabulary.PRICES):
         return None
@@ -150,22 +150,22 @@ def _modelling_request(mail: _Mail) -> Opinion | None:
     named = _found(mail.said, vocabulary.NAMES)
     modelled = _found(mail.said, vocabulary.MODELLING) or "modelisation" in named or "modelling" in named
     if (modelled and (three_d or detail)) or (three_d and (action or (named and detail))):
-        return Opinion(Category.MODELISATION, 0.93, "Demande de modélisation 3D, ou de devis pour en faire une.")
+        return RuleVerdict(Category.MODELISATION, 0.93, "Demande de modélisation 3D, ou de devis pour en faire une.")
     return None
 
 
-def _description(mail: _Mail) -> Opinion | None:
+def _description(mail: _Mail) -> RuleVerdict | None:
     """Return an opinion for a description of an object, as only the studio needs one, with something to do."""
     if _found(mail.everything, *_SUPPORT):
         return None
     described = _found(mail.said, vocabulary.LOOKS, vocabulary.CHANGES, vocabulary.INPUTS, vocabulary.PRICES)
     asked = mail.images or _found(mail.said, vocabulary.ASKS, vocabulary.PRICES, vocabulary.CHANGES)
     if len(described) >= 3 and asked:  # noqa: PLR2004
-        return Opinion(Category.MODELISATION, 0.9, "Décrit un objet à modéliser ou à retoucher.")
+        return RuleVerdict(Category.MODELISATION, 0.9, "Décrit un objet à modéliser ou à retoucher.")
     return None
 
 
-def _support_request(mail: _Mail) -> Opinion | None:
+def _support_request(mail: _Mail) -> RuleVerdict | None:
     """Return an opinion for two signs of support, three if a model is mentioned, and no sign of studio work."""
     if mail.models or _found(mail.everything, *_STUDIO):
         return None
@@ -175,10 +175,10 @@ def _support_request(mail: _Mail) -> Opinion | None:
     if not topics or weight < (6 if mentioned else 4):
         return None
     first = sorted(topics, key=lambda topic: -topics[topic])[:2]
-    return Opinion(Category.SUPPORT, 0.93, f"Le message parle {' et '.join(first)}.")
+    return RuleVerdict(Category.SUPPORT, 0.93, f"Le message parle {' et '.join(first)}.")
 
 
-_RULES: tuple[Callable[[_Mail], Opinion | None], ...] = (
+_RULES: tuple[Callable[[_Mail], RuleVerdict | None], ...] = (
     _model_file,
     _modelling_request,
     _description,

@@ -13,7 +13,7 @@ from poller.triage import auth_results
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from poller.config.settings import Imap
+    from poller.config.settings import ImapSettings
     from poller.model import Address, Request
 
 # Mail providers open to everyone: an address there does not make its owner a colleague.
@@ -29,7 +29,7 @@ _FORM_ID: Final = re.compile(r"<form-[0-9a-f]{32}@([^<>@\s]+)>")  # see `form_me
 _REPLY: Final = re.compile(r"\s*(?:re|r\u00e9|aw|sv|rif|r)\s*(?:\[\d+\]\s*)?:", re.IGNORECASE)
 
 
-def own_domains(imap: Imap) -> tuple[str, ...]:
+def own_domains(imap: ImapSettings) -> tuple[str, ...]:
     """Return our domains in lower case: the configured ones and that of the mailbox.
 
     If the mailbox is at a public provider, its address alone is ours.

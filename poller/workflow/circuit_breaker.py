@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class Gate:
+class CircuitBreaker:
     """Circuit breaker: keeps messages from a service that is down, except for one now and then that tries it."""
 
     def __init__(self, delays_s: tuple[float, ...] = DELAYS_S) -> None:

@@ -42,7 +42,7 @@ def _boot_time_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Machines:
+class ClusterMembership:
     """Membership of this machine in the cluster."""
 
     def __init__(

@@ -14,7 +14,7 @@ from poller.model import Category
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poller.workflow.status import Remembered
+    from poller.workflow.status import MessageRecord
 
     _Standing = TypeVar("_Standing")
 
@@ -73,9 +73,9 @@ def chain(reference: str, standings: Callable[[Iterable[str]], dict[str, _Standi
     return found
 
 
-def current(messages: Iterable[Remembered]) -> list[Remembered]:
+def current(messages: Iterable[MessageRecord]) -> list[MessageRecord]:
     """Return each message once, as its last correction left it, the first seen first."""
-    last: dict[str, Remembered] = {}
+    last: dict[str, MessageRecord] = {}
     for message in messages:
         reference = message_of(message.reference)
         # By number: times in the state store may have whole seconds only.

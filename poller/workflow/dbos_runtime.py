@@ -71,7 +71,7 @@ def launch(
         DBOS(config=config)
         _queue()._polling_interval_sec = LOOK_S if alone else SHARED_LOOK_S  # noqa: SLF001
         _own_queue()._polling_interval_sec = OWN_LOOK_S  # noqa: SLF001
-        admit(workers)
+        set_concurrency(workers)
         DBOS.launch()
     except OperationalError as error:
         DBOS.destroy()
@@ -84,7 +84,7 @@ def launch(
     dbos_log.addFilter(_outages)
 
 
-def admit(workers: int) -> None:
+def set_concurrency(workers: int) -> None:
     """Set how many messages of the queue may be at work. With 0, a poll of the queue costs nothing."""
     _queue()._worker_concurrency = workers  # noqa: SLF001
     _own_queue()._worker_concurrency = workers  # noqa: SLF001

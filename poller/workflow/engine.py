@@ -21,13 +21,13 @@ from sqlalchemy.exc import OperationalError
 from integrations.errors import ConfigurationError, TransientError
 from poller.errors import MessageGoneError
 from poller.workflow import corrections, database, dbos_runtime, lock
-from poller.workflow.circuit_breaker import Gate
-from poller.workflow.cluster import Machines
-from poller.workflow.errors import MustWaitError
+from poller.workflow.circuit_breaker import CircuitBreaker
+from poller.workflow.cluster import ClusterMembership
+from poller.workflow.errors import StepDeferredError
 from poller.workflow.journal import Journal
-from poller.workflow.retry import Patience
-from poller.workflow.shared_lock import Floor
-from poller.workflow.status import INTERNAL_ERROR, Standing
+from poller.workflow.retry import RetryPolicy
+from poller.workflow.shared_lock import SharedLock
+from poller.workflow.status import INTERNAL_ERROR, MessageStatus
 from poller.workflow.store import MESSAGE, standing_of, waiting_at
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Engine:
         work: Callable[[Journal], dict[str, Any]],
         *,
         workers: int = 4,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         takeover_s: float = 90.0,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
@@ -64,14 +64,16 @@ class Engine:
         `takeover_s` is for `Machines`. `prepare` is called when the state is ours and nothing is at work yet.
         """
         self._url, self._directory, self._work, self._workers = url, directory, work, workers
-        self._patience, self._takeover_s = patience or Patience(), takeover_s
-        self._floor, self._prepare = Floor(), prepare
+        self._patience, self._takeover_s = patience or RetryPolicy(), takeover_s
+        self._floor, self._prepare = SharedLock(), prepare
         self._lock: IO[str] | None = None
         self._in_hand: set[str] = set()
-        self._machines: Machines | None = None  # on PostgreSQL alone
+        self._machines: ClusterMembership | None = None  # on PostgreSQL alone
         if not url.startswith("sqlite"):
-            self._machines = Machines(url, takeover_s, at_work=dbos_runtime.at_work, take_over=dbos_runtime.take_over)
-        self.gates: dict[str, Gate] = {}
+            self._machines = ClusterMembership(
+                url, takeover_s, at_work=dbos_runtime.at_work, take_over=dbos_runtime.take_over
+            )
+        self.gates: dict[str, CircuitBreaker] = {}
         self.faults: dict[str, ConfigurationError] = {}  # by service: settings that cannot work, found on the way
 
     def start(self) -> None:
@@ -137,12 +139,12 @@ class Engine:
         A poll costs a millisecond.
         """
         if not self._machines:  # This machine does not learn what another one queues.
-            dbos_runtime.admit(0 if resting else self._workers)
+            dbos_runtime.set_concurrency(0 if resting else self._workers)
 
-    def standings(self, references: Iterable[str]) -> dict[str, Standing]:
+    def standings(self, references: Iterable[str]) -> dict[str, MessageStatus]:
         """Return the status of each message. A message that was never submitted is missing."""
         wanted = list(references)
-        found: dict[str, Standing] = {}
+        found: dict[str, MessageStatus] = {}
         for start in range(0, len(wanted), 500):
             rows = DBOS.list_workflows(workflow_ids=wanted[start : start + 500], load_input=False)
             found |= {row.workflow_id: standing_of(row) for row in rows}
@@ -156,7 +158,7 @@ class Engine:
         rows = DBOS.list_workflows(name=MESSAGE, status=["PENDING", "ENQUEUED"], load_input=False, load_output=False)
         return {row.workflow_id for row in rows if not self._machines or row.executor_id == self._machines.name}
 
-    def to_be_labelled(self) -> dict[str, Standing]:
+    def to_be_labelled(self) -> dict[str, MessageStatus]:
         """Return the messages of this month that wait for label or receipt alone, in the mailbox or not.
 
         Raises:
@@ -166,7 +168,7 @@ class Engine:
         found = self.standings(waiting_at(dbos_runtime.database(), AT_THE_END, month))
         return {reference: standing for reference, standing in found.items() if standing.outcome == "waiting"}
 
-    def resume(self, reference: str, seen: Standing | None = None) -> None:
+    def resume(self, reference: str, seen: MessageStatus | None = None) -> None:
         """Resume a waiting message where it stopped, a failed one from the failed step.
 
         If the status is no longer what was `seen`, the message is left alone: another machine was quicker.
@@ -224,7 +226,7 @@ class Engine:
         _, standing = self.last(reference, before)
         return (standing.result or {}) if standing else {"outcome": "forgotten"}
 
-    def last(self, reference: str, before: str = "") -> tuple[str, Standing | None]:
+    def last(self, reference: str, before: str = "") -> tuple[str, MessageStatus | None]:
         """Return the id and status of the last work on a message, its corrections included. None: there is none.
 
         With `before`, the last work before the correction of that id.
@@ -233,9 +235,9 @@ class Engine:
         earlier = list(takewhile(lambda each: each[0] != before, done.items()))
         return earlier[-1] if earlier else (reference, None)
 
-    def gate(self, service: str) -> Gate:
+    def gate(self, service: str) -> CircuitBreaker:
         """Return the circuit breaker of a service."""
-        return self.gates.setdefault(service, Gate(self._patience.delays_s))
+        return self.gates.setdefault(service, CircuitBreaker(self._patience.delays_s))
 
     def execute(self, reference: str) -> dict[str, Any]:
         """Work on a message until it is finished or must wait: the body of the workflow."""
@@ -252,7 +254,7 @@ class Engine:
         self._in_hand.add(reference)
         try:
             return self._work(journal)
-        except MustWaitError as wait:
+        except StepDeferredError as wait:
             until = wait.until.isoformat()
             return {
                 "outcome": "waiting",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class MustWaitError(Exception):
+class StepDeferredError(Exception):
     """The message goes on later. Nothing is lost, and no person needs to act."""
 
     def __init__(self, step: str, reason: str, until: datetime, gate: str = "") -> None:
@@ -35,7 +35,7 @@ class UnusableMessageError(PermanentError):
     """The message cannot be dispatched: no service refuses it, but only a person can make sense of it."""
 
 
-class UnreadError(Exception):
+class MessageUnavailableError(Exception):
     """The message could not be read this time. The step's service is not at fault: it was not asked yet."""
 
     def __init__(self, cause: Exception) -> None:
@@ -44,9 +44,9 @@ class UnreadError(Exception):
         self.cause = cause
 
 
-class NotYetError(Exception):
+class DependencyPendingError(Exception):
     """Something else must be done first. This is no failure, and the step is tried again soon, without a limit."""
 
 
-class LostTouchError(Exception):
+class OwnershipLostError(Exception):
     """Another machine may have taken the message over, so this machine must not act on it now."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class Memory(Protocol):
+class FactStore(Protocol):
     """The stored facts, which all messages share."""
 
     def remember(self, key: str, value: str) -> str:

@@ -24,21 +24,21 @@ import structlog
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from poller.errors import MessageGoneError
 from poller.model import SERVICE_NAMES
-from poller.workflow.circuit_breaker import Gate
+from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.errors import (
-    LostTouchError,
-    MustWaitError,
-    NotYetError,
+    DependencyPendingError,
+    MessageUnavailableError,
+    OwnershipLostError,
+    StepDeferredError,
     StepFailedError,
-    UnreadError,
     UnusableMessageError,
 )
 from poller.workflow.retry import LONGEST_WAIT_S, Attempt
 
 if TYPE_CHECKING:
-    from poller.workflow.facts import Memory
-    from poller.workflow.retry import Patience
-    from poller.workflow.shared_lock import Floor
+    from poller.workflow.facts import FactStore
+    from poller.workflow.retry import RetryPolicy
+    from poller.workflow.shared_lock import SharedLock
 
 
 Entry = dict[str, Any]  # JSON: {"by": execution, "ok" | "begun" | "retry" | "wait" | "gone" | "fatal": ...}
@@ -108,11 +108,11 @@ class Journal:
         reference: str,
         record: Record,
         *,
-        floor: Floor,
-        gates: dict[str, Gate],
-        patience: Patience,
+        floor: SharedLock,
+        gates: dict[str, CircuitBreaker],
+        patience: RetryPolicy,
         halt: Callable[[str, ConfigurationError], None],
-        memory: Memory | None = None,
+        memory: FactStore | None = None,
         spell: Callable[[], int] = lambda: 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -184,7 +184,7 @@ class Journal:
             LostTouchError: another machine may have taken it over.
         """
         if self._spell() != self._begun_in:
-            raise LostTouchError
+            raise OwnershipLostError
 
     def _leave(self, step: _Step, entry: Entry) -> None:
         """Raise the error that an unsuccessful entry of this execution stands for."""
@@ -196,7 +196,7 @@ class Journal:
         reason = entry.get("retry") or entry["wait"]
         log.warning("step_deferred", ref=self.reference, step=step.name, reason=reason, until=entry["until"])
         until = datetime.fromisoformat(entry["until"])
-        raise MustWaitError(step.name, reason, until, entry.get("gate", ""))
+        raise StepDeferredError(step.name, reason, until, entry.get("gate", ""))
 
     def _next(self, step: _Step, history: list[Entry], stack: ExitStack) -> Entry:
         """Return the entry that follows the history: an intent, or after our own intent the result of acting on it."""
@@ -233,9 +233,15 @@ class Journal:
         try:
             self.confirm()
             value = step.act(attempt)
-        except UnreadError as error:
+        except MessageUnavailableError as error:
             return self._failed(step, MAILBOX, error.cause, retries)
-        except (MessageGoneError, NotYetError, LostTouchError, ServiceError, ConfigurationError) as error:
+        except (
+            MessageGoneError,
+            DependencyPendingError,
+            OwnershipLostError,
+            ServiceError,
+            ConfigurationError,
+        ) as error:
             return self._failed(step, step.service, error, retries)
         self._gate(step.service).answered()
         return {"ok": value}
@@ -249,7 +255,7 @@ class Journal:
         match error:
             case MessageGoneError():
                 return {"gone": True}
-            case NotYetError() | LostTouchError():
+            case DependencyPendingError() | OwnershipLostError():
                 # If another machine has the message now, this entry is refused, which ends this execution.
                 why = str(error) or "out of touch with the other machines"
                 return {"wait": why, "until": (now + timedelta(seconds=AGAIN_S)).isoformat()}
@@ -296,5 +302,5 @@ class Journal:
             "bug": bug,
         }
 
-    def _gate(self, service: str) -> Gate:
-        return self._gates.setdefault(service, Gate(self._patience.delays_s))
+    def _gate(self, service: str) -> CircuitBreaker:
+        return self._gates.setdefault(service, CircuitBreaker(self._patience.delays_s))

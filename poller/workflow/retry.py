@@ -21,7 +21,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """The retry policy: the delays between tries, and for how long to try in all."""
 
     delays_s: tuple[float, ...] = DELAYS_S

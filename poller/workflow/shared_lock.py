@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Floor:
+class SharedLock:
     """Shared and exclusive lock: any number of steps run side by side, or one alone.
 
     A step that was in progress when the process died runs alone the next time. If it kills the process again, no other

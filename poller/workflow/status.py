@@ -36,7 +36,7 @@ INTERNAL_ERROR: dict[str, Any] = {"step": "", "reason": "internal error", "gate"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MessageStatus:
     """The status of a message."""
 
     outcome: str  # "working", "waiting", "gone", "failed", "ignored", "support", "modelisation"
@@ -63,13 +63,13 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class MessageRecord:
     """The stored record of one message, without any of its content."""
 
     reference: str
     seen_at: datetime  # when work on it began; aware, UTC
     changed_at: datetime  # when its status last changed; aware, UTC
-    standing: Standing
+    standing: MessageStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from integrations.errors import ConfigurationError, TransientError
 from poller.workflow import corrections
 from poller.workflow import database as workflow_database
-from poller.workflow.status import INTERNAL_ERROR, Entry, Remembered, Standing
+from poller.workflow.status import INTERNAL_ERROR, Entry, MessageRecord, MessageStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -34,7 +34,7 @@ _AT_ONCE = 500  # rows that are asked for, or deleted, by one statement
 AFTER_A_FAULT = timedelta(minutes=5)
 
 
-class Memory:
+class StateStore:
     """State store, opened beside a daemon that may be at work on it. It must be closed."""
 
     def __init__(self, settings: Settings) -> None:
@@ -69,7 +69,7 @@ class Memory:
             rows = self._client.list_workflows(workflow_ids=[key], status="SUCCESS", load_input=False)
         return str(rows[0].output) if rows else ""
 
-    def messages(self, since: datetime | None = None) -> list[Remembered]:
+    def messages(self, since: datetime | None = None) -> list[MessageRecord]:
         """Return all messages, or those first seen since then, in the order in which they were first seen."""
         with _in_reach():
             rows = self._client.list_workflows(
@@ -77,10 +77,10 @@ class Memory:
             )
         return [_remembered(row) for row in rows]
 
-    def named(self, references: Iterable[str]) -> list[Remembered]:
+    def named(self, references: Iterable[str]) -> list[MessageRecord]:
         """Return the messages of these references that there are, in the order in which they were first seen."""
         wanted = list(references)
-        found: list[Remembered] = []
+        found: list[MessageRecord] = []
         with _in_reach():
             for start in range(0, len(wanted), _AT_ONCE):
                 ids = wanted[start : start + _AT_ONCE]
@@ -129,7 +129,7 @@ class Memory:
         with _in_reach(), self._database.engine.connect() as connection:
             return connection.execute(query).all()
 
-    def stopped(self, since: datetime) -> list[Remembered]:
+    def stopped(self, since: datetime) -> list[MessageRecord]:
         """Return the messages that finished, or began to wait, at that moment or later."""
         with _in_reach():
             rows = self._client.list_workflows(name=MESSAGE, completed_after=since.isoformat(), load_input=False)
@@ -229,29 +229,29 @@ def _in_reach() -> Iterator[None]:
         raise TransientError("the database is out of reach: look at STATE_URL") from error
 
 
-def _remembered(row: WorkflowStatus) -> Remembered:
-    return Remembered(row.workflow_id, _time(row.created_at), _time(row.updated_at), standing_of(row))
+def _remembered(row: WorkflowStatus) -> MessageRecord:
+    return MessageRecord(row.workflow_id, _time(row.created_at), _time(row.updated_at), standing_of(row))
 
 
-def standing_of(row: WorkflowStatus) -> Standing:
+def standing_of(row: WorkflowStatus) -> MessageStatus:
     """Return the status of a workflow's message."""
     if row.status in _AT_WORK:
-        return Standing("working")
+        return MessageStatus("working")
     if row.status != "SUCCESS":
         # A fault in our own workflow, outside of any step: the message stays where it is and is tried again later.
         ended = datetime.fromtimestamp((row.updated_at or 0) / 1000, UTC)
-        return Standing("waiting", ended + AFTER_A_FAULT, INTERNAL_ERROR, _time(row.created_at))
+        return MessageStatus("waiting", ended + AFTER_A_FAULT, INTERNAL_ERROR, _time(row.created_at))
     result: dict[str, Any] = row.output or {}
     until = datetime.fromisoformat(result["until"]) if "until" in result else None
     since = _time(row.created_at) if result["outcome"] == "waiting" else None
-    return Standing(result["outcome"], until, result, since)
+    return MessageStatus(result["outcome"], until, result, since)
 
 
 def _time(epoch_ms: int | None) -> datetime:
     return datetime.fromtimestamp((epoch_ms or 0) / 1000, UTC)
 
 
-def counts(memory: Memory) -> Counter[str]:
+def counts(memory: StateStore) -> Counter[str]:
     """Return the number of messages by outcome."""
     found = memory.counts()
     # Of a corrected message only the last workflow counts. Corrections are few, so their rows are read.
@@ -262,7 +262,7 @@ def counts(memory: Memory) -> Counter[str]:
     return +found
 
 
-def standing(memory: Memory, outcomes: Collection[str], since: datetime | None = None) -> list[Remembered]:
+def standing(memory: StateStore, outcomes: Collection[str], since: datetime | None = None) -> list[MessageRecord]:
     """Return the messages with these outcomes, the first seen first. `since` keeps those first seen since then."""
     ids = memory.ids(outcomes, since)
     wanted = set(map(corrections.message_of, ids))

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
-    from poller.config.settings import Labels
+    from poller.config.settings import LabelsSettings
     from tests.bench.post import Mail
 
 _RECEIPT = re.compile(rb"^X-Figurative-Poller: receipt\r?$", re.MULTILINE)  # of ours, beside the mail
 COPIES = 2  # of one notification, at most: one whose fate is unknown is sent once more
 
 
-def balance(bench: str, box: Sandbox, mails: list[Mail], labels: Labels, state: Path) -> list[Row]:
+def balance(bench: str, box: Sandbox, mails: list[Mail], labels: LabelsSettings, state: Path) -> list[Row]:
     """One row for everything that there must be exactly one of."""
     work = [mail for mail in mails if mail.outcome != "ignored"]
     answers = [mail for mail in work if mail.opener]

@@ -50,8 +50,8 @@ def measure(mails: Iterable[Labelled]) -> Score:
     seen: Counter[tuple[bool, bool]] = Counter()
     wrong = []
     for mail in mails:
-        opinion = rules.certain(mail.request)
-        right = (opinion or rules.likely(mail.request)).category is mail.label
+        opinion = rules.confident_verdict(mail.request)
+        right = (opinion or rules.best_guess(mail.request)).category is mail.label
         seen[opinion is not None, right] += 1
         if opinion and not right:
             wrong.append(mail.id)

@@ -24,7 +24,7 @@ from integrations.sandbox import Sandbox
 from poller.config import loader
 from poller.mailbox.inbox import Inbox
 from poller.workflow.journal import _deaths
-from poller.workflow.store import Memory
+from poller.workflow.store import StateStore
 from tests.bench.books import balance, calls
 from tests.bench.faults import faults
 from tests.bench.post import mails
@@ -162,7 +162,7 @@ def _wait_for_calls(box: Sandbox, daemon: Daemon, number: int) -> None:
 
 def settle(settings: Settings, daemon: Daemon, deadline: float) -> None:
     """Wait until the daemon knows what it has done: the answer to its last word to the mailbox may have been lost."""
-    with closing(Memory(settings)) as memory:
+    with closing(StateStore(settings)) as memory:
         while time.monotonic() < deadline and any(each.standing.outcome not in DONE for each in memory.messages()):
             daemon.look()
             time.sleep(0.5)
@@ -170,7 +170,7 @@ def settle(settings: Settings, daemon: Daemon, deadline: float) -> None:
 
 def remembered(settings: Settings, tell: Callable[[str], object]) -> list[Row]:
     """What the daemon's own memory says: that the kills came at work, and that nothing is left to do."""
-    with closing(Memory(settings)) as memory:
+    with closing(StateStore(settings)) as memory:
         messages = memory.messages()
         deaths = sum(_deaths([entry.content for entry in memory.journal(each.reference)]) for each in messages)
     unfinished = [each for each in messages if each.standing.outcome not in DONE]

@@ -13,7 +13,7 @@ from integrations.claude import Claude
 from integrations.clickup.client import ClickUp
 from integrations.errors import TransientError
 from integrations.hubspot.client import HubSpot
-from integrations.net.failures import why
+from integrations.net.failures import describe_failure
 from integrations.r2 import R2
 from integrations.smtp import Smtp
 from tests.listener import Listener, http
@@ -96,6 +96,6 @@ def test_what_no_library_explains_has_words_too() -> None:
     class PoolTimeout(Exception):  # noqa: N818  as httpx has it
         pass
 
-    assert why(PoolTimeout()) == "no answer in time"
-    assert why(OSError(101, "Network is unreachable")) == "there is no way to that host"
-    assert why(ValueError("half an answer")) == "no whole answer came back"
+    assert describe_failure(PoolTimeout()) == "no answer in time"
+    assert describe_failure(OSError(101, "Network is unreachable")) == "there is no way to that host"
+    assert describe_failure(ValueError("half an answer")) == "no whole answer came back"

@@ -12,7 +12,7 @@ import pytest
 
 from integrations.clickup.client import ClickUp
 from integrations.hubspot.client import HubSpot
-from integrations.net.rate_limiter import MARGIN, Pace
+from integrations.net.rate_limiter import MARGIN, RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Clock:
 def test_nobody_waits_below_the_limit() -> None:
     """The first calls of a window go out at once."""
     clock = Clock()
-    pace = Pace(100, 10, clock=lambda: clock.now, sleep=clock.sleep)
+    pace = RateLimiter(100, 10, clock=lambda: clock.now, sleep=clock.sleep)
     for _ in range(100):
         pace.wait()
     assert clock.waits == []
@@ -46,7 +46,7 @@ def test_nobody_waits_below_the_limit() -> None:
 def test_no_window_holds_more_calls_than_the_limit() -> None:
     """Wherever ten seconds are laid over a backlog of calls, at most a hundred begin in them."""
     clock = Clock()
-    pace = Pace(100, 10, clock=lambda: clock.now, sleep=clock.sleep)
+    pace = RateLimiter(100, 10, clock=lambda: clock.now, sleep=clock.sleep)
     begun = []
     for _ in range(1000):
         pace.wait()
@@ -59,7 +59,7 @@ def test_no_window_holds_more_calls_than_the_limit() -> None:
 def test_an_idle_time_is_not_saved_up() -> None:
     """After a pause there is room for one window's calls, not for two."""
     clock = Clock()
-    pace = Pace(2, 10, clock=lambda: clock.now, sleep=clock.sleep)
+    pace = RateLimiter(2, 10, clock=lambda: clock.now, sleep=clock.sleep)
     pace.wait()
     clock.now += 100
     for _ in range(3):
@@ -70,7 +70,7 @@ def test_an_idle_time_is_not_saved_up() -> None:
 def test_threads_share_it() -> None:
     """Every call of every worker counts: a slot is given once."""
     waits: list[float] = []
-    pace = Pace(10, 10, clock=lambda: 0.0, sleep=waits.append)
+    pace = RateLimiter(10, 10, clock=lambda: 0.0, sleep=waits.append)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: pace.wait(), range(40)))
     assert len(waits) == 30
@@ -97,7 +97,7 @@ def test_a_call_is_confirmed_when_its_turn_has_come(
     """Last of all, behind the wait for its turn and all that is asked before: a no then stops it."""
     seen: list[str] = []
     for service in ("clickup", "hubspot"):
-        monkeypatch.setattr(f"integrations.{service}.Pace", partial(Pace, sleep=lambda _: seen.append("wait")))
+        monkeypatch.setattr(f"integrations.{service}.Pace", partial(RateLimiter, sleep=lambda _: seen.append("wait")))
     hubspot = HubSpot(sandbox.hubspot.token, sandbox.hubspot.hub_id, "0", "1", sandbox.hubspot.url, calls_per_10s=1)
     clickup = ClickUp(sandbox.clickup.token, sandbox.clickup.parent_id, sandbox.clickup.base_url, calls_per_min=1)
     hubspot.has_reference_property()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
 
-    from poller.rendering.incident import Cause
+    from poller.rendering.incident import Incident
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 PARIS = ZoneInfo("Europe/Paris")
@@ -59,7 +59,7 @@ class Machine:
             raise TransientError("SMTP send: no answer in time")
         self.post.append(letter)
 
-    def tell(self, minutes: float, *present: Cause, undecided: tuple[str, ...] = ()) -> list[str]:
+    def tell(self, minutes: float, *present: Incident, undecided: tuple[str, ...] = ()) -> list[str]:
         """The subjects of what was sent at that minute."""
         before = len(self.post)
         self._alerts.tell(present, NOW + timedelta(minutes=minutes), undecided)

@@ -408,7 +408,7 @@ def test_no_mail_makes_a_library_talk_or_call(
             request = parser.parse(path, "support@figurative.example", datetime.now(UTC))
             screening.screen(request)
             classification.classify_request(request, None)
-            attachment_policy.decide(request)
+            attachment_policy.decide_uploads(request)
             made = Outputs(request)
             assert made.ticket
             assert made.subtask

@@ -17,7 +17,7 @@ from poller.config import loader
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
 from poller.monitoring import canary
-from poller.monitoring.poll_health import Pulse
+from poller.monitoring.poll_health import PollHealth
 from poller.rendering import incident
 from tests.desk import Desk
 from tests.listener import Listener, http
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
-    from poller.monitoring.canary import Canary
+    from poller.monitoring.canary import CanarySender
     from tests.conftest import Office
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -50,7 +50,7 @@ def desk(sandbox: Sandbox, tmp_path: Path) -> Desk:
 
 
 @pytest.fixture
-def bird(desk: Desk) -> Canary:
+def bird(desk: Desk) -> CanarySender:
     """One that flies every hour, and is late after ten minutes."""
     desk.environment |= {"CANARY_INTERVAL_MIN": "60", "CANARY_LATE_MIN": "10"}
     made = canary.made(desk.settings, desk, desk.services.smtp)
@@ -62,7 +62,7 @@ def sent(desk: Desk) -> list[bytes]:
     return [bytes(each.message) for each in desk.sandbox.smtp.messages]
 
 
-def test_it_arrives_and_is_filed_as_ignored(desk: Desk, bird: Canary) -> None:
+def test_it_arrives_and_is_filed_as_ignored(desk: Desk, bird: CanarySender) -> None:
     """It is sent to the polled address, marked as ours, and nothing is made of it; the next one goes an hour later."""
     bird.look(NOW)
     (delivered,) = desk.sandbox.smtp.messages
@@ -77,7 +77,7 @@ def test_it_arrives_and_is_filed_as_ignored(desk: Desk, bird: Canary) -> None:
     assert len(set(sent(desk))) == 2
 
 
-def test_nobody_else_s_mail_passes_for_it(desk: Desk, bird: Canary) -> None:
+def test_nobody_else_s_mail_passes_for_it(desk: Desk, bird: CanarySender) -> None:
     """The token is random and known to the memory alone; what bears another is any other mail of ours."""
     bird.look(NOW)
     (raw,) = sent(desk)
@@ -89,7 +89,7 @@ def test_nobody_else_s_mail_passes_for_it(desk: Desk, bird: Canary) -> None:
 
 
 def test_one_that_does_not_arrive_is_told_of_once_and_again_when_it_is_over(
-    desk: Desk, bird: Canary, logged: Callable[[], str]
+    desk: Desk, bird: CanarySender, logged: Callable[[], str]
 ) -> None:
     """Late is after the time that is set; then others are sent at the interval, and whichever arrives ends it."""
     for minutes in (0, 5, 9):
@@ -106,7 +106,7 @@ def test_one_that_does_not_arrive_is_told_of_once_and_again_when_it_is_over(
     assert logged().count("canary_back") == 1
 
 
-def test_one_that_cannot_be_sent_is_missing_at_once(desk: Desk, bird: Canary, logged: Callable[[], str]) -> None:
+def test_one_that_cannot_be_sent_is_missing_at_once(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
     """It is sent anew after five minutes, and its arrival ends it."""
     desk.sandbox.smtp.fail(Refusal("mail", "451 4.3.0 later", times=1))
     bird.look(NOW)
@@ -120,14 +120,14 @@ def test_one_that_cannot_be_sent_is_missing_at_once(desk: Desk, bird: Canary, lo
     assert bird.missing_since is None
 
 
-def again(desk: Desk) -> Canary:
+def again(desk: Desk) -> CanarySender:
     """What a restart makes."""
     made = canary.made(desk.settings, desk, desk.services.smtp)
     assert made
     return made
 
 
-def test_a_restart_is_no_news(desk: Desk, bird: Canary, logged: Callable[[], str]) -> None:
+def test_a_restart_is_no_news(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
     """What is missing stays so until one arrives, and is told of once; what was well is not known until then."""
     bird.look(NOW)
     bird.look(NOW + 10 * MINUTE)
@@ -149,7 +149,7 @@ def test_a_restart_is_no_news(desk: Desk, bird: Canary, logged: Callable[[], str
     assert (bird.missing_since, bird.decided) == (None, True)
 
 
-def test_nothing_is_late_or_sent_while_nobody_listens(desk: Desk, bird: Canary) -> None:
+def test_nothing_is_late_or_sent_while_nobody_listens(desk: Desk, bird: CanarySender) -> None:
     """The mailbox is out of reach, or there is a backlog: the time begins when that is over."""
     bird.look(NOW)
     for minutes in range(1, 100):
@@ -161,7 +161,7 @@ def test_nothing_is_late_or_sent_while_nobody_listens(desk: Desk, bird: Canary) 
     assert bird.missing_since == NOW
 
 
-def test_it_has_arrived_when_it_is_read(desk: Desk, bird: Canary) -> None:
+def test_it_has_arrived_when_it_is_read(desk: Desk, bird: CanarySender) -> None:
     """Also where it cannot be filed, and what comes of that."""
     bird.look(NOW)
     desk.taken = "0" * 16
@@ -170,7 +170,7 @@ def test_it_has_arrived_when_it_is_read(desk: Desk, bird: Canary) -> None:
     assert (bird.missing_since, bird.decided) == (None, True)
 
 
-def test_one_that_comes_late_is_not_taken_for_those_behind_it(desk: Desk, bird: Canary) -> None:
+def test_one_that_comes_late_is_not_taken_for_those_behind_it(desk: Desk, bird: CanarySender) -> None:
     """They are waited for all the same; and while one of them is late all is not well."""
     for minutes in (0, 10, 60):
         bird.look(NOW + minutes * MINUTE)
@@ -287,7 +287,7 @@ def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Offi
     """At the address for failures, though every poll is good; and so does the admin, by mail."""
     with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as listener:
         office.environment |= {"CANARY_INTERVAL_MIN": "60", "HEARTBEAT_URL": f"http://127.0.0.1:{listener.port}/ping"}
-        pulse = Pulse(60)
+        pulse = PollHealth(60)
         daemon = Daemon(office.settings)
         lookout = office.reporter(daemon, pulse)
         assert lookout.canary
@@ -303,5 +303,5 @@ def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Offi
         lookout.close()
     who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
     given: dict[str, Any] = who | {"now": NOW, "zone": ZoneInfo("Europe/Paris")}
-    assert incident.begun(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
+    assert incident.incident_mail(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
     assert incident.over(cause.key, **given)["Subject"] == "[Fin d’alerte] La boîte de réception reçoit de nouveau"

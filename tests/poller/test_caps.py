@@ -15,19 +15,19 @@ import pytest
 from poller.cli.samples import picture, samples, triangle
 from poller.dispatch import receive
 from poller.dispatch.clients import Services
-from poller.dispatch.job import Job
+from poller.dispatch.job import StepContext
 from poller.imap import session as imap_session
 from poller.mailbox.download import BEGINNING_BYTES, write
 from poller.mailbox.inbox import Inbox
-from poller.workflow.errors import MustWaitError
+from poller.workflow.errors import StepDeferredError
 from poller.workflow.journal import Journal
-from poller.workflow.retry import Patience
-from poller.workflow.shared_lock import Floor
+from poller.workflow.retry import RetryPolicy
+from poller.workflow.shared_lock import SharedLock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from poller.workflow.status import Standing
+    from poller.workflow.status import MessageStatus
     from tests.conftest import Office
 
 MAILS = samples()
@@ -45,7 +45,7 @@ def a_mail(number: int, text: str, *files: tuple[str, bytes], sender: str = "ana
     return message.as_bytes()
 
 
-def outcomes(standings: dict[str, Standing]) -> list[str]:
+def outcomes(standings: dict[str, MessageStatus]) -> list[str]:
     return sorted(standing.outcome for standing in standings.values())
 
 
@@ -123,14 +123,14 @@ def test_a_message_goes_on_when_its_turn_has_come(office: Office, minutes: int, 
         return make()
 
     journal = Journal(
-        "0" * 16, record, floor=Floor(), gates={}, patience=Patience(), halt=lambda *_: pytest.fail("halted")
+        "0" * 16, record, floor=SharedLock(), gates={}, patience=RetryPolicy(), halt=lambda *_: pytest.fail("halted")
     )
     there = SimpleNamespace(look=lambda: None)
-    job = Job(journal, there, Services(), office.settings)  # type: ignore[arg-type]
+    job = StepContext(journal, there, Services(), office.settings)  # type: ignore[arg-type]
     at = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
     received = {"episode": "f" * 16, "goes_on_at": at}
     if waits:
-        with pytest.raises(MustWaitError) as caught:
+        with pytest.raises(StepDeferredError) as caught:
             receive.wait_turn(job, received)
         assert (caught.value.until.isoformat(), caught.value.gate) == (at, "")
     else:

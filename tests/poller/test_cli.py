@@ -379,7 +379,7 @@ def test_status_says_when_nobody_looks_into_the_mailbox_any_more(office: Office)
     fresh = run("status", environment=office.environment)
     assert (fresh.exit_code, fresh.stdout.splitlines()[-1][:16]) == (0, "last good poll 0"[:16])
     ago = datetime.now(UTC) - timedelta(minutes=6)
-    status_file.Signs(office.state).leave(ago, ago, "IMAP: nothing listens there")
+    status_file.StatusFile(office.state).leave(ago, ago, "IMAP: nothing listens there")
     late = run("status", environment=office.environment)
     assert late.exit_code == 69
     assert late.stdout.splitlines()[-2:] == [

@@ -25,8 +25,8 @@ from poller.daemon.daemon import Daemon
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.monitoring.digest import look_back
-from poller.workflow.retry import Patience
-from poller.workflow.store import Memory
+from poller.workflow.retry import RetryPolicy
+from poller.workflow.store import StateStore
 from tests.crash import ANSWERED, BEFORE, COMMITTED, Death
 from tests.poller.test_crash_matrix import shared_by_two, undecided
 from tests.relay import Break, Relay
@@ -34,7 +34,7 @@ from tests.relay import Break, Relay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from poller.workflow.status import Standing
+    from poller.workflow.status import MessageStatus
     from tests.conftest import Office
 
 MAILS = samples()
@@ -55,7 +55,7 @@ def drag(office: Office, source: str, target: str, *search: str) -> None:
         client.move(client.search(list(search) or "ALL"), target)
 
 
-def correct(office: Office, source: str, target: str) -> Standing:
+def correct(office: Office, source: str, target: str) -> MessageStatus:
     """Drag what lies there, and let the daemon do what that asks for."""
     drag(office, source, target)
     (standing,) = office.once().values()
@@ -211,7 +211,7 @@ def test_a_correction_that_waits_for_its_receipt_alone_is_corrected_at_once(offi
     """However long it would have waited: the message that the receipt was to lie beside is elsewhere now."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     office.once(MAILS["support"])
-    office.patience = Patience(delays_s=(3600.0,), settle_s=0)
+    office.patience = RetryPolicy(delays_s=(3600.0,), settle_s=0)
     drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
@@ -441,7 +441,7 @@ def test_the_commands_tell_of_a_correction(office: Office, monkeypatch: pytest.M
     assert poller(office, "corrections").stdout.split()[2:] == [correction, "was", "modelisation"]
     assert poller(office, "audit", "--remote").exit_code == 0
     assert poller(office, "retry", "--failed").stderr == "nothing to do\n"
-    with closing(Memory(office.settings)) as memory:
+    with closing(StateStore(office.settings)) as memory:
         week = look_back(memory, datetime.now(UTC) + timedelta(days=1))
     assert ([each.outcome for each in week.messages], week.corrections) == (["modelisation"], 1)
 
@@ -696,7 +696,7 @@ def cannot_be_filed_as_failed(office: Office, *, looks: int) -> None:
     office.once(undecided())
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
     drag(office, "Support", TO_MODELISATION)
-    office.patience = Patience(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
+    office.patience = RetryPolicy(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:
         office.environment["IMAP_PORT"] = str(relay.port)
         for _ in range(looks):
@@ -759,7 +759,7 @@ def test_an_answer_while_a_failed_correction_waits_for_its_receipt_goes_to_the_t
     office.environment["RECEIPTS_ENABLED"] = "true"
     decide(office, "MODELISATION")
     office.once(undecided())
-    office.patience = Patience(delays_s=(3600.0,), settle_s=0)
+    office.patience = RetryPolicy(delays_s=(3600.0,), settle_s=0)
     office.fail("hubspot", Fault("status", "PATCH", "/crm/v3/objects/tickets", status=400))
     drag(office, "Modélisation", TO_SUPPORT, "KEYWORD", "Figurative-Modelisation")
     with Relay(office.sandbox.imap.port) as relay:
@@ -795,7 +795,7 @@ def test_a_correction_that_waits_is_late_from_when_it_was_asked_for(office: Offi
     office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=503, times=None))
     drag(office, "Support", TO_MODELISATION)
     asked = datetime.now(UTC)
-    daemon = Daemon(office.settings, patience=Patience(delays_s=(3600.0,)))
+    daemon = Daemon(office.settings, patience=RetryPolicy(delays_s=(3600.0,)))
     daemon.once(lambda *_: None)
     ((since, _, reason),) = daemon.status().waits
     assert asked.replace(microsecond=0) <= since <= datetime.now(UTC)  # SQLite counts whole seconds

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from poller.config.settings import Imap
+from poller.config.settings import ImapSettings
 from poller.imap.session import connect
 from tests.courier import HOW, Courier
 
@@ -22,7 +22,7 @@ def test_courier_files_a_mail_once_and_gives_it_back() -> None:
         server.deliver(RAW, "1.one.example")
         server.deliver(RAW.replace(b"<1@", b"<2@"), "2.two.example")
         names = ("host", "port", "security", "username", "password")
-        imap = Imap.model_validate({name: getattr(server, name) for name in names})
+        imap = ImapSettings.model_validate({name: getattr(server, name) for name in names})
         with closing(connect(imap)) as session:
             first, second = session.uids()
             texts = [b"".join(session.pieces(uid, 10_000)).replace(b"\r\n", b"\n") for uid in (first, second)]

@@ -15,7 +15,7 @@ import pytest
 
 from integrations.sandbox import Fault
 from poller.cli.samples import picture
-from poller.workflow.cluster import Machines
+from poller.workflow.cluster import ClusterMembership
 from tests.crash import ANSWERED, BEFORE, COMMITTED, POINTS, Death
 
 if TYPE_CHECKING:
@@ -119,7 +119,9 @@ def victim(request: pytest.FixtureRequest, office: Office, tmp_path: Path, monke
 def shared_by_two(office: Office, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Have the office's memory on PostgreSQL: the environment of another machine than the one in this process."""
     office.environment |= {"STATE_URL": database, "STATE_TAKEOVER_S": str(TAKEOVER_S)}
-    monkeypatch.setattr("poller.workflow.engine.Machines", lambda url, _, **given: Machines(url, HASTE_S, **given))
+    monkeypatch.setattr(
+        "poller.workflow.engine.Machines", lambda url, _, **given: ClusterMembership(url, HASTE_S, **given)
+    )
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
     return {"XDG_STATE_HOME": str(tmp_path / "one")}
 

@@ -9,12 +9,12 @@ import pytest
 from integrations.errors import ConfigurationError, TransientError
 from poller.cli.samples import samples
 from poller.dispatch import subtask as dispatch_subtask
-from poller.dispatch.job import Job, Message
+from poller.dispatch.job import LazyMessage, StepContext
 from poller.dispatch.subtask import create_subtask
 from poller.dispatch.ticket import create_note, create_ticket
-from poller.model import Category, Classification, Dispatched, Link
+from poller.model import Category, Classification, DispatchResult, Link
 from poller.rendering import tickets
-from poller.workflow.errors import MustWaitError
+from poller.workflow.errors import StepDeferredError
 from tests.desk import Desk
 from tests.poller.test_journal import Memory
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
     from poller.mailbox.source import Fetched
 
-    Step = Callable[[Job, Dispatched], Dispatched]
+    Step = Callable[[StepContext, DispatchResult], DispatchResult]
 
 REFERENCE = "0123456789abcdef"
 
 
-def add_comment(job: Job, done: Dispatched) -> Dispatched:
+def add_comment(job: StepContext, done: DispatchResult) -> DispatchResult:
     return dispatch_subtask.add_comment(job, done, REFERENCE, lambda: tickets.reply_comment(job.message.request, done))
 
 
@@ -51,7 +51,7 @@ class Bench(Desk):
         contact_id = self.services.hubspot.find_or_create_contact("ana@ruiz.example", "", "")
         subtask = self.services.clickup.create_subtask("Fauteuil", "Une demande")
         found = Classification(Category.MODELISATION, 1.0, "rules", "", needs_review=False)
-        self._done = Dispatched(found, contact_id=contact_id, subtask=Link(subtask.id, subtask.url))
+        self._done = DispatchResult(found, contact_id=contact_id, subtask=Link(subtask.id, subtask.url))
         self._before = self._calls()
 
     def _calls(self) -> int:
@@ -69,8 +69,8 @@ class Bench(Desk):
         return super().fetch(reference, path)
 
     def takes(self, step: Step) -> None:
-        message = Message(REFERENCE, self, self.spool / "mail.eml", self.settings.imap)
-        step(Job(self.memory.execution(), message, self.services, self.settings), self._done)
+        message = LazyMessage(REFERENCE, self, self.spool / "mail.eml", self.settings.imap)
+        step(StepContext(self.memory.execution(), message, self.services, self.settings), self._done)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def bench(sandbox: Sandbox, tmp_path: Path) -> Bench:
 def test_what_another_machine_may_have_created_is_not_created(bench: Bench, step: Step) -> None:
     """Frozen behind the step's beginning, it waits; where the message is its own after all it creates it then."""
     bench.freezes = True
-    with pytest.raises(MustWaitError, match="out of touch"):
+    with pytest.raises(StepDeferredError, match="out of touch"):
         bench.takes(step)
     assert bench.created == 0
     bench.freezes = False
@@ -94,7 +94,7 @@ def test_what_another_machine_may_have_created_is_not_created(bench: Bench, step
 def test_a_mailbox_that_fails_is_no_fault_of_the_service(bench: Bench, fault: Exception) -> None:
     """Its gate stays open for the others, and nothing is in doubt: there is no look for the ticket."""
     bench.fault = fault
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         bench.takes(create_ticket)
     assert bench.memory.gates["hubspot"].open
     assert not bench.memory.gates["imap"].open

@@ -14,18 +14,18 @@ from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
-from poller.workflow.retry import Patience
+from poller.workflow.retry import RetryPolicy
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
-    from poller.workflow.status import Standing
+    from poller.workflow.status import MessageStatus
     from tests.conftest import Office
 
 MAILS = samples()
 DEADLINE_S = 10.0
 
 
-def outcomes(standings: dict[str, Standing]) -> list[str]:
+def outcomes(standings: dict[str, MessageStatus]) -> list[str]:
     return sorted(standing.outcome for standing in standings.values())
 
 
@@ -135,7 +135,7 @@ def test_a_list_that_lags_does_not_make_a_second_subtask(office: Office) -> None
     """The subtask is there and its answer lost; ClickUp's list shows it a second later, and the look waits for that."""
     office.sandbox.clickup.list_lag_s = 0.7
     office.fail("clickup", Fault("cut_after_commit", "POST", re.compile("/task$")))
-    office.patience = Patience(delays_s=(0.05,), settle_s=0.8)
+    office.patience = RetryPolicy(delays_s=(0.05,), settle_s=0.8)
     assert outcomes(office.once(MAILS["modelisation"])) == ["modelisation"]
     assert office.counts()["subtasks"] == 1
 
@@ -154,7 +154,7 @@ def test_a_mailbox_that_fails_while_a_letter_is_written_does_not_count_as_sendin
 
 def test_a_mail_that_is_filed_already_is_not_forgotten_over_a_restart(office: Office) -> None:
     """The answer to the label was lost, and the mailbox does not show the mail any more: the next start has it."""
-    office.patience = Patience(delays_s=(3600.0,), settle_s=0)
+    office.patience = RetryPolicy(delays_s=(3600.0,), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:
         office.environment["IMAP_PORT"] = str(relay.port)
         relay.breaks += [Break("close", b" UID MOVE ", after=True)]

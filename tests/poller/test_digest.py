@@ -12,12 +12,12 @@ import pytest
 
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import samples
-from poller.config.settings import Digest
+from poller.config.settings import DigestSettings
 from poller.monitoring import digest
 from poller.rendering import digest as rendering_digest
-from poller.rendering.digest import Done, Week
+from poller.rendering.digest import Week, WeeklyMessage
 from poller.rendering.mail_page import Chart, as_html, as_text
-from poller.workflow.store import Memory
+from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -32,13 +32,15 @@ ENDS = datetime(2026, 11, 23, tzinfo=PARIS)  # a Monday
 LONG_AGO = date(2026, 1, 1)
 
 
-def a_week(*messages: Done, corrections: int = 0) -> Week:
+def a_week(*messages: WeeklyMessage, corrections: int = 0) -> Week:
     return Week(ENDS - timedelta(days=7), ENDS, messages, corrections)
 
 
-def done(number: int = 1, outcome: str = "support", **given: object) -> Done:
+def done(number: int = 1, outcome: str = "support", **given: object) -> WeeklyMessage:
     seen_at = datetime(2026, 11, 17, 10, tzinfo=UTC)
-    return Done(**{"reference": f"{number:016x}", "seen_at": seen_at, "outcome": outcome, "category": outcome} | given)  # type: ignore[arg-type]
+    return WeeklyMessage(
+        **{"reference": f"{number:016x}", "seen_at": seen_at, "outcome": outcome, "category": outcome} | given
+    )  # type: ignore[arg-type]
 
 
 def a_letter(week: Week, account: str = "a@x.example/INBOX") -> EmailMessage:
@@ -59,7 +61,7 @@ def test_it_says_what_became_of_every_message_of_the_week(office: Office) -> Non
     raw = MAILS["modelisation_with_files"].replace(b"<modelisation_with_files@", b"<2@")
     office.once(b"In-Reply-To: <modelisation_with_files@samples.example>\n" + raw)
     tomorrow = (datetime.now(PARIS) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    with closing(Memory(office.settings)) as memory:
+    with closing(StateStore(office.settings)) as memory:
         week = digest.look_back(memory, tomorrow)
         assert digest.look_back(memory, tomorrow - timedelta(days=1)).messages == ()
     assert sorted(each.outcome for each in week.messages) == [
@@ -147,9 +149,9 @@ def test_the_journal_is_read_of_what_opened_a_ticket_alone(office: Office, monke
     (ignored,) = office.once(MAILS["auto_reply"])
     (opened,) = office.once(MAILS["support"])
     read: list[str] = []
-    journal = Memory.journal
+    journal = StateStore.journal
 
-    def without_time(memory: Memory, reference: str) -> list[Entry]:
+    def without_time(memory: StateStore, reference: str) -> list[Entry]:
         read.append(reference)
         entries = journal(memory, reference)
         for entry in entries:
@@ -157,8 +159,8 @@ def test_the_journal_is_read_of_what_opened_a_ticket_alone(office: Office, monke
                 received.pop("received_at", None)
         return entries
 
-    monkeypatch.setattr(Memory, "journal", without_time)
-    with closing(Memory(office.settings)) as memory:
+    monkeypatch.setattr(StateStore, "journal", without_time)
+    with closing(StateStore(office.settings)) as memory:
         week = digest.look_back(memory, datetime.now(PARIS) + timedelta(days=1))
     assert read == [opened]
     assert {each.reference: each.ticket_after_s for each in week.messages} == {ignored: None, opened: None}
@@ -181,7 +183,7 @@ def test_a_quiet_week_is_told_as_well() -> None:
     ],
 )
 def test_it_is_due_by_the_clock_on_the_wall(weekday: str, now: str, due: str) -> None:
-    found = digest.last_due(Digest.model_validate({"weekday": weekday}), datetime.fromisoformat(now))
+    found = digest.last_due(DigestSettings.model_validate({"weekday": weekday}), datetime.fromisoformat(now))
     assert found.isoformat() == due
 
 

@@ -24,14 +24,14 @@ from poller.workflow import dbos_runtime
 from poller.workflow.engine import Engine
 from poller.workflow.errors import StepFailedError
 from poller.workflow.lock import AlreadyRunningError
-from poller.workflow.retry import Patience
+from poller.workflow.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from poller.workflow.journal import Journal
     from poller.workflow.retry import Attempt
-    from poller.workflow.status import Standing
+    from poller.workflow.status import MessageStatus
     from tests.poller.conftest import Cluster
 
 REFERENCE = "0123456789abcdef"
@@ -42,7 +42,7 @@ DEADLINE_S = 60.0
 @contextmanager
 def running(url: str, directory: Path, work: Callable[[Journal], dict[str, Any]]) -> Iterator[Engine]:
     """An engine at work; the waits between tries are short."""
-    patience = Patience(delays_s=(0.01,))
+    patience = RetryPolicy(delays_s=(0.01,))
     engine = Engine(url, directory, work, patience=patience, takeover_s=TAKEOVER_S)
     engine.start()
     try:
@@ -51,7 +51,7 @@ def running(url: str, directory: Path, work: Callable[[Journal], dict[str, Any]]
         engine.stop()
 
 
-def stopped(engine: Engine, reference: str = REFERENCE) -> Standing:
+def stopped(engine: Engine, reference: str = REFERENCE) -> MessageStatus:
     """Where a message stands when nobody works on it any more."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:

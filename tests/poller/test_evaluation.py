@@ -21,7 +21,7 @@ from poller.model import Category, Kind
 from poller.parsing import parser
 from poller.triage.classification import content_of
 from poller.triage.evaluation import Labelled, Usage, as_lines, judge, read
-from poller.triage.rules import certain
+from poller.triage.rules import confident_verdict
 from tests.poller.test_formats import zipped
 
 if TYPE_CHECKING:
@@ -163,6 +163,6 @@ def test_what_is_exported_of_a_mail_is_judged_as_the_mail_itself(tmp_path: Path,
     assert read_again.request.author == request.author
     assert [each.kind for each in read_again.request.attachments] == [Kind.MODEL, Kind.MODEL]
     assert content_of(read_again.request) == content_of(request)
-    opinion = certain(request)
+    opinion = confident_verdict(request)
     assert opinion is not None
-    assert certain(read_again.request) == opinion
+    assert confident_verdict(read_again.request) == opinion

@@ -19,14 +19,14 @@ from integrations.sandbox import Fault, Refusal
 from integrations.smtp import Smtp
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
-from poller.workflow.retry import Patience
+from poller.workflow.retry import RetryPolicy
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from poller.workflow.status import Standing
+    from poller.workflow.status import MessageStatus
     from tests.conftest import Office
     from tests.relay import Kind
 
@@ -76,14 +76,14 @@ def smtp(office: Office) -> Iterator[Relay]:
 
 
 @dataclass(frozen=True, slots=True)
-class Mending(Patience):
+class Mending(RetryPolicy):
     """Mends what is broken at the first failure."""
 
     mend: Callable[[], object] = lambda: None
 
     def until(self, now: datetime, failures: int, retry_after_s: float | None) -> datetime:
         self.mend()
-        return Patience.until(self, now, failures, retry_after_s)
+        return RetryPolicy.until(self, now, failures, retry_after_s)
 
 
 def modelling(office: Office) -> bytes:
@@ -99,7 +99,7 @@ def calls(office: Office, step: str) -> int:
     return sum(fault.matches(request) for request in getattr(office.sandbox, service).requests)
 
 
-def outcomes(standings: dict[str, Standing]) -> list[str]:
+def outcomes(standings: dict[str, MessageStatus]) -> list[str]:
     return sorted(standing.outcome for standing in standings.values())
 
 
@@ -272,7 +272,7 @@ def break_down(office: Office, service: str) -> None:
 @pytest.mark.parametrize("service", ["s3", "hubspot", "clickup", "smtp"])
 def test_a_mail_that_must_wait_is_in_the_inbox_and_waits_on_after_a_restart(office: Office, service: str) -> None:
     """Nothing more is made, and the service is not asked before the time."""
-    office.patience = Patience(delays_s=(0.05, 0.05, 3600.0))  # longer than `once` waits
+    office.patience = RetryPolicy(delays_s=(0.05, 0.05, 3600.0))  # longer than `once` waits
     break_down(office, service)
     (standing,) = office.once(modelling(office)).values()
     assert (standing.outcome, standing.until is not None) == ("waiting", True)
@@ -320,7 +320,7 @@ def test_a_gateway_that_never_lets_an_answer_through(office: Office) -> None:
 
 def test_clickup_is_down_and_everything_else_goes_on(office: Office) -> None:
     """Twenty mails: what needs no ClickUp is done meanwhile, ClickUp is hardly asked, and then the rest follows."""
-    office.patience = Patience(delays_s=(0.5,))
+    office.patience = RetryPolicy(delays_s=(0.5,))
     office.sandbox.hubspot.rate_limit = office.sandbox.clickup.rate_limit = None
     office.environment |= {"HUBSPOT_CALLS_PER_10S": "1000", "CLICKUP_CALLS_PER_MIN": "1000"}
     office.fail("clickup", Fault("status", times=None))
@@ -331,7 +331,7 @@ def test_clickup_is_down_and_everything_else_goes_on(office: Office) -> None:
     done: list[str] = []
     asked: list[float] = []
 
-    def finished(_: str, standing: Standing) -> None:
+    def finished(_: str, standing: MessageStatus) -> None:
         done.append(standing.outcome)
         if done.count("support") == 5 and not asked:
             asked.extend(request.at for request in clickup.requests)

@@ -38,8 +38,8 @@ from poller.forms import app as forms_app
 from poller.forms import delivery, http_protocol, intake
 from poller.forms.auth import TOLERANCE_S, forms_of
 from poller.forms.http_protocol import PromptProtocol
-from poller.forms.rate_limit import HOUR_S, KEPT, Rate, client_address, networks_of
-from poller.forms.submission import Filled
+from poller.forms.rate_limit import HOUR_S, KEPT, TokenBucket, client_address, networks_of
+from poller.forms.submission import FormBody
 from poller.mailbox.inbox import Inbox
 from poller.mime import reference as mime_reference
 from poller.parsing import parser
@@ -706,7 +706,7 @@ def test_a_full_disk_is_over_some_day(site: Callable[..., Site], accept: str, si
 
 def test_what_a_full_disk_did_not_take_is_not_missed() -> None:
     """A file that is to be forgotten may be closed half written."""
-    with Filled() as filled:
+    with FormBody() as filled:
         filled.open.enter_context(Path("/dev/full").open("wb")).write(b"x")  # noqa: SIM115  it closes it
 
 
@@ -863,7 +863,7 @@ def test_who_posts_behind_a_proxy(peer: str, forwarded_for: list[str], proxies: 
 
 def test_the_rate_runs_by_the_hour() -> None:
     """What was posted is worked off evenly, a household of IPv6 counts as one, and memory does not grow."""
-    rate = Rate(2)
+    rate = TokenBucket(2)
     assert [rate.wait_s("2001:db8::1", at) for at in (0, 0)] == [0, 0]
     assert rate.wait_s("2001:db8::2", 0) == HOUR_S / 2
     assert [rate.wait_s("2001:db8::2", at) for at in (HOUR_S / 2, HOUR_S / 2)] == [0, HOUR_S / 2]
@@ -871,7 +871,7 @@ def test_the_rate_runs_by_the_hour() -> None:
     for number in range(KEPT + 10):
         rate.wait_s(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", HOUR_S)
     assert len(rate._free_at_s) == KEPT
-    assert [Rate(0).wait_s("", 0) for _ in range(9)] == [0] * 9
+    assert [TokenBucket(0).wait_s("", 0) for _ in range(9)] == [0] * 9
 
 
 @pytest.mark.parametrize(

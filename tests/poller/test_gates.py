@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-from poller.workflow.circuit_breaker import Gate
-from poller.workflow.shared_lock import Floor
+from poller.workflow.circuit_breaker import CircuitBreaker
+from poller.workflow.shared_lock import SharedLock
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ def entered(enter: object) -> tuple[threading.Thread, threading.Event, threading
 
 def test_a_suspect_runs_alone() -> None:
     """It waits for those at work, keeps those who come later out, and nobody is beside it."""
-    floor = Floor()
+    floor = SharedLock()
     neighbour, beside, leave_neighbour = entered(floor.shared())
     assert beside.wait(5)
     suspect, alone, leave_suspect = entered(floor.alone())
@@ -46,7 +46,7 @@ def test_a_suspect_runs_alone() -> None:
 
 def test_two_suspects_do_not_run_side_by_side() -> None:
     """Or nobody could tell which of them killed the process."""
-    floor = Floor()
+    floor = SharedLock()
     first, alone, leave_first = entered(floor.alone())
     assert alone.wait(5)
     second, beside, leave_second = entered(floor.alone())
@@ -60,7 +60,7 @@ def test_two_suspects_do_not_run_side_by_side() -> None:
 
 def test_a_closed_gate_lets_one_in_when_its_time_is_up() -> None:
     """Whoever comes first tries the service; the others wait for what comes of it."""
-    gate = Gate((10.0,))
+    gate = CircuitBreaker((10.0,))
     gate.failed(NOW, NOW)
     assert gate.wait(NOW) == NOW + timedelta(seconds=10)
     later = NOW + timedelta(seconds=11)
@@ -73,7 +73,7 @@ def test_a_closed_gate_lets_one_in_when_its_time_is_up() -> None:
 
 def test_a_failure_that_all_in_hand_meet_is_one() -> None:
     """A hiccup costs seconds, however many messages were inside; what lasts costs more with each try."""
-    gate = Gate(delays_s=(2, 10, 60))
+    gate = CircuitBreaker(delays_s=(2, 10, 60))
     for _ in range(8):
         gate.failed(NOW, NOW)
     assert gate.closed_until == NOW + timedelta(seconds=2)

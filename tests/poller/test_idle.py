@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 
 from integrations.sandbox.dovecot import Dovecot
 from poller import backoff
-from poller.config.settings import Imap
+from poller.config.settings import ImapSettings
 from poller.mailbox import watcher
-from poller.mailbox.watcher import Idle
+from poller.mailbox.watcher import MailboxWatcher
 from tests.listener import Listener
 from tests.relay import Break, Kind, Relay
 
@@ -41,8 +41,8 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "POLL_DELAYS_S", (0.01,))
 
 
-def settings(server: ImapServer, port: int = 0, timeout_s: float = 5) -> Imap:
-    return Imap.model_validate(
+def settings(server: ImapServer, port: int = 0, timeout_s: float = 5) -> ImapSettings:
+    return ImapSettings.model_validate(
         {
             "host": server.host,
             "port": port or server.port,
@@ -54,8 +54,8 @@ def settings(server: ImapServer, port: int = 0, timeout_s: float = 5) -> Imap:
     )
 
 
-def scripted(port: int) -> Imap:
-    return Imap.model_validate(
+def scripted(port: int) -> ImapSettings:
+    return ImapSettings.model_validate(
         {"host": "127.0.0.1", "port": port, "security": "none", "username": "a", "password": "b", "timeout_s": 0.2}
     )
 
@@ -90,7 +90,7 @@ class Script:
 def test_it_wakes_when_it_begins_and_at_each_message(sandbox: Sandbox) -> None:
     """At the beginning for what came before."""
     woken: SimpleQueue[None] = SimpleQueue()
-    with Idle(settings(sandbox.imap), lambda: woken.put(None)):
+    with MailboxWatcher(settings(sandbox.imap), lambda: woken.put(None)):
         woken.get(timeout=SOON_S)
         for _ in range(2):
             sandbox.imap.deliver(RAW)
@@ -102,7 +102,10 @@ def test_it_wakes_at_nothing_else() -> None:
     news = b"* 3 EXPUNGE\r\n* OK Still here\r\n* 2 FETCH (FLAGS (\\Seen))\r\n* 1 RECENT\r\n"
     script = Script(b"+ idling\r\n" + news + b"* 5 EXISTS\r\n" + news + b"* BYE\r\n", b"+ idling\r\n")
     woken: SimpleQueue[int] = SimpleQueue()
-    with Listener(script, greeting=b"* OK\r\n") as server, Idle(scripted(server.port), lambda: woken.put(script.idles)):
+    with (
+        Listener(script, greeting=b"* OK\r\n") as server,
+        MailboxWatcher(scripted(server.port), lambda: woken.put(script.idles)),
+    ):
         assert [woken.get(timeout=SOON_S) for _ in range(3)] == [1, 1, 2]
 
 
@@ -112,7 +115,7 @@ def test_behind_tls_it_hears_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     woken: SimpleQueue[None] = SimpleQueue()
     with Dovecot(security="tls") as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate_path))
-        with Idle(settings(server), lambda: woken.put(None)):
+        with MailboxWatcher(settings(server), lambda: woken.put(None)):
             woken.get(timeout=SOON_S)
             server.deliver(RAW)
             woken.get(timeout=SOON_S)
@@ -129,7 +132,10 @@ def test_behind_tls_it_hears_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_comes_in_one_segment_with_the_beginning_is_heard(answer: bytes) -> None:
     """It lies in a buffer of ours already, and no poll of the socket would ever tell of it."""
     woken: SimpleQueue[None] = SimpleQueue()
-    with Listener(Script(answer), greeting=b"* OK\r\n") as server, Idle(scripted(server.port), lambda: woken.put(None)):
+    with (
+        Listener(Script(answer), greeting=b"* OK\r\n") as server,
+        MailboxWatcher(scripted(server.port), lambda: woken.put(None)),
+    ):
         for _ in range(2):
             woken.get(timeout=SOON_S)
 
@@ -138,7 +144,7 @@ def test_a_line_in_two_pieces_is_one_line(sandbox: Sandbox) -> None:
     """The relay passes each byte on by itself."""
     woken: SimpleQueue[None] = SimpleQueue()
     with Relay(sandbox.imap.port, answer_piece_bytes=1) as relay:
-        with Idle(settings(sandbox.imap, relay.port), lambda: woken.put(None)):
+        with MailboxWatcher(settings(sandbox.imap, relay.port), lambda: woken.put(None)):
             woken.get(timeout=SOON_S)
             sandbox.imap.deliver(RAW)
             woken.get(timeout=SOON_S)
@@ -152,7 +158,7 @@ def test_a_connection_that_is_lost_is_made_anew(sandbox: Sandbox, kind: Kind, *,
     woken: SimpleQueue[None] = SimpleQueue()
     with Relay(sandbox.imap.port) as relay:
         relay.breaks.append(Break(kind, b"IDLE", after=after))
-        with Idle(settings(sandbox.imap, relay.port, timeout_s=0.2), lambda: woken.put(None)):
+        with MailboxWatcher(settings(sandbox.imap, relay.port, timeout_s=0.2), lambda: woken.put(None)):
             woken.get(timeout=SOON_S)
             sandbox.imap.deliver(RAW)
             woken.get(timeout=SOON_S)
@@ -190,7 +196,7 @@ def test_a_connection_that_is_reset_right_behind_a_line_is_made_anew() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = threading.Thread(target=accept, daemon=True)
         server.start()
-        with Idle(scripted(listener.getsockname()[1]), wake):
+        with MailboxWatcher(scripted(listener.getsockname()[1]), wake):
             while woken.get(timeout=SOON_S) < 2:
                 pass
         server.join(SOON_S)
@@ -208,7 +214,7 @@ def test_an_error_that_nobody_foresaw_ends_no_watch_for_good(monkeypatch: pytest
         woken.put(None)
 
     with Listener(Script(b"+ idling\r\n"), greeting=b"* OK\r\n") as server:
-        with Idle(scripted(server.port), wake) as watching, capture_logs() as logged:
+        with MailboxWatcher(scripted(server.port), wake) as watching, capture_logs() as logged:
             watching._thread.join(SOON_S)
             assert died.is_set()
             watching.look_after()
@@ -226,7 +232,10 @@ def test_a_server_that_ends_it_is_asked_again(answer: bytes) -> None:
     """On a new connection, at once and not when the old one is cut."""
     woken: SimpleQueue[None] = SimpleQueue()
     script = Script(answer, b"+ idling\r\n* 1 EXISTS\r\n")
-    with Listener(script, greeting=b"* OK\r\n") as server, Idle(scripted(server.port), lambda: woken.put(None)):
+    with (
+        Listener(script, greeting=b"* OK\r\n") as server,
+        MailboxWatcher(scripted(server.port), lambda: woken.put(None)),
+    ):
         while script.idles < 2:
             woken.get(timeout=SERVER_CUTS_S / 2)
         assert server.connections == 2
@@ -237,7 +246,10 @@ def test_it_is_renewed_in_time_on_the_same_connection(monkeypatch: pytest.Monkey
     monkeypatch.setattr(watcher, "RENEW_S", 0.01)
     woken: SimpleQueue[None] = SimpleQueue()
     script = Script(b"+ idling\r\n")
-    with Listener(script, greeting=b"* OK\r\n") as server, Idle(scripted(server.port), lambda: woken.put(None)):
+    with (
+        Listener(script, greeting=b"* OK\r\n") as server,
+        MailboxWatcher(scripted(server.port), lambda: woken.put(None)),
+    ):
         for _ in range(3):
             woken.get(timeout=SOON_S)
         assert script.idles == 3
@@ -249,7 +261,10 @@ def test_a_connection_that_died_in_silence_is_found_out_when_it_is_renewed(monke
     monkeypatch.setattr(watcher, "RENEW_S", 0.01)
     woken: SimpleQueue[None] = SimpleQueue()
     script = Script(b"+ idling\r\n", answers_done=False)
-    with Listener(script, greeting=b"* OK\r\n") as server, Idle(scripted(server.port), lambda: woken.put(None)):
+    with (
+        Listener(script, greeting=b"* OK\r\n") as server,
+        MailboxWatcher(scripted(server.port), lambda: woken.put(None)),
+    ):
         for _ in range(2):
             woken.get(timeout=SOON_S)
         assert server.connections == 2
@@ -259,7 +274,7 @@ def test_a_server_that_cannot_is_left_alone() -> None:
     """It is asked for its capabilities once; the looks at the interval stay."""
     script = Script(b"{tag} BAD what?\r\n", capabilities=b"IMAP4rev1")
     with Listener(script, greeting=b"* OK\r\n") as server:
-        with Idle(scripted(server.port), lambda: None) as watching:
+        with MailboxWatcher(scripted(server.port), lambda: None) as watching:
             watching._thread.join(SOON_S)
             watching.look_after()
         assert not watching._thread.is_alive()
@@ -271,7 +286,7 @@ def test_a_stop_waits_for_nobody() -> None:
     """Not for a message, and not for the renewal; and the connection is closed in good order."""
     begun = threading.Event()
     with Listener(Script(b"+ idling\r\n"), greeting=b"* OK\r\n") as server:
-        with Idle(scripted(server.port), begun.set) as watching:
+        with MailboxWatcher(scripted(server.port), begun.set) as watching:
             assert begun.wait(SOON_S)
         assert not watching._thread.is_alive()
         assert server.received.endswith(b" LOGOUT\r\n")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from poller.imap.session import Mailbox
+    from poller.imap.session import ImapSession
     from tests.conftest import Office
 
 OLD, NEW = datetime(2026, 11, 1, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -58,7 +58,7 @@ def test_a_message_waits_behind_older_ones_alone(office: Office, inbox: Inbox) -
 
 
 @pytest.fixture
-def made_anew(office: Office) -> Iterator[tuple[Inbox, Mailbox]]:
+def made_anew(office: Office) -> Iterator[tuple[Inbox, ImapSession]]:
     """A mailbox with one message in it, and a session on what had its name before, which Dovecot lets go on there."""
     office.environment["IMAP_MAILBOX"] = "Demandes"
     with closing(Inbox(office.settings)) as inbox, office.sandbox.imap.session() as client:
@@ -71,7 +71,7 @@ def made_anew(office: Office) -> Iterator[tuple[Inbox, Mailbox]]:
         yield inbox, stale
 
 
-def test_a_look_finds_out_that_the_mailbox_was_made_anew(made_anew: tuple[Inbox, Mailbox]) -> None:
+def test_a_look_finds_out_that_the_mailbox_was_made_anew(made_anew: tuple[Inbox, ImapSession]) -> None:
     """Or it would see an empty one for ever, and call that good."""
     inbox, stale = made_anew
     assert inbox._sessions._free == [stale]
@@ -80,7 +80,9 @@ def test_a_look_finds_out_that_the_mailbox_was_made_anew(made_anew: tuple[Inbox,
     assert len(inbox.scan()) == 1
 
 
-def test_a_session_from_before_the_mailbox_was_made_anew_is_not_used_again(made_anew: tuple[Inbox, Mailbox]) -> None:
+def test_a_session_from_before_the_mailbox_was_made_anew_is_not_used_again(
+    made_anew: tuple[Inbox, ImapSession],
+) -> None:
     """Or each message that was given one would wait, though the mailbox is there."""
     inbox, stale = made_anew
     inbox._sessions._free.clear()

@@ -10,11 +10,11 @@ import pytest
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.errors import MessageGoneError
-from poller.workflow.circuit_breaker import Gate
-from poller.workflow.errors import MustWaitError, StepFailedError, UnreadError
+from poller.workflow.circuit_breaker import CircuitBreaker
+from poller.workflow.errors import MessageUnavailableError, StepDeferredError, StepFailedError
 from poller.workflow.journal import Journal
-from poller.workflow.retry import Attempt, Patience
-from poller.workflow.shared_lock import Floor
+from poller.workflow.retry import Attempt, RetryPolicy
+from poller.workflow.shared_lock import SharedLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, dict[str, Any]]] = []
-        self.gates: dict[str, Gate] = {}
+        self.gates: dict[str, CircuitBreaker] = {}
         self.faults: list[tuple[str, ConfigurationError]] = []
         self.now = START
         self.spell = 0
@@ -55,9 +55,9 @@ class Memory:
         return Journal(
             "0123456789abcdef",
             record,
-            floor=Floor(),
+            floor=SharedLock(),
             gates=self.gates,
-            patience=Patience(**patience),
+            patience=RetryPolicy(**patience),
             halt=lambda service, fault: self.faults.append((service, fault)),
             spell=lambda: self.spell,
             now=lambda: self.now,
@@ -101,7 +101,7 @@ def test_an_error_leaves_a_doubt_only_when_the_call_may_have_been_carried_out(
     memory: Memory, *, unknown: bool, doubts: int
 ) -> None:
     """A timeout is a doubt; a refused connection is none."""
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_note", raising(TransientError("504", outcome_unknown=unknown)))
     assert memory.execution().step("create_note", lambda attempt: attempt.doubts) == doubts
 
@@ -110,7 +110,7 @@ def test_the_wait_grows_and_never_undercuts_what_the_service_asks(memory: Memory
     """The table of delays with a fifth of jitter, Retry-After where it is longer, an hour at the most."""
     waits = []
     for retry_after_s in (None, None, 500.0, 1e6):
-        with pytest.raises(MustWaitError) as caught:
+        with pytest.raises(StepDeferredError) as caught:
             memory.execution(delays_s=(2, 10)).step("s", raising(TransientError("429", retry_after_s=retry_after_s)))
         waits.append((caught.value.until - memory.now).total_seconds())
     assert 1.6 <= waits[0] <= 2.4
@@ -134,7 +134,7 @@ def test_others_are_kept_out_for_as_long_as_the_service_asks_and_an_hour_at_the_
     memory: Memory, retry_after_s: float, closed_s: float
 ) -> None:
     """Whatever it asks: a number beyond all calendars is an hour, and what is no number is nothing."""
-    with pytest.raises(MustWaitError) as caught:
+    with pytest.raises(StepDeferredError) as caught:
         memory.execution().step("s", raising(TransientError("429", retry_after_s=retry_after_s)), "hubspot")
     assert memory.gates["hubspot"].closed_until == START + timedelta(seconds=closed_s)
     assert timedelta(0) < caught.value.until - START <= timedelta(hours=1)
@@ -151,9 +151,9 @@ def test_others_are_kept_out_for_as_long_as_the_service_asks_and_an_hour_at_the_
 )
 def test_nothing_escapes_the_record_of_a_try(memory: Memory, act: Callable[[Attempt], Any]) -> None:
     """What the record cannot hold, and what goes wrong while it is made, is a fault like any other, and is counted."""
-    memory.gates["hubspot"] = Gate((1e300,))
+    memory.gates["hubspot"] = CircuitBreaker((1e300,))
     for _ in range(3):
-        with pytest.raises(MustWaitError):
+        with pytest.raises(StepDeferredError):
             memory.execution().step("create_ticket", act, "hubspot")
         memory.gates["hubspot"].closed_until = None
     with pytest.raises(StepFailedError, match="gave way 3 times"):
@@ -163,11 +163,11 @@ def test_nothing_escapes_the_record_of_a_try(memory: Memory, act: Callable[[Atte
 
 def test_a_service_that_is_out_of_reach_is_tried_by_one_message_at_a_time(memory: Memory) -> None:
     """While its gate is closed nobody else calls; once it answers, everybody may."""
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_subtask", raising(TransientError("refused")), "clickup")
     other = Memory()
     other.gates, other.now = memory.gates, memory.now
-    with pytest.raises(MustWaitError) as caught:
+    with pytest.raises(StepDeferredError) as caught:
         other.execution().step("create_subtask", raising(AssertionError("called")), "clickup")
     assert caught.value.gate == "clickup"
     other.now = memory.now = START + timedelta(minutes=5)
@@ -179,9 +179,9 @@ def test_a_service_that_is_out_of_reach_is_tried_by_one_message_at_a_time(memory
 
 def test_a_wait_for_another_message_s_sake_is_no_failure_of_this_one(memory: Memory) -> None:
     """Being kept out leaves neither a failure nor a doubt behind."""
-    memory.gates["clickup"] = Gate()
+    memory.gates["clickup"] = CircuitBreaker()
     memory.gates["clickup"].failed(START, START + timedelta(seconds=60))
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_subtask", lambda _: "called", "clickup")
     memory.now += timedelta(minutes=2)
     assert memory.execution().step("create_subtask", lambda a: [a.failures, a.doubts], "clickup") == [0, 0]
@@ -221,7 +221,7 @@ def test_a_failed_step_is_tried_again_when_a_person_asks(memory: Memory) -> None
 def test_an_unforeseen_error_is_contained_and_put_aside_after_three_times(memory: Memory, error: Exception) -> None:
     """A message that breaks our code waits twice and then needs a person; its words are written nowhere."""
     for _ in range(3):
-        with pytest.raises(MustWaitError):
+        with pytest.raises(StepDeferredError):
             memory.execution().step("receive", raising(error))
     with pytest.raises(StepFailedError, match="gave way 3 times"):
         memory.execution().step("receive", raising(AssertionError("touched")))
@@ -242,7 +242,7 @@ def test_a_death_before_the_gate_closed_is_still_a_death(memory: Memory) -> None
     with pytest.raises(ProcessDiedError):
         memory.execution().step("create_subtask", raising(ProcessDiedError()), "clickup")
     memory.gates["clickup"].failed(START, START + timedelta(seconds=60))
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_subtask", raising(AssertionError("called")), "clickup")
     memory.now += timedelta(minutes=2)
     assert memory.execution().step("create_subtask", lambda attempt: attempt.doubts, "clickup") == 1
@@ -252,7 +252,7 @@ def test_settings_that_cannot_work_are_reported_and_charge_no_message(memory: Me
     """A refused key is the daemon's affair: the message waits, without a doubt and without a crash to its name."""
     fault = ConfigurationError("HubSpot refused the key: check HUBSPOT_API_KEY")
     for _ in range(4):
-        with pytest.raises(MustWaitError):
+        with pytest.raises(StepDeferredError):
             memory.execution().step("create_ticket", raising(fault), "hubspot")
         memory.now += timedelta(hours=1)
     assert memory.faults == [("hubspot", fault)] * 4
@@ -261,30 +261,30 @@ def test_settings_that_cannot_work_are_reported_and_charge_no_message(memory: Me
 
 def test_a_service_that_refused_us_is_not_asked_by_the_next_message(memory: Memory) -> None:
     """One 401 is enough until somebody has mended the key."""
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_ticket", raising(ConfigurationError("401")), "hubspot")
-    with pytest.raises(MustWaitError) as caught:
+    with pytest.raises(StepDeferredError) as caught:
         memory.execution().step("create_ticket", raising(AssertionError("called")), "hubspot")
     assert caught.value.gate == "hubspot"
 
 
 def test_a_service_that_fails_for_days_ends_in_the_failed_mailbox(memory: Memory) -> None:
     """Like a mail server, we give up after five days, and say so."""
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
     memory.now += timedelta(days=6)
     with pytest.raises(StepFailedError, match="HubSpot 500, and so for 120 hours"):
         memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
     memory.ask_again()
     memory.now += timedelta(days=6)
-    with pytest.raises(MustWaitError):  # A person asked for it again: it has five more days.
+    with pytest.raises(StepDeferredError):  # A person asked for it again: it has five more days.
         memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
 
 
 def test_what_was_in_doubt_is_so_still_when_a_person_asks_again(memory: Memory) -> None:
     """The last try before we gave up may have been carried out: the retry looks."""
     outcomes = (TransientError("429", outcome_unknown=False), TransientError("504", outcome_unknown=True))
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_ticket", raising(outcomes[0]), "hubspot")
     memory.now += timedelta(days=6)
     with pytest.raises(StepFailedError):
@@ -296,24 +296,24 @@ def test_what_was_in_doubt_is_so_still_when_a_person_asks_again(memory: Memory) 
 
 def test_a_wait_for_our_own_sake_is_not_held_against_the_service(memory: Memory) -> None:
     """A wrong key for days, or a message that was away for days, leaves the service its five days."""
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_ticket", raising(ConfigurationError("401")), "hubspot")
     memory.now += timedelta(days=6)
     with pytest.raises(MessageGoneError):
         memory.execution().step("create_ticket", raising(MessageGoneError()), "hubspot")
     memory.now += timedelta(days=6)
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
 
 
 def test_a_message_that_fails_alone_does_not_keep_the_others_out(memory: Memory) -> None:
     """Its own waits grow; the gate is closed for what the service asked, and opens at the next answer."""
     for _ in range(4):
-        with pytest.raises(MustWaitError):
+        with pytest.raises(StepDeferredError):
             memory.execution().step("create_ticket", raising(TransientError("500")), "hubspot")
         memory.gates["hubspot"].answered()  # by another message
         memory.now += timedelta(minutes=20)
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_ticket", raising(TransientError("500")), "hubspot")
     closed_until = memory.gates["hubspot"].closed_until
     assert closed_until is not None
@@ -327,8 +327,8 @@ def test_a_message_that_cannot_be_read_is_no_fault_of_the_service_that_the_step_
     memory: Memory, cause: Exception
 ) -> None:
     """The mailbox is away, or the parser died, before HubSpot was asked: its gate is open, and nothing in doubt."""
-    with pytest.raises(MustWaitError):
-        memory.execution().step("create_ticket", raising(UnreadError(cause)), "hubspot")
+    with pytest.raises(StepDeferredError):
+        memory.execution().step("create_ticket", raising(MessageUnavailableError(cause)), "hubspot")
     assert memory.gates["hubspot"].open
     assert {service for service, _ in memory.faults} <= {"imap"}
     memory.now += timedelta(minutes=10)
@@ -338,14 +338,14 @@ def test_a_message_that_cannot_be_read_is_no_fault_of_the_service_that_the_step_
 def test_a_full_disk_is_no_fault_of_the_message(memory: Memory) -> None:
     """It waits as for a service, and is not put aside."""
     for _ in range(4):
-        with pytest.raises(MustWaitError):
+        with pytest.raises(StepDeferredError):
             memory.execution().step("receive", raising(OSError(28, "No space left on device")))
     assert memory.execution().step("receive", lambda _: "room again") == "room again"
 
 
 def test_a_step_that_is_not_gated_goes_on_without_its_service(memory: Memory) -> None:
     """It is called although the gate is closed: it knows what to do."""
-    memory.gates["anthropic"] = Gate()
+    memory.gates["anthropic"] = CircuitBreaker()
     memory.gates["anthropic"].failed(START, START + timedelta(seconds=60))
     assert memory.execution().step("classify", lambda _: "by rules", "anthropic", gated=False) == "by rules"
 
@@ -371,7 +371,7 @@ def test_a_process_that_thaws_between_intent_and_call_does_not_call(
         return entry
 
     journal._record = freeze_after_the_intent
-    with pytest.raises(MustWaitError) as caught:
+    with pytest.raises(StepDeferredError) as caught:
         journal.step("create_ticket", raising(AssertionError("called")), "hubspot")
     assert (caught.value.until - memory.now, caught.value.gate) == (timedelta(seconds=10), "")
     assert memory.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
@@ -386,7 +386,7 @@ def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(memory: Memo
         journal.confirm()
         raise AssertionError("called")
 
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         journal.step("create_ticket", act, "hubspot")
     assert memory.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
 
@@ -397,7 +397,7 @@ def test_a_look_waits_until_what_was_done_would_show(memory: Memory) -> None:
         memory.execution().step("create_subtask", raising(ProcessDiedError()), "clickup", looks=True)
     memory.now += timedelta(seconds=4)
     for _ in range(2):
-        with pytest.raises(MustWaitError) as caught:
+        with pytest.raises(StepDeferredError) as caught:
             memory.execution().step("create_subtask", raising(AssertionError("called")), "clickup", looks=True)
         assert (caught.value.until, caught.value.gate) == (START + timedelta(seconds=10), "")
 
@@ -406,10 +406,10 @@ def test_a_look_waits_until_what_was_done_would_show(memory: Memory) -> None:
         raise TransientError("timeout")
 
     memory.now = START + timedelta(seconds=10)
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("create_subtask", time_out, "clickup", looks=True)
     memory.now += timedelta(seconds=9)
-    with pytest.raises(MustWaitError) as caught:  # counted from the failure: until then it may have been done
+    with pytest.raises(StepDeferredError) as caught:  # counted from the failure: until then it may have been done
         memory.execution().step("create_subtask", raising(AssertionError("called")), "clickup", looks=True)
     assert caught.value.until == START + timedelta(seconds=50)
     memory.now += timedelta(seconds=1)
@@ -423,7 +423,7 @@ def test_who_does_not_look_does_not_wait_for_what_would_show(
 ) -> None:
     """Nothing is in doubt, or the step needs no look; and a clock that was put back is not waited for."""
     failure = TransientError("failed", outcome_unknown=unknown)
-    with pytest.raises(MustWaitError):
+    with pytest.raises(StepDeferredError):
         memory.execution().step("s", raising(failure), looks=looks)
     memory.now -= timedelta(seconds=back_s)
     assert memory.execution().step("s", lambda _: "tried", looks=looks) == "tried"

@@ -50,12 +50,12 @@ def memory() -> Memory:
     return Memory()
 
 
-def arrive(memory: Memory, number: int, *, max_per_h: int = 3, size_bytes: int = 0, sender: str = "s") -> quotas.Turn:
+def arrive(memory: Memory, number: int, *, max_per_h: int = 3, size_bytes: int = 0, sender: str = "s") -> quotas.Slot:
     """A message of the sender is received."""
     reference = f"{number:016x}"
     had = quotas.account(memory, sender, reference, memory.now, max_per_h)
     turn = had.turn(reference, memory.now, max_per_h)
-    return quotas.book(memory, sender, reference, memory.now, turn, had.uploaded_bytes + size_bytes)
+    return quotas.reserve_slot(memory, sender, reference, memory.now, turn, had.uploaded_bytes + size_bytes)
 
 
 def test_so_many_go_on_in_an_hour_and_the_others_follow_at_that_rate(memory: Memory) -> None:
@@ -158,7 +158,7 @@ def test_a_day_has_so_many_calls(memory: Memory) -> None:
         memory.now = NOW + timedelta(hours=hours)
         for _ in range(4):
             try:
-                claude_budget.Budget(claude, memory, 3, lambda: memory.now).ask("", "", {})
+                claude_budget.DailyBudget(claude, memory, 3, lambda: memory.now).ask("", "", {})
             except claude_budget.OverBudgetError as error:
                 assert "ANTHROPIC_MAX_CALLS_PER_DAY" in str(error)  # noqa: PT017  the loop goes on after it
         assert claude.asked == asked
@@ -198,7 +198,7 @@ def test_facts_are_kept_within_a_step_and_listed_the_latest_first(engine: Engine
 def test_two_that_ask_never_take_the_same_call(engine: Engine) -> None:
     """Each call of the day has a number that is kept for one of them."""
     claude = Claude()
-    budgets = [claude_budget.Budget(claude, engine, 4) for _ in range(2)]
+    budgets = [claude_budget.DailyBudget(claude, engine, 4) for _ in range(2)]
     for number in range(6):
         try:
             budgets[number % 2].ask("", "", {})

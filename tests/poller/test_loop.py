@@ -23,12 +23,12 @@ from poller.config import loader
 from poller.daemon import loop, scheduler
 from poller.daemon.daemon import Daemon
 from poller.daemon.loop import RELOAD, STOP, Asked, Loop
-from poller.imap.fetch import Arrival
-from poller.mailbox.scanner import Seen
+from poller.imap.fetch import MessageSummary
+from poller.mailbox.scanner import MailboxSnapshot
 from poller.monitoring import status_file
-from poller.monitoring.poll_health import Pulse
-from poller.workflow.retry import Patience
-from poller.workflow.status import Standing
+from poller.monitoring.poll_health import PollHealth
+from poller.workflow.retry import RetryPolicy
+from poller.workflow.status import MessageStatus
 from tests.listener import Listener, http
 from tests.provider import Provider
 
@@ -171,7 +171,7 @@ def test_a_message_that_the_server_does_not_give_is_told_of_as_that_message(
             while "1 unreadable, last poll" not in status:
                 status = manager.until("STATUS")["STATUS"]
     assert "mailbox out of reach" not in status
-    sign = status_file.found(office.state)
+    sign = status_file.read(office.state)
     assert sign
     assert (sign.unreadable, sign.failing_since) == (1, None)
     (line,) = (line for line in report.status_lines({}, [], sign, datetime.now(UTC)) if "does not give" in line)
@@ -348,7 +348,7 @@ def test_mail_whose_sender_writes_too_often_is_not_late(office: Office) -> None:
     office.fail("hubspot", Fault("status", path="/crm", status=503, times=None))
     for number in range(2):
         office.sandbox.imap.deliver(samples()["support"].replace(b"Message-ID: <", b"Message-ID: <%d" % number))
-    daemon = Daemon(office.settings, patience=Patience(delays_s=(NEVER_S,)))
+    daemon = Daemon(office.settings, patience=RetryPolicy(delays_s=(NEVER_S,)))
     daemon.once(lambda *_: None)
     assert len(daemon.waiting) == 2
     ((came, service, reason),) = daemon.status().waits
@@ -362,7 +362,7 @@ def test_what_waits_for_its_receipt_alone_is_not_in_the_status(office: Office) -
     at_work, at = Loop(office.settings, SimpleQueue()), datetime(2026, 11, 22, 8, tzinfo=UTC)
     waits = {"step": "send_receipt", "reason": "IMAP: timed out", "gate": ""}
     at_work._daemon.waiting.update(
-        {"1": Standing("waiting", at, waits | {"filed": "failed"}), "2": Standing("waiting", at, waits)}
+        {"1": MessageStatus("waiting", at, waits | {"filed": "failed"}), "2": MessageStatus("waiting", at, waits)}
     )
     assert at_work._status() == "STATUS=1 waiting, first poll under way"
 
@@ -370,7 +370,7 @@ def test_what_waits_for_its_receipt_alone_is_not_in_the_status(office: Office) -
 def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) -> None:
     """However many wait: the workers are kept from the mailbox meanwhile."""
 
-    class Counted(dict[int, tuple[str, Arrival]]):
+    class Counted(dict[int, tuple[str, MessageSummary]]):
         rounds = 0
 
         def items(self) -> Any:
@@ -384,11 +384,11 @@ def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) 
     daemon = Daemon(office.settings)
     at = datetime(2026, 11, 22, 8, tzinfo=UTC)
     lying = Counted(
-        {number: (f"{number // 2:016x}", Arrival(number, 9, at + timedelta(number), b"")) for number in range(6)}
+        {number: (f"{number // 2:016x}", MessageSummary(number, 9, at + timedelta(number), b"")) for number in range(6)}
     )
-    daemon._inbox._looks.seen = Seen(waiting=lying)
+    daemon._inbox._looks.seen = MailboxSnapshot(waiting=lying)
     result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
-    daemon.waiting.update({f"{number:016x}": Standing("waiting", at, result) for number in range(5)})
+    daemon.waiting.update({f"{number:016x}": MessageStatus("waiting", at, result) for number in range(5)})
     assert [(when - at).days for when, *_ in daemon.status().waits] == [0, 2, 4]
     assert lying.rounds == 1
 
@@ -418,7 +418,7 @@ def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
 def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) -> None:
     """A worker that hangs is nobody's service's fault, and a person must hear of it all the same."""
     daemon = Daemon(office.settings)
-    lookout = office.reporter(daemon, Pulse(60))
+    lookout = office.reporter(daemon, PollHealth(60))
     daemon.working.add("0" * 16)
     now = datetime.now(UTC)
     assert lookout.causes(now, daemon.status()) == []
@@ -428,17 +428,17 @@ def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) 
 @pytest.mark.parametrize("service", ["hubspot", "imap"])
 def test_one_outage_is_one_letter(office: Office, service: str) -> None:
     """What waits for a service of which the admin was told is late for that; and has as long again behind it."""
-    daemon, pulse, at = Daemon(office.settings), Pulse(60), datetime.now(UTC)
+    daemon, pulse, at = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
     lookout, hour = office.reporter(daemon, pulse), timedelta(hours=1)
 
     def kinds(hours: float) -> list[str]:
         return [cause.key.split()[0] for cause in lookout.causes(at + hours * hour, daemon.status())]
 
-    daemon._inbox._looks.seen = Seen(
-        waiting={number: (f"{number:016x}", Arrival(number, 9, at, b"")) for number in (1, 2)}
+    daemon._inbox._looks.seen = MailboxSnapshot(
+        waiting={number: (f"{number:016x}", MessageSummary(number, 9, at, b"")) for number in (1, 2)}
     )
     waits = {"step": "create_ticket", "reason": "is out of reach", "gate": service}
-    daemon.waiting[f"{1:016x}"] = Standing("waiting", at, waits)
+    daemon.waiting[f"{1:016x}"] = MessageStatus("waiting", at, waits)
     pulse.good(at)
     if service == "imap":
         pulse.failed(at, "IMAP SEARCH: no answer in time")
@@ -447,7 +447,7 @@ def test_one_outage_is_one_letter(office: Office, service: str) -> None:
     told = {"imap": "polls"}.get(service, "refused")
     assert kinds(0.9) == kinds(2) == [told]
     assert "waiting" in lookout._undecided(daemon.status()), "that it was told of before is not taken back"
-    daemon.waiting[f"{2:016x}"] = Standing("waiting", at, waits | {"gate": "clickup"})
+    daemon.waiting[f"{2:016x}"] = MessageStatus("waiting", at, waits | {"gate": "clickup"})
     assert kinds(3) == [told, "waiting"], "for another service as well, which is news"
     daemon.waiting.pop(f"{2:016x}")
     pulse.good(at)
@@ -460,7 +460,7 @@ def test_one_outage_is_one_letter(office: Office, service: str) -> None:
 
 def test_a_restart_in_an_outage_does_not_tell_that_it_is_over(office: Office) -> None:
     """A new process has waited for nothing yet: what the mailbox alone can tell is open until it was looked into."""
-    daemon, pulse, now = Daemon(office.settings), Pulse(60), datetime.now(UTC)
+    daemon, pulse, now = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
     lookout = office.reporter(daemon, pulse)
     host = lookout._host
     open_yet = {"waiting", f"polls {host}", f"refused imap {host}", f"unreadable {host}"}
@@ -468,7 +468,7 @@ def test_a_restart_in_an_outage_does_not_tell_that_it_is_over(office: Office) ->
     pulse.failed(now, "IMAP SEARCH: no answer in time")
     assert (lookout.causes(now, daemon.status()), set(lookout._undecided(daemon.status()))) == ([], open_yet)
     pulse.good(now)
-    daemon._inbox._looks.seen = Seen(unread={7: now})
+    daemon._inbox._looks.seen = MailboxSnapshot(unread={7: now})
     assert (lookout.causes(now, daemon.status()), lookout._undecided(daemon.status())) == ([], [f"unreadable {host}"])
-    daemon._inbox._looks.seen = Seen()
+    daemon._inbox._looks.seen = MailboxSnapshot()
     assert (lookout.causes(now, daemon.status()), lookout._undecided(daemon.status())) == ([], [])

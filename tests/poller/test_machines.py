@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from poller.workflow.cluster import OWN_BEATS, SILENT_BEATS, Machines
+from poller.workflow.cluster import OWN_BEATS, SILENT_BEATS, ClusterMembership
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,9 +32,9 @@ class Clock:
 @contextmanager
 def alive(
     url: str, at_work: Callable[[], set[str]] = set, take_over: Callable[[set[str]], None] = lambda _: None
-) -> Iterator[Machines]:
+) -> Iterator[ClusterMembership]:
     """A machine that beats twenty times a second."""
-    machine = Machines(url, SILENT_BEATS * BEAT_S, at_work=at_work, take_over=take_over)
+    machine = ClusterMembership(url, SILENT_BEATS * BEAT_S, at_work=at_work, take_over=take_over)
     machine.start()
     try:
         yield machine
@@ -118,7 +118,7 @@ def test_a_lost_connection_is_made_again_and_everybody_gets_a_new_chance(databas
 
 def test_no_two_machines_bear_one_name() -> None:
     """Not after a restart, and not on a copy of the machine."""
-    names = {Machines(NOWHERE, 90, at_work=set, take_over=lambda _: None).name for _ in range(10)}
+    names = {ClusterMembership(NOWHERE, 90, at_work=set, take_over=lambda _: None).name for _ in range(10)}
     assert len(names) == 10
 
 
@@ -131,7 +131,7 @@ def test_a_spell_ends_long_before_another_machine_may_take_over(
 ) -> None:
     """After a freeze it is another one, whether the beat or the worker wakes first."""
     clock = Clock()
-    machine = Machines(NOWHERE, SILENT_BEATS * 7.5, at_work=set, take_over=lambda _: None, clock=clock)
+    machine = ClusterMembership(NOWHERE, SILENT_BEATS * 7.5, at_work=set, take_over=lambda _: None, clock=clock)
     before = machine.spell()
     clock.now += 7.5 * beats
     if beats_first:
@@ -142,6 +142,6 @@ def test_a_spell_ends_long_before_another_machine_may_take_over(
 def test_out_of_touch_no_two_moments_belong_together() -> None:
     """While nobody answers, what began a moment ago may have been taken over as well."""
     clock = Clock()
-    machine = Machines(NOWHERE, 90, at_work=set, take_over=lambda _: None, clock=clock)
+    machine = ClusterMembership(NOWHERE, 90, at_work=set, take_over=lambda _: None, clock=clock)
     clock.now += 60
     assert machine.spell() != machine.spell()

@@ -10,9 +10,9 @@ import pytest
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import Dovecot
-from poller.config.settings import Imap
+from poller.config.settings import ImapSettings
 from poller.errors import MessageGoneError
-from poller.imap.session import Mailbox, connect
+from poller.imap.session import ImapSession, connect
 from tests.integrations.test_deadline import dripping
 from tests.relay import Break, Relay
 
@@ -28,19 +28,19 @@ RAW = b"From: a@b.example\r\nSubject: Bonjour\r\nMessage-ID: <1@b.example>\r\n\r
 KEYWORD, OTHERS = "Figurative-Support", ["Figurative-Failed"]
 
 
-def settings(server: object, **changes: object) -> Imap:
+def settings(server: object, **changes: object) -> ImapSettings:
     names = ("host", "port", "security", "username", "password")
-    return Imap.model_validate({name: getattr(server, name) for name in names} | changes)
+    return ImapSettings.model_validate({name: getattr(server, name) for name in names} | changes)
 
 
 @pytest.fixture
-def mailbox(sandbox: Sandbox) -> Iterator[Mailbox]:
+def mailbox(sandbox: Sandbox) -> Iterator[ImapSession]:
     session = connect(settings(sandbox.imap))
     yield session
     session.close()
 
 
-def test_arrivals_come_oldest_first_with_header_size_and_date(sandbox: Sandbox, mailbox: Mailbox) -> None:
+def test_arrivals_come_oldest_first_with_header_size_and_date(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """What is needed to know a message, without fetching it."""
     for number in range(3):
         sandbox.imap.deliver(RAW.replace(b"<1@", b"<%d@" % number))
@@ -64,7 +64,7 @@ def test_arrivals_come_oldest_first_with_header_size_and_date(sandbox: Sandbox, 
     ],
 )
 def test_what_the_mailbox_says_of_spam_comes_with_a_message(
-    sandbox: Sandbox, mailbox: Mailbox, flags: tuple[str, ...], junk: bool | None
+    sandbox: Sandbox, mailbox: ImapSession, flags: tuple[str, ...], junk: bool | None
 ) -> None:
     """The server's or a person's verdict; two that contradict each other are none (RFC 9051 section 2.3.2)."""
     sandbox.imap.deliver(RAW, flags=flags)
@@ -72,7 +72,7 @@ def test_what_the_mailbox_says_of_spam_comes_with_a_message(
     assert [arrival.junk for arrival in mailbox.arrivals(mailbox.uids())] == [junk]
 
 
-def test_a_message_is_taken_in_pieces_and_not_marked_as_read(sandbox: Sandbox, mailbox: Mailbox) -> None:
+def test_a_message_is_taken_in_pieces_and_not_marked_as_read(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """Three megabytes come in four pieces, byte for byte, and the message stays unread."""
     raw = RAW + b"0123456789abcde\n" * 200_000
     sandbox.imap.deliver(raw)
@@ -83,14 +83,14 @@ def test_a_message_is_taken_in_pieces_and_not_marked_as_read(sandbox: Sandbox, m
     assert sandbox.imap.messages()[0].flags == set()
 
 
-def test_no_more_is_taken_than_the_limit(sandbox: Sandbox, mailbox: Mailbox) -> None:
+def test_no_more_is_taken_than_the_limit(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """A message over the limit is cut there."""
     sandbox.imap.deliver(RAW + b"x" * 100_000)
     mailbox.refresh()
     assert sum(map(len, mailbox.pieces(mailbox.uids()[0], 50_000))) == 50_000
 
 
-def test_a_message_that_is_gone_is_said_to_be(mailbox: Mailbox) -> None:
+def test_a_message_that_is_gone_is_said_to_be(mailbox: ImapSession) -> None:
     """Somebody took it between the look and the fetch."""
     with pytest.raises(MessageGoneError):
         list(mailbox.pieces(4711, 1000))
@@ -99,7 +99,7 @@ def test_a_message_that_is_gone_is_said_to_be(mailbox: Mailbox) -> None:
 
 
 @pytest.mark.parametrize("name", ["Support", "Modélisation", "Réclamations & été 📦", 'Dit "oui"'])
-def test_a_label_makes_the_mailbox_it_needs(sandbox: Sandbox, mailbox: Mailbox, name: str) -> None:
+def test_a_label_makes_the_mailbox_it_needs(sandbox: Sandbox, mailbox: ImapSession, name: str) -> None:
     """Whatever its name, it is created, subscribed, and the message is in it with its keyword."""
     sandbox.imap.deliver(RAW)
     mailbox.refresh()
@@ -110,7 +110,7 @@ def test_a_label_makes_the_mailbox_it_needs(sandbox: Sandbox, mailbox: Mailbox, 
         assert name in [found for _, _, found in client.list_sub_folders()]
 
 
-def test_a_new_label_takes_the_old_keyword_off(sandbox: Sandbox, mailbox: Mailbox) -> None:
+def test_a_new_label_takes_the_old_keyword_off(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """A message that failed once and succeeded later says only the latter."""
     sandbox.imap.deliver(RAW, flags=["Figurative-Failed", "Important"])
     mailbox.refresh()
@@ -173,7 +173,7 @@ def test_a_server_without_starttls_gets_no_password(sandbox: Sandbox) -> None:
         connect(settings(sandbox.imap, security="starttls"))
 
 
-def test_a_mailbox_that_is_missing_is_not_made_by_looking_into_it(sandbox: Sandbox, mailbox: Mailbox) -> None:
+def test_a_mailbox_that_is_missing_is_not_made_by_looking_into_it(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """Only a message that goes there needs it."""
     assert not mailbox.enter("Échecs")
     assert sandbox.imap.mailboxes() == ["INBOX"]
@@ -200,13 +200,15 @@ def test_an_answer_that_never_ends_is_given_up(
 def test_a_greeting_that_never_ends_is_given_up() -> None:
     """The client waits for it before anybody has hold of the connection."""
     with dripping(b"* OK ", asks_first=False) as port, pytest.raises(TransientError, match="no answer in time"):
-        connect(Imap.model_validate({"host": "127.0.0.1", "port": port, "security": "none", "username": "u"}), 0.3)
+        connect(
+            ImapSettings.model_validate({"host": "127.0.0.1", "port": port, "security": "none", "username": "u"}), 0.3
+        )
 
 
 def test_a_server_that_is_away_is_worth_another_try() -> None:
     """Nothing listens there now."""
     with pytest.raises(TransientError) as away:
-        connect(Imap.model_validate({"host": "127.0.0.1", "port": 9, "security": "none", "username": "u"}))
+        connect(ImapSettings.model_validate({"host": "127.0.0.1", "port": 9, "security": "none", "username": "u"}))
     assert not away.value.outcome_unknown
 
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.certificate import self_signed
-from poller.config.settings import Imap
+from poller.config.settings import ImapSettings
 from poller.imap.session import connect
 from tests.listener import Listener, lines
 
@@ -23,8 +23,8 @@ OFFERED = b"* CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN\r\n{tag} OK done\r\n"
 STRIPPED = b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n{tag} OK done\r\n"
 
 
-def settings(port: int, security: str) -> Imap:
-    return Imap.model_validate(
+def settings(port: int, security: str) -> ImapSettings:
+    return ImapSettings.model_validate(
         {
             "host": "localhost",
             "port": port,

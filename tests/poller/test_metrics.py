@@ -25,9 +25,9 @@ from poller.daemon.daemon import Daemon
 from poller.daemon.loop import STOP, Asked, Loop
 from poller.monitoring import metrics, prometheus, status_file
 from poller.monitoring.metrics import Metrics
-from poller.monitoring.poll_health import Pulse
+from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.prometheus import METRICS
-from poller.workflow.status import SERVICES, Standing
+from poller.workflow.status import SERVICES, MessageStatus
 from tests.listener import Listener, http
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def drain(office: Office, *mails: str) -> tuple[Metrics, Daemon]:
     for name in mails:
         office.sandbox.imap.deliver(samples()[name])
     daemon = Daemon(office.settings, patience=office.patience)
-    of = Metrics(office.settings, daemon.status, Pulse(60), daemon.claude)
+    of = Metrics(office.settings, daemon.status, PollHealth(60), daemon.claude)
     daemon.once(lambda *_: None)
     return of, daemon
 
@@ -134,7 +134,7 @@ def test_what_waits_is_shown_with_its_service_and_age(office: Office) -> None:
     office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))
     of, daemon = drain(office, "support")
     filed = {"step": "send_receipt", "reason": "IMAP", "gate": "", "filed": "support"}
-    daemon.waiting["for its receipt alone"] = Standing("waiting", datetime.now(UTC), filed)
+    daemon.waiting["for its receipt alone"] = MessageStatus("waiting", datetime.now(UTC), filed)
     (office.state / "poller.sqlite").rename(office.state / "away")
     found = told(of)
     (office.state / "away").rename(office.state / "poller.sqlite")
@@ -153,7 +153,7 @@ def test_what_waits_is_shown_with_its_service_and_age(office: Office) -> None:
 
 def test_a_mailbox_that_cannot_be_polled_is_out_of_reach(office: Office) -> None:
     """No message need wait for it: what cannot be looked into is what nobody knows of."""
-    pulse = Pulse(60)
+    pulse = PollHealth(60)
     of = Metrics(office.settings, Daemon(office.settings).status, pulse)
     pulse.failed(datetime.now(UTC), "nothing listens there")
     assert told(of)['figurative_out_of_reach{service="imap"}'] == 1
@@ -167,7 +167,7 @@ def test_the_page_is_served_and_nothing_else(office: Office) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     office.environment["METRICS_LISTEN"] = f"127.0.0.1:{port}"
-    of = Metrics(office.settings, Daemon(office.settings).status, Pulse(60))
+    of = Metrics(office.settings, Daemon(office.settings).status, PollHealth(60))
     with closing(of):
         assert of.start()
         of.tell()
@@ -188,7 +188,7 @@ def test_the_first_answer_has_content(office: Office, tmp_path: Path) -> None:
         port = taken.getsockname()[1]
     file = tmp_path / "poller.prom"
     office.environment |= {"METRICS_LISTEN": f"127.0.0.1:{port}", "METRICS_TEXTFILE": str(file)}
-    with closing(Metrics(office.settings, Daemon(office.settings).status, Pulse(60))) as of:
+    with closing(Metrics(office.settings, Daemon(office.settings).status, PollHealth(60))) as of:
         assert of.start()
         text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
         assert read(text)["figurative_in_hand"] == 0
@@ -215,7 +215,7 @@ def test_a_port_that_is_taken_stops_no_mail_and_is_had_when_it_is_free(
     """It is in the log, once, with its address."""
     with Listener(http(b"")) as other:
         listen = office.environment["METRICS_LISTEN"] = f"127.0.0.1:{other.port}"
-        of = Metrics(office.settings, Daemon(office.settings).status, Pulse(60))
+        of = Metrics(office.settings, Daemon(office.settings).status, PollHealth(60))
         assert of.start()
         of.tell()
         assert re.findall(r"metrics_not_served .*reason='(\S+): ", logged()) == [listen]
@@ -226,7 +226,7 @@ def test_a_port_that_is_taken_stops_no_mail_and_is_had_when_it_is_free(
 
 def test_a_port_of_nowhere_stops_no_mail(office: Office, logged: Callable[[], str]) -> None:
     office.environment["METRICS_LISTEN"] = "nowhere.invalid:80"
-    with closing(Metrics(office.settings, Daemon(office.settings).status, Pulse(60))) as of:
+    with closing(Metrics(office.settings, Daemon(office.settings).status, PollHealth(60))) as of:
         assert of.start()
     assert "metrics_not_served" in logged()
 
@@ -234,7 +234,7 @@ def test_a_port_of_nowhere_stops_no_mail(office: Office, logged: Callable[[], st
 def test_the_file_is_whole_and_for_all_to_read(office: Office, tmp_path: Path, logged: Callable[[], str]) -> None:
     """The collector is another user; where it cannot be written, that is logged once."""
     office.environment["METRICS_TEXTFILE"] = str(tmp_path / "poller.prom")
-    of = Metrics(office.settings, Daemon(office.settings).status, Pulse(60))
+    of = Metrics(office.settings, Daemon(office.settings).status, PollHealth(60))
     assert of.start()
     of.tell()
     assert (tmp_path / "poller.prom").read_text() == of.text
@@ -243,7 +243,7 @@ def test_the_file_is_whole_and_for_all_to_read(office: Office, tmp_path: Path, l
     of.close()
     assert not (tmp_path / "poller.prom").exists(), "what is in it is true no more"
     office.environment["METRICS_TEXTFILE"] = str(tmp_path / "nowhere" / "poller.prom")
-    of = Metrics(office.settings, Daemon(office.settings).status, Pulse(60))
+    of = Metrics(office.settings, Daemon(office.settings).status, PollHealth(60))
     of.tell()
     of.tell()
     said = logged()
@@ -269,7 +269,7 @@ def test_the_daemon_leaves_its_numbers_and_its_sign(
     tick = threading.Event()
     text = ""
     for _ in range(400):
-        sign = status_file.found(office.state)
+        sign = status_file.read(office.state)
         text = file.read_text() if file.exists() else ""
         if 'outcome="ignored"} 1' in text and sign and sign.looked_at:
             break
@@ -278,7 +278,7 @@ def test_the_daemon_leaves_its_numbers_and_its_sign(
     thread.join()
     socket.create_server(("127.0.0.1", port)).close()
     assert read(text)['figurative_mails_total{outcome="ignored"}'] == 1
-    found = status_file.found(office.state)
+    found = status_file.read(office.state)
     assert found
     assert found.looked_at
     assert found.failing_since is None
@@ -297,7 +297,7 @@ def test_each_query_of_the_dashboard_finds_something(office: Office) -> None:
     """What it asks for is exposed, with every label that it chooses, groups or names by."""
     office.sandbox.imap.deliver(samples()["ambiguous"])
     daemon = Daemon(office.settings, patience=office.patience)
-    pulse = Pulse(60)
+    pulse = PollHealth(60)
     pulse.good(datetime.now(UTC))
     of = Metrics(office.settings, daemon.status, pulse, daemon.claude)
     daemon.once(lambda *_: None)

@@ -14,12 +14,12 @@ from poller.model import (
     Attachment,
     Category,
     Classification,
-    Dispatched,
-    Fate,
+    DispatchResult,
     Kind,
     Link,
     Request,
     StoredFile,
+    UploadDecision,
 )
 from poller.own_mail import notification_id
 from poller.rendering.notification import failure_notification, flood_alert, notification, reply_notification
@@ -69,7 +69,7 @@ REQUEST = Request(
     attachments=(attachment("chaise.glb", Kind.MODEL), attachment("logo.png", Kind.IMAGE, inline=True)),
     defects=(),
 )
-DONE = Dispatched(
+DONE = DispatchResult(
     SURE,
     (StoredFile("chaise.glb", f"{FILES}/chaise.glb", 240_300),),
     "51",
@@ -80,12 +80,12 @@ DONE = Dispatched(
 )
 
 
-def notify(request: Request, done: Dispatched) -> EmailMessage:
+def notify(request: Request, done: DispatchResult) -> EmailMessage:
     message = notification(request, done, sender="Robot <bot@figurative.example>", recipient="admin@x.example", now=NOW)
     return received(message)
 
 
-def notify_reply(request: Request, done: Dispatched) -> EmailMessage:
+def notify_reply(request: Request, done: DispatchResult) -> EmailMessage:
     return received(
         reply_notification(request, done, sender="bot@figurative.example", recipient="admin@x.example", now=NOW)
     )
@@ -240,18 +240,18 @@ def test_the_html_says_what_the_text_says() -> None:
         ),
         (
             replace(REQUEST, attachments=(replace(attachment("vide.obj", Kind.MODEL), size_bytes=0),)),
-            replace(DONE, fates=(Fate.FILE,)),
+            replace(DONE, fates=(UploadDecision.FILE,)),
             "« vide.obj » est vide.",
         ),
         (replace(REQUEST, links=("https://we.tl/t-1",)), DONE, "Fichiers à récupérer à la main : https://we.tl/t-1"),
         (
             replace(REQUEST, attachments=(*REQUEST.attachments, attachment("x.exe", Kind.OTHER))),
-            replace(DONE, fates=(Fate.FILE, Fate.LOGO, Fate.REFUSED)),
+            replace(DONE, fates=(UploadDecision.FILE, UploadDecision.LOGO, UploadDecision.REFUSED)),
             "Resté dans le message : x.exe (240 ko), type refusé (peut contenir un programme).",
         ),
     ],
 )
-def test_what_is_to_be_checked_stands_out(request_: Request, done: Dispatched, line: str) -> None:
+def test_what_is_to_be_checked_stands_out(request_: Request, done: DispatchResult, line: str) -> None:
     """A doubt, a service that is off, a file that stayed behind, a mail half read: each gets its line in the box."""
     message = notify(request_, done)
     assert f"À vérifier :\n- {line}\n\n" in body(message, "plain")
@@ -277,7 +277,7 @@ def test_a_doubtful_request_shows_in_the_subject() -> None:
 
 def test_attachments_of_a_support_request_are_named_and_alarm_nobody() -> None:
     request = replace(REQUEST, attachments=(attachment("capture.png", Kind.IMAGE),))
-    text = body(notify(request, Dispatched(replace(SURE, category=Category.SUPPORT), ticket=TICKET)), "plain")
+    text = body(notify(request, DispatchResult(replace(SURE, category=Category.SUPPORT), ticket=TICKET)), "plain")
     assert "Pièces jointes, dans le message : capture.png (240 ko)\n" in text
     assert "À vérifier" not in text
     assert "Fichiers" not in text
@@ -344,7 +344,7 @@ Fichiers :
     ],
 )
 def test_what_is_to_be_checked_of_a_reply_stands_out(
-    request_: Request, done: Dispatched, line: str, placed: str
+    request_: Request, done: DispatchResult, line: str, placed: str
 ) -> None:
     """A team that was not told, a service that is off, a file that stayed behind; and no place is named in vain."""
     text = body(notify_reply(request_, done), "plain")
@@ -354,7 +354,7 @@ def test_what_is_to_be_checked_of_a_reply_stands_out(
 
 def test_a_reply_about_a_support_request_names_its_ticket_and_misses_no_subtask() -> None:
     request = replace(REQUEST, attachments=(attachment("plan.pdf", Kind.OTHER),))
-    done = Dispatched(replace(SURE, category=Category.SUPPORT), ticket=TICKET)
+    done = DispatchResult(replace(SURE, category=Category.SUPPORT), ticket=TICKET)
     text = body(notify_reply(request, done), "plain")
     assert text.startswith("Réponse du client, support\n")
     assert "Ajoutée à : ticket HubSpot n° 7, en note\nPièces jointes, dans le message : plan.pdf (240 ko)\n" in text

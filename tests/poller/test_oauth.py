@@ -18,7 +18,7 @@ from integrations.errors import ConfigurationError, TransientError
 from poller.cli.main import commands
 from poller.cli.samples import samples
 from poller.config import loader
-from poller.config.settings import Imap
+from poller.config.settings import ImapSettings
 from poller.daemon.daemon import Daemon
 from poller.dispatch.clients import services
 from poller.imap import oauth
@@ -59,9 +59,9 @@ def switching() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def settings(server: Any, endpoint: TokenEndpoint, auth: str, **more: Any) -> Imap:
+def settings(server: Any, endpoint: TokenEndpoint, auth: str, **more: Any) -> ImapSettings:
     names = {name: getattr(server, name) for name in ("host", "port", "security", "username")}
-    return Imap.model_validate(names | {"auth": auth, "token_url": endpoint.url} | GRANTED[auth] | more)
+    return ImapSettings.model_validate(names | {"auth": auth, "token_url": endpoint.url} | GRANTED[auth] | more)
 
 
 def provider(auth: str, *tokens: str, **more: Any) -> Provider:

@@ -137,9 +137,9 @@ def test_whoever_needs_all_that_lies_there_is_told_that_some_cannot_be_read(
     inbox.label(reference, "failed")
     server.refused = dict.fromkeys(server.boxes["Failed"], answer)
     for call in (
-        lambda: outcome_mailboxes.everything(given),
+        lambda: outcome_mailboxes.list_all_filed(given),
         lambda: inbox.was_brought_back(reference),
-        lambda: outcome_mailboxes.bring_back(given, [reference]),
+        lambda: outcome_mailboxes.move_back_to_inbox(given, [reference]),
     ):
         with pytest.raises(TransientError, match="FETCH"):
             call()

@@ -11,8 +11,8 @@ import pytest
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.dovecot import CAPABILITIES, Dovecot
 from poller.config import loader
-from poller.config.settings import Imap
-from poller.imap.session import Mailbox, connect
+from poller.config.settings import ImapSettings
+from poller.imap.session import ImapSession, connect
 from poller.monitoring import checks
 from tests.provider import EXCHANGE, GMAIL, SYSTEM, Provider
 from tests.relay import Break, Relay
@@ -32,12 +32,12 @@ BASIC = "IMAP4rev1 AUTH=PLAIN"  # what the least of servers has
 EVERYTHING = f"{GMAIL} UIDPLUS MOVE"
 
 
-def settings(server: object, **changes: object) -> Imap:
+def settings(server: object, **changes: object) -> ImapSettings:
     names = ("host", "port", "security", "username", "password")
-    return Imap.model_validate({name: getattr(server, name) for name in names} | changes)
+    return ImapSettings.model_validate({name: getattr(server, name) for name in names} | changes)
 
 
-def label(session: Mailbox, name: str = "Support", labels: tuple[str, ...] = ("Failed",)) -> None:
+def label(session: ImapSession, name: str = "Support", labels: tuple[str, ...] = ("Failed",)) -> None:
     session.label(session.uids(), name, KEYWORD, OTHERS, labels)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from poller.backoff import POLL_DELAYS_S, POLL_REFUSED_S
-from poller.monitoring.poll_health import LATE_S, Pulse
+from poller.monitoring.poll_health import LATE_S, PollHealth
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 
@@ -26,15 +26,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def pulse(clock: Clock) -> Pulse:
-    return Pulse(interval_s=60, clock=clock)
+def pulse(clock: Clock) -> PollHealth:
+    return PollHealth(interval_s=60, clock=clock)
 
 
 def local(moment: datetime) -> str:
     return moment.astimezone().strftime("%H:%M")
 
 
-def test_it_beats_between_two_looks_and_not_in_one_that_hangs(pulse: Pulse, clock: Clock) -> None:
+def test_it_beats_between_two_looks_and_not_in_one_that_hangs(pulse: PollHealth, clock: Clock) -> None:
     """A look that never ends starves the watchdog, from its first moment on."""
     assert pulse.beats()
     pulse.began()
@@ -45,7 +45,7 @@ def test_it_beats_between_two_looks_and_not_in_one_that_hangs(pulse: Pulse, cloc
     assert pulse.beats()
 
 
-def test_it_stops_when_no_look_begins(pulse: Pulse, clock: Clock) -> None:
+def test_it_stops_when_no_look_begins(pulse: PollHealth, clock: Clock) -> None:
     """A daemon whose clockwork has stopped is one that a restart mends, however alive it looks."""
     pulse.began()
     pulse.good(NOW)
@@ -53,7 +53,7 @@ def test_it_stops_when_no_look_begins(pulse: Pulse, clock: Clock) -> None:
     assert not pulse.beats()
 
 
-def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(pulse: Pulse, clock: Clock) -> None:
+def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(pulse: PollHealth, clock: Clock) -> None:
     """It ends its looks honestly for days, with an error each time."""
     for _ in range(50):
         pulse.began()
@@ -64,7 +64,7 @@ def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(pulse: Pulse, c
         assert pulse.beats()
 
 
-def test_looks_that_fail_come_at_longer_and_longer_intervals(pulse: Pulse) -> None:
+def test_looks_that_fail_come_at_longer_and_longer_intervals(pulse: PollHealth) -> None:
     """By the table and never longer, with half of it left to chance; one that succeeds begins anew."""
     delays = [pulse.failed(NOW, "") for _ in range(8)]
     table = [*POLL_DELAYS_S, *[POLL_DELAYS_S[-1]] * 8]
@@ -75,14 +75,14 @@ def test_looks_that_fail_come_at_longer_and_longer_intervals(pulse: Pulse) -> No
     assert max(POLL_DELAYS_S) <= 60  # a server that is back is found within a minute
 
 
-def test_a_server_that_goes_on_refusing_us_is_asked_seldom(pulse: Pulse) -> None:
+def test_a_server_that_goes_on_refusing_us_is_asked_seldom(pulse: PollHealth) -> None:
     """Some lock an account that asks often; but a mailbox that is being made anew is there again in a moment."""
     delays = [pulse.failed(NOW, "", refused=True) for _ in range(len(POLL_DELAYS_S) + 1)]
     assert delays[0] <= POLL_DELAYS_S[0]
     assert delays[-1] >= POLL_REFUSED_S / 2
 
 
-def test_failing_since_is_the_first_failure_in_a_row(pulse: Pulse) -> None:
+def test_failing_since_is_the_first_failure_in_a_row(pulse: PollHealth) -> None:
     """Whoever is told that polls fail is told since when."""
     for minute in range(3):
         pulse.failed(NOW + timedelta(minutes=minute), "")
@@ -91,7 +91,7 @@ def test_failing_since_is_the_first_failure_in_a_row(pulse: Pulse) -> None:
     assert pulse.failing_since is None
 
 
-def test_the_status_is_one_line_that_says_it_all(pulse: Pulse) -> None:
+def test_the_status_is_one_line_that_says_it_all(pulse: PollHealth) -> None:
     """Who waits, when the mailbox was last seen, and since when who is out of reach."""
 
     def status(after_s: float, *, in_hand: int = 0, waiting: int = 12, out_of_reach: tuple[str, ...] = ()) -> str:

@@ -21,7 +21,7 @@ from poller.cli.samples import picture, samples
 from poller.dispatch.pipeline import Pipeline
 from poller.imap import session as imap_session
 from poller.mailbox import outcome_mailboxes
-from poller.workflow.retry import Patience
+from poller.workflow.retry import RetryPolicy
 from tests.crash import ANSWERED, COMMITTED, POINTS, Death
 from tests.desk import Desk
 from tests.outputs import Page
@@ -229,7 +229,7 @@ def test_receipts_are_nothing_that_an_audit_knows_not(office: Office) -> None:
     """Not even where the server keeps no keywords, and one that a person drags about is a mail like any of ours."""
     office.once(MAILS["support"])
     assert list(find_problems(office.settings)) == []
-    assert sorted(outcome_mailboxes.lying(office.settings, "support").values()) == [False, True]
+    assert sorted(outcome_mailboxes.list_filed(office.settings, "support").values()) == [False, True]
     with office.sandbox.imap.session() as client:
         client.select_folder("Support")
         client.move(client.search(["HEADER", "X-Figurative-Poller", "receipt"]), "INBOX")
@@ -288,7 +288,7 @@ def test_receipts_that_cannot_be_put_there_keep_nobody_from_the_mailbox(
 def test_a_failed_mail_that_waits_for_its_receipt_is_tried_again_at_once(office: Office) -> None:
     """When a person puts it back into the inbox, however long the receipt would have waited."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
-    office.patience = Patience(delays_s=(3600.0,), settle_s=0)
+    office.patience = RetryPolicy(delays_s=(3600.0,), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
         office.environment["IMAP_PORT"] = str(relay.port)
@@ -432,4 +432,4 @@ def test_where_no_keywords_are_kept_a_receipt_is_no_mail_that_we_filed(office: O
             server.deliver(raw)
         server.boxes = {"INBOX": {}, "Support": server.boxes["INBOX"]}
         office.environment |= {"IMAP_PORT": str(server.port)}
-        assert list(outcome_mailboxes.lying(office.settings, "support").values()) == [True, False]
+        assert list(outcome_mailboxes.list_filed(office.settings, "support").values()) == [True, False]

@@ -9,11 +9,11 @@ import pytest
 
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
-from poller.dispatch.conversation import People
-from poller.dispatch.job import Job, Message
-from poller.dispatch.reply import Thread, find_threads
+from poller.dispatch.conversation import Participants
+from poller.dispatch.job import LazyMessage, StepContext
+from poller.dispatch.reply import Conversation, find_threads
 from poller.model import Link
-from poller.workflow.errors import MustWaitError
+from poller.workflow.errors import StepDeferredError
 from tests.desk import Desk
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def test_an_answer_waits_while_any_mail_that_it_names_is_at_work(desk: Desk) -> 
     desk.gets(a_mail(2, STRANGER))
     desk.results["0000000000000000"] = {}
     later = a_mail(3, CUSTOMER, In_Reply_To=b"<2@x.example>", References=b"<1@x.example>")
-    with pytest.raises(MustWaitError, match="still at work"):
+    with pytest.raises(StepDeferredError, match="still at work"):
         desk.gets(later)
     desk.results["0000000000000000"] = first
     desk.gets(later)
@@ -345,15 +345,15 @@ OLD = {"reference": "0123456789abcdef", "outcome": "support"} | OPENED
     ("written", "people"),
     [
         (None, []),
-        (OLD, [People()]),
+        (OLD, [Participants()]),
         ([], []),
-        ([OLD | {"people": {"customer": "a", "writer": "b"}}], [People("a", "b")]),
+        ([OLD | {"people": {"customer": "a", "writer": "b"}}], [Participants("a", "b")]),
     ],
 )
-def test_what_an_earlier_release_wrote_down_is_read(desk: Desk, written: object, people: list[People]) -> None:
+def test_what_an_earlier_release_wrote_down_is_read(desk: Desk, written: object, people: list[Participants]) -> None:
     """Rows outlive a release: then it was the nearest ticket alone, or none, and nobody was remembered."""
     journal = desk.journal("0" * 16, lambda *_: {"ok": written, "by": "long ago"})
-    message = Message("0" * 16, desk, desk.spool / "mail.eml", desk.settings.imap)
-    found = find_threads(Job(journal, message, desk.services, desk.settings), ["thread-1"])
+    message = LazyMessage("0" * 16, desk, desk.spool / "mail.eml", desk.settings.imap)
+    found = find_threads(StepContext(journal, message, desk.services, desk.settings), ["thread-1"])
     link = Link("1", "https://t.example")
-    assert found == [Thread(OLD["reference"], "support", "7", link, None, each) for each in people]
+    assert found == [Conversation(OLD["reference"], "support", "7", link, None, each) for each in people]

@@ -10,8 +10,8 @@ import pytest
 
 from poller.cli import report
 from poller.monitoring import status_file
-from poller.monitoring.status_file import Sign, Signs
-from poller.workflow.status import Entry, Remembered, Standing
+from poller.monitoring.status_file import PollStatus, StatusFile
+from poller.workflow.status import Entry, MessageRecord, MessageStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +21,9 @@ EARLIER = NOW - timedelta(seconds=1)
 TICKET = {"id": "1", "url": "https://app.hubspot.com/1"}
 
 
-def message(number: int, outcome: str, minutes_ago: int = 0, **result: Any) -> Remembered:
+def message(number: int, outcome: str, minutes_ago: int = 0, **result: Any) -> MessageRecord:
     at = NOW - timedelta(minutes=minutes_ago)
-    return Remembered(f"{number:016x}", at, at, Standing(outcome, None, result))
+    return MessageRecord(f"{number:016x}", at, at, MessageStatus(outcome, None, result))
 
 
 def entry(step: str, second: float, **content: Any) -> Entry:
@@ -58,12 +58,12 @@ WAITING = [each for each in MESSAGES if each.standing.outcome == "waiting"]
 def test_a_sign_that_cannot_be_read_is_none(left: bytes, tmp_path: Path) -> None:
     """A crash of the machine may have left an empty file."""
     (tmp_path / status_file.FILE).write_bytes(left)
-    assert status_file.found(tmp_path) is None
+    assert status_file.read(tmp_path) is None
 
 
 def test_status_counts_and_says_what_is_waited_for() -> None:
     """By outcome, since when, for which service, and how the polls go."""
-    sign = Sign(NOW, NOW - timedelta(minutes=3), NOW - timedelta(minutes=2), "IMAP: timed out")
+    sign = PollStatus(NOW, NOW - timedelta(minutes=3), NOW - timedelta(minutes=2), "IMAP: timed out")
     assert list(report.status_lines(COUNTS, WAITING, sign, NOW)) == [
         "      1  FAILED",
         "      1  SUPPORT",
@@ -100,13 +100,13 @@ def test_status_counts_and_says_what_is_waited_for() -> None:
 )
 def test_a_message_waits_for_the_service_that_failed(result: dict[str, str] | None, service: str) -> None:
     """Whether it tried itself, or is kept out because another one did."""
-    assert Standing("waiting", NOW, result).service == service
+    assert MessageStatus("waiting", NOW, result).service == service
 
 
 def test_a_message_that_waits_for_its_receipt_alone_reads_as_done() -> None:
     """As what it is filed as; why it has no receipt yet, and until when, stands beside that."""
     why = {"step": "send_receipt", "gate": "", "reason": "IMAP connect: refused"}
-    assert report.line("1", Standing("waiting", NOW, why | {"filed": "modelisation"}), EARLIER) == (
+    assert report.line("1", MessageStatus("waiting", NOW, why | {"filed": "modelisation"}), EARLIER) == (
         "1  MODELISATION  send_receipt: IMAP connect: refused  until 2026-11-22 14:00:00 UTC"
     )
 
@@ -115,13 +115,13 @@ def test_a_wait_that_is_over_reads_as_due() -> None:
     """Its turn has not come yet, or no daemon runs: no moment that is past is one until which it waits."""
     why = {"step": "create_note", "gate": "hubspot", "reason": "HubSpot is out of reach"}
     for now, until in ((EARLIER, "until 2026-11-22 14:00:00 UTC"), (NOW, "due now")):
-        shown = report.line("1", Standing("waiting", NOW, why), now)
+        shown = report.line("1", MessageStatus("waiting", NOW, why), now)
         assert shown == f"1  WAITING  create_note: HubSpot is out of reach  {until}"
 
 
 def test_status_of_a_daemon_that_has_just_begun() -> None:
     """Nothing is made up: no poll, nothing that waits."""
-    assert list(report.status_lines({}, [], Sign(NOW, None), NOW)) == ["no poll was good yet"]
+    assert list(report.status_lines({}, [], PollStatus(NOW, None), NOW)) == ["no poll was good yet"]
     assert list(report.status_lines({}, [], None, NOW)) == []
 
 
@@ -130,7 +130,7 @@ def test_status_of_a_daemon_that_has_just_begun() -> None:
 )
 def test_how_long_ago_the_last_poll_was(seconds: int, shown: str) -> None:
     """In the unit that a person would take; a clock that was set back shows nothing odd."""
-    sign = Sign(NOW, NOW - timedelta(seconds=seconds))
+    sign = PollStatus(NOW, NOW - timedelta(seconds=seconds))
     assert list(report.status_lines({}, [], sign, NOW)) == [f"last good poll {shown} ago"]
 
 
@@ -199,22 +199,22 @@ def test_what_a_step_returned_is_for_a_person(returned: Any, beside: str, below:
 def test_a_daemon_is_late_after_five_intervals(interval_s: float, minutes: float, *, late: bool) -> None:
     """And never before five minutes; since it began where no poll was good yet."""
     ago = NOW - timedelta(minutes=minutes)
-    assert Sign(NOW - timedelta(days=9), ago).is_late(NOW, interval_s) is late
-    assert Sign(ago, None, ago, "IMAP").is_late(NOW, interval_s) is late
+    assert PollStatus(NOW - timedelta(days=9), ago).is_late(NOW, interval_s) is late
+    assert PollStatus(ago, None, ago, "IMAP").is_late(NOW, interval_s) is late
 
 
 def test_a_sign_is_found_as_it_was_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """For us alone to read, and written anew when something has changed; where it cannot be, the daemon goes on."""
-    assert status_file.found(tmp_path) is None
-    left = Signs(tmp_path)
+    assert status_file.read(tmp_path) is None
+    left = StatusFile(tmp_path)
     left.leave(NOW, None, "an old reason")
-    assert status_file.found(tmp_path) == Sign(left._began_at, NOW, None, "")
+    assert status_file.read(tmp_path) == PollStatus(left._began_at, NOW, None, "")
     (path,) = tmp_path.iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
     written = path.stat().st_ino
     left.leave(NOW, None, "another")
     assert path.stat().st_ino == written
     left.leave(NOW, NOW, "IMAP: timed out")
-    assert status_file.found(tmp_path) == Sign(left._began_at, NOW, NOW, "IMAP: timed out")
-    Signs(tmp_path / "nowhere").leave(NOW, None, "")
+    assert status_file.read(tmp_path) == PollStatus(left._began_at, NOW, NOW, "IMAP: timed out")
+    StatusFile(tmp_path / "nowhere").leave(NOW, None, "")
     assert "sign_not_left" in capsys.readouterr().out

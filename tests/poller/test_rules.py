@@ -57,7 +57,7 @@ def test_rules_are_right_in_97_of_100_mails_of_a_set_of_your_own() -> None:
     ],
 )
 def test_a_clear_request_for_studio_work_is_modelisation(mail: Request, reason: str) -> None:
-    opinion = rules.certain(mail)
+    opinion = rules.confident_verdict(mail)
     assert opinion
     assert opinion.category is Category.MODELISATION
     assert opinion.reason.startswith(reason)
@@ -86,7 +86,7 @@ def test_a_clear_request_for_studio_work_is_modelisation(mail: Request, reason: 
     ],
 )
 def test_a_clear_request_for_support_is_support(body: str, reason: str) -> None:
-    opinion = rules.certain(request(body))
+    opinion = rules.confident_verdict(request(body))
     assert opinion
     assert opinion.category is Category.SUPPORT
     assert opinion.reason.startswith(reason)
@@ -128,7 +128,7 @@ def test_a_clear_request_for_support_is_support(body: str, reason: str) -> None:
     ],
 )
 def test_what_takes_understanding_is_left_undecided(mail: Request) -> None:
-    assert rules.certain(mail) is None
+    assert rules.confident_verdict(mail) is None
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_what_takes_understanding_is_left_undecided(mail: Request) -> None:
 )
 def test_a_mail_that_talks_to_the_classifier_is_not_for_rules(aimed: str) -> None:
     plain = "My payment was declined, please refund the invoice."
-    assert rules.certain(request(plain))
-    assert rules.certain(request(f"{aimed}\n{plain}")) is None
+    assert rules.confident_verdict(request(plain))
+    assert rules.confident_verdict(request(f"{aimed}\n{plain}")) is None
 
 
 @pytest.mark.parametrize(
@@ -153,12 +153,16 @@ def test_a_mail_that_talks_to_the_classifier_is_not_for_rules(aimed: str) -> Non
 )
 def test_an_object_named_after_an_account_or_a_card_is_an_object(decoy: str, plain: str) -> None:
     body = "Pouvez-vous modéliser en 3D {}, verre ambré ?"
-    assert rules.certain(request(body.format(decoy))) == rules.certain(request(body.format(plain))) is not None
+    assert (
+        rules.confident_verdict(request(body.format(decoy)))
+        == rules.confident_verdict(request(body.format(plain)))
+        is not None
+    )
 
 
 def test_likely_always_answers_and_is_never_sure() -> None:
     mails = labelled(LABELLED)
-    opinions = [rules.likely(mail.request) for mail in mails]
+    opinions = [rules.best_guess(mail.request) for mail in mails]
     assert all(0 < opinion.confidence <= 0.5 for opinion in opinions)
     assert {opinion.category for opinion in opinions} == set(Category)
 
@@ -173,7 +177,7 @@ def test_likely_always_answers_and_is_never_sure() -> None:
     ],
 )
 def test_likely_weighs_files_against_words(mail: Request, category: Category) -> None:
-    assert rules.likely(mail).category is category
+    assert rules.best_guess(mail).category is category
 
 
 @pytest.mark.parametrize(
@@ -195,6 +199,6 @@ def test_folded_leaves_words_and_sentence_ends(text: str, words: str) -> None:
 def test_a_text_made_to_be_slow_is_read_in_a_moment(line: str) -> None:
     mail = request(line)
     began = time.process_time()
-    rules.certain(mail)
-    rules.likely(mail)
+    rules.confident_verdict(mail)
+    rules.best_guess(mail)
     assert time.process_time() - began < 3

@@ -13,7 +13,7 @@ import pytest
 from poller import own_mail
 from poller.forms import message
 from poller.forms.submission import Submission
-from poller.model import Address, Attachment, Category, Classification, Dispatched, Kind, Request
+from poller.model import Address, Attachment, Category, Classification, DispatchResult, Kind, Request
 from poller.parsing import parser
 from poller.rendering import incident, notification
 from poller.triage.screening import screen
@@ -350,7 +350,7 @@ def test_no_letter_of_ours_is_ever_work(tmp_path: Path) -> None:
         {"sender": "s@figurative.example", "recipient": "s@figurative.example"},
     )
     paris = ZoneInfo("Europe/Paris")
-    done = Dispatched(Classification(Category.SUPPORT, 0.9, "rules", "", needs_review=False))
+    done = DispatchResult(Classification(Category.SUPPORT, 0.9, "rules", "", needs_review=False))
     asked = request(attachments=(GLB,))
     letters = [
         notification.notification(asked, done, now=now, **who),
@@ -358,7 +358,7 @@ def test_no_letter_of_ours_is_ever_work(tmp_path: Path) -> None:
         notification.failure_notification(
             asked, asked.reference, step="classify", kind="refused", detail="", now=now, **who
         ),
-        incident.begun(incident.refused("hubspot", "401", "gandalf"), now=now, zone=paris, **who),
+        incident.incident_mail(incident.refused("hubspot", "401", "gandalf"), now=now, zone=paris, **who),
         incident.over("waiting", now=now, zone=paris, **who),
     ]
     for number, each in enumerate(letters):

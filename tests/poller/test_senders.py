@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.config.settings import Imap
+from poller.config.settings import ImapSettings
 from poller.forms import message
 from poller.forms.submission import Submission
-from poller.model import Address, Category, Classification, Dispatched, Link
+from poller.model import Address, Category, Classification, DispatchResult, Link
 from poller.parsing import parser
 from poller.rendering import notification, tickets
 from poller.triage.sender import identify, is_ours, own_domains, writer
@@ -208,20 +208,22 @@ def test_a_sender_is_verified_by_our_own_server_alone(tmp_path: Path, field: str
 
 def test_what_is_ours() -> None:
     """The login's domain and the configured ones; at a provider that anybody may use, our own address alone."""
-    company = own_domains(Imap(username="Support@Figurative.example", own_domains="figurative.fr, Figurative.studio"))
+    company = own_domains(
+        ImapSettings(username="Support@Figurative.example", own_domains="figurative.fr, Figurative.studio")
+    )
     assert company == ("figurative.fr", "figurative.studio", "figurative.example")
     assert is_ours("paul@FIGURATIVE.fr", company)
     assert is_ours("paul@mail.figurative.example", company)
     assert not is_ours("paul@notfigurative.fr", company)
     assert not is_ours("", company)
-    provider = own_domains(Imap(username="figurative@gmail.com"))
+    provider = own_domains(ImapSettings(username="figurative@gmail.com"))
     assert is_ours("Figurative@gmail.com", provider)
     assert not is_ours("ana@gmail.com", provider)
     assert not is_ours("my.figurative@gmail.com", provider)
-    assert own_domains(Imap(username="support")) == ()
+    assert own_domains(ImapSettings(username="support")) == ()
 
 
-DONE = Dispatched(
+DONE = DispatchResult(
     Classification(Category.MODELISATION, 0.95, "rules", "Un fichier 3D est joint.", needs_review=False),
     ticket=Link("7", "https://app.hubspot.com/contacts/1/record/0-5/7"),
 )

@@ -13,7 +13,7 @@ from integrations.sandbox import Refusal
 from integrations.smtp import Smtp
 from poller.dispatch.clients import Services
 from poller.dispatch.notify import send
-from poller.workflow.errors import MustWaitError, StepFailedError
+from poller.workflow.errors import StepDeferredError, StepFailedError
 from tests.poller.test_journal import Memory, ProcessDiedError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Admin:
             job: Any = SimpleNamespace(journal=self.memory.execution(delays_s=(0.0,)), **self._parts)
             try:
                 return bool(send(job, "send_notification", letter))
-            except (ProcessDiedError, MustWaitError):
+            except (ProcessDiedError, StepDeferredError):
                 continue
         raise AssertionError("it never ends")
 

@@ -14,7 +14,7 @@ import pytest
 from poller.config import loader
 from poller.workflow import corrections, store
 from poller.workflow.engine import Engine
-from poller.workflow.store import Memory
+from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ RETURNED = {
 
 
 @pytest.fixture
-def memory(state_url: str, tmp_path: Path) -> Iterator[Memory]:
+def memory(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
     """One message of each kind, two of them corrected, one at work."""
     done = threading.Event()
 
@@ -61,21 +61,21 @@ def memory(state_url: str, tmp_path: Path) -> Iterator[Memory]:
         deadline = time.monotonic() + 20
         while len(engine.in_hand()) > 1 and time.monotonic() < deadline:
             continue
-        with closing(Memory(loader.from_names(given))) as memory:
+        with closing(StateStore(loader.from_names(given))) as memory:
             yield memory
     finally:
         done.set()
         engine.stop()
 
 
-def test_each_message_is_counted_once_as_its_last_correction_left_it(memory: Memory) -> None:
+def test_each_message_is_counted_once_as_its_last_correction_left_it(memory: StateStore) -> None:
     """A fault of our own is a wait, what waits for its receipt alone is done; facts are no messages."""
     counted = store.counts(memory)
     assert counted == {"support": 3, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
     assert counted == Counter(each.standing.came_to for each in corrections.current(memory.messages()))
 
 
-def test_those_of_an_outcome_are_found(memory: Memory) -> None:
+def test_those_of_an_outcome_are_found(memory: StateStore) -> None:
     """As they stand by now, those first seen first."""
     asked: list[tuple[list[str], list[str]]] = [
         (["failed"], ["failed", "again"]),
@@ -91,7 +91,7 @@ def test_those_of_an_outcome_are_found(memory: Memory) -> None:
         assert found == every
 
 
-def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(memory: Memory) -> None:
+def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(memory: StateStore) -> None:
     """To the millisecond, and what was seen before is left out, whatever has become of it since."""
     for message in memory.messages():
         for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
@@ -99,6 +99,6 @@ def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(memory: Memo
             assert store.standing(memory, ["failed"], since) == every
 
 
-def test_nothing_is_asked_for_is_nothing_found(memory: Memory) -> None:
+def test_nothing_is_asked_for_is_nothing_found(memory: StateStore) -> None:
     """Not everything, as dbos has it of an empty list."""
     assert memory.named([]) == []

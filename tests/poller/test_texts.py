@@ -21,12 +21,12 @@ from poller.model import (
     Attachment,
     Category,
     Classification,
-    Dispatched,
-    Fate,
+    DispatchResult,
     Kind,
     Link,
     Request,
     StoredFile,
+    UploadDecision,
 )
 from poller.rendering.phrases import STEPS, left_behind, marker, services_off, size
 from poller.rendering.tickets import (
@@ -84,7 +84,7 @@ REQUEST = Request(
     attachments=(PHOTO, MODEL),
     defects=(),
 )
-DONE = Dispatched(
+DONE = DispatchResult(
     SURE,
     STORED,
     "51",
@@ -105,7 +105,7 @@ HOSTILE = replace(
         "javascript:alert(1)",
     ),
 )
-HOSTILE_DONE = Dispatched(
+HOSTILE_DONE = DispatchResult(
     replace(UNSURE, reason=EVIL),
     (StoredFile(EVIL, f"{FILES}/a(1).jpg", 1_200_000),),
     "51",
@@ -179,7 +179,7 @@ Une chaise.
 
 def test_a_subtask_without_files_or_ticket_says_so() -> None:
     bare = replace(REQUEST, attachments=(), text="", subject="")
-    source = subtask_markdown(bare, Dispatched(SURE, skipped=("find_or_create_contact", "create_ticket")))
+    source = subtask_markdown(bare, DispatchResult(SURE, skipped=("find_or_create_contact", "create_ticket")))
     assert "**Ticket HubSpot**: non créé (HubSpot non configuré)\n" in source
     assert "## Fichiers joints\nAucun fichier joint.\n\n[ref: " in source
     assert "**Objet**: (sans objet)\n" in source
@@ -189,7 +189,7 @@ def test_a_subtask_without_files_or_ticket_says_so() -> None:
 def test_a_subtask_names_what_stayed_in_the_message() -> None:
     """« Aucun fichier joint » would be untrue of a model that could not be uploaded; a logo is no matter."""
     request = replace(REQUEST, attachments=(MODEL, LOGO, replace(PHOTO, inline=True)))
-    source = subtask_markdown(request, Dispatched(SURE, skipped=("upload_files",)))
+    source = subtask_markdown(request, DispatchResult(SURE, skipped=("upload_files",)))
     assert "Aucun fichier joint" not in source
     assert (
         "Resté dans le message\xa0:\n\n- model\\.glb (48\xa0Mo), R2 non configuré\n"
@@ -216,7 +216,7 @@ def test_only_our_own_markup_is_in_a_hostile_subtask() -> None:
 
 
 @pytest.mark.parametrize("html_of", [note_html, reply_note_html])
-def test_only_our_own_markup_is_in_a_hostile_note(html_of: Callable[[Request, Dispatched], str]) -> None:
+def test_only_our_own_markup_is_in_a_hostile_note(html_of: Callable[[Request, DispatchResult], str]) -> None:
     """Simple tags, no attribute but href, and no link but to our files."""
     note = _Note(html_of(replace(HOSTILE, newest=EVIL), HOSTILE_DONE))
     assert set(note.tags) == {"p", "strong", "br", "ul", "li", "a"}
@@ -254,7 +254,7 @@ def test_the_ticket() -> None:
         attachments=(PHOTO, PLAN, LOGO, MODEL),
         defects=("a part was cut",),
     )
-    done = Dispatched(UNSURE, STORED, "51", skipped=("create_subtask",), uploads=((0, ""), (3, "")))
+    done = DispatchResult(UNSURE, STORED, "51", skipped=("create_subtask",), uploads=((0, ""), (3, "")))
     assert (
         ticket_content(request, done).replace("\xa0", " ")
         == """\
@@ -331,7 +331,7 @@ Resté dans le message :
 def test_a_reply_without_history_or_files_has_nothing_to_spare() -> None:
     bare = replace(REQUEST, text="En chêne.\n", newest="En chêne.", attachments=(), sender=Address("", ""))
     bare = replace(bare, author=bare.sender)
-    done = Dispatched(replace(SURE, category=Category.SUPPORT), ticket=DONE.ticket)
+    done = DispatchResult(replace(SURE, category=Category.SUPPORT), ticket=DONE.ticket)
     assert reply_comment(bare, done) == "Réponse du client\n\nEn chêne.\n\n[ref: 0123456789abcdef]"
     assert reply_note_html(bare, done).replace("\xa0", " ") == (
         "<p><strong>Réponse du client</strong> : expéditeur inconnu</p>\n<p>En chêne.</p>\n"
@@ -379,7 +379,7 @@ def test_a_comment_leaves_ordinary_sentences_as_they_were_written() -> None:
 
 
 def test_a_plain_support_ticket_has_nothing_to_spare() -> None:
-    support = Dispatched(replace(SURE, category=Category.SUPPORT))
+    support = DispatchResult(replace(SURE, category=Category.SUPPORT))
     assert ticket_content(replace(REQUEST, attachments=(PLAN,)), support).replace("\xa0", " ") == (
         "Demande : support\nClient : Jeanne Petit <user@example.com>\n\nBonjour,\n\nUne chaise.\n\n"
         "Resté dans le message :\n- plan.pdf (240 ko)\n\n[ref: 0123456789abcdef]"
@@ -441,30 +441,36 @@ ANSWER = replace(SURE, category=Category.SUPPORT, decided_by="thread")
 @pytest.mark.parametrize(
     ("classification", "file", "fate", "skipped", "reason"),
     [
-        (SURE, LOGO, Fate.INLINE, ("upload_files",), "image intégrée au texte"),
-        (SURE, LOGO, Fate.LOGO, (), "logo de signature"),
-        (SURE, PHOTO, Fate.LOGO, (), "image déjà reçue de cet expéditeur"),
-        (SURE, REFUSED, Fate.REFUSED, (), "type refusé (peut contenir un programme)"),
-        (SURE, PLAN, Fate.KEPT, ("upload_files",), "ni fichier 3D ni image"),
-        (SURE, MODEL, Fate.FILE, ("upload_files",), "R2 non configuré"),
-        (SURE, MODEL, Fate.FILE, (), "dépôt non effectué"),
-        (SURE, MODEL, Fate.TOO_BIG, (), "trop volumineux (limite : 40 Mo)"),
-        (SURE, PHOTO, Fate.TOO_BIG, (), "trop volumineux (limite par message : 50 Mo)"),
-        (SURE, MODEL, Fate.OVER_CAP, (), "quota d’envoi de l’expéditeur atteint"),
-        (replace(ANSWER, decided_by="rules"), MODEL, Fate.FILE, (), ""),
-        (replace(ANSWER, decided_by="rules"), MODEL, Fate.TOO_BIG, (), ""),
-        (replace(ANSWER, decided_by="rules"), PLAN, Fate.KEPT, (), ""),
-        (replace(ANSWER, decided_by="rules"), REFUSED, Fate.REFUSED, (), "type refusé (peut contenir un programme)"),
-        (ANSWER, MODEL, Fate.FILE, ("upload_files",), "R2 non configuré"),
-        (ANSWER, MODEL, Fate.TOO_BIG, (), "trop volumineux (limite : 40 Mo)"),
-        (ANSWER, PLAN, Fate.KEPT, (), "ni fichier 3D ni image"),
+        (SURE, LOGO, UploadDecision.INLINE, ("upload_files",), "image intégrée au texte"),
+        (SURE, LOGO, UploadDecision.LOGO, (), "logo de signature"),
+        (SURE, PHOTO, UploadDecision.LOGO, (), "image déjà reçue de cet expéditeur"),
+        (SURE, REFUSED, UploadDecision.REFUSED, (), "type refusé (peut contenir un programme)"),
+        (SURE, PLAN, UploadDecision.KEPT, ("upload_files",), "ni fichier 3D ni image"),
+        (SURE, MODEL, UploadDecision.FILE, ("upload_files",), "R2 non configuré"),
+        (SURE, MODEL, UploadDecision.FILE, (), "dépôt non effectué"),
+        (SURE, MODEL, UploadDecision.TOO_BIG, (), "trop volumineux (limite : 40 Mo)"),
+        (SURE, PHOTO, UploadDecision.TOO_BIG, (), "trop volumineux (limite par message : 50 Mo)"),
+        (SURE, MODEL, UploadDecision.OVER_CAP, (), "quota d’envoi de l’expéditeur atteint"),
+        (replace(ANSWER, decided_by="rules"), MODEL, UploadDecision.FILE, (), ""),
+        (replace(ANSWER, decided_by="rules"), MODEL, UploadDecision.TOO_BIG, (), ""),
+        (replace(ANSWER, decided_by="rules"), PLAN, UploadDecision.KEPT, (), ""),
+        (
+            replace(ANSWER, decided_by="rules"),
+            REFUSED,
+            UploadDecision.REFUSED,
+            (),
+            "type refusé (peut contenir un programme)",
+        ),
+        (ANSWER, MODEL, UploadDecision.FILE, ("upload_files",), "R2 non configuré"),
+        (ANSWER, MODEL, UploadDecision.TOO_BIG, (), "trop volumineux (limite : 40 Mo)"),
+        (ANSWER, PLAN, UploadDecision.KEPT, (), "ni fichier 3D ni image"),
     ],
 )
 def test_why_a_file_stayed(
-    classification: Classification, file: Attachment, fate: Fate, skipped: tuple[str, ...], reason: str
+    classification: Classification, file: Attachment, fate: UploadDecision, skipped: tuple[str, ...], reason: str
 ) -> None:
     """Each part that is not uploaded is listed with the reason; of a new support request nothing ever is."""
-    done = Dispatched(
+    done = DispatchResult(
         classification, skipped=skipped, fates=(fate,), max_file_bytes=40_000_000, max_mail_bytes=50_000_000
     )
     ((shown, label),) = left_behind(replace(REQUEST, attachments=(file,)), done)
@@ -475,8 +481,8 @@ def test_why_a_file_stayed(
 def test_a_duplicate_names_the_file_that_it_repeats() -> None:
     photo = replace(PHOTO, fingerprint="0" * 32)
     request = replace(REQUEST, attachments=(photo, replace(photo, filename="photo (2).jpg")))
-    done = Dispatched(SURE, fates=attachment_policy.decide(request), uploads=((0, ""),))
-    assert left_behind(request, done) == [(Fate.DUPLICATE, "photo (2).jpg (1,2\xa0Mo), doublon de photo.jpg")]
+    done = DispatchResult(SURE, fates=attachment_policy.decide_uploads(request), uploads=((0, ""),))
+    assert left_behind(request, done) == [(UploadDecision.DUPLICATE, "photo (2).jpg (1,2\xa0Mo), doublon de photo.jpg")]
 
 
 def test_of_two_like_files_the_one_not_stored_is_named() -> None:
@@ -488,7 +494,7 @@ def test_of_two_like_files_the_one_not_stored_is_named() -> None:
 
 def test_a_mail_that_reads_otherwise_than_when_it_was_decided_about_is_listed_all_the_same() -> None:
     request = replace(REQUEST, attachments=(PLAN, MODEL))
-    labels = [label for _, label in left_behind(request, Dispatched(SURE, fates=(Fate.FILE,)))]
+    labels = [label for _, label in left_behind(request, DispatchResult(SURE, fates=(UploadDecision.FILE,)))]
     assert labels == ["plan.pdf (240\xa0ko), ni fichier 3D ni image", "model.glb (48\xa0Mo), dépôt non effectué"]
 
 
@@ -549,7 +555,7 @@ def test_what_could_not_be_read_is_said(defects: tuple[str, ...], sentences: lis
 def test_of_a_mail_that_is_cut_short_the_files_are_named_without_a_size() -> None:
     """What of the last one is here is not what it is in full."""
     request = replace(REQUEST, defects=(attachment_policy.oversize(62_000_000),))
-    done = Dispatched(SURE, fates=attachment_policy.decide(request))
+    done = DispatchResult(SURE, fates=attachment_policy.decide_uploads(request))
     assert [label for _, label in left_behind(request, done)] == [
         "photo.jpg, non téléchargé",
         "model.glb, non téléchargé",
@@ -558,7 +564,7 @@ def test_of_a_mail_that_is_cut_short_the_files_are_named_without_a_size() -> Non
 
 def test_services_off_are_named_once() -> None:
     skipped = ("upload_files", "find_or_create_contact", "create_ticket", "create_subtask", "add_comment")
-    assert services_off(Dispatched(SURE, skipped=skipped)) == [
+    assert services_off(DispatchResult(SURE, skipped=skipped)) == [
         ("R2", ["dépôt des fichiers"]),
         ("HubSpot", ["fiche contact", "ticket HubSpot"]),
         ("ClickUp", ["sous-tâche ClickUp", "commentaire ClickUp"]),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.dispatch.conversation import LOOKED_UP, People, forebears, key
+from poller.dispatch.conversation import LOOKED_UP, Participants, key, parent_keys
 from poller.parsing import parser
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ def test_the_nearest_message_comes_first(tmp_path: Path) -> None:
     path = tmp_path / "mail.eml"
     path.write_bytes(b"From: a@x.example\r\nIn-Reply-To: <c@x>\r\nReferences: <a@x> <b@x> <c@x>\r\n\r\nBonjour")
     request = parser.parse(path, "account", datetime(2026, 11, 22, tzinfo=UTC))
-    assert forebears("account", request) == [key("account", each) for each in ("<c@x>", "<b@x>", "<a@x>")]
+    assert parent_keys("account", request) == [key("account", each) for each in ("<c@x>", "<b@x>", "<a@x>")]
     long = replace(request, references=tuple(f"<{number}@x>" for number in range(LOOKED_UP * 2)))
-    assert forebears("account", long)[:2] == [key("account", "<c@x>"), key("account", f"<{LOOKED_UP * 2 - 1}@x>")]
-    assert len(forebears("account", long)) == LOOKED_UP
+    assert parent_keys("account", long)[:2] == [key("account", "<c@x>"), key("account", f"<{LOOKED_UP * 2 - 1}@x>")]
+    assert len(parent_keys("account", long)) == LOOKED_UP
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_the_nearest_message_comes_first(tmp_path: Path) -> None:
 )
 def test_the_customer_answers_by_writing(answer: tuple[str, str], opened: tuple[str, str], may: bool) -> None:
     """Who is to be answered, and who wrote: the second one counts."""
-    assert People(*answer).may_answer(People(*opened)) is may
+    assert Participants(*answer).may_answer(Participants(*opened)) is may

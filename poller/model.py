@@ -143,7 +143,7 @@ class DispatchResult:
     uploads: tuple[tuple[int, str], ...] = ()  # number of each stored attachment, counted from 0, and its URL
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order
     in_doubt: tuple[str, ...] = ()  # names of steps whose effect is unknown, in order
-    fates: tuple[UploadDecision, ...] = ()  # of each attachment, in the mail's order
+    upload_decisions: tuple[UploadDecision, ...] = ()  # of each attachment, in the mail's order
     max_file_bytes: int = 0  # a single file over this was TOO_BIG; 0 if unknown
     max_mail_bytes: int = 0  # a file was TOO_BIG if it and the files before it were over this; 0 if unknown
 

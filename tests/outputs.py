@@ -72,7 +72,7 @@ class Outputs:
             uploads=tuple((number, file.url) for number, file in zip(numbers, files, strict=True)),
             ticket=TICKET,
             subtask=SUBTASK,
-            fates=decided,
+            upload_decisions=decided,
         )
 
     @cached_property

@@ -68,7 +68,7 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
         remembered = corrections.current(memory.messages())
         waiting = set(inbox.scan())
         with closing(ReclassifyMailboxes(settings, inbox)) as trays:
-            waiting_to_be_corrected = {reference for reference, _ in trays.lying()}
+            waiting_to_be_corrected = {reference for reference, _ in trays.list_waiting()}
         lying = outcome_mailboxes.list_all_filed(settings)
         known = {corrections.message_of(message.reference) for message in memory.messages()}
         for message in remembered:

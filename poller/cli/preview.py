@@ -58,7 +58,7 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
                     reason += "; may be an answer"
             yield {"reference": reference, "outcome": outcome, "reason": reason}
         dragged = stack.enter_context(closing(ReclassifyMailboxes(settings, inbox)))
-        for reference, category in dragged.lying():
+        for reference, category in dragged.list_waiting():
             reason = f"a person has put it into {dragged.names[category]!r}"
             yield {"reference": reference, "outcome": category.lower(), "reason": reason}
 

@@ -49,7 +49,7 @@ def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Co
         with closing(Inbox(settings)) as inbox:
             open_ = {*inbox.scan(all_or_none=True), *outcome_mailboxes.list_filed(settings, "failed")}
             with closing(ReclassifyMailboxes(settings, inbox)) as trays:
-                open_ |= {reference for reference, _ in trays.lying()}
+                open_ |= {reference for reference, _ in trays.list_waiting()}
         old = {
             each.reference: each
             for each in messages

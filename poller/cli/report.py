@@ -27,7 +27,7 @@ def line(reference: str, standing: MessageStatus, now: datetime) -> str:
     reason = f"{result['step']}: {result['reason']}" if result.get("step") else result.get("reason", "")
     files = f"{len(result['files'])} file(s)" if result.get("files") else ""
     until = _until(standing.until, now) if standing.until else ""
-    return "  ".join(part for part in (reference, standing.came_to.upper(), *links, files, reason, until) if part)
+    return "  ".join(part for part in (reference, standing.final_outcome.upper(), *links, files, reason, until) if part)
 
 
 def as_json(reference: str, standing: MessageStatus) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         show()
 
     def show() -> None:
-        progress.show(f"{ended} done, {len(daemon.working)} in hand, {len(daemon.kept_waiting())} waiting")
+        progress.show(f"{ended} done, {len(daemon.working)} in hand, {len(daemon.waiting_messages())} waiting")
 
     settings = settings_of(ctx)
     with Progress() as progress:
@@ -81,5 +81,5 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         click.echo(f"poller: the mail server does not give the message with UID {uid}", err=True)
     if not standings and not unreadable:
         click.echo("nothing to do", err=True)
-    outcomes = {standing.came_to for standing in standings.values()}
+    outcomes = {standing.final_outcome for standing in standings.values()}
     ctx.exit(EXIT_FAILED if "failed" in outcomes else EXIT_LATER if "waiting" in outcomes or unreadable else 0)

@@ -26,7 +26,7 @@ class Admission:
     def __init__(self, engine: Engine, inbox: Inbox, trays: ReclassifyMailboxes, load: Scheduler) -> None:
         self._engine, self._inbox, self._trays, self._load = engine, inbox, trays, load
 
-    def in_inbox(self, reference: str, standing: MessageStatus | None, *, corrected: bool) -> None:
+    def admit_from_inbox(self, reference: str, standing: MessageStatus | None, *, corrected: bool) -> None:
         """Start, resume or relabel a message found in the inbox.
 
         The message may be new, waiting, moved back by a person, or a second copy. `corrected`: a person has
@@ -84,7 +84,7 @@ class Admission:
             self._inbox.move(correction.reference, tray)
         return tray is not None
 
-    def in_tray(self, reference: str, category: Category) -> None:
+    def admit_correction(self, reference: str, category: Category) -> None:
         """Start a correction for a message in a reclassify mailbox, after earlier work on it has finished."""
         self._load.progress()
         last, standing = self._engine.last(reference)

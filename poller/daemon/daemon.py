@@ -88,12 +88,12 @@ class Daemon:
         """Return the waiting messages, each with its status."""
         return self._load.waiting
 
-    def kept_waiting(self) -> list[MessageStatus]:
+    def waiting_messages(self) -> list[MessageStatus]:
         """Return the status of the messages that keep a person waiting.
 
         A message that is filed, and waits for its receipt alone, is not one of them.
         """
-        return [standing for standing in list(self.waiting.values()) if standing.came_to == "waiting"]
+        return [standing for standing in list(self.waiting.values()) if standing.final_outcome == "waiting"]
 
     def once(
         self, finished: Callable[[str, MessageStatus], None], *, everything: bool = False
@@ -153,9 +153,9 @@ class Daemon:
     def poll(self) -> int:
         """Scan the mailbox once, and return how many messages were taken up."""
         with self._turn:
-            self._engine.rest(False)  # so that messages queued without our knowledge are not left there for good
+            self._engine.pause_queue(False)  # so that messages queued without our knowledge are not left there for good
             references = self._inbox.scan()
-            self._engine.gate("imap").proven = True
+            self._engine.gate("imap").has_succeeded = True
             standings = self._engine.standings(references)
             # A message that was corrected before it was first seen here is not new.
             new = [reference for reference in references if reference not in standings]
@@ -163,13 +163,15 @@ class Daemon:
             before = len(self.working)
             for reference in references:
                 try:
-                    self._sightings.in_inbox(reference, standings.get(reference), corrected=reference in corrected)
+                    self._sightings.admit_from_inbox(
+                        reference, standings.get(reference), corrected=reference in corrected
+                    )
                 except (TransientError, ConfigurationError) as error:
                     # Go on with the next message. This one is seen again at the next scan.
                     log.warning("message_left", ref=reference, reason=str(error))
             for reference, category in self._trays.scan():
                 try:
-                    self._sightings.in_tray(reference, category)
+                    self._sightings.admit_correction(reference, category)
                 except MessageGoneError:
                     continue  # A person has just deleted the mailbox.
                 except (TransientError, ConfigurationError) as error:
@@ -180,30 +182,30 @@ class Daemon:
         """Resume the messages that are due, and return the status of those that have stopped since the last tick."""
         with self._turn:
             for service in list(self._engine.faults):
-                self.heed(service, self._engine.faults.pop(service))
+                self.handle_refusal(service, self._engine.faults.pop(service))
             return self._load.tick()
 
-    def heed(self, service: str, fault: ConfigurationError) -> None:
+    def handle_refusal(self, service: str, fault: ConfigurationError) -> None:
         """Handle settings that cannot work: stop if they never worked, wait if they did in this run.
 
         Raises:
             ConfigurationError: the settings never worked in this run.
         """
         self._refused[service] = str(fault)
-        if not self._engine.gate(service).proven:
+        if not self._engine.gate(service).has_succeeded:
             raise fault
         log.error("service_refused", service=service, reason=str(fault))
 
-    def trust(self, services: Iterable[str]) -> None:
+    def mark_verified(self, services: Iterable[str]) -> None:
         """Mark services whose settings have worked in this run: what they refuse from now on is waited out."""
         for service in services:
-            self._engine.gate(service).proven = True
+            self._engine.gate(service).has_succeeded = True
 
     def status(self) -> DaemonStatus:
         """Return the state of the daemon at this moment."""
         return DaemonStatus(
             in_progress=frozenset(list(self.working)),
-            waiting=tuple(standing.service for standing in self.kept_waiting()),
+            waiting=tuple(standing.service for standing in self.waiting_messages()),
             waits=tuple(self._waits()),
             unreadable=self._inbox.unreadable(),
             refused=self._still_refused(),
@@ -221,7 +223,7 @@ class Daemon:
         waited_for = {standing.result["gate"] for standing in list(self.waiting.values()) if standing.result}
         for service in list(self._refused):
             gate = self._engine.gate(service)
-            if service not in waited_for and gate.open and gate.proven:
+            if service not in waited_for and gate.open and gate.has_succeeded:
                 self._refused.pop(service, None)
         return dict(self._refused)
 

@@ -78,7 +78,7 @@ class Loop:
         """
         self._settings, self._asked = settings, asked
         self._daemon = Daemon(settings, progress=lambda: sd_notify.tell(sd_notify.WATCHDOG))
-        self._daemon.trust(proven)
+        self._daemon.mark_verified(proven)
         self.proven: Collection[str] = ()  # the services that have accepted the settings to go on with
         self._trying: Settings | None = None  # newly read settings that are being checked
         self._pulse = PollHealth(settings.imap.poll_interval_s)
@@ -142,9 +142,9 @@ class Loop:
         self._scheduler.add_job(self._tick, "interval", seconds=TICK_S, id="tick", **once)
         self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, id="watch", **once)
         self._scheduler.add_job(self._report, "interval", seconds=WATCH_S, id="report", **once)
-        self._scheduler.add_job(self._lookout.sum_up, "interval", seconds=DIGEST_S, id="digest", **once)
+        self._scheduler.add_job(self._lookout.send_due_digest, "interval", seconds=DIGEST_S, id="digest", **once)
         if self._lookout.canary:
-            self._scheduler.add_job(self._lookout.fly, "interval", seconds=WATCH_S, id="canary", **once)
+            self._scheduler.add_job(self._lookout.run_canary, "interval", seconds=WATCH_S, id="canary", **once)
         if self._lookout.metrics.start():
             # A job of its own: it reads the state store, which may be out of reach for long.
             self._scheduler.add_job(self._lookout.metrics.tell, "interval", seconds=WATCH_S, id="metrics", **once)
@@ -212,7 +212,7 @@ class Loop:
                 log.warning("poll_failed", reason=str(error))
                 self._later(self._pulse.failed(datetime.now(UTC), str(error)))
             except ConfigurationError as fault:
-                self._daemon.heed("imap", fault)
+                self._daemon.handle_refusal("imap", fault)
                 self._later(self._pulse.failed(datetime.now(UTC), str(fault), refused=True))
             else:
                 self._pulse.good(datetime.now(UTC))
@@ -231,7 +231,7 @@ class Loop:
         """Report the status to the service manager, and feed its watchdog while polls end in time."""
         # The watchdog is fed when a poll has ended, successful or not, and while none is late. It is not fed while a
         # poll hangs, which a restart mends. A restart does not mend a mail server, so a failed poll feeds it as well.
-        beat = (sd_notify.WATCHDOG,) if self._pulse.beats() else ()
+        beat = (sd_notify.WATCHDOG,) if self._pulse.is_alive() else ()
         sd_notify.tell(self._status(), *beat)
 
     def _status(self) -> str:

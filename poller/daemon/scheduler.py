@@ -35,14 +35,14 @@ class Scheduler:
 
     def submit(self, reference: str) -> None:
         """Start work on a message or a correction."""
-        self._engine.rest(False)
+        self._engine.pause_queue(False)
         self._engine.submit(reference, at_once=not self.working)
         self.working.add(reference)
 
     def resume(self, reference: str, seen: MessageStatus) -> None:
         """Resume a waiting or failed message, unless its status is no longer `seen`."""
         self.progress()
-        self._engine.rest(False)
+        self._engine.pause_queue(False)
         self._engine.resume(reference, seen)
         self.waiting.pop(reference, None)
         self.working.add(reference)
@@ -63,7 +63,7 @@ class Scheduler:
         asked, self._unasked = self._unasked[:AT_ONCE], self._unasked[AT_ONCE:]
         stopped = {ref: s for ref, s in self._engine.standings(asked).items() if s.outcome != "working"}
         self.working -= stopped.keys()
-        self._engine.rest(not self.working)
+        self._engine.pause_queue(not self.working)
         self.waiting |= {ref: standing for ref, standing in stopped.items() if standing.outcome == "waiting"}
         return stopped
 
@@ -78,7 +78,7 @@ class Scheduler:
         until = standing.until
         if name := standing.result["gate"] if standing.result else "":
             gate = self._engine.gate(name)
-            if gate.closed_until or gate.proven:
+            if gate.closed_until or gate.has_succeeded:
                 # This process knows newer facts about the service than the message recorded.
                 until = gate.closed_until or now
         return until is not None and until <= now

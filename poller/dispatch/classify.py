@@ -19,7 +19,9 @@ CLAUDE_TRIES = 3  # before the rules go on alone
 def initial_result(job: StepContext, found: Classification) -> DispatchResult:
     """Return the initial result of a request, before its steps."""
     r2 = job.settings.r2
-    return DispatchResult(found, fates=job.fates, max_file_bytes=r2.max_file_bytes, max_mail_bytes=r2.max_mail_bytes)
+    return DispatchResult(
+        found, upload_decisions=job.upload_decisions, max_file_bytes=r2.max_file_bytes, max_mail_bytes=r2.max_mail_bytes
+    )
 
 
 def classify(job: StepContext) -> Classification:

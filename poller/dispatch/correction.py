@@ -94,7 +94,7 @@ def existing_result(job: StepContext, original: Original) -> DispatchResult:
         original.correction.category, 1.0, "person", "Reclassé à la main dans la boîte aux lettres.", needs_review=False
     )
     # The files were uploaded in the mail's order, either all of them or none.
-    numbers = [number for number, fate in enumerate(job.fates) if fate is UploadDecision.FILE]
+    numbers = [number for number, fate in enumerate(job.upload_decisions) if fate is UploadDecision.FILE]
     files = result.get("files", [])
     return replace(
         initial_result(job, sure),

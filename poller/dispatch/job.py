@@ -121,7 +121,7 @@ class StepContext:
     message: LazyMessage
     services: Services
     settings: Settings
-    fates: tuple[
+    upload_decisions: tuple[
         UploadDecision, ...
     ] = ()  # decision on each attachment, in the mail's order; known once the message is received
 

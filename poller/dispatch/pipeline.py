@@ -120,7 +120,7 @@ class Pipeline:
             return self._ignore(job, ignored)
         send_alert(job, received)
         wait_turn(job, received)
-        job = replace(job, fates=tuple(map(UploadDecision, received["fates"])))
+        job = replace(job, upload_decisions=tuple(map(UploadDecision, received["fates"])))
         root = job.journal.reference
         if answered := answer(job, threads, received):
             thread, done = answered
@@ -151,13 +151,13 @@ class Pipeline:
         # Recorded now, so that the next correction finds it even if this one fails.
         reached.before = {"thread": original.thread, "was": original.was}
         # Keep the first upload decisions: today's caps would count the files that were uploaded then.
-        job = replace(job, fates=tuple(map(UploadDecision, original.result.get("fates", ()))))
+        job = replace(job, upload_decisions=tuple(map(UploadDecision, original.result.get("fates", ()))))
         reached.done = dispatch_correction.existing_result(job, original)
         received = reached.received = receive(job, asked=True)
         if received["ignored"]:
             return self._ignore(job, received["ignored"])
-        if len(job.fates) != len(received["fates"]):
-            job = replace(job, fates=tuple(map(UploadDecision, received["fates"])))
+        if len(job.upload_decisions) != len(received["fates"]):
+            job = replace(job, upload_decisions=tuple(map(UploadDecision, received["fates"])))
         done = reached.done = dispatch_correction.existing_result(job, original)
         # A message without a ticket may be an answer that was never recognised as one.
         threads = [] if done.ticket else find_threads(job, received["forebears"])
@@ -256,7 +256,7 @@ def _summary(done: DispatchResult) -> dict[str, Any]:
         "confidence": done.classification.confidence,
         "decided_by": done.classification.decided_by,
         "needs_review": done.classification.needs_review,
-        "fates": [str(fate) for fate in done.fates],
+        "fates": [str(fate) for fate in done.upload_decisions],
         "files": [url for _, url in done.uploads],
         "contact_id": done.contact_id,
         "ticket": asdict(done.ticket) if done.ticket else None,

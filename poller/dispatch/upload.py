@@ -26,7 +26,7 @@ def upload_files(job: StepContext, done: DispatchResult) -> DispatchResult:
     """Upload the 3D files and images to R2, with one journal entry and one PUT for each file."""
     r2 = job.services.r2
     uploads = []
-    for number in (number for number, fate in enumerate(job.fates) if fate is UploadDecision.FILE):
+    for number in (number for number, fate in enumerate(job.upload_decisions) if fate is UploadDecision.FILE):
 
         def act(_: Attempt, number: int = number) -> str | None:
             if r2 is None:

@@ -47,7 +47,7 @@ class FormDelivery:
         self._account = Inbox(settings).account
         self._answered_s, self._silent_s = float("-inf"), float("-inf")
 
-    def drop(self, message: FormMessage) -> str:
+    def append(self, message: FormMessage) -> str:
         """Append the message to the inbox, unless it is there already, and return its reference.
 
         Once this returns the server has the message. A message that may have been appended before is looked for in the
@@ -65,7 +65,7 @@ class FormDelivery:
             with closing(imap_session.connect(self._imap, DROP_S)) as session:
                 header = self._found(session, message.message_id) if message.again else None
                 if header is None:
-                    session.deliver(self._imap.mailbox, message.content, message.size_bytes)
+                    session.append_stream(self._imap.mailbox, message.content, message.size_bytes)
         except TransientError as error:
             if isinstance(error.__cause__, TimeoutError):
                 self._silent_s = self._clock()
@@ -95,7 +95,7 @@ class FormDelivery:
     def _found(self, session: ImapSession, message_id: str) -> bytes | None:
         """Return the header of the message with this Message-ID, None when no mailbox that it may be in has it."""
         for name in ("", *self._mailboxes):
-            if not name or session.enter(name):
-                for arrival in session.arrivals(session.with_message_id(message_id)):
+            if not name or session.select(name):
+                for arrival in session.fetch_summaries(session.with_message_id(message_id)):
                     return arrival.header
         return None

@@ -141,7 +141,7 @@ class Intake:
         try:
             with message.content:
                 async with self._dropping.setdefault(message.message_id, asyncio.Lock()):
-                    reference = await to_thread.run_sync(self.letterbox.drop, message, limiter=self._sessions)
+                    reference = await to_thread.run_sync(self.letterbox.append, message, limiter=self._sessions)
         except TransientError as error:
             log.warning("form_not_delivered", form=form.name, reason=str(error))
             raise later("the mailbox is out of reach; nothing was kept", error.retry_after_s or RETRY_S) from error

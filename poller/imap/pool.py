@@ -38,7 +38,7 @@ class SessionPool:
         self._free: list[ImapSession] = []
 
     @contextmanager
-    def one(
+    def session(
         self, uidvalidity: int | None = None, *, at_once: bool = False, fetching: bool = False
     ) -> Iterator[ImapSession]:
         """Yield a live session once one is free, or `at_once`. A session that fails is dropped.
@@ -94,7 +94,7 @@ class SessionPool:
             else:
                 return session
         session = imap_session.connect(self._imap)
-        if self._within and not session.enter(self._within):
+        if self._within and not session.select(self._within):
             session.close()
             raise MessageGoneError(self._within)
         return session

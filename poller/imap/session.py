@@ -85,11 +85,11 @@ class ImapSession:
         `counts` are those of this moment, where they are known.
         """
         counts = counts or self.counts()
-        messages = counts.messages if counts else self.reopen()
+        messages = counts.messages if counts else self.reselect()
         with self._call("SEARCH"):
             return search.uids(self._client, messages, since)
 
-    def reopen(self) -> int:
+    def reselect(self) -> int:
         """Select the mailbox once more, and return how many messages are in it.
 
         A server may let a session go on in a mailbox that is gone: Dovecot does so in an empty one, for good. The cost
@@ -120,7 +120,7 @@ class ImapSession:
         with self._call("SEARCH"):
             return search.present(self._client, uids)
 
-    def arrivals(self, uids: Sequence[int], refused: set[int] | None = None) -> Iterator[MessageSummary]:
+    def fetch_summaries(self, uids: Sequence[int], refused: set[int] | None = None) -> Iterator[MessageSummary]:
         """Yield size, date and header of each message that is still here, in the order asked for.
 
         A message that the server does not give, where it gives others, is added to `refused`. Without such a set it is
@@ -244,7 +244,7 @@ class ImapSession:
             if lacking
         ]
 
-    def enter(self, mailbox: str) -> bool:
+    def select(self, mailbox: str) -> bool:
         """Select another mailbox, by the name that `label` takes. Return False when there is none.
 
         From then on every UID is of that mailbox.
@@ -276,7 +276,7 @@ class ImapSession:
         with self._call("MOVE", size_bytes=len(uids) * HEADER_BYTES):
             self._move(uids, mailbox, uids)
 
-    def settle(self, begins: str, mailbox: str, but: str) -> None:
+    def supersede_receipts(self, begins: str, mailbox: str, but: str) -> None:
         """Mark our mails whose Message-ID begins with `begins` as read, and move them to another mailbox.
 
         The mail with the Message-ID `but` is left as it is.
@@ -305,7 +305,7 @@ class ImapSession:
                 return
             move.append(self._client, name, raw, [b"\\Seen"] if seen else [])
 
-    def deliver(self, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
+    def append_stream(self, mailbox: str, content: IO[bytes], size_bytes: int) -> None:
         """Append a message to the mailbox of this exact name.
 
         `content` is the whole message, with CRLF, and is read in pieces. When this raises, the message may have been

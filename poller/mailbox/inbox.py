@@ -66,19 +66,19 @@ class Inbox:
         """Count the messages in each of these mailboxes of the account. Each takes one round trip."""
         if not mailboxes:
             return {}
-        with self._sessions.one() as session:
+        with self._sessions.session() as session:
             return {name: session.count(name) for name in mailboxes}
 
     def ensure(self, mailbox: str) -> None:
         """Create a mailbox of the account when it is missing. See `Mailbox.ensure`."""
-        with self._sessions.one() as session:
+        with self._sessions.session() as session:
             session.ensure(mailbox)
 
     def move(self, reference: str, mailbox: str) -> None:
         """Move every copy of the message to another mailbox, which is created when missing. The keywords stay."""
         seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
-            with self._sessions.one(seen.uidvalidity) as session:
+            with self._sessions.session(seen.uidvalidity) as session:
                 session.move(copies, session.ensure(mailbox))
 
     def close(self) -> None:
@@ -96,15 +96,15 @@ class Inbox:
                 scan that requests them. With `all_or_none`, also where it does not give all.
         """
         # One scan at a time: a slow one must not overwrite the result of a later one.
-        with self._looking, self._sessions.one(at_once=True) as session:
+        with self._looking, self._sessions.session(at_once=True) as session:
             view = ScanScope(session.uidvalidity, self.since, self.reach())
-            seen = self._looks.look(session, view, self.taken_up, self.progress, all_or_none=all_or_none)
+            seen = self._looks.scan(session, view, self.taken_up, self.progress, all_or_none=all_or_none)
         return seen.in_order()
 
     def confirm(self, reference: str) -> bool:
         """Return whether the message is in the mailbox at this very moment."""
         seen = self.seen
-        with self._sessions.one(seen.uidvalidity) as session:
+        with self._sessions.session(seen.uidvalidity) as session:
             return bool(session.present(list(seen.copies(reference))))
 
     def fetch(self, reference: str, path: Path) -> Fetched:
@@ -115,11 +115,11 @@ class Inbox:
         seen = self._look_for(reference)
         for uid, waiting in seen.copies(reference).items():
             with (
-                self._sessions.one(seen.uidvalidity, fetching=True) as session,
+                self._sessions.session(seen.uidvalidity, fetching=True) as session,
                 path.open("wb") as file,
                 suppress(MessageGoneError),
             ):
-                for arrival in [waiting] if waiting else session.arrivals([uid]):
+                for arrival in [waiting] if waiting else session.fetch_summaries([uid]):
                     return Fetched(arrival.received_at, write(session, arrival, file, self._imap), arrival.junk)
         raise MessageGoneError(reference)
 
@@ -127,7 +127,7 @@ class Inbox:
         """See `Source`."""
         seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
-            with self._sessions.one(seen.uidvalidity) as session:
+            with self._sessions.session(seen.uidvalidity) as session:
                 session.mark_seen(copies)
 
     def label(self, reference: str, outcome: str) -> None:
@@ -151,9 +151,9 @@ class Inbox:
         if supersedes:
             with closing(imap_session.connect(self._imap)) as session:
                 for label in (self._names.failed, self._names.support, self._names.modelisation):
-                    if session.enter(label):
-                        session.settle(supersedes, name, message_id)
-        with self._sessions.one() as session:
+                    if session.select(label):
+                        session.supersede_receipts(supersedes, name, message_id)
+        with self._sessions.session() as session:
             session.append(name, receipt.raw, seen=not receipt.needs_person, unless=message_id if look else "")
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:

@@ -73,7 +73,7 @@ class BatchLabeller:
         if wish.failure:
             raise wish.failure
         if not wish.filed:
-            with self._sessions.one(uidvalidity) as session:
+            with self._sessions.session(uidvalidity) as session:
                 self._label(session, [wish])
 
     def _has_turn(self, wish: _LabelRequest) -> bool:
@@ -88,7 +88,7 @@ class BatchLabeller:
         batch: list[_LabelRequest] = []
         answers = False
         try:
-            with self._sessions.one(first.uidvalidity) as session:
+            with self._sessions.session(first.uidvalidity) as session:
                 batch = self._alike(first, self._most)
                 try:
                     self._label(session, batch)

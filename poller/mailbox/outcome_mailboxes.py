@@ -38,10 +38,10 @@ def fetch(settings: Settings, reference: str, outcome: str, received_at: datetim
     refused: set[int] = set()
     imap = settings.imap
     with closing(imap_session.connect(imap)) as session, path.open("wb") as file:
-        if session.enter(getattr(settings.labels, outcome)):
+        if session.select(getattr(settings.labels, outcome)):
             # SINCE compares days in the server's own time zone. The messages filed last are at the end.
             uids = session.uids(received_at.date() - timedelta(days=1))
-            for arrival in session.arrivals(uids[::-1], refused):
+            for arrival in session.fetch_summaries(uids[::-1], refused):
                 with suppress(MessageGoneError):
                     if fetch_reference(session, arrival, imap) == reference:
                         return Fetched(arrival.received_at, write(session, arrival, file, imap), arrival.junk)
@@ -70,9 +70,9 @@ def list_filed(settings: Settings, outcome: str) -> dict[str, bool]:
 
 def _lying(session: ImapSession, settings: Settings, outcome: str) -> dict[str, bool]:
     found: dict[str, bool] = {}
-    if not session.enter(getattr(settings.labels, outcome)):
+    if not session.select(getattr(settings.labels, outcome)):
         return found
-    for arrival in session.arrivals(session.uids()):
+    for arrival in session.fetch_summaries(session.uids()):
         with suppress(MessageGoneError):  # A person took it between the search and the fetch.
             reference = fetch_reference(session, arrival, settings.imap)
             # A receipt counts as ours only with a keyword: then a person had us file it.
@@ -91,11 +91,11 @@ def move_back_to_inbox(settings: Settings, references: Collection[str]) -> set[s
         TransientError: the mailbox is out of reach, or a message that cannot be read may be one of them.
     """
     with closing(imap_session.connect(settings.imap)) as session:
-        if not session.enter(settings.labels.failed):
+        if not session.select(settings.labels.failed):
             return set()
         found: dict[int, str] = {}
         refused: set[int] = set()
-        for arrival in session.arrivals(session.uids(), refused):
+        for arrival in session.fetch_summaries(session.uids(), refused):
             with suppress(MessageGoneError):
                 reference = fetch_reference(session, arrival, settings.imap)
                 if reference in references:

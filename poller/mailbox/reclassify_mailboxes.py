@@ -80,7 +80,7 @@ class ReclassifyMailboxes:
         """Return True if the message was in one of the mailboxes at the last scan."""
         return any(reference in seen for seen in list(self._seen.values()))
 
-    def lying(self) -> Iterator[tuple[str, Category]]:
+    def list_waiting(self) -> Iterator[tuple[str, Category]]:
         """Yield the same as `scan`, for callers that need all of it.
 
         No mailbox is created, and a message that cannot be read is an error.

@@ -93,7 +93,7 @@ class MailboxScanner:
         self._doubts = 0  # scans in a row at which the server gave nothing that is new
         self._whole_look_at_s = 0.0  # on the monotonic clock
 
-    def look(
+    def scan(
         self,
         session: ImapSession,
         view: ScanScope,
@@ -109,7 +109,7 @@ class MailboxScanner:
         """
         then = self.seen if self.seen.view == view else MailboxSnapshot()
         if not then.counts or then.counts.messages <= FEW or time.monotonic() >= self._whole_look_at_s:
-            session.reopen()
+            session.reselect()
         counts = session.counts()
         uids = self._changed(session, counts, then)
         whole = uids is None
@@ -124,7 +124,7 @@ class MailboxScanner:
         asked = left_alone if whole else early
         if asked and (found := taken_up(set(asked.values()))):
             again = [uid for uid, reference in asked.items() if reference in found]
-            for arrival in session.arrivals(again, refused):
+            for arrival in session.fetch_summaries(again, refused):
                 waiting[arrival.uid] = asked[arrival.uid], _lightened(arrival)
             left_alone = {uid: name for uid, name in left_alone.items() if uid not in {*waiting, *refused}}
         for uid in refused - then.unread.keys():
@@ -165,7 +165,7 @@ class MailboxScanner:
         waiting = {uid: then.waiting[uid] for uid in uids if uid in then.waiting}
         early: dict[int, str] = {}
         new = [uid for uid in uids if uid not in waiting and uid not in then.left_alone]
-        for arrival in session.arrivals(new, refused):
+        for arrival in session.fetch_summaries(new, refused):
             progress()
             with suppress(MessageGoneError):  # A person took it between the scan and the reading.
                 reference = fetch_reference(session, arrival, self._imap)

@@ -76,7 +76,7 @@ class MailboxWatcher:
                         for _ in session.idle(RENEW_S, self._bell):
                             if not self._stopped():
                                 self._wake()
-                        session.reopen()  # The mailbox may be gone, and the server does not say so.
+                        session.reselect()  # The mailbox may be gone, and the server does not say so.
             except (TransientError, ConfigurationError) as error:
                 # The scans meet the same error and handle it.
                 log.info("idle_interrupted", reason=str(error))

@@ -63,7 +63,7 @@ class Skeleton:
         pieces.append(payload[at:])
         return tuple(piece for piece in pieces if piece)
 
-    def unveil(self, value: bytes) -> bytes:
+    def restore(self, value: bytes) -> bytes:
         """Return a field's value as the sender wrote it."""
         return value.replace(self.veil, b"")
 

@@ -56,7 +56,7 @@ class CanarySender:
         )
         self.missing_since: datetime | None = None  # when the first missing canary was sent; None: all is well
 
-    def look(self, now: datetime, *, deaf: bool = False) -> None:
+    def run(self, now: datetime, *, deaf: bool = False) -> None:
         """Check whether the canary has arrived, and send the next one when it is due. `now` is aware, UTC.
 
         `deaf` says that a mail which has arrived would not be seen now: the mailbox is out of reach, or there is more

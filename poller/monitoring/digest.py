@@ -91,7 +91,7 @@ def _is_ours(message: MessageRecord) -> bool:
 
 
 def _done(message: MessageRecord, now: MessageStatus, remembered: store.StateStore) -> WeeklyMessage:
-    result, outcome = now.result or {}, now.came_to
+    result, outcome = now.result or {}, now.final_outcome
     is_answer = result.get("decided_by") == "thread"
     # Journals are long, and most mails open no ticket: read only those of mails that did.
     opened = result.get("ticket") and not is_answer

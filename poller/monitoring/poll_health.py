@@ -61,7 +61,7 @@ class PollHealth:
         self._due_s = self._clock() + next_in_s
         self._looking = False
 
-    def beats(self) -> bool:
+    def is_alive(self) -> bool:
         """Return True if no poll is running and the next one is not late."""
         return not self._looking and self._clock() < self._due_s + LATE_S
 

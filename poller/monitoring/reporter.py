@@ -64,7 +64,7 @@ class HealthReporter:
         """Report to the recipients outside of this machine, and write the status file for those on it."""
         now = datetime.now(UTC)
         status, pulse = self._status(), self._pulse
-        present = self.causes(now, status)
+        present = self.incidents(now, status)
         self._signs.leave(pulse.looked_at, pulse.failing_since, pulse.reason, len(status.unreadable))
         if self._heartbeat:
             missing = self.canary is not None and self.canary.missing_since
@@ -78,18 +78,18 @@ class HealthReporter:
         """Report to the admin alone, for the last time before a stop."""
         now, status = datetime.now(UTC), self._status()
         if self._alerts:
-            self._alerts.tell(self.causes(now, status), now, self._undecided(status))
+            self._alerts.tell(self.incidents(now, status), now, self._undecided(status))
 
-    def fly(self) -> None:
+    def run_canary(self) -> None:
         """Send the canary's mail when it is due, and check whether the last one has arrived."""
         if self.canary:
-            self.canary.look(datetime.now(UTC), deaf=self._is_deaf(self._status()))
+            self.canary.run(datetime.now(UTC), deaf=self._is_deaf(self._status()))
 
-    def sum_up(self) -> None:
+    def send_due_digest(self) -> None:
         """Send the week's digest when it is due."""
         digest.tell(self._settings, self._memory, self._smtp, self._status().first_start, datetime.now(UTC))
 
-    def causes(self, now: datetime, status: DaemonStatus) -> list[Incident]:
+    def incidents(self, now: datetime, status: DaemonStatus) -> list[Incident]:
         """Return every incident that a person should know of at this moment."""
         refused = dict(status.refused)
         since = self._pulse.failing_since

@@ -78,7 +78,7 @@ def leaves(skeleton: Skeleton, source: ByteSource, limit: int) -> tuple[list[Lea
             losses.append("more parts than are read")
             break
         part, alternative, within, default_type = waiting.pop()
-        content_type, parameters = headers.parameters(skeleton.unveil(_fields(part).get("content-type", b"")))
+        content_type, parameters = headers.parameters(skeleton.restore(_fields(part).get("content-type", b"")))
         typed = _TYPE.match(content_type)
         content_type = typed[0] if typed else _untyped(content_type, default_type)
         if not part.is_multipart():

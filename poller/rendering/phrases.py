@@ -244,7 +244,11 @@ def _fates(request: Request, done: DispatchResult) -> tuple[UploadDecision, ...]
 
     If there are none, or the mail parses differently today, decide by the mail alone.
     """
-    return done.fates if len(done.fates) == len(request.attachments) else attachment_policy.decide_uploads(request)
+    return (
+        done.upload_decisions
+        if len(done.upload_decisions) == len(request.attachments)
+        else attachment_policy.decide_uploads(request)
+    )
 
 
 def _nothing_goes(done: DispatchResult) -> bool:

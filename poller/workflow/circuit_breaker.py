@@ -20,7 +20,7 @@ class CircuitBreaker:
         self._lock = threading.Lock()
         self._failures = 0
         self._tried = False  # a trial call was let through and has not reported yet
-        self.proven = False  # whether the service has answered this process
+        self.has_succeeded = False  # whether the service has answered this process
         self.closed_until: datetime | None = None
 
     def wait(self, now: datetime) -> datetime | None:
@@ -49,7 +49,7 @@ class CircuitBreaker:
     def answered(self) -> None:
         """Record that the service answered, and let every caller through."""
         with self._lock:
-            self._failures, self._tried, self.closed_until, self.proven = 0, False, None, True
+            self._failures, self._tried, self.closed_until, self.has_succeeded = 0, False, None, True
 
     @property
     def open(self) -> bool:

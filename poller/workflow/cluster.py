@@ -78,7 +78,7 @@ class ClusterMembership:
         """Tell the others that this machine lives, now and at every beat."""
         self._thread.start()
 
-    def settle(self) -> None:
+    def stop_taking_over(self) -> None:
         """Stop taking over from other machines, but still tell them that this one lives."""
         with self._looking:
             self._settled = True
@@ -89,7 +89,7 @@ class ClusterMembership:
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
-    def spell(self) -> int:
+    def lease_epoch(self) -> int:
         """Return the lease epoch: the number of this unbroken time in touch with the others.
 
         Two calls that return the same number prove that no other machine could take over in between. After a freeze,

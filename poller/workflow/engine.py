@@ -114,7 +114,7 @@ class Engine:
         None the stop waits for as long as it takes.
         """
         if self._machines:
-            self._machines.settle()
+            self._machines.stop_taking_over()
         if timeout_s is None:
             timeout_s = sys.maxsize
         elif not self._in_hand:
@@ -133,7 +133,7 @@ class Engine:
             else:
                 DBOS.enqueue_workflow(dbos_runtime.QUEUE, dbos_runtime.message, reference)
 
-    def rest(self, resting: bool) -> None:
+    def pause_queue(self, resting: bool) -> None:
         """Stop polling the queue while nothing can be in it, or poll it again.
 
         A poll costs a millisecond.
@@ -249,7 +249,7 @@ class Engine:
             patience=self._patience,
             halt=self._halt,
             memory=self,
-            spell=self._machines.spell if self._machines else lambda: 0,
+            spell=self._machines.lease_epoch if self._machines else lambda: 0,
         )
         self._in_hand.add(reference)
         try:

@@ -206,13 +206,13 @@ class Journal:
         if gave_way >= CRASHES:
             return {"fatal": f"gave way {gave_way} times", "kind": "crashed", "by": self._execution}
         now = self._now()
-        if step.looks and doubts(history) and (until := self._patience.settles(last_seen(history), now)):
+        if step.looks and doubts(history) and (until := self._patience.visible_at(last_seen(history), now)):
             reason = "what was done may not show yet"
             return {"wait": reason, "until": until.isoformat(), "by": self._execution}
         if step.gated and step.service and (until := self._gate(step.service).wait(now)):
             reason = f"{SERVICE_NAMES.get(step.service, step.service)} is out of reach"
             return {"wait": reason, "until": until.isoformat(), "gate": step.service, "by": self._execution}
-        stack.enter_context(self._floor.alone() if gave_way else self._floor.shared())
+        stack.enter_context(self._floor.exclusive() if gave_way else self._floor.shared())
         self._begun_in = self._spell()
         return {"begun": now.isoformat(), "by": self._execution}
 

@@ -36,7 +36,7 @@ class RetryPolicy:
         delay_s = self.delays_s[min(failures, len(self.delays_s)) - 1] * uniform(0.8, 1.2)  # noqa: S311  no secret
         return now + timedelta(seconds=min(max(delay_s, retry_after_s or 0.0), LONGEST_WAIT_S))
 
-    def settles(self, tried: datetime, now: datetime) -> datetime | None:
+    def visible_at(self, tried: datetime, now: datetime) -> datetime | None:
         """Return the time from which a search at the service finds what was done at `tried`.
 
         None when it does already, or when the clocks do not agree.

@@ -34,7 +34,7 @@ class SharedLock:
             self._leave()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Run while no other step does."""
         with self._changed:
             self._alone += 1

@@ -45,7 +45,7 @@ class MessageStatus:
     since: datetime | None = None  # of a waiting one, when work on it began; aware, UTC
 
     @property
-    def came_to(self) -> str:
+    def final_outcome(self) -> str:
         """Return the outcome, or of a message that only waits for its receipt, the outcome of its label."""
         return str((self.result or {}).get("filed", self.outcome))
 

@@ -257,8 +257,8 @@ def counts(memory: StateStore) -> Counter[str]:
     # Of a corrected message only the last workflow counts. Corrections are few, so their rows are read.
     ids = memory.corrections()
     done = memory.named({*ids, *map(corrections.message_of, ids)})
-    found.subtract(message.standing.came_to for message in done)
-    found.update(message.standing.came_to for message in corrections.current(done))
+    found.subtract(message.standing.final_outcome for message in done)
+    found.update(message.standing.final_outcome for message in corrections.current(done))
     return +found
 
 
@@ -268,4 +268,4 @@ def standing(memory: StateStore, outcomes: Collection[str], since: datetime | No
     wanted = set(map(corrections.message_of, ids))
     corrected = [each for each in memory.corrections() if corrections.message_of(each) in wanted]
     done = [each for each in memory.named(wanted.union(ids, corrected)) if since is None or each.seen_at >= since]
-    return [message for message in corrections.current(done) if message.standing.came_to in outcomes]
+    return [message for message in corrections.current(done) if message.standing.final_outcome in outcomes]

@@ -64,27 +64,27 @@ def sent(desk: Desk) -> list[bytes]:
 
 def test_it_arrives_and_is_filed_as_ignored(desk: Desk, bird: CanarySender) -> None:
     """It is sent to the polled address, marked as ours, and nothing is made of it; the next one goes an hour later."""
-    bird.look(NOW)
+    bird.run(NOW)
     (delivered,) = desk.sandbox.smtp.messages
     assert delivered.recipients == (desk.environment["IMAP_USERNAME"],)
     assert desk.gets(sent(desk)[0]) == {"outcome": "ignored", "reason": "canary"}
     assert desk.seen == ["0" * 16]
     assert desk.made() == (0, 0, 0)
     for minutes in (1, 30, 59):
-        bird.look(NOW + minutes * MINUTE)
+        bird.run(NOW + minutes * MINUTE)
     assert (bird.missing_since, len(sent(desk))) == (None, 1)
-    bird.look(NOW + 60 * MINUTE)
+    bird.run(NOW + 60 * MINUTE)
     assert len(set(sent(desk))) == 2
 
 
 def test_nobody_else_s_mail_passes_for_it(desk: Desk, bird: CanarySender) -> None:
     """The token is random and known to the memory alone; what bears another is any other mail of ours."""
-    bird.look(NOW)
+    bird.run(NOW)
     (raw,) = sent(desk)
     token = raw.split(b"X-Figurative-Canary: ")[1][:32]
     forged = raw.replace(b"X-Figurative-Canary: " + token, b"X-Figurative-Canary: " + b"0" * 32)
     assert desk.gets(forged)["reason"] == "own notification"
-    bird.look(NOW + 11 * MINUTE)
+    bird.run(NOW + 11 * MINUTE)
     assert bird.missing_since == NOW
 
 
@@ -93,15 +93,15 @@ def test_one_that_does_not_arrive_is_told_of_once_and_again_when_it_is_over(
 ) -> None:
     """Late is after the time that is set; then others are sent at the interval, and whichever arrives ends it."""
     for minutes in (0, 5, 9):
-        bird.look(NOW + minutes * MINUTE)
+        bird.run(NOW + minutes * MINUTE)
     assert bird.missing_since is None
     for minutes in (10, 11, 60, 71, 120):
-        bird.look(NOW + minutes * MINUTE)
+        bird.run(NOW + minutes * MINUTE)
     assert bird.missing_since == NOW
     assert len(sent(desk)) == 3
     assert logged().count("canary_missing") == 1
     desk.gets(sent(desk)[1])  # it was on its way for an hour
-    bird.look(NOW + 125 * MINUTE)
+    bird.run(NOW + 125 * MINUTE)
     assert bird.missing_since is None
     assert logged().count("canary_back") == 1
 
@@ -109,14 +109,14 @@ def test_one_that_does_not_arrive_is_told_of_once_and_again_when_it_is_over(
 def test_one_that_cannot_be_sent_is_missing_at_once(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
     """It is sent anew after five minutes, and its arrival ends it."""
     desk.sandbox.smtp.fail(Refusal("mail", "451 4.3.0 later", times=1))
-    bird.look(NOW)
+    bird.run(NOW)
     assert bird.missing_since == NOW
     assert "451" in logged()
-    bird.look(NOW + 4 * MINUTE)
+    bird.run(NOW + 4 * MINUTE)
     assert sent(desk) == []
-    bird.look(NOW + 5 * MINUTE)
+    bird.run(NOW + 5 * MINUTE)
     desk.gets(sent(desk)[0])
-    bird.look(NOW + 6 * MINUTE)
+    bird.run(NOW + 6 * MINUTE)
     assert bird.missing_since is None
 
 
@@ -129,60 +129,60 @@ def again(desk: Desk) -> CanarySender:
 
 def test_a_restart_is_no_news(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
     """What is missing stays so until one arrives, and is told of once; what was well is not known until then."""
-    bird.look(NOW)
-    bird.look(NOW + 10 * MINUTE)
+    bird.run(NOW)
+    bird.run(NOW + 10 * MINUTE)
     assert (bird.missing_since, bird.decided) == (NOW, True)
     bird = again(desk)
     assert not bird.decided
-    bird.look(NOW + 11 * MINUTE)
+    bird.run(NOW + 11 * MINUTE)
     assert (bird.missing_since, bird.decided) == (NOW, True)
-    bird.look(NOW + 30 * MINUTE)
+    bird.run(NOW + 30 * MINUTE)
     assert logged().count("canary_missing") == 1
     desk.gets(sent(desk)[-1])
-    bird.look(NOW + 31 * MINUTE)
+    bird.run(NOW + 31 * MINUTE)
     assert (bird.missing_since, bird.decided) == (None, True)
     bird = again(desk)
-    bird.look(NOW + 32 * MINUTE)
+    bird.run(NOW + 32 * MINUTE)
     assert (bird.missing_since, bird.decided) == (None, False)
     desk.gets(sent(desk)[-1])
-    bird.look(NOW + 33 * MINUTE)
+    bird.run(NOW + 33 * MINUTE)
     assert (bird.missing_since, bird.decided) == (None, True)
 
 
 def test_nothing_is_late_or_sent_while_nobody_listens(desk: Desk, bird: CanarySender) -> None:
     """The mailbox is out of reach, or there is a backlog: the time begins when that is over."""
-    bird.look(NOW)
+    bird.run(NOW)
     for minutes in range(1, 100):
-        bird.look(NOW + minutes * MINUTE, deaf=True)
+        bird.run(NOW + minutes * MINUTE, deaf=True)
     assert (bird.missing_since, len(sent(desk))) == (None, 1)
-    bird.look(NOW + 108 * MINUTE)
+    bird.run(NOW + 108 * MINUTE)
     assert bird.missing_since is None
-    bird.look(NOW + 109 * MINUTE)
+    bird.run(NOW + 109 * MINUTE)
     assert bird.missing_since == NOW
 
 
 def test_it_has_arrived_when_it_is_read(desk: Desk, bird: CanarySender) -> None:
     """Also where it cannot be filed, and what comes of that."""
-    bird.look(NOW)
+    bird.run(NOW)
     desk.taken = "0" * 16
     assert desk.gets(sent(desk)[0])["outcome"] == "gone"
-    bird.look(NOW + 11 * MINUTE)
+    bird.run(NOW + 11 * MINUTE)
     assert (bird.missing_since, bird.decided) == (None, True)
 
 
 def test_one_that_comes_late_is_not_taken_for_those_behind_it(desk: Desk, bird: CanarySender) -> None:
     """They are waited for all the same; and while one of them is late all is not well."""
     for minutes in (0, 10, 60):
-        bird.look(NOW + minutes * MINUTE)
+        bird.run(NOW + minutes * MINUTE)
     desk.gets(sent(desk)[0])
-    bird.look(NOW + 61 * MINUTE)
+    bird.run(NOW + 61 * MINUTE)
     assert bird.missing_since is None
-    bird.look(NOW + 70 * MINUTE)
+    bird.run(NOW + 70 * MINUTE)
     assert bird.missing_since == NOW + 60 * MINUTE
-    bird.look(NOW + 120 * MINUTE)
-    bird.look(NOW + 130 * MINUTE)
+    bird.run(NOW + 120 * MINUTE)
+    bird.run(NOW + 130 * MINUTE)
     desk.gets(sent(desk)[1])
-    bird.look(NOW + 131 * MINUTE)
+    bird.run(NOW + 131 * MINUTE)
     assert bird.missing_since == NOW + 60 * MINUTE
 
 
@@ -195,7 +195,7 @@ def test_nobody_finds_it_unread(office: Office) -> None:
         office.environment |= {"CANARY_INTERVAL_MIN": "60"}
         bird = canary.made(office.settings, daemon.memory, daemon.smtp)
         assert bird
-        bird.look(NOW)
+        bird.run(NOW)
     finally:
         daemon.stop()
     office.once(bytes(office.sandbox.smtp.messages[0].message))
@@ -299,7 +299,7 @@ def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Offi
         lookout.canary.missing_since = NOW
         lookout.report()
         assert listener.received.startswith(b"GET /ping/fail ")
-        (cause,) = lookout.causes(NOW, daemon.status())
+        (cause,) = lookout.incidents(NOW, daemon.status())
         lookout.close()
     who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
     given: dict[str, Any] = who | {"now": NOW, "zone": ZoneInfo("Europe/Paris")}

@@ -82,7 +82,7 @@ def test_a_message_that_is_bigger_than_its_server_says_is_cut_as_well(office: Of
     office.sandbox.imap.deliver(a_mail(2, "court"))
     imap = office.settings.imap
     with closing(imap_session.connect(imap)) as session:
-        big, small = session.arrivals(session.uids())
+        big, small = session.fetch_summaries(session.uids())
         for arrival, announced, oversize, written in (
             (big, big.size_bytes, big.size_bytes, 2000),
             (big, 5, 2001, 2000),

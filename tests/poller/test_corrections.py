@@ -765,7 +765,7 @@ def test_an_answer_while_a_failed_correction_waits_for_its_receipt_goes_to_the_t
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
         office.environment["IMAP_PORT"] = str(relay.port)
-        assert [each.came_to for each in office.once().values()] == ["failed"]
+        assert [each.final_outcome for each in office.once().values()] == ["failed"]
         office.once(an_answer())
     assert len(comments(office)) == 1
 

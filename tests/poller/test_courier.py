@@ -31,8 +31,8 @@ def test_courier_files_a_mail_once_and_gives_it_back() -> None:
             assert session.keeps(KEYWORD)
             assert session.uids() == [second]
             assert server.mailboxes() == {"": [texts[1]], ".Traités.Modélisation": [texts[0]]}
-            assert session.enter("Traités/Modélisation")
-            (arrival,) = session.arrivals(session.uids())
+            assert session.select("Traités/Modélisation")
+            (arrival,) = session.fetch_summaries(session.uids())
             assert KEYWORD.lower() in arrival.keywords
             session.move([arrival.uid], "INBOX")
         assert {folder: len(found) for folder, found in server.mailboxes().items()} == {"": 2}

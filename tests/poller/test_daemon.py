@@ -96,7 +96,7 @@ def test_a_service_that_has_answered_since_refuses_us_no_more(office: Office) ->
     gate = daemon._engine.gate("hubspot")
     gate.answered()
     gate.failed(now, now)
-    daemon.heed("hubspot", ConfigurationError("HTTP 401"))
+    daemon.handle_refusal("hubspot", ConfigurationError("HTTP 401"))
     assert daemon.status().refused == {"hubspot": "HTTP 401"}
     gate.answered()
     assert daemon.status().refused == {}
@@ -126,7 +126,7 @@ def test_a_mailbox_that_was_looked_into_is_proven(office: Office) -> None:
         daemon._inbox._sessions._imap = wrong
         with pytest.raises(ConfigurationError) as refused:
             daemon.poll()
-        daemon.heed("imap", refused.value)
+        daemon.handle_refusal("imap", refused.value)
     finally:
         daemon.stop()
 

@@ -109,11 +109,11 @@ def test_a_message_that_finds_nothing_at_work_does_not_wait_for_the_queue(
 def test_an_engine_that_rests_goes_on_when_it_is_told(state_url: str, tmp_path: Path) -> None:
     """What was queued meanwhile is not lost; among machines none rests, for another one may queue what it takes."""
     with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:
-        engine.rest(True)
+        engine.pause_queue(True)
         engine.submit(REFERENCE)
         if state_url.startswith("sqlite"):
             assert engine.standings([REFERENCE])[REFERENCE].outcome == "working"
-            engine.rest(False)
+            engine.pause_queue(False)
         assert stopped(engine).outcome == "support"
 
 

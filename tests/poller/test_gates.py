@@ -30,7 +30,7 @@ def test_a_suspect_runs_alone() -> None:
     floor = SharedLock()
     neighbour, beside, leave_neighbour = entered(floor.shared())
     assert beside.wait(5)
-    suspect, alone, leave_suspect = entered(floor.alone())
+    suspect, alone, leave_suspect = entered(floor.exclusive())
     assert not alone.wait(0.1)
     latecomer, late, leave_latecomer = entered(floor.shared())
     assert not late.wait(0.1)
@@ -47,9 +47,9 @@ def test_a_suspect_runs_alone() -> None:
 def test_two_suspects_do_not_run_side_by_side() -> None:
     """Or nobody could tell which of them killed the process."""
     floor = SharedLock()
-    first, alone, leave_first = entered(floor.alone())
+    first, alone, leave_first = entered(floor.exclusive())
     assert alone.wait(5)
-    second, beside, leave_second = entered(floor.alone())
+    second, beside, leave_second = entered(floor.exclusive())
     assert not beside.wait(0.1)
     leave_first.set()
     assert beside.wait(5)

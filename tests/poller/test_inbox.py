@@ -286,10 +286,10 @@ def test_a_server_that_tells_no_counts_is_asked_for_everything(office: Office, h
 def test_workers_take_turns_at_two_sessions_where_corrections_are_asked_for(office: Office) -> None:
     """The account's connections are few, and the polled mailbox needs them; a look waits for no fetch there, either."""
     put(office, a_mail(1))
-    with closing(Inbox(office.settings, "INBOX")) as tray, tray._sessions.one(fetching=True):
+    with closing(Inbox(office.settings, "INBOX")) as tray, tray._sessions.session(fetching=True):
         (reference,) = tray.scan()
         assert tray.confirm(reference)
-        with tray._sessions.one():
+        with tray._sessions.session():
             assert not tray._sessions._places.acquire(blocking=False)
 
 
@@ -299,7 +299,7 @@ def test_workers_take_turns_at_a_few_sessions(office: Office, inbox: Inbox) -> N
     with ThreadPoolExecutor(1) as late:
         with ExitStack() as at_work:
             for _ in range(pool.IN_USE):
-                at_work.enter_context(inbox._sessions.one())
+                at_work.enter_context(inbox._sessions.session())
             asked = late.submit(inbox.count, ["INBOX"])
             assert len(inbox.scan()) == 1
             assert not asked.done()
@@ -315,7 +315,7 @@ def test_nobody_but_another_fetch_waits_for_a_message_that_is_being_fetched(
     with ThreadPoolExecutor(2) as late:
         with ExitStack() as at_work:
             for _ in range(pool.IN_USE - 1):
-                at_work.enter_context(inbox._sessions.one(fetching=True))
+                at_work.enter_context(inbox._sessions.session(fetching=True))
             fetched = late.submit(inbox.fetch, reference, tmp_path / "late")
             look = [
                 late.submit(inbox.count, ["INBOX"]),

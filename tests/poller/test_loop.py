@@ -421,8 +421,8 @@ def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) 
     lookout = office.reporter(daemon, PollHealth(60))
     daemon.working.add("0" * 16)
     now = datetime.now(UTC)
-    assert lookout.causes(now, daemon.status()) == []
-    assert [cause.key for cause in lookout.causes(now.replace(year=now.year + 1), daemon.status())] == ["waiting"]
+    assert lookout.incidents(now, daemon.status()) == []
+    assert [cause.key for cause in lookout.incidents(now.replace(year=now.year + 1), daemon.status())] == ["waiting"]
 
 
 @pytest.mark.parametrize("service", ["hubspot", "imap"])
@@ -432,7 +432,7 @@ def test_one_outage_is_one_letter(office: Office, service: str) -> None:
     lookout, hour = office.reporter(daemon, pulse), timedelta(hours=1)
 
     def kinds(hours: float) -> list[str]:
-        return [cause.key.split()[0] for cause in lookout.causes(at + hours * hour, daemon.status())]
+        return [cause.key.split()[0] for cause in lookout.incidents(at + hours * hour, daemon.status())]
 
     daemon._inbox._looks.seen = MailboxSnapshot(
         waiting={number: (f"{number:016x}", MessageSummary(number, 9, at, b"")) for number in (1, 2)}
@@ -464,11 +464,14 @@ def test_a_restart_in_an_outage_does_not_tell_that_it_is_over(office: Office) ->
     lookout = office.reporter(daemon, pulse)
     host = lookout._host
     open_yet = {"waiting", f"polls {host}", f"refused imap {host}", f"unreadable {host}"}
-    assert (lookout.causes(now, daemon.status()), set(lookout._undecided(daemon.status()))) == ([], open_yet)
+    assert (lookout.incidents(now, daemon.status()), set(lookout._undecided(daemon.status()))) == ([], open_yet)
     pulse.failed(now, "IMAP SEARCH: no answer in time")
-    assert (lookout.causes(now, daemon.status()), set(lookout._undecided(daemon.status()))) == ([], open_yet)
+    assert (lookout.incidents(now, daemon.status()), set(lookout._undecided(daemon.status()))) == ([], open_yet)
     pulse.good(now)
     daemon._inbox._looks.seen = MailboxSnapshot(unread={7: now})
-    assert (lookout.causes(now, daemon.status()), lookout._undecided(daemon.status())) == ([], [f"unreadable {host}"])
+    assert (lookout.incidents(now, daemon.status()), lookout._undecided(daemon.status())) == (
+        [],
+        [f"unreadable {host}"],
+    )
     daemon._inbox._looks.seen = MailboxSnapshot()
-    assert (lookout.causes(now, daemon.status()), lookout._undecided(daemon.status())) == ([], [])
+    assert (lookout.incidents(now, daemon.status()), lookout._undecided(daemon.status())) == ([], [])

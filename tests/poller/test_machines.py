@@ -39,7 +39,7 @@ def alive(
     try:
         yield machine
     finally:
-        machine.settle()
+        machine.stop_taking_over()
         machine.stop()
 
 
@@ -92,7 +92,7 @@ def test_a_machine_that_is_ending_takes_over_from_nobody(database: str) -> None:
     """Its engine is gone by then; the others hear it to the end."""
     looks, others = Looks("long dead"), Looks()
     with alive(database, others.at_work, others.take_over), alive(database, looks.at_work, looks.take_over) as ending:
-        ending.settle()
+        ending.stop_taking_over()
         others.names = {ending.name}
         others.wait(2 * SILENT_BEATS)
     assert not looks.taken_over
@@ -132,11 +132,11 @@ def test_a_spell_ends_long_before_another_machine_may_take_over(
     """After a freeze it is another one, whether the beat or the worker wakes first."""
     clock = Clock()
     machine = ClusterMembership(NOWHERE, SILENT_BEATS * 7.5, at_work=set, take_over=lambda _: None, clock=clock)
-    before = machine.spell()
+    before = machine.lease_epoch()
     clock.now += 7.5 * beats
     if beats_first:
         machine._touched_at(clock.now)
-    assert (machine.spell() == before) is unbroken
+    assert (machine.lease_epoch() == before) is unbroken
 
 
 def test_out_of_touch_no_two_moments_belong_together() -> None:
@@ -144,4 +144,4 @@ def test_out_of_touch_no_two_moments_belong_together() -> None:
     clock = Clock()
     machine = ClusterMembership(NOWHERE, 90, at_work=set, take_over=lambda _: None, clock=clock)
     clock.now += 60
-    assert machine.spell() != machine.spell()
+    assert machine.lease_epoch() != machine.lease_epoch()

@@ -45,7 +45,7 @@ def test_arrivals_come_oldest_first_with_header_size_and_date(sandbox: Sandbox, 
     for number in range(3):
         sandbox.imap.deliver(RAW.replace(b"<1@", b"<%d@" % number))
     mailbox.refresh()
-    arrivals = list(mailbox.arrivals(mailbox.uids()))
+    arrivals = list(mailbox.fetch_summaries(mailbox.uids()))
     assert [b"<%d@b.example>" % number in arrival.header for number, arrival in enumerate(arrivals)] == [True] * 3
     assert {arrival.size_bytes for arrival in arrivals} == {len(RAW)}
     assert all(arrival.received_at.utcoffset().total_seconds() == 0 for arrival in arrivals)  # type: ignore[union-attr]
@@ -69,7 +69,7 @@ def test_what_the_mailbox_says_of_spam_comes_with_a_message(
     """The server's or a person's verdict; two that contradict each other are none (RFC 9051 section 2.3.2)."""
     sandbox.imap.deliver(RAW, flags=flags)
     mailbox.refresh()
-    assert [arrival.junk for arrival in mailbox.arrivals(mailbox.uids())] == [junk]
+    assert [arrival.junk for arrival in mailbox.fetch_summaries(mailbox.uids())] == [junk]
 
 
 def test_a_message_is_taken_in_pieces_and_not_marked_as_read(sandbox: Sandbox, mailbox: ImapSession) -> None:
@@ -94,7 +94,7 @@ def test_a_message_that_is_gone_is_said_to_be(mailbox: ImapSession) -> None:
     """Somebody took it between the look and the fetch."""
     with pytest.raises(MessageGoneError):
         list(mailbox.pieces(4711, 1000))
-    assert list(mailbox.arrivals([4711])) == []
+    assert list(mailbox.fetch_summaries([4711])) == []
     assert mailbox.present([4711]) == []
 
 
@@ -175,13 +175,13 @@ def test_a_server_without_starttls_gets_no_password(sandbox: Sandbox) -> None:
 
 def test_a_mailbox_that_is_missing_is_not_made_by_looking_into_it(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """Only a message that goes there needs it."""
-    assert not mailbox.enter("Échecs")
+    assert not mailbox.select("Échecs")
     assert sandbox.imap.mailboxes() == ["INBOX"]
     sandbox.imap.deliver(RAW)
     mailbox.refresh()
     mailbox.label(mailbox.uids(), "Échecs", KEYWORD, OTHERS)
-    assert mailbox.enter("Échecs")
-    (arrival,) = mailbox.arrivals(mailbox.uids())
+    assert mailbox.select("Échecs")
+    (arrival,) = mailbox.fetch_summaries(mailbox.uids())
     assert KEYWORD.lower() in arrival.keywords
 
 

@@ -240,13 +240,13 @@ def test_the_html_says_what_the_text_says() -> None:
         ),
         (
             replace(REQUEST, attachments=(replace(attachment("vide.obj", Kind.MODEL), size_bytes=0),)),
-            replace(DONE, fates=(UploadDecision.FILE,)),
+            replace(DONE, upload_decisions=(UploadDecision.FILE,)),
             "« vide.obj » est vide.",
         ),
         (replace(REQUEST, links=("https://we.tl/t-1",)), DONE, "Fichiers à récupérer à la main : https://we.tl/t-1"),
         (
             replace(REQUEST, attachments=(*REQUEST.attachments, attachment("x.exe", Kind.OTHER))),
-            replace(DONE, fates=(UploadDecision.FILE, UploadDecision.LOGO, UploadDecision.REFUSED)),
+            replace(DONE, upload_decisions=(UploadDecision.FILE, UploadDecision.LOGO, UploadDecision.REFUSED)),
             "Resté dans le message : x.exe (240 ko), type refusé (peut contenir un programme).",
         ),
     ],

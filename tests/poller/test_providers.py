@@ -179,7 +179,7 @@ def test_the_least_of_servers_will_do(kept: str, separator: str, prefix: str) ->
         name = f"{prefix}Traités{separator}Support"
         assert [message.flags for message in server.messages(name)] == [{KEYWORD}]
         with closing(connect(settings(server))) as session:
-            assert session.enter("Traités/Support")
+            assert session.select("Traités/Support")
             session.move(session.uids(), "INBOX")
             assert session.uids() == []
         assert [message.raw for message in server.messages() if r"\Deleted" not in message.flags] == [RAW]

@@ -36,13 +36,13 @@ def local(moment: datetime) -> str:
 
 def test_it_beats_between_two_looks_and_not_in_one_that_hangs(pulse: PollHealth, clock: Clock) -> None:
     """A look that never ends starves the watchdog, from its first moment on."""
-    assert pulse.beats()
+    assert pulse.is_alive()
     pulse.began()
-    assert not pulse.beats()
+    assert not pulse.is_alive()
     pulse.good(NOW)
-    assert pulse.beats()
+    assert pulse.is_alive()
     clock.s += 60 + LATE_S - 1
-    assert pulse.beats()
+    assert pulse.is_alive()
 
 
 def test_it_stops_when_no_look_begins(pulse: PollHealth, clock: Clock) -> None:
@@ -50,7 +50,7 @@ def test_it_stops_when_no_look_begins(pulse: PollHealth, clock: Clock) -> None:
     pulse.began()
     pulse.good(NOW)
     clock.s += 60 + LATE_S + 1
-    assert not pulse.beats()
+    assert not pulse.is_alive()
 
 
 def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(pulse: PollHealth, clock: Clock) -> None:
@@ -59,9 +59,9 @@ def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(pulse: PollHeal
         pulse.began()
         clock.s += 30
         delay_s = pulse.failed(NOW, "IMAP: no answer in time")
-        assert pulse.beats()
+        assert pulse.is_alive()
         clock.s += delay_s
-        assert pulse.beats()
+        assert pulse.is_alive()
 
 
 def test_looks_that_fail_come_at_longer_and_longer_intervals(pulse: PollHealth) -> None:

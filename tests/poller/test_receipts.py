@@ -292,7 +292,7 @@ def test_a_failed_mail_that_waits_for_its_receipt_is_tried_again_at_once(office:
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
         office.environment["IMAP_PORT"] = str(relay.port)
-        assert [each.came_to for each in office.once(MAILS["modelisation_with_files"]).values()] == ["failed"]
+        assert [each.final_outcome for each in office.once(MAILS["modelisation_with_files"]).values()] == ["failed"]
         with office.sandbox.imap.session() as client:
             client.select_folder("Échecs")
             client.move(client.search(), "INBOX")

@@ -72,7 +72,7 @@ def test_each_message_is_counted_once_as_its_last_correction_left_it(memory: Sta
     """A fault of our own is a wait, what waits for its receipt alone is done; facts are no messages."""
     counted = store.counts(memory)
     assert counted == {"support": 3, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
-    assert counted == Counter(each.standing.came_to for each in corrections.current(memory.messages()))
+    assert counted == Counter(each.standing.final_outcome for each in corrections.current(memory.messages()))
 
 
 def test_those_of_an_outcome_are_found(memory: StateStore) -> None:
@@ -87,7 +87,7 @@ def test_those_of_an_outcome_are_found(memory: StateStore) -> None:
     for outcomes, names in asked:
         found = store.standing(memory, outcomes)
         assert [corrections.message_of(each.reference) for each in found] == [IDS[name] for name in names]
-        every = [each for each in corrections.current(memory.messages()) if each.standing.came_to in outcomes]
+        every = [each for each in corrections.current(memory.messages()) if each.standing.final_outcome in outcomes]
         assert found == every
 
 
@@ -95,7 +95,7 @@ def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(memory: Stat
     """To the millisecond, and what was seen before is left out, whatever has become of it since."""
     for message in memory.messages():
         for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
-            every = [m for m in corrections.current(memory.messages(since)) if m.standing.came_to == "failed"]
+            every = [m for m in corrections.current(memory.messages(since)) if m.standing.final_outcome == "failed"]
             assert store.standing(memory, ["failed"], since) == every
 
 

@@ -471,7 +471,7 @@ def test_why_a_file_stayed(
 ) -> None:
     """Each part that is not uploaded is listed with the reason; of a new support request nothing ever is."""
     done = DispatchResult(
-        classification, skipped=skipped, fates=(fate,), max_file_bytes=40_000_000, max_mail_bytes=50_000_000
+        classification, skipped=skipped, upload_decisions=(fate,), max_file_bytes=40_000_000, max_mail_bytes=50_000_000
     )
     ((shown, label),) = left_behind(replace(REQUEST, attachments=(file,)), done)
     assert shown is fate
@@ -481,7 +481,7 @@ def test_why_a_file_stayed(
 def test_a_duplicate_names_the_file_that_it_repeats() -> None:
     photo = replace(PHOTO, fingerprint="0" * 32)
     request = replace(REQUEST, attachments=(photo, replace(photo, filename="photo (2).jpg")))
-    done = DispatchResult(SURE, fates=attachment_policy.decide_uploads(request), uploads=((0, ""),))
+    done = DispatchResult(SURE, upload_decisions=attachment_policy.decide_uploads(request), uploads=((0, ""),))
     assert left_behind(request, done) == [(UploadDecision.DUPLICATE, "photo (2).jpg (1,2\xa0Mo), doublon de photo.jpg")]
 
 
@@ -494,7 +494,7 @@ def test_of_two_like_files_the_one_not_stored_is_named() -> None:
 
 def test_a_mail_that_reads_otherwise_than_when_it_was_decided_about_is_listed_all_the_same() -> None:
     request = replace(REQUEST, attachments=(PLAN, MODEL))
-    labels = [label for _, label in left_behind(request, DispatchResult(SURE, fates=(UploadDecision.FILE,)))]
+    labels = [label for _, label in left_behind(request, DispatchResult(SURE, upload_decisions=(UploadDecision.FILE,)))]
     assert labels == ["plan.pdf (240\xa0ko), ni fichier 3D ni image", "model.glb (48\xa0Mo), dépôt non effectué"]
 
 
@@ -555,7 +555,7 @@ def test_what_could_not_be_read_is_said(defects: tuple[str, ...], sentences: lis
 def test_of_a_mail_that_is_cut_short_the_files_are_named_without_a_size() -> None:
     """What of the last one is here is not what it is in full."""
     request = replace(REQUEST, defects=(attachment_policy.oversize(62_000_000),))
-    done = DispatchResult(SURE, fates=attachment_policy.decide_uploads(request))
+    done = DispatchResult(SURE, upload_decisions=attachment_policy.decide_uploads(request))
     assert [label for _, label in left_behind(request, done)] == [
         "photo.jpg, non téléchargé",
         "model.glb, non téléchargé",

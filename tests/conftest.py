@@ -44,7 +44,7 @@ class Office:
             "STATE_SETTLE_S": "0",
             "RECEIPTS_ENABLED": "false",  # most tests count the messages that a mailbox holds
         }
-        self.patience = RetryPolicy(delays_s=(0.05,), settle_s=0)
+        self.retry_policy = RetryPolicy(delays_s=(0.05,), settle_s=0)
 
     @property
     def settings(self) -> Settings:
@@ -54,12 +54,12 @@ class Office:
         """Deliver mails, and let the daemon drain the mailbox."""
         for raw in mails:
             self.sandbox.imap.deliver(raw)
-        return Daemon(self.settings, patience=self.patience).once(lambda *_: None)
+        return Daemon(self.settings, retry_policy=self.retry_policy).once(lambda *_: None)
 
-    def reporter(self, daemon: Daemon, pulse: PollHealth) -> HealthReporter:
+    def reporter(self, daemon: Daemon, health: PollHealth) -> HealthReporter:
         """The reporter of a daemon, as the loop makes it."""
         return HealthReporter(
-            self.settings, daemon.status, pulse, memory=daemon.memory, smtp=daemon.smtp, claude=daemon.claude
+            self.settings, daemon.status, health, store=daemon.store, smtp=daemon.smtp, claude=daemon.claude
         )
 
     def begin(self, *arguments: str, death: Death | None = None, **environment: str) -> Fork:

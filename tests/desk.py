@@ -87,7 +87,13 @@ class Desk:
 
     def journal(self, reference: str, record: Callable[..., Any] = lambda _, make: make()) -> Journal:
         return Journal(
-            reference, record, floor=SharedLock(), gates={}, patience=RetryPolicy(), halt=lambda *_: None, memory=self
+            reference,
+            record,
+            step_lock=SharedLock(),
+            breakers={},
+            retry_policy=RetryPolicy(),
+            halt=lambda *_: None,
+            store=self,
         )
 
     def gets(self, raw: bytes) -> dict[str, Any]:

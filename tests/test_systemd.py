@@ -108,7 +108,7 @@ def test_the_daemon_tells_systemd_how_it_is(office: Office, manager: Manager) ->
     manager.until("READY")
     refused = next(line for line in process.stderr if "did you mean poll_interval_s?" in line)
     assert "config.toml:2" in refused
-    assert any("settings_kept" in line for line in process.stderr)
+    assert any("settings_reload_rejected" in line for line in process.stderr)
     assert "last poll" in manager.until("WATCHDOG")["STATUS"]
 
     settings.write_text("[imap]\npoll_interval_s = 0.2\n[labels]\nsupport = 'Clients'\n")

@@ -39,7 +39,7 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`.
 
-    `http` holds the token and the timeouts. `pace` is the workspace's rate limiter. `deadline_s` bounds the whole
+    `http` holds the token and the timeouts. `rate_limiter` is the workspace's rate limiter. `deadline_s` bounds the whole
     call. `call` names the call in errors. `confirm` goes to `Deadline`, and `request` to httpx.
     """
     creates = method == "POST"

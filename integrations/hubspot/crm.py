@@ -28,7 +28,7 @@ class Crm:
     """
 
     def __init__(self, api_key: str, base_url: str | None, ask: Callable[..., tuple[int, dict[str, Any]]]) -> None:
-        """Send every call through `ask`: `hubspot_call.ask` with its rate limiter, timeouts and deadline."""
+        """Send every call through `ask`: `request.ask` with its rate limiter, timeouts and deadline."""
         # The client retries on its own by default, and sleeps up to six hours when a Retry-After says so.
         client = Client(access_token=api_key, retry=Retry(0), host=base_url.rstrip("/") if base_url else None)
         # Each attribute of the client makes a new connection pool when it is read, so these are read once. They keep

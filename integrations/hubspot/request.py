@@ -50,7 +50,7 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON object of an answer: a 2xx with the field `yields`, or a status in `expect`.
 
-    `pace` is the account's rate limiter. `timeout_s` is the time to connect and the time for each read. `deadline_s`
+    `rate_limiter` is the account's rate limiter. `timeout_s` is the time to connect and the time for each read. `deadline_s`
     bounds the whole call. `call` names the call in errors. `creates` says that the call changes something, so that its
     outcome may be unknown. `confirm` goes to `Deadline`. `method` is the client's, with its arguments and options.
 

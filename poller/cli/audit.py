@@ -40,7 +40,7 @@ class Finding:
     """One inconsistency."""
 
     reference: str
-    outcome: str  # as recorded, see `Standing`; "" where nothing is
+    outcome: str  # as recorded, see `MessageStatus`; "" where nothing is
     problem: str  # in a few English words, nothing of the content
 
     def as_json(self) -> dict[str, Any]:
@@ -62,21 +62,21 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
         ConfigurationError: nothing has run yet, or settings that cannot work.
         TransientError: the mailbox or a service is out of reach.
     """
-    with closing(StateStore(settings)) as memory, closing(Inbox(settings)) as inbox:
+    with closing(StateStore(settings)) as store, closing(Inbox(settings)) as inbox:
         # A message goes from the inbox to its label, and is then recorded as finished. Read in this order, none is
         # missed on its way. The state store is read again for those that came in the meantime.
-        remembered = corrections.current(memory.messages())
+        remembered = corrections.current(store.messages())
         waiting = set(inbox.scan())
-        with closing(ReclassifyMailboxes(settings, inbox)) as trays:
-            waiting_to_be_corrected = {reference for reference, _ in trays.list_waiting()}
+        with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
+            waiting_to_be_corrected = {reference for reference, _ in reclassify_mailboxes.list_waiting()}
         lying = outcome_mailboxes.list_all_filed(settings)
-        known = {corrections.message_of(message.reference) for message in memory.messages()}
+        known = {corrections.message_of(message.reference) for message in store.messages()}
         for message in remembered:
             corrected = corrections.message_of(message.reference) in waiting_to_be_corrected
             if not corrected and (problem := _misplaced(message, waiting, lying, settings.labels)):
-                yield Finding(message.reference, message.standing.outcome, problem)
-            for problem in _untold(memory.journal(message.reference)):
-                yield Finding(message.reference, message.standing.outcome, problem)
+                yield Finding(message.reference, message.status.outcome, problem)
+            for problem in _untold(store.journal(message.reference)):
+                yield Finding(message.reference, message.status.outcome, problem)
     for outcome, references in lying.items():
         for reference in sorted(references.keys() - known):
             # A message that a person filed there by hand is no finding.
@@ -90,7 +90,7 @@ def _misplaced(
     message: MessageRecord, waiting: set[str], filed: Mapping[str, Mapping[str, bool]], labels: LabelsSettings
 ) -> str | None:
     """Return what is wrong with the place of a message, None when nothing is."""
-    reference, outcome = corrections.message_of(message.reference), message.standing.outcome
+    reference, outcome = corrections.message_of(message.reference), message.status.outcome
     found = [getattr(labels, other) for other, references in filed.items() if reference in references]
     if outcome in filed:
         if reference in waiting:
@@ -116,14 +116,14 @@ def _amiss_at_services(settings: Settings, remembered: list[MessageRecord]) -> I
     live = services(settings)
     subtasks = _patiently(live.clickup.find_subtasks) if live.clickup else {}
     for message in remembered:
-        reference, result = corrections.message_of(message.reference), message.standing.result or {}
-        if message.standing.outcome not in {"support", "modelisation"}:
+        reference, result = corrections.message_of(message.reference), message.status.result or {}
+        if message.status.outcome not in {"support", "modelisation"}:
             continue
         problems = [
             *(_amiss_at_hubspot(live.hubspot, reference, result) if live.hubspot else ()),
             *(_amiss_at_clickup(live.clickup, reference, result, subtasks) if live.clickup else ()),
         ]
-        yield from (Finding(reference, message.standing.outcome, problem) for problem in problems)
+        yield from (Finding(reference, message.status.outcome, problem) for problem in problems)
 
 
 def _patiently(call: Callable[[], _Found]) -> _Found:

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from poller.workflow.status import MessageRecord
 
 
-def corrected(memory: StateStore) -> list[MessageRecord]:
+def corrected(store: StateStore) -> list[MessageRecord]:
     """Return the last finished correction of each message that has one, the first seen message first."""
     return [
         message
-        for message in corrections.current(memory.messages())
-        if corrections.correction_of(message.reference) and message.standing.outcome in {"support", "modelisation"}
+        for message in corrections.current(store.messages())
+        if corrections.correction_of(message.reference) and message.status.outcome in {"support", "modelisation"}
     ]
 
 
@@ -52,16 +52,16 @@ def examples(settings: Settings) -> Iterator[tuple[str, dict[str, Any] | None]]:
         TransientError: the mailbox or the state store is out of reach.
     """
     with (
-        closing(StateStore(settings)) as memory,
+        closing(StateStore(settings)) as store,
         closing(Inbox(settings)) as inbox,
         tempfile.TemporaryDirectory() as directory,
     ):
-        for each in corrected(memory):
-            reference, outcome = corrections.message_of(each.reference), each.standing.outcome
+        for each in corrected(store):
+            reference, outcome = corrections.message_of(each.reference), each.status.outcome
             message = LazyMessage(reference, inbox, Path(directory) / "mail.eml", settings.imap)
             try:
-                message.filed(outcome, _received_at(memory, each.reference))
-                was = (each.standing.result or {}).get("was", "")
+                message.filed(outcome, _received_at(store, each.reference))
+                was = (each.status.result or {}).get("was", "")
                 yield reference, example(message.request, Category(outcome.upper()), was)
             except MessageGoneError:
                 yield reference, None
@@ -71,13 +71,13 @@ def examples(settings: Settings) -> Iterator[tuple[str, dict[str, Any] | None]]:
                 message.discard()
 
 
-def _received_at(memory: StateStore, reference: str) -> datetime:
+def _received_at(store: StateStore, reference: str) -> datetime:
     """Return the time at which the message was received, from its journal.
 
     Raises:
         MessageGoneError: the journal has none.
     """
-    for entry in memory.journal(reference):
+    for entry in store.journal(reference):
         returned = entry.content.get("ok")
         if isinstance(returned, dict) and "received_at" in returned:
             return datetime.fromisoformat(returned["received_at"])
@@ -137,7 +137,7 @@ def corrections_(ctx: click.Context, *, jsonl: bool) -> None:
             else:
                 click.echo(f"{reference} is not where it was filed, and is left out", err=True)
         return
-    with closing(StateStore(settings_of(ctx, need_imap=False))) as memory:
-        for each in corrected(memory):
-            was = (each.standing.result or {}).get("was") or "unknown"
+    with closing(StateStore(settings_of(ctx, need_imap=False))) as store:
+        for each in corrected(store):
+            was = (each.status.result or {}).get("was") or "unknown"
             click.echo(f"{each.seen_at:%Y-%m-%d %H:%M:%S}  {each.reference}  was {was}")

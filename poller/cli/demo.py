@@ -58,7 +58,7 @@ def run(
             subjects[_reference(settings, raw)] = _subject(raw)
         echo(f"Delivered {_count(len(subjects), 'mail')}; running the daemon until the inbox is empty.\n")
         ended = Daemon(settings).once(
-            lambda reference, standing: _tell(echo, subjects.get(reference, "?"), reference, standing)
+            lambda reference, status: _tell(echo, subjects.get(reference, "?"), reference, status)
         )
         _show(echo, sandbox)
         if texts:
@@ -91,12 +91,12 @@ def _listed(raw: bytes) -> str:
     return f"{message['From'].addresses[0].display_name}: {_subject(raw)}"
 
 
-def _tell(echo: Echo, subject: str, reference: str, standing: MessageStatus) -> None:
+def _tell(echo: Echo, subject: str, reference: str, status: MessageStatus) -> None:
     """Print what was decided about a mail, and what was created for it."""
-    result = standing.result or {}
+    result = status.result or {}
     sure = f", {result['confidence']:.0%} sure, by {result['decided_by']}" if "confidence" in result else ""
     review = "  (to be reviewed)" if result.get("needs_review") else ""
-    echo(f"{subject}  [{reference}]\n    {standing.outcome.upper()}{sure}{review}")
+    echo(f"{subject}  [{reference}]\n    {status.outcome.upper()}{sure}{review}")
     if result.get("reason"):
         echo(f"    because  {result['reason']}")
     for name in ("ticket", "subtask"):
@@ -151,7 +151,7 @@ def _count(number: int, name: str) -> str:
 def demo(ctx: click.Context, *, keep: bool) -> None:
     """Dispatch sample mails on local stand-ins. This needs no account."""
     end_with_the_stand_ins()
-    outcomes = {standing.outcome for standing in run(click.echo, keep=keep).values()}
+    outcomes = {status.outcome for status in run(click.echo, keep=keep).values()}
     ctx.exit(0 if outcomes <= {"support", "modelisation", "ignored"} else EXIT_FAILED)
 
 

@@ -12,7 +12,7 @@ import click
 from poller.cli import report
 from poller.cli.options import EXIT_FAILED, json_option, settings_of
 from poller.cli.terminal import painted
-from poller.workflow import corrections, store
+from poller.workflow import corrections
 from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
     """
     now = datetime.now(UTC)
     wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
-    with closing(StateStore(settings_of(ctx, need_imap=False))) as memory:
-        found = store.standing(memory, wanted, since) if wanted else corrections.current(memory.messages(since))
+    with closing(StateStore(settings_of(ctx, need_imap=False))) as store:
+        found = store.with_outcomes(wanted, since) if wanted else corrections.current(store.messages(since))
     for message in found:
         if as_json:
             seen = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
-            click.echo(json.dumps(report.as_json(message.reference, message.standing) | seen))
+            click.echo(json.dumps(report.as_json(message.reference, message.status) | seen))
         else:
-            line = report.line(message.reference, message.standing, now)
+            line = report.line(message.reference, message.status, now)
             click.echo(painted(f"{message.seen_at:%Y-%m-%d %H:%M:%S}  {line}"))
 
 
@@ -66,13 +66,13 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
     For each try of each step: when it ended, how long it took, and what it returned, links included. The same follows
     for each of its corrections. Exit code 1 when nothing is stored.
     """
-    with closing(StateStore(settings_of(ctx, need_imap=False))) as memory:
+    with closing(StateStore(settings_of(ctx, need_imap=False))) as store:
 
         def read(ids: Iterable[str]) -> dict[str, MessageRecord]:
-            return {each.reference: each for each in memory.named(ids)}
+            return {each.reference: each for each in store.named(ids)}
 
         known = read([reference]) if corrections.correction_of(reference) else corrections.chain(reference, read)
-        found = [(each, list(report.tries(memory.journal(name)))) for name, each in known.items()]
+        found = [(each, list(report.tries(store.journal(name)))) for name, each in known.items()]
     if not found:
         click.echo(f"poller: no message has the reference {reference}", err=True)
         ctx.exit(EXIT_FAILED)
@@ -81,7 +81,7 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
         click.echo(json.dumps(first | {"corrections": others}))
         return
     for message, tries in found:
-        click.echo(painted(report.line(message.reference, message.standing, datetime.now(UTC))))
+        click.echo(painted(report.line(message.reference, message.status, datetime.now(UTC))))
         for tried in tries:
             for line in report.try_lines(tried):
                 click.echo(line)

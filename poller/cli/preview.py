@@ -39,11 +39,11 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
     with ExitStack() as stack:
         inbox = stack.enter_context(closing(Inbox(settings)))
         path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "message.eml")
-        memory = _memory(settings)
-        if memory:
-            stack.enter_context(closing(memory))
+        store = _store(settings)
+        if store:
+            stack.enter_context(closing(store))
         if not everything:
-            inbox.since = settings.imap.since or _first_start(memory)
+            inbox.since = settings.imap.since or _first_start(store)
         own = sender.own_domains(settings.imap)
         for reference in inbox.scan():
             fetched = inbox.fetch(reference, path)
@@ -51,10 +51,10 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
             request = sender.identify(request, own, settings.imap.authserv_id)
             ignored = screening.screen(request, own=own, junk=fetched.junk)
             outcome, reason = ("ignored", ignored) if ignored else _by_the_rules(request)
-            # Same as in `steps.receive`: some screened-out messages are work if they answer a ticket.
+            # Same as in `receive.receive`: some screened-out messages are work if they answer a ticket.
             if not ignored or screening.screen(request, own=own, answer=True) is None:
-                outcome, reason = _as_an_answer(settings, inbox, memory, reference, request) or (outcome, reason)
-                if memory is None and conversation.parent_keys(inbox.account, request):
+                outcome, reason = _as_an_answer(settings, inbox, store, reference, request) or (outcome, reason)
+                if store is None and conversation.parent_keys(inbox.account, request):
                     reason += "; may be an answer"
             yield {"reference": reference, "outcome": outcome, "reason": reason}
         dragged = stack.enter_context(closing(ReclassifyMailboxes(settings, inbox)))
@@ -71,13 +71,13 @@ def _by_the_rules(request: Request) -> tuple[str, str]:
 
 
 def _as_an_answer(
-    settings: Settings, inbox: Inbox, memory: StateStore | None, reference: str, request: Request
+    settings: Settings, inbox: Inbox, store: StateStore | None, reference: str, request: Request
 ) -> tuple[str, str] | None:
     """Return outcome and reason of a message that may answer a known request, or None if it names none."""
-    keys = conversation.parent_keys(inbox.account, request) if memory else []
-    roots = dict.fromkeys(root for key in keys if memory and (root := memory.recall(key)))
-    named = {message.reference: message for message in memory.named(roots)} if memory and roots else {}
-    opened = {root: named[root].standing.result or {} for root in roots if root in named}
+    keys = conversation.parent_keys(inbox.account, request) if store else []
+    roots = dict.fromkeys(root for key in keys if store and (root := store.recall(key)))
+    named = {message.reference: message for message in store.named(roots)} if store and roots else {}
+    opened = {root: named[root].status.result or {} for root in roots if root in named}
 
     def who(address: Address) -> str:
         return quotas.pseudonym(settings, address.addr_spec.casefold()) if address.addr_spec else ""
@@ -95,15 +95,15 @@ def _as_an_answer(
     return "unsure", f"may be an answer to {next(iter(opened))}: it is if the contact of that ticket wrote it"
 
 
-def _memory(settings: Settings) -> StateStore | None:
+def _store(settings: Settings) -> StateStore | None:
     try:
         return StateStore(settings)
     except ConfigurationError:
         return None
 
 
-def _first_start(memory: StateStore | None) -> date:
-    first_start = memory.recall(FIRST_START) if memory else ""
+def _first_start(store: StateStore | None) -> date:
+    first_start = store.recall(FIRST_START) if store else ""
     return date.fromisoformat(first_start) if first_start else datetime.now(UTC).date()
 
 

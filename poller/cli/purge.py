@@ -43,52 +43,52 @@ def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Co
         ConfigurationError: nothing has run yet, or the settings cannot work.
         TransientError: the mailbox or the database is out of reach.
     """
-    with closing(StateStore(settings)) as memory:
-        messages = memory.messages()
+    with closing(StateStore(settings)) as store:
+        messages = store.messages()
         # The mailbox is scanned after the state store is read: a message that comes back meanwhile is kept.
         with closing(Inbox(settings)) as inbox:
             open_ = {*inbox.scan(all_or_none=True), *outcome_mailboxes.list_filed(settings, "failed")}
-            with closing(ReclassifyMailboxes(settings, inbox)) as trays:
-                open_ |= {reference for reference, _ in trays.list_waiting()}
+            with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
+                open_ |= {reference for reference, _ in reclassify_mailboxes.list_waiting()}
         old = {
             each.reference: each
             for each in messages
             if _is_old(each, before) and message_of(each.reference) not in open_
         }
-        needed = {root for each in messages if each.reference not in old for root in _threads(memory, each)}
+        needed = {root for each in messages if each.reference not in old for root in _threads(store, each)}
         # A message and its corrections are kept together: the last correction holds its category.
         needed |= {message_of(each.reference) for each in messages if each.reference not in old}
         # Of a kept thread only the first message is needed: the others are found through it.
         doomed = {reference: each for reference, each in old.items() if message_of(reference) not in needed}
         gone = set(map(message_of, doomed))
-        facts = [key for prefix in OF_A_MOMENT for key in memory.facts(prefix, before)]
-        facts += [key for key, root in memory.facts(THREADS).items() if root in gone]
+        facts = [key for prefix in OF_A_MOMENT for key in store.facts(prefix, before)]
+        facts += [key for key, root in store.facts(THREADS).items() if root in gone]
         kept = set(map(message_of, {each.reference for each in messages} - doomed.keys()))
-        facts += [key for key in memory.facts(FAILED, before) if message_of(key.removeprefix(FAILED)) not in kept]
+        facts += [key for key in store.facts(FAILED, before) if message_of(key.removeprefix(FAILED)) not in kept]
         counts = Counter({"facts": len(facts)})
         if dry_run:
-            return counts + Counter(each.standing.outcome for each in doomed.values())
+            return counts + Counter(each.status.outcome for each in doomed.values())
         # Facts first: a fact that names a deleted message would keep an answer waiting.
-        memory.forget(facts)
+        store.forget(facts)
         for some in _in_parts(doomed):
             # A message that changed in the meantime is no longer old.
-            still = [each for each in memory.named(some) if doomed[each.reference] == each]
-            memory.forget(each.reference for each in still)
-            counts.update(each.standing.outcome for each in still)
+            still = [each for each in store.named(some) if doomed[each.reference] == each]
+            store.forget(each.reference for each in still)
+            counts.update(each.status.outcome for each in still)
     database.vacuum(settings.state_url)
     return counts
 
 
 def _is_old(message: MessageRecord, before: datetime) -> bool:
-    return message.standing.outcome in FINISHED and message.changed_at < before
+    return message.status.outcome in FINISHED and message.changed_at < before
 
 
-def _threads(memory: StateStore, message: MessageRecord) -> Iterator[str]:
+def _threads(store: StateStore, message: MessageRecord) -> Iterator[str]:
     """Yield the first messages of the threads that a message belongs to, or may belong to."""
-    if thread := (message.standing.result or {}).get("thread"):
+    if thread := (message.status.result or {}).get("thread"):
         yield thread
-    elif message.standing.outcome not in FINISHED:
-        for entry in memory.journal(message.reference):
+    elif message.status.outcome not in FINISHED:
+        for entry in store.journal(message.reference):
             if entry.step == "find_thread" and isinstance(found := entry.content.get("ok"), list):
                 yield from (each["reference"] for each in found)
 

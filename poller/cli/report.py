@@ -20,64 +20,70 @@ _BESIDE = 3  # values returned by a step that fit into its line
 RESULTS = ("ok", "retry", "wait", "fatal", "gone")  # results of an attempt, see `journal`
 
 
-def line(reference: str, standing: MessageStatus, now: datetime) -> str:
+def line(reference: str, status: MessageStatus, now: datetime) -> str:
     """Return the outcome of a message in one line for a person. `now` is aware."""
-    result = standing.result or {}
+    result = status.result or {}
     links = [link["url"] for link in (result.get("ticket"), result.get("subtask")) if link]
     reason = f"{result['step']}: {result['reason']}" if result.get("step") else result.get("reason", "")
     files = f"{len(result['files'])} file(s)" if result.get("files") else ""
-    until = _until(standing.until, now) if standing.until else ""
-    return "  ".join(part for part in (reference, standing.final_outcome.upper(), *links, files, reason, until) if part)
+    until = _until(status.until, now) if status.until else ""
+    return "  ".join(part for part in (reference, status.final_outcome.upper(), *links, files, reason, until) if part)
 
 
-def as_json(reference: str, standing: MessageStatus) -> dict[str, Any]:
+def as_json(reference: str, status: MessageStatus) -> dict[str, Any]:
     """Return the outcome of a message for a program."""
-    return {"reference": reference, "outcome": standing.outcome} | (standing.result or {})
+    return {"reference": reference, "outcome": status.outcome} | (status.result or {})
 
 
 def status(
-    counts: Mapping[str, int], waiting: Sequence[MessageRecord], sign: PollStatus | None, *, running: bool | None
+    counts: Mapping[str, int], waiting: Sequence[MessageRecord], poll_status: PollStatus | None, *, running: bool | None
 ) -> dict[str, Any]:
     """Return the number of messages by outcome, the services they wait for, and the state of the polls.
 
-    `counts` and `waiting` are what `tally` gives. `running` is None if it cannot be known: with PostgreSQL the daemon
-    may run on another machine.
+    `counts` and `waiting` come from the `StateStore`. `running` is None if it cannot be known: with PostgreSQL the
+    daemon may run on another machine.
     """
-    services = Counter(message.standing.service for message in waiting)
+    services = Counter(message.status.service for message in waiting)
     oldest = min((message.seen_at for message in waiting), default=None)
     return {
         "outcomes": dict(counts),
         "waiting": {"oldest_since": oldest and oldest.isoformat(), "services": dict(services)},
-        "last_poll_at": sign.looked_at.isoformat() if sign and sign.looked_at else None,
-        "polls_failing_since": sign.failing_since.isoformat() if sign and sign.failing_since else None,
-        "polls_failing_because": sign.reason if sign else "",
-        "unreadable": sign.unreadable if sign else 0,
+        "last_poll_at": poll_status.looked_at.isoformat() if poll_status and poll_status.looked_at else None,
+        "polls_failing_since": poll_status.failing_since.isoformat()
+        if poll_status and poll_status.failing_since
+        else None,
+        "polls_failing_because": poll_status.reason if poll_status else "",
+        "unreadable": poll_status.unreadable if poll_status else 0,
         "daemon_running": running,
     }
 
 
 def status_lines(
-    counts: Mapping[str, int], waiting: Sequence[MessageRecord], sign: PollStatus | None, now: datetime
+    counts: Mapping[str, int], waiting: Sequence[MessageRecord], poll_status: PollStatus | None, now: datetime
 ) -> Iterator[str]:
     """Yield the content of `status` as lines for a person."""
     for outcome, count in sorted(counts.items()):
         yield f"{count:>7}  {outcome.upper()}"
     if waiting:
-        services = Counter(_kept_by(message.standing) for message in waiting)
+        services = Counter(_kept_by(message.status) for message in waiting)
         yield f"the oldest waits since {_moment(min(message.seen_at for message in waiting))}; they wait for:"
         yield from (f"{count:>7}  {why}" for why, count in services.most_common())
-    if sign:
-        yield f"last good poll {_age(now, sign.looked_at)} ago" if sign.looked_at else "no poll was good yet"
-        if sign.failing_since:
-            yield f"polls fail since {_moment(sign.failing_since)}: {sign.reason}"
-        if sign.unreadable:
-            yield f"{sign.unreadable:>7}  that the mail server lists and does not give; the log has their UIDs"
+    if poll_status:
+        yield (
+            f"last good poll {_age(now, poll_status.looked_at)} ago"
+            if poll_status.looked_at
+            else "no poll was good yet"
+        )
+        if poll_status.failing_since:
+            yield f"polls fail since {_moment(poll_status.failing_since)}: {poll_status.reason}"
+        if poll_status.unreadable:
+            yield f"{poll_status.unreadable:>7}  that the mail server lists and does not give; the log has their UIDs"
 
 
 def whole(message: MessageRecord, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return everything that is stored about a message, for a program. `tried` is `tries` of its journal."""
     times = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
-    known = {"reference": message.reference, "outcome": message.standing.outcome, "result": message.standing.result}
+    known = {"reference": message.reference, "outcome": message.status.outcome, "result": message.status.result}
     return known | times | {"steps": tried}
 
 
@@ -142,8 +148,8 @@ def _without_end(begun: Entry, attempts: Counter[str]) -> dict[str, Any]:
     return {"step": begun.step, "at": at, "attempt": attempts[begun.step], "took_s": None, "begun": at}
 
 
-def _kept_by(standing: MessageStatus) -> str:
-    return SERVICE_NAMES.get(standing.service) or str((standing.result or {}).get("reason", ""))
+def _kept_by(status: MessageStatus) -> str:
+    return SERVICE_NAMES.get(status.service) or str((status.result or {}).get("reason", ""))
 
 
 def _until(due: datetime, now: datetime) -> str:

@@ -10,7 +10,7 @@ import click
 from poller.cli.options import EXIT_FAILED, settings_of
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
-from poller.workflow import corrections, store
+from poller.workflow import corrections
 from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
@@ -46,5 +46,5 @@ def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
 
 def _failed(settings: Settings) -> set[str]:
     """Return the references of the messages that failed, or whose last correction did."""
-    with closing(StateStore(settings)) as memory:
-        return {corrections.message_of(each.reference) for each in store.standing(memory, ["failed"])}
+    with closing(StateStore(settings)) as store:
+        return {corrections.message_of(each.reference) for each in store.with_outcomes(["failed"])}

@@ -53,15 +53,15 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         return
     ended = 0
 
-    def print_line(reference: str, standing: MessageStatus) -> None:
+    def print_line(reference: str, status: MessageStatus) -> None:
         progress.show("")
-        line = report.line(reference, standing, datetime.now(UTC))
-        click.echo(json.dumps(report.as_json(reference, standing)) if as_json else painted(line))
+        line = report.line(reference, status, datetime.now(UTC))
+        click.echo(json.dumps(report.as_json(reference, status)) if as_json else painted(line))
 
-    def finished(reference: str, standing: MessageStatus) -> None:
+    def finished(reference: str, status: MessageStatus) -> None:
         nonlocal ended
         ended += 1
-        print_line(reference, standing)
+        print_line(reference, status)
         show()
 
     def show() -> None:
@@ -71,15 +71,15 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
     with Progress() as progress:
         progress.show("looking into the mailbox")
         daemon = Daemon(settings, progress=show)
-        standings = daemon.once(finished, everything=everything)
+        statuses = daemon.once(finished, everything=everything)
         unreadable = daemon.status().unreadable
         status_file.StatusFile(settings.directory).leave(datetime.now(UTC), None, "", len(unreadable))
-        for reference, standing in standings.items():
-            if standing.outcome == "waiting":
-                print_line(reference, standing)
+        for reference, status in statuses.items():
+            if status.outcome == "waiting":
+                print_line(reference, status)
     for uid in unreadable:
         click.echo(f"poller: the mail server does not give the message with UID {uid}", err=True)
-    if not standings and not unreadable:
+    if not statuses and not unreadable:
         click.echo("nothing to do", err=True)
-    outcomes = {standing.final_outcome for standing in standings.values()}
+    outcomes = {status.final_outcome for status in statuses.values()}
     ctx.exit(EXIT_FAILED if "failed" in outcomes else EXIT_LATER if "waiting" in outcomes or unreadable else 0)

@@ -12,7 +12,7 @@ from poller.cli import report
 from poller.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, json_option, settings_of
 from poller.cli.terminal import painted
 from poller.monitoring import status_file
-from poller.workflow import lock, store
+from poller.workflow import lock
 from poller.workflow.store import StateStore
 
 
@@ -29,17 +29,17 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     any message needs a person.
     """
     settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
-    with closing(StateStore(settings)) as memory:
-        counts, waiting = store.counts(memory), store.standing(memory, ["waiting"])
-    sign = status_file.read(settings.directory)
+    with closing(StateStore(settings)) as store:
+        counts, waiting = store.counts(), store.with_outcomes(["waiting"])
+    poll_status = status_file.read(settings.directory)
     running = lock.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
     if as_json:
-        click.echo(json.dumps(report.status(counts, waiting, sign, running=running)))
+        click.echo(json.dumps(report.status(counts, waiting, poll_status, running=running)))
     else:
-        for line in report.status_lines(counts, waiting, sign, now):
+        for line in report.status_lines(counts, waiting, poll_status, now):
             click.echo(painted(line))
     if running is False:
         click.echo("no daemon is running on this state", err=True)
-    late = sign is not None and sign.is_late(now, settings.imap.poll_interval_s)
-    failed = counts["failed"] or (sign is not None and sign.unreadable)
+    late = poll_status is not None and poll_status.is_late(now, settings.imap.poll_interval_s)
+    failed = counts["failed"] or (poll_status is not None and poll_status.unreadable)
     ctx.exit(EXIT_UNAVAILABLE if late else EXIT_FAILED if failed else 0)

@@ -33,7 +33,7 @@ _FIELD = re.compile(rb"(?im)^(from|to|date|subject|message-id|received|return-pa
 
 
 class FileSource:
-    """A `Source` that holds one mail from a file, and labels nothing."""
+    """A `MessageSource` that holds one mail from a file, and labels nothing."""
 
     account = "trial"
 
@@ -111,9 +111,9 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
         journal = Journal(
             reference,
             lambda _, make: make(),
-            floor=SharedLock(),
-            gates={},
-            patience=RetryPolicy(),
+            step_lock=SharedLock(),
+            breakers={},
+            retry_policy=RetryPolicy(),
             halt=lambda _, fault: faults.append(fault),
         )
         try:
@@ -127,5 +127,5 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
 def sandbox(mail: Path, echo: Callable[[str], Any]) -> dict[str, Any]:
     """Run all steps on one mail from a mailbox of its own, with a stand-in for every service."""
     ended = demo.run(echo, {"mail": mail.read_bytes()}, texts=True)
-    reference, standing = next(iter(ended.items()))
-    return {"reference": reference} | (standing.result or {"outcome": standing.outcome})
+    reference, status = next(iter(ended.items()))
+    return {"reference": reference} | (status.result or {"outcome": status.outcome})

@@ -32,7 +32,7 @@ class Explained:
 
     name: str  # "[imap] port"
     value: str | float | bool | None  # of a secret: "set" or "not set"
-    source: str  # as in `Given`, or "default"
+    source: str  # as in `SettingValue`, or "default"
     bare: bool = False  # whether the files have the value without quotation marks, or it is that of a secret
 
     @property

@@ -418,7 +418,7 @@ class StateSettings(Section):
 
 
 class Settings(BaseSettings):
-    """All settings. `configuration.load` reads them and reports what is wrong with them."""
+    """All settings. `loader.load` reads them and reports what is wrong with them."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -448,7 +448,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Use only what `configuration.load` gathered: the stock sources do not know a value's file and line."""
+        """Use only what `loader.load` gathered: the stock sources do not know a value's file and line."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 

@@ -13,19 +13,19 @@ SINCE = "since-"  # prefix of facts, with a day: it was once the day before whic
 LOOKED_BACK = 1_000  # such days; no setting is changed more often than that
 
 
-def first_start(memory: FactStore) -> date:
+def first_start(store: FactStore) -> date:
     """Return the day (UTC) of the first start on this state store: today, if there was none."""
-    return date.fromisoformat(memory.remember(FIRST_START, datetime.now(UTC).date().isoformat()))
+    return date.fromisoformat(store.remember(FIRST_START, datetime.now(UTC).date().isoformat()))
 
 
-def keep(memory: FactStore, since: date | None) -> None:
+def keep(store: FactStore, since: date | None) -> None:
     """Record the day before which messages are left alone from now on. None: no message is left alone."""
-    memory.remember(f"{SINCE}{since or date.min}", "")
+    store.remember(f"{SINCE}{since or date.min}", "")
 
 
-def earliest_cutoff(memory: FactStore) -> date | None:
+def earliest_cutoff(store: FactStore) -> date | None:
     """Return the day before which no message was ever taken up. None when all of them were once asked for."""
     # Read each time, because another machine may have been told to take all.
-    kept = memory.latest(SINCE, datetime.fromtimestamp(0, UTC), LOOKED_BACK)
+    kept = store.latest(SINCE, datetime.fromtimestamp(0, UTC), LOOKED_BACK)
     first = min(date.fromisoformat(key.removeprefix(SINCE)) for key, _ in kept)
     return None if first == date.min else first

@@ -43,7 +43,7 @@ class Daemon:
         self,
         settings: Settings,
         *,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
         progress: Callable[[], object] = lambda: None,
     ) -> None:
         """Prepare the daemon. Nothing is connected yet.
@@ -53,9 +53,9 @@ class Daemon:
         self._settings = settings
         self._inbox = Inbox(settings)
         self._services = services(settings)
-        self._trays = ReclassifyMailboxes(settings, self._inbox)
+        self._reclassify_mailboxes = ReclassifyMailboxes(settings, self._inbox)
         self._pipeline = Pipeline(
-            settings, self._services, self._inbox, settings.directory / "spool", self._trays.sources
+            settings, self._services, self._inbox, settings.directory / "spool", self._reclassify_mailboxes.sources
         )
         self._places = threading.Semaphore(0)  # messages at work; 0 until it is known which messages are left alone
         self._engine = Engine(
@@ -64,17 +64,17 @@ class Daemon:
             self._work,
             prepare=self._pipeline.clear,
             workers=settings.state.workers,
-            patience=patience
+            retry_policy=retry_policy
             or RetryPolicy(
                 give_up_after=timedelta(hours=settings.state.give_up_after_h), settle_s=settings.state.settle_s
             ),
             takeover_s=settings.state.takeover_s,
         )
         self._load = Scheduler(self._engine, progress)
-        self._sightings = Admission(self._engine, self._inbox, self._trays, self._load)
+        self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
         self._refused: dict[str, str] = {}  # by service: its words when it last refused us
         self._inbox.progress = progress
-        self.memory, self.smtp, self.claude = self._engine, self._services.smtp, self._services.claude
+        self.store, self.smtp, self.claude = self._engine, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
         self._turn = threading.Lock()  # polls and ticks, one at a time
 
@@ -93,7 +93,7 @@ class Daemon:
 
         A message that is filed, and waits for its receipt alone, is not one of them.
         """
-        return [standing for standing in list(self.waiting.values()) if standing.final_outcome == "waiting"]
+        return [status for status in list(self.waiting.values()) if status.final_outcome == "waiting"]
 
     def once(
         self, finished: Callable[[str, MessageStatus], None], *, everything: bool = False
@@ -113,10 +113,10 @@ class Daemon:
             while self.poll() or self.working or self._load.soon():
                 while self.working or self._load.soon():
                     time.sleep(TICK_S / 20)
-                    for reference, standing in self.tick().items():
-                        seen[reference] = standing
-                        if standing.outcome != "waiting":
-                            finished(reference, standing)
+                    for reference, status in self.tick().items():
+                        seen[reference] = status
+                        if status.outcome != "waiting":
+                            finished(reference, status)
             return seen | self.waiting
         finally:
             self.stop()
@@ -137,7 +137,7 @@ class Daemon:
             self._inbox.since = self._settings.imap.since or self.first_start
         cutoff.keep(self._engine, self._inbox.since)
         self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine)
-        self._inbox.taken_up = lambda references: self._engine.standings(references).keys()
+        self._inbox.taken_up = lambda references: self._engine.statuses(references).keys()
 
     def _work(self, journal: Journal) -> dict[str, Any]:
         with self._places:
@@ -147,7 +147,7 @@ class Daemon:
         """Finish the messages in hand, and close everything. See `Engine.stop`."""
         self._engine.stop(timeout_s)
         self._inbox.close()
-        self._trays.close()
+        self._reclassify_mailboxes.close()
         log.info("daemon_stopped")
 
     def poll(self) -> int:
@@ -155,27 +155,27 @@ class Daemon:
         with self._turn:
             self._engine.pause_queue(False)  # so that messages queued without our knowledge are not left there for good
             references = self._inbox.scan()
-            self._engine.gate("imap").has_succeeded = True
-            standings = self._engine.standings(references)
+            self._engine.breaker("imap").has_succeeded = True
+            statuses = self._engine.statuses(references)
             # A message that was corrected before it was first seen here is not new.
-            new = [reference for reference in references if reference not in standings]
-            corrected = set(map(corrections.message_of, self._engine.standings(corrections.ids(new)))) if new else ()
+            new = [reference for reference in references if reference not in statuses]
+            corrected = set(map(corrections.message_of, self._engine.statuses(corrections.ids(new)))) if new else ()
             before = len(self.working)
             for reference in references:
                 try:
-                    self._sightings.admit_from_inbox(
-                        reference, standings.get(reference), corrected=reference in corrected
+                    self._admission.admit_from_inbox(
+                        reference, statuses.get(reference), corrected=reference in corrected
                     )
                 except (TransientError, ConfigurationError) as error:
                     # Go on with the next message. This one is seen again at the next scan.
-                    log.warning("message_left", ref=reference, reason=str(error))
-            for reference, category in self._trays.scan():
+                    log.warning("message_skipped", ref=reference, reason=str(error))
+            for reference, category in self._reclassify_mailboxes.scan():
                 try:
-                    self._sightings.admit_correction(reference, category)
+                    self._admission.admit_correction(reference, category)
                 except MessageGoneError:
                     continue  # A person has just deleted the mailbox.
                 except (TransientError, ConfigurationError) as error:
-                    log.warning("message_left", ref=reference, reason=str(error))
+                    log.warning("message_skipped", ref=reference, reason=str(error))
             return len(self.working) - before
 
     def tick(self) -> dict[str, MessageStatus]:
@@ -192,25 +192,25 @@ class Daemon:
             ConfigurationError: the settings never worked in this run.
         """
         self._refused[service] = str(fault)
-        if not self._engine.gate(service).has_succeeded:
+        if not self._engine.breaker(service).has_succeeded:
             raise fault
         log.error("service_refused", service=service, reason=str(fault))
 
     def mark_verified(self, services: Iterable[str]) -> None:
         """Mark services whose settings have worked in this run: what they refuse from now on is waited out."""
         for service in services:
-            self._engine.gate(service).has_succeeded = True
+            self._engine.breaker(service).has_succeeded = True
 
     def status(self) -> DaemonStatus:
         """Return the state of the daemon at this moment."""
         return DaemonStatus(
             in_progress=frozenset(list(self.working)),
-            waiting=tuple(standing.service for standing in self.waiting_messages()),
+            waiting=tuple(status.service for status in self.waiting_messages()),
             waits=tuple(self._waits()),
             unreadable=self._inbox.unreadable(),
             refused=self._still_refused(),
             unreachable=tuple(
-                service for service, gate in list(self._engine.gates.items()) if service and not gate.open
+                service for service, breaker in list(self._engine.breakers.items()) if service and not breaker.open
             ),
             first_start=self.first_start,
         )
@@ -220,10 +220,10 @@ class Daemon:
 
         A service that has answered since is left out.
         """
-        waited_for = {standing.result["gate"] for standing in list(self.waiting.values()) if standing.result}
+        waited_for = {status.result["gate"] for status in list(self.waiting.values()) if status.result}
         for service in list(self._refused):
-            gate = self._engine.gate(service)
-            if service not in waited_for and gate.open and gate.has_succeeded:
+            breaker = self._engine.breaker(service)
+            if service not in waited_for and breaker.open and breaker.has_succeeded:
                 self._refused.pop(service, None)
         return dict(self._refused)
 
@@ -234,9 +234,9 @@ class Daemon:
         too often is left out: it waits as it should.
         """
         arrived = self._inbox.received_at()
-        for name, standing in list(self.waiting.items()):
+        for name, status in list(self.waiting.items()):
             reference = corrections.message_of(name)
-            since = standing.since if self._trays.holds(reference) else arrived.get(name)
-            reason = standing.result["reason"] if standing.result else ""
+            since = status.since if self._reclassify_mailboxes.holds(reference) else arrived.get(name)
+            reason = status.result["reason"] if status.result else ""
             if since and reason != TOO_OFTEN:
-                yield Wait(since, standing.service, reason)
+                yield Wait(since, status.service, reason)

@@ -81,12 +81,12 @@ class Loop:
         self._daemon.mark_verified(proven)
         self.proven: Collection[str] = ()  # the services that have accepted the settings to go on with
         self._trying: Settings | None = None  # newly read settings that are being checked
-        self._pulse = PollHealth(settings.imap.poll_interval_s)
+        self._health = PollHealth(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each logged once
         daemon = self._daemon
-        self._lookout = HealthReporter(
-            settings, daemon.status, self._pulse, memory=daemon.memory, smtp=daemon.smtp, claude=daemon.claude
+        self._reporter = HealthReporter(
+            settings, daemon.status, self._health, store=daemon.store, smtp=daemon.smtp, claude=daemon.claude
         )
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._idle = MailboxWatcher(settings.imap, self.wake)
@@ -105,11 +105,11 @@ class Loop:
                 ended = self._wait(read)
                 log.info("daemon_stopping")
             self._scheduler.shutdown(wait=True)
-            self._lookout.alert()
+            self._reporter.alert()
         finally:
             # To go on with new settings takes the state, which unfinished messages would keep: then no timeout applies.
             self._finish(STOP_S if ended is None or isinstance(ended, BaseException) else None)
-            self._lookout.close()
+            self._reporter.close()
         if isinstance(ended, BaseException):
             raise ended
         return ended
@@ -142,12 +142,12 @@ class Loop:
         self._scheduler.add_job(self._tick, "interval", seconds=TICK_S, id="tick", **once)
         self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, id="watch", **once)
         self._scheduler.add_job(self._report, "interval", seconds=WATCH_S, id="report", **once)
-        self._scheduler.add_job(self._lookout.send_due_digest, "interval", seconds=DIGEST_S, id="digest", **once)
-        if self._lookout.canary:
-            self._scheduler.add_job(self._lookout.run_canary, "interval", seconds=WATCH_S, id="canary", **once)
-        if self._lookout.metrics.start():
+        self._scheduler.add_job(self._reporter.send_due_digest, "interval", seconds=DIGEST_S, id="digest", **once)
+        if self._reporter.canary:
+            self._scheduler.add_job(self._reporter.run_canary, "interval", seconds=WATCH_S, id="canary", **once)
+        if self._reporter.metrics.start():
             # A job of its own: it reads the state store, which may be out of reach for long.
-            self._scheduler.add_job(self._lookout.metrics.tell, "interval", seconds=WATCH_S, id="metrics", **once)
+            self._scheduler.add_job(self._reporter.metrics.tell, "interval", seconds=WATCH_S, id="metrics", **once)
         # Not after the first poll: a mail server that is down at boot must not keep the unit from starting.
         sd_notify.tell(sd_notify.READY, self._status())
         self._scheduler.start()
@@ -200,22 +200,22 @@ class Loop:
         """Log the problems of the new settings, and go on with the old ones."""
         for problem in problems:
             log.error("settings_refused", problem=problem.strip())
-        log.error("settings_kept", why="the new ones cannot be used, so the old ones stay in force")
+        log.error("settings_reload_rejected", why="the new ones cannot be used, so the old ones stay in force")
         sd_notify.tell(sd_notify.READY, self._status())
 
     def _poll(self) -> None:
         with self._looking:
-            self._pulse.began()
+            self._health.began()
             try:
                 self._daemon.poll()
             except TransientError as error:
                 log.warning("poll_failed", reason=str(error))
-                self._later(self._pulse.failed(datetime.now(UTC), str(error)))
+                self._later(self._health.failed(datetime.now(UTC), str(error)))
             except ConfigurationError as fault:
                 self._daemon.handle_refusal("imap", fault)
-                self._later(self._pulse.failed(datetime.now(UTC), str(fault), refused=True))
+                self._later(self._health.failed(datetime.now(UTC), str(fault), refused=True))
             else:
-                self._pulse.good(datetime.now(UTC))
+                self._health.good(datetime.now(UTC))
         self._watch()
 
     def _later(self, delay_s: float) -> None:
@@ -231,13 +231,13 @@ class Loop:
         """Report the status to the service manager, and feed its watchdog while polls end in time."""
         # The watchdog is fed when a poll has ended, successful or not, and while none is late. It is not fed while a
         # poll hangs, which a restart mends. A restart does not mend a mail server, so a failed poll feeds it as well.
-        beat = (sd_notify.WATCHDOG,) if self._pulse.is_alive() else ()
+        beat = (sd_notify.WATCHDOG,) if self._health.is_alive() else ()
         sd_notify.tell(self._status(), *beat)
 
     def _status(self) -> str:
         status = self._daemon.status()
         return sd_notify.status(
-            self._pulse.status(
+            self._health.status(
                 datetime.now(UTC),
                 in_hand=len(status.in_progress),
                 waiting=len(status.waiting),
@@ -249,4 +249,4 @@ class Loop:
     def _report(self) -> None:
         """Report to the recipients outside of this machine, in a job of its own: a poll does not wait for them."""
         self._idle.look_after()
-        self._lookout.report()
+        self._reporter.report()

@@ -51,34 +51,34 @@ class Scheduler:
         """Resume what is due, and return the status of the messages that have stopped since the last call."""
         now = datetime.now(UTC)
         tried: set[str] = set()
-        for reference, standing in list(self.waiting.items()):
-            gate = standing.result["gate"] if standing.result else ""
-            if gate in tried or not self._due(standing, now):
+        for reference, status in list(self.waiting.items()):
+            breaker = status.result["gate"] if status.result else ""
+            if breaker in tried or not self._due(status, now):
                 continue
-            self.resume(reference, standing)
-            if gate and not self._engine.gate(gate).open:
-                tried.add(gate)  # One message tries the service. The others would only be deferred again.
+            self.resume(reference, status)
+            if breaker and not self._engine.breaker(breaker).open:
+                tried.add(breaker)  # One message tries the service. The others would only be deferred again.
         # Query a long queue in parts, in turn. No timestamps: machines that share the database have their own clocks.
         self._unasked = self._unasked or list(self.working)
         asked, self._unasked = self._unasked[:AT_ONCE], self._unasked[AT_ONCE:]
-        stopped = {ref: s for ref, s in self._engine.standings(asked).items() if s.outcome != "working"}
+        stopped = {ref: s for ref, s in self._engine.statuses(asked).items() if s.outcome != "working"}
         self.working -= stopped.keys()
         self._engine.pause_queue(not self.working)
-        self.waiting |= {ref: standing for ref, standing in stopped.items() if standing.outcome == "waiting"}
+        self.waiting |= {ref: status for ref, status in stopped.items() if status.outcome == "waiting"}
         return stopped
 
     def soon(self) -> bool:
         """Return True if a wait is over, or ends within half a minute of the moment at which it was first seen."""
-        now, patience = datetime.now(UTC), timedelta(seconds=SHORT_WAIT_S)
+        now, retry_policy = datetime.now(UTC), timedelta(seconds=SHORT_WAIT_S)
         # An answer retries every few seconds as long as the message that it answers waits, so its limit must not move.
-        limits = {reference: self._waited.setdefault(reference, now) + patience for reference in self.waiting}
-        return any(self._due(standing, limits[reference]) for reference, standing in self.waiting.items())
+        limits = {reference: self._waited.setdefault(reference, now) + retry_policy for reference in self.waiting}
+        return any(self._due(status, limits[reference]) for reference, status in self.waiting.items())
 
-    def _due(self, standing: MessageStatus, now: datetime) -> bool:
-        until = standing.until
-        if name := standing.result["gate"] if standing.result else "":
-            gate = self._engine.gate(name)
-            if gate.closed_until or gate.has_succeeded:
+    def _due(self, status: MessageStatus, now: datetime) -> bool:
+        until = status.until
+        if name := status.result["gate"] if status.result else "":
+            breaker = self._engine.breaker(name)
+            if breaker.closed_until or breaker.has_succeeded:
                 # This process knows newer facts about the service than the message recorded.
-                until = gate.closed_until or now
+                until = breaker.closed_until or now
         return until is not None and until <= now

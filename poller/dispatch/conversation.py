@@ -17,7 +17,7 @@ class Participants:
     """The people behind a message, each as a keyed hash: the state store holds no address."""
 
     customer: str = ""  # the person to answer, whose contact has the ticket; "" if unknown
-    writer: str = ""  # the author, see `senders.writer`; "" if unknown
+    writer: str = ""  # the author, see `sender.writer`; "" if unknown
     colleague: bool = field(default=False, compare=False)  # True if the writer is one of ours
 
     def may_answer(self, opened: Participants) -> bool:

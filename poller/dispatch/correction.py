@@ -76,10 +76,10 @@ def find_original(job: StepContext, correction: Correction) -> Original:
     Raises:
         MustWaitError: the result is not known yet.
     """
-    memory = job.journal.memory
+    store = job.journal.store
 
     def act(_: Attempt) -> dict[str, Any]:
-        found = memory.result(correction.reference, before=correction.id) if memory else {"outcome": "forgotten"}
+        found = store.result(correction.reference, before=correction.id) if store else {"outcome": "forgotten"}
         if found.get("outcome", "waiting") == "waiting":
             raise DependencyPendingError("the message that is corrected is still at work")
         return found
@@ -151,7 +151,7 @@ def find_ticket(job: StepContext, done: DispatchResult) -> DispatchResult:
 
 
 def update_ticket(job: StepContext, done: DispatchResult, *, keep: bool = False) -> DispatchResult | None:
-    """Update what we wrote about the category in the ticket, see `amended`.
+    """Update what we wrote about the category in the ticket, see `updated_ticket_content`.
 
     Return None if the ticket was deleted. With `keep` the ticket is only checked. The update is idempotent, so no
     attempt checks whether an earlier one succeeded. Subject, pipeline and stage are left unchanged.
@@ -185,9 +185,9 @@ def put_subtask(job: StepContext, done: DispatchResult, original: Original) -> D
     if told.subtask:
         return told
     made = create_subtask(job, told, look=True)
-    if original.is_answer and made.subtask and job.journal.memory:
+    if original.is_answer and made.subtask and job.journal.store:
         # Later messages of the conversation are for the 3D team, too.
-        job.journal.memory.remember(conversation.subtask_key(original.thread), original.correction.reference)
+        job.journal.store.remember(conversation.subtask_key(original.thread), original.correction.reference)
     return made
 
 

@@ -97,15 +97,15 @@ class LazyMessage:
         return self._source.fetch(self._reference, self._path)
 
     def mark_seen(self) -> None:
-        """Mark the message as read. See `Source.mark_seen`."""
+        """Mark the message as read. See `MessageSource.mark_seen`."""
         self._source.mark_seen(self._reference)
 
     def label(self, outcome: str) -> None:
-        """File the message under its outcome. See `Source.label`."""
+        """File the message under its outcome. See `MessageSource.label`."""
         self._source.label(self._reference, outcome)
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str) -> None:
-        """Put the receipt beside the message. See `Source.append`."""
+        """Put the receipt beside the message. See `MessageSource.append`."""
         self._source.append(outcome, receipt, look=look, supersedes=supersedes)
 
     def discard(self) -> None:

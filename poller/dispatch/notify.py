@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 NOTIFICATION_TRIES = 2  # of a mail whose outcome is unknown: an admin told twice is better than one told never
-RECEIPT_TRIES = 6  # of a receipt that the mailbox does not take for now: for twenty minutes, see `gates.DELAYS_S`
+RECEIPT_TRIES = 6  # of a receipt that the mailbox does not take for now: for twenty minutes, see `backoff.DELAYS_S`
 SENT, IN_DOUBT = "sent", "in doubt"  # the outcome of a mail, in the journal
 
 
@@ -120,19 +120,19 @@ def send_receipt(job: StepContext, outcome: str, write: Callable[[str], Receipt]
         if outcome == "failed":  # a message may fail more than once, each time for another reason
             stamp = job.journal.step("prepare_receipt", lambda _: f"{datetime.now(UTC):%Y%m%d%H%M%S%f}")
         # It names no service, so a failure holds nothing else back: a mailbox may refuse receipts and still give mail.
-        job.journal.step("send_receipt", act, looks=True)
+        job.journal.step("send_receipt", act, scanner=True)
 
 
 def _put(job: StepContext, outcome: str, receipt: Receipt, *, look: bool) -> None:
-    reference, memory = message_of(job.journal.reference), job.journal.memory
+    reference, store = message_of(job.journal.reference), job.journal.store
     fact = f"{FAILED}{reference}"
     job.journal.confirm()
     # A person must find no receipt that is outdated, nor one whose message lies in another mailbox.
-    has_moved = correction_of(job.journal.reference) or (memory and memory.recall([fact]))
+    has_moved = correction_of(job.journal.reference) or (store and store.recall([fact]))
     supersedes = rendering_receipt.receipts_begin(reference) if has_moved else ""
     job.message.append(outcome, receipt, look=look, supersedes=supersedes)
-    if memory and outcome == "failed":
-        memory.remember(fact, "")
+    if store and outcome == "failed":
+        store.remember(fact, "")
 
 
 def send(job: StepContext, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:

@@ -54,7 +54,7 @@ STEPS = {
 class PipelineProgress:
     """The progress of one message: later answers need its ticket even if the message itself fails."""
 
-    received: dict[str, Any] = field(default_factory=dict)  # see `steps.receive`
+    received: dict[str, Any] = field(default_factory=dict)  # see `receive.receive`
     done: DispatchResult | None = None
     before: dict[str, str] = field(default_factory=dict)  # of a correction: `thread`, and `was`, the earlier outcome
 
@@ -77,14 +77,14 @@ class Pipeline:
         services: Services,
         source: MessageSource,
         spool: Path,
-        trays: Mapping[Category, MessageSource] | None = None,
+        reclassify_mailboxes: Mapping[Category, MessageSource] | None = None,
     ) -> None:
         """Keep the arguments. Nothing is connected or written yet.
 
-        `spool` is a directory of our own. `trays` maps each category to the reclassify mailbox that asks for it.
+        `spool` is a directory of our own. `reclassify_mailboxes` maps each category to the reclassify mailbox that asks for it.
         """
         self._settings, self._services, self._source, self._spool = settings, services, source, spool
-        self._trays = trays or {}
+        self._reclassify_mailboxes = reclassify_mailboxes or {}
 
     def clear(self) -> None:
         """Delete the spool files that a killed process left behind."""
@@ -95,23 +95,23 @@ class Pipeline:
         """Run the remaining steps of a message and return its outcome and results as JSON."""
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         correction = correction_of(journal.reference)
-        source = self._trays.get(correction.category, self._source) if correction else self._source
+        source = self._reclassify_mailboxes.get(correction.category, self._source) if correction else self._source
         path = self._spool / f"{journal.reference.replace('/', '-')}.eml"
         message = LazyMessage(message_of(journal.reference), source, path, self._settings.imap)
         job = StepContext(journal, message, self._services, self._settings)
-        reached = PipelineProgress()
+        progress = PipelineProgress()
         try:
-            return self._correct(job, correction, reached) if correction else self._dispatch(job, reached)
+            return self._correct(job, correction, progress) if correction else self._dispatch(job, progress)
         except StepFailedError as failure:
-            return self._give_up(job, failure, reached) | reached.summary()
+            return self._give_up(job, failure, progress) | progress.summary()
         except MessageGoneError:
-            return {"outcome": "gone"} | reached.summary()
+            return {"outcome": "gone"} | progress.summary()
         finally:
             message.discard()
 
-    def _dispatch(self, job: StepContext, reached: PipelineProgress) -> dict[str, Any]:
+    def _dispatch(self, job: StepContext, progress: PipelineProgress) -> dict[str, Any]:
         """Run every step of a message from the inbox, and update `reached` after each step."""
-        received = reached.received = receive(job)
+        received = progress.received = receive(job)
         ignored = received["ignored"]
         if ignored and not received["unless_answer"]:
             return self._ignore(job, ignored)
@@ -129,51 +129,51 @@ class Pipeline:
         elif ignored:  # the writer quotes a ticket's Message-ID but is not its contact
             return self._ignore(job, ignored)
         else:
-            done = reached.done = initial_result(job, classify(job))
+            done = progress.done = initial_result(job, classify(job))
             for step in STEPS[done.classification.category]:
-                done = reached.done = step(job, done)
+                done = progress.done = step(job, done)
                 if step is create_ticket and done.ticket:
                     remember(job, received["key"], root, DISPATCHED)
-        reached.done = done
+        progress.done = done
         outcome = done.classification.category.lower()
         self._label(job, outcome)
         sender = self._settings.sender
-        result = {"outcome": outcome, "thread": root} | reached.summary()
+        result = {"outcome": outcome, "thread": root} | progress.summary()
         colleague = bool(received.get("people", {}).get("colleague"))
         return self._tell(
-            job, result, reached, lambda _: receipt(job.message.request, done, sender=sender, colleague=colleague)
+            job, result, progress, lambda _: receipt(job.message.request, done, sender=sender, colleague=colleague)
         )
 
-    def _correct(self, job: StepContext, correction: Correction, reached: PipelineProgress) -> dict[str, Any]:
+    def _correct(self, job: StepContext, correction: Correction, progress: PipelineProgress) -> dict[str, Any]:
         """Run every step of a correction, like `_dispatch`. The admin is not notified, having asked for it."""
         original = dispatch_correction.find_original(job, correction)
-        reached.received = {"people": original.result.get("people", {})}
+        progress.received = {"people": original.result.get("people", {})}
         # Recorded now, so that the next correction finds it even if this one fails.
-        reached.before = {"thread": original.thread, "was": original.was}
+        progress.before = {"thread": original.thread, "was": original.was}
         # Keep the first upload decisions: today's caps would count the files that were uploaded then.
         job = replace(job, upload_decisions=tuple(map(UploadDecision, original.result.get("fates", ()))))
-        reached.done = dispatch_correction.existing_result(job, original)
-        received = reached.received = receive(job, asked=True)
+        progress.done = dispatch_correction.existing_result(job, original)
+        received = progress.received = receive(job, asked=True)
         if received["ignored"]:
             return self._ignore(job, received["ignored"])
         if len(job.upload_decisions) != len(received["fates"]):
             job = replace(job, upload_decisions=tuple(map(UploadDecision, received["fates"])))
-        done = reached.done = dispatch_correction.existing_result(job, original)
+        done = progress.done = dispatch_correction.existing_result(job, original)
         # A message without a ticket may be an answer that was never recognised as one.
         threads = [] if done.ticket else find_threads(job, received["forebears"])
         if answered := answer(job, threads, received, look=True):
             thread, noted = answered
             original = original.answering(thread.reference)
-            done = reached.done = replace(noted, classification=done.classification)
-            reached.before["thread"] = original.thread
-        elif job.journal.memory:
+            done = progress.done = replace(noted, classification=done.classification)
+            progress.before["thread"] = original.thread
+        elif job.journal.store:
             # Recorded before anything is created: an answer that arrives meanwhile waits for this correction.
-            job.journal.memory.remember(received["key"], original.thread)
+            job.journal.store.remember(received["key"], original.thread)
         ticket = done.ticket
         for step in dispatch_correction.STEPS[correction.category]:
-            done = reached.done = step(job, done, original)
+            done = progress.done = step(job, done, original)
             if done.ticket != ticket:  # the message has a ticket of its own now
-                reached.before["thread"] = correction.reference
+                progress.before["thread"] = correction.reference
         outcome = correction.category.lower()
         self._label(job, outcome)
         write = partial(
@@ -181,16 +181,16 @@ class Pipeline:
             done=done,
             sender=self._settings.sender,
             correction=correction.number,
-            corrects_answer=reached.before["thread"] != correction.reference,
+            corrects_answer=progress.before["thread"] != correction.reference,
         )
-        result = {"outcome": outcome} | reached.summary()
-        return self._tell(job, result, reached, lambda _: write(job.message.request))
+        result = {"outcome": outcome} | progress.summary()
+        return self._tell(job, result, progress, lambda _: write(job.message.request))
 
     def _ignore(self, job: StepContext, reason: str) -> dict[str, Any]:
         self._label(job, "ignored", seen=reason == canary_mark.REASON)
         return {"outcome": "ignored", "reason": reason}
 
-    def _give_up(self, job: StepContext, failure: StepFailedError, reached: PipelineProgress) -> dict[str, Any]:
+    def _give_up(self, job: StepContext, failure: StepFailedError, progress: PipelineProgress) -> dict[str, Any]:
         """Notify the admin of a failed step, and label the message as failed."""
         # If the message could not be read, do not try to read it again for the notification.
         message = None if failure.step == "receive" else job.message
@@ -198,9 +198,9 @@ class Pipeline:
         def write(stamp: str) -> Receipt:
             detail, sender = failure_detail(job, failure), self._settings.sender
             request, reference = message.request if message else None, message_of(job.journal.reference)
-            left = _steps_behind(failure.step, reached.done)
+            left = _steps_behind(failure.step, progress.done)
             return failure_receipt(
-                request, reference, failure, reached.done, left, detail=detail, stamp=stamp, sender=sender
+                request, reference, failure, progress.done, left, detail=detail, stamp=stamp, sender=sender
             )
 
         result = {"outcome": "failed", "step": failure.step, "reason": failure.reason}
@@ -208,7 +208,7 @@ class Pipeline:
             send_failure(job, failure, message)
         with suppress(StepFailedError):  # The message then stays in place, and a later scan tries it again.
             self._label(job, "failed")
-            return self._tell(job, result, reached, write)
+            return self._tell(job, result, progress, write)
         return result | {"unfiled": True}
 
     def _label(self, job: StepContext, outcome: str, *, seen: bool = False) -> None:
@@ -222,7 +222,7 @@ class Pipeline:
         job.journal.step("label", act, "imap")
 
     def _tell(
-        self, job: StepContext, result: dict[str, Any], reached: PipelineProgress, write: Callable[[str], Receipt]
+        self, job: StepContext, result: dict[str, Any], progress: PipelineProgress, write: Callable[[str], Receipt]
     ) -> dict[str, Any]:
         """Append a receipt next to the message in the mailbox, and return the result.
 
@@ -230,12 +230,12 @@ class Pipeline:
         the message then need not wait for the receipt.
         """
         outcome = result["outcome"]
-        if "received_at" in reached.received:
-            job.message.filed(outcome, datetime.fromisoformat(reached.received["received_at"]))
+        if "received_at" in progress.received:
+            job.message.filed(outcome, datetime.fromisoformat(progress.received["received_at"]))
         try:
             send_receipt(job, outcome, write)
         except StepDeferredError as wait:
-            waiting = {"step": wait.step, "reason": wait.reason, "until": wait.until.isoformat(), "gate": wait.gate}
+            waiting = {"step": wait.step, "reason": wait.reason, "until": wait.until.isoformat(), "gate": wait.breaker}
             return result | waiting | {"outcome": "waiting", "filed": outcome}
         return result
 

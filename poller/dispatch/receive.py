@@ -30,7 +30,7 @@ def receive(job: StepContext, *, asked: bool = False) -> dict[str, Any]:
     - `ignored`: why it is no work, None if it is work.
     - `unless_answer`: a message that is screened out is work all the same if it answers a ticket.
     - `received_at`, `key` (its thread key), `forebears` (the keys of the messages that it answers) and `people`.
-    - the upload decisions, and the time when it may go on, unless it is ignored for good: see `limits.allot`.
+    - the upload decisions, and the time when it may go on, unless it is ignored for good: see `quotas.assign_slot`.
 
     `asked`: a person asks for the work, so only our own mail is ignored.
     """
@@ -42,7 +42,7 @@ def receive(job: StepContext, *, asked: bool = False) -> dict[str, Any]:
         people = conversation.Participants(
             _who(job, request.sender), _who(job, writer), colleague=sender.is_ours(writer.addr_spec, own)
         )
-        ignored = canary_mark.recognise(job.journal.memory, request, request.reference)
+        ignored = canary_mark.recognise(job.journal.store, request, request.reference)
         ignored = ignored or screening.screen(request, own=own, junk=junk)
         if asked and ignored not in {canary_mark.REASON, screening.OWN}:
             ignored = None
@@ -59,12 +59,12 @@ def receive(job: StepContext, *, asked: bool = False) -> dict[str, Any]:
                 found
                 | {"unless_answer": unless_answer}
                 | (
-                    quotas.assign_slot(job.settings, job.journal.memory, request.reference, request)
+                    quotas.assign_slot(job.settings, job.journal.store, request.reference, request)
                     if unless_answer
                     else {}
                 )
             )
-        return found | quotas.assign_slot(job.settings, job.journal.memory, request.reference, request)
+        return found | quotas.assign_slot(job.settings, job.journal.store, request.reference, request)
 
     received: dict[str, Any] = job.journal.step("receive", act, "imap")
     return received
@@ -85,5 +85,5 @@ def wait_turn(job: StepContext, received: dict[str, Any]) -> None:
     goes_on_at = datetime.fromisoformat(received["goes_on_at"])
     if received["episode"] and goes_on_at > datetime.now(UTC):
         job.message.look()
-        log.warning("message_held_back", ref=job.journal.reference, until=received["goes_on_at"])
+        log.warning("message_rate_limited", ref=job.journal.reference, until=received["goes_on_at"])
         raise StepDeferredError("receive", TOO_OFTEN, goes_on_at)

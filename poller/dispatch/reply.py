@@ -43,27 +43,27 @@ class Conversation:
 
 def find_threads(job: StepContext, keys: list[str]) -> list[Conversation]:
     """Return the tickets that these messages opened, the nearest first."""
-    memory = job.journal.memory
-    if not keys or memory is None:
+    store = job.journal.store
+    if not keys or store is None:
         return []
 
     def act(_: Attempt) -> list[dict[str, Any]]:
         request = job.message.request
         # Check the mailbox first: a message that no longer waits there has its ticket in the state store by now.
         waits = job.message.waits_behind([*request.in_reply_to, *request.references])
-        known = memory.recall(keys)
+        known = store.recall(keys)
         # Some mails reference themselves, and a correction finds its own message. A message must not wait for itself.
         own = message_of(job.journal.reference)
         references = [each for each in dict.fromkeys(known[key] for key in keys if key in known) if each != own]
         if waits and not references:
             raise DependencyPendingError("the message that it answers still waits")
-        results = {reference: memory.result(reference) for reference in references}
+        results = {reference: store.result(reference) for reference in references}
         # A message that only waits for its receipt is done and labelled.
         if any(result.get("outcome", "waiting") == "waiting" and "filed" not in result for result in results.values()):
             raise DependencyPendingError("the message that it answers is still at work")
         opened = {each: _opened(result) for each, result in results.items() if result.get("ticket")}
         return [
-            {"reference": each} | found | {"subtask": found["subtask"] or _brought(memory, each)}
+            {"reference": each} | found | {"subtask": found["subtask"] or _brought(store, each)}
             for each, found in opened.items()
         ]
 
@@ -81,11 +81,11 @@ def _opened(result: dict[str, Any]) -> dict[str, Any]:
     return opened | {"outcome": outcome, "people": result.get("people", {})}
 
 
-def _brought(memory: FactStore, reference: str) -> dict[str, str] | None:
+def _brought(store: FactStore, reference: str) -> dict[str, str] | None:
     """Return the subtask of a thread that had none until a person reclassified one of its answers as modelling."""
     key = conversation.subtask_key(reference)
-    brought_by = memory.recall([key]).get(key)
-    result = memory.result(brought_by) if brought_by else {}
+    brought_by = store.recall([key]).get(key)
+    result = store.result(brought_by) if brought_by else {}
     return result.get("subtask") if result and category_of(result) == "modelisation" else None
 
 
@@ -100,10 +100,10 @@ def remember(job: StepContext, key: str, reference: str, told: str) -> None:
 
     Answers to the notification about it belong there too. `told` is the kind of that notification.
     """
-    if job.journal.memory:
+    if job.journal.store:
         letter = notification_id(job.journal.reference, told)
         for each in (key, conversation.key(job.message.account, letter)):
-            job.journal.memory.remember(each, reference)
+            job.journal.store.remember(each, reference)
 
 
 def answer(
@@ -113,7 +113,7 @@ def answer(
 
     The writer is the ticket's customer, or a colleague who writes about that customer: a Message-ID alone proves
     nothing, because anyone may quote it. Return None if there is no such ticket, or a person has deleted it. `received`
-    is what `steps.receive` returned. `look` searches the services for existing results even if no attempt of this work
+    is what `receive.receive` returned. `look` searches the services for existing results even if no attempt of this work
     may have made them.
     """
     if not named:
@@ -178,8 +178,8 @@ def add_note(job: StepContext, done: DispatchResult, people: Participants, *, lo
             return None
         request = job.message.request
         try:
-            looks = look or attempt.doubts
-            found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if looks else None
+            scanner = look or attempt.doubts
+            found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if scanner else None
             if found is None:
                 html = tickets.reply_note_html(request, with_file_names(request, done), colleague=people.colleague)
                 found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id, job.journal.confirm)
@@ -189,7 +189,7 @@ def add_note(job: StepContext, done: DispatchResult, people: Participants, *, lo
             return GONE
         return found
 
-    note_id = job.journal.step("create_note", act, "hubspot", looks=True)
+    note_id = job.journal.step("create_note", act, "hubspot", scanner=True)
     if note_id == GONE:
         return None
     return replace(done, note_id=note_id) if note_id else skip(done, "create_note")

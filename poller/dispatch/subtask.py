@@ -37,7 +37,7 @@ def create_subtask(job: StepContext, done: DispatchResult, *, look: bool = False
             found = clickup.create_subtask(tickets.subtask_name(request), markdown, job.journal.confirm)
         return {"id": found.id, "url": found.url}
 
-    subtask = job.journal.step("create_subtask", act, "clickup", looks=True)
+    subtask = job.journal.step("create_subtask", act, "clickup", scanner=True)
     return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
 
 
@@ -62,7 +62,7 @@ def add_comment(
         except TaskGoneError:
             return GONE
 
-    comment_id = job.journal.step("add_comment", act, "clickup", looks=True)
+    comment_id = job.journal.step("add_comment", act, "clickup", scanner=True)
     if comment_id == GONE:
         return replace(done, subtask=None)
     return done if comment_id else skip(done, "add_comment")

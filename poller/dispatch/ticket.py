@@ -69,7 +69,7 @@ def create_ticket(job: StepContext, done: DispatchResult) -> DispatchResult:
             )
         return {"id": ticket.id, "url": ticket.url}
 
-    ticket = job.journal.step("create_ticket", act, "hubspot", looks=True)
+    ticket = job.journal.step("create_ticket", act, "hubspot", scanner=True)
     return replace(done, ticket=Link(**ticket)) if ticket else skip(done, "create_ticket")
 
 
@@ -85,12 +85,12 @@ def create_note(job: StepContext, done: DispatchResult, *, look: bool = False) -
         if hubspot is None or not done.contact_id:
             return None
         request = job.message.request
-        looks = look or attempt.doubts
-        found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if looks else None
+        scanner = look or attempt.doubts
+        found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if scanner else None
         if found is None:
             html = tickets.note_html(request, with_file_names(request, done))
             found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id, job.journal.confirm)
         return found
 
-    note_id = job.journal.step("create_note", act, "hubspot", looks=True)
+    note_id = job.journal.step("create_note", act, "hubspot", scanner=True)
     return replace(done, note_id=note_id) if note_id else skip(done, "create_note")

@@ -2,7 +2,7 @@
 
     uvicorn poller.forms:app --no-proxy-headers --no-access-log
 
-A post is answered with 202 once its message is in the mailbox. See `form_intake`. Nothing of it is kept here. A client
+A post is answered with 202 once its message is in the mailbox. See `forms.intake`. Nothing of it is kept here. A client
 that got no answer must send its post again.
 """
 

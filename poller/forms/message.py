@@ -60,7 +60,7 @@ def address_of(settings: Settings) -> str:
     if not _ADDRESS.fullmatch(address):
         raise ConfigurationError("[smtp] sender: forms come from it, where the IMAP login is no address; set it")
     if not is_ours(address, own_domains(settings.imap)):
-        # The daemon would not take the visitor for the customer: see `senders.from_our_form`.
+        # The daemon would not take the visitor for the customer: see `sender.from_our_form`.
         domain = address.rpartition("@")[2]
         raise ConfigurationError(f"[imap] own_domains: forms come from {address}, which is not of ours; add {domain}")
     return address
@@ -73,7 +73,7 @@ def written(submission: Submission, form: str, address: str, now: datetime, key:
     same key with the same content gives the same message. The same key with other content gives another message, so a
     site that gives all its visitors one key loses none of them.
 
-    Two messages of the same key and content have one reference (`parsing.reference_of`), whatever their Date. Even if
+    Two messages of the same key and content have one reference (`mime.reference.reference_of`), whatever their Date. Even if
     both reach the mailbox, they are one request.
     """
     unique = _digest(submission, form, key) if key else uuid4().hex

@@ -27,7 +27,7 @@ class SessionPool:
     def __init__(self, imap: ImapSettings, within: str = "") -> None:
         """Keep the settings. The first connection is made when a session is first taken.
 
-        `within` is another mailbox of the account than the polled one, by the name that `Mailbox.label` takes.
+        `within` is another mailbox of the account than the polled one, by the name that `ImapSession.label` takes.
         """
         self._imap, self._within = imap, within
         # Other mailboxes hold few messages, and all sessions count against the limit of one account.

@@ -31,7 +31,7 @@ _UIDS = 1 << 32  # each is less (RFC 9051 section 2.3.1.1)
 
 
 class Inbox:
-    """A `Source` on IMAP, for any number of threads.
+    """A `MessageSource` on IMAP, for any number of threads.
 
     The threads take turns at a few sessions, and a scan does not wait for a fetch. A message is known by its reference.
     UIDs are kept with the UIDVALIDITY they belong to (RFC 9051 section 2.3.1.1). When it changes, all of them are
@@ -41,26 +41,26 @@ class Inbox:
     def __init__(self, settings: Settings, within: str = "") -> None:
         """Prepare the sessions. Nothing is connected before the first call.
 
-        `within` names another mailbox of the account than the polled one, as `Mailbox.label` takes it. A message has
+        `within` names another mailbox of the account than the polled one, as `ImapSession.label` takes it. A message has
         the same reference in it. Where there is no such mailbox, every call that needs it raises MessageGoneError.
         """
         self._settings, self._imap, self._names = settings, settings.imap, settings.labels
         self._sessions = SessionPool(settings.imap, within)
         self._labelling = {outcome: BatchLabeller(self._sessions, settings.labels, outcome) for outcome in KEYWORDS}
         self.since: date | None = None  # messages from before this day (UTC) are left alone; None: no message is
-        # Older messages that were taken up once are not left alone. `reach` gives the first day that ever was `since`,
+        # Older messages that were taken up once are not left alone. `earliest_cutoff` gives the first day that ever was `since`,
         # # `taken_up` which of some references are such messages.
         self.reach: Callable[[], date | None] = lambda: self.since
         self.taken_up: Callable[[Collection[str]], Collection[str]] = lambda _: ()
         self.progress: Callable[[], object] = lambda: None  # called at each message that a scan reads
         self.behind: Inbox | None = None  # another mailbox in which older messages may wait
         self.account = account_of(settings.imap)
-        self._looks, self._looking = MailboxScanner(settings.imap), threading.Lock()
+        self._scanner, self._looking = MailboxScanner(settings.imap), threading.Lock()
 
     @property
     def seen(self) -> MailboxSnapshot:
         """Return the mailbox as the last scan found it."""
-        return self._looks.seen
+        return self._scanner.seen
 
     def count(self, mailboxes: Collection[str]) -> dict[str, int]:
         """Count the messages in each of these mailboxes of the account. Each takes one round trip."""
@@ -70,7 +70,7 @@ class Inbox:
             return {name: session.count(name) for name in mailboxes}
 
     def ensure(self, mailbox: str) -> None:
-        """Create a mailbox of the account when it is missing. See `Mailbox.ensure`."""
+        """Create a mailbox of the account when it is missing. See `ImapSession.ensure`."""
         with self._sessions.session() as session:
             session.ensure(mailbox)
 
@@ -98,7 +98,7 @@ class Inbox:
         # One scan at a time: a slow one must not overwrite the result of a later one.
         with self._looking, self._sessions.session(at_once=True) as session:
             view = ScanScope(session.uidvalidity, self.since, self.reach())
-            seen = self._looks.scan(session, view, self.taken_up, self.progress, all_or_none=all_or_none)
+            seen = self._scanner.scan(session, view, self.taken_up, self.progress, all_or_none=all_or_none)
         return seen.in_order()
 
     def confirm(self, reference: str) -> bool:
@@ -108,7 +108,7 @@ class Inbox:
             return bool(session.present(list(seen.copies(reference))))
 
     def fetch(self, reference: str, path: Path) -> Fetched:
-        """Write the message to the path. See `Source`.
+        """Write the message to the path. See `MessageSource`.
 
         Of a message over the size limit only the first BEGINNING_BYTES are requested.
         """
@@ -124,25 +124,25 @@ class Inbox:
         raise MessageGoneError(reference)
 
     def mark_seen(self, reference: str) -> None:
-        """See `Source`."""
+        """See `MessageSource`."""
         seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
             with self._sessions.session(seen.uidvalidity) as session:
                 session.mark_seen(copies)
 
     def label(self, reference: str, outcome: str) -> None:
-        """See `Source`."""
+        """See `MessageSource`."""
         seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
             self._labelling[outcome].file(copies, seen.uidvalidity)
         log.info("message_labelled", ref=reference, outcome=outcome, copies=len(copies))
 
     def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
-        """See `Source`."""
+        """See `MessageSource`."""
         return outcome_mailboxes.fetch(self._settings, reference, outcome, received_at, path)
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
-        """Append a receipt to the mailbox of an outcome. See `Source`.
+        """Append a receipt to the mailbox of an outcome. See `MessageSource`.
 
         Raises:
             PermanentError: the server rejects it.
@@ -157,7 +157,7 @@ class Inbox:
             session.append(name, receipt.raw, seen=not receipt.needs_person, unless=message_id if look else "")
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
-        """See `Source`."""
+        """See `MessageSource`."""
         wanted, seen = [message_id.encode() for message_id in message_ids], self.seen
         copies = seen.by_reference.get(reference)
         if not copies:

@@ -55,7 +55,7 @@ class BatchLabeller:
         self._most = MOST  # messages in the next batch
 
     def file(self, uids: Sequence[int], uidvalidity: int) -> None:
-        """File the copies of a message, alone or together with others. See `Mailbox.label`.
+        """File the copies of a message, alone or together with others. See `ImapSession.label`.
 
         Raises:
             TransientError: it may or may not have been filed. The next try finds out.

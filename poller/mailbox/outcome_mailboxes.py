@@ -51,7 +51,7 @@ def fetch(settings: Settings, reference: str, outcome: str, received_at: datetim
 
 
 def list_all_filed(settings: Settings) -> dict[str, dict[str, bool]]:
-    """Return the result of `lying` for each outcome."""
+    """Return the result of `list_filed` for each outcome."""
     with closing(imap_session.connect(settings.imap)) as session:
         return {outcome: _lying(session, settings, outcome) for outcome in KEYWORDS}
 

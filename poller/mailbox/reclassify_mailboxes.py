@@ -41,7 +41,7 @@ def stranded(labels: LabelsSettings, count: Callable[[str], int]) -> dict[str, i
 
 
 class ReclassifyMailboxes:
-    """The reclassify mailboxes, each as a `Source`. A message has the same reference there as in the inbox."""
+    """The reclassify mailboxes, each as a `MessageSource`. A message has the same reference there as in the inbox."""
 
     def __init__(self, settings: Settings, inbox: Inbox) -> None:
         """Keep the settings. Nothing is connected before the first call.
@@ -71,7 +71,7 @@ class ReclassifyMailboxes:
                 continue
             except (TransientError, ConfigurationError) as error:
                 # A failure of one mailbox stops neither the other one nor the inbox.
-                log.warning("tray_left", mailbox=self.names[category], reason=str(error))
+                log.warning("reclassify_mailbox_skipped", mailbox=self.names[category], reason=str(error))
                 continue
             self._seen[category] = frozenset(found)
             yield from ((reference, category) for reference in found)
@@ -104,9 +104,9 @@ class ReclassifyMailboxes:
                 self._inbox.ensure(name)
             except ConfigurationError as error:
                 # A server that refuses to create the mailbox must not stop other mail.
-                log.warning("tray_not_made", mailbox=name, reason=str(error))
+                log.warning("reclassify_mailbox_not_created", mailbox=name, reason=str(error))
         for name, count in stranded(self._labels, lambda name: self._inbox.count([name])[name]).items():
-            log.warning("tray_stranded", mailbox=name, messages=count)
+            log.warning("reclassify_mailbox_unwatched", mailbox=name, messages=count)
         self._made = True
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_FORM_ID = re.compile(rb"<form-[0-9a-f]{32}@[^<>\s]+>")  # of our own making, see `form_message.written`
+_FORM_ID = re.compile(rb"<form-[0-9a-f]{32}@[^<>\s]+>")  # of our own making, see `forms.message.written`
 
 
 def reference_of(account: str, header: bytes) -> str | None:

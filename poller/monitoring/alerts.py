@@ -36,7 +36,7 @@ class Alerts:
 
     def __init__(
         self,
-        memory: FactStore,
+        store: FactStore,
         send: Callable[[EmailMessage], None],
         *,
         sender: str,
@@ -48,7 +48,7 @@ class Alerts:
 
         `host` is this machine's name, without a space. `zone` is the time zone of the times in the mails.
         """
-        self._memory, self._send = memory, send
+        self._store, self._send = store, send
         self._begun = partial(incident.incident_mail, sender=sender, recipient=recipient, zone=zone)
         self._over = partial(incident.over, sender=sender, recipient=recipient, zone=zone)
         self._host = host
@@ -81,13 +81,13 @@ class Alerts:
                 log.warning("alert_not_sent", cause=key, reason=str(error))
                 self._silent_until = now + PAUSE
                 return False
-            self._memory.remember(f"{_prefix(key)}{now.isoformat()}", json.dumps({"cause": key, "over": is_over}))
+            self._store.remember(f"{_prefix(key)}{now.isoformat()}", json.dumps({"cause": key, "over": is_over}))
             log.warning("alert_sent", cause=key, over=is_over)
         return True
 
     def _last_word(self, key: str, now: datetime) -> bool:
         """Return whether the last mail about the cause said that it is over. True when there was none."""
-        latest = self._memory.latest(_prefix(key), now - REMEMBERED, 1)
+        latest = self._store.latest(_prefix(key), now - REMEMBERED, 1)
         return not latest or bool(json.loads(latest[0][1])["over"])
 
     def _told_before(self, now: datetime) -> list[str]:
@@ -95,7 +95,7 @@ class Alerts:
 
         Those of another machine are left out.
         """
-        rows = [json.loads(value) for _, value in self._memory.latest("alert-", now - REMEMBERED, 1000)]
+        rows = [json.loads(value) for _, value in self._store.latest("alert-", now - REMEMBERED, 1000)]
         last = {row["cause"]: row["over"] for row in reversed(rows)}
         ours = (key for key, is_over in last.items() if not is_over)
         return [key for key in ours if key == incident.WAITING or key.endswith(f" {self._host}")]

@@ -41,12 +41,12 @@ class CanarySender:
     good nor bad news.
     """
 
-    def __init__(self, settings: Settings, memory: FactStore, send: Callable[[EmailMessage], None]) -> None:
+    def __init__(self, settings: Settings, store: FactStore, send: Callable[[EmailMessage], None]) -> None:
         """Prepare the canary. Nothing is sent or read yet. `send` raises a ServiceError or a ConfigurationError."""
         self._interval = timedelta(minutes=settings.canary.interval_min)
         self._late = timedelta(minutes=settings.canary.late_min)
         self._sender, self._address = settings.sender, str(settings.canary.address or settings.imap.username)
-        self._memory, self._send = memory, send
+        self._store, self._send = store, send
         self._sent: dict[str, datetime] = {}  # by token, those that have not arrived, the first sent first
         self._due: datetime | None = None
         self._deaf_until: datetime | None = None  # when new mail was last known not to be seen
@@ -72,7 +72,7 @@ class CanarySender:
             self._fly(now)
 
     def _remember_the_last(self, now: datetime) -> None:
-        if latest := self._memory.latest(_VERDICT, now - REMEMBERED, 1):
+        if latest := self._store.latest(_VERDICT, now - REMEMBERED, 1):
             since = latest[0][1]
             self.missing_since = datetime.fromisoformat(since) if since else None
             self.decided = self.missing_since is not None
@@ -82,7 +82,7 @@ class CanarySender:
         return now - max(at, self._deaf_until or at) >= self._late
 
     def _listen(self, now: datetime) -> None:
-        arrived = [token for token in self._sent if self._memory.recall([arrival_key(token)])]
+        arrived = [token for token in self._sent if self._store.recall([arrival_key(token)])]
         if arrived:
             took_s = (now - self._sent[arrived[-1]]).total_seconds()
             log.info("canary_arrived", took_s=round(took_s))
@@ -96,7 +96,7 @@ class CanarySender:
 
     def _fly(self, now: datetime) -> None:
         token = secrets.token_hex(16)
-        self._memory.remember(fact_key(token), now.isoformat())
+        self._store.remember(fact_key(token), now.isoformat())
         problem = ""
         try:
             self._send(_letter(token, self._sender, self._address, now))
@@ -111,22 +111,22 @@ class CanarySender:
 
     def _miss(self, since: datetime, why: str, now: datetime) -> None:
         if not self.missing_since:
-            self._memory.remember(f"{_VERDICT}{now.isoformat()}", since.isoformat())
+            self._store.remember(f"{_VERDICT}{now.isoformat()}", since.isoformat())
             log.error("canary_missing", sent_at=since.isoformat(), why=why)
             self.missing_since = since
         self.decided = True
 
     def _be_content(self, now: datetime) -> None:
         if self.missing_since:
-            self._memory.remember(f"{_VERDICT}{now.isoformat()}", "")
-            log.warning("canary_back", missing_since=self.missing_since.isoformat())
+            self._store.remember(f"{_VERDICT}{now.isoformat()}", "")
+            log.warning("canary_recovered", missing_since=self.missing_since.isoformat())
             self.missing_since = None
         self.decided = True
 
 
-def made(settings: Settings, memory: FactStore, smtp: Smtp | None) -> CanarySender | None:
+def made(settings: Settings, store: FactStore, smtp: Smtp | None) -> CanarySender | None:
     """Create the canary as the settings want it. None where they want none, or where SMTP is off."""
-    return CanarySender(settings, memory, smtp.send) if settings.canary.interval_min and smtp else None
+    return CanarySender(settings, store, smtp.send) if settings.canary.interval_min and smtp else None
 
 
 def _letter(token: str, sender: str, address: str, now: datetime) -> EmailMessage:

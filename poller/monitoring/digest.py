@@ -73,11 +73,9 @@ def look_back(remembered: store.StateStore, ends: datetime) -> Week:
     found = [each for each in remembered.messages(begins.astimezone(UTC)) if each.seen_at < ends]
     messages = [each for each in found if not _is_correction(each) and not _is_ours(each)]
     # A corrected message counts under its present category.
-    now = {message_of(each.reference): each.standing for each in current(found)}
+    now = {message_of(each.reference): each.status for each in current(found)}
     done = tuple(_done(each, now[each.reference], remembered) for each in messages)
-    corrected = [
-        each for each in found if _is_correction(each) and each.standing.outcome in {"support", "modelisation"}
-    ]
+    corrected = [each for each in found if _is_correction(each) and each.status.outcome in {"support", "modelisation"}]
     return Week(begins, ends, done, len(corrected))
 
 
@@ -87,7 +85,7 @@ def _is_correction(message: MessageRecord) -> bool:
 
 
 def _is_ours(message: MessageRecord) -> bool:
-    return (message.standing.result or {}).get("reason") == canary_mark.REASON
+    return (message.status.result or {}).get("reason") == canary_mark.REASON
 
 
 def _done(message: MessageRecord, now: MessageStatus, remembered: store.StateStore) -> WeeklyMessage:

@@ -50,12 +50,12 @@ class Metrics:
     """Metrics of one daemon. They must be closed."""
 
     def __init__(
-        self, settings: Settings, status: Callable[[], DaemonStatus], pulse: PollHealth, claude: Claude | None = None
+        self, settings: Settings, status: Callable[[], DaemonStatus], health: PollHealth, claude: Claude | None = None
     ) -> None:
         """Listen to nothing yet; `claude` is None where it is off."""
-        self._settings, self._status, self._pulse, self._claude = settings, status, pulse, claude
+        self._settings, self._status, self._health, self._claude = settings, status, health, claude
         self._began = self._looked = datetime.now(UTC)
-        self._memory: StateStore | None = None
+        self._store: StateStore | None = None
         self._server: ThreadingHTTPServer | None = None
         self._mails = Counter({labelled(outcome=outcome): 0 for outcome in OUTCOMES})
         self._steps: Counter[Labels] = Counter()
@@ -101,8 +101,8 @@ class Metrics:
         if self._server:
             self._server.shutdown()
             self._server.server_close()
-        if self._memory:
-            self._memory.close()
+        if self._store:
+            self._store.close()
 
     def tell(self) -> None:
         """Bring the metrics up to date."""
@@ -111,25 +111,25 @@ class Metrics:
         # What the daemon knows itself is exported even where the state store hangs or is out of reach.
         self._write(now)
         try:
-            self._memory = self._memory or StateStore(self._settings)
-            self._count(self._memory, now)
+            self._store = self._store or StateStore(self._settings)
+            self._count(self._store, now)
         except (ServiceError, ConfigurationError) as error:
             self._trouble("metrics_not_counted", str(error))
             return
         self._troubles.discard("metrics_not_counted")
         self._write(now)
 
-    def _count(self, memory: StateStore, now: datetime) -> None:
-        stopped = {message.reference: message for message in memory.stopped(self._looked - OVERLAP)}
+    def _count(self, store: StateStore, now: datetime) -> None:
+        stopped = {message.reference: message for message in store.stopped(self._looked - OVERLAP)}
         for reference, message in stopped.items():
             if self._stopped.get(reference) != message:
-                self._add(message, memory.journal(reference))
+                self._add(message, store.journal(reference))
         self._stopped, self._looked = stopped, now
 
     def _add(self, message: MessageRecord, entries: list[Entry]) -> None:
         """Count what is new of a message that has stopped."""
         # A correction is no further mail, and the age of the mail at that time is no latency.
-        outcome = "" if correction_of(message.reference) else message.standing.outcome
+        outcome = "" if correction_of(message.reference) else message.status.outcome
         since = self._counted.get(message.reference, self._began)
         new = [entry for entry in entries if entry.at > since]
         if not new:
@@ -184,12 +184,12 @@ class Metrics:
         self._troubles.add(event)
 
     def _samples(self, now: datetime) -> Iterator[tuple[tuple[str, Labels], float]]:
-        status, pulse = self._status(), self._pulse
+        status, health = self._status(), self._health
         for name, counts in (("mails", self._mails), ("steps", self._steps), ("classifications", self._decided)):
             for labels, count in counts.items():
                 yield (f"figurative_{name}_total", labels), count
         yield from self._latencies()
-        out_of_reach = {*status.unreachable, *(["imap"] if pulse.failing_since else [])}
+        out_of_reach = {*status.unreachable, *(["imap"] if health.failing_since else [])}
         for service in SERVICE_NAMES:
             yield ("figurative_waiting", labelled(service=service)), status.waiting.count(service)
             yield ("figurative_out_of_reach", labelled(service=service)), service in out_of_reach
@@ -197,9 +197,9 @@ class Metrics:
         arrived = [wait.since for wait in status.waits]
         yield ("figurative_oldest_waiting_seconds", ()), (now - min(arrived, default=now)).total_seconds()
         yield ("figurative_in_hand", ()), len(status.in_progress)
-        if pulse.looked_at:
-            yield ("figurative_last_poll_timestamp_seconds", ()), pulse.looked_at.timestamp()
-        yield ("figurative_polls_failing", ()), pulse.failing_since is not None
+        if health.looked_at:
+            yield ("figurative_last_poll_timestamp_seconds", ()), health.looked_at.timestamp()
+        yield ("figurative_polls_failing", ()), health.failing_since is not None
         yield ("figurative_start_timestamp_seconds", ()), self._began.timestamp()
         yield from self._claude_usage()
 

@@ -19,7 +19,7 @@ _MINUTES_FROM_S = 120
 class PollHealth:
     """The health of the mailbox polls.
 
-    `beats` is for the watchdog. It is true as long as polls end and the next one begins in time. It ignores whether
+    `is_alive` is for the watchdog. It is true as long as polls end and the next one begins in time. It ignores whether
     polls succeed, because a restart cannot repair a mail server. A poll that hangs makes it false, because a restart
     repairs that.
     """

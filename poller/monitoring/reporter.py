@@ -34,15 +34,15 @@ class HealthReporter:
         self,
         settings: Settings,
         status: Callable[[], DaemonStatus],
-        pulse: PollHealth,
+        health: PollHealth,
         *,
-        memory: FactStore,
+        store: FactStore,
         smtp: Smtp | None,
         claude: Claude | None = None,
     ) -> None:
         """Report nothing yet; `smtp` and `claude` are None where they are off."""
-        self._settings, self._status, self._pulse = settings, status, pulse
-        self._memory, self._smtp = memory, smtp
+        self._settings, self._status, self._health = settings, status, health
+        self._store, self._smtp = store, smtp
         self._host = socket.gethostname()
         self._patience = timedelta(minutes=settings.alerts.polls_failing_min)
         self._in_hand: dict[str, datetime] = {}  # since when
@@ -50,9 +50,9 @@ class HealthReporter:
         self._is_late = False  # whether any message is late
         self._alerts = self._made_alerts()
         self._heartbeat = Heartbeat(str(settings.heartbeat.url)) if settings.heartbeat.url else None
-        self._signs = StatusFile(settings.directory)
-        self.metrics = Metrics(settings, status, pulse, claude)
-        self.canary = canary.made(settings, memory, smtp)
+        self._status_file = StatusFile(settings.directory)
+        self.metrics = Metrics(settings, status, health, claude)
+        self.canary = canary.made(settings, store, smtp)
 
     def close(self) -> None:
         """Close ports and connections."""
@@ -63,14 +63,14 @@ class HealthReporter:
     def report(self) -> None:
         """Report to the recipients outside of this machine, and write the status file for those on it."""
         now = datetime.now(UTC)
-        status, pulse = self._status(), self._pulse
+        status, health = self._status(), self._health
         present = self.incidents(now, status)
-        self._signs.leave(pulse.looked_at, pulse.failing_since, pulse.reason, len(status.unreadable))
+        self._status_file.leave(health.looked_at, health.failing_since, health.reason, len(status.unreadable))
         if self._heartbeat:
             missing = self.canary is not None and self.canary.missing_since
             failing = bool(missing) or self._polls_fail(now)
             if failing or not self.canary or self.canary.decided:  # Success is reported only where it is known.
-                self._heartbeat.tell(self._pulse.looked_at, failing=failing)
+                self._heartbeat.tell(self._health.looked_at, failing=failing)
         if self._alerts:
             self._alerts.tell(present, now, self._undecided(status))
 
@@ -87,18 +87,18 @@ class HealthReporter:
 
     def send_due_digest(self) -> None:
         """Send the week's digest when it is due."""
-        digest.tell(self._settings, self._memory, self._smtp, self._status().first_start, datetime.now(UTC))
+        digest.tell(self._settings, self._store, self._smtp, self._status().first_start, datetime.now(UTC))
 
     def incidents(self, now: datetime, status: DaemonStatus) -> list[Incident]:
         """Return every incident that a person should know of at this moment."""
         refused = dict(status.refused)
-        since = self._pulse.failing_since
-        if since and self._pulse.refused:
-            refused["imap"] = self._pulse.reason
+        since = self._health.failing_since
+        if since and self._health.refused:
+            refused["imap"] = self._health.reason
         found = [incident.refused(service, reason, self._host) for service, reason in refused.items()]
         self._told_of |= dict.fromkeys(refused, now)
-        if since and not self._pulse.refused and self._polls_fail(now):
-            found.append(incident.polls_failing(since, self._pulse.reason, self._host))
+        if since and not self._health.refused and self._polls_fail(now):
+            found.append(incident.polls_failing(since, self._health.reason, self._host))
             self._told_of["imap"] = now
         unreadable = status.unreadable
         if unreadable and now - (first := min(unreadable.values())) >= self._patience:
@@ -125,7 +125,7 @@ class HealthReporter:
         return [incident.waiting(len(untold), untold[0].since, reasons, most_min, self._host)] if untold else []
 
     def _polls_fail(self, now: datetime) -> bool:
-        since = self._pulse.failing_since
+        since = self._health.failing_since
         return since is not None and now - since >= self._patience
 
     def _is_deaf(self, status: DaemonStatus) -> bool:
@@ -134,7 +134,7 @@ class HealthReporter:
         That is so when the last poll failed or there was none, when the mailbox is out of reach, and when more messages
         are in progress than there are workers.
         """
-        unseen = self._pulse.looked_at is None or self._pulse.failing_since is not None
+        unseen = self._health.looked_at is None or self._health.failing_since is not None
         is_backlog = len(status.in_progress) > self._settings.state.workers
         return unseen or is_backlog or "imap" in status.unreachable
 
@@ -143,7 +143,7 @@ class HealthReporter:
         undecided = [f"{incident.CANARY} {self._host}"] if self.canary and not self.canary.decided else []
         if self._is_late:
             undecided.append(incident.WAITING)
-        if self._pulse.looked_at is None or self._pulse.failing_since:
+        if self._health.looked_at is None or self._health.failing_since:
             undecided += [
                 incident.WAITING,
                 f"{incident.POLLS} {self._host}",
@@ -159,4 +159,4 @@ class HealthReporter:
         if recipient is None or smtp is None:
             return None
         sender, zone = self._settings.sender, ZoneInfo(self._settings.digest.timezone)
-        return Alerts(self._memory, smtp.send, sender=sender, recipient=recipient, host=self._host, zone=zone)
+        return Alerts(self._store, smtp.send, sender=sender, recipient=recipient, host=self._host, zone=zone)

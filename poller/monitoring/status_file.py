@@ -46,17 +46,17 @@ class StatusFile:
         self, looked_at: datetime | None, failing_since: datetime | None, reason: str, unreadable: int = 0
     ) -> None:
         """Write the status file if the status changed. An OS error such as a full disk is only logged."""
-        sign = PollStatus(self._began_at, looked_at, failing_since, reason if failing_since else "", unreadable)
-        if sign == self._said:
+        poll_status = PollStatus(self._began_at, looked_at, failing_since, reason if failing_since else "", unreadable)
+        if poll_status == self._said:
             return
         times = {"began_at": self._began_at, "looked_at": looked_at, "failing_since": failing_since}
-        said = {"reason": sign.reason, "unreadable": unreadable}
+        said = {"reason": poll_status.reason, "unreadable": unreadable}
         text = json.dumps({name: at and at.isoformat() for name, at in times.items()} | said)
         try:
             replace(self._path, text, 0o600)
         except OSError as error:
-            log.warning("sign_not_left", reason=error.strerror)
-        self._said = sign
+            log.warning("status_file_not_written", reason=error.strerror)
+        self._said = poll_status
 
 
 def read(directory: Path) -> PollStatus | None:

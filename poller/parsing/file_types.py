@@ -77,7 +77,7 @@ def sniff(
 ) -> tuple[str, Kind]:
     """Return the media type and kind of a file.
 
-    `head` is its first `signatures.HEAD_BYTES`. `open_content` opens the whole file, seekable. It is called only where
+    `head` is its first `magic.HEAD_BYTES`. `open_content` opens the whole file, seekable. It is called only where
     an archive's directory has to be read. `declared` is the sender's Content-Type. It counts only when content and name
     say nothing, and only if it is a media type of the formats here.
     """
@@ -177,7 +177,7 @@ _PAGE: Final = re.compile(
 def refused(filename: str, head: bytes, size_bytes: int) -> bool:
     """Return True if the name or the content of a file shows a program, a script or a web page.
 
-    Either one is enough. `head` is the first `signatures.HEAD_BYTES` of the file. An inner suffix counts too
+    Either one is enough. `head` is the first `magic.HEAD_BYTES` of the file. An inner suffix counts too
     ("plan.exe.glb"), unless the content shows a harmless format: a file name may contain a domain name. A suffix cut
     off by an encoded NUL is an inner suffix ("plan.exe%00.glb"). A file named as an image whose content begins with "<"
     is refused.

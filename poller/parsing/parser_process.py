@@ -46,7 +46,7 @@ def warm_up() -> None:
 
 
 def parse(path: Path, account: str, received_at: datetime, *, unreadable: str, limit_s: float = LIMIT_S) -> Request:
-    """The same as `parsing.parse`, within bounds of time and memory.
+    """The same as `parser.parse`, within bounds of time and memory.
 
     A mail beyond them is read by `parser.header_only`, with `unreadable` in place of its text.
 
@@ -65,7 +65,7 @@ def parse(path: Path, account: str, received_at: datetime, *, unreadable: str, l
 
 
 def _run(name: str, limit_s: float, *arguments: Any) -> Request:
-    """Run a function of `parsing` in a process of its own, and return its result."""
+    """Run a function of `parser` in a process of its own, and return its result."""
     answer, say = _processes.Pipe(duplex=False)
     child = _processes.Process(target=_answer, args=(say, name, *arguments), daemon=True)
     child.start()

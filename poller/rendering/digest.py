@@ -30,7 +30,7 @@ class WeeklyMessage:
 
     reference: str
     seen_at: datetime  # when it was first taken up; aware
-    outcome: str  # see `standing.Standing`
+    outcome: str  # see `MessageStatus`
     category: str = ""  # "support" or "modelisation", also of one that failed later; "" where it was never asked
     is_answer: bool = False
     needs_review: bool = False

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from poller.model import Classification, DispatchResult, Request
 
-# Kinds of mail, see `letter.mail`.
+# Kinds of mail, see `mail_page.mail`.
 DISPATCHED, ANSWERED = "notification", "reply"
 _DECIDED_BY = {
     "rules": "Décidé par les règles.",

@@ -26,12 +26,12 @@ class DailyBudget:
     def __init__(
         self,
         claude: Classifier,
-        memory: FactStore,
+        store: FactStore,
         max_calls_per_day: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Nothing is asked yet."""
-        self._claude, self._memory, self._max, self._now = claude, memory, max_calls_per_day, now
+        self._claude, self._store, self._max, self._now = claude, store, max_calls_per_day, now
 
     def ask(self, system: str, content: str, schema: dict[str, Any]) -> ClassifierAnswer:
         """Ask Claude, if the day has a call left. See `integrations.claude.Claude.ask`.
@@ -51,10 +51,10 @@ class DailyBudget:
         now, mine = self._now(), uuid4().hex
         prefix = f"claude-{day_of(now)}-"
         midnight = datetime.combine(now.date(), time(), UTC)
-        last = self._memory.latest(prefix, midnight, 1)
+        last = self._store.latest(prefix, midnight, 1)
         number = int(last[0][0].removeprefix(prefix)) + 1 if last else 0
         while number < self._max:
-            if self._memory.remember(f"{prefix}{number}", mine) == mine:
+            if self._store.remember(f"{prefix}{number}", mine) == mine:
                 return True
             number += 1
         return False

@@ -61,15 +61,15 @@ class SenderAccount:
         return Slot(at, (self.episode or reference) if at > now else "")
 
 
-def assign_slot(settings: Settings, memory: FactStore | None, reference: str, request: Request) -> dict[str, Any]:
+def assign_slot(settings: Settings, store: FactStore | None, reference: str, request: Request) -> dict[str, Any]:
     """Decide what becomes of each attachment, and when the message may go on, given its sender's recent use.
 
-    Returns JSON: the `fates`, `goes_on_at`, and the `episode` of the message's `Turn`. Without a state store no use is
+    Returns JSON: the `fates`, `goes_on_at`, and the `episode` of the message's `Slot`. Without a state store no use is
     counted.
     """
     imap, r2, now = settings.imap, settings.r2, datetime.now(UTC)
     caps = attachment_policy.Caps(r2.max_file_bytes, r2.max_mail_bytes)
-    if memory is None:
+    if store is None:
         return {
             "fates": list(attachment_policy.decide_uploads(request, caps)),
             "goes_on_at": now.isoformat(),
@@ -78,12 +78,12 @@ def assign_slot(settings: Settings, memory: FactStore | None, reference: str, re
     sender = pseudonym(settings, request.sender.addr_spec.casefold())
     # Of an oversize message only the beginning is here, and many images may begin with it.
     images = [] if attachment_policy.oversize_bytes(request) else attachment_policy.small_images(request)
-    seen = seen_before(memory, settings, sender, reference, images)
+    seen = seen_before(store, settings, sender, reference, images)
     # A form of ours may write for hundreds of customers, so it has no limit where it is verified as ours.
     ours = bool(request.verified) and triage_sender.is_ours(request.sender.addr_spec, triage_sender.own_domains(imap))
     max_per_h = 0 if ours else imap.max_per_sender_per_h
     with _counting:
-        had = account(memory, sender, reference, now, max_per_h)
+        had = account(store, sender, reference, now, max_per_h)
         if r2.max_sender_bytes_per_day:
             caps = replace(caps, left_bytes=max(0, r2.max_sender_bytes_per_day - had.uploaded_bytes))
         decided = attachment_policy.decide_uploads(request, caps, seen)
@@ -93,7 +93,7 @@ def assign_slot(settings: Settings, memory: FactStore | None, reference: str, re
             if fate is UploadDecision.FILE
         )
         turn = had.turn(reference, now, max_per_h)
-        turn = reserve_slot(memory, sender, reference, now, turn, had.uploaded_bytes + sum(sizes))
+        turn = reserve_slot(store, sender, reference, now, turn, had.uploaded_bytes + sum(sizes))
     return {"fates": list(decided), "goes_on_at": turn.at.isoformat(), "episode": turn.episode}
 
 
@@ -107,9 +107,9 @@ def pseudonym(settings: Settings, *words: str) -> str:
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()[:32]
 
 
-def account(memory: FactStore, sender: str, reference: str, now: datetime, max_per_h: int) -> SenderAccount:
+def account(store: FactStore, sender: str, reference: str, now: datetime, max_per_h: int) -> SenderAccount:
     """Return the recent use by the sender of this pseudonym, from one read of the state store."""
-    latest = memory.latest(_prefix(sender), now - LOOKED_BACK, max(max_per_h, 1) + 1)
+    latest = store.latest(_prefix(sender), now - LOOKED_BACK, max(max_per_h, 1) + 1)
     # An earlier try of this message that died may have booked its turn.
     facts = [json.loads(value) for key, value in latest if key != _prefix(sender) + reference]
     episode = next((fact["episode"] for fact in facts if fact["episode"]), "")
@@ -119,16 +119,14 @@ def account(memory: FactStore, sender: str, reference: str, now: datetime, max_p
     )
 
 
-def reserve_slot(
-    memory: FactStore, sender: str, reference: str, now: datetime, turn: Slot, uploaded_bytes: int
-) -> Slot:
+def reserve_slot(store: FactStore, sender: str, reference: str, now: datetime, turn: Slot, uploaded_bytes: int) -> Slot:
     """Record a message's turn, and what its sender has uploaded today with it. Return the turn recorded first."""
     fact = {"at": turn.at.isoformat(), "episode": turn.episode, "day": day_of(now), "bytes": uploaded_bytes}
-    kept: dict[str, Any] = json.loads(memory.remember(_prefix(sender) + reference, json.dumps(fact)))
+    kept: dict[str, Any] = json.loads(store.remember(_prefix(sender) + reference, json.dumps(fact)))
     return Slot(datetime.fromisoformat(kept["at"]), kept["episode"])
 
 
-def seen_before(memory: FactStore, settings: Settings, sender: str, reference: str, images: Iterable[str]) -> set[str]:
+def seen_before(store: FactStore, settings: Settings, sender: str, reference: str, images: Iterable[str]) -> set[str]:
     """Return the fingerprints that an earlier mail of the sender had, and record all that are looked up.
 
     At most IMAGES of them are looked up: a sender with more small images than that sends no signature.
@@ -136,8 +134,8 @@ def seen_before(memory: FactStore, settings: Settings, sender: str, reference: s
     keys = {"image-" + pseudonym(settings, sender, image): image for image in list(images)[:IMAGES]}
     if not keys:
         return set()
-    known = memory.recall(keys)
-    return {image for key, image in keys.items() if (known.get(key) or memory.remember(key, reference)) != reference}
+    known = store.recall(keys)
+    return {image for key, image in keys.items() if (known.get(key) or store.remember(key, reference)) != reference}
 
 
 def _prefix(sender: str) -> str:

@@ -59,7 +59,7 @@ def screen(
 ) -> str | None:
     """Return why a mail is never work, in a few English words without personal data, or None if it is work.
 
-    `own` is as `senders.own_domains` gives it: mail through a group address or a web form of ours bears a list's marks
+    `own` is as `sender.own_domains` gives it: mail through a group address or a web form of ours bears a list's marks
     and is a customer's. `junk` is the mailbox's verdict, which counts before the header, or None without one. `answer`
     asks about a mail that answers an existing ticket.
     """

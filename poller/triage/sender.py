@@ -25,7 +25,7 @@ _PUBLIC: Final = frozenset(
     t-online.de wanadoo.fr web.de yahoo.co.uk yahoo.com yahoo.fr yandex.com yandex.ru ymail.com zoho.com
     """.split()  # noqa: SIM905  forty lines of one word each are no easier to read
 )
-_FORM_ID: Final = re.compile(r"<form-[0-9a-f]{32}@([^<>@\s]+)>")  # see `form_message.written`
+_FORM_ID: Final = re.compile(r"<form-[0-9a-f]{32}@([^<>@\s]+)>")  # see `forms.message.written`
 _REPLY: Final = re.compile(r"\s*(?:re|r\u00e9|aw|sv|rif|r)\s*(?:\[\d+\]\s*)?:", re.IGNORECASE)
 
 

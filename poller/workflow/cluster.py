@@ -4,7 +4,7 @@ A machine is a process. Its name is new at every start, so no two ever have the 
 the others (NOTIFY), and counts the beats in which it has not heard of a machine that has messages in progress. A
 machine that has been silent for long enough is taken for dead, and the others go on with its messages. It may only have
 been frozen or cut off. Then the state store takes nothing more from it (dbos fences it), and before it acts it checks
-whether another machine may have taken over. See `Machines.spell`.
+whether another machine may have taken over. See `ClusterMembership.lease_epoch`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ClusterMembership:
         self._silent: dict[str, int] = {}  # beats
         self._touch = threading.Lock()
         self._touched = clock()
-        self._spell = 0
+        self._lease_epoch = 0
         self._looking = threading.Lock()
         self._settled = False
         self._stopped = threading.Event()
@@ -97,13 +97,13 @@ class ClusterMembership:
         """
         with self._touch:
             if self._clock() - self._touched > OWN_BEATS * self._beat_s:
-                self._spell += 1
-            return self._spell
+                self._lease_epoch += 1
+            return self._lease_epoch
 
     def _touched_at(self, moment: float) -> None:
         with self._touch:
             if moment - self._touched > OWN_BEATS * self._beat_s:
-                self._spell += 1
+                self._lease_epoch += 1
             self._touched = moment
 
     def _live(self) -> None:

@@ -59,15 +59,15 @@ def ids(references: Iterable[str], number: int = 1) -> list[str]:
     return [Correction(reference, category, number).id for reference in references for category in Category]
 
 
-def chain(reference: str, standings: Callable[[Iterable[str]], dict[str, _Standing]]) -> dict[str, _Standing]:
+def chain(reference: str, statuses: Callable[[Iterable[str]], dict[str, _Standing]]) -> dict[str, _Standing]:
     """Return the status of all work on a message, by id and in order.
 
     The message itself comes first, where it is known, then its corrections.
     """
-    found = standings([reference])
+    found = statuses([reference])
     number = 1
     # By exact ids: no index of the state store's tables serves a search by prefix.
-    while corrected := standings(ids([reference], number)):
+    while corrected := statuses(ids([reference], number)):
         found |= corrected
         number += 1
     return found

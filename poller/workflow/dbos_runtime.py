@@ -124,7 +124,7 @@ def remember(key: str, value: str) -> str:
 
 
 def database() -> SystemDatabase:
-    """Return dbos' system database, for queries that its API does not have. See `memory`."""
+    """Return dbos' system database, for queries that its API does not have. See `store`."""
     return _get_dbos_instance()._sys_db  # noqa: SLF001
 
 

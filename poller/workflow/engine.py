@@ -1,7 +1,7 @@
 """Run each message as one durable workflow of dbos, and record which steps are done and what each returned.
 
 The workflow id is the message's reference. A worker runs the workflow until it is finished or must wait. Waiting ends
-the workflow, so that it occupies no worker. `resume` continues after the last recorded entry. `durable` configures
+the workflow, so that it occupies no worker. `resume` continues after the last recorded entry. `dbos_runtime` configures
 dbos.
 """
 
@@ -28,7 +28,7 @@ from poller.workflow.journal import Journal
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.shared_lock import SharedLock
 from poller.workflow.status import INTERNAL_ERROR, MessageStatus
-from poller.workflow.store import MESSAGE, standing_of, waiting_at
+from poller.workflow.store import MESSAGE, status_of, waiting_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,17 +55,17 @@ class Engine:
         work: Callable[[Journal], dict[str, Any]],
         *,
         workers: int = 4,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
         takeover_s: float = 90.0,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare the engine. `directory` holds the lock. `work` returns JSON with an `outcome`.
 
-        `takeover_s` is for `Machines`. `prepare` is called when the state is ours and nothing is at work yet.
+        `takeover_s` is for `ClusterMembership`. `prepare` is called when the state is ours and nothing is at work yet.
         """
         self._url, self._directory, self._work, self._workers = url, directory, work, workers
-        self._patience, self._takeover_s = patience or RetryPolicy(), takeover_s
-        self._floor, self._prepare = SharedLock(), prepare
+        self._patience, self._takeover_s = retry_policy or RetryPolicy(), takeover_s
+        self._step_lock, self._prepare = SharedLock(), prepare
         self._lock: IO[str] | None = None
         self._in_hand: set[str] = set()
         self._machines: ClusterMembership | None = None  # on PostgreSQL alone
@@ -73,7 +73,7 @@ class Engine:
             self._machines = ClusterMembership(
                 url, takeover_s, at_work=dbos_runtime.at_work, take_over=dbos_runtime.take_over
             )
-        self.gates: dict[str, CircuitBreaker] = {}
+        self.breakers: dict[str, CircuitBreaker] = {}
         self.faults: dict[str, ConfigurationError] = {}  # by service: settings that cannot work, found on the way
 
     def start(self) -> None:
@@ -141,13 +141,13 @@ class Engine:
         if not self._machines:  # This machine does not learn what another one queues.
             dbos_runtime.set_concurrency(0 if resting else self._workers)
 
-    def standings(self, references: Iterable[str]) -> dict[str, MessageStatus]:
+    def statuses(self, references: Iterable[str]) -> dict[str, MessageStatus]:
         """Return the status of each message. A message that was never submitted is missing."""
         wanted = list(references)
         found: dict[str, MessageStatus] = {}
         for start in range(0, len(wanted), 500):
             rows = DBOS.list_workflows(workflow_ids=wanted[start : start + 500], load_input=False)
-            found |= {row.workflow_id: standing_of(row) for row in rows}
+            found |= {row.workflow_id: status_of(row) for row in rows}
         return found
 
     def in_hand(self) -> set[str]:
@@ -165,8 +165,8 @@ class Engine:
             TransientError: the database is out of reach.
         """
         month = datetime.now(UTC) - timedelta(days=30)
-        found = self.standings(waiting_at(dbos_runtime.database(), AT_THE_END, month))
-        return {reference: standing for reference, standing in found.items() if standing.outcome == "waiting"}
+        found = self.statuses(waiting_at(dbos_runtime.database(), AT_THE_END, month))
+        return {reference: status for reference, status in found.items() if status.outcome == "waiting"}
 
     def resume(self, reference: str, seen: MessageStatus | None = None) -> None:
         """Resume a waiting message where it stopped, a failed one from the failed step.
@@ -177,14 +177,14 @@ class Engine:
             TransientError: the database is out of reach.
         """
         start = END
-        standing = self.standings([reference])[reference]
-        if standing.outcome == "working" or (seen and seen != standing):
+        status = self.statuses([reference])[reference]
+        if status.outcome == "working" or (seen and seen != status):
             return
-        if standing.outcome == "failed" and standing.result:
+        if status.outcome == "failed" and status.result:
             # The entries about the failure are dropped, and the step that failed is tried once more.
             steps = [step for step in DBOS.list_workflow_steps(reference) if "fatal" in (step["output"] or ())]
-            start = 1 + max(s["function_id"] for s in steps if s["function_name"] == standing.result["step"])
-        elif standing.result == INTERNAL_ERROR:
+            start = 1 + max(s["function_id"] for s in steps if s["function_name"] == status.result["step"])
+        elif status.result == INTERNAL_ERROR:
             # An exception that was recorded would be raised again at each replay.
             steps = [step for step in DBOS.list_workflow_steps(reference) if step["error"] is not None]
             start = min((step["function_id"] for step in steps), default=END)
@@ -193,7 +193,7 @@ class Engine:
         except OperationalError as error:
             raise TransientError("the database is out of reach") from error
         except dbos_error.DBOSException:
-            if self.standings([reference])[reference] == standing:
+            if self.statuses([reference])[reference] == status:
                 raise
             log.info("message_resumed_elsewhere", ref=reference)
 
@@ -222,34 +222,34 @@ class Engine:
         return [(row.workflow_id, str(row.output)) for row in rows]
 
     def result(self, reference: str, before: str = "") -> dict[str, Any]:
-        """Return the result of the work on a message when it last stopped. See `attempts.Memory`."""
-        _, standing = self.last(reference, before)
-        return (standing.result or {}) if standing else {"outcome": "forgotten"}
+        """Return the result of the work on a message when it last stopped. See `FactStore`."""
+        _, status = self.last(reference, before)
+        return (status.result or {}) if status else {"outcome": "forgotten"}
 
     def last(self, reference: str, before: str = "") -> tuple[str, MessageStatus | None]:
         """Return the id and status of the last work on a message, its corrections included. None: there is none.
 
         With `before`, the last work before the correction of that id.
         """
-        done = corrections.chain(reference, self.standings)
+        done = corrections.chain(reference, self.statuses)
         earlier = list(takewhile(lambda each: each[0] != before, done.items()))
         return earlier[-1] if earlier else (reference, None)
 
-    def gate(self, service: str) -> CircuitBreaker:
+    def breaker(self, service: str) -> CircuitBreaker:
         """Return the circuit breaker of a service."""
-        return self.gates.setdefault(service, CircuitBreaker(self._patience.delays_s))
+        return self.breakers.setdefault(service, CircuitBreaker(self._patience.delays_s))
 
     def execute(self, reference: str) -> dict[str, Any]:
         """Work on a message until it is finished or must wait: the body of the workflow."""
         journal = Journal(
             reference,
             lambda name, make: DBOS.run_step({"name": name}, make),
-            floor=self._floor,
-            gates=self.gates,
-            patience=self._patience,
+            step_lock=self._step_lock,
+            breakers=self.breakers,
+            retry_policy=self._patience,
             halt=self._halt,
-            memory=self,
-            spell=self._machines.lease_epoch if self._machines else lambda: 0,
+            store=self,
+            lease_epoch=self._machines.lease_epoch if self._machines else lambda: 0,
         )
         self._in_hand.add(reference)
         try:
@@ -261,7 +261,7 @@ class Engine:
                 "step": wait.step,
                 "reason": wait.reason,
                 "until": until,
-                "gate": wait.gate,
+                "gate": wait.breaker,
             }
         except MessageGoneError:
             return {"outcome": "gone"}

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 class StepDeferredError(Exception):
     """The message goes on later. Nothing is lost, and no person needs to act."""
 
-    def __init__(self, step: str, reason: str, until: datetime, gate: str = "") -> None:
+    def __init__(self, step: str, reason: str, until: datetime, breaker: str = "") -> None:
         """Create the error. `until` is aware, UTC. `gate` is the service whose return ends it sooner, "" for none."""
         super().__init__(f"{step}: {reason}")
-        self.step, self.reason, self.until, self.gate = step, reason, until, gate
+        self.step, self.reason, self.until, self.breaker = step, reason, until, breaker
 
 
 class StepFailedError(Exception):

@@ -97,7 +97,7 @@ class _Step:
     act: Callable[[Attempt], Any]
     service: str
     gated: bool
-    looks: bool
+    scanner: bool
 
 
 class Journal:
@@ -108,26 +108,26 @@ class Journal:
         reference: str,
         record: Record,
         *,
-        floor: SharedLock,
-        gates: dict[str, CircuitBreaker],
-        patience: RetryPolicy,
+        step_lock: SharedLock,
+        breakers: dict[str, CircuitBreaker],
+        retry_policy: RetryPolicy,
         halt: Callable[[str, ConfigurationError], None],
-        memory: FactStore | None = None,
-        spell: Callable[[], int] = lambda: 0,
+        store: FactStore | None = None,
+        lease_epoch: Callable[[], int] = lambda: 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Begin an execution.
 
         `record` stores an entry, or returns the one stored before. `halt` is called when a service refuses our
-        credentials, and does not raise. `memory` is the state store, which knows of other messages. It is None where
-        there is none, as in a trial. `spell` returns the lease epoch: the number of the unbroken time in which no other
+        credentials, and does not raise. `store` is the state store, which knows of other messages. It is None where
+        there is none, as in a trial. `lease_epoch` returns the lease epoch: the number of the unbroken time in which no other
         machine can have taken the message over.
         """
-        self.reference, self.memory = reference, memory
+        self.reference, self.store = reference, store
         self._execution = uuid4().hex[:12]
-        self._record, self._floor, self._gates, self._patience = record, floor, gates, patience
-        self._halt, self._spell, self._now = halt, spell, now
-        self._begun_in = spell()
+        self._record, self._step_lock, self._breakers, self._patience = record, step_lock, breakers, retry_policy
+        self._halt, self._lease_epoch, self._now = halt, lease_epoch, now
+        self._begun_in = lease_epoch()
         self._detail = ""
 
     def step(
@@ -137,7 +137,7 @@ class Journal:
         service: str = "",
         *,
         gated: bool = True,
-        looks: bool = False,
+        scanner: bool = False,
     ) -> Any:
         """Run `act` unless it is done, and return what it returned (JSON), now or when it was done.
 
@@ -150,7 +150,7 @@ class Journal:
             StepFailedError: it will never be done.
             MessageGoneError: the message was taken away.
         """
-        step = _Step(name, act, service, gated, looks)
+        step = _Step(name, act, service, gated, scanner)
         history: list[Entry] = []
         with ExitStack() as stack:
             while True:
@@ -183,7 +183,7 @@ class Journal:
         Raises:
             LostTouchError: another machine may have taken it over.
         """
-        if self._spell() != self._begun_in:
+        if self._lease_epoch() != self._begun_in:
             raise OwnershipLostError
 
     def _leave(self, step: _Step, entry: Entry) -> None:
@@ -206,14 +206,14 @@ class Journal:
         if gave_way >= CRASHES:
             return {"fatal": f"gave way {gave_way} times", "kind": "crashed", "by": self._execution}
         now = self._now()
-        if step.looks and doubts(history) and (until := self._patience.visible_at(last_seen(history), now)):
+        if step.scanner and doubts(history) and (until := self._patience.visible_at(last_seen(history), now)):
             reason = "what was done may not show yet"
             return {"wait": reason, "until": until.isoformat(), "by": self._execution}
-        if step.gated and step.service and (until := self._gate(step.service).wait(now)):
+        if step.gated and step.service and (until := self._breaker(step.service).wait(now)):
             reason = f"{SERVICE_NAMES.get(step.service, step.service)} is out of reach"
             return {"wait": reason, "until": until.isoformat(), "gate": step.service, "by": self._execution}
-        stack.enter_context(self._floor.exclusive() if gave_way else self._floor.shared())
-        self._begun_in = self._spell()
+        stack.enter_context(self._step_lock.exclusive() if gave_way else self._step_lock.shared())
+        self._begun_in = self._lease_epoch()
         return {"begun": now.isoformat(), "by": self._execution}
 
     def _act(self, step: _Step, history: list[Entry]) -> Entry:
@@ -243,7 +243,7 @@ class Journal:
             ConfigurationError,
         ) as error:
             return self._failed(step, step.service, error, retries)
-        self._gate(step.service).answered()
+        self._breaker(step.service).answered()
         return {"ok": value}
 
     def _failed(self, step: _Step, service: str, error: Exception, retries: list[Entry]) -> Entry:
@@ -262,7 +262,7 @@ class Journal:
             case TransientError():
                 # Other messages wait for as long as the service asked, not for as long as this message has to.
                 asked_s = min(max(0.0, error.retry_after_s or 0.0), LONGEST_WAIT_S)
-                self._gate(service).failed(now, now + timedelta(seconds=asked_s))
+                self._breaker(service).failed(now, now + timedelta(seconds=asked_s))
                 unknown = error.outcome_unknown and service == step.service
                 return {"unknown": unknown} | self._retried(now, str(error), asked_s, retries)
             case PermanentError():
@@ -273,7 +273,7 @@ class Journal:
                 self._halt(service, error)
                 # Not this message's failure. The next message must not call the service before the admin has mended it.
                 # A restarted process tries it at once.
-                self._gate(service).failed(now, now + timedelta(seconds=REFUSED_WAIT_S))
+                self._breaker(service).failed(now, now + timedelta(seconds=REFUSED_WAIT_S))
                 return {"wait": str(error), "until": now.isoformat(), "gate": service}
         return self._gave_way(step, error, retries, unknown=service == step.service)
 
@@ -302,5 +302,5 @@ class Journal:
             "bug": bug,
         }
 
-    def _gate(self, service: str) -> CircuitBreaker:
-        return self._gates.setdefault(service, CircuitBreaker(self._patience.delays_s))
+    def _breaker(self, service: str) -> CircuitBreaker:
+        return self._breakers.setdefault(service, CircuitBreaker(self._patience.delays_s))

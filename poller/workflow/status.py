@@ -28,7 +28,7 @@ SERVICES = {
     "prepare_receipt": "",
     "send_alert": "smtp",
     "send_notification": "smtp",
-    "send_receipt": "",  # it uses the mailbox, but its failures do not count against it: see `letters.send_receipt`
+    "send_receipt": "",  # it uses the mailbox, but its failures do not count against it: see `notify.send_receipt`
     "send_failure": "smtp",
     "label": "imap",
 }
@@ -69,7 +69,7 @@ class MessageRecord:
     reference: str
     seen_at: datetime  # when work on it began; aware, UTC
     changed_at: datetime  # when its status last changed; aware, UTC
-    standing: MessageStatus
+    status: MessageStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,29 +89,36 @@ class StateStore:
         return sorted(found, key=lambda message: message.seen_at)
 
     def counts(self) -> Counter[str]:
-        """Count the workflows of messages at each outcome, those of corrections among them."""
-        standing = self._standing().subquery()
-        query = sa.select(standing.c.outcome, sa.func.count()).group_by(standing.c.outcome)
-        return Counter({str(outcome): int(count) for outcome, count in self._rows(query)})
+        """Count the messages of each outcome. Of a corrected message the last correction counts."""
+        final = self._final_outcomes().subquery()
+        query = sa.select(final.c.outcome, sa.func.count()).group_by(final.c.outcome)
+        found = Counter({str(outcome): int(count) for outcome, count in self._rows(query)})
+        # Corrections are few, so their rows are read.
+        ids = self._corrections()
+        done = self.named({*ids, *map(corrections.message_of, ids)})
+        found.subtract(message.status.final_outcome for message in done)
+        found.update(message.status.final_outcome for message in corrections.current(done))
+        return +found
 
-    def ids(self, outcomes: Collection[str], since: datetime | None = None) -> list[str]:
-        """Return the ids of the messages at these outcomes.
-
-        With `since`, only those first seen since then are returned.
-        """
-        standing = self._standing().subquery()
+    def with_outcomes(self, outcomes: Collection[str], since: datetime | None = None) -> list[MessageRecord]:
+        """Return the messages with these outcomes, the first seen first. `since` keeps those first seen since then."""
+        final = self._final_outcomes().subquery()
         first_ms = since.timestamp() * 1000 if since else 0
-        query = sa.select(standing.c.id).where(standing.c.outcome.in_(outcomes), standing.c.seen_ms >= first_ms)
-        return [name for (name,) in self._rows(query)]
+        query = sa.select(final.c.id).where(final.c.outcome.in_(outcomes), final.c.seen_ms >= first_ms)
+        ids = [name for (name,) in self._rows(query)]
+        wanted = set(map(corrections.message_of, ids))
+        corrected = [each for each in self._corrections() if corrections.message_of(each) in wanted]
+        done = [each for each in self.named(wanted.union(ids, corrected)) if since is None or each.seen_at >= since]
+        return [message for message in corrections.current(done) if message.status.final_outcome in outcomes]
 
-    def corrections(self) -> list[str]:
+    def _corrections(self) -> list[str]:
         """Return the ids of all corrections."""
         rows = self._tables.workflow_status.c
         query = sa.select(rows.workflow_uuid).where(rows.name == MESSAGE, rows.workflow_uuid.contains("/"))
         return [name for (name,) in self._rows(query)]
 
-    def _standing(self) -> sa.Select[Any]:
-        """Return the query for what every message `came_to`.
+    def _final_outcomes(self) -> sa.Select[Any]:
+        """Return the query for the `final_outcome` of every message and correction.
 
         SQL counts the messages, so that a hundred thousand rows need not be read.
         """
@@ -230,10 +237,10 @@ def _in_reach() -> Iterator[None]:
 
 
 def _remembered(row: WorkflowStatus) -> MessageRecord:
-    return MessageRecord(row.workflow_id, _time(row.created_at), _time(row.updated_at), standing_of(row))
+    return MessageRecord(row.workflow_id, _time(row.created_at), _time(row.updated_at), status_of(row))
 
 
-def standing_of(row: WorkflowStatus) -> MessageStatus:
+def status_of(row: WorkflowStatus) -> MessageStatus:
     """Return the status of a workflow's message."""
     if row.status in _AT_WORK:
         return MessageStatus("working")
@@ -249,23 +256,3 @@ def standing_of(row: WorkflowStatus) -> MessageStatus:
 
 def _time(epoch_ms: int | None) -> datetime:
     return datetime.fromtimestamp((epoch_ms or 0) / 1000, UTC)
-
-
-def counts(memory: StateStore) -> Counter[str]:
-    """Return the number of messages by outcome."""
-    found = memory.counts()
-    # Of a corrected message only the last workflow counts. Corrections are few, so their rows are read.
-    ids = memory.corrections()
-    done = memory.named({*ids, *map(corrections.message_of, ids)})
-    found.subtract(message.standing.final_outcome for message in done)
-    found.update(message.standing.final_outcome for message in corrections.current(done))
-    return +found
-
-
-def standing(memory: StateStore, outcomes: Collection[str], since: datetime | None = None) -> list[MessageRecord]:
-    """Return the messages with these outcomes, the first seen first. `since` keeps those first seen since then."""
-    ids = memory.ids(outcomes, since)
-    wanted = set(map(corrections.message_of, ids))
-    corrected = [each for each in memory.corrections() if corrections.message_of(each) in wanted]
-    done = [each for each in memory.named(wanted.union(ids, corrected)) if since is None or each.seen_at >= since]
-    return [message for message in corrections.current(done) if message.standing.final_outcome in outcomes]

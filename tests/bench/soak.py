@@ -162,20 +162,20 @@ def _wait_for_calls(box: Sandbox, daemon: Daemon, number: int) -> None:
 
 def settle(settings: Settings, daemon: Daemon, deadline: float) -> None:
     """Wait until the daemon knows what it has done: the answer to its last word to the mailbox may have been lost."""
-    with closing(StateStore(settings)) as memory:
-        while time.monotonic() < deadline and any(each.standing.outcome not in DONE for each in memory.messages()):
+    with closing(StateStore(settings)) as store:
+        while time.monotonic() < deadline and any(each.status.outcome not in DONE for each in store.messages()):
             daemon.look()
             time.sleep(0.5)
 
 
 def remembered(settings: Settings, tell: Callable[[str], object]) -> list[Row]:
     """What the daemon's own memory says: that the kills came at work, and that nothing is left to do."""
-    with closing(StateStore(settings)) as memory:
-        messages = memory.messages()
-        deaths = sum(_deaths([entry.content for entry in memory.journal(each.reference)]) for each in messages)
-    unfinished = [each for each in messages if each.standing.outcome not in DONE]
+    with closing(StateStore(settings)) as store:
+        messages = store.messages()
+        deaths = sum(_deaths([entry.content for entry in store.journal(each.reference)]) for each in messages)
+    unfinished = [each for each in messages if each.status.outcome not in DONE]
     for each in unfinished:
-        tell(f"soak: {each.reference} {each.standing.outcome}: {each.standing.result}")
+        tell(f"soak: {each.reference} {each.status.outcome}: {each.status.result}")
     return [
         Row(BENCH, "steps that a kill broke off", str(deaths)),
         Row(BENCH, "messages not done, says the memory", str(len(unfinished)), "0", good=not unfinished),

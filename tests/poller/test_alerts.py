@@ -36,7 +36,7 @@ PLAIN = {
 
 
 @pytest.fixture
-def memory(_empty_state: Path, tmp_path: Path) -> Iterator[Engine]:
+def store(_empty_state: Path, tmp_path: Path) -> Iterator[Engine]:
     path = tmp_path / "poller.sqlite"
     path.write_bytes((_empty_state / "poller.sqlite").read_bytes())
     engine = Engine(f"sqlite:///{path}", tmp_path, lambda _: {})
@@ -48,10 +48,10 @@ def memory(_empty_state: Path, tmp_path: Path) -> Iterator[Engine]:
 class Machine:
     """A daemon's alerts, and the post."""
 
-    def __init__(self, memory: Engine, post: list[EmailMessage], host: str = "gandalf") -> None:
+    def __init__(self, store: Engine, post: list[EmailMessage], host: str = "gandalf") -> None:
         self.post, self.down, self.tries = post, False, 0
         who = {"sender": "s@figurative.example", "recipient": "a@figurative.example"}
-        self._alerts = Alerts(memory, self._send, host=host, zone=PARIS, **who)
+        self._alerts = Alerts(store, self._send, host=host, zone=PARIS, **who)
 
     def _send(self, letter: EmailMessage) -> None:
         self.tries += 1
@@ -66,9 +66,9 @@ class Machine:
         return [str(letter["Subject"]) for letter in self.post[before:]]
 
 
-def test_each_cause_is_told_once_and_its_end_once(memory: Engine) -> None:
+def test_each_cause_is_told_once_and_its_end_once(store: Engine) -> None:
     """However long it lasts, and whatever else there is meanwhile."""
-    machine = Machine(memory, [])
+    machine = Machine(store, [])
     assert machine.tell(0, POLLS) == [f"[Alerte] {PLAIN[POLLS.key]}"]
     assert machine.tell(1, POLLS, KEY) == [f"[Alerte] {PLAIN[KEY.key]}"]
     assert machine.tell(600, POLLS, KEY) == []
@@ -81,50 +81,50 @@ def test_each_cause_is_told_once_and_its_end_once(memory: Engine) -> None:
     assert len({letter["Message-ID"] for letter in machine.post}) == len(machine.post)
 
 
-def test_what_comes_and_goes_is_one_cause(memory: Engine) -> None:
+def test_what_comes_and_goes_is_one_cause(store: Engine) -> None:
     """A service that answers one call in three does not fill the admin's mailbox."""
-    machine = Machine(memory, [])
+    machine = Machine(store, [])
     machine.tell(0, KEY)
     nearly = CALM / timedelta(minutes=1) * 0.9
     assert [machine.tell(nearly * turn, *([KEY] if turn % 2 else [])) for turn in range(1, 20)] == [[]] * 19
 
 
-def test_a_restart_tells_nothing_twice_and_forgets_no_end(memory: Engine) -> None:
+def test_a_restart_tells_nothing_twice_and_forgets_no_end(store: Engine) -> None:
     """What was told is in the memory: the process that comes after knows it."""
     post: list[EmailMessage] = []
-    Machine(memory, post).tell(0, POLLS)
-    assert Machine(memory, post).tell(5, POLLS) == []
-    later = Machine(memory, post)
+    Machine(store, post).tell(0, POLLS)
+    assert Machine(store, post).tell(5, POLLS) == []
+    later = Machine(store, post)
     assert later.tell(10) == []
     assert later.tell(12) == ["[Fin d’alerte] La boîte de réception est de nouveau relevée"]
-    assert Machine(memory, post).tell(20) == []
+    assert Machine(store, post).tell(20) == []
 
 
-def test_what_nobody_knows_yet_is_no_end(memory: Engine) -> None:
+def test_what_nobody_knows_yet_is_no_end(store: Engine) -> None:
     """What was told before a restart stands until somebody knows; of what was not told nothing is begun."""
     post: list[EmailMessage] = []
-    Machine(memory, post).tell(0, POLLS)
-    later = Machine(memory, post)
+    Machine(store, post).tell(0, POLLS)
+    later = Machine(store, post)
     for minutes in (5, 10, 20):
         assert later.tell(minutes, undecided=(POLLS.key, KEY.key)) == []
     assert later.tell(22) == ["[Fin d’alerte] La boîte de réception est de nouveau relevée"]
 
 
-def test_machines_that_share_a_memory_tell_of_the_same_mail_once(memory: Engine) -> None:
+def test_machines_that_share_a_memory_tell_of_the_same_mail_once(store: Engine) -> None:
     """Late mail is everybody's; a mailbox out of one machine's reach is that one's, and no other calls it over."""
     post: list[EmailMessage] = []
-    one, other = Machine(memory, post), Machine(memory, post, "frodo")
+    one, other = Machine(store, post), Machine(store, post, "frodo")
     assert [len(one.tell(0, LATE, POLLS)), other.tell(0, LATE)] == [2, []]
     assert other.tell(30, LATE) == []
-    assert Machine(memory, post, "frodo").tell(31, LATE) == []
+    assert Machine(store, post, "frodo").tell(31, LATE) == []
     assert one.tell(60, POLLS) == ["[Fin d’alerte] Plus aucun message n’est en retard"]
     assert other.tell(61) == []
-    assert Machine(memory, post, "frodo").tell(90) == []
+    assert Machine(store, post, "frodo").tell(90) == []
 
 
-def test_what_cannot_be_sent_is_sent_later(memory: Engine) -> None:
+def test_what_cannot_be_sent_is_sent_later(store: Engine) -> None:
     """An SMTP server that is down is asked every few minutes, not at every look; what has passed is not told at all."""
-    machine = Machine(memory, [])
+    machine = Machine(store, [])
     machine.down = True
     pause = PAUSE / timedelta(minutes=1)
     assert [machine.tell(turn * pause / 10, POLLS) for turn in range(10)] == [[]] * 10
@@ -137,9 +137,9 @@ def test_what_cannot_be_sent_is_sent_later(memory: Engine) -> None:
     assert machine.tell(pause * 3, POLLS) == []
 
 
-def test_an_alert_says_what_is_wrong_since_when_and_what_to_do(memory: Engine) -> None:
+def test_an_alert_says_what_is_wrong_since_when_and_what_to_do(store: Engine) -> None:
     """In French and in words; why messages wait is said once a reason."""
-    machine = Machine(memory, [])
+    machine = Machine(store, [])
     machine.tell(0, LATE, POLLS)
     late, polls = ("\n".join(str(letter.get_body(("plain",)).get_content()).split("\n")) for letter in machine.post)  # type: ignore[union-attr]
     for said in (
@@ -152,7 +152,7 @@ def test_an_alert_says_what_is_wrong_since_when_and_what_to_do(memory: Engine) -
         assert said in late
     for said in ("gandalf", "IMAP SEARCH: no answer in time", "22/11/2026 à 15:00"):
         assert said in polls
-    facts = [json.loads(value) for _, value in memory.latest("alert-", NOW - timedelta(days=1), 9)]
+    facts = [json.loads(value) for _, value in store.latest("alert-", NOW - timedelta(days=1), 9)]
     assert {frozenset(fact) for fact in facts} == {frozenset({"cause", "over"})}, "no reason is kept"
 
 

@@ -103,7 +103,7 @@ def test_one_that_does_not_arrive_is_told_of_once_and_again_when_it_is_over(
     desk.gets(sent(desk)[1])  # it was on its way for an hour
     bird.run(NOW + 125 * MINUTE)
     assert bird.missing_since is None
-    assert logged().count("canary_back") == 1
+    assert logged().count("canary_recovered") == 1
 
 
 def test_one_that_cannot_be_sent_is_missing_at_once(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
@@ -189,11 +189,11 @@ def test_one_that_comes_late_is_not_taken_for_those_behind_it(desk: Desk, bird: 
 def test_nobody_finds_it_unread(office: Office) -> None:
     """Thousands a year lie where ignored mail goes; nothing else there is marked by us."""
     office.sandbox.imap.deliver(samples()["auto_reply"])
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
     try:
         office.environment |= {"CANARY_INTERVAL_MIN": "60"}
-        bird = canary.made(office.settings, daemon.memory, daemon.smtp)
+        bird = canary.made(office.settings, daemon.store, daemon.smtp)
         assert bird
         bird.run(NOW)
     finally:
@@ -287,20 +287,20 @@ def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Offi
     """At the address for failures, though every poll is good; and so does the admin, by mail."""
     with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as listener:
         office.environment |= {"CANARY_INTERVAL_MIN": "60", "HEARTBEAT_URL": f"http://127.0.0.1:{listener.port}/ping"}
-        pulse = PollHealth(60)
+        health = PollHealth(60)
         daemon = Daemon(office.settings)
-        lookout = office.reporter(daemon, pulse)
-        assert lookout.canary
-        lookout._alerts = None
-        pulse.good(NOW)
-        lookout.report()
+        reporter = office.reporter(daemon, health)
+        assert reporter.canary
+        reporter._alerts = None
+        health.good(NOW)
+        reporter.report()
         assert listener.received == b"", "nobody knows yet that all is well"
-        assert incident.canary_missing(NOW, lookout._host).key in lookout._undecided(daemon.status())
-        lookout.canary.missing_since = NOW
-        lookout.report()
+        assert incident.canary_missing(NOW, reporter._host).key in reporter._undecided(daemon.status())
+        reporter.canary.missing_since = NOW
+        reporter.report()
         assert listener.received.startswith(b"GET /ping/fail ")
-        (cause,) = lookout.incidents(NOW, daemon.status())
-        lookout.close()
+        (cause,) = reporter.incidents(NOW, daemon.status())
+        reporter.close()
     who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
     given: dict[str, Any] = who | {"now": NOW, "zone": ZoneInfo("Europe/Paris")}
     assert incident.incident_mail(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"

@@ -45,8 +45,8 @@ def a_mail(number: int, text: str, *files: tuple[str, bytes], sender: str = "ana
     return message.as_bytes()
 
 
-def outcomes(standings: dict[str, MessageStatus]) -> list[str]:
-    return sorted(standing.outcome for standing in standings.values())
+def outcomes(statuses: dict[str, MessageStatus]) -> list[str]:
+    return sorted(status.outcome for status in statuses.values())
 
 
 def tickets(office: Office) -> list[str]:
@@ -101,7 +101,7 @@ def test_a_sender_who_writes_too_often_waits_and_the_admin_is_told_once(office: 
     mails = [a_mail(number, text) for number in range(5)]
     ended = office.once(*mails, MAILS["auto_reply"], a_mail(9, text, sender="Ben <ben@other.example>"))
     assert outcomes(ended) == ["ignored", "support", "support", "support", "waiting", "waiting", "waiting"]
-    waits = sorted(standing.until - datetime.now(UTC) for standing in ended.values() if standing.until)
+    waits = sorted(status.until - datetime.now(UTC) for status in ended.values() if status.until)
     assert timedelta(minutes=58) < waits[0] < timedelta(minutes=61)
     assert timedelta(minutes=118) < waits[2] < timedelta(minutes=121)
     assert office.mailboxes() == {"INBOX": 3, "Support": 3, "Ignorés": 1}
@@ -123,7 +123,12 @@ def test_a_message_goes_on_when_its_turn_has_come(office: Office, minutes: int, 
         return make()
 
     journal = Journal(
-        "0" * 16, record, floor=SharedLock(), gates={}, patience=RetryPolicy(), halt=lambda *_: pytest.fail("halted")
+        "0" * 16,
+        record,
+        step_lock=SharedLock(),
+        breakers={},
+        retry_policy=RetryPolicy(),
+        halt=lambda *_: pytest.fail("halted"),
     )
     there = SimpleNamespace(look=lambda: None)
     job = StepContext(journal, there, Services(), office.settings)  # type: ignore[arg-type]
@@ -132,7 +137,7 @@ def test_a_message_goes_on_when_its_turn_has_come(office: Office, minutes: int, 
     if waits:
         with pytest.raises(StepDeferredError) as caught:
             receive.wait_turn(job, received)
-        assert (caught.value.until.isoformat(), caught.value.gate) == (at, "")
+        assert (caught.value.until.isoformat(), caught.value.breaker) == (at, "")
     else:
         receive.wait_turn(job, received)
     assert recorded == []
@@ -142,7 +147,7 @@ def test_claude_is_asked_so_often_a_day_and_then_the_rules_go_on_alone(office: O
     """What nobody was asked about is marked for a person."""
     office.environment["ANTHROPIC_MAX_CALLS_PER_DAY"] = "1"
     unsure = [MAILS["ambiguous"].replace(b"Message-ID: <", b"Message-ID: <%d" % number) for number in range(3)]
-    results = [standing.result for standing in office.once(*unsure).values()]
+    results = [status.result for status in office.once(*unsure).values()]
     decided = sorted((result["decided_by"], result["needs_review"]) for result in results if result)
     assert decided[1:] == [("rules without claude", True)] * 2
     assert decided[0][0] == "claude"

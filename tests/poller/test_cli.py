@@ -295,7 +295,7 @@ def test_retry_puts_a_failed_message_back(office: Office) -> None:
     again = run("retry", reference, environment=office.environment)
     assert run("retry", "--failed", environment=office.environment).stdout == again.stdout
     assert (again.exit_code, "already in INBOX" in again.stdout) == (0, True)
-    assert [standing.outcome for standing in office.once().values()] == ["modelisation"]
+    assert [status.outcome for status in office.once().values()] == ["modelisation"]
     assert office.counts()["tickets"] == 1
     assert run("retry", reference, environment=office.environment).exit_code == 1
     assert run("retry", "--failed", environment=office.environment).stderr == "nothing to do\n"
@@ -359,7 +359,7 @@ def test_dry_run_knows_an_answer(office: Office) -> None:
     first, second = said()
     assert first[0] == "modelisation"
     assert second == ("unsure", "may be an answer: it names a message that still waits")
-    assert {standing.outcome for standing in office.once().values()} == {"modelisation"}
+    assert {status.outcome for status in office.once().values()} == {"modelisation"}
     reference = run("list", environment=office.environment).stdout.split()[2]
     office.sandbox.imap.deliver(an_answer("Élise <ELISE@martin-mobilier.example>"))
     office.sandbox.imap.deliver(an_answer("somebody@else.example"))
@@ -492,9 +492,9 @@ def test_purge_says_what_it_forgets(office: Office) -> None:
     office.once(samples()["auto_reply"])
     young = run("purge", "--older-than", "2", environment=office.environment)
     assert (young.exit_code, young.stdout, young.stderr) == (0, "", "nothing is old enough\n")
-    with sqlite3.connect(office.state / "poller.sqlite") as memory:
-        memory.execute("UPDATE workflow_status SET updated_at = 0 WHERE name = 'message'")
-    memory.close()
+    with sqlite3.connect(office.state / "poller.sqlite") as store:
+        store.execute("UPDATE workflow_status SET updated_at = 0 WHERE name = 'message'")
+    store.close()
     counted = run("purge", "--older-than", "2", "--dry-run", "--json", environment=office.environment)
     assert json.loads(counted.stdout)["ignored"] == 1
     assert run("purge", "--older-than", "2", environment=office.environment).stdout.split() == ["1", "IGNORED"]

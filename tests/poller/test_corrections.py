@@ -58,8 +58,8 @@ def drag(office: Office, source: str, target: str, *search: str) -> None:
 def correct(office: Office, source: str, target: str) -> MessageStatus:
     """Drag what lies there, and let the daemon do what that asks for."""
     drag(office, source, target)
-    (standing,) = office.once().values()
-    return standing
+    (status,) = office.once().values()
+    return status
 
 
 def content(office: Office) -> str:
@@ -81,8 +81,8 @@ def test_support_that_was_a_modelling_request_gets_all_that_it_missed(office: Of
     assert office.counts() == SUPPORT
     assert "Demande : support" in content(office)
     stage = office.sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] = "2"
-    standing = correct(office, "Support", TO_MODELISATION)
-    assert standing.outcome == "modelisation"
+    status = correct(office, "Support", TO_MODELISATION)
+    assert status.outcome == "modelisation"
     assert office.counts() == MODELISATION
     assert office.mailboxes() == {"Modélisation": 1}
     (lying,) = office.sandbox.imap.messages("Modélisation")
@@ -118,8 +118,8 @@ def test_corrected_there_and_back_there_is_still_one_of_everything(office: Offic
     correct(office, "Support", TO_MODELISATION)
     correct(office, "Modélisation", TO_SUPPORT)
     puts = len(office.sandbox.s3.calls("PUT"))
-    standing = correct(office, "Support", TO_MODELISATION)
-    assert (standing.outcome, standing.result["was"]) == ("modelisation", "support")  # type: ignore[index]
+    status = correct(office, "Support", TO_MODELISATION)
+    assert (status.outcome, status.result["was"]) == ("modelisation", "support")  # type: ignore[index]
     assert office.counts() == MODELISATION
     assert [each.partition(" : ")[0] for each in comments(office)] == [
         "Reclassé en support",
@@ -145,8 +145,8 @@ def test_what_was_ignored_is_dispatched_and_answers_to_it_find_the_ticket(office
     """An automatic reply that a person wants answered; nothing else stands between it and the ticket."""
     office.once(MAILS["auto_reply"])
     assert office.mailboxes() == {"Ignorés": 1}
-    standing = correct(office, "Ignorés", TO_SUPPORT)
-    assert (standing.outcome, standing.result["was"]) == ("support", "ignored")  # type: ignore[index]
+    status = correct(office, "Ignorés", TO_SUPPORT)
+    assert (status.outcome, status.result["was"]) == ("support", "ignored")  # type: ignore[index]
     assert office.counts() == SUPPORT | {"notifications": 0}
     assert office.mailboxes() == {"Support": 1}
     again = MAILS["support"].replace(b"<support@", b"<again@")
@@ -159,8 +159,8 @@ def test_a_mail_that_was_never_seen_is_dispatched_as_what_it_is_put_under(office
     """Out of the junk folder; a copy that comes by mail later is no second request."""
     office.once()
     office.sandbox.imap.deliver(MAILS["support"], TO_MODELISATION)
-    ((name, standing),) = office.once().items()
-    assert (standing.outcome, standing.result["was"]) == ("modelisation", "")  # type: ignore[index]
+    ((name, status),) = office.once().items()
+    assert (status.outcome, status.result["was"]) == ("modelisation", "")  # type: ignore[index]
     assert name.endswith("/modelisation/1")
     assert office.counts() == MODELISATION | {"files": 0, "notifications": 0}
     assert office.once(MAILS["support"]) == {}
@@ -173,7 +173,7 @@ def test_our_own_letters_are_no_work_there_either(office: Office) -> None:
     office.environment["RECEIPTS_ENABLED"] = "true"
     office.once(MAILS["support"])
     drag(office, "Support", TO_MODELISATION)
-    assert sorted(standing.outcome for standing in office.once().values()) == ["ignored", "modelisation"]
+    assert sorted(status.outcome for status in office.once().values()) == ["ignored", "modelisation"]
     assert office.mailboxes() == {"Ignorés": 1, "Modélisation": 2}
     assert office.counts() == MODELISATION | {"files": 0}
 
@@ -211,15 +211,15 @@ def test_a_correction_that_waits_for_its_receipt_alone_is_corrected_at_once(offi
     """However long it would have waited: the message that the receipt was to lie beside is elsewhere now."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     office.once(MAILS["support"])
-    office.patience = RetryPolicy(delays_s=(3600.0,), settle_s=0)
+    office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
     drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
         office.environment["IMAP_PORT"] = str(relay.port)
-        assert [standing.outcome for standing in office.once().values()] == ["waiting"]
+        assert [status.outcome for status in office.once().values()] == ["waiting"]
         drag(office, "Modélisation", TO_SUPPORT, "KEYWORD", "Figurative-Modelisation")
-        standings = office.once()
-    assert {name.partition("/")[2]: each.outcome for name, each in standings.items()} == {
+        statuses = office.once()
+    assert {name.partition("/")[2]: each.outcome for name, each in statuses.items()} == {
         "modelisation/1": "modelisation",
         "support/2": "support",
     }
@@ -279,8 +279,8 @@ def test_a_correction_that_failed_is_tried_again_as_a_correction(office: Office)
     assert told.startswith("[Échec]")
     office.sandbox.hubspot.heal()
     drag(office, "Échecs", "INBOX")
-    ((name, standing),) = office.once().items()
-    assert (name.partition("/")[2], standing.outcome) == ("modelisation/2", "modelisation")
+    ((name, status),) = office.once().items()
+    assert (name.partition("/")[2], status.outcome) == ("modelisation/2", "modelisation")
     assert office.counts() == MODELISATION | {"notifications": 2}
     assert office.mailboxes() == {"Modélisation": 1}
 
@@ -316,8 +316,8 @@ def test_an_answer_put_under_modelling_gets_a_subtask_and_leaves_the_ticket_as_i
     before = content(office)
     office.once(b"In-Reply-To: <undecided@lambert.example>\n" + undecided("answer"))
     drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
-    (standing,) = office.once().values()
-    assert standing.outcome == "modelisation"
+    (status,) = office.once().values()
+    assert status.outcome == "modelisation"
     assert content(office) == before
     assert office.counts() == SUPPORT | {"notes": 1, "subtasks": 1, "files": 2, "notifications": 2}
     assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
@@ -326,9 +326,9 @@ def test_an_answer_put_under_modelling_gets_a_subtask_and_leaves_the_ticket_as_i
 def test_services_that_are_off_are_skipped_and_named(office: Office) -> None:
     office.once(MAILS["support"])
     office.environment = {name: value for name, value in office.environment.items() if not name.startswith("HUBSPOT_")}
-    standing = correct(office, "Support", TO_MODELISATION)
-    assert standing.result is not None
-    assert standing.result["skipped"] == ["update_ticket", "create_note"]
+    status = correct(office, "Support", TO_MODELISATION)
+    assert status.result is not None
+    assert status.result["skipped"] == ["update_ticket", "create_note"]
 
 
 def test_the_mailboxes_are_there_to_be_found_and_a_setting_turns_them_off(office: Office) -> None:
@@ -346,7 +346,7 @@ def test_the_mailboxes_are_there_to_be_found_and_a_setting_turns_them_off(office
 
 def test_a_mailbox_that_a_person_deletes_stops_nothing(office: Office) -> None:
     """It is made again at the next start."""
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
     try:
         assert daemon.poll() == 0
@@ -441,8 +441,8 @@ def test_the_commands_tell_of_a_correction(office: Office, monkeypatch: pytest.M
     assert poller(office, "corrections").stdout.split()[2:] == [correction, "was", "modelisation"]
     assert poller(office, "audit", "--remote").exit_code == 0
     assert poller(office, "retry", "--failed").stderr == "nothing to do\n"
-    with closing(StateStore(office.settings)) as memory:
-        week = look_back(memory, datetime.now(UTC) + timedelta(days=1))
+    with closing(StateStore(office.settings)) as store:
+        week = look_back(store, datetime.now(UTC) + timedelta(days=1))
     assert ([each.outcome for each in week.messages], week.corrections) == (["modelisation"], 1)
 
 
@@ -520,7 +520,7 @@ def fail_once(office: Office, service: str, *fault: str, at: str, by: tuple[str,
     """Drag it by these two while the service refuses, then back from among the failed ones when it does no more."""
     office.fail(service, Fault("status", *fault, status=400, times=None))
     drag(office, at, by[0], *by[1:])
-    assert [standing.outcome for standing in office.once().values()] == ["failed"]
+    assert [status.outcome for status in office.once().values()] == ["failed"]
     getattr(office.sandbox, service).heal()
     drag(office, "Échecs", "INBOX")
     office.once()
@@ -577,8 +577,8 @@ def test_an_answer_that_comes_while_its_mail_is_corrected_waits_for_it(
     office.once()
     again = MAILS["support"].replace(b"<support@", b"<again@")
     again = re.sub(rb"(?m)^From: .*$", b"From: paul@petit.example", again)
-    standings = office.once(b"In-Reply-To: <auto_reply@samples.example>\n" + again)
-    assert {standing.outcome for standing in standings.values()} == {"waiting"}
+    statuses = office.once(b"In-Reply-To: <auto_reply@samples.example>\n" + again)
+    assert {status.outcome for status in statuses.values()} == {"waiting"}
     assert office.counts()["tickets"] == 1
 
 
@@ -597,15 +597,15 @@ def test_a_correction_counts_no_file_against_its_sender_twice(office: Office) ->
 def test_a_correction_whose_mail_was_taken_away_forgets_no_file(office: Office) -> None:
     """Nor what was decided of each: the next one keeps the links, and knows that they are there."""
     ((reference, first),) = office.once(MAILS["modelisation_with_files"]).items()
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
     daemon._load.submit(f"{reference}/support/1")
     while daemon.working:
         daemon.tick()
     daemon.stop()
-    standing = correct(office, "Modélisation", TO_SUPPORT)
-    assert standing.result["was"] == "modelisation"  # type: ignore[index]
-    assert standing.result["files"] == first.result["files"] != []  # type: ignore[index]
+    status = correct(office, "Modélisation", TO_SUPPORT)
+    assert status.result["was"] == "modelisation"  # type: ignore[index]
+    assert status.result["files"] == first.result["files"] != []  # type: ignore[index]
 
 
 def test_what_people_changed_in_the_ticket_stays(office: Office) -> None:
@@ -661,8 +661,8 @@ def test_an_answer_out_of_the_junk_folder_is_a_note_on_the_ticket_of_its_convers
     office.once(undecided())
     before = office.counts()
     office.sandbox.imap.deliver(an_answer(), TO_MODELISATION)
-    ((name, standing),) = office.once().items()
-    assert (name.partition("/")[2], standing.outcome) == ("modelisation/1", "modelisation")
+    ((name, status),) = office.once().items()
+    assert (name.partition("/")[2], status.outcome) == ("modelisation/1", "modelisation")
     there_is = {"contacts": 1, "tickets": 1, "notes": before["notes"] + 1, "subtasks": 1, "notifications": 1}
     assert office.counts() == there_is | {"files": before["files"] + 2}
     assert len(comments(office)) == before["subtasks"]
@@ -690,16 +690,16 @@ def test_an_answer_that_failed_on_its_way_to_the_ticket_gets_there(office: Offic
     assert len(comments(office)) == 1
 
 
-def cannot_be_filed_as_failed(office: Office, *, looks: int) -> None:
+def cannot_be_filed_as_failed(office: Office, *, scanner: int) -> None:
     """A correction fails for good, and for so many looks the server moves nothing."""
     decide(office, "SUPPORT")
     office.once(undecided())
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
     drag(office, "Support", TO_MODELISATION)
-    office.patience = RetryPolicy(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
+    office.retry_policy = RetryPolicy(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:
         office.environment["IMAP_PORT"] = str(relay.port)
-        for _ in range(looks):
+        for _ in range(scanner):
             relay.breaks = [Break("reset", b" UID MOVE ", after=False) for _ in range(20)]
             office.once()
             assert 0 < len(relay.breaks) < 20
@@ -708,21 +708,21 @@ def cannot_be_filed_as_failed(office: Office, *, looks: int) -> None:
 
 def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(office: Office) -> None:
     """It is not made anew at each look; when the server files again it is filed, and may be dragged there once more."""
-    cannot_be_filed_as_failed(office, looks=2)
+    cannot_be_filed_as_failed(office, scanner=2)
     assert office.counts()["notifications"] == 2
     assert office.mailboxes() == {TO_MODELISATION: 1}
     office.once()
     assert office.mailboxes() == {"Échecs": 1}
     office.sandbox.hubspot.heal()
     drag(office, "Échecs", TO_MODELISATION)
-    ((name, standing),) = office.once().items()
-    assert (name.partition("/")[2], standing.outcome) == ("modelisation/2", "modelisation")
+    ((name, status),) = office.once().items()
+    assert (name.partition("/")[2], status.outcome) == ("modelisation/2", "modelisation")
     assert office.counts() == MODELISATION | {"notifications": 2}
 
 
 def test_a_failed_correction_that_was_filed_late_may_be_asked_for_after_a_purge(office: Office) -> None:
     """That it was filed is not forgotten for as long as its message is remembered."""
-    cannot_be_filed_as_failed(office, looks=1)
+    cannot_be_filed_as_failed(office, scanner=1)
     office.once()
     assert office.mailboxes() == {"Échecs": 1}
     forget(office.settings, datetime.now(UTC) + timedelta(days=1))
@@ -759,7 +759,7 @@ def test_an_answer_while_a_failed_correction_waits_for_its_receipt_goes_to_the_t
     office.environment["RECEIPTS_ENABLED"] = "true"
     decide(office, "MODELISATION")
     office.once(undecided())
-    office.patience = RetryPolicy(delays_s=(3600.0,), settle_s=0)
+    office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
     office.fail("hubspot", Fault("status", "PATCH", "/crm/v3/objects/tickets", status=400))
     drag(office, "Modélisation", TO_SUPPORT, "KEYWORD", "Figurative-Modelisation")
     with Relay(office.sandbox.imap.port) as relay:
@@ -795,7 +795,7 @@ def test_a_correction_that_waits_is_late_from_when_it_was_asked_for(office: Offi
     office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=503, times=None))
     drag(office, "Support", TO_MODELISATION)
     asked = datetime.now(UTC)
-    daemon = Daemon(office.settings, patience=RetryPolicy(delays_s=(3600.0,)))
+    daemon = Daemon(office.settings, retry_policy=RetryPolicy(delays_s=(3600.0,)))
     daemon.once(lambda *_: None)
     ((since, _, reason),) = daemon.status().waits
     assert asked.replace(microsecond=0) <= since <= datetime.now(UTC)  # SQLite counts whole seconds
@@ -806,8 +806,8 @@ def test_a_mail_whose_sender_writes_too_often_is_corrected_at_once(office: Offic
     """A person's word goes past that cap; what had waited for its turn does not come back when that is due."""
     office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "1"
     again = MAILS["support"].replace(b"<support@", b"<again@")
-    standings = office.once(MAILS["support"], again)
-    (held,) = [reference for reference, each in standings.items() if each.outcome == "waiting"]
+    statuses = office.once(MAILS["support"], again)
+    (held,) = [reference for reference, each in statuses.items() if each.outcome == "waiting"]
     drag(office, "INBOX", TO_MODELISATION)
     corrected = office.once()
     assert {name: each.outcome for name, each in corrected.items()} == {
@@ -840,8 +840,8 @@ def test_a_correction_that_waits_goes_on_though_its_mail_is_put_into_the_inbox(o
         office.once()
     drag(office, TO_MODELISATION, "INBOX")
     office.sandbox.clickup.heal()
-    ((name, standing),) = office.once().items()
-    assert (name.partition("/")[2], standing.outcome) == ("modelisation/1", "modelisation")
+    ((name, status),) = office.once().items()
+    assert (name.partition("/")[2], status.outcome) == ("modelisation/1", "modelisation")
     assert office.counts() == MODELISATION | {"files": 0}
 
 
@@ -914,9 +914,9 @@ def test_what_is_left_where_nobody_looks_any_more_is_told_of(office: Office, log
     drag(office, "Support", TO_MODELISATION)
     as_it_was = office.environment
     office.environment = as_it_was | {"LABELS_RECLASSIFY_MODELISATION": "-"}
-    assert "tray_stranded" not in logged()
+    assert "reclassify_mailbox_unwatched" not in logged()
     office.once()
-    assert "tray_stranded" in logged()
+    assert "reclassify_mailbox_unwatched" in logged()
     assert office.mailboxes() == {TO_MODELISATION: 1}
     assert f"1 in {TO_MODELISATION!r}, which is turned off" in poller(office, "check").stdout
     office.environment = as_it_was

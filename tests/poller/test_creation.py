@@ -43,7 +43,7 @@ class Bench(Desk):
     def __init__(self, sandbox: Sandbox, spool: Path) -> None:
         super().__init__(sandbox, spool)
         self.mails[REFERENCE] = samples()["modelisation"]
-        self.memory = Memory()
+        self.store = Memory()
         self.freezes = False
         self.fault: Exception | None = None  # of the mailbox
         assert self.services.hubspot
@@ -63,14 +63,14 @@ class Bench(Desk):
         return self._calls() - self._before
 
     def fetch(self, reference: str, path: Path) -> Fetched:
-        self.memory.spell += self.freezes
+        self.store.lease_epoch += self.freezes
         if self.fault:
             raise self.fault
         return super().fetch(reference, path)
 
     def takes(self, step: Step) -> None:
         message = LazyMessage(REFERENCE, self, self.spool / "mail.eml", self.settings.imap)
-        step(StepContext(self.memory.execution(), message, self.services, self.settings), self._done)
+        step(StepContext(self.store.execution(), message, self.services, self.settings), self._done)
 
 
 @pytest.fixture
@@ -96,8 +96,8 @@ def test_a_mailbox_that_fails_is_no_fault_of_the_service(bench: Bench, fault: Ex
     bench.fault = fault
     with pytest.raises(StepDeferredError):
         bench.takes(create_ticket)
-    assert bench.memory.gates["hubspot"].open
-    assert not bench.memory.gates["imap"].open
+    assert bench.store.breakers["hubspot"].open
+    assert not bench.store.breakers["imap"].open
     bench.fault = None
     bench.sandbox.hubspot.requests.clear()
     bench.takes(create_ticket)

@@ -25,8 +25,8 @@ MAILS = samples()
 DEADLINE_S = 10.0
 
 
-def outcomes(standings: dict[str, MessageStatus]) -> list[str]:
-    return sorted(standing.outcome for standing in standings.values())
+def outcomes(statuses: dict[str, MessageStatus]) -> list[str]:
+    return sorted(status.outcome for status in statuses.values())
 
 
 def drag_back(office: Office) -> None:
@@ -60,7 +60,7 @@ def test_an_old_mail_that_was_taken_up_once_is_not_left_alone_again(office: Offi
     later = {"Retry-After": "3600"}
     fault = Fault("status", "POST", status=400 if outcome == "failed" else 429, headers=later, times=None)
     office.fail("hubspot", fault)
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     assert outcomes(daemon.once(lambda *_: None, everything=True)) == [outcome]
     with office.sandbox.imap.session() as client:
         client.append("INBOX", MAILS["bug"], msg_time=old)
@@ -76,16 +76,16 @@ def test_an_old_mail_that_was_taken_up_once_is_not_left_alone_again(office: Offi
 def test_what_is_queued_without_the_daemons_knowledge_is_found_by_its_next_poll(office: Office) -> None:
     """As when the database's answer to the queueing was lost: a daemon at rest does not look into its queue."""
     reference = "f" * 16
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
     try:
         daemon.tick()
         daemon._engine.submit(reference)
         daemon.poll()
         deadline = time.monotonic() + DEADLINE_S
-        while daemon._engine.standings([reference])[reference].outcome == "working" and time.monotonic() < deadline:
+        while daemon._engine.statuses([reference])[reference].outcome == "working" and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert outcomes(daemon._engine.standings([reference])) == ["gone"]
+        assert outcomes(daemon._engine.statuses([reference])) == ["gone"]
     finally:
         daemon.stop()
 
@@ -93,14 +93,14 @@ def test_what_is_queued_without_the_daemons_knowledge_is_found_by_its_next_poll(
 def test_a_service_that_has_answered_since_refuses_us_no_more(office: Office) -> None:
     """When it is down for a moment, weeks after, that is nothing for which a key is to be mended."""
     daemon, now = Daemon(office.settings), datetime.now(UTC)
-    gate = daemon._engine.gate("hubspot")
-    gate.answered()
-    gate.failed(now, now)
+    breaker = daemon._engine.breaker("hubspot")
+    breaker.answered()
+    breaker.failed(now, now)
     daemon.handle_refusal("hubspot", ConfigurationError("HTTP 401"))
     assert daemon.status().refused == {"hubspot": "HTTP 401"}
-    gate.answered()
+    breaker.answered()
     assert daemon.status().refused == {}
-    gate.failed(now, now)
+    breaker.failed(now, now)
     assert daemon.status().refused == {}
 
 
@@ -117,7 +117,7 @@ def test_a_service_that_asked_for_time_has_it_over_a_restart(office: Office) -> 
 
 def test_a_mailbox_that_was_looked_into_is_proven(office: Office) -> None:
     """Though no mail has come yet: a password that is refused from then on is waited out, and ends nothing."""
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
     try:
         daemon.poll()
@@ -135,7 +135,7 @@ def test_a_list_that_lags_does_not_make_a_second_subtask(office: Office) -> None
     """The subtask is there and its answer lost; ClickUp's list shows it a second later, and the look waits for that."""
     office.sandbox.clickup.list_lag_s = 0.7
     office.fail("clickup", Fault("cut_after_commit", "POST", re.compile("/task$")))
-    office.patience = RetryPolicy(delays_s=(0.05,), settle_s=0.8)
+    office.retry_policy = RetryPolicy(delays_s=(0.05,), settle_s=0.8)
     assert outcomes(office.once(MAILS["modelisation"])) == ["modelisation"]
     assert office.counts()["subtasks"] == 1
 
@@ -154,7 +154,7 @@ def test_a_mailbox_that_fails_while_a_letter_is_written_does_not_count_as_sendin
 
 def test_a_mail_that_is_filed_already_is_not_forgotten_over_a_restart(office: Office) -> None:
     """The answer to the label was lost, and the mailbox does not show the mail any more: the next start has it."""
-    office.patience = RetryPolicy(delays_s=(3600.0,), settle_s=0)
+    office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:
         office.environment["IMAP_PORT"] = str(relay.port)
         relay.breaks += [Break("close", b" UID MOVE ", after=True)]
@@ -172,7 +172,7 @@ def test_a_mail_that_is_filed_already_is_not_forgotten_over_a_restart(office: Of
 
 def test_no_message_is_worked_on_before_it_is_known_which_are_left_alone(office: Office) -> None:
     """Not one that was in hand when the process last ended either; and then as many as there are workers."""
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     assert not daemon._places.acquire(blocking=False)
     daemon.start()
     workers = office.settings.state.workers

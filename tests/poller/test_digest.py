@@ -61,9 +61,9 @@ def test_it_says_what_became_of_every_message_of_the_week(office: Office) -> Non
     raw = MAILS["modelisation_with_files"].replace(b"<modelisation_with_files@", b"<2@")
     office.once(b"In-Reply-To: <modelisation_with_files@samples.example>\n" + raw)
     tomorrow = (datetime.now(PARIS) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    with closing(StateStore(office.settings)) as memory:
-        week = digest.look_back(memory, tomorrow)
-        assert digest.look_back(memory, tomorrow - timedelta(days=1)).messages == ()
+    with closing(StateStore(office.settings)) as store:
+        week = digest.look_back(store, tomorrow)
+        assert digest.look_back(store, tomorrow - timedelta(days=1)).messages == ()
     assert sorted(each.outcome for each in week.messages) == [
         "failed",
         "ignored",
@@ -151,17 +151,17 @@ def test_the_journal_is_read_of_what_opened_a_ticket_alone(office: Office, monke
     read: list[str] = []
     journal = StateStore.journal
 
-    def without_time(memory: StateStore, reference: str) -> list[Entry]:
+    def without_time(store: StateStore, reference: str) -> list[Entry]:
         read.append(reference)
-        entries = journal(memory, reference)
+        entries = journal(store, reference)
         for entry in entries:
             if isinstance(received := entry.content.get("ok"), dict):
                 received.pop("received_at", None)
         return entries
 
     monkeypatch.setattr(StateStore, "journal", without_time)
-    with closing(StateStore(office.settings)) as memory:
-        week = digest.look_back(memory, datetime.now(PARIS) + timedelta(days=1))
+    with closing(StateStore(office.settings)) as store:
+        week = digest.look_back(store, datetime.now(PARIS) + timedelta(days=1))
     assert read == [opened]
     assert {each.reference: each.ticket_after_s for each in week.messages} == {ignored: None, opened: None}
 

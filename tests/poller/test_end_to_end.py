@@ -36,8 +36,8 @@ def a_mail(subject: str, text: str, number: int = 1) -> bytes:
     return message.as_bytes()
 
 
-def outcomes(standings: dict[str, object]) -> list[str]:
-    return sorted(standing.outcome for standing in standings.values())  # type: ignore[attr-defined]
+def outcomes(statuses: dict[str, object]) -> list[str]:
+    return sorted(status.outcome for status in statuses.values())  # type: ignore[attr-defined]
 
 
 def by_name(office: Office) -> list[StoredObject]:
@@ -63,7 +63,7 @@ def test_a_support_question_becomes_a_ticket_on_the_customer_s_contact(office: O
 
 def test_a_modelling_request_goes_through_all_six_steps(office: Office) -> None:
     """Files on R2 with public links, contact, ticket with the links, note on both, subtask, notification, label."""
-    (standing,) = office.once(MAILS["modelisation_with_files"]).values()
+    (status,) = office.once(MAILS["modelisation_with_files"]).values()
     assert office.counts() == ONE_MODELISATION
     box = office.sandbox
     model, photo = by_name(office)
@@ -80,8 +80,8 @@ def test_a_modelling_request_goes_through_all_six_steps(office: Office) -> None:
     assert all(f'href="{link}"' in note.properties["hs_note_body"] for link in links)
     assert box.hubspot.associated("notes", note.id, "contacts") == [contact.id]
     assert box.hubspot.associated("notes", note.id, "tickets") == [ticket.id]
-    assert standing.result is not None
-    assert standing.result["ticket"]["url"].endswith(f"/record/0-5/{ticket.id}")
+    assert status.result is not None
+    assert status.result["ticket"]["url"].endswith(f"/record/0-5/{ticket.id}")
     assert office.mailboxes() == {"Modélisation": 1}
 
 
@@ -205,9 +205,9 @@ def test_a_mail_server_that_fails_once_delays_the_notification(office: Office, s
 def test_claude_out_of_reach_leaves_the_decision_to_the_rules_and_says_so(office: Office) -> None:
     """After its retries the best guess of the rules goes on, flagged in the ticket and in the notification."""
     office.fail("anthropic", Fault("status", status=529, times=None))
-    (standing,) = office.once(MAILS["ambiguous"]).values()
-    assert standing.result is not None
-    assert standing.result["needs_review"]
+    (status,) = office.once(MAILS["ambiguous"]).values()
+    assert status.result is not None
+    assert status.result["needs_review"]
     assert "vérifier" in office.sandbox.hubspot.tickets[0].properties["content"]
     assert "vérifier" in office.sandbox.smtp.messages[0].message.get_body(("plain",)).get_content()
 
@@ -282,9 +282,9 @@ def test_services_without_credentials_are_skipped_and_named(office: Office) -> N
     """Only the mailbox and the mail server configured: the admin is told what was not done."""
     kept = ("IMAP_", "SMTP_", "NOTIFICATION_", "STATE_", "RECEIPTS_")
     office.environment = {name: value for name, value in office.environment.items() if name.startswith(kept)}
-    (standing,) = office.once(MAILS["modelisation_with_files"]).values()
-    assert standing.result is not None
-    assert standing.result["skipped"] == [
+    (status,) = office.once(MAILS["modelisation_with_files"]).values()
+    assert status.result is not None
+    assert status.result["skipped"] == [
         "upload_files",
         "find_or_create_contact",
         "create_ticket",

@@ -42,8 +42,8 @@ DEADLINE_S = 60.0
 @contextmanager
 def running(url: str, directory: Path, work: Callable[[Journal], dict[str, Any]]) -> Iterator[Engine]:
     """An engine at work; the waits between tries are short."""
-    patience = RetryPolicy(delays_s=(0.01,))
-    engine = Engine(url, directory, work, patience=patience, takeover_s=TAKEOVER_S)
+    retry_policy = RetryPolicy(delays_s=(0.01,))
+    engine = Engine(url, directory, work, retry_policy=retry_policy, takeover_s=TAKEOVER_S)
     engine.start()
     try:
         yield engine
@@ -55,9 +55,9 @@ def stopped(engine: Engine, reference: str = REFERENCE) -> MessageStatus:
     """Where a message stands when nobody works on it any more."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
-        standing = engine.standings([reference]).get(reference)
-        if standing and standing.outcome != "working":
-            return standing
+        status = engine.statuses([reference]).get(reference)
+        if status and status.outcome != "working":
+            return status
         time.sleep(0.02)
     raise AssertionError(f"{reference} is still being worked on")
 
@@ -112,7 +112,7 @@ def test_an_engine_that_rests_goes_on_when_it_is_told(state_url: str, tmp_path: 
         engine.pause_queue(True)
         engine.submit(REFERENCE)
         if state_url.startswith("sqlite"):
-            assert engine.standings([REFERENCE])[REFERENCE].outcome == "working"
+            assert engine.statuses([REFERENCE])[REFERENCE].outcome == "working"
             engine.pause_queue(False)
         assert stopped(engine).outcome == "support"
 
@@ -126,7 +126,7 @@ def test_a_message_is_worked_on_once_however_often_it_is_submitted(state_url: st
         assert stopped(engine).outcome == "support"
         engine.submit(REFERENCE)
         assert stopped(engine).result == {"outcome": "support", "ticket": "T1", "note": "N1"}
-        assert engine.standings(["f" * 16]) == {}
+        assert engine.statuses(["f" * 16]) == {}
     assert service.calls == ["ticket", "note"]
 
 
@@ -143,8 +143,8 @@ def test_a_waiting_message_goes_on_where_it_stopped(state_url: str, tmp_path: Pa
     service = Service(TransientError("503", outcome_unknown=False), TransientError("503"))
     with running(state_url, tmp_path, service.work) as engine:
         engine.submit(REFERENCE)
-        standing = stopped(engine)
-        assert (standing.outcome, standing.until is not None) == ("waiting", True)
+        status = stopped(engine)
+        assert (status.outcome, status.until is not None) == ("waiting", True)
         engine.resume(REFERENCE)
         assert stopped(engine).outcome == "waiting"
     with running(state_url, tmp_path, service.work) as engine:
@@ -231,7 +231,7 @@ def test_a_message_that_has_moved_on_is_not_resumed(state_url: str, tmp_path: Pa
         engine.resume(REFERENCE, seen)
         assert stopped(engine).outcome == "failed"
         engine.resume(REFERENCE, seen)
-        assert engine.standings([REFERENCE])[REFERENCE].outcome == "failed"
+        assert engine.statuses([REFERENCE])[REFERENCE].outcome == "failed"
     assert service.calls.count("failure") == 1
 
 

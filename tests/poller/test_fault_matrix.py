@@ -99,8 +99,8 @@ def calls(office: Office, step: str) -> int:
     return sum(fault.matches(request) for request in getattr(office.sandbox, service).requests)
 
 
-def outcomes(standings: dict[str, MessageStatus]) -> list[str]:
-    return sorted(standing.outcome for standing in standings.values())
+def outcomes(statuses: dict[str, MessageStatus]) -> list[str]:
+    return sorted(status.outcome for status in statuses.values())
 
 
 SOON, LATER = {"Retry-After": "0.3"}, {"Retry-After": "1"}
@@ -152,7 +152,7 @@ def test_a_service_that_is_not_there_and_then_is(office: Office, service: str) -
     down = getattr(office.sandbox, service)
     down.stop()
     start = cache(down.start)
-    office.patience = Mending(delays_s=(0.05,), mend=start)
+    office.retry_policy = Mending(delays_s=(0.05,), mend=start)
     try:
         assert outcomes(office.once(modelling(office))) == ["modelisation"]
     finally:
@@ -272,10 +272,10 @@ def break_down(office: Office, service: str) -> None:
 @pytest.mark.parametrize("service", ["s3", "hubspot", "clickup", "smtp"])
 def test_a_mail_that_must_wait_is_in_the_inbox_and_waits_on_after_a_restart(office: Office, service: str) -> None:
     """Nothing more is made, and the service is not asked before the time."""
-    office.patience = RetryPolicy(delays_s=(0.05, 0.05, 3600.0))  # longer than `once` waits
+    office.retry_policy = RetryPolicy(delays_s=(0.05, 0.05, 3600.0))  # longer than `once` waits
     break_down(office, service)
-    (standing,) = office.once(modelling(office)).values()
-    assert (standing.outcome, standing.until is not None) == ("waiting", True)
+    (status,) = office.once(modelling(office)).values()
+    assert (status.outcome, status.until is not None) == ("waiting", True)
     made = office.counts()
     assert all(count <= ONE_MODELISATION[what] for what, count in made.items())
     for server in (office.sandbox.s3, office.sandbox.hubspot, office.sandbox.clickup):
@@ -302,8 +302,8 @@ def test_an_outage_holds_up_only_the_mails_that_need_the_service(
     break_down(office, service)
     for raw in (modelling(office), MAILS["support"]):
         office.sandbox.imap.deliver(raw)
-    daemon = Daemon(office.settings, patience=Mending(delays_s=(0.2,), mend=mend))
-    daemon.once(lambda _, standing: done.append(standing.outcome))
+    daemon = Daemon(office.settings, retry_policy=Mending(delays_s=(0.2,), mend=mend))
+    daemon.once(lambda _, status: done.append(status.outcome))
     assert sorted(done) == ["modelisation", "support"]
     assert next(tries) > 4
     assert office.counts() == {what: ONE_SUPPORT[what] + count for what, count in ONE_MODELISATION.items()}
@@ -320,7 +320,7 @@ def test_a_gateway_that_never_lets_an_answer_through(office: Office) -> None:
 
 def test_clickup_is_down_and_everything_else_goes_on(office: Office) -> None:
     """Twenty mails: what needs no ClickUp is done meanwhile, ClickUp is hardly asked, and then the rest follows."""
-    office.patience = RetryPolicy(delays_s=(0.5,))
+    office.retry_policy = RetryPolicy(delays_s=(0.5,))
     office.sandbox.hubspot.rate_limit = office.sandbox.clickup.rate_limit = None
     office.environment |= {"HUBSPOT_CALLS_PER_10S": "1000", "CLICKUP_CALLS_PER_MIN": "1000"}
     office.fail("clickup", Fault("status", times=None))
@@ -331,14 +331,14 @@ def test_clickup_is_down_and_everything_else_goes_on(office: Office) -> None:
     done: list[str] = []
     asked: list[float] = []
 
-    def finished(_: str, standing: MessageStatus) -> None:
-        done.append(standing.outcome)
+    def finished(_: str, status: MessageStatus) -> None:
+        done.append(status.outcome)
         if done.count("support") == 5 and not asked:
             asked.extend(request.at for request in clickup.requests)
             assert "modelisation" not in done
             clickup.heal()
 
-    Daemon(office.settings, patience=office.patience).once(finished)
+    Daemon(office.settings, retry_policy=office.retry_policy).once(finished)
     assert sorted(done) == ["modelisation"] * 15 + ["support"] * 5
     assert office.mailboxes() == {"Modélisation": 15, "Support": 5}
     assert office.counts() == ONE_SUPPORT | {

@@ -169,8 +169,8 @@ def test_a_form_goes_the_way_of_every_mail(office: Office, standing_site: Site) 
     """It is classified, dispatched to the customer's contact, and filed; the ticket names the form."""
     answer = standing_site.post(json=None, data=CUSTOMER, files=[("files", ("chaise.glb", GLB))])
 
-    standings = office.once()
-    assert {reference: standing.outcome for reference, standing in standings.items()} == {
+    statuses = office.once()
+    assert {reference: status.outcome for reference, status in statuses.items()} == {
         answer.json()["reference"]: "modelisation"
     }
     (contact,) = office.sandbox.hubspot.contacts
@@ -1013,7 +1013,7 @@ def test_a_person_fills_in_the_page(office: Office, standing_site: Site, tmp_pat
         reference = browser.run("document.querySelector('strong').textContent")
         assert browser.complaints() == []
 
-    assert [(each, standing.outcome) for each, standing in office.once().items()] == [(reference, "modelisation")]
+    assert [(each, status.outcome) for each, status in office.once().items()] == [(reference, "modelisation")]
     assert office.sandbox.hubspot.contacts[0].properties["email"] == CUSTOMER["email"]
     assert [each.body for each in office.sandbox.s3.objects] == [GLB]
     assert reference in office.sandbox.hubspot.tickets[0].properties["content"]

@@ -229,12 +229,12 @@ SHOWN = {"text/html", "image/svg+xml", "text/xml", "application/xml", "applicati
 def test_attacks_between_two_good_mails(office: Office) -> None:
     """Through the whole daemon: the good ones are done, every attack is filed, and nothing of it acts anywhere."""
     good = [samples()["modelisation"], samples()["support"]]
-    standings = office.once(good[0], *ATTACKS.values(), good[1])
+    statuses = office.once(good[0], *ATTACKS.values(), good[1])
     mailboxes = office.mailboxes()
     assert "INBOX" not in mailboxes
     assert sum(mailboxes.values()) == len(ATTACKS) + 2
     assert set(mailboxes) <= {"Support", "Modélisation", "Échecs", "Ignorés"}
-    assert not [standing for standing in standings.values() if standing.outcome in {"working", "waiting"}]
+    assert not [status for status in statuses.values() if status.outcome in {"working", "waiting"}]
     box = office.sandbox
     subjects = [ticket.properties["subject"] for ticket in box.hubspot.tickets]
     assert {"Facture prélevée deux fois", "Devis pour modéliser trois lampes en 3D"} <= set(subjects)
@@ -279,7 +279,7 @@ def test_the_state_is_its_owner_s_alone(office: Office) -> None:
     office.sandbox.imap.deliver(samples()["support"])
     before = os.umask(0)
     try:
-        Daemon(office.settings, patience=office.patience).once(look)
+        Daemon(office.settings, retry_policy=office.retry_policy).once(look)
         look()
     finally:
         os.umask(before)

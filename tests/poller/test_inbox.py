@@ -237,7 +237,7 @@ def test_what_somebody_took_is_not_missed_at_the_next_look(office: Office, inbox
     assert len(now) == (1 if taken == "known" else 2)
     assert (known in now) == (taken == "left alone")
     assert inbox.scan() == now
-    assert not inbox.confirm(known) if taken == "known" else inbox._looks.seen.left_alone == {}
+    assert not inbox.confirm(known) if taken == "known" else inbox._scanner.seen.left_alone == {}
 
 
 def test_a_mark_of_deletion_that_is_taken_off_is_seen_when_everything_is_looked_at(

@@ -31,17 +31,17 @@ class Memory:
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, dict[str, Any]]] = []
-        self.gates: dict[str, CircuitBreaker] = {}
+        self.breakers: dict[str, CircuitBreaker] = {}
         self.faults: list[tuple[str, ConfigurationError]] = []
         self.now = START
-        self.spell = 0
+        self.lease_epoch = 0
 
     def ask_again(self) -> None:
         """What a person's retry does: everything behind the last failure is forgotten."""
         while "fatal" not in self.entries[-1][1]:
             self.entries.pop()
 
-    def execution(self, **patience: Any) -> Journal:
+    def execution(self, **retry_policy: Any) -> Journal:
         """The message taken up (again)."""
         position = iter(range(1_000))
 
@@ -55,17 +55,17 @@ class Memory:
         return Journal(
             "0123456789abcdef",
             record,
-            floor=SharedLock(),
-            gates=self.gates,
-            patience=RetryPolicy(**patience),
+            step_lock=SharedLock(),
+            breakers=self.breakers,
+            retry_policy=RetryPolicy(**retry_policy),
             halt=lambda service, fault: self.faults.append((service, fault)),
-            spell=lambda: self.spell,
+            lease_epoch=lambda: self.lease_epoch,
             now=lambda: self.now,
         )
 
 
 @pytest.fixture
-def memory() -> Memory:
+def store() -> Memory:
     return Memory()
 
 
@@ -76,43 +76,43 @@ def raising(error: BaseException) -> Callable[[Attempt], Any]:
     return act
 
 
-def test_a_step_that_is_done_is_not_done_again(memory: Memory) -> None:
+def test_a_step_that_is_done_is_not_done_again(store: Memory) -> None:
     """The second execution gets what the first one returned, without a call."""
-    assert memory.execution().step("create_ticket", lambda _: {"id": "7"}) == {"id": "7"}
-    assert memory.execution().step("create_ticket", raising(AssertionError("called"))) == {"id": "7"}
+    assert store.execution().step("create_ticket", lambda _: {"id": "7"}) == {"id": "7"}
+    assert store.execution().step("create_ticket", raising(AssertionError("called"))) == {"id": "7"}
 
 
-def test_a_first_try_has_nothing_to_doubt(memory: Memory) -> None:
+def test_a_first_try_has_nothing_to_doubt(store: Memory) -> None:
     """Nothing went wrong, so no look is paid for."""
-    assert memory.execution().step("create_ticket", lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
+    assert store.execution().step("create_ticket", lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
 
 
-def test_after_a_death_in_the_call_the_next_try_is_in_doubt(memory: Memory) -> None:
+def test_after_a_death_in_the_call_the_next_try_is_in_doubt(store: Memory) -> None:
     """The intent was written and no result: the call may have been carried out."""
     with pytest.raises(ProcessDiedError):
-        memory.execution().step("create_ticket", raising(ProcessDiedError()))
-    memory.now += timedelta(hours=1)
-    attempt = memory.execution().step("create_ticket", lambda attempt: [attempt.doubts, attempt.since.isoformat()])
+        store.execution().step("create_ticket", raising(ProcessDiedError()))
+    store.now += timedelta(hours=1)
+    attempt = store.execution().step("create_ticket", lambda attempt: [attempt.doubts, attempt.since.isoformat()])
     assert attempt == [1, START.isoformat()]
 
 
 @pytest.mark.parametrize(("unknown", "doubts"), [(True, 1), (False, 0)])
 def test_an_error_leaves_a_doubt_only_when_the_call_may_have_been_carried_out(
-    memory: Memory, *, unknown: bool, doubts: int
+    store: Memory, *, unknown: bool, doubts: int
 ) -> None:
     """A timeout is a doubt; a refused connection is none."""
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_note", raising(TransientError("504", outcome_unknown=unknown)))
-    assert memory.execution().step("create_note", lambda attempt: attempt.doubts) == doubts
+        store.execution().step("create_note", raising(TransientError("504", outcome_unknown=unknown)))
+    assert store.execution().step("create_note", lambda attempt: attempt.doubts) == doubts
 
 
-def test_the_wait_grows_and_never_undercuts_what_the_service_asks(memory: Memory) -> None:
+def test_the_wait_grows_and_never_undercuts_what_the_service_asks(store: Memory) -> None:
     """The table of delays with a fifth of jitter, Retry-After where it is longer, an hour at the most."""
     waits = []
     for retry_after_s in (None, None, 500.0, 1e6):
         with pytest.raises(StepDeferredError) as caught:
-            memory.execution(delays_s=(2, 10)).step("s", raising(TransientError("429", retry_after_s=retry_after_s)))
-        waits.append((caught.value.until - memory.now).total_seconds())
+            store.execution(delays_s=(2, 10)).step("s", raising(TransientError("429", retry_after_s=retry_after_s)))
+        waits.append((caught.value.until - store.now).total_seconds())
     assert 1.6 <= waits[0] <= 2.4
     assert 8 <= waits[1] <= 12
     assert waits[2:] == [500, 3600]
@@ -131,12 +131,12 @@ def test_the_wait_grows_and_never_undercuts_what_the_service_asks(memory: Memory
     ],
 )
 def test_others_are_kept_out_for_as_long_as_the_service_asks_and_an_hour_at_the_most(
-    memory: Memory, retry_after_s: float, closed_s: float
+    store: Memory, retry_after_s: float, closed_s: float
 ) -> None:
     """Whatever it asks: a number beyond all calendars is an hour, and what is no number is nothing."""
     with pytest.raises(StepDeferredError) as caught:
-        memory.execution().step("s", raising(TransientError("429", retry_after_s=retry_after_s)), "hubspot")
-    assert memory.gates["hubspot"].closed_until == START + timedelta(seconds=closed_s)
+        store.execution().step("s", raising(TransientError("429", retry_after_s=retry_after_s)), "hubspot")
+    assert store.breakers["hubspot"].closed_until == START + timedelta(seconds=closed_s)
     assert timedelta(0) < caught.value.until - START <= timedelta(hours=1)
 
 
@@ -149,281 +149,281 @@ def test_others_are_kept_out_for_as_long_as_the_service_asks_and_an_hour_at_the_
         raising(TransientError("the gate below cannot count so far")),
     ],
 )
-def test_nothing_escapes_the_record_of_a_try(memory: Memory, act: Callable[[Attempt], Any]) -> None:
+def test_nothing_escapes_the_record_of_a_try(store: Memory, act: Callable[[Attempt], Any]) -> None:
     """What the record cannot hold, and what goes wrong while it is made, is a fault like any other, and is counted."""
-    memory.gates["hubspot"] = CircuitBreaker((1e300,))
+    store.breakers["hubspot"] = CircuitBreaker((1e300,))
     for _ in range(3):
         with pytest.raises(StepDeferredError):
-            memory.execution().step("create_ticket", act, "hubspot")
-        memory.gates["hubspot"].closed_until = None
+            store.execution().step("create_ticket", act, "hubspot")
+        store.breakers["hubspot"].closed_until = None
     with pytest.raises(StepFailedError, match="gave way 3 times"):
-        memory.execution().step("create_ticket", act, "hubspot")
-    json.dumps(memory.entries, ensure_ascii=False).encode()
+        store.execution().step("create_ticket", act, "hubspot")
+    json.dumps(store.entries, ensure_ascii=False).encode()
 
 
-def test_a_service_that_is_out_of_reach_is_tried_by_one_message_at_a_time(memory: Memory) -> None:
+def test_a_service_that_is_out_of_reach_is_tried_by_one_message_at_a_time(store: Memory) -> None:
     """While its gate is closed nobody else calls; once it answers, everybody may."""
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_subtask", raising(TransientError("refused")), "clickup")
+        store.execution().step("create_subtask", raising(TransientError("refused")), "clickup")
     other = Memory()
-    other.gates, other.now = memory.gates, memory.now
+    other.breakers, other.now = store.breakers, store.now
     with pytest.raises(StepDeferredError) as caught:
         other.execution().step("create_subtask", raising(AssertionError("called")), "clickup")
-    assert caught.value.gate == "clickup"
-    other.now = memory.now = START + timedelta(minutes=5)
+    assert caught.value.breaker == "clickup"
+    other.now = store.now = START + timedelta(minutes=5)
     third = Memory()
-    third.gates, third.now = memory.gates, memory.now
+    third.breakers, third.now = store.breakers, store.now
     assert other.execution().step("create_subtask", lambda _: "tried", "clickup") == "tried"
     assert third.execution().step("create_subtask", lambda _: "open", "clickup") == "open"
 
 
-def test_a_wait_for_another_message_s_sake_is_no_failure_of_this_one(memory: Memory) -> None:
+def test_a_wait_for_another_message_s_sake_is_no_failure_of_this_one(store: Memory) -> None:
     """Being kept out leaves neither a failure nor a doubt behind."""
-    memory.gates["clickup"] = CircuitBreaker()
-    memory.gates["clickup"].failed(START, START + timedelta(seconds=60))
+    store.breakers["clickup"] = CircuitBreaker()
+    store.breakers["clickup"].failed(START, START + timedelta(seconds=60))
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_subtask", lambda _: "called", "clickup")
-    memory.now += timedelta(minutes=2)
-    assert memory.execution().step("create_subtask", lambda a: [a.failures, a.doubts], "clickup") == [0, 0]
+        store.execution().step("create_subtask", lambda _: "called", "clickup")
+    store.now += timedelta(minutes=2)
+    assert store.execution().step("create_subtask", lambda a: [a.failures, a.doubts], "clickup") == [0, 0]
 
 
-def test_a_permanent_error_fails_the_step_with_the_reason(memory: Memory) -> None:
+def test_a_permanent_error_fails_the_step_with_the_reason(store: Memory) -> None:
     """The reason is kept; the service's own words only travel to the admin."""
     with pytest.raises(StepFailedError) as caught:
-        memory.execution().step("create_ticket", raising(PermanentError("HubSpot 400", detail="words of the mail")))
+        store.execution().step("create_ticket", raising(PermanentError("HubSpot 400", detail="words of the mail")))
     assert (caught.value.step, caught.value.reason, caught.value.detail) == (
         "create_ticket",
         "HubSpot 400",
         "words of the mail",
     )
-    assert "words of the mail" not in str(memory.entries)
+    assert "words of the mail" not in str(store.entries)
 
 
-def test_a_failure_stands_until_a_person_asks_again(memory: Memory) -> None:
+def test_a_failure_stands_until_a_person_asks_again(store: Memory) -> None:
     """Taken up again on the way to telling of it, the message fails as it did, without another call."""
     with pytest.raises(StepFailedError):
-        memory.execution().step("create_ticket", raising(PermanentError("400")))
+        store.execution().step("create_ticket", raising(PermanentError("400")))
     for _ in range(2):
         with pytest.raises(StepFailedError, match="400"):
-            memory.execution().step("create_ticket", raising(AssertionError("called")))
+            store.execution().step("create_ticket", raising(AssertionError("called")))
 
 
-def test_a_failed_step_is_tried_again_when_a_person_asks(memory: Memory) -> None:
+def test_a_failed_step_is_tried_again_when_a_person_asks(store: Memory) -> None:
     """The failure is history then."""
     with pytest.raises(StepFailedError):
-        memory.execution().step("create_ticket", raising(PermanentError("400")))
-    memory.ask_again()
-    assert memory.execution().step("create_ticket", lambda _: "done") == "done"
-    assert memory.execution().step("create_ticket", lambda _: "done") == "done"
+        store.execution().step("create_ticket", raising(PermanentError("400")))
+    store.ask_again()
+    assert store.execution().step("create_ticket", lambda _: "done") == "done"
+    assert store.execution().step("create_ticket", lambda _: "done") == "done"
 
 
 @pytest.mark.parametrize("error", [RecursionError(), MemoryError(), ValueError("the customer's words")])
-def test_an_unforeseen_error_is_contained_and_put_aside_after_three_times(memory: Memory, error: Exception) -> None:
+def test_an_unforeseen_error_is_contained_and_put_aside_after_three_times(store: Memory, error: Exception) -> None:
     """A message that breaks our code waits twice and then needs a person; its words are written nowhere."""
     for _ in range(3):
         with pytest.raises(StepDeferredError):
-            memory.execution().step("receive", raising(error))
+            store.execution().step("receive", raising(error))
     with pytest.raises(StepFailedError, match="gave way 3 times"):
-        memory.execution().step("receive", raising(AssertionError("touched")))
-    assert "customer" not in str(memory.entries)
+        store.execution().step("receive", raising(AssertionError("touched")))
+    assert "customer" not in str(store.entries)
 
 
-def test_a_message_that_kills_the_process_is_put_aside_after_three_times(memory: Memory) -> None:
+def test_a_message_that_kills_the_process_is_put_aside_after_three_times(store: Memory) -> None:
     """The intent is on record before the message is touched, so deaths are counted."""
     for _ in range(3):
         with pytest.raises(ProcessDiedError):
-            memory.execution().step("receive", raising(ProcessDiedError()))
+            store.execution().step("receive", raising(ProcessDiedError()))
     with pytest.raises(StepFailedError, match="gave way 3 times"):
-        memory.execution().step("receive", raising(AssertionError("touched")))
+        store.execution().step("receive", raising(AssertionError("touched")))
 
 
-def test_a_death_before_the_gate_closed_is_still_a_death(memory: Memory) -> None:
+def test_a_death_before_the_gate_closed_is_still_a_death(store: Memory) -> None:
     """An entry of another execution behind an intent is no result of it."""
     with pytest.raises(ProcessDiedError):
-        memory.execution().step("create_subtask", raising(ProcessDiedError()), "clickup")
-    memory.gates["clickup"].failed(START, START + timedelta(seconds=60))
+        store.execution().step("create_subtask", raising(ProcessDiedError()), "clickup")
+    store.breakers["clickup"].failed(START, START + timedelta(seconds=60))
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_subtask", raising(AssertionError("called")), "clickup")
-    memory.now += timedelta(minutes=2)
-    assert memory.execution().step("create_subtask", lambda attempt: attempt.doubts, "clickup") == 1
+        store.execution().step("create_subtask", raising(AssertionError("called")), "clickup")
+    store.now += timedelta(minutes=2)
+    assert store.execution().step("create_subtask", lambda attempt: attempt.doubts, "clickup") == 1
 
 
-def test_settings_that_cannot_work_are_reported_and_charge_no_message(memory: Memory) -> None:
+def test_settings_that_cannot_work_are_reported_and_charge_no_message(store: Memory) -> None:
     """A refused key is the daemon's affair: the message waits, without a doubt and without a crash to its name."""
     fault = ConfigurationError("HubSpot refused the key: check HUBSPOT_API_KEY")
     for _ in range(4):
         with pytest.raises(StepDeferredError):
-            memory.execution().step("create_ticket", raising(fault), "hubspot")
-        memory.now += timedelta(hours=1)
-    assert memory.faults == [("hubspot", fault)] * 4
-    assert memory.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
+            store.execution().step("create_ticket", raising(fault), "hubspot")
+        store.now += timedelta(hours=1)
+    assert store.faults == [("hubspot", fault)] * 4
+    assert store.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
 
 
-def test_a_service_that_refused_us_is_not_asked_by_the_next_message(memory: Memory) -> None:
+def test_a_service_that_refused_us_is_not_asked_by_the_next_message(store: Memory) -> None:
     """One 401 is enough until somebody has mended the key."""
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_ticket", raising(ConfigurationError("401")), "hubspot")
+        store.execution().step("create_ticket", raising(ConfigurationError("401")), "hubspot")
     with pytest.raises(StepDeferredError) as caught:
-        memory.execution().step("create_ticket", raising(AssertionError("called")), "hubspot")
-    assert caught.value.gate == "hubspot"
+        store.execution().step("create_ticket", raising(AssertionError("called")), "hubspot")
+    assert caught.value.breaker == "hubspot"
 
 
-def test_a_service_that_fails_for_days_ends_in_the_failed_mailbox(memory: Memory) -> None:
+def test_a_service_that_fails_for_days_ends_in_the_failed_mailbox(store: Memory) -> None:
     """Like a mail server, we give up after five days, and say so."""
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
-    memory.now += timedelta(days=6)
+        store.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+    store.now += timedelta(days=6)
     with pytest.raises(StepFailedError, match="HubSpot 500, and so for 120 hours"):
-        memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
-    memory.ask_again()
-    memory.now += timedelta(days=6)
+        store.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+    store.ask_again()
+    store.now += timedelta(days=6)
     with pytest.raises(StepDeferredError):  # A person asked for it again: it has five more days.
-        memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+        store.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
 
 
-def test_what_was_in_doubt_is_so_still_when_a_person_asks_again(memory: Memory) -> None:
+def test_what_was_in_doubt_is_so_still_when_a_person_asks_again(store: Memory) -> None:
     """The last try before we gave up may have been carried out: the retry looks."""
     outcomes = (TransientError("429", outcome_unknown=False), TransientError("504", outcome_unknown=True))
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_ticket", raising(outcomes[0]), "hubspot")
-    memory.now += timedelta(days=6)
+        store.execution().step("create_ticket", raising(outcomes[0]), "hubspot")
+    store.now += timedelta(days=6)
     with pytest.raises(StepFailedError):
-        memory.execution().step("create_ticket", raising(outcomes[1]), "hubspot")
-    memory.ask_again()
-    memory.gates.clear()
-    assert memory.execution().step("create_ticket", lambda attempt: attempt.doubts, "hubspot") == 1
+        store.execution().step("create_ticket", raising(outcomes[1]), "hubspot")
+    store.ask_again()
+    store.breakers.clear()
+    assert store.execution().step("create_ticket", lambda attempt: attempt.doubts, "hubspot") == 1
 
 
-def test_a_wait_for_our_own_sake_is_not_held_against_the_service(memory: Memory) -> None:
+def test_a_wait_for_our_own_sake_is_not_held_against_the_service(store: Memory) -> None:
     """A wrong key for days, or a message that was away for days, leaves the service its five days."""
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_ticket", raising(ConfigurationError("401")), "hubspot")
-    memory.now += timedelta(days=6)
+        store.execution().step("create_ticket", raising(ConfigurationError("401")), "hubspot")
+    store.now += timedelta(days=6)
     with pytest.raises(MessageGoneError):
-        memory.execution().step("create_ticket", raising(MessageGoneError()), "hubspot")
-    memory.now += timedelta(days=6)
+        store.execution().step("create_ticket", raising(MessageGoneError()), "hubspot")
+    store.now += timedelta(days=6)
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+        store.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
 
 
-def test_a_message_that_fails_alone_does_not_keep_the_others_out(memory: Memory) -> None:
+def test_a_message_that_fails_alone_does_not_keep_the_others_out(store: Memory) -> None:
     """Its own waits grow; the gate is closed for what the service asked, and opens at the next answer."""
     for _ in range(4):
         with pytest.raises(StepDeferredError):
-            memory.execution().step("create_ticket", raising(TransientError("500")), "hubspot")
-        memory.gates["hubspot"].answered()  # by another message
-        memory.now += timedelta(minutes=20)
+            store.execution().step("create_ticket", raising(TransientError("500")), "hubspot")
+        store.breakers["hubspot"].answered()  # by another message
+        store.now += timedelta(minutes=20)
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_ticket", raising(TransientError("500")), "hubspot")
-    closed_until = memory.gates["hubspot"].closed_until
+        store.execution().step("create_ticket", raising(TransientError("500")), "hubspot")
+    closed_until = store.breakers["hubspot"].closed_until
     assert closed_until is not None
-    assert closed_until - memory.now <= timedelta(seconds=2)
+    assert closed_until - store.now <= timedelta(seconds=2)
 
 
 @pytest.mark.parametrize(
     "cause", [TransientError("IMAP FETCH: the connection was cut"), ConfigurationError("401"), RuntimeError("exit -9")]
 )
 def test_a_message_that_cannot_be_read_is_no_fault_of_the_service_that_the_step_asks(
-    memory: Memory, cause: Exception
+    store: Memory, cause: Exception
 ) -> None:
     """The mailbox is away, or the parser died, before HubSpot was asked: its gate is open, and nothing in doubt."""
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_ticket", raising(MessageUnavailableError(cause)), "hubspot")
-    assert memory.gates["hubspot"].open
-    assert {service for service, _ in memory.faults} <= {"imap"}
-    memory.now += timedelta(minutes=10)
-    assert memory.execution().step("create_ticket", lambda attempt: attempt.doubts, "hubspot") == 0
+        store.execution().step("create_ticket", raising(MessageUnavailableError(cause)), "hubspot")
+    assert store.breakers["hubspot"].open
+    assert {service for service, _ in store.faults} <= {"imap"}
+    store.now += timedelta(minutes=10)
+    assert store.execution().step("create_ticket", lambda attempt: attempt.doubts, "hubspot") == 0
 
 
-def test_a_full_disk_is_no_fault_of_the_message(memory: Memory) -> None:
+def test_a_full_disk_is_no_fault_of_the_message(store: Memory) -> None:
     """It waits as for a service, and is not put aside."""
     for _ in range(4):
         with pytest.raises(StepDeferredError):
-            memory.execution().step("receive", raising(OSError(28, "No space left on device")))
-    assert memory.execution().step("receive", lambda _: "room again") == "room again"
+            store.execution().step("receive", raising(OSError(28, "No space left on device")))
+    assert store.execution().step("receive", lambda _: "room again") == "room again"
 
 
-def test_a_step_that_is_not_gated_goes_on_without_its_service(memory: Memory) -> None:
+def test_a_step_that_is_not_gated_goes_on_without_its_service(store: Memory) -> None:
     """It is called although the gate is closed: it knows what to do."""
-    memory.gates["anthropic"] = CircuitBreaker()
-    memory.gates["anthropic"].failed(START, START + timedelta(seconds=60))
-    assert memory.execution().step("classify", lambda _: "by rules", "anthropic", gated=False) == "by rules"
+    store.breakers["anthropic"] = CircuitBreaker()
+    store.breakers["anthropic"].failed(START, START + timedelta(seconds=60))
+    assert store.execution().step("classify", lambda _: "by rules", "anthropic", gated=False) == "by rules"
 
 
-def test_a_message_that_was_taken_away_is_no_error(memory: Memory) -> None:
+def test_a_message_that_was_taken_away_is_no_error(store: Memory) -> None:
     """It ends there, and goes on when it comes back."""
     with pytest.raises(MessageGoneError):
-        memory.execution().step("receive", raising(MessageGoneError()))
-    assert memory.execution().step("receive", lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
+        store.execution().step("receive", raising(MessageGoneError()))
+    assert store.execution().step("receive", lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
 
 
 def test_a_process_that_thaws_between_intent_and_call_does_not_call(
-    memory: Memory, monkeypatch: pytest.MonkeyPatch
+    store: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another machine may have done it meanwhile; if none has, the message goes on without a failure or a doubt."""
     monkeypatch.setattr("poller.workflow.journal.AGAIN_S", 10.0)
-    journal = memory.execution()
+    journal = store.execution()
     record = journal._record
 
     def freeze_after_the_intent(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         entry = record(name, make)
-        memory.spell += "begun" in entry
+        store.lease_epoch += "begun" in entry
         return entry
 
     journal._record = freeze_after_the_intent
     with pytest.raises(StepDeferredError) as caught:
         journal.step("create_ticket", raising(AssertionError("called")), "hubspot")
-    assert (caught.value.until - memory.now, caught.value.gate) == (timedelta(seconds=10), "")
-    assert memory.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
+    assert (caught.value.until - store.now, caught.value.breaker) == (timedelta(seconds=10), "")
+    assert store.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
 
 
-def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(memory: Memory) -> None:
+def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(store: Memory) -> None:
     """What takes long comes first in a step, then the question, then the call."""
-    journal = memory.execution()
+    journal = store.execution()
 
     def act(_: Attempt) -> str:
-        memory.spell += 1  # frozen while the mail was being fetched
+        store.lease_epoch += 1  # frozen while the mail was being fetched
         journal.confirm()
         raise AssertionError("called")
 
     with pytest.raises(StepDeferredError):
         journal.step("create_ticket", act, "hubspot")
-    assert memory.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
+    assert store.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
 
 
-def test_a_look_waits_until_what_was_done_would_show(memory: Memory) -> None:
+def test_a_look_waits_until_what_was_done_would_show(store: Memory) -> None:
     """A list that lags would say that nothing was done: the message leaves its worker, as for any wait."""
     with pytest.raises(ProcessDiedError):
-        memory.execution().step("create_subtask", raising(ProcessDiedError()), "clickup", looks=True)
-    memory.now += timedelta(seconds=4)
+        store.execution().step("create_subtask", raising(ProcessDiedError()), "clickup", scanner=True)
+    store.now += timedelta(seconds=4)
     for _ in range(2):
         with pytest.raises(StepDeferredError) as caught:
-            memory.execution().step("create_subtask", raising(AssertionError("called")), "clickup", looks=True)
-        assert (caught.value.until, caught.value.gate) == (START + timedelta(seconds=10), "")
+            store.execution().step("create_subtask", raising(AssertionError("called")), "clickup", scanner=True)
+        assert (caught.value.until, caught.value.breaker) == (START + timedelta(seconds=10), "")
 
     def time_out(_: Attempt) -> None:
-        memory.now += timedelta(seconds=30)
+        store.now += timedelta(seconds=30)
         raise TransientError("timeout")
 
-    memory.now = START + timedelta(seconds=10)
+    store.now = START + timedelta(seconds=10)
     with pytest.raises(StepDeferredError):
-        memory.execution().step("create_subtask", time_out, "clickup", looks=True)
-    memory.now += timedelta(seconds=9)
+        store.execution().step("create_subtask", time_out, "clickup", scanner=True)
+    store.now += timedelta(seconds=9)
     with pytest.raises(StepDeferredError) as caught:  # counted from the failure: until then it may have been done
-        memory.execution().step("create_subtask", raising(AssertionError("called")), "clickup", looks=True)
+        store.execution().step("create_subtask", raising(AssertionError("called")), "clickup", scanner=True)
     assert caught.value.until == START + timedelta(seconds=50)
-    memory.now += timedelta(seconds=1)
-    attempt = memory.execution().step("create_subtask", lambda a: [a.failures, a.doubts], "clickup", looks=True)
+    store.now += timedelta(seconds=1)
+    attempt = store.execution().step("create_subtask", lambda a: [a.failures, a.doubts], "clickup", scanner=True)
     assert attempt == [1, 2]
 
 
 @pytest.mark.parametrize(("looks", "unknown", "back_s"), [(False, True, 0), (True, False, 0), (True, True, 60)])
 def test_who_does_not_look_does_not_wait_for_what_would_show(
-    memory: Memory, *, looks: bool, unknown: bool, back_s: float
+    store: Memory, *, scanner: bool, unknown: bool, back_s: float
 ) -> None:
     """Nothing is in doubt, or the step needs no look; and a clock that was put back is not waited for."""
     failure = TransientError("failed", outcome_unknown=unknown)
     with pytest.raises(StepDeferredError):
-        memory.execution().step("s", raising(failure), looks=looks)
-    memory.now -= timedelta(seconds=back_s)
-    assert memory.execution().step("s", lambda _: "tried", looks=looks) == "tried"
+        store.execution().step("s", raising(failure), scanner=scanner)
+    store.now -= timedelta(seconds=back_s)
+    assert store.execution().step("s", lambda _: "tried", scanner=scanner) == "tried"

@@ -46,99 +46,99 @@ class Memory:
 
 
 @pytest.fixture
-def memory() -> Memory:
+def store() -> Memory:
     return Memory()
 
 
-def arrive(memory: Memory, number: int, *, max_per_h: int = 3, size_bytes: int = 0, sender: str = "s") -> quotas.Slot:
+def arrive(store: Memory, number: int, *, max_per_h: int = 3, size_bytes: int = 0, sender: str = "s") -> quotas.Slot:
     """A message of the sender is received."""
     reference = f"{number:016x}"
-    had = quotas.account(memory, sender, reference, memory.now, max_per_h)
-    turn = had.turn(reference, memory.now, max_per_h)
-    return quotas.reserve_slot(memory, sender, reference, memory.now, turn, had.uploaded_bytes + size_bytes)
+    had = quotas.account(store, sender, reference, store.now, max_per_h)
+    turn = had.turn(reference, store.now, max_per_h)
+    return quotas.reserve_slot(store, sender, reference, store.now, turn, had.uploaded_bytes + size_bytes)
 
 
-def test_so_many_go_on_in_an_hour_and_the_others_follow_at_that_rate(memory: Memory) -> None:
+def test_so_many_go_on_in_an_hour_and_the_others_follow_at_that_rate(store: Memory) -> None:
     """Ten at once with three allowed: three an hour, in order, each told once when its turn is."""
-    turns = [arrive(memory, number) for number in range(10)]
+    turns = [arrive(store, number) for number in range(10)]
     assert [(turn.at - NOW) / quotas.HOUR for turn in turns] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]
 
 
-def test_the_hour_slides(memory: Memory) -> None:
+def test_the_hour_slides(store: Memory) -> None:
     """A message every 20 minutes is no flood; a fourth within the hour waits for the end of the first one's."""
     waits = []
     for number, minutes in enumerate((0, 20, 40, 60, 80, 90)):
-        memory.now = NOW + timedelta(minutes=minutes)
-        waits.append((arrive(memory, number).at - memory.now) / timedelta(minutes=1))
+        store.now = NOW + timedelta(minutes=minutes)
+        waits.append((arrive(store, number).at - store.now) / timedelta(minutes=1))
     assert waits == [0, 0, 0, 0, 0, 10]
 
 
-def test_one_run_of_waiting_messages_is_one_episode(memory: Memory) -> None:
+def test_one_run_of_waiting_messages_is_one_episode(store: Memory) -> None:
     """The first that waits begins it; a day later, or for another sender, there is another."""
-    episodes = [arrive(memory, number).episode for number in range(8)]
+    episodes = [arrive(store, number).episode for number in range(8)]
     assert episodes == ["", "", ""] + [f"{3:016x}"] * 5
-    assert [arrive(memory, number, sender="t").episode for number in range(10, 14)] == ["", "", "", f"{13:016x}"]
-    memory.now += timedelta(hours=26)
-    assert [arrive(memory, number).episode for number in range(20, 24)] == ["", "", "", f"{23:016x}"]
+    assert [arrive(store, number, sender="t").episode for number in range(10, 14)] == ["", "", "", f"{13:016x}"]
+    store.now += timedelta(hours=26)
+    assert [arrive(store, number).episode for number in range(20, 24)] == ["", "", "", f"{23:016x}"]
 
 
-def test_a_sender_just_above_the_limit_is_told_of_once(memory: Memory) -> None:
+def test_a_sender_just_above_the_limit_is_told_of_once(store: Memory) -> None:
     """Every few messages one waits: the admin hears of the first."""
     told = 0
     for number in range(40):
-        memory.now += timedelta(minutes=19)
-        told += arrive(memory, number).episode == f"{number:016x}"
+        store.now += timedelta(minutes=19)
+        told += arrive(store, number).episode == f"{number:016x}"
     assert told == 1
 
 
-def test_a_message_that_is_received_again_keeps_its_turn(memory: Memory) -> None:
+def test_a_message_that_is_received_again_keeps_its_turn(store: Memory) -> None:
     """The process died after the booking: it does not stand in its own way, and counts once."""
-    first = [arrive(memory, number, size_bytes=10) for number in range(4)]
-    memory.now += timedelta(minutes=5)
-    assert arrive(memory, 3, size_bytes=10) == first[3]
-    assert quotas.account(memory, "s", f"{3:016x}", memory.now, 3).uploaded_bytes == 30
-    assert quotas.account(memory, "s", "f" * 16, memory.now, 3).uploaded_bytes == 40
+    first = [arrive(store, number, size_bytes=10) for number in range(4)]
+    store.now += timedelta(minutes=5)
+    assert arrive(store, 3, size_bytes=10) == first[3]
+    assert quotas.account(store, "s", f"{3:016x}", store.now, 3).uploaded_bytes == 30
+    assert quotas.account(store, "s", "f" * 16, store.now, 3).uploaded_bytes == 40
 
 
-def test_no_limit_is_no_wait_but_what_is_uploaded_is_counted(memory: Memory) -> None:
-    turns = [arrive(memory, number, max_per_h=0, size_bytes=100) for number in range(5)]
+def test_no_limit_is_no_wait_but_what_is_uploaded_is_counted(store: Memory) -> None:
+    turns = [arrive(store, number, max_per_h=0, size_bytes=100) for number in range(5)]
     assert {(turn.at, turn.episode) for turn in turns} == {(NOW, "")}
-    assert quotas.account(memory, "s", "f" * 16, NOW, 0).uploaded_bytes == 500
+    assert quotas.account(store, "s", "f" * 16, NOW, 0).uploaded_bytes == 500
 
 
-def test_what_a_sender_uploads_is_counted_a_day_at_a_time(memory: Memory) -> None:
-    memory.now = NOW.replace(hour=23)
-    arrive(memory, 0, size_bytes=700)
-    arrive(memory, 1, size_bytes=200)
-    assert quotas.account(memory, "s", "f" * 16, memory.now, 3).uploaded_bytes == 900
-    assert quotas.account(memory, "t", "f" * 16, memory.now, 3).uploaded_bytes == 0
-    memory.now += timedelta(hours=2)
-    assert quotas.account(memory, "s", "f" * 16, memory.now, 3).uploaded_bytes == 0
+def test_what_a_sender_uploads_is_counted_a_day_at_a_time(store: Memory) -> None:
+    store.now = NOW.replace(hour=23)
+    arrive(store, 0, size_bytes=700)
+    arrive(store, 1, size_bytes=200)
+    assert quotas.account(store, "s", "f" * 16, store.now, 3).uploaded_bytes == 900
+    assert quotas.account(store, "t", "f" * 16, store.now, 3).uploaded_bytes == 0
+    store.now += timedelta(hours=2)
+    assert quotas.account(store, "s", "f" * 16, store.now, 3).uploaded_bytes == 0
 
 
-def test_an_image_is_seen_before_from_its_second_mail_on(memory: Memory) -> None:
+def test_an_image_is_seen_before_from_its_second_mail_on(store: Memory) -> None:
     """By sender; the first mail itself, tried again, has not seen it before."""
 
     def seen(sender: str, reference: str, *images: str) -> set[str]:
-        return quotas.seen_before(memory, SETTINGS, sender, reference, images)
+        return quotas.seen_before(store, SETTINGS, sender, reference, images)
 
     assert seen("s", "1", "aa") == set()
     assert seen("s", "1", "aa") == set()
     assert seen("s", "2", "aa", "bb") == {"aa"}
     assert seen("t", "3", "aa") == set()
     assert len(seen("u", "4", *map(str, range(500)))) == 0
-    assert len(memory.facts) == 3 + quotas.IMAGES
+    assert len(store.facts) == 3 + quotas.IMAGES
 
 
-def test_nobody_can_tell_from_the_state_who_wrote(memory: Memory) -> None:
+def test_nobody_can_tell_from_the_state_who_wrote(store: Memory) -> None:
     """A pseudonym is of this installation, and the same each time."""
     other = Settings.model_validate({"r2": {"secret_access_key": "other"}})
     one = quotas.pseudonym(SETTINGS, "jeanne@petit.example")
     assert one == quotas.pseudonym(SETTINGS, "jeanne@petit.example")
     assert len({one, quotas.pseudonym(other, "jeanne@petit.example"), quotas.pseudonym(Settings(), "x", "\udc80")}) == 3
-    arrive(memory, 1, sender=one)
-    quotas.seen_before(memory, SETTINGS, one, "1", ["aa"])
-    assert "petit" not in str(memory.facts)
+    arrive(store, 1, sender=one)
+    quotas.seen_before(store, SETTINGS, one, "1", ["aa"])
+    assert "petit" not in str(store.facts)
 
 
 class Claude:
@@ -151,14 +151,14 @@ class Claude:
         return SimpleNamespace(values={})
 
 
-def test_a_day_has_so_many_calls(memory: Memory) -> None:
+def test_a_day_has_so_many_calls(store: Memory) -> None:
     """The next day has as many; a restart does not begin the day anew."""
     claude = Claude()
     for hours, asked in ((0, 3), (1, 3), (16, 6)):
-        memory.now = NOW + timedelta(hours=hours)
+        store.now = NOW + timedelta(hours=hours)
         for _ in range(4):
             try:
-                claude_budget.DailyBudget(claude, memory, 3, lambda: memory.now).ask("", "", {})
+                claude_budget.DailyBudget(claude, store, 3, lambda: store.now).ask("", "", {})
             except claude_budget.OverBudgetError as error:
                 assert "ANTHROPIC_MAX_CALLS_PER_DAY" in str(error)  # noqa: PT017  the loop goes on after it
         assert claude.asked == asked
@@ -169,8 +169,8 @@ def engine(state_url: str, tmp_path: Path) -> Iterator[Engine]:
     """Two messages at work, each of which counts within a step."""
 
     def work(journal: Journal) -> dict[str, Any]:
-        assert journal.memory is not None
-        count = journal.memory
+        assert journal.store is not None
+        count = journal.store
         return {"outcome": "support", "turn": journal.step("receive", lambda _: count.remember("a-%_1", "2"))}
 
     engine = Engine(state_url, tmp_path, work)
@@ -186,9 +186,9 @@ def test_facts_are_kept_within_a_step_and_listed_the_latest_first(engine: Engine
     engine.remember("a-%%3", "3")
     engine.remember("b", "4")
     engine.submit("0" * 16)
-    while not (standing := engine.standings(["0" * 16]).get("0" * 16)) or standing.outcome == "working":
+    while not (status := engine.statuses(["0" * 16]).get("0" * 16)) or status.outcome == "working":
         time.sleep(0.02)
-    assert standing.result == {"outcome": "support", "turn": "1"}
+    assert status.result == {"outcome": "support", "turn": "1"}
     since = datetime.now(UTC) - timedelta(minutes=1)
     assert sorted(engine.latest("a-%_", since, 9)) == [("a-%_1", "1"), ("a-%_2", "2")]
     assert len(engine.latest("a-", since, 2)) == 2

@@ -126,7 +126,7 @@ def test_the_watchdog_hears_of_each_message_of_a_long_look(office: Office) -> No
     for name in ("support", "bug", "auto_reply"):
         office.sandbox.imap.deliver(samples()[name])
     heard: list[int] = []
-    daemon = Daemon(office.settings, patience=office.patience, progress=lambda: heard.append(1))
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy, progress=lambda: heard.append(1))
     daemon.start()
     daemon.poll()
     daemon.stop()
@@ -171,10 +171,10 @@ def test_a_message_that_the_server_does_not_give_is_told_of_as_that_message(
             while "1 unreadable, last poll" not in status:
                 status = manager.until("STATUS")["STATUS"]
     assert "mailbox out of reach" not in status
-    sign = status_file.read(office.state)
-    assert sign
-    assert (sign.unreadable, sign.failing_since) == (1, None)
-    (line,) = (line for line in report.status_lines({}, [], sign, datetime.now(UTC)) if "does not give" in line)
+    poll_status = status_file.read(office.state)
+    assert poll_status
+    assert (poll_status.unreadable, poll_status.failing_since) == (1, None)
+    (line,) = (line for line in report.status_lines({}, [], poll_status, datetime.now(UTC)) if "does not give" in line)
     assert line.split()[0] == "1"
 
 
@@ -348,7 +348,7 @@ def test_mail_whose_sender_writes_too_often_is_not_late(office: Office) -> None:
     office.fail("hubspot", Fault("status", path="/crm", status=503, times=None))
     for number in range(2):
         office.sandbox.imap.deliver(samples()["support"].replace(b"Message-ID: <", b"Message-ID: <%d" % number))
-    daemon = Daemon(office.settings, patience=RetryPolicy(delays_s=(NEVER_S,)))
+    daemon = Daemon(office.settings, retry_policy=RetryPolicy(delays_s=(NEVER_S,)))
     daemon.once(lambda *_: None)
     assert len(daemon.waiting) == 2
     ((came, service, reason),) = daemon.status().waits
@@ -386,7 +386,7 @@ def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) 
     lying = Counted(
         {number: (f"{number // 2:016x}", MessageSummary(number, 9, at + timedelta(number), b"")) for number in range(6)}
     )
-    daemon._inbox._looks.seen = MailboxSnapshot(waiting=lying)
+    daemon._inbox._scanner.seen = MailboxSnapshot(waiting=lying)
     result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
     daemon.waiting.update({f"{number:016x}": MessageStatus("waiting", at, result) for number in range(5)})
     assert [(when - at).days for when, *_ in daemon.status().waits] == [0, 2, 4]
@@ -395,7 +395,7 @@ def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) 
 
 def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
     """And for each of it before long, so that none that stops is missed."""
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
     try:
         office.sandbox.imap.deliver(samples()["auto_reply"])
@@ -418,60 +418,60 @@ def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
 def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) -> None:
     """A worker that hangs is nobody's service's fault, and a person must hear of it all the same."""
     daemon = Daemon(office.settings)
-    lookout = office.reporter(daemon, PollHealth(60))
+    reporter = office.reporter(daemon, PollHealth(60))
     daemon.working.add("0" * 16)
     now = datetime.now(UTC)
-    assert lookout.incidents(now, daemon.status()) == []
-    assert [cause.key for cause in lookout.incidents(now.replace(year=now.year + 1), daemon.status())] == ["waiting"]
+    assert reporter.incidents(now, daemon.status()) == []
+    assert [cause.key for cause in reporter.incidents(now.replace(year=now.year + 1), daemon.status())] == ["waiting"]
 
 
 @pytest.mark.parametrize("service", ["hubspot", "imap"])
 def test_one_outage_is_one_letter(office: Office, service: str) -> None:
     """What waits for a service of which the admin was told is late for that; and has as long again behind it."""
-    daemon, pulse, at = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
-    lookout, hour = office.reporter(daemon, pulse), timedelta(hours=1)
+    daemon, health, at = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
+    reporter, hour = office.reporter(daemon, health), timedelta(hours=1)
 
     def kinds(hours: float) -> list[str]:
-        return [cause.key.split()[0] for cause in lookout.incidents(at + hours * hour, daemon.status())]
+        return [cause.key.split()[0] for cause in reporter.incidents(at + hours * hour, daemon.status())]
 
-    daemon._inbox._looks.seen = MailboxSnapshot(
+    daemon._inbox._scanner.seen = MailboxSnapshot(
         waiting={number: (f"{number:016x}", MessageSummary(number, 9, at, b"")) for number in (1, 2)}
     )
     waits = {"step": "create_ticket", "reason": "is out of reach", "gate": service}
     daemon.waiting[f"{1:016x}"] = MessageStatus("waiting", at, waits)
-    pulse.good(at)
+    health.good(at)
     if service == "imap":
-        pulse.failed(at, "IMAP SEARCH: no answer in time")
+        health.failed(at, "IMAP SEARCH: no answer in time")
     else:
         daemon._refused[service] = "HTTP 401"
     told = {"imap": "polls"}.get(service, "refused")
     assert kinds(0.9) == kinds(2) == [told]
-    assert "waiting" in lookout._undecided(daemon.status()), "that it was told of before is not taken back"
+    assert "waiting" in reporter._undecided(daemon.status()), "that it was told of before is not taken back"
     daemon.waiting[f"{2:016x}"] = MessageStatus("waiting", at, waits | {"gate": "clickup"})
     assert kinds(3) == [told, "waiting"], "for another service as well, which is news"
     daemon.waiting.pop(f"{2:016x}")
-    pulse.good(at)
+    health.good(at)
     daemon._refused.clear()
     assert (kinds(3.9), kinds(4)) == ([], ["waiting"])
     daemon.waiting.clear()
     assert kinds(5) == []
-    assert "waiting" not in lookout._undecided(daemon.status())
+    assert "waiting" not in reporter._undecided(daemon.status())
 
 
 def test_a_restart_in_an_outage_does_not_tell_that_it_is_over(office: Office) -> None:
     """A new process has waited for nothing yet: what the mailbox alone can tell is open until it was looked into."""
-    daemon, pulse, now = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
-    lookout = office.reporter(daemon, pulse)
-    host = lookout._host
+    daemon, health, now = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
+    reporter = office.reporter(daemon, health)
+    host = reporter._host
     open_yet = {"waiting", f"polls {host}", f"refused imap {host}", f"unreadable {host}"}
-    assert (lookout.incidents(now, daemon.status()), set(lookout._undecided(daemon.status()))) == ([], open_yet)
-    pulse.failed(now, "IMAP SEARCH: no answer in time")
-    assert (lookout.incidents(now, daemon.status()), set(lookout._undecided(daemon.status()))) == ([], open_yet)
-    pulse.good(now)
-    daemon._inbox._looks.seen = MailboxSnapshot(unread={7: now})
-    assert (lookout.incidents(now, daemon.status()), lookout._undecided(daemon.status())) == (
+    assert (reporter.incidents(now, daemon.status()), set(reporter._undecided(daemon.status()))) == ([], open_yet)
+    health.failed(now, "IMAP SEARCH: no answer in time")
+    assert (reporter.incidents(now, daemon.status()), set(reporter._undecided(daemon.status()))) == ([], open_yet)
+    health.good(now)
+    daemon._inbox._scanner.seen = MailboxSnapshot(unread={7: now})
+    assert (reporter.incidents(now, daemon.status()), reporter._undecided(daemon.status())) == (
         [],
         [f"unreadable {host}"],
     )
-    daemon._inbox._looks.seen = MailboxSnapshot()
-    assert (lookout.incidents(now, daemon.status()), lookout._undecided(daemon.status())) == ([], [])
+    daemon._inbox._scanner.seen = MailboxSnapshot()
+    assert (reporter.incidents(now, daemon.status()), reporter._undecided(daemon.status())) == ([], [])

@@ -68,52 +68,55 @@ class Looks:
 
 def test_a_machine_that_beats_is_left_its_messages_and_one_that_stops_is_not(database: str) -> None:
     """Twice the patience with one that lives takes nothing from it; when it falls silent its messages are taken."""
-    looks = Looks()
-    with alive(database, looks.at_work, looks.take_over) as first:
+    scanner = Looks()
+    with alive(database, scanner.at_work, scanner.take_over) as first:
         with alive(database) as second:
-            looks.names = {first.name, second.name}
-            looks.wait(2 * SILENT_BEATS)
-            assert not looks.taken_over
-        assert looks.took_over.wait(DEADLINE_S)
-        assert looks.taken_over == {second.name}
+            scanner.names = {first.name, second.name}
+            scanner.wait(2 * SILENT_BEATS)
+            assert not scanner.taken_over
+        assert scanner.took_over.wait(DEADLINE_S)
+        assert scanner.taken_over == {second.name}
 
 
 def test_a_machine_that_was_never_heard_of_is_given_as_long(database: str) -> None:
     """One that died before we were there: not at the first look, and in the end."""
-    looks = Looks("long dead")
-    with alive(database, looks.at_work, looks.take_over):
-        looks.wait(SILENT_BEATS - 1)
-        assert not looks.taken_over
-        assert looks.took_over.wait(DEADLINE_S)
-    assert looks.taken_over == {"long dead"}
+    scanner = Looks("long dead")
+    with alive(database, scanner.at_work, scanner.take_over):
+        scanner.wait(SILENT_BEATS - 1)
+        assert not scanner.taken_over
+        assert scanner.took_over.wait(DEADLINE_S)
+    assert scanner.taken_over == {"long dead"}
 
 
 def test_a_machine_that_is_ending_takes_over_from_nobody(database: str) -> None:
     """Its engine is gone by then; the others hear it to the end."""
-    looks, others = Looks("long dead"), Looks()
-    with alive(database, others.at_work, others.take_over), alive(database, looks.at_work, looks.take_over) as ending:
+    scanner, others = Looks("long dead"), Looks()
+    with (
+        alive(database, others.at_work, others.take_over),
+        alive(database, scanner.at_work, scanner.take_over) as ending,
+    ):
         ending.stop_taking_over()
         others.names = {ending.name}
         others.wait(2 * SILENT_BEATS)
-    assert not looks.taken_over
+    assert not scanner.taken_over
     assert not others.taken_over
 
 
 def test_a_lost_connection_is_made_again_and_everybody_gets_a_new_chance(database: str) -> None:
     """What was said while nobody listened is lost: silence counts from the new connection."""
-    looks = Looks("quiet")
-    with alive(database, looks.at_work, looks.take_over) as machine:
-        looks.wait(SILENT_BEATS - 2)
-        looks.names = set()
+    scanner = Looks("quiet")
+    with alive(database, scanner.at_work, scanner.take_over) as machine:
+        scanner.wait(SILENT_BEATS - 2)
+        scanner.names = set()
         with psycopg.connect(database, autocommit=True) as admin:
             admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", (machine.name,)
             )
-        looks.counted = threading.Semaphore(0)
-        looks.names = {"quiet"}
-        looks.wait(SILENT_BEATS - 2)
-        assert not looks.taken_over
-        assert looks.took_over.wait(DEADLINE_S)
+        scanner.counted = threading.Semaphore(0)
+        scanner.names = {"quiet"}
+        scanner.wait(SILENT_BEATS - 2)
+        assert not scanner.taken_over
+        assert scanner.took_over.wait(DEADLINE_S)
 
 
 def test_no_two_machines_bear_one_name() -> None:

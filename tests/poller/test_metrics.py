@@ -68,7 +68,7 @@ def drain(office: Office, *mails: str) -> tuple[Metrics, Daemon]:
     """What a daemon tells of that has drained the mailbox of these."""
     for name in mails:
         office.sandbox.imap.deliver(samples()[name])
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     of = Metrics(office.settings, daemon.status, PollHealth(60), daemon.claude)
     daemon.once(lambda *_: None)
     return of, daemon
@@ -145,7 +145,7 @@ def test_what_waits_is_shown_with_its_service_and_age(office: Office) -> None:
     assert 0 < found["figurative_oldest_waiting_seconds"] < 60
     assert found["figurative_polls_failing"] == found["figurative_in_hand"] == 0
     assert "figurative_last_poll_timestamp_seconds" not in found
-    of._pulse.good(datetime(2026, 11, 22, tzinfo=UTC))
+    of._health.good(datetime(2026, 11, 22, tzinfo=UTC))
     assert told(of)["figurative_last_poll_timestamp_seconds"] == 1795305600
     assert len(daemon.waiting) == 2
     of.close()
@@ -153,11 +153,11 @@ def test_what_waits_is_shown_with_its_service_and_age(office: Office) -> None:
 
 def test_a_mailbox_that_cannot_be_polled_is_out_of_reach(office: Office) -> None:
     """No message need wait for it: what cannot be looked into is what nobody knows of."""
-    pulse = PollHealth(60)
-    of = Metrics(office.settings, Daemon(office.settings).status, pulse)
-    pulse.failed(datetime.now(UTC), "nothing listens there")
+    health = PollHealth(60)
+    of = Metrics(office.settings, Daemon(office.settings).status, health)
+    health.failed(datetime.now(UTC), "nothing listens there")
     assert told(of)['figurative_out_of_reach{service="imap"}'] == 1
-    pulse.good(datetime.now(UTC))
+    health.good(datetime.now(UTC))
     assert told(of)['figurative_out_of_reach{service="imap"}'] == 0
     of.close()
 
@@ -269,9 +269,9 @@ def test_the_daemon_leaves_its_numbers_and_its_sign(
     tick = threading.Event()
     text = ""
     for _ in range(400):
-        sign = status_file.read(office.state)
+        poll_status = status_file.read(office.state)
         text = file.read_text() if file.exists() else ""
-        if 'outcome="ignored"} 1' in text and sign and sign.looked_at:
+        if 'outcome="ignored"} 1' in text and poll_status and poll_status.looked_at:
             break
         tick.wait(0.05)
     asked.put(STOP)
@@ -296,10 +296,10 @@ def test_the_dashboard_names_what_there_is() -> None:
 def test_each_query_of_the_dashboard_finds_something(office: Office) -> None:
     """What it asks for is exposed, with every label that it chooses, groups or names by."""
     office.sandbox.imap.deliver(samples()["ambiguous"])
-    daemon = Daemon(office.settings, patience=office.patience)
-    pulse = PollHealth(60)
-    pulse.good(datetime.now(UTC))
-    of = Metrics(office.settings, daemon.status, pulse, daemon.claude)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+    health = PollHealth(60)
+    health.good(datetime.now(UTC))
+    of = Metrics(office.settings, daemon.status, health, daemon.claude)
     daemon.once(lambda *_: None)
     exposed: dict[str, set[str]] = {}  # the labels of each sample by its name
     for sample in told(of):

@@ -245,7 +245,9 @@ def test_a_mail_at_the_provider_becomes_a_ticket_and_is_filed(auth: str, office:
     """The whole daemon on it, with no more than it has."""
     with provider(auth, "token-1") as server, TokenEndpoint(given("token-1")) as endpoint:
         mail = server.deliver(samples()["support"])
-        Daemon(whole(server, endpoint, auth, **office.environment), patience=office.patience).once(lambda *_: None)
+        Daemon(whole(server, endpoint, auth, **office.environment), retry_policy=office.retry_policy).once(
+            lambda *_: None
+        )
         assert server.where(mail) - {"[Gmail]/Tous les messages"} == {"Support"}
     assert office.counts()["tickets"] == 1
 

@@ -26,7 +26,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def pulse(clock: Clock) -> PollHealth:
+def health(clock: Clock) -> PollHealth:
     return PollHealth(interval_s=60, clock=clock)
 
 
@@ -34,72 +34,72 @@ def local(moment: datetime) -> str:
     return moment.astimezone().strftime("%H:%M")
 
 
-def test_it_beats_between_two_looks_and_not_in_one_that_hangs(pulse: PollHealth, clock: Clock) -> None:
+def test_it_beats_between_two_looks_and_not_in_one_that_hangs(health: PollHealth, clock: Clock) -> None:
     """A look that never ends starves the watchdog, from its first moment on."""
-    assert pulse.is_alive()
-    pulse.began()
-    assert not pulse.is_alive()
-    pulse.good(NOW)
-    assert pulse.is_alive()
+    assert health.is_alive()
+    health.began()
+    assert not health.is_alive()
+    health.good(NOW)
+    assert health.is_alive()
     clock.s += 60 + LATE_S - 1
-    assert pulse.is_alive()
+    assert health.is_alive()
 
 
-def test_it_stops_when_no_look_begins(pulse: PollHealth, clock: Clock) -> None:
+def test_it_stops_when_no_look_begins(health: PollHealth, clock: Clock) -> None:
     """A daemon whose clockwork has stopped is one that a restart mends, however alive it looks."""
-    pulse.began()
-    pulse.good(NOW)
+    health.began()
+    health.good(NOW)
     clock.s += 60 + LATE_S + 1
-    assert not pulse.is_alive()
+    assert not health.is_alive()
 
 
-def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(pulse: PollHealth, clock: Clock) -> None:
+def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(health: PollHealth, clock: Clock) -> None:
     """It ends its looks honestly for days, with an error each time."""
     for _ in range(50):
-        pulse.began()
+        health.began()
         clock.s += 30
-        delay_s = pulse.failed(NOW, "IMAP: no answer in time")
-        assert pulse.is_alive()
+        delay_s = health.failed(NOW, "IMAP: no answer in time")
+        assert health.is_alive()
         clock.s += delay_s
-        assert pulse.is_alive()
+        assert health.is_alive()
 
 
-def test_looks_that_fail_come_at_longer_and_longer_intervals(pulse: PollHealth) -> None:
+def test_looks_that_fail_come_at_longer_and_longer_intervals(health: PollHealth) -> None:
     """By the table and never longer, with half of it left to chance; one that succeeds begins anew."""
-    delays = [pulse.failed(NOW, "") for _ in range(8)]
+    delays = [health.failed(NOW, "") for _ in range(8)]
     table = [*POLL_DELAYS_S, *[POLL_DELAYS_S[-1]] * 8]
     assert all(most / 2 <= delay <= most for delay, most in zip(delays, table, strict=False))
-    assert len({pulse.failed(NOW, "") for _ in range(8)}) > 1
-    pulse.good(NOW)
-    assert pulse.failed(NOW, "") <= POLL_DELAYS_S[0]
+    assert len({health.failed(NOW, "") for _ in range(8)}) > 1
+    health.good(NOW)
+    assert health.failed(NOW, "") <= POLL_DELAYS_S[0]
     assert max(POLL_DELAYS_S) <= 60  # a server that is back is found within a minute
 
 
-def test_a_server_that_goes_on_refusing_us_is_asked_seldom(pulse: PollHealth) -> None:
+def test_a_server_that_goes_on_refusing_us_is_asked_seldom(health: PollHealth) -> None:
     """Some lock an account that asks often; but a mailbox that is being made anew is there again in a moment."""
-    delays = [pulse.failed(NOW, "", refused=True) for _ in range(len(POLL_DELAYS_S) + 1)]
+    delays = [health.failed(NOW, "", refused=True) for _ in range(len(POLL_DELAYS_S) + 1)]
     assert delays[0] <= POLL_DELAYS_S[0]
     assert delays[-1] >= POLL_REFUSED_S / 2
 
 
-def test_failing_since_is_the_first_failure_in_a_row(pulse: PollHealth) -> None:
+def test_failing_since_is_the_first_failure_in_a_row(health: PollHealth) -> None:
     """Whoever is told that polls fail is told since when."""
     for minute in range(3):
-        pulse.failed(NOW + timedelta(minutes=minute), "")
-    assert pulse.failing_since == NOW
-    pulse.good(NOW)
-    assert pulse.failing_since is None
+        health.failed(NOW + timedelta(minutes=minute), "")
+    assert health.failing_since == NOW
+    health.good(NOW)
+    assert health.failing_since is None
 
 
-def test_the_status_is_one_line_that_says_it_all(pulse: PollHealth) -> None:
+def test_the_status_is_one_line_that_says_it_all(health: PollHealth) -> None:
     """Who waits, when the mailbox was last seen, and since when who is out of reach."""
 
     def status(after_s: float, *, in_hand: int = 0, waiting: int = 12, out_of_reach: tuple[str, ...] = ()) -> str:
         now = NOW + timedelta(seconds=after_s)
-        return pulse.status(now, in_hand=in_hand, waiting=waiting, out_of_reach=out_of_reach)
+        return health.status(now, in_hand=in_hand, waiting=waiting, out_of_reach=out_of_reach)
 
     assert status(0, waiting=0) == "0 waiting, first poll under way"
-    pulse.good(NOW)
+    health.good(NOW)
     assert status(8, in_hand=3) == "3 in hand, 12 waiting, last poll 8 s ago"
     since = local(NOW + timedelta(seconds=10))
     assert status(10, out_of_reach=("clickup",)).endswith(f", ClickUp unreachable since {since}")
@@ -109,6 +109,6 @@ def test_the_status_is_one_line_that_says_it_all(pulse: PollHealth) -> None:
     )
     assert "ClickUp" not in status(601)
     assert local(NOW + timedelta(seconds=700)) in status(700, out_of_reach=("clickup",)), "it has been back in between"
-    pulse.failed(NOW, "IMAP SEARCH: no answer in time")
+    health.failed(NOW, "IMAP SEARCH: no answer in time")
     assert status(720).endswith(f"mailbox out of reach since {local(NOW)} (IMAP SEARCH: no answer in time)")
     assert (NOW.astimezone().strftime("%Y-%m-%d ")) in status(3 * 86400)

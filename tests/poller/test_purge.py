@@ -30,14 +30,14 @@ def an_answer(to: str, number: int) -> bytes:
 
 
 def remembered(office: Office) -> dict[str, str]:
-    with closing(StateStore(office.settings)) as memory:
-        return {message.reference: message.standing.outcome for message in memory.messages()}
+    with closing(StateStore(office.settings)) as store:
+        return {message.reference: message.status.outcome for message in store.messages()}
 
 
 def test_nothing_of_a_forgotten_message_is_left_in_the_file(office: Office) -> None:
     """No reference, no id, no address of a file, neither in the database nor in its log; beside a daemon at work."""
     ended = office.once(samples()["modelisation_with_files"], samples()["support"], samples()["auto_reply"])
-    made = [standing.result or {} for standing in ended.values()]
+    made = [status.result or {} for status in ended.values()]
     traces = [*ended, *(result["ticket"]["url"] for result in made if result.get("ticket"))]
     traces += [url for result in made for url in result.get("files", ())]
     traces += [str(result["contact_id"]) for result in made if result.get("contact_id")]
@@ -48,7 +48,7 @@ def test_nothing_of_a_forgotten_message_is_left_in_the_file(office: Office) -> N
         return [trace for trace in traces if trace.encode() in held]
 
     assert len(left()) == len(traces)
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
     try:
         assert forget(office.settings, soon(), dry_run=True) == forget(office.settings, soon())
@@ -57,7 +57,7 @@ def test_nothing_of_a_forgotten_message_is_left_in_the_file(office: Office) -> N
     finally:
         daemon.stop()
     office.sandbox.imap.deliver(samples()["bug"])
-    assert [standing.outcome for standing in office.once().values()] == ["support"]
+    assert [status.outcome for status in office.once().values()] == ["support"]
 
 
 def test_a_shared_memory_forgets_as_well(office: Office, database: str) -> None:
@@ -74,7 +74,7 @@ def test_what_is_young_or_not_done_is_kept(office: Office) -> None:
     (failed,) = office.once(samples()["support"])
     office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))
     (waiting,) = office.once(samples()["bug"])
-    (done,) = (ref for ref, standing in office.once(samples()["auto_reply"]).items() if standing.outcome == "ignored")
+    (done,) = (ref for ref, status in office.once(samples()["auto_reply"]).items() if status.outcome == "ignored")
     assert forget(office.settings, datetime.now(UTC) - timedelta(days=2)).total() == 0
     with office.sandbox.imap.session() as client:
         client.select_folder("Ignorés")
@@ -98,15 +98,15 @@ def test_that_a_message_has_failed_is_known_as_long_as_it_is(office: Office) -> 
     (failed,) = office.once(samples()["support"])
     assert office.mailboxes() == {"Échecs": 2}
     forget(office.settings, soon())
-    with closing(StateStore(office.settings)) as memory:
-        assert memory.facts("failed-").keys() == {f"failed-{failed}"}
+    with closing(StateStore(office.settings)) as store:
+        assert store.facts("failed-").keys() == {f"failed-{failed}"}
     with office.sandbox.imap.session() as client:
         client.create_folder("Vu")
         client.select_folder("Échecs")
         client.move(client.search(), "Vu")
     forget(office.settings, soon())
-    with closing(StateStore(office.settings)) as memory:
-        assert memory.facts("failed-") == {}
+    with closing(StateStore(office.settings)) as store:
+        assert store.facts("failed-") == {}
 
 
 def test_a_thread_is_kept_as_long_as_any_message_of_it(office: Office) -> None:
@@ -134,8 +134,8 @@ def test_an_answer_that_knows_its_ticket_keeps_the_thread(office: Office) -> Non
     (root,) = office.once(samples()["modelisation_with_files"])
     later = {"Retry-After": "3000"}
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=429, headers=later))
-    standing = office.once(an_answer("modelisation_with_files@samples.example", 1))
-    assert [each.outcome for each in standing.values()] == ["waiting"]
+    status = office.once(an_answer("modelisation_with_files@samples.example", 1))
+    assert [each.outcome for each in status.values()] == ["waiting"]
     forget(office.settings, soon())
     assert root in remembered(office)
 
@@ -143,8 +143,8 @@ def test_an_answer_that_knows_its_ticket_keeps_the_thread(office: Office) -> Non
 def test_a_thread_whose_first_message_is_unknown_keeps_nobody_waiting(office: Office) -> None:
     """The state was restored, or a purge was stopped half way: the answer is a request of its own."""
     (root,) = office.once(samples()["modelisation_with_files"])
-    with closing(StateStore(office.settings)) as memory:
-        memory.forget([root])
+    with closing(StateStore(office.settings)) as store:
+        store.forget([root])
     office.once(an_answer("modelisation_with_files@samples.example", 1))
     assert office.counts()["tickets"] == 2
 
@@ -152,11 +152,11 @@ def test_a_thread_whose_first_message_is_unknown_keeps_nobody_waiting(office: Of
 def test_the_facts_of_all_times_stay(office: Office) -> None:
     """The day of the first start, and the secret that file keys are made with; what is counted goes."""
     office.once(samples()["modelisation_with_files"])
-    with closing(StateStore(office.settings)) as memory:
-        kept = memory.recall("first-start"), memory.recall("file-secret")
+    with closing(StateStore(office.settings)) as store:
+        kept = store.recall("first-start"), store.recall("file-secret")
         assert all(kept)
-        assert memory.facts("sender-")
+        assert store.facts("sender-")
     forget(office.settings, soon())
-    with closing(StateStore(office.settings)) as memory:
-        assert (memory.recall("first-start"), memory.recall("file-secret")) == kept
-        assert {key.split("-")[0] for key in memory.facts("")} == {"first", "file", "since"}
+    with closing(StateStore(office.settings)) as store:
+        assert (store.recall("first-start"), store.recall("file-secret")) == kept
+        assert {key.split("-")[0] for key in store.facts("")} == {"first", "file", "since"}

@@ -233,8 +233,8 @@ def test_receipts_are_nothing_that_an_audit_knows_not(office: Office) -> None:
     with office.sandbox.imap.session() as client:
         client.select_folder("Support")
         client.move(client.search(["HEADER", "X-Figurative-Poller", "receipt"]), "INBOX")
-    (standing,) = office.once().values()
-    assert (standing.outcome, standing.result["reason"]) == ("ignored", "own notification")  # type: ignore[index]
+    (status,) = office.once().values()
+    assert (status.outcome, status.result["reason"]) == ("ignored", "own notification")  # type: ignore[index]
     assert office.mailboxes() == {"Support": 1, "Ignorés": 1}
     assert list(find_problems(office.settings)) == []
 
@@ -277,8 +277,8 @@ def test_receipts_that_cannot_be_put_there_keep_nobody_from_the_mailbox(
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False) for _ in range(12)]
         office.environment["IMAP_PORT"] = str(relay.port)
-        standings = office.once(MAILS["support"], MAILS["bug"])
-    assert [standing.outcome for standing in standings.values()] == ["support"] * 2
+        statuses = office.once(MAILS["support"], MAILS["bug"])
+    assert [status.outcome for status in statuses.values()] == ["support"] * 2
     assert office.mailboxes() == {"Support": 2}
     said = logged()
     assert "IMAP is out of reach" not in said
@@ -288,7 +288,7 @@ def test_receipts_that_cannot_be_put_there_keep_nobody_from_the_mailbox(
 def test_a_failed_mail_that_waits_for_its_receipt_is_tried_again_at_once(office: Office) -> None:
     """When a person puts it back into the inbox, however long the receipt would have waited."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
-    office.patience = RetryPolicy(delays_s=(3600.0,), settle_s=0)
+    office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
         office.environment["IMAP_PORT"] = str(relay.port)
@@ -312,11 +312,11 @@ class Busy(Desk):
 class Away(Desk):
     """A mailbox that takes nothing of ours before its time."""
 
-    memory: Clockwork
+    store: Clockwork
     back_at: datetime
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
-        if self.memory.now < self.back_at:
+        if self.store.now < self.back_at:
             raise TransientError("IMAP connect: refused")
         super().append(outcome, receipt, look=look, supersedes=supersedes)
 
@@ -325,16 +325,16 @@ class Away(Desk):
 def test_a_receipt_outlasts_an_outage_of_minutes(sandbox: Sandbox, tmp_path: Path, minutes: int, given: int) -> None:
     """The worker is free between two tries, and the message done and filed all the time; there is an end to it."""
     desk = Away(sandbox, tmp_path)
-    memory = desk.memory = Clockwork()
-    desk.back_at = memory.now + timedelta(minutes=minutes)
+    store = desk.store = Clockwork()
+    desk.back_at = store.now + timedelta(minutes=minutes)
     work = Pipeline(desk.settings, desk.services, desk, desk.spool)
-    journal = memory.execution()
+    journal = store.execution()
     desk.mails[journal.reference] = MAILS["support"]
-    while (came_to := work(journal))["outcome"] == "waiting":
-        assert came_to["filed"] == "support"
-        memory.now = datetime.fromisoformat(came_to["until"])
-        journal = memory.execution()
-    assert (came_to["outcome"], len(desk.receipts)) == ("support", given)
+    while (final_outcome := work(journal))["outcome"] == "waiting":
+        assert final_outcome["filed"] == "support"
+        store.now = datetime.fromisoformat(final_outcome["until"])
+        journal = store.execution()
+    assert (final_outcome["outcome"], len(desk.receipts)) == ("support", given)
 
 
 def test_a_colleague_s_answer_is_not_called_the_customer_s(desk: Desk) -> None:

@@ -34,7 +34,7 @@ def answer(raw: bytes, *headers: bytes, number: int = 1) -> bytes:
 
 
 def outcomes(office: Office, *mails: bytes) -> list[str]:
-    return sorted(standing.outcome for standing in office.once(*mails).values())
+    return sorted(status.outcome for status in office.once(*mails).values())
 
 
 @pytest.mark.parametrize("header", [b"In-Reply-To: " + ASKED, b"References: " + ASKED + b" <agent@hubspot.example>"])
@@ -264,16 +264,16 @@ def test_an_answer_whose_subtask_was_deleted_is_a_note_and_the_admin_is_told(des
 class Crossing(Desk):
     """A desk where the first mail is finished, and leaves the mailbox, between the two looks for it."""
 
-    looks = 0
+    scanner = 0
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
         del reference, message_ids
-        self.looks += 1
-        return self.looks == 1
+        self.scanner += 1
+        return self.scanner == 1
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
-        self.looks += 1
-        return super().recall(keys) if self.looks > 1 else {}
+        self.scanner += 1
+        return super().recall(keys) if self.scanner > 1 else {}
 
 
 def test_an_answer_finds_the_ticket_of_a_mail_that_ends_while_it_is_looked_for(
@@ -282,7 +282,7 @@ def test_an_answer_finds_the_ticket_of_a_mail_that_ends_while_it_is_looked_for(
     """It no longer waits and is not remembered yet: whoever asks in that order takes it for none."""
     desk = Crossing(sandbox, tmp_path)
     desk.gets(a_mail(1, CUSTOMER))
-    desk.looks = 0
+    desk.scanner = 0
     desk.gets(a_mail(2, CUSTOMER, In_Reply_To=b"<1@x.example>"))
     assert desk.made() == (1, 1, 0)
 

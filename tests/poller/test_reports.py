@@ -32,14 +32,14 @@ def entry(step: str, second: float, **content: Any) -> Entry:
 
 MESSAGES = [
     message(1, "support", ticket=TICKET),
-    message(2, "waiting", 30, step="create_ticket", gate="hubspot", reason="HubSpot is out of reach"),
-    message(3, "waiting", 90, step="receive", gate="", reason="its sender writes too often"),
-    message(4, "waiting", 10, step="create_ticket", gate="", reason="HubSpot create ticket: HTTP 503"),
+    message(2, "waiting", 30, step="create_ticket", breaker="hubspot", reason="HubSpot is out of reach"),
+    message(3, "waiting", 90, step="receive", breaker="", reason="its sender writes too often"),
+    message(4, "waiting", 10, step="create_ticket", breaker="", reason="HubSpot create ticket: HTTP 503"),
     message(5, "failed", step="create_note", reason="HubSpot create note: HTTP 400"),
     message(6, "working"),
 ]
-COUNTS = Counter(each.standing.outcome for each in MESSAGES)
-WAITING = [each for each in MESSAGES if each.standing.outcome == "waiting"]
+COUNTS = Counter(each.status.outcome for each in MESSAGES)
+WAITING = [each for each in MESSAGES if each.status.outcome == "waiting"]
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_a_sign_that_cannot_be_read_is_none(left: bytes, tmp_path: Path) -> None
 
 def test_status_counts_and_says_what_is_waited_for() -> None:
     """By outcome, since when, for which service, and how the polls go."""
-    sign = PollStatus(NOW, NOW - timedelta(minutes=3), NOW - timedelta(minutes=2), "IMAP: timed out")
-    assert list(report.status_lines(COUNTS, WAITING, sign, NOW)) == [
+    poll_status = PollStatus(NOW, NOW - timedelta(minutes=3), NOW - timedelta(minutes=2), "IMAP: timed out")
+    assert list(report.status_lines(COUNTS, WAITING, poll_status, NOW)) == [
         "      1  FAILED",
         "      1  SUPPORT",
         "      3  WAITING",
@@ -75,7 +75,7 @@ def test_status_counts_and_says_what_is_waited_for() -> None:
         "last good poll 3 min ago",
         "polls fail since 2026-11-22 13:58:00 UTC: IMAP: timed out",
     ]
-    assert report.status(COUNTS, WAITING, sign, running=True) == {
+    assert report.status(COUNTS, WAITING, poll_status, running=True) == {
         "outcomes": {"support": 1, "waiting": 3, "failed": 1, "working": 1},
         "waiting": {"oldest_since": "2026-11-22T12:30:00+00:00", "services": {"hubspot": 2, "": 1}},
         "last_poll_at": "2026-11-22T13:57:00+00:00",
@@ -130,8 +130,8 @@ def test_status_of_a_daemon_that_has_just_begun() -> None:
 )
 def test_how_long_ago_the_last_poll_was(seconds: int, shown: str) -> None:
     """In the unit that a person would take; a clock that was set back shows nothing odd."""
-    sign = PollStatus(NOW, NOW - timedelta(seconds=seconds))
-    assert list(report.status_lines({}, [], sign, NOW)) == [f"last good poll {shown} ago"]
+    poll_status = PollStatus(NOW, NOW - timedelta(seconds=seconds))
+    assert list(report.status_lines({}, [], poll_status, NOW)) == [f"last good poll {shown} ago"]
 
 
 def test_every_try_is_shown_with_what_it_came_to() -> None:
@@ -217,4 +217,4 @@ def test_a_sign_is_found_as_it_was_left(tmp_path: Path, capsys: pytest.CaptureFi
     left.leave(NOW, NOW, "IMAP: timed out")
     assert status_file.read(tmp_path) == PollStatus(left._began_at, NOW, NOW, "IMAP: timed out")
     StatusFile(tmp_path / "nowhere").leave(NOW, None, "")
-    assert "sign_not_left" in capsys.readouterr().out
+    assert "status_file_not_written" in capsys.readouterr().out

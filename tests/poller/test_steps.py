@@ -62,7 +62,7 @@ class Admin:
     """Who is to be told, through a server that works, by a process that may not."""
 
     def __init__(self, office: Office, *deaths: str) -> None:
-        self.memory = Memory()
+        self.store = Memory()
         self.server = office.sandbox.smtp
         smtp = Mortal(self.server.host, self.server.port, "none", "", "", "poller@figurative.example")
         smtp.deaths = list(deaths)
@@ -71,7 +71,7 @@ class Admin:
     def is_told(self) -> bool:
         """Send the letter, starting anew after each death."""
         for _ in range(20):
-            job: Any = SimpleNamespace(journal=self.memory.execution(delays_s=(0.0,)), **self._parts)
+            job: Any = SimpleNamespace(journal=self.store.execution(delays_s=(0.0,)), **self._parts)
             try:
                 return bool(send(job, "send_notification", letter))
             except (ProcessDiedError, StepDeferredError):
@@ -81,7 +81,7 @@ class Admin:
     @property
     def fates(self) -> list[object]:
         """What the journal says of the sending."""
-        return [entry["ok"] for name, entry in self.memory.entries if name == "send_notification" and "ok" in entry]
+        return [entry["ok"] for name, entry in self.store.entries if name == "send_notification" and "ok" in entry]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poller.config import loader
-from poller.workflow import corrections, store
+from poller.workflow import corrections
 from poller.workflow.engine import Engine
 from poller.workflow.store import StateStore
 
@@ -40,7 +40,7 @@ RETURNED = {
 
 
 @pytest.fixture
-def memory(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
+def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
     """One message of each kind, two of them corrected, one at work."""
     done = threading.Event()
 
@@ -61,21 +61,21 @@ def memory(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
         deadline = time.monotonic() + 20
         while len(engine.in_hand()) > 1 and time.monotonic() < deadline:
             continue
-        with closing(StateStore(loader.from_names(given))) as memory:
-            yield memory
+        with closing(StateStore(loader.from_names(given))) as store:
+            yield store
     finally:
         done.set()
         engine.stop()
 
 
-def test_each_message_is_counted_once_as_its_last_correction_left_it(memory: StateStore) -> None:
+def test_each_message_is_counted_once_as_its_last_correction_left_it(store: StateStore) -> None:
     """A fault of our own is a wait, what waits for its receipt alone is done; facts are no messages."""
-    counted = store.counts(memory)
+    counted = store.counts()
     assert counted == {"support": 3, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
-    assert counted == Counter(each.standing.final_outcome for each in corrections.current(memory.messages()))
+    assert counted == Counter(each.status.final_outcome for each in corrections.current(store.messages()))
 
 
-def test_those_of_an_outcome_are_found(memory: StateStore) -> None:
+def test_those_of_an_outcome_are_found(store: StateStore) -> None:
     """As they stand by now, those first seen first."""
     asked: list[tuple[list[str], list[str]]] = [
         (["failed"], ["failed", "again"]),
@@ -85,20 +85,20 @@ def test_those_of_an_outcome_are_found(memory: StateStore) -> None:
         ([], []),
     ]
     for outcomes, names in asked:
-        found = store.standing(memory, outcomes)
+        found = store.with_outcomes(outcomes)
         assert [corrections.message_of(each.reference) for each in found] == [IDS[name] for name in names]
-        every = [each for each in corrections.current(memory.messages()) if each.standing.final_outcome in outcomes]
+        every = [each for each in corrections.current(store.messages()) if each.status.final_outcome in outcomes]
         assert found == every
 
 
-def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(memory: StateStore) -> None:
+def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(store: StateStore) -> None:
     """To the millisecond, and what was seen before is left out, whatever has become of it since."""
-    for message in memory.messages():
+    for message in store.messages():
         for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
-            every = [m for m in corrections.current(memory.messages(since)) if m.standing.final_outcome == "failed"]
-            assert store.standing(memory, ["failed"], since) == every
+            every = [m for m in corrections.current(store.messages(since)) if m.status.final_outcome == "failed"]
+            assert store.with_outcomes(["failed"], since) == every
 
 
-def test_nothing_is_asked_for_is_nothing_found(memory: StateStore) -> None:
+def test_nothing_is_asked_for_is_nothing_found(store: StateStore) -> None:
     """Not everything, as dbos has it of an empty list."""
-    assert memory.named([]) == []
+    assert store.named([]) == []

@@ -79,7 +79,7 @@ class Attachment:
 class Request:
     """A customer's request, ready to be classified and dispatched."""
 
-    reference: str  # 16 hex digits: SHA-256 over account, Message-ID, From, Date, Subject; see `mime.reference.reference_of`
+    reference: str  # 16 hex digits: SHA-256 over account, Message-ID, From, Date, Subject; see `mime.reference`
     message_id: str  # with <>; a digest of the bytes when the sender gave none (RFC 5322 section 3.6.4)
     in_reply_to: tuple[str, ...]  # message ids with <>, in order
     references: tuple[str, ...]  # likewise

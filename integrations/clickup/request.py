@@ -26,7 +26,7 @@ _MILLISECONDS = 10**11  # seconds until the year 5138, milliseconds from 1973 on
 
 def ask(
     http: httpx.Client,
-    pace: RateLimiter,
+    rate_limiter: RateLimiter,
     deadline_s: float,
     call: str,
     method: str,
@@ -39,11 +39,11 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`.
 
-    `http` holds the token and the timeouts. `rate_limiter` is the workspace's rate limiter. `deadline_s` bounds the whole
-    call. `call` names the call in errors. `confirm` goes to `Deadline`, and `request` to httpx.
+    `http` holds the token and the timeouts. `rate_limiter` is the workspace's rate limiter. `deadline_s` bounds the
+    whole call. `call` names the call in errors. `confirm` goes to `Deadline`, and `request` to httpx.
     """
     creates = method == "POST"
-    pace.wait()
+    rate_limiter.wait()
     try:
         with Deadline(deadline_s, confirm=confirm):
             response = http.request(method, path, **request)

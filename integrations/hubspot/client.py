@@ -56,8 +56,8 @@ class HubSpot:
         deadline_s: float = CALL_S,
     ) -> None:
         """Set `reference_property` when `create_reference_property` has been run on this account."""
-        pace, timeout_s = RateLimiter(calls_per_10s, 10.0), (connect_timeout_s, read_timeout_s)
-        self._crm = Crm(api_key, base_url, partial(ask, pace, timeout_s, deadline_s))
+        rate_limiter, timeout_s = RateLimiter(calls_per_10s, 10.0), (connect_timeout_s, read_timeout_s)
+        self._crm = Crm(api_key, base_url, partial(ask, rate_limiter, timeout_s, deadline_s))
         self._hub_id = hub_id
         self._pipeline_id = pipeline_id
         self._stage_new = stage_new

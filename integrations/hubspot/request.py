@@ -36,7 +36,7 @@ _LOCKED_WAIT_S = 2.0  # the minimum that the documentation asks for
 
 
 def ask(
-    pace: RateLimiter,
+    rate_limiter: RateLimiter,
     timeout_s: tuple[float, float],
     deadline_s: float,
     call: str,
@@ -50,14 +50,15 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON object of an answer: a 2xx with the field `yields`, or a status in `expect`.
 
-    `rate_limiter` is the account's rate limiter. `timeout_s` is the time to connect and the time for each read. `deadline_s`
-    bounds the whole call. `call` names the call in errors. `creates` says that the call changes something, so that its
-    outcome may be unknown. `confirm` goes to `Deadline`. `method` is the client's, with its arguments and options.
+    `rate_limiter` is the account's rate limiter. `timeout_s` is the time to connect and the time for each read.
+    `deadline_s` bounds the whole call. `call` names the call in errors. `creates` says that the call changes something,
+    so that its outcome may be unknown. `confirm` goes to `Deadline`. `method` is the client's, with its arguments and
+    options.
 
     The raw body is parsed: the client's models fail in many ways on an answer that they do not know, and are None for
     a 200 where a 201 was documented.
     """
-    pace.wait()
+    rate_limiter.wait()
     try:
         with Deadline(deadline_s, confirm=confirm):
             response = method(*arguments, **options, _preload_content=False, _request_timeout=timeout_s)

@@ -39,5 +39,5 @@ def describe_failure(error: BaseException) -> str:
 
 
 def is_broken(line: str) -> bool:
-    """Return True when an error's line ends in words of `describe_failure`: a connection failed, and no service refused."""
+    """Return whether an error's line ends in words of `describe_failure`: a connection failed, no service refused."""
     return line.endswith((*(words for _, words in _WORDS), _TOO_LATE, _CUT_SHORT))

@@ -81,7 +81,8 @@ class Pipeline:
     ) -> None:
         """Keep the arguments. Nothing is connected or written yet.
 
-        `spool` is a directory of our own. `reclassify_mailboxes` maps each category to the reclassify mailbox that asks for it.
+        `spool` is a directory of our own. `reclassify_mailboxes` maps each category to the reclassify mailbox that asks
+        for it.
         """
         self._settings, self._services, self._source, self._spool = settings, services, source, spool
         self._reclassify_mailboxes = reclassify_mailboxes or {}

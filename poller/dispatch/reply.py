@@ -113,8 +113,8 @@ def answer(
 
     The writer is the ticket's customer, or a colleague who writes about that customer: a Message-ID alone proves
     nothing, because anyone may quote it. Return None if there is no such ticket, or a person has deleted it. `received`
-    is what `receive.receive` returned. `look` searches the services for existing results even if no attempt of this work
-    may have made them.
+    is what `receive.receive` returned. `look` searches the services for existing results even if no attempt of this
+    work may have made them.
     """
     if not named:
         return None

@@ -73,8 +73,8 @@ def written(submission: Submission, form: str, address: str, now: datetime, key:
     same key with the same content gives the same message. The same key with other content gives another message, so a
     site that gives all its visitors one key loses none of them.
 
-    Two messages of the same key and content have one reference (`mime.reference.reference_of`), whatever their Date. Even if
-    both reach the mailbox, they are one request.
+    Two messages of the same key and content have one reference (`mime.reference.reference_of`), whatever their Date.
+    Even if both reach the mailbox, they are one request.
     """
     unique = _digest(submission, form, key) if key else uuid4().hex
     message_id = f"<form-{unique}@{address.rpartition('@')[2]}>"

@@ -41,15 +41,15 @@ class Inbox:
     def __init__(self, settings: Settings, within: str = "") -> None:
         """Prepare the sessions. Nothing is connected before the first call.
 
-        `within` names another mailbox of the account than the polled one, as `ImapSession.label` takes it. A message has
-        the same reference in it. Where there is no such mailbox, every call that needs it raises MessageGoneError.
+        `within` names another mailbox of the account than the polled one, as `ImapSession.label` takes it. A message
+        has the same reference in it. Where there is no such mailbox, every call that needs it raises MessageGoneError.
         """
         self._settings, self._imap, self._names = settings, settings.imap, settings.labels
         self._sessions = SessionPool(settings.imap, within)
         self._labelling = {outcome: BatchLabeller(self._sessions, settings.labels, outcome) for outcome in KEYWORDS}
         self.since: date | None = None  # messages from before this day (UTC) are left alone; None: no message is
-        # Older messages that were taken up once are not left alone. `earliest_cutoff` gives the first day that ever was `since`,
-        # # `taken_up` which of some references are such messages.
+        # Older messages that were taken up once are not left alone. `earliest_cutoff` gives the first day that ever was
+        # `since`, `taken_up` which of some references are such messages.
         self.reach: Callable[[], date | None] = lambda: self.since
         self.taken_up: Callable[[Collection[str]], Collection[str]] = lambda _: ()
         self.progress: Callable[[], object] = lambda: None  # called at each message that a scan reads

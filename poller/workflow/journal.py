@@ -120,8 +120,8 @@ class Journal:
 
         `record` stores an entry, or returns the one stored before. `halt` is called when a service refuses our
         credentials, and does not raise. `store` is the state store, which knows of other messages. It is None where
-        there is none, as in a trial. `lease_epoch` returns the lease epoch: the number of the unbroken time in which no other
-        machine can have taken the message over.
+        there is none, as in a trial. `lease_epoch` returns the lease epoch: the number of the unbroken time in which no
+        other machine can have taken the message over.
         """
         self.reference, self.store = reference, store
         self._execution = uuid4().hex[:12]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from poller.model import Category, Classification, DispatchResult
 from poller.triage import classification, claude_budget
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from poller.dispatch.job import StepContext
@@ -37,6 +38,6 @@ def classify(job: StepContext) -> Classification:
         # A model's own words may quote the mail, and the state store keeps none of its content.
         return asdict(found) | {"reason": "" if found.decided_by == "claude" else found.reason}
 
-    value = job.journal.step("classify", act, "anthropic", gated=False)
+    value = job.journal.step(StepName.CLASSIFY, act, gated=False)
     found = Classification(**value | {"category": Category(value["category"])})
     return replace(found, reason=reasons[0]) if reasons else found

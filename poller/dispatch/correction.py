@@ -20,6 +20,7 @@ from poller.rendering import tickets
 from poller.rendering.ticket_update import updated_ticket_content
 from poller.workflow.corrections import category_of, is_half_done
 from poller.workflow.errors import DependencyPendingError
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,7 @@ def find_original(job: StepContext, correction: Correction) -> Original:
             raise DependencyPendingError("the message that is corrected is still at work")
         return found
 
-    return Original(correction, job.journal.step("find_original", act))
+    return Original(correction, job.journal.step(StepName.FIND_ORIGINAL, act))
 
 
 def existing_result(job: StepContext, original: Original) -> DispatchResult:
@@ -120,7 +121,7 @@ def find_contact(job: StepContext, done: DispatchResult, _: Original) -> Dispatc
     return done if done.contact_id else find_or_create_contact(job, done)
 
 
-def put_ticket(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
+def ensure_ticket(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
     """Update the ticket for the new category, or create one if there is none or a person has deleted it.
 
     An answer whose ticket was deleted gets a ticket of its own.
@@ -147,7 +148,7 @@ def find_ticket(job: StepContext, done: DispatchResult) -> DispatchResult:
         ticket = hubspot.find_ticket(done.contact_id, job.message.request.reference)
         return {"id": ticket.id, "url": ticket.url} if ticket else None
 
-    return replace(done, ticket=_link(job.journal.step("find_ticket", act, "hubspot")))
+    return replace(done, ticket=_link(job.journal.step(StepName.FIND_TICKET, act)))
 
 
 def update_ticket(job: StepContext, done: DispatchResult, *, keep: bool = False) -> DispatchResult | None:
@@ -168,20 +169,20 @@ def update_ticket(job: StepContext, done: DispatchResult, *, keep: bool = False)
         right = updated_ticket_content(content, request, with_file_names(request, done))
         return right == content or hubspot.update_ticket(ticket.id, right, job.journal.confirm)
 
-    updated = job.journal.step("update_ticket", act, "hubspot")
+    updated = job.journal.step(StepName.UPDATE_TICKET, act)
     if updated is None:
-        return done if keep else skip(done, "update_ticket")
+        return done if keep else skip(done, StepName.UPDATE_TICKET)
     return done if updated else None
 
 
-def put_note(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
+def ensure_note(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
     """Create the note with the links unless there is one."""
     return done if done.note_id else create_note(job, done, look=True)
 
 
-def put_subtask(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
+def ensure_subtask(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
     """Comment on the 3D team's subtask that the request is back, or create the subtask if there is none."""
-    told = tell_team(job, done, original)
+    told = comment_on_subtask(job, done, original)
     if told.subtask:
         return told
     made = create_subtask(job, told, look=True)
@@ -191,7 +192,7 @@ def put_subtask(job: StepContext, done: DispatchResult, original: Original) -> D
     return made
 
 
-def tell_team(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
+def comment_on_subtask(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
     """Comment on an existing subtask that the request no longer needs the 3D team, or needs it again."""
     correction = original.correction
     # An answer does not change the category of the request that it belongs to.
@@ -201,6 +202,6 @@ def tell_team(job: StepContext, done: DispatchResult, original: Original) -> Dis
 
 
 STEPS: dict[Category, tuple[Step, ...]] = {
-    Category.SUPPORT: (find_contact, put_ticket, tell_team),
-    Category.MODELISATION: (upload_missing, find_contact, put_ticket, put_note, put_subtask),
+    Category.SUPPORT: (find_contact, ensure_ticket, comment_on_subtask),
+    Category.MODELISATION: (upload_missing, find_contact, ensure_ticket, ensure_note, ensure_subtask),
 }

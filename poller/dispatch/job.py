@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from poller.mailbox.source import Fetched, MessageSource
     from poller.model import DispatchResult, Receipt, Request, UploadDecision
     from poller.workflow.journal import Journal
+    from poller.workflow.steps import StepName
 
 
 class LazyMessage:
@@ -129,6 +130,6 @@ class StepContext:
 GONE = "gone"  # in the journal: the object to add something to was deleted
 
 
-def skip(done: DispatchResult, step: str) -> DispatchResult:
+def skip(done: DispatchResult, step: StepName) -> DispatchResult:
     """Record that a step was skipped because its service has no credentials."""
     return done if step in done.skipped else replace(done, skipped=(*done.skipped, step))

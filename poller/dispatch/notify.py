@@ -17,6 +17,7 @@ from poller.rendering import notification
 from poller.rendering import receipt as rendering_receipt
 from poller.workflow.corrections import FAILED, correction_of, message_of
 from poller.workflow.errors import MessageUnavailableError, StepFailedError
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def send_alert(job: StepContext, received: dict[str, Any]) -> None:
         return notification.flood_alert(request, max_per_h, sender=sender, recipient=recipient, now=now)
 
     with suppress(StepFailedError):  # The failure is in the log, and the message goes on without the alert.
-        send(job, "send_alert", letter)
+        send(job, StepName.SEND_ALERT, letter)
 
 
 def send_notification(
@@ -60,10 +61,10 @@ def send_notification(
         told = with_file_names(request, done)
         return write(request, told, sender=sender, recipient=recipient, now=now)
 
-    fate = send(job, "send_notification", letter)
+    fate = send(job, StepName.SEND_NOTIFICATION, letter)
     if fate == IN_DOUBT:
-        return replace(done, in_doubt=(*done.in_doubt, "send_notification"))
-    return done if fate else skip(done, "send_notification")
+        return replace(done, in_doubt=(*done.in_doubt, StepName.SEND_NOTIFICATION))
+    return done if fate else skip(done, StepName.SEND_NOTIFICATION)
 
 
 def send_failure(job: StepContext, failure: StepFailedError, message: LazyMessage | None) -> None:
@@ -81,7 +82,7 @@ def send_failure(job: StepContext, failure: StepFailedError, message: LazyMessag
             now=now,
         )
 
-    send(job, "send_failure", letter)
+    send(job, StepName.SEND_FAILURE, letter)
 
 
 def failure_detail(job: StepContext, failure: StepFailedError) -> str:
@@ -118,9 +119,8 @@ def send_receipt(job: StepContext, outcome: str, write: Callable[[str], Receipt]
     stamp = ""
     with suppress(StepFailedError):
         if outcome == "failed":  # a message may fail more than once, each time for another reason
-            stamp = job.journal.step("prepare_receipt", lambda _: f"{datetime.now(UTC):%Y%m%d%H%M%S%f}")
-        # It names no service, so a failure holds nothing else back: a mailbox may refuse receipts and still give mail.
-        job.journal.step("send_receipt", act, scanner=True)
+            stamp = job.journal.step(StepName.PREPARE_RECEIPT, lambda _: f"{datetime.now(UTC):%Y%m%d%H%M%S%f}")
+        job.journal.step(StepName.SEND_RECEIPT, act)
 
 
 def _put(job: StepContext, outcome: str, receipt: Receipt, *, look: bool) -> None:
@@ -135,7 +135,7 @@ def _put(job: StepContext, outcome: str, receipt: Receipt, *, look: bool) -> Non
         store.remember(fact, "")
 
 
-def send(job: StepContext, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
+def send(job: StepContext, step: StepName, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
     """Send a mail, and return SENT, IN_DOUBT, or "" when SMTP or the admin is not configured.
 
     `letter` makes the mail from sender, recipient and time. A mail whose outcome is unknown is sent once more, under
@@ -143,14 +143,14 @@ def send(job: StepContext, name: str, letter: Callable[[str, str, datetime], Ema
     """
     fate = ""
     for _ in range(NOTIFICATION_TRIES):
-        fate = _submit(job, name, letter)
+        fate = _submit(job, step, letter)
         if fate != IN_DOUBT:
             return fate
-    log.warning("notification_in_doubt", ref=job.journal.reference, step=name)
+    log.warning("notification_in_doubt", ref=job.journal.reference, step=step)
     return fate
 
 
-def _submit(job: StepContext, name: str, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
+def _submit(job: StepContext, step: StepName, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
     """Send a mail, unless it may be out already. Return SENT, IN_DOUBT, or "" when SMTP or the admin is not configured.
 
     It takes two steps. The first sends the server everything but the message. So a process death leaves a doubt only
@@ -176,7 +176,7 @@ def _submit(job: StepContext, name: str, letter: Callable[[str, str, datetime], 
             ready.pop()()
             return SENT
 
-        if not job.journal.step(name.replace("send_", "prepare_"), prepare, "smtp"):
+        if not job.journal.step(step.preparation, prepare):
             return ""
-        fate: str = job.journal.step(name, hand_over, "smtp")
+        fate: str = job.journal.step(step, hand_over)
         return fate

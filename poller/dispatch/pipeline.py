@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -18,35 +19,42 @@ from poller.dispatch.subtask import create_subtask
 from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
 from poller.dispatch.upload import upload_files
 from poller.errors import MessageGoneError
-from poller.model import Category, UploadDecision
+from poller.model import Category, DispatchResult, UploadDecision
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import failure_receipt, receipt
 from poller.triage import canary_mark
 from poller.workflow.corrections import correction_of, message_of
 from poller.workflow.errors import StepDeferredError, StepFailedError
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from poller.config.settings import Settings
     from poller.dispatch.clients import Services
     from poller.mailbox.source import MessageSource
-    from poller.model import DispatchResult, Receipt
+    from poller.model import Receipt
     from poller.workflow.corrections import Correction
     from poller.workflow.journal import Journal
     from poller.workflow.retry import Attempt
 
-STEPS = {
-    Category.SUPPORT: (find_or_create_contact, create_ticket, send_notification),
-    Category.MODELISATION: (
-        upload_files,
-        find_or_create_contact,
-        create_ticket,
-        create_note,
-        create_subtask,
-        send_notification,
-    ),
+Step = Callable[[StepContext, DispatchResult], DispatchResult]
+
+STEPS: dict[Category, dict[StepName, Step]] = {
+    Category.SUPPORT: {
+        StepName.FIND_OR_CREATE_CONTACT: find_or_create_contact,
+        StepName.CREATE_TICKET: create_ticket,
+        StepName.SEND_NOTIFICATION: send_notification,
+    },
+    Category.MODELISATION: {
+        StepName.UPLOAD_FILES: upload_files,
+        StepName.FIND_OR_CREATE_CONTACT: find_or_create_contact,
+        StepName.CREATE_TICKET: create_ticket,
+        StepName.CREATE_NOTE: create_note,
+        StepName.CREATE_SUBTASK: create_subtask,
+        StepName.SEND_NOTIFICATION: send_notification,
+    },
 }
 
 
@@ -131,9 +139,9 @@ class Pipeline:
             return self._ignore(job, ignored)
         else:
             done = progress.done = initial_result(job, classify(job))
-            for step in STEPS[done.classification.category]:
+            for name, step in STEPS[done.classification.category].items():
                 done = progress.done = step(job, done)
-                if step is create_ticket and done.ticket:
+                if name is StepName.CREATE_TICKET and done.ticket:
                     remember(job, received["key"], root, DISPATCHED)
         progress.done = done
         outcome = done.classification.category.lower()
@@ -194,7 +202,7 @@ class Pipeline:
     def _give_up(self, job: StepContext, failure: StepFailedError, progress: PipelineProgress) -> dict[str, Any]:
         """Notify the admin of a failed step, and label the message as failed."""
         # If the message could not be read, do not try to read it again for the notification.
-        message = None if failure.step == "receive" else job.message
+        message = None if failure.step is StepName.RECEIVE else job.message
 
         def write(stamp: str) -> Receipt:
             detail, sender = failure_detail(job, failure), self._settings.sender
@@ -220,7 +228,7 @@ class Pipeline:
                 job.message.mark_seen()
             job.message.label(outcome)
 
-        job.journal.step("label", act, "imap")
+        job.journal.step(StepName.LABEL, act)
 
     def _tell(
         self, job: StepContext, result: dict[str, Any], progress: PipelineProgress, write: Callable[[str], Receipt]
@@ -241,12 +249,12 @@ class Pipeline:
         return result
 
 
-def _steps_behind(step: str, done: DispatchResult | None) -> list[str]:
+def _steps_behind(step: StepName, done: DispatchResult | None) -> list[StepName]:
     """Return the names of the steps that would have followed the given step."""
-    names = [each.__name__ for each in STEPS[done.classification.category]] if done else []
+    names = list(STEPS[done.classification.category]) if done else []
     if done and done.classification.decided_by == "person":
-        names.remove("send_notification")
-        step = "create_ticket" if step in {"find_ticket", "update_ticket"} else step
+        names.remove(StepName.SEND_NOTIFICATION)
+        step = StepName.CREATE_TICKET if step in {StepName.FIND_TICKET, StepName.UPDATE_TICKET} else step
     return names[names.index(step) + 1 :] if step in names else []
 
 

@@ -11,6 +11,7 @@ import structlog
 from poller.dispatch import conversation
 from poller.triage import canary_mark, quotas, screening, sender
 from poller.workflow.errors import StepDeferredError
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from poller.dispatch.job import StepContext
@@ -66,7 +67,7 @@ def receive(job: StepContext, *, asked: bool = False) -> dict[str, Any]:
             )
         return found | quotas.assign_slot(job.settings, job.journal.store, request.reference, request)
 
-    received: dict[str, Any] = job.journal.step("receive", act, "imap")
+    received: dict[str, Any] = job.journal.step(StepName.RECEIVE, act)
     return received
 
 
@@ -86,4 +87,4 @@ def wait_turn(job: StepContext, received: dict[str, Any]) -> None:
     if received["episode"] and goes_on_at > datetime.now(UTC):
         job.message.look()
         log.warning("message_rate_limited", ref=job.journal.reference, until=received["goes_on_at"])
-        raise StepDeferredError("receive", TOO_OFTEN, goes_on_at)
+        raise StepDeferredError(StepName.RECEIVE, TOO_OFTEN, goes_on_at)

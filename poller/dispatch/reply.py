@@ -21,6 +21,7 @@ from poller.rendering import notification, tickets
 from poller.triage import sender
 from poller.workflow.corrections import category_of, message_of
 from poller.workflow.errors import DependencyPendingError
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from poller.dispatch.job import StepContext
@@ -67,7 +68,7 @@ def find_threads(job: StepContext, keys: list[str]) -> list[Conversation]:
             for each, found in opened.items()
         ]
 
-    found = job.journal.step("find_thread", act) or []
+    found = job.journal.step(StepName.FIND_THREAD, act) or []
     # An earlier release recorded only the nearest one.
     return [_thread(each) for each in (found if isinstance(found, list) else [found])]
 
@@ -166,7 +167,7 @@ def find_contact(job: StepContext, people: Participants, known: list[Conversatio
             return hubspot.find_or_create_contact(customer.addr_spec, *person_name(customer.display_name))
         return hubspot.find_contact(customer.addr_spec)
 
-    return job.journal.step("find_or_create_contact", act, "hubspot") or ""
+    return job.journal.step(StepName.FIND_OR_CREATE_CONTACT, act) or ""
 
 
 def add_note(job: StepContext, done: DispatchResult, people: Participants, *, look: bool) -> DispatchResult | None:
@@ -178,8 +179,7 @@ def add_note(job: StepContext, done: DispatchResult, people: Participants, *, lo
             return None
         request = job.message.request
         try:
-            scanner = look or attempt.doubts
-            found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if scanner else None
+            found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if look or attempt.doubts else None
             if found is None:
                 html = tickets.reply_note_html(request, with_file_names(request, done), colleague=people.colleague)
                 found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id, job.journal.confirm)
@@ -189,7 +189,7 @@ def add_note(job: StepContext, done: DispatchResult, people: Participants, *, lo
             return GONE
         return found
 
-    note_id = job.journal.step("create_note", act, "hubspot", scanner=True)
+    note_id = job.journal.step(StepName.CREATE_NOTE, act)
     if note_id == GONE:
         return None
-    return replace(done, note_id=note_id) if note_id else skip(done, "create_note")
+    return replace(done, note_id=note_id) if note_id else skip(done, StepName.CREATE_NOTE)

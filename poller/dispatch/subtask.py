@@ -11,6 +11,7 @@ from poller.dispatch.job import GONE, skip
 from poller.dispatch.upload import with_file_names
 from poller.model import DispatchResult, Link
 from poller.rendering import tickets
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,8 @@ def create_subtask(job: StepContext, done: DispatchResult, *, look: bool = False
             found = clickup.create_subtask(tickets.subtask_name(request), markdown, job.journal.confirm)
         return {"id": found.id, "url": found.url}
 
-    subtask = job.journal.step("create_subtask", act, "clickup", scanner=True)
-    return replace(done, subtask=Link(**subtask)) if subtask else skip(done, "create_subtask")
+    subtask = job.journal.step(StepName.CREATE_SUBTASK, act)
+    return replace(done, subtask=Link(**subtask)) if subtask else skip(done, StepName.CREATE_SUBTASK)
 
 
 def add_comment(
@@ -62,7 +63,7 @@ def add_comment(
         except TaskGoneError:
             return GONE
 
-    comment_id = job.journal.step("add_comment", act, "clickup", scanner=True)
+    comment_id = job.journal.step(StepName.ADD_COMMENT, act)
     if comment_id == GONE:
         return replace(done, subtask=None)
-    return done if comment_id else skip(done, "add_comment")
+    return done if comment_id else skip(done, StepName.ADD_COMMENT)

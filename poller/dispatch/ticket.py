@@ -13,6 +13,7 @@ from poller.dispatch.upload import with_file_names
 from poller.model import DispatchResult, Link
 from poller.rendering import tickets
 from poller.workflow.errors import UnusableMessageError
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from poller.dispatch.job import StepContext
@@ -32,8 +33,8 @@ def find_or_create_contact(job: StepContext, done: DispatchResult) -> DispatchRe
             raise UnusableMessageError("the message has no sender address")
         return hubspot.find_or_create_contact(sender.addr_spec, *person_name(sender.display_name))
 
-    contact_id = job.journal.step("find_or_create_contact", act, "hubspot")
-    return replace(done, contact_id=contact_id) if contact_id else skip(done, "find_or_create_contact")
+    contact_id = job.journal.step(StepName.FIND_OR_CREATE_CONTACT, act)
+    return replace(done, contact_id=contact_id) if contact_id else skip(done, StepName.FIND_OR_CREATE_CONTACT)
 
 
 def person_name(display_name: str) -> tuple[str, str]:
@@ -69,8 +70,8 @@ def create_ticket(job: StepContext, done: DispatchResult) -> DispatchResult:
             )
         return {"id": ticket.id, "url": ticket.url}
 
-    ticket = job.journal.step("create_ticket", act, "hubspot", scanner=True)
-    return replace(done, ticket=Link(**ticket)) if ticket else skip(done, "create_ticket")
+    ticket = job.journal.step(StepName.CREATE_TICKET, act)
+    return replace(done, ticket=Link(**ticket)) if ticket else skip(done, StepName.CREATE_TICKET)
 
 
 def create_note(job: StepContext, done: DispatchResult, *, look: bool = False) -> DispatchResult:
@@ -85,12 +86,11 @@ def create_note(job: StepContext, done: DispatchResult, *, look: bool = False) -
         if hubspot is None or not done.contact_id:
             return None
         request = job.message.request
-        scanner = look or attempt.doubts
-        found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if scanner else None
+        found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if look or attempt.doubts else None
         if found is None:
             html = tickets.note_html(request, with_file_names(request, done))
             found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id, job.journal.confirm)
         return found
 
-    note_id = job.journal.step("create_note", act, "hubspot", scanner=True)
-    return replace(done, note_id=note_id) if note_id else skip(done, "create_note")
+    note_id = job.journal.step(StepName.CREATE_NOTE, act)
+    return replace(done, note_id=note_id) if note_id else skip(done, StepName.CREATE_NOTE)

@@ -12,6 +12,7 @@ from poller import escaping
 from poller.dispatch.job import skip
 from poller.model import DispatchResult, StoredFile, UploadDecision
 from poller.parsing import file_types
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from poller.dispatch.job import StepContext
@@ -42,9 +43,9 @@ def upload_files(job: StepContext, done: DispatchResult) -> DispatchResult:
                     escaping.content_disposition(file_types.opens_as(attachment)),
                 )
 
-        url = job.journal.step("upload_files", act, "r2")
+        url = job.journal.step(StepName.UPLOAD_FILES, act)
         if url is None:
-            return skip(done, "upload_files")
+            return skip(done, StepName.UPLOAD_FILES)
         uploads.append((number, url))
     return replace(done, uploads=tuple(uploads))
 

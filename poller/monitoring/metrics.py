@@ -21,7 +21,7 @@ from poller.model import SERVICE_NAMES
 from poller.monitoring import status_file
 from poller.monitoring.prometheus import exposition, labelled, number, served
 from poller.workflow.corrections import correction_of
-from poller.workflow.status import SERVICES
+from poller.workflow.steps import service_of
 from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Metrics:
         result = next((word for kind, word in RESULTS.items() if kind in entry.content), None)
         if result is None:
             return  # an intent
-        service = SERVICES.get(entry.step, "")
+        service = service_of(entry.step)
         if entry.step == "classify" and result == "ok":
             decided_by = _said(entry, "decided_by")
             self._decided[labelled(decided_by=decided_by)] += 1

@@ -27,6 +27,7 @@ from poller.rendering.phrases import (
 )
 from poller.rendering.tickets import ticket_subject
 from poller.triage import attachment_policy
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -74,9 +75,9 @@ def reply_notification(
     `colleague`: one of ours wrote it.
     """
     placed = []
-    if done.ticket is not None and "create_note" not in done.skipped:
+    if done.ticket is not None and StepName.CREATE_NOTE not in done.skipped:
         placed.append(f"ticket HubSpot n°{NBSP}{one_line(done.ticket.id)}, en note")
-    if done.subtask is not None and "add_comment" not in done.skipped:
+    if done.subtask is not None and StepName.ADD_COMMENT not in done.skipped:
         placed.append("sous-tâche ClickUp, en commentaire")
     page = Page(
         kicker=f"{whose_answer(colleague=colleague)}, {CATEGORIES[done.classification.category].lower()}",
@@ -239,7 +240,7 @@ def to_check(request: Request, done: DispatchResult) -> list[str]:
         lines.append(f"Le classement n’est pas certain{NBSP}: relisez la demande.")
     if doubt := unverified(request):
         lines.append(doubt)
-    if "send_notification" in done.in_doubt:
+    if StepName.SEND_NOTIFICATION in done.in_doubt:
         lines.append(
             f"Le serveur d’envoi n’a pas confirmé la notification{NBSP}: vous l’avez peut-être reçue en double, ou pas "
             "du tout."

@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, one_line
-from poller.model import Attachment, Category, Kind, UploadDecision
+from poller.model import SERVICE_NAMES, Attachment, Category, Kind, UploadDecision
 from poller.own_mail import FORM_HEADER
 from poller.parsing import file_types
 from poller.triage import attachment_policy
+from poller.workflow.steps import StepName, service_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,35 +21,23 @@ NBSP = "\xa0"  # French sets it before a colon, a percent sign or a unit, and in
 
 CATEGORIES = {Category.SUPPORT: "Support", Category.MODELISATION: "Modélisation"}
 
-STEPS = {
-    "receive": "lecture du message",
-    "find_thread": "recherche du ticket d’origine",
-    "find_original": "recherche du ticket d’origine",
-    "classify": "classement",
-    "upload_files": "dépôt des fichiers",
-    "find_or_create_contact": "fiche contact",
-    "create_ticket": "ticket HubSpot",
-    "find_ticket": "recherche du ticket HubSpot",
-    "update_ticket": "mise à jour du ticket HubSpot",
-    "create_note": "note HubSpot",
-    "create_subtask": "sous-tâche ClickUp",
-    "add_comment": "commentaire ClickUp",
-    "prepare_notification": "notification",
-    "send_notification": "notification",
-    "label": "classement du message",
-    "send_receipt": "reçu dans la boîte aux lettres",
-}
-
-_SERVICES = {
-    "upload_files": "R2",
-    "find_or_create_contact": "HubSpot",
-    "create_ticket": "HubSpot",
-    "update_ticket": "HubSpot",
-    "create_note": "HubSpot",
-    "create_subtask": "ClickUp",
-    "add_comment": "ClickUp",
-    "prepare_notification": "SMTP",
-    "send_notification": "SMTP",
+STEPS: dict[str, str] = {
+    StepName.RECEIVE: "lecture du message",
+    StepName.FIND_THREAD: "recherche du ticket d’origine",
+    StepName.FIND_ORIGINAL: "recherche du ticket d’origine",
+    StepName.CLASSIFY: "classement",
+    StepName.UPLOAD_FILES: "dépôt des fichiers",
+    StepName.FIND_OR_CREATE_CONTACT: "fiche contact",
+    StepName.CREATE_TICKET: "ticket HubSpot",
+    StepName.FIND_TICKET: "recherche du ticket HubSpot",
+    StepName.UPDATE_TICKET: "mise à jour du ticket HubSpot",
+    StepName.CREATE_NOTE: "note HubSpot",
+    StepName.CREATE_SUBTASK: "sous-tâche ClickUp",
+    StepName.ADD_COMMENT: "commentaire ClickUp",
+    StepName.PREPARE_NOTIFICATION: "notification",
+    StepName.SEND_NOTIFICATION: "notification",
+    StepName.LABEL: "classement du message",
+    StepName.SEND_RECEIPT: "reçu dans la boîte aux lettres",
 }
 
 UNREAD = "Une partie du message n’a pas pu être lue" + NBSP + ": consultez l’original dans la boîte aux lettres."
@@ -199,7 +188,7 @@ def services_off(done: DispatchResult) -> list[tuple[str, list[str]]]:
     """Return the services without credentials, in order, each with the French names of its skipped steps."""
     off: dict[str, list[str]] = {}
     for step in done.skipped:
-        off.setdefault(_SERVICES.get(step, step), []).append(STEPS.get(step, step))
+        off.setdefault(SERVICE_NAMES.get(service_of(step), step), []).append(STEPS.get(step, step))
     return list(off.items())
 
 
@@ -236,7 +225,7 @@ def _why_it_stayed(request: Request, done: DispatchResult, attachment: Attachmen
         return ""
     if fate is UploadDecision.TOO_BIG:
         return "trop volumineux" + _limit(attachment, done)
-    return _REASONS.get(fate, "R2 non configuré" if "upload_files" in done.skipped else "dépôt non effectué")
+    return _REASONS.get(fate, "R2 non configuré" if StepName.UPLOAD_FILES in done.skipped else "dépôt non effectué")
 
 
 def _fates(request: Request, done: DispatchResult) -> tuple[UploadDecision, ...]:

@@ -24,6 +24,7 @@ from poller.rendering.phrases import (
     whose_answer,
 )
 from poller.rendering.tickets import ticket_subject
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,7 +144,7 @@ def _steps(done: DispatchResult) -> list[Line]:
         (done.note_id, f"Note sur le ticket HubSpot n°{NBSP}{ticket}", ticket_url),
         (done.subtask and not comments, "Sous-tâche ClickUp", subtask_url),
         (
-            done.subtask and comments and "add_comment" not in done.skipped,
+            done.subtask and comments and StepName.ADD_COMMENT not in done.skipped,
             "Commentaire sur la sous-tâche ClickUp",
             subtask_url,
         ),
@@ -152,9 +153,9 @@ def _steps(done: DispatchResult) -> list[Line]:
 
 
 def _told(done: DispatchResult) -> list[Line]:
-    if done.classification.decided_by == "person" or "send_notification" in done.skipped:
+    if done.classification.decided_by == "person" or StepName.SEND_NOTIFICATION in done.skipped:
         return []
-    if "send_notification" in done.in_doubt:
+    if StepName.SEND_NOTIFICATION in done.in_doubt:
         return [(LEFT, f"Notification{NBSP}: envoi non confirmé", "")]
     return [(DONE, "Notification envoyée", "")]
 

@@ -37,6 +37,7 @@ from poller.rendering.phrases import (
     who,
     whose_answer,
 )
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -248,7 +249,7 @@ def _doubt(done: DispatchResult) -> str:
 def _ticket(done: DispatchResult) -> str:
     if done.ticket is not None:
         return http_url(done.ticket.url) or f"n°{NBSP}{markdown(one_line(done.ticket.id))}"
-    return "non créé (HubSpot non configuré)" if "create_ticket" in done.skipped else "non créé"
+    return "non créé (HubSpot non configuré)" if StepName.CREATE_TICKET in done.skipped else "non créé"
 
 
 def _html_list(title: str, items: Iterable[str]) -> str:

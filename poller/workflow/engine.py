@@ -28,6 +28,7 @@ from poller.workflow.journal import Journal
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.shared_lock import SharedLock
 from poller.workflow.status import INTERNAL_ERROR, MessageStatus
+from poller.workflow.steps import StepName
 from poller.workflow.store import MESSAGE, status_of, waiting_at
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 # Behind every entry: none is dropped, and the replay reads all of them and goes on.
 END = 2**31 - 1
 STOP_S = 60  # for which a stop waits for the messages in hand
-AT_THE_END = {"label", "send_receipt"}  # steps in which a message may not be in the mailbox any more
+AT_THE_END = {StepName.LABEL, StepName.SEND_RECEIPT}  # steps in which a message may not be in the mailbox any more
 
 
 class Engine:
@@ -243,7 +244,7 @@ class Engine:
         """Work on a message until it is finished or must wait: the body of the workflow."""
         journal = Journal(
             reference,
-            lambda name, make: DBOS.run_step({"name": name}, make),
+            lambda name, make: DBOS.run_step({"name": str(name)}, make),
             step_lock=self._step_lock,
             breakers=self.breakers,
             retry_policy=self._patience,

@@ -9,11 +9,13 @@ from integrations.errors import PermanentError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from poller.workflow.steps import StepName
+
 
 class StepDeferredError(Exception):
     """The message goes on later. Nothing is lost, and no person needs to act."""
 
-    def __init__(self, step: str, reason: str, until: datetime, breaker: str = "") -> None:
+    def __init__(self, step: StepName, reason: str, until: datetime, breaker: str = "") -> None:
         """Create the error. `until` is aware, UTC. `gate` is the service whose return ends it sooner, "" for none."""
         super().__init__(f"{step}: {reason}")
         self.step, self.reason, self.until, self.breaker = step, reason, until, breaker
@@ -22,7 +24,7 @@ class StepDeferredError(Exception):
 class StepFailedError(Exception):
     """The message needs a person."""
 
-    def __init__(self, step: str, kind: str, reason: str, detail: str = "") -> None:
+    def __init__(self, step: StepName, kind: str, reason: str, detail: str = "") -> None:
         """Create the error. `kind` is "refused", "unusable", "unanswered" or "crashed".
 
         `reason` is fit for a log. `detail` is for the admin alone.

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from poller.workflow.facts import FactStore
     from poller.workflow.retry import RetryPolicy
     from poller.workflow.shared_lock import SharedLock
+    from poller.workflow.steps import StepName
 
 
 Entry = dict[str, Any]  # JSON: {"by": execution, "ok" | "begun" | "retry" | "wait" | "gone" | "fatal": ...}
@@ -91,13 +92,11 @@ CRASHES = 3  # process deaths or unforeseen exceptions in one step of one messag
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A step to run, and the service that it calls."""
+    """A step to run."""
 
-    name: str
+    name: StepName
     act: Callable[[Attempt], Any]
-    service: str
     gated: bool
-    scanner: bool
 
 
 class Journal:
@@ -132,25 +131,22 @@ class Journal:
 
     def step(
         self,
-        name: str,
+        name: StepName,
         act: Callable[[Attempt], Any],
-        service: str = "",
         *,
         gated: bool = True,
-        scanner: bool = False,
     ) -> Any:
         """Run `act` unless it is done, and return what it returned (JSON), now or when it was done.
 
-        `service` is the service that it calls. A step that is not `gated` does not wait for a service that is down,
-        because it can do without it. A step that `looks` checks whether an earlier try had its effect. It is not tried
-        again before that effect would show.
+        A step that is not `gated` does not wait for a service that is down, because it can do without it. A step that
+        `searches` is not tried again before the effect of an earlier try would show.
 
         Raises:
             MustWaitError: it is not done yet.
             StepFailedError: it will never be done.
             MessageGoneError: the message was taken away.
         """
-        step = _Step(name, act, service, gated, scanner)
+        step = _Step(name, act, gated)
         history: list[Entry] = []
         with ExitStack() as stack:
             while True:
@@ -206,12 +202,12 @@ class Journal:
         if gave_way >= CRASHES:
             return {"fatal": f"gave way {gave_way} times", "kind": "crashed", "by": self._execution}
         now = self._now()
-        if step.scanner and doubts(history) and (until := self._patience.visible_at(last_seen(history), now)):
+        if step.name.searches and doubts(history) and (until := self._patience.visible_at(last_seen(history), now)):
             reason = "what was done may not show yet"
             return {"wait": reason, "until": until.isoformat(), "by": self._execution}
-        if step.gated and step.service and (until := self._breaker(step.service).wait(now)):
-            reason = f"{SERVICE_NAMES.get(step.service, step.service)} is out of reach"
-            return {"wait": reason, "until": until.isoformat(), "gate": step.service, "by": self._execution}
+        if step.gated and step.name.service and (until := self._breaker(step.name.service).wait(now)):
+            reason = f"{SERVICE_NAMES.get(step.name.service, step.name.service)} is out of reach"
+            return {"wait": reason, "until": until.isoformat(), "gate": step.name.service, "by": self._execution}
         stack.enter_context(self._step_lock.exclusive() if gave_way else self._step_lock.shared())
         self._begun_in = self._lease_epoch()
         return {"begun": now.isoformat(), "by": self._execution}
@@ -242,8 +238,8 @@ class Journal:
             ServiceError,
             ConfigurationError,
         ) as error:
-            return self._failed(step, step.service, error, retries)
-        self._breaker(step.service).answered()
+            return self._failed(step, step.name.service, error, retries)
+        self._breaker(step.name.service).answered()
         return {"ok": value}
 
     def _failed(self, step: _Step, service: str, error: Exception, retries: list[Entry]) -> Entry:
@@ -263,7 +259,7 @@ class Journal:
                 # Other messages wait for as long as the service asked, not for as long as this message has to.
                 asked_s = min(max(0.0, error.retry_after_s or 0.0), LONGEST_WAIT_S)
                 self._breaker(service).failed(now, now + timedelta(seconds=asked_s))
-                unknown = error.outcome_unknown and service == step.service
+                unknown = error.outcome_unknown and service == step.name.service
                 return {"unknown": unknown} | self._retried(now, str(error), asked_s, retries)
             case PermanentError():
                 self._detail = error.detail
@@ -275,7 +271,7 @@ class Journal:
                 # A restarted process tries it at once.
                 self._breaker(service).failed(now, now + timedelta(seconds=REFUSED_WAIT_S))
                 return {"wait": str(error), "until": now.isoformat(), "gate": service}
-        return self._gave_way(step, error, retries, unknown=service == step.service)
+        return self._gave_way(step, error, retries, unknown=service == step.name.service)
 
     def _retried(self, now: datetime, reason: str, asked_s: float, retries: list[Entry]) -> Entry:
         first = datetime.fromisoformat(retries[0]["at"]) if retries else now

@@ -5,33 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from poller.workflow.steps import service_of
+
 if TYPE_CHECKING:
     from datetime import datetime
 
-# The service that each step calls; "" if it calls none.
-SERVICES = {
-    "receive": "imap",
-    "find_thread": "",
-    "find_original": "",
-    "classify": "anthropic",
-    "upload_files": "r2",
-    "find_or_create_contact": "hubspot",
-    "create_ticket": "hubspot",
-    "find_ticket": "hubspot",
-    "update_ticket": "hubspot",
-    "create_note": "hubspot",
-    "create_subtask": "clickup",
-    "add_comment": "clickup",
-    "prepare_alert": "smtp",
-    "prepare_notification": "smtp",
-    "prepare_failure": "smtp",
-    "prepare_receipt": "",
-    "send_alert": "smtp",
-    "send_notification": "smtp",
-    "send_receipt": "",  # it uses the mailbox, but its failures do not count against it: see `notify.send_receipt`
-    "send_failure": "smtp",
-    "label": "imap",
-}
 INTERNAL_ERROR: dict[str, Any] = {"step": "", "reason": "internal error", "gate": ""}
 
 
@@ -58,7 +36,7 @@ class MessageStatus:
             return str(result["gate"])
         if result.get("reason", "").startswith("IMAP"):
             return "imap"
-        asked = SERVICES.get(result.get("step", ""), "")
+        asked = service_of(result.get("step", ""))
         return "" if asked == "imap" else asked
 
 

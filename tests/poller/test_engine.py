@@ -25,6 +25,7 @@ from poller.workflow.engine import Engine
 from poller.workflow.errors import StepFailedError
 from poller.workflow.lock import AlreadyRunningError
 from poller.workflow.retry import RetryPolicy
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,11 +72,11 @@ class Service:
 
     def work(self, journal: Journal) -> dict[str, Any]:
         """Both steps; a failure is told of in one of its own."""
-        ticket = journal.step("create_ticket", self._create_ticket)
+        ticket = journal.step(StepName.CREATE_TICKET, self._create_ticket)
         try:
-            note = journal.step("create_note", self._create_note)
+            note = journal.step(StepName.CREATE_NOTE, self._create_note)
         except StepFailedError as failure:
-            journal.step("send_failure", lambda _: self.calls.append("failure"))
+            journal.step(StepName.SEND_FAILURE, lambda _: self.calls.append("failure"))
             return {"outcome": "failed", "step": failure.step, "reason": failure.reason}
         return {"outcome": "support", "ticket": ticket, "note": note}
 
@@ -242,7 +243,7 @@ def test_a_message_that_is_being_worked_on_is_not_resumed(state_url: str, tmp_pa
     def work(journal: Journal) -> dict[str, Any]:
         began.set()
         assert go_on.wait(DEADLINE_S)
-        return {"outcome": "support", "ticket": journal.step("create_ticket", lambda _: "T1")}
+        return {"outcome": "support", "ticket": journal.step(StepName.CREATE_TICKET, lambda _: "T1")}
 
     with running(state_url, tmp_path, work) as engine:
         engine.submit(REFERENCE)
@@ -338,7 +339,7 @@ def test_a_database_that_restarts_is_waited_for(database: str, cluster: Cluster,
             cluster.start()
             return "T1"
 
-        return {"outcome": "support", "ticket": journal.step("create_ticket", create_ticket)}
+        return {"outcome": "support", "ticket": journal.step(StepName.CREATE_TICKET, create_ticket)}
 
     with running(database, tmp_path, work) as engine:
         engine.submit(REFERENCE)
@@ -357,7 +358,7 @@ def test_a_message_lost_to_another_machine_is_let_go_of(database: str, tmp_path:
 
     before = set(threading.enumerate())
     with running(
-        database, tmp_path, lambda journal: {"ticket": journal.step("create_ticket", create_ticket)}
+        database, tmp_path, lambda journal: {"ticket": journal.step(StepName.CREATE_TICKET, create_ticket)}
     ) as engine:
         engine.submit(REFERENCE)
         assert began.wait(DEADLINE_S)
@@ -382,8 +383,8 @@ def main(url: str, directory: str) -> None:
         signal.pause()
 
     def work(journal: Journal) -> dict[str, Any]:
-        journal.step("create_ticket", lambda _: "T1")
-        return {"note": journal.step("create_note", hang)}
+        journal.step(StepName.CREATE_TICKET, lambda _: "T1")
+        return {"note": journal.step(StepName.CREATE_NOTE, hang)}
 
     with running(url, Path(directory), work) as engine:
         engine.submit(REFERENCE)

@@ -15,6 +15,7 @@ from poller.workflow.errors import MessageUnavailableError, StepDeferredError, S
 from poller.workflow.journal import Journal
 from poller.workflow.retry import Attempt, RetryPolicy
 from poller.workflow.shared_lock import SharedLock
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,21 +79,21 @@ def raising(error: BaseException) -> Callable[[Attempt], Any]:
 
 def test_a_step_that_is_done_is_not_done_again(store: Memory) -> None:
     """The second execution gets what the first one returned, without a call."""
-    assert store.execution().step("create_ticket", lambda _: {"id": "7"}) == {"id": "7"}
-    assert store.execution().step("create_ticket", raising(AssertionError("called"))) == {"id": "7"}
+    assert store.execution().step(StepName.FIND_THREAD, lambda _: {"id": "7"}) == {"id": "7"}
+    assert store.execution().step(StepName.FIND_THREAD, raising(AssertionError("called"))) == {"id": "7"}
 
 
 def test_a_first_try_has_nothing_to_doubt(store: Memory) -> None:
     """Nothing went wrong, so no look is paid for."""
-    assert store.execution().step("create_ticket", lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
+    assert store.execution().step(StepName.FIND_THREAD, lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
 
 
 def test_after_a_death_in_the_call_the_next_try_is_in_doubt(store: Memory) -> None:
     """The intent was written and no result: the call may have been carried out."""
     with pytest.raises(ProcessDiedError):
-        store.execution().step("create_ticket", raising(ProcessDiedError()))
+        store.execution().step(StepName.FIND_THREAD, raising(ProcessDiedError()))
     store.now += timedelta(hours=1)
-    attempt = store.execution().step("create_ticket", lambda attempt: [attempt.doubts, attempt.since.isoformat()])
+    attempt = store.execution().step(StepName.FIND_THREAD, lambda attempt: [attempt.doubts, attempt.since.isoformat()])
     assert attempt == [1, START.isoformat()]
 
 
@@ -102,8 +103,8 @@ def test_an_error_leaves_a_doubt_only_when_the_call_may_have_been_carried_out(
 ) -> None:
     """A timeout is a doubt; a refused connection is none."""
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_note", raising(TransientError("504", outcome_unknown=unknown)))
-    assert store.execution().step("create_note", lambda attempt: attempt.doubts) == doubts
+        store.execution().step(StepName.FIND_THREAD, raising(TransientError("504", outcome_unknown=unknown)))
+    assert store.execution().step(StepName.FIND_THREAD, lambda attempt: attempt.doubts) == doubts
 
 
 def test_the_wait_grows_and_never_undercuts_what_the_service_asks(store: Memory) -> None:
@@ -111,7 +112,9 @@ def test_the_wait_grows_and_never_undercuts_what_the_service_asks(store: Memory)
     waits = []
     for retry_after_s in (None, None, 500.0, 1e6):
         with pytest.raises(StepDeferredError) as caught:
-            store.execution(delays_s=(2, 10)).step("s", raising(TransientError("429", retry_after_s=retry_after_s)))
+            store.execution(delays_s=(2, 10)).step(
+                StepName.FIND_THREAD, raising(TransientError("429", retry_after_s=retry_after_s))
+            )
         waits.append((caught.value.until - store.now).total_seconds())
     assert 1.6 <= waits[0] <= 2.4
     assert 8 <= waits[1] <= 12
@@ -135,7 +138,7 @@ def test_others_are_kept_out_for_as_long_as_the_service_asks_and_an_hour_at_the_
 ) -> None:
     """Whatever it asks: a number beyond all calendars is an hour, and what is no number is nothing."""
     with pytest.raises(StepDeferredError) as caught:
-        store.execution().step("s", raising(TransientError("429", retry_after_s=retry_after_s)), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(TransientError("429", retry_after_s=retry_after_s)))
     assert store.breakers["hubspot"].closed_until == START + timedelta(seconds=closed_s)
     assert timedelta(0) < caught.value.until - START <= timedelta(hours=1)
 
@@ -154,27 +157,27 @@ def test_nothing_escapes_the_record_of_a_try(store: Memory, act: Callable[[Attem
     store.breakers["hubspot"] = CircuitBreaker((1e300,))
     for _ in range(3):
         with pytest.raises(StepDeferredError):
-            store.execution().step("create_ticket", act, "hubspot")
+            store.execution().step(StepName.UPDATE_TICKET, act)
         store.breakers["hubspot"].closed_until = None
     with pytest.raises(StepFailedError, match="gave way 3 times"):
-        store.execution().step("create_ticket", act, "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, act)
     json.dumps(store.entries, ensure_ascii=False).encode()
 
 
 def test_a_service_that_is_out_of_reach_is_tried_by_one_message_at_a_time(store: Memory) -> None:
     """While its gate is closed nobody else calls; once it answers, everybody may."""
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_subtask", raising(TransientError("refused")), "clickup")
+        store.execution().step(StepName.CREATE_SUBTASK, raising(TransientError("refused")))
     other = Memory()
     other.breakers, other.now = store.breakers, store.now
     with pytest.raises(StepDeferredError) as caught:
-        other.execution().step("create_subtask", raising(AssertionError("called")), "clickup")
+        other.execution().step(StepName.CREATE_SUBTASK, raising(AssertionError("called")))
     assert caught.value.breaker == "clickup"
     other.now = store.now = START + timedelta(minutes=5)
     third = Memory()
     third.breakers, third.now = store.breakers, store.now
-    assert other.execution().step("create_subtask", lambda _: "tried", "clickup") == "tried"
-    assert third.execution().step("create_subtask", lambda _: "open", "clickup") == "open"
+    assert other.execution().step(StepName.CREATE_SUBTASK, lambda _: "tried") == "tried"
+    assert third.execution().step(StepName.CREATE_SUBTASK, lambda _: "open") == "open"
 
 
 def test_a_wait_for_another_message_s_sake_is_no_failure_of_this_one(store: Memory) -> None:
@@ -182,15 +185,15 @@ def test_a_wait_for_another_message_s_sake_is_no_failure_of_this_one(store: Memo
     store.breakers["clickup"] = CircuitBreaker()
     store.breakers["clickup"].failed(START, START + timedelta(seconds=60))
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_subtask", lambda _: "called", "clickup")
+        store.execution().step(StepName.CREATE_SUBTASK, lambda _: "called")
     store.now += timedelta(minutes=2)
-    assert store.execution().step("create_subtask", lambda a: [a.failures, a.doubts], "clickup") == [0, 0]
+    assert store.execution().step(StepName.CREATE_SUBTASK, lambda a: [a.failures, a.doubts]) == [0, 0]
 
 
 def test_a_permanent_error_fails_the_step_with_the_reason(store: Memory) -> None:
     """The reason is kept; the service's own words only travel to the admin."""
     with pytest.raises(StepFailedError) as caught:
-        store.execution().step("create_ticket", raising(PermanentError("HubSpot 400", detail="words of the mail")))
+        store.execution().step(StepName.CREATE_TICKET, raising(PermanentError("HubSpot 400", detail="words of the mail")))
     assert (caught.value.step, caught.value.reason, caught.value.detail) == (
         "create_ticket",
         "HubSpot 400",
@@ -202,19 +205,19 @@ def test_a_permanent_error_fails_the_step_with_the_reason(store: Memory) -> None
 def test_a_failure_stands_until_a_person_asks_again(store: Memory) -> None:
     """Taken up again on the way to telling of it, the message fails as it did, without another call."""
     with pytest.raises(StepFailedError):
-        store.execution().step("create_ticket", raising(PermanentError("400")))
+        store.execution().step(StepName.FIND_THREAD, raising(PermanentError("400")))
     for _ in range(2):
         with pytest.raises(StepFailedError, match="400"):
-            store.execution().step("create_ticket", raising(AssertionError("called")))
+            store.execution().step(StepName.FIND_THREAD, raising(AssertionError("called")))
 
 
 def test_a_failed_step_is_tried_again_when_a_person_asks(store: Memory) -> None:
     """The failure is history then."""
     with pytest.raises(StepFailedError):
-        store.execution().step("create_ticket", raising(PermanentError("400")))
+        store.execution().step(StepName.FIND_THREAD, raising(PermanentError("400")))
     store.ask_again()
-    assert store.execution().step("create_ticket", lambda _: "done") == "done"
-    assert store.execution().step("create_ticket", lambda _: "done") == "done"
+    assert store.execution().step(StepName.FIND_THREAD, lambda _: "done") == "done"
+    assert store.execution().step(StepName.FIND_THREAD, lambda _: "done") == "done"
 
 
 @pytest.mark.parametrize("error", [RecursionError(), MemoryError(), ValueError("the customer's words")])
@@ -222,9 +225,9 @@ def test_an_unforeseen_error_is_contained_and_put_aside_after_three_times(store:
     """A message that breaks our code waits twice and then needs a person; its words are written nowhere."""
     for _ in range(3):
         with pytest.raises(StepDeferredError):
-            store.execution().step("receive", raising(error))
+            store.execution().step(StepName.FIND_THREAD, raising(error))
     with pytest.raises(StepFailedError, match="gave way 3 times"):
-        store.execution().step("receive", raising(AssertionError("touched")))
+        store.execution().step(StepName.FIND_THREAD, raising(AssertionError("touched")))
     assert "customer" not in str(store.entries)
 
 
@@ -232,20 +235,20 @@ def test_a_message_that_kills_the_process_is_put_aside_after_three_times(store: 
     """The intent is on record before the message is touched, so deaths are counted."""
     for _ in range(3):
         with pytest.raises(ProcessDiedError):
-            store.execution().step("receive", raising(ProcessDiedError()))
+            store.execution().step(StepName.FIND_THREAD, raising(ProcessDiedError()))
     with pytest.raises(StepFailedError, match="gave way 3 times"):
-        store.execution().step("receive", raising(AssertionError("touched")))
+        store.execution().step(StepName.FIND_THREAD, raising(AssertionError("touched")))
 
 
 def test_a_death_before_the_gate_closed_is_still_a_death(store: Memory) -> None:
     """An entry of another execution behind an intent is no result of it."""
     with pytest.raises(ProcessDiedError):
-        store.execution().step("create_subtask", raising(ProcessDiedError()), "clickup")
+        store.execution().step(StepName.CREATE_SUBTASK, raising(ProcessDiedError()))
     store.breakers["clickup"].failed(START, START + timedelta(seconds=60))
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_subtask", raising(AssertionError("called")), "clickup")
+        store.execution().step(StepName.CREATE_SUBTASK, raising(AssertionError("called")))
     store.now += timedelta(minutes=2)
-    assert store.execution().step("create_subtask", lambda attempt: attempt.doubts, "clickup") == 1
+    assert store.execution().step(StepName.CREATE_SUBTASK, lambda attempt: attempt.doubts) == 1
 
 
 def test_settings_that_cannot_work_are_reported_and_charge_no_message(store: Memory) -> None:
@@ -253,68 +256,68 @@ def test_settings_that_cannot_work_are_reported_and_charge_no_message(store: Mem
     fault = ConfigurationError("HubSpot refused the key: check HUBSPOT_API_KEY")
     for _ in range(4):
         with pytest.raises(StepDeferredError):
-            store.execution().step("create_ticket", raising(fault), "hubspot")
+            store.execution().step(StepName.UPDATE_TICKET, raising(fault))
         store.now += timedelta(hours=1)
     assert store.faults == [("hubspot", fault)] * 4
-    assert store.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
+    assert store.execution().step(StepName.UPDATE_TICKET, lambda a: [a.failures, a.doubts]) == [0, 0]
 
 
 def test_a_service_that_refused_us_is_not_asked_by_the_next_message(store: Memory) -> None:
     """One 401 is enough until somebody has mended the key."""
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_ticket", raising(ConfigurationError("401")), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(ConfigurationError("401")))
     with pytest.raises(StepDeferredError) as caught:
-        store.execution().step("create_ticket", raising(AssertionError("called")), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(AssertionError("called")))
     assert caught.value.breaker == "hubspot"
 
 
 def test_a_service_that_fails_for_days_ends_in_the_failed_mailbox(store: Memory) -> None:
     """Like a mail server, we give up after five days, and say so."""
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(TransientError("HubSpot 500")))
     store.now += timedelta(days=6)
     with pytest.raises(StepFailedError, match="HubSpot 500, and so for 120 hours"):
-        store.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(TransientError("HubSpot 500")))
     store.ask_again()
     store.now += timedelta(days=6)
     with pytest.raises(StepDeferredError):  # A person asked for it again: it has five more days.
-        store.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(TransientError("HubSpot 500")))
 
 
 def test_what_was_in_doubt_is_so_still_when_a_person_asks_again(store: Memory) -> None:
     """The last try before we gave up may have been carried out: the retry looks."""
     outcomes = (TransientError("429", outcome_unknown=False), TransientError("504", outcome_unknown=True))
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_ticket", raising(outcomes[0]), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(outcomes[0]))
     store.now += timedelta(days=6)
     with pytest.raises(StepFailedError):
-        store.execution().step("create_ticket", raising(outcomes[1]), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(outcomes[1]))
     store.ask_again()
     store.breakers.clear()
-    assert store.execution().step("create_ticket", lambda attempt: attempt.doubts, "hubspot") == 1
+    assert store.execution().step(StepName.UPDATE_TICKET, lambda attempt: attempt.doubts) == 1
 
 
 def test_a_wait_for_our_own_sake_is_not_held_against_the_service(store: Memory) -> None:
     """A wrong key for days, or a message that was away for days, leaves the service its five days."""
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_ticket", raising(ConfigurationError("401")), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(ConfigurationError("401")))
     store.now += timedelta(days=6)
     with pytest.raises(MessageGoneError):
-        store.execution().step("create_ticket", raising(MessageGoneError()), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(MessageGoneError()))
     store.now += timedelta(days=6)
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_ticket", raising(TransientError("HubSpot 500")), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(TransientError("HubSpot 500")))
 
 
 def test_a_message_that_fails_alone_does_not_keep_the_others_out(store: Memory) -> None:
     """Its own waits grow; the gate is closed for what the service asked, and opens at the next answer."""
     for _ in range(4):
         with pytest.raises(StepDeferredError):
-            store.execution().step("create_ticket", raising(TransientError("500")), "hubspot")
+            store.execution().step(StepName.UPDATE_TICKET, raising(TransientError("500")))
         store.breakers["hubspot"].answered()  # by another message
         store.now += timedelta(minutes=20)
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_ticket", raising(TransientError("500")), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(TransientError("500")))
     closed_until = store.breakers["hubspot"].closed_until
     assert closed_until is not None
     assert closed_until - store.now <= timedelta(seconds=2)
@@ -328,33 +331,33 @@ def test_a_message_that_cannot_be_read_is_no_fault_of_the_service_that_the_step_
 ) -> None:
     """The mailbox is away, or the parser died, before HubSpot was asked: its gate is open, and nothing in doubt."""
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_ticket", raising(MessageUnavailableError(cause)), "hubspot")
+        store.execution().step(StepName.UPDATE_TICKET, raising(MessageUnavailableError(cause)))
     assert store.breakers["hubspot"].open
     assert {service for service, _ in store.faults} <= {"imap"}
     store.now += timedelta(minutes=10)
-    assert store.execution().step("create_ticket", lambda attempt: attempt.doubts, "hubspot") == 0
+    assert store.execution().step(StepName.UPDATE_TICKET, lambda attempt: attempt.doubts) == 0
 
 
 def test_a_full_disk_is_no_fault_of_the_message(store: Memory) -> None:
     """It waits as for a service, and is not put aside."""
     for _ in range(4):
         with pytest.raises(StepDeferredError):
-            store.execution().step("receive", raising(OSError(28, "No space left on device")))
-    assert store.execution().step("receive", lambda _: "room again") == "room again"
+            store.execution().step(StepName.FIND_THREAD, raising(OSError(28, "No space left on device")))
+    assert store.execution().step(StepName.FIND_THREAD, lambda _: "room again") == "room again"
 
 
 def test_a_step_that_is_not_gated_goes_on_without_its_service(store: Memory) -> None:
     """It is called although the gate is closed: it knows what to do."""
     store.breakers["anthropic"] = CircuitBreaker()
     store.breakers["anthropic"].failed(START, START + timedelta(seconds=60))
-    assert store.execution().step("classify", lambda _: "by rules", "anthropic", gated=False) == "by rules"
+    assert store.execution().step(StepName.CLASSIFY, lambda _: "by rules", gated=False) == "by rules"
 
 
 def test_a_message_that_was_taken_away_is_no_error(store: Memory) -> None:
     """It ends there, and goes on when it comes back."""
     with pytest.raises(MessageGoneError):
-        store.execution().step("receive", raising(MessageGoneError()))
-    assert store.execution().step("receive", lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
+        store.execution().step(StepName.FIND_THREAD, raising(MessageGoneError()))
+    assert store.execution().step(StepName.FIND_THREAD, lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
 
 
 def test_a_process_that_thaws_between_intent_and_call_does_not_call(
@@ -372,9 +375,9 @@ def test_a_process_that_thaws_between_intent_and_call_does_not_call(
 
     journal._record = freeze_after_the_intent
     with pytest.raises(StepDeferredError) as caught:
-        journal.step("create_ticket", raising(AssertionError("called")), "hubspot")
+        journal.step(StepName.UPDATE_TICKET, raising(AssertionError("called")))
     assert (caught.value.until - store.now, caught.value.breaker) == (timedelta(seconds=10), "")
-    assert store.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
+    assert store.execution().step(StepName.UPDATE_TICKET, lambda a: [a.failures, a.doubts]) == [0, 0]
 
 
 def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(store: Memory) -> None:
@@ -387,18 +390,18 @@ def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(store: Memor
         raise AssertionError("called")
 
     with pytest.raises(StepDeferredError):
-        journal.step("create_ticket", act, "hubspot")
-    assert store.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
+        journal.step(StepName.UPDATE_TICKET, act)
+    assert store.execution().step(StepName.UPDATE_TICKET, lambda a: [a.failures, a.doubts]) == [0, 0]
 
 
 def test_a_look_waits_until_what_was_done_would_show(store: Memory) -> None:
     """A list that lags would say that nothing was done: the message leaves its worker, as for any wait."""
     with pytest.raises(ProcessDiedError):
-        store.execution().step("create_subtask", raising(ProcessDiedError()), "clickup", scanner=True)
+        store.execution().step(StepName.CREATE_SUBTASK, raising(ProcessDiedError()))
     store.now += timedelta(seconds=4)
     for _ in range(2):
         with pytest.raises(StepDeferredError) as caught:
-            store.execution().step("create_subtask", raising(AssertionError("called")), "clickup", scanner=True)
+            store.execution().step(StepName.CREATE_SUBTASK, raising(AssertionError("called")))
         assert (caught.value.until, caught.value.breaker) == (START + timedelta(seconds=10), "")
 
     def time_out(_: Attempt) -> None:
@@ -407,23 +410,26 @@ def test_a_look_waits_until_what_was_done_would_show(store: Memory) -> None:
 
     store.now = START + timedelta(seconds=10)
     with pytest.raises(StepDeferredError):
-        store.execution().step("create_subtask", time_out, "clickup", scanner=True)
+        store.execution().step(StepName.CREATE_SUBTASK, time_out)
     store.now += timedelta(seconds=9)
     with pytest.raises(StepDeferredError) as caught:  # counted from the failure: until then it may have been done
-        store.execution().step("create_subtask", raising(AssertionError("called")), "clickup", scanner=True)
+        store.execution().step(StepName.CREATE_SUBTASK, raising(AssertionError("called")))
     assert caught.value.until == START + timedelta(seconds=50)
     store.now += timedelta(seconds=1)
-    attempt = store.execution().step("create_subtask", lambda a: [a.failures, a.doubts], "clickup", scanner=True)
+    attempt = store.execution().step(StepName.CREATE_SUBTASK, lambda a: [a.failures, a.doubts])
     assert attempt == [1, 2]
 
 
-@pytest.mark.parametrize(("looks", "unknown", "back_s"), [(False, True, 0), (True, False, 0), (True, True, 60)])
+@pytest.mark.parametrize(
+    ("step", "unknown", "back_s"),
+    [(StepName.FIND_THREAD, True, 0), (StepName.SEND_RECEIPT, False, 0), (StepName.SEND_RECEIPT, True, 60)],
+)
 def test_who_does_not_look_does_not_wait_for_what_would_show(
-    store: Memory, *, scanner: bool, unknown: bool, back_s: float
+    store: Memory, *, step: StepName, unknown: bool, back_s: float
 ) -> None:
     """Nothing is in doubt, or the step needs no look; and a clock that was put back is not waited for."""
     failure = TransientError("failed", outcome_unknown=unknown)
     with pytest.raises(StepDeferredError):
-        store.execution().step("s", raising(failure), scanner=scanner)
+        store.execution().step(step, raising(failure))
     store.now -= timedelta(seconds=back_s)
-    assert store.execution().step("s", lambda _: "tried", scanner=scanner) == "tried"
+    assert store.execution().step(step, lambda _: "tried") == "tried"

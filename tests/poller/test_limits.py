@@ -12,6 +12,7 @@ import pytest
 from poller.config.settings import Settings
 from poller.triage import claude_budget, quotas
 from poller.workflow.engine import Engine
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -171,7 +172,7 @@ def engine(state_url: str, tmp_path: Path) -> Iterator[Engine]:
     def work(journal: Journal) -> dict[str, Any]:
         assert journal.store is not None
         count = journal.store
-        return {"outcome": "support", "turn": journal.step("receive", lambda _: count.remember("a-%_1", "2"))}
+        return {"outcome": "support", "turn": journal.step(StepName.RECEIVE, lambda _: count.remember("a-%_1", "2"))}
 
     engine = Engine(state_url, tmp_path, work)
     engine.start()

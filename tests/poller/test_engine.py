@@ -72,11 +72,11 @@ class Service:
 
     def work(self, journal: Journal) -> dict[str, Any]:
         """Both steps; a failure is told of in one of its own."""
-        ticket = journal.step(StepName.CREATE_TICKET, self._create_ticket)
+        ticket = journal.step(StepName.FIND_ORIGINAL, self._create_ticket)
         try:
-            note = journal.step(StepName.CREATE_NOTE, self._create_note)
+            note = journal.step(StepName.FIND_THREAD, self._create_note)
         except StepFailedError as failure:
-            journal.step(StepName.SEND_FAILURE, lambda _: self.calls.append("failure"))
+            journal.step(StepName.PREPARE_RECEIPT, lambda _: self.calls.append("failure"))
             return {"outcome": "failed", "step": failure.step, "reason": failure.reason}
         return {"outcome": "support", "ticket": ticket, "note": note}
 
@@ -159,7 +159,7 @@ def test_what_waits_for_its_label_alone_is_looked_for_without_what_is_finished(s
     ends = {
         "today": ("waiting", "label", 0),
         "finished": ("support", "label", 1),
-        "waits for a ticket": ("waiting", "create_ticket", 2),
+        "waits for a ticket": ("waiting", "find_original", 2),
         "a month ago, nearly": ("waiting", "send_receipt", 29.5),
         "a month ago": ("waiting", "label", 31),
     }
@@ -200,7 +200,7 @@ def test_an_exception_that_was_recorded_is_not_raised_for_ever(state_url: str, t
             return {"ok": "T1"}
 
         contact = journal._record("create_contact", lambda: {"ok": "C1"})
-        return {"outcome": "support", "contact": contact, "ticket": journal._record("create_ticket", write)}
+        return {"outcome": "support", "contact": contact, "ticket": journal._record("find_original", write)}
 
     with running(state_url, tmp_path, work) as engine:
         engine.submit(REFERENCE)
@@ -243,7 +243,7 @@ def test_a_message_that_is_being_worked_on_is_not_resumed(state_url: str, tmp_pa
     def work(journal: Journal) -> dict[str, Any]:
         began.set()
         assert go_on.wait(DEADLINE_S)
-        return {"outcome": "support", "ticket": journal.step(StepName.CREATE_TICKET, lambda _: "T1")}
+        return {"outcome": "support", "ticket": journal.step(StepName.FIND_ORIGINAL, lambda _: "T1")}
 
     with running(state_url, tmp_path, work) as engine:
         engine.submit(REFERENCE)
@@ -339,7 +339,7 @@ def test_a_database_that_restarts_is_waited_for(database: str, cluster: Cluster,
             cluster.start()
             return "T1"
 
-        return {"outcome": "support", "ticket": journal.step(StepName.CREATE_TICKET, create_ticket)}
+        return {"outcome": "support", "ticket": journal.step(StepName.FIND_ORIGINAL, create_ticket)}
 
     with running(database, tmp_path, work) as engine:
         engine.submit(REFERENCE)
@@ -358,7 +358,7 @@ def test_a_message_lost_to_another_machine_is_let_go_of(database: str, tmp_path:
 
     before = set(threading.enumerate())
     with running(
-        database, tmp_path, lambda journal: {"ticket": journal.step(StepName.CREATE_TICKET, create_ticket)}
+        database, tmp_path, lambda journal: {"ticket": journal.step(StepName.FIND_ORIGINAL, create_ticket)}
     ) as engine:
         engine.submit(REFERENCE)
         assert began.wait(DEADLINE_S)
@@ -383,8 +383,8 @@ def main(url: str, directory: str) -> None:
         signal.pause()
 
     def work(journal: Journal) -> dict[str, Any]:
-        journal.step(StepName.CREATE_TICKET, lambda _: "T1")
-        return {"note": journal.step(StepName.CREATE_NOTE, hang)}
+        journal.step(StepName.FIND_ORIGINAL, lambda _: "T1")
+        return {"note": journal.step(StepName.FIND_THREAD, hang)}
 
     with running(url, Path(directory), work) as engine:
         engine.submit(REFERENCE)

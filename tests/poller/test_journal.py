@@ -193,7 +193,9 @@ def test_a_wait_for_another_message_s_sake_is_no_failure_of_this_one(store: Memo
 def test_a_permanent_error_fails_the_step_with_the_reason(store: Memory) -> None:
     """The reason is kept; the service's own words only travel to the admin."""
     with pytest.raises(StepFailedError) as caught:
-        store.execution().step(StepName.CREATE_TICKET, raising(PermanentError("HubSpot 400", detail="words of the mail")))
+        store.execution().step(
+            StepName.CREATE_TICKET, raising(PermanentError("HubSpot 400", detail="words of the mail"))
+        )
     assert (caught.value.step, caught.value.reason, caught.value.detail) == (
         "create_ticket",
         "HubSpot 400",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import socket
@@ -27,7 +26,7 @@ from poller.monitoring import metrics, prometheus, status_file
 from poller.monitoring.metrics import Metrics
 from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.prometheus import METRICS
-from poller.workflow.status import SERVICES, MessageStatus
+from poller.workflow.status import MessageStatus
 from tests.listener import Listener, http
 
 if TYPE_CHECKING:
@@ -336,18 +335,3 @@ def test_the_dashboard_is_one() -> None:
         for variable in re.findall(r"\$(\w+)", json.dumps(panel["targets"])):
             assert variable in variables or variable.startswith("__")
     assert max(covered.values()) == 1, "no panel lies upon another"
-
-
-def test_every_step_there_is_has_its_service() -> None:
-    """As the steps themselves say whom they ask."""
-    said: dict[str, str] = {}
-    for path in (ROOT / "poller").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "job.journal.step":
-                name, service = node.args[0], node.args[2] if len(node.args) > 2 else ast.Constant("")
-                if isinstance(name, ast.Constant) and isinstance(service, ast.Constant):
-                    said[str(name.value)] = str(service.value)
-            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "send" and len(node.args) > 1:
-                (name,) = [each.value for each in node.args if isinstance(each, ast.Constant)]
-                said |= {name: "smtp", name.replace("send_", "prepare_"): "smtp"}
-    assert said == SERVICES

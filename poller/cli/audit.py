@@ -18,6 +18,7 @@ from poller.dispatch.notify import IN_DOUBT, NOTIFICATION_TRIES
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
+from poller.model import Outcome
 from poller.workflow import corrections
 from poller.workflow.store import StateStore
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from integrations.clickup.client import ClickUp, Subtask
     from integrations.hubspot.client import HubSpot
     from poller.config.settings import LabelsSettings, Settings
+    from poller.model import WorkResult
     from poller.workflow.status import Entry, MessageRecord
 
 LONGEST_WAIT_S = 90.0  # that a service may ask for before a call: ClickUp's limit is one of a minute
@@ -95,11 +97,11 @@ def _misplaced(
     if outcome in filed:
         if reference in waiting:
             # A failed message was moved back, to be tried again at the next scan.
-            return None if outcome == "failed" else "finished, and in the inbox"
+            return None if outcome is Outcome.FAILED else "finished, and in the inbox"
         if reference not in filed[outcome]:
             elsewhere = f", but under {', '.join(map(repr, found))}" if found else ""
             return f"not found under {getattr(labels, outcome)!r}{elsewhere}"
-    elif outcome in {"working", "waiting"} and reference not in waiting and not found:
+    elif outcome.is_open and reference not in waiting and not found:
         return "not finished, and nowhere to be found"
     return None
 
@@ -116,8 +118,8 @@ def _amiss_at_services(settings: Settings, remembered: list[MessageRecord]) -> I
     live = services(settings)
     subtasks = _patiently(live.clickup.find_subtasks) if live.clickup else {}
     for message in remembered:
-        reference, result = corrections.message_of(message.reference), message.status.result or {}
-        if message.status.outcome not in {"support", "modelisation"}:
+        reference, result = corrections.message_of(message.reference), message.status.result
+        if not result.outcome.is_dispatched:
             continue
         problems = [
             *(_amiss_at_hubspot(live.hubspot, reference, result) if live.hubspot else ()),
@@ -138,38 +140,38 @@ def _patiently(call: Callable[[], _Found]) -> _Found:
     return call()
 
 
-def _amiss_at_hubspot(hubspot: HubSpot, reference: str, result: Mapping[str, Any]) -> Iterator[str]:
-    ticket, note_id = result["ticket"], result["note_id"]
+def _amiss_at_hubspot(hubspot: HubSpot, reference: str, result: WorkResult) -> Iterator[str]:
+    ticket, note_id = result.ticket, result.note_id
     try:
         # A customer's answer opens no ticket. It is on the ticket of the request that it belongs to.
-        if ticket and result["thread"] == reference:
-            tickets = _patiently(lambda: hubspot.find_tickets(result["contact_id"], reference))
-            yield from _not_one("HubSpot ticket", ticket["id"], [each.id for each in tickets])
+        if ticket and result.thread == reference:
+            tickets = _patiently(lambda: hubspot.find_tickets(result.contact_id, reference))
+            yield from _not_one("HubSpot ticket", ticket.id, [each.id for each in tickets])
         if note_id:
-            ticket_id = ticket["id"] if ticket else None
-            found = _patiently(lambda: hubspot.find_notes(result["contact_id"], ticket_id, reference))
+            ticket_id = ticket.id if ticket else None
+            found = _patiently(lambda: hubspot.find_notes(result.contact_id, ticket_id, reference))
             yield from _not_one("HubSpot note", note_id, found)
     except PermanentError as error:
         yield str(error)
 
 
 def _amiss_at_clickup(
-    clickup: ClickUp, reference: str, result: Mapping[str, Any], subtasks: Mapping[str, list[Subtask]]
+    clickup: ClickUp, reference: str, result: WorkResult, subtasks: Mapping[str, list[Subtask]]
 ) -> Iterator[str]:
-    if not (subtask := result["subtask"]):
+    if not (subtask := result.subtask):
         return
-    if result["thread"] == reference:
+    if result.thread == reference:
         found = [each.id for each in subtasks.get(reference, ())]
-        yield from _not_one("ClickUp subtask", subtask["id"], found)
+        yield from _not_one("ClickUp subtask", subtask.id, found)
         return
-    if result["decided_by"] == "person":
+    if result.decided_by == "person":
         return  # An answer that was corrected may have a subtask of its own, or its request's.
     try:
         # The id of the comment is not recorded, so any one with the reference will do.
-        count = len(_patiently(lambda: clickup.find_comments(subtask["id"], reference)))
+        count = len(_patiently(lambda: clickup.find_comments(subtask.id, reference)))
         if count != 1:
             comments = f"{count} comments" if count else "no comment"
-            yield f"{comments} with the reference on ClickUp subtask {subtask['id']}"
+            yield f"{comments} with the reference on ClickUp subtask {subtask.id}"
     except PermanentError as error:
         yield str(error)
 

@@ -19,7 +19,7 @@ from poller.cli.options import settings_of
 from poller.dispatch.job import LazyMessage
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
-from poller.model import Category, Kind
+from poller.model import Category, Kind, Outcome
 from poller.workflow import corrections
 from poller.workflow.errors import MessageUnavailableError
 from poller.workflow.store import StateStore
@@ -37,7 +37,7 @@ def corrected(store: StateStore) -> list[MessageRecord]:
     return [
         message
         for message in corrections.current(store.messages())
-        if corrections.correction_of(message.reference) and message.status.outcome in {"support", "modelisation"}
+        if corrections.correction_of(message.reference) and message.status.outcome.is_dispatched
     ]
 
 
@@ -61,8 +61,8 @@ def examples(settings: Settings) -> Iterator[tuple[str, dict[str, Any] | None]]:
             message = LazyMessage(reference, inbox, Path(directory) / "mail.eml", settings.imap)
             try:
                 message.filed(outcome, _received_at(store, each.reference))
-                was = (each.status.result or {}).get("was", "")
-                yield reference, example(message.request, Category(outcome.upper()), was)
+                was = each.status.result.was or Outcome.FORGOTTEN
+                yield reference, example(message.request, outcome.category, was)
             except MessageGoneError:
                 yield reference, None
             except MessageUnavailableError as error:
@@ -84,12 +84,12 @@ def _received_at(store: StateStore, reference: str) -> datetime:
     raise MessageGoneError(reference)  # purged while we read
 
 
-def example(request: Request, label: Category, was: str) -> dict[str, Any]:
+def example(request: Request, label: Category, was: Outcome) -> dict[str, Any]:
     """Return a labelled request as plain data.
 
-    `was` is the category that it had been taken for, "" where it was unknown. `from` is the author, whose name ends
-    what is read of the mail, and not the address to answer. The `kind` of an attachment is kept, since perhaps only its
-    content told it.
+    `was` is the category that it had been taken for, FORGOTTEN where it was unknown. `from` is the author, whose name
+    ends what is read of the mail, and not the address to answer. The `kind` of an attachment is kept, since perhaps
+    only its content told it.
     """
     attachments = [each for each in request.attachments if not each.inline]
     return {
@@ -109,7 +109,7 @@ def example(request: Request, label: Category, was: str) -> dict[str, Any]:
         ],
         "label": label.value,
         "difficulty": "",
-        "tags": ["correction", *([f"was_{was}"] if was else [])],
+        "tags": ["correction", *([f"was_{was}"] if was is not Outcome.FORGOTTEN else [])],
         "seed_rule_conflict": label is Category.SUPPORT and any(each.kind is Kind.MODEL for each in attachments),
         "ambiguous": False,
     }
@@ -139,5 +139,6 @@ def corrections_(ctx: click.Context, *, jsonl: bool) -> None:
         return
     with closing(StateStore(settings_of(ctx, need_imap=False))) as store:
         for each in corrected(store):
-            was = (each.status.result or {}).get("was") or "unknown"
-            click.echo(f"{each.seen_at:%Y-%m-%d %H:%M:%S}  {each.reference}  was {was}")
+            was = each.status.result.was
+            earlier = "unknown" if was in {None, Outcome.FORGOTTEN} else was
+            click.echo(f"{each.seen_at:%Y-%m-%d %H:%M:%S}  {each.reference}  was {earlier}")

@@ -22,6 +22,7 @@ from poller.daemon.daemon import Daemon
 from poller.mailbox.inbox import Inbox
 from poller.mime import headers
 from poller.mime.reference import reference_of
+from poller.model import Outcome
 from poller.own_mail import HEADER
 from poller.rendering.receipt import KIND
 
@@ -93,16 +94,16 @@ def _listed(raw: bytes) -> str:
 
 def _tell(echo: Echo, subject: str, reference: str, status: MessageStatus) -> None:
     """Print what was decided about a mail, and what was created for it."""
-    result = status.result or {}
-    sure = f", {result['confidence']:.0%} sure, by {result['decided_by']}" if "confidence" in result else ""
-    review = "  (to be reviewed)" if result.get("needs_review") else ""
+    result = status.result
+    sure = f", {result.confidence:.0%} sure, by {result.decided_by}" if result.category else ""
+    review = "  (to be reviewed)" if result.needs_review else ""
     echo(f"{subject}  [{reference}]\n    {status.outcome.upper()}{sure}{review}")
-    if result.get("reason"):
-        echo(f"    because  {result['reason']}")
-    for name in ("ticket", "subtask"):
-        if result.get(name):
-            echo(f"    {name:<8} {result[name]['url']}")
-    for url in result.get("files", ()):
+    if result.reason:
+        echo(f"    because  {result.reason}")
+    for name, link in (("ticket", result.ticket), ("subtask", result.subtask)):
+        if link:
+            echo(f"    {name:<8} {link.url}")
+    for url in result.files:
         echo(f"    file     {url}")
 
 
@@ -152,7 +153,7 @@ def demo(ctx: click.Context, *, keep: bool) -> None:
     """Dispatch sample mails on local stand-ins. This needs no account."""
     end_with_the_stand_ins()
     outcomes = {status.outcome for status in run(click.echo, keep=keep).values()}
-    ctx.exit(0 if outcomes <= {"support", "modelisation", "ignored"} else EXIT_FAILED)
+    ctx.exit(0 if outcomes <= {Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED} else EXIT_FAILED)
 
 
 def end_with_the_stand_ins() -> None:

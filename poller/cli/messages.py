@@ -12,6 +12,7 @@ import click
 from poller.cli import report
 from poller.cli.options import EXIT_FAILED, json_option, settings_of
 from poller.cli.terminal import painted
+from poller.model import Outcome
 from poller.workflow import corrections
 from poller.workflow.store import StateStore
 
@@ -44,7 +45,7 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
     The first seen comes first, each as its last correction left it. Exit code 0 whatever became of them.
     """
     now = datetime.now(UTC)
-    wanted = {outcome for outcome, asked in (("failed", failed), ("waiting", waiting)) if asked}
+    wanted = {outcome for outcome, asked in ((Outcome.FAILED, failed), (Outcome.WAITING, waiting)) if asked}
     with closing(StateStore(settings_of(ctx, need_imap=False))) as store:
         found = store.with_outcomes(wanted, since) if wanted else corrections.current(store.messages(since))
     for message in found:

@@ -18,6 +18,7 @@ from poller.daemon.cutoff import FIRST_START
 from poller.dispatch import conversation
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
+from poller.model import Outcome, Participants
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import classification, quotas, screening, sender
@@ -50,7 +51,7 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
             request = parser_process.parse(path, inbox.account, fetched.received_at, unreadable=UNREADABLE)
             request = sender.identify(request, own, settings.imap.authserv_id)
             ignored = screening.screen(request, own=own, junk=fetched.junk)
-            outcome, reason = ("ignored", ignored) if ignored else _by_the_rules(request)
+            outcome, reason = (Outcome.IGNORED, ignored) if ignored else _by_the_rules(request)
             # Same as in `receive.receive`: some screened-out messages are work if they answer a ticket.
             if not ignored or screening.screen(request, own=own, answer=True) is None:
                 outcome, reason = _as_an_answer(settings, inbox, store, reference, request) or (outcome, reason)
@@ -77,17 +78,16 @@ def _as_an_answer(
     keys = conversation.parent_keys(inbox.account, request) if store else []
     roots = dict.fromkeys(root for key in keys if store and (root := store.recall(key)))
     named = {message.reference: message for message in store.named(roots)} if store and roots else {}
-    opened = {root: named[root].status.result or {} for root in roots if root in named}
+    opened = {root: named[root].status.result for root in roots if root in named}
 
     def who(address: Address) -> str:
         return quotas.pseudonym(settings, address.addr_spec.casefold()) if address.addr_spec else ""
 
-    people = conversation.Participants(
-        who(request.sender), who(sender.writer(request, sender.own_domains(settings.imap)))
-    )
+    people = Participants(who(request.sender), who(sender.writer(request, sender.own_domains(settings.imap))))
     for root, result in opened.items():
-        if result.get("ticket") and people.may_answer(conversation.Participants(**result.get("people", {}))):
-            return str(result.get("category", result["outcome"])), f"an answer to {root}: a note on its ticket"
+        if result.ticket and people.may_answer(result.people):
+            outcome = result.category.outcome if result.category else result.outcome
+            return outcome, f"an answer to {root}: a note on its ticket"
     if not opened:
         waits = inbox.holds_older(reference, [*request.in_reply_to, *request.references])
         return ("unsure", "may be an answer: it names a message that still waits") if waits else None

@@ -14,6 +14,7 @@ from poller.cli.options import json_option, settings_of
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
+from poller.model import Outcome
 from poller.workflow import database
 from poller.workflow.corrections import FAILED, message_of
 from poller.workflow.store import StateStore
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.workflow.status import MessageRecord
 
-FINISHED = {"support", "modelisation", "ignored", "gone", "failed"}
+FINISHED = {Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED, Outcome.GONE, Outcome.FAILED}
 # Prefixes of facts that expire. Facts under other keys, such as the day of the first start, are kept for ever.
 OF_A_MOMENT = ("sender-", "image-", "claude-", "alert-", "canary-", "digest-")
 THREADS = "thread-"
@@ -47,7 +48,7 @@ def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Co
         messages = store.messages()
         # The mailbox is scanned after the state store is read: a message that comes back meanwhile is kept.
         with closing(Inbox(settings)) as inbox:
-            open_ = {*inbox.scan(all_or_none=True), *outcome_mailboxes.list_filed(settings, "failed")}
+            open_ = {*inbox.scan(all_or_none=True), *outcome_mailboxes.list_filed(settings, Outcome.FAILED)}
             with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
                 open_ |= {reference for reference, _ in reclassify_mailboxes.list_waiting()}
         old = {
@@ -85,7 +86,7 @@ def _is_old(message: MessageRecord, before: datetime) -> bool:
 
 def _threads(store: StateStore, message: MessageRecord) -> Iterator[str]:
     """Yield the first messages of the threads that a message belongs to, or may belong to."""
-    if thread := (message.status.result or {}).get("thread"):
+    if thread := message.status.result.thread:
         yield thread
     elif message.status.outcome not in FINISHED:
         for entry in store.journal(message.reference):

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from poller.escaping import one_line
-from poller.model import SERVICE_NAMES
+from poller.model import SERVICE_NAMES, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,21 +22,25 @@ RESULTS = ("ok", "retry", "wait", "fatal", "gone")  # results of an attempt, see
 
 def line(reference: str, status: MessageStatus, now: datetime) -> str:
     """Return the outcome of a message in one line for a person. `now` is aware."""
-    result = status.result or {}
-    links = [link["url"] for link in (result.get("ticket"), result.get("subtask")) if link]
-    reason = f"{result['step']}: {result['reason']}" if result.get("step") else result.get("reason", "")
-    files = f"{len(result['files'])} file(s)" if result.get("files") else ""
-    until = _until(status.until, now) if status.until else ""
-    return "  ".join(part for part in (reference, status.final_outcome.upper(), *links, files, reason, until) if part)
+    result = status.result
+    links = [link.url for link in (result.ticket, result.subtask) if link]
+    reason = f"{result.step}: {result.reason}" if result.step else result.reason
+    files = f"{len(result.files)} file(s)" if result.files else ""
+    until = _until(result.until, now) if result.until else ""
+    return "  ".join(part for part in (reference, result.final_outcome.upper(), *links, files, reason, until) if part)
 
 
 def as_json(reference: str, status: MessageStatus) -> dict[str, Any]:
     """Return the outcome of a message for a program."""
-    return {"reference": reference, "outcome": status.outcome} | (status.result or {})
+    return {"reference": reference} | status.result.as_json()
 
 
 def status(
-    counts: Mapping[str, int], waiting: Sequence[MessageRecord], poll_status: PollStatus | None, *, running: bool | None
+    counts: Mapping[Outcome, int],
+    waiting: Sequence[MessageRecord],
+    poll_status: PollStatus | None,
+    *,
+    running: bool | None,
 ) -> dict[str, Any]:
     """Return the number of messages by outcome, the services they wait for, and the state of the polls.
 
@@ -59,7 +63,7 @@ def status(
 
 
 def status_lines(
-    counts: Mapping[str, int], waiting: Sequence[MessageRecord], poll_status: PollStatus | None, now: datetime
+    counts: Mapping[Outcome, int], waiting: Sequence[MessageRecord], poll_status: PollStatus | None, now: datetime
 ) -> Iterator[str]:
     """Yield the content of `status` as lines for a person."""
     for outcome, count in sorted(counts.items()):
@@ -83,7 +87,9 @@ def status_lines(
 def whole(message: MessageRecord, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return everything that is stored about a message, for a program. `tried` is `tries` of its journal."""
     times = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
-    known = {"reference": message.reference, "outcome": message.status.outcome, "result": message.status.result}
+    outcome = message.status.outcome
+    result = None if outcome is Outcome.WORKING else message.status.result.as_json()
+    known = {"reference": message.reference, "outcome": outcome, "result": result}
     return known | times | {"steps": tried}
 
 
@@ -149,7 +155,7 @@ def _without_end(begun: Entry, attempts: Counter[str]) -> dict[str, Any]:
 
 
 def _kept_by(status: MessageStatus) -> str:
-    return SERVICE_NAMES.get(status.service) or str((status.result or {}).get("reason", ""))
+    return SERVICE_NAMES.get(status.service) or status.result.reason
 
 
 def _until(due: datetime, now: datetime) -> str:

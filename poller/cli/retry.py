@@ -10,6 +10,7 @@ import click
 from poller.cli.options import EXIT_FAILED, settings_of
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
+from poller.model import Outcome
 from poller.workflow import corrections
 from poller.workflow.store import StateStore
 
@@ -47,4 +48,4 @@ def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
 def _failed(settings: Settings) -> set[str]:
     """Return the references of the messages that failed, or whose last correction did."""
     with closing(StateStore(settings)) as store:
-        return {corrections.message_of(each.reference) for each in store.with_outcomes(["failed"])}
+        return {corrections.message_of(each.reference) for each in store.with_outcomes([Outcome.FAILED])}

@@ -14,6 +14,7 @@ from poller.cli.preview import print_preview
 from poller.cli.terminal import Progress, painted
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
+from poller.model import Outcome
 from poller.monitoring import status_file
 
 if TYPE_CHECKING:
@@ -75,11 +76,13 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         unreadable = daemon.status().unreadable
         status_file.StatusFile(settings.directory).leave(datetime.now(UTC), None, "", len(unreadable))
         for reference, status in statuses.items():
-            if status.outcome == "waiting":
+            if status.outcome is Outcome.WAITING:
                 print_line(reference, status)
     for uid in unreadable:
         click.echo(f"poller: the mail server does not give the message with UID {uid}", err=True)
     if not statuses and not unreadable:
         click.echo("nothing to do", err=True)
-    outcomes = {status.final_outcome for status in statuses.values()}
-    ctx.exit(EXIT_FAILED if "failed" in outcomes else EXIT_LATER if "waiting" in outcomes or unreadable else 0)
+    outcomes = {status.result.final_outcome for status in statuses.values()}
+    ctx.exit(
+        EXIT_FAILED if Outcome.FAILED in outcomes else EXIT_LATER if Outcome.WAITING in outcomes or unreadable else 0
+    )

@@ -11,6 +11,7 @@ import click
 from poller.cli import report
 from poller.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, json_option, settings_of
 from poller.cli.terminal import painted
+from poller.model import Outcome
 from poller.monitoring import status_file
 from poller.workflow import lock
 from poller.workflow.store import StateStore
@@ -30,7 +31,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     """
     settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
     with closing(StateStore(settings)) as store:
-        counts, waiting = store.counts(), store.with_outcomes(["waiting"])
+        counts, waiting = store.counts(), store.with_outcomes([Outcome.WAITING])
     poll_status = status_file.read(settings.directory)
     running = lock.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None
     if as_json:
@@ -41,5 +42,5 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     if running is False:
         click.echo("no daemon is running on this state", err=True)
     late = poll_status is not None and poll_status.is_late(now, settings.imap.poll_interval_s)
-    failed = counts["failed"] or (poll_status is not None and poll_status.unreadable)
+    failed = counts[Outcome.FAILED] or (poll_status is not None and poll_status.unreadable)
     ctx.exit(EXIT_UNAVAILABLE if late else EXIT_FAILED if failed else 0)

@@ -14,6 +14,7 @@ from poller.cli import demo
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
 from poller.mailbox.source import Fetched
+from poller.model import Outcome
 from poller.parsing import parser
 from poller.triage import classification, screening, sender
 from poller.workflow.errors import StepDeferredError
@@ -50,15 +51,15 @@ class FileSource:
     def mark_seen(self, reference: str) -> None:
         """Do nothing: the mail is in no mailbox."""
 
-    def label(self, reference: str, outcome: str) -> None:
+    def label(self, reference: str, outcome: Outcome) -> None:
         """Do nothing: there is no mailbox to label it in."""
 
-    def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
+    def fetch_filed(self, reference: str, outcome: Outcome, received_at: datetime, path: Path) -> Fetched:
         """Fetch the mail again: it is in no other place."""
         del outcome, received_at
         return self.fetch(reference, path)
 
-    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
+    def append(self, outcome: Outcome, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         """Do nothing: there is no mailbox for the receipt."""
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
@@ -117,15 +118,15 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
             halt=lambda _, fault: faults.append(fault),
         )
         try:
-            return {"reference": reference} | pipeline(journal)
+            return {"reference": reference} | pipeline(journal).as_json()
         except StepDeferredError as wait:
             if faults:
                 raise faults[0] from None
-            return {"reference": reference, "outcome": "waiting", "step": wait.step, "reason": wait.reason}
+            return {"reference": reference, "outcome": Outcome.WAITING, "step": wait.step, "reason": wait.reason}
 
 
 def sandbox(mail: Path, echo: Callable[[str], Any]) -> dict[str, Any]:
     """Run all steps on one mail from a mailbox of its own, with a stand-in for every service."""
     ended = demo.run(echo, {"mail": mail.read_bytes()}, texts=True)
     reference, status = next(iter(ended.items()))
-    return {"reference": reference} | (status.result or {"outcome": status.outcome})
+    return {"reference": reference} | status.result.as_json()

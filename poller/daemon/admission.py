@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poller.model import Outcome
 from poller.workflow import corrections
 from poller.workflow.corrections import FAILED
 
@@ -38,19 +39,21 @@ class Admission:
         if reference in self._load.working:
             return
         last = reference
-        if corrected or (status and status.outcome not in {"working", "waiting"}):
+        if corrected or (status and not status.outcome.is_open):
             last, status = self._engine.last(reference)
         if status is None:
             self._load.submit(reference)
-        elif status.outcome == "working":
+        elif status.outcome is Outcome.WORKING:
             self._load.working.add(last)
-        elif status.outcome == "waiting":
+        elif status.outcome is Outcome.WAITING:
             self._wait(last, status)
         elif not self._inbox.confirm(reference):
             return  # It was filed between the two looks.
-        elif (correction := corrections.correction_of(last)) and status.outcome in {"gone", "failed"}:
+        elif (correction := corrections.correction_of(last)) and status.outcome in {Outcome.GONE, Outcome.FAILED}:
             self._put_back(correction, status)
-        elif status.outcome == "gone" or (status.outcome == "failed" and self._inbox.was_brought_back(reference)):
+        elif status.outcome is Outcome.GONE or (
+            status.outcome is Outcome.FAILED and self._inbox.was_brought_back(reference)
+        ):
             # A person moved it back to the mailbox and wants another attempt.
             self._load.resume(reference, status)
         else:
@@ -64,7 +67,7 @@ class Admission:
         resumed.
         """
         self._load.waiting[last] = status
-        if "filed" not in (status.result or {}):
+        if status.result.filed is None:
             if correction := corrections.correction_of(last):
                 self._return(correction)
         elif self._inbox.confirm(corrections.message_of(last)):
@@ -72,12 +75,12 @@ class Admission:
 
     def _put_back(self, correction: Correction, status: MessageStatus) -> None:
         """Try a failed correction again if a person moved its message back to the inbox, otherwise label it failed."""
-        is_asked_for = status.outcome == "gone" or self._inbox.was_brought_back(correction.reference)
+        is_asked_for = status.outcome is Outcome.GONE or self._inbox.was_brought_back(correction.reference)
         if is_asked_for:
             # Record this before the move, so that a message that a person puts there later counts as a new request.
             self._engine.remember(f"{FAILED}{correction.id}", "")
         if not (is_asked_for and self._return(correction)):
-            self._inbox.label(correction.reference, "failed")
+            self._inbox.label(correction.reference, Outcome.FAILED)
 
     def _return(self, correction: Correction) -> bool:
         """Move a message from the inbox to the reclassify mailbox of its correction. Return False if that is off."""
@@ -91,20 +94,19 @@ class Admission:
         self._load.progress()
         last, status = self._engine.last(reference)
         number = 1 + corrections.number_of(last)
-        if status and status.outcome == "working":
+        if status and status.outcome is Outcome.WORKING:
             self._load.working.add(last)
-        elif status and status.outcome == "waiting":
+        elif status and status.outcome is Outcome.WAITING:
             self._load.waiting.setdefault(last, status)
-            result = status.result or {}
             # The message has left the place where that work waited, so resuming it ends it. Only a correction that is
             # not labelled yet waits in this mailbox itself.
-            left = number == 1 or "filed" in result
-            if left and result["step"] and not result["gate"]:
+            left = number == 1 or status.result.filed is not None
+            if left and status.result.step and not status.result.breaker:
                 self._load.resume(last, status)
         elif not (mailbox := self._reclassify_mailboxes.sources[category]).confirm(reference):
             return  # It was filed between the two looks.
-        elif number > 1 and status and status.outcome == "failed" and self._stays_failed(last, status, category):
-            mailbox.label(reference, "failed")
+        elif number > 1 and status and status.outcome is Outcome.FAILED and self._stays_failed(last, status, category):
+            mailbox.label(reference, Outcome.FAILED)
             self._engine.remember(f"{FAILED}{last}", "")
         else:
             self._load.submit(corrections.Correction(reference, category, number).id)
@@ -112,7 +114,6 @@ class Admission:
     def _stays_failed(self, last: str, status: MessageStatus, category: Category) -> bool:
         """Return True if a failed correction lies in the mailbox without a new request by a person."""
         reference, number = corrections.message_of(last), corrections.number_of(last)
-        could_not_be_filed = status.result and status.result.get("unfiled")
-        if could_not_be_filed and last == corrections.Correction(reference, category, number).id:
+        if status.result.unfiled and last == corrections.Correction(reference, category, number).id:
             return not self._engine.recall([f"{FAILED}{last}"])
         return not self._reclassify_mailboxes.sources[category].was_brought_back(reference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,6 +19,7 @@ from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
+from poller.model import Outcome, WorkResult
 from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
@@ -93,7 +94,7 @@ class Daemon:
 
         A message that is filed, and waits for its receipt alone, is not one of them.
         """
-        return [status for status in list(self.waiting.values()) if status.final_outcome == "waiting"]
+        return [status for status in list(self.waiting.values()) if status.result.final_outcome is Outcome.WAITING]
 
     def once(
         self, finished: Callable[[str, MessageStatus], None], *, everything: bool = False
@@ -115,7 +116,7 @@ class Daemon:
                     time.sleep(TICK_S / 20)
                     for reference, status in self.tick().items():
                         seen[reference] = status
-                        if status.outcome != "waiting":
+                        if status.outcome is not Outcome.WAITING:
                             finished(reference, status)
             return seen | self.waiting
         finally:
@@ -139,7 +140,7 @@ class Daemon:
         self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine)
         self._inbox.taken_up = lambda references: self._engine.statuses(references).keys()
 
-    def _work(self, journal: Journal) -> dict[str, Any]:
+    def _work(self, journal: Journal) -> WorkResult:
         with self._places:
             return self._pipeline(journal)
 
@@ -220,7 +221,7 @@ class Daemon:
 
         A service that has answered since is left out.
         """
-        waited_for = {status.result["gate"] for status in list(self.waiting.values()) if status.result}
+        waited_for = {status.result.breaker for status in list(self.waiting.values())}
         for service in list(self._refused):
             breaker = self._engine.breaker(service)
             if service not in waited_for and breaker.open and breaker.has_succeeded:
@@ -237,6 +238,5 @@ class Daemon:
         for name, status in list(self.waiting.items()):
             reference = corrections.message_of(name)
             since = status.since if self._reclassify_mailboxes.holds(reference) else arrived.get(name)
-            reason = status.result["reason"] if status.result else ""
-            if since and reason != TOO_OFTEN:
-                yield Wait(since, status.service, reason)
+            if since and status.result.reason != TOO_OFTEN:
+                yield Wait(since, status.service, status.result.reason)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from poller.model import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -52,7 +54,7 @@ class Scheduler:
         now = datetime.now(UTC)
         tried: set[str] = set()
         for reference, status in list(self.waiting.items()):
-            breaker = status.result["gate"] if status.result else ""
+            breaker = status.result.breaker
             if breaker in tried or not self._due(status, now):
                 continue
             self.resume(reference, status)
@@ -61,10 +63,10 @@ class Scheduler:
         # Query a long queue in parts, in turn. No timestamps: machines that share the database have their own clocks.
         self._unasked = self._unasked or list(self.working)
         asked, self._unasked = self._unasked[:AT_ONCE], self._unasked[AT_ONCE:]
-        stopped = {ref: s for ref, s in self._engine.statuses(asked).items() if s.outcome != "working"}
+        stopped = {ref: s for ref, s in self._engine.statuses(asked).items() if s.outcome is not Outcome.WORKING}
         self.working -= stopped.keys()
         self._engine.pause_queue(not self.working)
-        self.waiting |= {ref: status for ref, status in stopped.items() if status.outcome == "waiting"}
+        self.waiting |= {ref: status for ref, status in stopped.items() if status.outcome is Outcome.WAITING}
         return stopped
 
     def soon(self) -> bool:
@@ -75,8 +77,8 @@ class Scheduler:
         return any(self._due(status, limits[reference]) for reference, status in self.waiting.items())
 
     def _due(self, status: MessageStatus, now: datetime) -> bool:
-        until = status.until
-        if name := status.result["gate"] if status.result else "":
+        until = status.result.until
+        if name := status.result.breaker:
             breaker = self._engine.breaker(name)
             if breaker.closed_until or breaker.has_succeeded:
                 # This process knows newer facts about the service than the message recorded.

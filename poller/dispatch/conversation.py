@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from poller.model import Request
 
 LOOKED_UP = 50  # at most so many Message-IDs; the RFC sets no limit to References
-
-
-@dataclass(frozen=True, slots=True)
-class Participants:
-    """The people behind a message, each as a keyed hash: the state store holds no address."""
-
-    customer: str = ""  # the person to answer, whose contact has the ticket; "" if unknown
-    writer: str = ""  # the author, see `sender.writer`; "" if unknown
-    colleague: bool = field(default=False, compare=False)  # True if the writer is one of ours
-
-    def may_answer(self, opened: Participants) -> bool:
-        """Return True if an answer from these people belongs to the ticket that a message from `opened` created.
-
-        The answer's writer must be one of these:
-
-        - the ticket's customer,
-        - the writer of the first message, for the same customer,
-        - a colleague, for that customer or for no other person.
-
-        A Reply-To alone does not count, because it may name any address.
-        """
-        if self.colleague and self.customer in {self.writer, opened.customer}:
-            return True
-        return bool(self.writer) and (self.writer == opened.customer or self == opened)
 
 
 def key(account: str, message_id: str) -> str:

@@ -7,7 +7,7 @@ step. Nothing is deleted either: a subtask that is no longer needed gets a comme
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from poller.dispatch import conversation
 from poller.dispatch.classify import initial_result
@@ -15,7 +15,7 @@ from poller.dispatch.job import skip
 from poller.dispatch.subtask import add_comment, create_subtask
 from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
 from poller.dispatch.upload import upload_files, with_file_names
-from poller.model import Category, Classification, Link, UploadDecision
+from poller.model import Category, Classification, Link, Outcome, UploadDecision, WorkResult
 from poller.rendering import tickets
 from poller.rendering.ticket_update import updated_ticket_content
 from poller.workflow.corrections import category_of, is_half_done
@@ -38,18 +38,17 @@ class Original:
     """The result of the message before the correction. It is empty for a message that the daemon never saw."""
 
     correction: Correction
-    result: dict[str, Any]  # of the message's own workflow, or of the correction before this one
+    result: WorkResult  # of the message's own workflow, or of the correction before this one
 
     @property
-    def was(self) -> str:
-        """Return the earlier outcome: "support", "modelisation", "ignored", "failed", "gone", or "" if unknown."""
-        outcome = category_of(self.result)
-        return "" if outcome == "forgotten" else outcome
+    def was(self) -> Outcome:
+        """Return the earlier outcome, FORGOTTEN if unknown."""
+        return category_of(self.result)
 
     @property
     def thread(self) -> str:
         """Return the reference of the message that opened the ticket."""
-        return str(self.result.get("thread", self.correction.reference))
+        return self.result.thread or self.correction.reference
 
     @property
     def is_answer(self) -> bool:
@@ -58,17 +57,17 @@ class Original:
 
     def answering(self, reference: str) -> Original:
         """Return a copy for a message that turns out to answer `reference`, and so shares its ticket."""
-        return replace(self, result=self.result | {"thread": reference})
+        return replace(self, result=replace(self.result, thread=reference))
 
     @property
     def stays(self) -> bool:
         """Return True if the message had this category already and every step of it was done."""
-        return self.was == self.correction.category.lower() and not is_half_done(self.result)
+        return self.was is self.correction.category.outcome and not is_half_done(self.result)
 
     @property
     def changes(self) -> bool:
         """Return True if the message had the other category, or an earlier correction stopped half-way."""
-        return self.was in {"support", "modelisation"} and not self.stays
+        return self.was.is_dispatched and not self.stays
 
 
 def find_original(job: StepContext, correction: Correction) -> Original:
@@ -79,13 +78,15 @@ def find_original(job: StepContext, correction: Correction) -> Original:
     """
     store = job.journal.store
 
-    def act(_: Attempt) -> dict[str, Any]:
-        found = store.result(correction.reference, before=correction.id) if store else {"outcome": "forgotten"}
-        if found.get("outcome", "waiting") == "waiting":
+    def act(_: Attempt) -> WorkResult:
+        if store is None:
+            return WorkResult(Outcome.FORGOTTEN)
+        found = store.result(correction.reference, before=correction.id)
+        if found.outcome.is_open:
             raise DependencyPendingError("the message that is corrected is still at work")
         return found
 
-    return Original(correction, job.journal.step(StepName.FIND_ORIGINAL, act))
+    return Original(correction, job.journal.step(StepName.FIND_ORIGINAL, act, returns=WorkResult))
 
 
 def existing_result(job: StepContext, original: Original) -> DispatchResult:
@@ -96,14 +97,13 @@ def existing_result(job: StepContext, original: Original) -> DispatchResult:
     )
     # The files were uploaded in the mail's order, either all of them or none.
     numbers = [number for number, fate in enumerate(job.upload_decisions) if fate is UploadDecision.FILE]
-    files = result.get("files", [])
     return replace(
         initial_result(job, sure),
-        uploads=tuple(zip(numbers, files, strict=True)) if len(files) == len(numbers) else (),
-        contact_id=result.get("contact_id", ""),
-        ticket=_link(result.get("ticket")),
-        note_id=result.get("note_id", ""),
-        subtask=_link(result.get("subtask")),
+        uploads=tuple(zip(numbers, result.files, strict=True)) if len(result.files) == len(numbers) else (),
+        contact_id=result.contact_id,
+        ticket=result.ticket,
+        note_id=result.note_id,
+        subtask=result.subtask,
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from poller.config.settings import ImapSettings, Settings
     from poller.dispatch.clients import Services
     from poller.mailbox.source import Fetched, MessageSource
-    from poller.model import DispatchResult, Receipt, Request, UploadDecision
+    from poller.model import DispatchResult, Outcome, Receipt, Request, UploadDecision
     from poller.workflow.journal import Journal
     from poller.workflow.steps import StepName
 
@@ -34,13 +34,13 @@ class LazyMessage:
         self._reference, self._source, self._path, self._imap = reference, source, path, imap
         self._request: Request | None = None
         self._junk: bool | None = None
-        self._filed: tuple[str, datetime] | None = None
+        self._filed: tuple[Outcome, datetime] | None = None
 
     def waits_behind(self, message_ids: Iterable[str]) -> bool:
         """Return whether an older message that still waits is, or names, one of these."""
         return self._source.holds_older(self._reference, message_ids)
 
-    def filed(self, outcome: str, received_at: datetime) -> None:
+    def filed(self, outcome: Outcome, received_at: datetime) -> None:
         """Record that the message now lies where this outcome is filed."""
         self._filed = outcome, received_at
 
@@ -101,11 +101,11 @@ class LazyMessage:
         """Mark the message as read. See `MessageSource.mark_seen`."""
         self._source.mark_seen(self._reference)
 
-    def label(self, outcome: str) -> None:
+    def label(self, outcome: Outcome) -> None:
         """File the message under its outcome. See `MessageSource.label`."""
         self._source.label(self._reference, outcome)
 
-    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str) -> None:
+    def append(self, outcome: Outcome, receipt: Receipt, *, look: bool, supersedes: str) -> None:
         """Put the receipt beside the message. See `MessageSource.append`."""
         self._source.append(outcome, receipt, look=look, supersedes=supersedes)
 

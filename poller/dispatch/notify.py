@@ -13,6 +13,7 @@ from integrations.errors import ConfigurationError, PermanentError, ServiceError
 from poller.dispatch.job import skip
 from poller.dispatch.upload import with_file_names
 from poller.errors import MessageGoneError
+from poller.model import Outcome
 from poller.rendering import notification
 from poller.rendering import receipt as rendering_receipt
 from poller.workflow.corrections import FAILED, correction_of, message_of
@@ -22,10 +23,9 @@ from poller.workflow.steps import StepName
 if TYPE_CHECKING:
     from collections.abc import Callable
     from email.message import EmailMessage
-    from typing import Any
 
     from poller.dispatch.job import LazyMessage, StepContext
-    from poller.model import DispatchResult, Receipt
+    from poller.model import DispatchResult, Receipt, Received
     from poller.workflow.retry import Attempt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -35,9 +35,9 @@ RECEIPT_TRIES = 6  # of a receipt that the mailbox does not take for now: for tw
 SENT, IN_DOUBT = "sent", "in doubt"  # the outcome of a mail, in the journal
 
 
-def send_alert(job: StepContext, received: dict[str, Any]) -> None:
+def send_alert(job: StepContext, received: Received) -> None:
     """Tell the admin of a sender who writes too often, at the first of its messages that has to wait."""
-    if received["episode"] != job.journal.reference:
+    if received.episode != job.journal.reference:
         return
 
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
@@ -90,7 +90,7 @@ def failure_detail(job: StepContext, failure: StepFailedError) -> str:
     return job.settings.without_secrets(f"{failure.reason}\n{failure.detail}")
 
 
-def send_receipt(job: StepContext, outcome: str, write: Callable[[str], Receipt]) -> None:
+def send_receipt(job: StepContext, outcome: Outcome, write: Callable[[str], Receipt]) -> None:
     """Put a receipt beside the message that was filed, exactly once.
 
     `write` makes the receipt, given a stamp or "". A receipt that the mailbox keeps refusing is given up in the end.
@@ -118,12 +118,12 @@ def send_receipt(job: StepContext, outcome: str, write: Callable[[str], Receipt]
 
     stamp = ""
     with suppress(StepFailedError):
-        if outcome == "failed":  # a message may fail more than once, each time for another reason
+        if outcome is Outcome.FAILED:  # a message may fail more than once, each time for another reason
             stamp = job.journal.step(StepName.PREPARE_RECEIPT, lambda _: f"{datetime.now(UTC):%Y%m%d%H%M%S%f}")
         job.journal.step(StepName.SEND_RECEIPT, act)
 
 
-def _put(job: StepContext, outcome: str, receipt: Receipt, *, look: bool) -> None:
+def _put(job: StepContext, outcome: Outcome, receipt: Receipt, *, look: bool) -> None:
     reference, store = message_of(job.journal.reference), job.journal.store
     fact = f"{FAILED}{reference}"
     job.journal.confirm()
@@ -131,7 +131,7 @@ def _put(job: StepContext, outcome: str, receipt: Receipt, *, look: bool) -> Non
     has_moved = correction_of(job.journal.reference) or (store and store.recall([fact]))
     supersedes = rendering_receipt.receipts_begin(reference) if has_moved else ""
     job.message.append(outcome, receipt, look=look, supersedes=supersedes)
-    if store and outcome == "failed":
+    if store and outcome is Outcome.FAILED:
         store.remember(fact, "")
 
 

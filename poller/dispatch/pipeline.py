@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.classify import classify, initial_result
@@ -19,7 +18,7 @@ from poller.dispatch.subtask import create_subtask
 from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
 from poller.dispatch.upload import upload_files
 from poller.errors import MessageGoneError
-from poller.model import Category, DispatchResult, UploadDecision
+from poller.model import Category, DispatchResult, Outcome, Participants, WorkResult
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import failure_receipt, receipt
 from poller.triage import canary_mark
@@ -29,12 +28,13 @@ from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from poller.config.settings import Settings
     from poller.dispatch.clients import Services
     from poller.mailbox.source import MessageSource
-    from poller.model import Receipt
+    from poller.model import Receipt, Received
     from poller.workflow.corrections import Correction
     from poller.workflow.journal import Journal
     from poller.workflow.retry import Attempt
@@ -62,15 +62,38 @@ STEPS: dict[Category, dict[StepName, Step]] = {
 class PipelineProgress:
     """The progress of one message: later answers need its ticket even if the message itself fails."""
 
-    received: dict[str, Any] = field(default_factory=dict)  # see `receive.receive`
-    done: DispatchResult | None = None
-    before: dict[str, str] = field(default_factory=dict)  # of a correction: `thread`, and `was`, the earlier outcome
+    people: Participants = field(default_factory=Participants)
+    received_at: datetime | None = None  # None before the message is received
+    done: DispatchResult | None = None  # None before the first step of its category
+    thread: str = ""  # as in `WorkResult`, once it is known
+    was: Outcome | None = None  # likewise
 
-    def summary(self) -> dict[str, Any]:
-        """Return the people and the results of the message as JSON, or {} before the first step."""
-        if self.done is None:
-            return {}
-        return {"people": self.received.get("people", {})} | _summary(self.done) | self.before
+    def received(self, received: Received) -> None:
+        """Take over what the first step found."""
+        self.people, self.received_at = received.people, received.received_at
+
+    def result(self, outcome: Outcome, *, step: str = "", reason: str = "") -> WorkResult:
+        """Return the result of the message if it stops here: what was created for it, nothing of its content."""
+        result, done = WorkResult(outcome, step=step, reason=reason), self.done
+        if done is None:
+            return result
+        return replace(
+            result,
+            thread=self.thread,
+            was=self.was,
+            people=self.people,
+            category=done.classification.category,
+            confidence=done.classification.confidence,
+            decided_by=done.classification.decided_by,
+            needs_review=done.classification.needs_review,
+            upload_decisions=done.upload_decisions,
+            files=tuple(url for _, url in done.uploads),
+            contact_id=done.contact_id,
+            ticket=done.ticket,
+            note_id=done.note_id,
+            subtask=done.subtask,
+            skipped=done.skipped,
+        )
 
 
 class Pipeline:
@@ -100,8 +123,8 @@ class Pipeline:
         for left in self._spool.glob("*.eml"):
             left.unlink()
 
-    def __call__(self, journal: Journal) -> dict[str, Any]:
-        """Run the remaining steps of a message and return its outcome and results as JSON."""
+    def __call__(self, journal: Journal) -> WorkResult:
+        """Run the remaining steps of a message, and return its outcome and results."""
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         correction = correction_of(journal.reference)
         source = self._reclassify_mailboxes.get(correction.category, self._source) if correction else self._source
@@ -112,24 +135,25 @@ class Pipeline:
         try:
             return self._correct(job, correction, progress) if correction else self._dispatch(job, progress)
         except StepFailedError as failure:
-            return self._give_up(job, failure, progress) | progress.summary()
+            return self._give_up(job, failure, progress)
         except MessageGoneError:
-            return {"outcome": "gone"} | progress.summary()
+            return progress.result(Outcome.GONE)
         finally:
             message.discard()
 
-    def _dispatch(self, job: StepContext, progress: PipelineProgress) -> dict[str, Any]:
+    def _dispatch(self, job: StepContext, progress: PipelineProgress) -> WorkResult:
         """Run every step of a message from the inbox, and update `reached` after each step."""
-        received = progress.received = receive(job)
-        ignored = received["ignored"]
-        if ignored and not received["unless_answer"]:
+        received = receive(job)
+        progress.received(received)
+        ignored = received.ignored
+        if ignored and not received.unless_answer:
             return self._ignore(job, ignored)
-        threads = find_threads(job, received["forebears"])
+        threads = find_threads(job, received.parent_keys)
         if ignored and not threads:
             return self._ignore(job, ignored)
         send_alert(job, received)
         wait_turn(job, received)
-        job = replace(job, upload_decisions=tuple(map(UploadDecision, received["fates"])))
+        job = replace(job, upload_decisions=received.upload_decisions)
         root = job.journal.reference
         if answered := answer(job, threads, received):
             thread, done = answered
@@ -142,64 +166,60 @@ class Pipeline:
             for name, step in STEPS[done.classification.category].items():
                 done = progress.done = step(job, done)
                 if name is StepName.CREATE_TICKET and done.ticket:
-                    remember(job, received["key"], root, DISPATCHED)
+                    remember(job, received.thread_key, root, DISPATCHED)
         progress.done = done
-        outcome = done.classification.category.lower()
+        outcome = done.classification.category.outcome
         self._label(job, outcome)
-        sender = self._settings.sender
-        result = {"outcome": outcome, "thread": root} | progress.summary()
-        colleague = bool(received.get("people", {}).get("colleague"))
-        return self._tell(
-            job, result, progress, lambda _: receipt(job.message.request, done, sender=sender, colleague=colleague)
-        )
+        progress.thread = root
+        write = partial(receipt, done=done, sender=self._settings.sender, colleague=received.people.colleague)
+        return self._tell(job, progress.result(outcome), progress, lambda _: write(job.message.request))
 
-    def _correct(self, job: StepContext, correction: Correction, progress: PipelineProgress) -> dict[str, Any]:
+    def _correct(self, job: StepContext, correction: Correction, progress: PipelineProgress) -> WorkResult:
         """Run every step of a correction, like `_dispatch`. The admin is not notified, having asked for it."""
         original = dispatch_correction.find_original(job, correction)
-        progress.received = {"people": original.result.get("people", {})}
         # Recorded now, so that the next correction finds it even if this one fails.
-        progress.before = {"thread": original.thread, "was": original.was}
+        progress.people, progress.thread, progress.was = original.result.people, original.thread, original.was
         # Keep the first upload decisions: today's caps would count the files that were uploaded then.
-        job = replace(job, upload_decisions=tuple(map(UploadDecision, original.result.get("fates", ()))))
+        job = replace(job, upload_decisions=original.result.upload_decisions)
         progress.done = dispatch_correction.existing_result(job, original)
-        received = progress.received = receive(job, asked=True)
-        if received["ignored"]:
-            return self._ignore(job, received["ignored"])
-        if len(job.upload_decisions) != len(received["fates"]):
-            job = replace(job, upload_decisions=tuple(map(UploadDecision, received["fates"])))
+        received = receive(job, asked=True)
+        progress.received(received)
+        if received.ignored:
+            return self._ignore(job, received.ignored)
+        if len(job.upload_decisions) != len(received.upload_decisions):
+            job = replace(job, upload_decisions=received.upload_decisions)
         done = progress.done = dispatch_correction.existing_result(job, original)
         # A message without a ticket may be an answer that was never recognised as one.
-        threads = [] if done.ticket else find_threads(job, received["forebears"])
+        threads = [] if done.ticket else find_threads(job, received.parent_keys)
         if answered := answer(job, threads, received, look=True):
             thread, noted = answered
             original = original.answering(thread.reference)
             done = progress.done = replace(noted, classification=done.classification)
-            progress.before["thread"] = original.thread
+            progress.thread = original.thread
         elif job.journal.store:
             # Recorded before anything is created: an answer that arrives meanwhile waits for this correction.
-            job.journal.store.remember(received["key"], original.thread)
+            job.journal.store.remember(received.thread_key, original.thread)
         ticket = done.ticket
         for step in dispatch_correction.STEPS[correction.category]:
             done = progress.done = step(job, done, original)
             if done.ticket != ticket:  # the message has a ticket of its own now
-                progress.before["thread"] = correction.reference
-        outcome = correction.category.lower()
+                progress.thread = correction.reference
+        outcome = correction.category.outcome
         self._label(job, outcome)
         write = partial(
             receipt,
             done=done,
             sender=self._settings.sender,
             correction=correction.number,
-            corrects_answer=progress.before["thread"] != correction.reference,
+            corrects_answer=progress.thread != correction.reference,
         )
-        result = {"outcome": outcome} | progress.summary()
-        return self._tell(job, result, progress, lambda _: write(job.message.request))
+        return self._tell(job, progress.result(outcome), progress, lambda _: write(job.message.request))
 
-    def _ignore(self, job: StepContext, reason: str) -> dict[str, Any]:
-        self._label(job, "ignored", seen=reason == canary_mark.REASON)
-        return {"outcome": "ignored", "reason": reason}
+    def _ignore(self, job: StepContext, reason: str) -> WorkResult:
+        self._label(job, Outcome.IGNORED, seen=reason == canary_mark.REASON)
+        return WorkResult(Outcome.IGNORED, reason=reason)
 
-    def _give_up(self, job: StepContext, failure: StepFailedError, progress: PipelineProgress) -> dict[str, Any]:
+    def _give_up(self, job: StepContext, failure: StepFailedError, progress: PipelineProgress) -> WorkResult:
         """Notify the admin of a failed step, and label the message as failed."""
         # If the message could not be read, do not try to read it again for the notification.
         message = None if failure.step is StepName.RECEIVE else job.message
@@ -212,15 +232,15 @@ class Pipeline:
                 request, reference, failure, progress.done, left, detail=detail, stamp=stamp, sender=sender
             )
 
-        result = {"outcome": "failed", "step": failure.step, "reason": failure.reason}
+        result = progress.result(Outcome.FAILED, step=failure.step, reason=failure.reason)
         with suppress(StepFailedError):  # The failure is logged, and the label below still shows it.
             send_failure(job, failure, message)
         with suppress(StepFailedError):  # The message then stays in place, and a later scan tries it again.
-            self._label(job, "failed")
+            self._label(job, Outcome.FAILED)
             return self._tell(job, result, progress, write)
-        return result | {"unfiled": True}
+        return replace(result, unfiled=True)
 
-    def _label(self, job: StepContext, outcome: str, *, seen: bool = False) -> None:
+    def _label(self, job: StepContext, outcome: Outcome, *, seen: bool = False) -> None:
         """Label the message with its outcome. `seen` also marks it as read, for our own mail only."""
 
         def act(_: Attempt) -> None:
@@ -231,21 +251,28 @@ class Pipeline:
         job.journal.step(StepName.LABEL, act)
 
     def _tell(
-        self, job: StepContext, result: dict[str, Any], progress: PipelineProgress, write: Callable[[str], Receipt]
-    ) -> dict[str, Any]:
+        self, job: StepContext, result: WorkResult, progress: PipelineProgress, write: Callable[[str], Receipt]
+    ) -> WorkResult:
         """Append a receipt next to the message in the mailbox, and return the result.
 
-        If only the receipt is left to write, the outcome is "waiting" and `filed` holds the final outcome. Answers to
+        If only the receipt is left to write, the outcome is WAITING and `filed` holds the final outcome. Answers to
         the message then need not wait for the receipt.
         """
-        outcome = result["outcome"]
-        if "received_at" in progress.received:
-            job.message.filed(outcome, datetime.fromisoformat(progress.received["received_at"]))
+        outcome = result.outcome
+        if progress.received_at:
+            job.message.filed(outcome, progress.received_at)
         try:
             send_receipt(job, outcome, write)
         except StepDeferredError as wait:
-            waiting = {"step": wait.step, "reason": wait.reason, "until": wait.until.isoformat(), "gate": wait.breaker}
-            return result | waiting | {"outcome": "waiting", "filed": outcome}
+            return replace(
+                result,
+                outcome=Outcome.WAITING,
+                step=wait.step,
+                reason=wait.reason,
+                until=wait.until,
+                breaker=wait.breaker,
+                filed=outcome,
+            )
         return result
 
 
@@ -256,20 +283,3 @@ def _steps_behind(step: StepName, done: DispatchResult | None) -> list[StepName]
         names.remove(StepName.SEND_NOTIFICATION)
         step = StepName.CREATE_TICKET if step in {StepName.FIND_TICKET, StepName.UPDATE_TICKET} else step
     return names[names.index(step) + 1 :] if step in names else []
-
-
-def _summary(done: DispatchResult) -> dict[str, Any]:
-    """Return the ids, URLs and numbers of what was created for a message, but nothing of its content."""
-    return {
-        "category": done.classification.category.lower(),
-        "confidence": done.classification.confidence,
-        "decided_by": done.classification.decided_by,
-        "needs_review": done.classification.needs_review,
-        "fates": [str(fate) for fate in done.upload_decisions],
-        "files": [url for _, url in done.uploads],
-        "contact_id": done.contact_id,
-        "ticket": asdict(done.ticket) if done.ticket else None,
-        "note_id": done.note_id,
-        "subtask": asdict(done.subtask) if done.subtask else None,
-        "skipped": list(done.skipped),
-    }

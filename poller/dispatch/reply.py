@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from integrations.errors import PermanentError
 from poller.dispatch import conversation
 from poller.dispatch.classify import initial_result
-from poller.dispatch.conversation import Participants
 from poller.dispatch.job import GONE, skip
 from poller.dispatch.notify import send_notification
 from poller.dispatch.subtask import add_comment
 from poller.dispatch.ticket import person_name
 from poller.dispatch.upload import upload_files, with_file_names
-from poller.model import Category, Classification, Link
+from poller.model import Category, Classification, Link, Outcome, Participants
 from poller.own_mail import notification_id
 from poller.rendering import notification, tickets
 from poller.triage import sender
@@ -24,8 +23,10 @@ from poller.workflow.errors import DependencyPendingError
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from poller.dispatch.job import StepContext
-    from poller.model import DispatchResult
+    from poller.model import DispatchResult, Received, WorkResult
     from poller.workflow.facts import FactStore
     from poller.workflow.retry import Attempt
 
@@ -35,14 +36,14 @@ class Conversation:
     """A ticket that one of the mail's parent messages opened."""
 
     reference: str  # of the mail that opened it
-    outcome: str  # "support" or "modelisation", even if that mail failed after its ticket was created
+    category: Category  # even if that mail failed after its ticket was created
     contact_id: str
     ticket: Link
     subtask: Link | None
     people: Participants  # of the mail that opened it; empty if that was before people were recorded
 
 
-def find_threads(job: StepContext, keys: list[str]) -> list[Conversation]:
+def find_threads(job: StepContext, keys: Sequence[str]) -> list[Conversation]:
     """Return the tickets that these messages opened, the nearest first."""
     store = job.journal.store
     if not keys or store is None:
@@ -60,9 +61,9 @@ def find_threads(job: StepContext, keys: list[str]) -> list[Conversation]:
             raise DependencyPendingError("the message that it answers still waits")
         results = {reference: store.result(reference) for reference in references}
         # A message that only waits for its receipt is done and labelled.
-        if any(result.get("outcome", "waiting") == "waiting" and "filed" not in result for result in results.values()):
+        if any(result.final_outcome.is_open for result in results.values()):
             raise DependencyPendingError("the message that it answers is still at work")
-        opened = {each: _opened(result) for each, result in results.items() if result.get("ticket")}
+        opened = {each: _opened(result) for each, result in results.items() if result.ticket}
         return [
             {"reference": each} | found | {"subtask": found["subtask"] or _brought(store, each)}
             for each, found in opened.items()
@@ -73,27 +74,39 @@ def find_threads(job: StepContext, keys: list[str]) -> list[Conversation]:
     return [_thread(each) for each in (found if isinstance(found, list) else [found])]
 
 
-def _opened(result: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts about a ticket, from the result of the message that opened it."""
-    opened = {name: result[name] for name in ("contact_id", "ticket", "subtask")}
+def _opened(result: WorkResult) -> dict[str, Any]:
+    """Return the facts about a ticket as JSON, from the result of the message that opened it."""
     outcome = category_of(result)
-    if outcome == "support":
-        opened["subtask"] = None  # A person has reclassified it as support: the 3D team no longer works on it.
-    return opened | {"outcome": outcome, "people": result.get("people", {})}
+    # As support, where a person has reclassified it, the 3D team no longer works on it.
+    subtask = result.subtask if outcome is not Outcome.SUPPORT else None
+    return {
+        "contact_id": result.contact_id,
+        "ticket": asdict(result.ticket) if result.ticket else None,
+        "subtask": asdict(subtask) if subtask else None,
+        "outcome": str(outcome),
+        "people": asdict(result.people),
+    }
 
 
 def _brought(store: FactStore, reference: str) -> dict[str, str] | None:
     """Return the subtask of a thread that had none until a person reclassified one of its answers as modelling."""
     key = conversation.subtask_key(reference)
     brought_by = store.recall([key]).get(key)
-    result = store.result(brought_by) if brought_by else {}
-    return result.get("subtask") if result and category_of(result) == "modelisation" else None
+    result = store.result(brought_by) if brought_by else None
+    if result is None or result.subtask is None or category_of(result) is not Outcome.MODELISATION:
+        return None
+    return asdict(result.subtask)
 
 
 def _thread(found: dict[str, Any]) -> Conversation:
-    subtask = Link(**found["subtask"]) if found["subtask"] else None
-    links = {"ticket": Link(**found["ticket"]), "subtask": subtask, "people": Participants(**found.get("people", {}))}
-    return Conversation(**found | links)
+    return Conversation(
+        reference=found["reference"],
+        category=Outcome(found["outcome"]).category,
+        contact_id=found["contact_id"],
+        ticket=Link(**found["ticket"]),
+        subtask=Link(**found["subtask"]) if found["subtask"] else None,
+        people=Participants(**found.get("people", {})),
+    )
 
 
 def remember(job: StepContext, key: str, reference: str, told: str) -> None:
@@ -108,33 +121,31 @@ def remember(job: StepContext, key: str, reference: str, told: str) -> None:
 
 
 def answer(
-    job: StepContext, named: list[Conversation], received: dict[str, Any], *, look: bool = False
+    job: StepContext, named: list[Conversation], received: Received, *, look: bool = False
 ) -> tuple[Conversation, DispatchResult] | None:
     """Add the mail to the nearest ticket that its writer may answer, and return the thread and the result.
 
     The writer is the ticket's customer, or a colleague who writes about that customer: a Message-ID alone proves
-    nothing, because anyone may quote it. Return None if there is no such ticket, or a person has deleted it. `received`
-    is what `receive.receive` returned. `look` searches the services for existing results even if no attempt of this
-    work may have made them.
+    nothing, because anyone may quote it. Return None if there is no such ticket, or a person has deleted it. `look`
+    searches the services for existing results even if no attempt of this work may have made them.
     """
     if not named:
         return None
-    people = Participants(**received.get("people", {}))
+    people = received.people
     known = [thread for thread in named if people.may_answer(thread.people)]
     if known and people.colleague:
         contact_id = known[0].contact_id
     else:
-        contact_id = find_contact(job, people, known, needed=not received["ignored"])
+        contact_id = find_contact(job, people, known, needed=not received.ignored)
     thread = next((each for each in named if each in known or each.contact_id == contact_id), None)
     if thread is None:
         return None
-    category = Category(thread.outcome.upper())
-    sure = Classification(category, 1.0, "thread", "Réponse à une demande en cours.", needs_review=False)
+    sure = Classification(thread.category, 1.0, "thread", "Réponse à une demande en cours.", needs_review=False)
     done = replace(initial_result(job, sure), contact_id=contact_id, ticket=thread.ticket, subtask=thread.subtask)
     noted = add_note(job, upload_files(job, done), people, look=look)
     if noted is None:
         return None
-    remember(job, received["key"], thread.reference, notification.ANSWERED)
+    remember(job, received.thread_key, thread.reference, notification.ANSWERED)
 
     def comment() -> str:
         request = job.message.request
@@ -143,10 +154,10 @@ def answer(
     return thread, add_comment(job, noted, message_of(job.journal.reference), comment, look=look)
 
 
-def send_answered(job: StepContext, done: DispatchResult, received: dict[str, Any]) -> DispatchResult:
+def send_answered(job: StepContext, done: DispatchResult, received: Received) -> DispatchResult:
     """Notify the admin which ticket an answer was added to."""
-    colleague = bool(received.get("people", {}).get("colleague"))
-    return send_notification(job, done, partial(notification.reply_notification, colleague=colleague))
+    write = partial(notification.reply_notification, colleague=received.people.colleague)
+    return send_notification(job, done, write)
 
 
 def find_contact(job: StepContext, people: Participants, known: list[Conversation], *, needed: bool) -> str:

@@ -16,6 +16,7 @@ from poller.mailbox.download import account_of, write
 from poller.mailbox.labeller import BatchLabeller
 from poller.mailbox.scanner import MailboxScanner, MailboxSnapshot, ScanScope
 from poller.mailbox.source import KEYWORDS, Fetched
+from poller.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -130,18 +131,18 @@ class Inbox:
             with self._sessions.session(seen.uidvalidity) as session:
                 session.mark_seen(copies)
 
-    def label(self, reference: str, outcome: str) -> None:
+    def label(self, reference: str, outcome: Outcome) -> None:
         """See `MessageSource`."""
         seen = self._look_for(reference)
         if copies := list(seen.copies(reference)):
             self._labelling[outcome].file(copies, seen.uidvalidity)
         log.info("message_labelled", ref=reference, outcome=outcome, copies=len(copies))
 
-    def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
+    def fetch_filed(self, reference: str, outcome: Outcome, received_at: datetime, path: Path) -> Fetched:
         """See `MessageSource`."""
         return outcome_mailboxes.fetch(self._settings, reference, outcome, received_at, path)
 
-    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
+    def append(self, outcome: Outcome, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         """Append a receipt to the mailbox of an outcome. See `MessageSource`.
 
         Raises:
@@ -176,10 +177,10 @@ class Inbox:
         """
         # A filed message bears the keyword wherever it is moved to, and a newly delivered one does not.
         copies = self.seen.by_reference.get(reference, {}).values()
-        if any(KEYWORDS["failed"].lower() in arrival.keywords for arrival in copies):
+        if any(KEYWORDS[Outcome.FAILED].lower() in arrival.keywords for arrival in copies):
             return True
         # Not every server keeps keywords. But only a message that was not moved still lies among the failures.
-        return reference not in outcome_mailboxes.list_filed(self._settings, "failed")
+        return reference not in outcome_mailboxes.list_filed(self._settings, Outcome.FAILED)
 
     def unreadable(self) -> Mapping[int, datetime]:
         """Return the UIDs that the server did not give at the last scan, each with the time since when that is so."""

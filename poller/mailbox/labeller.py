@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from poller.config.settings import LabelsSettings
     from poller.imap.pool import SessionPool
     from poller.imap.session import ImapSession
+    from poller.model import Outcome
 
 
 MOST = 8  # messages; at 3 s a message they still fit into one imap.timeout_s
@@ -43,7 +44,7 @@ class BatchLabeller:
     manage in time, the next one has a single message. Each success then doubles the size, up to MOST.
     """
 
-    def __init__(self, sessions: SessionPool, labels: LabelsSettings, outcome: str) -> None:
+    def __init__(self, sessions: SessionPool, labels: LabelsSettings, outcome: Outcome) -> None:
         """Prepare the names of the outcome. Nothing is connected before the first message is filed."""
         others = [name for name in KEYWORDS if name != outcome]
         self._sessions, self._mailbox, self._keyword = sessions, getattr(labels, outcome), KEYWORDS[outcome]

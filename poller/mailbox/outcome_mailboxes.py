@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     from poller.config.settings import Settings
     from poller.imap.session import ImapSession
+    from poller.model import Outcome
 
 OURS = {keyword.lower() for keyword in KEYWORDS.values()}
 _RECEIPT = re.compile(rb"^x-figurative-poller:\s*receipt\s*$", re.IGNORECASE | re.MULTILINE)
 
 
-def fetch(settings: Settings, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
+def fetch(settings: Settings, reference: str, outcome: Outcome, received_at: datetime, path: Path) -> Fetched:
     """Write a message that was filed under its outcome to the path. It was received at `received_at`.
 
     Raises:
@@ -56,7 +57,7 @@ def list_all_filed(settings: Settings) -> dict[str, dict[str, bool]]:
         return {outcome: _lying(session, settings, outcome) for outcome in KEYWORDS}
 
 
-def list_filed(settings: Settings, outcome: str) -> dict[str, bool]:
+def list_filed(settings: Settings, outcome: Outcome) -> dict[str, bool]:
     """Return the references of all messages filed under an outcome. No mailbox is created for it.
 
     Each value says whether we filed the message: it bears a keyword of ours, or the server keeps none.
@@ -68,7 +69,7 @@ def list_filed(settings: Settings, outcome: str) -> dict[str, bool]:
         return _lying(session, settings, outcome)
 
 
-def _lying(session: ImapSession, settings: Settings, outcome: str) -> dict[str, bool]:
+def _lying(session: ImapSession, settings: Settings, outcome: Outcome) -> dict[str, bool]:
     found: dict[str, bool] = {}
     if not session.select(getattr(settings.labels, outcome)):
         return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from poller.model import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
@@ -14,10 +16,10 @@ if TYPE_CHECKING:
 
 # The keyword of each outcome; IMAP keywords are ASCII atoms (RFC 9051 section 2.3.2).
 KEYWORDS = {
-    "support": "Figurative-Support",
-    "modelisation": "Figurative-Modelisation",
-    "ignored": "Figurative-Ignored",
-    "failed": "Figurative-Failed",
+    Outcome.SUPPORT: "Figurative-Support",
+    Outcome.MODELISATION: "Figurative-Modelisation",
+    Outcome.IGNORED: "Figurative-Ignored",
+    Outcome.FAILED: "Figurative-Failed",
 }
 
 
@@ -44,13 +46,13 @@ class MessageSource(Protocol):
         This is only for our own mail: on other mail the mark is for people to set.
         """
 
-    def label(self, reference: str, outcome: str) -> None:
+    def label(self, reference: str, outcome: Outcome) -> None:
         """Label every copy of the message with its outcome."""
 
-    def fetch_filed(self, reference: str, outcome: str, received_at: datetime, path: Path) -> Fetched:
+    def fetch_filed(self, reference: str, outcome: Outcome, received_at: datetime, path: Path) -> Fetched:
         """Fetch like `fetch` a message that was labelled with the outcome. `received_at` is its INTERNALDATE."""
 
-    def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
+    def append(self, outcome: Outcome, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         """Append a receipt to the outcome's mailbox. With `look`, append only if it is not there yet.
 
         Earlier receipts, whose Message-ID begins with `supersedes`, are moved beside it and marked as read.

@@ -18,6 +18,7 @@ from poller.imap import session as imap_session
 from poller.imap.responses import advice
 from poller.mailbox.reclassify_mailboxes import stranded
 from poller.mailbox.source import KEYWORDS
+from poller.model import Outcome
 from poller.monitoring import prometheus
 from poller.monitoring.heartbeat import Heartbeat
 from poller.workflow import database
@@ -130,4 +131,4 @@ def _open_mailbox(settings: Settings) -> str:
         seen = f"{settings.imap.mailbox}: {len(session.uids())} messages"
         lying = stranded(settings.labels, session.count)
         left = [f"{count} in {name!r}, which is turned off: nobody looks there" for name, count in lying.items()]
-        return "; ".join([seen, *left, *session.shortcomings(KEYWORDS["support"])])
+        return "; ".join([seen, *left, *session.shortcomings(KEYWORDS[Outcome.SUPPORT])])

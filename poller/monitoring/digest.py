@@ -12,6 +12,7 @@ import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller.mailbox.download import account_of
+from poller.model import Outcome
 from poller.rendering.digest import WEEK, Week, WeeklyMessage, letter
 from poller.triage import canary_mark
 from poller.workflow import store
@@ -75,7 +76,7 @@ def look_back(remembered: store.StateStore, ends: datetime) -> Week:
     # A corrected message counts under its present category.
     now = {message_of(each.reference): each.status for each in current(found)}
     done = tuple(_done(each, now[each.reference], remembered) for each in messages)
-    corrected = [each for each in found if _is_correction(each) and each.status.outcome in {"support", "modelisation"}]
+    corrected = [each for each in found if _is_correction(each) and each.status.outcome.is_dispatched]
     return Week(begins, ends, done, len(corrected))
 
 
@@ -85,23 +86,22 @@ def _is_correction(message: MessageRecord) -> bool:
 
 
 def _is_ours(message: MessageRecord) -> bool:
-    return (message.status.result or {}).get("reason") == canary_mark.REASON
+    return message.status.result.reason == canary_mark.REASON
 
 
 def _done(message: MessageRecord, now: MessageStatus, remembered: store.StateStore) -> WeeklyMessage:
-    result, outcome = now.result or {}, now.final_outcome
-    is_answer = result.get("decided_by") == "thread"
+    result, outcome = now.result, now.result.final_outcome
+    is_answer = result.decided_by == "thread"
     # Journals are long, and most mails open no ticket: read only those of mails that did.
-    opened = result.get("ticket") and not is_answer
+    opened = result.ticket and not is_answer
     after_s = _ticket_after_s(remembered.journal(message.reference)) if opened else None
     return WeeklyMessage(
         message.reference,
         message.seen_at,
         outcome,
-        category=result.get("category", ""),
         is_answer=is_answer,
-        needs_review=bool(result.get("needs_review")),
-        failure=(result.get("step", ""), result.get("reason", "")) if outcome == "failed" else ("", ""),
+        needs_review=result.needs_review,
+        failure=(result.step, result.reason) if outcome is Outcome.FAILED else ("", ""),
         ticket_after_s=after_s,
     )
 

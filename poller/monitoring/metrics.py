@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller.model import SERVICE_NAMES
+from poller.model import SERVICE_NAMES, Outcome
 from poller.monitoring import status_file
 from poller.monitoring.prometheus import exposition, labelled, number, served
 from poller.workflow.corrections import correction_of
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-OUTCOMES = ("support", "modelisation", "ignored", "failed", "gone")
+OUTCOMES = (Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED, Outcome.FAILED, Outcome.GONE)
 RESULTS = {"ok": "ok", "retry": "retried", "wait": "waited", "fatal": "failed", "gone": "gone"}
 BUCKETS_S = (1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400, math.inf)
 # Dollars for a million tokens in and out (https://platform.claude.com/docs/en/about-claude/pricing); another model's
@@ -138,7 +138,7 @@ class Metrics:
             self._add_entry(entry)
         if outcome in OUTCOMES:
             self._mails[labelled(outcome=outcome)] += 1
-        if outcome in {"support", "modelisation", "ignored"}:
+        if outcome in {Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED}:
             self._counted.pop(message.reference, None)
             self._add_latency(outcome, entries)
         else:

@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
+from poller.model import Outcome
 from poller.rendering.mail_page import FAILED, Chart, Page, mail
 from poller.rendering.phrases import NBSP, step_title
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 WEEK = timedelta(days=7)
 FAILURES = 20  # that are named
 _JOURS = ("lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim.")
+_SHOWN = (Outcome.SUPPORT, Outcome.MODELISATION)  # by the parts of a bar
 _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
 
 
@@ -30,8 +32,7 @@ class WeeklyMessage:
 
     reference: str
     seen_at: datetime  # when it was first taken up; aware
-    outcome: str  # see `MessageStatus`
-    category: str = ""  # "support" or "modelisation", also of one that failed later; "" where it was never asked
+    outcome: Outcome  # the final one
     is_answer: bool = False
     needs_review: bool = False
     failure: tuple[str, str] = ("", "")  # step and reason, fit for a log
@@ -51,8 +52,8 @@ class Week:
 def letter(week: Week, *, account: str, sender: str, recipient: str, now: datetime) -> EmailMessage:
     """Compose the mail with the week on one page. `account` is the mailbox that it is about."""
     outcomes = Counter(each.outcome for each in week.messages)
-    failed = [each for each in week.messages if each.outcome == "failed"]
-    late = outcomes["waiting"] + outcomes["working"]
+    failed = [each for each in week.messages if each.outcome is Outcome.FAILED]
+    late = outcomes[Outcome.WAITING] + outcomes[Outcome.WORKING]
     checks = []
     if failed:
         checks.append(f"{_count(len(failed), 'message')} en échec, à reprendre dans la boîte des échecs.")
@@ -60,16 +61,16 @@ def letter(week: Week, *, account: str, sender: str, recipient: str, now: dateti
         checks.append(f"{_count(late, 'message')} en attente dans la boîte de réception.")
     review = sum(each.needs_review for each in week.messages)
     facts = [
-        ("Support", _kind(week, "support")),
-        ("Modélisation", _kind(week, "modelisation")),
-        ("Ignorés (réponses automatiques, listes, indésirables)", str(outcomes["ignored"])),
+        ("Support", _kind(week, Outcome.SUPPORT)),
+        ("Modélisation", _kind(week, Outcome.MODELISATION)),
+        ("Ignorés (réponses automatiques, listes, indésirables)", str(outcomes[Outcome.IGNORED])),
         ("De l’arrivée au ticket", _speed(each.ticket_after_s for each in week.messages)),
         ("Classement incertain", str(review)),
         ("Classement corrigé", str(week.corrections)),
         ("Échecs", str(len(failed))),
     ]
-    if outcomes["gone"]:
-        facts.append(("Retirés de la boîte avant la fin du traitement", str(outcomes["gone"])))
+    if outcomes[Outcome.GONE]:
+        facts.append(("Retirés de la boîte avant la fin du traitement", str(outcomes[Outcome.GONE])))
     title = f"{_count(len(week.messages), 'message')} en une semaine"
     lines = [(FAILED, _failure(each), "") for each in failed[:FAILURES]]
     page = Page(
@@ -88,9 +89,9 @@ def letter(week: Week, *, account: str, sender: str, recipient: str, now: dateti
     return mail(page, subject, "digest", sender=sender, recipient=recipient, now=now)
 
 
-def _kind(week: Week, category: str) -> str:
+def _kind(week: Week, outcome: Outcome) -> str:
     """Format the number of requests, and of the answers among them."""
-    found = [each for each in week.messages if each.outcome == category]
+    found = [each for each in week.messages if each.outcome is outcome]
     answers = sum(each.is_answer for each in found)
     return f"{len(found)}, dont {_count(answers, 'réponse')}" if answers else str(len(found))
 
@@ -121,10 +122,7 @@ def _chart(week: Week) -> Chart:
     """Build the chart of messages of each kind a day, the same messages that the facts count."""
     days = [(week.begins + timedelta(days=number)).date() for number in range(WEEK.days)]
     counts = Counter((each.seen_at.astimezone(week.ends.tzinfo).date(), each.outcome) for each in week.messages)
-    bars = [
-        (f"{_JOURS[day.weekday()]} {day:%d/%m}", [counts[day, category] for category in ("support", "modelisation")])
-        for day in days
-    ]
+    bars = [(f"{_JOURS[day.weekday()]} {day:%d/%m}", [counts[day, outcome] for outcome in _SHOWN]) for day in days]
     return Chart("Messages traités par jour", _PARTS, bars)
 
 

@@ -8,7 +8,7 @@ from email.utils import formataddr
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
-from poller.model import Category, Receipt
+from poller.model import Category, Outcome, Receipt
 from poller.own_mail import HEADER, notification_id
 from poller.rendering.mail_page import DONE, FAILED, LEFT, Page, mail
 from poller.rendering.notification import failure_facts, sureness, to_check, to_check_of_reply, to_do, why
@@ -90,7 +90,7 @@ def receipt(
         lists=_lists([*_steps(done), *_told(done), *_skipped(done)], request, done),
     )
     name = f"{category} · {'à vérifier' if checks else 'fait'}"
-    message_id = receipt_id(request.reference, found.category.lower(), str(correction or ""))
+    message_id = receipt_id(request.reference, found.category.outcome, str(correction or ""))
     return Receipt(message_id, _raw(page, request, message_id, name, sender), needs_person=bool(checks))
 
 
@@ -125,7 +125,7 @@ def failure_receipt(
         reference=reference,
         lists=_lists(steps, request, done),
     )
-    message_id = receipt_id(reference, "failed", stamp)
+    message_id = receipt_id(reference, Outcome.FAILED, stamp)
     return Receipt(message_id, _raw(page, request, message_id, "Échec · à reprendre", sender), needs_person=True)
 
 

@@ -61,20 +61,17 @@ class SenderAccount:
         return Slot(at, (self.episode or reference) if at > now else "")
 
 
-def assign_slot(settings: Settings, store: FactStore | None, reference: str, request: Request) -> dict[str, Any]:
+def assign_slot(
+    settings: Settings, store: FactStore | None, reference: str, request: Request
+) -> tuple[tuple[UploadDecision, ...], Slot]:
     """Decide what becomes of each attachment, and when the message may go on, given its sender's recent use.
 
-    Returns JSON: the `fates`, `goes_on_at`, and the `episode` of the message's `Slot`. Without a state store no use is
-    counted.
+    Without a state store no use is counted.
     """
     imap, r2, now = settings.imap, settings.r2, datetime.now(UTC)
     caps = attachment_policy.Caps(r2.max_file_bytes, r2.max_mail_bytes)
     if store is None:
-        return {
-            "fates": list(attachment_policy.decide_uploads(request, caps)),
-            "goes_on_at": now.isoformat(),
-            "episode": "",
-        }
+        return attachment_policy.decide_uploads(request, caps), Slot(now, "")
     sender = pseudonym(settings, request.sender.addr_spec.casefold())
     # Of an oversize message only the beginning is here, and many images may begin with it.
     images = [] if attachment_policy.oversize_bytes(request) else attachment_policy.small_images(request)
@@ -94,7 +91,7 @@ def assign_slot(settings: Settings, store: FactStore | None, reference: str, req
         )
         turn = had.turn(reference, now, max_per_h)
         turn = reserve_slot(store, sender, reference, now, turn, had.uploaded_bytes + sum(sizes))
-    return {"fates": list(decided), "goes_on_at": turn.at.isoformat(), "episode": turn.episode}
+    return decided, turn
 
 
 def pseudonym(settings: Settings, *words: str) -> str:

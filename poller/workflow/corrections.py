@@ -7,16 +7,17 @@ is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from poller.model import Category
+from poller.model import Category, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from poller.model import WorkResult
     from poller.workflow.status import MessageRecord
 
-    _Standing = TypeVar("_Standing")
+    _Status = TypeVar("_Status")
 
 # Prefix of facts. With a message's reference: it failed. With a correction's id: it was filed as failed.
 FAILED = "failed-"
@@ -59,7 +60,7 @@ def ids(references: Iterable[str], number: int = 1) -> list[str]:
     return [Correction(reference, category, number).id for reference in references for category in Category]
 
 
-def chain(reference: str, statuses: Callable[[Iterable[str]], dict[str, _Standing]]) -> dict[str, _Standing]:
+def chain(reference: str, statuses: Callable[[Iterable[str]], dict[str, _Status]]) -> dict[str, _Status]:
     """Return the status of all work on a message, by id and in order.
 
     The message itself comes first, where it is known, then its corrections.
@@ -84,18 +85,19 @@ def current(messages: Iterable[MessageRecord]) -> list[MessageRecord]:
     return list(last.values())
 
 
-def is_half_done(result: dict[str, Any]) -> bool:
+def is_half_done(result: WorkResult) -> bool:
     """Return whether the result is of a correction that did not come to its end.
 
     One that waits for a receipt that says so counts as well.
     """
-    return result.get("filed", result["outcome"]) in {"failed", "gone"} and "was" in result
+    return result.final_outcome in {Outcome.FAILED, Outcome.GONE} and result.was is not None
 
 
-def category_of(result: dict[str, Any]) -> str:
-    """Return the category of a message, by the result of the work on it.
+def category_of(result: WorkResult) -> Outcome:
+    """Return the category of a message as an outcome, by the result of the work on it.
 
-    It is "support" or "modelisation", or the outcome if the message has neither.
+    It is the outcome if the message has no category.
     """
-    category = result["was"] if is_half_done(result) else result.get("category")
-    return str(category or result["outcome"])
+    if is_half_done(result):
+        return result.outcome if result.was in {None, Outcome.FORGOTTEN} else result.was
+    return result.category.outcome if result.category else result.outcome

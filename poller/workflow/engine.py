@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.errors import MessageGoneError
+from poller.model import Outcome, WorkResult
 from poller.workflow import corrections, database, dbos_runtime, lock
 from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.cluster import ClusterMembership
@@ -53,7 +54,7 @@ class Engine:
         self,
         url: str,
         directory: Path,
-        work: Callable[[Journal], dict[str, Any]],
+        work: Callable[[Journal], WorkResult],
         *,
         workers: int = 4,
         retry_policy: RetryPolicy | None = None,
@@ -167,7 +168,7 @@ class Engine:
         """
         month = datetime.now(UTC) - timedelta(days=30)
         found = self.statuses(waiting_at(dbos_runtime.database(), AT_THE_END, month))
-        return {reference: status for reference, status in found.items() if status.outcome == "waiting"}
+        return {reference: status for reference, status in found.items() if status.outcome is Outcome.WAITING}
 
     def resume(self, reference: str, seen: MessageStatus | None = None) -> None:
         """Resume a waiting message where it stopped, a failed one from the failed step.
@@ -179,13 +180,13 @@ class Engine:
         """
         start = END
         status = self.statuses([reference])[reference]
-        if status.outcome == "working" or (seen and seen != status):
+        if status.outcome is Outcome.WORKING or (seen and seen != status):
             return
-        if status.outcome == "failed" and status.result:
+        if status.outcome is Outcome.FAILED:
             # The entries about the failure are dropped, and the step that failed is tried once more.
             steps = [step for step in DBOS.list_workflow_steps(reference) if "fatal" in (step["output"] or ())]
-            start = 1 + max(s["function_id"] for s in steps if s["function_name"] == status.result["step"])
-        elif status.result == INTERNAL_ERROR:
+            start = 1 + max(s["function_id"] for s in steps if s["function_name"] == status.result.step)
+        elif status.result.reason == INTERNAL_ERROR:
             # An exception that was recorded would be raised again at each replay.
             steps = [step for step in DBOS.list_workflow_steps(reference) if step["error"] is not None]
             start = min((step["function_id"] for step in steps), default=END)
@@ -222,10 +223,10 @@ class Engine:
         )
         return [(row.workflow_id, str(row.output)) for row in rows]
 
-    def result(self, reference: str, before: str = "") -> dict[str, Any]:
+    def result(self, reference: str, before: str = "") -> WorkResult:
         """Return the result of the work on a message when it last stopped. See `FactStore`."""
         _, status = self.last(reference, before)
-        return (status.result or {}) if status else {"outcome": "forgotten"}
+        return status.result if status else WorkResult(Outcome.FORGOTTEN)
 
     def last(self, reference: str, before: str = "") -> tuple[str, MessageStatus | None]:
         """Return the id and status of the last work on a message, its corrections included. None: there is none.
@@ -254,24 +255,20 @@ class Engine:
         )
         self._in_hand.add(reference)
         try:
-            return self._work(journal)
+            result = self._work(journal)
         except StepDeferredError as wait:
-            until = wait.until.isoformat()
-            return {
-                "outcome": "waiting",
-                "step": wait.step,
-                "reason": wait.reason,
-                "until": until,
-                "gate": wait.breaker,
-            }
+            result = WorkResult(
+                Outcome.WAITING, step=wait.step, reason=wait.reason, until=wait.until, breaker=wait.breaker
+            )
         except MessageGoneError:
-            return {"outcome": "gone"}
+            result = WorkResult(Outcome.GONE)
         except dbos_error.DBOSWorkflowConflictIDError:
             log.warning("message_lost_to_another_machine", ref=reference)
             # If it were raised, dbos would keep this thread, and the process, until the other machine has finished.
             raise SystemExit from None
         finally:
             self._in_hand.discard(reference)
+        return result.as_json()
 
     def _halt(self, service: str, fault: ConfigurationError) -> None:
         self.faults[service] = fault

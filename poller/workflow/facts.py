@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+    from poller.model import WorkResult
 
 
 class FactStore(Protocol):
@@ -21,9 +23,9 @@ class FactStore(Protocol):
     def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
         """The last keys that begin so and were kept since then, the latest first, each with what is kept under it."""
 
-    def result(self, reference: str, before: str = "") -> dict[str, Any]:
-        """Return the result of the work on a message, or of its last correction. {} while it is at work.
+    def result(self, reference: str, before: str = "") -> WorkResult:
+        """Return the result of the work on a message, or of its last correction: WORKING while it is at work.
 
         With `before`, the result before the correction of that id. For an unknown message, as after `poller purge`, the
-        outcome is "forgotten" and there is nothing else.
+        outcome is FORGOTTEN and there is nothing else.
         """

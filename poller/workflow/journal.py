@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from uuid import uuid4
 
 import structlog
@@ -36,6 +36,8 @@ from poller.workflow.errors import (
 from poller.workflow.retry import LONGEST_WAIT_S, Attempt
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from poller.workflow.facts import FactStore
     from poller.workflow.retry import RetryPolicy
     from poller.workflow.shared_lock import SharedLock
@@ -44,6 +46,20 @@ if TYPE_CHECKING:
 
 Entry = dict[str, Any]  # JSON: {"by": execution, "ok" | "begun" | "retry" | "wait" | "gone" | "fatal": ...}
 Record = Callable[[str, Callable[[], "Entry"]], "Entry"]  # step name and maker -> the entry, made now or long ago
+
+
+class Recorded(Protocol):
+    """A value that a step may return."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the recorded form."""
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any], /) -> Self:
+        """Read the recorded form."""
+
+
+_Value = TypeVar("_Value", bound=Recorded)
 
 
 def first_begun(history: list[Entry]) -> datetime:
@@ -97,6 +113,7 @@ class _Step:
     name: StepName
     act: Callable[[Attempt], Any]
     gated: bool
+    is_value: bool
 
 
 class Journal:
@@ -129,14 +146,23 @@ class Journal:
         self._begun_in = lease_epoch()
         self._detail = ""
 
+    @overload
+    def step(self, name: StepName, act: Callable[[Attempt], Any], *, gated: bool = True) -> Any: ...
+
+    @overload
+    def step(self, name: StepName, act: Callable[[Attempt], _Value], *, returns: type[_Value]) -> _Value: ...
+
     def step(
         self,
         name: StepName,
         act: Callable[[Attempt], Any],
         *,
         gated: bool = True,
+        returns: type[Recorded] | None = None,
     ) -> Any:
-        """Run `act` unless it is done, and return what it returned (JSON), now or when it was done.
+        """Run `act` unless it is done, and return what it returned, now or when it was done.
+
+        That is JSON, or a value of the class `returns`, which is recorded as JSON.
 
         A step that is not `gated` does not wait for a service that is down, because it can do without it. A step that
         `searches` is not tried again before the effect of an earlier try would show.
@@ -146,7 +172,7 @@ class Journal:
             StepFailedError: it will never be done.
             MessageGoneError: the message was taken away.
         """
-        step = _Step(name, act, gated)
+        step = _Step(name, act, gated, is_value=returns is not None)
         history: list[Entry] = []
         with ExitStack() as stack:
             while True:
@@ -154,7 +180,7 @@ class Journal:
                 if "ok" in entry:
                     if entry["by"] == self._execution:
                         log.info("step_done", ref=self.reference, step=name)
-                    return entry["ok"]
+                    return returns.from_json(entry["ok"]) if returns else entry["ok"]
                 history.append(entry)
                 if "fatal" in entry and not self._stands(name, entry):
                     continue
@@ -240,7 +266,7 @@ class Journal:
         ) as error:
             return self._failed(step, step.name.service, error, retries)
         self._breaker(step.name.service).answered()
-        return {"ok": value}
+        return {"ok": value.as_json() if step.is_value else value}
 
     def _failed(self, step: _Step, service: str, error: Exception, retries: list[Entry]) -> Entry:
         """Return the entry of a failure, and hold other messages back where they have to wait, too.

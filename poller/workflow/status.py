@@ -10,34 +10,33 @@ from poller.workflow.steps import service_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-INTERNAL_ERROR: dict[str, Any] = {"step": "", "reason": "internal error", "gate": ""}
+    from poller.model import Outcome, WorkResult
+
+INTERNAL_ERROR = "internal error"  # the reason why a message waits after a fault outside of any step
 
 
 @dataclass(frozen=True, slots=True)
 class MessageStatus:
     """The status of a message."""
 
-    outcome: str  # "working", "waiting", "gone", "failed", "ignored", "support", "modelisation"
-    until: datetime | None = None  # of a waiting one
-    result: dict[str, Any] | None = None  # of a finished one, the returned result: ids, URLs, reasons
+    result: WorkResult  # of its last execution; WORKING while one is under way
     since: datetime | None = None  # of a waiting one, when work on it began; aware, UTC
 
     @property
-    def final_outcome(self) -> str:
-        """Return the outcome, or of a message that only waits for its receipt, the outcome of its label."""
-        return str((self.result or {}).get("filed", self.outcome))
+    def outcome(self) -> Outcome:
+        """Return the outcome of the last execution."""
+        return self.result.outcome
 
     @property
     def service(self) -> str:
         """Return the service that a waiting message waits for, "" if there is none."""
-        result = self.result or {}
         # A message stopped by an open circuit breaker names the service; one whose call failed has only its step.
-        if result.get("gate"):
-            return str(result["gate"])
-        if result.get("reason", "").startswith("IMAP"):
+        if self.result.breaker:
+            return self.result.breaker
+        if self.result.reason.startswith("IMAP"):
             return "imap"
-        asked = service_of(result.get("step", ""))
-        return "" if asked == "imap" else asked
+        called = service_of(self.result.step)
+        return "" if called == "imap" else called
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.model import Outcome, WorkResult
 from poller.workflow import corrections
 from poller.workflow import database as workflow_database
 from poller.workflow.status import INTERNAL_ERROR, Entry, MessageRecord, MessageStatus
@@ -88,28 +89,30 @@ class StateStore:
                 found += [_remembered(row) for row in rows]
         return sorted(found, key=lambda message: message.seen_at)
 
-    def counts(self) -> Counter[str]:
+    def counts(self) -> Counter[Outcome]:
         """Count the messages of each outcome. Of a corrected message the last correction counts."""
         final = self._final_outcomes().subquery()
         query = sa.select(final.c.outcome, sa.func.count()).group_by(final.c.outcome)
-        found = Counter({str(outcome): int(count) for outcome, count in self._rows(query)})
+        found = Counter({Outcome(outcome): int(count) for outcome, count in self._rows(query)})
         # Corrections are few, so their rows are read.
         ids = self._corrections()
         done = self.named({*ids, *map(corrections.message_of, ids)})
-        found.subtract(message.status.final_outcome for message in done)
-        found.update(message.status.final_outcome for message in corrections.current(done))
+        found.subtract(message.status.result.final_outcome for message in done)
+        found.update(message.status.result.final_outcome for message in corrections.current(done))
         return +found
 
-    def with_outcomes(self, outcomes: Collection[str], since: datetime | None = None) -> list[MessageRecord]:
+    def with_outcomes(self, outcomes: Collection[Outcome], since: datetime | None = None) -> list[MessageRecord]:
         """Return the messages with these outcomes, the first seen first. `since` keeps those first seen since then."""
         final = self._final_outcomes().subquery()
         first_ms = since.timestamp() * 1000 if since else 0
-        query = sa.select(final.c.id).where(final.c.outcome.in_(outcomes), final.c.seen_ms >= first_ms)
+        query = sa.select(final.c.id).where(
+            final.c.outcome.in_([str(outcome) for outcome in outcomes]), final.c.seen_ms >= first_ms
+        )
         ids = [name for (name,) in self._rows(query)]
         wanted = set(map(corrections.message_of, ids))
         corrected = [each for each in self._corrections() if corrections.message_of(each) in wanted]
         done = [each for each in self.named(wanted.union(ids, corrected)) if since is None or each.seen_at >= since]
-        return [message for message in corrections.current(done) if message.status.final_outcome in outcomes]
+        return [message for message in corrections.current(done) if message.status.result.final_outcome in outcomes]
 
     def _corrections(self) -> list[str]:
         """Return the ids of all corrections."""
@@ -125,8 +128,8 @@ class StateStore:
         status = self._tables.workflow_status.c
         joined, result = _returned(self._database)
         outcome = sa.case(
-            (status.status.in_(_AT_WORK), "working"),
-            (status.status != "SUCCESS", "waiting"),
+            (status.status.in_(_AT_WORK), Outcome.WORKING.value),
+            (status.status != "SUCCESS", Outcome.WAITING.value),
             else_=sa.func.coalesce(result["filed"].as_string(), result["outcome"].as_string()),
         )
         columns = status.workflow_uuid.label("id"), status.created_at.label("seen_ms"), outcome.label("outcome")
@@ -190,7 +193,7 @@ def waiting_at(database: SystemDatabase, steps: Collection[str], since: datetime
             status.name == MESSAGE,
             status.status == "SUCCESS",
             status.created_at >= int(since.timestamp() * 1000),
-            result["outcome"].as_string() == "waiting",
+            result["outcome"].as_string() == Outcome.WAITING.value,
             result["step"].as_string().in_(steps),
         )
     )
@@ -243,15 +246,14 @@ def _remembered(row: WorkflowStatus) -> MessageRecord:
 def status_of(row: WorkflowStatus) -> MessageStatus:
     """Return the status of a workflow's message."""
     if row.status in _AT_WORK:
-        return MessageStatus("working")
-    if row.status != "SUCCESS":
+        return MessageStatus(WorkResult(Outcome.WORKING))
+    if row.status != "SUCCESS" or row.output is None:
         # A fault in our own workflow, outside of any step: the message stays where it is and is tried again later.
-        ended = datetime.fromtimestamp((row.updated_at or 0) / 1000, UTC)
-        return MessageStatus("waiting", ended + AFTER_A_FAULT, INTERNAL_ERROR, _time(row.created_at))
-    result: dict[str, Any] = row.output or {}
-    until = datetime.fromisoformat(result["until"]) if "until" in result else None
-    since = _time(row.created_at) if result["outcome"] == "waiting" else None
-    return MessageStatus(result["outcome"], until, result, since)
+        until = datetime.fromtimestamp((row.updated_at or 0) / 1000, UTC) + AFTER_A_FAULT
+        result = WorkResult(Outcome.WAITING, reason=INTERNAL_ERROR, until=until)
+    else:
+        result = WorkResult.from_json(row.output)
+    return MessageStatus(result, _time(row.created_at) if result.outcome is Outcome.WAITING else None)
 
 
 def _time(epoch_ms: int | None) -> datetime:

@@ -13,6 +13,7 @@ import pytest
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import samples
 from poller.config.settings import DigestSettings
+from poller.model import Outcome
 from poller.monitoring import digest
 from poller.rendering import digest as rendering_digest
 from poller.rendering.digest import Week, WeeklyMessage
@@ -38,9 +39,7 @@ def a_week(*messages: WeeklyMessage, corrections: int = 0) -> Week:
 
 def done(number: int = 1, outcome: str = "support", **given: object) -> WeeklyMessage:
     seen_at = datetime(2026, 11, 17, 10, tzinfo=UTC)
-    return WeeklyMessage(
-        **{"reference": f"{number:016x}", "seen_at": seen_at, "outcome": outcome, "category": outcome} | given
-    )  # type: ignore[arg-type]
+    return WeeklyMessage(**{"reference": f"{number:016x}", "seen_at": seen_at, "outcome": outcome} | given)  # type: ignore[arg-type]
 
 
 def a_letter(week: Week, account: str = "a@x.example/INBOX") -> EmailMessage:
@@ -120,9 +119,9 @@ def test_the_numbers_add_up() -> None:
     told = text(
         a_week(
             done(1),
-            done(2, "failed", category="support"),
-            done(3, "gone", category=""),
-            done(4, "modelisation", is_answer=True),
+            done(2, Outcome.FAILED),
+            done(3, Outcome.GONE),
+            done(4, Outcome.MODELISATION, is_answer=True),
         )
     )
     assert "4 messages en une semaine" in told

@@ -20,7 +20,7 @@ from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.model import Outcome
 from poller.workflow import corrections
-from poller.workflow.store import StateStore
+from poller.workflow.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from integrations.clickup.client import ClickUp, Subtask
     from integrations.hubspot.client import HubSpot
     from poller.config.settings import LabelsSettings, Settings
-    from poller.model import WorkResult
+    from poller.workflow.results import WorkResult
     from poller.workflow.status import Entry, MessageRecord
 
 LONGEST_WAIT_S = 90.0  # that a service may ask for before a call: ClickUp's limit is one of a minute
@@ -64,7 +64,7 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
         ConfigurationError: nothing has run yet, or settings that cannot work.
         TransientError: the mailbox or a service is out of reach.
     """
-    with closing(StateStore(settings)) as store, closing(Inbox(settings)) as inbox:
+    with closing(open_store(settings)) as store, closing(Inbox(settings)) as inbox:
         # A message goes from the inbox to its label, and is then recorded as finished. Read in this order, none is
         # missed on its way. The state store is read again for those that came in the meantime.
         remembered = corrections.current(store.messages())

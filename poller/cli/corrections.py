@@ -22,7 +22,7 @@ from poller.mailbox.inbox import Inbox
 from poller.model import Category, Kind, Outcome
 from poller.workflow import corrections
 from poller.workflow.errors import MessageUnavailableError
-from poller.workflow.store import StateStore
+from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def examples(settings: Settings) -> Iterator[tuple[str, dict[str, Any] | None]]:
         TransientError: the mailbox or the state store is out of reach.
     """
     with (
-        closing(StateStore(settings)) as store,
+        closing(open_store(settings)) as store,
         closing(Inbox(settings)) as inbox,
         tempfile.TemporaryDirectory() as directory,
     ):
@@ -137,7 +137,7 @@ def corrections_(ctx: click.Context, *, jsonl: bool) -> None:
             else:
                 click.echo(f"{reference} is not where it was filed, and is left out", err=True)
         return
-    with closing(StateStore(settings_of(ctx, need_imap=False))) as store:
+    with closing(open_store(settings_of(ctx, need_imap=False))) as store:
         for each in corrected(store):
             was = each.status.result.was
             earlier = "unknown" if was in {None, Outcome.FORGOTTEN} else was

@@ -14,7 +14,7 @@ from poller.cli.options import EXIT_FAILED, json_option, settings_of
 from poller.cli.terminal import painted
 from poller.model import Outcome
 from poller.workflow import corrections
-from poller.workflow.store import StateStore
+from poller.workflow.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
     """
     now = datetime.now(UTC)
     wanted = {outcome for outcome, asked in ((Outcome.FAILED, failed), (Outcome.WAITING, waiting)) if asked}
-    with closing(StateStore(settings_of(ctx, need_imap=False))) as store:
+    with closing(open_store(settings_of(ctx, need_imap=False))) as store:
         found = store.with_outcomes(wanted, since) if wanted else corrections.current(store.messages(since))
     for message in found:
         if as_json:
@@ -67,7 +67,7 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
     For each try of each step: when it ended, how long it took, and what it returned, links included. The same follows
     for each of its corrections. Exit code 1 when nothing is stored.
     """
-    with closing(StateStore(settings_of(ctx, need_imap=False))) as store:
+    with closing(open_store(settings_of(ctx, need_imap=False))) as store:
 
         def read(ids: Iterable[str]) -> dict[str, MessageRecord]:
             return {each.reference: each for each in store.named(ids)}

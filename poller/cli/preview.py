@@ -18,11 +18,12 @@ from poller.daemon.cutoff import FIRST_START
 from poller.dispatch import conversation
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
-from poller.model import Outcome, Participants
+from poller.model import Outcome
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import classification, quotas, screening, sender
-from poller.workflow.store import StateStore
+from poller.workflow.results import Participants
+from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +77,9 @@ def _as_an_answer(
 ) -> tuple[str, str] | None:
     """Return outcome and reason of a message that may answer a known request, or None if it names none."""
     keys = conversation.parent_keys(inbox.account, request) if store else []
-    roots = dict.fromkeys(root for key in keys if store and (root := store.recall(key)))
-    named = {message.reference: message for message in store.named(roots)} if store and roots else {}
+    known = store.recall(keys) if store else {}
+    roots = list(dict.fromkeys(known[key] for key in keys if key in known))
+    named = {message.reference: message for message in store.named(roots)} if store else {}
     opened = {root: named[root].status.result for root in roots if root in named}
 
     def who(address: Address) -> str:
@@ -97,13 +99,13 @@ def _as_an_answer(
 
 def _store(settings: Settings) -> StateStore | None:
     try:
-        return StateStore(settings)
+        return open_store(settings)
     except ConfigurationError:
         return None
 
 
 def _first_start(store: StateStore | None) -> date:
-    first_start = store.recall(FIRST_START) if store else ""
+    first_start = store.recall([FIRST_START]).get(FIRST_START) if store else None
     return date.fromisoformat(first_start) if first_start else datetime.now(UTC).date()
 
 

@@ -17,7 +17,7 @@ from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.model import Outcome
 from poller.workflow import database
 from poller.workflow.corrections import FAILED, message_of
-from poller.workflow.store import StateStore
+from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Co
         ConfigurationError: nothing has run yet, or the settings cannot work.
         TransientError: the mailbox or the database is out of reach.
     """
-    with closing(StateStore(settings)) as store:
+    with closing(open_store(settings)) as store:
         messages = store.messages()
         # The mailbox is scanned after the state store is read: a message that comes back meanwhile is kept.
         with closing(Inbox(settings)) as inbox:

@@ -12,7 +12,7 @@ from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.model import Outcome
 from poller.workflow import corrections
-from poller.workflow.store import StateStore
+from poller.workflow.store import open_store
 
 if TYPE_CHECKING:
     from poller.config.settings import Settings
@@ -47,5 +47,5 @@ def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
 
 def _failed(settings: Settings) -> set[str]:
     """Return the references of the messages that failed, or whose last correction did."""
-    with closing(StateStore(settings)) as store:
+    with closing(open_store(settings)) as store:
         return {corrections.message_of(each.reference) for each in store.with_outcomes([Outcome.FAILED])}

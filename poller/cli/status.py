@@ -14,7 +14,7 @@ from poller.cli.terminal import painted
 from poller.model import Outcome
 from poller.monitoring import status_file
 from poller.workflow import lock
-from poller.workflow.store import StateStore
+from poller.workflow.store import open_store
 
 
 @click.command()
@@ -30,7 +30,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     any message needs a person.
     """
     settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
-    with closing(StateStore(settings)) as store:
+    with closing(open_store(settings)) as store:
         counts, waiting = store.counts(), store.with_outcomes([Outcome.WAITING])
     poll_status = status_file.read(settings.directory)
     running = lock.in_use(settings.directory) if settings.state_url.startswith("sqlite") else None

@@ -18,6 +18,7 @@ from poller.model import Outcome
 from poller.parsing import parser
 from poller.triage import classification, screening, sender
 from poller.workflow.errors import StepDeferredError
+from poller.workflow.facts import InMemoryFacts
 from poller.workflow.journal import Journal
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.shared_lock import SharedLock
@@ -112,6 +113,7 @@ def live(settings: Settings, mail: Path) -> dict[str, Any]:
         journal = Journal(
             reference,
             lambda _, make: make(),
+            store=InMemoryFacts(),
             step_lock=SharedLock(),
             breakers={},
             retry_policy=RetryPolicy(),

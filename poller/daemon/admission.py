@@ -40,7 +40,7 @@ class Admission:
             return
         last = reference
         if corrected or (status and not status.outcome.is_open):
-            last, status = self._engine.last(reference)
+            last, status = self._engine.store.last(reference)
         if status is None:
             self._load.submit(reference)
         elif status.outcome is Outcome.WORKING:
@@ -78,7 +78,7 @@ class Admission:
         is_asked_for = status.outcome is Outcome.GONE or self._inbox.was_brought_back(correction.reference)
         if is_asked_for:
             # Record this before the move, so that a message that a person puts there later counts as a new request.
-            self._engine.remember(f"{FAILED}{correction.id}", "")
+            self._engine.store.remember(f"{FAILED}{correction.id}", "")
         if not (is_asked_for and self._return(correction)):
             self._inbox.label(correction.reference, Outcome.FAILED)
 
@@ -92,7 +92,7 @@ class Admission:
     def admit_correction(self, reference: str, category: Category) -> None:
         """Start a correction for a message in a reclassify mailbox, after earlier work on it has finished."""
         self._load.progress()
-        last, status = self._engine.last(reference)
+        last, status = self._engine.store.last(reference)
         number = 1 + corrections.number_of(last)
         if status and status.outcome is Outcome.WORKING:
             self._load.working.add(last)
@@ -107,7 +107,7 @@ class Admission:
             return  # It was filed between the two looks.
         elif number > 1 and status and status.outcome is Outcome.FAILED and self._stays_failed(last, status, category):
             mailbox.label(reference, Outcome.FAILED)
-            self._engine.remember(f"{FAILED}{last}", "")
+            self._engine.store.remember(f"{FAILED}{last}", "")
         else:
             self._load.submit(corrections.Correction(reference, category, number).id)
 
@@ -115,5 +115,5 @@ class Admission:
         """Return True if a failed correction lies in the mailbox without a new request by a person."""
         reference, number = corrections.message_of(last), corrections.number_of(last)
         if status.result.unfiled and last == corrections.Correction(reference, category, number).id:
-            return not self._engine.recall([f"{FAILED}{last}"])
+            return not self._engine.store.recall([f"{FAILED}{last}"])
         return not self._reclassify_mailboxes.sources[category].was_brought_back(reference)

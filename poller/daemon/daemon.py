@@ -19,7 +19,7 @@ from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
-from poller.model import Outcome, WorkResult
+from poller.model import Outcome
 from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from poller.config.settings import Settings
     from poller.workflow.journal import Journal
+    from poller.workflow.results import WorkResult
     from poller.workflow.status import MessageStatus
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -75,7 +76,7 @@ class Daemon:
         self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
         self._refused: dict[str, str] = {}  # by service: its words when it last refused us
         self._inbox.progress = progress
-        self.store, self.smtp, self.claude = self._engine, self._services.smtp, self._services.claude
+        self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
         self._turn = threading.Lock()  # polls and ticks, one at a time
 
@@ -133,12 +134,12 @@ class Daemon:
     def _begin(self, *, everything: bool) -> None:
         self._engine.start()
         self._load.begin()
-        self.first_start = cutoff.first_start(self._engine)
+        self.first_start = cutoff.first_start(self._engine.store)
         if not everything:
             self._inbox.since = self._settings.imap.since or self.first_start
-        cutoff.keep(self._engine, self._inbox.since)
-        self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine)
-        self._inbox.taken_up = lambda references: self._engine.statuses(references).keys()
+        cutoff.keep(self._engine.store, self._inbox.since)
+        self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine.store)
+        self._inbox.taken_up = lambda references: self._engine.store.statuses(references).keys()
 
     def _work(self, journal: Journal) -> WorkResult:
         with self._places:
@@ -157,10 +158,12 @@ class Daemon:
             self._engine.pause_queue(False)  # so that messages queued without our knowledge are not left there for good
             references = self._inbox.scan()
             self._engine.breaker("imap").has_succeeded = True
-            statuses = self._engine.statuses(references)
+            statuses = self._engine.store.statuses(references)
             # A message that was corrected before it was first seen here is not new.
             new = [reference for reference in references if reference not in statuses]
-            corrected = set(map(corrections.message_of, self._engine.statuses(corrections.ids(new)))) if new else ()
+            corrected = (
+                set(map(corrections.message_of, self._engine.store.statuses(corrections.ids(new)))) if new else ()
+            )
             before = len(self.working)
             for reference in references:
                 try:

@@ -63,7 +63,7 @@ class Scheduler:
         # Query a long queue in parts, in turn. No timestamps: machines that share the database have their own clocks.
         self._unasked = self._unasked or list(self.working)
         asked, self._unasked = self._unasked[:AT_ONCE], self._unasked[AT_ONCE:]
-        stopped = {ref: s for ref, s in self._engine.statuses(asked).items() if s.outcome is not Outcome.WORKING}
+        stopped = {ref: s for ref, s in self._engine.store.statuses(asked).items() if s.outcome is not Outcome.WORKING}
         self.working -= stopped.keys()
         self._engine.pause_queue(not self.working)
         self.waiting |= {ref: status for ref, status in stopped.items() if status.outcome is Outcome.WAITING}

@@ -31,7 +31,7 @@ def classify(job: StepContext) -> Classification:
 
     def act(attempt: Attempt) -> dict[str, Any]:
         claude: classification.Classifier | None = job.services.claude if attempt.failures < CLAUDE_TRIES else None
-        if claude and job.journal.store and (most := job.settings.anthropic.max_calls_per_day):
+        if claude and (most := job.settings.anthropic.max_calls_per_day):
             claude = claude_budget.DailyBudget(claude, job.journal.store, most)
         found = classification.classify_request(job.message.request, claude)
         reasons.append(found.reason)

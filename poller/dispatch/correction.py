@@ -15,11 +15,12 @@ from poller.dispatch.job import skip
 from poller.dispatch.subtask import add_comment, create_subtask
 from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
 from poller.dispatch.upload import upload_files, with_file_names
-from poller.model import Category, Classification, Link, Outcome, UploadDecision, WorkResult
+from poller.model import Category, Classification, Link, Outcome, UploadDecision
 from poller.rendering import tickets
 from poller.rendering.ticket_update import updated_ticket_content
 from poller.workflow.corrections import category_of, is_half_done
 from poller.workflow.errors import DependencyPendingError
+from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
@@ -79,8 +80,6 @@ def find_original(job: StepContext, correction: Correction) -> Original:
     store = job.journal.store
 
     def act(_: Attempt) -> WorkResult:
-        if store is None:
-            return WorkResult(Outcome.FORGOTTEN)
         found = store.result(correction.reference, before=correction.id)
         if found.outcome.is_open:
             raise DependencyPendingError("the message that is corrected is still at work")
@@ -186,7 +185,7 @@ def ensure_subtask(job: StepContext, done: DispatchResult, original: Original) -
     if told.subtask:
         return told
     made = create_subtask(job, told, look=True)
-    if original.is_answer and made.subtask and job.journal.store:
+    if original.is_answer and made.subtask:
         # Later messages of the conversation are for the 3D team, too.
         job.journal.store.remember(conversation.subtask_key(original.thread), original.correction.reference)
     return made

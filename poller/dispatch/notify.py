@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from poller.dispatch.job import LazyMessage, StepContext
-    from poller.model import DispatchResult, Receipt, Received
+    from poller.model import DispatchResult, Receipt
+    from poller.workflow.results import Received
     from poller.workflow.retry import Attempt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -128,10 +129,10 @@ def _put(job: StepContext, outcome: Outcome, receipt: Receipt, *, look: bool) ->
     fact = f"{FAILED}{reference}"
     job.journal.confirm()
     # A person must find no receipt that is outdated, nor one whose message lies in another mailbox.
-    has_moved = correction_of(job.journal.reference) or (store and store.recall([fact]))
+    has_moved = correction_of(job.journal.reference) or store.recall([fact])
     supersedes = rendering_receipt.receipts_begin(reference) if has_moved else ""
     job.message.append(outcome, receipt, look=look, supersedes=supersedes)
-    if store and outcome is Outcome.FAILED:
+    if outcome is Outcome.FAILED:
         store.remember(fact, "")
 
 

@@ -18,12 +18,13 @@ from poller.dispatch.subtask import create_subtask
 from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
 from poller.dispatch.upload import upload_files
 from poller.errors import MessageGoneError
-from poller.model import Category, DispatchResult, Outcome, Participants, WorkResult
+from poller.model import Category, DispatchResult, Outcome
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import failure_receipt, receipt
 from poller.triage import canary_mark
 from poller.workflow.corrections import correction_of, message_of
 from poller.workflow.errors import StepDeferredError, StepFailedError
+from poller.workflow.results import Participants, WorkResult
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.dispatch.clients import Services
     from poller.mailbox.source import MessageSource
-    from poller.model import Receipt, Received
+    from poller.model import Receipt
     from poller.workflow.corrections import Correction
     from poller.workflow.journal import Journal
+    from poller.workflow.results import Received
     from poller.workflow.retry import Attempt
 
 Step = Callable[[StepContext, DispatchResult], DispatchResult]
@@ -196,7 +198,7 @@ class Pipeline:
             original = original.answering(thread.reference)
             done = progress.done = replace(noted, classification=done.classification)
             progress.thread = original.thread
-        elif job.journal.store:
+        else:
             # Recorded before anything is created: an answer that arrives meanwhile waits for this correction.
             job.journal.store.remember(received.thread_key, original.thread)
         ticket = done.ticket

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from poller.dispatch import conversation
-from poller.model import Participants, Received
 from poller.triage import canary_mark, quotas, screening, sender
 from poller.workflow.errors import StepDeferredError
+from poller.workflow.results import Participants, Received
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:

@@ -14,20 +14,22 @@ from poller.dispatch.notify import send_notification
 from poller.dispatch.subtask import add_comment
 from poller.dispatch.ticket import person_name
 from poller.dispatch.upload import upload_files, with_file_names
-from poller.model import Category, Classification, Link, Outcome, Participants
+from poller.model import Category, Classification, Link, Outcome
 from poller.own_mail import notification_id
 from poller.rendering import notification, tickets
 from poller.triage import sender
 from poller.workflow.corrections import category_of, message_of
 from poller.workflow.errors import DependencyPendingError
+from poller.workflow.results import Participants
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poller.dispatch.job import StepContext
-    from poller.model import DispatchResult, Received, WorkResult
+    from poller.model import DispatchResult
     from poller.workflow.facts import FactStore
+    from poller.workflow.results import Received, WorkResult
     from poller.workflow.retry import Attempt
 
 
@@ -46,7 +48,7 @@ class Conversation:
 def find_threads(job: StepContext, keys: Sequence[str]) -> list[Conversation]:
     """Return the tickets that these messages opened, the nearest first."""
     store = job.journal.store
-    if not keys or store is None:
+    if not keys:
         return []
 
     def act(_: Attempt) -> list[dict[str, Any]]:
@@ -114,10 +116,9 @@ def remember(job: StepContext, key: str, reference: str, told: str) -> None:
 
     Answers to the notification about it belong there too. `told` is the kind of that notification.
     """
-    if job.journal.store:
-        letter = notification_id(job.journal.reference, told)
-        for each in (key, conversation.key(job.message.account, letter)):
-            job.journal.store.remember(each, reference)
+    letter = notification_id(job.journal.reference, told)
+    for each in (key, conversation.key(job.message.account, letter)):
+        job.journal.store.remember(each, reference)
 
 
 def answer(

@@ -74,4 +74,4 @@ def _secret(job: StepContext) -> str:
     It is not the service's own, which may be replaced between a PUT and its next try.
     """
     new = secrets.token_hex(16)
-    return job.journal.store.remember(FILE_FACT, new) if job.journal.store else new
+    return job.journal.store.remember(FILE_FACT, new)

@@ -49,7 +49,7 @@ def tell(settings: Settings, facts: FactStore, smtp: Smtp | None, first_start: d
     if facts.remember(f"{key}-{(now - due) // HOUR}", claim) != claim:
         return
     try:
-        with closing(store.StateStore(settings)) as remembered:
+        with closing(store.open_store(settings)) as remembered:
             week = look_back(remembered, due.replace(hour=0))
         account = account_of(settings.imap)
         smtp.send(letter(week, account=account, sender=settings.sender, recipient=recipient, now=now))

@@ -22,7 +22,7 @@ from poller.monitoring import status_file
 from poller.monitoring.prometheus import exposition, labelled, number, served
 from poller.workflow.corrections import correction_of
 from poller.workflow.steps import service_of
-from poller.workflow.store import StateStore
+from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ class Metrics:
         # What the daemon knows itself is exported even where the state store hangs or is out of reach.
         self._write(now)
         try:
-            self._store = self._store or StateStore(self._settings)
+            self._store = self._store or open_store(self._settings)
             self._count(self._store, now)
         except (ServiceError, ConfigurationError) as error:
             self._trouble("metrics_not_counted", str(error))

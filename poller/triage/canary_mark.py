@@ -15,10 +15,10 @@ REASON = "canary"  # reason for which its mail is ignored
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
-def recognise(store: FactStore | None, request: Request, reference: str) -> str | None:
+def recognise(store: FactStore, request: Request, reference: str) -> str | None:
     """Record the arrival of a canary's mail, and return the reason to ignore it. None for any other mail."""
     token = request.header(HEADER).strip()
-    if store is None or not _TOKEN.fullmatch(token) or not store.recall([fact_key(token)]):
+    if not _TOKEN.fullmatch(token) or not store.recall([fact_key(token)]):
         return None
     store.remember(arrival_key(token), reference)
     return REASON

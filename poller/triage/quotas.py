@@ -62,16 +62,11 @@ class SenderAccount:
 
 
 def assign_slot(
-    settings: Settings, store: FactStore | None, reference: str, request: Request
+    settings: Settings, store: FactStore, reference: str, request: Request
 ) -> tuple[tuple[UploadDecision, ...], Slot]:
-    """Decide what becomes of each attachment, and when the message may go on, given its sender's recent use.
-
-    Without a state store no use is counted.
-    """
+    """Decide what becomes of each attachment, and when the message may go on, given its sender's recent use."""
     imap, r2, now = settings.imap, settings.r2, datetime.now(UTC)
     caps = attachment_policy.Caps(r2.max_file_bytes, r2.max_mail_bytes)
-    if store is None:
-        return attachment_policy.decide_uploads(request, caps), Slot(now, "")
     sender = pseudonym(settings, request.sender.addr_spec.casefold())
     # Of an oversize message only the beginning is here, and many images may begin with it.
     images = [] if attachment_policy.oversize_bytes(request) else attachment_policy.small_images(request)

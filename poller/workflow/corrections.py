@@ -14,7 +14,7 @@ from poller.model import Category, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poller.model import WorkResult
+    from poller.workflow.results import WorkResult
     from poller.workflow.status import MessageRecord
 
     _Status = TypeVar("_Status")

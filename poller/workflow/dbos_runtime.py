@@ -11,7 +11,6 @@ from sqlalchemy.exc import OperationalError
 
 from integrations.errors import TransientError
 from poller import logs
-from poller.workflow.store import FACT, MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from dbos._sys_db import SystemDatabase
 
 QUEUE = "messages"
+MESSAGE, FACT = "message", "fact"  # workflow names: of a message, and of a short text under a key
 # Recorded rows are replayed by position: a later release inserts a step only at the end or behind DBOS.patch.
 APPLICATION_VERSION = "1"
 # Seconds between two polls of the queue. Several machines that share a database poll less often.

@@ -8,9 +8,7 @@ dbos.
 from __future__ import annotations
 
 import sys
-from contextvars import Context
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from typing import IO, TYPE_CHECKING, Any
 
 import structlog
@@ -20,20 +18,22 @@ from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.errors import MessageGoneError
-from poller.model import Outcome, WorkResult
-from poller.workflow import corrections, database, dbos_runtime, lock
+from poller.model import Outcome
+from poller.workflow import database, dbos_runtime, lock
 from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.cluster import ClusterMembership
+from poller.workflow.dbos_runtime import MESSAGE
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.journal import Journal
+from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.shared_lock import SharedLock
 from poller.workflow.status import INTERNAL_ERROR, MessageStatus
 from poller.workflow.steps import StepName
-from poller.workflow.store import MESSAGE, status_of, waiting_at
+from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -75,6 +75,7 @@ class Engine:
             self._machines = ClusterMembership(
                 url, takeover_s, at_work=dbos_runtime.at_work, take_over=dbos_runtime.take_over
             )
+        self.store = StateStore(dbos_runtime.database)  # usable once the engine has started
         self.breakers: dict[str, CircuitBreaker] = {}
         self.faults: dict[str, ConfigurationError] = {}  # by service: settings that cannot work, found on the way
 
@@ -143,15 +144,6 @@ class Engine:
         if not self._machines:  # This machine does not learn what another one queues.
             dbos_runtime.set_concurrency(0 if resting else self._workers)
 
-    def statuses(self, references: Iterable[str]) -> dict[str, MessageStatus]:
-        """Return the status of each message. A message that was never submitted is missing."""
-        wanted = list(references)
-        found: dict[str, MessageStatus] = {}
-        for start in range(0, len(wanted), 500):
-            rows = DBOS.list_workflows(workflow_ids=wanted[start : start + 500], load_input=False)
-            found |= {row.workflow_id: status_of(row) for row in rows}
-        return found
-
     def in_hand(self) -> set[str]:
         """Return the messages that this process continues.
 
@@ -167,7 +159,7 @@ class Engine:
             TransientError: the database is out of reach.
         """
         month = datetime.now(UTC) - timedelta(days=30)
-        found = self.statuses(waiting_at(dbos_runtime.database(), AT_THE_END, month))
+        found = self.store.waiting_at(AT_THE_END, month)
         return {reference: status for reference, status in found.items() if status.outcome is Outcome.WAITING}
 
     def resume(self, reference: str, seen: MessageStatus | None = None) -> None:
@@ -179,7 +171,7 @@ class Engine:
             TransientError: the database is out of reach.
         """
         start = END
-        status = self.statuses([reference])[reference]
+        status = self.store.statuses([reference])[reference]
         if status.outcome is Outcome.WORKING or (seen and seen != status):
             return
         if status.outcome is Outcome.FAILED:
@@ -195,47 +187,9 @@ class Engine:
         except OperationalError as error:
             raise TransientError("the database is out of reach") from error
         except dbos_error.DBOSException:
-            if self.statuses([reference])[reference] == status:
+            if self.store.statuses([reference])[reference] == status:
                 raise
             log.info("message_resumed_elsewhere", ref=reference)
-
-    def remember(self, key: str, value: str) -> str:
-        """Keep a short text under a key, for good. Return the text that was kept there first."""
-        # In a context of its own: a step may call this, and it must not count as a step of the message.
-        return Context().run(dbos_runtime.remember, key, value)
-
-    def recall(self, keys: Iterable[str]) -> dict[str, str]:
-        """Return what is kept under each key. A key under which nothing is kept is missing."""
-        wanted = list(keys)
-        # For an empty list of ids, dbos returns everything.
-        rows = DBOS.list_workflows(workflow_ids=wanted, status="SUCCESS", load_input=False) if wanted else []
-        return {row.workflow_id: str(row.output) for row in rows}
-
-    def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
-        """Return the last keys with this prefix kept since then, the latest first, each with its text."""
-        rows = DBOS.list_workflows(
-            workflow_id_prefix=prefix,
-            start_time=since.isoformat(),
-            status="SUCCESS",
-            sort_desc=True,
-            limit=limit,
-            load_input=False,
-        )
-        return [(row.workflow_id, str(row.output)) for row in rows]
-
-    def result(self, reference: str, before: str = "") -> WorkResult:
-        """Return the result of the work on a message when it last stopped. See `FactStore`."""
-        _, status = self.last(reference, before)
-        return status.result if status else WorkResult(Outcome.FORGOTTEN)
-
-    def last(self, reference: str, before: str = "") -> tuple[str, MessageStatus | None]:
-        """Return the id and status of the last work on a message, its corrections included. None: there is none.
-
-        With `before`, the last work before the correction of that id.
-        """
-        done = corrections.chain(reference, self.statuses)
-        earlier = list(takewhile(lambda each: each[0] != before, done.items()))
-        return earlier[-1] if earlier else (reference, None)
 
     def breaker(self, service: str) -> CircuitBreaker:
         """Return the circuit breaker of a service."""
@@ -250,7 +204,7 @@ class Engine:
             breakers=self.breakers,
             retry_policy=self._patience,
             halt=self._halt,
-            store=self,
+            store=self.store,
             lease_epoch=self._machines.lease_epoch if self._machines else lambda: 0,
         )
         self._in_hand.add(reference)

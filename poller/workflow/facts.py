@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from poller.model import Outcome
+from poller.workflow.results import WorkResult
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
-
-    from poller.model import WorkResult
 
 
 class FactStore(Protocol):
     """The stored facts, which all messages share."""
 
     def remember(self, key: str, value: str) -> str:
-        """Keep a short text under a key, for good; returns the one that was kept first."""
+        """Keep a short text under a key, for good, and return the text that was kept there first."""
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
-        """What is kept under each key; one under which nothing is kept is missing."""
+        """Return what is kept under each key. A key under which nothing is kept is missing."""
 
     def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
-        """The last keys that begin so and were kept since then, the latest first, each with what is kept under it."""
+        """Return the last keys with this prefix kept since then, the latest first, each with its text."""
 
     def result(self, reference: str, before: str = "") -> WorkResult:
         """Return the result of the work on a message, or of its last correction: WORKING while it is at work.
@@ -29,3 +30,29 @@ class FactStore(Protocol):
         With `before`, the result before the correction of that id. For an unknown message, as after `poller purge`, the
         outcome is FORGOTTEN and there is nothing else.
         """
+
+
+class InMemoryFacts:
+    """The facts of one run without a state store, as of `poller try --live`. It knows of no other message."""
+
+    def __init__(self) -> None:
+        """Begin without any fact."""
+        self._kept: dict[str, str] = {}
+
+    def remember(self, key: str, value: str) -> str:
+        """Keep a text under a key, and return the text that was kept there first."""
+        return self._kept.setdefault(key, value)
+
+    def recall(self, keys: Iterable[str]) -> dict[str, str]:
+        """Return what is kept under each key."""
+        return {key: self._kept[key] for key in keys if key in self._kept}
+
+    def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
+        """Return the last keys with this prefix. All of them were kept since this run began."""
+        del since
+        return [item for item in reversed(self._kept.items()) if item[0].startswith(prefix)][:limit]
+
+    def result(self, reference: str, before: str = "") -> WorkResult:
+        """Return that nothing is recorded of the message."""
+        del reference, before
+        return WorkResult(Outcome.FORGOTTEN)

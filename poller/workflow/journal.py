@@ -29,6 +29,7 @@ from poller.workflow.errors import (
     DependencyPendingError,
     MessageUnavailableError,
     OwnershipLostError,
+    StateUnavailableError,
     StepDeferredError,
     StepFailedError,
     UnusableMessageError,
@@ -128,16 +129,15 @@ class Journal:
         breakers: dict[str, CircuitBreaker],
         retry_policy: RetryPolicy,
         halt: Callable[[str, ConfigurationError], None],
-        store: FactStore | None = None,
+        store: FactStore,
         lease_epoch: Callable[[], int] = lambda: 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Begin an execution.
 
         `record` stores an entry, or returns the one stored before. `halt` is called when a service refuses our
-        credentials, and does not raise. `store` is the state store, which knows of other messages. It is None where
-        there is none, as in a trial. `lease_epoch` returns the lease epoch: the number of the unbroken time in which no
-        other machine can have taken the message over.
+        credentials, and does not raise. `store` keeps the facts that all messages share. `lease_epoch` returns the
+        lease epoch: the number of the unbroken time in which no other machine can have taken the message over.
         """
         self.reference, self.store = reference, store
         self._execution = uuid4().hex[:12]
@@ -257,6 +257,8 @@ class Journal:
             value = step.act(attempt)
         except MessageUnavailableError as error:
             return self._failed(step, MAILBOX, error.cause, retries)
+        except StateUnavailableError as error:
+            return self._failed(step, "", error, retries)
         except (
             MessageGoneError,
             DependencyPendingError,

@@ -10,7 +10,8 @@ from poller.workflow.steps import service_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from poller.model import Outcome, WorkResult
+    from poller.model import Outcome
+    from poller.workflow.results import WorkResult
 
 INTERNAL_ERROR = "internal error"  # the reason why a message waits after a fault outside of any step
 

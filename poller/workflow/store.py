@@ -1,11 +1,13 @@
-"""Read and delete what is recorded of each message, beside a running daemon."""
+"""Read and delete what is recorded of each message, and keep facts."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from contextlib import contextmanager
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,80 +16,125 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from integrations.errors import ConfigurationError, TransientError
-from poller.model import Outcome, WorkResult
-from poller.workflow import corrections
-from poller.workflow import database as workflow_database
+from integrations.errors import ConfigurationError
+from poller.model import Outcome
+from poller.workflow import corrections, database, dbos_runtime
+from poller.workflow.dbos_runtime import FACT, MESSAGE
+from poller.workflow.errors import StateUnavailableError
+from poller.workflow.results import WorkResult
 from poller.workflow.status import INTERNAL_ERROR, Entry, MessageRecord, MessageStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from dbos import WorkflowStatus
     from dbos._sys_db import SystemDatabase
 
     from poller.config.settings import Settings
+    from poller.workflow.steps import StepName
 
 
-MESSAGE, FACT = "message", "fact"  # workflow names: of a message, and of a short text under a key
 _AT_WORK = ("ENQUEUED", "PENDING", "DELAYED")  # dbos' words for a message in progress
 _AT_ONCE = 500  # rows that are asked for, or deleted, by one statement
 AFTER_A_FAULT = timedelta(minutes=5)
 
 
 class StateStore:
-    """State store, opened beside a daemon that may be at work on it. It must be closed."""
+    """What is recorded of messages, their corrections, and facts.
 
-    def __init__(self, settings: Settings) -> None:
-        """Open the state of these settings.
+    The daemon reads it through the database connection of its engine. `open_store` opens it beside a daemon.
 
-        Raises:
-            ConfigurationError: nothing has run on it yet, or the database refuses us.
-            TransientError: the database is out of reach. All the methods raise this, too.
-        """
-        path = Path(settings.state_url.split("///", 1)[-1])
-        if settings.state_url.startswith("sqlite"):
-            _look_for(path)
-        elif (found := workflow_database.check(settings.state_url)).endswith(workflow_database.FRESH):
-            raise ConfigurationError(f"nothing has run yet: {found}")
-        with _in_reach():
-            self._client = DBOSClient(
-                system_database_url=settings.state_url,
-                serializer=DBOSPortableJSONSerializer(),
-                retry_connection_errors=False,
-            )
+    Every method raises TransientError where the database is out of reach, and ConfigurationError where nothing has run
+    on it yet.
+    """
+
+    def __init__(self, database: Callable[[], SystemDatabase], close: Callable[[], None] = lambda: None) -> None:
+        """Read through dbos' system database, which need not be there yet. `close` closes the connection."""
         # dbos cannot find a message by its result, so its tables are queried here. Its version is pinned.
-        self._database = self._client._sys_db  # noqa: SLF001
-        self._tables = self._database.tables
+        self._database, self.close = database, close
 
-    def close(self) -> None:
-        """Close the connection to the database."""
-        self._client.destroy()
+    def remember(self, key: str, value: str) -> str:
+        """Keep a short text under a key, for good, and return the text that was kept there first.
 
-    def recall(self, key: str) -> str:
-        """Return the text kept under a key, "" when there is none."""
+        It is for the process of the engine alone.
+        """
+        # In a context of its own: a step may call this, and it must not count as a step of the message.
+        return Context().run(dbos_runtime.remember, key, value)
+
+    def recall(self, keys: Iterable[str]) -> dict[str, str]:
+        """Return what is kept under each key. A key under which nothing is kept is missing."""
+        return {row.workflow_id: str(row.output) for row in self._list(keys, status="SUCCESS")}
+
+    def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
+        """Return the last keys with this prefix kept since then, the latest first, each with its text."""
         with _in_reach():
-            rows = self._client.list_workflows(workflow_ids=[key], status="SUCCESS", load_input=False)
-        return str(rows[0].output) if rows else ""
+            rows = self._database().list_workflows(
+                workflow_id_prefix=prefix,
+                start_time=since.isoformat(),
+                status="SUCCESS",
+                sort_desc=True,
+                limit=limit,
+                load_input=False,
+            )
+        return [(row.workflow_id, str(row.output)) for row in rows]
+
+    def facts(self, prefix: str, before: datetime | None = None) -> dict[str, str]:
+        """Return the texts kept under the keys that begin with `prefix`, by key.
+
+        With `before`, only those from before that moment are returned.
+        """
+        with _in_reach():
+            rows = self._database().list_workflows(
+                name=FACT,
+                workflow_id_prefix=prefix,
+                end_time=before.isoformat() if before else None,
+                status="SUCCESS",
+                load_input=False,
+            )
+        return {row.workflow_id: str(row.output) for row in rows}
+
+    def statuses(self, references: Iterable[str]) -> dict[str, MessageStatus]:
+        """Return the status of each message. A message that was never submitted is missing."""
+        return {row.workflow_id: status_of(row) for row in self._list(references)}
+
+    def last(self, reference: str, before: str = "") -> tuple[str, MessageStatus | None]:
+        """Return the id and status of the last work on a message, its corrections included. None: there is none.
+
+        With `before`, the last work before the correction of that id.
+        """
+        done = corrections.chain(reference, self.statuses)
+        earlier = list(takewhile(lambda each: each[0] != before, done.items()))
+        return earlier[-1] if earlier else (reference, None)
+
+    def result(self, reference: str, before: str = "") -> WorkResult:
+        """Return the result of the work on a message when it last stopped. See `FactStore`."""
+        _, status = self.last(reference, before)
+        return status.result if status else WorkResult(Outcome.FORGOTTEN)
 
     def messages(self, since: datetime | None = None) -> list[MessageRecord]:
         """Return all messages, or those first seen since then, in the order in which they were first seen."""
         with _in_reach():
-            rows = self._client.list_workflows(
+            rows = self._database().list_workflows(
                 name=MESSAGE, start_time=since.isoformat() if since else None, load_input=False
             )
         return [_remembered(row) for row in rows]
 
     def named(self, references: Iterable[str]) -> list[MessageRecord]:
         """Return the messages of these references that there are, in the order in which they were first seen."""
-        wanted = list(references)
-        found: list[MessageRecord] = []
-        with _in_reach():
-            for start in range(0, len(wanted), _AT_ONCE):
-                ids = wanted[start : start + _AT_ONCE]
-                rows = self._client.list_workflows(name=MESSAGE, workflow_ids=ids, load_input=False)
-                found += [_remembered(row) for row in rows]
-        return sorted(found, key=lambda message: message.seen_at)
+        return sorted(map(_remembered, self._list(references, name=MESSAGE)), key=lambda message: message.seen_at)
+
+    def _list(
+        self, ids: Iterable[str], *, name: str | None = None, status: str | None = None
+    ) -> Iterator[WorkflowStatus]:
+        """Yield the workflows with these ids, asked for in parts."""
+        wanted = list(ids)
+        # For an empty list of ids, dbos returns everything.
+        for start in range(0, len(wanted), _AT_ONCE):
+            with _in_reach():
+                rows = self._database().list_workflows(
+                    workflow_ids=wanted[start : start + _AT_ONCE], name=name, status=status, load_input=False
+                )
+            yield from rows
 
     def counts(self) -> Counter[Outcome]:
         """Count the messages of each outcome. Of a corrected message the last correction counts."""
@@ -114,9 +161,26 @@ class StateStore:
         done = [each for each in self.named(wanted.union(ids, corrected)) if since is None or each.seen_at >= since]
         return [message for message in corrections.current(done) if message.status.result.final_outcome in outcomes]
 
+    def waiting_at(self, steps: Collection[StepName], since: datetime) -> dict[str, MessageStatus]:
+        """Return the messages that wait at one of these steps and were first seen since then, by id."""
+        status = self._database().tables.workflow_status.c
+        joined, result = _returned(self._database())
+        query = (
+            sa.select(status.workflow_uuid)
+            .select_from(joined)
+            .where(
+                status.name == MESSAGE,
+                status.status == "SUCCESS",
+                status.created_at >= int(since.timestamp() * 1000),
+                result["outcome"].as_string() == Outcome.WAITING.value,
+                result["step"].as_string().in_([str(step) for step in steps]),
+            )
+        )
+        return self.statuses(name for (name,) in self._rows(query))
+
     def _corrections(self) -> list[str]:
         """Return the ids of all corrections."""
-        rows = self._tables.workflow_status.c
+        rows = self._database().tables.workflow_status.c
         query = sa.select(rows.workflow_uuid).where(rows.name == MESSAGE, rows.workflow_uuid.contains("/"))
         return [name for (name,) in self._rows(query)]
 
@@ -125,8 +189,8 @@ class StateStore:
 
         SQL counts the messages, so that a hundred thousand rows need not be read.
         """
-        status = self._tables.workflow_status.c
-        joined, result = _returned(self._database)
+        status = self._database().tables.workflow_status.c
+        joined, result = _returned(self._database())
         outcome = sa.case(
             (status.status.in_(_AT_WORK), Outcome.WORKING.value),
             (status.status != "SUCCESS", Outcome.WAITING.value),
@@ -136,76 +200,59 @@ class StateStore:
         return sa.select(*columns).select_from(joined).where(status.name == MESSAGE)
 
     def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
-        with _in_reach(), self._database.engine.connect() as connection:
+        with _in_reach(), self._database().engine.connect() as connection:
             return connection.execute(query).all()
 
     def stopped(self, since: datetime) -> list[MessageRecord]:
         """Return the messages that finished, or began to wait, at that moment or later."""
         with _in_reach():
-            rows = self._client.list_workflows(name=MESSAGE, completed_after=since.isoformat(), load_input=False)
+            rows = self._database().list_workflows(name=MESSAGE, completed_after=since.isoformat(), load_input=False)
         return [_remembered(row) for row in rows]
 
     def journal(self, reference: str) -> list[Entry]:
         """Return everything that was recorded about a message, in order."""
         with _in_reach():
-            steps = self._client.list_workflow_steps(reference)
+            steps = self._database().list_workflow_steps(reference)
         return [
             Entry(step["function_name"], _time(step["completed_at_epoch_ms"]), step["output"])
             for step in steps
             if isinstance(step["output"], dict)  # a fact that a message keeps for others is no entry of its journal
         ]
 
-    def facts(self, prefix: str, before: datetime | None = None) -> dict[str, str]:
-        """Return the texts kept under the keys that begin with `prefix`, by key.
-
-        With `before`, only those from before that moment are returned.
-        """
-        with _in_reach():
-            rows = self._client.list_workflows(
-                name=FACT,
-                workflow_id_prefix=prefix,
-                end_time=before.isoformat() if before else None,
-                status="SUCCESS",
-                load_input=False,
-            )
-        return {row.workflow_id: str(row.output) for row in rows}
-
     def forget(self, ids: Iterable[str]) -> None:
         """Delete messages by reference, and facts by key, with all that was recorded about them."""
         wanted = list(ids)
         with _in_reach():
             for start in range(0, len(wanted), _AT_ONCE):
-                self._client.delete_workflows(wanted[start : start + _AT_ONCE])
+                self._database().delete_workflows(wanted[start : start + _AT_ONCE])
 
 
-def waiting_at(database: SystemDatabase, steps: Collection[str], since: datetime) -> list[str]:
-    """Return the ids of the messages that wait at one of these steps and were first seen since then.
+def open_store(settings: Settings) -> StateStore:
+    """Open the state store of these settings, beside a daemon that may be at work on it. It must be closed.
 
     Raises:
+        ConfigurationError: nothing has run on it yet, or the database refuses us.
         TransientError: the database is out of reach.
     """
-    status = database.tables.workflow_status.c
-    joined, result = _returned(database)
-    query = (
-        sa.select(status.workflow_uuid)
-        .select_from(joined)
-        .where(
-            status.name == MESSAGE,
-            status.status == "SUCCESS",
-            status.created_at >= int(since.timestamp() * 1000),
-            result["outcome"].as_string() == Outcome.WAITING.value,
-            result["step"].as_string().in_(steps),
+    path = Path(settings.state_url.split("///", 1)[-1])
+    if settings.state_url.startswith("sqlite"):
+        _look_for(path)
+    elif (found := database.check(settings.state_url)).endswith(database.FRESH):
+        raise ConfigurationError(f"nothing has run yet: {found}")
+    with _in_reach():
+        client = DBOSClient(
+            system_database_url=settings.state_url,
+            serializer=DBOSPortableJSONSerializer(),
+            retry_connection_errors=False,
         )
-    )
-    with _in_reach(), database.engine.connect() as connection:
-        return list(connection.execute(query).scalars())
+    return StateStore(lambda: client._sys_db, client.destroy)  # noqa: SLF001  the connection, see `StateStore`
 
 
-def _returned(database: SystemDatabase) -> tuple[sa.FromClause, sa.ColumnElement[Any]]:
+def _returned(system: SystemDatabase) -> tuple[sa.FromClause, sa.ColumnElement[Any]]:
     """Return a join of all workflows with their results, and what each returned, as JSON."""
-    status, output = database.tables.workflow_status, database.tables.workflow_output
+    status, output = system.tables.workflow_status, system.tables.workflow_output
     # JSON of SQLite is text, and a cast would make a number of it.
-    as_json = sa.type_coerce if database.engine.dialect.name == "sqlite" else sa.cast
+    as_json = sa.type_coerce if system.engine.dialect.name == "sqlite" else sa.cast
     result = as_json(sa.func.coalesce(output.c.output, status.c.output), sa.JSON)
     return status.outerjoin(output, output.c.workflow_uuid == status.c.workflow_uuid), result
 
@@ -236,7 +283,7 @@ def _in_reach() -> Iterator[None]:
             raise ConfigurationError("the state has no tables of ours: nothing has run on it yet") from error
         if "not a database" in str(error):
             raise ConfigurationError("the state is no SQLite database; look at STATE_URL") from error
-        raise TransientError("the database is out of reach: look at STATE_URL") from error
+        raise StateUnavailableError("the database is out of reach: look at STATE_URL") from error
 
 
 def _remembered(row: WorkflowStatus) -> MessageRecord:

@@ -24,7 +24,7 @@ from integrations.sandbox import Sandbox
 from poller.config import loader
 from poller.mailbox.inbox import Inbox
 from poller.workflow.journal import _deaths
-from poller.workflow.store import StateStore
+from poller.workflow.store import open_store
 from tests.bench.books import balance, calls
 from tests.bench.faults import faults
 from tests.bench.post import mails
@@ -162,7 +162,7 @@ def _wait_for_calls(box: Sandbox, daemon: Daemon, number: int) -> None:
 
 def settle(settings: Settings, daemon: Daemon, deadline: float) -> None:
     """Wait until the daemon knows what it has done: the answer to its last word to the mailbox may have been lost."""
-    with closing(StateStore(settings)) as store:
+    with closing(open_store(settings)) as store:
         while time.monotonic() < deadline and any(each.status.outcome not in DONE for each in store.messages()):
             daemon.look()
             time.sleep(0.5)
@@ -170,7 +170,7 @@ def settle(settings: Settings, daemon: Daemon, deadline: float) -> None:
 
 def remembered(settings: Settings, tell: Callable[[str], object]) -> list[Row]:
     """What the daemon's own memory says: that the kills came at work, and that nothing is left to do."""
-    with closing(StateStore(settings)) as store:
+    with closing(open_store(settings)) as store:
         messages = store.messages()
         deaths = sum(_deaths([entry.content for entry in store.journal(each.reference)]) for each in messages)
     unfinished = [each for each in messages if each.status.outcome not in DONE]

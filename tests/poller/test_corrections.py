@@ -26,7 +26,7 @@ from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.monitoring.digest import look_back
 from poller.workflow.retry import RetryPolicy
-from poller.workflow.store import StateStore
+from poller.workflow.store import open_store
 from tests.crash import ANSWERED, BEFORE, COMMITTED, Death
 from tests.poller.test_crash_matrix import shared_by_two, undecided
 from tests.relay import Break, Relay
@@ -441,7 +441,7 @@ def test_the_commands_tell_of_a_correction(office: Office, monkeypatch: pytest.M
     assert poller(office, "corrections").stdout.split()[2:] == [correction, "was", "modelisation"]
     assert poller(office, "audit", "--remote").exit_code == 0
     assert poller(office, "retry", "--failed").stderr == "nothing to do\n"
-    with closing(StateStore(office.settings)) as store:
+    with closing(open_store(office.settings)) as store:
         week = look_back(store, datetime.now(UTC) + timedelta(days=1))
     assert ([each.outcome for each in week.messages], week.corrections) == (["modelisation"], 1)
 

@@ -18,7 +18,7 @@ from poller.monitoring import digest
 from poller.rendering import digest as rendering_digest
 from poller.rendering.digest import Week, WeeklyMessage
 from poller.rendering.mail_page import Chart, as_html, as_text
-from poller.workflow.store import StateStore
+from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -60,7 +60,7 @@ def test_it_says_what_became_of_every_message_of_the_week(office: Office) -> Non
     raw = MAILS["modelisation_with_files"].replace(b"<modelisation_with_files@", b"<2@")
     office.once(b"In-Reply-To: <modelisation_with_files@samples.example>\n" + raw)
     tomorrow = (datetime.now(PARIS) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    with closing(StateStore(office.settings)) as store:
+    with closing(open_store(office.settings)) as store:
         week = digest.look_back(store, tomorrow)
         assert digest.look_back(store, tomorrow - timedelta(days=1)).messages == ()
     assert sorted(each.outcome for each in week.messages) == [
@@ -159,7 +159,7 @@ def test_the_journal_is_read_of_what_opened_a_ticket_alone(office: Office, monke
         return entries
 
     monkeypatch.setattr(StateStore, "journal", without_time)
-    with closing(StateStore(office.settings)) as store:
+    with closing(open_store(office.settings)) as store:
         week = digest.look_back(store, datetime.now(PARIS) + timedelta(days=1))
     assert read == [opened]
     assert {each.reference: each.ticket_after_s for each in week.messages} == {ignored: None, opened: None}

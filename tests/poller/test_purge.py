@@ -11,7 +11,7 @@ from integrations.sandbox import Fault
 from poller.cli.purge import forget
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
-from poller.workflow.store import StateStore
+from poller.workflow.store import open_store
 
 if TYPE_CHECKING:
     from tests.conftest import Office
@@ -30,7 +30,7 @@ def an_answer(to: str, number: int) -> bytes:
 
 
 def remembered(office: Office) -> dict[str, str]:
-    with closing(StateStore(office.settings)) as store:
+    with closing(open_store(office.settings)) as store:
         return {message.reference: message.status.outcome for message in store.messages()}
 
 
@@ -98,14 +98,14 @@ def test_that_a_message_has_failed_is_known_as_long_as_it_is(office: Office) -> 
     (failed,) = office.once(samples()["support"])
     assert office.mailboxes() == {"Échecs": 2}
     forget(office.settings, soon())
-    with closing(StateStore(office.settings)) as store:
+    with closing(open_store(office.settings)) as store:
         assert store.facts("failed-").keys() == {f"failed-{failed}"}
     with office.sandbox.imap.session() as client:
         client.create_folder("Vu")
         client.select_folder("Échecs")
         client.move(client.search(), "Vu")
     forget(office.settings, soon())
-    with closing(StateStore(office.settings)) as store:
+    with closing(open_store(office.settings)) as store:
         assert store.facts("failed-") == {}
 
 
@@ -143,7 +143,7 @@ def test_an_answer_that_knows_its_ticket_keeps_the_thread(office: Office) -> Non
 def test_a_thread_whose_first_message_is_unknown_keeps_nobody_waiting(office: Office) -> None:
     """The state was restored, or a purge was stopped half way: the answer is a request of its own."""
     (root,) = office.once(samples()["modelisation_with_files"])
-    with closing(StateStore(office.settings)) as store:
+    with closing(open_store(office.settings)) as store:
         store.forget([root])
     office.once(an_answer("modelisation_with_files@samples.example", 1))
     assert office.counts()["tickets"] == 2
@@ -152,11 +152,11 @@ def test_a_thread_whose_first_message_is_unknown_keeps_nobody_waiting(office: Of
 def test_the_facts_of_all_times_stay(office: Office) -> None:
     """The day of the first start, and the secret that file keys are made with; what is counted goes."""
     office.once(samples()["modelisation_with_files"])
-    with closing(StateStore(office.settings)) as store:
+    with closing(open_store(office.settings)) as store:
         kept = store.recall("first-start"), store.recall("file-secret")
         assert all(kept)
         assert store.facts("sender-")
     forget(office.settings, soon())
-    with closing(StateStore(office.settings)) as store:
+    with closing(open_store(office.settings)) as store:
         assert (store.recall("first-start"), store.recall("file-secret")) == kept
         assert {key.split("-")[0] for key in store.facts("")} == {"first", "file", "since"}

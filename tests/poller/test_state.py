@@ -15,7 +15,7 @@ import pytest
 from integrations.errors import ConfigurationError, TransientError
 from poller.config.settings import Settings
 from poller.workflow import database as workflow_database
-from poller.workflow.store import StateStore
+from poller.workflow.store import open_store
 from tests.nobody import as_nobody
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def test_a_postgresql_state_says_whose_it_is(cluster: Cluster, database: str) ->
 def test_a_memory_that_nothing_was_written_to_says_so(cluster: Cluster) -> None:
     """Whoever asks before the first start gets one line, on PostgreSQL as on SQLite."""
     with pytest.raises(ConfigurationError, match="nothing has run yet: PostgreSQL database"):
-        StateStore(Settings(state={"url": cluster.create()}))
+        open_store(Settings(state={"url": cluster.create()}))
 
 
 def test_a_memory_of_another_user_is_told_as_that(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_memory_of_another_user_is_told_as_that(tmp_path: Path) -> None:
     workflow_database.write_ahead(f"sqlite:///{path}")
     path.chmod(0)
     with as_nobody(), pytest.raises(ConfigurationError, match=r"poller\.sqlite is another user's: run this as"):
-        StateStore(Settings(state={"url": f"sqlite:///{path}"}))
+        open_store(Settings(state={"url": f"sqlite:///{path}"}))
 
 
 def test_a_postgresql_state_that_is_another_s_is_refused(cluster: Cluster, database: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from poller.config import loader
 from poller.workflow import corrections
 from poller.workflow.engine import Engine
-from poller.workflow.store import StateStore
+from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
         deadline = time.monotonic() + 20
         while len(engine.in_hand()) > 1 and time.monotonic() < deadline:
             continue
-        with closing(StateStore(loader.from_names(given))) as store:
+        with closing(open_store(loader.from_names(given))) as store:
             yield store
     finally:
         done.set()

@@ -14,8 +14,10 @@ from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
 from poller.config import loader
 from poller.daemon.daemon import Daemon
+from poller.model import Outcome
 from poller.monitoring.reporter import HealthReporter
 from poller.workflow.engine import Engine
+from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
 from tests.forks import Forks, load_clients
 from tests.notified import Manager
@@ -140,7 +142,7 @@ def _forks(_sandbox_session: Sandbox) -> Iterator[Forks]:
 def _empty_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state that has been used before: making the tables anew would cost each test a second."""
     path = tmp_path_factory.mktemp("empty")
-    engine = Engine(f"sqlite:///{path / 'poller.sqlite'}", path, lambda _: {})
+    engine = Engine(f"sqlite:///{path / 'poller.sqlite'}", path, lambda _: WorkResult(Outcome.GONE))
     engine.start()
     engine.stop()
     return path

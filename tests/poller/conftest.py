@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Self
 import psycopg
 import pytest
 
+from poller.model import Outcome
 from poller.workflow.engine import Engine
+from poller.workflow.results import WorkResult
 from tests.desk import Desk
 
 if TYPE_CHECKING:
@@ -141,7 +143,7 @@ def cluster() -> Iterator[Cluster]:
 def _empty_database(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a template: making the tables anew would cost each test seconds."""
     url = cluster.create()
-    engine = Engine(url, tmp_path_factory.mktemp("empty"), lambda _: {})
+    engine = Engine(url, tmp_path_factory.mktemp("empty"), lambda _: WorkResult(Outcome.GONE))
     engine.start()
     engine.stop()
     return url.rpartition("/")[2]

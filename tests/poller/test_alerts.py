@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from integrations.errors import TransientError
+from poller.model import Outcome
 from poller.monitoring.alerts import CALM, PAUSE, Alerts
 from poller.rendering import incident
 from poller.workflow.engine import Engine
+from poller.workflow.results import WorkResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +41,7 @@ PLAIN = {
 def store(_empty_state: Path, tmp_path: Path) -> Iterator[Engine]:
     path = tmp_path / "poller.sqlite"
     path.write_bytes((_empty_state / "poller.sqlite").read_bytes())
-    engine = Engine(f"sqlite:///{path}", tmp_path, lambda _: {})
+    engine = Engine(f"sqlite:///{path}", tmp_path, lambda _: WorkResult(Outcome.GONE))
     engine.start()
     yield engine
     engine.stop()

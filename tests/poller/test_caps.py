@@ -101,7 +101,7 @@ def test_a_sender_who_writes_too_often_waits_and_the_admin_is_told_once(office: 
     mails = [a_mail(number, text) for number in range(5)]
     ended = office.once(*mails, MAILS["auto_reply"], a_mail(9, text, sender="Ben <ben@other.example>"))
     assert outcomes(ended) == ["ignored", "support", "support", "support", "waiting", "waiting", "waiting"]
-    waits = sorted(status.until - datetime.now(UTC) for status in ended.values() if status.until)
+    waits = sorted(status.result.until - datetime.now(UTC) for status in ended.values() if status.result.until)
     assert timedelta(minutes=58) < waits[0] < timedelta(minutes=61)
     assert timedelta(minutes=118) < waits[2] < timedelta(minutes=121)
     assert office.mailboxes() == {"INBOX": 3, "Support": 3, "Ignorés": 1}

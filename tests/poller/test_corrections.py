@@ -24,6 +24,7 @@ from poller.cli.samples import picture, samples
 from poller.daemon.daemon import Daemon
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
+from poller.model import Outcome
 from poller.monitoring.digest import look_back
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.store import open_store
@@ -119,7 +120,7 @@ def test_corrected_there_and_back_there_is_still_one_of_everything(office: Offic
     correct(office, "Modélisation", TO_SUPPORT)
     puts = len(office.sandbox.s3.calls("PUT"))
     status = correct(office, "Support", TO_MODELISATION)
-    assert (status.outcome, status.result["was"]) == ("modelisation", "support")  # type: ignore[index]
+    assert (status.outcome, status.result.was) == ("modelisation", "support")
     assert office.counts() == MODELISATION
     assert [each.partition(" : ")[0] for each in comments(office)] == [
         "Reclassé en support",
@@ -146,7 +147,7 @@ def test_what_was_ignored_is_dispatched_and_answers_to_it_find_the_ticket(office
     office.once(MAILS["auto_reply"])
     assert office.mailboxes() == {"Ignorés": 1}
     status = correct(office, "Ignorés", TO_SUPPORT)
-    assert (status.outcome, status.result["was"]) == ("support", "ignored")  # type: ignore[index]
+    assert (status.outcome, status.result.was) == ("support", "ignored")
     assert office.counts() == SUPPORT | {"notifications": 0}
     assert office.mailboxes() == {"Support": 1}
     again = MAILS["support"].replace(b"<support@", b"<again@")
@@ -160,7 +161,7 @@ def test_a_mail_that_was_never_seen_is_dispatched_as_what_it_is_put_under(office
     office.once()
     office.sandbox.imap.deliver(MAILS["support"], TO_MODELISATION)
     ((name, status),) = office.once().items()
-    assert (status.outcome, status.result["was"]) == ("modelisation", "")  # type: ignore[index]
+    assert (status.outcome, status.result.was) == ("modelisation", Outcome.FORGOTTEN)
     assert name.endswith("/modelisation/1")
     assert office.counts() == MODELISATION | {"files": 0, "notifications": 0}
     assert office.once(MAILS["support"]) == {}
@@ -328,7 +329,7 @@ def test_services_that_are_off_are_skipped_and_named(office: Office) -> None:
     office.environment = {name: value for name, value in office.environment.items() if not name.startswith("HUBSPOT_")}
     status = correct(office, "Support", TO_MODELISATION)
     assert status.result is not None
-    assert status.result["skipped"] == ["update_ticket", "create_note"]
+    assert status.result.skipped == ("update_ticket", "create_note")
 
 
 def test_the_mailboxes_are_there_to_be_found_and_a_setting_turns_them_off(office: Office) -> None:
@@ -590,7 +591,7 @@ def test_a_correction_counts_no_file_against_its_sender_twice(office: Office) ->
     office.once(undecided())
     links = content(office).count("http")
     assert links
-    assert correct(office, "Modélisation", TO_SUPPORT).result["files"]  # type: ignore[index]
+    assert correct(office, "Modélisation", TO_SUPPORT).result.files
     assert content(office).count("http") == links
 
 
@@ -604,8 +605,8 @@ def test_a_correction_whose_mail_was_taken_away_forgets_no_file(office: Office) 
         daemon.tick()
     daemon.stop()
     status = correct(office, "Modélisation", TO_SUPPORT)
-    assert status.result["was"] == "modelisation"  # type: ignore[index]
-    assert status.result["files"] == first.result["files"] != []  # type: ignore[index]
+    assert status.result.was == "modelisation"
+    assert status.result.files == first.result.files != ()  # type: ignore[index]
 
 
 def test_what_people_changed_in_the_ticket_stays(office: Office) -> None:
@@ -871,7 +872,7 @@ def test_corrected_there_and_back_over_postgresql(
     decide(office, "SUPPORT")
     office.once(undecided())
     correct(office, "Support", TO_MODELISATION)
-    assert correct(office, "Modélisation", TO_SUPPORT).result["was"] == "modelisation"  # type: ignore[index]
+    assert correct(office, "Modélisation", TO_SUPPORT).result.was == "modelisation"
     assert office.counts() == MODELISATION
     assert len(comments(office)) == 1
     assert [line.split()[3] for line in poller(office, "list").stdout.splitlines()] == ["SUPPORT"]

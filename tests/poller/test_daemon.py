@@ -83,9 +83,11 @@ def test_what_is_queued_without_the_daemons_knowledge_is_found_by_its_next_poll(
         daemon._engine.submit(reference)
         daemon.poll()
         deadline = time.monotonic() + DEADLINE_S
-        while daemon._engine.statuses([reference])[reference].outcome == "working" and time.monotonic() < deadline:
+        while (
+            daemon._engine.store.statuses([reference])[reference].outcome == "working" and time.monotonic() < deadline
+        ):
             time.sleep(0.02)
-        assert outcomes(daemon._engine.statuses([reference])) == ["gone"]
+        assert outcomes(daemon._engine.store.statuses([reference])) == ["gone"]
     finally:
         daemon.stop()
 

@@ -81,7 +81,7 @@ def test_a_modelling_request_goes_through_all_six_steps(office: Office) -> None:
     assert box.hubspot.associated("notes", note.id, "contacts") == [contact.id]
     assert box.hubspot.associated("notes", note.id, "tickets") == [ticket.id]
     assert status.result is not None
-    assert status.result["ticket"]["url"].endswith(f"/record/0-5/{ticket.id}")
+    assert status.result.ticket.url.endswith(f"/record/0-5/{ticket.id}")
     assert office.mailboxes() == {"Modélisation": 1}
 
 
@@ -207,7 +207,7 @@ def test_claude_out_of_reach_leaves_the_decision_to_the_rules_and_says_so(office
     office.fail("anthropic", Fault("status", status=529, times=None))
     (status,) = office.once(MAILS["ambiguous"]).values()
     assert status.result is not None
-    assert status.result["needs_review"]
+    assert status.result.needs_review
     assert "vérifier" in office.sandbox.hubspot.tickets[0].properties["content"]
     assert "vérifier" in office.sandbox.smtp.messages[0].message.get_body(("plain",)).get_content()
 
@@ -284,7 +284,7 @@ def test_services_without_credentials_are_skipped_and_named(office: Office) -> N
     office.environment = {name: value for name, value in office.environment.items() if name.startswith(kept)}
     (status,) = office.once(MAILS["modelisation_with_files"]).values()
     assert status.result is not None
-    assert status.result["skipped"] == [
+    assert status.result.skipped == [
         "upload_files",
         "find_or_create_contact",
         "create_ticket",

@@ -56,7 +56,7 @@ def stopped(engine: Engine, reference: str = REFERENCE) -> MessageStatus:
     """Where a message stands when nobody works on it any more."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
-        status = engine.statuses([reference]).get(reference)
+        status = engine.store.statuses([reference]).get(reference)
         if status and status.outcome != "working":
             return status
         time.sleep(0.02)
@@ -113,7 +113,7 @@ def test_an_engine_that_rests_goes_on_when_it_is_told(state_url: str, tmp_path: 
         engine.pause_queue(True)
         engine.submit(REFERENCE)
         if state_url.startswith("sqlite"):
-            assert engine.statuses([REFERENCE])[REFERENCE].outcome == "working"
+            assert engine.store.statuses([REFERENCE])[REFERENCE].outcome == "working"
             engine.pause_queue(False)
         assert stopped(engine).outcome == "support"
 
@@ -127,16 +127,16 @@ def test_a_message_is_worked_on_once_however_often_it_is_submitted(state_url: st
         assert stopped(engine).outcome == "support"
         engine.submit(REFERENCE)
         assert stopped(engine).result == {"outcome": "support", "ticket": "T1", "note": "N1"}
-        assert engine.statuses(["f" * 16]) == {}
+        assert engine.store.statuses(["f" * 16]) == {}
     assert service.calls == ["ticket", "note"]
 
 
 def test_what_is_kept_under_a_key_is_what_was_kept_first(state_url: str, tmp_path: Path) -> None:
     """And of what was not asked for nothing comes, whatever else is remembered."""
     with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:
-        assert [engine.remember("day", value) for value in ("monday", "tuesday")] == ["monday", "monday"]
-        assert engine.recall(["day", "night"]) == {"day": "monday"}
-        assert engine.recall([]) == {}
+        assert [engine.store.remember("day", value) for value in ("monday", "tuesday")] == ["monday", "monday"]
+        assert engine.store.recall(["day", "night"]) == {"day": "monday"}
+        assert engine.store.recall([]) == {}
 
 
 def test_a_waiting_message_goes_on_where_it_stopped(state_url: str, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_waiting_message_goes_on_where_it_stopped(state_url: str, tmp_path: Pa
     with running(state_url, tmp_path, service.work) as engine:
         engine.submit(REFERENCE)
         status = stopped(engine)
-        assert (status.outcome, status.until is not None) == ("waiting", True)
+        assert (status.outcome, status.result.until is not None) == ("waiting", True)
         engine.resume(REFERENCE)
         assert stopped(engine).outcome == "waiting"
     with running(state_url, tmp_path, service.work) as engine:
@@ -232,7 +232,7 @@ def test_a_message_that_has_moved_on_is_not_resumed(state_url: str, tmp_path: Pa
         engine.resume(REFERENCE, seen)
         assert stopped(engine).outcome == "failed"
         engine.resume(REFERENCE, seen)
-        assert engine.statuses([REFERENCE])[REFERENCE].outcome == "failed"
+        assert engine.store.statuses([REFERENCE])[REFERENCE].outcome == "failed"
     assert service.calls.count("failure") == 1
 
 

@@ -275,7 +275,7 @@ def test_a_mail_that_must_wait_is_in_the_inbox_and_waits_on_after_a_restart(offi
     office.retry_policy = RetryPolicy(delays_s=(0.05, 0.05, 3600.0))  # longer than `once` waits
     break_down(office, service)
     (status,) = office.once(modelling(office)).values()
-    assert (status.outcome, status.until is not None) == ("waiting", True)
+    assert (status.outcome, status.result.until is not None) == ("waiting", True)
     made = office.counts()
     assert all(count <= ONE_MODELISATION[what] for what, count in made.items())
     for server in (office.sandbox.s3, office.sandbox.hubspot, office.sandbox.clickup):

@@ -182,18 +182,18 @@ def engine(state_url: str, tmp_path: Path) -> Iterator[Engine]:
 
 def test_facts_are_kept_within_a_step_and_listed_the_latest_first(engine: Engine) -> None:
     """A prefix is taken as it stands, and other messages' facts are no step of this one."""
-    assert engine.remember("a-%_1", "1") == "1"
-    engine.remember("a-%_2", "2")
-    engine.remember("a-%%3", "3")
-    engine.remember("b", "4")
+    assert engine.store.remember("a-%_1", "1") == "1"
+    engine.store.remember("a-%_2", "2")
+    engine.store.remember("a-%%3", "3")
+    engine.store.remember("b", "4")
     engine.submit("0" * 16)
-    while not (status := engine.statuses(["0" * 16]).get("0" * 16)) or status.outcome == "working":
+    while not (status := engine.store.statuses(["0" * 16]).get("0" * 16)) or status.outcome == "working":
         time.sleep(0.02)
     assert status.result == {"outcome": "support", "turn": "1"}
     since = datetime.now(UTC) - timedelta(minutes=1)
-    assert sorted(engine.latest("a-%_", since, 9)) == [("a-%_1", "1"), ("a-%_2", "2")]
-    assert len(engine.latest("a-", since, 2)) == 2
-    assert engine.latest("a-", since + timedelta(hours=1), 9) == []
+    assert sorted(engine.store.latest("a-%_", since, 9)) == [("a-%_1", "1"), ("a-%_2", "2")]
+    assert len(engine.store.latest("a-", since, 2)) == 2
+    assert engine.store.latest("a-", since + timedelta(hours=1), 9) == []
 
 
 def test_two_that_ask_never_take_the_same_call(engine: Engine) -> None:

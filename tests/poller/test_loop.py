@@ -27,6 +27,7 @@ from poller.imap.fetch import MessageSummary
 from poller.mailbox.scanner import MailboxSnapshot
 from poller.monitoring import status_file
 from poller.monitoring.poll_health import PollHealth
+from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.status import MessageStatus
 from tests.listener import Listener, http
@@ -71,6 +72,11 @@ def statements(heard: Callable[..., object]) -> Iterator[None]:
         yield
     finally:
         event.remove(SqlEngine, "before_cursor_execute", heard)
+
+
+def waiting_at(until: datetime, found: dict[str, str]) -> MessageStatus:
+    """Make the status of a message that waits until then."""
+    return MessageStatus(WorkResult.from_json({"outcome": "waiting", "until": until.isoformat()} | found))
 
 
 def subjects(office: Office) -> list[str]:
@@ -361,9 +367,7 @@ def test_what_waits_for_its_receipt_alone_is_not_in_the_status(office: Office) -
     """It is filed, and keeps nobody waiting."""
     at_work, at = Loop(office.settings, SimpleQueue()), datetime(2026, 11, 22, 8, tzinfo=UTC)
     waits = {"step": "send_receipt", "reason": "IMAP: timed out", "gate": ""}
-    at_work._daemon.waiting.update(
-        {"1": MessageStatus("waiting", at, waits | {"filed": "failed"}), "2": MessageStatus("waiting", at, waits)}
-    )
+    at_work._daemon.waiting.update({"1": waiting_at(at, waits | {"filed": "failed"}), "2": waiting_at(at, waits)})
     assert at_work._status() == "STATUS=1 waiting, first poll under way"
 
 
@@ -388,7 +392,7 @@ def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) 
     )
     daemon._inbox._scanner.seen = MailboxSnapshot(waiting=lying)
     result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
-    daemon.waiting.update({f"{number:016x}": MessageStatus("waiting", at, result) for number in range(5)})
+    daemon.waiting.update({f"{number:016x}": waiting_at(at, result) for number in range(5)})
     assert [(when - at).days for when, *_ in daemon.status().waits] == [0, 2, 4]
     assert lying.rounds == 1
 
@@ -438,7 +442,7 @@ def test_one_outage_is_one_letter(office: Office, service: str) -> None:
         waiting={number: (f"{number:016x}", MessageSummary(number, 9, at, b"")) for number in (1, 2)}
     )
     waits = {"step": "create_ticket", "reason": "is out of reach", "gate": service}
-    daemon.waiting[f"{1:016x}"] = MessageStatus("waiting", at, waits)
+    daemon.waiting[f"{1:016x}"] = waiting_at(at, waits)
     health.good(at)
     if service == "imap":
         health.failed(at, "IMAP SEARCH: no answer in time")
@@ -447,7 +451,7 @@ def test_one_outage_is_one_letter(office: Office, service: str) -> None:
     told = {"imap": "polls"}.get(service, "refused")
     assert kinds(0.9) == kinds(2) == [told]
     assert "waiting" in reporter._undecided(daemon.status()), "that it was told of before is not taken back"
-    daemon.waiting[f"{2:016x}"] = MessageStatus("waiting", at, waits | {"gate": "clickup"})
+    daemon.waiting[f"{2:016x}"] = waiting_at(at, waits | {"gate": "clickup"})
     assert kinds(3) == [told, "waiting"], "for another service as well, which is news"
     daemon.waiting.pop(f"{2:016x}")
     health.good(at)

@@ -26,6 +26,7 @@ from poller.monitoring import metrics, prometheus, status_file
 from poller.monitoring.metrics import Metrics
 from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.prometheus import METRICS
+from poller.workflow.results import WorkResult
 from poller.workflow.status import MessageStatus
 from tests.listener import Listener, http
 
@@ -133,7 +134,7 @@ def test_what_waits_is_shown_with_its_service_and_age(office: Office) -> None:
     office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))
     of, daemon = drain(office, "support")
     filed = {"step": "send_receipt", "reason": "IMAP", "gate": "", "filed": "support"}
-    daemon.waiting["for its receipt alone"] = MessageStatus("waiting", datetime.now(UTC), filed)
+    daemon.waiting["for its receipt alone"] = MessageStatus(WorkResult.from_json({"outcome": "waiting"} | filed))
     (office.state / "poller.sqlite").rename(office.state / "away")
     found = told(of)
     (office.state / "away").rename(office.state / "poller.sqlite")

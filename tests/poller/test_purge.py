@@ -37,10 +37,10 @@ def remembered(office: Office) -> dict[str, str]:
 def test_nothing_of_a_forgotten_message_is_left_in_the_file(office: Office) -> None:
     """No reference, no id, no address of a file, neither in the database nor in its log; beside a daemon at work."""
     ended = office.once(samples()["modelisation_with_files"], samples()["support"], samples()["auto_reply"])
-    made = [status.result or {} for status in ended.values()]
-    traces = [*ended, *(result["ticket"]["url"] for result in made if result.get("ticket"))]
-    traces += [url for result in made for url in result.get("files", ())]
-    traces += [str(result["contact_id"]) for result in made if result.get("contact_id")]
+    made = [status.result for status in ended.values()]
+    traces = [*ended, *(result.ticket.url for result in made if result.ticket)]
+    traces += [url for result in made for url in result.files]
+    traces += [result.contact_id for result in made if result.contact_id]
     assert len(traces) == 9
 
     def left() -> list[str]:

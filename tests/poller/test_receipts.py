@@ -234,7 +234,7 @@ def test_receipts_are_nothing_that_an_audit_knows_not(office: Office) -> None:
         client.select_folder("Support")
         client.move(client.search(["HEADER", "X-Figurative-Poller", "receipt"]), "INBOX")
     (status,) = office.once().values()
-    assert (status.outcome, status.result["reason"]) == ("ignored", "own notification")  # type: ignore[index]
+    assert (status.outcome, status.result.reason) == ("ignored", "own notification")
     assert office.mailboxes() == {"Support": 1, "Ignorés": 1}
     assert list(find_problems(office.settings)) == []
 

@@ -9,11 +9,11 @@ import pytest
 
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
-from poller.dispatch.conversation import Participants
 from poller.dispatch.job import LazyMessage, StepContext
 from poller.dispatch.reply import Conversation, find_threads
 from poller.model import Link
 from poller.workflow.errors import StepDeferredError
+from poller.workflow.results import Participants
 from tests.desk import Desk
 
 if TYPE_CHECKING:

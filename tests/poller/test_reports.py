@@ -11,6 +11,7 @@ import pytest
 from poller.cli import report
 from poller.monitoring import status_file
 from poller.monitoring.status_file import PollStatus, StatusFile
+from poller.workflow.results import WorkResult
 from poller.workflow.status import Entry, MessageRecord, MessageStatus
 
 if TYPE_CHECKING:
@@ -21,9 +22,16 @@ EARLIER = NOW - timedelta(seconds=1)
 TICKET = {"id": "1", "url": "https://app.hubspot.com/1"}
 
 
+def waiting(found: dict[str, Any]) -> MessageStatus:
+    """Make the status of a message that waits until NOW."""
+    return MessageStatus(WorkResult.from_json({"outcome": "waiting", "until": NOW.isoformat()} | found))
+
+
 def message(number: int, outcome: str, minutes_ago: int = 0, **result: Any) -> MessageRecord:
     at = NOW - timedelta(minutes=minutes_ago)
-    return MessageRecord(f"{number:016x}", at, at, MessageStatus(outcome, None, result))
+    return MessageRecord(
+        f"{number:016x}", at, at, MessageStatus(WorkResult.from_json((result or {}) | {"outcome": outcome}))
+    )
 
 
 def entry(step: str, second: float, **content: Any) -> Entry:
@@ -100,13 +108,13 @@ def test_status_counts_and_says_what_is_waited_for() -> None:
 )
 def test_a_message_waits_for_the_service_that_failed(result: dict[str, str] | None, service: str) -> None:
     """Whether it tried itself, or is kept out because another one did."""
-    assert MessageStatus("waiting", NOW, result).service == service
+    assert waiting(result).service == service
 
 
 def test_a_message_that_waits_for_its_receipt_alone_reads_as_done() -> None:
     """As what it is filed as; why it has no receipt yet, and until when, stands beside that."""
     why = {"step": "send_receipt", "gate": "", "reason": "IMAP connect: refused"}
-    assert report.line("1", MessageStatus("waiting", NOW, why | {"filed": "modelisation"}), EARLIER) == (
+    assert report.line("1", waiting(why | {"filed": "modelisation"}), EARLIER) == (
         "1  MODELISATION  send_receipt: IMAP connect: refused  until 2026-11-22 14:00:00 UTC"
     )
 
@@ -115,7 +123,7 @@ def test_a_wait_that_is_over_reads_as_due() -> None:
     """Its turn has not come yet, or no daemon runs: no moment that is past is one until which it waits."""
     why = {"step": "create_note", "gate": "hubspot", "reason": "HubSpot is out of reach"}
     for now, until in ((EARLIER, "until 2026-11-22 14:00:00 UTC"), (NOW, "due now")):
-        shown = report.line("1", MessageStatus("waiting", NOW, why), now)
+        shown = report.line("1", waiting(why), now)
         assert shown == f"1  WAITING  create_note: HubSpot is out of reach  {until}"
 
 

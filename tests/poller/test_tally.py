@@ -72,7 +72,7 @@ def test_each_message_is_counted_once_as_its_last_correction_left_it(store: Stat
     """A fault of our own is a wait, what waits for its receipt alone is done; facts are no messages."""
     counted = store.counts()
     assert counted == {"support": 3, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
-    assert counted == Counter(each.status.final_outcome for each in corrections.current(store.messages()))
+    assert counted == Counter(each.status.result.final_outcome for each in corrections.current(store.messages()))
 
 
 def test_those_of_an_outcome_are_found(store: StateStore) -> None:
@@ -87,7 +87,7 @@ def test_those_of_an_outcome_are_found(store: StateStore) -> None:
     for outcomes, names in asked:
         found = store.with_outcomes(outcomes)
         assert [corrections.message_of(each.reference) for each in found] == [IDS[name] for name in names]
-        every = [each for each in corrections.current(store.messages()) if each.status.final_outcome in outcomes]
+        every = [each for each in corrections.current(store.messages()) if each.status.result.final_outcome in outcomes]
         assert found == every
 
 
@@ -95,7 +95,7 @@ def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(store: State
     """To the millisecond, and what was seen before is left out, whatever has become of it since."""
     for message in store.messages():
         for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
-            every = [m for m in corrections.current(store.messages(since)) if m.status.final_outcome == "failed"]
+            every = [m for m in corrections.current(store.messages(since)) if m.status.result.final_outcome == "failed"]
             assert store.with_outcomes(["failed"], since) == every
 
 

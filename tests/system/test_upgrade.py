@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from tests.conftest import Office
     from tests.system.recorded_states import Case
 
-pytestmark = pytest.mark.timeout(60)  # what is lost leaves a run that does not end
-
 EVERYTHING = ("contacts", "tickets", "notes", "subtasks", "comments", "files", "notifications", "receipts")
 KINDS = {
     *("first-start", "since", "file-secret", "thread", "thread-subtask", "failed", "sender", "image"),

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from poller import causes
-from poller.memory import Memory
+from poller.rendering import incident
+from poller.workflow.store import open_store
 from tests.system import world
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ ENVIRONMENT = {"R2_PUBLIC_URL": "https://files.figurative.example", "RECEIPTS_EN
 CLOCKS = ("created_at", "updated_at", "completed_at")
 HOST = "poller-1"  # the machine whose alert is recorded: a made-up one
 PARIS = ZoneInfo("Europe/Paris")
-CAUSE = causes.refused("hubspot", "HubSpot: HTTP 401", HOST)  # what that alert is of
+CAUSE = incident.refused("hubspot", "HubSpot: HTTP 401", HOST)  # what that alert is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,8 @@ def decide(office: Office, category: str) -> None:
 
 def facts(office: Office) -> dict[str, str]:
     """All that is kept under keys."""
-    with closing(Memory(office.settings)) as memory:
-        return memory.facts("")
+    with closing(open_store(office.settings)) as store:
+        return store.facts("")
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -25,14 +25,15 @@ from unittest.mock import patch
 
 from integrations.errors import TransientError
 from integrations.sandbox import Fault, Refusal, Sandbox
-from poller import digest, limits
 from poller.__main__ import main as poller_command
-from poller.alerts import Alerts
-from poller.attempts import Patience
-from poller.canary import Canary
-from poller.daemon import Daemon
-from poller.samples import samples
-from poller.services import services
+from poller.cli.samples import samples
+from poller.daemon.daemon import Daemon
+from poller.dispatch.clients import services
+from poller.monitoring import digest
+from poller.monitoring.alerts import Alerts
+from poller.monitoring.canary import CanarySender
+from poller.triage import quotas
+from poller.workflow.retry import RetryPolicy
 from tests.conftest import Office
 from tests.crash import ANSWERED, BEFORE, COMMITTED, Death, arm
 from tests.forks import Forks
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 Scene = Callable[[Office], list[Act]]
 
 # A wait that is over when somebody replays it, and that the daemon which records it does not wait for.
-PATIENCE = Patience(delays_s=(5.0,), settle_s=0)
+RETRY_POLICY = RetryPolicy(delays_s=(5.0,), settle_s=0)
 SHORT_HOUR = timedelta(seconds=20)  # likewise, for a sender who writes too often
 SUPPORT = {"contacts": 1, "tickets": 1, "notifications": 1, "receipts": 1}
 MODELISATION = SUPPORT | {"notes": 1, "subtasks": 1, "files": 2}
@@ -90,7 +91,7 @@ def work(office: Office, *mails: bytes, meanwhile: Callable[[], None] | None = N
 
     What happens `meanwhile` happens when all of them wait, and then the daemon goes on until none does.
     """
-    daemon = Daemon(office.settings, patience=PATIENCE)
+    daemon = Daemon(office.settings, retry_policy=RETRY_POLICY)
     try:
         daemon.start()
         for raw in mails or (b"",):
@@ -236,7 +237,7 @@ def waits_for_root(office: Office) -> list[Act]:
 def waits_for_turn(office: Office) -> list[Act]:
     """A message over the cap."""
     office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "1"
-    with patch.object(limits, "HOUR", SHORT_HOUR):
+    with patch.object(quotas, "HOUR", SHORT_HOUR):
         work(office, undecided(), undecided("second"))
     twice = {what: 2 * count for what, count in MODELISATION.items()} | {"contacts": 1, "notifications": 3}
     return [done(twice, {"Modélisation": 4}, "modelisation", "modelisation")]
@@ -463,7 +464,7 @@ def once(step: str, request: str, point: str) -> None:
     """As `poller once`, in this process, with a short hour and a death."""
     arm(Death(step, request, point))
     sys.argv = ["poller", "once"]
-    with patch.object(limits, "HOUR", SHORT_HOUR):
+    with patch.object(quotas, "HOUR", SHORT_HOUR):
         poller_command()
 
 
@@ -680,14 +681,14 @@ def tell(office: Office) -> None:
     """Have an alert, a canary and a digest sent, each by what sends it."""
     now, settings = datetime.now(UTC), office.settings
     smtp = services(settings).smtp
-    daemon = Daemon(settings, patience=PATIENCE)
+    daemon = Daemon(settings, retry_policy=RETRY_POLICY)
     try:
         daemon.start()
         who = {"sender": settings.sender, "recipient": "admin@figurative.example"}
-        Alerts(daemon.memory, lambda _: None, host=HOST, zone=PARIS, **who).tell([CAUSE], now)
-        Canary(settings, daemon.memory, lambda letter: office.sandbox.imap.deliver(letter.as_bytes())).look(now)
-        Canary(settings, daemon.memory, _lost).look(now)
-        digest.tell(settings, daemon.memory, smtp, date.min, now)
+        Alerts(daemon.store, lambda _: None, host=HOST, zone=PARIS, **who).tell([CAUSE], now)
+        CanarySender(settings, daemon.store, lambda letter: office.sandbox.imap.deliver(letter.as_bytes())).run(now)
+        CanarySender(settings, daemon.store, _lost).run(now)
+        digest.tell(settings, daemon.store, smtp, date.min, now)
     finally:
         daemon.stop()
 

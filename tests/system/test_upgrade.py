@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import days, digest, limits
-from poller.alerts import CALM, Alerts
-from poller.canary import Canary
-from poller.creations import FILE_FACT
-from poller.daemon import Daemon
-from poller.memory import Memory
+from poller.daemon import cutoff
+from poller.daemon.daemon import Daemon
+from poller.dispatch.upload import FILE_FACT
+from poller.monitoring import digest
+from poller.monitoring.alerts import CALM, Alerts
+from poller.monitoring.canary import CanarySender
+from poller.triage import claude_budget, quotas
+from poller.workflow.store import open_store
 from tests.system.recorded_states import CAUSE, ENVIRONMENT, HOST, PARIS, facts, load, recorded
 
 if TYPE_CHECKING:
@@ -67,26 +69,26 @@ def test_facts_of_an_earlier_release_mean_what_they_meant(office: Office, folder
     now = datetime.fromisoformat(case.recorded_at)
     told = len(office.sandbox.smtp.messages)
     sent: list[EmailMessage] = []
-    daemon = Daemon(office.settings, patience=office.patience)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     try:
         daemon.start()
-        memory = daemon.memory
-        assert daemon.first_start.isoformat() == case.facts[days.FIRST_START]
-        assert f"{days.SINCE}{days.reach(memory)}" in case.facts
-        assert memory.remember(FILE_FACT, "another") == case.facts[FILE_FACT]
-        sender = limits.pseudonym(office.settings, "hugues@lambert.example")
-        assert len(limits.account(memory, sender, "", now, 5).turns) == _count(case, "sender")
-        claude = limits.Budget(daemon.claude, memory, _count(case, "claude"), now=lambda: now)  # type: ignore[arg-type]
-        with pytest.raises(limits.OverBudgetError):
+        store = daemon.store
+        assert daemon.first_start.isoformat() == case.facts[cutoff.FIRST_START]
+        assert f"{cutoff.SINCE}{cutoff.earliest_cutoff(store)}" in case.facts
+        assert store.remember(FILE_FACT, "another") == case.facts[FILE_FACT]
+        sender = quotas.pseudonym(office.settings, "hugues@lambert.example")
+        assert len(quotas.account(store, sender, "", now, 5).turns) == _count(case, "sender")
+        claude = claude_budget.DailyBudget(daemon.claude, store, _count(case, "claude"), now=lambda: now)  # type: ignore[arg-type]
+        with pytest.raises(claude_budget.OverBudgetError):
             claude.ask("", "", {})
-        canary = Canary(office.settings, memory, sent.append)
-        canary.look(now, deaf=True)
+        canary = CanarySender(office.settings, store, sent.append)
+        canary.run(now, deaf=True)
         assert canary.missing_since is not None
         assert canary.missing_since.isoformat() == _last(case, "canary-verdict")
-        digest.tell(office.settings, memory, daemon.smtp, date.min, now)
+        digest.tell(office.settings, store, daemon.smtp, date.min, now)
         assert len(office.sandbox.smtp.messages) == told, "its week was told of before"
         who = {"sender": "poller@figurative.example", "recipient": "admin@figurative.example"}
-        alerts = Alerts(memory, sent.append, host=HOST, zone=PARIS, **who)
+        alerts = Alerts(store, sent.append, host=HOST, zone=PARIS, **who)
         alerts.tell([CAUSE], now)
         assert sent == [], "it was told before"
         alerts.tell([], now + CALM)
@@ -105,8 +107,8 @@ def made(office: Office) -> dict[str, int]:
 
 def outcomes(office: Office) -> list[str]:
     """What all messages and corrections have come to."""
-    with closing(Memory(office.settings)) as memory:
-        return sorted(message.standing.outcome for message in memory.messages())
+    with closing(open_store(office.settings)) as store:
+        return sorted(message.status.outcome for message in store.messages())
 
 
 def receipts(office: Office) -> list[str]:

@@ -172,7 +172,6 @@ def _submit(job: StepContext, name: str, letter: Callable[[str, str, datetime], 
                 return IN_DOUBT
             if not ready:
                 prepare(attempt)
-            job.journal.confirm()
             ready.pop()()
             return SENT
 

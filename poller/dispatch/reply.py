@@ -182,7 +182,7 @@ def add_note(job: StepContext, done: DispatchResult, people: Participants, *, lo
             found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if scanner else None
             if found is None:
                 html = tickets.reply_note_html(request, with_file_names(request, done), colleague=people.colleague)
-                found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id, job.journal.confirm)
+                found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id)
         except PermanentError:
             if hubspot.has_ticket(ticket.id):
                 raise

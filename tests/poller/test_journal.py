@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.net.deadline import Deadline, ask_guard
 from poller.errors import MessageGoneError
 from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.errors import MessageUnavailableError, StepDeferredError, StepFailedError
@@ -377,18 +378,32 @@ def test_a_process_that_thaws_between_intent_and_call_does_not_call(
     assert store.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
 
 
-def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(store: Memory) -> None:
-    """What takes long comes first in a step, then the question, then the call."""
-    journal = store.execution()
+def thawed(store: Memory, *, creates: bool) -> Callable[[Attempt], Any]:
+    """A try that is frozen while it fetches the mail, and then sends something."""
 
     def act(_: Attempt) -> str:
-        store.lease_epoch += 1  # frozen while the mail was being fetched
-        journal.confirm()
-        raise AssertionError("called")
+        store.lease_epoch += 1
+        with Deadline(creates=creates):
+            ask_guard()
+        return "sent"
 
+    return act
+
+
+def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(store: Memory) -> None:
+    """What takes long comes first in a step, then the question, then the call."""
     with pytest.raises(StepDeferredError):
-        journal.step("create_ticket", act, "hubspot")
+        store.execution().step("create_ticket", thawed(store, creates=True), "hubspot")
+    assert store.breakers["hubspot"].open
     assert store.execution().step("create_ticket", lambda a: [a.failures, a.doubts], "hubspot") == [0, 0]
+
+
+def test_a_read_is_not_held_up(store: Memory) -> None:
+    """It changes nothing, whatever another machine has done; and behind a step that failed no guard is left."""
+    with pytest.raises(StepDeferredError):
+        store.execution().step("create_ticket", thawed(store, creates=True), "hubspot")
+    assert thawed(store, creates=True)(Attempt(0, 0, START)) == "sent"
+    assert store.execution().step("create_ticket", thawed(store, creates=False), "hubspot") == "sent"
 
 
 def test_a_look_waits_until_what_was_done_would_show(store: Memory) -> None:
@@ -417,7 +432,7 @@ def test_a_look_waits_until_what_was_done_would_show(store: Memory) -> None:
     assert attempt == [1, 2]
 
 
-@pytest.mark.parametrize(("looks", "unknown", "back_s"), [(False, True, 0), (True, False, 0), (True, True, 60)])
+@pytest.mark.parametrize(("scanner", "unknown", "back_s"), [(False, True, 0), (True, False, 0), (True, True, 60)])
 def test_who_does_not_look_does_not_wait_for_what_would_show(
     store: Memory, *, scanner: bool, unknown: bool, back_s: float
 ) -> None:

@@ -130,7 +130,7 @@ def _put(job: StepContext, outcome: str, receipt: Receipt, *, look: bool) -> Non
     # A person must find no receipt that is outdated, nor one whose message lies in another mailbox.
     has_moved = correction_of(job.journal.reference) or (store and store.recall([fact]))
     supersedes = rendering_receipt.receipts_begin(reference) if has_moved else ""
-    job.message.append(outcome, receipt, look=look, supersedes=supersedes)
+    job.source.append(outcome, receipt, look=look, supersedes=supersedes)
     if store and outcome == "failed":
         store.remember(fact, "")
 

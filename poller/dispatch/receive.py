@@ -49,8 +49,8 @@ def receive(job: StepContext, *, asked: bool = False) -> dict[str, Any]:
         found = {
             "ignored": ignored,
             "received_at": request.received_at.isoformat(),
-            "key": conversation.key(job.message.account, request.message_id),
-            "forebears": conversation.parent_keys(job.message.account, request),
+            "key": conversation.key(job.source.account, request.message_id),
+            "forebears": conversation.parent_keys(job.source.account, request),
             "people": asdict(people),
         }
         if ignored:

@@ -50,7 +50,7 @@ def find_threads(job: StepContext, keys: list[str]) -> list[Conversation]:
     def act(_: Attempt) -> list[dict[str, Any]]:
         request = job.message.request
         # Check the mailbox first: a message that no longer waits there has its ticket in the state store by now.
-        waits = job.message.waits_behind([*request.in_reply_to, *request.references])
+        waits = job.source.holds_older(request.reference, [*request.in_reply_to, *request.references])
         known = store.recall(keys)
         # Some mails reference themselves, and a correction finds its own message. A message must not wait for itself.
         own = message_of(job.journal.reference)
@@ -102,7 +102,7 @@ def remember(job: StepContext, key: str, reference: str, told: str) -> None:
     """
     if job.journal.store:
         letter = notification_id(job.journal.reference, told)
-        for each in (key, conversation.key(job.message.account, letter)):
+        for each in (key, conversation.key(job.source.account, letter)):
             job.journal.store.remember(each, reference)
 
 

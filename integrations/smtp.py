@@ -9,10 +9,10 @@ from email.policy import SMTP
 from email.utils import getaddresses, parseaddr
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
-from integrations.net.deadline import CALL_S, Deadline, watch
+from integrations.net.deadline import CALL_S, Deadline, ask_guard, watch
 from integrations.net.failures import describe_failure
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Smtp:
 
     def _hand_over(self, server: smtplib.SMTP, content: bytes) -> None:
         # From here on the server may have accepted the message, even if the connection breaks.
-        with _named("send", sent=True), Deadline(self._deadline_s, size_bytes=len(content)):
+        with _named("send", sent=True), Deadline(self._deadline_s, size_bytes=len(content), creates=True):
             _expect(*server.data(content))
         # The server has accepted the message, so a failed QUIT changes nothing.
         with suppress(smtplib.SMTPException, OSError), Deadline(self._deadline_s):
@@ -157,7 +157,10 @@ def _expect(code: int, reply: bytes) -> None:
 
 
 class _Watched:
-    """A mixin placed before an smtplib client. It registers the connection with the deadline of the call."""
+    """A mixin placed before an smtplib client.
+
+    It registers the connection with the deadline of the call, and asks the guard before it sends.
+    """
 
     sock: socket.socket | None
 
@@ -169,6 +172,11 @@ class _Watched:
         if self.sock is not None:
             watch(self.sock)
         return super().getreply()  # type: ignore[misc,no-any-return]  # smtplib's
+
+    def send(self, content: Any) -> None:
+        """Ask the guard, and send. Every command and the message itself are sent through here."""
+        ask_guard()
+        super().send(content)  # type: ignore[misc]  # smtplib's
 
 
 class _Plain(_Watched, smtplib.SMTP):

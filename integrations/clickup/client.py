@@ -18,7 +18,7 @@ from integrations.net.deadline import CALL_S, http_events
 from integrations.net.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
 
 _PAGE_ROWS = 100
@@ -65,26 +65,23 @@ class ClickUp:
         weakref.finalize(self, http.close)
         self._ask = partial(ask, http, RateLimiter(calls_per_min, 60.0), deadline_s)
 
-    def create_subtask(self, name: str, markdown: str, confirm: Callable[[], object] | None = None) -> Subtask:
+    def create_subtask(self, name: str, markdown: str) -> Subtask:
         """Create a subtask of the parent task, in the parent's list.
 
         Not idempotent: the caller guards it with `find_subtask`, which needs `[ref: {reference}]` in the markdown.
-        `confirm` is called right before the request is sent. An exception that it raises stops the call.
 
         Raises:
             ConfigurationError: also when the token cannot see the parent task.
         """
         task = {"name": name, "parent": self._parent_task_id, "markdown_content": markdown}
         list_id = self._list_id or self._find_list_id()
-        status, answer = self._ask(
-            "create subtask", "POST", f"list/{list_id}/task", json=task, expect=(400, 401, 404), confirm=confirm
-        )
+        status, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task, expect=(400, 401, 404))
         if status == HTTPStatus.BAD_REQUEST and answer.get("ECODE") != PARENT_NOT_IN_LIST:
             raise refusal("create subtask", status, {}, answer)
         if status != HTTPStatus.OK:
             # Nothing was created. The cached list id may be outdated, so it is read again for one more try.
             list_id = self._find_list_id()
-            _, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task, confirm=confirm)
+            _, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task)
         return _subtask(answer)
 
     def find_subtask(self, reference: str, since: datetime) -> Subtask | None:
@@ -132,17 +129,16 @@ class ClickUp:
                 return
             page += 1
 
-    def add_comment(self, task_id: str, text: str, confirm: Callable[[], object] | None = None) -> str:
+    def add_comment(self, task_id: str, text: str) -> str:
         """Add a plain-text comment to a task and return its id. Only the task's watchers are notified.
 
         Not idempotent: the caller guards it with `find_comment`, which needs `[ref: {reference}]` in the text.
-        `confirm` works as in `create_subtask`.
 
         Raises:
             TaskGoneError: the task is not there any more.
         """
         comment = {"comment_text": text, "notify_all": False}
-        return str(self._ask_comments("add comment", "POST", task_id, json=comment, confirm=confirm)["id"])
+        return str(self._ask_comments("add comment", "POST", task_id, json=comment)["id"])
 
     def find_comment(self, task_id: str, reference: str) -> str | None:
         """Return the id of the task's newest comment that contains `[ref: {reference}]`, or None.

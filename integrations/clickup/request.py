@@ -14,8 +14,6 @@ from integrations.net.failures import describe_failure
 from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from integrations.net.rate_limiter import RateLimiter
 
 PARENT_NOT_IN_LIST = "ITEM_137"  # the parent task was moved to another list, or is gone
@@ -34,18 +32,17 @@ def ask(
     *,
     expect: tuple[int, ...] = (),
     yields: str = "id",
-    confirm: Callable[[], object] | None = None,
     **request: Any,
 ) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON object of an answer: a 200 with the field `yields`, or a status in `expect`.
 
     `http` holds the token and the timeouts. `rate_limiter` is the workspace's rate limiter. `deadline_s` bounds the
-    whole call. `call` names the call in errors. `confirm` goes to `Deadline`, and `request` to httpx.
+    whole call. `call` names the call in errors. `request` goes to httpx. A POST creates something.
     """
     creates = method == "POST"
     rate_limiter.wait()
     try:
-        with Deadline(deadline_s, confirm=confirm):
+        with Deadline(deadline_s, creates=creates):
             response = http.request(method, path, **request)
     except (httpx.RequestError, TimeoutError) as error:
         never_connected = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))

@@ -19,7 +19,7 @@ from integrations.net.deadline import CALL_S
 from integrations.net.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
 
 # The association types that HubSpot defines (hubspot/crm/association_type.py of the client).
@@ -95,19 +95,11 @@ class HubSpot:
         """Return the id of the contact with this address, or None. A secondary address may not be found."""
         return self._crm.find("contacts", "email", email) if "@" in email else None
 
-    def create_ticket(
-        self,
-        subject: str,
-        content: str,
-        contact_id: str,
-        reference: str,
-        confirm: Callable[[], object] | None = None,
-    ) -> Ticket:
+    def create_ticket(self, subject: str, content: str, contact_id: str, reference: str) -> Ticket:
         """Open a ticket in the configured pipeline and stage, associated with the contact in the same call.
 
         Idempotent only when the account has the reference property. Otherwise the caller guards it with `find_ticket`,
-        which needs `[ref: {reference}]` in the subject or the content. `confirm` is called right before the request is
-        sent. An exception that it raises stops the call.
+        which needs `[ref: {reference}]` in the subject or the content.
         """
         properties = {
             "subject": subject,
@@ -117,21 +109,19 @@ class HubSpot:
         }
         if self._reference_property:
             properties[_REFERENCE_PROPERTY] = reference
-        status, answer = self._crm.create(
-            "tickets", properties, (_TICKET_TO_CONTACT, contact_id), expect=(400,), confirm=confirm
-        )
+        status, answer = self._crm.create("tickets", properties, (_TICKET_TO_CONTACT, contact_id), expect=(400,))
         if status != HTTPStatus.BAD_REQUEST:
             return self._ticket(str(answer["id"]))
         if "CONFLICTING_UNIQUE_VALUE" in json.dumps(answer) and (ticket := self.find_ticket(contact_id, reference)):
             return ticket
         raise refusal("create ticket", status, {}, answer)
 
-    def update_ticket(self, ticket_id: str, content: str, confirm: Callable[[], object] | None = None) -> bool:
+    def update_ticket(self, ticket_id: str, content: str) -> bool:
         """Replace a ticket's content, and nothing else of it. Return False when the ticket was deleted.
 
-        Safe to call again. `confirm` works as in `create_ticket`.
+        Safe to call again.
         """
-        return self._crm.update("tickets", ticket_id, {"content": content}, confirm)
+        return self._crm.update("tickets", ticket_id, {"content": content})
 
     def ticket_content(self, ticket_id: str) -> str | None:
         """Return a ticket's content, others' edits included. "" means empty, None that the ticket was deleted."""
@@ -163,22 +153,14 @@ class HubSpot:
         ids = self._crm.associated("contacts", contact_id, "tickets")
         return map(self._ticket, self._crm.marked("tickets", ids, ("content", "subject"), reference))
 
-    def create_note(
-        self,
-        body_html: str,
-        at: datetime,
-        contact_id: str,
-        ticket_id: str | None,
-        confirm: Callable[[], object] | None = None,
-    ) -> str:
+    def create_note(self, body_html: str, at: datetime, contact_id: str, ticket_id: str | None) -> str:
         """Put a note on the contact's and the ticket's timelines at the time `at`, and return its id.
 
-        Not idempotent: the caller guards it with `find_note`. `body_html` has at most 65,536 characters. `confirm`
-        works as in `create_ticket`.
+        Not idempotent: the caller guards it with `find_note`. `body_html` has at most 65,536 characters.
         """
         properties = {"hs_timestamp": str(int(at.timestamp() * 1000)), "hs_note_body": body_html}
         to_ticket = [(_NOTE_TO_TICKET, ticket_id)] if ticket_id else []
-        _, answer = self._crm.create("notes", properties, (_NOTE_TO_CONTACT, contact_id), *to_ticket, confirm=confirm)
+        _, answer = self._crm.create("notes", properties, (_NOTE_TO_CONTACT, contact_id), *to_ticket)
         return str(answer["id"])
 
     def find_note(self, contact_id: str, ticket_id: str | None, reference: str) -> str | None:

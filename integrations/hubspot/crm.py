@@ -49,7 +49,6 @@ class Crm:
         properties: dict[str, str],
         *associations: tuple[int, str],
         expect: tuple[int, ...] = (),
-        confirm: Callable[[], object] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """Create an object with its associations, each a type and the id of the other object, in one call.
 
@@ -70,15 +69,12 @@ class Crm:
             body,
             creates=True,
             expect=expect,
-            confirm=confirm,
         )
 
-    def update(
-        self, object_type: str, object_id: str, properties: dict[str, str], confirm: Callable[[], object] | None = None
-    ) -> bool:
+    def update(self, object_type: str, object_id: str, properties: dict[str, str]) -> bool:
         """Replace these properties of an object. Return False when no object has that id."""
         update = partial(self._objects.update, object_type, object_id, {"properties": properties})
-        status, _ = self._ask(f"update {object_type.removesuffix('s')}", update, expect=(404,), confirm=confirm)
+        status, _ = self._ask(f"update {object_type.removesuffix('s')}", update, replaces=True, expect=(404,))
         return status != HTTPStatus.NOT_FOUND
 
     def find(self, object_type: str, property_name: str | None, value: str) -> str | None:

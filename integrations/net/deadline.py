@@ -1,9 +1,9 @@
-"""Bound the total duration of a call.
+"""Bound the total duration of a call, and ask a guard before a call that creates something is sent.
 
 A timeout applies to each read, so a server that sends a byte now and then never exceeds it. One thread watches the
 time of all calls. When a call's time is over, the thread cuts the connections that the call has used. Each client
 registers its connections: it calls `watch` with a socket, or lets its library do so with `watched_pools` or
-`http_events`.
+`http_events`. These two also ask the guard. A client of another kind calls `ask_guard` before it sends.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextvars import Token
     from types import TracebackType
 
@@ -42,16 +42,13 @@ class Deadline:
         TimeoutError: the calls did not end in time.
     """
 
-    def __init__(
-        self, seconds: float = CALL_S, *, size_bytes: int = 0, confirm: Callable[[], object] | None = None
-    ) -> None:
+    def __init__(self, seconds: float = CALL_S, *, size_bytes: int = 0, creates: bool = False) -> None:
         """Allow `seconds`, plus the time that `size_bytes` of data take at `SLOWEST_BYTES_PER_S`.
 
-        `confirm` is called once the connection is open, before the header and before the body of a request is sent.
-        An exception that it raises stops the call.
+        `creates` says that the call creates or changes something, so that the guard is asked. See `guarded`.
         """
         self._seconds = seconds + size_bytes / SLOWEST_BYTES_PER_S
-        self.confirm = confirm
+        self.creates = creates
         self._lock = threading.Lock()
         self._connections: set[Connected] = set()
         self._over = self._left = False
@@ -133,6 +130,7 @@ class _Clock:
 
 _clock = _Clock()
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+_guard: ContextVar[Callable[[], object] | None] = ContextVar("guard", default=None)
 
 
 def watch(connection: Connected) -> None:
@@ -141,10 +139,25 @@ def watch(connection: Connected) -> None:
         deadline.watch(connection)
 
 
-def _confirm() -> None:
-    """Call the `confirm` of the current call, which raises when the request must not be sent any more."""
-    if (deadline := _current.get()) and deadline.confirm:
-        deadline.confirm()
+@contextmanager
+def guarded(guard: Callable[[], object]) -> Iterator[None]:
+    """Have `guard` called with the last bytes of every call that creates something within the block, in this thread.
+
+    It is called on an open connection, before the header and before the body of a request is sent. An exception that
+    it raises stops the call. Another thread, and a context that is not a copy of this one, have no guard.
+    """
+    token = _guard.set(guard)
+    try:
+        yield
+    finally:
+        _guard.reset(token)
+
+
+def ask_guard() -> None:
+    """Call the guard if the current call creates something. It raises when that must not be sent any more."""
+    deadline, guard = _current.get(), _guard.get()
+    if deadline and deadline.creates and guard:
+        guard()
 
 
 def _forget_unheard(connection: Connected) -> None:
@@ -185,7 +198,7 @@ class _Watched:
     connect: Callable[[], None]
 
     def send(self, content: Any) -> None:
-        """Watch the connection, ask `confirm`, and send.
+        """Watch the connection, ask the guard, and send.
 
         Every header and body is sent through here, on a new connection or a kept one.
         """
@@ -193,7 +206,7 @@ class _Watched:
             self.connect()
         if self.sock is not None:
             watch(self.sock)
-        _confirm()
+        ask_guard()
         super().send(content)  # type: ignore[misc]  # http.client's, see `watched_pools`
 
 
@@ -205,7 +218,7 @@ def http_events() -> dict[str, list[Callable[[Any], None]]]:
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             watch(told["return_value"].get_extra_info("socket"))
         elif event.endswith((".send_request_headers.started", ".send_request_body.started")):
-            _confirm()
+            ask_guard()
 
     def request_begins(request: Any) -> None:
         # httpx reports the socket of a new connection only, so none is kept.

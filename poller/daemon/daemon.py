@@ -211,7 +211,7 @@ class Daemon:
             in_progress=frozenset(list(self.working)),
             waiting=tuple(status.service for status in self.waiting_messages()),
             waits=tuple(self._waits()),
-            unreadable=self._inbox.unreadable(),
+            unreadable=self._inbox.seen.unread,
             refused=self._still_refused(),
             unreachable=tuple(
                 service for service, breaker in list(self._engine.breakers.items()) if service and not breaker.open

@@ -166,7 +166,7 @@ def update_ticket(job: StepContext, done: DispatchResult, *, keep: bool = False)
         if content is None or keep:
             return content is not None
         right = updated_ticket_content(content, request, with_file_names(request, done))
-        return right == content or hubspot.update_ticket(ticket.id, right, job.journal.confirm)
+        return right == content or hubspot.update_ticket(ticket.id, right)
 
     updated = job.journal.step(StepName.UPDATE_TICKET, act)
     if updated is None:

@@ -14,14 +14,13 @@ from poller.triage import attachment_policy, sender
 from poller.workflow.errors import MessageUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
 
     from poller.config.settings import ImapSettings, Settings
     from poller.dispatch.clients import Services
     from poller.mailbox.source import Fetched, MessageSource
-    from poller.model import DispatchResult, Outcome, Receipt, Request, UploadDecision
+    from poller.model import DispatchResult, Outcome, Request, UploadDecision
     from poller.workflow.journal import Journal
     from poller.workflow.steps import StepName
 
@@ -33,21 +32,12 @@ class LazyMessage:
         """Fetch nothing yet. `path` is the place for the spool file."""
         self._reference, self._source, self._path, self._imap = reference, source, path, imap
         self._request: Request | None = None
-        self._junk: bool | None = None
+        self.junk: bool | None = None  # the mailbox's junk verdict, None if it gives none or nothing is fetched yet
         self._filed: tuple[Outcome, datetime] | None = None
-
-    def waits_behind(self, message_ids: Iterable[str]) -> bool:
-        """Return whether an older message that still waits is, or names, one of these."""
-        return self._source.holds_older(self._reference, message_ids)
 
     def filed(self, outcome: Outcome, received_at: datetime) -> None:
         """Record that the message now lies where this outcome is filed."""
         self._filed = outcome, received_at
-
-    @property
-    def account(self) -> str:
-        """Return the account whose mailbox the message is in."""
-        return self._source.account
 
     @property
     def request(self) -> Request:
@@ -70,7 +60,7 @@ class LazyMessage:
                     request, defects=(*request.defects, attachment_policy.oversize(fetched.oversize_bytes))
                 )
             request = sender.identify(request, sender.own_domains(self._imap), self._imap.authserv_id)
-            self._junk = fetched.junk
+            self.junk = fetched.junk
             # A server may end a broken header elsewhere than the parser does. The reference computed first stays.
             self._request = replace(request, reference=self._reference)
         return self._request
@@ -87,27 +77,10 @@ class LazyMessage:
             # In a context of its own: the mailbox's calls to the state store are no steps of the message in progress.
             Context().run(lambda: self.request)
 
-    @property
-    def junk(self) -> bool | None:
-        """Return the mailbox's junk verdict, None when it gives none or the message is not fetched yet."""
-        return self._junk
-
     def _fetched(self) -> Fetched:
         if self._filed:
             return self._source.fetch_filed(self._reference, *self._filed, self._path)
         return self._source.fetch(self._reference, self._path)
-
-    def mark_seen(self) -> None:
-        """Mark the message as read. See `MessageSource.mark_seen`."""
-        self._source.mark_seen(self._reference)
-
-    def label(self, outcome: Outcome) -> None:
-        """File the message under its outcome. See `MessageSource.label`."""
-        self._source.label(self._reference, outcome)
-
-    def append(self, outcome: Outcome, receipt: Receipt, *, look: bool, supersedes: str) -> None:
-        """Put the receipt beside the message. See `MessageSource.append`."""
-        self._source.append(outcome, receipt, look=look, supersedes=supersedes)
 
     def discard(self) -> None:
         """Remove the spool file."""
@@ -120,6 +93,7 @@ class StepContext:
 
     journal: Journal
     message: LazyMessage
+    source: MessageSource  # the mailbox that the message lies in
     services: Services
     settings: Settings
     upload_decisions: tuple[

@@ -131,7 +131,7 @@ def _put(job: StepContext, outcome: Outcome, receipt: Receipt, *, look: bool) ->
     # A person must find no receipt that is outdated, nor one whose message lies in another mailbox.
     has_moved = correction_of(job.journal.reference) or store.recall([fact])
     supersedes = rendering_receipt.receipts_begin(reference) if has_moved else ""
-    job.message.append(outcome, receipt, look=look, supersedes=supersedes)
+    job.source.append(outcome, receipt, look=look, supersedes=supersedes)
     if outcome is Outcome.FAILED:
         store.remember(fact, "")
 
@@ -173,7 +173,6 @@ def _submit(job: StepContext, step: StepName, letter: Callable[[str, str, dateti
                 return IN_DOUBT
             if not ready:
                 prepare(attempt)
-            job.journal.confirm()
             ready.pop()()
             return SENT
 

@@ -132,7 +132,7 @@ class Pipeline:
         source = self._reclassify_mailboxes.get(correction.category, self._source) if correction else self._source
         path = self._spool / f"{journal.reference.replace('/', '-')}.eml"
         message = LazyMessage(message_of(journal.reference), source, path, self._settings.imap)
-        job = StepContext(journal, message, self._services, self._settings)
+        job = StepContext(journal, message, source, self._services, self._settings)
         progress = PipelineProgress()
         try:
             return self._correct(job, correction, progress) if correction else self._dispatch(job, progress)
@@ -244,11 +244,12 @@ class Pipeline:
 
     def _label(self, job: StepContext, outcome: Outcome, *, seen: bool = False) -> None:
         """Label the message with its outcome. `seen` also marks it as read, for our own mail only."""
+        reference = message_of(job.journal.reference)
 
         def act(_: Attempt) -> None:
             if seen:
-                job.message.mark_seen()
-            job.message.label(outcome)
+                job.source.mark_seen(reference)
+            job.source.label(reference, outcome)
 
         job.journal.step(StepName.LABEL, act)
 

@@ -38,12 +38,12 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
         ignored = ignored or screening.screen(request, own=own, junk=junk)
         if asked and ignored not in {canary_mark.REASON, screening.OWN}:
             ignored = None
-        parent_keys = conversation.parent_keys(job.message.account, request)
+        parent_keys = conversation.parent_keys(job.source.account, request)
         unless_answer = bool(ignored and parent_keys and screening.screen(request, own=own, answer=True) is None)
         received = Received(
             ignored=ignored,
             received_at=request.received_at,
-            thread_key=conversation.key(job.message.account, request.message_id),
+            thread_key=conversation.key(job.source.account, request.message_id),
             parent_keys=tuple(parent_keys),
             people=Participants(
                 _who(job, request.sender), _who(job, writer), colleague=sender.is_ours(writer.addr_spec, own)

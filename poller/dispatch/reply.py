@@ -54,7 +54,7 @@ def find_threads(job: StepContext, keys: Sequence[str]) -> list[Conversation]:
     def act(_: Attempt) -> list[dict[str, Any]]:
         request = job.message.request
         # Check the mailbox first: a message that no longer waits there has its ticket in the state store by now.
-        waits = job.message.waits_behind([*request.in_reply_to, *request.references])
+        waits = job.source.holds_older(request.reference, [*request.in_reply_to, *request.references])
         known = store.recall(keys)
         # Some mails reference themselves, and a correction finds its own message. A message must not wait for itself.
         own = message_of(job.journal.reference)
@@ -117,7 +117,7 @@ def remember(job: StepContext, key: str, reference: str, told: str) -> None:
     Answers to the notification about it belong there too. `told` is the kind of that notification.
     """
     letter = notification_id(job.journal.reference, told)
-    for each in (key, conversation.key(job.message.account, letter)):
+    for each in (key, conversation.key(job.source.account, letter)):
         job.journal.store.remember(each, reference)
 
 
@@ -194,7 +194,7 @@ def add_note(job: StepContext, done: DispatchResult, people: Participants, *, lo
             found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if look or attempt.doubts else None
             if found is None:
                 html = tickets.reply_note_html(request, with_file_names(request, done), colleague=people.colleague)
-                found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id, job.journal.confirm)
+                found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id)
         except PermanentError:
             if hubspot.has_ticket(ticket.id):
                 raise

@@ -35,7 +35,7 @@ def create_subtask(job: StepContext, done: DispatchResult, *, look: bool = False
         found = clickup.find_subtask(request.reference, since - CLOCKS) if look or attempt.doubts else None
         if found is None:
             markdown = tickets.subtask_markdown(request, with_file_names(request, done))
-            found = clickup.create_subtask(tickets.subtask_name(request), markdown, job.journal.confirm)
+            found = clickup.create_subtask(tickets.subtask_name(request), markdown)
         return {"id": found.id, "url": found.url}
 
     subtask = job.journal.step(StepName.CREATE_SUBTASK, act)
@@ -59,7 +59,7 @@ def add_comment(
             return None
         try:
             found = clickup.find_comment(subtask.id, mark) if look or attempt.doubts else None
-            return found or clickup.add_comment(subtask.id, write(), job.journal.confirm)
+            return found or clickup.add_comment(subtask.id, write())
         except TaskGoneError:
             return GONE
 

@@ -65,9 +65,7 @@ def create_ticket(job: StepContext, done: DispatchResult) -> DispatchResult:
         ticket = hubspot.find_ticket(done.contact_id, reference) if attempt.doubts else None
         if ticket is None:
             content = tickets.ticket_content(request, with_file_names(request, done))
-            ticket = hubspot.create_ticket(
-                tickets.ticket_subject(request), content, done.contact_id, reference, job.journal.confirm
-            )
+            ticket = hubspot.create_ticket(tickets.ticket_subject(request), content, done.contact_id, reference)
         return {"id": ticket.id, "url": ticket.url}
 
     ticket = job.journal.step(StepName.CREATE_TICKET, act)
@@ -89,7 +87,7 @@ def create_note(job: StepContext, done: DispatchResult, *, look: bool = False) -
         found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if look or attempt.doubts else None
         if found is None:
             html = tickets.note_html(request, with_file_names(request, done))
-            found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id, job.journal.confirm)
+            found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id)
         return found
 
     note_id = job.journal.step(StepName.CREATE_NOTE, act)

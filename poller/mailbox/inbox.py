@@ -19,7 +19,7 @@ from poller.mailbox.source import KEYWORDS, Fetched
 from poller.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
     from datetime import date, datetime
     from pathlib import Path
 
@@ -181,10 +181,6 @@ class Inbox:
             return True
         # Not every server keeps keywords. But only a message that was not moved still lies among the failures.
         return reference not in outcome_mailboxes.list_filed(self._settings, Outcome.FAILED)
-
-    def unreadable(self) -> Mapping[int, datetime]:
-        """Return the UIDs that the server did not give at the last scan, each with the time since when that is so."""
-        return self.seen.unread
 
     def received_at(self) -> dict[str, datetime]:
         """Return the arrival time of the first copy of each message that waited here at the last scan."""

@@ -22,6 +22,7 @@ from uuid import uuid4
 import structlog
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.net.deadline import guarded
 from poller.errors import MessageGoneError
 from poller.model import SERVICE_NAMES
 from poller.workflow.circuit_breaker import CircuitBreaker
@@ -200,10 +201,10 @@ class Journal:
         """Make sure that the message has been ours ever since the step began.
 
         A process that was frozen goes on in the middle of a step, when another machine may have long done the rest. So
-        this is called right before each action that cannot be undone.
+        this is called right before each action that cannot be undone, at a service by its client (`guarded`).
 
         Raises:
-            LostTouchError: another machine may have taken it over.
+            OwnershipLostError: another machine may have taken it over.
         """
         if self._lease_epoch() != self._begun_in:
             raise OwnershipLostError
@@ -254,7 +255,8 @@ class Journal:
     def _try(self, step: _Step, attempt: Attempt, retries: list[Entry]) -> Entry:
         try:
             self.confirm()
-            value = step.act(attempt)
+            with guarded(self.confirm):
+                value = step.act(attempt)
         except MessageUnavailableError as error:
             return self._failed(step, MAILBOX, error.cause, retries)
         except StateUnavailableError as error:

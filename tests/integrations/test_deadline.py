@@ -17,7 +17,7 @@ from integrations.claude import Claude
 from integrations.clickup.client import ClickUp
 from integrations.errors import TransientError
 from integrations.hubspot.client import HubSpot
-from integrations.net.deadline import Deadline, _clock, _current, watch
+from integrations.net.deadline import Deadline, _clock, _current, guarded, watch
 from integrations.r2 import R2
 from integrations.sandbox.certificate import self_signed
 from integrations.sandbox.stand_in import Fault
@@ -213,6 +213,6 @@ def test_what_was_given_up_is_not_sent_on(create: Callable[..., object]) -> None
             unheard_ms.append(each.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
         raise NotNowError
 
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(NotNowError):
-        create(f"http://127.0.0.1:{server.getsockname()[1]}", confirm)
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(NotNowError), guarded(confirm):
+        create(f"http://127.0.0.1:{server.getsockname()[1]}")
     assert unheard_ms == [20_000]

@@ -12,6 +12,7 @@ import pytest
 
 from integrations.clickup.client import ClickUp
 from integrations.hubspot.client import HubSpot
+from integrations.net.deadline import guarded
 from integrations.net.rate_limiter import MARGIN, RateLimiter
 
 if TYPE_CHECKING:
@@ -84,20 +85,23 @@ class NotNowError(Exception):
 @pytest.mark.parametrize(
     "create",
     [
-        lambda hubspot, _, confirm: hubspot.create_ticket("Écran noir", "Bonjour", "1", REF, confirm),
-        lambda hubspot, _, confirm: hubspot.create_note("Bonjour", datetime.now(UTC), "1", None, confirm),
-        lambda _, clickup, confirm: clickup.create_subtask("Écran noir", "Bonjour", confirm),
-        lambda _, clickup, confirm: clickup.add_comment("86c0parent", "Bonjour", confirm),
+        lambda hubspot, _: hubspot.find_or_create_contact("ana@ruiz.example", "", ""),
+        lambda hubspot, _: hubspot.create_ticket("Écran noir", "Bonjour", "1", REF),
+        lambda hubspot, _: hubspot.update_ticket("1", "Bonjour"),
+        lambda hubspot, _: hubspot.create_note("Bonjour", datetime.now(UTC), "1", None),
+        lambda _, clickup: clickup.create_subtask("Écran noir", "Bonjour"),
+        lambda _, clickup: clickup.add_comment("86c0parent", "Bonjour"),
     ],
-    ids=["ticket", "note", "subtask", "comment"],
+    ids=["contact", "ticket", "update", "note", "subtask", "comment"],
 )
 def test_a_call_is_confirmed_when_its_turn_has_come(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, create: Callable[..., object]
 ) -> None:
     """Last of all, behind the wait for its turn and all that is asked before: a no then stops it."""
     seen: list[str] = []
+    patient = partial(RateLimiter, sleep=lambda _: seen.append("wait"))
     for service in ("clickup", "hubspot"):
-        monkeypatch.setattr(f"integrations.{service}.Pace", partial(RateLimiter, sleep=lambda _: seen.append("wait")))
+        monkeypatch.setattr(f"integrations.{service}.client.RateLimiter", patient)
     hubspot = HubSpot(sandbox.hubspot.token, sandbox.hubspot.hub_id, "0", "1", sandbox.hubspot.url, calls_per_10s=1)
     clickup = ClickUp(sandbox.clickup.token, sandbox.clickup.parent_id, sandbox.clickup.base_url, calls_per_min=1)
     hubspot.has_reference_property()
@@ -107,19 +111,18 @@ def test_a_call_is_confirmed_when_its_turn_has_come(
         seen.append("confirm")
         raise NotNowError
 
-    with pytest.raises(NotNowError):
-        create(hubspot, clickup, confirm)
+    with pytest.raises(NotNowError), guarded(confirm):
+        create(hubspot, clickup)
     assert seen[-2:] == ["wait", "confirm"]
-    assert [*sandbox.hubspot.calls("POST"), *sandbox.clickup.calls("POST")] == []
+    requests = [*sandbox.hubspot.requests, *sandbox.clickup.requests]
+    assert {request.method for request in requests} <= {"GET"}
 
 
 each_service = pytest.mark.parametrize(
     "create",
     [
-        lambda url, confirm: HubSpot("token", "1", "0", "1", url).create_note(
-            "", datetime.now(UTC), "1", None, confirm
-        ),
-        lambda url, confirm: ClickUp("token", "86x", url).add_comment("8", "Bonjour", confirm),
+        lambda url: HubSpot("token", "1", "0", "1", url).create_note("", datetime.now(UTC), "1", None),
+        lambda url: ClickUp("token", "86x", url).add_comment("8", "Bonjour"),
     ],
     ids=["hubspot", "clickup"],
 )
@@ -141,8 +144,8 @@ def test_a_call_is_confirmed_with_its_last_bytes(create: Callable[..., object], 
             if asked[-1] == last:
                 raise NotNowError
 
-        with pytest.raises(NotNowError):
-            create(f"http://127.0.0.1:{server.getsockname()[1]}", confirm)
+        with pytest.raises(NotNowError), guarded(confirm):
+            create(f"http://127.0.0.1:{server.getsockname()[1]}")
         with taken[0] as connection, connection.makefile("rb") as request:
             header, _, body = request.read().partition(b"\r\n\r\n")
     assert (bool(header), body) == (last == 2, b"")

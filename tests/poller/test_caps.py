@@ -130,8 +130,8 @@ def test_a_message_goes_on_when_its_turn_has_come(office: Office, minutes: int, 
         retry_policy=RetryPolicy(),
         halt=lambda *_: pytest.fail("halted"),
     )
-    there = SimpleNamespace(look=lambda: None)
-    job = StepContext(journal, there, Services(), office.settings)  # type: ignore[arg-type]
+    there: Any = SimpleNamespace(look=lambda: None)
+    job = StepContext(journal, there, there, Services(), office.settings)
     at = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
     received = {"episode": "f" * 16, "goes_on_at": at}
     if waits:

@@ -10,6 +10,7 @@ from integrations.errors import ConfigurationError, TransientError
 from poller.cli.samples import samples
 from poller.dispatch import subtask as dispatch_subtask
 from poller.dispatch.job import LazyMessage, StepContext
+from poller.dispatch.notify import send_notification
 from poller.dispatch.subtask import create_subtask
 from poller.dispatch.ticket import create_note, create_ticket
 from poller.model import Category, Classification, DispatchResult, Link
@@ -70,7 +71,7 @@ class Bench(Desk):
 
     def takes(self, step: Step) -> None:
         message = LazyMessage(REFERENCE, self, self.spool / "mail.eml", self.settings.imap)
-        step(StepContext(self.store.execution(), message, self.services, self.settings), self._done)
+        step(StepContext(self.store.execution(), message, self, self.services, self.settings), self._done)
 
 
 @pytest.fixture
@@ -88,6 +89,18 @@ def test_what_another_machine_may_have_created_is_not_created(bench: Bench, step
     bench.freezes = False
     bench.takes(step)
     assert bench.created == 1
+
+
+def test_a_letter_that_another_machine_may_have_sent_is_not_sent(bench: Bench) -> None:
+    """The process before this one had it ready and died; this one is frozen while it gets it ready once more."""
+    bench.store.execution().step("prepare_notification", lambda _: True, "smtp")
+    bench.freezes = True
+    with pytest.raises(StepDeferredError, match="out of touch"):
+        bench.takes(send_notification)
+    assert bench.sandbox.smtp.messages == []
+    bench.freezes = False
+    bench.takes(send_notification)
+    assert len(bench.sandbox.smtp.messages) == 1
 
 
 @pytest.mark.parametrize("fault", [TransientError("IMAP FETCH: the connection was cut"), ConfigurationError("401")])

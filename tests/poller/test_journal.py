@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.net.deadline import Deadline, ask_guard
 from poller.errors import MessageGoneError
 from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.errors import MessageUnavailableError, StepDeferredError, StepFailedError
@@ -382,18 +383,32 @@ def test_a_process_that_thaws_between_intent_and_call_does_not_call(
     assert store.execution().step(StepName.UPDATE_TICKET, lambda a: [a.failures, a.doubts]) == [0, 0]
 
 
-def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(store: Memory) -> None:
-    """What takes long comes first in a step, then the question, then the call."""
-    journal = store.execution()
+def thawed(store: Memory, *, creates: bool) -> Callable[[Attempt], Any]:
+    """A try that is frozen while it fetches the mail, and then sends something."""
 
     def act(_: Attempt) -> str:
-        store.lease_epoch += 1  # frozen while the mail was being fetched
-        journal.confirm()
-        raise AssertionError("called")
+        store.lease_epoch += 1
+        with Deadline(creates=creates):
+            ask_guard()
+        return "sent"
 
+    return act
+
+
+def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(store: Memory) -> None:
+    """What takes long comes first in a step, then the question, then the call."""
     with pytest.raises(StepDeferredError):
-        journal.step(StepName.UPDATE_TICKET, act)
+        store.execution().step(StepName.UPDATE_TICKET, thawed(store, creates=True))
+    assert store.breakers["hubspot"].open
     assert store.execution().step(StepName.UPDATE_TICKET, lambda a: [a.failures, a.doubts]) == [0, 0]
+
+
+def test_a_read_is_not_held_up(store: Memory) -> None:
+    """It changes nothing, whatever another machine has done; and behind a step that failed no guard is left."""
+    with pytest.raises(StepDeferredError):
+        store.execution().step(StepName.UPDATE_TICKET, thawed(store, creates=True))
+    assert thawed(store, creates=True)(Attempt(0, 0, START)) == "sent"
+    assert store.execution().step(StepName.UPDATE_TICKET, thawed(store, creates=False)) == "sent"
 
 
 def test_a_look_waits_until_what_was_done_would_show(store: Memory) -> None:

@@ -96,16 +96,16 @@ def test_a_message_that_is_refused_alone_is_in_the_end_its_own_trouble(server: P
     for _ in range(2):
         with pytest.raises(TransientError, match="none of 1 new messages"):
             inbox.scan()
-        assert inbox.unreadable() == {}
+        assert inbox.seen.unread == {}
     with capture_logs() as logged:
         assert inbox.scan() == []
-        since = inbox.unreadable()[uid]
+        since = inbox.seen.unread[uid]
         assert inbox.scan() == []
     assert [(each["event"], each["uid"]) for each in logged] == [("message_unreadable", uid)]
-    assert inbox.unreadable() == {uid: since}
+    assert inbox.seen.unread == {uid: since}
     server.refused = {}
     assert len(inbox.scan()) == 1
-    assert inbox.unreadable() == {}
+    assert inbox.seen.unread == {}
 
 
 def test_a_message_that_is_refused_holds_nobody_up_and_is_asked_for_at_each_look(

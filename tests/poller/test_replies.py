@@ -354,6 +354,6 @@ def test_what_an_earlier_release_wrote_down_is_read(desk: Desk, written: object,
     """Rows outlive a release: then it was the nearest ticket alone, or none, and nobody was remembered."""
     journal = desk.journal("0" * 16, lambda *_: {"ok": written, "by": "long ago"})
     message = LazyMessage("0" * 16, desk, desk.spool / "mail.eml", desk.settings.imap)
-    found = find_threads(StepContext(journal, message, desk.services, desk.settings), ["thread-1"])
+    found = find_threads(StepContext(journal, message, desk, desk.services, desk.settings), ["thread-1"])
     link = Link("1", "https://t.example")
     assert found == [Conversation(OLD["reference"], "support", "7", link, None, each) for each in people]

@@ -19,8 +19,10 @@ from poller.monitoring.reporter import HealthReporter
 from poller.workflow.engine import Engine
 from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
-from tests.forks import Forks, load_clients
-from tests.notified import Manager
+from tests.support.forked_cli import Forks, load_clients
+from tests.support.pipeline_harness import Desk
+from tests.support.postgres import Cluster, binaries
+from tests.support.sd_notify_listener import Manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.monitoring.poll_health import PollHealth
     from poller.workflow.status import MessageStatus
-    from tests.crash import Death
-    from tests.forks import Fork
+    from tests.support.forked_cli import Fork
+    from tests.support.kill_points import Death
 
 
 class Office:
@@ -153,6 +155,48 @@ def office(sandbox: Sandbox, _forks: Forks, _empty_state: Path, tmp_path: Path) 
     """An empty mailbox, empty services, and no memory."""
     shutil.copytree(_empty_state, tmp_path / "state")
     return Office(sandbox, tmp_path / "state", _forks)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server; the database `empty` in it is a memory that has been used before, and holds nothing."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    with Cluster(programs) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _empty_database(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a template: making the tables anew would cost each test seconds."""
+    url = cluster.create()
+    engine = Engine(url, tmp_path_factory.mktemp("empty"), lambda _: WorkResult(Outcome.GONE))
+    engine.start()
+    engine.stop()
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture
+def database(cluster: Cluster, _empty_database: str) -> str:
+    """The URL of a PostgreSQL database for one test, with all tables and nothing in them."""
+    return cluster.create(_empty_database)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state_url(request: pytest.FixtureRequest, _empty_state: Path, tmp_path: Path) -> str:
+    """Where the memory is: on either database, with all tables and nothing in them."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("database"))
+    path = tmp_path / "poller.sqlite"
+    path.write_bytes((_empty_state / "poller.sqlite").read_bytes())
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def desk(sandbox: Sandbox, tmp_path: Path) -> Desk:
+    """Work on one mail after the other, in a memory of its own."""
+    return Desk(sandbox, tmp_path)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.bench.table import Row, show
 if TYPE_CHECKING:
     from argparse import Namespace
 
-LABELLED = Path(__file__).parents[1] / "poller" / "labelled_requests.jsonl"
+LABELLED = Path(__file__).parents[1] / "triage" / "labelled_requests.jsonl"
 
 
 def classify(_: Namespace) -> list[Row]:

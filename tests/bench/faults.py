@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from integrations.sandbox import Fault, Refusal
-from tests.relay import Break
+from tests.support.faulty_relay import Break
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from integrations.sandbox import Sandbox
     from integrations.sandbox.stand_in import StandIn
-    from tests.relay import Relay
+    from tests.support.faulty_relay import Relay
 
 SHARE = 0.05  # of the calls
 IMAP_SHARE = 0.01  # of the commands: a mail takes a dozen, and every look at the mailbox some

@@ -21,7 +21,7 @@ from poller.mailbox.inbox import Inbox
 from tests.bench.machine import MB, cpu_s, memory_bytes
 from tests.bench.process import Daemon, drain
 from tests.bench.table import Row
-from tests.relay import Relay
+from tests.support.faulty_relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -30,7 +30,7 @@ from tests.bench.faults import faults
 from tests.bench.post import mails
 from tests.bench.process import Daemon, drain
 from tests.bench.table import Row
-from tests.relay import Relay
+from tests.support.faulty_relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from integrations.hubspot.client import HubSpot
 from integrations.net.deadline import guarded
 from integrations.r2 import R2
 from integrations.smtp import Smtp
-from tests.integrations.test_pace import NotNowError
+from tests.integrations.net.test_rate_limiter import NotNowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

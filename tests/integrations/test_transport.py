@@ -18,7 +18,7 @@ from integrations.hubspot.client import HubSpot
 from integrations.r2 import R2
 from integrations.sandbox.certificate import self_signed
 from integrations.smtp import Smtp
-from tests.listener import Listener, http, lines
+from tests.support.recording_server import Listener, http, lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

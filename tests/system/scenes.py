@@ -35,12 +35,12 @@ from poller.monitoring.canary import CanarySender
 from poller.triage import quotas
 from poller.workflow.retry import RetryPolicy
 from tests.conftest import Office
-from tests.crash import ANSWERED, BEFORE, COMMITTED, Death, arm
-from tests.forks import Forks
-from tests.poller import test_crash_matrix, test_fault_matrix
-from tests.poller.test_crash_matrix import undecided
-from tests.relay import Break, Relay
+from tests.support.faulty_relay import Break, Relay
+from tests.support.forked_cli import Forks
+from tests.support.kill_points import ANSWERED, BEFORE, COMMITTED, Death, arm
+from tests.system import test_crash_matrix, test_fault_matrix
 from tests.system.recorded_states import CAUSE, ENVIRONMENT, HOST, PARIS, Act, decide, keep
+from tests.system.test_crash_matrix import undecided
 from tests.system.world import lines
 
 if TYPE_CHECKING:

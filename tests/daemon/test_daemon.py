@@ -1,0 +1,182 @@
+"""What is taken up, when, and whose turn it is: over a restart too."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+
+from integrations.errors import ConfigurationError
+from integrations.sandbox import Fault, Refusal
+from poller.cli.samples import samples
+from poller.daemon.daemon import Daemon
+from poller.workflow.retry import RetryPolicy
+from tests.support.faulty_relay import Break, Relay
+
+if TYPE_CHECKING:
+    from poller.workflow.status import MessageStatus
+    from tests.conftest import Office
+
+MAILS = samples()
+DEADLINE_S = 10.0
+
+
+def outcomes(statuses: dict[str, MessageStatus]) -> list[str]:
+    return sorted(status.outcome for status in statuses.values())
+
+
+def drag_back(office: Office) -> None:
+    """What a person does with all that failed."""
+    with office.sandbox.imap.session() as client:
+        client.select_folder("Échecs")
+        client.move(client.search(), "INBOX")
+
+
+def refuse_tickets(office: Office) -> None:
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
+
+
+def test_a_second_copy_of_a_mail_that_failed_is_no_request_to_try_again(office: Office) -> None:
+    """It is filed beside the first; no service hears of it, and nobody is told once more."""
+    refuse_tickets(office)
+    assert outcomes(office.once(MAILS["support"])) == ["failed"]
+    office.sandbox.hubspot.requests.clear()
+    assert office.once(b"X-Alias: 2\n" + MAILS["support"]) == {}
+    assert office.sandbox.hubspot.requests == []
+    assert office.counts()["notifications"] == 1
+    assert office.mailboxes() == {"Échecs": 2}
+
+
+@pytest.mark.parametrize("outcome", ["failed", "waiting"])
+def test_an_old_mail_that_was_taken_up_once_is_not_left_alone_again(office: Office, outcome: str) -> None:
+    """Asked for by `once --all`, it failed and was dragged back, or waits; one that nobody asked for stays."""
+    old = datetime.now(UTC) - timedelta(days=5)
+    with office.sandbox.imap.session() as client:
+        client.append("INBOX", MAILS["support"], msg_time=old)
+    later = {"Retry-After": "3600"}
+    fault = Fault("status", "POST", status=400 if outcome == "failed" else 429, headers=later, times=None)
+    office.fail("hubspot", fault)
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+    assert outcomes(daemon.once(lambda *_: None, everything=True)) == [outcome]
+    with office.sandbox.imap.session() as client:
+        client.append("INBOX", MAILS["bug"], msg_time=old)
+    if outcome == "waiting":
+        assert outcomes(office.once()) == ["waiting"]
+        return
+    office.sandbox.hubspot.heal()
+    drag_back(office)
+    assert outcomes(office.once()) == ["support"]
+    assert office.mailboxes() == {"INBOX": 1, "Support": 1}
+
+
+def test_what_is_queued_without_the_daemons_knowledge_is_found_by_its_next_poll(office: Office) -> None:
+    """As when the database's answer to the queueing was lost: a daemon at rest does not look into its queue."""
+    reference = "f" * 16
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+    daemon.start()
+    try:
+        daemon.tick()
+        daemon._engine.submit(reference)
+        daemon.poll()
+        deadline = time.monotonic() + DEADLINE_S
+        while (
+            daemon._engine.store.statuses([reference])[reference].outcome == "working" and time.monotonic() < deadline
+        ):
+            time.sleep(0.02)
+        assert outcomes(daemon._engine.store.statuses([reference])) == ["gone"]
+    finally:
+        daemon.stop()
+
+
+def test_a_service_that_has_answered_since_refuses_us_no_more(office: Office) -> None:
+    """When it is down for a moment, weeks after, that is nothing for which a key is to be mended."""
+    daemon, now = Daemon(office.settings), datetime.now(UTC)
+    breaker = daemon._engine.breaker("hubspot")
+    breaker.answered()
+    breaker.failed(now, now)
+    daemon.handle_refusal("hubspot", ConfigurationError("HTTP 401"))
+    assert daemon.status().refused == {"hubspot": "HTTP 401"}
+    breaker.answered()
+    assert daemon.status().refused == {}
+    breaker.failed(now, now)
+    assert daemon.status().refused == {}
+
+
+def test_a_service_that_asked_for_time_has_it_over_a_restart(office: Office) -> None:
+    """Neither the message that was refused nor those that were kept out call before the time."""
+    office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))
+    office.environment["STATE_WORKERS"] = "1"
+    mails = (MAILS["support"], MAILS["bug"], MAILS["modelisation"])
+    assert outcomes(office.once(*mails)) == ["waiting"] * 3
+    office.sandbox.hubspot.requests.clear()
+    assert outcomes(office.once()) == ["waiting"] * 3
+    assert office.sandbox.hubspot.requests == []
+
+
+def test_a_mailbox_that_was_looked_into_is_proven(office: Office) -> None:
+    """Though no mail has come yet: a password that is refused from then on is waited out, and ends nothing."""
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+    daemon.start()
+    try:
+        daemon.poll()
+        daemon._inbox.close()
+        wrong = office.settings.imap.model_copy(update={"password": SecretStr("wrong")})
+        daemon._inbox._sessions._imap = wrong
+        with pytest.raises(ConfigurationError) as refused:
+            daemon.poll()
+        daemon.handle_refusal("imap", refused.value)
+    finally:
+        daemon.stop()
+
+
+def test_a_list_that_lags_does_not_make_a_second_subtask(office: Office) -> None:
+    """The subtask is there and its answer lost; ClickUp's list shows it a second later, and the look waits for that."""
+    office.sandbox.clickup.list_lag_s = 0.7
+    office.fail("clickup", Fault("cut_after_commit", "POST", re.compile("/task$")))
+    office.retry_policy = RetryPolicy(delays_s=(0.05,), settle_s=0.8)
+    assert outcomes(office.once(MAILS["modelisation"])) == ["modelisation"]
+    assert office.counts()["subtasks"] == 1
+
+
+def test_a_mailbox_that_fails_while_a_letter_is_written_does_not_count_as_sending_it(office: Office) -> None:
+    """The mail is read anew for the letter, twice in vain: nothing was sent, so it is sent, once."""
+    with Relay(office.sandbox.imap.port) as relay:
+        office.environment["IMAP_PORT"] = str(relay.port)
+        # Taken at first, so that the letter has to be written anew in the step that hands it over.
+        office.sandbox.smtp.fail(Refusal("data", "451 4.3.0 later"))
+        relay.breaks += [Break("reset", b"BODY.PEEK[]<", after=False, skip=1) for _ in range(2)]
+        assert outcomes(office.once(MAILS["support"])) == ["support"]
+        assert relay.breaks == []
+    assert office.counts()["notifications"] == 1
+
+
+def test_a_mail_that_is_filed_already_is_not_forgotten_over_a_restart(office: Office) -> None:
+    """The answer to the label was lost, and the mailbox does not show the mail any more: the next start has it."""
+    office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
+    with Relay(office.sandbox.imap.port) as relay:
+        office.environment["IMAP_PORT"] = str(relay.port)
+        relay.breaks += [Break("close", b" UID MOVE ", after=True)]
+        waiting = office.once(MAILS["support"])
+    assert outcomes(waiting) == ["waiting"]
+    assert office.mailboxes() == {"Support": 1}
+    office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
+    daemon = Daemon(office.settings)
+    try:
+        daemon.start()
+        assert daemon.waiting.keys() == waiting.keys()
+    finally:
+        daemon.stop()
+
+
+def test_no_message_is_worked_on_before_it_is_known_which_are_left_alone(office: Office) -> None:
+    """Not one that was in hand when the process last ended either; and then as many as there are workers."""
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+    assert not daemon._places.acquire(blocking=False)
+    daemon.start()
+    workers = office.settings.state.workers
+    assert [daemon._places.acquire(blocking=False) for _ in range(workers + 1)] == [True] * workers + [False]
+    daemon.stop()

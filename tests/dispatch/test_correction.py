@@ -1,0 +1,924 @@
+"""A person drags a mail into a mailbox, and it is dispatched as that from then on: once, and nothing is doubled."""
+
+from __future__ import annotations
+
+import email
+import json
+import re
+import signal
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from email import policy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from integrations.errors import ConfigurationError, TransientError
+from integrations.sandbox import Fault
+from poller.cli.main import commands
+from poller.cli.purge import forget
+from poller.cli.samples import picture, samples
+from poller.daemon.daemon import Daemon
+from poller.errors import MessageGoneError
+from poller.mailbox.inbox import Inbox
+from poller.model import Outcome
+from poller.monitoring.digest import look_back
+from poller.workflow.retry import RetryPolicy
+from poller.workflow.store import open_store
+from tests.support.faulty_relay import Break, Relay
+from tests.support.kill_points import ANSWERED, BEFORE, COMMITTED, Death
+from tests.system.test_crash_matrix import shared_by_two, undecided
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poller.workflow.status import MessageStatus
+    from tests.conftest import Office
+
+MAILS = samples()
+TO_SUPPORT, TO_MODELISATION = "Reclasser/Support", "Reclasser/Modélisation"
+SUPPORT = {"contacts": 1, "tickets": 1, "notes": 0, "subtasks": 0, "files": 0, "notifications": 1}
+MODELISATION = {"contacts": 1, "tickets": 1, "notes": 1, "subtasks": 1, "files": 2, "notifications": 1}
+
+
+def decide(office: Office, category: str) -> None:
+    """Let Claude say that of what the rules are unsure about."""
+    office.sandbox.anthropic.decide = lambda _: {"category": category, "confidence": 0.9, "reason": "Une phrase."}
+
+
+def drag(office: Office, source: str, target: str, *search: str) -> None:
+    """As a mail client does it."""
+    with office.sandbox.imap.session() as client:
+        client.select_folder(source)
+        client.move(client.search(list(search) or "ALL"), target)
+
+
+def correct(office: Office, source: str, target: str) -> MessageStatus:
+    """Drag what lies there, and let the daemon do what that asks for."""
+    drag(office, source, target)
+    (status,) = office.once().values()
+    return status
+
+
+def content(office: Office) -> str:
+    """Of the only ticket."""
+    (ticket,) = office.sandbox.hubspot.tickets
+    return ticket.properties["content"].replace("\xa0", " ")
+
+
+def comments(office: Office) -> list[str]:
+    """On the only subtask."""
+    (subtask,) = office.sandbox.clickup.subtasks
+    return [comment.text.replace("\xa0", " ") for comment in subtask.comments]
+
+
+def test_support_that_was_a_modelling_request_gets_all_that_it_missed(office: Office) -> None:
+    """Files, note and subtask; the ticket is put right, with their links, and stays the only one; no letter is sent."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    assert office.counts() == SUPPORT
+    assert "Demande : support" in content(office)
+    stage = office.sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] = "2"
+    status = correct(office, "Support", TO_MODELISATION)
+    assert status.outcome == "modelisation"
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Modélisation": 1}
+    (lying,) = office.sandbox.imap.messages("Modélisation")
+    assert lying.flags == {"Figurative-Modelisation"}
+    assert "Demande : modélisation" in content(office)
+    assert all(stored.key in content(office) for stored in office.sandbox.s3.objects)
+    assert office.sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] == stage
+    hubspot = office.sandbox.hubspot
+    assert hubspot.associated("notes", hubspot.notes[0].id, "tickets") == [hubspot.tickets[0].id]
+
+
+def test_modelling_that_was_a_support_question_keeps_everything_and_the_team_is_told(office: Office) -> None:
+    """One comment on the subtask, which stays, as files and note do; an answer then is a note, and no comment."""
+    decide(office, "MODELISATION")
+    office.once(undecided())
+    assert correct(office, "Modélisation", TO_SUPPORT).outcome == "support"
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Support": 1}
+    assert "Demande : support" in content(office)
+    assert all(stored.key in content(office) for stored in office.sandbox.s3.objects)
+    (comment,) = comments(office)
+    assert comment.startswith("Reclassé en support : cette demande n’est plus à modéliser.")
+    office.once(b"In-Reply-To: <undecided@lambert.example>\n" + undecided("answer"))
+    assert office.mailboxes() == {"Support": 2}
+    assert office.counts()["notes"] == 2
+    assert len(comments(office)) == 1
+
+
+def test_corrected_there_and_back_there_is_still_one_of_everything(office: Office) -> None:
+    """The same ticket and the same subtask, told each time; an answer then goes to both."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    correct(office, "Support", TO_MODELISATION)
+    correct(office, "Modélisation", TO_SUPPORT)
+    puts = len(office.sandbox.s3.calls("PUT"))
+    status = correct(office, "Support", TO_MODELISATION)
+    assert (status.outcome, status.result.was) == ("modelisation", "support")
+    assert office.counts() == MODELISATION
+    assert [each.partition(" : ")[0] for each in comments(office)] == [
+        "Reclassé en support",
+        "Reclassé en modélisation",
+    ]
+    assert len(office.sandbox.s3.calls("PUT")) == puts
+    office.once(b"In-Reply-To: <undecided@lambert.example>\n" + undecided("answer"))
+    assert office.mailboxes() == {"Modélisation": 2}
+    assert office.counts() == MODELISATION | {"notes": 2, "files": 4, "notifications": 2}
+    assert len(comments(office)) == 3
+
+
+def test_put_under_what_it_is_already_it_is_only_filed_again(office: Office) -> None:
+    """Nothing changed, so the team is not told of anything."""
+    office.once(MAILS["modelisation_with_files"])
+    assert correct(office, "Modélisation", TO_MODELISATION).outcome == "modelisation"
+    assert office.counts() == MODELISATION
+    assert comments(office) == []
+    assert office.mailboxes() == {"Modélisation": 1}
+
+
+def test_what_was_ignored_is_dispatched_and_answers_to_it_find_the_ticket(office: Office) -> None:
+    """An automatic reply that a person wants answered; nothing else stands between it and the ticket."""
+    office.once(MAILS["auto_reply"])
+    assert office.mailboxes() == {"Ignorés": 1}
+    status = correct(office, "Ignorés", TO_SUPPORT)
+    assert (status.outcome, status.result.was) == ("support", "ignored")
+    assert office.counts() == SUPPORT | {"notifications": 0}
+    assert office.mailboxes() == {"Support": 1}
+    again = MAILS["support"].replace(b"<support@", b"<again@")
+    again = re.sub(rb"(?m)^From: .*$", b"From: paul@petit.example", again)
+    office.once(b"In-Reply-To: <auto_reply@samples.example>\n" + again)
+    assert office.counts() == SUPPORT | {"notes": 1}
+
+
+def test_a_mail_that_was_never_seen_is_dispatched_as_what_it_is_put_under(office: Office) -> None:
+    """Out of the junk folder; a copy that comes by mail later is no second request."""
+    office.once()
+    office.sandbox.imap.deliver(MAILS["support"], TO_MODELISATION)
+    ((name, status),) = office.once().items()
+    assert (status.outcome, status.result.was) == ("modelisation", Outcome.FORGOTTEN)
+    assert name.endswith("/modelisation/1")
+    assert office.counts() == MODELISATION | {"files": 0, "notifications": 0}
+    assert office.once(MAILS["support"]) == {}
+    assert office.counts()["tickets"] == 1
+    assert office.mailboxes() == {"Modélisation": 2}
+
+
+def test_our_own_letters_are_no_work_there_either(office: Office) -> None:
+    """A receipt comes along where a mail client shows conversations."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    office.once(MAILS["support"])
+    drag(office, "Support", TO_MODELISATION)
+    assert sorted(status.outcome for status in office.once().values()) == ["ignored", "modelisation"]
+    assert office.mailboxes() == {"Ignorés": 1, "Modélisation": 2}
+    assert office.counts() == MODELISATION | {"files": 0}
+
+
+def receipt_id(office: Office, mailbox: str) -> str:
+    """Of the message that came there last."""
+    return str(email.message_from_bytes(office.sandbox.imap.messages(mailbox)[-1].raw)["Message-ID"])
+
+
+def test_each_correction_has_a_receipt_of_its_own(office: Office) -> None:
+    """Beside the mail, which it answers: what was done, and that a person decided it; no letter is said to be sent."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    office.once(MAILS["support"])
+    ids = [receipt_id(office, "Support")]
+    for source, target, filed in (
+        ("Support", TO_MODELISATION, "Modélisation"),
+        ("Modélisation", TO_SUPPORT, "Support"),
+    ):
+        drag(office, source, target, "NOT", "HEADER", "X-Figurative-Poller", "receipt")
+        office.once()
+        last = office.sandbox.imap.messages(filed)[-1]
+        message = email.message_from_bytes(last.raw, policy=policy.default)
+        ids.append(receipt_id(office, filed))
+        told = message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+        assert "Demande reclassée" in told
+        assert "Reclassé à la main" in told
+        assert "Notification" not in told
+        assert message["In-Reply-To"] == "<support@samples.example>"
+        assert office.mailboxes() == {filed: len(ids) + 1}, "what it was before lies beside it"
+        assert sum("\\Seen" in each.flags for each in office.sandbox.imap.messages(filed)) == len(ids)
+    assert len(set(ids)) == 3
+
+
+def test_a_correction_that_waits_for_its_receipt_alone_is_corrected_at_once(office: Office) -> None:
+    """However long it would have waited: the message that the receipt was to lie beside is elsewhere now."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    office.once(MAILS["support"])
+    office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
+    drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
+    with Relay(office.sandbox.imap.port) as relay:
+        relay.breaks = [Break("close", b" APPEND ", after=False)]
+        office.environment["IMAP_PORT"] = str(relay.port)
+        assert [status.outcome for status in office.once().values()] == ["waiting"]
+        drag(office, "Modélisation", TO_SUPPORT, "KEYWORD", "Figurative-Modelisation")
+        statuses = office.once()
+    assert {name.partition("/")[2]: each.outcome for name, each in statuses.items()} == {
+        "modelisation/1": "modelisation",
+        "support/2": "support",
+    }
+
+
+def test_a_failed_mail_is_dispatched_from_where_it_came_to(office: Office) -> None:
+    """It has its ticket, and failed behind it: put under the other category, that ticket is the one."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.once(MAILS["modelisation_with_files"])
+    assert office.mailboxes() == {"Échecs": 1}
+    assert correct(office, "Échecs", TO_SUPPORT).outcome == "support"
+    assert office.counts() == SUPPORT | {"files": 2}
+    (lying,) = office.sandbox.imap.messages("Support")
+    assert lying.flags == {"Figurative-Support"}
+    office.sandbox.hubspot.heal()
+    assert correct(office, "Support", TO_MODELISATION).outcome == "modelisation"
+    assert office.counts() == MODELISATION
+
+
+def test_receipts_of_failures_are_settled_by_a_correction(office: Office) -> None:
+    """Its own failures and those before it: nothing unread is left where failures go."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.once(MAILS["modelisation_with_files"])
+    drag(office, "Échecs", TO_MODELISATION, "KEYWORD", "Figurative-Failed")
+    office.once()
+    failures = [
+        email.message_from_bytes(each.raw, policy=policy.default) for each in office.sandbox.imap.messages("Échecs")
+    ]
+    last = failures[-1].get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert "– Sous-tâche ClickUp\xa0: reste à faire" in last
+    assert "Notification" not in last
+    office.sandbox.hubspot.heal()
+    drag(office, "Échecs", TO_MODELISATION, "KEYWORD", "Figurative-Failed")
+    office.once()
+    assert office.mailboxes() == {"Modélisation": 4}
+    assert all("\\Seen" in each.flags for each in office.sandbox.imap.messages("Modélisation")[-3:])
+
+
+def test_a_failed_mail_dragged_into_the_inbox_is_tried_again(office: Office) -> None:
+    """As before: from the step that failed."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.once(MAILS["modelisation_with_files"])
+    office.sandbox.hubspot.heal()
+    assert correct(office, "Échecs", "INBOX").outcome == "modelisation"
+    assert office.counts() == MODELISATION | {"notifications": 2}
+
+
+def test_a_correction_that_failed_is_tried_again_as_a_correction(office: Office) -> None:
+    """Dragged into the inbox, as what failed always is: it is done as what it was put under, not as what it was."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    assert correct(office, "Support", TO_MODELISATION).outcome == "failed"
+    assert office.mailboxes() == {"Échecs": 1}
+    told = office.sandbox.smtp.messages[-1].message["Subject"]
+    assert told.startswith("[Échec]")
+    office.sandbox.hubspot.heal()
+    drag(office, "Échecs", "INBOX")
+    ((name, status),) = office.once().items()
+    assert (name.partition("/")[2], status.outcome) == ("modelisation/2", "modelisation")
+    assert office.counts() == MODELISATION | {"notifications": 2}
+    assert office.mailboxes() == {"Modélisation": 1}
+
+
+def test_what_still_waits_comes_to_its_end_before_it_is_corrected(office: Office) -> None:
+    """HubSpot is away, and the admin does not wait for it: there is one ticket, of what the admin said."""
+    later = Fault("status_after_commit", "POST", "/crm/v3/objects/tickets", headers={"Retry-After": "3600"})
+    office.fail("hubspot", later)
+    assert [each.outcome for each in office.once(MAILS["support"]).values()] == ["waiting"]
+    drag(office, "INBOX", TO_MODELISATION)
+    assert sorted(each.outcome for each in office.once().values()) == ["gone", "modelisation"]
+    assert office.counts() == MODELISATION | {"files": 0, "notifications": 0}
+    assert "Demande : modélisation" in content(office)
+    assert office.mailboxes() == {"Modélisation": 1}
+
+
+def test_a_ticket_and_a_subtask_that_were_deleted_are_made_anew(office: Office) -> None:
+    """Somebody cleared up too early."""
+    office.once(MAILS["modelisation_with_files"])
+    box = office.sandbox
+    del box.hubspot.crm._records["tickets"][box.hubspot.tickets[0].id]
+    box.clickup.tasks.pop(box.clickup.subtasks[0].id)
+    assert correct(office, "Modélisation", TO_SUPPORT).outcome == "support"
+    assert office.counts() == MODELISATION | {"subtasks": 0}
+    assert correct(office, "Support", TO_MODELISATION).outcome == "modelisation"
+    assert office.counts() == MODELISATION
+
+
+def test_an_answer_put_under_modelling_gets_a_subtask_and_leaves_the_ticket_as_it_is(office: Office) -> None:
+    """The ticket is that of the question which it answers."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    before = content(office)
+    office.once(b"In-Reply-To: <undecided@lambert.example>\n" + undecided("answer"))
+    drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
+    (status,) = office.once().values()
+    assert status.outcome == "modelisation"
+    assert content(office) == before
+    assert office.counts() == SUPPORT | {"notes": 1, "subtasks": 1, "files": 2, "notifications": 2}
+    assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
+
+
+def test_services_that_are_off_are_skipped_and_named(office: Office) -> None:
+    office.once(MAILS["support"])
+    office.environment = {name: value for name, value in office.environment.items() if not name.startswith("HUBSPOT_")}
+    status = correct(office, "Support", TO_MODELISATION)
+    assert status.result is not None
+    assert status.result.skipped == ("update_ticket", "create_note")
+
+
+def test_the_mailboxes_are_there_to_be_found_and_a_setting_turns_them_off(office: Office) -> None:
+    """Subscribed, so that every mail client shows them."""
+    as_it_was = office.environment
+    office.environment = as_it_was | {"LABELS_RECLASSIFY_SUPPORT": "-", "LABELS_RECLASSIFY_MODELISATION": "-"}
+    office.once()
+    assert office.sandbox.imap.mailboxes() == ["INBOX"]
+    office.environment = as_it_was
+    office.once()
+    assert office.sandbox.imap.mailboxes() == ["INBOX", TO_MODELISATION, TO_SUPPORT]
+    with office.sandbox.imap.session() as client:
+        assert {name for *_, name in client.list_sub_folders()} >= {TO_MODELISATION, TO_SUPPORT}
+
+
+def test_a_mailbox_that_a_person_deletes_stops_nothing(office: Office) -> None:
+    """It is made again at the next start."""
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+    daemon.start()
+    try:
+        assert daemon.poll() == 0
+        with office.sandbox.imap.session() as client:
+            client.delete_folder(TO_SUPPORT)
+        assert daemon.poll() == 0
+    finally:
+        daemon.stop()
+    with pytest.raises(MessageGoneError):
+        Inbox(office.settings, within=TO_SUPPORT).scan()
+    office.once()
+    assert TO_SUPPORT in office.sandbox.imap.mailboxes()
+
+
+def test_what_is_filed_is_not_where_corrections_are_asked_for(office: Office) -> None:
+    """Or each mail would be corrected for ever."""
+    office.environment["LABELS_RECLASSIFY_SUPPORT"] = "modélisation"
+    with pytest.raises(ConfigurationError, match=r"LABELS_RECLASSIFY_SUPPORT.*for ever"):
+        office.once()
+
+
+# Of each step of a correction: what stands in the bytes of the call that has its effect.
+CALLS = {
+    "receive": "BODY.PEEK[]<",
+    "upload_files": "PUT /",
+    "update_ticket": "PATCH /crm/v3/objects/tickets/",
+    "create_note": "POST /crm/v3/objects/notes ",
+    "create_subtask": "POST /api/v2/list/",
+    "add_comment": "POST /api/v2/task/",
+    "label": " UID MOVE ",
+    "send_receipt": "APPEND",
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "point"),
+    [
+        *((step, COMMITTED) for step in CALLS if step not in {"receive", "add_comment"}),
+        *((step, ANSWERED) for step in ("create_subtask", "label")),
+        ("receive", BEFORE),
+    ],
+)
+def test_killed_in_mid_way_there_is_one_of_everything(office: Office, step: str, point: str) -> None:
+    """At whatever step of a correction: the next start goes on with it."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
+    assert office.begin("once", death=Death(step, CALLS[step], point)).end().returncode == -signal.SIGKILL
+    office.once()
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Modélisation": 3}
+
+
+@pytest.mark.parametrize("point", [COMMITTED, ANSWERED])
+def test_killed_while_the_team_is_told_it_is_told_once(office: Office, point: str) -> None:
+    office.once(MAILS["modelisation_with_files"])
+    drag(office, "Modélisation", TO_SUPPORT)
+    assert office.begin("once", death=Death("add_comment", CALLS["add_comment"], point)).end().returncode < 0
+    office.once()
+    assert office.counts() == MODELISATION
+    assert len(comments(office)) == 1
+    assert office.mailboxes() == {"Support": 1}
+
+
+def poller(office: Office, *arguments: str) -> Result:
+    return CliRunner().invoke(commands, list(arguments), env=office.environment, catch_exceptions=False)
+
+
+def test_the_commands_tell_of_a_correction(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A message counts once, as what it is now; `show` has both, and nothing is amiss on the way or after."""
+    monkeypatch.chdir(tmp_path)
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400))
+    office.once(MAILS["modelisation_with_files"])
+    reference = poller(office, "list").stdout.split()[2]
+    assert poller(office, "status").exit_code == 1
+    drag(office, "Échecs", TO_MODELISATION)
+    assert poller(office, "audit", "--remote").exit_code == 0
+    office.once()
+    correction = f"{reference}/modelisation/1"
+    assert poller(office, "status").stdout.split()[:2] == ["1", "MODELISATION"]
+    assert poller(office, "status").exit_code == 0
+    assert [line.split()[2:4] for line in poller(office, "list").stdout.splitlines()] == [[correction, "MODELISATION"]]
+    shown = poller(office, "show", reference).stdout
+    assert [line.split()[:2] for line in shown.splitlines() if line.startswith(reference)] == [
+        [reference, "FAILED"],
+        [correction, "MODELISATION"],
+    ]
+    (corrected,) = json.loads(poller(office, "show", reference, "--json").stdout)["corrections"]
+    assert corrected["steps"][0]["step"] == "find_original"
+    assert poller(office, "show", correction).stdout.startswith(correction)
+    assert poller(office, "corrections").stdout.split()[2:] == [correction, "was", "modelisation"]
+    assert poller(office, "audit", "--remote").exit_code == 0
+    assert poller(office, "retry", "--failed").stderr == "nothing to do\n"
+    with closing(open_store(office.settings)) as store:
+        week = look_back(store, datetime.now(UTC) + timedelta(days=1))
+    assert ([each.outcome for each in week.messages], week.corrections) == (["modelisation"], 1)
+
+
+def test_corrections_are_exported_as_examples_that_can_be_evaluated(
+    office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the form of a labelled set; one that a person has taken away since is left out, and said to be."""
+    monkeypatch.chdir(tmp_path)
+    decide(office, "SUPPORT")
+    office.once(undecided(), MAILS["support"])
+    drag(office, "Support", TO_MODELISATION, "FROM", "lambert")
+    drag(office, "Support", TO_SUPPORT)
+    office.once()
+    exported = poller(office, "corrections", "--jsonl")
+    rows = {row["label"]: row for row in map(json.loads, exported.stdout.splitlines())}
+    assert rows["MODELISATION"] == {
+        "id": rows["MODELISATION"]["id"],
+        "lang": "",
+        "from": '"Hugues Lambert" <hugues@lambert.example>',
+        "subject": "Suite de notre échange",
+        "body": "Bonjour,\n\nComme convenu au téléphone, voici ce que je vous avais promis pour la suite.",
+        "attachments": [
+            {
+                "filename": f"{width}.png",
+                "content_type": "image/png",
+                "size": len(picture(width, len("undecided"))),
+                "kind": "image",
+            }
+            for width in (6, 8)
+        ],
+        "label": "MODELISATION",
+        "difficulty": "",
+        "tags": ["correction", "was_support"],
+        "seed_rule_conflict": False,
+        "ambiguous": False,
+    }
+    Path("corrections.jsonl").write_text(exported.stdout)
+    told = json.loads(poller(office, "classify", "--evaluate", "corrections.jsonl", "--json").stdout)
+    assert (told["mails"], told["right"], told["claude"]["calls"]) == (2, 1, 1)
+    with closing(sqlite3.connect(office.state / "poller.sqlite")) as state, state:
+        state.execute("DELETE FROM operation_outputs WHERE workflow_uuid LIKE '%/support/1'")
+    forgotten = poller(office, "corrections", "--jsonl")
+    assert [json.loads(line)["label"] for line in forgotten.stdout.splitlines()] == ["MODELISATION"]
+    drag(office, "Support", "INBOX")
+    again = poller(office, "corrections", "--jsonl")
+    assert len(again.stdout.splitlines()) == 1
+    assert "is not where it was filed, and is left out" in again.stderr
+
+
+def test_a_message_and_its_corrections_are_forgotten_together(office: Office) -> None:
+    """Neither is kept alone: the last of them says what it is."""
+    office.once(MAILS["support"], MAILS["bug"])
+    drag(office, "Support", TO_MODELISATION, "HEADER", "Message-ID", "<support@samples.example>")
+    office.once()
+    a_day = timedelta(days=1)
+    with closing(sqlite3.connect(office.state / "poller.sqlite")) as state, state:
+        state.execute(
+            "UPDATE workflow_status SET updated_at = updated_at - 86400000 WHERE workflow_uuid NOT LIKE '%/%'"
+        )
+
+    def forgotten(before: datetime) -> dict[str, int]:
+        return {name: count for name, count in forget(office.settings, before).items() if name != "facts"}
+
+    assert forgotten(datetime.now(UTC) - a_day / 2) == {"support": 1}
+    assert forgotten(datetime.now(UTC) + a_day) == {"support": 1, "modelisation": 1}
+
+
+def an_answer() -> bytes:
+    """To the undecided one, under a subject of its own."""
+    mail = re.sub(rb"(?m)^Subject:.*$", "Subject: Précision".encode(), undecided("answer"))
+    return b"In-Reply-To: <undecided@lambert.example>\n" + mail
+
+
+def fail_once(office: Office, service: str, *fault: str, at: str, by: tuple[str, str]) -> None:
+    """Drag it by these two while the service refuses, then back from among the failed ones when it does no more."""
+    office.fail(service, Fault("status", *fault, status=400, times=None))
+    drag(office, at, by[0], *by[1:])
+    assert [status.outcome for status in office.once().values()] == ["failed"]
+    getattr(office.sandbox, service).heal()
+    drag(office, "Échecs", "INBOX")
+    office.once()
+
+
+def test_a_correction_tried_again_knows_what_the_mail_was(office: Office) -> None:
+    """The ticket was refused at the first try: the team is told all the same, and of the way back, too."""
+    decide(office, "MODELISATION")
+    office.once(undecided())
+    patch = ("PATCH", "/crm/v3/objects/tickets")
+    fail_once(office, "hubspot", *patch, at="Modélisation", by=(TO_SUPPORT, "ALL"))
+    assert [each.partition(" : ")[0] for each in comments(office)] == ["Reclassé en support"]
+    fail_once(office, "hubspot", *patch, at="Support", by=(TO_MODELISATION, "ALL"))
+    assert [each.partition(" : ")[0] for each in comments(office)][1:] == ["Reclassé en modélisation"]
+
+
+def test_an_answer_whose_correction_is_tried_again_leaves_the_question_alone(office: Office) -> None:
+    """The ticket is that of the mail that it answers."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    before = content(office)
+    office.once(an_answer())
+    by = (TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
+    fail_once(office, "clickup", "POST", "/api/v2/list/", at="Support", by=by)  # type: ignore[arg-type]
+    assert content(office) == before
+    assert office.counts()["subtasks"] == 1
+
+
+def test_an_answer_put_under_support_does_not_call_off_the_modelling(office: Office) -> None:
+    """It is a part of a request that goes on; its receipt calls it the answer that it is, and a person's choice."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    decide(office, "MODELISATION")
+    office.once(undecided())
+    office.once(an_answer())
+    told = comments(office)
+    answer = ("KEYWORD", "Figurative-Modelisation", "HEADER", "In-Reply-To", "undecided")
+    drag(office, "Modélisation", TO_SUPPORT, *answer)
+    office.once()
+    assert comments(office) == told
+    receipt = email.message_from_bytes(office.sandbox.imap.messages("Support")[-1].raw, policy=policy.default)
+    lines = receipt.get_body(("plain",)).get_content().splitlines()  # type: ignore[union-attr]
+    assert lines[:2] == ["Support (choisi par une personne)", "Réponse reclassée"]
+
+
+def test_an_answer_that_comes_while_its_mail_is_corrected_waits_for_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was ignored, and its subtask cannot be had for now: one conversation has one ticket."""
+    monkeypatch.setattr("poller.daemon.scheduler.SHORT_WAIT_S", 1.0)  # for which it asks again and again
+    office.once(MAILS["auto_reply"])
+    unavailable = Fault("status", "POST", "/api/v2/list/", status=503, headers={"Retry-After": "3600"}, times=None)
+    office.fail("clickup", unavailable)
+    drag(office, "Ignorés", TO_MODELISATION)
+    office.once()
+    again = MAILS["support"].replace(b"<support@", b"<again@")
+    again = re.sub(rb"(?m)^From: .*$", b"From: paul@petit.example", again)
+    statuses = office.once(b"In-Reply-To: <auto_reply@samples.example>\n" + again)
+    assert {status.outcome for status in statuses.values()} == {"waiting"}
+    assert office.counts()["tickets"] == 1
+
+
+def test_a_correction_counts_no_file_against_its_sender_twice(office: Office) -> None:
+    """A day's share is used up, by these files themselves: their links stay in the ticket."""
+    decide(office, "MODELISATION")
+    files_bytes = sum(len(picture(size, 9)) for size in (6, 8))
+    office.environment["R2_MAX_SENDER_BYTES_PER_DAY"] = str(int(files_bytes * 1.5))
+    office.once(undecided())
+    links = content(office).count("http")
+    assert links
+    assert correct(office, "Modélisation", TO_SUPPORT).result.files
+    assert content(office).count("http") == links
+
+
+def test_a_correction_whose_mail_was_taken_away_forgets_no_file(office: Office) -> None:
+    """Nor what was decided of each: the next one keeps the links, and knows that they are there."""
+    ((reference, first),) = office.once(MAILS["modelisation_with_files"]).items()
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+    daemon.start()
+    daemon._load.submit(f"{reference}/support/1")
+    while daemon.working:
+        daemon.tick()
+    daemon.stop()
+    status = correct(office, "Modélisation", TO_SUPPORT)
+    assert status.result.was == "modelisation"
+    assert status.result.files == first.result.files != ()  # type: ignore[index]
+
+
+def test_what_people_changed_in_the_ticket_stays(office: Office) -> None:
+    """Whether the category does or not: our own lines alone are put right, and the subject is left alone."""
+    office.once(MAILS["modelisation_with_files"])
+    ticket = office.sandbox.hubspot.tickets[0].properties
+    ticket |= {"subject": "Fauteuil, urgent", "content": f"Vu avec la cliente.\n{ticket['content']}"}
+    as_it_was = content(office)
+    correct(office, "Modélisation", TO_MODELISATION)
+    assert content(office) == as_it_was
+    correct(office, "Modélisation", TO_SUPPORT)
+    assert content(office) == as_it_was.replace("Demande : modélisation", "Demande : support")
+    assert ticket["subject"] == "Fauteuil, urgent"
+
+
+def test_a_mailbox_that_cannot_be_read_stops_neither_the_other_nor_the_inbox(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single message that the server cannot give would otherwise end every look."""
+    office.once(MAILS["auto_reply"])
+    drag(office, "Ignorés", TO_SUPPORT)
+    with office.sandbox.imap.session() as client:
+        client.append(TO_MODELISATION, undecided())
+    scan = Inbox.scan
+
+    def refused(self: Inbox, **how: bool) -> list[str]:
+        if self._sessions._within == TO_MODELISATION:
+            raise TransientError("IMAP FETCH: the server says no", outcome_unknown=False)
+        return scan(self, **how)
+
+    monkeypatch.setattr(Inbox, "scan", refused)
+    office.once()
+    assert office.mailboxes() == {"Support": 1, TO_MODELISATION: 1}
+
+
+def test_what_lies_where_corrections_are_asked_for_is_not_forgotten(office: Office) -> None:
+    """Or it would be a new request when the daemon comes to it."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.once(an_answer())
+    drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
+    forget(office.settings, datetime.now(UTC) + timedelta(days=1))
+    office.once()
+    assert office.counts()["tickets"] == 1
+
+
+@pytest.mark.parametrize("category", ["SUPPORT", "MODELISATION"])
+def test_an_answer_out_of_the_junk_folder_is_a_note_on_the_ticket_of_its_conversation(
+    office: Office, category: str
+) -> None:
+    """As if it had come through the inbox, but that no letter is sent; what answers it in turn goes there, too."""
+    decide(office, category)
+    office.once(undecided())
+    before = office.counts()
+    office.sandbox.imap.deliver(an_answer(), TO_MODELISATION)
+    ((name, status),) = office.once().items()
+    assert (name.partition("/")[2], status.outcome) == ("modelisation/1", "modelisation")
+    there_is = {"contacts": 1, "tickets": 1, "notes": before["notes"] + 1, "subtasks": 1, "notifications": 1}
+    assert office.counts() == there_is | {"files": before["files"] + 2}
+    assert len(comments(office)) == before["subtasks"]
+    office.once(undecided("again").replace(b"From:", b"In-Reply-To: <answer@lambert.example>\nFrom:", 1))
+    assert office.counts()["tickets"] == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "fault"),
+    [
+        ("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400)),
+        ("hubspot", Fault("status_after_commit", "POST", "/crm/v3/objects/notes", status=400)),
+        ("clickup", Fault("status_after_commit", "POST", "/api/v2/task/", status=400)),
+    ],
+)
+def test_an_answer_that_failed_on_its_way_to_the_ticket_gets_there(office: Office, service: str, fault: Fault) -> None:
+    """With what an earlier try made of it, and not beside that."""
+    office.once(MAILS["modelisation_with_files"])
+    office.fail(service, fault)
+    answer = re.sub(rb"(?m)^Message-ID: .*$", b"Message-ID: <answer@samples.example>", MAILS["modelisation_with_files"])
+    mail = b"In-Reply-To: <modelisation_with_files@samples.example>\n" + answer
+    assert [each.outcome for each in office.once(mail).values()] == ["failed"]
+    assert correct(office, "Échecs", TO_SUPPORT).outcome == "support"
+    assert office.counts() == MODELISATION | {"notes": 2, "files": 4, "notifications": 2}
+    assert len(comments(office)) == 1
+
+
+def cannot_be_filed_as_failed(office: Office, *, scanner: int) -> None:
+    """A correction fails for good, and for so many looks the server moves nothing."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    drag(office, "Support", TO_MODELISATION)
+    office.retry_policy = RetryPolicy(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
+    with Relay(office.sandbox.imap.port) as relay:
+        office.environment["IMAP_PORT"] = str(relay.port)
+        for _ in range(scanner):
+            relay.breaks = [Break("reset", b" UID MOVE ", after=False) for _ in range(20)]
+            office.once()
+            assert 0 < len(relay.breaks) < 20
+    office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
+
+
+def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(office: Office) -> None:
+    """It is not made anew at each look; when the server files again it is filed, and may be dragged there once more."""
+    cannot_be_filed_as_failed(office, scanner=2)
+    assert office.counts()["notifications"] == 2
+    assert office.mailboxes() == {TO_MODELISATION: 1}
+    office.once()
+    assert office.mailboxes() == {"Échecs": 1}
+    office.sandbox.hubspot.heal()
+    drag(office, "Échecs", TO_MODELISATION)
+    ((name, status),) = office.once().items()
+    assert (name.partition("/")[2], status.outcome) == ("modelisation/2", "modelisation")
+    assert office.counts() == MODELISATION | {"notifications": 2}
+
+
+def test_a_failed_correction_that_was_filed_late_may_be_asked_for_after_a_purge(office: Office) -> None:
+    """That it was filed is not forgotten for as long as its message is remembered."""
+    cannot_be_filed_as_failed(office, scanner=1)
+    office.once()
+    assert office.mailboxes() == {"Échecs": 1}
+    forget(office.settings, datetime.now(UTC) + timedelta(days=1))
+    office.sandbox.hubspot.heal()
+    assert correct(office, "Échecs", TO_MODELISATION).outcome == "modelisation"
+
+
+def test_an_answer_under_a_category_waits_for_the_question_in_the_inbox(office: Office) -> None:
+    """HubSpot takes nothing of either for now: there is one ticket in the end, with a note."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/contacts", status=401, times=None))
+    with pytest.raises(ConfigurationError):
+        office.once(MAILS["support"])
+    answer = MAILS["support"].replace(b"<support@", b"<answer@")
+    office.sandbox.imap.deliver(b"In-Reply-To: <support@samples.example>\n" + answer, TO_SUPPORT)
+    with pytest.raises(ConfigurationError):
+        office.once()
+    office.sandbox.hubspot.heal()
+    office.once()
+    assert office.counts() == SUPPORT | {"notes": 1}
+    assert office.mailboxes() == {"Support": 2}
+
+
+def test_a_mail_that_names_itself_is_corrected_again(office: Office) -> None:
+    """It is remembered since the first time, which failed, and does not wait for itself."""
+    office.once(b"References: <auto_reply@samples.example>\n" + MAILS["auto_reply"])
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    assert correct(office, "Ignorés", TO_SUPPORT).outcome == "failed"
+    assert correct(office, "Échecs", TO_SUPPORT).outcome == "support"
+    assert office.counts()["tickets"] == 1
+
+
+def test_an_answer_while_a_failed_correction_waits_for_its_receipt_goes_to_the_team(office: Office) -> None:
+    """What failed is what it was before, and the team has not been told anything else."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    decide(office, "MODELISATION")
+    office.once(undecided())
+    office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
+    office.fail("hubspot", Fault("status", "PATCH", "/crm/v3/objects/tickets", status=400))
+    drag(office, "Modélisation", TO_SUPPORT, "KEYWORD", "Figurative-Modelisation")
+    with Relay(office.sandbox.imap.port) as relay:
+        relay.breaks = [Break("close", b" APPEND ", after=False)]
+        office.environment["IMAP_PORT"] = str(relay.port)
+        assert [each.final_outcome for each in office.once().values()] == ["failed"]
+        office.once(an_answer())
+    assert len(comments(office)) == 1
+
+
+def test_an_answer_whose_ticket_was_deleted_gets_one_of_its_own(office: Office) -> None:
+    """And keeps it: what is corrected from then on is that one, and no third is opened."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.once(an_answer())
+    hubspot = office.sandbox.hubspot
+    del hubspot.crm._records["tickets"][hubspot.tickets[0].id]
+    fault = Fault("status_after_commit", "POST", "/crm/v3/objects/tickets", status=400)
+    office.fail("hubspot", fault)
+    drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
+    assert [each.outcome for each in office.once().values()] == ["failed"]
+    assert correct(office, "Échecs", TO_MODELISATION).outcome == "modelisation"
+    assert "Demande : modélisation" in content(office)
+    assert office.counts()["subtasks"] == 1
+    assert correct(office, "Modélisation", TO_SUPPORT).outcome == "support"
+    assert "Demande : support" in content(office)
+    assert [each.partition(" : ")[0] for each in comments(office)] == ["Reclassé en support"]
+
+
+def test_a_correction_that_waits_is_late_from_when_it_was_asked_for(office: Office) -> None:
+    """Not from when its mail came, which may be long ago; and so the admin hears of it as of any other."""
+    office.once(MAILS["support"])
+    office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=503, times=None))
+    drag(office, "Support", TO_MODELISATION)
+    asked = datetime.now(UTC)
+    daemon = Daemon(office.settings, retry_policy=RetryPolicy(delays_s=(3600.0,)))
+    daemon.once(lambda *_: None)
+    ((since, _, reason),) = daemon.status().waits
+    assert asked.replace(microsecond=0) <= since <= datetime.now(UTC)  # SQLite counts whole seconds
+    assert "503" in reason
+
+
+def test_a_mail_whose_sender_writes_too_often_is_corrected_at_once(office: Office) -> None:
+    """A person's word goes past that cap; what had waited for its turn does not come back when that is due."""
+    office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "1"
+    again = MAILS["support"].replace(b"<support@", b"<again@")
+    statuses = office.once(MAILS["support"], again)
+    (held,) = [reference for reference, each in statuses.items() if each.outcome == "waiting"]
+    drag(office, "INBOX", TO_MODELISATION)
+    corrected = office.once()
+    assert {name: each.outcome for name, each in corrected.items()} == {
+        held: "gone",
+        f"{held}/modelisation/1": "modelisation",
+    }
+    assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
+    assert office.once() == {}
+
+
+def test_a_corrected_mail_that_is_put_into_the_inbox_goes_back_to_where_it_was(office: Office) -> None:
+    """That is no way to take a correction back, and does no harm: nothing is made, said or moved a second time."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
+    office.once()
+    drag(office, "Modélisation", "INBOX", "KEYWORD", "Figurative-Modelisation")
+    assert office.once() == {}
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Modélisation": 3}
+
+
+def test_a_correction_that_waits_goes_on_though_its_mail_is_put_into_the_inbox(office: Office) -> None:
+    """It goes back to where it was, and waits there; that is no other correction, and there is one of everything."""
+    office.once(MAILS["support"])
+    office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=401, times=None))
+    drag(office, "Support", TO_MODELISATION)
+    with pytest.raises(ConfigurationError):
+        office.once()
+    drag(office, TO_MODELISATION, "INBOX")
+    office.sandbox.clickup.heal()
+    ((name, status),) = office.once().items()
+    assert (name.partition("/")[2], status.outcome) == ("modelisation/1", "modelisation")
+    assert office.counts() == MODELISATION | {"files": 0}
+
+
+@pytest.mark.parametrize("step", ["update_ticket", "create_note"])
+def test_killed_in_mid_way_another_machine_goes_on(
+    office: Office, database: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two share a memory on PostgreSQL, and one of them does not come back."""
+    another = shared_by_two(office, database, tmp_path, monkeypatch)
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
+    death = Death(step, CALLS[step], COMMITTED)
+    assert office.begin("once", death=death, **another).end().returncode == -signal.SIGKILL
+    office.once()
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Modélisation": 3}
+
+
+def test_corrected_there_and_back_over_postgresql(
+    office: Office, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over SQLite: one of everything, and each correction is told of, the last one as what the mail is."""
+    shared_by_two(office, database, tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    correct(office, "Support", TO_MODELISATION)
+    assert correct(office, "Modélisation", TO_SUPPORT).result.was == "modelisation"
+    assert office.counts() == MODELISATION
+    assert len(comments(office)) == 1
+    assert [line.split()[3] for line in poller(office, "list").stdout.splitlines()] == ["SUPPORT"]
+    told = [line.split()[2].partition("/")[2] for line in poller(office, "corrections").stdout.splitlines()]
+    assert told == ["support/2"]
+
+
+def test_a_copy_is_filed_and_what_was_left_behind_is_left_alone(office: Office) -> None:
+    """Some clients copy where they should move: there is one of everything, and no mail is taken from anywhere else."""
+    office.once(MAILS["modelisation_with_files"])
+    with office.sandbox.imap.session() as client:
+        client.select_folder("Modélisation")
+        client.copy(client.search(), TO_SUPPORT)
+    assert [each.outcome for each in office.once().values()] == ["support"]
+    assert office.once() == {}
+    assert office.counts() == MODELISATION
+    assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
+
+
+def test_what_comes_after_an_answer_that_got_a_subtask_is_told_there(office: Office) -> None:
+    """For as long as that answer is under modelling; the conversation itself is about support."""
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    office.once(an_answer())
+    drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
+    office.once()
+    later = b"In-Reply-To: <answer@lambert.example>\n"
+    office.once(later + undecided("later"))
+    assert len(comments(office)) == 1
+    assert correct(office, "Modélisation", TO_SUPPORT).outcome == "support"
+    office.once(later + undecided("last"))
+    assert len(comments(office)) == 1
+    assert office.counts()["tickets"] == 1
+    assert office.counts()["subtasks"] == 1
+
+
+def test_what_is_left_where_nobody_looks_any_more_is_told_of(office: Office, logged: Callable[[], str]) -> None:
+    """At the start, and by `poller check`; the mail stays there."""
+    office.once(MAILS["support"])
+    drag(office, "Support", TO_MODELISATION)
+    as_it_was = office.environment
+    office.environment = as_it_was | {"LABELS_RECLASSIFY_MODELISATION": "-"}
+    assert "reclassify_mailbox_unwatched" not in logged()
+    office.once()
+    assert "reclassify_mailbox_unwatched" in logged()
+    assert office.mailboxes() == {TO_MODELISATION: 1}
+    assert f"1 in {TO_MODELISATION!r}, which is turned off" in poller(office, "check").stdout
+    office.environment = as_it_was
+    assert "Reclasser" not in poller(office, "check").stdout

@@ -1,0 +1,134 @@
+"""A letter to the admin, whatever dies on its way: sent, and never a third time."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from email.message import EmailMessage
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from integrations.sandbox import Refusal
+from integrations.smtp import Smtp
+from poller.dispatch.clients import Services
+from poller.dispatch.notify import send
+from poller.workflow.errors import StepDeferredError, StepFailedError
+from tests.workflow.test_journal import Memory, ProcessDiedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from tests.conftest import Office
+
+ON_THE_WAY = "on the way"  # to the server, which has not been told of the letter yet
+READY = "ready"  # the server waits for the letter; the journal does not know that yet
+UNDER_WAY = "under way"  # the server has the letter; its answer is not read
+
+
+class Mortal(Smtp):
+    """A client whose process dies at these moments, one after the other."""
+
+    deaths: list[str]
+
+    @contextmanager
+    def submission(self, message: EmailMessage) -> Iterator[Callable[[], None]]:
+        """As always, but for the deaths."""
+        self._dies(ON_THE_WAY)
+        with super().submission(message) as hand_over:
+
+            def hand_over_and_die() -> None:
+                hand_over()
+                self._dies(UNDER_WAY)
+
+            self._dies(READY)
+            yield hand_over_and_die
+
+    def _dies(self, moment: str) -> None:
+        if self.deaths[:1] == [moment]:
+            self.deaths.pop(0)
+            raise ProcessDiedError
+
+
+def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"], message["Message-ID"] = sender, recipient, "<0123456789abcdef@figurative.example>"
+    message.set_content(f"Bonjour, {now:%H:%M}\n")
+    return message
+
+
+class Admin:
+    """Who is to be told, through a server that works, by a process that may not."""
+
+    def __init__(self, office: Office, *deaths: str) -> None:
+        self.store = Memory()
+        self.server = office.sandbox.smtp
+        smtp = Mortal(self.server.host, self.server.port, "none", "", "", "poller@figurative.example")
+        smtp.deaths = list(deaths)
+        self._parts: dict[str, Any] = {"services": Services(smtp=smtp), "settings": office.settings}
+
+    def is_told(self) -> bool:
+        """Send the letter, starting anew after each death."""
+        for _ in range(20):
+            job: Any = SimpleNamespace(journal=self.store.execution(delays_s=(0.0,)), **self._parts)
+            try:
+                return bool(send(job, "send_notification", letter))
+            except (ProcessDiedError, StepDeferredError):
+                continue
+        raise AssertionError("it never ends")
+
+    @property
+    def fates(self) -> list[object]:
+        """What the journal says of the sending."""
+        return [entry["ok"] for name, entry in self.store.entries if name == "send_notification" and "ok" in entry]
+
+
+@pytest.mark.parametrize(
+    ("deaths", "letters", "fates"),
+    [
+        ([], 1, ["sent"]),
+        ([ON_THE_WAY], 1, ["sent"]),
+        ([ON_THE_WAY, ON_THE_WAY], 1, ["sent"]),
+        ([READY, ON_THE_WAY], 1, ["sent"]),
+        ([UNDER_WAY], 2, ["in doubt", "sent"]),
+        ([ON_THE_WAY, ON_THE_WAY, UNDER_WAY], 2, ["in doubt", "sent"]),
+        ([UNDER_WAY, ON_THE_WAY, READY], 2, ["in doubt", "sent"]),
+        ([UNDER_WAY, UNDER_WAY], 2, ["in doubt", "in doubt"]),
+        ([UNDER_WAY, ON_THE_WAY, ON_THE_WAY, UNDER_WAY, UNDER_WAY], 2, ["in doubt", "in doubt"]),
+    ],
+)
+def test_a_letter_is_sent_again_only_when_it_may_have_been_sent(
+    office: Office, deaths: list[str], letters: int, fates: list[str]
+) -> None:
+    """A death on the way to the server leaves no doubt; one while the letter goes out leaves one; two are enough."""
+    admin = Admin(office, *deaths)
+    assert admin.is_told()
+    assert len(admin.server.messages) == letters
+    assert len({delivered.message["Message-ID"] for delivered in admin.server.messages}) == 1
+    assert admin.fates == fates
+
+
+def test_a_letter_that_is_put_off_is_no_doubt(office: Office) -> None:
+    """An answer that says no is an answer, wherever it comes; the letter goes out once."""
+    admin = Admin(office)
+    for refusal in (Refusal("mail", "451 4.3.0 later"), Refusal("data", "452 4.3.1 disk full", times=2)):
+        admin.server.fail(refusal)
+    assert admin.is_told()
+    assert len(admin.server.messages) == 1
+    assert admin.fates == ["sent"]
+
+
+def test_a_process_that_always_dies_on_the_way_is_a_failure(office: Office) -> None:
+    """Three deaths in one step put a message aside, this one too: nobody takes the letter for sent."""
+    admin = Admin(office, *[ON_THE_WAY] * 3)
+    with pytest.raises(StepFailedError, match="prepare_notification"):
+        admin.is_told()
+    assert admin.server.messages == []
+
+
+def test_nobody_is_told_where_nobody_is_to_be(office: Office) -> None:
+    """No connection is made for it."""
+    admin = Admin(office, ON_THE_WAY)
+    admin._parts["services"] = Services()
+    assert not admin.is_told()

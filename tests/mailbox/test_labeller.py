@@ -1,0 +1,303 @@
+"""Messages that finish together: how few commands they are filed with, and whose trouble is whose."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.errors import ConfigurationError, TransientError
+from integrations.sandbox.dovecot import Dovecot
+from poller.errors import MessageGoneError
+from poller.imap import pool
+from poller.mailbox.inbox import Inbox
+from poller.mailbox.labeller import MOST
+from tests.support.faulty_relay import Break, Relay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.conftest import Office
+
+NUMBER = 6
+DEADLINE_S = 10.0
+
+needs_dovecot = pytest.mark.skipif(
+    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
+)
+
+
+def a_mail(number: int) -> bytes:
+    head = b"From: ana@ruiz.example\r\nDate: Sun, 22 Nov 2026 10:00:00 +0100\r\n"
+    return head + b"Message-ID: <%d@ruiz.example>\r\n\r\nBonjour\r\n" % number
+
+
+class Wire(Relay):
+    """Hears what the inbox says, holds the first MOVE until it `goes_on`, and has something else `instead` of a UID."""
+
+    def __init__(self, server_port: int) -> None:
+        super().__init__(server_port)
+        self.said = b""
+        self.uid, self.instead = 0, b""
+        self.moves, self.goes_on = threading.Event(), threading.Event()
+        self.goes_on.set()
+
+    def passed(self, data: bytes) -> bytes:
+        """See `Relay`."""
+        self.said += data
+        if b" UID MOVE " not in data:
+            return data
+        if not self.moves.is_set():
+            self.moves.set()
+            self.goes_on.wait(DEADLINE_S)
+        return re.sub(rb"(?<=[ ,])%d[, ]" % self.uid, self.instead, data)
+
+    def commands(self, names: str = "NOOP|UID STORE|UID COPY|UID MOVE") -> list[str]:
+        """Those of these names, in order."""
+        return re.findall(rf"(?m)^\S+ ({names})\b", self.said.decode())
+
+    def moved(self) -> list[int]:
+        """How many messages each MOVE names."""
+        return [len(uids.split(b",")) for uids in re.findall(rb" UID MOVE (\S+)", self.said)]
+
+
+@pytest.fixture
+def wire(office: Office) -> Iterator[Wire]:
+    with Wire(office.sandbox.imap.port) as relay:
+        office.environment["IMAP_PORT"] = str(relay.port)
+        yield relay
+
+
+@pytest.fixture
+def inbox(office: Office, wire: Wire) -> Iterator[Inbox]:  # noqa: ARG001  it is the way to the server
+    with opened(office) as inbox:
+        yield inbox
+
+
+@contextmanager
+def opened(office: Office, within: str = "") -> Iterator[Inbox]:
+    """An inbox that nobody waits at any more when it is left."""
+    with closing(Inbox(office.settings, within)) as inbox:
+        yield inbox
+        assert [labelling._wishes for labelling in inbox._labelling.values()] == [[]] * 4
+        assert not any(labelling._filing for labelling in inbox._labelling.values())
+
+
+def scanned(office: Office, inbox: Inbox, number: int = NUMBER) -> list[str]:
+    for each in range(number):
+        office.sandbox.imap.deliver(a_mail(each))
+    return inbox.scan()
+
+
+def until_here(inbox: Inbox, number: int) -> None:
+    """Wait until so many threads want something filed as ignored."""
+    deadline = time.monotonic() + DEADLINE_S
+    while len(inbox._labelling["ignored"]._wishes) < number:
+        assert time.monotonic() < deadline, "waited for too long"
+        time.sleep(0.01)
+
+
+@contextmanager
+def finishing(inbox: Inbox, references: Sequence[str], in_use: int = pool.IN_USE) -> Iterator[list[Future[None]]]:
+    """Messages that finish, each in a thread of its own, while every session is in use: until it is left."""
+    with ThreadPoolExecutor(len(references)) as threads, ExitStack() as at_work:
+        for _ in range(in_use):
+            at_work.enter_context(inbox._sessions._places)
+        labels = [threads.submit(inbox.label, reference, "ignored") for reference in references]
+        until_here(inbox, len(references))
+        yield labels
+
+
+def test_messages_that_finish_while_a_session_is_waited_for_are_filed_with_one_move(
+    office: Office, inbox: Inbox, wire: Wire
+) -> None:
+    """And with one STORE that takes keywords off, and one that puts theirs on."""
+    references = scanned(office, inbox)
+    wire.said = b""
+    with finishing(inbox, references) as labels:
+        pass
+    assert [label.result() for label in labels] == [None] * NUMBER
+    assert wire.moved() == [NUMBER]
+    assert wire.commands() == ["NOOP", "UID STORE", "UID STORE", "UID MOVE"]
+    assert [message.flags for message in office.sandbox.imap.messages("Ignorés")] == [{"Figurative-Ignored"}] * NUMBER
+    assert office.mailboxes() == {"Ignorés": NUMBER}
+
+
+def test_messages_that_finish_while_another_is_filed_are_filed_together(
+    office: Office, inbox: Inbox, wire: Wire
+) -> None:
+    """Though there are sessions enough for each; one that goes elsewhere does not wait."""
+    first, elsewhere, *rest = scanned(office, inbox)
+    wire.goes_on.clear()
+    with ThreadPoolExecutor(NUMBER) as threads:
+        labels = [threads.submit(inbox.label, first, "ignored")]
+        assert wire.moves.wait(DEADLINE_S)
+        labels += [threads.submit(inbox.label, reference, "ignored") for reference in rest]
+        until_here(inbox, NUMBER - 1)
+        inbox.label(elsewhere, "support")
+        assert office.mailboxes() == {"INBOX": NUMBER - 1, "Support": 1}
+        wire.goes_on.set()
+        assert [label.result() for label in labels] == [None] * (NUMBER - 1)
+    assert wire.moved() == [1, 1, NUMBER - 2]
+
+
+def test_no_more_are_filed_at_a_time_than_a_slow_server_manages_within_one_answer(
+    office: Office, inbox: Inbox, wire: Wire
+) -> None:
+    references = scanned(office, inbox, MOST + 2)
+    with finishing(inbox, references) as labels:
+        pass
+    assert [label.result() for label in labels] == [None] * (MOST + 2)
+    assert wire.moved() == [MOST, 2]
+
+
+def test_a_message_that_finishes_alone_waits_for_nobody(office: Office, inbox: Inbox, wire: Wire) -> None:
+    """It costs the same commands however many could have been filed with it."""
+    first, second = scanned(office, inbox, 2)
+    inbox.label(first, "ignored")
+    wire.said = b""
+    inbox.label(second, "ignored")
+    assert wire.commands(r"UID \w+|\w+") == ["NOOP", "UID STORE", "UID STORE", "UID MOVE"]
+
+
+def test_one_that_a_person_takes_meanwhile_keeps_no_other_from_being_filed(
+    office: Office, inbox: Inbox, wire: Wire
+) -> None:
+    """It is gone, which is no failure."""
+    references = scanned(office, inbox)
+    with finishing(inbox, references) as labels, office.sandbox.imap.session() as client:
+        client.select_folder("INBOX")
+        client.delete_messages(client.search()[2])
+        client.expunge()
+    assert [label.result() for label in labels] == [None] * NUMBER
+    assert wire.moved() == [NUMBER]
+    assert office.mailboxes() == {"Ignorés": NUMBER - 1}
+
+
+@pytest.mark.parametrize("instead", [b"", b"none,"], ids=["passed over", "refused"])
+def test_one_that_the_server_does_not_file_fails_alone(
+    office: Office, inbox: Inbox, wire: Wire, instead: bytes
+) -> None:
+    """Whether the server says so or not: each of the others is filed by itself."""
+    references = scanned(office, inbox)
+    wire.uid, wire.instead = next(iter(inbox.seen.copies(references[2]))), instead
+    with finishing(inbox, references) as labels:
+        pass
+    failed = [reference for reference, label in zip(references, labels, strict=True) if label.exception()]
+    assert failed == [references[2]]
+    with pytest.raises(TransientError, match="IMAP"):
+        labels[2].result()
+    assert sorted(wire.moved()) == [*[1] * NUMBER, NUMBER]
+    assert office.mailboxes() == {"INBOX": 1, "Ignorés": NUMBER - 1}
+    wire.uid = 0
+    inbox.label(references[2], "ignored")
+    assert office.mailboxes() == {"Ignorés": NUMBER}
+
+
+@needs_dovecot
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("without", "command"), [("", b"UID MOVE"), ("MOVE", b"UID COPY")])
+def test_a_connection_that_is_cut_leaves_each_in_doubt(
+    office: Office, without: str, command: bytes, *, after: bool
+) -> None:
+    """None is tried again at once, when the server may still be at it; the next try of each finds out, none twice."""
+    with Dovecot(without={without}) as server, Wire(server.port) as wire:
+        office.environment["IMAP_PORT"] = str(wire.port)
+        for each in range(NUMBER):
+            server.deliver(a_mail(each))
+        with opened(office) as inbox:
+            references = inbox.scan()
+            wire.breaks.append(Break("close", command, after=after))
+            with finishing(inbox, references) as labels:
+                pass
+            for label in labels:
+                with pytest.raises(TransientError, match="IMAP LABEL: the connection was cut"):
+                    label.result()
+            assert wire.commands("UID MOVE|UID COPY") == ([command.decode()] if after else [])
+            with finishing(inbox, references) as labels:
+                pass
+            assert [label.result() for label in labels] == [None] * NUMBER
+            if command == b"UID MOVE" and not after:
+                assert wire.moved() == [1, 2, 3], "one that could not do it is not given as many at once again"
+        raws = [message.raw for message in server.messages("Ignorés")]
+        assert len(raws) == len(set(raws)) == NUMBER
+        assert server.messages() == []
+
+
+def test_a_server_that_is_out_of_reach_is_the_failure_of_all(office: Office, inbox: Inbox, wire: Wire) -> None:
+    """Or each would wait for all the others to find out before it does."""
+    references = scanned(office, inbox)
+    inbox.close()
+    connections = wire.connections
+    wire.breaks += [Break("close", b"", after=False)] * NUMBER
+    with finishing(inbox, references) as labels:
+        pass
+    for label in labels:
+        with pytest.raises(TransientError):
+            label.result()
+    assert wire.connections == connections + 1
+
+
+def test_a_mailbox_that_refuses_is_the_failure_of_all(office: Office, wire: Wire) -> None:
+    """It is asked for once, and not once for each message."""
+    office.environment["LABELS_IGNORED"] = "Ignorés//"
+    with opened(office) as inbox:
+        references = scanned(office, inbox)
+        wire.said = b""
+        with finishing(inbox, references) as labels:
+            pass
+        for label in labels:
+            with pytest.raises(ConfigurationError, match="cannot be created"):
+                label.result()
+    assert wire.commands("CREATE") == ["CREATE"]
+    assert office.mailboxes() == {"INBOX": NUMBER}
+
+
+def test_a_mailbox_that_is_gone_keeps_nobody_waiting(office: Office) -> None:
+    """Of all who wait for each other the first finds out, and so does the next."""
+    with office.sandbox.imap.session() as client:
+        client.create_folder("Bac")
+    for each in range(NUMBER):
+        office.sandbox.imap.deliver(a_mail(each), "Bac")
+    with opened(office, "Bac") as tray:
+        references = tray.scan()
+        tray.close()
+        with office.sandbox.imap.session() as client:
+            client.delete_folder("Bac")
+        with finishing(tray, references, pool.IN_USE_BESIDE) as labels:
+            pass
+        for label in labels:
+            with pytest.raises(MessageGoneError):
+                label.result()
+
+
+def test_uids_from_before_the_mailbox_was_made_anew_are_not_filed_with_those_of_now(office: Office) -> None:
+    """What has the same UID now is another message: it stays, and the one that has finished is filed."""
+    office.environment["IMAP_MAILBOX"] = "Demandes"
+    with opened(office) as inbox, office.sandbox.imap.session() as client:
+
+        def made_with(*numbers: int) -> list[str]:
+            client.create_folder("Demandes")
+            for number in numbers:
+                client.append("Demandes", a_mail(number))
+            return inbox.scan()
+
+        before = made_with(1, 2)
+        inbox.close()
+        with ThreadPoolExecutor(1) as thread:
+            with finishing(inbox, before) as labels:
+                client.delete_folder("Demandes")
+                last = thread.submit(inbox.label, made_with(3, 4)[0], "ignored")
+                until_here(inbox, 3)
+            last.result()
+        for label in labels:
+            with pytest.raises(TransientError, match="made anew"):
+                label.result()
+        assert b"<3@ruiz.example>" in office.sandbox.imap.messages("Ignorés")[0].raw
+        assert office.mailboxes() == {"Demandes": 1, "Ignorés": 1}

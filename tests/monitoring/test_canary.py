@@ -1,0 +1,307 @@
+"""The mail that the daemon sends to its own mailbox: known when it arrives, and missed when it does not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from integrations.errors import ConfigurationError
+from integrations.sandbox import Refusal
+from integrations.sandbox.smtp import Smtp
+from poller.cli.samples import samples
+from poller.config import loader
+from poller.daemon import loop
+from poller.daemon.daemon import Daemon
+from poller.monitoring import canary
+from poller.monitoring.poll_health import PollHealth
+from poller.rendering import incident
+from tests.daemon.test_loop import running
+from tests.support.pipeline_harness import Desk
+from tests.support.recording_server import Listener, http
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from integrations.sandbox import Sandbox
+    from poller.monitoring.canary import CanarySender
+    from tests.conftest import Office
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+class Mind(Desk):
+    """A desk whose memory tells the facts of the canary in the order of their keys, which are times."""
+
+    def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
+        del since
+        found = sorted(key for key in self.facts if key.startswith(prefix) and prefix.startswith("canary-"))
+        return [(key, self.facts[key]) for key in reversed(found)][:limit]
+
+
+@pytest.fixture
+def desk(sandbox: Sandbox, tmp_path: Path) -> Desk:
+    return Mind(sandbox, tmp_path)
+
+
+@pytest.fixture
+def bird(desk: Desk) -> CanarySender:
+    """One that flies every hour, and is late after ten minutes."""
+    desk.environment |= {"CANARY_INTERVAL_MIN": "60", "CANARY_LATE_MIN": "10"}
+    made = canary.made(desk.settings, desk, desk.services.smtp)
+    assert made
+    return made
+
+
+def sent(desk: Desk) -> list[bytes]:
+    return [bytes(each.message) for each in desk.sandbox.smtp.messages]
+
+
+def test_it_arrives_and_is_filed_as_ignored(desk: Desk, bird: CanarySender) -> None:
+    """It is sent to the polled address, marked as ours, and nothing is made of it; the next one goes an hour later."""
+    bird.run(NOW)
+    (delivered,) = desk.sandbox.smtp.messages
+    assert delivered.recipients == (desk.environment["IMAP_USERNAME"],)
+    assert desk.gets(sent(desk)[0]) == {"outcome": "ignored", "reason": "canary"}
+    assert desk.seen == ["0" * 16]
+    assert desk.made() == (0, 0, 0)
+    for minutes in (1, 30, 59):
+        bird.run(NOW + minutes * MINUTE)
+    assert (bird.missing_since, len(sent(desk))) == (None, 1)
+    bird.run(NOW + 60 * MINUTE)
+    assert len(set(sent(desk))) == 2
+
+
+def test_nobody_else_s_mail_passes_for_it(desk: Desk, bird: CanarySender) -> None:
+    """The token is random and known to the memory alone; what bears another is any other mail of ours."""
+    bird.run(NOW)
+    (raw,) = sent(desk)
+    token = raw.split(b"X-Figurative-Canary: ")[1][:32]
+    forged = raw.replace(b"X-Figurative-Canary: " + token, b"X-Figurative-Canary: " + b"0" * 32)
+    assert desk.gets(forged)["reason"] == "own notification"
+    bird.run(NOW + 11 * MINUTE)
+    assert bird.missing_since == NOW
+
+
+def test_one_that_does_not_arrive_is_told_of_once_and_again_when_it_is_over(
+    desk: Desk, bird: CanarySender, logged: Callable[[], str]
+) -> None:
+    """Late is after the time that is set; then others are sent at the interval, and whichever arrives ends it."""
+    for minutes in (0, 5, 9):
+        bird.run(NOW + minutes * MINUTE)
+    assert bird.missing_since is None
+    for minutes in (10, 11, 60, 71, 120):
+        bird.run(NOW + minutes * MINUTE)
+    assert bird.missing_since == NOW
+    assert len(sent(desk)) == 3
+    assert logged().count("canary_missing") == 1
+    desk.gets(sent(desk)[1])  # it was on its way for an hour
+    bird.run(NOW + 125 * MINUTE)
+    assert bird.missing_since is None
+    assert logged().count("canary_recovered") == 1
+
+
+def test_one_that_cannot_be_sent_is_missing_at_once(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
+    """It is sent anew after five minutes, and its arrival ends it."""
+    desk.sandbox.smtp.fail(Refusal("mail", "451 4.3.0 later", times=1))
+    bird.run(NOW)
+    assert bird.missing_since == NOW
+    assert "451" in logged()
+    bird.run(NOW + 4 * MINUTE)
+    assert sent(desk) == []
+    bird.run(NOW + 5 * MINUTE)
+    desk.gets(sent(desk)[0])
+    bird.run(NOW + 6 * MINUTE)
+    assert bird.missing_since is None
+
+
+def again(desk: Desk) -> CanarySender:
+    """What a restart makes."""
+    made = canary.made(desk.settings, desk, desk.services.smtp)
+    assert made
+    return made
+
+
+def test_a_restart_is_no_news(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
+    """What is missing stays so until one arrives, and is told of once; what was well is not known until then."""
+    bird.run(NOW)
+    bird.run(NOW + 10 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (NOW, True)
+    bird = again(desk)
+    assert not bird.decided
+    bird.run(NOW + 11 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (NOW, True)
+    bird.run(NOW + 30 * MINUTE)
+    assert logged().count("canary_missing") == 1
+    desk.gets(sent(desk)[-1])
+    bird.run(NOW + 31 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (None, True)
+    bird = again(desk)
+    bird.run(NOW + 32 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (None, False)
+    desk.gets(sent(desk)[-1])
+    bird.run(NOW + 33 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (None, True)
+
+
+def test_nothing_is_late_or_sent_while_nobody_listens(desk: Desk, bird: CanarySender) -> None:
+    """The mailbox is out of reach, or there is a backlog: the time begins when that is over."""
+    bird.run(NOW)
+    for minutes in range(1, 100):
+        bird.run(NOW + minutes * MINUTE, deaf=True)
+    assert (bird.missing_since, len(sent(desk))) == (None, 1)
+    bird.run(NOW + 108 * MINUTE)
+    assert bird.missing_since is None
+    bird.run(NOW + 109 * MINUTE)
+    assert bird.missing_since == NOW
+
+
+def test_it_has_arrived_when_it_is_read(desk: Desk, bird: CanarySender) -> None:
+    """Also where it cannot be filed, and what comes of that."""
+    bird.run(NOW)
+    desk.taken = "0" * 16
+    assert desk.gets(sent(desk)[0])["outcome"] == "gone"
+    bird.run(NOW + 11 * MINUTE)
+    assert (bird.missing_since, bird.decided) == (None, True)
+
+
+def test_one_that_comes_late_is_not_taken_for_those_behind_it(desk: Desk, bird: CanarySender) -> None:
+    """They are waited for all the same; and while one of them is late all is not well."""
+    for minutes in (0, 10, 60):
+        bird.run(NOW + minutes * MINUTE)
+    desk.gets(sent(desk)[0])
+    bird.run(NOW + 61 * MINUTE)
+    assert bird.missing_since is None
+    bird.run(NOW + 70 * MINUTE)
+    assert bird.missing_since == NOW + 60 * MINUTE
+    bird.run(NOW + 120 * MINUTE)
+    bird.run(NOW + 130 * MINUTE)
+    desk.gets(sent(desk)[1])
+    bird.run(NOW + 131 * MINUTE)
+    assert bird.missing_since == NOW + 60 * MINUTE
+
+
+def test_nobody_finds_it_unread(office: Office) -> None:
+    """Thousands a year lie where ignored mail goes; nothing else there is marked by us."""
+    office.sandbox.imap.deliver(samples()["auto_reply"])
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+    daemon.start()
+    try:
+        office.environment |= {"CANARY_INTERVAL_MIN": "60"}
+        bird = canary.made(office.settings, daemon.store, daemon.smtp)
+        assert bird
+        bird.run(NOW)
+    finally:
+        daemon.stop()
+    office.once(bytes(office.sandbox.smtp.messages[0].message))
+    flags = {b"X-Figurative-Canary" in each.raw: each.flags for each in office.sandbox.imap.messages("Ignorés")}
+    assert flags == {True: {"\\Seen", "Figurative-Ignored"}, False: {"Figurative-Ignored"}}
+
+
+def test_it_is_not_sent_where_it_is_not_wanted(desk: Desk) -> None:
+    assert canary.made(desk.settings, desk, desk.services.smtp) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"NOTIFICATION_EMAIL": ""}, "set smtp.host and notification.email"),
+        ({"IMAP_USERNAME": "support"}, "the IMAP login is no address"),
+    ],
+)
+def test_it_is_not_begun_where_it_cannot_fly(desk: Desk, changes: dict[str, str], problem: str) -> None:
+    given = desk.environment | {"CANARY_INTERVAL_MIN": "60"} | changes
+    with pytest.raises(ConfigurationError, match=problem):
+        loader.from_names({name: value for name, value in given.items() if value})
+
+
+class Exchange(Smtp):
+    """The mail server of the polled domain: what it takes is in the mailbox, or, when it is ill, nowhere."""
+
+    office: Office
+    ill = False
+
+    async def handle_DATA(self, *asked: Any) -> str:  # noqa: N802  as aiosmtpd calls it
+        reply = await super().handle_DATA(*asked)
+        if not self.ill and self.messages[-1].recipients == (self.office.environment["IMAP_USERNAME"],):
+            self.office.sandbox.imap.deliver(self.messages[-1].raw)
+        return reply
+
+
+@pytest.fixture
+def exchange(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchange]:
+    """Through which the canary flies, and a daemon that looks after it all the time."""
+    monkeypatch.setattr(loop, "WATCH_S", 0.05)
+    with Exchange() as server:
+        server.office = office
+        office.environment |= {
+            "SMTP_PORT": str(server.port),
+            "SMTP_USERNAME": "",
+            "SMTP_PASSWORD": "",
+            "IMAP_POLL_INTERVAL_S": "0.2",
+            "CANARY_INTERVAL_MIN": "60",
+        }
+        yield server
+
+
+def first_ping(office: Office) -> str:
+    """What the heartbeat's address is first asked by a daemon that runs until then."""
+    heard: SimpleQueue[bytes] = SimpleQueue()
+
+    def reply(request: bytes) -> bytes:
+        heard.put(request)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+    with Listener(reply) as listener:
+        office.environment["HEARTBEAT_URL"] = f"http://127.0.0.1:{listener.port}/ping"
+        with running(office.settings):
+            return heard.get(timeout=30).split()[1].decode()
+
+
+def test_all_the_way_it_arrives(office: Office, exchange: Exchange) -> None:
+    """Over SMTP to a server that delivers it, out of the mailbox by IMAP: all is well, and it is filed as read."""
+    assert first_ping(office) == "/ping"
+    (lying,) = office.sandbox.imap.messages("Ignorés")
+    assert lying.flags == {"\\Seen", "Figurative-Ignored"}
+    assert b"\r\nX-Figurative-Canary: " in lying.raw
+    assert (office.mailboxes(), office.counts()["tickets"], len(exchange.messages)) == ({"Ignorés": 1}, 0, 1)
+
+
+def test_on_the_way_it_is_lost(office: Office, exchange: Exchange, logged: Callable[[], str]) -> None:
+    """A server that takes it and delivers nothing: the address for failures is asked, the log and the admin told."""
+    exchange.ill = True
+    office.environment["CANARY_LATE_MIN"] = "0.01"
+    assert first_ping(office) == "/ping/fail"
+    assert "canary_missing" in logged()
+    told = [str(letter.message["Subject"]) for letter in exchange.messages]
+    assert told == ["Contrôle de la boîte aux lettres", "[Alerte] La boîte de réception ne reçoit plus"]
+    assert office.mailboxes() == {}
+
+
+def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Office) -> None:
+    """At the address for failures, though every poll is good; and so does the admin, by mail."""
+    with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as listener:
+        office.environment |= {"CANARY_INTERVAL_MIN": "60", "HEARTBEAT_URL": f"http://127.0.0.1:{listener.port}/ping"}
+        health = PollHealth(60)
+        daemon = Daemon(office.settings)
+        reporter = office.reporter(daemon, health)
+        assert reporter.canary
+        reporter._alerts = None
+        health.good(NOW)
+        reporter.report()
+        assert listener.received == b"", "nobody knows yet that all is well"
+        assert incident.canary_missing(NOW, reporter._host).key in reporter._undecided(daemon.status())
+        reporter.canary.missing_since = NOW
+        reporter.report()
+        assert listener.received.startswith(b"GET /ping/fail ")
+        (cause,) = reporter.incidents(NOW, daemon.status())
+        reporter.close()
+    who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
+    given: dict[str, Any] = who | {"now": NOW, "zone": ZoneInfo("Europe/Paris")}
+    assert incident.incident_mail(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
+    assert incident.over(cause.key, **given)["Subject"] == "[Fin d’alerte] La boîte de réception reçoit de nouveau"

@@ -1,0 +1,229 @@
+"""The letter that sums up a week: once a week, true, and without a word of any mail."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from integrations.sandbox import Fault, Refusal
+from poller.cli.samples import samples
+from poller.config.settings import DigestSettings
+from poller.model import Outcome
+from poller.monitoring import digest
+from poller.rendering import digest as rendering_digest
+from poller.rendering.digest import Week, WeeklyMessage
+from poller.rendering.mail_page import Chart, as_html, as_text
+from poller.workflow.store import StateStore, open_store
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+    from poller.workflow.status import Entry
+    from tests.conftest import Office
+    from tests.support.pipeline_harness import Desk
+
+MAILS = samples()
+PARIS = ZoneInfo("Europe/Paris")
+ENDS = datetime(2026, 11, 23, tzinfo=PARIS)  # a Monday
+LONG_AGO = date(2026, 1, 1)
+
+
+def a_week(*messages: WeeklyMessage, corrections: int = 0) -> Week:
+    return Week(ENDS - timedelta(days=7), ENDS, messages, corrections)
+
+
+def done(number: int = 1, outcome: str = "support", **given: object) -> WeeklyMessage:
+    seen_at = datetime(2026, 11, 17, 10, tzinfo=UTC)
+    return WeeklyMessage(**{"reference": f"{number:016x}", "seen_at": seen_at, "outcome": outcome} | given)  # type: ignore[arg-type]
+
+
+def a_letter(week: Week, account: str = "a@x.example/INBOX") -> EmailMessage:
+    who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
+    return rendering_digest.letter(week, account=account, **who, now=datetime.now(UTC))
+
+
+def text(week: Week) -> str:
+    letter = a_letter(week)
+    return str(letter.get_body(("plain",)).get_content()).replace("\r\n", "\n").replace("\xa0", " ")  # type: ignore[union-attr]
+
+
+def test_it_says_what_became_of_every_message_of_the_week(office: Office) -> None:
+    """Read from the memory of a daemon that has worked: nothing of a mail is in it, and so nothing in the letter."""
+    office.fail("clickup", Fault("status", "POST", "/api/v2/list", status=400))
+    office.once(MAILS["modelisation"])
+    office.once(MAILS["support"], MAILS["modelisation_with_files"], MAILS["auto_reply"])
+    raw = MAILS["modelisation_with_files"].replace(b"<modelisation_with_files@", b"<2@")
+    office.once(b"In-Reply-To: <modelisation_with_files@samples.example>\n" + raw)
+    tomorrow = (datetime.now(PARIS) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    with closing(open_store(office.settings)) as store:
+        week = digest.look_back(store, tomorrow)
+        assert digest.look_back(store, tomorrow - timedelta(days=1)).messages == ()
+    assert sorted(each.outcome for each in week.messages) == [
+        "failed",
+        "ignored",
+        "modelisation",
+        "modelisation",
+        "support",
+    ]
+    tickets = [each.ticket_after_s for each in week.messages if each.ticket_after_s is not None]
+    assert len(tickets) == 3
+    assert all(0 <= after_s < 60 for after_s in tickets)
+    told = text(week)
+    for line in (
+        "5 messages en une semaine",
+        "- 1 message en échec, à reprendre dans la boîte des échecs.",
+        "Support : 1",
+        "Modélisation : 2, dont 1 réponse",
+        "Ignorés (réponses automatiques, listes, indésirables) : 1",
+        "Classement corrigé : 0",
+        "Échecs : 1",
+    ):
+        assert line in told.splitlines()
+    (failure,) = [line for line in told.splitlines() if line.startswith("✗ ")]
+    assert failure.startswith("✗ Sous-tâche ClickUp : ClickUp create subtask: HTTP 400")
+    assert not any(word in told for word in ("Ondine", "fauteuil", "Élise", "martin-mobilier", "Facture"))
+
+
+def test_speed_is_the_median_and_the_worst() -> None:
+    """From delivery to ticket, of those that opened one."""
+    week = a_week(
+        *(done(number, ticket_after_s=after_s) for number, after_s in enumerate((30.0, 42.4, 11_100.0, None)))
+    )
+    assert "De l’arrivée au ticket : médiane 42 s, au pire 3 h 05" in text(week)
+    assert "De l’arrivée au ticket : aucun ticket" in text(a_week(done()))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (89.4, "89 s"),
+        (90, "2 min"),
+        (3569, "59 min"),
+        (3600, "1 h 00"),
+        (172_799, "2 j 0 h"),
+        (187_200, "2 j 4 h"),
+    ],
+)
+def test_a_duration_is_said_as_people_say_it(seconds: float, said: str) -> None:
+    assert rendering_digest._duration(seconds).replace("\xa0", " ") == said
+
+
+def test_the_numbers_add_up() -> None:
+    """What a person took away is in the total, so it is named; and the bars count what the facts count."""
+    told = text(
+        a_week(
+            done(1),
+            done(2, Outcome.FAILED),
+            done(3, Outcome.GONE),
+            done(4, Outcome.MODELISATION, is_answer=True),
+        )
+    )
+    assert "4 messages en une semaine" in told
+    for fact in (
+        "Support : 1",
+        "Modélisation : 1, dont 1 réponse",
+        "Échecs : 1",
+        "Retirés de la boîte avant la fin du traitement : 1",
+    ):
+        assert fact in told.splitlines()
+    (bar,) = [line for line in told.splitlines() if line.startswith("mar. 17/11")]
+    assert bar.endswith(" 2")
+    assert "Retirés" not in text(a_week(done()))
+
+
+def test_two_mailboxes_are_told_of_in_two_letters() -> None:
+    """Mail servers and clients take one Message-ID for one letter."""
+    ids = [a_letter(a_week(), account)["Message-ID"] for account in ("a@x.example/INBOX", "b@x.example/INBOX")]
+    assert len(set(ids)) == 2
+
+
+def test_the_journal_is_read_of_what_opened_a_ticket_alone(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a hundred newsletters to a request; and an earlier release did not write down when it came."""
+    (ignored,) = office.once(MAILS["auto_reply"])
+    (opened,) = office.once(MAILS["support"])
+    read: list[str] = []
+    journal = StateStore.journal
+
+    def without_time(store: StateStore, reference: str) -> list[Entry]:
+        read.append(reference)
+        entries = journal(store, reference)
+        for entry in entries:
+            if isinstance(received := entry.content.get("ok"), dict):
+                received.pop("received_at", None)
+        return entries
+
+    monkeypatch.setattr(StateStore, "journal", without_time)
+    with closing(open_store(office.settings)) as store:
+        week = digest.look_back(store, datetime.now(PARIS) + timedelta(days=1))
+    assert read == [opened]
+    assert {each.reference: each.ticket_after_s for each in week.messages} == {ignored: None, opened: None}
+
+
+def test_a_quiet_week_is_told_as_well() -> None:
+    """A mailbox to which nobody writes any more is worth a look."""
+    assert text(a_week()).startswith("Du 16/11/2026 au 22/11/2026\n0 message en une semaine\n")
+
+
+@pytest.mark.parametrize(
+    ("weekday", "now", "due"),
+    [
+        ("monday", "2026-11-23T06:59:59+00:00", "2026-11-16T08:00:00+01:00"),
+        ("monday", "2026-11-23T07:00:00+00:00", "2026-11-23T08:00:00+01:00"),
+        ("monday", "2026-11-29T23:30:00+00:00", "2026-11-23T08:00:00+01:00"),
+        ("sunday", "2026-10-25T07:00:00+00:00", "2026-10-25T08:00:00+01:00"),  # the clocks were put back in the night
+        ("sunday", "2026-03-29T05:59:00+00:00", "2026-03-22T08:00:00+01:00"),
+        ("sunday", "2026-03-29T06:00:00+00:00", "2026-03-29T08:00:00+02:00"),
+    ],
+)
+def test_it_is_due_by_the_clock_on_the_wall(weekday: str, now: str, due: str) -> None:
+    found = digest.last_due(DigestSettings.model_validate({"weekday": weekday}), datetime.fromisoformat(now))
+    assert found.isoformat() == due
+
+
+def test_it_is_sent_once_a_week_over_restarts_and_machines(office: Office, desk: Desk) -> None:
+    """The memory knows; one that could not be sent is tried again in the next hour, and none before that."""
+    office.once()  # there is a state now
+    settings, smtp, box = office.settings, desk.services.smtp, office.sandbox.smtp
+
+    def told_at(day: int, hour: int, minute: int = 0, *, first_start: date = LONG_AGO) -> int:
+        digest.tell(settings, desk, smtp, first_start, datetime(2026, 11, day, hour, minute, tzinfo=UTC))
+        return len(box.messages)
+
+    assert told_at(23, 8, first_start=date(2026, 11, 23)) == 0  # the service had not begun in that week
+    box.fail(Refusal("mail", "451 4.3.0 later", times=1))
+    assert told_at(23, 8) == 0
+    assert told_at(23, 8, 30) == 0  # another machine, the same hour
+    assert told_at(23, 9) == 1
+    assert told_at(23, 10) == told_at(29, 23) == 1
+    assert told_at(30, 7) == 2
+    (first, second) = (each.message["Message-ID"] for each in box.messages)
+    assert re.sub(r"\.[0-9a-f]{8}\.", ".", f"{first} {second}").split() == [
+        "<20261123.digest@figurative-poller.invalid>",
+        "<20261130.digest@figurative-poller.invalid>",
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"DIGEST_WEEKDAY": "never"}, {"NOTIFICATION_EMAIL": ""}])
+def test_nobody_is_told_who_does_not_want_to_be(office: Office, desk: Desk, changes: dict[str, str]) -> None:
+    office.environment |= changes
+    digest.tell(office.settings, desk, desk.services.smtp, LONG_AGO, datetime(2026, 11, 23, 12, tzinfo=UTC))
+    assert office.sandbox.smtp.messages == []
+    assert desk.facts == {}
+
+
+def test_a_bar_is_as_long_as_its_number_in_html_and_in_text() -> None:
+    """A day without anything has no bar, and a name in it is text."""
+    chart = Chart(
+        "Par <jour>", (("A", "#3b82f6"), ("B", "#d97706")), (("lun.", (3, 1)), ("mar.", (2, 0)), ("mer.", (0, 0)))
+    )
+    assert as_text(chart).splitlines()[1:] == ["lun.  " + "█" * 20 + " 4", "mar.  " + "█" * 10 + " 2", "mer.   0"]
+    html = as_html(chart)
+    assert html.count("bgcolor") == 3
+    assert 'width="85%"' in html
+    assert "Par &lt;jour&gt;" in html

@@ -1,0 +1,145 @@
+"""A mail that is too much for the parser costs itself, and nobody else."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poller.cli.samples import samples
+from poller.model import Kind
+from poller.parsing import parser as parsing_parser
+from poller.parsing import parser_process
+from poller.rendering.phrases import UNREADABLE
+
+if TYPE_CHECKING:
+    from tests.conftest import Office
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.fixture
+def mail(tmp_path: Path) -> Path:
+    path = tmp_path / "mail.eml"
+    path.write_bytes(samples()["modelisation_with_files"])
+    return path
+
+
+def test_the_request_is_the_same_and_its_files_can_be_read(mail: Path) -> None:
+    """What crosses the process border is a value; attachments are still read from the spool file."""
+    request = parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
+    assert request == parsing_parser.parse(mail, "account", NOW)
+    with request.attachments[0].content.open() as file:
+        assert file.read(4) == b"glTF"
+
+
+def test_the_script_that_began_us_is_not_run_again_for_each_mail(office: Office, tmp_path: Path) -> None:
+    """As multiprocessing would have it, which takes five times as long as the parser."""
+    script, runs = tmp_path / "poller", tmp_path / "runs"
+    script.write_text(
+        f"open({str(runs)!r}, 'a').write('once ')\nfrom poller.__main__ import main\n"
+        "if __name__ == '__main__':\n    main()\n"
+    )
+    office.sandbox.imap.deliver(samples()["support"])
+    subprocess.run(
+        [sys.executable, script, "once", "--dry-run"],
+        env=os.environ | office.environment | {"PYTHONPATH": str(Path(parsing_parser.__file__).parents[2])},
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    assert runs.read_text() == "once "
+
+
+def hang(*_: object) -> None:
+    threading.Event().wait(3600)  # in the child, which is killed
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stopped(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def recurse(*arguments: object) -> None:
+    recurse(*arguments)
+
+
+def hoard(*_: object) -> None:
+    bytearray(8 << 30)
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "no space")
+
+
+class Child:
+    """The parsing process as it is, with another parser in it, and perhaps without the one for headers."""
+
+    _answer = staticmethod(parser_process._answer)
+
+    def __init__(self, parser: object, for_headers: object = parsing_parser.header_only) -> None:
+        self.parser, self.for_headers = parser, for_headers
+
+    def __call__(self, *arguments: object) -> None:
+        parsing_parser.parse = self.parser  # type: ignore[assignment]
+        parsing_parser.header_only = self.for_headers  # type: ignore[assignment]
+        self._answer(*arguments)  # type: ignore[arg-type]
+
+
+BEATEN = {
+    "hangs": (hang, 1.0, "parser stopped after 1 s"),
+    "killed": (die, 60.0, "parser ended with exit code -9"),
+    "stack": (recurse, 60.0, "parser ended with exit code 1"),
+    "memory": (hoard, 60.0, "parser ended with exit code 1"),
+}
+
+
+@pytest.mark.parametrize(("parser", "limit_s", "why"), BEATEN.values(), ids=BEATEN)
+def test_a_mail_that_beats_the_parser_is_read_by_its_header(
+    mail: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parser: object,
+    limit_s: float,
+    why: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """It takes too long, is killed, is out of stack or memory: a person has the sender, the subject and all of it."""
+    whole = parsing_parser.parse(mail, "account", NOW)
+    monkeypatch.setattr(parser_process, "_answer", Child(parser))
+    request = parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE, limit_s=limit_s)
+    same = ("reference", "message_id", "sender", "author", "subject", "sent_at", "received_at", "headers")
+    assert [getattr(request, name) for name in same] == [getattr(whole, name) for name in same]
+    assert request.text == request.newest == UNREADABLE
+    assert request.defects == (why,)
+    (file,) = request.attachments
+    assert (file.filename, file.content_type, file.kind) == ("message-complet.eml", "message/rfc822", Kind.OTHER)
+    with file.content.open() as stream:
+        assert stream.read() == mail.read_bytes()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("child", [stopped, Child(die, die)], ids=["stopped", "header"])
+def test_a_parser_that_is_stopped_or_beaten_by_the_header_alone_is_tried_again(
+    mail: Path, monkeypatch: pytest.MonkeyPatch, child: object
+) -> None:
+    """A machine that shuts down says nothing about the mail; and our process lives on in any case."""
+    monkeypatch.setattr(parser_process, "_answer", child)
+    with pytest.raises(parser_process.ParserDiedError):
+        parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
+
+
+def test_a_full_disk_is_no_fault_of_the_mail(mail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parser_process, "_answer", Child(full))
+    with pytest.raises(OSError, match="no space"):
+        parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)

@@ -1,0 +1,441 @@
+"""What mail clients wrap a mail in is opened: its text is the mail's, and its files are."""
+
+from __future__ import annotations
+
+import base64
+import time
+import zlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poller.model import Address, Attachment, Kind, Request
+from poller.parsing import parser, reader
+from poller.parsing.attachments import SMALL_BYTES
+from poller.triage.screening import screen
+from tests.support.containers import (
+    BINARY,
+    MESSAGE,
+    OBJECT,
+    STRING,
+    TIME,
+    UNICODE,
+    attribute,
+    certificates,
+    enveloped,
+    packed,
+    rich_text,
+    signed,
+    uuencoded,
+    winmail,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECEIVED = datetime(2026, 11, 3, 9, 15, tzinfo=UTC)
+TOP = b"From: Lou <lou@example.com>\r\nMessage-ID: <1@example.com>\r\nSubject: %b\r\n"
+GLB = b"glTF\x02\0\0\0\x14\0\0\0\0\0\0\0JSON{}  " + bytes(range(256)) * 40
+HELLO = b"Content-Type: text/plain\r\n\r\nBonjour"
+CUSTOMER = (
+    b"From: =?utf-8?q?Zo=C3=A9?= <zoe@client.example>\r\nDate: Mon, 2 Nov 2026 08:00:00 +0100\r\nSubject: commande\r\n"
+)
+
+
+def read(path: Path, message: bytes) -> Request:
+    (path / "spool").write_bytes(message)
+    return parser.parse(path / "spool", "support@example.com", RECEIVED)
+
+
+def content(attachment: Attachment) -> bytes:
+    with attachment.content.open() as stream:
+        return stream.read()
+
+
+def multipart(*parts: bytes, subtype: bytes = b"mixed", subject: bytes = b"x", top: bytes | None = None) -> bytes:
+    boundary = b"=_%08x" % zlib.crc32(b"".join(parts))
+    lines = b"".join(b"--" + boundary + b"\r\n" + part + b"\r\n" for part in parts)
+    header = TOP % subject if top is None else top
+    return (
+        header
+        + b'Content-Type: multipart/%b; boundary="%b"\r\n\r\n' % (subtype, boundary)
+        + lines
+        + b"--%b--" % boundary
+    )
+
+
+def part(content_type: bytes, raw: bytes, name: bytes = b"") -> bytes:
+    named = b'; name="%b"' % name if name else b""
+    encoded = base64.encodebytes(raw).replace(b"\n", b"\r\n")
+    return b"Content-Type: " + content_type + named + b"\r\nContent-Transfer-Encoding: base64\r\n\r\n" + encoded
+
+
+def outlook(raw: bytes) -> bytes:
+    return part(b"application/ms-tnef", raw, b"winmail.dat")
+
+
+def message(raw: bytes) -> bytes:
+    return b"Content-Type: message/rfc822\r\n\r\n" + raw
+
+
+def smime(raw: bytes) -> bytes:
+    return part(b"application/pkcs7-mime; smime-type=signed-data", raw, b"smime.p7m")
+
+
+FORWARDED = multipart(
+    b"Content-Type: text/plain\r\n\r\nTexte du client", part(b"model/gltf-binary", GLB, b"a.glb"), top=CUSTOMER
+)
+MAIL_IN_OUTLOOK = {
+    0x0037: (STRING, b"commande\0"),
+    0x0042: (UNICODE, "Zoé\0".encode("utf-16-le")),
+    0x5D02: (STRING, b"zoe@client.example\0"),
+    0x0039: (TIME, (134_070_000_000_000_000).to_bytes(8, "little")),
+    0x1000: (STRING, "Texte du client, été".encode("cp1252")),
+}
+OUTLOOK_FILE = (b"A~1.GLB", GLB, {0x3707: (UNICODE, "à plat.glb\0".encode("utf-16-le"))})
+
+WINMAIL = winmail(MAIL_IN_OUTLOOK, OUTLOOK_FILE)
+ENTITY = FORWARDED.partition(b"commande\r\n")[2]  # without the header fields of a message
+WRAPPED = {
+    "winmail.dat": multipart(outlook(WINMAIL)),
+    "winmail.dat by its name": multipart(part(b"application/octet-stream", WINMAIL, b"WINMAIL.DAT")),
+    "winmail.dat by its content": multipart(part(b"application/octet-stream", WINMAIL, b"ATT1.bin")),
+    "opaque signature": multipart(smime(signed(ENTITY))),
+    "opaque signature in pieces": multipart(smime(signed(ENTITY, pieces=100))),
+    "opaque signature by its name": multipart(part(b"application/octet-stream", signed(ENTITY), b"smime.p7m")),
+    "the whole mail is signed": TOP % b"x" + smime(signed(ENTITY)),
+    "forwarded message": multipart(message(FORWARDED)),
+    "forwarded message in base64": multipart(part(b"message/rfc822", FORWARDED)),
+    "forwarded message by its name": multipart(part(b"application/octet-stream", FORWARDED, b"commande.eml")),
+    "the whole mail is a message": TOP % b"x" + message(FORWARDED),
+    "uuencoded": TOP % b"x" + b"\r\nTexte du client\n" + uuencoded("a.glb", GLB) + b"\nfin\n",
+    "uuencoded with spaces": TOP % b"x" + b"\r\nTexte du client\n" + uuencoded("a.glb", GLB, zero=b" "),
+    "uuencoded in base64": multipart(part(b"text/plain", b"Texte du client\n" + uuencoded("a.glb", GLB))),
+    "three deep": multipart(message(multipart(smime(signed(multipart(outlook(WINMAIL), top=b"")))))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mail", WRAPPED.values(), ids=WRAPPED)
+def test_what_is_wrapped_gives_up_its_text_and_its_files(mail: bytes, tmp_path: Path) -> None:
+    """The wrapping itself is no file any more, for everything in it was read."""
+    request = read(tmp_path, mail)
+    assert "Texte du client" in request.text
+    assert "begin 644" not in request.text
+    (file,) = request.attachments
+    assert (file.filename in {"a.glb", "à plat.glb"}, file.kind, file.size_bytes) == (True, Kind.MODEL, len(GLB))
+    assert content(file) == GLB
+    assert request.defects == ()
+
+
+def test_a_forwarded_message_says_whose_words_they_are(tmp_path: Path) -> None:
+    """Its text stands below the mail's own, which is what is new."""
+    request = read(tmp_path, multipart(HELLO, message(FORWARDED)))
+    heading = "De: Zoé <zoe@client.example>\nDate: Mon, 2 Nov 2026 08:00:00 +0100\nObjet: commande"
+    assert request.text == f"Bonjour\n\n{heading}\n\nTexte du client"
+    assert request.newest == "Bonjour"
+    assert request.original_senders[0] == Address("Zoé", "zoe@client.example")
+
+
+@pytest.mark.parametrize("subject", [b"x", b"TR: commande"])
+def test_a_forward_without_words_of_its_own_is_new_as_a_whole(subject: bytes, tmp_path: Path) -> None:
+    request = read(tmp_path, multipart(message(FORWARDED), subject=subject))
+    assert request.newest == request.text
+    assert request.newest.endswith("Texte du client")
+
+
+def test_a_mail_that_outlook_embeds_is_a_forwarded_message(tmp_path: Path) -> None:
+    embedded = MESSAGE + WINMAIL
+    outer = winmail({0x1000: (STRING, b"Bonjour")}, (b"mail", b"", {0x3701: (OBJECT, embedded)}))
+    request = read(tmp_path, multipart(outlook(outer)))
+    assert request.text.startswith("Bonjour\n\nDe: Zoé <zoe@client.example>\nDate: 2025-11-")
+    assert request.original_senders[0] == Address("Zoé", "zoe@client.example")
+    assert [content(file) for file in request.attachments] == [GLB]
+
+
+def test_the_text_beside_a_winmail_dat_is_the_mails(tmp_path: Path) -> None:
+    request = read(tmp_path, multipart(HELLO, outlook(winmail(MAIL_IN_OUTLOOK))))
+    assert request.text == "Bonjour"
+    assert request.attachments == ()
+
+
+OUTLOOK_TEXTS = {
+    "plain": {0x1000: (UNICODE, "Chaise dorée".encode("utf-16-le"))},
+    "HTML": {0x1013: (BINARY, "<p>Chaise <b>dorée</b></p>".encode()), 0x3FDE: (3, (65001).to_bytes(4, "little"))},
+    "rich text": {0x1009: (BINARY, rich_text(rb"{\rtf1\ansi\ansicpg1252 {\fonttbl Arial;}Chaise dor\'e9e\par}"))},
+}
+
+
+@pytest.mark.parametrize("values", OUTLOOK_TEXTS.values(), ids=OUTLOOK_TEXTS)
+def test_the_text_of_a_winmail_dat_is_read_in_each_of_its_forms(
+    values: dict[int, tuple[int, bytes]], tmp_path: Path
+) -> None:
+    assert read(tmp_path, multipart(outlook(winmail(values)))).text == "Chaise dorée"
+
+
+BROKEN = {
+    "winmail.dat cut off": outlook(WINMAIL[:2000]),
+    "no winmail.dat": outlook(b"rien"),
+    "signature cut off": smime(signed(FORWARDED)[:900]),
+    "no signature": smime(b"rien"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_what_cannot_be_opened_wholly_stays_a_file(broken: bytes, tmp_path: Path) -> None:
+    request = read(tmp_path, multipart(HELLO, broken))
+    assert request.attachments[0].filename in {"winmail.dat", "smime.p7m"}
+    assert request.attachments[0].kind is Kind.OTHER
+    assert len(request.defects) == 1
+    assert request.text == "Bonjour"
+
+
+ENCRYPTED = {
+    "S/MIME": (multipart(smime(enveloped())), 1),
+    "PGP/MIME": (
+        multipart(
+            b"Content-Type: application/pgp-encrypted\r\n\r\nVersion: 1",
+            b"Content-Type: application/octet-stream\r\n\r\n-----BEGIN PGP MESSAGE-----",
+            subtype=b"encrypted",
+        ),
+        2,
+    ),
+    "PGP in the text": (TOP % b"x" + b"\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nabc", 0),
+}
+
+
+@pytest.mark.parametrize(("mail", "files"), ENCRYPTED.values(), ids=ENCRYPTED)
+def test_an_encrypted_mail_says_so(mail: bytes, files: int, tmp_path: Path) -> None:
+    request = read(tmp_path, mail)
+    assert request.defects == ("encrypted message",)
+    assert len(request.attachments) == files
+
+
+def test_html_in_many_messages_takes_bounded_time(tmp_path: Path) -> None:
+    page = part(b"text/html", b"<table><tr>" + b"<td>x" * 40_000)
+    began = time.process_time()
+    found = read(tmp_path, multipart(*(message(multipart(page)) for _ in range(8))))
+    assert time.process_time() - began < 3
+    assert "x" in found.text
+
+
+def test_a_calendar_reply_that_a_person_forwards_is_work(tmp_path: Path) -> None:
+    reply = multipart(part(b"text/calendar; method=REPLY", b"METHOD:REPLY\r\n"))
+    found = read(tmp_path, multipart(part(b"text/plain", b"Elle ne viendra pas : on annule ?"), message(reply)))
+    assert any(each.content_type == "text/calendar" for each in found.attachments)
+    assert screen(found) is None
+    assert screen(read(tmp_path, reply)) == "calendar reply"
+
+
+def test_a_charset_that_python_warns_of_is_one_like_any_other(tmp_path: Path) -> None:
+    body = b"Content-Type: text/plain; charset=unicode_escape\r\n\r\nOui \\(bien s\xc3\xbbr\\)\r\n"
+    assert read(tmp_path, b"From: a@b.example\r\n" + body).text.startswith("Oui ")
+
+
+def test_signatures_and_signed_files_stay_files(tmp_path: Path) -> None:
+    """A detached signature, a certificate, an invoice in an envelope of its own."""
+    request = read(
+        tmp_path,
+        multipart(
+            HELLO,
+            part(b"application/pkcs7-signature", signed(b""), b"smime.p7s"),
+            part(b"application/pgp-signature", b"x", b"signature.asc"),
+            part(b"application/pkcs7-mime", signed(b"<Facture/>"), b"facture.xml.p7m"),
+            part(b"application/pkcs7-mime", certificates(), b"moi.p7c"),
+        ),
+    )
+    names = [file.filename for file in request.attachments]
+    assert names == ["smime.p7s", "signature.asc", "facture.xml.p7m", "moi.p7c"]
+    assert request.defects == ()
+    assert {file.kind for file in request.attachments} == {Kind.OTHER}
+
+
+def test_a_message_that_a_server_sends_back_is_no_forward(tmp_path: Path) -> None:
+    report = multipart(
+        HELLO, b"Content-Type: message/delivery-status\r\n\r\nx: y", message(FORWARDED), subtype=b"report"
+    )
+    request = read(tmp_path, report)
+    assert request.text == "Bonjour"
+    assert request.original_senders == ()
+    assert [file.content_type for file in request.attachments] == ["application/octet-stream", "message/rfc822"]
+
+
+def test_a_message_of_which_something_is_lost_stays_a_file_too(tmp_path: Path) -> None:
+    lossy = multipart(*[b"Content-Type: image/x-a\r\n\r\nx"] * 600, top=CUSTOMER)
+    request = read(tmp_path, multipart(HELLO, message(lossy)))
+    assert request.attachments[0].content_type == "message/rfc822"
+    assert content(request.attachments[0]) == lossy
+    assert request.defects == ("more parts than are read",)
+
+
+IMAGES = {
+    "shown": (b'Content-ID: <a>\r\nContent-Disposition: inline; filename="a.png"', 16_000, True),
+    "with a Content-ID": (b"Content-ID: <b>", 16_000, True),
+    "inline, as Apple Mail sends a drawing": (b'Content-Disposition: inline; filename="a.png"', 16_000, False),
+    "attached": (b'Content-ID: <b>\r\nContent-Disposition: attachment; filename="a.png"', 16_000, False),
+    "attached, and shown": (b'Content-ID: <a>\r\nContent-Disposition: attachment; filename="a.png"', 16_000, True),
+    "large": (b"Content-ID: <a>", 17_000, False),
+}
+
+
+@pytest.mark.parametrize(("header", "size", "logo"), IMAGES.values(), ids=IMAGES)
+def test_a_small_image_of_the_text_is_a_logo(header: bytes, size: int, logo: bool, tmp_path: Path) -> None:
+    image = b"Content-Type: image/png\r\n" + header + b"\r\n\r\n" + b"\x89PNG\r\n\x1a\n".ljust(size, b"x")
+    html = b'Content-Type: text/html\r\n\r\n<img src="cid:a">'
+    (file,) = read(tmp_path, multipart(html, image, subtype=b"related")).attachments
+    assert file.logo is logo
+
+
+@pytest.mark.parametrize("size", [1000, SMALL_BYTES, SMALL_BYTES + 1, 3 * SMALL_BYTES])
+def test_the_same_bytes_have_the_same_fingerprint(size: int, tmp_path: Path) -> None:
+    """However many there are: of two models of one size both are somebody's, unless they are one."""
+    once, again, other = (
+        part(b"image/png", b"\x89PNG\r\n\x1a\n".ljust(size - 1, b"x") + end, b"Photo.png") for end in (b"1", b"1", b"2")
+    )
+    files = read(tmp_path, multipart(once, again, other)).attachments
+    assert [file.size_bytes for file in files] == [size] * 3
+    assert files[0].fingerprint == files[1].fingerprint != files[2].fingerprint
+    assert all(len(file.fingerprint) == 32 for file in files)
+
+
+def test_a_large_file_that_is_alone_in_its_size_is_not_digested(tmp_path: Path) -> None:
+    """Nothing can be the same, and the digest of a 3D file takes as long as all else that is done with it there."""
+    sizes = (SMALL_BYTES + 1, SMALL_BYTES + 2)
+    request = read(
+        tmp_path, multipart(*[part(b"model/gltf-binary", b"glTF".ljust(size, b"x"), b"a") for size in sizes])
+    )
+    assert [file.fingerprint for file in request.attachments] == ["", ""]
+
+
+def test_two_files_do_not_have_one_name(tmp_path: Path) -> None:
+    long = b"x" * 146 + b".jpg"
+    names = (b"photo.jpg", b"PHOTO.jpg", b"photo (2).jpg", b"photo.jpg", long, long, b"", b"piece-jointe-7.jpg")
+    request = read(tmp_path, multipart(*[part(b"image/jpeg", b"\xff\xd8\xff", name) for name in names]))
+    assert [file.filename for file in request.attachments] == [
+        "photo.jpg",
+        "PHOTO (2).jpg",
+        "photo (2) (2).jpg",
+        "photo (3).jpg",
+        "x" * 146 + ".jpg",
+        "x" * 142 + " (2).jpg",
+        "piece-jointe-7.jpg",
+        "piece-jointe-7 (2).jpg",
+    ]
+
+
+def test_a_program_is_refused_and_counted(tmp_path: Path) -> None:
+    (file,) = read(tmp_path, multipart(part(b"model/gltf-binary", b"MZ\x90\0", b"chaise.glb"))).attachments
+    assert (file.refused, file.kind) == (True, Kind.OTHER)
+
+
+def test_links_of_all_texts_are_listed(tmp_path: Path) -> None:
+    html = b'Content-Type: text/html\r\n\r\n<a href="https://we.tl/t-1">ici</a>'
+    inner = multipart(b"Content-Type: text/plain\r\n\r\nhttps://we.tl/t-2", top=CUSTOMER)
+    assert read(tmp_path, multipart(html, message(inner))).links == ("https://we.tl/t-1", "https://we.tl/t-2")
+
+
+def in_messages(mail: bytes, depth: int) -> bytes:
+    for _ in range(depth):
+        mail = b"From: a@b.example\r\nSubject: x\r\nContent-Type: message/rfc822\r\n\r\n" + mail
+    return mail
+
+
+def in_outlook(depth: int) -> bytes:
+    mail = winmail({}, (b"a.glb", GLB, {}))
+    for _ in range(depth):
+        mail = winmail({}, (b"mail", b"", {0x3701: (OBJECT, MESSAGE + mail)}))
+    return mail
+
+
+BOMBS = {
+    "1,000 messages in each other": in_messages(b"\r\nfond", 1000),
+    "300 mails in each other in a winmail.dat": multipart(outlook(in_outlook(300))),
+    "400 winmail.dat": multipart(*[outlook(winmail({}, *[(b"a.glb", b"x", {})] * 20))] * 400),
+    "a winmail.dat of attributes": multipart(outlook(winmail({}) + b"\1\0\0\0\0\0\0\0\0\0\0" * 200_000)),
+    "a winmail.dat of properties": multipart(outlook(winmail({}) + winmail({})[6:] * 20_000)),
+    "a count that lies": multipart(outlook(winmail({}) + attribute(1, 0x00069003, b"\xff\xff\xff\xff"))),
+    "properties of no length": multipart(
+        outlook(winmail({}) + attribute(1, 0x00069003, b"\xff\xff\xff\xff" + b"\1\0\0\x30" * 2_000_000))
+    ),
+    "rich text": multipart(outlook(winmail({0x1009: (BINARY, rich_text(rb"{\rtf1 " + rb"\'e9" * 120_000))}))),
+    "packed rich text": multipart(outlook(winmail({0x1009: (BINARY, packed((b"\xff" + b"\x00\x0e" * 8) * 5000))}))),
+    "a signature of pieces": multipart(smime(signed(b"Content-Type: text/plain\r\n\r\n" + b"x" * 200_000, pieces=1))),
+    "a signature without end": multipart(smime(b"\x30\x80" * 100_000)),
+    "100,000 files in the text": TOP % b"x" + b"\r\n" + uuencoded("a", b"x") * 100_000,
+    "100,000 beginnings in the text": TOP % b"x" + b"\r\n" + b"begin 644 a\nM" * 100_000,
+    "1,100,000 lines": TOP % b"x" + b"\r\n" + b"\n" * 1_100_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mail", BOMBS.values(), ids=BOMBS)
+def test_wrappings_are_opened_within_bounds(mail: bytes, tmp_path: Path) -> None:
+    """Whatever is wrapped in whatever: two seconds at most, and what was not opened is a file."""
+    (tmp_path / "spool").write_bytes(mail)
+    began = time.process_time()
+    request = parser.parse(tmp_path / "spool", "support@example.com", RECEIVED)
+    assert time.process_time() - began < 2
+    assert request.defects
+    assert request.attachments
+    assert len(request.attachments) <= 502
+
+
+def test_what_is_wrapped_beyond_the_bytes_that_are_opened_stays_wrapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes are counted over the whole mail, and again for each wrapping within a wrapping."""
+    monkeypatch.setattr(reader, "OPENED_BYTES", 2 * len(FORWARDED) + 100)
+    request = read(tmp_path, multipart(message(FORWARDED), message(FORWARDED), message(FORWARDED)))
+    assert [file.content_type for file in request.attachments] == ["model/gltf-binary"] * 2 + ["message/rfc822"]
+    assert request.defects == ("over 100 MB wrapped",)
+
+
+def test_wrappings_are_opened_five_deep(tmp_path: Path) -> None:
+    request = read(tmp_path, in_messages(b"Subject: fond\r\n\r\nau fond", 5))
+    assert (request.text[-7:], request.attachments, request.defects) == ("au fond", (), ())
+    request = read(tmp_path, in_messages(b"Subject: fond\r\n\r\nau fond", 6))
+    assert "au fond" not in request.text
+    assert content(request.attachments[0]) == b"Subject: fond\r\n\r\nau fond"
+    assert request.defects == ("wrapped over 5 deep",)
+
+
+PDF = b"%PDF-1.4 " + bytes(range(256))
+ODD_PARTS = {
+    "a comment behind the type": b"Content-Type: application/pdf (a comment)\r\nContent-Transfer-Encoding: base64",
+    "no semicolon": b"Content-Type: application/pdf name=devis.pdf\r\nContent-Transfer-Encoding: base64",
+    "a type that is none": b"Content-Type: pdf\r\nContent-Transfer-Encoding: base64",
+    "a quoted encoding": b'Content-Type: application/pdf\r\nContent-Transfer-Encoding: "base64"',
+    "a comment behind the encoding": b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64 (c)",
+}
+
+
+@pytest.mark.parametrize("header", ODD_PARTS.values(), ids=ODD_PARTS)
+def test_a_file_under_an_odd_header_is_a_file(header: bytes, tmp_path: Path) -> None:
+    """Its bytes are what was sent, and none of them is in the text."""
+    request = read(tmp_path, multipart(HELLO, header + b"\r\n\r\n" + base64.b64encode(PDF)))
+    assert request.text == "Bonjour"
+    assert [content(file) for file in request.attachments] == [PDF]
+
+
+NAMED_TEXTS = {
+    "a name": b'Content-Type: text/plain; name="message.txt"\r\n\r\nBonjour',
+    "HTML with a name": b'Content-Type: text/html; name="mail.html"\r\nContent-Disposition: inline\r\n\r\n<p>Bonjour',
+    "as an attachment": b"Content-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nBonjour",
+}
+
+
+@pytest.mark.parametrize("part", NAMED_TEXTS.values(), ids=NAMED_TEXTS)
+def test_the_only_text_of_a_mail_is_its_text_whatever_it_is_called(part: bytes, tmp_path: Path) -> None:
+    request = read(tmp_path, b"MIME-Version: 1.0\r\n" + part)
+    assert request.text == "Bonjour"
+    assert request.attachments == ()
+
+
+def test_a_mac_s_resource_fork_is_not_the_model(tmp_path: Path) -> None:
+    fork = b"\0\5\x16\7" + bytes(80)
+    name = b'; name="chaise.obj"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    parts = (
+        b"Content-Type: application/applefile" + name + base64.b64encode(fork),
+        b"Content-Type: model/obj" + name + base64.b64encode(b"v 1 2 3\n" * 9),
+    )
+    files = read(tmp_path, multipart(*parts, subtype=b"appledouble")).attachments
+    assert [file.kind for file in files] == [Kind.OTHER, Kind.MODEL]

@@ -1,0 +1,199 @@
+"""`poller` in a process that is forked from one with everything loaded: it starts in milliseconds, not in seconds.
+
+The command, its environment, its signals and its end are the real ones; only the loading is shared. `Forks` is the
+tests' side. `serve` is the other one: a process of one thread, which forks a watcher for each command, which forks the
+command, writes down its id, waits for it, and writes down how it ended.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib.metadata
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+import botocore.session
+
+from integrations import r2
+from poller.__main__ import main
+from poller.dispatch.clients import services
+from tests.support import kill_points
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from poller.config.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+LONGEST_BYTES = 1 << 17  # of what is asked: an environment
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that has run."""
+
+    returncode: int  # as `subprocess` counts: minus the number of the signal that killed it
+    stdout: str
+    stderr: str
+
+
+class Fork:
+    """A command that runs."""
+
+    def __init__(self, report: IO[str], stdout: IO[str], stderr: IO[str]) -> None:
+        """What it writes on standard error may be read as it comes."""
+        self.stderr = stderr
+        self._report, self._stdout = report, stdout
+        self._pid = int(report.readline())
+
+    def send_signal(self, number: int) -> None:
+        """A signal to it, unless it has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, number)
+
+    def end(self, number: int = 0) -> Ended:
+        """Wait for its end, after a signal where one is given: what it wrote that nobody has read yet."""
+        if number:
+            self.send_signal(number)
+        with self._report, self._stdout, self.stderr:
+            written = self.stderr.read()
+            return Ended(self.returncode, self._stdout.read(), written)
+
+    @cached_property
+    def returncode(self) -> int:
+        """How it ended; waits until it has."""
+        return int(self._report.readline())
+
+
+class Forks:
+    """What commands are forked from; loaded when the first one begins."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """`environment` is one in which the settings can work."""
+        self._environment = environment
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def begin(
+        self,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        cwd: Path,
+        death: kill_points.Death | None = None,
+    ) -> Fork:
+        """Run `poller` with these arguments, in no environment but this; with a `death`, until then."""
+        asked = Asked(arguments, dict(environment), str(cwd), death and asdict(death))
+        pipes = [os.pipe() for _ in range(3)]
+        written = [end for _, end in pipes]
+        socket.send_fds(self._socket, [json.dumps(asdict(asked)).encode()], written)
+        for end in written:
+            os.close(end)
+        report, stdout, stderr = (os.fdopen(end) for end, _ in pipes)
+        return Fork(report, stdout, stderr)
+
+    def close(self) -> None:
+        """End what commands are forked from."""
+        if self._server:
+            self._socket.close()
+            self._server.kill()
+            self._server.wait()
+
+    @cached_property
+    def _socket(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            # Not a script: the process that parses would load it anew for every mail.
+            command = [sys.executable, "-c", f"from tests.forks import serve; serve({theirs.fileno()})"]
+            environment = os.environ | self._environment | {"PYTHONPATH": str(PROJECT)}
+            self._server = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
+        return ours
+
+
+def load_clients(settings: Settings) -> None:
+    """Load what the clients of the services load when they are first made, and Claude's when it is first asked."""
+    # What each client would read and make anew is the same for all: a megabyte of JSON and 130 hooks for S3, and the
+    # package's metadata for each part of HubSpot. That is a third of what a command does with one mail.
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)  # type: ignore[attr-defined]
+    r2.Session = functools.cache(r2.Session)  # type: ignore[misc,assignment]
+    importlib.metadata.version = functools.cache(importlib.metadata.version)
+    made = services(settings)
+    assert made.claude
+    _ = made.claude._client.messages.with_raw_response
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What crosses the socket, beside the writing ends of three pipes."""
+
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    cwd: str
+    death: dict[str, Any] | None
+
+
+def serve(number: int) -> None:
+    """Fork what is asked for on a socket of this number, until it is closed."""
+    # Loaded here, for all commands: the tests' own process has its own.
+    import dbos._sys_db_postgres  # noqa: PLC0415
+    import dbos._sys_db_sqlite  # noqa: F401, PLC0415
+    import sqlalchemy.dialects.sqlite  # noqa: F401, PLC0415
+
+    import poller.daemon.loop  # noqa: PLC0415
+    import poller.monitoring.status_file  # noqa: F401, PLC0415
+    from poller.config import loader  # noqa: PLC0415
+
+    load_clients(loader.load())
+    forkserver.ensure_running()
+    # The collector writes into all that it looks through, and every command would have its own copy of what is loaded.
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for a watcher.
+    with socket.socket(fileno=number) as asking:
+        while True:
+            asked, ends, _, _ = socket.recv_fds(asking, LONGEST_BYTES, 3)
+            if not asked:
+                return
+            if not os.fork():
+                asking.close()
+                _watch(Asked(**json.loads(asked)), *ends)
+            for end in ends:
+                os.close(end)
+
+
+def _watch(asked: Asked, report: int, stdout: int, stderr: int) -> NoReturn:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    child = os.fork()
+    if not child:
+        os.close(report)
+        for end, stream in ((stdout, 1), (stderr, 2)):
+            os.dup2(end, stream)
+            os.close(end)
+        _run(asked)
+    for end in (stdout, stderr):
+        os.close(end)
+    with os.fdopen(report, "w") as written:
+        print(child, file=written, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=written)
+    os._exit(0)
+
+
+def _run(asked: Asked) -> NoReturn:
+    # The server that parses is the parent's and lives on; whether it does, only the parent can ask the system.
+    forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined,assignment]
+    os.environ.clear()
+    os.environ.update(asked.environment)
+    os.chdir(asked.cwd)
+    sys.argv = ["poller", *asked.arguments]
+    if asked.death:
+        kill_points.arm(kill_points.Death(**asked.death))
+    main()
+    raise AssertionError("the command came back")

@@ -1,0 +1,395 @@
+"""The memory of a message outlives the process that wrote it: on SQLite, and on PostgreSQL.
+
+Run as a program, this file is such a process: see `main`.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine as SqlEngine
+from sqlalchemy import event
+
+from integrations.errors import ConfigurationError, PermanentError, TransientError
+from poller.workflow import dbos_runtime
+from poller.workflow.engine import Engine
+from poller.workflow.errors import StepFailedError
+from poller.workflow.lock import AlreadyRunningError
+from poller.workflow.retry import RetryPolicy
+from poller.workflow.steps import StepName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from poller.workflow.journal import Journal
+    from poller.workflow.retry import Attempt
+    from poller.workflow.status import MessageStatus
+    from tests.support.postgres import Cluster
+
+REFERENCE = "0123456789abcdef"
+TAKEOVER_S = 3.0
+DEADLINE_S = 60.0
+
+
+@contextmanager
+def running(url: str, directory: Path, work: Callable[[Journal], dict[str, Any]]) -> Iterator[Engine]:
+    """An engine at work; the waits between tries are short."""
+    retry_policy = RetryPolicy(delays_s=(0.01,))
+    engine = Engine(url, directory, work, retry_policy=retry_policy, takeover_s=TAKEOVER_S)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+def stopped(engine: Engine, reference: str = REFERENCE) -> MessageStatus:
+    """Where a message stands when nobody works on it any more."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        status = engine.store.statuses([reference]).get(reference)
+        if status and status.outcome != "working":
+            return status
+        time.sleep(0.02)
+    raise AssertionError(f"{reference} is still being worked on")
+
+
+class Service:
+    """What two steps ask, a ticket and a note; `refusals` are what the note is met with, in order."""
+
+    def __init__(self, *refusals: Exception) -> None:
+        self.calls: list[str] = []
+        self.refusals = list(refusals)
+
+    def work(self, journal: Journal) -> dict[str, Any]:
+        """Both steps; a failure is told of in one of its own."""
+        ticket = journal.step(StepName.FIND_ORIGINAL, self._create_ticket)
+        try:
+            note = journal.step(StepName.FIND_THREAD, self._create_note)
+        except StepFailedError as failure:
+            journal.step(StepName.PREPARE_RECEIPT, lambda _: self.calls.append("failure"))
+            return {"outcome": "failed", "step": failure.step, "reason": failure.reason}
+        return {"outcome": "support", "ticket": ticket, "note": note}
+
+    def _create_ticket(self, attempt: Attempt) -> str:
+        self.calls.append("ticket" if not attempt.doubts else "look for the ticket")
+        return "T1"
+
+    def _create_note(self, attempt: Attempt) -> str:
+        self.calls.append("note" if not attempt.doubts else "look for the note")
+        if self.refusals:
+            raise self.refusals.pop(0)
+        return "N1"
+
+
+def test_a_message_that_finds_nothing_at_work_does_not_wait_for_the_queue(
+    state_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is begun with at once, and known like any other: asked for once more it is not done again."""
+    for name in ("LOOK_S", "SHARED_LOOK_S"):
+        monkeypatch.setattr(f"poller.workflow.dbos_runtime.{name}", DEADLINE_S)
+    done: list[str] = []
+    with running(
+        state_url, tmp_path, lambda journal: done.append(journal.reference) or {"outcome": "support"}
+    ) as engine:
+        for _ in range(2):
+            engine.submit(REFERENCE, at_once=True)
+            assert stopped(engine).outcome == "support"
+    assert done == [REFERENCE]
+
+
+def test_an_engine_that_rests_goes_on_when_it_is_told(state_url: str, tmp_path: Path) -> None:
+    """What was queued meanwhile is not lost; among machines none rests, for another one may queue what it takes."""
+    with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:
+        engine.pause_queue(True)
+        engine.submit(REFERENCE)
+        if state_url.startswith("sqlite"):
+            assert engine.store.statuses([REFERENCE])[REFERENCE].outcome == "working"
+            engine.pause_queue(False)
+        assert stopped(engine).outcome == "support"
+
+
+def test_a_message_is_worked_on_once_however_often_it_is_submitted(state_url: str, tmp_path: Path) -> None:
+    """Every poll may submit it again: what it returned is kept, and nothing is done twice."""
+    service = Service()
+    with running(state_url, tmp_path, service.work) as engine:
+        for _ in range(3):
+            engine.submit(REFERENCE)
+        assert stopped(engine).outcome == "support"
+        engine.submit(REFERENCE)
+        assert stopped(engine).result == {"outcome": "support", "ticket": "T1", "note": "N1"}
+        assert engine.store.statuses(["f" * 16]) == {}
+    assert service.calls == ["ticket", "note"]
+
+
+def test_what_is_kept_under_a_key_is_what_was_kept_first(state_url: str, tmp_path: Path) -> None:
+    """And of what was not asked for nothing comes, whatever else is remembered."""
+    with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:
+        assert [engine.store.remember("day", value) for value in ("monday", "tuesday")] == ["monday", "monday"]
+        assert engine.store.recall(["day", "night"]) == {"day": "monday"}
+        assert engine.store.recall([]) == {}
+
+
+def test_a_waiting_message_goes_on_where_it_stopped(state_url: str, tmp_path: Path) -> None:
+    """It occupies no worker; taken up again, what was done stays done, also in another process's life."""
+    service = Service(TransientError("503", outcome_unknown=False), TransientError("503"))
+    with running(state_url, tmp_path, service.work) as engine:
+        engine.submit(REFERENCE)
+        status = stopped(engine)
+        assert (status.outcome, status.result.until is not None) == ("waiting", True)
+        engine.resume(REFERENCE)
+        assert stopped(engine).outcome == "waiting"
+    with running(state_url, tmp_path, service.work) as engine:
+        engine.resume(REFERENCE)
+        assert stopped(engine).outcome == "support"
+    assert service.calls == ["ticket", "note", "note", "look for the note"]
+
+
+def test_what_waits_for_its_label_alone_is_looked_for_without_what_is_finished(state_url: str, tmp_path: Path) -> None:
+    """Of a month of messages only the few that wait for the label are read; who waits for a service is none of them."""
+    ends = {
+        "today": ("waiting", "label", 0),
+        "finished": ("support", "label", 1),
+        "waits for a ticket": ("waiting", "find_original", 2),
+        "a month ago, nearly": ("waiting", "send_receipt", 29.5),
+        "a month ago": ("waiting", "label", 31),
+    }
+
+    def work(journal: Journal) -> dict[str, Any]:
+        outcome, step, _ = ends[journal.reference]
+        return {"outcome": outcome, "step": step, "reason": "IMAP", "gate": ""}
+
+    asked: list[str] = []
+    with running(state_url, tmp_path, work) as engine:
+        database = dbos_runtime.database()
+        status = database.tables.workflow_status
+        for reference, (_, _, days_ago) in ends.items():
+            engine.submit(reference)
+            stopped(engine, reference)
+            older = status.update().values(created_at=status.c.created_at - int(days_ago * 86_400_000))
+            with database.engine.begin() as connection:
+                connection.execute(older.where(status.c.workflow_uuid == reference))
+        me = threading.get_ident()
+        heard = lambda *given: asked.append(repr(given[3])) if threading.get_ident() == me else None  # noqa: E731
+        event.listen(SqlEngine, "before_cursor_execute", heard)
+        try:
+            assert engine.to_be_labelled().keys() == {"today", "a month ago, nearly"}
+        finally:
+            event.remove(SqlEngine, "before_cursor_execute", heard)
+    _, read = asked
+    assert {reference for reference in ends if f"'{reference}'" in read} == {"today", "a month ago, nearly"}
+
+
+def test_an_exception_that_was_recorded_is_not_raised_for_ever(state_url: str, tmp_path: Path) -> None:
+    """A fault in the record of a step, of a release before this one: once mended, the message goes on from there."""
+    broken = True
+
+    def work(journal: Journal) -> dict[str, Any]:
+        def write() -> dict[str, Any]:
+            if broken:
+                raise OverflowError
+            return {"ok": "T1"}
+
+        contact = journal._record("create_contact", lambda: {"ok": "C1"})
+        return {"outcome": "support", "contact": contact, "ticket": journal._record("find_original", write)}
+
+    with running(state_url, tmp_path, work) as engine:
+        engine.submit(REFERENCE)
+        assert stopped(engine).outcome == "waiting"
+        broken = False
+        engine.resume(REFERENCE)
+        assert stopped(engine).outcome == "support"
+
+
+def test_a_failed_message_goes_on_from_the_failed_step(state_url: str, tmp_path: Path) -> None:
+    """The ticket stays; what was done about the failure is forgotten, so that a second failure is told of too."""
+    service = Service(PermanentError("400"), PermanentError("400"))
+    with running(state_url, tmp_path, service.work) as engine:
+        engine.submit(REFERENCE)
+        assert stopped(engine).outcome == "failed"
+        engine.resume(REFERENCE)
+        assert stopped(engine).outcome == "failed"
+        engine.resume(REFERENCE)
+        assert stopped(engine).outcome == "support"
+    assert service.calls == ["ticket", "note", "failure", "note", "failure", "note"]
+
+
+def test_a_message_that_has_moved_on_is_not_resumed(state_url: str, tmp_path: Path) -> None:
+    """Two machines see it wait, and one takes it up: what the other saw is no longer true, and it leaves it alone."""
+    service = Service(TransientError("503"), PermanentError("400"))
+    with running(state_url, tmp_path, service.work) as engine:
+        engine.submit(REFERENCE)
+        seen = stopped(engine)
+        engine.resume(REFERENCE, seen)
+        assert stopped(engine).outcome == "failed"
+        engine.resume(REFERENCE, seen)
+        assert engine.store.statuses([REFERENCE])[REFERENCE].outcome == "failed"
+    assert service.calls.count("failure") == 1
+
+
+def test_a_message_that_is_being_worked_on_is_not_resumed(state_url: str, tmp_path: Path) -> None:
+    """A person and the daemon ask at once: it runs once."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def work(journal: Journal) -> dict[str, Any]:
+        began.set()
+        assert go_on.wait(DEADLINE_S)
+        return {"outcome": "support", "ticket": journal.step(StepName.FIND_ORIGINAL, lambda _: "T1")}
+
+    with running(state_url, tmp_path, work) as engine:
+        engine.submit(REFERENCE)
+        assert began.wait(DEADLINE_S)
+        engine.resume(REFERENCE)
+        go_on.set()
+        assert stopped(engine).outcome == "support"
+
+
+def test_one_state_directory_is_one_daemon_s(state_url: str, tmp_path: Path) -> None:
+    """They would write each other's spool files."""
+    with running(state_url, tmp_path, Service().work), pytest.raises(AlreadyRunningError, match="already running"):
+        Engine(state_url, tmp_path, Service().work).start()
+
+
+def test_a_state_is_said_to_be_there_once_it_is(
+    tmp_path: Path, logged: Callable[[], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What ends the start on the way has made none."""
+    caplog.set_level("INFO")
+    (tmp_path / "file").touch()
+    url = f"sqlite:///{tmp_path}/poller.sqlite"
+    with pytest.raises(ConfigurationError, match="Not a directory"):
+        Engine(url, tmp_path / "file" / "directory", Service().work).start()
+    assert "state_created" not in logged()
+    with running(url, tmp_path, Service().work):
+        assert "state_created" in logged()
+
+
+def test_the_state_is_held_for_as_long_as_a_thread_works_on_it(state_url: str, tmp_path: Path) -> None:
+    """A call that outlasts the stop still writes to the spool, and another daemon must not do so beside it."""
+    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work(_: Journal) -> dict[str, Any]:
+        began.set()
+        assert go_on.wait(DEADLINE_S)
+        ended.set()
+        return {"outcome": "support"}
+
+    engine = Engine(state_url, tmp_path, work)
+    engine.start()
+    engine.submit(REFERENCE)
+    assert began.wait(DEADLINE_S)
+    engine.stop(timeout_s=1)
+    try:
+        with pytest.raises(AlreadyRunningError):
+            Engine(state_url, tmp_path, work).start()
+    finally:
+        go_on.set()
+        assert ended.wait(DEADLINE_S)
+        assert engine._lock is not None
+        engine._lock.close()
+
+
+def test_a_database_that_refuses_us_is_a_matter_of_settings(database: str, tmp_path: Path) -> None:
+    """The daemon ends with a line; nothing is made, and the state is free for the next start."""
+    with pytest.raises(ConfigurationError, match="STATE_URL"):
+        Engine(database.replace("poller@", "nobody-here@"), tmp_path, Service().work).start()
+    away = Engine("postgresql://poller@127.0.0.1:1/poller", tmp_path, Service().work)
+    with pytest.raises(TransientError, match="out of reach"):
+        away.start()
+    away.stop()
+    with running(database, tmp_path, Service().work):
+        pass
+
+
+def test_killed_in_a_call_the_step_is_in_doubt_and_the_ones_before_it_are_done(state_url: str, tmp_path: Path) -> None:
+    """SIGKILL of the process; the next one, on whatever machine, goes on with a look."""
+    child = subprocess.Popen(
+        [sys.executable, __file__, state_url, tmp_path],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert "note\n" in child.stdout
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    service = Service()
+    with running(state_url, tmp_path, service.work) as engine:
+        assert stopped(engine).outcome == "support"
+    assert service.calls == ["look for the note"]
+
+
+def test_a_database_that_restarts_is_waited_for(database: str, cluster: Cluster, tmp_path: Path) -> None:
+    """PostgreSQL crashes between a call and its record: the call is not made again."""
+    service = Service()
+
+    def work(journal: Journal) -> dict[str, Any]:
+        def create_ticket(_: Attempt) -> str:
+            service.calls.append("ticket")
+            cluster.stop()
+            cluster.start()
+            return "T1"
+
+        return {"outcome": "support", "ticket": journal.step(StepName.FIND_ORIGINAL, create_ticket)}
+
+    with running(database, tmp_path, work) as engine:
+        engine.submit(REFERENCE)
+        assert stopped(engine).outcome == "support"
+    assert service.calls == ["ticket"]
+
+
+def test_a_message_lost_to_another_machine_is_let_go_of(database: str, tmp_path: Path) -> None:
+    """Of what a machine that was taken over still returns nothing is kept, and it does not wait for the other's end."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def create_ticket(_: Attempt) -> str:
+        began.set()
+        assert go_on.wait(DEADLINE_S)
+        return "T1"
+
+    before = set(threading.enumerate())
+    with running(
+        database, tmp_path, lambda journal: {"ticket": journal.step(StepName.FIND_ORIGINAL, create_ticket)}
+    ) as engine:
+        engine.submit(REFERENCE)
+        assert began.wait(DEADLINE_S)
+        with psycopg.connect(database, autocommit=True) as other:
+            other.execute("UPDATE dbos.workflow_status SET executor_id = 'other', owner_xid = 'other'")
+        go_on.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(DEADLINE_S / 10)
+        assert not thread.is_alive()
+    with psycopg.connect(database) as other:
+        entries = other.execute("SELECT output FROM dbos.operation_outputs").fetchall()
+    assert len(entries) == 1
+    assert "begun" in entries[0][0]
+
+
+def main(url: str, directory: str) -> None:
+    """Create the ticket, say so on standard output when the note is about to be created, and hang there."""
+
+    def hang(_: Attempt) -> None:
+        sys.stdout.write("note\n")
+        sys.stdout.flush()
+        signal.pause()
+
+    def work(journal: Journal) -> dict[str, Any]:
+        journal.step(StepName.FIND_ORIGINAL, lambda _: "T1")
+        return {"note": journal.step(StepName.FIND_THREAD, hang)}
+
+    with running(url, Path(directory), work) as engine:
+        engine.submit(REFERENCE)
+        stopped(engine)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

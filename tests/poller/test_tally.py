@@ -64,6 +64,8 @@ def memory(state_url: str, tmp_path: Path) -> Iterator[Memory]:
             yield memory
     finally:
         done.set()
+        while engine._in_hand:  # or the stop waits a second for it
+            continue
         engine.stop()
 
 

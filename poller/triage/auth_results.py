@@ -91,19 +91,20 @@ def _statements(value: str) -> list[str]:
     Quotes hold inside comments too, although RFC 5322 section 3.2.2 knows none there. A server puts the sender's own
     words in both places, such as an address that holds a parenthesis.
     """
-    statements, depth = [""], 0
+    statements: list[list[str]] = [[]]
+    depth = 0
     for lexeme in _LEXEME.findall(value.lower()):
         if lexeme in {"(", ")"}:
             depth = max(0, depth + (1 if lexeme == "(" else -1))
-            statements[-1] += " "
+            statements[-1].append(" ")
         elif depth:
             continue
         elif lexeme == ";":
-            statements.append("")
+            statements.append([])
         else:
-            # An equals sign in quotes belongs to the sender's words.
-            statements[-1] += lexeme if lexeme.startswith('"') else _EQUALS.sub("=", lexeme)
-    return [statement.strip() for statement in statements]
+            # An equals sign in quotes is the sender's own.
+            statements[-1].append(lexeme if lexeme.startswith('"') else _EQUALS.sub("=", lexeme))
+    return ["".join(statement).strip() for statement in statements]
 
 
 def _result(statement: str) -> Result | None:

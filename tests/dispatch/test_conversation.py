@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.dispatch.conversation import LOOKED_UP, Participants, key, parent_keys
+from poller.dispatch.conversation import LOOKED_UP, key, parent_keys
 from poller.parsing import parser
+from poller.workflow.results import Participants
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from poller.mime.addresses import addresses, aligned, author_and_sender
 from poller.mime.headers import take_apart
 from poller.model import Address
+from tests.support.effort import one_pass
 
 FIELDS = {
     b"camille@example.com": [("", "camille@example.com")],
@@ -145,9 +144,13 @@ def test_a_domain_is_aligned_with_itself_and_its_subdomains(domain: str, other: 
 @pytest.mark.parametrize(
     "piece", [b"(", b'"', b'"\\"', b"g:", b"a@b.fr,", b"<", b"@", b",", b"a" * 50 + b"@", b"a", b"a'", b"@,"]
 )
-def test_a_hostile_field_takes_no_time_and_no_stack(piece: bytes) -> None:
-    began = time.process_time()
-    addresses(piece * (200_000 // len(piece)))
-    addresses(b"a" * 2000 + piece * 2000)
-    addresses(b"a@," * 500 + piece * 2000)
-    assert time.process_time() - began < 0.5
+def test_a_hostile_field_takes_no_time_and_no_stack(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it is read here, however long it is."""
+    monkeypatch.setattr("poller.addresses._FIELD_BYTES", 1_000_000)
+
+    def read(field: bytes) -> None:
+        addresses(field)
+        addresses(b"a" * len(field) + field)
+        addresses(b"a@," * (len(field) // 3) + field)
+
+    one_pass(read, piece, 200_000, few=2000)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 import pytest
 
 from poller.mime import headers
+from tests.support.effort import one_pass
 
 DECODED = {
     b"Table en ch\xc3\xaane": "Table en chêne",  # raw UTF-8 (RFC 6532)
@@ -122,12 +122,15 @@ def test_message_ids_keep_their_brackets_and_order() -> None:
 @pytest.mark.parametrize(
     "piece", [b"=?", b"=?utf-8?q?x", b"=?utf-8?q?x?= ", b"a;", b'"', b"\\", b'x="', b"*0*=", b"(", b"\xe9"]
 )
-def test_time_is_linear_in_a_hostile_field(piece: bytes) -> None:
-    field = piece * (1_000_000 // len(piece))
-    began = time.process_time()
-    headers.decode(field)
-    headers.parameters(field)
-    headers.take_apart(b"Subject: " + field)
-    headers.message_ids(field)
-    headers.date(field)
-    assert time.process_time() - began < 2
+def test_time_is_linear_in_a_hostile_field(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it is read here, however long it is."""
+    monkeypatch.setattr(headers, "_VALUE_BYTES", 1_000_000)
+
+    def read(field: bytes) -> None:
+        headers.decode(field)
+        headers.parameters(field)
+        headers.take_apart(b"Subject: " + field)
+        headers.message_ids(field)
+        headers.date(field)
+
+    one_pass(read, piece)

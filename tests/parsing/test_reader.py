@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -30,10 +29,12 @@ from tests.support.containers import (
     uuencoded,
     winmail,
 )
+from tests.support.effort import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+MOST_CALLS = 12_000_000  # that any mail may cost
 RECEIVED = datetime(2026, 11, 3, 9, 15, tzinfo=UTC)
 TOP = b"From: Lou <lou@example.com>\r\nMessage-ID: <1@example.com>\r\nSubject: %b\r\n"
 GLB = b"glTF\x02\0\0\0\x14\0\0\0\0\0\0\0JSON{}  " + bytes(range(256)) * 40
@@ -213,9 +214,9 @@ def test_an_encrypted_mail_says_so(mail: bytes, files: int, tmp_path: Path) -> N
 
 def test_html_in_many_messages_takes_bounded_time(tmp_path: Path) -> None:
     page = part(b"text/html", b"<table><tr>" + b"<td>x" * 40_000)
-    began = time.process_time()
-    found = read(tmp_path, multipart(*(message(multipart(page)) for _ in range(8))))
-    assert time.process_time() - began < 3
+    mail = multipart(*(message(multipart(page)) for _ in range(8)))
+    with counted(MOST_CALLS):
+        found = read(tmp_path, mail)
     assert "x" in found.text
 
 
@@ -369,11 +370,10 @@ BOMBS = {
 
 @pytest.mark.parametrize("mail", BOMBS.values(), ids=BOMBS)
 def test_wrappings_are_opened_within_bounds(mail: bytes, tmp_path: Path) -> None:
-    """Whatever is wrapped in whatever: two seconds at most, and what was not opened is a file."""
+    """Whatever is wrapped in whatever: so much work at most, and what was not opened is a file."""
     (tmp_path / "spool").write_bytes(mail)
-    began = time.process_time()
-    request = parser.parse(tmp_path / "spool", "support@example.com", RECEIVED)
-    assert time.process_time() - began < 2
+    with counted(MOST_CALLS):
+        request = parser.parse(tmp_path / "spool", "support@example.com", RECEIVED)
     assert request.defects
     assert request.attachments
     assert len(request.attachments) <= 502

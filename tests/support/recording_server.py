@@ -42,7 +42,7 @@ class Listener:
 
     `reply` is given the bytes that came since its last answer, and gives None to wait for more, b"" to hang up. After
     an answer of HTTP it hangs up, too. With a context it speaks TLS from the first byte, or, where it `upgrades`, after
-    it has answered STARTTLS.
+    it has answered STARTTLS. A client that says nothing for `silence_s` is hung up on; None is never.
     """
 
     def __init__(
@@ -52,10 +52,12 @@ class Listener:
         greeting: bytes = b"",
         context: ssl.SSLContext | None = None,
         upgrades: bool = False,
+        silence_s: float | None = 5,
     ) -> None:
         self.received = b""  # all that was sent by every client, as it reads behind TLS; no handshake
         self.connections = 0
         self._reply, self._greeting, self._context, self._upgrades = reply, greeting, context, upgrades
+        self._silence_s = silence_s
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._serve)
@@ -74,7 +76,7 @@ class Listener:
             while True:
                 connection, _ = self._listener.accept()
                 self.connections += 1
-                connection.settimeout(5)
+                connection.settimeout(self._silence_s)
                 with connection, suppress(OSError):
                     if self._context and not self._upgrades:
                         connection = self._context.wrap_socket(connection, server_side=True)

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +17,14 @@ import pytest
 
 from poller.escaping import file_name
 from poller.parsing import parser
+from tests.support.effort import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from poller.model import Request
 
+MOST_CALLS = 5_000_000  # that a mail may cost
 CORPUS = Path(os.environ.get("MAIL_CORPUS", "")) if os.environ.get("MAIL_CORPUS") else None
 pytestmark = pytest.mark.skipif(CORPUS is None, reason="run with MAIL_CORPUS=<folder of .eml files and expected.jsonl>")
 MAILS = sorted(str(path.relative_to(CORPUS)) for path in CORPUS.rglob("*.eml")) if CORPUS else []
@@ -94,9 +95,8 @@ def words(text: str) -> list[str]:
 @pytest.mark.parametrize("mail", MAILS)
 def test_every_mail_parses_in_no_time(mail: str) -> None:
     assert CORPUS is not None
-    began = time.process_time()
-    request = parse(CORPUS / mail)
-    assert time.process_time() - began < 2
+    with counted(MOST_CALLS):
+        request = parse(CORPUS / mail)
     assert len(request.text) <= 100_000
     assert not re.search("[\0-\x08\x0b-\x1f\ud800-\udfff]", request.text)
     assert request.newest or not re.search(r"\w", request.text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pytest
 from poller.model import Address, Request
 from poller.parsing import parser
 from poller.triage.auth_results import NAMELESS, doubted, results, vouched
+from tests.support.effort import one_pass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,6 +164,4 @@ def test_no_encoding_gets_a_name_past_the_server_that_would_have_struck_it_out(t
 
 @pytest.mark.parametrize("piece", ["(", ")", '"', '\\"', "=", ";", " = ", 'a="', "dkim=pass ", "header.d=", "()"])
 def test_a_hostile_field_takes_no_time(piece: str) -> None:
-    began = time.process_time()
-    results(request(f"{OURS};" + piece * (200_000 // len(piece))), OURS)
-    assert time.process_time() - began < 0.5
+    one_pass(lambda said: results(request(f"{OURS};{said}"), OURS), piece, 2_000_000)

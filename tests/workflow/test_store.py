@@ -65,6 +65,8 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
             yield store
     finally:
         done.set()
+        while engine._in_hand:  # or the stop waits a second for it
+            continue
         engine.stop()
 
 

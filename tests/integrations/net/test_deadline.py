@@ -6,7 +6,6 @@ import io
 import socket
 import ssl
 import threading
-import time
 from contextlib import contextmanager
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 0.4
 BYTE_EVERY_S = 0.01
-LONG_S = 20.0  # of every other timeout: not one of them is met
+LONG_S = 600.0  # of every other timeout: not one of them is met before the test is given up
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
 
 
@@ -98,13 +97,11 @@ def test_an_answer_that_never_ends_is_given_up(
     for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
         monkeypatch.setenv(name, str(certificate.path))
     context = certificate.server_context() if secure else None
-    began = time.monotonic()
     with (
         dripping(at_once, asks_first=True, context=context) as port,
         pytest.raises(TransientError, match="no answer in time") as given_up,
     ):
         client(f"{'https' if secure else 'http'}://localhost:{port}")
-    assert time.monotonic() - began < LONG_S / 2
     assert given_up.value.outcome_unknown == (client is not claude)
 
 

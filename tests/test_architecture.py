@@ -94,7 +94,7 @@ def name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
-def test_a_library_is_known_to_one_room(path: Path) -> None:
+def test_each_library_is_imported_by_one_module(path: Path) -> None:
     """What must change with a library stands in one place; the sandbox plays the other side of the wire."""
     if "sandbox" in path.parts:
         return
@@ -104,7 +104,7 @@ def test_a_library_is_known_to_one_room(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.parts[-2] == "poller"], ids=name)
-def test_imports_run_one_way(path: Path) -> None:
+def test_imports_have_no_cycle(path: Path) -> None:
     """No room imports from above itself, so there is no cycle."""
     floors = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
     if path.stem == "__init__":
@@ -115,12 +115,12 @@ def test_imports_run_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if "integrations" in path.parts], ids=name)
-def test_integrations_know_nothing_of_mail(path: Path) -> None:
+def test_integrations_do_not_import_poller(path: Path) -> None:
     """A service module could serve another program."""
     assert not {imported for imported in imports(path) if imported.partition(".")[0] == "poller"}
 
 
-def test_one_place_catches_everything() -> None:
+def test_only_one_place_catches_exception() -> None:
     """`except Exception` contains a message's failure, and nothing else does."""
     broad = [
         name(path)
@@ -132,7 +132,7 @@ def test_one_place_catches_everything() -> None:
     assert broad == ["poller/journal.py"]
 
 
-def test_a_python_whose_imaplib_keeps_its_lines_to_itself_is_refused() -> None:
+def test_python_with_buffering_imaplib_is_refused() -> None:
     """IDLE looks into the file that imaplib reads from, and 3.14's reads past it."""
     wanted = re.search(r'^requires-python = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert wanted
@@ -140,7 +140,7 @@ def test_a_python_whose_imaplib_keeps_its_lines_to_itself_is_refused() -> None:
     assert SpecifierSet(wanted[1]).contains("3.13.9")
 
 
-def test_the_locks_hold_what_pyproject_asks_for() -> None:
+def test_lock_files_match_pyproject() -> None:
     """Both lock files pin every direct dependency, with hashes and without an address."""
     text = (ROOT / "pyproject.toml").read_text()
     wanted = re.findall(r"^dependencies = \[(.*?)^\]", text, re.DOTALL | re.MULTILINE)[0]

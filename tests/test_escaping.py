@@ -109,7 +109,7 @@ def links(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", [*EVIL, "```\ncode", "https://127.0.0.1/x ![x](//evil.com/p.gif) <https://evil.com>"])
-def test_nothing_that_is_unlinked_is_a_link_or_a_mention(text: str) -> None:
+def test_unlinked_text_has_no_link_or_mention(text: str) -> None:
     """Where plain text goes to who knows what: every word is there, and nothing joins up."""
     shown_text = unlinked(text)
     assert links(shown_text) == []
@@ -121,30 +121,30 @@ def test_nothing_that_is_unlinked_is_a_link_or_a_mention(text: str) -> None:
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(MARKUP_SIGNS)
-def test_nothing_of_any_mixture_of_signs_is_linked(text: str) -> None:
+def test_unlinked_text_of_random_signs_has_no_link(text: str) -> None:
     """The same of any mixture of the signs that links are made of."""
     assert links(unlinked(text)) == []
 
 
-def test_unlinked_leaves_ordinary_sentences_as_they_were_written() -> None:
+def test_unlinked_keeps_ordinary_sentences() -> None:
     text = "Bonjour ! Il nous faut (vite) 3 vues à 45.5°, réf. A/B-12 : 20 % de plus ; d'accord ? [voir plan] 1/2."
     assert unlinked(text) == text
 
 
 @pytest.mark.parametrize("text", [*EVIL, MEGABYTE[:50_000]])
-def test_markdown_shows_the_words_and_forms_nothing(text: str) -> None:
+def test_markdown_shows_all_words_and_no_markup(text: str) -> None:
     """No link, image, mention, HTML, heading, list, table or emphasis comes of a mail, and not one word is lost."""
     assert shown(markdown(text)) == written(text)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(MARKUP_SIGNS)
-def test_markdown_of_any_mixture_of_signs_is_text(text: str) -> None:
+def test_markdown_of_random_signs_is_plain_text(text: str) -> None:
     """The same of any mixture of the signs that markup is made of."""
     assert shown(markdown(text)) == written(text)
 
 
-def test_markdown_leaves_ordinary_sentences_as_they_were_written() -> None:
+def test_markdown_keeps_ordinary_sentences() -> None:
     """Only what could form markup gets a backslash, so a person reads the source too."""
     text = "Bonjour ! Il nous faut (vite) 3 vues à 45.5°, réf. A/B-12 : 20 % de plus ; d'accord ?"
     assert markdown(text) == text
@@ -164,12 +164,12 @@ def test_markdown_leaves_ordinary_sentences_as_they_were_written() -> None:
         ("[@N](#user_mention#123)", r"\[\@N\]\(\#user\_mention\#123)"),
     ],
 )
-def test_markdown_source(text: str, source: str) -> None:
+def test_markdown_escapes_only_markup(text: str, source: str) -> None:
     assert markdown(text) == source
 
 
 @pytest.mark.parametrize("text", [*EVIL, MEGABYTE])
-def test_html_shows_the_words_and_forms_nothing(text: str) -> None:
+def test_html_shows_all_words_and_no_markup(text: str) -> None:
     """The only tag that comes of a mail is `<br>`, and the text is what was written."""
     elements = _Elements(html(text))
     assert set(elements.tags) <= {"br"}
@@ -177,7 +177,7 @@ def test_html_shows_the_words_and_forms_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [*EVIL, MEGABYTE])
-def test_one_line_is_one_line(text: str) -> None:
+def test_one_line_has_no_line_break_or_control(text: str) -> None:
     """No reader, and not Python, finds a second line, a control or a bidi character; the length is bounded."""
     line = one_line(text, 80)
     assert len(line) <= 80
@@ -188,12 +188,12 @@ def test_one_line_is_one_line(text: str) -> None:
 
 @pytest.mark.parametrize("text", [*EVIL, MEGABYTE, "é" * 81, "a " * 60])
 @pytest.mark.parametrize("escape", [plain_text, one_line, header_text, file_name, key_name])
-def test_cleaning_twice_changes_nothing(escape, text: str) -> None:  # noqa: ANN001 - five functions of one shape
+def test_text_cleaning_is_idempotent(escape, text: str) -> None:  # noqa: ANN001 - five functions of one shape
     assert escape(escape(text)) == escape(text)
 
 
 @pytest.mark.parametrize("run", ["\u0301\u0323", "\u0f73", "\u0f71\u0f72", "\u0344", "\U0001d163"])
-def test_a_run_of_marks_takes_no_time(run: str) -> None:
+def test_long_run_of_marks_is_cut_quickly(run: str) -> None:
     """Of a letter under a hundred thousand marks thirty are left; to put all of them in order would take minutes."""
     one_pass(lambda marks: plain_text(f"e{marks}f"), run, 200_000)
     text = plain_text("e" + run * 50_000 + "f")
@@ -203,18 +203,18 @@ def test_a_run_of_marks_takes_no_time(run: str) -> None:
     assert max(map(len, re.findall("[\u0300-\u036f\u0f71-\u0f81]+", text)), default=0) <= 30
 
 
-def test_the_marks_of_a_language_stay() -> None:
+def test_marks_of_real_languages_are_kept() -> None:
     """Vietnamese, Hebrew with its vowels and accents, Tibetan: none has thirty in a row."""
     text = "Ngữ ngọc ễ, בְּרֵאשִׁ֖ית, བསྒྲུབས་ཀྱིས།" + "模型" * 40
     assert plain_text(text) == unicodedata.normalize("NFC", text)
 
 
-def test_one_line_says_that_it_was_cut() -> None:
+def test_one_line_marks_truncation() -> None:
     assert one_line("abcdef", 6) == "abcdef"
     assert one_line("abcdefg", 6) == "abcde…"
 
 
-def test_an_emoji_family_and_persian_survive() -> None:
+def test_joiners_of_emoji_and_persian_are_kept() -> None:
     """The joiners are letters' business, not tricks."""
     assert one_line("👨‍👩‍👧 می‌خواهم") == "👨‍👩‍👧 می‌خواهم"
 
@@ -246,7 +246,7 @@ def test_header_text_cannot_add_a_header_field(text: str) -> None:
         ("", ""),
     ],
 )
-def test_an_ordinary_address_stands_as_it_is(address: str, source: str) -> None:
+def test_ordinary_address_is_unchanged(address: str, source: str) -> None:
     assert markdown_address(address) == source
 
 
@@ -264,12 +264,12 @@ def test_an_ordinary_address_stands_as_it_is(address: str, source: str) -> None:
         ("", ""),
     ],
 )
-def test_http_url(url: str, safe: str) -> None:
+def test_http_url_accepts_only_web_urls(url: str, safe: str) -> None:
     assert http_url(url) == safe
 
 
 @pytest.mark.parametrize("text", [text for text in EVIL if one_line(text)])
-def test_a_link_is_one_link_to_where_we_said(text: str) -> None:
+def test_link_has_exactly_the_given_target(text: str) -> None:
     """A file's name cannot end its link, nest another, or turn it into an image."""
     url = "https://files.example/a(b)"
     (inline,) = [token for token in GFM.parse("- " + markdown_link(text, url)) if token.type == "inline"]
@@ -283,7 +283,7 @@ def test_a_link_is_one_link_to_where_we_said(text: str) -> None:
     assert elements.words == one_line(text)
 
 
-def test_no_link_to_what_is_not_the_web() -> None:
+def test_link_to_non_web_url_is_not_made() -> None:
     assert markdown_link("a.jpg", "javascript:alert(1)") == r"a\.jpg"
     assert html_link("a&b", "javascript:alert(1)") == "a&amp;b"
 
@@ -314,7 +314,7 @@ def test_no_link_to_what_is_not_the_web() -> None:
         (".htaccess", "htaccess", "htaccess", "htaccess"),
     ],
 )
-def test_names_of_a_file(name: str, saved: str, key: str, ascii_name: str) -> None:
+def test_file_name_is_made_safe_for_disk_key_and_header(name: str, saved: str, key: str, ascii_name: str) -> None:
     """One hostile name, and what it becomes on a disk, in a key and in a header."""
     assert file_name(name) == saved
     assert key_name(name) == key
@@ -323,7 +323,7 @@ def test_names_of_a_file(name: str, saved: str, key: str, ascii_name: str) -> No
 
 
 @pytest.mark.parametrize("name", [*EVIL, MEGABYTE, "x" * 400 + ".glb", "é" * 400 + ".step", "." * 400, "a." * 200])
-def test_a_name_is_bounded_wherever_it_goes(name: str) -> None:
+def test_file_name_length_is_bounded_everywhere(name: str) -> None:
     """150 characters on a disk, 80 in a key, one line of ASCII in a header; and the header says the same name."""
     saved = file_name(name)
     assert 0 < len(saved) <= 150
@@ -336,6 +336,6 @@ def test_a_name_is_bounded_wherever_it_goes(name: str) -> None:
     assert message.get_filename() == saved
 
 
-def test_a_long_name_keeps_its_suffix() -> None:
+def test_long_file_name_keeps_suffix() -> None:
     assert file_name("x" * 400 + ".glb").endswith("x.glb")
     assert key_name("é" * 400 + ".step").endswith("e.step")

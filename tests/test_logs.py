@@ -35,7 +35,7 @@ def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root.setLevel(level)
 
 
-def test_a_machine_gets_a_line_of_ascii_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_event_is_one_line_of_ascii_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in a value, a name or the event itself ends the line or begins another."""
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     logs.configure()
@@ -46,7 +46,7 @@ def test_a_machine_gets_a_line_of_ascii_json(monkeypatch: pytest.MonkeyPatch) ->
     assert [json.loads(line)["event"] for line in said.splitlines()] == [EVIL, EVIL]
 
 
-def test_journald_gets_the_priority_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_journald_line_starts_with_priority(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     logs.configure()
@@ -55,7 +55,7 @@ def test_journald_gets_the_priority_in_front(monkeypatch: pytest.MonkeyPatch) ->
     assert line.startswith('<4>{"event"')
 
 
-def test_a_terminal_gets_a_line_that_it_does_not_obey(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_log_line_has_no_foreign_escape_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
     """No escape sequence but our colours, and none of those where nobody wants them."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(sys, "stderr", _Terminal())
@@ -67,7 +67,7 @@ def test_a_terminal_gets_a_line_that_it_does_not_obey(monkeypatch: pytest.Monkey
     assert said.replace("\n", "").isprintable()
 
 
-def test_a_database_out_of_reach_is_told_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_database_is_logged_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     """What its library says at each try is left out, names and all; what else it says is not."""
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     logs.configure()

@@ -65,7 +65,7 @@ def an_answer() -> bytes:
     return message.as_bytes()
 
 
-def test_what_the_daemon_did_adds_up(office: Office) -> None:
+def test_audit_of_daemon_run_finds_nothing(office: Office) -> None:
     """Every outcome, an answer on another's ticket, and an old mail that waits: exit code 0, and nothing on stdout."""
     office.once(MODELLING, MAILS["support"], MAILS["auto_reply"])
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
@@ -86,7 +86,7 @@ def test_what_the_daemon_did_adds_up(office: Office) -> None:
         ("auto_reply", "Ignorés", None, ("ignored", "not found under 'Ignorés'")),
     ],
 )
-def test_a_finished_message_that_is_not_under_its_label(
+def test_audit_reports_finished_message_not_under_its_label(
     office: Office, mail: str, mailbox: str, to: str | None, finding: tuple[str, str]
 ) -> None:
     """Whoever deleted it or moved it: the audit says where it should lie, and where it does."""
@@ -96,7 +96,7 @@ def test_a_finished_message_that_is_not_under_its_label(
     assert office.mailboxes() == ({to: 1} if to else {})
 
 
-def test_a_failed_message_that_is_gone(office: Office) -> None:
+def test_audit_reports_missing_failed_message(office: Office) -> None:
     """A failure that nobody can find any more is one that nobody will mend."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
     office.once(MAILS["support"])
@@ -104,7 +104,7 @@ def test_a_failed_message_that_is_gone(office: Office) -> None:
     assert problems(office) == [("failed", "not found under 'Échecs'")]
 
 
-def test_a_failed_message_that_was_put_back(office: Office) -> None:
+def test_audit_accepts_failed_message_moved_to_inbox(office: Office) -> None:
     """It is to be tried again at the next look: that is as it should be."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
     office.once(MAILS["support"])
@@ -112,7 +112,7 @@ def test_a_failed_message_that_was_put_back(office: Office) -> None:
     assert problems(office) == []
 
 
-def test_a_waiting_message_that_is_gone(office: Office) -> None:
+def test_audit_reports_missing_waiting_message(office: Office) -> None:
     """While it waits in the inbox nothing is wrong; when somebody takes it away, the daemon waits for nothing."""
     office.fail("hubspot", Fault("status", status=503, headers={"Retry-After": "3600"}, times=None))
     office.once(MAILS["support"])
@@ -121,7 +121,7 @@ def test_a_waiting_message_that_is_gone(office: Office) -> None:
     assert problems(office) == [("waiting", "not finished, and nowhere to be found")]
 
 
-def test_a_message_that_the_memory_does_not_know(office: Office) -> None:
+def test_audit_reports_message_unknown_to_state_store(office: Office) -> None:
     """From before this memory, or put there by hand: it is named by its reference."""
     office.once(MAILS["support"])
     office.sandbox.imap.deliver(MAILS["english"], "Support", ["Figurative-Support"])
@@ -132,14 +132,14 @@ def test_a_message_that_the_memory_does_not_know(office: Office) -> None:
     assert line.split()[:2] == [reference_of(Inbox(office.settings).account, MAILS["english"]), "UNKNOWN"]
 
 
-def test_what_a_person_filed_is_no_finding(office: Office) -> None:
+def test_audit_ignores_mail_filed_by_a_person(office: Office) -> None:
     """An admin may keep other mail under a label: only what bears a keyword of ours is looked for in the memory."""
     office.once(MAILS["support"])
     office.sandbox.imap.deliver(MAILS["english"], "Support", ["Important"])
     assert problems(office) == []
 
 
-def test_a_notification_that_was_never_confirmed(office: Office) -> None:
+def test_audit_reports_unconfirmed_notification(office: Office) -> None:
     """Twice nobody knows what became of it: the admin may not have been told."""
     office.sandbox.smtp.fail(Refusal("after_data", times=2))
     (reference,) = office.once(MAILS["support"])
@@ -150,7 +150,7 @@ def test_a_notification_that_was_never_confirmed(office: Office) -> None:
     assert [line.rpartition("  ")[2] for line in told].count("in doubt") == 2
 
 
-def test_a_ticket_that_was_deleted(office: Office) -> None:
+def test_audit_reports_deleted_ticket(office: Office) -> None:
     """Only with --remote is it looked for, and its note goes with it or stays."""
     office.once(MAILS["support"])
     crm = office.sandbox.hubspot.crm
@@ -162,7 +162,7 @@ def test_a_ticket_that_was_deleted(office: Office) -> None:
     assert problems(office, "--remote") == [("support", finding)]
 
 
-def test_a_ticket_that_lost_its_reference(office: Office) -> None:
+def test_audit_reports_ticket_without_reference(office: Office) -> None:
     """Without it no later look finds the ticket."""
     office.once(MAILS["support"])
     (ticket,) = office.sandbox.hubspot.tickets
@@ -172,7 +172,7 @@ def test_a_ticket_that_lost_its_reference(office: Office) -> None:
     assert problem.startswith(f"HubSpot ticket {ticket.id} not found with the reference")
 
 
-def test_a_ticket_with_a_twin(office: Office) -> None:
+def test_audit_reports_duplicate_ticket(office: Office) -> None:
     """One request, one ticket: each further one is named; the contact's other tickets are none."""
     office.once(MAILS["support"], MAILS["support"].replace(b"<support@", b"<again@"))
     crm = office.sandbox.hubspot.crm
@@ -183,7 +183,7 @@ def test_a_ticket_with_a_twin(office: Office) -> None:
     assert problems(office, "--remote") == [("support", finding)]
 
 
-def test_a_contact_that_was_deleted(office: Office) -> None:
+def test_audit_reports_deleted_contact(office: Office) -> None:
     """What HubSpot refuses to say is a finding of this message, and the next one is looked at all the same."""
     office.once(MAILS["support"], MAILS["bug"])
     crm = office.sandbox.hubspot.crm
@@ -192,7 +192,7 @@ def test_a_contact_that_was_deleted(office: Office) -> None:
     assert problems(office, "--remote") == [("support", "HubSpot list tickets: HTTP 404 OBJECT_NOT_FOUND")] * 2
 
 
-def test_a_note_that_was_deleted(office: Office) -> None:
+def test_audit_reports_deleted_note(office: Office) -> None:
     """The ticket is still there, without the links."""
     office.once(MODELLING)
     crm = office.sandbox.hubspot.crm
@@ -202,7 +202,7 @@ def test_a_note_that_was_deleted(office: Office) -> None:
 
 
 @pytest.mark.parametrize("older", [False, True])
-def test_a_note_and_a_subtask_with_a_twin(office: Office, older: bool) -> None:
+def test_audit_reports_duplicate_note_and_subtask(office: Office, older: bool) -> None:
     """Whichever is found first, and though the twin be from before this memory: each is named."""
     office.once(MODELLING)
     crm, clickup = office.sandbox.hubspot.crm, office.sandbox.clickup
@@ -220,7 +220,7 @@ def test_a_note_and_a_subtask_with_a_twin(office: Office, older: bool) -> None:
     ]
 
 
-def test_the_subtasks_are_read_once_for_all_messages(office: Office) -> None:
+def test_audit_reads_subtasks_once_for_all_messages(office: Office) -> None:
     """A call for a hundred, and not two for each message: ClickUp allows a hundred a minute."""
     again = [MODELLING.replace(b"<modelisation_with_files@", b"<%d@" % number) for number in range(3)]
     office.once(*again)
@@ -229,7 +229,7 @@ def test_the_subtasks_are_read_once_for_all_messages(office: Office) -> None:
     assert len(office.sandbox.clickup.requests) - before == 2
 
 
-def test_a_subtask_that_was_deleted(office: Office) -> None:
+def test_audit_reports_deleted_subtask(office: Office) -> None:
     """The 3D team does not know of the request; and the answer to it has no place either."""
     office.once(MODELLING)
     office.once(an_answer())
@@ -241,7 +241,7 @@ def test_a_subtask_that_was_deleted(office: Office) -> None:
     assert lost == ("modelisation", "ClickUp list comments: HTTP 401 OAUTH_027: the task is gone")
 
 
-def test_a_comment_that_was_deleted(office: Office) -> None:
+def test_audit_reports_deleted_comment(office: Office) -> None:
     """An answer is on its request's subtask as well."""
     office.once(MODELLING)
     office.once(an_answer())
@@ -255,7 +255,7 @@ def test_a_comment_that_was_deleted(office: Office) -> None:
     assert problems(office, "--remote") == [("modelisation", finding)]
 
 
-def test_a_service_that_is_off_is_not_looked_at(office: Office) -> None:
+def test_audit_skips_disabled_service(office: Office) -> None:
     """What was never made is not missed."""
     for name in ("HUBSPOT_API_KEY", "HUBSPOT_HUB_ID", "CLICKUP_API_KEY", "CLICKUP_PARENT_TASK_ID"):
         office.environment[name] = ""
@@ -264,7 +264,7 @@ def test_a_service_that_is_off_is_not_looked_at(office: Office) -> None:
 
 
 @pytest.mark.parametrize("service", ["hubspot", "clickup"])
-def test_a_service_that_asks_to_come_later_is_asked_again(office: Office, service: str) -> None:
+def test_audit_waits_for_rate_limit_and_retries(office: Office, service: str) -> None:
     """A limit that is met in the middle costs a wait, and not the rest of the answer; an hour is not waited for."""
     office.once(MODELLING, MAILS["support"])
     requests = getattr(office.sandbox, service).requests
@@ -278,7 +278,7 @@ def test_a_service_that_asks_to_come_later_is_asked_again(office: Office, servic
     assert audit(office, "--remote").exit_code == 75
 
 
-def test_a_service_out_of_reach_is_no_finding(office: Office) -> None:
+def test_audit_exits_75_when_service_is_unreachable(office: Office) -> None:
     """Exit code 75 and a line: nobody can say yet whether all adds up."""
     office.once(MAILS["support"])
     office.fail("hubspot", Fault("status", status=503, times=None))
@@ -287,7 +287,7 @@ def test_a_service_out_of_reach_is_no_finding(office: Office) -> None:
     assert "HTTP 503" in result.stderr
 
 
-def test_the_audit_changes_nothing(office: Office) -> None:
+def test_audit_changes_nothing(office: Office) -> None:
     """No message is marked as read, no mailbox is made, and nothing is written at a service."""
     office.once(MODELLING)
     assert "Échecs" not in office.sandbox.imap.mailboxes()

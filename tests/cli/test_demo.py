@@ -18,7 +18,7 @@ MAIL = (
 )
 
 
-def test_a_mail_tried_out_shows_what_people_read_and_no_control_character(tmp_path: Path) -> None:
+def test_try_prints_ticket_and_notification_without_controls(tmp_path: Path) -> None:
     mail = tmp_path / "mail.eml"
     mail.write_bytes(MAIL)
     lines: list[str] = []

@@ -35,7 +35,7 @@ def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_imports_no_sdk() -> None:
     """`poller --help` answers at once, for it imports no SDK."""
     heavy = "anthropic boto3 hubspot dbos imapclient mailparser httpx apscheduler pydantic structlog"
     code = f"""
@@ -50,7 +50,7 @@ except SystemExit:
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
-def test_check_says_what_was_seen_at_every_service(office: Office) -> None:
+def test_check_prints_a_line_for_every_service(office: Office) -> None:
     """A line for the state and for each service, and exit code 0 when all of them answered."""
     result = run("check", environment=office.environment)
     assert result.exit_code == 0, result.output
@@ -72,7 +72,9 @@ def test_check_says_what_was_seen_at_every_service(office: Office) -> None:
         ({"R2_PUBLIC_URL": "http://127.0.0.1:9"}, 69, ["unreachable", "Links"]),
     ],
 )
-def test_check_says_what_to_do(office: Office, change: dict[str, str], code: int, line: list[str]) -> None:
+def test_check_gives_advice_and_worst_exit_code(
+    office: Office, change: dict[str, str], code: int, line: list[str]
+) -> None:
     """The exit code is the worst that was found, and one bad service hides no other."""
     result = run("check", environment=office.environment | change)
     assert result.exit_code == code
@@ -81,7 +83,7 @@ def test_check_says_what_to_do(office: Office, change: dict[str, str], code: int
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_a_service_that_answers_no_is_not_called_unreachable(office: Office, status: int) -> None:
+def test_check_tells_refusing_service_from_unreachable(office: Office, status: int) -> None:
     """Its status is said, and waiting for it would not help."""
     office.fail("hubspot", Fault("status", status=status, body={"message": "No such thing."}, times=None))
     result = run("check", environment=office.environment)
@@ -90,7 +92,7 @@ def test_a_service_that_answers_no_is_not_called_unreachable(office: Office, sta
     assert result.exit_code == 77
 
 
-def test_check_asks_for_the_heartbeat_s_address_without_a_ping(office: Office) -> None:
+def test_check_requests_heartbeat_address_without_ping(office: Office) -> None:
     """For the address behind it that counts as none; it is in no line."""
     with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")) as keeper:
         environment = office.environment | {"HEARTBEAT_URL": f"http://127.0.0.1:{keeper.port}/UUID"}
@@ -108,7 +110,9 @@ def test_check_asks_for_the_heartbeat_s_address_without_a_ping(office: Office) -
     ("service", "name", "status"),
     [("hubspot", "HubSpot", 429), ("clickup", "ClickUp", 400), ("clickup", "ClickUp", 503)],
 )
-def test_check_asks_for_the_address_where_nobody_answered(office: Office, service: str, name: str, status: int) -> None:
+def test_check_names_base_url_only_when_service_is_unreachable(
+    office: Office, service: str, name: str, status: int
+) -> None:
     """Whoever answers has been found."""
 
     def seen(**change: str) -> str:
@@ -121,7 +125,7 @@ def test_check_asks_for_the_address_where_nobody_answered(office: Office, servic
     assert seen(**dead).endswith("nothing listens there (is the address right, and the service up?)")
 
 
-def test_check_says_whether_metrics_can_be_served(office: Office) -> None:
+def test_check_reports_if_metrics_port_is_free(office: Office) -> None:
     """Not where another program listens; where a poller does it may be the daemon that is checked beside."""
 
     def checked(port: int) -> tuple[int, str]:
@@ -139,7 +143,7 @@ def test_check_says_whether_metrics_can_be_served(office: Office) -> None:
         ours.shutdown()
 
 
-def test_check_says_whether_the_file_of_the_metrics_can_be_written(office: Office, tmp_path: Path) -> None:
+def test_check_reports_if_metrics_file_is_writable(office: Office, tmp_path: Path) -> None:
     """Of the trial nothing is left."""
 
     def checked(file: str) -> tuple[int, str]:
@@ -159,14 +163,14 @@ def test_check_says_whether_the_file_of_the_metrics_can_be_written(office: Offic
     assert [path.name for path in (tmp_path / "metrics").iterdir()] == ["folder.prom"]
 
 
-def test_a_service_is_named_once(office: Office) -> None:
+def test_check_names_service_once_in_line(office: Office) -> None:
     """Its words begin with its name, for where they stand alone; here they do not."""
     result = run("check", environment=office.environment | {"HUBSPOT_PIPELINE_ID": "77"})
     (line,) = (line for line in result.stdout.splitlines() if "HubSpot" in line)
     assert line.split()[:6] == ["refused", "HubSpot", "no", "ticket", "pipeline", "77,"]
 
 
-def test_classify_says_what_a_mail_would_be(tmp_path: Path) -> None:
+def test_classify_prints_category_without_services(tmp_path: Path) -> None:
     """Without any key, without a mailbox, and without creating anything."""
     mail = tmp_path / "mail.eml"
     mail.write_bytes(samples()["support"])
@@ -178,7 +182,7 @@ def test_classify_says_what_a_mail_would_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["classify", "try"])
-def test_what_is_no_mail_is_said_to_be_none(tmp_path: Path, command: str) -> None:
+def test_classify_refuses_file_that_is_no_mail(tmp_path: Path, command: str) -> None:
     """A slip in the file's name is no support request."""
     file = tmp_path / "plan.pdf"
     file.write_bytes(b"%PDF-1.7\nNote: no header\n\nFrom: is not one here\n")
@@ -187,7 +191,7 @@ def test_what_is_no_mail_is_said_to_be_none(tmp_path: Path, command: str) -> Non
     assert "plan.pdf is no mail" in result.stderr
 
 
-def test_try_does_the_whole_job_in_the_sandbox() -> None:
+def test_try_runs_all_steps_in_sandbox() -> None:
     """The built-in payload ends with a ticket, a subtask and two files, as JSON on standard output."""
     result = run("try", "--payload", "modelisation_with_files")
     assert result.exit_code == 0
@@ -197,7 +201,7 @@ def test_try_does_the_whole_job_in_the_sandbox() -> None:
     assert len(made["files"]) == 2
 
 
-def test_try_live_uses_the_configured_services_and_no_mailbox(office: Office, tmp_path: Path) -> None:
+def test_try_live_uses_configured_services_without_mailbox(office: Office, tmp_path: Path) -> None:
     """The mail comes from a file; the ticket is real."""
     mail = tmp_path / "mail.eml"
     mail.write_bytes(samples()["support"])
@@ -207,7 +211,7 @@ def test_try_live_uses_the_configured_services_and_no_mailbox(office: Office, tm
     assert office.counts()["tickets"] == 1
 
 
-def test_the_demo_shows_every_mail_and_the_mailboxes() -> None:
+def test_demo_shows_every_mail_and_mailbox() -> None:
     """Nothing is left in the inbox, and what was created is listed."""
     result = run("demo")
     assert result.exit_code == 0, result.output
@@ -216,7 +220,7 @@ def test_the_demo_shows_every_mail_and_the_mailboxes() -> None:
     assert "At the services: 7 contacts, 7 tickets" in result.stdout
 
 
-def test_the_short_help_of_every_command_is_whole() -> None:
+def test_short_help_of_commands_is_not_truncated() -> None:
     """A line each that says what it does, as the command itself says it, under one of four headings."""
     said = run("--help").stdout
     for title, section in SECTIONS.items():
@@ -229,7 +233,7 @@ def test_the_short_help_of_every_command_is_whole() -> None:
     assert "--since DAY" in run("list", "--help").stdout
 
 
-def test_a_day_is_asked_for_by_an_example() -> None:
+def test_invalid_date_option_shows_an_example() -> None:
     """What is none is said in a person's words."""
     result = run("list", "--since", "today")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (
@@ -238,14 +242,14 @@ def test_a_day_is_asked_for_by_an_example() -> None:
     )
 
 
-def test_a_named_settings_file_must_exist() -> None:
+def test_missing_config_option_file_is_an_error() -> None:
     """A slip in --config is no silent default."""
     result = CliRunner().invoke(commands, ["--config", "nowhere.toml", "check"])
     assert result.exit_code == 78
     assert "nowhere.toml: no such file" in result.stderr
 
 
-def test_list_status_and_show_say_what_became_of_each_message(office: Office) -> None:
+def test_list_status_and_show_report_every_message(office: Office) -> None:
     """From the memory alone, beside or without a daemon: ids and links, nothing of the content."""
     office.once(samples()["support"], samples()["modelisation_with_files"], samples()["auto_reply"])
     listed = run("list", environment=office.environment).stdout.splitlines()
@@ -275,7 +279,7 @@ def test_list_status_and_show_say_what_became_of_each_message(office: Office) ->
     assert run("show", "0" * 16, environment=office.environment).exit_code == 1
 
 
-def test_status_before_the_first_run_says_so(office: Office, tmp_path: Path) -> None:
+def test_status_before_first_run_exits_78(office: Office, tmp_path: Path) -> None:
     """One line, exit code 78, and no state made by asking."""
     environment = office.environment | {"STATE_URL": f"sqlite:///{tmp_path}/none/poller.sqlite"}
     result = run("status", environment=environment)
@@ -284,7 +288,7 @@ def test_status_before_the_first_run_says_so(office: Office, tmp_path: Path) -> 
     assert not (tmp_path / "none").exists()
 
 
-def test_retry_puts_a_failed_message_back(office: Office) -> None:
+def test_retry_moves_failed_message_to_inbox(office: Office) -> None:
     """`poller retry REF` is the mail client's drag by another hand: the next look goes on from the failed step."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
     (reference,) = office.once(samples()["modelisation_with_files"])
@@ -302,7 +306,7 @@ def test_retry_puts_a_failed_message_back(office: Office) -> None:
     assert run("retry", environment=office.environment).exit_code == 2
 
 
-def test_retry_of_all_that_failed_leaves_what_a_person_filed_there(office: Office) -> None:
+def test_retry_all_leaves_mail_filed_by_a_person(office: Office) -> None:
     """Two that we filed go back in one go; the third was never ours."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
     references = office.once(samples()["support"], samples()["bug"])
@@ -315,7 +319,7 @@ def test_retry_of_all_that_failed_leaves_what_a_person_filed_there(office: Offic
     assert office.mailboxes() == {"INBOX": 2, "Échecs": 1}
 
 
-def test_dry_run_shows_what_would_be_done_and_does_nothing(office: Office) -> None:
+def test_dry_run_shows_steps_and_changes_nothing(office: Office) -> None:
     """No call, no label, no memory; what the rules are unsure of is said to be."""
     for name in ("support", "modelisation_with_files", "ambiguous", "auto_reply"):
         office.sandbox.imap.deliver(samples()[name])
@@ -326,7 +330,7 @@ def test_dry_run_shows_what_would_be_done_and_does_nothing(office: Office) -> No
     assert run("list", environment=office.environment).stdout == ""
 
 
-def test_dry_run_shows_what_a_person_has_dragged(office: Office) -> None:
+def test_dry_run_shows_requested_corrections(office: Office) -> None:
     """With what it would be dispatched as; and no mailbox to drag into is made for the looking."""
     run("once", "--dry-run", environment=office.environment)
     assert "Reclasser/Support" not in office.sandbox.imap.mailboxes()
@@ -346,7 +350,7 @@ def an_answer(writer: str) -> bytes:
     ).encode()
 
 
-def test_dry_run_knows_an_answer(office: Office) -> None:
+def test_dry_run_recognises_reply_to_known_ticket(office: Office) -> None:
     """Behind a message that waits nobody can say; of a ticket that the memory knows, its customer's answer is one."""
 
     def said() -> list[tuple[str, str]]:
@@ -371,7 +375,7 @@ def test_dry_run_knows_an_answer(office: Office) -> None:
     assert office.counts()["tickets"] == 2
 
 
-def test_status_says_when_nobody_looks_into_the_mailbox_any_more(office: Office) -> None:
+def test_status_exits_69_when_mailbox_is_not_polled(office: Office) -> None:
     """69 for whoever watches: nothing is done, whatever became of the messages before."""
     office.once(samples()["auto_reply"])
     assert "last good poll" not in run("status", environment=office.environment).stdout
@@ -391,7 +395,7 @@ def test_status_says_when_nobody_looks_into_the_mailbox_any_more(office: Office)
     assert (found.exit_code, json.loads(found.stdout)["last_poll_at"]) == (0, ago.isoformat())
 
 
-def test_status_says_whether_a_daemon_runs(office: Office) -> None:
+def test_status_reports_if_daemon_runs(office: Office) -> None:
     """Mail that waits for nobody is to be noticed; whoever asks leaves the lock free."""
     office.once(samples()["auto_reply"])
     alone = run("status", environment=office.environment)
@@ -400,7 +404,7 @@ def test_status_says_whether_a_daemon_runs(office: Office) -> None:
         assert run("status", environment=office.environment).stderr == ""
 
 
-def test_dev_leaves_you_where_you_are(tmp_path: Path) -> None:
+def test_dev_script_keeps_working_directory(tmp_path: Path) -> None:
     """`dev poller classify mail.eml` reads the mail of the directory you are in, whatever else lies there."""
     (tmp_path / "mail.eml").write_bytes(samples()["support"])
     (tmp_path / "poller").mkdir()
@@ -410,7 +414,7 @@ def test_dev_leaves_you_where_you_are(tmp_path: Path) -> None:
     assert "SUPPORT" in ended.stdout, ended.stderr
 
 
-def test_old_mail_is_left_alone_unless_asked_for(office: Office) -> None:
+def test_old_mail_is_skipped_without_all_option(office: Office) -> None:
     """The first run on an old mailbox touches nothing from before its day, and `--all` takes the rest."""
     old = datetime.now(UTC) - timedelta(days=3)
     with office.sandbox.imap.session() as client:
@@ -435,9 +439,7 @@ def test_old_mail_is_left_alone_unless_asked_for(office: Office) -> None:
         ("postgresql://poller@127.0.0.1:1/poller", 75, "the database is out of reach"),
     ],
 )
-def test_a_state_that_cannot_be_read_is_one_line(
-    office: Office, command: list[str], url: str, code: int, says: str
-) -> None:
+def test_unreadable_state_is_one_error_line(office: Office, command: list[str], url: str, code: int, says: str) -> None:
     """Whatever is asked of it, and without a trace of Python."""
     Path("text.sqlite").write_text("no database " * 100)
     Path("empty.sqlite").touch()
@@ -447,7 +449,7 @@ def test_a_state_that_cannot_be_read_is_one_line(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_config_shows_every_setting_and_its_place_and_no_secret(office: Office) -> None:
+def test_config_shows_settings_with_origin_and_no_secret(office: Office) -> None:
     """In the environment, in a file with its line, or by default."""
     Path("config.toml").write_text("[labels]\n\nsupport = 'Clients'\n[imap]\nsince = 2026-11-22\n")
     environment = {name: value for name, value in office.environment.items() if name != "LABELS_SUPPORT"}
@@ -468,7 +470,7 @@ def test_config_shows_every_setting_and_its_place_and_no_secret(office: Office) 
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_shell_completes_our_commands(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shell_completion_lists_commands(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The script asks us for the words, and is told the commands."""
     script = run("completion", shell).stdout
     assert f"_POLLER_COMPLETE={shell}_complete" in script
@@ -487,7 +489,7 @@ def test_the_shell_completes_our_commands(shell: str, monkeypatch: pytest.Monkey
     }
 
 
-def test_purge_says_what_it_forgets(office: Office) -> None:
+def test_purge_prints_counts(office: Office) -> None:
     """Counts on standard output; DAYS is at least as long as a sender's turns are counted."""
     office.once(samples()["auto_reply"])
     young = run("purge", "--older-than", "2", environment=office.environment)

@@ -34,7 +34,7 @@ def remembered(office: Office) -> dict[str, str]:
         return {message.reference: message.status.outcome for message in store.messages()}
 
 
-def test_nothing_of_a_forgotten_message_is_left_in_the_file(office: Office) -> None:
+def test_purge_leaves_nothing_of_message_in_sqlite_file(office: Office) -> None:
     """No reference, no id, no address of a file, neither in the database nor in its log; beside a daemon at work."""
     ended = office.once(samples()["modelisation_with_files"], samples()["support"], samples()["auto_reply"])
     made = [status.result for status in ended.values()]
@@ -60,7 +60,7 @@ def test_nothing_of_a_forgotten_message_is_left_in_the_file(office: Office) -> N
     assert [status.outcome for status in office.once().values()] == ["support"]
 
 
-def test_a_shared_memory_forgets_as_well(office: Office, database: str) -> None:
+def test_purge_works_on_postgresql(office: Office, database: str) -> None:
     """On PostgreSQL, whose rows are freed."""
     office.environment["STATE_URL"] = database
     office.once(samples()["auto_reply"], samples()["support"])
@@ -68,7 +68,7 @@ def test_a_shared_memory_forgets_as_well(office: Office, database: str) -> None:
     assert remembered(office) == {}
 
 
-def test_what_is_young_or_not_done_is_kept(office: Office) -> None:
+def test_purge_keeps_recent_and_unfinished_messages(office: Office) -> None:
     """A message that waits, one that failed until a person has taken it away, one that a person put back, a new one."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
     (failed,) = office.once(samples()["support"])
@@ -91,7 +91,7 @@ def test_what_is_young_or_not_done_is_kept(office: Office) -> None:
     assert remembered(office) == {waiting: "waiting"}
 
 
-def test_that_a_message_has_failed_is_known_as_long_as_it_is(office: Office) -> None:
+def test_purge_keeps_failure_record_with_its_message(office: Office) -> None:
     """Else the receipt of its failure would stay unread where failures go when it is done in the end."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
@@ -109,7 +109,7 @@ def test_that_a_message_has_failed_is_known_as_long_as_it_is(office: Office) -> 
         assert store.facts("failed-") == {}
 
 
-def test_a_thread_is_kept_as_long_as_any_message_of_it(office: Office) -> None:
+def test_purge_keeps_thread_with_any_kept_message(office: Office) -> None:
     """An answer to an answer finds its ticket; when all of it is forgotten, the next answer opens one of its own."""
     (root,) = office.once(samples()["modelisation_with_files"])
     (answer,) = office.once(an_answer("modelisation_with_files@samples.example", 1))
@@ -129,7 +129,7 @@ def test_a_thread_is_kept_as_long_as_any_message_of_it(office: Office) -> None:
     assert office.counts()["tickets"] == 2
 
 
-def test_an_answer_that_knows_its_ticket_keeps_the_thread(office: Office) -> None:
+def test_purge_keeps_thread_of_waiting_reply(office: Office) -> None:
     """It waits for HubSpot with the ticket in hand: what it remembers in the end must lead somewhere."""
     (root,) = office.once(samples()["modelisation_with_files"])
     later = {"Retry-After": "3000"}
@@ -140,7 +140,7 @@ def test_an_answer_that_knows_its_ticket_keeps_the_thread(office: Office) -> Non
     assert root in remembered(office)
 
 
-def test_a_thread_whose_first_message_is_unknown_keeps_nobody_waiting(office: Office) -> None:
+def test_reply_to_unknown_first_message_does_not_wait(office: Office) -> None:
     """The state was restored, or a purge was stopped half way: the answer is a request of its own."""
     (root,) = office.once(samples()["modelisation_with_files"])
     with closing(open_store(office.settings)) as store:
@@ -149,7 +149,7 @@ def test_a_thread_whose_first_message_is_unknown_keeps_nobody_waiting(office: Of
     assert office.counts()["tickets"] == 2
 
 
-def test_the_facts_of_all_times_stay(office: Office) -> None:
+def test_purge_keeps_permanent_facts(office: Office) -> None:
     """The day of the first start, and the secret that file keys are made with; what is counted goes."""
     office.once(samples()["modelisation_with_files"])
     with closing(open_store(office.settings)) as store:

@@ -63,13 +63,13 @@ WAITING = [each for each in MESSAGES if each.status.outcome == "waiting"]
         b'{"began_at": "x"}',
     ],
 )
-def test_a_sign_that_cannot_be_read_is_none(left: bytes, tmp_path: Path) -> None:
+def test_unreadable_status_file_is_ignored(left: bytes, tmp_path: Path) -> None:
     """A crash of the machine may have left an empty file."""
     (tmp_path / status_file.FILE).write_bytes(left)
     assert status_file.read(tmp_path) is None
 
 
-def test_status_counts_and_says_what_is_waited_for() -> None:
+def test_status_shows_counts_waits_and_polls() -> None:
     """By outcome, since when, for which service, and how the polls go."""
     poll_status = PollStatus(NOW, NOW - timedelta(minutes=3), NOW - timedelta(minutes=2), "IMAP: timed out")
     assert list(report.status_lines(COUNTS, WAITING, poll_status, NOW)) == [
@@ -106,12 +106,12 @@ def test_status_counts_and_says_what_is_waited_for() -> None:
         (None, ""),
     ],
 )
-def test_a_message_waits_for_the_service_that_failed(result: dict[str, str] | None, service: str) -> None:
+def test_waiting_message_names_failed_service(result: dict[str, str] | None, service: str) -> None:
     """Whether it tried itself, or is kept out because another one did."""
     assert waiting(result).service == service
 
 
-def test_a_message_that_waits_for_its_receipt_alone_reads_as_done() -> None:
+def test_message_waiting_for_receipt_is_shown_as_done() -> None:
     """As what it is filed as; why it has no receipt yet, and until when, stands beside that."""
     why = {"step": "send_receipt", "gate": "", "reason": "IMAP connect: refused"}
     assert report.line("1", waiting(why | {"filed": "modelisation"}), EARLIER) == (
@@ -119,7 +119,7 @@ def test_a_message_that_waits_for_its_receipt_alone_reads_as_done() -> None:
     )
 
 
-def test_a_wait_that_is_over_reads_as_due() -> None:
+def test_past_wait_is_shown_as_due() -> None:
     """Its turn has not come yet, or no daemon runs: no moment that is past is one until which it waits."""
     why = {"step": "create_note", "gate": "hubspot", "reason": "HubSpot is out of reach"}
     for now, until in ((EARLIER, "until 2026-11-22 14:00:00 UTC"), (NOW, "due now")):
@@ -127,7 +127,7 @@ def test_a_wait_that_is_over_reads_as_due() -> None:
         assert shown == f"1  WAITING  create_note: HubSpot is out of reach  {until}"
 
 
-def test_status_of_a_daemon_that_has_just_begun() -> None:
+def test_status_of_new_daemon_shows_no_polls() -> None:
     """Nothing is made up: no poll, nothing that waits."""
     assert list(report.status_lines({}, [], PollStatus(NOW, None), NOW)) == ["no poll was good yet"]
     assert list(report.status_lines({}, [], None, NOW)) == []
@@ -136,13 +136,13 @@ def test_status_of_a_daemon_that_has_just_begun() -> None:
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(-3, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 days")]
 )
-def test_how_long_ago_the_last_poll_was(seconds: int, shown: str) -> None:
+def test_age_of_last_poll_is_shown_in_suitable_unit(seconds: int, shown: str) -> None:
     """In the unit that a person would take; a clock that was set back shows nothing odd."""
     poll_status = PollStatus(NOW, NOW - timedelta(seconds=seconds))
     assert list(report.status_lines({}, [], poll_status, NOW)) == [f"last good poll {shown} ago"]
 
 
-def test_every_try_is_shown_with_what_it_came_to() -> None:
+def test_show_lists_every_attempt_with_result() -> None:
     """A death, a failure that was tried again, a file each, and a step that is at work."""
     entries = [
         entry("create_ticket", 0, begun="x"),
@@ -192,7 +192,7 @@ def test_every_try_is_shown_with_what_it_came_to() -> None:
         ([[0, "https://files.example/1"]], "1: 0, https://files.example/1", []),
     ],
 )
-def test_what_a_step_returned_is_for_a_person(returned: Any, beside: str, below: list[str]) -> None:
+def test_show_prints_step_results_safely(returned: Any, beside: str, below: list[str]) -> None:
     """Names and values, nothing that is empty, nothing that a terminal would obey."""
     (tried,) = report.tries([entry("receive", 0, begun="x"), entry("receive", 1, ok=returned)])
     first, *others = report.try_lines(tried)
@@ -204,14 +204,14 @@ def test_what_a_step_returned_is_for_a_person(returned: Any, beside: str, below:
     ("interval_s", "minutes", "late"),
     [(60, 5, False), (60, 5.1, True), (600, 49, False), (600, 51, True), (1, 4, False)],
 )
-def test_a_daemon_is_late_after_five_intervals(interval_s: float, minutes: float, *, late: bool) -> None:
+def test_daemon_is_late_after_five_poll_intervals(interval_s: float, minutes: float, *, late: bool) -> None:
     """And never before five minutes; since it began where no poll was good yet."""
     ago = NOW - timedelta(minutes=minutes)
     assert PollStatus(NOW - timedelta(days=9), ago).is_late(NOW, interval_s) is late
     assert PollStatus(ago, None, ago, "IMAP").is_late(NOW, interval_s) is late
 
 
-def test_a_sign_is_found_as_it_was_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_file_is_read_as_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """For us alone to read, and written anew when something has changed; where it cannot be, the daemon goes on."""
     assert status_file.read(tmp_path) is None
     left = StatusFile(tmp_path)

@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_settings_file_that_is_gone_at_a_reload_is_missed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_file_missing_at_reload_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The defaults of all that stood in it are not what anybody asked for; without one from the start they are."""
     monkeypatch.chdir(tmp_path)
     for name, value in {"IMAP_HOST": "h", "IMAP_USERNAME": "u", "IMAP_PASSWORD": "p"}.items():
@@ -42,7 +42,7 @@ def test_a_settings_file_that_is_gone_at_a_reload_is_missed(monkeypatch: pytest.
         (io.StringIO(), "", "7f  FAILED  create_ticket: FAILED"),
     ],
 )
-def test_outcomes_have_colours_on_a_terminal(
+def test_outcomes_are_coloured_only_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, no_color: str, line: str
 ) -> None:
     """On no other output, nor where NO_COLOR (https://no-color.org) asks for none."""
@@ -60,7 +60,7 @@ def test_outcomes_have_colours_on_a_terminal(
         (io.StringIO(), "xterm", ""),
     ],
 )
-def test_progress_is_one_line_that_goes_away(
+def test_progress_is_one_line_erased_at_the_end(
     monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, term: str, written: str
 ) -> None:
     """On a terminal that can; a file gets nothing of it."""

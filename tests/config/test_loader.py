@@ -49,7 +49,7 @@ def filled_in() -> tuple[Path, Path]:
     return Path("filled.toml"), Path("filled.env")
 
 
-def test_what_is_left_of_the_example_is_named() -> None:
+def test_placeholder_values_are_reported() -> None:
     """A key nobody filled in is not sent to the real service."""
     write(".env", (ROOT / ".env.example").read_text())
     write("config.toml", (ROOT / "config.example.toml").read_text())
@@ -61,7 +61,7 @@ def test_what_is_left_of_the_example_is_named() -> None:
     assert sorted([*named, "bucket_name"]) == sorted(yours), "each once"
 
 
-def test_an_example_that_a_nearer_place_overrules_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overridden_placeholder_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not in force does no harm; and a service of which only the example is left is off."""
     write("config.toml", "[imap]\nhost = 'imap.example.com'\n[hubspot]\nhub_id = '12345678'\n")
     write(".env", "IMAP_PASSWORD=change-me\nIMAP_USERNAME=u")
@@ -71,7 +71,7 @@ def test_an_example_that_a_nearer_place_overrules_is_no_problem(monkeypatch: pyt
     assert found == "config.toml:4: [hubspot] hub_id is still the example's value; fill it in, or delete the line"
 
 
-def test_the_examples_load_and_name_every_setting() -> None:
+def test_example_files_load_and_cover_every_setting() -> None:
     """What a newcomer copies is valid, and shows every setting there is."""
     load(*filled_in())
     toml, env = (ROOT / "config.example.toml").read_text(), (ROOT / ".env.example").read_text()
@@ -85,7 +85,7 @@ def test_the_examples_load_and_name_every_setting() -> None:
                 assert re.search(rf"^(# )?{key} = ", shown, re.MULTILINE), f"[{section}] {key}"
 
 
-def test_the_examples_show_the_defaults() -> None:
+def test_example_files_show_the_defaults() -> None:
     """Where the example does not say "yours", it says what is so without it."""
     example, defaults = load(*filled_in()), load(need_imap=False)
     yours = set(re.findall(r"^(\w+) = .*# yours", (ROOT / "config.example.toml").read_text(), re.MULTILINE))
@@ -95,7 +95,7 @@ def test_the_examples_show_the_defaults() -> None:
                 assert getattr(getattr(example, section), key) == getattr(getattr(defaults, section), key), key
 
 
-def test_the_names_of_the_process_that_runs_today_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_legacy_environment_names_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thirteen environment names that the customer has already mean what they meant."""
     names = {
         "ANTHROPIC_API_KEY": "a",
@@ -121,13 +121,13 @@ def test_the_names_of_the_process_that_runs_today_work(monkeypatch: pytest.Monke
         assert str(found.get_secret_value() if hasattr(found, "get_secret_value") else found).rstrip("/") == value
 
 
-def test_an_endpoint_with_the_bucket_behind_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_r2_endpoint_with_bucket_path_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files would lie under other keys than their links name."""
     monkeypatch.setenv("R2_ENDPOINT_URL", "https://x.r2.cloudflarestorage.com/files")
     assert any("R2_ENDPOINT_URL" in line and "without the bucket behind it" in line for line in problems())
 
 
-def test_the_environment_wins_over_env_file_over_config(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_env_file_and_config(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each place is overruled by the nearer one."""
     write("config.toml", "[imap]\nhost = 'toml'\nusername = 'toml'\nport = 1")
     write(".env", "IMAP_HOST=dotenv\nIMAP_USERNAME=dotenv\nIMAP_PASSWORD=x")
@@ -145,7 +145,7 @@ def test_systemd_credentials_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert load().imap.password.get_secret_value() == "from-systemd"
 
 
-def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_name(
+def test_all_problems_are_listed_with_place_and_similar_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One run shows all that has to be mended."""
@@ -225,7 +225,7 @@ def test_every_problem_is_named_at_once_with_its_place_and_the_nearest_right_nam
         ("[labels]\nsupport = [1]", "", "config.toml:2: [labels] support: must be a text, between quotation marks"),
     ],
 )
-def test_a_problem_is_one_line(toml: str, env: str, problem: str) -> None:
+def test_problem_is_one_line_without_secret(toml: str, env: str, problem: str) -> None:
     """Each kind of mistake says what to change, and never shows a secret."""
     write("config.toml", toml)
     write(".env", env)
@@ -236,7 +236,7 @@ def test_a_problem_is_one_line(toml: str, env: str, problem: str) -> None:
         assert str(InvalidSettingsError(found)) == found[0]
 
 
-def test_a_line_of_env_that_is_not_key_value_is_a_problem_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
+def test_env_line_without_key_value_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     """Each is named by its place alone, for it may hold a secret; a comment, an empty value and `export` are right."""
     wrong = ("A: LEAK", "A:LEAK", "A:LEAK=x", "LEAK", "bad LEAK", "A='LEAK", '="LEAK"')
     for line in wrong:
@@ -247,7 +247,7 @@ def test_a_line_of_env_that_is_not_key_value_is_a_problem_like_any_other(caplog:
 
 
 @pytest.mark.parametrize("name", ["config.toml", ".env", "credentials/SMTP_PASSWORD"])
-def test_a_file_that_is_not_utf_8_is_no_setting(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_non_utf_8_file_is_reported(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What an old editor wrote has letters nobody can tell; one that only begins with a byte order mark is read."""
     (tmp_path / "credentials").mkdir()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
@@ -259,7 +259,7 @@ def test_a_file_that_is_not_utf_8_is_no_setting(name: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", ["config.toml", ".env", "credentials/SMTP_PASSWORD", "private/config.toml"])
-def test_a_file_that_we_may_not_read_is_a_problem(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unreadable_settings_file_is_reported(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As whoever runs the daemon: the file, or the directory that it is in, is another's alone."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "credentials")
     path = Path(name)
@@ -272,20 +272,20 @@ def test_a_file_that_we_may_not_read_is_a_problem(name: str, monkeypatch: pytest
     assert caught.value.problems == [f"{name}: Permission denied"]
 
 
-def test_without_a_mailbox_the_daemon_says_what_is_missing() -> None:
+def test_missing_mailbox_settings_are_named() -> None:
     """An empty directory is answered with the three settings to begin with."""
     with pytest.raises(InvalidSettingsError) as caught:
         load()
     assert [line.split(":")[0] for line in caught.value.problems] == ["IMAP_HOST", "IMAP_USERNAME", "IMAP_PASSWORD"]
 
 
-def test_mailboxes_that_are_turned_off_are_none() -> None:
+def test_reclassify_mailboxes_can_both_be_off() -> None:
     """Both may be."""
     write("config.toml", "[labels]\nreclassify_support = '-'\nreclassify_modelisation = '-'\n")
     load(need_imap=False)
 
 
-def test_what_is_missing_from_a_service_says_how_to_leave_it_off() -> None:
+def test_incomplete_service_says_how_to_turn_it_off() -> None:
     """Whoever does not use it did not begin it on purpose."""
     write("config.toml", "[hubspot]\nhub_id = '1'\n[r2]\nbucket_name = 'b'\npublic_url = 'https://f.example'\n")
     write(".env", "R2_ACCESS_KEY_ID=x\nR2_ENDPOINT_URL=https://r2.example\nIMAP_HOST=h\nIMAP_USERNAME=u\n")
@@ -298,14 +298,14 @@ def test_what_is_missing_from_a_service_says_how_to_leave_it_off() -> None:
     }
 
 
-def test_a_strangers_variable_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unrelated_environment_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other programs' names in the environment stop nothing."""
     for name in ("R2_D2", "STATE", "IMAP_PROXY_COMMAND", "SMTP_RELAY_FOR_CRON"):
         monkeypatch.setenv(name, "x")
     load(need_imap=False)
 
 
-def test_a_variable_that_looks_like_one_of_ours_is_told_of(
+def test_environment_variable_similar_to_setting_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It stops nothing where the setting stands elsewhere; but whoever set it believes that it is in force."""
@@ -321,7 +321,7 @@ def test_a_variable_that_looks_like_one_of_ours_is_told_of(
     assert "LEAK" not in line
 
 
-def test_each_setting_says_where_its_value_came_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_setting_value_has_its_origin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """File and line, environment, credentials or default; of a secret only whether it is set."""
     write("config.toml", "[imap]\nhost = 'h'\nport = 143\n")
     write(".env", "IMAP_USERNAME=u\n\nexport IMAP_PASSWORD=LEAK\n")
@@ -342,7 +342,7 @@ def test_each_setting_says_where_its_value_came_from(monkeypatch: pytest.MonkeyP
     assert "LEAK" not in repr(shown)
 
 
-def test_no_secret_is_shown_by_the_settings_themselves() -> None:
+def test_settings_repr_hides_secrets() -> None:
     """Printing or failing with the settings shows stars."""
     write(".env", "IMAP_HOST=h\nIMAP_USERNAME=u\nIMAP_PASSWORD=hunter2\nSTATE_URL=postgresql://u:hunter2@localhost/d")
     assert "hunter2" not in repr(load())

@@ -29,7 +29,7 @@ PROOF = "must end in ?sslmode=verify-full&sslrootcert=system"
         ("https://[fe80::1]", DOOR),
     ],
 )
-def test_a_key_goes_over_tls_or_stays_on_this_machine(url: str, problem: str) -> None:
+def test_service_url_must_use_tls_or_loopback(url: str, problem: str) -> None:
     assert validators.service_problem(url).startswith(problem or "")
     assert bool(validators.service_problem(url)) == bool(problem)
 
@@ -53,7 +53,7 @@ def test_a_key_goes_over_tls_or_stays_on_this_machine(url: str, problem: str) ->
         ("postgresql://u:127.0.0.1@db.example.com/database", PROOF),
     ],
 )
-def test_a_database_elsewhere_proves_who_it_is(url: str, problem: str) -> None:
+def test_remote_database_url_must_verify_certificate(url: str, problem: str) -> None:
     assert validators.postgresql_problem(url).startswith(problem)
     assert bool(validators.postgresql_problem(url)) == bool(problem)
 
@@ -69,5 +69,5 @@ def test_a_database_elsewhere_proves_who_it_is(url: str, problem: str) -> None:
         ("mail.example.com", False),
     ],
 )
-def test_which_hosts_are_this_machine(host: str, local: bool) -> None:
+def test_is_local_accepts_loopback_hosts_only(host: str, local: bool) -> None:
     assert validators.is_local(host) is local

@@ -40,7 +40,7 @@ def refuse_tickets(office: Office) -> None:
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
 
 
-def test_a_second_copy_of_a_mail_that_failed_is_no_request_to_try_again(office: Office) -> None:
+def test_second_copy_of_failed_mail_is_filed_without_retry(office: Office) -> None:
     """It is filed beside the first; no service hears of it, and nobody is told once more."""
     refuse_tickets(office)
     assert outcomes(office.once(MAILS["support"])) == ["failed"]
@@ -52,7 +52,7 @@ def test_a_second_copy_of_a_mail_that_failed_is_no_request_to_try_again(office: 
 
 
 @pytest.mark.parametrize("outcome", ["failed", "waiting"])
-def test_an_old_mail_that_was_taken_up_once_is_not_left_alone_again(office: Office, outcome: str) -> None:
+def test_old_mail_once_admitted_is_not_skipped_again(office: Office, outcome: str) -> None:
     """Asked for by `once --all`, it failed and was dragged back, or waits; one that nobody asked for stays."""
     old = datetime.now(UTC) - timedelta(days=5)
     with office.sandbox.imap.session() as client:
@@ -73,7 +73,7 @@ def test_an_old_mail_that_was_taken_up_once_is_not_left_alone_again(office: Offi
     assert office.mailboxes() == {"INBOX": 1, "Support": 1}
 
 
-def test_what_is_queued_without_the_daemons_knowledge_is_found_by_its_next_poll(office: Office) -> None:
+def test_poll_finds_message_queued_without_confirmation(office: Office) -> None:
     """As when the database's answer to the queueing was lost: a daemon at rest does not look into its queue."""
     reference = "f" * 16
     daemon = Daemon(office.settings, retry_policy=office.retry_policy)
@@ -92,7 +92,7 @@ def test_what_is_queued_without_the_daemons_knowledge_is_found_by_its_next_poll(
         daemon.stop()
 
 
-def test_a_service_that_has_answered_since_refuses_us_no_more(office: Office) -> None:
+def test_service_answer_clears_earlier_refusal(office: Office) -> None:
     """When it is down for a moment, weeks after, that is nothing for which a key is to be mended."""
     daemon, now = Daemon(office.settings), datetime.now(UTC)
     breaker = daemon._engine.breaker("hubspot")
@@ -106,7 +106,7 @@ def test_a_service_that_has_answered_since_refuses_us_no_more(office: Office) ->
     assert daemon.status().refused == {}
 
 
-def test_a_service_that_asked_for_time_has_it_over_a_restart(office: Office) -> None:
+def test_retry_after_is_kept_over_restart(office: Office) -> None:
     """Neither the message that was refused nor those that were kept out call before the time."""
     office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))
     office.environment["STATE_WORKERS"] = "1"
@@ -117,7 +117,7 @@ def test_a_service_that_asked_for_time_has_it_over_a_restart(office: Office) -> 
     assert office.sandbox.hubspot.requests == []
 
 
-def test_a_mailbox_that_was_looked_into_is_proven(office: Office) -> None:
+def test_login_refused_after_good_poll_does_not_end_daemon(office: Office) -> None:
     """Though no mail has come yet: a password that is refused from then on is waited out, and ends nothing."""
     daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
@@ -133,7 +133,7 @@ def test_a_mailbox_that_was_looked_into_is_proven(office: Office) -> None:
         daemon.stop()
 
 
-def test_a_list_that_lags_does_not_make_a_second_subtask(office: Office) -> None:
+def test_lagging_clickup_list_makes_no_duplicate_subtask(office: Office) -> None:
     """The subtask is there and its answer lost; ClickUp's list shows it a second later, and the look waits for that."""
     office.sandbox.clickup.list_lag_s = 0.7
     office.fail("clickup", Fault("cut_after_commit", "POST", re.compile("/task$")))
@@ -142,7 +142,7 @@ def test_a_list_that_lags_does_not_make_a_second_subtask(office: Office) -> None
     assert office.counts()["subtasks"] == 1
 
 
-def test_a_mailbox_that_fails_while_a_letter_is_written_does_not_count_as_sending_it(office: Office) -> None:
+def test_mailbox_failure_before_send_is_not_a_send_attempt(office: Office) -> None:
     """The mail is read anew for the letter, twice in vain: nothing was sent, so it is sent, once."""
     with Relay(office.sandbox.imap.port) as relay:
         office.environment["IMAP_PORT"] = str(relay.port)
@@ -154,7 +154,7 @@ def test_a_mailbox_that_fails_while_a_letter_is_written_does_not_count_as_sendin
     assert office.counts()["notifications"] == 1
 
 
-def test_a_mail_that_is_filed_already_is_not_forgotten_over_a_restart(office: Office) -> None:
+def test_mail_filed_with_lost_answer_is_finished_after_restart(office: Office) -> None:
     """The answer to the label was lost, and the mailbox does not show the mail any more: the next start has it."""
     office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:
@@ -172,7 +172,7 @@ def test_a_mail_that_is_filed_already_is_not_forgotten_over_a_restart(office: Of
         daemon.stop()
 
 
-def test_no_message_is_worked_on_before_it_is_known_which_are_left_alone(office: Office) -> None:
+def test_no_message_starts_before_first_scan(office: Office) -> None:
     """Not one that was in hand when the process last ended either; and then as many as there are workers."""
     daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     assert not daemon._places.acquire(blocking=False)

@@ -83,7 +83,7 @@ def subjects(office: Office) -> list[str]:
     return [str(letter.message["Subject"]) for letter in office.sandbox.smtp.messages]
 
 
-def test_a_mail_server_that_is_down_at_boot_keeps_nobody_from_starting(office: Office, manager: Manager) -> None:
+def test_daemon_starts_while_mail_server_is_down(office: Office, manager: Manager) -> None:
     """Ready at once, at work on it with short waits whatever the interval is, and not to be restarted for it."""
     office.environment |= {"IMAP_PORT": "9", "IMAP_POLL_INTERVAL_S": str(NEVER_S)}
     with running(office.settings):
@@ -94,7 +94,7 @@ def test_a_mail_server_that_is_down_at_boot_keeps_nobody_from_starting(office: O
             assert "nothing listens there" in status
 
 
-def test_a_mail_is_taken_up_when_it_comes(office: Office, manager: Manager) -> None:
+def test_new_mail_is_admitted_at_once(office: Office, manager: Manager) -> None:
     """At once, an hour before the next look would be."""
     office.environment["IMAP_POLL_INTERVAL_S"] = str(NEVER_S)
     with running(office.settings):
@@ -106,7 +106,7 @@ def test_a_mail_is_taken_up_when_it_comes(office: Office, manager: Manager) -> N
             continue
 
 
-def test_a_watch_that_an_unforeseen_error_ended_begins_anew(
+def test_idle_watch_restarts_after_unexpected_error(
     office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever reports sees to it: the mail that comes then is taken up an hour before the next look would be."""
@@ -127,7 +127,7 @@ def test_a_watch_that_an_unforeseen_error_ended_begins_anew(
     thread.join()
 
 
-def test_the_watchdog_hears_of_each_message_of_a_long_look(office: Office) -> None:
+def test_watchdog_is_fed_during_long_scan(office: Office) -> None:
     """A look at a hundred thousand messages takes longer than the watchdog waits, and is no look that hangs."""
     for name in ("support", "bug", "auto_reply"):
         office.sandbox.imap.deliver(samples()[name])
@@ -139,9 +139,7 @@ def test_the_watchdog_hears_of_each_message_of_a_long_look(office: Office) -> No
     assert len(heard) == 6, "each is read, and each is handed over"
 
 
-def test_polls_that_fail_for_long_are_told_of(
-    office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_poll_failure_is_reported(office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
     """By mail, and by the heartbeat's other address."""
     monkeypatch.setattr(loop, "WATCH_S", 0.05)
     with Listener(http(OK)) as keeper:
@@ -158,7 +156,7 @@ def test_polls_that_fail_for_long_are_told_of(
     assert keeper.received.count(b"GET /ping/fail ") == keeper.received.count(b"GET ") == 1
 
 
-def test_a_message_that_the_server_does_not_give_is_told_of_as_that_message(
+def test_unreadable_message_is_reported_while_polls_are_good(
     office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By mail, in the status and to `poller status`, while polls are good."""
@@ -184,7 +182,7 @@ def test_a_message_that_the_server_does_not_give_is_told_of_as_that_message(
     assert line.split()[0] == "1"
 
 
-def test_mail_that_waits_for_long_is_told_of(office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_waiting_mail_is_reported(office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
     """Since the mail came, not since we began; and the status names the service that it waits for."""
     monkeypatch.setattr(loop, "WATCH_S", 0.05)
     office.environment |= {"ALERTS_WAITING_MIN": "0.0001"}
@@ -200,7 +198,7 @@ def test_mail_that_waits_for_long_is_told_of(office: Office, manager: Manager, m
     assert letter.message["Subject"] == "[Alerte] Des messages attendent depuis plus de 0,0001 minute"
 
 
-def test_a_fault_in_what_is_told_stops_no_mail(
+def test_error_in_reporting_does_not_stop_polls(
     office: Office, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
 ) -> None:
     """Polls go on; the log says once which job it was, its type and its place, and not its words."""
@@ -234,7 +232,7 @@ def test_a_fault_in_what_is_told_stops_no_mail(
     [({"HUBSPOT_API_KEY": "pat-wrong"}, "HubSpot: read account"), ({"METRICS_LISTEN": "taken"}, "Metrics: 127.0.0.1:")],
     ids=["a key", "a port"],
 )
-def test_new_settings_that_a_service_refuses_are_not_taken(
+def test_reload_keeps_old_settings_when_service_refuses_new(
     change: dict[str, str], says: str, office: Office, manager: Manager, logged: Callable[[], str]
 ) -> None:
     """A reload must not end at what a start would end at: the daemon goes on with the settings that work."""
@@ -259,7 +257,7 @@ def test_new_settings_that_a_service_refuses_are_not_taken(
     assert "pat-wrong" not in said
 
 
-def test_a_stop_is_heard_while_a_service_hangs_at_a_reload(office: Office, manager: Manager) -> None:
+def test_stop_works_during_hanging_reload(office: Office, manager: Manager) -> None:
     """The service manager's patience is shorter than that of all services' calls together."""
     asked: SimpleQueue[Asked] = SimpleQueue()
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -285,7 +283,7 @@ def test_a_stop_is_heard_while_a_service_hangs_at_a_reload(office: Office, manag
     assert not given_up, "the call was still waiting for its answer"
 
 
-def test_a_reload_is_not_kept_from_by_what_the_daemon_does_not_ask(office: Office) -> None:
+def test_reload_ignores_failed_public_address_check(office: Office) -> None:
     """A site that shows strangers its own page in place of what is not there may show customers their files."""
     asked: SimpleQueue[Asked] = SimpleQueue()
     with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")) as site:
@@ -295,7 +293,7 @@ def test_a_reload_is_not_kept_from_by_what_the_daemon_does_not_ask(office: Offic
         assert Loop(office.settings, asked).run(lambda: settings) is settings
 
 
-def test_the_settings_of_the_last_reload_are_those_in_force(office: Office) -> None:
+def test_last_reload_wins(office: Office) -> None:
     """Those of one before it are not gone back to, however long their services take to answer."""
     asked: SimpleQueue[Asked] = SimpleQueue()
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -313,9 +311,7 @@ def test_the_settings_of_the_last_reload_are_those_in_force(office: Office) -> N
         assert Loop(office.settings, asked).run(read.pop) is last
 
 
-def test_a_reload_waits_for_the_messages_in_hand_as_long_as_it_takes(
-    office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reload_waits_for_running_messages(office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than a stop would; the watchdog is fed meanwhile, and the next loop finds the state free."""
     monkeypatch.setattr(loop, "STOP_S", 1)
     monkeypatch.setattr(loop, "FEED_S", 0.5)
@@ -340,7 +336,7 @@ def test_a_reload_waits_for_the_messages_in_hand_as_long_as_it_takes(
     assert office.counts()["tickets"] == 1
 
 
-def test_settings_that_cannot_work_are_in_the_status(office: Office, manager: Manager) -> None:
+def test_wrong_settings_are_shown_in_systemd_status(office: Office, manager: Manager) -> None:
     """`systemctl status` says why the unit failed, without a look into the journal."""
     office.environment["IMAP_PASSWORD"] = "wrong"
     with pytest.raises(ConfigurationError, match="login refused"):
@@ -348,7 +344,7 @@ def test_settings_that_cannot_work_are_in_the_status(office: Office, manager: Ma
     assert "check IMAP_USERNAME and IMAP_PASSWORD" in manager.until("STOPPING")["STATUS"]
 
 
-def test_mail_whose_sender_writes_too_often_is_not_late(office: Office) -> None:
+def test_rate_limited_mail_is_not_late(office: Office) -> None:
     """It waits as it should, and the admin has been told of it; what waits for a service counts since it came."""
     office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "1"
     office.fail("hubspot", Fault("status", path="/crm", status=503, times=None))
@@ -363,7 +359,7 @@ def test_mail_whose_sender_writes_too_often_is_not_late(office: Office) -> None:
     assert "503" in reason
 
 
-def test_what_waits_for_its_receipt_alone_is_not_in_the_status(office: Office) -> None:
+def test_message_waiting_for_receipt_is_not_in_status(office: Office) -> None:
     """It is filed, and keeps nobody waiting."""
     at_work, at = Loop(office.settings, SimpleQueue()), datetime(2026, 11, 22, 8, tzinfo=UTC)
     waits = {"step": "send_receipt", "reason": "IMAP: timed out", "gate": ""}
@@ -371,7 +367,7 @@ def test_what_waits_for_its_receipt_alone_is_not_in_the_status(office: Office) -
     assert at_work._status() == "STATUS=1 waiting, first poll under way"
 
 
-def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) -> None:
+def test_late_messages_are_found_in_one_scan(office: Office) -> None:
     """However many wait: the workers are kept from the mailbox meanwhile."""
 
     class Counted(dict[int, tuple[str, MessageSummary]]):
@@ -397,7 +393,7 @@ def test_whoever_is_late_is_found_in_one_go_through_the_mailbox(office: Office) 
     assert lying.rounds == 1
 
 
-def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
+def test_tick_checks_long_queue_in_parts(office: Office) -> None:
     """And for each of it before long, so that none that stops is missed."""
     daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
@@ -419,7 +415,7 @@ def test_a_tick_asks_for_some_of_a_long_queue_at_a_time(office: Office) -> None:
         daemon.stop()
 
 
-def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) -> None:
+def test_stuck_running_message_is_late(office: Office) -> None:
     """A worker that hangs is nobody's service's fault, and a person must hear of it all the same."""
     daemon = Daemon(office.settings)
     reporter = office.reporter(daemon, PollHealth(60))
@@ -430,7 +426,7 @@ def test_a_message_that_does_not_get_on_in_hand_is_late_as_well(office: Office) 
 
 
 @pytest.mark.parametrize("service", ["hubspot", "imap"])
-def test_one_outage_is_one_letter(office: Office, service: str) -> None:
+def test_one_outage_sends_one_alert(office: Office, service: str) -> None:
     """What waits for a service of which the admin was told is late for that; and has as long again behind it."""
     daemon, health, at = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
     reporter, hour = office.reporter(daemon, health), timedelta(hours=1)
@@ -462,7 +458,7 @@ def test_one_outage_is_one_letter(office: Office, service: str) -> None:
     assert "waiting" not in reporter._undecided(daemon.status())
 
 
-def test_a_restart_in_an_outage_does_not_tell_that_it_is_over(office: Office) -> None:
+def test_restart_during_outage_does_not_report_its_end(office: Office) -> None:
     """A new process has waited for nothing yet: what the mailbox alone can tell is open until it was looked into."""
     daemon, health, now = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
     reporter = office.reporter(daemon, health)

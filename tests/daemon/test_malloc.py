@@ -30,7 +30,7 @@ libc.fflush(stream)
 """
 
 
-def test_all_threads_share_one_heap() -> None:
+def test_all_threads_share_one_malloc_arena() -> None:
     """Each of its own would keep what its thread was done with; malloc_info(3) lists them."""
     ended = subprocess.run([sys.executable, "-c", WORK], capture_output=True, text=True, check=True)
     assert ended.stdout.count("<heap nr=") == 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_nearest_message_comes_first(tmp_path: Path) -> None:
+def test_nearest_parent_message_comes_first(tmp_path: Path) -> None:
     """In-Reply-To, then References from its end; each once, and no more than are looked up."""
     path = tmp_path / "mail.eml"
     path.write_bytes(b"From: a@x.example\r\nIn-Reply-To: <c@x>\r\nReferences: <a@x> <b@x> <c@x>\r\n\r\nBonjour")
@@ -41,6 +41,8 @@ def test_the_nearest_message_comes_first(tmp_path: Path) -> None:
         (("", ""), ("", ""), False),
     ],
 )
-def test_the_customer_answers_by_writing(answer: tuple[str, str], opened: tuple[str, str], may: bool) -> None:
+def test_participant_may_reply_only_as_original_author(
+    answer: tuple[str, str], opened: tuple[str, str], may: bool
+) -> None:
     """Who is to be answered, and who wrote: the second one counts."""
     assert Participants(*answer).may_answer(Participants(*opened)) is may

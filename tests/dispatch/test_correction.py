@@ -75,7 +75,7 @@ def comments(office: Office) -> list[str]:
     return [comment.text.replace("\xa0", " ") for comment in subtask.comments]
 
 
-def test_support_that_was_a_modelling_request_gets_all_that_it_missed(office: Office) -> None:
+def test_correction_to_modelisation_adds_missing_steps(office: Office) -> None:
     """Files, note and subtask; the ticket is put right, with their links, and stays the only one; no letter is sent."""
     decide(office, "SUPPORT")
     office.once(undecided())
@@ -95,7 +95,7 @@ def test_support_that_was_a_modelling_request_gets_all_that_it_missed(office: Of
     assert hubspot.associated("notes", hubspot.notes[0].id, "tickets") == [hubspot.tickets[0].id]
 
 
-def test_modelling_that_was_a_support_question_keeps_everything_and_the_team_is_told(office: Office) -> None:
+def test_correction_to_support_keeps_all_and_comments_subtask(office: Office) -> None:
     """One comment on the subtask, which stays, as files and note do; an answer then is a note, and no comment."""
     decide(office, "MODELISATION")
     office.once(undecided())
@@ -112,7 +112,7 @@ def test_modelling_that_was_a_support_question_keeps_everything_and_the_team_is_
     assert len(comments(office)) == 1
 
 
-def test_corrected_there_and_back_there_is_still_one_of_everything(office: Office) -> None:
+def test_two_opposite_corrections_keep_one_ticket_and_subtask(office: Office) -> None:
     """The same ticket and the same subtask, told each time; an answer then goes to both."""
     decide(office, "SUPPORT")
     office.once(undecided())
@@ -133,7 +133,7 @@ def test_corrected_there_and_back_there_is_still_one_of_everything(office: Offic
     assert len(comments(office)) == 3
 
 
-def test_put_under_what_it_is_already_it_is_only_filed_again(office: Office) -> None:
+def test_correction_to_same_category_only_files_mail(office: Office) -> None:
     """Nothing changed, so the team is not told of anything."""
     office.once(MAILS["modelisation_with_files"])
     assert correct(office, "Modélisation", TO_MODELISATION).outcome == "modelisation"
@@ -142,7 +142,7 @@ def test_put_under_what_it_is_already_it_is_only_filed_again(office: Office) -> 
     assert office.mailboxes() == {"Modélisation": 1}
 
 
-def test_what_was_ignored_is_dispatched_and_answers_to_it_find_the_ticket(office: Office) -> None:
+def test_correction_of_ignored_mail_dispatches_it(office: Office) -> None:
     """An automatic reply that a person wants answered; nothing else stands between it and the ticket."""
     office.once(MAILS["auto_reply"])
     assert office.mailboxes() == {"Ignorés": 1}
@@ -156,7 +156,7 @@ def test_what_was_ignored_is_dispatched_and_answers_to_it_find_the_ticket(office
     assert office.counts() == SUPPORT | {"notes": 1}
 
 
-def test_a_mail_that_was_never_seen_is_dispatched_as_what_it_is_put_under(office: Office) -> None:
+def test_unknown_mail_in_reclassify_mailbox_is_dispatched(office: Office) -> None:
     """Out of the junk folder; a copy that comes by mail later is no second request."""
     office.once()
     office.sandbox.imap.deliver(MAILS["support"], TO_MODELISATION)
@@ -169,7 +169,7 @@ def test_a_mail_that_was_never_seen_is_dispatched_as_what_it_is_put_under(office
     assert office.mailboxes() == {"Modélisation": 2}
 
 
-def test_our_own_letters_are_no_work_there_either(office: Office) -> None:
+def test_own_mail_in_reclassify_mailbox_is_not_dispatched(office: Office) -> None:
     """A receipt comes along where a mail client shows conversations."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     office.once(MAILS["support"])
@@ -184,7 +184,7 @@ def receipt_id(office: Office, mailbox: str) -> str:
     return str(email.message_from_bytes(office.sandbox.imap.messages(mailbox)[-1].raw)["Message-ID"])
 
 
-def test_each_correction_has_a_receipt_of_its_own(office: Office) -> None:
+def test_correction_gets_its_own_receipt(office: Office) -> None:
     """Beside the mail, which it answers: what was done, and that a person decided it; no letter is said to be sent."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     office.once(MAILS["support"])
@@ -208,7 +208,7 @@ def test_each_correction_has_a_receipt_of_its_own(office: Office) -> None:
     assert len(set(ids)) == 3
 
 
-def test_a_correction_that_waits_for_its_receipt_alone_is_corrected_at_once(office: Office) -> None:
+def test_correction_waiting_for_receipt_can_be_corrected_at_once(office: Office) -> None:
     """However long it would have waited: the message that the receipt was to lie beside is elsewhere now."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     office.once(MAILS["support"])
@@ -226,7 +226,7 @@ def test_a_correction_that_waits_for_its_receipt_alone_is_corrected_at_once(offi
     }
 
 
-def test_a_failed_mail_is_dispatched_from_where_it_came_to(office: Office) -> None:
+def test_correction_of_failed_mail_reuses_its_ticket(office: Office) -> None:
     """It has its ticket, and failed behind it: put under the other category, that ticket is the one."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
     office.once(MAILS["modelisation_with_files"])
@@ -240,7 +240,7 @@ def test_a_failed_mail_is_dispatched_from_where_it_came_to(office: Office) -> No
     assert office.counts() == MODELISATION
 
 
-def test_receipts_of_failures_are_settled_by_a_correction(office: Office) -> None:
+def test_correction_marks_failure_receipts_as_read(office: Office) -> None:
     """Its own failures and those before it: nothing unread is left where failures go."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
@@ -260,7 +260,7 @@ def test_receipts_of_failures_are_settled_by_a_correction(office: Office) -> Non
     assert all("\\Seen" in each.flags for each in office.sandbox.imap.messages("Modélisation")[-3:])
 
 
-def test_a_failed_mail_dragged_into_the_inbox_is_tried_again(office: Office) -> None:
+def test_failed_mail_moved_to_inbox_is_retried(office: Office) -> None:
     """As before: from the step that failed."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
     office.once(MAILS["modelisation_with_files"])
@@ -269,7 +269,7 @@ def test_a_failed_mail_dragged_into_the_inbox_is_tried_again(office: Office) -> 
     assert office.counts() == MODELISATION | {"notifications": 2}
 
 
-def test_a_correction_that_failed_is_tried_again_as_a_correction(office: Office) -> None:
+def test_failed_correction_moved_to_inbox_is_retried(office: Office) -> None:
     """Dragged into the inbox, as what failed always is: it is done as what it was put under, not as what it was."""
     decide(office, "SUPPORT")
     office.once(undecided())
@@ -286,7 +286,7 @@ def test_a_correction_that_failed_is_tried_again_as_a_correction(office: Office)
     assert office.mailboxes() == {"Modélisation": 1}
 
 
-def test_what_still_waits_comes_to_its_end_before_it_is_corrected(office: Office) -> None:
+def test_correction_of_waiting_mail_opens_one_ticket(office: Office) -> None:
     """HubSpot is away, and the admin does not wait for it: there is one ticket, of what the admin said."""
     later = Fault("status_after_commit", "POST", "/crm/v3/objects/tickets", headers={"Retry-After": "3600"})
     office.fail("hubspot", later)
@@ -298,7 +298,7 @@ def test_what_still_waits_comes_to_its_end_before_it_is_corrected(office: Office
     assert office.mailboxes() == {"Modélisation": 1}
 
 
-def test_a_ticket_and_a_subtask_that_were_deleted_are_made_anew(office: Office) -> None:
+def test_correction_recreates_deleted_ticket_and_subtask(office: Office) -> None:
     """Somebody cleared up too early."""
     office.once(MAILS["modelisation_with_files"])
     box = office.sandbox
@@ -310,7 +310,7 @@ def test_a_ticket_and_a_subtask_that_were_deleted_are_made_anew(office: Office) 
     assert office.counts() == MODELISATION
 
 
-def test_an_answer_put_under_modelling_gets_a_subtask_and_leaves_the_ticket_as_it_is(office: Office) -> None:
+def test_correction_of_reply_adds_subtask_and_keeps_ticket(office: Office) -> None:
     """The ticket is that of the question which it answers."""
     decide(office, "SUPPORT")
     office.once(undecided())
@@ -324,7 +324,7 @@ def test_an_answer_put_under_modelling_gets_a_subtask_and_leaves_the_ticket_as_i
     assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
 
 
-def test_services_that_are_off_are_skipped_and_named(office: Office) -> None:
+def test_correction_skips_and_names_disabled_services(office: Office) -> None:
     office.once(MAILS["support"])
     office.environment = {name: value for name, value in office.environment.items() if not name.startswith("HUBSPOT_")}
     status = correct(office, "Support", TO_MODELISATION)
@@ -332,7 +332,7 @@ def test_services_that_are_off_are_skipped_and_named(office: Office) -> None:
     assert status.result.skipped == ("update_ticket", "create_note")
 
 
-def test_the_mailboxes_are_there_to_be_found_and_a_setting_turns_them_off(office: Office) -> None:
+def test_reclassify_mailboxes_are_created_unless_turned_off(office: Office) -> None:
     """Subscribed, so that every mail client shows them."""
     as_it_was = office.environment
     office.environment = as_it_was | {"LABELS_RECLASSIFY_SUPPORT": "-", "LABELS_RECLASSIFY_MODELISATION": "-"}
@@ -345,7 +345,7 @@ def test_the_mailboxes_are_there_to_be_found_and_a_setting_turns_them_off(office
         assert {name for *_, name in client.list_sub_folders()} >= {TO_MODELISATION, TO_SUPPORT}
 
 
-def test_a_mailbox_that_a_person_deletes_stops_nothing(office: Office) -> None:
+def test_deleted_reclassify_mailbox_is_created_at_next_start(office: Office) -> None:
     """It is made again at the next start."""
     daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
@@ -362,7 +362,7 @@ def test_a_mailbox_that_a_person_deletes_stops_nothing(office: Office) -> None:
     assert TO_SUPPORT in office.sandbox.imap.mailboxes()
 
 
-def test_what_is_filed_is_not_where_corrections_are_asked_for(office: Office) -> None:
+def test_label_may_not_be_a_reclassify_mailbox(office: Office) -> None:
     """Or each mail would be corrected for ever."""
     office.environment["LABELS_RECLASSIFY_SUPPORT"] = "modélisation"
     with pytest.raises(ConfigurationError, match=r"LABELS_RECLASSIFY_SUPPORT.*for ever"):
@@ -390,7 +390,7 @@ CALLS = {
         ("receive", BEFORE),
     ],
 )
-def test_killed_in_mid_way_there_is_one_of_everything(office: Office, step: str, point: str) -> None:
+def test_correction_killed_at_any_step_makes_no_duplicates(office: Office, step: str, point: str) -> None:
     """At whatever step of a correction: the next start goes on with it."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     decide(office, "SUPPORT")
@@ -403,7 +403,7 @@ def test_killed_in_mid_way_there_is_one_of_everything(office: Office, step: str,
 
 
 @pytest.mark.parametrize("point", [COMMITTED, ANSWERED])
-def test_killed_while_the_team_is_told_it_is_told_once(office: Office, point: str) -> None:
+def test_correction_killed_at_comment_makes_one_comment(office: Office, point: str) -> None:
     office.once(MAILS["modelisation_with_files"])
     drag(office, "Modélisation", TO_SUPPORT)
     assert office.begin("once", death=Death("add_comment", CALLS["add_comment"], point)).end().returncode < 0
@@ -417,7 +417,7 @@ def poller(office: Office, *arguments: str) -> Result:
     return CliRunner().invoke(commands, list(arguments), env=office.environment, catch_exceptions=False)
 
 
-def test_the_commands_tell_of_a_correction(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_commands_report_a_correction(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A message counts once, as what it is now; `show` has both, and nothing is amiss on the way or after."""
     monkeypatch.chdir(tmp_path)
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400))
@@ -447,7 +447,7 @@ def test_the_commands_tell_of_a_correction(office: Office, monkeypatch: pytest.M
     assert ([each.outcome for each in week.messages], week.corrections) == (["modelisation"], 1)
 
 
-def test_corrections_are_exported_as_examples_that_can_be_evaluated(
+def test_corrections_are_exported_as_labelled_set(
     office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """In the form of a labelled set; one that a person has taken away since is left out, and said to be."""
@@ -493,7 +493,7 @@ def test_corrections_are_exported_as_examples_that_can_be_evaluated(
     assert "is not where it was filed, and is left out" in again.stderr
 
 
-def test_a_message_and_its_corrections_are_forgotten_together(office: Office) -> None:
+def test_purge_removes_message_with_its_corrections(office: Office) -> None:
     """Neither is kept alone: the last of them says what it is."""
     office.once(MAILS["support"], MAILS["bug"])
     drag(office, "Support", TO_MODELISATION, "HEADER", "Message-ID", "<support@samples.example>")
@@ -527,7 +527,7 @@ def fail_once(office: Office, service: str, *fault: str, at: str, by: tuple[str,
     office.once()
 
 
-def test_a_correction_tried_again_knows_what_the_mail_was(office: Office) -> None:
+def test_retried_correction_knows_previous_category(office: Office) -> None:
     """The ticket was refused at the first try: the team is told all the same, and of the way back, too."""
     decide(office, "MODELISATION")
     office.once(undecided())
@@ -538,7 +538,7 @@ def test_a_correction_tried_again_knows_what_the_mail_was(office: Office) -> Non
     assert [each.partition(" : ")[0] for each in comments(office)][1:] == ["Reclassé en modélisation"]
 
 
-def test_an_answer_whose_correction_is_tried_again_leaves_the_question_alone(office: Office) -> None:
+def test_retried_correction_of_reply_keeps_original_ticket(office: Office) -> None:
     """The ticket is that of the mail that it answers."""
     decide(office, "SUPPORT")
     office.once(undecided())
@@ -550,7 +550,7 @@ def test_an_answer_whose_correction_is_tried_again_leaves_the_question_alone(off
     assert office.counts()["subtasks"] == 1
 
 
-def test_an_answer_put_under_support_does_not_call_off_the_modelling(office: Office) -> None:
+def test_correction_of_reply_to_support_keeps_modelling_request(office: Office) -> None:
     """It is a part of a request that goes on; its receipt calls it the answer that it is, and a person's choice."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     decide(office, "MODELISATION")
@@ -566,9 +566,7 @@ def test_an_answer_put_under_support_does_not_call_off_the_modelling(office: Off
     assert lines[:2] == ["Support (choisi par une personne)", "Réponse reclassée"]
 
 
-def test_an_answer_that_comes_while_its_mail_is_corrected_waits_for_it(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reply_waits_for_running_correction_of_its_mail(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was ignored, and its subtask cannot be had for now: one conversation has one ticket."""
     monkeypatch.setattr("poller.daemon.scheduler.SHORT_WAIT_S", 1.0)  # for which it asks again and again
     office.once(MAILS["auto_reply"])
@@ -583,7 +581,7 @@ def test_an_answer_that_comes_while_its_mail_is_corrected_waits_for_it(
     assert office.counts()["tickets"] == 1
 
 
-def test_a_correction_counts_no_file_against_its_sender_twice(office: Office) -> None:
+def test_correction_counts_uploaded_files_once(office: Office) -> None:
     """A day's share is used up, by these files themselves: their links stay in the ticket."""
     decide(office, "MODELISATION")
     files_bytes = sum(len(picture(size, 9)) for size in (6, 8))
@@ -595,7 +593,7 @@ def test_a_correction_counts_no_file_against_its_sender_twice(office: Office) ->
     assert content(office).count("http") == links
 
 
-def test_a_correction_whose_mail_was_taken_away_forgets_no_file(office: Office) -> None:
+def test_correction_of_removed_mail_keeps_file_links(office: Office) -> None:
     """Nor what was decided of each: the next one keeps the links, and knows that they are there."""
     ((reference, first),) = office.once(MAILS["modelisation_with_files"]).items()
     daemon = Daemon(office.settings, retry_policy=office.retry_policy)
@@ -609,7 +607,7 @@ def test_a_correction_whose_mail_was_taken_away_forgets_no_file(office: Office) 
     assert status.result.files == first.result.files != ()  # type: ignore[index]
 
 
-def test_what_people_changed_in_the_ticket_stays(office: Office) -> None:
+def test_correction_keeps_manual_ticket_edits(office: Office) -> None:
     """Whether the category does or not: our own lines alone are put right, and the subject is left alone."""
     office.once(MAILS["modelisation_with_files"])
     ticket = office.sandbox.hubspot.tickets[0].properties
@@ -622,9 +620,7 @@ def test_what_people_changed_in_the_ticket_stays(office: Office) -> None:
     assert ticket["subject"] == "Fauteuil, urgent"
 
 
-def test_a_mailbox_that_cannot_be_read_stops_neither_the_other_nor_the_inbox(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_reclassify_mailbox_does_not_stop_others(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A single message that the server cannot give would otherwise end every look."""
     office.once(MAILS["auto_reply"])
     drag(office, "Ignorés", TO_SUPPORT)
@@ -642,7 +638,7 @@ def test_a_mailbox_that_cannot_be_read_stops_neither_the_other_nor_the_inbox(
     assert office.mailboxes() == {"Support": 1, TO_MODELISATION: 1}
 
 
-def test_what_lies_where_corrections_are_asked_for_is_not_forgotten(office: Office) -> None:
+def test_purge_keeps_messages_in_reclassify_mailboxes(office: Office) -> None:
     """Or it would be a new request when the daemon comes to it."""
     decide(office, "SUPPORT")
     office.once(undecided())
@@ -654,9 +650,7 @@ def test_what_lies_where_corrections_are_asked_for_is_not_forgotten(office: Offi
 
 
 @pytest.mark.parametrize("category", ["SUPPORT", "MODELISATION"])
-def test_an_answer_out_of_the_junk_folder_is_a_note_on_the_ticket_of_its_conversation(
-    office: Office, category: str
-) -> None:
+def test_correction_of_junk_reply_adds_note_to_its_ticket(office: Office, category: str) -> None:
     """As if it had come through the inbox, but that no letter is sent; what answers it in turn goes there, too."""
     decide(office, category)
     office.once(undecided())
@@ -679,7 +673,7 @@ def test_an_answer_out_of_the_junk_folder_is_a_note_on_the_ticket_of_its_convers
         ("clickup", Fault("status_after_commit", "POST", "/api/v2/task/", status=400)),
     ],
 )
-def test_an_answer_that_failed_on_its_way_to_the_ticket_gets_there(office: Office, service: str, fault: Fault) -> None:
+def test_correction_of_failed_reply_reuses_earlier_results(office: Office, service: str, fault: Fault) -> None:
     """With what an earlier try made of it, and not beside that."""
     office.once(MAILS["modelisation_with_files"])
     office.fail(service, fault)
@@ -707,7 +701,7 @@ def cannot_be_filed_as_failed(office: Office, *, scanner: int) -> None:
     office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
 
 
-def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(office: Office) -> None:
+def test_failed_correction_that_cannot_be_filed_is_reported_once(office: Office) -> None:
     """It is not made anew at each look; when the server files again it is filed, and may be dragged there once more."""
     cannot_be_filed_as_failed(office, scanner=2)
     assert office.counts()["notifications"] == 2
@@ -721,7 +715,7 @@ def test_a_correction_that_cannot_be_filed_as_failed_is_told_once_and_waits(offi
     assert office.counts() == MODELISATION | {"notifications": 2}
 
 
-def test_a_failed_correction_that_was_filed_late_may_be_asked_for_after_a_purge(office: Office) -> None:
+def test_late_filed_failed_correction_can_be_retried_after_purge(office: Office) -> None:
     """That it was filed is not forgotten for as long as its message is remembered."""
     cannot_be_filed_as_failed(office, scanner=1)
     office.once()
@@ -731,7 +725,7 @@ def test_a_failed_correction_that_was_filed_late_may_be_asked_for_after_a_purge(
     assert correct(office, "Échecs", TO_MODELISATION).outcome == "modelisation"
 
 
-def test_an_answer_under_a_category_waits_for_the_question_in_the_inbox(office: Office) -> None:
+def test_correction_of_reply_waits_for_original_in_inbox(office: Office) -> None:
     """HubSpot takes nothing of either for now: there is one ticket in the end, with a note."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/contacts", status=401, times=None))
     with pytest.raises(ConfigurationError):
@@ -746,7 +740,7 @@ def test_an_answer_under_a_category_waits_for_the_question_in_the_inbox(office: 
     assert office.mailboxes() == {"Support": 2}
 
 
-def test_a_mail_that_names_itself_is_corrected_again(office: Office) -> None:
+def test_mail_referring_to_itself_can_be_corrected_again(office: Office) -> None:
     """It is remembered since the first time, which failed, and does not wait for itself."""
     office.once(b"References: <auto_reply@samples.example>\n" + MAILS["auto_reply"])
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
@@ -755,7 +749,7 @@ def test_a_mail_that_names_itself_is_corrected_again(office: Office) -> None:
     assert office.counts()["tickets"] == 1
 
 
-def test_an_answer_while_a_failed_correction_waits_for_its_receipt_goes_to_the_team(office: Office) -> None:
+def test_reply_after_failed_correction_is_commented_on_subtask(office: Office) -> None:
     """What failed is what it was before, and the team has not been told anything else."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     decide(office, "MODELISATION")
@@ -771,7 +765,7 @@ def test_an_answer_while_a_failed_correction_waits_for_its_receipt_goes_to_the_t
     assert len(comments(office)) == 1
 
 
-def test_an_answer_whose_ticket_was_deleted_gets_one_of_its_own(office: Office) -> None:
+def test_corrected_reply_gets_own_ticket_after_deletion(office: Office) -> None:
     """And keeps it: what is corrected from then on is that one, and no third is opened."""
     decide(office, "SUPPORT")
     office.once(undecided())
@@ -790,7 +784,7 @@ def test_an_answer_whose_ticket_was_deleted_gets_one_of_its_own(office: Office) 
     assert [each.partition(" : ")[0] for each in comments(office)] == ["Reclassé en support"]
 
 
-def test_a_correction_that_waits_is_late_from_when_it_was_asked_for(office: Office) -> None:
+def test_waiting_correction_is_late_from_its_request_time(office: Office) -> None:
     """Not from when its mail came, which may be long ago; and so the admin hears of it as of any other."""
     office.once(MAILS["support"])
     office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=503, times=None))
@@ -803,7 +797,7 @@ def test_a_correction_that_waits_is_late_from_when_it_was_asked_for(office: Offi
     assert "503" in reason
 
 
-def test_a_mail_whose_sender_writes_too_often_is_corrected_at_once(office: Office) -> None:
+def test_correction_bypasses_sender_rate_limit(office: Office) -> None:
     """A person's word goes past that cap; what had waited for its turn does not come back when that is due."""
     office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "1"
     again = MAILS["support"].replace(b"<support@", b"<again@")
@@ -819,7 +813,7 @@ def test_a_mail_whose_sender_writes_too_often_is_corrected_at_once(office: Offic
     assert office.once() == {}
 
 
-def test_a_corrected_mail_that_is_put_into_the_inbox_goes_back_to_where_it_was(office: Office) -> None:
+def test_corrected_mail_moved_to_inbox_is_filed_back(office: Office) -> None:
     """That is no way to take a correction back, and does no harm: nothing is made, said or moved a second time."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     decide(office, "SUPPORT")
@@ -832,7 +826,7 @@ def test_a_corrected_mail_that_is_put_into_the_inbox_goes_back_to_where_it_was(o
     assert office.mailboxes() == {"Modélisation": 3}
 
 
-def test_a_correction_that_waits_goes_on_though_its_mail_is_put_into_the_inbox(office: Office) -> None:
+def test_waiting_correction_continues_after_mail_moved_to_inbox(office: Office) -> None:
     """It goes back to where it was, and waits there; that is no other correction, and there is one of everything."""
     office.once(MAILS["support"])
     office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=401, times=None))
@@ -847,7 +841,7 @@ def test_a_correction_that_waits_goes_on_though_its_mail_is_put_into_the_inbox(o
 
 
 @pytest.mark.parametrize("step", ["update_ticket", "create_note"])
-def test_killed_in_mid_way_another_machine_goes_on(
+def test_correction_of_dead_machine_is_continued_by_another(
     office: Office, database: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two share a memory on PostgreSQL, and one of them does not come back."""
@@ -863,7 +857,7 @@ def test_killed_in_mid_way_another_machine_goes_on(
     assert office.mailboxes() == {"Modélisation": 3}
 
 
-def test_corrected_there_and_back_over_postgresql(
+def test_two_opposite_corrections_work_on_postgresql(
     office: Office, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As over SQLite: one of everything, and each correction is told of, the last one as what the mail is."""
@@ -880,7 +874,7 @@ def test_corrected_there_and_back_over_postgresql(
     assert told == ["support/2"]
 
 
-def test_a_copy_is_filed_and_what_was_left_behind_is_left_alone(office: Office) -> None:
+def test_correction_of_copied_mail_leaves_the_original_in_place(office: Office) -> None:
     """Some clients copy where they should move: there is one of everything, and no mail is taken from anywhere else."""
     office.once(MAILS["modelisation_with_files"])
     with office.sandbox.imap.session() as client:
@@ -892,7 +886,7 @@ def test_a_copy_is_filed_and_what_was_left_behind_is_left_alone(office: Office) 
     assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
 
 
-def test_what_comes_after_an_answer_that_got_a_subtask_is_told_there(office: Office) -> None:
+def test_later_reply_is_commented_on_subtask_of_corrected_reply(office: Office) -> None:
     """For as long as that answer is under modelling; the conversation itself is about support."""
     decide(office, "SUPPORT")
     office.once(undecided())
@@ -909,7 +903,7 @@ def test_what_comes_after_an_answer_that_got_a_subtask_is_told_there(office: Off
     assert office.counts()["subtasks"] == 1
 
 
-def test_what_is_left_where_nobody_looks_any_more_is_told_of(office: Office, logged: Callable[[], str]) -> None:
+def test_mail_in_unwatched_reclassify_mailbox_is_reported(office: Office, logged: Callable[[], str]) -> None:
     """At the start, and by `poller check`; the mail stays there."""
     office.once(MAILS["support"])
     drag(office, "Support", TO_MODELISATION)

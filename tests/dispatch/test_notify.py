@@ -98,7 +98,7 @@ class Admin:
         ([UNDER_WAY, ON_THE_WAY, ON_THE_WAY, UNDER_WAY, UNDER_WAY], 2, ["in doubt", "in doubt"]),
     ],
 )
-def test_a_letter_is_sent_again_only_when_it_may_have_been_sent(
+def test_notification_is_sent_at_most_twice_after_crash(
     office: Office, deaths: list[str], letters: int, fates: list[str]
 ) -> None:
     """A death on the way to the server leaves no doubt; one while the letter goes out leaves one; two are enough."""
@@ -109,7 +109,7 @@ def test_a_letter_is_sent_again_only_when_it_may_have_been_sent(
     assert admin.fates == fates
 
 
-def test_a_letter_that_is_put_off_is_no_doubt(office: Office) -> None:
+def test_temporarily_refused_notification_is_not_in_doubt(office: Office) -> None:
     """An answer that says no is an answer, wherever it comes; the letter goes out once."""
     admin = Admin(office)
     for refusal in (Refusal("mail", "451 4.3.0 later"), Refusal("data", "452 4.3.1 disk full", times=2)):
@@ -119,7 +119,7 @@ def test_a_letter_that_is_put_off_is_no_doubt(office: Office) -> None:
     assert admin.fates == ["sent"]
 
 
-def test_a_process_that_always_dies_on_the_way_is_a_failure(office: Office) -> None:
+def test_repeated_crash_before_send_fails_the_step(office: Office) -> None:
     """Three deaths in one step put a message aside, this one too: nobody takes the letter for sent."""
     admin = Admin(office, *[ON_THE_WAY] * 3)
     with pytest.raises(StepFailedError, match="prepare_notification"):
@@ -127,7 +127,7 @@ def test_a_process_that_always_dies_on_the_way_is_a_failure(office: Office) -> N
     assert admin.server.messages == []
 
 
-def test_nobody_is_told_where_nobody_is_to_be(office: Office) -> None:
+def test_notification_without_recipient_makes_no_connection(office: Office) -> None:
     """No connection is made for it."""
     admin = Admin(office, ON_THE_WAY)
     admin._parts["services"] = Services()

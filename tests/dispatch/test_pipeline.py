@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAIL = samples()["modelisation_with_files"]
 
 
-def test_a_file_keeps_its_key_when_the_key_of_the_service_is_replaced(
+def test_file_key_survives_new_r2_credentials(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A PUT whose answer was lost is tried again as the same object; who has another memory cannot guess it."""

@@ -38,7 +38,7 @@ def outcomes(office: Office, *mails: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("header", [b"In-Reply-To: " + ASKED, b"References: " + ASKED + b" <agent@hubspot.example>"])
-def test_an_answer_is_a_note_on_the_ticket_and_a_comment_on_the_subtask(office: Office, header: bytes) -> None:
+def test_reply_adds_note_to_ticket_and_comment_to_subtask(office: Office, header: bytes) -> None:
     """With its new files; no second ticket, no second subtask, and the admin is told where it went."""
     office.once(MAILS["modelisation_with_files"])
     assert outcomes(office, answer(MAILS["modelisation_with_files"], header)) == ["modelisation"]
@@ -60,7 +60,7 @@ def test_an_answer_is_a_note_on_the_ticket_and_a_comment_on_the_subtask(office: 
     assert office.mailboxes() == {"Modélisation": 2}
 
 
-def test_an_answer_to_an_answer_finds_the_same_ticket(desk: Desk) -> None:
+def test_reply_to_reply_finds_same_ticket(desk: Desk) -> None:
     """The thread is followed to the mail that opened it."""
     desk.gets(MAILS["support"])
     desk.gets(answer(MAILS["support"], b"In-Reply-To: <support@samples.example>", number=1))
@@ -68,14 +68,14 @@ def test_an_answer_to_an_answer_finds_the_same_ticket(desk: Desk) -> None:
     assert desk.made() == (1, 2, 0)
 
 
-def test_a_stranger_who_quotes_the_message_id_gets_a_ticket_of_their_own(desk: Desk) -> None:
+def test_stranger_with_known_message_id_gets_own_ticket(desk: Desk) -> None:
     """A Message-ID is no secret: only the ticket's contact may write to the ticket."""
     desk.gets(MAILS["modelisation_with_files"])
     assert desk.gets(answer(MAILS["support"], b"In-Reply-To: " + ASKED))["outcome"] == "support"
     assert desk.made() == (2, 1, 0)
 
 
-def test_an_answer_is_not_lost_for_the_marks_of_a_newsletter(desk: Desk) -> None:
+def test_bulk_reply_of_ticket_contact_is_not_ignored(desk: Desk) -> None:
     """Nor a notice of absence, which the ticket's readers should know of; but of the ticket's contact alone."""
     desk.gets(MAILS["support"])
     asked, bulk = b"In-Reply-To: <support@samples.example>", b"Precedence: bulk"
@@ -90,14 +90,14 @@ def test_an_answer_is_not_lost_for_the_marks_of_a_newsletter(desk: Desk) -> None
     assert desk.made() == (1, 2, 0)
 
 
-def test_the_same_subject_alone_is_no_thread(desk: Desk) -> None:
+def test_same_subject_is_no_thread(desk: Desk) -> None:
     """Two requests under one subject are two requests."""
     desk.gets(MAILS["support"])
     desk.gets(answer(MAILS["support"]))
     assert desk.made() == (2, 0, 0)
 
 
-def test_an_answer_waits_for_the_mail_that_it_answers(office: Office) -> None:
+def test_reply_waits_for_original_mail(office: Office) -> None:
     """While the first one waits for HubSpot there is no ticket yet; then there is one, with a note."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", times=3))
     office.once(MAILS["support"], answer(MAILS["support"], b"In-Reply-To: <support@samples.example>"))
@@ -105,7 +105,7 @@ def test_an_answer_waits_for_the_mail_that_it_answers(office: Office) -> None:
     assert office.counts()["notes"] == 1
 
 
-def test_an_answer_whose_comment_was_lost_on_the_way_is_not_made_twice(office: Office) -> None:
+def test_reply_comment_with_lost_answer_is_not_repeated(office: Office) -> None:
     """The comment was written and the answer to it cut: the next try finds it."""
     office.once(MAILS["modelisation_with_files"])
     office.fail("clickup", Fault("cut_after_commit", "POST", re.compile("/comment")))
@@ -130,7 +130,7 @@ def a_mail(number: int, sent_by: bytes, text: bytes = SUPPORT, **headers: bytes)
     )
 
 
-def test_a_customer_who_answers_a_colleague_in_the_thread_finds_the_ticket(desk: Desk) -> None:
+def test_customer_reply_to_colleague_finds_own_ticket(desk: Desk) -> None:
     """The nearest mail opened the colleague's ticket; the one before it the customer's own."""
     desk.gets(a_mail(1, CUSTOMER))
     desk.gets(a_mail(2, STRANGER, In_Reply_To=b"<1@x.example>"))
@@ -154,7 +154,7 @@ def test_a_customer_who_answers_a_colleague_in_the_thread_finds_the_ticket(desk:
         ({}, {"From": STRANGER, "Reply_To": CUSTOMER, "Precedence": b"bulk"}, 0),
     ],
 )
-def test_an_answer_is_the_customers_by_from(
+def test_reply_author_is_verified_by_from(
     desk: Desk, opened: dict[str, bytes], answered: dict[str, bytes], notes: int
 ) -> None:
     """Or by From and Reply-To together, as they stood in the first mail; a Reply-To alone may name anybody."""
@@ -163,7 +163,7 @@ def test_an_answer_is_the_customers_by_from(
     assert desk.made() == (1 if notes or "Precedence" in answered else 2, notes, 0)
 
 
-def test_an_answer_through_our_own_group_is_the_customers(desk: Desk) -> None:
+def test_reply_through_own_group_is_of_the_customer(desk: Desk) -> None:
     """The group puts its own address into From; a Reply-To tells nothing there either."""
     ours = {"From": b"'Jeanne' via Support <support@figurative.studio>", "X_Original_From": CUSTOMER}
     desk.environment["IMAP_OWN_DOMAINS"] = "figurative.studio"
@@ -176,7 +176,7 @@ def test_an_answer_through_our_own_group_is_the_customers(desk: Desk) -> None:
     assert desk.made() == (2, 1, 0)
 
 
-def test_no_contact_is_made_of_somebody_who_only_quotes_a_ticket(desk: Desk) -> None:
+def test_quoting_a_ticket_creates_no_contact(desk: Desk) -> None:
     """Not of a bulk mail that is ignored in the end, and not of a From beside the address to answer."""
     desk.gets(a_mail(1, CUSTOMER))
     desk.gets(a_mail(2, STRANGER, In_Reply_To=b"<1@x.example>", Precedence=b"bulk"))
@@ -187,7 +187,7 @@ def test_no_contact_is_made_of_somebody_who_only_quotes_a_ticket(desk: Desk) -> 
     ]
 
 
-def test_a_customer_is_known_after_contacts_were_merged(desk: Desk) -> None:
+def test_reply_finds_ticket_after_contact_merge(desk: Desk) -> None:
     """The ticket's contact has another id since, and its note is put on the one of today."""
     desk.gets(a_mail(1, CUSTOMER))
     crm = desk.sandbox.hubspot.crm
@@ -199,7 +199,7 @@ def test_a_customer_is_known_after_contacts_were_merged(desk: Desk) -> None:
     assert crm.associated("contacts", merged.id, "notes") == [desk.sandbox.hubspot.notes[0].id]
 
 
-def test_a_customer_who_writes_from_a_second_address_is_known_by_the_contact(desk: Desk) -> None:
+def test_reply_from_secondary_address_matches_contact(desk: Desk) -> None:
     desk.gets(a_mail(1, CUSTOMER))
     desk.sandbox.hubspot.contacts[0].properties["hs_additional_emails"] = "jeanne@home.example"
     desk.gets(a_mail(2, b"jeanne@home.example", In_Reply_To=b"<1@x.example>"))
@@ -207,7 +207,7 @@ def test_a_customer_who_writes_from_a_second_address_is_known_by_the_contact(des
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_an_answer_to_a_mail_that_did_not_come_to_its_end_goes_to_the_ticket_it_has(desk: Desk, gone: bool) -> None:
+def test_reply_to_failed_or_removed_mail_finds_its_ticket(desk: Desk, gone: bool) -> None:
     """It failed behind the ticket, or somebody took it away: one request has one ticket all the same."""
     if gone:
         desk.taken = "0000000000000000"
@@ -220,7 +220,7 @@ def test_an_answer_to_a_mail_that_did_not_come_to_its_end_goes_to_the_ticket_it_
     assert desk.made() == ((1, 2, 1) if gone else (1, 1, 0))
 
 
-def test_an_answer_to_an_answer_that_failed_goes_to_the_ticket(desk: Desk) -> None:
+def test_reply_to_failed_reply_finds_ticket(desk: Desk) -> None:
     """The note was there and the comment was not: the third mail names the second one alone."""
     desk.gets(a_mail(1, CUSTOMER, MODELLING))
     desk.sandbox.clickup.fail(Fault("status", "POST", re.compile("/comment"), status=400))
@@ -229,7 +229,7 @@ def test_an_answer_to_an_answer_that_failed_goes_to_the_ticket(desk: Desk) -> No
     assert desk.made() == (1, 3, 1)
 
 
-def test_an_answer_on_a_ticket_that_was_deleted_opens_its_own(desk: Desk) -> None:
+def test_reply_on_deleted_ticket_opens_new_ticket(desk: Desk) -> None:
     """And the next answer finds that one."""
     desk.gets(a_mail(1, CUSTOMER, MODELLING))
     del desk.sandbox.hubspot.crm._records["tickets"][desk.sandbox.hubspot.tickets[0].id]
@@ -240,7 +240,7 @@ def test_an_answer_on_a_ticket_that_was_deleted_opens_its_own(desk: Desk) -> Non
     assert desk.made() == (1, 3, 1)
 
 
-def test_a_note_that_hubspot_refuses_for_another_reason_is_a_failure(desk: Desk) -> None:
+def test_refused_note_on_existing_ticket_is_a_failure(desk: Desk) -> None:
     """The ticket is there: a second one would hide what is wrong."""
     desk.gets(a_mail(1, CUSTOMER))
     desk.sandbox.hubspot.fail(Fault("status", "POST", "/crm/v3/objects/notes", status=400))
@@ -249,7 +249,7 @@ def test_a_note_that_hubspot_refuses_for_another_reason_is_a_failure(desk: Desk)
     assert desk.made() == (1, 0, 0)
 
 
-def test_an_answer_whose_subtask_was_deleted_is_a_note_and_the_admin_is_told(desk: Desk) -> None:
+def test_reply_without_subtask_adds_note_and_tells_admin(desk: Desk) -> None:
     """The 3D team has nothing to look at any more."""
     desk.gets(a_mail(1, CUSTOMER, MODELLING))
     desk.sandbox.clickup.tasks.pop(desk.sandbox.clickup.subtasks[0].id)
@@ -276,9 +276,7 @@ class Crossing(Desk):
         return super().recall(keys) if self.scanner > 1 else {}
 
 
-def test_an_answer_finds_the_ticket_of_a_mail_that_ends_while_it_is_looked_for(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_reply_finds_ticket_of_mail_that_ends_during_lookup(sandbox: Sandbox, tmp_path: Path) -> None:
     """It no longer waits and is not remembered yet: whoever asks in that order takes it for none."""
     desk = Crossing(sandbox, tmp_path)
     desk.gets(a_mail(1, CUSTOMER))
@@ -287,7 +285,7 @@ def test_an_answer_finds_the_ticket_of_a_mail_that_ends_while_it_is_looked_for(
     assert desk.made() == (1, 1, 0)
 
 
-def test_an_answer_waits_while_any_mail_that_it_names_is_at_work(desk: Desk) -> None:
+def test_reply_waits_for_every_running_parent_mail(desk: Desk) -> None:
     """Also one that has its ticket already: its subtask may still come."""
     first = desk.gets(a_mail(1, CUSTOMER))
     desk.gets(a_mail(2, STRANGER))
@@ -315,7 +313,7 @@ COLLEAGUE = b"Paul <paul@figurative.example>"
         (b"<unknown@x.example>", {}, (2, 0, 0)),
     ],
 )
-def test_what_one_of_ours_answers_in_a_thread_is_a_note_on_its_ticket(
+def test_colleague_reply_in_thread_adds_note_to_ticket(
     desk: Desk, named: bytes, headers: dict[str, bytes], made: tuple[int, int, int]
 ) -> None:
     """To the customer with us in copy, or to our own letter; what answers a letter of no ticket's is ignored."""
@@ -329,7 +327,7 @@ def test_what_one_of_ours_answers_in_a_thread_is_a_note_on_its_ticket(
         assert [each.properties["email"].encode() for each in desk.sandbox.hubspot.contacts] == expected
 
 
-def test_the_customer_who_answers_a_letter_of_ours_finds_the_ticket(desk: Desk) -> None:
+def test_customer_reply_to_our_notification_finds_ticket(desk: Desk) -> None:
     """A colleague may have forwarded it to them; and so may an answer to the letter about an answer."""
     desk.gets(a_mail(1, CUSTOMER))
     desk.gets(a_mail(2, CUSTOMER, In_Reply_To=b"<0000000000000000.notification@figurative-poller.invalid>"))
@@ -350,7 +348,7 @@ OLD = {"reference": "0123456789abcdef", "outcome": "support"} | OPENED
         ([OLD | {"people": {"customer": "a", "writer": "b"}}], [Participants("a", "b")]),
     ],
 )
-def test_what_an_earlier_release_wrote_down_is_read(desk: Desk, written: object, people: list[Participants]) -> None:
+def test_replies_read_records_of_earlier_releases(desk: Desk, written: object, people: list[Participants]) -> None:
     """Rows outlive a release: then it was the nearest ticket alone, or none, and nobody was remembered."""
     journal = desk.journal("0" * 16, lambda *_: {"ok": written, "by": "long ago"})
     message = LazyMessage("0" * 16, desk, desk.spool / "mail.eml", desk.settings.imap)

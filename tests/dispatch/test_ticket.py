@@ -80,7 +80,7 @@ def bench(sandbox: Sandbox, tmp_path: Path) -> Bench:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_what_another_machine_may_have_created_is_not_created(bench: Bench, step: Step) -> None:
+def test_frozen_machine_does_not_create_after_takeover(bench: Bench, step: Step) -> None:
     """Frozen behind the step's beginning, it waits; where the message is its own after all it creates it then."""
     bench.freezes = True
     with pytest.raises(StepDeferredError, match="out of touch"):
@@ -104,7 +104,7 @@ def test_a_letter_that_another_machine_may_have_sent_is_not_sent(bench: Bench) -
 
 
 @pytest.mark.parametrize("fault", [TransientError("IMAP FETCH: the connection was cut"), ConfigurationError("401")])
-def test_a_mailbox_that_fails_is_no_fault_of_the_service(bench: Bench, fault: Exception) -> None:
+def test_mailbox_failure_does_not_open_service_circuit_breaker(bench: Bench, fault: Exception) -> None:
     """Its gate stays open for the others, and nothing is in doubt: there is no look for the ticket."""
     bench.fault = fault
     with pytest.raises(StepDeferredError):

@@ -134,7 +134,7 @@ def signature(
     return f"t={int(at_s)},v1={hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
-def test_a_form_is_a_mail_of_the_customer(sandbox: Sandbox, standing_site: Site) -> None:
+def test_form_post_becomes_mail_of_customer(sandbox: Sandbox, standing_site: Site) -> None:
     """From us, to be answered to the customer, with the text and the files as they were sent; unread, and in time."""
     files = [
         ("files", ("chaise rouge – été.glb", GLB, "model/gltf-binary")),
@@ -167,7 +167,7 @@ def reference_of(sandbox: Sandbox, raw: bytes) -> str | None:
     return mime_reference.reference_of(Inbox(settings_of(sandbox)).account, raw)
 
 
-def test_a_form_goes_the_way_of_every_mail(office: Office, standing_site: Site) -> None:
+def test_form_post_is_dispatched_like_mail(office: Office, standing_site: Site) -> None:
     """It is classified, dispatched to the customer's contact, and filed; the ticket names the form."""
     answer = standing_site.post(json=None, data=CUSTOMER, files=[("files", ("chaise.glb", GLB))])
 
@@ -195,9 +195,7 @@ def test_a_form_goes_the_way_of_every_mail(office: Office, standing_site: Site) 
         ("x" * 41, "Expéditeur affiché", "A <a@b.example>"),
     ],
 )
-def test_a_field_that_anybody_may_write_says_nothing_but_a_name(
-    tmp_path: Path, named: str, label: str, author: str
-) -> None:
+def test_form_header_of_foreign_mail_is_only_a_name(tmp_path: Path, named: str, label: str, author: str) -> None:
     """A mail that comes from elsewhere may bear the field, too: it is markup nowhere, and hides no address."""
     raw = f"From: A <a@b.example>\r\nReply-To: c@d.example\r\nX-Figurative-Form: {named}\r\n\r\nx\r\n"
     (tmp_path / "mail.eml").write_bytes(raw.encode())
@@ -219,7 +217,9 @@ HOSTILE = "Eve\r\nBcc: all@figurative.example\r\nX-Figurative-Poller: 1\u2028\x0
         pytest.param({"message": "\ud800 \udfff"}, id="half a character"),
     ],
 )
-def test_what_a_stranger_writes_stays_where_it_is(sandbox: Sandbox, standing_site: Site, field: dict[str, str]) -> None:
+def test_form_values_add_no_header_address_or_part(
+    sandbox: Sandbox, standing_site: Site, field: dict[str, str]
+) -> None:
     """No name, subject or text becomes a header field, an address or a part."""
     body = json.dumps(CUSTOMER | field).encode()
     assert standing_site.post(json=None, content=body, headers={"Content-Type": "application/json"}).status_code == 202
@@ -256,7 +256,7 @@ def test_what_a_stranger_writes_stays_where_it_is(sandbox: Sandbox, standing_sit
         "%41'*.glb",
     ],
 )
-def test_a_files_name_stays_a_name(sandbox: Sandbox, standing_site: Site, name: str) -> None:
+def test_form_file_name_is_made_safe(sandbox: Sandbox, standing_site: Site, name: str) -> None:
     """Whatever a browser calls a file, it is one attachment of the same bytes, under a name that is one."""
     quoted = name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22") or "\x01"
     body = (
@@ -275,7 +275,7 @@ def test_a_files_name_stays_a_name(sandbox: Sandbox, standing_site: Site, name: 
     assert not set('/\\\r\n"') & set(attached.get_filename() or "?/")
 
 
-def test_the_same_key_at_the_same_time_is_one_message(sandbox: Sandbox, site: Callable[..., Site]) -> None:
+def test_concurrent_posts_with_same_key_make_one_message(sandbox: Sandbox, site: Callable[..., Site]) -> None:
     """While one is on its way to the mailbox, the other waits for it and finds it there."""
     searches: list[bytes] = []
     both_looked = threading.Event()
@@ -296,7 +296,7 @@ def test_the_same_key_at_the_same_time_is_one_message(sandbox: Sandbox, site: Ca
     assert len(delivered(sandbox)) == 1
 
 
-def test_the_same_key_twice_is_one_message(sandbox: Sandbox, site: Callable[..., Site]) -> None:
+def test_repeated_post_with_same_key_makes_one_message(sandbox: Sandbox, site: Callable[..., Site]) -> None:
     """One after the other, from another process, and after it was filed: one, and one reference."""
     headers = {"Idempotency-Key": "8f14e45f-ceea-467a-9575-1f0c6b1f1a11"}
     here, there = site(), site()
@@ -312,7 +312,7 @@ def test_the_same_key_twice_is_one_message(sandbox: Sandbox, site: Callable[...,
     assert (len(sandbox.imap.messages()), len(sandbox.imap.messages("Support"))) == (0, 1)
 
 
-def test_a_key_that_everybody_is_given_loses_nobody(sandbox: Sandbox, site: Callable[..., Site]) -> None:
+def test_same_key_with_other_content_makes_another_message(sandbox: Sandbox, site: Callable[..., Site]) -> None:
     """What differs in a word, a file or the form is another message, and what has no key is always one."""
     here, headers = (
         site(FORMS_NAMES="contact quote signed other", FORMS_PUBLIC="contact other"),
@@ -328,7 +328,7 @@ def test_a_key_that_everybody_is_given_loses_nobody(sandbox: Sandbox, site: Call
     assert len(delivered(sandbox)) == 7
 
 
-def test_two_machines_that_take_one_post_make_one_request(office: Office, standing_site: Site) -> None:
+def test_same_post_on_two_machines_is_dispatched_once(office: Office, standing_site: Site) -> None:
     """Where neither sees the other's message in time, both have one reference, and the daemon does the work once."""
     headers = {"Idempotency-Key": "both"}
     first = standing_site.post(headers=headers).json()["reference"]
@@ -376,7 +376,7 @@ ACCESS: dict[str, tuple[str, Callable[[bytes, float], dict[str, str]], int]] = {
 
 
 @pytest.mark.parametrize(("form", "headers", "status"), ACCESS.values(), ids=ACCESS)
-def test_who_may_post(
+def test_post_needs_form_token_or_signature(
     sandbox: Sandbox,
     standing_site: Site,
     form: str,
@@ -393,7 +393,7 @@ def test_who_may_post(
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_a_signed_post_that_is_overheard_is_not_another_one(sandbox: Sandbox, standing_site: Site) -> None:
+def test_replayed_signed_post_makes_no_second_message(sandbox: Sandbox, standing_site: Site) -> None:
     """The same bytes with the same signature are the same message, whatever key is put beside them."""
     body = json.dumps(CUSTOMER).encode()
     headers = {"Content-Type": "application/json", "X-Figurative-Signature": signature(body, time.time())}
@@ -408,14 +408,14 @@ def test_a_signed_post_that_is_overheard_is_not_another_one(sandbox: Sandbox, st
     ("names", "public", "tokens"),
     [("contact", "", ""), ("contact", "contact other", ""), ("contact", "contact", f"other={TOKEN}"), ("", "", "")],
 )
-def test_forms_that_nobody_can_use_are_refused(sandbox: Sandbox, names: str, public: str, tokens: str) -> None:
+def test_unusable_forms_are_refused_at_start(sandbox: Sandbox, names: str, public: str, tokens: str) -> None:
     """At the start, and not by the first customer."""
     given = {"FORMS_NAMES": names, "FORMS_PUBLIC": public, "FORMS_TOKENS": tokens, "FORMS_SIGNING_KEYS": ""}
     with pytest.raises(ConfigurationError, match=r"\[forms\] names: "):
         forms_app.make_app(settings_of(sandbox, **given))
 
 
-def test_forms_without_an_address_are_refused(sandbox: Sandbox) -> None:
+def test_forms_without_sender_address_are_refused(sandbox: Sandbox) -> None:
     """A mail comes from somebody: from the login where that is an address, else from the configured sender."""
     forms_app.make_app(settings_of(sandbox, IMAP_USERNAME="support", IMAP_OWN_DOMAINS="figurative.example"))
     with pytest.raises(ConfigurationError, match=r"\[smtp\] sender: "):
@@ -423,9 +423,7 @@ def test_forms_without_an_address_are_refused(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("package", ["python_multipart", "starlette", "uvicorn"])
-def test_forms_without_their_packages_are_refused_by_check(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, package: str
-) -> None:
+def test_check_refuses_forms_without_packages(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     """As `poller forms` would, with what is to be installed."""
     monkeypatch.setitem(sys.modules, package, None)
     (checked,) = check_forms(settings_of(sandbox))
@@ -442,7 +440,7 @@ def test_forms_without_their_packages_are_refused_by_check(
         ({"IMAP_USERNAME": "support", "IMAP_OWN_DOMAINS": "figurative.example"}, "ok", "poller@figurative.example"),
     ],
 )
-def test_forms_that_would_be_taken_for_a_stranger_s_are_refused(
+def test_forms_with_unrecognised_sender_are_refused(
     sandbox: Sandbox, given: dict[str, str], verdict: str | None, said: str
 ) -> None:
     """Their mails would not be the visitor's; `poller check` says so as well, and which setting to give."""
@@ -470,14 +468,14 @@ def test_forms_that_would_be_taken_for_a_stranger_s_are_refused(
         ("FORMS_SIGNING_KEYS", "a-secret-without-a-form"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(sandbox: Sandbox, name: str, value: str) -> None:
+def test_invalid_form_settings_are_refused(sandbox: Sandbox, name: str, value: str) -> None:
     """Each is named, and no secret is shown."""
     with pytest.raises(ConfigurationError, match=name) as caught:
         settings_of(sandbox, **{name: value})
     assert ("TOKENS" not in name and "KEYS" not in name) or value not in str(caught.value)
 
 
-def test_a_form_may_have_a_token_and_a_key(sandbox: Sandbox) -> None:
+def test_form_accepts_token_or_signing_key(sandbox: Sandbox) -> None:
     """Either will do."""
     form = forms_of(settings_of(sandbox, FORMS_SIGNING_KEYS=f"signed={KEY} quote={KEY}").forms)["quote"]
     assert (form.token, form.signing_key, form.public) == (TOKEN, KEY, False)
@@ -545,7 +543,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize(("given", "status", "wrong"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_said(
+def test_invalid_post_gets_problem_details(
     sandbox: Sandbox, standing_site: Site, given: dict[str, Any], status: int, wrong: list[tuple[str, str]]
 ) -> None:
     """As RFC 9457 has it, each field by a word that a program knows; nothing is left behind."""
@@ -564,7 +562,7 @@ def test_what_is_wrong_is_said(
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_body_that_is_too_big_is_refused_at_once(standing_site: Site, announced: bool) -> None:
+def test_oversized_body_is_refused_at_once(standing_site: Site, announced: bool) -> None:
     """Before any of it came when it says how long it is, else when the limit is passed; not at its end."""
     length = b"Content-Length: 99000000" if announced else b"Transfer-Encoding: chunked"
     with socket.create_connection(("127.0.0.1", standing_site.port), timeout=10) as connection:
@@ -581,9 +579,7 @@ def half_a_post(port: int, form: str = "contact", header: str = "", length: int 
 
 
 @pytest.mark.parametrize("setting", ["BODY_S", "SILENT_S"])
-def test_a_sender_that_takes_its_time_is_not_waited_for(
-    standing_site: Site, monkeypatch: pytest.MonkeyPatch, setting: str
-) -> None:
+def test_slow_body_is_timed_out(standing_site: Site, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     """A length that is announced buys no time; only bytes that come do."""
     monkeypatch.setattr(intake, setting, 0.05)
     with half_a_post(standing_site.port) as connection:
@@ -593,7 +589,7 @@ def test_a_sender_that_takes_its_time_is_not_waited_for(
 @pytest.mark.parametrize(
     ("form", "header"), [("contact", ""), ("signed", "X-Figurative-Signature: t={},v1=" + "0" * 64 + "\r\n")]
 )
-def test_strangers_stand_in_nobodys_way(
+def test_anonymous_posts_leave_slots_for_authenticated(
     sandbox: Sandbox, site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, form: str, header: str
 ) -> None:
     """One address has few posts in hand, all strangers together so many; whoever shows a secret has places beside."""
@@ -613,7 +609,9 @@ def test_strangers_stand_in_nobodys_way(
     assert len(delivered(sandbox)) == 1
 
 
-def test_a_connection_must_say_what_it_wants(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_without_request_header_is_closed(
+    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the header of a request, whole and in time, it is closed: the first and every later one."""
     monkeypatch.setattr(http_protocol, "REQUEST_S", 0.1)
     here = site()
@@ -624,9 +622,7 @@ def test_a_connection_must_say_what_it_wants(site: Callable[..., Site], monkeypa
                 pass
 
 
-def test_a_connection_too_many_is_told_to_come_later(
-    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_excess_connection_gets_503_and_is_closed(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
     """As every problem is told, and hung up on; those before it go on, and there is room again when one has gone."""
     monkeypatch.setattr(http_protocol, "CONNECTIONS", 1)
     here = site()
@@ -650,7 +646,7 @@ def test_a_connection_too_many_is_told_to_come_later(
         (b"[UNAVAILABLE] later", 503, True),
     ],
 )
-def test_what_the_mail_server_says_no_to(
+def test_form_append_refusals_map_to_status(
     sandbox: Sandbox, site: Callable[..., Site], says: bytes, status: int, again: bool
 ) -> None:
     """Only what may change is to be sent again."""
@@ -680,7 +676,7 @@ def unaccepted(listener: socket.socket) -> int:
     return number
 
 
-def test_a_mail_server_that_hangs_is_waited_for_once(
+def test_hanging_imap_server_delays_waiting_posts_once(
     sandbox: Sandbox, site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those who wait for a session do not find out one after the other."""
@@ -702,7 +698,7 @@ def test_a_mail_server_that_hangs_is_waited_for_once(
         pytest.param("text/html", 180_000, id="no room for the message"),
     ],
 )
-def test_a_full_disk_is_over_some_day(site: Callable[..., Site], accept: str, size: int) -> None:
+def test_full_disk_answers_503(site: Callable[..., Site], accept: str, size: int) -> None:
     """It is said as a mailbox out of reach is, to a person as a page."""
     here, model = site(), {"files": ("a.glb", bytes(size))}
     limits, heeded = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -716,14 +712,14 @@ def test_a_full_disk_is_over_some_day(site: Callable[..., Site], accept: str, si
     assert ("text/html" in answer.headers["Content-Type"]) == (accept == "text/html")
 
 
-def test_what_a_full_disk_did_not_take_is_not_missed() -> None:
+def test_closing_half_written_file_on_full_disk_is_no_error() -> None:
     """A file that is to be forgotten may be closed half written."""
     with FormBody() as filled:
         filled.open.enter_context(Path("/dev/full").open("wb")).write(b"x")  # noqa: SIM115  it closes it
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("PUT", "/forms/contact", 405)])
-def test_the_frameworks_own_errors_look_alike(standing_site: Site, method: str, path: str, status: int) -> None:
+def test_framework_errors_are_problem_details(standing_site: Site, method: str, path: str, status: int) -> None:
     """A program that knows one problem knows them all."""
     answer = standing_site.client.request(method, path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
@@ -732,7 +728,7 @@ def test_the_frameworks_own_errors_look_alike(standing_site: Site, method: str, 
         assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
-def test_a_program_that_fills_in_everything_is_thanked(sandbox: Sandbox, standing_site: Site) -> None:
+def test_filled_honeypot_is_accepted_and_discarded(sandbox: Sandbox, standing_site: Site) -> None:
     """Where the field that no person sees is filled in, the answer looks like any other, and nothing is done."""
     filled_in = CUSTOMER | {"topic_again": "https://spam.example"}
     answer = standing_site.post(json=filled_in)
@@ -744,7 +740,7 @@ def test_a_program_that_fills_in_everything_is_thanked(sandbox: Sandbox, standin
     assert len(delivered(sandbox)) == 1
 
 
-def test_a_mailbox_out_of_reach_is_said(sandbox: Sandbox, site: Callable[..., Site]) -> None:
+def test_unreachable_mailbox_answers_503(sandbox: Sandbox, site: Callable[..., Site]) -> None:
     """503 and when to come back; nothing is kept, and the same post goes through when it is back."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nobody = listener.getsockname()[1]
@@ -813,7 +809,7 @@ def _received(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize(("after_the_answer", "left"), [(False, 0), (True, 1)])
-def test_a_mailbox_that_goes_down_in_mid_request(
+def test_mailbox_lost_during_post_makes_at_most_one_message(
     sandbox: Sandbox, site: Callable[..., Site], after_the_answer: bool, left: int
 ) -> None:
     """Half a message is none; and of one whose answer was lost there is one, however often it is sent again."""
@@ -833,7 +829,7 @@ def test_a_mailbox_that_goes_down_in_mid_request(
     assert len(delivered(sandbox)) == 1
 
 
-def test_how_often_one_address_may_post(sandbox: Sandbox, site: Callable[..., Site]) -> None:
+def test_posts_of_one_address_are_rate_limited(sandbox: Sandbox, site: Callable[..., Site]) -> None:
     """So many an hour, then 429 with when to come back; behind a proxy of ours by whom the proxy names."""
     here = site(FORMS_MAX_PER_ADDRESS_PER_H="2", FORMS_PROXIES="127.0.0.1")
 
@@ -848,7 +844,7 @@ def test_how_often_one_address_may_post(sandbox: Sandbox, site: Callable[..., Si
     assert len(delivered(sandbox)) == 3
 
 
-def test_a_site_posts_as_often_as_it_likes(sandbox: Sandbox, site: Callable[..., Site]) -> None:
+def test_authenticated_site_is_not_rate_limited(sandbox: Sandbox, site: Callable[..., Site]) -> None:
     """All its visitors come from one address, and it shows its secret."""
     here, token = site(FORMS_MAX_PER_ADDRESS_PER_H="1"), {"Authorization": f"Bearer {TOKEN}"}
     assert [here.post("quote", headers=token).status_code for _ in range(3)] == [202] * 3
@@ -868,12 +864,14 @@ def test_a_site_posts_as_often_as_it_likes(sandbox: Sandbox, site: Callable[...,
         ("a socket", ["192.0.2.1"], "192.0.2.1", ""),
     ],
 )
-def test_who_posts_behind_a_proxy(peer: str, forwarded_for: list[str], proxies: str, address: str) -> None:
+def test_client_address_is_taken_from_trusted_proxy(
+    peer: str, forwarded_for: list[str], proxies: str, address: str
+) -> None:
     """The last address that a proxy of ours did not write of another one."""
     assert client_address(peer, forwarded_for, networks_of(proxies)) == address
 
 
-def test_the_rate_runs_by_the_hour() -> None:
+def test_rate_limit_refills_evenly_per_hour() -> None:
     """What was posted is worked off evenly, a household of IPv6 counts as one, and memory does not grow."""
     rate = TokenBucket(2)
     assert [rate.wait_s("2001:db8::1", at) for at in (0, 0)] == [0, 0]
@@ -896,7 +894,9 @@ def test_the_rate_runs_by_the_hour() -> None:
         ("", 202),
     ],
 )
-def test_which_pages_may_post(sandbox: Sandbox, site: Callable[..., Site], origin: str, status: int) -> None:
+def test_posts_are_accepted_from_configured_origins(
+    sandbox: Sandbox, site: Callable[..., Site], origin: str, status: int
+) -> None:
     """Those of the configured origins, by CORS for a script and by refusal for a form; a program names none."""
     here = site(FORMS_ORIGINS="https://www.figurative.example")
     headers = {"Origin": origin} if origin else {}
@@ -910,7 +910,7 @@ def test_which_pages_may_post(sandbox: Sandbox, site: Callable[..., Site], origi
         assert preflight.headers.get("Access-Control-Allow-Origin") == allowed
 
 
-def test_a_large_upload_stays_out_of_memory(sandbox: Sandbox, site: Callable[..., Site]) -> None:
+def test_large_post_is_not_held_in_memory(sandbox: Sandbox, site: Callable[..., Site]) -> None:
     """Ten megabytes are taken, made into a mail and handed on, and not two of them are in memory at once."""
     import tracemalloc  # noqa: PLC0415  it is slow, and only for this
 
@@ -941,7 +941,7 @@ def test_a_large_upload_stays_out_of_memory(sandbox: Sandbox, site: Callable[...
     assert most < 4_000_000
 
 
-def test_the_page_is_shown_where_it_is_on(site: Callable[..., Site]) -> None:
+def test_form_page_is_served_only_when_on(site: Callable[..., Site]) -> None:
     """For a public form, without script or anything from elsewhere; for another one, or when it is off, not at all."""
     here = site()
     page = here.client.get("/forms/contact")
@@ -956,7 +956,7 @@ def test_the_page_is_shown_where_it_is_on(site: Callable[..., Site]) -> None:
     assert site(FORMS_PAGE="false").client.get("/forms/contact").status_code == 405
 
 
-def test_the_page_says_what_is_wrong_and_keeps_what_was_written(sandbox: Sandbox, standing_site: Site) -> None:
+def test_form_page_shows_errors_and_keeps_input(sandbox: Sandbox, standing_site: Site) -> None:
     """In French, beside the field; and what a stranger wrote is text there."""
     sent = CUSTOMER | {"email": "", "message": "</textarea><script>alert(1)</script>", "name": '"><b>'}
     answer = standing_site.post(
@@ -971,7 +971,7 @@ def test_the_page_says_what_is_wrong_and_keeps_what_was_written(sandbox: Sandbox
     assert delivered(sandbox) == []
 
 
-def test_the_page_thanks(sandbox: Sandbox, standing_site: Site) -> None:
+def test_form_page_confirms_with_reference(sandbox: Sandbox, standing_site: Site) -> None:
     """With the reference; and a page that is sent twice is one message."""
     here = standing_site
     key = re.findall(r'name="idempotency_key" value="(\w+)"', here.client.get("/forms/contact").text)[0]
@@ -984,7 +984,7 @@ def test_the_page_thanks(sandbox: Sandbox, standing_site: Site) -> None:
 
 
 @pytest.mark.skipif(not EXECUTABLE, reason="Chromium is not installed: apt install chromium")
-def test_a_person_fills_in_the_page(office: Office, standing_site: Site, tmp_path: Path) -> None:
+def test_form_page_works_with_keyboard_in_browser(office: Office, standing_site: Site, tmp_path: Path) -> None:
     """With the keyboard alone, in a real browser: a mistake is said aloud, and at last there is a ticket."""
     here, model = standing_site, tmp_path / "chaise été.glb"
     model.write_bytes(GLB)
@@ -1040,7 +1040,7 @@ def test_a_person_fills_in_the_page(office: Office, standing_site: Site, tmp_pat
     ],
     ids=["taken", "not taken", "page"],
 )
-def test_the_document_says_what_is_so(
+def test_openapi_document_matches_behaviour(
     site: Callable[..., Site], method: str, mode: schemathesis.GenerationMode, common: int
 ) -> None:
     """Schemathesis finds no answer that /openapi.json does not promise, nor a post that is taken against its word."""
@@ -1074,7 +1074,7 @@ def test_the_document_says_what_is_so(
     assert common in seen
 
 
-def test_it_is_served_by_its_command(office: Office) -> None:
+def test_forms_command_serves_posts(office: Office) -> None:
     """`poller forms` takes posts until it is told to stop, and says where it listens."""
     process = office.begin("forms", "--port", "0", FORMS_NAMES="contact", FORMS_PUBLIC="contact")
     port = next(json.loads(line)["port"] for line in process.stderr if "forms_listening" in line)
@@ -1084,7 +1084,7 @@ def test_it_is_served_by_its_command(office: Office) -> None:
     assert office.mailboxes() == {"INBOX": 1}
 
 
-def test_a_port_that_is_taken_is_one_line(office: Office) -> None:
+def test_forms_on_occupied_port_exit_78_with_one_line(office: Office) -> None:
     """And 78, on which systemd does not start it again and again."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -1093,7 +1093,7 @@ def test_a_port_that_is_taken_is_one_line(office: Office) -> None:
     assert process.stderr.strip() == f"poller: 127.0.0.1 port {port} cannot be listened on: Address already in use"
 
 
-def test_it_is_served_by_uvicorn(office: Office, tmp_path: Path) -> None:
+def test_forms_app_is_served_by_uvicorn(office: Office, tmp_path: Path) -> None:
     """`uvicorn poller.forms:app` finds its settings where the daemon does, and names what is wrong with them."""
     (tmp_path / "config.toml").write_text('[forms]\nnames = "contact"\n')
     (tmp_path / ".env").write_text(f"FORMS_TOKENS=contact={TOKEN}\n")
@@ -1120,7 +1120,7 @@ def test_it_is_served_by_uvicorn(office: Office, tmp_path: Path) -> None:
     assert (refused.returncode, "environment: FORMS_PUBLIC: must be names" in refused.stderr) == (78, True)
 
 
-def test_nothing_of_a_post_is_logged(site: Callable[..., Site], caplog: pytest.LogCaptureFixture) -> None:
+def test_post_content_is_not_logged(site: Callable[..., Site], caplog: pytest.LogCaptureFixture) -> None:
     """Neither of one that was taken nor of one that was not."""
     caplog.set_level(logging.DEBUG)
     here = site()

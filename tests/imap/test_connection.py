@@ -52,7 +52,7 @@ def commands(received: bytes) -> list[bytes]:
     ],
     ids=["not offered", "refused for now", "refused", "answered ahead in clear text", "logged in unasked"],
 )
-def test_without_starttls_there_is_no_login(
+def test_imap_login_is_not_sent_without_starttls(
     greeting: bytes, capability: bytes, starttls: bytes, error: type[Exception]
 ) -> None:
     """Whoever stands in between and takes STARTTLS away hears no more than that we asked for it."""
@@ -69,7 +69,7 @@ def test_without_starttls_there_is_no_login(
     [(True, "localhost", True), (False, "localhost", False), (True, "elsewhere.example", False)],
     ids=["vouched for", "self-signed", "another's name"],
 )
-def test_a_server_proves_who_it_is_before_it_gets_the_password(
+def test_imap_certificate_is_verified_before_password(
     security: str, trusted: bool, host: str, sent: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind the handshake an impostor hears nothing."""
@@ -102,7 +102,7 @@ def test_a_server_proves_who_it_is_before_it_gets_the_password(
     ],
     ids=["no base64", "no ASCII", "a password that LOGIN cannot carry"],
 )
-def test_what_cannot_be_said_or_understood_ends_in_an_error_of_ours(
+def test_odd_imap_login_answers_raise_our_errors(
     offered: bytes, answer: bytes, password: str, error: type[Exception], words: str
 ) -> None:
     """Whatever a server makes of the login, the daemon knows what to do about it."""

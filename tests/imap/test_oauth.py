@@ -70,7 +70,7 @@ def provider(auth: str, *tokens: str, **more: Any) -> Provider:
 
 
 @pytest.mark.parametrize("auth", ["google", "microsoft"])
-def test_the_mailbox_opens_with_a_token_and_no_password(auth: str) -> None:
+def test_imap_login_uses_xoauth2_token(auth: str) -> None:
     """XOAUTH2, for the address of the mailbox."""
     with provider(auth, "token-1") as server, TokenEndpoint(given("token-1")) as endpoint:
         server.deliver(b"Subject: x\r\n\r\n")
@@ -79,7 +79,7 @@ def test_the_mailbox_opens_with_a_token_and_no_password(auth: str) -> None:
         assert "LOGIN" not in " ".join(server.commands)
 
 
-def test_each_connection_begins_with_a_new_token_but_for_those_of_one_moment() -> None:
+def test_connections_get_new_tokens_unless_simultaneous() -> None:
     """So that none ends while it is in use; four workers that start ask once."""
     now = [100.0]
 
@@ -101,7 +101,7 @@ def test_each_connection_begins_with_a_new_token_but_for_those_of_one_moment() -
     assert tokens.token() == ("token-3", False)
 
 
-def test_a_token_that_has_ended_is_replaced_at_the_next_try() -> None:
+def test_expired_token_is_replaced_at_next_try() -> None:
     """Nobody is told that the settings are wrong, for they are not."""
     with provider("google", "token-1") as server, TokenEndpoint(given("token-1"), given("token-2")) as endpoint:
         imap = settings(server, endpoint, "google")
@@ -123,7 +123,7 @@ def test_a_token_that_has_ended_is_replaced_at_the_next_try() -> None:
     ],
 )
 @pytest.mark.parametrize("challenge", [b"", b'{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}'])
-def test_check_says_what_is_missing_at_the_provider(
+def test_check_quotes_server_and_gives_oauth_advice(
     auth: str, token: str, refusal: str, advice: str, challenge: bytes
 ) -> None:
     """In the server's words, with what to do; to its reason the answer is an empty line (and not the token again)."""
@@ -151,14 +151,14 @@ def checked(settings: Settings) -> checks.Checked:
 @pytest.mark.parametrize(
     ("status", "verdict"), [((400, {"error": "invalid_grant"}), "refused"), ((503, b""), "unreachable")]
 )
-def test_what_the_provider_says_reaches_check(status: tuple[int, Any], verdict: str) -> None:
+def test_check_reports_token_provider_errors(status: tuple[int, Any], verdict: str) -> None:
     """A refused refresh token is a matter of settings; a provider that is down is not."""
     with provider("google") as server, TokenEndpoint(status) as endpoint:
         result = checked(whole(server, endpoint, "google"))
     assert (result.verdict, "Google" in result.seen) == (verdict, True)
 
 
-def test_a_server_that_takes_no_tokens_is_sent_none() -> None:
+def test_server_without_xoauth2_gets_no_token() -> None:
     """It would be a stranger's."""
     with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1") as server, TokenEndpoint(given("token-1")) as endpoint:
         with pytest.raises(ConfigurationError, match="no AUTH=XOAUTH2"):
@@ -166,7 +166,7 @@ def test_a_server_that_takes_no_tokens_is_sent_none() -> None:
         assert (endpoint.connections, "AUTHENTICATE" in " ".join(server.commands)) == (0, False)
 
 
-def test_a_refresh_token_that_the_provider_changed_outlives_the_process(state: Path) -> None:
+def test_rotated_refresh_token_survives_restart(state: Path) -> None:
     """It is kept for us alone, and goes before the setting, until that is set anew."""
     with (
         provider("google", "token-1") as server,
@@ -183,7 +183,7 @@ def test_a_refresh_token_that_the_provider_changed_outlives_the_process(state: P
     assert [form["refresh_token"] for form in endpoint.forms] == ["refresh-secret-72", "rotated-1", "consented-anew"]
 
 
-def test_a_refresh_token_that_another_process_had_changed_is_used(state: Path) -> None:
+def test_refresh_token_rotated_by_another_process_is_used(state: Path) -> None:
     """`poller check` beside the daemon, or the check at a reload: each goes on with what the other was given last."""
     answers = [given(f"token-{number}", refresh_token=f"rotated-{number}") for number in range(1, 4)]
     with provider("google") as server, TokenEndpoint(*answers) as endpoint:
@@ -197,7 +197,7 @@ def test_a_refresh_token_that_another_process_had_changed_is_used(state: Path) -
 
 
 @pytest.mark.usefixtures("switching")
-def test_those_who_ask_first_at_the_same_moment_ask_once() -> None:
+def test_concurrent_first_token_requests_are_merged() -> None:
     """The poll and the watch begin together, and a refresh token may be good for one use."""
     with (
         provider("google") as server,
@@ -219,7 +219,7 @@ def test_those_who_ask_first_at_the_same_moment_ask_once() -> None:
 
 
 @pytest.mark.parametrize("in_the_way", ["the directory", "the file"])
-def test_a_refresh_token_that_cannot_be_kept_still_works(in_the_way: str, state: Path, logged: Any) -> None:
+def test_unsaved_refresh_token_still_works(in_the_way: str, state: Path, logged: Any) -> None:
     """The log says so, and not the token; nothing of it is left behind, and this process goes on with it."""
     if in_the_way == "the directory":
         state.write_text("a file in the place of the directory")
@@ -241,7 +241,7 @@ def test_a_refresh_token_that_cannot_be_kept_still_works(in_the_way: str, state:
 
 
 @pytest.mark.parametrize("auth", ["google", "microsoft"])
-def test_a_mail_at_the_provider_becomes_a_ticket_and_is_filed(auth: str, office: Office) -> None:
+def test_provider_mail_becomes_ticket_and_is_filed(auth: str, office: Office) -> None:
     """The whole daemon on it, with no more than it has."""
     with provider(auth, "token-1") as server, TokenEndpoint(given("token-1")) as endpoint:
         mail = server.deliver(samples()["support"])
@@ -253,7 +253,7 @@ def test_a_mail_at_the_provider_becomes_a_ticket_and_is_filed(auth: str, office:
 
 
 @pytest.mark.parametrize(("auth", "package"), [("google", "google.auth"), ("microsoft", "msal")])
-def test_without_the_extra_it_is_said_which(auth: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_oauth_extra_is_named(auth: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line that can be copied."""
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, f"integrations.{auth}", raising=False)
@@ -274,7 +274,7 @@ def test_without_the_extra_it_is_said_which(auth: str, package: str, monkeypatch
     ],
 )
 @pytest.mark.parametrize("command", ["run", "once", "check"])
-def test_what_is_missing_on_this_machine_is_said_before_a_server_is_asked(
+def test_missing_oauth_file_or_package_exits_78_before_connect(
     key: str | None, says: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a setting that cannot work, so the exit code is 78 and nothing is tried again."""
@@ -294,7 +294,7 @@ def test_what_is_missing_on_this_machine_is_said_before_a_server_is_asked(
 
 
 @pytest.mark.parametrize("auth", ["password", "google", "microsoft"])
-def test_what_a_login_needs_depends_on_its_kind(auth: str) -> None:
+def test_missing_oauth_settings_are_named_by_kind(auth: str) -> None:
     """Each thing that is missing is named."""
     with pytest.raises(loader.InvalidSettingsError) as caught:
         loader.from_names({"IMAP_HOST": "h", "IMAP_USERNAME": "u", "IMAP_AUTH": auth})
@@ -302,13 +302,13 @@ def test_what_a_login_needs_depends_on_its_kind(auth: str) -> None:
     assert missing == {f"IMAP_{name.upper()}" for name in GRANTED.get(auth, ("password",))}
 
 
-def test_a_service_account_needs_its_key_file_alone() -> None:
+def test_service_account_needs_only_its_key_file() -> None:
     """No client, no refresh token."""
     names = {"IMAP_HOST": "h", "IMAP_USERNAME": "u", "IMAP_AUTH": "google", "IMAP_SERVICE_ACCOUNT_FILE": "key.json"}
     assert loader.from_names(names).imap.on
 
 
-def test_a_service_account_s_key_is_exchanged_without_a_restart(tmp_path: Path) -> None:
+def test_replaced_service_account_key_is_used_without_restart(tmp_path: Path) -> None:
     """Each token is asked for with the key that lies there; while there is none, that is said."""
     path = tmp_path / "key.json"
     write_key_file(path, "first@project.example")
@@ -327,7 +327,7 @@ def test_a_service_account_s_key_is_exchanged_without_a_restart(tmp_path: Path) 
     ]
 
 
-def test_mail_is_sent_with_the_mailboxs_tokens() -> None:
+def test_smtp_uses_token_of_mailbox() -> None:
     """AUTH XOAUTH2, where smtp.auth says so."""
     offered = b"250-localhost\r\n250 AUTH XOAUTH2\r\n"
     reply = lines(
@@ -349,7 +349,7 @@ def test_mail_is_sent_with_the_mailboxs_tokens() -> None:
     assert b"AUTH XOAUTH2 " + proof in smtp.received
 
 
-def test_mail_is_not_to_be_sent_with_tokens_that_nobody_gives() -> None:
+def test_smtp_xoauth2_without_token_source_is_refused() -> None:
     """The mailbox is opened with a password."""
     names = {"IMAP_HOST": "h", "IMAP_USERNAME": "u", "IMAP_PASSWORD": "p", "SMTP_HOST": "h", "SMTP_AUTH": "imap"}
     with pytest.raises(loader.InvalidSettingsError, match=r"SMTP_AUTH.*imap\.auth"):

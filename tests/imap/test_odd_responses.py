@@ -63,9 +63,7 @@ def uids(server: Provider) -> list[int]:
 
 
 @pytest.mark.parametrize("answer", BUSY)
-def test_a_fetch_that_is_refused_for_the_moment_is_no_look_that_succeeded(
-    server: Provider, inbox: Inbox, answer: str
-) -> None:
+def test_temporarily_refused_fetch_fails_the_scan(server: Provider, inbox: Inbox, answer: str) -> None:
     """Of one message among many either: the next look sees all of them."""
     for number in range(3):
         server.deliver(a_mail(number))
@@ -76,7 +74,7 @@ def test_a_fetch_that_is_refused_for_the_moment_is_no_look_that_succeeded(
     assert len(inbox.scan()) == 3
 
 
-def test_a_look_at_which_every_message_is_refused_has_not_succeeded(server: Provider, inbox: Inbox) -> None:
+def test_scan_fails_when_every_fetch_is_refused(server: Provider, inbox: Inbox) -> None:
     """Whatever the words: that is the server's trouble and not the messages'."""
     for number in range(2):
         server.deliver(a_mail(number))
@@ -88,7 +86,7 @@ def test_a_look_at_which_every_message_is_refused_has_not_succeeded(server: Prov
     assert len(inbox.scan()) == 2
 
 
-def test_a_message_that_is_refused_alone_is_in_the_end_its_own_trouble(server: Provider, inbox: Inbox) -> None:
+def test_single_refused_message_is_reported_after_two_failed_scans(server: Provider, inbox: Inbox) -> None:
     """Two looks fail, as the server may be ailing; then they succeed, and it is known which one, and since when."""
     server.deliver(a_mail(1))
     (uid,) = uids(server)
@@ -108,9 +106,7 @@ def test_a_message_that_is_refused_alone_is_in_the_end_its_own_trouble(server: P
     assert inbox.seen.unread == {}
 
 
-def test_a_message_that_is_refused_holds_nobody_up_and_is_asked_for_at_each_look(
-    server: Provider, inbox: Inbox
-) -> None:
+def test_refused_message_blocks_no_other_and_is_retried_each_scan(server: Provider, inbox: Inbox) -> None:
     """Alone, too, once it is known to be the trouble; and the log says so once."""
     for number in range(3):
         server.deliver(a_mail(number))
@@ -127,9 +123,7 @@ def test_a_message_that_is_refused_holds_nobody_up_and_is_asked_for_at_each_look
 
 
 @pytest.mark.parametrize("answer", [REFUSED, *BUSY])
-def test_whoever_needs_all_that_lies_there_is_told_that_some_cannot_be_read(
-    server: Provider, inbox: Inbox, answer: str
-) -> None:
+def test_listing_filed_mail_raises_when_fetch_is_refused(server: Provider, inbox: Inbox, answer: str) -> None:
     """Else it would be forgotten, or taken for a message that a person has brought back."""
     server.deliver(a_mail(1))
     (reference,) = inbox.scan()
@@ -148,9 +142,7 @@ def test_whoever_needs_all_that_lies_there_is_told_that_some_cannot_be_read(
 
 
 @pytest.mark.parametrize("answer", [REFUSED, *BUSY])
-def test_whoever_must_see_every_message_that_waits_is_told_that_one_cannot_be_read(
-    server: Provider, inbox: Inbox, answer: str
-) -> None:
+def test_complete_scan_raises_when_one_fetch_is_refused(server: Provider, inbox: Inbox, answer: str) -> None:
     """What is not seen would be forgotten, and dispatched anew."""
     for number in range(2):
         server.deliver(a_mail(number))
@@ -176,7 +168,7 @@ SIZE = b"RFC822.SIZE %d "
         (SIZE + b'FLAGS (7 \\Seen) INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
     ],
 )
-def test_a_message_of_which_the_server_says_odd_things_is_taken_up_like_any_other(
+def test_message_with_odd_fetch_data_is_admitted(
     server: Provider, inbox: Inbox, tmp_path: Path, facts: bytes, at: datetime
 ) -> None:
     """It is what counts: when it came is then said by its sender, and its size is unknown."""
@@ -188,7 +180,7 @@ def test_a_message_of_which_the_server_says_odd_things_is_taken_up_like_any_othe
     assert (fetched.received_at, fetched.oversize_bytes) == (at, 0)
 
 
-def test_a_date_that_lies_ahead_is_not_when_a_message_came(server: Provider, inbox: Inbox) -> None:
+def test_future_date_is_not_used_as_received_time(server: Provider, inbox: Inbox) -> None:
     """Where the server does not say it either it came now."""
     before = datetime.now(UTC)
     server.deliver(a_mail(1).replace(b"2026", b"2096"))
@@ -200,7 +192,7 @@ def test_a_date_that_lies_ahead_is_not_when_a_message_came(server: Provider, inb
 
 
 @pytest.mark.parametrize("counts", ["MESSAGES x UIDNEXT y UIDVALIDITY 7", "MESSAGES 1", "UIDVALIDITY x", "(("])
-def test_counts_that_are_none_are_done_without(server: Provider, inbox: Inbox, counts: str) -> None:
+def test_invalid_status_counts_cause_full_scan(server: Provider, inbox: Inbox, counts: str) -> None:
     """Everything is looked at each time."""
     server.counts = counts
     for number in range(2):
@@ -208,7 +200,7 @@ def test_counts_that_are_none_are_done_without(server: Provider, inbox: Inbox, c
         assert len(inbox.scan()) == number + 1
 
 
-def test_an_answer_that_cannot_be_understood_is_worth_another_try(server: Provider, inbox: Inbox) -> None:
+def test_unparsable_imap_answer_raises_transient_error(server: Provider, inbox: Inbox) -> None:
     """Whatever the library makes of it."""
     server.deliver(a_mail(1))
     server.found = "nothing"
@@ -218,9 +210,7 @@ def test_an_answer_that_cannot_be_understood_is_worth_another_try(server: Provid
     assert len(inbox.scan()) == 1
 
 
-def test_a_mail_that_status_knows_of_before_search_does_is_seen_as_soon_as_search_knows_it(
-    server: Provider, inbox: Inbox
-) -> None:
+def test_mail_in_status_before_search_is_found_by_next_scan(server: Provider, inbox: Inbox) -> None:
     """At the first look ever, too."""
     server.deliver(a_mail(0))
     server.hidden = {uids(server)[-1]}
@@ -234,7 +224,7 @@ def test_a_mail_that_status_knows_of_before_search_does_is_seen_as_soon_as_searc
     assert len(inbox.scan()) == 2
 
 
-def test_old_mail_that_is_left_alone_stays_cheap_where_the_newest_has_gone(
+def test_skipped_mail_is_not_refetched_after_newest_is_removed(
     server: Provider, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing but what is new is asked for, though the next UID is far beyond the last one that is there."""
@@ -248,7 +238,7 @@ def test_old_mail_that_is_left_alone_stays_cheap_where_the_newest_has_gone(
 
 
 @pytest.mark.parametrize("after", [f"{BASIC} UIDPLUS MOVE", f"{BASIC} UIDPLUS", BASIC])
-def test_a_message_that_somebody_takes_while_it_is_filed_is_that_messages_affair(after: str) -> None:
+def test_label_skips_message_expunged_meanwhile(after: str) -> None:
     """EXPUNGEISSUED (RFC 5530) is no trouble of the server's: its other copy is filed."""
     with Provider(BASIC, after) as server:
         taken, left = server.deliver(a_mail(1)), server.deliver(a_mail(2))
@@ -267,7 +257,7 @@ def test_a_message_that_somebody_takes_while_it_is_filed_is_that_messages_affair
         "NO Please try again later.",
     ],
 )
-def test_a_server_that_wants_to_be_left_in_peace_for_a_while_is(answer: str) -> None:
+def test_throttling_server_raises_transient_error(answer: str) -> None:
     """Exchange says so at a login and at a SELECT: it is nothing that a person could mend."""
     with Provider(BASIC, BASIC, closed=answer) as server, pytest.raises(TransientError):
         connect(settings(server).imap)
@@ -278,7 +268,7 @@ def test_a_server_that_wants_to_be_left_in_peace_for_a_while_is(answer: str) -> 
         connect(settings(server).imap.model_copy(update={"username": "somebody"}))
 
 
-def test_a_wrong_password_is_one_though_it_may_be_tried_again() -> None:
+def test_wrong_password_with_retry_hint_is_configuration_error() -> None:
     """Those words are for the person who has mistyped it."""
     refusal = "NO [AUTHENTICATIONFAILED] Wrong password, please try again"
     with Provider(BASIC, BASIC, refusal=refusal) as server, pytest.raises(ConfigurationError, match="IMAP_PASSWORD"):

@@ -40,7 +40,7 @@ def mailbox(sandbox: Sandbox) -> Iterator[ImapSession]:
     session.close()
 
 
-def test_arrivals_come_oldest_first_with_header_size_and_date(sandbox: Sandbox, mailbox: ImapSession) -> None:
+def test_arrivals_are_oldest_first_with_header_size_and_date(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """What is needed to know a message, without fetching it."""
     for number in range(3):
         sandbox.imap.deliver(RAW.replace(b"<1@", b"<%d@" % number))
@@ -63,7 +63,7 @@ def test_arrivals_come_oldest_first_with_header_size_and_date(sandbox: Sandbox, 
         (("$Junk", "$NotJunk"), None),
     ],
 )
-def test_what_the_mailbox_says_of_spam_comes_with_a_message(
+def test_arrival_has_junk_flag_of_mailbox(
     sandbox: Sandbox, mailbox: ImapSession, flags: tuple[str, ...], junk: bool | None
 ) -> None:
     """The server's or a person's verdict; two that contradict each other are none (RFC 9051 section 2.3.2)."""
@@ -72,7 +72,7 @@ def test_what_the_mailbox_says_of_spam_comes_with_a_message(
     assert [arrival.junk for arrival in mailbox.fetch_summaries(mailbox.uids())] == [junk]
 
 
-def test_a_message_is_taken_in_pieces_and_not_marked_as_read(sandbox: Sandbox, mailbox: ImapSession) -> None:
+def test_fetch_reads_message_in_pieces_without_seen_flag(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """Three megabytes come in four pieces, byte for byte, and the message stays unread."""
     raw = RAW + b"0123456789abcde\n" * 200_000
     sandbox.imap.deliver(raw)
@@ -83,14 +83,14 @@ def test_a_message_is_taken_in_pieces_and_not_marked_as_read(sandbox: Sandbox, m
     assert sandbox.imap.messages()[0].flags == set()
 
 
-def test_no_more_is_taken_than_the_limit(sandbox: Sandbox, mailbox: ImapSession) -> None:
+def test_fetch_cuts_message_at_limit(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """A message over the limit is cut there."""
     sandbox.imap.deliver(RAW + b"x" * 100_000)
     mailbox.refresh()
     assert sum(map(len, mailbox.pieces(mailbox.uids()[0], 50_000))) == 50_000
 
 
-def test_a_message_that_is_gone_is_said_to_be(mailbox: ImapSession) -> None:
+def test_fetch_reports_removed_message(mailbox: ImapSession) -> None:
     """Somebody took it between the look and the fetch."""
     with pytest.raises(MessageGoneError):
         list(mailbox.pieces(4711, 1000))
@@ -99,7 +99,7 @@ def test_a_message_that_is_gone_is_said_to_be(mailbox: ImapSession) -> None:
 
 
 @pytest.mark.parametrize("name", ["Support", "Modélisation", "Réclamations & été 📦", 'Dit "oui"'])
-def test_a_label_makes_the_mailbox_it_needs(sandbox: Sandbox, mailbox: ImapSession, name: str) -> None:
+def test_label_creates_and_subscribes_missing_mailbox(sandbox: Sandbox, mailbox: ImapSession, name: str) -> None:
     """Whatever its name, it is created, subscribed, and the message is in it with its keyword."""
     sandbox.imap.deliver(RAW)
     mailbox.refresh()
@@ -110,7 +110,7 @@ def test_a_label_makes_the_mailbox_it_needs(sandbox: Sandbox, mailbox: ImapSessi
         assert name in [found for _, _, found in client.list_sub_folders()]
 
 
-def test_a_new_label_takes_the_old_keyword_off(sandbox: Sandbox, mailbox: ImapSession) -> None:
+def test_new_label_removes_old_keyword(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """A message that failed once and succeeded later says only the latter."""
     sandbox.imap.deliver(RAW, flags=["Figurative-Failed", "Important"])
     mailbox.refresh()
@@ -123,7 +123,7 @@ def test_a_new_label_takes_the_old_keyword_off(sandbox: Sandbox, mailbox: ImapSe
     ("without", "left_in_inbox"),
     [(("MOVE",), []), (("MOVE", "UIDPLUS"), [{"\\Deleted"}])],
 )
-def test_servers_that_cannot_move(without: tuple[str, ...], left_in_inbox: list[set[str]]) -> None:
+def test_label_without_move_copies_and_expunges(without: tuple[str, ...], left_in_inbox: list[set[str]]) -> None:
     """COPY, then this message alone is expunged; where that is impossible it stays marked. Nobody else's goes."""
     with Dovecot(without=without) as server:
         server.deliver(RAW)
@@ -140,7 +140,7 @@ def test_servers_that_cannot_move(without: tuple[str, ...], left_in_inbox: list[
 
 @needs_dovecot
 @pytest.mark.parametrize(("separator", "prefix"), [(".", "INBOX."), ("/", ""), (".", "")])
-def test_other_namespaces(separator: str, prefix: str) -> None:
+def test_label_uses_separator_and_namespace_of_server(separator: str, prefix: str) -> None:
     """A "/" in a label is the server's separator, and the personal namespace's prefix is put in front."""
     with Dovecot(separator=separator, namespace_prefix=prefix) as server:
         server.deliver(RAW)
@@ -152,7 +152,7 @@ def test_other_namespaces(separator: str, prefix: str) -> None:
 
 @needs_dovecot
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_a_certificate_that_nobody_vouches_for_is_refused(security: str) -> None:
+def test_untrusted_imap_certificate_is_refused(security: str) -> None:
     """The password is not sent to whoever answers."""
     with Dovecot(security=security) as server, pytest.raises(ConfigurationError, match="certificate is refused"):
         connect(settings(server))
@@ -160,20 +160,20 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(security: str) -> None
 
 @needs_dovecot
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_a_certificate_that_is_vouched_for_is_accepted(security: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trusted_imap_certificate_is_accepted(security: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """TLS from the first byte or by STARTTLS, verified."""
     with Dovecot(security=security) as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate_path))
         connect(settings(server)).close()
 
 
-def test_a_server_without_starttls_gets_no_password(sandbox: Sandbox) -> None:
+def test_imap_without_starttls_gets_no_password(sandbox: Sandbox) -> None:
     """STARTTLS is required where it is configured, not tried."""
     with pytest.raises(ConfigurationError, match="STARTTLS"):
         connect(settings(sandbox.imap, security="starttls"))
 
 
-def test_a_mailbox_that_is_missing_is_not_made_by_looking_into_it(sandbox: Sandbox, mailbox: ImapSession) -> None:
+def test_reading_does_not_create_missing_mailbox(sandbox: Sandbox, mailbox: ImapSession) -> None:
     """Only a message that goes there needs it."""
     assert not mailbox.select("Échecs")
     assert sandbox.imap.mailboxes() == ["INBOX"]
@@ -186,9 +186,7 @@ def test_a_mailbox_that_is_missing_is_not_made_by_looking_into_it(sandbox: Sandb
 
 
 @pytest.mark.parametrize("command", [b"AUTHENTICATE", b"SELECT", b" UID SEARCH "])
-def test_an_answer_that_never_ends_is_given_up(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, command: bytes
-) -> None:
+def test_endless_answer_is_cut_at_deadline(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, command: bytes) -> None:
     """A byte now and then meets no timeout: every call has a deadline besides."""
     monkeypatch.setattr("tests.support.faulty_relay.BYTE_EVERY_S", 0.2)
     with Relay(sandbox.imap.port) as relay, pytest.raises(TransientError, match="no answer in time"):  # noqa: PT012
@@ -197,7 +195,7 @@ def test_an_answer_that_never_ends_is_given_up(
             session.uids()
 
 
-def test_a_greeting_that_never_ends_is_given_up() -> None:
+def test_endless_imap_greeting_is_cut_at_deadline() -> None:
     """The client waits for it before anybody has hold of the connection."""
     with dripping(b"* OK ", asks_first=False) as port, pytest.raises(TransientError, match="no answer in time"):
         connect(
@@ -205,14 +203,14 @@ def test_a_greeting_that_never_ends_is_given_up() -> None:
         )
 
 
-def test_a_server_that_is_away_is_worth_another_try() -> None:
+def test_unreachable_imap_server_raises_transient_error() -> None:
     """Nothing listens there now."""
     with pytest.raises(TransientError) as away:
         connect(ImapSettings.model_validate({"host": "127.0.0.1", "port": 9, "security": "none", "username": "u"}))
     assert not away.value.outcome_unknown
 
 
-def test_a_wrong_password_is_a_matter_of_settings(sandbox: Sandbox) -> None:
+def test_wrong_imap_password_raises_configuration_error(sandbox: Sandbox) -> None:
     """It names the settings to look at, and not the password."""
     with pytest.raises(ConfigurationError, match="IMAP_PASSWORD") as caught:
         connect(settings(sandbox.imap, password="wrong-secret"))

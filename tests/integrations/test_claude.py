@@ -34,7 +34,7 @@ def ask(client: Claude) -> Answer:
     return client.ask("Classe ce message.", SECRET, SCHEMA)
 
 
-def test_the_question_is_sent_once_with_its_schema_and_nothing_the_model_refuses(sandbox: Sandbox) -> None:
+def test_ask_sends_one_request_with_schema_and_supported_parameters(sandbox: Sandbox) -> None:
     ask(connect(sandbox))
     (request,) = sandbox.anthropic.requests
     assert request.body == {
@@ -47,7 +47,7 @@ def test_the_question_is_sent_once_with_its_schema_and_nothing_the_model_refuses
 
 
 @pytest.mark.parametrize("thinks", [True, False])
-def test_the_answer_is_what_follows_the_thinking_and_says_what_it_cost(sandbox: Sandbox, thinks: bool) -> None:
+def test_ask_returns_text_after_thinking_and_token_counts(sandbox: Sandbox, thinks: bool) -> None:
     sandbox.anthropic.thinks = thinks
     sandbox.anthropic.decide = lambda _: {"category": "SUPPORT", "reason": "écran noir"}
     answer = ask(connect(sandbox))
@@ -57,14 +57,14 @@ def test_the_answer_is_what_follows_the_thinking_and_says_what_it_cost(sandbox: 
 
 
 @pytest.mark.parametrize("stop_reason", ["refusal", "max_tokens", "pause_turn"])
-def test_an_answer_that_was_refused_or_cut_short_is_permanent(sandbox: Sandbox, stop_reason: str) -> None:
+def test_ask_raises_permanent_error_when_refused_or_truncated(sandbox: Sandbox, stop_reason: str) -> None:
     sandbox.anthropic.stop_reason = stop_reason
     with pytest.raises(PermanentError, match=stop_reason):
         ask(connect(sandbox))
 
 
 @pytest.mark.parametrize("text", ["Bien sûr !", "[1]", "", '{"category": '])
-def test_an_answer_that_is_no_object_is_permanent_and_kept_out_of_the_log(sandbox: Sandbox, text: str) -> None:
+def test_ask_keeps_invalid_answer_out_of_error_line(sandbox: Sandbox, text: str) -> None:
     body = {"id": "msg_1", "stop_reason": "end_turn", "content": [{"type": "text", "text": text}], "usage": {}}
     sandbox.anthropic.fail(Fault("status", status=200, body=body))
     with pytest.raises(PermanentError) as refused:
@@ -103,7 +103,7 @@ def refusal(kind: str) -> dict[str, object]:
     ],
     ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else None,
 )
-def test_every_failure_says_what_to_do_next_and_none_leaves_a_doubt(
+def test_ask_maps_every_failure_to_error_with_known_outcome(
     sandbox: Sandbox, fault: Fault, error: type[Exception], retry_after_s: float | None
 ) -> None:
     sandbox.anthropic.fail(fault)
@@ -117,7 +117,7 @@ def test_every_failure_says_what_to_do_next_and_none_leaves_a_doubt(
     assert len(sandbox.anthropic.requests) == 1, "never tried again by the library"
 
 
-def test_what_the_service_says_of_the_mail_is_in_the_detail_alone(sandbox: Sandbox) -> None:
+def test_claude_message_is_in_error_detail_only(sandbox: Sandbox) -> None:
     sandbox.anthropic.fail(Fault("status", status=400, body=refusal("invalid_request_error")))
     with pytest.raises(PermanentError) as refused:
         ask(connect(sandbox))
@@ -125,19 +125,19 @@ def test_what_the_service_says_of_the_mail_is_in_the_detail_alone(sandbox: Sandb
     assert refused.value.detail == SECRET
 
 
-def test_a_connection_that_is_never_made_is_transient() -> None:
+def test_ask_without_connection_raises_transient_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     with pytest.raises(TransientError):
         ask(Claude("sk-ant-1", "claude-haiku-5-5", url))
 
 
-def test_the_check_reads_the_models_card_and_asks_nothing(sandbox: Sandbox) -> None:
+def test_check_reads_model_without_asking_it(sandbox: Sandbox) -> None:
     assert connect(sandbox).check() == "Claude model claude-haiku-5-5"
     assert [(each.method, each.path) for each in sandbox.anthropic.requests] == [("GET", "/v1/models/claude-haiku-5-5")]
 
 
-def test_the_check_names_the_setting_that_is_wrong(sandbox: Sandbox) -> None:
+def test_check_names_the_wrong_setting(sandbox: Sandbox) -> None:
     with pytest.raises(ConfigurationError, match="ANTHROPIC_API_KEY") as dead:
         connect(sandbox, api_key="sk-ant-dead").check()
     assert "sk-ant-dead" not in str(dead.value)
@@ -147,6 +147,6 @@ def test_the_check_names_the_setting_that_is_wrong(sandbox: Sandbox) -> None:
         ask(connect(sandbox, model="claude-instant"))
 
 
-def test_the_module_is_quick_to_import() -> None:
+def test_importing_claude_does_not_import_anthropic() -> None:
     code = "import sys, integrations.claude; sys.exit('anthropic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

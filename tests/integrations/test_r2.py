@@ -61,7 +61,7 @@ def upload(client: R2, content: bytes = b"glTF", key: str = KEY) -> str:
     return client.upload(key, io.BytesIO(content), len(content), "model/gltf-binary", DISPOSITION)
 
 
-def test_a_file_can_be_read_by_anyone_at_the_url_that_is_returned(sandbox: Sandbox) -> None:
+def test_uploaded_file_is_public_at_returned_url(sandbox: Sandbox) -> None:
     url = upload(connect(sandbox))
     assert url == f"{sandbox.s3.public_url}/0123456789abcdef/pi%C3%A8ce%20n%C2%B01%20%28a%2Bb%29~.glb"
     assert httpx.get(url, timeout=5).content == b"glTF"
@@ -69,7 +69,7 @@ def test_a_file_can_be_read_by_anyone_at_the_url_that_is_returned(sandbox: Sandb
     assert (stored.key, stored.content_type, stored.content_disposition) == (KEY, "model/gltf-binary", DISPOSITION)
 
 
-def test_an_upload_that_was_done_already_succeeds_and_changes_nothing(sandbox: Sandbox) -> None:
+def test_repeated_upload_succeeds_and_changes_nothing(sandbox: Sandbox) -> None:
     client = connect(sandbox)
     first = upload(client, b"the first")
     assert upload(client, b"the second") == first
@@ -77,19 +77,19 @@ def test_an_upload_that_was_done_already_succeeds_and_changes_nothing(sandbox: S
     assert [each.headers["if-none-match"] for each in sandbox.s3.calls("PUT")] == ["*", "*"]
 
 
-def test_an_empty_file_is_a_file(sandbox: Sandbox) -> None:
+def test_upload_accepts_empty_file(sandbox: Sandbox) -> None:
     upload(connect(sandbox), b"")
     assert [each.size_bytes for each in sandbox.s3.objects] == [0]
 
 
-def test_the_whole_stream_is_stored_wherever_it_stood(sandbox: Sandbox) -> None:
+def test_upload_rewinds_stream_first(sandbox: Sandbox) -> None:
     stream = io.BytesIO(b"0123456789")
     stream.seek(7)
     connect(sandbox).upload(KEY, stream, 10, "text/plain", DISPOSITION)
     assert sandbox.s3.objects[0].body == b"0123456789"
 
 
-def test_a_file_is_read_in_pieces_never_whole(sandbox: Sandbox) -> None:
+def test_upload_reads_file_in_pieces(sandbox: Sandbox) -> None:
     stream = Stream(bytes(5 * 1024 * 1024))
     connect(sandbox).upload(KEY, stream, 5 * 1024 * 1024, "model/gltf-binary", DISPOSITION)
     assert sandbox.s3.objects[0].size_bytes == 5 * 1024 * 1024
@@ -108,7 +108,7 @@ LARGE = b"0123456789abcdef" * (11 * 1024 * 1024 // 16)
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_a_large_file_goes_in_parts_of_one_size_whatever_the_stream_gives(sandbox: Sandbox) -> None:
+def test_large_upload_uses_equal_parts_despite_short_reads(sandbox: Sandbox) -> None:
     stream = Stream(LARGE, most=3 * 1024 * 1024)
     url = connect(sandbox).upload(KEY, stream, len(LARGE), "model/gltf-binary", DISPOSITION)
     assert [len(each.raw) for each in sandbox.s3.calls("PUT")] == [5 * 1024 * 1024, 5 * 1024 * 1024, 1024 * 1024]
@@ -119,7 +119,7 @@ def test_a_large_file_goes_in_parts_of_one_size_whatever_the_stream_gives(sandbo
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_a_large_file_that_breaks_off_leaves_no_parts_behind(sandbox: Sandbox) -> None:
+def test_failed_large_upload_leaves_no_parts(sandbox: Sandbox) -> None:
     sandbox.s3.fail(Fault("status", "PUT", status=503))
     with pytest.raises(TransientError):
         connect(sandbox).upload(KEY, io.BytesIO(LARGE), len(LARGE), "model/gltf-binary", DISPOSITION)
@@ -128,14 +128,14 @@ def test_a_large_file_that_breaks_off_leaves_no_parts_behind(sandbox: Sandbox) -
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_the_first_failure_is_told_though_the_parts_cannot_be_dropped(sandbox: Sandbox) -> None:
+def test_large_upload_reports_first_failure_when_abort_fails(sandbox: Sandbox) -> None:
     sandbox.s3.fail(Fault("status", "PUT", status=503))
     sandbox.s3.fail(Fault("reset", "DELETE"))
     with pytest.raises(TransientError, match="503"):
         connect(sandbox).upload(KEY, io.BytesIO(LARGE), len(LARGE), "model/gltf-binary", DISPOSITION)
 
 
-def test_over_tls_the_body_is_sent_plain_with_its_length_as_r2_demands() -> None:
+def test_upload_over_tls_sends_plain_body_with_length() -> None:
     sent: list[Any] = []
 
     class Empty:
@@ -188,7 +188,7 @@ def xml(code: str) -> str:
     ],
     ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else None,
 )
-def test_every_failure_of_an_upload_says_what_to_do_next(
+def test_upload_maps_every_failure_to_its_error(
     sandbox: Sandbox,
     fault: Fault,
     error: type[Exception],
@@ -206,7 +206,7 @@ def test_every_failure_of_an_upload_says_what_to_do_next(
     assert len(sandbox.s3.calls("PUT")) == 1, "never tried again by the library"
 
 
-def test_a_connection_that_was_never_made_has_done_nothing(sandbox: Sandbox) -> None:
+def test_failed_connect_has_known_outcome(sandbox: Sandbox) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     with pytest.raises(TransientError) as failed:
@@ -214,13 +214,13 @@ def test_a_connection_that_was_never_made_has_done_nothing(sandbox: Sandbox) -> 
     assert not failed.value.outcome_unknown
 
 
-def test_the_check_writes_nothing_and_says_what_it_saw(sandbox: Sandbox) -> None:
+def test_check_names_bucket_and_writes_nothing(sandbox: Sandbox) -> None:
     server = sandbox.s3
     assert connect(sandbox).check() == f"R2 bucket {server.bucket}"
     assert [each.method for each in server.requests] == ["GET"]
 
 
-def test_the_public_address_is_asked_for_a_file_that_is_not_there(sandbox: Sandbox) -> None:
+def test_check_public_requests_missing_file_when_bucket_empty(sandbox: Sandbox) -> None:
     """As a customer asks, without a key; another one each time, so that no cache answers."""
     server = sandbox.s3
     seen = [connect(sandbox).check_public() for _ in range(2)]
@@ -230,7 +230,7 @@ def test_the_public_address_is_asked_for_a_file_that_is_not_there(sandbox: Sandb
     assert server.objects == []
 
 
-def test_the_public_address_is_asked_for_a_file_that_is_there(sandbox: Sandbox) -> None:
+def test_check_public_requests_existing_file(sandbox: Sandbox) -> None:
     """A site that has nothing to do with the bucket answers 404 as well: where there is a file, it is the proof."""
     server = sandbox.s3
     connect(sandbox).upload("2026/11/un fauteuil.glb", io.BytesIO(b"glTF"), 4, "model/gltf-binary", "attachment")
@@ -252,7 +252,7 @@ def test_the_public_address_is_asked_for_a_file_that_is_there(sandbox: Sandbox) 
         (b"", TransientError, "no whole answer came back"),
     ],
 )
-def test_what_is_no_public_bucket_is_told_from_one(
+def test_check_public_detects_address_without_public_bucket(
     sandbox: Sandbox, answer: bytes, error: type[Exception] | None, words: str
 ) -> None:
     """A site that has a page for everything would have one in place of each file; of that page nothing is read."""
@@ -266,7 +266,7 @@ def test_what_is_no_public_bucket_is_told_from_one(
             client.check_public()
 
 
-def test_a_public_address_that_moved_is_followed(sandbox: Sandbox) -> None:
+def test_check_public_follows_redirect(sandbox: Sandbox) -> None:
     """As a customer's browser does."""
     moved = f"HTTP/1.1 301 Moved\r\nLocation: {sandbox.s3.public_url}/x\r\nContent-Length: 0\r\n\r\n"
     with Listener(http(moved.encode())) as server:
@@ -283,7 +283,7 @@ def test_a_public_address_that_moved_is_followed(sandbox: Sandbox) -> None:
         ({"bucket_name": "no-such-bucket"}, "R2_BUCKET_NAME"),
     ],
 )
-def test_the_check_names_the_setting_that_is_wrong(sandbox: Sandbox, wrong: dict[str, str], setting: str) -> None:
+def test_check_names_the_wrong_setting(sandbox: Sandbox, wrong: dict[str, str], setting: str) -> None:
     with pytest.raises(ConfigurationError, match=setting):
         connect(sandbox, **wrong).check()
     with pytest.raises(ConfigurationError, match=setting):
@@ -293,7 +293,7 @@ def test_the_check_names_the_setting_that_is_wrong(sandbox: Sandbox, wrong: dict
 @pytest.mark.parametrize(
     "fault", [Fault("reset"), Fault("timeout"), Fault("garbage"), Fault("garbage", body="Veuillez vous <br> connecter")]
 )
-def test_a_check_without_an_answer_is_transient(sandbox: Sandbox, fault: Fault) -> None:
+def test_check_without_answer_raises_transient_error(sandbox: Sandbox, fault: Fault) -> None:
     sandbox.s3.fail(fault)
     with pytest.raises(TransientError):
         connect(sandbox, read_timeout_s=0.3).check()

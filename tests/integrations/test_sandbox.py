@@ -94,7 +94,7 @@ def ticket(client: httpx.Client, contact_id: str, **properties: str) -> httpx.Re
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else None,
 )
-def test_a_fault_shows_as_it_should_and_the_work_is_done_or_not(
+def test_fault_has_its_effect_and_commits_or_not(
     sandbox: Sandbox, hubspot: httpx.Client, fault: Fault, seen: Any, done: bool
 ) -> None:
     sandbox.hubspot.fail(fault)
@@ -114,7 +114,7 @@ def test_a_fault_shows_as_it_should_and_the_work_is_done_or_not(
     assert len(sandbox.hubspot.calls("POST", CONTACTS)) == 1
 
 
-def test_a_fault_strikes_the_requests_it_names_as_often_as_it_says(sandbox: Sandbox, hubspot: httpx.Client) -> None:
+def test_fault_applies_to_matching_requests_given_times(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     sandbox.hubspot.fail(Fault("status", "POST", TICKETS, times=2, status=502))
     sandbox.hubspot.fail(Fault("status", "GET", re.compile(r"/contacts/\d+$"), times=None, status=500))
     id_ = contact(hubspot)
@@ -125,7 +125,7 @@ def test_a_fault_strikes_the_requests_it_names_as_often_as_it_says(sandbox: Sand
 
 
 @pytest.mark.parametrize("end", ["heal", "reset", "stop"])
-def test_a_hang_ends_when_it_is_told_to(end: str) -> None:
+def test_heal_ends_hang(end: str) -> None:
     with HubSpot() as server, socket.create_connection(("127.0.0.1", server.port), timeout=0.2) as client:
         server.fail(Fault("timeout", seconds=600.0))
         client.sendall(b"GET /crm/v3/objects/contacts HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -136,9 +136,7 @@ def test_a_hang_ends_when_it_is_told_to(end: str) -> None:
         assert client.recv(1) == b""
 
 
-def test_an_outage_cuts_connections_and_ends_on_the_same_port_with_nothing_lost(
-    sandbox: Sandbox, hubspot: httpx.Client
-) -> None:
+def test_restart_keeps_port_and_data(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     id_, port = contact(hubspot), sandbox.hubspot.port
     sandbox.hubspot.stop()
     try:
@@ -150,7 +148,7 @@ def test_an_outage_cuts_connections_and_ends_on_the_same_port_with_nothing_lost(
     assert hubspot.get(f"{CONTACTS}/{id_}").status_code == 200
 
 
-def test_a_request_is_recorded_as_it_was_sent(sandbox: Sandbox, hubspot: httpx.Client) -> None:
+def test_request_is_recorded_as_sent(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     hubspot.get(f"{CONTACTS}/a%2Bb%2F%C3%BC%40x.com", params={"idProperty": "email"}, headers={"X-Odd": "é".encode()})
     (request,) = sandbox.hubspot.requests
     assert (request.method, request.path) == ("GET", f"{CONTACTS}/a%2Bb%2F%C3%BC%40x.com")
@@ -159,7 +157,7 @@ def test_a_request_is_recorded_as_it_was_sent(sandbox: Sandbox, hubspot: httpx.C
     assert request.headers["authorization"] == f"Bearer {sandbox.hubspot.token}"
 
 
-def test_a_rate_limit_rolls_and_refused_requests_do_not_count() -> None:
+def test_rate_limit_window_slides_and_skips_refused_requests() -> None:
     now = 0.0
     limit = RateLimit(2, 10.0, clock=lambda: now)
     assert [limit.admit(), limit.admit(), limit.admit()] == [True, True, False]
@@ -188,7 +186,7 @@ def test_a_rate_limit_rolls_and_refused_requests_do_not_count() -> None:
         (NOTES, {"hs_timestamp": "yesterday"}, "INVALID_DATE"),
     ],
 )
-def test_hubspot_refuses_what_is_not_valid_and_keeps_nothing_of_it(
+def test_hubspot_refuses_invalid_input_and_stores_nothing(
     sandbox: Sandbox, hubspot: httpx.Client, path: str, properties: dict[str, str], code: str
 ) -> None:
     answer = hubspot.post(path, json={"properties": properties})
@@ -206,9 +204,7 @@ def test_a_contact_is_found_by_its_address_in_any_case(hubspot: httpx.Client) ->
 
 
 @pytest.mark.parametrize("category", ["CONFLICT", "OBJECT_ALREADY_EXISTS"])
-def test_a_known_address_is_a_conflict_that_names_the_contact(
-    sandbox: Sandbox, hubspot: httpx.Client, category: str
-) -> None:
+def test_known_address_conflict_names_contact(sandbox: Sandbox, hubspot: httpx.Client, category: str) -> None:
     sandbox.hubspot.crm.conflict_category = category
     id_ = contact(hubspot)
     answer = hubspot.post(CONTACTS, json={"properties": {"email": "ZOE@example.com"}})
@@ -218,9 +214,7 @@ def test_a_known_address_is_a_conflict_that_names_the_contact(
     assert ("identityProfile" in answer.json()) == (category == "OBJECT_ALREADY_EXISTS")
 
 
-def test_a_second_address_is_a_conflict_and_a_get_finds_it_only_when_told(
-    sandbox: Sandbox, hubspot: httpx.Client
-) -> None:
+def test_secondary_address_conflicts_and_get_finds_it_if_set(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     id_ = contact(hubspot)
     hubspot.patch(f"{CONTACTS}/{id_}", json={"properties": {"hs_additional_emails": "z@example.com"}})
     path = f"{CONTACTS}/z%40example.com?idProperty=email"
@@ -230,7 +224,7 @@ def test_a_second_address_is_a_conflict_and_a_get_finds_it_only_when_told(
     assert hubspot.get(path).json()["id"] == id_
 
 
-def test_a_ticket_comes_with_its_contact_and_a_note_with_both(sandbox: Sandbox, hubspot: httpx.Client) -> None:
+def test_ticket_and_note_are_created_with_associations(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     contact_id = contact(hubspot)
     ticket_id = ticket(hubspot, contact_id, content="Texte").json()["id"]
     note = {"hs_timestamp": "1795340000000", "hs_note_body": "<b>x</b>"}
@@ -255,7 +249,7 @@ def test_a_ticket_comes_with_its_contact_and_a_note_with_both(sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize(("contact_id", "type_id"), [("1", 16), (None, 15), (None, 202)])
-def test_an_association_that_cannot_be_leaves_no_ticket(
+def test_invalid_association_creates_no_ticket(
     sandbox: Sandbox, hubspot: httpx.Client, contact_id: str | None, type_id: int
 ) -> None:
     associations = linked(contact_id or contact(hubspot), type_id)
@@ -279,7 +273,7 @@ def test_associations_come_in_pages(sandbox: Sandbox, hubspot: httpx.Client) -> 
     assert seen == ids
 
 
-def test_associating_twice_is_as_good_as_once(sandbox: Sandbox, hubspot: httpx.Client) -> None:
+def test_associating_twice_changes_nothing(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     contact_id = contact(hubspot)
     ticket_id = ticket(hubspot, contact_id).json()["id"]
     path = f"/crm/v4/objects/tickets/{ticket_id}/associations/default/contacts/{contact_id}"
@@ -287,7 +281,7 @@ def test_associating_twice_is_as_good_as_once(sandbox: Sandbox, hubspot: httpx.C
     assert sandbox.hubspot.associated("tickets", ticket_id, "contacts") == [contact_id]
 
 
-def test_a_unique_property_finds_its_ticket_and_allows_no_second_one(sandbox: Sandbox, hubspot: httpx.Client) -> None:
+def test_unique_property_finds_ticket_and_refuses_duplicate(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     path = f"{TICKETS}/abc?idProperty=figurative_reference"
     assert hubspot.get(path).status_code == 400
     assert hubspot.post("/crm/v3/properties/tickets", json=UNIQUE).status_code == 201
@@ -301,7 +295,7 @@ def test_a_unique_property_finds_its_ticket_and_allows_no_second_one(sandbox: Sa
     assert len(sandbox.hubspot.tickets) == 1
 
 
-def test_the_search_index_lags_as_long_as_it_is_told(sandbox: Sandbox, hubspot: httpx.Client) -> None:
+def test_search_index_lags_as_configured(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     id_ = contact(hubspot)
     wanted = {"filterGroups": [{"filters": [{"propertyName": "email", "operator": "EQ", "value": "zoe@example.com"}]}]}
     found = hubspot.post(f"{CONTACTS}/search", json=wanted)
@@ -311,7 +305,7 @@ def test_the_search_index_lags_as_long_as_it_is_told(sandbox: Sandbox, hubspot: 
     assert hubspot.post(f"{CONTACTS}/search", json=wanted).json()["total"] == 0
 
 
-def test_hubspot_wants_its_token_and_has_a_limit(sandbox: Sandbox, hubspot: httpx.Client) -> None:
+def test_hubspot_requires_token_and_limits_rate(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     refused = hubspot.get("/account-info/v3/details", headers={"Authorization": "Bearer other"})
     assert (refused.status_code, refused.json()["category"]) == (401, "INVALID_AUTHENTICATION")
     sandbox.hubspot.rate_limit = RateLimit(1, 3600.0)
@@ -329,9 +323,7 @@ def subtask(client: httpx.Client, sandbox: Sandbox, name: str, /, **fields: Any)
     return client.post(f"/list/{sandbox.clickup.list_id}/task", json=body)
 
 
-def test_a_subtask_goes_under_its_parent_and_reads_as_its_markdown_shows(
-    sandbox: Sandbox, clickup: httpx.Client
-) -> None:
+def test_subtask_has_parent_and_plain_text_of_markdown(sandbox: Sandbox, clickup: httpx.Client) -> None:
     markdown = r"**Client** : \*Zoé\*" + "\n" + r"\[ref: 0a\] [photo\_1](https://r2.example/a.jpg)"
     answer = subtask(clickup, sandbox, "Chaise", markdown_content=markdown, description="ignored")
     assert answer.status_code == 200
@@ -352,7 +344,7 @@ def test_a_subtask_goes_under_its_parent_and_reads_as_its_markdown_shows(
         ({"custom_item_id": None}, "INPUT_008"),
     ],
 )
-def test_clickup_refuses_what_is_not_valid(
+def test_clickup_refuses_invalid_input(
     sandbox: Sandbox, clickup: httpx.Client, fields: dict[str, Any], code: str
 ) -> None:
     answer = subtask(clickup, sandbox, "Chaise", **fields)
@@ -360,9 +352,7 @@ def test_clickup_refuses_what_is_not_valid(
     assert sandbox.clickup.subtasks == []
 
 
-def test_a_list_shows_subtasks_and_closed_ones_only_when_asked_newest_first(
-    sandbox: Sandbox, clickup: httpx.Client
-) -> None:
+def test_list_includes_subtasks_and_closed_only_if_asked(sandbox: Sandbox, clickup: httpx.Client) -> None:
     first, second = (subtask(clickup, sandbox, name, tags=[name.upper()]).json()["id"] for name in "ab")
     sandbox.clickup.tasks[first].created_at -= 60.0
     clickup.put(f"/task/{second}", json={"status": "complete"})
@@ -383,7 +373,7 @@ def test_a_list_shows_subtasks_and_closed_ones_only_when_asked_newest_first(
     assert listed(subtasks="true", include_closed="true") == [first, parent]
 
 
-def test_a_list_comes_in_pages_of_a_hundred(sandbox: Sandbox, clickup: httpx.Client) -> None:
+def test_list_pages_have_100_tasks(sandbox: Sandbox, clickup: httpx.Client) -> None:
     sandbox.clickup.rate_limit = None
     for number in range(120):
         subtask(clickup, sandbox, str(number))
@@ -410,7 +400,7 @@ def test_clickup_answers_401_to_a_bad_token_and_to_an_unknown_id(
     assert (answer.status_code, answer.json()["ECODE"]) == (401, code)
 
 
-def test_clickup_has_a_limit_and_says_when_it_ends(sandbox: Sandbox, clickup: httpx.Client) -> None:
+def test_clickup_rate_limit_reports_reset_time(sandbox: Sandbox, clickup: httpx.Client) -> None:
     sandbox.clickup.rate_limit = RateLimit(1, 60.0)
     first, second = (clickup.get("/user") for _ in range(2))
     before = int(time.time())
@@ -420,7 +410,7 @@ def test_clickup_has_a_limit_and_says_when_it_ends(sandbox: Sandbox, clickup: ht
     assert before + 60 <= int(second.headers["x-ratelimit-reset"]) <= after + 61
 
 
-def test_a_comment_is_kept_with_its_task(sandbox: Sandbox, clickup: httpx.Client) -> None:
+def test_comment_is_stored_with_its_task(sandbox: Sandbox, clickup: httpx.Client) -> None:
     """Its id is a number where it is made and a string where it is listed, as at ClickUp."""
     id_ = subtask(clickup, sandbox, "Chaise").json()["id"]
     answer = clickup.post(f"/task/{id_}/comment", json={"comment_text": "Bonjour"})
@@ -441,9 +431,7 @@ def test_a_comment_without_text_is_refused(sandbox: Sandbox, clickup: httpx.Clie
     assert clickup.get(path).json() == {"comments": []}
 
 
-def test_comments_come_newest_first_in_pages_of_25_that_go_on_behind_a_comment(
-    sandbox: Sandbox, clickup: httpx.Client
-) -> None:
+def test_comments_are_paged_by_25_newest_first(sandbox: Sandbox, clickup: httpx.Client) -> None:
     sandbox.clickup.rate_limit = None
     path = f"/task/{sandbox.clickup.parent_id}/comment"
     made = [str(clickup.post(path, json={"comment_text": str(number)}).json()["id"]) for number in range(27)]
@@ -475,7 +463,7 @@ def ask(sandbox: Sandbox, key_header: str = "x-api-key", **changes: Any) -> http
 
 
 @pytest.mark.parametrize("key_header", ["x-api-key", "authorization"])
-def test_the_model_thinks_first_and_then_decides(sandbox: Sandbox, key_header: str) -> None:
+def test_model_sends_thinking_before_decision(sandbox: Sandbox, key_header: str) -> None:
     message = ask(sandbox, key_header).json()
     assert [block["type"] for block in message["content"]] == ["thinking", "text"]
     assert '"category": "MODELISATION"' in message["content"][1]["text"]
@@ -483,7 +471,7 @@ def test_the_model_thinks_first_and_then_decides(sandbox: Sandbox, key_header: s
     assert ask(sandbox).json()["content"][1]["text"] == '{"read": "Pouvez-vous modéliser cette chaise en 3D ?"}'
 
 
-def test_the_model_may_refuse_or_break_off(sandbox: Sandbox) -> None:
+def test_model_can_refuse_or_truncate(sandbox: Sandbox) -> None:
     sandbox.anthropic.stop_reason = "refusal"
     assert [block["type"] for block in ask(sandbox).json()["content"]] == ["thinking"]
     sandbox.anthropic.stop_reason = "max_tokens"
@@ -513,14 +501,14 @@ def test_the_model_may_refuse_or_break_off(sandbox: Sandbox) -> None:
         ),
     ],
 )
-def test_anthropic_refuses_what_the_real_one_refuses(
+def test_anthropic_refuses_unsupported_parameters(
     sandbox: Sandbox, changes: dict[str, Any], status: int, type_: str
 ) -> None:
     answer = ask(sandbox, **changes)
     assert (answer.status_code, answer.json()["error"]["type"]) == (status, type_)
 
 
-def test_anthropic_wants_its_key(sandbox: Sandbox) -> None:
+def test_anthropic_requires_api_key(sandbox: Sandbox) -> None:
     for headers in ({}, {"x-api-key": "other"}, {"authorization": "Bearer other"}):
         answer = httpx.get(f"{sandbox.anthropic.url}/v1/models", headers=headers | {"anthropic-version": "2026-10-21"})
         assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
@@ -544,7 +532,7 @@ def s3_client(server: S3, access_key_id: str = "") -> Any:
     )
 
 
-def test_an_object_can_be_read_by_anyone_and_written_only_with_the_key(sandbox: Sandbox) -> None:
+def test_object_is_public_to_read_and_needs_key_to_write(sandbox: Sandbox) -> None:
     client = s3_client(sandbox.s3)
     disposition = 'attachment; filename="a.pdf"'
     client.put_object(
@@ -566,7 +554,7 @@ def test_an_object_can_be_read_by_anyone_and_written_only_with_the_key(sandbox: 
     assert len(sandbox.s3.objects) == 1
 
 
-def test_a_key_is_written_once_where_that_is_asked_even_when_the_first_answer_was_lost(sandbox: Sandbox) -> None:
+def test_if_none_match_keeps_first_object_after_lost_answer(sandbox: Sandbox) -> None:
     put = {"Bucket": sandbox.s3.bucket, "Key": "k", "IfNoneMatch": "*"}
     client = s3_client(sandbox.s3)
     sandbox.s3.fail(Fault("status_after_commit", "PUT", status=503))
@@ -578,7 +566,7 @@ def test_a_key_is_written_once_where_that_is_asked_even_when_the_first_answer_wa
     assert len(sandbox.s3.calls("PUT")) == 2
 
 
-def test_two_stand_ins_in_one_process_share_no_bucket(sandbox: Sandbox) -> None:
+def test_two_stand_ins_have_separate_buckets(sandbox: Sandbox) -> None:
     with S3() as other:
         s3_client(other).put_object(Bucket=other.bucket, Key="k", Body=b"x")
         assert sandbox.s3.objects == []
@@ -601,7 +589,7 @@ def send(server: Smtp, *recipients: str) -> dict[str, tuple[int, bytes]]:
         return client.send_message(mail(), "poller@figurative.example", recipients or ("admin@figurative.example",))
 
 
-def test_a_mail_is_kept_with_its_envelope(sandbox: Sandbox) -> None:
+def test_mail_is_stored_with_envelope(sandbox: Sandbox) -> None:
     send(sandbox.smtp, "a@figurative.example", "b@figurative.example")
     (kept,) = sandbox.smtp.messages
     assert (kept.sender, kept.recipients) == (
@@ -622,7 +610,7 @@ def test_a_mail_is_kept_with_its_envelope(sandbox: Sandbox) -> None:
         (Refusal("after_data"), smtplib.SMTPServerDisconnected, 1),
     ],
 )
-def test_a_refusal_comes_where_it_should_and_the_mail_is_kept_or_not(
+def test_refusal_applies_at_its_stage_and_stores_mail_or_not(
     sandbox: Sandbox, refusal: Refusal, error: type[Exception], kept: int
 ) -> None:
     sandbox.smtp.fail(refusal)
@@ -632,14 +620,14 @@ def test_a_refusal_comes_where_it_should_and_the_mail_is_kept_or_not(
     assert send(sandbox.smtp) == {}
 
 
-def test_one_recipient_may_be_refused_among_others(sandbox: Sandbox) -> None:
+def test_refusal_can_apply_to_one_recipient(sandbox: Sandbox) -> None:
     sandbox.smtp.fail(Refusal("rcpt", "550 5.1.1 unknown", recipient="b@figurative.example", times=None))
     assert send(sandbox.smtp, "a@figurative.example", "b@figurative.example").keys() == {"b@figurative.example"}
     assert sandbox.smtp.messages[0].recipients == ("a@figurative.example",)
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_a_server_with_a_password_takes_mail_over_tls_from_who_knows_it(tmp_path: Path, security: Any) -> None:
+def test_smtp_server_accepts_mail_over_tls_after_login(tmp_path: Path, security: Any) -> None:
     certificate = self_signed(tmp_path)
     trusting = ssl.create_default_context(cafile=certificate.path)
     with Smtp(username="u", password="p", security=security, ssl_context=certificate.server_context()) as server:
@@ -673,7 +661,7 @@ def imap(request: pytest.FixtureRequest) -> Iterator[ImapServer]:
         yield server
 
 
-def test_a_mailbox_keeps_bytes_flags_and_keywords_and_moves(imap: ImapServer) -> None:
+def test_mailbox_keeps_bytes_flags_keywords_and_moves(imap: ImapServer) -> None:
     imap.deliver(RAW, flags=[r"\Flagged", "$Odd"])
     imap.deliver(b"Subject: second\r\n\r\n")
     with imap.session() as client:
@@ -698,7 +686,7 @@ def test_a_wrong_password_is_refused(imap: ImapServer) -> None:
 
 
 @needs_dovecot
-def test_dovecot_can_look_like_a_server_with_a_prefix_and_without_extensions() -> None:
+def test_dovecot_can_have_prefix_and_lack_extensions() -> None:
     with Dovecot(namespace_prefix="INBOX.", separator=".", without={"MOVE", "UIDPLUS", "IDLE"}) as server:
         with server.session() as client:
             assert client.namespace().personal == (("INBOX.", "."),)
@@ -714,7 +702,7 @@ def test_dovecot_can_look_like_a_server_with_a_prefix_and_without_extensions() -
 
 @needs_dovecot
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_dovecot_speaks_tls_with_a_certificate_that_only_we_trust(security: Any) -> None:
+def test_dovecot_serves_tls_with_self_signed_certificate(security: Any) -> None:
     with Dovecot(security=security) as server:
         server.deliver(RAW)
         assert [each.raw for each in server.messages()] == [RAW]
@@ -724,7 +712,7 @@ def test_dovecot_speaks_tls_with_a_certificate_that_only_we_trust(security: Any)
 
 
 @needs_dovecot
-def test_dovecot_leaves_nothing_behind() -> None:
+def test_dovecot_stop_deletes_its_files() -> None:
     with Dovecot() as server:
         server.deliver(RAW)
         folder = server._folder
@@ -737,7 +725,7 @@ def test_dovecot_leaves_nothing_behind() -> None:
 # The whole
 
 
-def test_the_environment_points_at_every_service_and_a_reset_empties_them(
+def test_environment_covers_all_services_and_reset_empties_them(
     sandbox: Sandbox, hubspot: httpx.Client, clickup: httpx.Client
 ) -> None:
     environment = sandbox.environment()

@@ -43,7 +43,7 @@ def mail(to: str = "Admin <admin@figurative.example>", text: str = SECRET) -> Em
     return message
 
 
-def test_the_message_arrives_as_it_is_for_everyone_in_its_to_field(sandbox: Sandbox) -> None:
+def test_send_delivers_message_to_all_to_recipients(sandbox: Sandbox) -> None:
     text = "Écran noir\n.\n..un point\n" + "é" * 2000 + "\n"
     connect(sandbox.smtp).send(mail("Admin <admin@figurative.example>, b@figurative.example", text))
     (delivered,) = sandbox.smtp.messages
@@ -53,7 +53,7 @@ def test_the_message_arrives_as_it_is_for_everyone_in_its_to_field(sandbox: Sand
     assert delivered.message["Subject"] == SECRET
 
 
-def test_a_body_of_8_bits_is_encoded_for_a_server_that_may_not_take_it(sandbox: Sandbox) -> None:
+def test_send_encodes_8bit_body_as_7bit(sandbox: Sandbox) -> None:
     message = mail()
     message.set_content("Écran noir\n", cte="8bit")
     connect(sandbox.smtp).send(message)
@@ -63,7 +63,7 @@ def test_a_body_of_8_bits_is_encoded_for_a_server_that_may_not_take_it(sandbox: 
 
 
 @pytest.mark.parametrize("to", ["", "undisclosed-recipients:;", "Admin", "rené@figurative.example"])
-def test_a_message_for_nobody_that_can_be_reached_is_permanent(sandbox: Sandbox, to: str) -> None:
+def test_send_without_valid_recipient_raises_permanent_error(sandbox: Sandbox, to: str) -> None:
     with pytest.raises(PermanentError):
         connect(sandbox.smtp).send(mail(to))
     assert sandbox.smtp.messages == []
@@ -89,7 +89,7 @@ def test_a_message_for_nobody_that_can_be_reached_is_permanent(sandbox: Sandbox,
     ],
     ids=lambda value: f"{value.stage}-{value.reply[:3] or 'cut'}" if isinstance(value, Refusal) else None,
 )
-def test_every_failure_says_what_to_do_next(
+def test_send_maps_every_failure_to_its_error(
     sandbox: Sandbox, refusal: Refusal, error: type[Exception], outcome_unknown: bool | None
 ) -> None:
     sandbox.smtp.fail(refusal)
@@ -101,7 +101,7 @@ def test_every_failure_says_what_to_do_next(
     assert len(sandbox.smtp.messages) == (1 if refusal.stage == "after_data" else 0)
 
 
-def test_what_the_server_says_is_in_the_detail_alone(sandbox: Sandbox) -> None:
+def test_smtp_reply_is_in_error_detail_only(sandbox: Sandbox) -> None:
     sandbox.smtp.fail(Refusal("rcpt", f"550 5.1.1 {SECRET}"))
     with pytest.raises(PermanentError) as refused:
         connect(sandbox.smtp).send(mail())
@@ -135,7 +135,7 @@ def scripted(*replies: bytes) -> Iterator[tuple[int, list[bytes]]]:
         listener.close()
 
 
-def test_ehlo_tells_the_senders_domain_and_not_the_name_of_this_machine() -> None:
+def test_ehlo_uses_sender_domain_not_host_name() -> None:
     with scripted(b"220 ready", b"250 hello") as (port, lines), pytest.raises(TransientError):
         Smtp("127.0.0.1", port, "none", "", "", SENDER, 5.0).check()
     assert lines[0] == b"ehlo figurative.example\r\n"
@@ -144,20 +144,20 @@ def test_ehlo_tells_the_senders_domain_and_not_the_name_of_this_machine() -> Non
 ACCEPTING = (b"220 ready", b"250 hello", b"250 sender", b"250 recipient", b"354 go on")
 
 
-def test_a_farewell_that_fails_does_not_undo_a_message_that_was_taken() -> None:
+def test_failed_quit_does_not_fail_accepted_message() -> None:
     with scripted(*ACCEPTING, b"250 taken") as (port, lines):
         Smtp("127.0.0.1", port, "none", "", "", SENDER, 5.0).send(mail())
     assert lines[-2:] == [b".\r\n", b"quit\r\n"]
 
 
-def test_a_connection_that_ends_after_the_dot_leaves_the_outcome_unknown() -> None:
+def test_cut_after_data_leaves_outcome_unknown() -> None:
     with scripted(*ACCEPTING) as (port, lines), pytest.raises(TransientError) as lost:
         Smtp("127.0.0.1", port, "none", "", "", SENDER, 5.0).send(mail())
     assert lost.value.outcome_unknown
     assert lines[-1] == b".\r\n"
 
 
-def test_a_server_that_is_not_there_or_says_nothing_is_transient_and_has_done_nothing() -> None:
+def test_absent_or_silent_server_is_transient_with_known_outcome() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(TransientError) as failed:
@@ -174,9 +174,7 @@ def certificate(tmp_path: Path) -> Certificate:
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_a_message_goes_over_tls_and_after_login_to_a_server_that_can_be_verified(
-    certificate: Certificate, security: Literal["tls", "starttls"]
-) -> None:
+def test_send_uses_verified_tls_and_login(certificate: Certificate, security: Literal["tls", "starttls"]) -> None:
     trusting = ssl.create_default_context(cafile=certificate.path)
     shown = certificate.server_context()
     with stand_in.Smtp(username="robot", password="sesame", security=security, ssl_context=shown) as server:
@@ -194,7 +192,7 @@ def test_a_message_goes_over_tls_and_after_login_to_a_server_that_can_be_verifie
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_a_certificate_that_nobody_vouches_for_gets_no_message_and_no_password(
+def test_untrusted_certificate_gets_no_password_and_no_message(
     certificate: Certificate, security: Literal["tls", "starttls"]
 ) -> None:
     shown = certificate.server_context()
@@ -204,18 +202,18 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_message_and_no_password(
         assert server.messages == []
 
 
-def test_starttls_is_required_and_never_done_without(sandbox: Sandbox) -> None:
+def test_missing_starttls_stops_send(sandbox: Sandbox) -> None:
     with pytest.raises(ConfigurationError, match="SMTP_SECURITY"):
         connect(sandbox.smtp, "starttls").send(mail())
     assert sandbox.smtp.messages == []
 
 
-def test_a_password_that_the_server_does_not_ask_for_is_a_wrong_setting() -> None:
+def test_password_for_server_without_auth_is_configuration_error() -> None:
     with scripted(b"220 ready", b"250 hello") as (port, _), pytest.raises(ConfigurationError, match="SMTP"):
         Smtp("127.0.0.1", port, "none", "robot", "sesame", SENDER, 5.0).check()
 
 
-def test_a_login_that_is_refused_for_now_is_transient() -> None:
+def test_temporary_login_refusal_is_transient() -> None:
     script = (b"220 ready", b"250-hello\r\n250 AUTH PLAIN", b"454 4.7.0 temporary authentication failure")
     with scripted(*script) as (port, _), pytest.raises(TransientError) as later:
         Smtp("127.0.0.1", port, "none", "robot", "sesame", SENDER, 5.0).check()
@@ -233,13 +231,13 @@ def test_a_login_that_is_refused_for_now_is_transient() -> None:
         ({"password": "sésame"}, "SMTP_PASSWORD"),
     ],
 )
-def test_settings_that_can_never_work_are_refused_at_once(changed: dict[str, str], setting: str) -> None:
+def test_invalid_smtp_settings_are_refused_at_once(changed: dict[str, str], setting: str) -> None:
     right = {"host": "localhost", "port": 25, "security": "none", "username": "", "password": "", "sender": SENDER}
     with pytest.raises(ConfigurationError, match=setting):
         Smtp(**(right | changed))
 
 
-def test_the_check_sends_nothing(sandbox: Sandbox) -> None:
+def test_check_sends_no_message(sandbox: Sandbox) -> None:
     seen = connect(sandbox.smtp).check()
     assert seen == f"SMTP 127.0.0.1:{sandbox.smtp.port}, security none, not authenticated"
     assert sandbox.smtp.messages == []

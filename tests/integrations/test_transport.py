@@ -62,7 +62,7 @@ def _collected() -> Iterator[None]:
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_client_follows_an_answer_to_another_place(client: Callable[[str], None], status: int) -> None:
+def test_no_client_follows_redirect(client: Callable[[str], None], status: int) -> None:
     """A service, or who stands in for it, cannot have the key and the mail's words sent on to another host."""
     with Listener(NOTHING) as elsewhere:
         # In S3's own way, too (https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html).
@@ -88,7 +88,7 @@ def trust(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     [(True, "localhost", True), (False, "localhost", False), (True, "elsewhere.example", False)],
     ids=["vouched for", "self-signed", "another's name"],
 )
-def test_a_key_goes_to_who_is_vouched_for_under_the_host_s_name(
+def test_api_key_is_sent_only_to_verified_host(
     client: Callable[[str], None],
     trusted: bool,
     host: str,
@@ -108,7 +108,7 @@ def test_a_key_goes_to_who_is_vouched_for_under_the_host_s_name(
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
-def test_tls_older_than_1_2_is_no_tls(
+def test_tls_older_than_1_2_is_refused(
     client: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RFC 8996: a server that can do no better gets nothing."""
@@ -147,7 +147,7 @@ def send(port: int, security: str) -> None:
     ],
     ids=["not offered", "refused for now", "refused", "answered ahead in clear text"],
 )
-def test_smtp_without_starttls_gets_neither_password_nor_letter(
+def test_smtp_without_starttls_gets_no_password_and_no_mail(
     ehlo: bytes, starttls: bytes, error: type[Exception]
 ) -> None:
     """Whoever stands in between and takes STARTTLS away hears our greeting and no more."""
@@ -166,7 +166,7 @@ def test_smtp_without_starttls_gets_neither_password_nor_letter(
     [(True, "localhost", True), (False, "localhost", False), (True, "elsewhere.example", False)],
     ids=["vouched for", "self-signed", "another's name"],
 )
-def test_smtp_proves_who_it_is_before_it_gets_the_password(
+def test_smtp_certificate_is_verified_before_password(
     security: str, trusted: bool, host: str, sent: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The library verifies nothing of itself; behind the handshake an impostor hears nothing."""

@@ -47,7 +47,7 @@ def inbox(office: Office) -> Iterator[Inbox]:
         yield inbox
 
 
-def test_a_message_waits_behind_older_ones_alone(office: Office, inbox: Inbox) -> None:
+def test_message_waits_only_for_older_messages(office: Office, inbox: Inbox) -> None:
     """Of two that name each other the first goes on, or both would wait for ever."""
     put(office, a_mail(1, b"References: <2@ruiz.example>"))
     put(office, a_mail(2, b"References: <1@ruiz.example>"))
@@ -71,7 +71,7 @@ def made_anew(office: Office) -> Iterator[tuple[Inbox, ImapSession]]:
         yield inbox, stale
 
 
-def test_a_look_finds_out_that_the_mailbox_was_made_anew(made_anew: tuple[Inbox, ImapSession]) -> None:
+def test_scan_detects_recreated_mailbox(made_anew: tuple[Inbox, ImapSession]) -> None:
     """Or it would see an empty one for ever, and call that good."""
     inbox, stale = made_anew
     assert inbox._sessions._free == [stale]
@@ -80,7 +80,7 @@ def test_a_look_finds_out_that_the_mailbox_was_made_anew(made_anew: tuple[Inbox,
     assert len(inbox.scan()) == 1
 
 
-def test_a_session_from_before_the_mailbox_was_made_anew_is_not_used_again(
+def test_session_is_dropped_after_uidvalidity_change(
     made_anew: tuple[Inbox, ImapSession],
 ) -> None:
     """Or each message that was given one would wait, though the mailbox is there."""
@@ -92,7 +92,7 @@ def test_a_session_from_before_the_mailbox_was_made_anew_is_not_used_again(
     assert stale not in inbox._sessions._free
 
 
-def test_what_came_before_the_first_day_is_left_alone_unless_it_was_taken_up(office: Office, inbox: Inbox) -> None:
+def test_mail_before_first_day_is_skipped_unless_admitted(office: Office, inbox: Inbox) -> None:
     """And nobody waits behind what is left alone."""
     for number in (1, 2):
         put(office, a_mail(number), OLD)
@@ -108,9 +108,7 @@ def test_what_came_before_the_first_day_is_left_alone_unless_it_was_taken_up(off
     assert inbox.confirm(first), "another machine may have been told to take all"
 
 
-def test_what_the_mailbox_held_before_it_was_made_anew_is_not_mistaken_for_what_it_holds(
-    office: Office, tmp_path: Path
-) -> None:
+def test_scan_discards_uids_after_uidvalidity_change(office: Office, tmp_path: Path) -> None:
     """The UID is the same and the message is not: nothing is fetched, moved or taken for present; a new look helps."""
     office.environment["IMAP_MAILBOX"] = "Demandes"
     with office.sandbox.imap.session() as client:
@@ -141,7 +139,7 @@ def test_what_the_mailbox_held_before_it_was_made_anew_is_not_mistaken_for_what_
     ("keyword", "copied", "brought_back"),
     [(True, False, True), (False, False, True), (True, True, True), (False, True, False)],
 )
-def test_who_brought_a_failed_message_back(
+def test_failed_message_in_inbox_is_retry_or_second_copy(
     office: Office, inbox: Inbox, *, keyword: bool, copied: bool, brought_back: bool
 ) -> None:
     """A person, if it bears our keyword or lies no longer where failures go; else the same mail came once more."""
@@ -188,7 +186,7 @@ def heard(office: Office) -> Iterator[Heard]:
         yield relay
 
 
-def test_a_look_costs_what_is_new(office: Office, heard: Heard) -> None:
+def test_scan_fetches_headers_of_new_messages_only(office: Office, heard: Heard) -> None:
     """What was seen is asked for by its UID, what comes by those after it, and the header of new ones alone is read."""
     for number in range(3):
         put(office, a_mail(number))
@@ -202,7 +200,7 @@ def test_a_look_costs_what_is_new(office: Office, heard: Heard) -> None:
     assert heard.commands(b"UID FETCH") == ["1,2,3", "4"]
 
 
-def test_what_is_left_alone_costs_nothing_at_a_look(office: Office, heard: Heard) -> None:
+def test_scan_does_not_fetch_skipped_messages(office: Office, heard: Heard) -> None:
     """It is neither read nor named again; and it is neither fetched nor forgotten when it is asked for all the same."""
     for number in range(3):
         put(office, a_mail(number), OLD)
@@ -222,7 +220,7 @@ def test_what_is_left_alone_costs_nothing_at_a_look(office: Office, heard: Heard
 
 
 @pytest.mark.parametrize("taken", ["known", "left alone"])
-def test_what_somebody_took_is_not_missed_at_the_next_look(office: Office, inbox: Inbox, taken: str) -> None:
+def test_scan_detects_removed_message(office: Office, inbox: Inbox, taken: str) -> None:
     """Nor is what comes at the same time, whatever of it the counting explains."""
     put(office, a_mail(1), OLD)
     put(office, a_mail(2))
@@ -240,9 +238,7 @@ def test_what_somebody_took_is_not_missed_at_the_next_look(office: Office, inbox
     assert not inbox.confirm(known) if taken == "known" else inbox._scanner.seen.left_alone == {}
 
 
-def test_a_mark_of_deletion_that_is_taken_off_is_seen_when_everything_is_looked_at(
-    office: Office, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_scan_detects_removed_deleted_flag(office: Office, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its UID is an old one and the count is the same, so no other look shows it; and that is not far off."""
     for number in range(2):
         put(office, a_mail(number))
@@ -257,9 +253,7 @@ def test_a_mark_of_deletion_that_is_taken_off_is_seen_when_everything_is_looked_
     assert inbox.scan() == both
 
 
-def test_a_mailbox_of_any_size_is_looked_at_in_parts(
-    office: Office, heard: Heard, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scan_reads_large_mailbox_in_parts(office: Office, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer is longer than what is read of a line, and what is taken away meanwhile hides nothing."""
     monkeypatch.setattr(search, "ANSWER", 2)
     monkeypatch.setattr(search, "LISTED", 2)
@@ -273,7 +267,7 @@ def test_a_mailbox_of_any_size_is_looked_at_in_parts(
     assert heard.commands(b"UID SEARCH UID") == ["6:*,1:2", "6:*,3:4", "6:*,5"]
 
 
-def test_a_server_that_tells_no_counts_is_asked_for_everything(office: Office, heard: Heard) -> None:
+def test_scan_reads_everything_without_status_counts(office: Office, heard: Heard) -> None:
     """RFC 3501 allows it to refuse STATUS of the mailbox that is open."""
     heard.unknown = b" STATUS "
     with closing(Inbox(office.settings)) as inbox:
@@ -283,7 +277,7 @@ def test_a_server_that_tells_no_counts_is_asked_for_everything(office: Office, h
     assert heard.commands(b"UID SEARCH UID") == []
 
 
-def test_workers_take_turns_at_two_sessions_where_corrections_are_asked_for(office: Office) -> None:
+def test_reclassify_mailboxes_share_two_sessions(office: Office) -> None:
     """The account's connections are few, and the polled mailbox needs them; a look waits for no fetch there, either."""
     put(office, a_mail(1))
     with closing(Inbox(office.settings, "INBOX")) as tray, tray._sessions.session(fetching=True):
@@ -293,7 +287,7 @@ def test_workers_take_turns_at_two_sessions_where_corrections_are_asked_for(offi
             assert not tray._sessions._places.acquire(blocking=False)
 
 
-def test_workers_take_turns_at_a_few_sessions(office: Office, inbox: Inbox) -> None:
+def test_workers_share_few_imap_sessions(office: Office, inbox: Inbox) -> None:
     """However many are at work: servers allow a user few connections."""
     put(office, a_mail(1))
     with ThreadPoolExecutor(1) as late:
@@ -306,9 +300,7 @@ def test_workers_take_turns_at_a_few_sessions(office: Office, inbox: Inbox) -> N
         assert asked.result() == {"INBOX": 1}
 
 
-def test_nobody_but_another_fetch_waits_for_a_message_that_is_being_fetched(
-    office: Office, inbox: Inbox, tmp_path: Path
-) -> None:
+def test_long_fetch_blocks_only_other_fetches(office: Office, inbox: Inbox, tmp_path: Path) -> None:
     """It may take minutes: and the watchdog waits for a look, which counts what lies elsewhere."""
     put(office, a_mail(1))
     [reference] = inbox.scan()

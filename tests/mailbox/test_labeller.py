@@ -115,9 +115,7 @@ def finishing(inbox: Inbox, references: Sequence[str], in_use: int = pool.IN_USE
         yield labels
 
 
-def test_messages_that_finish_while_a_session_is_waited_for_are_filed_with_one_move(
-    office: Office, inbox: Inbox, wire: Wire
-) -> None:
+def test_messages_waiting_for_session_are_filed_with_one_move(office: Office, inbox: Inbox, wire: Wire) -> None:
     """And with one STORE that takes keywords off, and one that puts theirs on."""
     references = scanned(office, inbox)
     wire.said = b""
@@ -130,9 +128,7 @@ def test_messages_that_finish_while_a_session_is_waited_for_are_filed_with_one_m
     assert office.mailboxes() == {"Ignorés": NUMBER}
 
 
-def test_messages_that_finish_while_another_is_filed_are_filed_together(
-    office: Office, inbox: Inbox, wire: Wire
-) -> None:
+def test_messages_finishing_during_filing_are_filed_together(office: Office, inbox: Inbox, wire: Wire) -> None:
     """Though there are sessions enough for each; one that goes elsewhere does not wait."""
     first, elsewhere, *rest = scanned(office, inbox)
     wire.goes_on.clear()
@@ -148,9 +144,7 @@ def test_messages_that_finish_while_another_is_filed_are_filed_together(
     assert wire.moved() == [1, 1, NUMBER - 2]
 
 
-def test_no_more_are_filed_at_a_time_than_a_slow_server_manages_within_one_answer(
-    office: Office, inbox: Inbox, wire: Wire
-) -> None:
+def test_batch_size_is_limited_for_slow_servers(office: Office, inbox: Inbox, wire: Wire) -> None:
     references = scanned(office, inbox, MOST + 2)
     with finishing(inbox, references) as labels:
         pass
@@ -158,7 +152,7 @@ def test_no_more_are_filed_at_a_time_than_a_slow_server_manages_within_one_answe
     assert wire.moved() == [MOST, 2]
 
 
-def test_a_message_that_finishes_alone_waits_for_nobody(office: Office, inbox: Inbox, wire: Wire) -> None:
+def test_single_message_is_filed_at_once(office: Office, inbox: Inbox, wire: Wire) -> None:
     """It costs the same commands however many could have been filed with it."""
     first, second = scanned(office, inbox, 2)
     inbox.label(first, "ignored")
@@ -167,9 +161,7 @@ def test_a_message_that_finishes_alone_waits_for_nobody(office: Office, inbox: I
     assert wire.commands(r"UID \w+|\w+") == ["NOOP", "UID STORE", "UID STORE", "UID MOVE"]
 
 
-def test_one_that_a_person_takes_meanwhile_keeps_no_other_from_being_filed(
-    office: Office, inbox: Inbox, wire: Wire
-) -> None:
+def test_removed_message_does_not_stop_its_batch(office: Office, inbox: Inbox, wire: Wire) -> None:
     """It is gone, which is no failure."""
     references = scanned(office, inbox)
     with finishing(inbox, references) as labels, office.sandbox.imap.session() as client:
@@ -182,9 +174,7 @@ def test_one_that_a_person_takes_meanwhile_keeps_no_other_from_being_filed(
 
 
 @pytest.mark.parametrize("instead", [b"", b"none,"], ids=["passed over", "refused"])
-def test_one_that_the_server_does_not_file_fails_alone(
-    office: Office, inbox: Inbox, wire: Wire, instead: bytes
-) -> None:
+def test_rejected_message_fails_without_its_batch(office: Office, inbox: Inbox, wire: Wire, instead: bytes) -> None:
     """Whether the server says so or not: each of the others is filed by itself."""
     references = scanned(office, inbox)
     wire.uid, wire.instead = next(iter(inbox.seen.copies(references[2]))), instead
@@ -204,7 +194,7 @@ def test_one_that_the_server_does_not_file_fails_alone(
 @needs_dovecot
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("without", "command"), [("", b"UID MOVE"), ("MOVE", b"UID COPY")])
-def test_a_connection_that_is_cut_leaves_each_in_doubt(
+def test_cut_connection_leaves_whole_batch_in_doubt(
     office: Office, without: str, command: bytes, *, after: bool
 ) -> None:
     """None is tried again at once, when the server may still be at it; the next try of each finds out, none twice."""
@@ -231,7 +221,7 @@ def test_a_connection_that_is_cut_leaves_each_in_doubt(
         assert server.messages() == []
 
 
-def test_a_server_that_is_out_of_reach_is_the_failure_of_all(office: Office, inbox: Inbox, wire: Wire) -> None:
+def test_unreachable_server_fails_whole_batch(office: Office, inbox: Inbox, wire: Wire) -> None:
     """Or each would wait for all the others to find out before it does."""
     references = scanned(office, inbox)
     inbox.close()
@@ -245,7 +235,7 @@ def test_a_server_that_is_out_of_reach_is_the_failure_of_all(office: Office, inb
     assert wire.connections == connections + 1
 
 
-def test_a_mailbox_that_refuses_is_the_failure_of_all(office: Office, wire: Wire) -> None:
+def test_refused_mailbox_fails_whole_batch_once(office: Office, wire: Wire) -> None:
     """It is asked for once, and not once for each message."""
     office.environment["LABELS_IGNORED"] = "Ignorés//"
     with opened(office) as inbox:
@@ -260,7 +250,7 @@ def test_a_mailbox_that_refuses_is_the_failure_of_all(office: Office, wire: Wire
     assert office.mailboxes() == {"INBOX": NUMBER}
 
 
-def test_a_mailbox_that_is_gone_keeps_nobody_waiting(office: Office) -> None:
+def test_missing_mailbox_fails_waiting_messages_at_once(office: Office) -> None:
     """Of all who wait for each other the first finds out, and so does the next."""
     with office.sandbox.imap.session() as client:
         client.create_folder("Bac")
@@ -278,7 +268,7 @@ def test_a_mailbox_that_is_gone_keeps_nobody_waiting(office: Office) -> None:
                 label.result()
 
 
-def test_uids_from_before_the_mailbox_was_made_anew_are_not_filed_with_those_of_now(office: Office) -> None:
+def test_batch_skips_uids_of_old_uidvalidity(office: Office) -> None:
     """What has the same UID now is another message: it stays, and the one that has finished is filed."""
     office.environment["IMAP_MAILBOX"] = "Demandes"
     with opened(office) as inbox, office.sandbox.imap.session() as client:

@@ -86,7 +86,7 @@ class Script:
         return answer.replace(b"{tag}", tag)
 
 
-def test_it_wakes_when_it_begins_and_at_each_message(sandbox: Sandbox) -> None:
+def test_idle_wakes_at_start_and_at_each_message(sandbox: Sandbox) -> None:
     """At the beginning for what came before."""
     woken: SimpleQueue[None] = SimpleQueue()
     with MailboxWatcher(settings(sandbox.imap), lambda: woken.put(None)):
@@ -96,7 +96,7 @@ def test_it_wakes_when_it_begins_and_at_each_message(sandbox: Sandbox) -> None:
             woken.get(timeout=SOON_S)
 
 
-def test_it_wakes_at_nothing_else() -> None:
+def test_idle_ignores_other_responses() -> None:
     """What is moved away is no news, nor what is read, nor that the server is still there."""
     news = b"* 3 EXPUNGE\r\n* OK Still here\r\n* 2 FETCH (FLAGS (\\Seen))\r\n* 1 RECENT\r\n"
     script = Script(b"+ idling\r\n" + news + b"* 5 EXISTS\r\n" + news + b"* BYE\r\n", b"+ idling\r\n")
@@ -109,7 +109,7 @@ def test_it_wakes_at_nothing_else() -> None:
 
 
 @needs_dovecot
-def test_behind_tls_it_hears_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_works_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     """There a socket with something to read may have nothing to say, and the other way round."""
     woken: SimpleQueue[None] = SimpleQueue()
     with Dovecot(security="tls") as server:
@@ -128,7 +128,7 @@ def test_behind_tls_it_hears_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
         b"* 1 EXISTS\r\n+ idling\r\n* 2 EXISTS\r\n",
     ],
 )
-def test_what_comes_in_one_segment_with_the_beginning_is_heard(answer: bytes) -> None:
+def test_idle_reads_message_in_same_segment_as_continuation(answer: bytes) -> None:
     """It lies in a buffer of ours already, and no poll of the socket would ever tell of it."""
     woken: SimpleQueue[None] = SimpleQueue()
     with (
@@ -139,7 +139,7 @@ def test_what_comes_in_one_segment_with_the_beginning_is_heard(answer: bytes) ->
             woken.get(timeout=SOON_S)
 
 
-def test_a_line_in_two_pieces_is_one_line(sandbox: Sandbox) -> None:
+def test_idle_joins_line_received_in_pieces(sandbox: Sandbox) -> None:
     """The relay passes each byte on by itself."""
     woken: SimpleQueue[None] = SimpleQueue()
     with Relay(sandbox.imap.port, answer_piece_bytes=1) as relay:
@@ -152,7 +152,7 @@ def test_a_line_in_two_pieces_is_one_line(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("after", [True, False])
 @pytest.mark.parametrize("kind", ["close", "reset", "silence", "garbage"])
-def test_a_connection_that_is_lost_is_made_anew(sandbox: Sandbox, kind: Kind, *, after: bool) -> None:
+def test_idle_reconnects_after_lost_connection(sandbox: Sandbox, kind: Kind, *, after: bool) -> None:
     """Whichever way it is lost, a message that comes thereafter is heard of."""
     woken: SimpleQueue[None] = SimpleQueue()
     with Relay(sandbox.imap.port) as relay:
@@ -164,7 +164,7 @@ def test_a_connection_that_is_lost_is_made_anew(sandbox: Sandbox, kind: Kind, *,
         assert relay.breaks == []
 
 
-def test_a_connection_that_is_reset_right_behind_a_line_is_made_anew() -> None:
+def test_idle_reconnects_after_reset_following_a_line() -> None:
     """The line is heard, and the look for more of them meets the reset."""
     script = Script(b"+ idling\r\n* 1 EXISTS\r\n")
     heard, reset = threading.Event(), threading.Event()
@@ -201,7 +201,7 @@ def test_a_connection_that_is_reset_right_behind_a_line_is_made_anew() -> None:
         server.join(SOON_S)
 
 
-def test_an_error_that_nobody_foresaw_ends_no_watch_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_restarts_after_unexpected_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks after it begins it anew, and says so; what ended as it should is left alone."""
     died = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: died.set())
@@ -227,7 +227,7 @@ def test_an_error_that_nobody_foresaw_ends_no_watch_for_good(monkeypatch: pytest
 @pytest.mark.parametrize(
     "answer", [b"+ idling\r\n* BYE shutting down\r\n", b"{tag} NO not now\r\n", b"+ idling\r\n{tag} OK enough\r\n", b""]
 )
-def test_a_server_that_ends_it_is_asked_again(answer: bytes) -> None:
+def test_idle_restarts_when_server_ends_it(answer: bytes) -> None:
     """On a new connection, though the server would never cut the old one."""
     woken: SimpleQueue[None] = SimpleQueue()
     script = Script(answer, b"+ idling\r\n* 1 EXISTS\r\n")
@@ -240,7 +240,7 @@ def test_a_server_that_ends_it_is_asked_again(answer: bytes) -> None:
         assert server.connections == 2
 
 
-def test_it_is_renewed_in_time_on_the_same_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_is_renewed_on_same_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """And each time it wakes: what came between two is told to nobody."""
     monkeypatch.setattr(watcher, "RENEW_S", 0.01)
     woken: SimpleQueue[None] = SimpleQueue()
@@ -255,7 +255,7 @@ def test_it_is_renewed_in_time_on_the_same_connection(monkeypatch: pytest.Monkey
         assert server.connections == 1
 
 
-def test_a_connection_that_died_in_silence_is_found_out_when_it_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_renewal_detects_dead_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers DONE, so a new one is made."""
     monkeypatch.setattr(watcher, "RENEW_S", 0.01)
     woken: SimpleQueue[None] = SimpleQueue()
@@ -269,7 +269,7 @@ def test_a_connection_that_died_in_silence_is_found_out_when_it_is_renewed(monke
         assert server.connections == 2
 
 
-def test_a_server_that_cannot_is_left_alone() -> None:
+def test_idle_is_not_used_without_capability() -> None:
     """It is asked for its capabilities once; the looks at the interval stay."""
     script = Script(b"{tag} BAD what?\r\n", capabilities=b"IMAP4rev1")
     with Listener(script, greeting=b"* OK\r\n") as server:
@@ -281,7 +281,7 @@ def test_a_server_that_cannot_is_left_alone() -> None:
         assert server.connections == 1
 
 
-def test_a_stop_waits_for_nobody() -> None:
+def test_idle_stops_at_once() -> None:
     """Not for a message, and not for the renewal; and the connection is closed in good order."""
     begun = threading.Event()
     with Listener(Script(b"+ idling\r\n"), greeting=b"* OK\r\n") as server:

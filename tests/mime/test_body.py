@@ -15,11 +15,11 @@ def test_flowed_lines_are_joined() -> None:
     assert body.plain(raw, FLOWED) == "Bonjour, je voudrais un devis.\n\nMerci\n"
 
 
-def test_flowed_lines_lose_their_space_when_it_was_added() -> None:
+def test_flowed_lines_drop_trailing_space_with_delsp() -> None:
     assert body.plain(b"Je vou \r\ndrais.\r\n", FLOWED | {"delsp": "yes"}) == "Je voudrais.\n"
 
 
-def test_flowed_quotes_keep_their_depth_and_a_stuffed_space_goes() -> None:
+def test_flowed_quotes_keep_depth_and_drop_stuffed_space() -> None:
     raw = b"> cite \r\n> suite\r\n>> plus \r\n> fin\r\n From here\r\n"
     assert body.plain(raw, FLOWED) == "> cite suite\n>> plus \n> fin\nFrom here\n"
 
@@ -28,11 +28,11 @@ def test_a_signature_is_never_flowed() -> None:
     assert body.plain(b"Merci \r\n-- \r\nCamille\r\n", FLOWED) == "Merci \n-- \nCamille\n"
 
 
-def test_lines_that_are_not_flowed_stay_as_they_are() -> None:
+def test_fixed_lines_are_unchanged() -> None:
     assert body.plain(b"a \r\nb\rc\n", {}) == "a \nb\nc\n"
 
 
-def test_html_is_read_with_its_links_and_without_its_scripts() -> None:
+def test_html_text_has_links_and_no_scripts() -> None:
     source = body.html(
         b"<html><head><title>T</title><style>p{}</style></head><body><p>Le <b>pla</b>n <a href='https://e.com/p'>ici</a></p>"
         b"<script>1</script><p>Merci</p></body></html>",
@@ -42,12 +42,12 @@ def test_html_is_read_with_its_links_and_without_its_scripts() -> None:
     assert text.split() == ["Le", "plan", "[ici](https://e.com/p)", "Merci"]
 
 
-def test_what_stands_below_the_end_of_the_html_is_read_too() -> None:
+def test_html_text_includes_content_after_html_end() -> None:
     source = "<html><body><p>un</p></body></html>deux<html><body><p>trois</p></body></HTML >"
     assert body.html_text(source).split() == ["un", "deux", "trois"]
 
 
-def test_html_beyond_what_is_rendered_loses_its_tags_only() -> None:
+def test_html_beyond_limit_only_loses_its_tags() -> None:
     text = body.html_text("<p>mot</p>" * 50_000 + "<p>tr&egrave;s <b>loin</b></p>")
     assert text.count("mot") == 50_000
     assert text.split()[-2:] == ["très", "loin"]
@@ -56,17 +56,17 @@ def test_html_beyond_what_is_rendered_loses_its_tags_only() -> None:
 @pytest.mark.parametrize(
     "source", ["", " ", "<", "<!---->", "<html></html>", '<?xml version="1.0" encoding="utf-8"?><p>x</p>']
 )
-def test_odd_html_is_no_reason_to_fail(source: str) -> None:
+def test_odd_html_does_not_raise(source: str) -> None:
     assert body.html_text(source) in {"", "x", "<"}
 
 
-def test_a_nest_of_tags_hides_nothing() -> None:
+def test_deeply_nested_html_keeps_all_text() -> None:
     """The parser leaves out what follows the 256th open tag, and unclosed ones add up."""
     text = body.html_text("avant" + "<div>" * 300 + "dedans" + "</div>" * 300 + "<p>après</p>")
     assert text.split() == ["avant", "dedans", "après"]
 
 
-def test_enriched_text_loses_its_formatting() -> None:
+def test_enriched_text_is_read_as_plain_text() -> None:
     assert body.enriched(b"<bold>Bonjour</bold> <color><param>red</param>x</color>", {}) == "Bonjour redx"
 
 
@@ -74,7 +74,7 @@ STUBS = {"": True, " \n": True, "--": True, "This mail is in HTML.": True, "Bonj
 
 
 @pytest.mark.parametrize(("text", "stub"), STUBS.items())
-def test_a_text_that_says_nothing_gives_way_to_the_html(text: str, stub: bool) -> None:
+def test_stub_text_is_recognised(text: str, stub: bool) -> None:
     assert body.is_stub(text) is stub
 
 
@@ -96,27 +96,25 @@ ALTERNATIVES = {
 
 
 @pytest.mark.parametrize(("text", "source", "expected"), ALTERNATIVES.values(), ids=ALTERNATIVES)
-def test_of_two_forms_the_html_is_read_where_the_plain_text_says_next_to_nothing_of_it(
-    text: str, source: str, expected: str
-) -> None:
+def test_html_is_read_when_plain_text_is_a_stub(text: str, source: str, expected: str) -> None:
     assert body.fuller(text, [source]).startswith(expected)
 
 
-def test_html_beyond_what_may_still_be_rendered_keeps_its_words() -> None:
+def test_html_beyond_shared_limit_keeps_its_words() -> None:
     assert body.fuller("", ["<p>un</p>"] * 2, limit=9).split() == ["un", "un"]
     assert body.fuller("", ["<p>un</p>", "<ul><li>deux</li></ul>"], limit=9).split() == ["un", "deux"]
     assert "* " in body.fuller("", ["<ul><li>deux</li></ul>"])
 
 
-def test_without_html_the_text_is_the_text() -> None:
+def test_plain_text_is_read_without_html() -> None:
     assert body.fuller("In HTML.", []) == "In HTML."
 
 
-def test_control_characters_and_lone_surrogates_are_taken_out() -> None:
+def test_control_characters_and_lone_surrogates_are_removed() -> None:
     assert body.clean("a\0b\x1b\x85c\udce9\ufeff\td\u2028e") == "abc\td\ne"
 
 
-def test_marks_without_end_are_cut_to_what_a_language_needs() -> None:
+def test_excess_combining_marks_are_cut() -> None:
     text = body.clean("e" + "\u0301\u0323" * 50_000 + "té")
     assert text == "e" + "\u0301\u0323" * 15 + "té"
 
@@ -125,5 +123,5 @@ HOSTILE_HTML = ("<div>", "<a ", "<!--", "<table><tr><td>", "<p>x", "&amp;", "<ul
 
 
 @pytest.mark.parametrize("piece", HOSTILE_HTML)
-def test_hostile_html_takes_bounded_time(piece: str) -> None:
+def test_hostile_html_is_read_quickly(piece: str) -> None:
     one_pass(body.html_text, piece, few=2_000)

@@ -57,7 +57,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("content", "charset", "text"), TEXTS.values(), ids=TEXTS)
-def test_bytes_become_the_text_that_was_meant(content: bytes, charset: str, text: str) -> None:
+def test_bytes_are_decoded_to_intended_text(content: bytes, charset: str, text: str) -> None:
     assert charsets.decode(content, charset) == text
 
 
@@ -65,7 +65,7 @@ def test_bytes_become_the_text_that_was_meant(content: bytes, charset: str, text
     "name",
     ["idna", "punycode", "rot13", "hex", "zlib", "base64", "bz2", "unicode_escape", "undefined", "mbcs", "", "\udce9"],
 )
-def test_a_codec_that_is_no_charset_is_never_run(name: str) -> None:
+def test_codec_that_is_no_charset_is_not_used(name: str) -> None:
     assert charsets.known(name) == ""
     assert charsets.decode(b"abc", name) == "abc"
 
@@ -83,19 +83,19 @@ def test_a_codec_that_is_no_charset_is_never_run(name: str) -> None:
         (10**9, ""),
     ],
 )
-def test_a_code_page_of_windows_is_known_by_its_number(number: int, codec: str) -> None:
+def test_windows_code_page_is_known_by_number(number: int, codec: str) -> None:
     assert charsets.of_code_page(number) == codec
 
 
-def test_a_character_that_was_cut_off_is_left_out() -> None:
+def test_truncated_character_is_dropped() -> None:
     assert charsets.decode("été".encode()[:-1], "utf-8", complete=False) == "ét"
 
 
-def test_a_raw_field_is_utf_8_or_western() -> None:
+def test_raw_header_field_is_utf_8_or_windows_1252() -> None:
     assert charsets.decode_field("été".encode()) == charsets.decode_field(b"\xe9t\xe9") == "été"
 
 
-def test_a_guess_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_charset_guess_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is made of the first 16 KB, however much there is."""
     read: list[int] = []
     guess = charset_normalizer.from_bytes

@@ -35,7 +35,7 @@ DECODED = {
 
 
 @pytest.mark.parametrize(("raw", "text"), DECODED.items(), ids=repr)
-def test_an_unstructured_field_is_one_line_of_text(raw: bytes, text: str) -> None:
+def test_unstructured_field_is_one_line(raw: bytes, text: str) -> None:
     assert headers.decode(raw) == text
 
 
@@ -58,7 +58,7 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize(("field", "filename"), PARAMETERS.items(), ids=repr)
-def test_a_file_name_is_found_however_it_is_written(field: bytes, filename: str | None) -> None:
+def test_file_name_parameter_is_read_in_every_form(field: bytes, filename: str | None) -> None:
     disposition, parameters = headers.parameters(field)
     assert disposition == "attachment"
     assert parameters.get("filename") == filename
@@ -69,7 +69,7 @@ BEFORE = (b"", b"\xef\xbb\xbf", b"\r\n\r\n", b"From a@example.com Mon Nov  2 10:
 
 @pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n", b"\r"])
-def test_a_header_is_found_behind_what_stands_before_it(before: bytes, line_end: bytes) -> None:
+def test_header_is_found_after_leading_junk(before: bytes, line_end: bytes) -> None:
     message = before + line_end.join([b"From: a@example.com", b"Subject: x", b" y", b"", b"body"])
     header = headers.take_apart(message)
     assert header.fields == ((b"from", b"a@example.com"), (b"subject", b"x y"))
@@ -77,13 +77,13 @@ def test_a_header_is_found_behind_what_stands_before_it(before: bytes, line_end:
     assert bool(header.defects) == bool(before)
 
 
-def test_a_line_that_is_no_field_is_dropped_when_fields_follow() -> None:
+def test_invalid_header_line_before_fields_is_dropped() -> None:
     header = headers.take_apart(b"From: a@example.com\r\nno field\r\nSubject: x\r\n\r\nbody")
     assert header.fields == ((b"from", b"a@example.com"), (b"subject", b"x"))
     assert header.defects == ("line in the header that is no field",)
 
 
-def test_a_line_that_is_no_field_begins_the_body_when_no_field_follows() -> None:
+def test_invalid_line_after_last_field_begins_body() -> None:
     message = b"Subject: x\nBonjour,\nNote: trop claire\n\nCamille"
     header = headers.take_apart(message)
     assert header.fields == ((b"subject", b"x"),)
@@ -91,7 +91,7 @@ def test_a_line_that_is_no_field_begins_the_body_when_no_field_follows() -> None
 
 
 @pytest.mark.parametrize("message", [b"", b"\r\n\r\n", b"Bonjour\r\nencore\r\n", b"Note: rien\n\nsuite"])
-def test_without_a_known_field_all_is_body(message: bytes) -> None:
+def test_text_without_known_field_is_all_body(message: bytes) -> None:
     header = headers.take_apart(message)
     assert header.fields == ()
     assert message[header.body_at :] == message.lstrip(b"\r\n")
@@ -111,7 +111,7 @@ DATES = {
 
 
 @pytest.mark.parametrize(("field", "moment"), DATES.items(), ids=repr)
-def test_a_date_is_a_moment_in_utc_or_none(field: bytes, moment: datetime | None) -> None:
+def test_date_field_is_utc_datetime_or_none(field: bytes, moment: datetime | None) -> None:
     assert headers.date(field) == moment
 
 
@@ -122,7 +122,7 @@ def test_message_ids_keep_their_brackets_and_order() -> None:
 @pytest.mark.parametrize(
     "piece", [b"=?", b"=?utf-8?q?x", b"=?utf-8?q?x?= ", b"a;", b'"', b"\\", b'x="', b"*0*=", b"(", b"\xe9"]
 )
-def test_time_is_linear_in_a_hostile_field(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_field_is_parsed_in_linear_time(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it is read here, however long it is."""
     monkeypatch.setattr(headers, "_VALUE_BYTES", 1_000_000)
 

@@ -58,7 +58,7 @@ BODIES = {
 
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_every_part_is_there_byte_for_byte(body: bytes, line_end: bytes, tmp_path: Path) -> None:
+def test_every_part_is_kept_byte_for_byte(body: bytes, line_end: bytes, tmp_path: Path) -> None:
     parts = [b"avant", body, b"apr\xe8s" * 1000]
     message = HEADER.replace(b"\r\n", line_end)
     for part in parts:
@@ -69,19 +69,19 @@ def test_every_part_is_there_byte_for_byte(body: bytes, line_end: bytes, tmp_pat
 
 
 @pytest.mark.parametrize("shift", range(-6, 7))
-def test_a_boundary_is_found_where_two_pieces_of_the_file_meet(shift: int, tmp_path: Path) -> None:
+def test_boundary_across_read_pieces_is_found(shift: int, tmp_path: Path) -> None:
     first = b"y" * (1024 * 1024 - len(b"--B\r\n\r\n") + shift)
     message = HEADER + b"--B\r\n\r\n" + first + b"\r\n--B\r\n\r\nfin\r\n--B--\r\n"
     assert payloads(written(tmp_path, message)) == [first, b"fin"]
 
 
 @pytest.mark.parametrize("line", [b"--B", b"--B: x"])
-def test_a_line_like_a_boundary_within_a_parts_header_loses_nothing(line: bytes, tmp_path: Path) -> None:
+def test_boundary_like_line_in_part_header_loses_nothing(line: bytes, tmp_path: Path) -> None:
     message = HEADER + b"--B\r\n" + line + b"\r\nContent-Type: image/png\r\n\r\n" + BINARY + b"\r\n--B--\r\n"
     assert payloads(written(tmp_path, message)) == [BINARY]
 
 
-def test_lines_that_begin_like_a_boundary_do_not_split_a_part(tmp_path: Path) -> None:
+def test_boundary_prefix_does_not_split_part(tmp_path: Path) -> None:
     message = HEADER + b"--B\r\n\r\n" + DASHES.replace(b"--B", b"--A") + b"\r\n--B--\r\n"
     assert payloads(written(tmp_path, message)) == [DASHES.replace(b"--B", b"--A")]
 
@@ -98,25 +98,25 @@ def test_lines_that_begin_like_a_boundary_do_not_split_a_part(tmp_path: Path) ->
         b"",
     ],
 )
-def test_a_boundary_is_found_however_it_is_announced(announced: bytes, tmp_path: Path) -> None:
+def test_boundary_parameter_is_read_in_every_form(announced: bytes, tmp_path: Path) -> None:
     header = b"Subject: x\r\nContent-Type: multipart/mixed; " + announced + b"\r\n\r\n"
     part = b"--B\r\nContent-Type: image/png\r\n\r\n"
     message = header + part + BINARY + b"\r\n" + part + BINARY + b"\r\n--B--\r\n"
     assert payloads(written(tmp_path, message)) == [BINARY, BINARY]
 
 
-def test_a_nested_message_is_one_part_with_all_its_bytes(tmp_path: Path) -> None:
+def test_nested_message_is_one_part_with_all_bytes(tmp_path: Path) -> None:
     nested = b'Subject: y\r\nContent-Type: multipart/mixed; boundary="C"\r\n\r\n--C\r\n\r\n' + BINARY + b"--C--\r\n"
     message = HEADER + b"--B\r\nContent-Type:\r\n message/rfc822\r\n\r\n" + nested + b"\r\n--B--\r\n"
     assert payloads(written(tmp_path, message)) == [nested]
 
 
-def test_a_part_without_a_blank_line_keeps_its_content(tmp_path: Path) -> None:
+def test_part_without_blank_line_keeps_content(tmp_path: Path) -> None:
     message = HEADER + b"--B\r\nContent-Type: image/png\r\n" + BINARY + b"\r\n--B--\r\n"
     assert payloads(written(tmp_path, message)) == [BINARY]
 
 
-def test_no_sender_can_write_a_marker(tmp_path: Path) -> None:
+def test_sender_cannot_forge_a_marker(tmp_path: Path) -> None:
     message = b"Subject: x\r\n\r\n[000000000000000000000000 0 10]"
     assert payloads(written(tmp_path, message)) == [message.partition(b"\r\n\r\n")[2]]
 
@@ -130,15 +130,15 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_what_is_beyond_a_limit_is_named(loss: str, tmp_path: Path) -> None:
+def test_skeleton_names_loss_beyond_limit(loss: str, tmp_path: Path) -> None:
     skeleton = cut(written(tmp_path, LOSSES[loss]))
     assert skeleton.losses == (loss,)
     assert len(skeleton.content) < 1_100_000
 
 
-def test_the_body_is_found_below_a_header_that_is_too_long(tmp_path: Path) -> None:
+def test_body_is_found_after_oversized_header(tmp_path: Path) -> None:
     assert payloads(written(tmp_path, LOSSES["header over 256 KB"])) == [b"bonjour"]
 
 
-def test_an_ordinary_message_loses_nothing(tmp_path: Path) -> None:
+def test_ordinary_message_loses_nothing(tmp_path: Path) -> None:
     assert cut(written(tmp_path, HEADER + b"--B\r\n\r\nx\r\n--B--\r\n")).losses == ()

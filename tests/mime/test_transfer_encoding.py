@@ -50,7 +50,7 @@ def spooled(path: Path, content: bytes, encoding: str) -> Encoded:
 
 
 @pytest.mark.parametrize("case", ENCODED)
-def test_every_encoding_gives_the_bytes_that_were_encoded(case: str, tmp_path: Path) -> None:
+def test_every_transfer_encoding_is_decoded(case: str, tmp_path: Path) -> None:
     raw, decoded = ENCODED[case]
     content = spooled(tmp_path, raw, case)
     with content.open() as stream:
@@ -58,7 +58,7 @@ def test_every_encoding_gives_the_bytes_that_were_encoded(case: str, tmp_path: P
 
 
 @pytest.mark.parametrize("case", ENCODED)
-def test_the_stream_can_be_read_in_any_order(case: str, tmp_path: Path) -> None:
+def test_decoded_stream_can_be_read_in_any_order(case: str, tmp_path: Path) -> None:
     raw, decoded = ENCODED[case]
     with spooled(tmp_path, raw, case).open() as stream:
         assert stream.seek(0, io.SEEK_END) == stream.tell() == len(decoded)
@@ -85,7 +85,7 @@ BROKEN_BASE64 = {
 
 
 @pytest.mark.parametrize(("raw", "decoded"), BROKEN_BASE64.values(), ids=BROKEN_BASE64)
-def test_broken_base64_gives_what_there_is(raw: bytes, decoded: bytes, tmp_path: Path) -> None:
+def test_broken_base64_gives_readable_bytes(raw: bytes, decoded: bytes, tmp_path: Path) -> None:
     assert read(tmp_path, raw, "base64") == decoded
 
 
@@ -99,18 +99,18 @@ BROKEN_QUOTED_PRINTABLE = {
 
 
 @pytest.mark.parametrize(("raw", "decoded"), BROKEN_QUOTED_PRINTABLE.values(), ids=BROKEN_QUOTED_PRINTABLE)
-def test_broken_quoted_printable_gives_what_there_is(raw: bytes, decoded: bytes, tmp_path: Path) -> None:
+def test_broken_quoted_printable_gives_readable_bytes(raw: bytes, decoded: bytes, tmp_path: Path) -> None:
     assert read(tmp_path, raw, "quoted-printable") == decoded
 
 
-def test_a_uuencoded_line_that_is_none_is_skipped(tmp_path: Path) -> None:
+def test_invalid_uuencoded_line_is_skipped(tmp_path: Path) -> None:
     raw = uuencoded(b"bonjour").replace(b"`\nend", b"\xff\xff\xff\n\nend")
     assert read(tmp_path, raw, "uuencode") == b"bonjour"
 
 
 @pytest.mark.parametrize("at", range(-4, 5))
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
-def test_nothing_is_torn_where_two_pieces_meet(encoding: str, at: int, tmp_path: Path) -> None:
+def test_decoding_is_correct_across_read_pieces(encoding: str, at: int, tmp_path: Path) -> None:
     raw = b"x" * (transfer_encoding.PIECE_BYTES + at) + b"=C3=A9=\r\n=C3=A9\r\n" * 9
     if encoding == "base64":
         raw = base64.encodebytes(raw)
@@ -120,13 +120,13 @@ def test_nothing_is_torn_where_two_pieces_meet(encoding: str, at: int, tmp_path:
     assert read(tmp_path, raw, encoding) == decoded
 
 
-def test_a_spool_file_that_is_shorter_than_it_was_gives_what_is_left(tmp_path: Path) -> None:
+def test_truncated_spool_file_gives_remaining_bytes(tmp_path: Path) -> None:
     (tmp_path / "spool").write_bytes(b"abc")
     with Encoded(tmp_path / "spool", (Span(1, 10),), "").open() as stream:
         assert stream.read() == b"bc"
 
 
-def test_a_content_in_another_is_decoded_through_both(tmp_path: Path) -> None:
+def test_nested_encodings_are_decoded(tmp_path: Path) -> None:
     """It is read in any order, from the spool file or from a stream of what it lies in, which stays open."""
     outer = spooled(tmp_path, base64.encodebytes(b"before" + quopri.encodestring(LINES) + b"after"), "base64")
     inner = Encoded(outer, (Span(6, len(quopri.encodestring(LINES))),), "quoted-printable")
@@ -139,7 +139,7 @@ def test_a_content_in_another_is_decoded_through_both(tmp_path: Path) -> None:
         assert (at_hand.seek(0), at_hand.read(6)) == (0, b"before")
 
 
-def test_the_file_is_closed_with_the_stream(tmp_path: Path) -> None:
+def test_stream_close_closes_file(tmp_path: Path) -> None:
     content = spooled(tmp_path, LINES, "7bit")
     stream = content.open()
     stream.close()

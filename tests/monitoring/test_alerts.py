@@ -68,7 +68,7 @@ class Machine:
         return [str(letter["Subject"]) for letter in self.post[before:]]
 
 
-def test_each_cause_is_told_once_and_its_end_once(store: Engine) -> None:
+def test_incident_is_reported_once_and_its_end_once(store: Engine) -> None:
     """However long it lasts, and whatever else there is meanwhile."""
     machine = Machine(store, [])
     assert machine.tell(0, POLLS) == [f"[Alerte] {PLAIN[POLLS.key]}"]
@@ -83,7 +83,7 @@ def test_each_cause_is_told_once_and_its_end_once(store: Engine) -> None:
     assert len({letter["Message-ID"] for letter in machine.post}) == len(machine.post)
 
 
-def test_what_comes_and_goes_is_one_cause(store: Engine) -> None:
+def test_intermittent_failure_is_one_incident(store: Engine) -> None:
     """A service that answers one call in three does not fill the admin's mailbox."""
     machine = Machine(store, [])
     machine.tell(0, KEY)
@@ -91,7 +91,7 @@ def test_what_comes_and_goes_is_one_cause(store: Engine) -> None:
     assert [machine.tell(nearly * turn, *([KEY] if turn % 2 else [])) for turn in range(1, 20)] == [[]] * 19
 
 
-def test_a_restart_tells_nothing_twice_and_forgets_no_end(store: Engine) -> None:
+def test_restart_repeats_no_alert_and_still_reports_the_end(store: Engine) -> None:
     """What was told is in the memory: the process that comes after knows it."""
     post: list[EmailMessage] = []
     Machine(store, post).tell(0, POLLS)
@@ -102,7 +102,7 @@ def test_a_restart_tells_nothing_twice_and_forgets_no_end(store: Engine) -> None
     assert Machine(store, post).tell(20) == []
 
 
-def test_what_nobody_knows_yet_is_no_end(store: Engine) -> None:
+def test_incident_stays_open_while_state_is_unknown(store: Engine) -> None:
     """What was told before a restart stands until somebody knows; of what was not told nothing is begun."""
     post: list[EmailMessage] = []
     Machine(store, post).tell(0, POLLS)
@@ -112,7 +112,7 @@ def test_what_nobody_knows_yet_is_no_end(store: Engine) -> None:
     assert later.tell(22) == ["[Fin d’alerte] La boîte de réception est de nouveau relevée"]
 
 
-def test_machines_that_share_a_memory_tell_of_the_same_mail_once(store: Engine) -> None:
+def test_machines_sharing_state_report_late_mail_once(store: Engine) -> None:
     """Late mail is everybody's; a mailbox out of one machine's reach is that one's, and no other calls it over."""
     post: list[EmailMessage] = []
     one, other = Machine(store, post), Machine(store, post, "frodo")
@@ -124,7 +124,7 @@ def test_machines_that_share_a_memory_tell_of_the_same_mail_once(store: Engine) 
     assert Machine(store, post, "frodo").tell(90) == []
 
 
-def test_what_cannot_be_sent_is_sent_later(store: Engine) -> None:
+def test_unsent_alert_is_retried_later(store: Engine) -> None:
     """An SMTP server that is down is asked every few minutes, not at every look; what has passed is not told at all."""
     machine = Machine(store, [])
     machine.down = True
@@ -139,7 +139,7 @@ def test_what_cannot_be_sent_is_sent_later(store: Engine) -> None:
     assert machine.tell(pause * 3, POLLS) == []
 
 
-def test_an_alert_says_what_is_wrong_since_when_and_what_to_do(store: Engine) -> None:
+def test_alert_names_problem_start_and_remedy(store: Engine) -> None:
     """In French and in words; why messages wait is said once a reason."""
     machine = Machine(store, [])
     machine.tell(0, LATE, POLLS)
@@ -162,7 +162,7 @@ def test_an_alert_says_what_is_wrong_since_when_and_what_to_do(store: Engine) ->
     ("minutes", "words"),
     [(0.5, "de 0,5 minute"), (1, "d’une minute"), (1.5, "de 1,5 minute"), (2, "de 2 minutes"), (60, "de 60 minutes")],
 )
-def test_how_long_messages_have_waited_is_said_in_french(minutes: float, words: str) -> None:
+def test_waiting_time_is_given_in_french(minutes: float, words: str) -> None:
     assert incident.waiting(1, NOW, [], minutes, "gandalf").title == f"Des messages attendent depuis plus {words}"
 
 
@@ -173,7 +173,7 @@ def test_how_long_messages_have_waited_is_said_in_french(minutes: float, words: 
         (range(1, 13), "12 messages ne peuvent pas être lus", "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …"),
     ],
 )
-def test_what_the_server_does_not_give_is_named(uids: Sequence[int], title: str, named: str) -> None:
+def test_alert_names_uids_of_unreadable_messages(uids: Sequence[int], title: str, named: str) -> None:
     """By its UID, the first ten; one more or one less of them is the same cause."""
     cause = incident.unreadable(uids, NOW, "INBOX", "gandalf")
     assert (cause.title, cause.key) == (title, "unreadable gandalf")

@@ -62,7 +62,7 @@ def sent(desk: Desk) -> list[bytes]:
     return [bytes(each.message) for each in desk.sandbox.smtp.messages]
 
 
-def test_it_arrives_and_is_filed_as_ignored(desk: Desk, bird: CanarySender) -> None:
+def test_canary_arrives_and_is_filed_as_ignored(desk: Desk, bird: CanarySender) -> None:
     """It is sent to the polled address, marked as ours, and nothing is made of it; the next one goes an hour later."""
     bird.run(NOW)
     (delivered,) = desk.sandbox.smtp.messages
@@ -77,7 +77,7 @@ def test_it_arrives_and_is_filed_as_ignored(desk: Desk, bird: CanarySender) -> N
     assert len(set(sent(desk))) == 2
 
 
-def test_nobody_else_s_mail_passes_for_it(desk: Desk, bird: CanarySender) -> None:
+def test_canary_is_recognised_only_by_its_token(desk: Desk, bird: CanarySender) -> None:
     """The token is random and known to the memory alone; what bears another is any other mail of ours."""
     bird.run(NOW)
     (raw,) = sent(desk)
@@ -88,7 +88,7 @@ def test_nobody_else_s_mail_passes_for_it(desk: Desk, bird: CanarySender) -> Non
     assert bird.missing_since == NOW
 
 
-def test_one_that_does_not_arrive_is_told_of_once_and_again_when_it_is_over(
+def test_missing_canary_is_reported_once_and_its_return_once(
     desk: Desk, bird: CanarySender, logged: Callable[[], str]
 ) -> None:
     """Late is after the time that is set; then others are sent at the interval, and whichever arrives ends it."""
@@ -106,7 +106,7 @@ def test_one_that_does_not_arrive_is_told_of_once_and_again_when_it_is_over(
     assert logged().count("canary_recovered") == 1
 
 
-def test_one_that_cannot_be_sent_is_missing_at_once(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
+def test_unsent_canary_is_missing_at_once(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
     """It is sent anew after five minutes, and its arrival ends it."""
     desk.sandbox.smtp.fail(Refusal("mail", "451 4.3.0 later", times=1))
     bird.run(NOW)
@@ -127,7 +127,7 @@ def again(desk: Desk) -> CanarySender:
     return made
 
 
-def test_a_restart_is_no_news(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
+def test_restart_keeps_canary_state(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
     """What is missing stays so until one arrives, and is told of once; what was well is not known until then."""
     bird.run(NOW)
     bird.run(NOW + 10 * MINUTE)
@@ -149,7 +149,7 @@ def test_a_restart_is_no_news(desk: Desk, bird: CanarySender, logged: Callable[[
     assert (bird.missing_since, bird.decided) == (None, True)
 
 
-def test_nothing_is_late_or_sent_while_nobody_listens(desk: Desk, bird: CanarySender) -> None:
+def test_canary_pauses_while_mailbox_is_unreachable_or_backlogged(desk: Desk, bird: CanarySender) -> None:
     """The mailbox is out of reach, or there is a backlog: the time begins when that is over."""
     bird.run(NOW)
     for minutes in range(1, 100):
@@ -161,7 +161,7 @@ def test_nothing_is_late_or_sent_while_nobody_listens(desk: Desk, bird: CanarySe
     assert bird.missing_since == NOW
 
 
-def test_it_has_arrived_when_it_is_read(desk: Desk, bird: CanarySender) -> None:
+def test_canary_counts_as_arrived_when_read(desk: Desk, bird: CanarySender) -> None:
     """Also where it cannot be filed, and what comes of that."""
     bird.run(NOW)
     desk.taken = "0" * 16
@@ -170,7 +170,7 @@ def test_it_has_arrived_when_it_is_read(desk: Desk, bird: CanarySender) -> None:
     assert (bird.missing_since, bird.decided) == (None, True)
 
 
-def test_one_that_comes_late_is_not_taken_for_those_behind_it(desk: Desk, bird: CanarySender) -> None:
+def test_late_canary_does_not_stand_for_later_ones(desk: Desk, bird: CanarySender) -> None:
     """They are waited for all the same; and while one of them is late all is not well."""
     for minutes in (0, 10, 60):
         bird.run(NOW + minutes * MINUTE)
@@ -186,7 +186,7 @@ def test_one_that_comes_late_is_not_taken_for_those_behind_it(desk: Desk, bird: 
     assert bird.missing_since == NOW + 60 * MINUTE
 
 
-def test_nobody_finds_it_unread(office: Office) -> None:
+def test_filed_canary_is_marked_as_read(office: Office) -> None:
     """Thousands a year lie where ignored mail goes; nothing else there is marked by us."""
     office.sandbox.imap.deliver(samples()["auto_reply"])
     daemon = Daemon(office.settings, retry_policy=office.retry_policy)
@@ -203,7 +203,7 @@ def test_nobody_finds_it_unread(office: Office) -> None:
     assert flags == {True: {"\\Seen", "Figurative-Ignored"}, False: {"Figurative-Ignored"}}
 
 
-def test_it_is_not_sent_where_it_is_not_wanted(desk: Desk) -> None:
+def test_canary_is_off_by_default(desk: Desk) -> None:
     assert canary.made(desk.settings, desk, desk.services.smtp) is None
 
 
@@ -214,7 +214,7 @@ def test_it_is_not_sent_where_it_is_not_wanted(desk: Desk) -> None:
         ({"IMAP_USERNAME": "support"}, "the IMAP login is no address"),
     ],
 )
-def test_it_is_not_begun_where_it_cannot_fly(desk: Desk, changes: dict[str, str], problem: str) -> None:
+def test_canary_settings_without_smtp_or_address_are_refused(desk: Desk, changes: dict[str, str], problem: str) -> None:
     given = desk.environment | {"CANARY_INTERVAL_MIN": "60"} | changes
     with pytest.raises(ConfigurationError, match=problem):
         loader.from_names({name: value for name, value in given.items() if value})
@@ -263,7 +263,7 @@ def first_ping(office: Office) -> str:
             return heard.get(timeout=30).split()[1].decode()
 
 
-def test_all_the_way_it_arrives(office: Office, exchange: Exchange) -> None:
+def test_canary_arrives_over_smtp_and_imap(office: Office, exchange: Exchange) -> None:
     """Over SMTP to a server that delivers it, out of the mailbox by IMAP: all is well, and it is filed as read."""
     assert first_ping(office) == "/ping"
     (lying,) = office.sandbox.imap.messages("Ignorés")
@@ -272,7 +272,9 @@ def test_all_the_way_it_arrives(office: Office, exchange: Exchange) -> None:
     assert (office.mailboxes(), office.counts()["tickets"], len(exchange.messages)) == ({"Ignorés": 1}, 0, 1)
 
 
-def test_on_the_way_it_is_lost(office: Office, exchange: Exchange, logged: Callable[[], str]) -> None:
+def test_lost_canary_alerts_heartbeat_log_and_admin(
+    office: Office, exchange: Exchange, logged: Callable[[], str]
+) -> None:
     """A server that takes it and delivers nothing: the address for failures is asked, the log and the admin told."""
     exchange.ill = True
     office.environment["CANARY_LATE_MIN"] = "0.01"
@@ -283,7 +285,7 @@ def test_on_the_way_it_is_lost(office: Office, exchange: Exchange, logged: Calla
     assert office.mailboxes() == {}
 
 
-def test_whoever_listens_for_the_heartbeat_hears_that_it_is_missing(office: Office) -> None:
+def test_missing_canary_fails_heartbeat_despite_good_polls(office: Office) -> None:
     """At the address for failures, though every poll is good; and so does the admin, by mail."""
     with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as listener:
         office.environment |= {"CANARY_INTERVAL_MIN": "60", "HEARTBEAT_URL": f"http://127.0.0.1:{listener.port}/ping"}

@@ -52,7 +52,7 @@ def text(week: Week) -> str:
     return str(letter.get_body(("plain",)).get_content()).replace("\r\n", "\n").replace("\xa0", " ")  # type: ignore[union-attr]
 
 
-def test_it_says_what_became_of_every_message_of_the_week(office: Office) -> None:
+def test_digest_counts_all_messages_of_the_week(office: Office) -> None:
     """Read from the memory of a daemon that has worked: nothing of a mail is in it, and so nothing in the letter."""
     office.fail("clickup", Fault("status", "POST", "/api/v2/list", status=400))
     office.once(MAILS["modelisation"])
@@ -89,7 +89,7 @@ def test_it_says_what_became_of_every_message_of_the_week(office: Office) -> Non
     assert not any(word in told for word in ("Ondine", "fauteuil", "Élise", "martin-mobilier", "Facture"))
 
 
-def test_speed_is_the_median_and_the_worst() -> None:
+def test_digest_gives_median_and_maximum_delay() -> None:
     """From delivery to ticket, of those that opened one."""
     week = a_week(
         *(done(number, ticket_after_s=after_s) for number, after_s in enumerate((30.0, 42.4, 11_100.0, None)))
@@ -110,11 +110,11 @@ def test_speed_is_the_median_and_the_worst() -> None:
         (187_200, "2 j 4 h"),
     ],
 )
-def test_a_duration_is_said_as_people_say_it(seconds: float, said: str) -> None:
+def test_duration_is_formatted_for_people(seconds: float, said: str) -> None:
     assert rendering_digest._duration(seconds).replace("\xa0", " ") == said
 
 
-def test_the_numbers_add_up() -> None:
+def test_digest_numbers_add_up() -> None:
     """What a person took away is in the total, so it is named; and the bars count what the facts count."""
     told = text(
         a_week(
@@ -137,13 +137,13 @@ def test_the_numbers_add_up() -> None:
     assert "Retirés" not in text(a_week(done()))
 
 
-def test_two_mailboxes_are_told_of_in_two_letters() -> None:
+def test_digests_of_two_mailboxes_have_different_message_ids() -> None:
     """Mail servers and clients take one Message-ID for one letter."""
     ids = [a_letter(a_week(), account)["Message-ID"] for account in ("a@x.example/INBOX", "b@x.example/INBOX")]
     assert len(set(ids)) == 2
 
 
-def test_the_journal_is_read_of_what_opened_a_ticket_alone(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digest_reads_journal_only_of_ticket_messages(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """There may be a hundred newsletters to a request; and an earlier release did not write down when it came."""
     (ignored,) = office.once(MAILS["auto_reply"])
     (opened,) = office.once(MAILS["support"])
@@ -165,7 +165,7 @@ def test_the_journal_is_read_of_what_opened_a_ticket_alone(office: Office, monke
     assert {each.reference: each.ticket_after_s for each in week.messages} == {ignored: None, opened: None}
 
 
-def test_a_quiet_week_is_told_as_well() -> None:
+def test_digest_is_sent_for_week_without_mail() -> None:
     """A mailbox to which nobody writes any more is worth a look."""
     assert text(a_week()).startswith("Du 16/11/2026 au 22/11/2026\n0 message en une semaine\n")
 
@@ -181,12 +181,12 @@ def test_a_quiet_week_is_told_as_well() -> None:
         ("sunday", "2026-03-29T06:00:00+00:00", "2026-03-29T08:00:00+02:00"),
     ],
 )
-def test_it_is_due_by_the_clock_on_the_wall(weekday: str, now: str, due: str) -> None:
+def test_digest_is_due_by_local_time(weekday: str, now: str, due: str) -> None:
     found = digest.last_due(DigestSettings.model_validate({"weekday": weekday}), datetime.fromisoformat(now))
     assert found.isoformat() == due
 
 
-def test_it_is_sent_once_a_week_over_restarts_and_machines(office: Office, desk: Desk) -> None:
+def test_digest_is_sent_once_a_week_across_restarts_and_machines(office: Office, desk: Desk) -> None:
     """The memory knows; one that could not be sent is tried again in the next hour, and none before that."""
     office.once()  # there is a state now
     settings, smtp, box = office.settings, desk.services.smtp, office.sandbox.smtp
@@ -210,14 +210,14 @@ def test_it_is_sent_once_a_week_over_restarts_and_machines(office: Office, desk:
 
 
 @pytest.mark.parametrize("changes", [{"DIGEST_WEEKDAY": "never"}, {"NOTIFICATION_EMAIL": ""}])
-def test_nobody_is_told_who_does_not_want_to_be(office: Office, desk: Desk, changes: dict[str, str]) -> None:
+def test_digest_is_not_sent_when_turned_off(office: Office, desk: Desk, changes: dict[str, str]) -> None:
     office.environment |= changes
     digest.tell(office.settings, desk, desk.services.smtp, LONG_AGO, datetime(2026, 11, 23, 12, tzinfo=UTC))
     assert office.sandbox.smtp.messages == []
     assert desk.facts == {}
 
 
-def test_a_bar_is_as_long_as_its_number_in_html_and_in_text() -> None:
+def test_digest_bar_length_matches_number() -> None:
     """A day without anything has no bar, and a name in it is text."""
     chart = Chart(
         "Par <jour>", (("A", "#3b82f6"), ("B", "#d97706")), (("lun.", (3, 1)), ("mar.", (2, 0)), ("mer.", (0, 0)))

@@ -48,7 +48,7 @@ def keeper(answer: bytes) -> Iterator[Keeper]:
         keeper.heartbeat.close()
 
 
-def test_each_good_poll_is_told_of_and_at_most_one_a_minute(keeper: Keeper) -> None:
+def test_good_polls_ping_at_most_once_a_minute(keeper: Keeper) -> None:
     """No poll, no ping; and a poll every second is no reason for a ping every second."""
     keeper.tell(None)
     assert keeper.asked() == []
@@ -60,7 +60,7 @@ def test_each_good_poll_is_told_of_and_at_most_one_a_minute(keeper: Keeper) -> N
     assert len(keeper.asked()) == 2
 
 
-def test_polls_that_fail_for_long_are_told_of_once(keeper: Keeper) -> None:
+def test_long_poll_failure_is_pinged_once(keeper: Keeper) -> None:
     """The keeper need not wait for its own patience to run out; the next good poll takes it back."""
     keeper.tell(NOW)
     keeper.tell(NOW, failing=True)
@@ -81,7 +81,7 @@ def test_polls_that_fail_for_long_are_told_of_once(keeper: Keeper) -> None:
     ],
     ids=["500", "302", "no HTTP", "no answer"],
 )
-def test_a_keeper_that_is_down_is_nobody_s_trouble(keeper: Keeper, logged: Callable[[], str]) -> None:
+def test_unreachable_heartbeat_is_logged_once_and_retried(keeper: Keeper, logged: Callable[[], str]) -> None:
     """Said once in the log, without the address, and tried again a minute later."""
     for _ in range(3):
         keeper.tell(NOW)
@@ -102,14 +102,14 @@ def test_a_keeper_that_is_down_is_nobody_s_trouble(keeper: Keeper, logged: Calla
     ],
     ids=["200", "404"],
 )
-def test_a_check_of_the_address_is_no_ping(keeper: Keeper, words: str) -> None:
+def test_check_of_heartbeat_address_sends_no_ping(keeper: Keeper, words: str) -> None:
     """Neither a good one, for nobody has polled, nor one that wakes somebody."""
     assert keeper.heartbeat.check().startswith(words)
     assert keeper.asked() == ["/ping/UUID/log?rid=1"]
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nOK (not found)"])
-def test_an_address_that_its_keeper_does_not_know_is_refused(keeper: Keeper) -> None:
+def test_unknown_heartbeat_address_is_refused(keeper: Keeper) -> None:
     """Healthchecks.io says so of one that was deleted, with a 200: nobody would miss us."""
     with pytest.raises(ConfigurationError, match="HEARTBEAT_URL") as failed:
         keeper.heartbeat.check()
@@ -117,7 +117,7 @@ def test_an_address_that_its_keeper_does_not_know_is_refused(keeper: Keeper) -> 
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n", b"x\r\n\r\n", b""])
-def test_a_check_says_whose_address_does_not_answer(keeper: Keeper) -> None:
+def test_check_names_only_host_of_silent_heartbeat(keeper: Keeper) -> None:
     """By its host: whoever knows the whole of it could ping in our place."""
     with pytest.raises(TransientError, match=r"^127\.0\.0\.1: ") as failed:
         keeper.heartbeat.check()

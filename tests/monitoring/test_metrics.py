@@ -74,7 +74,7 @@ def drain(office: Office, *mails: str) -> tuple[Metrics, Daemon]:
     return of, daemon
 
 
-def test_what_was_done_is_counted_once(office: Office) -> None:
+def test_finished_work_is_counted_once(office: Office) -> None:
     """Mails by outcome, steps by service and result, how long it took, who decided, and what Claude cost."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=500))
     of, daemon = drain(office, "support", "modelisation_with_files", "auto_reply", "ambiguous")
@@ -109,7 +109,7 @@ def test_what_was_done_is_counted_once(office: Office) -> None:
     of.close()
 
 
-def test_a_process_counts_what_it_does_itself(office: Office) -> None:
+def test_metrics_count_only_own_process(office: Office) -> None:
     """Not what one before it did: Prometheus adds up the processes. A mail that failed and is tried again is new."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
     drain(office, "support")[0].close()
@@ -129,7 +129,7 @@ def test_a_process_counts_what_it_does_itself(office: Office) -> None:
     of.close()
 
 
-def test_what_waits_is_shown_with_its_service_and_age(office: Office) -> None:
+def test_metrics_show_waiting_by_service_and_age(office: Office) -> None:
     """The gauges are the daemon's own, and are told of even where the memory is out of reach."""
     office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))
     of, daemon = drain(office, "support")
@@ -151,7 +151,7 @@ def test_what_waits_is_shown_with_its_service_and_age(office: Office) -> None:
     of.close()
 
 
-def test_a_mailbox_that_cannot_be_polled_is_out_of_reach(office: Office) -> None:
+def test_metrics_show_unpollable_mailbox_as_unreachable(office: Office) -> None:
     """No message need wait for it: what cannot be looked into is what nobody knows of."""
     health = PollHealth(60)
     of = Metrics(office.settings, Daemon(office.settings).status, health)
@@ -162,7 +162,7 @@ def test_a_mailbox_that_cannot_be_polled_is_out_of_reach(office: Office) -> None
     of.close()
 
 
-def test_the_page_is_served_and_nothing_else(office: Office) -> None:
+def test_metrics_server_serves_only_its_page(office: Office) -> None:
     """Where it is asked for, to whoever asks in time; the port is free again when the daemon has ended."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -182,7 +182,7 @@ def test_the_page_is_served_and_nothing_else(office: Office) -> None:
     socket.create_server(("127.0.0.1", port)).close()
 
 
-def test_the_first_answer_has_content(office: Office, tmp_path: Path) -> None:
+def test_metrics_are_complete_at_first_request(office: Office, tmp_path: Path) -> None:
     """Who asks as soon as the port is there reads what the daemon knows itself; so does who reads the file."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -195,7 +195,7 @@ def test_the_first_answer_has_content(office: Office, tmp_path: Path) -> None:
         assert file.read_text() == text
 
 
-def test_whoever_does_not_ask_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_metrics_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that says nothing is closed, and others are answered meanwhile."""
     monkeypatch.setattr(prometheus, "TIMEOUT_S", 0.05)
     server = prometheus.served("127.0.0.1:0", lambda: "text")
@@ -209,9 +209,7 @@ def test_whoever_does_not_ask_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     server.server_close()
 
 
-def test_a_port_that_is_taken_stops_no_mail_and_is_had_when_it_is_free(
-    office: Office, logged: Callable[[], str]
-) -> None:
+def test_occupied_metrics_port_is_retried(office: Office, logged: Callable[[], str]) -> None:
     """It is in the log, once, with its address."""
     with Listener(http(b"")) as other:
         listen = office.environment["METRICS_LISTEN"] = f"127.0.0.1:{other.port}"
@@ -224,14 +222,14 @@ def test_a_port_that_is_taken_stops_no_mail_and_is_had_when_it_is_free(
         assert httpx.get(f"http://{listen}/metrics").text == of.text
 
 
-def test_a_port_of_nowhere_stops_no_mail(office: Office, logged: Callable[[], str]) -> None:
+def test_invalid_metrics_address_does_not_stop_daemon(office: Office, logged: Callable[[], str]) -> None:
     office.environment["METRICS_LISTEN"] = "nowhere.invalid:80"
     with closing(Metrics(office.settings, Daemon(office.settings).status, PollHealth(60))) as of:
         assert of.start()
     assert "metrics_not_served" in logged()
 
 
-def test_the_file_is_whole_and_for_all_to_read(office: Office, tmp_path: Path, logged: Callable[[], str]) -> None:
+def test_metrics_file_is_complete_and_world_readable(office: Office, tmp_path: Path, logged: Callable[[], str]) -> None:
     """The collector is another user; where it cannot be written, that is logged once."""
     office.environment["METRICS_TEXTFILE"] = str(tmp_path / "poller.prom")
     of = Metrics(office.settings, Daemon(office.settings).status, PollHealth(60))
@@ -252,7 +250,7 @@ def test_the_file_is_whole_and_for_all_to_read(office: Office, tmp_path: Path, l
     of.close()
 
 
-def test_the_daemon_leaves_its_numbers_and_its_sign(
+def test_daemon_writes_metrics_and_status_files(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it runs, every few seconds, for Prometheus and for `poller status`."""
@@ -284,7 +282,7 @@ def test_the_daemon_leaves_its_numbers_and_its_sign(
     assert found.failing_since is None
 
 
-def test_the_dashboard_names_what_there_is() -> None:
+def test_dashboard_and_metrics_cover_each_other() -> None:
     """Every metric in it is one of ours, and every one of ours is in it."""
     board = json.loads((ROOT / "docs" / "grafana.json").read_text())
     text = json.dumps(board)
@@ -293,7 +291,7 @@ def test_the_dashboard_names_what_there_is() -> None:
     assert set(re.findall(r"figurative_\w+", (ROOT / "systemd" / "README.md").read_text())) <= METRICS.keys()
 
 
-def test_each_query_of_the_dashboard_finds_something(office: Office) -> None:
+def test_dashboard_queries_match_exposed_metrics(office: Office) -> None:
     """What it asks for is exposed, with every label that it chooses, groups or names by."""
     office.sandbox.imap.deliver(samples()["ambiguous"])
     daemon = Daemon(office.settings, retry_policy=office.retry_policy)
@@ -313,7 +311,7 @@ def test_each_query_of_the_dashboard_finds_something(office: Office) -> None:
         assert labels <= exposed[name] | {"job"}, target["expr"]  # a job is Prometheus' own
 
 
-def test_the_dashboard_is_one() -> None:
+def test_dashboard_is_valid_for_grafana() -> None:
     """As Grafana takes it in: a schema that it knows, panels beside and below each other, each on the chosen source."""
     board = json.loads((ROOT / "docs" / "grafana.json").read_text())
     assert 36 <= board["schemaVersion"] <= 41

@@ -34,7 +34,7 @@ def local(moment: datetime) -> str:
     return moment.astimezone().strftime("%H:%M")
 
 
-def test_it_beats_between_two_looks_and_not_in_one_that_hangs(health: PollHealth, clock: Clock) -> None:
+def test_watchdog_is_fed_unless_a_scan_hangs(health: PollHealth, clock: Clock) -> None:
     """A look that never ends starves the watchdog, from its first moment on."""
     assert health.is_alive()
     health.began()
@@ -45,7 +45,7 @@ def test_it_beats_between_two_looks_and_not_in_one_that_hangs(health: PollHealth
     assert health.is_alive()
 
 
-def test_it_stops_when_no_look_begins(health: PollHealth, clock: Clock) -> None:
+def test_watchdog_is_not_fed_when_no_scan_begins(health: PollHealth, clock: Clock) -> None:
     """A daemon whose clockwork has stopped is one that a restart mends, however alive it looks."""
     health.began()
     health.good(NOW)
@@ -53,7 +53,7 @@ def test_it_stops_when_no_look_begins(health: PollHealth, clock: Clock) -> None:
     assert not health.is_alive()
 
 
-def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(health: PollHealth, clock: Clock) -> None:
+def test_watchdog_is_fed_while_mail_server_is_down(health: PollHealth, clock: Clock) -> None:
     """It ends its looks honestly for days, with an error each time."""
     for _ in range(50):
         health.began()
@@ -64,7 +64,7 @@ def test_a_mail_server_that_is_down_does_not_starve_the_watchdog(health: PollHea
         assert health.is_alive()
 
 
-def test_looks_that_fail_come_at_longer_and_longer_intervals(health: PollHealth) -> None:
+def test_failed_scans_back_off(health: PollHealth) -> None:
     """By the table and never longer, with half of it left to chance; one that succeeds begins anew."""
     delays = [health.failed(NOW, "") for _ in range(8)]
     table = [*POLL_DELAYS_S, *[POLL_DELAYS_S[-1]] * 8]
@@ -75,14 +75,14 @@ def test_looks_that_fail_come_at_longer_and_longer_intervals(health: PollHealth)
     assert max(POLL_DELAYS_S) <= 60  # a server that is back is found within a minute
 
 
-def test_a_server_that_goes_on_refusing_us_is_asked_seldom(health: PollHealth) -> None:
+def test_refusing_mail_server_is_polled_seldom(health: PollHealth) -> None:
     """Some lock an account that asks often; but a mailbox that is being made anew is there again in a moment."""
     delays = [health.failed(NOW, "", refused=True) for _ in range(len(POLL_DELAYS_S) + 1)]
     assert delays[0] <= POLL_DELAYS_S[0]
     assert delays[-1] >= POLL_REFUSED_S / 2
 
 
-def test_failing_since_is_the_first_failure_in_a_row(health: PollHealth) -> None:
+def test_failing_since_is_first_consecutive_failure(health: PollHealth) -> None:
     """Whoever is told that polls fail is told since when."""
     for minute in range(3):
         health.failed(NOW + timedelta(minutes=minute), "")
@@ -91,7 +91,7 @@ def test_failing_since_is_the_first_failure_in_a_row(health: PollHealth) -> None
     assert health.failing_since is None
 
 
-def test_the_status_is_one_line_that_says_it_all(health: PollHealth) -> None:
+def test_systemd_status_is_one_complete_line(health: PollHealth) -> None:
     """Who waits, when the mailbox was last seen, and since when who is out of reach."""
 
     def status(after_s: float, *, in_hand: int = 0, waiting: int = 12, out_of_reach: tuple[str, ...] = ()) -> str:

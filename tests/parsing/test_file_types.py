@@ -75,7 +75,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize(("content", "media_type"), MODELS.values(), ids=MODELS)
-def test_a_3d_file_is_known_by_its_content_whatever_it_is_called(content: bytes, media_type: str) -> None:
+def test_model_file_is_recognised_by_content(content: bytes, media_type: str) -> None:
     assert ask(content) == (media_type, Kind.MODEL)
     assert ask(content, "fichier.bin", "image/png") == (media_type, Kind.MODEL)
 
@@ -105,7 +105,7 @@ NAMED_MODELS = {
 
 
 @pytest.mark.parametrize(("content", "name"), NAMED_MODELS.values(), ids=NAMED_MODELS)
-def test_a_3d_file_without_a_signature_is_known_by_its_name(content: bytes, name: str) -> None:
+def test_model_file_without_signature_is_recognised_by_name(content: bytes, name: str) -> None:
     assert ask(content, name)[1] is Kind.MODEL
 
 
@@ -122,7 +122,7 @@ IMAGES = {
 
 
 @pytest.mark.parametrize(("content", "media_type"), IMAGES.values(), ids=IMAGES)
-def test_an_image_is_known_by_its_content_even_under_a_3d_name(content: bytes, media_type: str) -> None:
+def test_image_is_recognised_by_content_under_model_name(content: bytes, media_type: str) -> None:
     assert ask(content, "vase.obj") == (media_type, Kind.IMAGE)
 
 
@@ -151,7 +151,7 @@ LOOK_ALIKES = {
 
 
 @pytest.mark.parametrize(("content", "name"), LOOK_ALIKES.values(), ids=LOOK_ALIKES)
-def test_what_only_looks_like_a_3d_file_is_none(content: bytes, name: str) -> None:
+def test_file_resembling_a_model_is_not_a_model(content: bytes, name: str) -> None:
     assert ask(content, name)[1] is Kind.OTHER
 
 
@@ -168,7 +168,7 @@ def test_what_only_looks_like_a_3d_file_is_none(content: bytes, name: str) -> No
         (b"x", "", "application/xhtml+xml"),
     ],
 )
-def test_what_a_browser_would_run_gets_no_media_type_of_its_own(content: bytes, name: str, declared: str) -> None:
+def test_executable_content_gets_generic_media_type(content: bytes, name: str, declared: str) -> None:
     assert ask(content, name, declared) == (UNKNOWN, Kind.OTHER)
 
 
@@ -186,7 +186,7 @@ def test_what_a_browser_would_run_gets_no_media_type_of_its_own(content: bytes, 
         ("", (UNKNOWN, Kind.OTHER)),
     ],
 )
-def test_the_senders_word_counts_when_content_and_name_say_nothing(declared: str, answer: tuple[str, Kind]) -> None:
+def test_declared_type_is_used_without_other_evidence(declared: str, answer: tuple[str, Kind]) -> None:
     assert ask(b"\x01\x02", "", declared) == answer
 
 
@@ -205,7 +205,7 @@ def test_only_the_first_2000_names_of_an_archive_are_read() -> None:
         ("a/b", ".bin"),
     ],
 )
-def test_a_media_type_has_its_usual_suffix(media_type: str, suffix: str) -> None:
+def test_media_type_has_usual_suffix(media_type: str, suffix: str) -> None:
     assert suffix_of(media_type) == suffix
 
 
@@ -213,7 +213,7 @@ def test_a_media_type_has_its_usual_suffix(media_type: str, suffix: str) -> None
     "piece", [b" ", b"<!--", b"/*", b"999\n", b"v 1 1 1", b"#\n", b"<?xml", b"1", b"comment\n", b"<!---->", b"/**/"]
 )
 @pytest.mark.parametrize("start", [b"", b"ply\n", b"OFF ", b"ISO-10303-21;", b"<"])
-def test_a_hostile_file_is_sniffed_in_no_time(start: bytes, piece: bytes) -> None:
+def test_hostile_file_is_sniffed_quickly(start: bytes, piece: bytes) -> None:
     assert ask(start + piece * (20_000 // len(piece)))[1] in Kind
 
 
@@ -233,7 +233,7 @@ def test_hundreds_of_odd_files_take_less_than_a_second(piece: bytes) -> None:
     one_pass(ask_both, piece)
 
 
-def test_blanks_before_a_format_do_not_hide_it() -> None:
+def test_leading_blanks_do_not_hide_file_format() -> None:
     assert ask(b" \n" * 1000 + OBJ, "a.bin") == ("model/obj", Kind.MODEL)
     assert ask(b"\n" * 1000 + STEP) == ("model/step", Kind.MODEL)
 
@@ -257,7 +257,7 @@ class Empty:
         ("notes.txt", "text/plain", Kind.OTHER, "notes.txt"),
     ],
 )
-def test_a_3d_file_under_a_wrong_name_is_said_to_be_one(name: str, content_type: str, kind: Kind, said: str) -> None:
+def test_model_under_wrong_name_gets_model_suffix(name: str, content_type: str, kind: Kind, said: str) -> None:
     """Whoever gets it can open it; the customer's own name for it stays in front."""
     file = Attachment(name, content_type, 1, kind, inline=False, content=Empty())
     assert opens_as(file) == said

@@ -34,24 +34,24 @@ BLOCKS = {
 
 
 @pytest.mark.parametrize("text", BLOCKS.values(), ids=BLOCKS)
-def test_the_first_message_that_is_forwarded_names_its_sender(text: str) -> None:
+def test_forwarded_block_gives_original_sender(text: str) -> None:
     again = "\n\nFrom: a@b.example\nSent: x\nTo: y\n"
     assert original_senders(text + again, forward=True)[0] == ZOE
 
 
-def test_a_chain_of_forwards_names_everybody() -> None:
+def test_chain_of_forwards_gives_all_senders() -> None:
     """The outermost first: which of them is the customer is for whoever knows who is a colleague."""
     luc = "---------- Forwarded message ---------\nDe : Luc <luc@own.example>\nDate : lundi\nObjet : TR : porte\n\n"
     assert original_senders(luc + BLOCKS["Gmail"], forward=True) == (Address("Luc", "luc@own.example"), ZOE)
 
 
 @pytest.mark.parametrize("client", ["Gmail", "Apple Mail", "Thunderbird", "Zimbra", "folded"])
-def test_a_heading_shows_a_forward_where_the_subject_does_not(client: str) -> None:
+def test_forward_is_recognised_by_heading(client: str) -> None:
     assert original_senders(BLOCKS[client], forward=False) == (ZOE,)
 
 
 @pytest.mark.parametrize("client", ["Outlook", "Outlook of old", "English"])
-def test_an_answer_below_the_same_block_forwards_nothing(client: str) -> None:
+def test_reply_above_quoted_block_is_no_forward(client: str) -> None:
     assert original_senders("Merci\n\n" + BLOCKS[client], forward=False) == ()
 
 
@@ -59,7 +59,7 @@ def test_an_answer_below_the_same_block_forwards_nothing(client: str) -> None:
     "text",
     ["", "De : 10 mm\nÀ : 20 mm", "De : Zoé\nDate : lundi\nObjet : porte", "de: zoe@client.example\nmerci\nà bientôt"],
 )
-def test_what_is_no_header_block_names_nobody(text: str) -> None:
+def test_text_without_header_block_gives_no_sender(text: str) -> None:
     assert original_senders(text, forward=True) == ()
 
 
@@ -77,10 +77,10 @@ SUBJECTS = {
 @pytest.mark.parametrize(
     ("subject", "forward"), [*SUBJECTS.items(), ("Re: x", False), ("Trop : x", False), ("Ti: x", False)]
 )
-def test_a_forward_is_known_by_its_subject(subject: str, forward: bool) -> None:
+def test_forward_is_recognised_by_subject(subject: str, forward: bool) -> None:
     assert is_forward(subject) is forward
 
 
 @pytest.mark.parametrize("piece", ["De : a\n", "> ", "[", "[a](", "De : a@b.example\n", "--", "* ", "re:"])
-def test_hostile_texts_take_no_time(piece: str) -> None:
+def test_hostile_text_is_parsed_quickly(piece: str) -> None:
     one_pass(lambda text: (original_senders(text, forward=True), is_forward(text)), piece)

@@ -42,7 +42,7 @@ def multipart(subtype: bytes, *parts: bytes) -> bytes:
     return TOP + b'Content-Type: multipart/%b; boundary="B"\r\n\r\n' % subtype + lines + b"--B--\r\n"
 
 
-def test_a_reply_is_read_as_its_author_wrote_it() -> None:
+def test_reply_text_is_read_as_written() -> None:
     request = parse(MAILS / "reply.eml")
     assert request.author == request.sender == Address("Camille Lévy", "Camille.Levy@portes-levy.example")
     assert request.subject == "Re: Porte en chêne"
@@ -58,7 +58,7 @@ def test_a_reply_is_read_as_its_author_wrote_it() -> None:
     assert request.attachments == request.defects == ()
 
 
-def test_the_texts_between_the_files_are_joined() -> None:
+def test_texts_between_files_are_joined() -> None:
     request = parse(MAILS / "apple.eml")
     assert request.text == "Voici la vue de face :\n\net le modele :"
     image, model = request.attachments
@@ -73,25 +73,25 @@ def test_the_texts_between_the_files_are_joined() -> None:
     assert model.size_bytes == len(GLB)
 
 
-def test_html_is_the_text_where_the_plain_part_says_nothing() -> None:
+def test_html_is_the_text_when_plain_part_is_a_stub() -> None:
     request = parse(MAILS / "outlook.eml")
     assert "Bonjour, voici le [plan](https://example.com/plan) coté à jour." in request.text
     assert "HTML reader" not in request.text
     assert (request.author.addr_spec, request.sender.addr_spec) == ("marc@example.com", "atelier@example.com")
 
 
-def test_a_forward_is_new_as_a_whole() -> None:
+def test_newest_text_of_forward_is_whole_text() -> None:
     request = parse(MAILS / "outlook.eml")
     assert request.newest == request.text.strip()
     assert request.newest.endswith("Combien ?")
 
 
-def test_an_image_that_the_html_shows_is_inline_unless_it_is_attached_too() -> None:
+def test_image_in_html_is_inline_unless_also_attached() -> None:
     inline = {file.filename: file.inline for file in parse(MAILS / "outlook.eml").attachments}
     assert inline == {"logo.png": True, "photo.png": False}
 
 
-def test_a_message_in_a_message_gives_up_its_text() -> None:
+def test_text_of_embedded_message_is_read() -> None:
     request = parse(MAILS / "nested.eml")
     assert [line for line in request.text.split("\n") if line] == [
         "Voir le mail joint.",
@@ -123,7 +123,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("subtype", "parts"), [(case[0], case[1:]) for case in TEXTS.values()], ids=TEXTS)
-def test_the_text_is_found(subtype: bytes, parts: tuple[bytes, ...], tmp_path: Path) -> None:
+def test_text_is_found_in_every_multipart_form(subtype: bytes, parts: tuple[bytes, ...], tmp_path: Path) -> None:
     request = parse(tmp_path, multipart(subtype, *parts))
     assert request.text.strip() == "clair"
     assert request.attachments == ()
@@ -143,7 +143,7 @@ FILES = {
 @pytest.mark.parametrize("encoding", [b"base64", b"binary"])
 @pytest.mark.parametrize("subtype", [b"mixed", b"related", b"alternative", b"signed", b"appledouble", b"x-unheard-of"])
 @pytest.mark.parametrize("file", FILES.values(), ids=FILES)
-def test_a_part_that_is_not_the_text_is_a_file(file: bytes, subtype: bytes, encoding: bytes, tmp_path: Path) -> None:
+def test_part_that_is_not_text_is_an_attachment(file: bytes, subtype: bytes, encoding: bytes, tmp_path: Path) -> None:
     raw = GLB_BASE64 if encoding == b"base64" else GLB
     part = file + b"\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n" + raw
     request = parse(tmp_path, multipart(subtype, b"Content-Type: text/plain\r\n\r\nBonjour", part))
@@ -154,7 +154,7 @@ def test_a_part_that_is_not_the_text_is_a_file(file: bytes, subtype: bytes, enco
     assert attachment.filename in {"a.glb", "piece-jointe-1.glb"}
 
 
-def test_a_mail_that_is_nothing_but_a_file_has_no_text(tmp_path: Path) -> None:
+def test_mail_of_single_file_has_no_text(tmp_path: Path) -> None:
     request = parse(
         tmp_path, TOP + b"Content-Type: image/x-foo\r\nContent-Transfer-Encoding: base64\r\n\r\n" + GLB_BASE64
     )
@@ -162,7 +162,7 @@ def test_a_mail_that_is_nothing_but_a_file_has_no_text(tmp_path: Path) -> None:
     assert [content(file) for file in request.attachments] == [GLB]
 
 
-def test_the_parts_of_a_digest_are_messages(tmp_path: Path) -> None:
+def test_multipart_digest_parts_are_messages(tmp_path: Path) -> None:
     request = parse(tmp_path, multipart(b"digest", b"\r\nSubject: un\r\n\r\n1", b"\r\nSubject: deux\r\n\r\n2"))
     assert ("Objet: un\n\n1\n" in request.text, request.text[-14:]) == (True, "Objet: deux\n\n2")
     assert request.attachments == ()
@@ -179,12 +179,12 @@ def test_the_parts_of_a_digest_are_messages(tmp_path: Path) -> None:
         (b"x" * 300 + b".glb", "x" * 146 + ".glb"),
     ],
 )
-def test_a_file_name_is_made_safe(name: bytes, safe: str, tmp_path: Path) -> None:
+def test_attachment_file_name_is_made_safe(name: bytes, safe: str, tmp_path: Path) -> None:
     part = b'Content-Type: a/b\r\nContent-Disposition: attachment; filename="%b"\r\n\r\nx' % name
     assert [file.filename for file in parse(tmp_path, multipart(b"mixed", part)).attachments] == [safe]
 
 
-def test_the_reference_is_a_digest_of_account_and_four_fields() -> None:
+def test_reference_is_digest_of_account_and_four_fields() -> None:
     fields = [
         b"support@example.com",
         b"<reply-1@portes-levy.example>",
@@ -219,7 +219,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("top", BROKEN.values(), ids=BROKEN)
-def test_the_reference_from_the_header_is_the_requests(top: bytes, tmp_path: Path) -> None:
+def test_reference_from_header_equals_that_of_request(top: bytes, tmp_path: Path) -> None:
     message = top + b"\r\nBonjour"
     # A server gives what stands before the first blank line, and our mailbox the first 256 KB of it.
     end = headers.END_OF_HEADER.search(message)
@@ -232,7 +232,7 @@ def test_the_reference_from_the_header_is_the_requests(top: bytes, tmp_path: Pat
     assert request.message_id.endswith(">")
 
 
-def test_two_accounts_or_two_mails_have_two_references(tmp_path: Path) -> None:
+def test_reference_differs_by_account_and_mail(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "b").write_bytes(b"2")
     found = {
@@ -266,14 +266,14 @@ OTHER = {
 @pytest.mark.parametrize(
     ("message", "same"), [(FORM, True), *((m, True) for m in SAME.values()), *((m, False) for m in OTHER.values())]
 )
-def test_a_message_without_a_date_is_known_by_what_its_sender_wrote(message: bytes, same: bool, tmp_path: Path) -> None:
+def test_reference_without_date_uses_content_of_sender(message: bytes, same: bool, tmp_path: Path) -> None:
     """A form with one Message-ID for all its customers loses none; two aliases' copies of a mail are one."""
     reference = parse(tmp_path, FORM).reference
     assert (parse(tmp_path, message).reference == reference) is same
     assert reference_of("support@example.com", message) is None
 
 
-def test_a_message_without_a_date_is_known_by_all_of_it(tmp_path: Path) -> None:
+def test_reference_without_date_uses_whole_message(tmp_path: Path) -> None:
     """The one byte that is different may come after megabytes that are not."""
     first, second = (parse(tmp_path, FORM + b"\r\n" * 2_000_000 + end).reference for end in (b"a", b"b"))
     assert first != second
@@ -301,7 +301,7 @@ BEYOND = {
 
 
 @pytest.mark.parametrize("message", BEYOND.values(), ids=BEYOND)
-def test_what_is_beyond_a_limit_comes_with_the_whole_message(message: bytes, tmp_path: Path) -> None:
+def test_mail_beyond_limits_is_attached_as_a_whole(message: bytes, tmp_path: Path) -> None:
     with counted(MOST_CALLS):
         request = parse(tmp_path, message)
     assert request.defects
@@ -335,7 +335,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("message", ODD.values(), ids=ODD)
-def test_no_message_makes_it_raise(message: bytes, tmp_path: Path) -> None:
+def test_parse_does_not_raise_for_odd_message(message: bytes, tmp_path: Path) -> None:
     with counted(MOST_CALLS):
         request = parse(tmp_path, message)
     assert "\0" not in request.text + request.subject
@@ -365,7 +365,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, file.size_byt
         (b"quoted-printable", b"v 1 =C3=A9\r\n", 8),
     ],
 )
-def test_memory_does_not_grow_with_the_mail(encoding: bytes, line: bytes, decoded_bytes: int, tmp_path: Path) -> None:
+def test_parse_memory_is_bounded_for_large_mail(
+    encoding: bytes, line: bytes, decoded_bytes: int, tmp_path: Path
+) -> None:
     """A mail of 100 MB is parsed, and its file read, with less than 40 MB over what a small one takes."""
     block = line * (1_000_000 // len(line))
     with (tmp_path / "big").open("wb") as spool:

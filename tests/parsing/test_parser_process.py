@@ -33,7 +33,7 @@ def mail(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_request_is_the_same_and_its_files_can_be_read(mail: Path) -> None:
+def test_confined_parser_returns_same_request_and_files(mail: Path) -> None:
     """What crosses the process border is a value; attachments are still read from the spool file."""
     request = parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
     assert request == parsing_parser.parse(mail, "account", NOW)
@@ -41,7 +41,7 @@ def test_the_request_is_the_same_and_its_files_can_be_read(mail: Path) -> None:
         assert file.read(4) == b"glTF"
 
 
-def test_the_script_that_began_us_is_not_run_again_for_each_mail(office: Office, tmp_path: Path) -> None:
+def test_confined_parser_does_not_rerun_main_script(office: Office, tmp_path: Path) -> None:
     """As multiprocessing would have it, which takes five times as long as the parser."""
     script, runs = tmp_path / "poller", tmp_path / "runs"
     script.write_text(
@@ -106,7 +106,7 @@ BEATEN = {
 
 
 @pytest.mark.parametrize(("parser", "limit_s", "why"), BEATEN.values(), ids=BEATEN)
-def test_a_mail_that_beats_the_parser_is_read_by_its_header(
+def test_mail_that_kills_parser_is_read_by_header_only(
     mail: Path,
     monkeypatch: pytest.MonkeyPatch,
     parser: object,
@@ -130,16 +130,14 @@ def test_a_mail_that_beats_the_parser_is_read_by_its_header(
 
 
 @pytest.mark.parametrize("child", [stopped, Child(die, die)], ids=["stopped", "header"])
-def test_a_parser_that_is_stopped_or_beaten_by_the_header_alone_is_tried_again(
-    mail: Path, monkeypatch: pytest.MonkeyPatch, child: object
-) -> None:
+def test_stopped_parser_is_retried(mail: Path, monkeypatch: pytest.MonkeyPatch, child: object) -> None:
     """A machine that shuts down says nothing about the mail; and our process lives on in any case."""
     monkeypatch.setattr(parser_process, "_answer", child)
     with pytest.raises(parser_process.ParserDiedError):
         parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
 
 
-def test_a_full_disk_is_no_fault_of_the_mail(mail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_does_not_fail_the_mail(mail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parser_process, "_answer", Child(full))
     with pytest.raises(OSError, match="no space"):
         parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)

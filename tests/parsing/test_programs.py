@@ -49,7 +49,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("name", "content"), REFUSED.values(), ids=REFUSED)
-def test_what_runs_is_refused(name: str, content: bytes) -> None:
+def test_executable_attachment_is_refused(name: str, content: bytes) -> None:
     assert file_types.refused(name, content, len(content))
 
 
@@ -72,13 +72,13 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize(("name", "content"), ALLOWED.values(), ids=ALLOWED)
-def test_what_does_not_run_is_not(name: str, content: bytes) -> None:
+def test_harmless_attachment_is_accepted(name: str, content: bytes) -> None:
     assert not file_types.refused(name, content, len(content))
 
 
 @pytest.mark.parametrize(
     "piece", [b"<!---->", b"<!--", b"<?x>", b"<!doctype x>", b" ", b"MZ", b"<a:", b"/**/", b"<!-- -->\n"]
 )
-def test_a_hostile_file_takes_no_time(piece: bytes) -> None:
+def test_hostile_program_file_is_checked_quickly(piece: bytes) -> None:
     """Many comments in a row, which could be divided in as many ways as there are subsets of them."""
     one_pass(lambda head: file_types.refused("a.b", head, len(head)), piece)

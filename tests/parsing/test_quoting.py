@@ -89,12 +89,12 @@ SIGNED = (
 
 
 @pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
-def test_what_hangs_below_the_answer_is_left_out(history: str) -> None:
+def test_newest_part_drops_history_below(history: str) -> None:
     assert newest_part(f"{NEW}\n\n{history}\n") == NEW
 
 
 @pytest.mark.parametrize("line", SIGNED)
-def test_what_an_app_signs_with_is_left_out_and_nothing_else(line: str) -> None:
+def test_newest_part_drops_only_app_signature(line: str) -> None:
     assert newest_part(f"{NEW}\n\n{line}\n") == NEW
     assert newest_part(f"{line}\n\n{NEW}") == NEW
 
@@ -110,12 +110,12 @@ FORWARDS = (
 
 
 @pytest.mark.parametrize("line", FORWARDS)
-def test_a_forward_is_kept_whole(line: str) -> None:
+def test_newest_part_keeps_whole_forward(line: str) -> None:
     text = f"Pour vous.\n\n{line}\nDe : Client <c@example.com>\nDate : mardi\nÀ : moi\nObjet : Vase\n\n{OLD}"
     assert newest_part(text) == text
 
 
-def test_a_forward_within_the_history_is_history() -> None:
+def test_newest_part_drops_forward_inside_history() -> None:
     history = f"Le 3 nov. 2026 à 10:12, X <x@example.com> a écrit :\n\n---------- Forwarded message ---------\n{OLD}"
     assert newest_part(f"{NEW}\n\n{history}") == NEW
 
@@ -154,11 +154,11 @@ KEPT = {
 
 
 @pytest.mark.parametrize("text", KEPT.values(), ids=KEPT)
-def test_what_only_looks_like_history_is_kept(text: str) -> None:
+def test_newest_part_keeps_text_resembling_history(text: str) -> None:
     assert newest_part(text) == text
 
 
-def test_answers_between_and_below_the_quoted_lines_are_kept() -> None:
+def test_newest_part_keeps_inline_and_bottom_replies() -> None:
     text = f"Le 3 nov. 2026 à 10:12, X <x@example.com> a écrit :\n{QUOTED}\n\nOui.\n\n> Quelle couleur ?\n\nRouge."
     assert newest_part(text).split() == ["Oui.", "Rouge."]
 
@@ -166,7 +166,7 @@ def test_answers_between_and_below_the_quoted_lines_are_kept() -> None:
 @pytest.mark.parametrize(
     "text", [QUOTED, "-- \nCamille Roy", "Envoyé de mon iPhone", f"De : S\nEnvoyé : 3\nÀ : C\n\n{OLD}"]
 )
-def test_where_nothing_else_is_there_the_whole_text_is_the_newest(text: str) -> None:
+def test_newest_part_is_whole_text_when_all_is_quoted(text: str) -> None:
     assert newest_part(text) == text
 
 
@@ -187,5 +187,5 @@ def test_where_nothing_else_is_there_the_whole_text_is_the_newest(text: str) -> 
         "envoyé de mon " * 20,
     ],
 )
-def test_time_is_linear_in_a_hostile_text(line: str) -> None:
+def test_newest_part_is_linear_in_hostile_text(line: str) -> None:
     one_pass(newest_part, line + "\n", 100_000)

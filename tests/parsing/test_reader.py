@@ -118,7 +118,7 @@ WRAPPED = {
 
 
 @pytest.mark.parametrize("mail", WRAPPED.values(), ids=WRAPPED)
-def test_what_is_wrapped_gives_up_its_text_and_its_files(mail: bytes, tmp_path: Path) -> None:
+def test_wrapped_text_and_files_are_read(mail: bytes, tmp_path: Path) -> None:
     """The wrapping itself is no file any more, for everything in it was read."""
     request = read(tmp_path, mail)
     assert "Texte du client" in request.text
@@ -129,7 +129,7 @@ def test_what_is_wrapped_gives_up_its_text_and_its_files(mail: bytes, tmp_path: 
     assert request.defects == ()
 
 
-def test_a_forwarded_message_says_whose_words_they_are(tmp_path: Path) -> None:
+def test_forwarded_message_text_names_its_author(tmp_path: Path) -> None:
     """Its text stands below the mail's own, which is what is new."""
     request = read(tmp_path, multipart(HELLO, message(FORWARDED)))
     heading = "De: Zoé <zoe@client.example>\nDate: Mon, 2 Nov 2026 08:00:00 +0100\nObjet: commande"
@@ -139,13 +139,13 @@ def test_a_forwarded_message_says_whose_words_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("subject", [b"x", b"TR: commande"])
-def test_a_forward_without_words_of_its_own_is_new_as_a_whole(subject: bytes, tmp_path: Path) -> None:
+def test_forward_without_own_text_is_newest_as_a_whole(subject: bytes, tmp_path: Path) -> None:
     request = read(tmp_path, multipart(message(FORWARDED), subject=subject))
     assert request.newest == request.text
     assert request.newest.endswith("Texte du client")
 
 
-def test_a_mail_that_outlook_embeds_is_a_forwarded_message(tmp_path: Path) -> None:
+def test_outlook_embedded_mail_is_a_forwarded_message(tmp_path: Path) -> None:
     embedded = MESSAGE + WINMAIL
     outer = winmail({0x1000: (STRING, b"Bonjour")}, (b"mail", b"", {0x3701: (OBJECT, embedded)}))
     request = read(tmp_path, multipart(outlook(outer)))
@@ -154,7 +154,7 @@ def test_a_mail_that_outlook_embeds_is_a_forwarded_message(tmp_path: Path) -> No
     assert [content(file) for file in request.attachments] == [GLB]
 
 
-def test_the_text_beside_a_winmail_dat_is_the_mails(tmp_path: Path) -> None:
+def test_text_beside_winmail_dat_is_the_mail_text(tmp_path: Path) -> None:
     request = read(tmp_path, multipart(HELLO, outlook(winmail(MAIL_IN_OUTLOOK))))
     assert request.text == "Bonjour"
     assert request.attachments == ()
@@ -168,9 +168,7 @@ OUTLOOK_TEXTS = {
 
 
 @pytest.mark.parametrize("values", OUTLOOK_TEXTS.values(), ids=OUTLOOK_TEXTS)
-def test_the_text_of_a_winmail_dat_is_read_in_each_of_its_forms(
-    values: dict[int, tuple[int, bytes]], tmp_path: Path
-) -> None:
+def test_winmail_dat_text_is_read_in_every_form(values: dict[int, tuple[int, bytes]], tmp_path: Path) -> None:
     assert read(tmp_path, multipart(outlook(winmail(values)))).text == "Chaise dorée"
 
 
@@ -183,7 +181,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_what_cannot_be_opened_wholly_stays_a_file(broken: bytes, tmp_path: Path) -> None:
+def test_broken_wrapping_stays_an_attachment(broken: bytes, tmp_path: Path) -> None:
     request = read(tmp_path, multipart(HELLO, broken))
     assert request.attachments[0].filename in {"winmail.dat", "smime.p7m"}
     assert request.attachments[0].kind is Kind.OTHER
@@ -206,13 +204,13 @@ ENCRYPTED = {
 
 
 @pytest.mark.parametrize(("mail", "files"), ENCRYPTED.values(), ids=ENCRYPTED)
-def test_an_encrypted_mail_says_so(mail: bytes, files: int, tmp_path: Path) -> None:
+def test_encrypted_mail_is_reported(mail: bytes, files: int, tmp_path: Path) -> None:
     request = read(tmp_path, mail)
     assert request.defects == ("encrypted message",)
     assert len(request.attachments) == files
 
 
-def test_html_in_many_messages_takes_bounded_time(tmp_path: Path) -> None:
+def test_html_in_many_messages_is_read_quickly(tmp_path: Path) -> None:
     page = part(b"text/html", b"<table><tr>" + b"<td>x" * 40_000)
     mail = multipart(*(message(multipart(page)) for _ in range(8)))
     with counted(MOST_CALLS):
@@ -220,7 +218,7 @@ def test_html_in_many_messages_takes_bounded_time(tmp_path: Path) -> None:
     assert "x" in found.text
 
 
-def test_a_calendar_reply_that_a_person_forwards_is_work(tmp_path: Path) -> None:
+def test_forwarded_calendar_reply_is_dispatched(tmp_path: Path) -> None:
     reply = multipart(part(b"text/calendar; method=REPLY", b"METHOD:REPLY\r\n"))
     found = read(tmp_path, multipart(part(b"text/plain", b"Elle ne viendra pas : on annule ?"), message(reply)))
     assert any(each.content_type == "text/calendar" for each in found.attachments)
@@ -228,12 +226,12 @@ def test_a_calendar_reply_that_a_person_forwards_is_work(tmp_path: Path) -> None
     assert screen(read(tmp_path, reply)) == "calendar reply"
 
 
-def test_a_charset_that_python_warns_of_is_one_like_any_other(tmp_path: Path) -> None:
+def test_charset_that_python_warns_about_is_accepted(tmp_path: Path) -> None:
     body = b"Content-Type: text/plain; charset=unicode_escape\r\n\r\nOui \\(bien s\xc3\xbbr\\)\r\n"
     assert read(tmp_path, b"From: a@b.example\r\n" + body).text.startswith("Oui ")
 
 
-def test_signatures_and_signed_files_stay_files(tmp_path: Path) -> None:
+def test_signatures_and_signed_files_stay_attachments(tmp_path: Path) -> None:
     """A detached signature, a certificate, an invoice in an envelope of its own."""
     request = read(
         tmp_path,
@@ -251,7 +249,7 @@ def test_signatures_and_signed_files_stay_files(tmp_path: Path) -> None:
     assert {file.kind for file in request.attachments} == {Kind.OTHER}
 
 
-def test_a_message_that_a_server_sends_back_is_no_forward(tmp_path: Path) -> None:
+def test_returned_message_in_bounce_is_no_forward(tmp_path: Path) -> None:
     report = multipart(
         HELLO, b"Content-Type: message/delivery-status\r\n\r\nx: y", message(FORWARDED), subtype=b"report"
     )
@@ -261,7 +259,7 @@ def test_a_message_that_a_server_sends_back_is_no_forward(tmp_path: Path) -> Non
     assert [file.content_type for file in request.attachments] == ["application/octet-stream", "message/rfc822"]
 
 
-def test_a_message_of_which_something_is_lost_stays_a_file_too(tmp_path: Path) -> None:
+def test_incompletely_read_message_stays_an_attachment(tmp_path: Path) -> None:
     lossy = multipart(*[b"Content-Type: image/x-a\r\n\r\nx"] * 600, top=CUSTOMER)
     request = read(tmp_path, multipart(HELLO, message(lossy)))
     assert request.attachments[0].content_type == "message/rfc822"
@@ -280,7 +278,7 @@ IMAGES = {
 
 
 @pytest.mark.parametrize(("header", "size", "logo"), IMAGES.values(), ids=IMAGES)
-def test_a_small_image_of_the_text_is_a_logo(header: bytes, size: int, logo: bool, tmp_path: Path) -> None:
+def test_small_inline_image_is_a_logo(header: bytes, size: int, logo: bool, tmp_path: Path) -> None:
     image = b"Content-Type: image/png\r\n" + header + b"\r\n\r\n" + b"\x89PNG\r\n\x1a\n".ljust(size, b"x")
     html = b'Content-Type: text/html\r\n\r\n<img src="cid:a">'
     (file,) = read(tmp_path, multipart(html, image, subtype=b"related")).attachments
@@ -288,7 +286,7 @@ def test_a_small_image_of_the_text_is_a_logo(header: bytes, size: int, logo: boo
 
 
 @pytest.mark.parametrize("size", [1000, SMALL_BYTES, SMALL_BYTES + 1, 3 * SMALL_BYTES])
-def test_the_same_bytes_have_the_same_fingerprint(size: int, tmp_path: Path) -> None:
+def test_equal_files_have_equal_fingerprints(size: int, tmp_path: Path) -> None:
     """However many there are: of two models of one size both are somebody's, unless they are one."""
     once, again, other = (
         part(b"image/png", b"\x89PNG\r\n\x1a\n".ljust(size - 1, b"x") + end, b"Photo.png") for end in (b"1", b"1", b"2")
@@ -299,7 +297,7 @@ def test_the_same_bytes_have_the_same_fingerprint(size: int, tmp_path: Path) -> 
     assert all(len(file.fingerprint) == 32 for file in files)
 
 
-def test_a_large_file_that_is_alone_in_its_size_is_not_digested(tmp_path: Path) -> None:
+def test_large_file_of_unique_size_is_not_hashed(tmp_path: Path) -> None:
     """Nothing can be the same, and the digest of a 3D file takes as long as all else that is done with it there."""
     sizes = (SMALL_BYTES + 1, SMALL_BYTES + 2)
     request = read(
@@ -308,7 +306,7 @@ def test_a_large_file_that_is_alone_in_its_size_is_not_digested(tmp_path: Path) 
     assert [file.fingerprint for file in request.attachments] == ["", ""]
 
 
-def test_two_files_do_not_have_one_name(tmp_path: Path) -> None:
+def test_attachment_names_are_unique(tmp_path: Path) -> None:
     long = b"x" * 146 + b".jpg"
     names = (b"photo.jpg", b"PHOTO.jpg", b"photo (2).jpg", b"photo.jpg", long, long, b"", b"piece-jointe-7.jpg")
     request = read(tmp_path, multipart(*[part(b"image/jpeg", b"\xff\xd8\xff", name) for name in names]))
@@ -324,12 +322,12 @@ def test_two_files_do_not_have_one_name(tmp_path: Path) -> None:
     ]
 
 
-def test_a_program_is_refused_and_counted(tmp_path: Path) -> None:
+def test_executable_is_refused_and_counted(tmp_path: Path) -> None:
     (file,) = read(tmp_path, multipart(part(b"model/gltf-binary", b"MZ\x90\0", b"chaise.glb"))).attachments
     assert (file.refused, file.kind) == (True, Kind.OTHER)
 
 
-def test_links_of_all_texts_are_listed(tmp_path: Path) -> None:
+def test_links_of_all_text_parts_are_listed(tmp_path: Path) -> None:
     html = b'Content-Type: text/html\r\n\r\n<a href="https://we.tl/t-1">ici</a>'
     inner = multipart(b"Content-Type: text/plain\r\n\r\nhttps://we.tl/t-2", top=CUSTOMER)
     assert read(tmp_path, multipart(html, message(inner))).links == ("https://we.tl/t-1", "https://we.tl/t-2")
@@ -369,7 +367,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("mail", BOMBS.values(), ids=BOMBS)
-def test_wrappings_are_opened_within_bounds(mail: bytes, tmp_path: Path) -> None:
+def test_opening_wrappings_takes_bounded_time(mail: bytes, tmp_path: Path) -> None:
     """Whatever is wrapped in whatever: so much work at most, and what was not opened is a file."""
     (tmp_path / "spool").write_bytes(mail)
     with counted(MOST_CALLS):
@@ -379,9 +377,7 @@ def test_wrappings_are_opened_within_bounds(mail: bytes, tmp_path: Path) -> None
     assert len(request.attachments) <= 502
 
 
-def test_what_is_wrapped_beyond_the_bytes_that_are_opened_stays_wrapped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrapping_beyond_byte_limit_stays_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes are counted over the whole mail, and again for each wrapping within a wrapping."""
     monkeypatch.setattr(reader, "OPENED_BYTES", 2 * len(FORWARDED) + 100)
     request = read(tmp_path, multipart(message(FORWARDED), message(FORWARDED), message(FORWARDED)))
@@ -389,7 +385,7 @@ def test_what_is_wrapped_beyond_the_bytes_that_are_opened_stays_wrapped(
     assert request.defects == ("over 100 MB wrapped",)
 
 
-def test_wrappings_are_opened_five_deep(tmp_path: Path) -> None:
+def test_wrappings_are_opened_to_depth_five(tmp_path: Path) -> None:
     request = read(tmp_path, in_messages(b"Subject: fond\r\n\r\nau fond", 5))
     assert (request.text[-7:], request.attachments, request.defects) == ("au fond", (), ())
     request = read(tmp_path, in_messages(b"Subject: fond\r\n\r\nau fond", 6))
@@ -409,7 +405,7 @@ ODD_PARTS = {
 
 
 @pytest.mark.parametrize("header", ODD_PARTS.values(), ids=ODD_PARTS)
-def test_a_file_under_an_odd_header_is_a_file(header: bytes, tmp_path: Path) -> None:
+def test_file_with_odd_header_is_an_attachment(header: bytes, tmp_path: Path) -> None:
     """Its bytes are what was sent, and none of them is in the text."""
     request = read(tmp_path, multipart(HELLO, header + b"\r\n\r\n" + base64.b64encode(PDF)))
     assert request.text == "Bonjour"
@@ -424,13 +420,13 @@ NAMED_TEXTS = {
 
 
 @pytest.mark.parametrize("part", NAMED_TEXTS.values(), ids=NAMED_TEXTS)
-def test_the_only_text_of_a_mail_is_its_text_whatever_it_is_called(part: bytes, tmp_path: Path) -> None:
+def test_only_text_part_is_the_text_despite_file_name(part: bytes, tmp_path: Path) -> None:
     request = read(tmp_path, b"MIME-Version: 1.0\r\n" + part)
     assert request.text == "Bonjour"
     assert request.attachments == ()
 
 
-def test_a_mac_s_resource_fork_is_not_the_model(tmp_path: Path) -> None:
+def test_mac_resource_fork_is_no_model(tmp_path: Path) -> None:
     fork = b"\0\5\x16\7" + bytes(80)
     name = b'; name="chaise.obj"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
     parts = (

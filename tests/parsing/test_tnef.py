@@ -22,12 +22,12 @@ def at(stream: bytes, span: Span) -> bytes:
 
 
 @pytest.mark.parametrize("pieces", [0, 1000, 7])
-def test_the_content_of_a_signature_is_found_in_all_its_pieces(pieces: int) -> None:
+def test_signed_content_is_read_from_all_pieces(pieces: int) -> None:
     raw = signed(CONTENT, pieces=pieces)
     assert b"".join(at(raw, span) for span in smime.signed_content(io.BytesIO(raw))) == CONTENT
 
 
-def test_an_encrypted_message_is_told_from_a_broken_one() -> None:
+def test_encrypted_smime_is_told_from_broken() -> None:
     with pytest.raises(smime.EncryptedError):
         smime.signed_content(io.BytesIO(enveloped()))
 
@@ -36,12 +36,12 @@ WHOLE = signed(CONTENT, pieces=100)
 
 
 @pytest.mark.parametrize("end", [0, 1, 2, 5, 13, 30, 50, 60, 1000])
-def test_a_signature_that_is_cut_off_is_refused(end: int) -> None:
+def test_truncated_signature_is_refused(end: int) -> None:
     with pytest.raises(ValueError, match=r"cut off|no length|another"):
         smime.signed_content(io.BytesIO(WHOLE[:end]))
 
 
-def test_no_bytes_make_a_reader_raise_anything_else() -> None:
+def test_random_bytes_raise_only_expected_error() -> None:
     """Bytes changed, taken out and put in at random, in each format."""
     chance = random.Random(4)  # noqa: S311  no secret
     wholes = [
@@ -62,7 +62,7 @@ def test_no_bytes_make_a_reader_raise_anything_else() -> None:
                 continue
 
 
-def test_a_winmail_dat_tells_where_its_files_lie() -> None:
+def test_winmail_dat_gives_spans_of_its_files() -> None:
     raw = winmail(
         {}, (b"A.GLB", CONTENT, {}), (b"B~1.PNG", b"x", {0x3707: (STRING, b"b.png\0"), 0x370E: (STRING, b"image/png")})
     )
@@ -74,13 +74,13 @@ def test_a_winmail_dat_tells_where_its_files_lie() -> None:
     assert mail.whole
 
 
-def test_a_winmail_dat_that_breaks_off_gives_what_came_before() -> None:
+def test_truncated_winmail_dat_gives_earlier_content() -> None:
     raw = winmail({}, (b"A.GLB", CONTENT, {}), (b"B.GLB", CONTENT, {}))[:-100]
     mail = tnef.read(io.BytesIO(raw), Span(0, len(raw)))
     assert (mail.whole, [file.name for file in mail.files]) == (False, ["A.GLB"])
 
 
-def test_named_properties_and_several_values_are_passed_over() -> None:
+def test_named_and_multi_valued_properties_are_skipped() -> None:
     by_text = struct.pack("<HH16sII8s", STRING, 0x8001, b"", 1, 6, b"a\0b\0\0\0") + struct.pack("<II4s", 1, 2, b"ab")
     by_number = struct.pack("<HH16sIIHxx", 2, 0x8002, b"", 0, 7, 1)
     numbers = struct.pack("<HHI", 0x1003, 0x3000, 3) + bytes(12)
@@ -115,7 +115,7 @@ def test_rich_text_loses_its_formatting(raw: bytes, text: str) -> None:
     assert rtf.unpacked(rich_text(raw), 10_000) == raw
 
 
-def test_packed_rich_text_repeats_what_came_before() -> None:
+def test_packed_rich_text_resolves_back_references() -> None:
     """The example of [MS-OXRTFCP] section 4.1, and one of a run that overlaps itself (4.2)."""
     simple = bytes.fromhex(
         "2d0000002b0000004c5a4675f1c5c7a703000a00726370673132354232 0af32068656c090020627705b06c647d0a800fa0"
@@ -126,14 +126,14 @@ def test_packed_rich_text_repeats_what_came_before() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"x" * 15, b"x" * 40, packed(b"")[:8] + b"MELA" + bytes(4)])
-def test_what_is_no_packed_rich_text_is_none(raw: bytes) -> None:
+def test_invalid_packed_rich_text_is_empty(raw: bytes) -> None:
     assert rtf.unpacked(raw, 1000) == b""
 
 
 @pytest.mark.parametrize(
     "piece", [b"{", b"}", b"{\\*", b"\\'e9", b"\\u1?", b"\\", b"a", b"\\bin-1 ", b"{\\rtf1 {\\pict"]
 )
-def test_hostile_rich_text_takes_bounded_time(piece: bytes) -> None:
+def test_hostile_rich_text_is_read_quickly(piece: bytes) -> None:
     one_pass(lambda text: rtf.text(b"{\\rtf1 " + text), piece, 500_000)
 
 
@@ -145,7 +145,7 @@ def decoded(text: bytes) -> list[tuple[str, bytes]]:
     ]
 
 
-def test_files_in_a_text_are_found_in_order() -> None:
+def test_uuencoded_files_in_text_are_found_in_order() -> None:
     text = b"Bonjour\n" + uuencoded("vase.glb", CONTENT) + b"et\n" + uuencoded("b.txt", b"x") + b"fin"
     assert decoded(text) == [("vase.glb", CONTENT), ("b.txt", b"x")]
     assert decoded(text.replace(b"\n", b"\r\n")) == [("vase.glb", CONTENT), ("b.txt", b"x")]
@@ -162,9 +162,9 @@ PROSE = {
 
 
 @pytest.mark.parametrize("text", PROSE.values(), ids=PROSE)
-def test_what_only_begins_like_a_file_stays_text(text: bytes) -> None:
+def test_text_resembling_uuencode_stays_text(text: bytes) -> None:
     assert uuencode.blocks(io.BytesIO(text)) == []
 
 
-def test_a_file_is_found_behind_what_only_begins_like_one() -> None:
+def test_uuencoded_file_is_found_after_lookalike() -> None:
     assert decoded(b"begin 644 a\nMais\nbegin 644 b\n" + uuencoded("c", b"x"))[0] == ("c", b"x")

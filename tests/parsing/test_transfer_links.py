@@ -42,7 +42,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize(("text", "link"), FOUND.values(), ids=FOUND)
-def test_a_link_to_files_is_listed(text: str, link: str) -> None:
+def test_transfer_link_is_listed(text: str, link: str) -> None:
     assert transfer_links(text) == (link,)
 
 
@@ -66,7 +66,7 @@ NONE = (
 
 
 @pytest.mark.parametrize("text", NONE)
-def test_what_only_looks_like_one_is_not(text: str) -> None:
+def test_url_resembling_transfer_link_is_not_listed(text: str) -> None:
     assert transfer_links(text, f'<a href="{text}">x</a>') == ()
 
 
@@ -79,11 +79,11 @@ def test_what_only_looks_like_one_is_not(text: str) -> None:
         '<a href=" https://we.tl/t-1?a=1&amp;b=2 ">',
     ],
 )
-def test_a_link_of_the_html_is_listed_as_it_leads(html: str) -> None:
+def test_html_link_is_listed_with_its_target(html: str) -> None:
     assert transfer_links("", html) == ("https://we.tl/t-1?a=1&b=2",)
 
 
-def test_each_is_listed_once_in_order_and_fifty_at_most() -> None:
+def test_links_are_unique_ordered_and_at_most_fifty() -> None:
     html = '<a href="https://we.tl/t-2"><a href="https://we.tl/t-3">'
     assert transfer_links("https://we.tl/t-1 https://we.tl/t-2 https://we.tl/t-1", html) == (
         "https://we.tl/t-1",
@@ -96,5 +96,5 @@ def test_each_is_listed_once_in_order_and_fifty_at_most() -> None:
 @pytest.mark.parametrize(
     "piece", ["https://", "https://we.tl/", "href=", 'href="', "href='x", "(", "https://we.tl/x)", "]("]
 )
-def test_hostile_texts_take_no_time(piece: str) -> None:
+def test_hostile_text_is_parsed_quickly(piece: str) -> None:
     one_pass(lambda text: transfer_links(text, text), piece)

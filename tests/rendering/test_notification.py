@@ -161,7 +161,7 @@ class _Page(HTMLParser):
         pytest.fail(data)
 
 
-def test_the_notification() -> None:
+def test_notification_has_all_facts_and_links() -> None:
     """What was asked, how it was understood, and every link, when there is nothing to check."""
     message = notify(REQUEST, DONE)
     assert message["From"] == "Robot <bot@figurative.example>"
@@ -192,7 +192,7 @@ Fichiers :
     )
 
 
-def test_the_html_says_what_the_text_says() -> None:
+def test_html_part_has_all_words_and_links_of_text() -> None:
     """Every word and every link of the text stands in the HTML, which loads nothing from anywhere."""
     message = notify(REQUEST, DONE)
     page = _Page(body(message, "html"))
@@ -251,7 +251,7 @@ def test_the_html_says_what_the_text_says() -> None:
         ),
     ],
 )
-def test_what_is_to_be_checked_stands_out(request_: Request, done: DispatchResult, line: str) -> None:
+def test_notification_lists_points_to_check(request_: Request, done: DispatchResult, line: str) -> None:
     """A doubt, a service that is off, a file that stayed behind, a mail half read: each gets its line in the box."""
     message = notify(request_, done)
     assert f"À vérifier :\n- {line}\n\n" in body(message, "plain")
@@ -259,7 +259,7 @@ def test_what_is_to_be_checked_stands_out(request_: Request, done: DispatchResul
     assert f"<li>{line}</li>" in body(message, "html")
 
 
-def test_a_reason_that_was_not_kept_is_not_missed() -> None:
+def test_notification_without_reason_names_who_decided() -> None:
     """Claude's sentence is gone where a message waited; who decided is said, and how sure that was."""
     by_claude = replace(SURE, decided_by="claude")
     for reason, words in (
@@ -270,12 +270,12 @@ def test_a_reason_that_was_not_kept_is_not_missed() -> None:
         assert f"\nPourquoi : {words}\n" in body(message, "plain")
 
 
-def test_a_doubtful_request_shows_in_the_subject() -> None:
+def test_subject_marks_request_for_review() -> None:
     message = notify(REQUEST, replace(DONE, classification=replace(SURE, needs_review=True)))
     assert message["Subject"] == "[Modélisation, à vérifier] Une chaise (user@example.com)"
 
 
-def test_attachments_of_a_support_request_are_named_and_alarm_nobody() -> None:
+def test_support_attachments_are_listed_without_warning() -> None:
     request = replace(REQUEST, attachments=(attachment("capture.png", Kind.IMAGE),))
     text = body(notify(request, DispatchResult(replace(SURE, category=Category.SUPPORT), ticket=TICKET)), "plain")
     assert "Pièces jointes, dans le message : capture.png (240 ko)\n" in text
@@ -283,7 +283,7 @@ def test_attachments_of_a_support_request_are_named_and_alarm_nobody() -> None:
     assert "Fichiers" not in text
 
 
-def test_the_reply() -> None:
+def test_reply_notification_has_target_and_links() -> None:
     """Whose answer it is, where it was put, and every link."""
     message = notify_reply(replace(REQUEST, subject="Re: Une chaise"), DONE)
     assert message["Subject"] == "[Réponse] Re: Une chaise (user@example.com)"
@@ -343,7 +343,7 @@ Fichiers :
         ),
     ],
 )
-def test_what_is_to_be_checked_of_a_reply_stands_out(
+def test_reply_notification_lists_points_to_check(
     request_: Request, done: DispatchResult, line: str, placed: str
 ) -> None:
     """A team that was not told, a service that is off, a file that stayed behind; and no place is named in vain."""
@@ -352,7 +352,7 @@ def test_what_is_to_be_checked_of_a_reply_stands_out(
     assert f"Ajoutée à : {placed}\nNon déposé : logo.png" in text
 
 
-def test_a_reply_about_a_support_request_names_its_ticket_and_misses_no_subtask() -> None:
+def test_support_reply_notification_mentions_no_subtask() -> None:
     request = replace(REQUEST, attachments=(attachment("plan.pdf", Kind.OTHER),))
     done = DispatchResult(replace(SURE, category=Category.SUPPORT), ticket=TICKET)
     text = body(notify_reply(request, done), "plain")
@@ -361,7 +361,7 @@ def test_a_reply_about_a_support_request_names_its_ticket_and_misses_no_subtask(
     assert "À vérifier" not in text
 
 
-def test_the_failure() -> None:
+def test_failure_notification_says_where_why_and_what_to_do() -> None:
     """Where it stopped, why, and what to do about it."""
     message = fail(REQUEST, detail="invalid stage\nline 2")
     assert message["Subject"] == "[Échec] Une chaise (user@example.com)"
@@ -390,7 +390,7 @@ Objet : Une chaise
     )
 
 
-def test_the_alert_about_a_sender_who_writes_too_often() -> None:
+def test_rate_limit_alert_names_sender_and_remedy() -> None:
     """Who it is, what becomes of the mail, and what to do about it."""
     message = alert(REQUEST)
     assert message["Subject"] == "[Alerte] Trop de messages de user@example.com"
@@ -416,13 +416,13 @@ Premier message en attente : Une chaise
     )
 
 
-def test_the_failure_of_a_message_nobody_could_read() -> None:
+def test_failure_notification_of_unreadable_message() -> None:
     message = fail(None)
     assert message["Subject"] == "[Échec] Message illisible (0123456789abcdef)"
     assert "Client" not in body(message, "plain")
 
 
-def test_the_failure_of_a_message_from_nobody() -> None:
+def test_failure_notification_of_message_without_sender() -> None:
     """No new try would end otherwise, so none is asked for."""
     text = body(fail(REQUEST, kind="unusable", detail="no sender"), "plain")
     assert "n’a pas d’adresse d’expéditeur" in text
@@ -433,7 +433,7 @@ def test_the_failure_of_a_message_from_nobody() -> None:
 
 
 @pytest.mark.parametrize("evil", EVIL)
-def test_a_hostile_mail_adds_no_field_no_recipient_and_no_markup(evil: str) -> None:
+def test_hostile_mail_adds_no_header_recipient_or_markup(evil: str) -> None:
     """Whatever stands in the mail, in the model's words or in a service's answer, is text; and the mail stays small."""
     hostile = replace(
         REQUEST,
@@ -456,7 +456,7 @@ def test_a_hostile_mail_adds_no_field_no_recipient_and_no_markup(evil: str) -> N
         assert len(bytes(message)) < 60_000
 
 
-def test_thousands_of_files_are_counted_not_listed() -> None:
+def test_thousands_of_files_are_counted_instead_of_listed() -> None:
     files = tuple(StoredFile(f"{n}.jpg", f"{FILES}/{n}.jpg", 1) for n in range(3000))
     message = notify(REQUEST, replace(DONE, files=files))
     assert "de plus" in body(message, "plain")
@@ -464,11 +464,11 @@ def test_thousands_of_files_are_counted_not_listed() -> None:
     assert len(bytes(message)) < 80_000
 
 
-def test_a_link_that_is_not_of_the_web_is_no_button() -> None:
+def test_non_web_link_gets_no_button() -> None:
     message = notify(REQUEST, replace(DONE, ticket=Link("7", "javascript:alert(1)")))
     assert "Ouvrir le ticket" not in body(message, "plain") + body(message, "html")
 
 
-def test_one_message_has_one_id_for_each_kind_of_mail() -> None:
+def test_notification_message_id_is_fixed_by_message_and_kind() -> None:
     assert notification_id("00ff", "failure") == "<00ff.failure@figurative-poller.invalid>"
     assert notify(REQUEST, DONE)["Message-ID"] == notify(REQUEST, DONE)["Message-ID"]

@@ -80,7 +80,7 @@ def a_mail(subject: str = "Suite", name: str = "1", **headers: str) -> EmailMess
     return message
 
 
-def test_a_finished_mail_has_a_receipt_under_it(office: Office) -> None:
+def test_finished_mail_has_a_receipt(office: Office) -> None:
     """In the same mailbox and conversation, read already, from our own address; who sent it tells the outcome."""
     office.once(MAILS["support"])
     assert office.mailboxes() == {"Support": 2}
@@ -97,7 +97,7 @@ def test_a_finished_mail_has_a_receipt_under_it(office: Office) -> None:
     assert "✓ Notification envoyée" in lines
 
 
-def test_the_receipt_of_a_modelling_request_leads_to_all_that_was_made(office: Office) -> None:
+def test_modelisation_receipt_links_everything_created(office: Office) -> None:
     """Ticket, note, subtask and each file, in HTML and in text; each attachment once, with its fate."""
     office.once(MAILS["modelisation_with_files"])
     ((lying, message),) = receipts(office, "Modélisation")
@@ -123,13 +123,13 @@ def test_the_receipt_of_a_modelling_request_leads_to_all_that_was_made(office: O
     ]
 
 
-def test_an_ignored_mail_has_none(office: Office) -> None:
+def test_ignored_mail_has_no_receipt(office: Office) -> None:
     """Nobody wants a second message for every newsletter."""
     office.once(MAILS["auto_reply"])
     assert office.mailboxes() == {"Ignorés": 1}
 
 
-def test_what_failed_is_unread_and_says_what_to_do_and_a_retry_leaves_a_receipt_of_its_own(office: Office) -> None:
+def test_failure_receipt_is_unread_and_retry_adds_its_own(office: Office) -> None:
     """Each failure has one; dragged back along with the mail it is no work, and what is over is read and put aside."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
     office.once(MAILS["modelisation_with_files"])
@@ -162,7 +162,7 @@ def test_what_failed_is_unread_and_says_what_to_do_and_a_retry_leaves_a_receipt_
     assert "✓ Sous-tâche ClickUp" in text(found[-1][1])
 
 
-def test_whoever_is_needed_finds_it_unread(office: Office) -> None:
+def test_receipt_is_unread_when_action_is_needed(office: Office) -> None:
     """A service that is off, a file that stays behind: the receipt says so, and is not marked as read."""
     office.environment = {name: value for name, value in office.environment.items() if not name.startswith("CLICKUP_")}
     office.once(MAILS["modelisation_with_files"])
@@ -172,7 +172,7 @@ def test_whoever_is_needed_finds_it_unread(office: Office) -> None:
     assert "– Sous-tâche ClickUp\xa0: ClickUp n’est pas configuré" in text(message).splitlines()
 
 
-def test_a_notification_of_unknown_fate_is_not_called_sent(office: Office) -> None:
+def test_receipt_does_not_call_unconfirmed_notification_sent(office: Office) -> None:
     """Twice the server's answer was lost: whoever may not have been told finds the receipt unread, and why."""
     office.sandbox.smtp.fail(Refusal("after_data", times=2))
     office.once(MAILS["support"])
@@ -185,7 +185,7 @@ def test_a_notification_of_unknown_fate_is_not_called_sent(office: Office) -> No
     assert sum(line.startswith("- Le serveur d’envoi n’a pas confirmé la notification") for line in lines) == 1
 
 
-def test_an_answer_has_a_receipt_that_says_where_it_was_put(office: Office) -> None:
+def test_reply_receipt_names_ticket_and_subtask(office: Office) -> None:
     """On the ticket and the subtask that there are."""
     office.once(MAILS["modelisation_with_files"])
     raw = MAILS["modelisation_with_files"].replace(b"<modelisation_with_files@", b"<2@")
@@ -201,7 +201,7 @@ def test_an_answer_has_a_receipt_that_says_where_it_was_put(office: Office) -> N
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_while_it_is_put_there_is_one_receipt(office: Office, point: str) -> None:
+def test_kill_during_receipt_append_leaves_one_receipt(office: Office, point: str) -> None:
     """Before, while or after the server takes it; what it says is read from the mail where that was filed."""
     office.sandbox.imap.deliver(MAILS["modelisation_with_files"])
     death = Death("send_receipt", "X-Figurative-Poller: receipt", point)
@@ -215,7 +215,7 @@ def test_killed_while_it_is_put_there_is_one_receipt(office: Office, point: str)
 
 
 @pytest.mark.parametrize("point", [COMMITTED, ANSWERED])
-def test_killed_when_it_is_filed_it_gets_its_receipt(office: Office, point: str) -> None:
+def test_kill_after_filing_still_adds_receipt(office: Office, point: str) -> None:
     """The mail is not in the inbox any more, and the memory holds nothing of it."""
     office.sandbox.imap.deliver(MAILS["support"])
     assert office.begin("once", death=Death("label", " UID MOVE ", point)).end().returncode == -signal.SIGKILL
@@ -225,7 +225,7 @@ def test_killed_when_it_is_filed_it_gets_its_receipt(office: Office, point: str)
     assert lying.flags == {"\\Seen"}
 
 
-def test_receipts_are_nothing_that_an_audit_knows_not(office: Office) -> None:
+def test_audit_recognises_receipts(office: Office) -> None:
     """Not even where the server keeps no keywords, and one that a person drags about is a mail like any of ours."""
     office.once(MAILS["support"])
     assert list(find_problems(office.settings)) == []
@@ -239,7 +239,7 @@ def test_receipts_are_nothing_that_an_audit_knows_not(office: Office) -> None:
     assert list(find_problems(office.settings)) == []
 
 
-def test_without_receipts_nothing_is_added(office: Office) -> None:
+def test_disabled_receipts_add_nothing(office: Office) -> None:
     office.environment["RECEIPTS_ENABLED"] = "false"
     office.once(MAILS["support"])
     assert office.mailboxes() == {"Support": 1}
@@ -253,7 +253,7 @@ class Full(Desk):
         raise PermanentError("IMAP APPEND: refused")
 
 
-def test_a_receipt_that_is_refused_is_nobody_s_failure(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_refused_receipt_does_not_fail_mail(sandbox: Sandbox, tmp_path: Path) -> None:
     """The mail is done and filed; the log has the rest."""
     desk = Full(sandbox, tmp_path)
     assert desk.gets(MAILS["support"])["outcome"] == "support"
@@ -261,7 +261,7 @@ def test_a_receipt_that_is_refused_is_nobody_s_failure(sandbox: Sandbox, tmp_pat
 
 
 @pytest.mark.parametrize("code", ["LIMIT", "SERVERBUG", "CONTACTADMIN", "INUSE", "OVERQUOTA", "UNAVAILABLE", "TOOBIG"])
-def test_a_server_that_says_no_to_a_receipt_is_not_asked_again(office: Office, code: str) -> None:
+def test_refused_receipt_is_not_retried(office: Office, code: str) -> None:
     """Whatever it gives as the reason, which is told, and though the same words put any other command off."""
     with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1", SYSTEM, full=f"NO [{code}] temporary, try again") as server:
         office.environment |= {"IMAP_PORT": str(server.port)}
@@ -270,9 +270,7 @@ def test_a_server_that_says_no_to_a_receipt_is_not_asked_again(office: Office, c
             session.append("Support", b"Message-ID: <1@x.example>\r\n\r\n")
 
 
-def test_receipts_that_cannot_be_put_there_keep_nobody_from_the_mailbox(
-    office: Office, logged: Callable[[], str]
-) -> None:
+def test_failing_receipts_do_not_block_mailbox(office: Office, logged: Callable[[], str]) -> None:
     """Each is given up after six tries, and all mails are done and filed meanwhile."""
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False) for _ in range(12)]
@@ -285,7 +283,7 @@ def test_receipts_that_cannot_be_put_there_keep_nobody_from_the_mailbox(
     assert said.count("step_failed") == 2
 
 
-def test_a_failed_mail_that_waits_for_its_receipt_is_tried_again_at_once(office: Office) -> None:
+def test_failed_mail_waiting_for_receipt_is_retried_at_once(office: Office) -> None:
     """When a person puts it back into the inbox, however long the receipt would have waited."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
     office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
@@ -322,7 +320,7 @@ class Away(Desk):
 
 
 @pytest.mark.parametrize(("minutes", "given"), [(1, 1), (15, 1), (60, 0)])
-def test_a_receipt_outlasts_an_outage_of_minutes(sandbox: Sandbox, tmp_path: Path, minutes: int, given: int) -> None:
+def test_receipt_is_added_after_short_outage(sandbox: Sandbox, tmp_path: Path, minutes: int, given: int) -> None:
     """The worker is free between two tries, and the message done and filed all the time; there is an end to it."""
     desk = Away(sandbox, tmp_path)
     store = desk.store = Clockwork()
@@ -337,7 +335,7 @@ def test_a_receipt_outlasts_an_outage_of_minutes(sandbox: Sandbox, tmp_path: Pat
     assert (final_outcome["outcome"], len(desk.receipts)) == ("support", given)
 
 
-def test_a_colleague_s_answer_is_not_called_the_customer_s(desk: Desk) -> None:
+def test_colleague_reply_is_not_called_customer_reply(desk: Desk) -> None:
     """Neither in the receipt nor in the letter to the admin."""
     desk.gets(MAILS["support"])
     message = a_mail(In_Reply_To="<support@samples.example>")
@@ -348,7 +346,7 @@ def test_a_colleague_s_answer_is_not_called_the_customer_s(desk: Desk) -> None:
         assert text(letter).startswith("Réponse d’un collègue, support\n")
 
 
-def test_an_answer_finds_the_ticket_of_a_mail_that_waits_for_its_receipt(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_reply_finds_ticket_of_mail_waiting_for_receipt(sandbox: Sandbox, tmp_path: Path) -> None:
     """That mail is done and filed: what is answered goes on its ticket at once."""
     desk = Busy(sandbox, tmp_path)
     first = desk.gets(MAILS["modelisation_with_files"])
@@ -360,7 +358,7 @@ def test_an_answer_finds_the_ticket_of_a_mail_that_waits_for_its_receipt(sandbox
     assert desk.made() == (1, 2, 1)
 
 
-def test_a_mailbox_that_was_deleted_is_made_anew(office: Office) -> None:
+def test_receipt_recreates_deleted_mailbox(office: Office) -> None:
     """The session knows it from before (RFC 9051: TRYCREATE), and what was put once is not put again."""
     with closing(imap_session.connect(office.settings.imap)) as session:
         session.append("Support", b"Message-ID: <1@x.example>\r\n\r\n", seen=True)
@@ -375,14 +373,14 @@ def test_a_mailbox_that_was_deleted_is_made_anew(office: Office) -> None:
 
 
 @pytest.mark.parametrize("subject", ["Re: Fauteuil", "RE : Fauteuil", "re: Re: Fauteuil"])
-def test_the_receipt_of_an_answer_bears_its_subject(desk: Desk, subject: str) -> None:
+def test_reply_receipt_repeats_subject_with_one_re(desk: Desk, subject: str) -> None:
     """With no Re: before the one that is there."""
     desk.gets(bytes(a_mail(subject)))
     assert read(desk.receipts[0].raw)["Subject"] == subject
 
 
 @pytest.mark.parametrize("name", ["a" * 240, "1\r\n", "é", "a b"])
-def test_a_thread_is_named_exactly_or_not_at_all(desk: Desk, name: str) -> None:
+def test_receipt_in_reply_to_is_exact_or_absent(desk: Desk, name: str) -> None:
     """A long id is neither folded nor encoded; what is none is not repeated, and no header is ever broken."""
     raw = re.sub(rb"(?m)^Message-ID: .*$", f"Message-ID: <{name}@ruiz.example>".encode(), MAILS["support"])
     desk.gets(raw)
@@ -396,7 +394,7 @@ def test_a_thread_is_named_exactly_or_not_at_all(desk: Desk, name: str) -> None:
     assert receipt.isascii()
 
 
-def test_a_stranger_s_words_stay_words(desk: Desk) -> None:
+def test_receipt_escapes_text_of_strangers(desk: Desk) -> None:
     """In the subject, in names and in what a service says: no link but ours, no tag but ours."""
     mail = a_mail(HOSTILE)
     mail.add_attachment(picture(400, 1), maintype="image", subtype="png", filename=f"{HOSTILE}.png")
@@ -423,7 +421,7 @@ def test_a_stranger_s_words_stay_words(desk: Desk) -> None:
     assert "\u202e" not in text(message) + message["Subject"]
 
 
-def test_where_no_keywords_are_kept_a_receipt_is_no_mail_that_we_filed(office: Office) -> None:
+def test_receipt_is_no_filed_mail_without_keywords(office: Office) -> None:
     """What lies there is ours there, as nothing tells otherwise; but an audit must know none of the receipts."""
     mail = bytes(a_mail())
     receipt = b"X-Figurative-Poller: receipt\r\n" + bytes(a_mail(name="2"))

@@ -17,7 +17,7 @@ SUPPORT, MODELISATION = DispatchResult(AS_SUPPORT), DONE
 WITH_PLAN = replace(REQUEST, attachments=(PHOTO, MODEL, PLAN))
 
 
-def test_what_nobody_has_touched_reads_as_if_it_had_been_that_from_the_start() -> None:
+def test_update_of_unedited_ticket_equals_new_content() -> None:
     """There, with the links in place of what had stayed in the mail; on the way back the links stay."""
     there = updated_ticket_content(ticket_content(REQUEST, SUPPORT), REQUEST, MODELISATION)
     assert there == ticket_content(REQUEST, MODELISATION)
@@ -26,14 +26,14 @@ def test_what_nobody_has_touched_reads_as_if_it_had_been_that_from_the_start() -
     assert updated_ticket_content(there, REQUEST, back) == ticket_content(REQUEST, back)
 
 
-def test_what_still_is_in_the_mail_alone_stays_listed() -> None:
+def test_update_keeps_list_of_files_not_uploaded() -> None:
     content = updated_ticket_content(ticket_content(WITH_PLAN, SUPPORT), WITH_PLAN, MODELISATION)
     (left,) = [block for block in content.split("\n\n") if block.startswith("Resté")]
     assert [line.partition(" (")[0] for line in left.split("\n")[1:]] == ["- plan.pdf"]
 
 
 @pytest.mark.parametrize("mail", [REQUEST, WITH_PLAN], ids=["all uploaded", "one left"])
-def test_every_word_of_an_agents_is_kept(mail: Request) -> None:
+def test_update_keeps_all_text_of_agents(mail: Request) -> None:
     """Before, between and behind ours, in our own lists, and where an editor has made our spaces plain ones."""
     ours = ticket_content(mail, SUPPORT).replace("\xa0", " ")
     edited = f"VU PAR PAUL\n{ours}\nRAPPELER LUNDI".replace("Une chaise.", "Une chaise. ROUGE")
@@ -45,7 +45,7 @@ def test_every_word_of_an_agents_is_kept(mail: Request) -> None:
     assert all(file.url in content for file in MODELISATION.files)
 
 
-def test_the_mail_s_own_words_are_not_taken_for_ours() -> None:
+def test_update_ignores_ticket_text_quoted_in_mail() -> None:
     """It may quote another ticket, its category and its files."""
     words = "Bonjour,\nDemande : support\nResté dans le message :\n- autre.glb (2 Mo)\nMerci."
     mail = replace(REQUEST, text=words)
@@ -54,7 +54,7 @@ def test_the_mail_s_own_words_are_not_taken_for_ours() -> None:
     )
 
 
-def test_lines_that_an_agent_left_empty_stay() -> None:
+def test_update_keeps_empty_lines_of_agents() -> None:
     """Behind the line that is put right, too."""
     content = "Demande : support\n\n\nRAPPELER LUNDI"
     done = replace(MODELISATION, files=(), uploads=())
@@ -63,13 +63,13 @@ def test_lines_that_an_agent_left_empty_stay() -> None:
     )
 
 
-def test_a_doubt_is_settled_and_the_reason_for_it_stays() -> None:
+def test_update_marks_review_done_and_keeps_its_reason() -> None:
     unsure = replace(SUPPORT, classification=replace(UNSURE, category=Category.SUPPORT))
     content = updated_ticket_content(ticket_content(REQUEST, unsure), REQUEST, MODELISATION)
     assert content.startswith("Vérifié\xa0: classement fait à la main. Deux demandes en une.")
 
 
-def test_a_text_of_an_agents_own_is_left_alone_but_for_the_links_that_it_lacks() -> None:
+def test_update_only_adds_links_to_rewritten_ticket() -> None:
     """They come at the end; without any to add nothing changes, as where only a word of ours looks alike."""
     own = "Demande : support du fauteuil\nVu avec la cliente."
     assert updated_ticket_content(own, REQUEST, SUPPORT) == own
@@ -78,14 +78,14 @@ def test_a_text_of_an_agents_own_is_left_alone_but_for_the_links_that_it_lacks()
     assert updated_ticket_content(content, REQUEST, MODELISATION) == content
 
 
-def test_a_ticket_that_is_full_takes_as_many_links_as_it_can_hold() -> None:
+def test_update_adds_as_many_links_as_fit() -> None:
     full = "x" * (LIMIT_CHARS - 150) + f"\n{marker(REQUEST.reference)}"
     content = updated_ticket_content(full, REQUEST, MODELISATION)
     assert len(content) <= LIMIT_CHARS + 100
     assert "et 1 de plus" in content
 
 
-def test_a_ticket_that_is_full_takes_no_links() -> None:
+def test_update_adds_no_links_to_full_ticket() -> None:
     """HubSpot would refuse all of it, at every try; they stand in the note."""
     content = f"Demande : support\n{'x' * LIMIT_CHARS}"
     assert updated_ticket_content(content, REQUEST, MODELISATION) == content.replace(

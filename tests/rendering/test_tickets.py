@@ -153,7 +153,7 @@ class _Note(HTMLParser):
         self.words += data
 
 
-def test_the_subtask_reads_as_agreed() -> None:
+def test_subtask_text_has_agreed_shape() -> None:
     """The description's shape is a contract with the 3D team."""
     assert (
         subtask_markdown(REQUEST, DONE)
@@ -177,7 +177,7 @@ Une chaise.
     )
 
 
-def test_a_subtask_without_files_or_ticket_says_so() -> None:
+def test_subtask_without_files_or_ticket_says_so() -> None:
     bare = replace(REQUEST, attachments=(), text="", subject="")
     source = subtask_markdown(bare, DispatchResult(SURE, skipped=("find_or_create_contact", "create_ticket")))
     assert "**Ticket HubSpot**: non créé (HubSpot non configuré)\n" in source
@@ -186,7 +186,7 @@ def test_a_subtask_without_files_or_ticket_says_so() -> None:
     assert "## Description de la demande\n(message sans texte)\n" in source
 
 
-def test_a_subtask_names_what_stayed_in_the_message() -> None:
+def test_subtask_lists_files_not_uploaded() -> None:
     """« Aucun fichier joint » would be untrue of a model that could not be uploaded; a logo is no matter."""
     request = replace(REQUEST, attachments=(MODEL, LOGO, replace(PHOTO, inline=True)))
     source = subtask_markdown(request, DispatchResult(SURE, skipped=("upload_files",)))
@@ -198,7 +198,7 @@ def test_a_subtask_names_what_stayed_in_the_message() -> None:
     assert "logo" not in source
 
 
-def test_only_our_own_markup_is_in_a_hostile_subtask() -> None:
+def test_hostile_subtask_has_only_own_markup() -> None:
     """Of the whole description the parser finds our bold labels, two headings and the links to our files."""
     tokens = MarkdownIt("gfm-like").parse(subtask_markdown(HOSTILE, HOSTILE_DONE))
     flat = [child for token in tokens for child in [token, *(token.children or ())]]
@@ -216,7 +216,7 @@ def test_only_our_own_markup_is_in_a_hostile_subtask() -> None:
 
 
 @pytest.mark.parametrize("html_of", [note_html, reply_note_html])
-def test_only_our_own_markup_is_in_a_hostile_note(html_of: Callable[[Request, DispatchResult], str]) -> None:
+def test_hostile_note_has_only_own_markup(html_of: Callable[[Request, DispatchResult], str]) -> None:
     """Simple tags, no attribute but href, and no link but to our files."""
     note = _Note(html_of(replace(HOSTILE, newest=EVIL), HOSTILE_DONE))
     assert set(note.tags) == {"p", "strong", "br", "ul", "li", "a"}
@@ -224,7 +224,7 @@ def test_only_our_own_markup_is_in_a_hostile_note(html_of: Callable[[Request, Di
     assert "<script>alert(1)</script>" in note.words
 
 
-def test_the_note() -> None:
+def test_note_has_expected_html() -> None:
     assert (
         note_html(
             replace(REQUEST, attachments=(PHOTO, PLAN)), replace(DONE, files=STORED[:1], uploads=DONE.uploads[:1])
@@ -246,7 +246,7 @@ Une chaise.</p>
     )
 
 
-def test_the_ticket() -> None:
+def test_ticket_content_has_agreed_order() -> None:
     """Everything an agent needs, in the order it is needed."""
     request = replace(
         REQUEST,
@@ -284,7 +284,7 @@ Une partie du message n’a pas pu être lue : consultez l’original dans la bo
     )
 
 
-def test_the_note_of_a_reply() -> None:
+def test_reply_note_has_only_new_text() -> None:
     """Of what was written for this mail only, and it says so."""
     assert (
         reply_note_html(REPLY, REPLY_DONE).replace("\xa0", " ")
@@ -305,7 +305,7 @@ def test_the_note_of_a_reply() -> None:
     )
 
 
-def test_the_comment_of_a_reply() -> None:
+def test_reply_comment_is_plain_text_without_logo() -> None:
     """The same for the 3D team, in plain text, without the signature's logo."""
     text = reply_comment(REPLY, REPLY_DONE).replace("\xa0", " ")
     assert "\u200a" in text
@@ -328,7 +328,7 @@ Resté dans le message :
     )
 
 
-def test_a_reply_without_history_or_files_has_nothing_to_spare() -> None:
+def test_minimal_reply_gives_minimal_note_and_comment() -> None:
     bare = replace(REQUEST, text="En chêne.\n", newest="En chêne.", attachments=(), sender=Address("", ""))
     bare = replace(bare, author=bare.sender)
     done = DispatchResult(replace(SURE, category=Category.SUPPORT), ticket=DONE.ticket)
@@ -339,14 +339,14 @@ def test_a_reply_without_history_or_files_has_nothing_to_spare() -> None:
     )
 
 
-def test_the_note_of_a_reply_shows_who_it_claims_to_be_from() -> None:
+def test_reply_note_shows_from_address() -> None:
     """An answer's From may be another than the address that the ticket is about."""
     note = reply_note_html(replace(REPLY, author=Address("", "other@x.example")), REPLY_DONE)
     assert "<p>Expéditeur affiché\xa0: other@x.example</p>" in note
 
 
 @pytest.mark.parametrize("text", LINKS)
-def test_nothing_of_the_mail_is_a_link_in_a_comment(text: str) -> None:
+def test_comment_makes_no_link_of_mail_text(text: str) -> None:
     """No link finder and no Markdown reader joins up what the mail holds; a person reads every word of it."""
     done = replace(REPLY_DONE, files=(StoredFile(text, f"{FILES}/a(1).jpg", 1), *STORED[1:]))
     reply = replace(
@@ -365,7 +365,7 @@ def test_nothing_of_the_mail_is_a_link_in_a_comment(text: str) -> None:
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(st.lists(st.sampled_from(LINK_PIECES), max_size=14).map("".join))
-def test_nothing_of_any_mixture_of_signs_is_a_link_in_a_comment(text: str) -> None:
+def test_comment_makes_no_link_of_random_signs(text: str) -> None:
     """The same of any mixture of what links are made of."""
     comment = reply_comment(replace(REPLY, newest=text), replace(REPLY_DONE, files=()))
     assert not LinkifyIt().match(comment)
@@ -373,12 +373,12 @@ def test_nothing_of_any_mixture_of_signs_is_a_link_in_a_comment(text: str) -> No
     assert not [token for token in tokens if token.type in {"link_open", "image", "html_inline"}]
 
 
-def test_a_comment_leaves_ordinary_sentences_as_they_were_written() -> None:
+def test_comment_keeps_ordinary_sentences() -> None:
     text = "Bonjour ! Il nous faut (vite) 3 vues à 45.5°, réf. A/B-12 : 20 % de plus ; d'accord ? [voir plan] 1/2."
     assert f"\n\n{text}\n\n" in reply_comment(replace(REPLY, newest=text), REPLY_DONE)
 
 
-def test_a_plain_support_ticket_has_nothing_to_spare() -> None:
+def test_plain_support_ticket_has_minimal_content() -> None:
     support = DispatchResult(replace(SURE, category=Category.SUPPORT))
     assert ticket_content(replace(REQUEST, attachments=(PLAN,)), support).replace("\xa0", " ") == (
         "Demande : support\nClient : Jeanne Petit <user@example.com>\n\nBonjour,\n\nUne chaise.\n\n"
@@ -388,7 +388,7 @@ def test_a_plain_support_ticket_has_nothing_to_spare() -> None:
 
 @pytest.mark.parametrize("character", ["a", "<", "\n", "*", "é", "\u202e", "[x](http://evil.example) "])
 @pytest.mark.parametrize("count", [3, 3000])
-def test_a_megabyte_and_thousands_of_files_stay_within_bounds(character: str, count: int) -> None:
+def test_huge_mail_texts_stay_within_bounds(character: str, count: int) -> None:
     """Text is abridged and says so, a link is whole or absent, and the marker always stands at the end."""
     stored = tuple(StoredFile(f"{n}.jpg", f"{FILES}/{n}.jpg", 1) for n in range(count))
     unstored = tuple(attachment(f"{n}.bin", Kind.OTHER) for n in range(count))
@@ -427,7 +427,7 @@ def test_a_megabyte_and_thousands_of_files_stay_within_bounds(character: str, co
         ("x" * 300, "", "x" * 199 + "…", "x" * 119 + "…"),
     ],
 )
-def test_titles(subject: str, addr_spec: str, ticket: str, subtask: str) -> None:
+def test_titles_are_one_line_bounded_and_not_empty(subject: str, addr_spec: str, ticket: str, subtask: str) -> None:
     """A title is one line, bounded and never empty."""
     request = replace(REQUEST, subject=subject, sender=Address("", addr_spec))
     assert ticket_subject(request) == ticket
@@ -466,7 +466,7 @@ ANSWER = replace(SURE, category=Category.SUPPORT, decided_by="thread")
         (ANSWER, PLAN, UploadDecision.KEPT, (), "ni fichier 3D ni image"),
     ],
 )
-def test_why_a_file_stayed(
+def test_left_behind_lists_each_file_with_reason(
     classification: Classification, file: Attachment, fate: UploadDecision, skipped: tuple[str, ...], reason: str
 ) -> None:
     """Each part that is not uploaded is listed with the reason; of a new support request nothing ever is."""
@@ -478,21 +478,21 @@ def test_why_a_file_stayed(
     assert label.replace("\xa0", " ").partition("), ")[2] == reason
 
 
-def test_a_duplicate_names_the_file_that_it_repeats() -> None:
+def test_duplicate_names_the_file_it_repeats() -> None:
     photo = replace(PHOTO, fingerprint="0" * 32)
     request = replace(REQUEST, attachments=(photo, replace(photo, filename="photo (2).jpg")))
     done = DispatchResult(SURE, upload_decisions=attachment_policy.decide_uploads(request), uploads=((0, ""),))
     assert left_behind(request, done) == [(UploadDecision.DUPLICATE, "photo (2).jpg (1,2\xa0Mo), doublon de photo.jpg")]
 
 
-def test_of_two_like_files_the_one_not_stored_is_named() -> None:
+def test_left_behind_names_right_one_of_two_similar_files() -> None:
     """Two attachments of one name and size are two files."""
     request = replace(REQUEST, attachments=(PHOTO, PHOTO))
     assert len(left_behind(request, replace(DONE, uploads=((1, ""),)))) == 1
     assert left_behind(request, DONE) == []
 
 
-def test_a_mail_that_reads_otherwise_than_when_it_was_decided_about_is_listed_all_the_same() -> None:
+def test_left_behind_lists_files_without_recorded_decision() -> None:
     request = replace(REQUEST, attachments=(PLAN, MODEL))
     labels = [label for _, label in left_behind(request, DispatchResult(SURE, upload_decisions=(UploadDecision.FILE,)))]
     assert labels == ["plan.pdf (240\xa0ko), ni fichier 3D ni image", "model.glb (48\xa0Mo), dépôt non effectué"]
@@ -501,7 +501,7 @@ def test_a_mail_that_reads_otherwise_than_when_it_was_decided_about_is_listed_al
 LINKED = replace(REQUEST, attachments=(), links=("https://we.tl/t-a_b", "https://drive.google.com/x?y=1&z=2"))
 
 
-def test_files_at_a_transfer_service_are_listed_for_a_person() -> None:
+def test_transfer_links_are_listed_as_plain_text() -> None:
     """In every text, as words: a stranger's link is never made clickable by us."""
     done = replace(DONE, files=(), uploads=())
     assert (
@@ -542,7 +542,7 @@ def test_files_at_a_transfer_service_are_listed_for_a_person() -> None:
         ),
     ],
 )
-def test_what_could_not_be_read_is_said(defects: tuple[str, ...], sentences: list[str]) -> None:
+def test_unreadable_content_is_stated_in_every_text(defects: tuple[str, ...], sentences: list[str]) -> None:
     """A person must open the mail itself, and is told why: in every text."""
     request = replace(REPLY, defects=defects)
     every = ("Message chiffré", "Message trop volumineux", "Une partie du message")
@@ -552,7 +552,7 @@ def test_what_could_not_be_read_is_said(defects: tuple[str, ...], sentences: lis
         assert sum(sentence in text for sentence in every) == len(sentences)
 
 
-def test_of_a_mail_that_is_cut_short_the_files_are_named_without_a_size() -> None:
+def test_files_of_truncated_mail_have_no_size() -> None:
     """What of the last one is here is not what it is in full."""
     request = replace(REQUEST, defects=(attachment_policy.oversize(62_000_000),))
     done = DispatchResult(SURE, upload_decisions=attachment_policy.decide_uploads(request))
@@ -562,7 +562,7 @@ def test_of_a_mail_that_is_cut_short_the_files_are_named_without_a_size() -> Non
     ]
 
 
-def test_services_off_are_named_once() -> None:
+def test_services_off_lists_each_service_once() -> None:
     skipped = ("upload_files", "find_or_create_contact", "create_ticket", "create_subtask", "add_comment")
     assert services_off(DispatchResult(SURE, skipped=skipped)) == [
         ("R2", ["dépôt des fichiers"]),
@@ -587,5 +587,5 @@ def test_services_off_are_named_once() -> None:
         (1_500_000_000, "1500 Mo"),
     ],
 )
-def test_size(size_bytes: int, words: str) -> None:
+def test_size_is_formatted_in_french_units(size_bytes: int, words: str) -> None:
     assert size(size_bytes).replace("\xa0", " ") == words

@@ -93,7 +93,7 @@ def words(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("mail", MAILS)
-def test_every_mail_parses_in_no_time(mail: str) -> None:
+def test_every_corpus_mail_is_parsed_quickly(mail: str) -> None:
     assert CORPUS is not None
     with counted(MOST_CALLS):
         request = parse(CORPUS / mail)
@@ -114,7 +114,7 @@ def test_no_binary_part_is_lost(case: dict[str, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", lines_of("expected.jsonl"))
-def test_what_other_projects_expect_is_given(case: dict[str, Any], tmp_path: Path) -> None:
+def test_corpus_expectations_of_other_projects_hold(case: dict[str, Any], tmp_path: Path) -> None:
     assert CORPUS is not None
     mail = case.pop("mail")
     for exception in EXCEPTIONS:

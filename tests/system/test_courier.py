@@ -16,7 +16,7 @@ KEYWORD, OTHERS = "Figurative-Support", ["Figurative-Failed"]
 
 
 @pytest.mark.skipif(not os.environ.get("COURIER"), reason=HOW)
-def test_courier_files_a_mail_once_and_gives_it_back() -> None:
+def test_courier_files_mail_once_and_moves_it_back() -> None:
     """Seen, read, filed under a mailbox that was not there, with its keyword; found there, and brought back."""
     with Courier() as server:
         server.deliver(RAW, "1.one.example")

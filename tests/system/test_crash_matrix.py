@@ -135,9 +135,7 @@ def shared_by_two(office: Office, database: str, tmp_path: Path, monkeypatch: py
     ],
     indirect=["victim"],
 )
-def test_killed_at_any_step_there_is_one_of_everything(
-    victim: Victim, outcome: str, step: str, number: int, point: str
-) -> None:
+def test_kill_at_any_step_makes_no_duplicates(victim: Victim, outcome: str, step: str, number: int, point: str) -> None:
     """Only a letter whose fate is unknown is sent once more, under the same Message-ID."""
     victim.receives(outcome)
     victim.dies(step, point, number)
@@ -152,7 +150,7 @@ def test_killed_at_any_step_there_is_one_of_everything(
     [*(("sqlite", point) for point in POINTS), ("postgresql", COMMITTED)],
     indirect=["victim"],
 )
-def test_killed_at_the_comment_of_an_answer_there_is_one_comment(victim: Victim, point: str) -> None:
+def test_kill_at_reply_comment_makes_one_comment(victim: Victim, point: str) -> None:
     """The customer writes again: a second note, a comment on the subtask, and nothing new but the files."""
     office = victim.office
     victim.receives("MODELISATION")
@@ -174,7 +172,7 @@ def test_killed_at_the_comment_of_an_answer_there_is_one_comment(victim: Victim,
     ],
     indirect=["victim"],
 )
-def test_killed_again_while_it_looks_it_still_creates_only_one(victim: Victim, step: str) -> None:
+def test_second_kill_during_check_makes_no_duplicate(victim: Victim, step: str) -> None:
     """The first death leaves a thing that nobody knows of, the second one comes when it has been found."""
     victim.receives("MODELISATION")
     victim.dies(step, COMMITTED)
@@ -182,7 +180,7 @@ def test_killed_again_while_it_looks_it_still_creates_only_one(victim: Victim, s
     victim.leaves_one_of_everything("MODELISATION")
 
 
-def test_an_admin_is_not_told_three_times(victim: Victim) -> None:
+def test_notification_of_unknown_outcome_is_sent_at_most_twice(victim: Victim) -> None:
     """A letter whose fate is unknown for the second time is taken for sent."""
     victim.receives("SUPPORT")
     victim.dies("send_notification", COMMITTED)

@@ -45,7 +45,7 @@ def by_name(office: Office) -> list[StoredObject]:
     return sorted(office.sandbox.s3.objects, key=lambda stored: stored.key.rpartition("/")[2])
 
 
-def test_a_support_question_becomes_a_ticket_on_the_customer_s_contact(office: Office) -> None:
+def test_support_mail_becomes_ticket_on_contact(office: Office) -> None:
     """Contact, ticket in the configured pipeline and stage, notification, and the mail under Support: no more."""
     assert outcomes(office.once(MAILS["support"])) == ["support"]
     hubspot = office.sandbox.hubspot
@@ -61,7 +61,7 @@ def test_a_support_question_becomes_a_ticket_on_the_customer_s_contact(office: O
     assert office.mailboxes() == {"Support": 1}
 
 
-def test_a_modelling_request_goes_through_all_six_steps(office: Office) -> None:
+def test_modelisation_mail_goes_through_all_steps(office: Office) -> None:
     """Files on R2 with public links, contact, ticket with the links, note on both, subtask, notification, label."""
     (status,) = office.once(MAILS["modelisation_with_files"]).values()
     assert office.counts() == ONE_MODELISATION
@@ -85,7 +85,7 @@ def test_a_modelling_request_goes_through_all_six_steps(office: Office) -> None:
     assert office.mailboxes() == {"Modélisation": 1}
 
 
-def test_the_subtask_reads_exactly_as_agreed(office: Office) -> None:
+def test_subtask_has_exactly_the_agreed_text(office: Office) -> None:
     """The markdown that the 3D team knows, under the parent task, with the ticket and every file."""
     office.once(MAILS["modelisation_with_files"])
     box = office.sandbox
@@ -107,7 +107,7 @@ def test_the_subtask_reads_exactly_as_agreed(office: Office) -> None:
     )
 
 
-def test_the_admin_is_told_what_was_made_of_it(office: Office) -> None:
+def test_admin_gets_one_notification_with_all_links(office: Office) -> None:
     """One mail in French, in text and HTML, that nobody answers automatically, with every link."""
     office.once(MAILS["modelisation_with_files"])
     box = office.sandbox
@@ -123,7 +123,7 @@ def test_the_admin_is_told_what_was_made_of_it(office: Office) -> None:
         assert all(stored.key in text for stored in box.s3.objects)
 
 
-def test_an_admin_who_reads_the_same_mailbox_is_told_once(office: Office) -> None:
+def test_notification_in_polled_mailbox_is_not_dispatched(office: Office) -> None:
     """The notification comes back into the mailbox that is read, and no second one is made of it."""
     office.environment["NOTIFICATION_EMAIL"] = office.environment["IMAP_USERNAME"]
     office.once(MAILS["support"])
@@ -140,7 +140,7 @@ def test_an_auto_reply_is_ignored_and_kept(office: Office) -> None:
     assert message.flags == {"Figurative-Ignored"}
 
 
-def test_every_kind_of_mail_in_one_run(office: Office) -> None:
+def test_one_run_dispatches_every_kind_of_mail(office: Office) -> None:
     """The demo's mails: each is dispatched once, the inbox is empty, nothing is lost."""
     office.once(*MAILS.values())
     assert sum(office.mailboxes().values()) == len(MAILS)
@@ -150,7 +150,7 @@ def test_every_kind_of_mail_in_one_run(office: Office) -> None:
     assert counts["notes"] == counts["subtasks"] == office.mailboxes()["Modélisation"]
 
 
-def test_no_more_calls_than_needed(office: Office) -> None:
+def test_api_calls_per_mail_are_minimal(office: Office) -> None:
     """A known contact's SUPPORT mail costs HubSpot two calls, a MODELISATION three and ClickUp one besides the list."""
     office.once(MAILS["support"], MAILS["modelisation_with_files"])
     for server in (office.sandbox.hubspot, office.sandbox.clickup, office.sandbox.s3):
@@ -181,7 +181,7 @@ def test_no_more_calls_than_needed(office: Office) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["status", "cut_after_commit"])
-def test_a_service_that_fails_once_changes_nothing(
+def test_one_service_failure_makes_no_duplicates(
     office: Office, service: str, method: str, path: str, kind: str
 ) -> None:
     """Whether the call was refused, or carried out and its answer lost: one of everything in the end."""
@@ -191,7 +191,7 @@ def test_a_service_that_fails_once_changes_nothing(
 
 
 @pytest.mark.parametrize(("stage", "sent"), [("rcpt", 1), ("after_data", 2)])
-def test_a_mail_server_that_fails_once_delays_the_notification(office: Office, stage: str, sent: int) -> None:
+def test_one_smtp_failure_delays_notification(office: Office, stage: str, sent: int) -> None:
     """Refused for now: sent later. Accepted with the answer lost: sent at most once more, under the same Message-ID."""
     reply = "451 4.3.0 later" if stage == "rcpt" else ""
     office.sandbox.smtp.fail(Refusal(stage, reply))  # type: ignore[arg-type]
@@ -202,7 +202,7 @@ def test_a_mail_server_that_fails_once_delays_the_notification(office: Office, s
     assert office.mailboxes() == {"Support": 1}
 
 
-def test_claude_out_of_reach_leaves_the_decision_to_the_rules_and_says_so(office: Office) -> None:
+def test_unreachable_claude_leaves_decision_to_rules_and_flags_it(office: Office) -> None:
     """After its retries the best guess of the rules goes on, flagged in the ticket and in the notification."""
     office.fail("anthropic", Fault("status", status=529, times=None))
     (status,) = office.once(MAILS["ambiguous"]).values()
@@ -212,7 +212,7 @@ def test_claude_out_of_reach_leaves_the_decision_to_the_rules_and_says_so(office
     assert "vérifier" in office.sandbox.smtp.messages[0].message.get_body(("plain",)).get_content()
 
 
-def test_one_bad_mail_between_two_good_ones(office: Office) -> None:
+def test_rejected_mail_does_not_stop_its_neighbours(office: Office) -> None:
     """What HubSpot refuses for good is filed under Échecs and told once; the neighbours are done."""
     bad = MAILS["support"].replace(b"<jeanne.dupont@atelier-dupont.example>", b"")
     good = [a_mail("Facture", "Bonjour, ma facture est fausse, merci de me rembourser.", n) for n in (1, 2)]
@@ -223,7 +223,7 @@ def test_one_bad_mail_between_two_good_ones(office: Office) -> None:
     assert len(subjects) == 3
 
 
-def test_a_failed_mail_dragged_back_into_the_inbox_goes_on_from_the_failed_step(office: Office) -> None:
+def test_failed_mail_moved_to_inbox_resumes_at_failed_step(office: Office) -> None:
     """The person mended the cause and moved the mail: what was done stays done, the rest follows."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
     assert outcomes(office.once(MAILS["modelisation_with_files"])) == ["failed"]
@@ -238,7 +238,7 @@ def test_a_failed_mail_dragged_back_into_the_inbox_goes_on_from_the_failed_step(
     assert message.flags == {"Figurative-Modelisation"}
 
 
-def test_the_same_mail_delivered_twice_is_one_ticket(office: Office) -> None:
+def test_mail_delivered_twice_opens_one_ticket(office: Office) -> None:
     """Two copies at once, and a third one later: all three end under the same label."""
     office.once(MAILS["support"], MAILS["support"])
     office.once(MAILS["support"])
@@ -246,7 +246,7 @@ def test_the_same_mail_delivered_twice_is_one_ticket(office: Office) -> None:
     assert office.mailboxes() == {"Support": 3}
 
 
-def test_a_message_without_a_message_id_or_a_date_is_known_by_its_content(office: Office) -> None:
+def test_message_without_id_or_date_is_identified_by_content(office: Office) -> None:
     """Two different ones are two tickets; one that comes over two aliases is one."""
     bare = [re.sub(rb"Message-ID: .*\n", b"", a_mail("Facture", f"Remboursement {n} svp")) for n in (1, 2)]
     form = [re.sub(rb"Date: .*\n", b"Message-ID: <form@ruiz.example>\n", each) for each in bare]
@@ -264,9 +264,7 @@ def test_a_message_without_a_message_id_or_a_date_is_known_by_its_content(office
         ("IMAP_MAILBOX", "Nowhere", "IMAP_MAILBOX"),
     ],
 )
-def test_settings_that_cannot_work_stop_the_daemon_and_cost_no_mail(
-    office: Office, name: str, value: str, named: str
-) -> None:
+def test_wrong_settings_stop_daemon_and_lose_no_mail(office: Office, name: str, value: str, named: str) -> None:
     """A wrong password or key ends the run with its name; the mail waits, and is dispatched once it is right."""
     right = office.environment.get(name, "")
     office.environment[name] = value
@@ -278,7 +276,7 @@ def test_settings_that_cannot_work_stop_the_daemon_and_cost_no_mail(
     assert office.counts() == ONE_SUPPORT
 
 
-def test_services_without_credentials_are_skipped_and_named(office: Office) -> None:
+def test_services_without_settings_are_skipped_and_named(office: Office) -> None:
     """Only the mailbox and the mail server configured: the admin is told what was not done."""
     kept = ("IMAP_", "SMTP_", "NOTIFICATION_", "STATE_", "RECEIPTS_")
     office.environment = {name: value for name, value in office.environment.items() if name.startswith(kept)}
@@ -296,7 +294,7 @@ def test_services_without_credentials_are_skipped_and_named(office: Office) -> N
     assert office.mailboxes() == {"Modélisation": 1}
 
 
-def test_an_existing_contact_is_not_overwritten(office: Office) -> None:
+def test_existing_contact_is_not_overwritten(office: Office) -> None:
     """The CRM's own names stay."""
     hubspot = office.sandbox.hubspot
     office.once(MAILS["support"])
@@ -308,7 +306,7 @@ def test_an_existing_contact_is_not_overwritten(office: Office) -> None:
 @pytest.mark.parametrize(
     "path", ["/crm/v3/objects/tickets", "/crm/v3/objects/notes"], ids=["create_ticket", "create_note"]
 )
-def test_killed_in_a_call_that_was_carried_out_it_is_not_made_again(office: Office, path: str) -> None:
+def test_kill_during_completed_call_does_not_repeat_it(office: Office, path: str) -> None:
     """SIGKILL while the answer is on its way: the next run looks first, and goes on from there."""
     office.fail("hubspot", Fault("hang_after_commit", "POST", path))
     office.sandbox.imap.deliver(MAILS["modelisation_with_files"])
@@ -322,7 +320,7 @@ def test_killed_in_a_call_that_was_carried_out_it_is_not_made_again(office: Offi
     assert len([call for call in hubspot.calls("POST") if call.path == path]) == 1
 
 
-def test_once_prints_a_line_a_message_and_nothing_else_on_standard_output(office: Office) -> None:
+def test_once_prints_one_line_per_message_on_stdout(office: Office) -> None:
     """Data on standard output, everything else on standard error; exit code 0 when all is done."""
     office.sandbox.imap.deliver(MAILS["support"])
     process = subprocess.run(
@@ -338,7 +336,7 @@ def test_once_prints_a_line_a_message_and_nothing_else_on_standard_output(office
     assert re.match(r"[0-9a-f]{16}  SUPPORT  https://app\.hubspot\.com/contacts/\d+/record/0-5/\d+", line)
 
 
-def test_once_exits_with_75_when_a_service_stays_away(office: Office) -> None:
+def test_once_exits_75_when_service_stays_unreachable(office: Office) -> None:
     """What has to wait is left in the mailbox, and the exit code says so."""
     office.fail("hubspot", Fault("status", headers={"Retry-After": "3600"}, times=None))
     office.sandbox.imap.deliver(MAILS["support"])
@@ -354,7 +352,7 @@ def test_once_exits_with_75_when_a_service_stays_away(office: Office) -> None:
         ("IMAP_PORT", "99999", "environment: IMAP_PORT: must be less than or equal to 65535"),
     ],
 )
-def test_a_wrong_setting_is_one_line_and_exit_78(office: Office, name: str, value: str, line: str) -> None:
+def test_wrong_setting_is_one_line_and_exit_78(office: Office, name: str, value: str, line: str) -> None:
     """A code that systemd does not restart on, and a line that says what to mend, without the secret."""
     office.environment[name] = value
     process = office.begin("run").end()
@@ -365,7 +363,7 @@ def test_a_wrong_setting_is_one_line_and_exit_78(office: Office, name: str, valu
     assert "Traceback" not in stderr
 
 
-def test_the_daemon_works_until_sigterm_and_finishes_what_is_in_hand(office: Office) -> None:
+def test_sigterm_finishes_current_message_and_exits_0(office: Office) -> None:
     """SIGTERM while a ticket is being created: the message is finished, then the process ends with 0."""
     office.environment["IMAP_POLL_INTERVAL_S"] = "0.3"
     office.fail("hubspot", Fault("slow", "POST", "/crm/v3/objects/tickets"))
@@ -380,7 +378,7 @@ def test_the_daemon_works_until_sigterm_and_finishes_what_is_in_hand(office: Off
     assert office.counts() == ONE_SUPPORT
 
 
-def test_two_daemons_do_not_share_one_state(office: Office) -> None:
+def test_second_daemon_on_same_state_is_refused(office: Office) -> None:
     """`poller once` beside a running daemon says that one is running."""
     process = office.begin("run")
     assert any("daemon_started" in line for line in process.stderr)
@@ -390,7 +388,7 @@ def test_two_daemons_do_not_share_one_state(office: Office) -> None:
     assert "already running" in second.stderr
 
 
-def test_no_personal_data_and_no_secret_in_log_or_state(office: Office) -> None:
+def test_log_and_state_hold_no_personal_data_or_secret(office: Office) -> None:
     """Subject, text, names, addresses and keys: in none of the lines, and in no file of the state."""
     for raw in MAILS.values():
         office.sandbox.imap.deliver(raw)
@@ -405,13 +403,13 @@ def test_no_personal_data_and_no_secret_in_log_or_state(office: Office) -> None:
         assert word not in state, word
 
 
-def test_nothing_is_left_in_the_spool(office: Office) -> None:
+def test_spool_is_empty_after_run(office: Office) -> None:
     """The raw mail is on our disk only while it is in hand."""
     office.once(*MAILS.values())
     assert list((office.state / "spool").iterdir()) == []
 
 
-def test_a_key_revoked_on_the_way_is_told_once_and_waited_out(office: Office) -> None:
+def test_key_revoked_while_running_alerts_once_and_mail_waits(office: Office) -> None:
     """What worked before does not end the daemon: the mail waits untouched, the admin hears of it once."""
     office.environment["IMAP_POLL_INTERVAL_S"] = "0.2"
     office.sandbox.imap.deliver(MAILS["support"])
@@ -432,7 +430,7 @@ def test_a_key_revoked_on_the_way_is_told_once_and_waited_out(office: Office) ->
 
 
 @pytest.mark.parametrize("times", [1, None], ids=["busy once", "refused for good"])
-def test_a_failure_that_cannot_be_told_is_filed_all_the_same(office: Office, times: int | None) -> None:
+def test_failed_mail_is_filed_when_notification_is_refused(office: Office, times: int | None) -> None:
     """The mail server refuses the notice of it, for now or for good: the message ends under Échecs, once."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
     office.sandbox.smtp.fail(Refusal("rcpt", "451 4.3.0 later" if times else "550 5.1.1 no", times=times))
@@ -442,7 +440,7 @@ def test_a_failure_that_cannot_be_told_is_filed_all_the_same(office: Office, tim
     assert outcomes(office.once()) == []
 
 
-def test_a_copy_that_cannot_be_filed_holds_nobody_up(office: Office) -> None:
+def test_copy_that_cannot_be_filed_does_not_block_newer_mail(office: Office) -> None:
     """The second copy's mailbox is gone and cannot be made: newer mail is dispatched all the same."""
     office.once(MAILS["support"])
     office.environment["LABELS_SUPPORT"] = "a" * 300
@@ -450,14 +448,14 @@ def test_a_copy_that_cannot_be_filed_holds_nobody_up(office: Office) -> None:
     assert office.mailboxes() == {"INBOX": 1, "Modélisation": 1, "Support": 1}
 
 
-def test_no_label_is_the_mailbox_that_is_read(office: Office) -> None:
+def test_label_may_not_be_the_polled_mailbox(office: Office) -> None:
     """Or a finished message would be new again, for ever."""
     office.environment["LABELS_FAILED"] = "Inbox"
     with pytest.raises(ConfigurationError, match="LABELS_FAILED"):
         office.once()
 
 
-def test_a_mailbox_made_anew_is_read_anew_and_nothing_is_dispatched_twice(office: Office) -> None:
+def test_uidvalidity_change_dispatches_no_mail_twice(office: Office) -> None:
     """UIDVALIDITY changes under a running daemon, and every UID with it: what was done is known by its reference."""
     office.environment |= {"IMAP_MAILBOX": "Demandes", "IMAP_POLL_INTERVAL_S": "0.3"}
     with office.sandbox.imap.session() as client:
@@ -480,7 +478,7 @@ def test_a_mailbox_made_anew_is_read_anew_and_nothing_is_dispatched_twice(office
     assert office.counts()["tickets"] == 2
 
 
-def test_a_message_that_a_person_takes_away_is_no_error(office: Office) -> None:
+def test_message_deleted_while_waiting_is_no_error(office: Office) -> None:
     """While it waits for HubSpot somebody deletes it: the run ends well, and a copy put back goes on."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", headers={"Retry-After": "3600"}))
     assert outcomes(office.once(MAILS["support"])) == ["waiting"]
@@ -496,7 +494,7 @@ def letters(office: Office) -> list[str]:
     return [subject for subject in subjects if "lerte]" in subject]
 
 
-def test_a_key_that_never_worked_ends_the_daemon_and_the_admin_is_told(office: Office) -> None:
+def test_key_refused_from_start_ends_daemon_and_alerts_admin(office: Office) -> None:
     """It is not started again on 78, and nobody may be looking at its log."""
     office.fail("hubspot", Fault("status", path="/crm", status=401, times=None))
     office.sandbox.imap.deliver(MAILS["support"])
@@ -505,7 +503,7 @@ def test_a_key_that_never_worked_ends_the_daemon_and_the_admin_is_told(office: O
     assert office.mailboxes() == {"INBOX": 1}
 
 
-def test_a_key_that_worked_at_a_reload_is_waited_out(office: Office) -> None:
+def test_key_verified_at_reload_is_not_fatal_when_refused(office: Office) -> None:
     """What has just been tried is not wrong: a refusal that passes must not end the daemon of a quiet night."""
     office.environment["IMAP_POLL_INTERVAL_S"] = "0.2"
     process = office.begin("run")

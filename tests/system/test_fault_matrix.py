@@ -132,7 +132,9 @@ SOON, LATER = {"Retry-After": "0.3"}, {"Retry-After": "600"}
     ],
     ids=lambda value: str(value).translate({ord(each): None for each in "{}' "}),
 )
-def test_every_call_fails_once(office: Office, kind: Any, options: dict[str, Any], carried_out: bool) -> None:
+def test_one_failure_of_any_call_makes_no_duplicates(
+    office: Office, kind: Any, options: dict[str, Any], carried_out: bool
+) -> None:
     """What was carried out is found and not done again; what was not is done."""
     for service, method, path in CALLS.values():
         office.fail(service, Fault(kind, method, path, **options))
@@ -144,7 +146,7 @@ def test_every_call_fails_once(office: Office, kind: Any, options: dict[str, Any
     assert [calls(office, step) for step in looked_for] == [1 if carried_out else 2] * 4
 
 
-def test_a_service_is_left_alone_for_as_long_as_it_asks(office: Office) -> None:
+def test_retry_after_pauses_only_that_service(office: Office) -> None:
     """Retry-After counts for every message that needs the service, and for no other service."""
     office.environment["STATE_WORKERS"] = "1"  # nobody else is on the way when it says so
     office.fail("hubspot", Fault("status", status=429, headers=LATER))
@@ -160,7 +162,7 @@ def test_a_service_is_left_alone_for_as_long_as_it_asks(office: Office) -> None:
 
 
 @pytest.mark.parametrize("service", ["anthropic", "s3", "hubspot", "clickup", "smtp"])
-def test_a_service_that_is_not_there_and_then_is(office: Office, service: str) -> None:
+def test_service_down_at_first_is_used_once_up(office: Office, service: str) -> None:
     """Its port is closed when it is first needed, and open from then on."""
     down = getattr(office.sandbox, service)
     down.stop()
@@ -175,9 +177,7 @@ def test_a_service_that_is_not_there_and_then_is(office: Office, service: str) -
 
 @pytest.mark.parametrize("after", [False, True], ids=["not carried out", "carried out"])
 @pytest.mark.parametrize("kind", ["close", "reset", "silence", "garbage", "trickle"])
-def test_the_mailbox_fails_once_at_the_fetch_and_once_at_the_label(
-    office: Office, imap: Relay, kind: Kind, after: bool
-) -> None:
+def test_one_failure_of_fetch_and_label_repeats_nothing(office: Office, imap: Relay, kind: Kind, after: bool) -> None:
     """Nothing is done twice, and the mail is under its label."""
     imap.breaks += [Break(kind, b"BODY.PEEK[]<", after), Break(kind, b" UID MOVE ", after)]
     office.once(modelling(office))
@@ -187,7 +187,7 @@ def test_the_mailbox_fails_once_at_the_fetch_and_once_at_the_label(
 
 
 @pytest.mark.parametrize("kind", ["reset", "silence", "garbage"])
-def test_the_mailbox_fails_when_a_waiting_message_is_taken_up_again(office: Office, imap: Relay, kind: Kind) -> None:
+def test_failed_fetch_of_waiting_message_is_retried(office: Office, imap: Relay, kind: Kind) -> None:
     """What was done is known, and the message is fetched once more for the rest: that is tried again as anything is."""
     office.fail("clickup", Fault("status"))
     imap.breaks += [Break(kind, b"BODY.PEEK[]<", after=False, skip=1)]
@@ -198,7 +198,7 @@ def test_the_mailbox_fails_when_a_waiting_message_is_taken_up_again(office: Offi
 
 @pytest.mark.parametrize("kind", ["close", "reset", "silence", "garbage", "trickle"])
 @pytest.mark.parametrize("command", [b"AUTHENTICATE", b"SELECT", b"SEARCH", b"RFC822.SIZE"])
-def test_a_mailbox_that_cannot_be_looked_into_is_looked_into_later(
+def test_once_with_unreachable_mailbox_works_at_next_run(
     office: Office, imap: Relay, command: bytes, kind: Kind
 ) -> None:
     """`once` says that it is out of reach; the next time everything is done."""
@@ -214,7 +214,7 @@ def test_a_mailbox_that_cannot_be_looked_into_is_looked_into_later(
 @pytest.mark.parametrize(
     ("command", "after", "letters"), [(b"mail FROM", False, 1), (b"\r\n.\r\n", False, 1), (b"\r\n.\r\n", True, 2)]
 )
-def test_the_mail_server_fails_once(
+def test_one_smtp_failure_sends_at_most_one_copy(
     office: Office, smtp: Relay, kind: Kind, command: bytes, after: bool, letters: int
 ) -> None:
     """Only a letter whose fate is unknown is sent once more, under the same Message-ID."""
@@ -226,9 +226,7 @@ def test_the_mail_server_fails_once(
 
 
 @pytest.mark.parametrize("kind", ["reset", "silence", "garbage"])
-def test_a_mail_server_that_never_confirms_does_not_get_the_letter_for_ever(
-    office: Office, smtp: Relay, kind: Kind
-) -> None:
+def test_unconfirmed_notification_is_sent_at_most_twice(office: Office, smtp: Relay, kind: Kind) -> None:
     """Two letters of unknown fate are enough: the mail is finished."""
     smtp.breaks += [Break(kind, b"\r\n.\r\n", after=True) for _ in range(5)]
     assert outcomes(office.once(MAILS["support"])) == ["support"]
@@ -236,7 +234,7 @@ def test_a_mail_server_that_never_confirms_does_not_get_the_letter_for_ever(
 
 
 @pytest.mark.parametrize("reply", ["550 5.1.1 no such user", "451 4.3.0 later"])
-def test_a_failure_that_the_admin_cannot_be_told_of_at_once(office: Office, reply: str) -> None:
+def test_failed_mail_is_filed_after_delayed_failure_notice(office: Office, reply: str) -> None:
     """The mail is filed under Échecs, where a person sees it: after the letter, or without one that is refused."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
     refused = reply.startswith("5")
@@ -246,7 +244,7 @@ def test_a_failure_that_the_admin_cannot_be_told_of_at_once(office: Office, repl
     assert office.counts() == NOTHING | {"contacts": 1, "notifications": 0 if refused else 1}
 
 
-def test_a_notification_that_is_refused_for_good(office: Office) -> None:
+def test_refused_notification_files_mail_as_failed(office: Office) -> None:
     """The ticket is there, the mail is filed under Échecs: nobody takes it for told."""
     office.sandbox.smtp.fail(Refusal("rcpt", "550 5.1.1 no such user", times=None))
     assert outcomes(office.once(MAILS["support"])) == ["failed"]
@@ -255,7 +253,7 @@ def test_a_notification_that_is_refused_for_good(office: Office) -> None:
 
 
 @pytest.mark.parametrize("step", [*CALLS, "send_notification"])
-def test_a_service_that_refuses_our_key_costs_no_mail(office: Office, step: str) -> None:
+def test_refused_key_loses_no_mail(office: Office, step: str) -> None:
     """The run ends, or the mail waits where the service was good before; with the right key it goes on from there."""
     if step == "send_notification":
         office.sandbox.smtp.fail(Refusal("mail", "530 5.7.0 Authentication required", times=None))
@@ -283,7 +281,7 @@ def break_down(office: Office, service: str) -> None:
 
 
 @pytest.mark.parametrize("service", ["s3", "hubspot", "clickup", "smtp"])
-def test_a_mail_that_must_wait_is_in_the_inbox_and_waits_on_after_a_restart(office: Office, service: str) -> None:
+def test_waiting_mail_stays_in_inbox_and_waits_after_restart(office: Office, service: str) -> None:
     """Nothing more is made, and the service is not asked before the time."""
     office.retry_policy = RetryPolicy(delays_s=(0.05, 0.05, 3600.0))  # longer than `once` waits
     break_down(office, service)
@@ -302,9 +300,7 @@ def test_a_mail_that_must_wait_is_in_the_inbox_and_waits_on_after_a_restart(offi
 @pytest.mark.parametrize(
     ("service", "support_needs_it"), [("s3", False), ("clickup", False), ("hubspot", True), ("smtp", True)]
 )
-def test_an_outage_holds_up_only_the_mails_that_need_the_service(
-    office: Office, service: str, support_needs_it: bool
-) -> None:
+def test_outage_delays_only_mails_needing_that_service(office: Office, service: str, support_needs_it: bool) -> None:
     """The others are done meanwhile, and these when it is over: by themselves, and once."""
     tries, done = itertools.count(1), []
 
@@ -323,7 +319,7 @@ def test_an_outage_holds_up_only_the_mails_that_need_the_service(
     assert office.mailboxes() == {"Modélisation": 1, "Support": 1}
 
 
-def test_a_gateway_that_never_lets_an_answer_through(office: Office) -> None:
+def test_gateway_losing_every_answer_makes_no_duplicates(office: Office) -> None:
     """Every POST is carried out and ends in 504: the look finds what it made, and nothing waits."""
     for service in ("hubspot", "clickup"):
         office.fail(service, Fault("status_after_commit", "POST", re.compile("(objects/[a-z]+|/task)$"), None, 504))
@@ -331,7 +327,7 @@ def test_a_gateway_that_never_lets_an_answer_through(office: Office) -> None:
     assert office.counts() == ONE_MODELISATION
 
 
-def test_clickup_is_down_and_everything_else_goes_on(office: Office) -> None:
+def test_clickup_outage_does_not_delay_other_mails(office: Office) -> None:
     """Twenty mails: what needs no ClickUp is done meanwhile, ClickUp is hardly asked, and then the rest follows."""
     office.sandbox.hubspot.rate_limit = office.sandbox.clickup.rate_limit = None
     office.environment |= {"HUBSPOT_CALLS_PER_10S": "1000", "CLICKUP_CALLS_PER_MIN": "1000"}

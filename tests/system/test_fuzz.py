@@ -55,7 +55,7 @@ def journal() -> Iterator[io.StringIO]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_whatever_comes_in_what_goes_out_is_harmless(
+def test_random_mail_gives_bounded_and_inert_output(
     part: int, pytestconfig: pytest.Config, tmp_path: Path, journal: io.StringIO
 ) -> None:
     """Parsed, screened, classified by rules, written for every service and logged: within its bounds, and inert."""

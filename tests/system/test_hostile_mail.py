@@ -28,134 +28,134 @@ TESTS = Path(__file__).parents[1]
 
 DEFENCES = {
     "1 a mail's failure is contained, counted, and put aside": [
-        "poller/test_harmless.py::test_attacks_between_two_good_mails",
-        "poller/test_end_to_end.py::test_one_bad_mail_between_two_good_ones",
-        "poller/test_confined.py::test_a_mail_that_beats_the_parser_is_read_by_its_header",
-        "poller/test_journal.py::test_a_message_that_kills_the_process_is_put_aside_after_three_times",
-        "poller/test_journal.py::test_an_unforeseen_error_is_contained_and_put_aside_after_three_times",
+        "system/test_hostile_mail.py::test_attacks_do_not_stop_good_mails",
+        "system/test_end_to_end.py::test_rejected_mail_does_not_stop_its_neighbours",
+        "parsing/test_parser_process.py::test_mail_that_kills_parser_is_read_by_header_only",
+        "workflow/test_journal.py::test_message_that_kills_process_fails_after_three_times",
+        "workflow/test_journal.py::test_unexpected_error_fails_message_after_three_times",
     ],
     "2 sizes, parts, depth, decoded bytes and header are bounded": [
-        "poller/test_caps.py::test_of_a_message_that_is_too_big_the_text_becomes_a_ticket",
-        "poller/test_parsing.py::test_what_is_beyond_a_limit_comes_with_the_whole_message",
-        "poller/test_parsing.py::test_memory_does_not_grow_with_the_mail",
-        "poller/test_reading.py::test_wrappings_are_opened_within_bounds",
-        "poller/test_formats.py::test_only_the_first_2000_names_of_an_archive_are_read",
-        "poller/test_corpus.py::test_every_mail_parses_in_no_time",
-        "poller/test_escaping.py::test_a_run_of_marks_takes_no_time",
+        "system/test_limits.py::test_oversized_message_becomes_ticket_without_files",
+        "parsing/test_parser.py::test_mail_beyond_limits_is_attached_as_a_whole",
+        "parsing/test_parser.py::test_parse_memory_is_bounded_for_large_mail",
+        "parsing/test_reader.py::test_opening_wrappings_takes_bounded_time",
+        "parsing/test_file_types.py::test_only_the_first_2000_names_of_an_archive_are_read",
+        "system/test_corpus.py::test_every_corpus_mail_is_parsed_quickly",
+        "test_escaping.py::test_long_run_of_marks_is_cut_quickly",
     ],
     "3 TLS is verified, STARTTLS required, nothing in clear text leaves the machine": [
-        "integrations/test_transport.py::test_a_key_goes_to_who_is_vouched_for_under_the_host_s_name",
-        "integrations/test_transport.py::test_tls_older_than_1_2_is_no_tls",
-        "integrations/test_transport.py::test_smtp_without_starttls_gets_neither_password_nor_letter",
-        "integrations/test_transport.py::test_smtp_proves_who_it_is_before_it_gets_the_password",
-        "poller/test_mailbox_transport.py::test_without_starttls_there_is_no_login",
-        "poller/test_mailbox_transport.py::test_a_server_proves_who_it_is_before_it_gets_the_password",
-        "poller/test_endpoints.py::test_a_key_goes_over_tls_or_stays_on_this_machine",
-        "poller/test_endpoints.py::test_a_database_elsewhere_proves_who_it_is",
-        "poller/test_configuration.py::test_a_problem_is_one_line",
+        "integrations/test_transport.py::test_api_key_is_sent_only_to_verified_host",
+        "integrations/test_transport.py::test_tls_older_than_1_2_is_refused",
+        "integrations/test_transport.py::test_smtp_without_starttls_gets_no_password_and_no_mail",
+        "integrations/test_transport.py::test_smtp_certificate_is_verified_before_password",
+        "imap/test_connection.py::test_imap_login_is_not_sent_without_starttls",
+        "imap/test_connection.py::test_imap_certificate_is_verified_before_password",
+        "config/test_validators.py::test_service_url_must_use_tls_or_loopback",
+        "config/test_validators.py::test_remote_database_url_must_verify_certificate",
+        "config/test_loader.py::test_problem_is_one_line_without_secret",
     ],
     "4 no header field and no recipient comes of a mail": [
-        "poller/test_escaping.py::test_header_text_cannot_add_a_header_field",
-        "poller/test_notification.py::test_a_hostile_mail_adds_no_field_no_recipient_and_no_markup",
-        "poller/test_fuzz.py::test_whatever_comes_in_what_goes_out_is_harmless",
-        "integrations/test_smtp_client.py::test_a_message_for_nobody_that_can_be_reached_is_permanent",
+        "test_escaping.py::test_header_text_cannot_add_a_header_field",
+        "rendering/test_notification.py::test_hostile_mail_adds_no_header_recipient_or_markup",
+        "system/test_fuzz.py::test_random_mail_gives_bounded_and_inert_output",
+        "integrations/test_smtp_client.py::test_send_without_valid_recipient_raises_permanent_error",
     ],
     "5 our own letters make no loop": [
-        "poller/test_end_to_end.py::test_an_admin_who_reads_the_same_mailbox_is_told_once",
-        "poller/test_screening.py::test_no_letter_of_ours_is_ever_work",
-        "poller/test_screening.py::test_what_is_never_work_is_screened_out_with_its_reason",
+        "system/test_end_to_end.py::test_notification_in_polled_mailbox_is_not_dispatched",
+        "triage/test_screening.py::test_own_notification_is_ignored",
+        "triage/test_screening.py::test_screen_ignores_automatic_mail_with_reason",
     ],
     "6 a file's place cannot be guessed, and stays the same": [
-        "poller/test_harmless.py::test_a_file_lies_where_nobody_can_guess",
-        "poller/test_pipeline.py::test_a_file_keeps_its_key_when_the_key_of_the_service_is_replaced",
+        "system/test_hostile_mail.py::test_file_keys_are_unguessable",
+        "dispatch/test_pipeline.py::test_file_key_survives_new_r2_credentials",
     ],
     "7 a file is downloaded, never shown, under a media type of our own": [
-        "poller/test_harmless.py::test_attacks_between_two_good_mails",
-        "poller/test_formats.py::test_what_a_browser_would_run_gets_no_media_type_of_its_own",
-        "poller/test_end_to_end.py::test_a_modelling_request_goes_through_all_six_steps",
+        "system/test_hostile_mail.py::test_attacks_do_not_stop_good_mails",
+        "parsing/test_file_types.py::test_executable_content_gets_generic_media_type",
+        "system/test_end_to_end.py::test_modelisation_mail_goes_through_all_steps",
     ],
     "8 programs and pages are refused, and uploads have a limit": [
-        "poller/test_programs.py::test_what_runs_is_refused",
-        "poller/test_programs.py::test_what_does_not_run_is_not",
-        "poller/test_reading.py::test_a_program_is_refused_and_counted",
-        "poller/test_fates.py::test_what_is_over_a_cap_stays_in_the_mail",
-        "poller/test_caps.py::test_a_sender_s_files_of_a_day_have_a_limit",
+        "parsing/test_programs.py::test_executable_attachment_is_refused",
+        "parsing/test_programs.py::test_harmless_attachment_is_accepted",
+        "parsing/test_reader.py::test_executable_is_refused_and_counted",
+        "triage/test_attachment_policy.py::test_files_over_limit_stay_in_mail",
+        "system/test_limits.py::test_daily_upload_limit_keeps_files_in_mail",
     ],
     "9 a file's name is a name": [
-        "poller/test_escaping.py::test_names_of_a_file",
-        "poller/test_escaping.py::test_a_name_is_bounded_wherever_it_goes",
-        "poller/test_parsing.py::test_a_file_name_is_made_safe",
+        "test_escaping.py::test_file_name_is_made_safe_for_disk_key_and_header",
+        "test_escaping.py::test_file_name_length_is_bounded_everywhere",
+        "parsing/test_parser.py::test_attachment_file_name_is_made_safe",
     ],
     "10 a note holds our markup and links to our files alone": [
-        "poller/test_texts.py::test_only_our_own_markup_is_in_a_hostile_note",
-        "poller/test_texts.py::test_a_megabyte_and_thousands_of_files_stay_within_bounds",
-        "poller/test_escaping.py::test_html_shows_the_words_and_forms_nothing",
-        "poller/test_escaping.py::test_no_link_to_what_is_not_the_web",
-        "poller/test_fuzz.py::test_whatever_comes_in_what_goes_out_is_harmless",
+        "rendering/test_tickets.py::test_hostile_note_has_only_own_markup",
+        "rendering/test_tickets.py::test_huge_mail_texts_stay_within_bounds",
+        "test_escaping.py::test_html_shows_all_words_and_no_markup",
+        "test_escaping.py::test_link_to_non_web_url_is_not_made",
+        "system/test_fuzz.py::test_random_mail_gives_bounded_and_inert_output",
     ],
     "11 a subtask and a comment hold no markup, mention or link of the mail's": [
-        "poller/test_texts.py::test_only_our_own_markup_is_in_a_hostile_subtask",
-        "poller/test_texts.py::test_nothing_of_the_mail_is_a_link_in_a_comment",
-        "poller/test_escaping.py::test_markdown_shows_the_words_and_forms_nothing",
-        "poller/test_escaping.py::test_nothing_that_is_unlinked_is_a_link_or_a_mention",
-        "integrations/test_clickup_client.py::test_a_comment_is_added_and_one_on_a_task_that_is_gone_is_permanent",
+        "rendering/test_tickets.py::test_hostile_subtask_has_only_own_markup",
+        "rendering/test_tickets.py::test_comment_makes_no_link_of_mail_text",
+        "test_escaping.py::test_markdown_shows_all_words_and_no_markup",
+        "test_escaping.py::test_unlinked_text_has_no_link_or_mention",
+        "integrations/test_clickup_client.py::test_add_comment_raises_task_gone_error_on_deleted_task",
     ],
     "12 the log is ASCII JSON without a person in it": [
-        "poller/test_canary.py::test_no_person_is_written_but_where_a_mail_was_asked_about",
-        "poller/test_canary.py::test_no_mail_makes_a_library_talk_or_call",
-        "poller/test_canary.py::test_what_the_library_would_say_of_an_exception_is_not_logged",
-        "poller/test_canary.py::test_a_crash_is_two_lines_without_a_word_of_what_it_was_about",
-        "poller/test_logs.py::test_a_machine_gets_a_line_of_ascii_json",
-        "poller/test_logs.py::test_a_terminal_gets_a_line_that_it_does_not_obey",
+        "system/test_secrets.py::test_personal_data_is_shown_only_for_requested_mail",
+        "system/test_secrets.py::test_no_mail_causes_library_log_line_or_request",
+        "system/test_secrets.py::test_exception_text_is_not_logged",
+        "system/test_secrets.py::test_crash_is_two_lines_without_exception_text",
+        "test_logs.py::test_log_event_is_one_line_of_ascii_json",
+        "test_logs.py::test_terminal_log_line_has_no_foreign_escape_sequence",
     ],
     "13 no secret is shown": [
-        "poller/test_canary.py::test_no_secret_is_written_anywhere",
-        "poller/test_configuration.py::test_no_secret_is_shown_by_the_settings_themselves",
-        "poller/test_configuration.py::test_a_problem_is_one_line",
+        "system/test_secrets.py::test_no_secret_is_written_anywhere",
+        "config/test_loader.py::test_settings_repr_hides_secrets",
+        "config/test_loader.py::test_problem_is_one_line_without_secret",
     ],
     "14 a mail that talks to the model changes no more than the category": [
-        "poller/test_classification.py::test_a_model_that_obeys_the_mail_can_only_name_one_of_the_two_categories",
-        "poller/test_classification.py::test_claude_sees_the_mail_as_data_and_not_who_sent_it",
-        "poller/test_classification.py::test_an_answer_off_the_schema_falls_back_to_the_rules",
-        "poller/test_classification.py::test_a_refusal_or_a_cut_answer_falls_back_to_the_rules",
-        "poller/test_rules.py::test_a_mail_that_talks_to_the_classifier_is_not_for_rules",
+        "triage/test_classification.py::test_prompt_injection_can_only_choose_a_category",
+        "triage/test_classification.py::test_claude_receives_mail_as_data_without_sender",
+        "triage/test_classification.py::test_answer_off_schema_falls_back_to_rules",
+        "triage/test_classification.py::test_refused_or_truncated_answer_falls_back_to_rules",
+        "triage/test_rules.py::test_mail_with_prompt_injection_is_left_undecided",
     ],
     "15 the model is asked so often a day and no more": [
-        "poller/test_caps.py::test_claude_is_asked_so_often_a_day_and_then_the_rules_go_on_alone",
-        "poller/test_caps.py::test_a_sender_who_writes_too_often_waits_and_the_admin_is_told_once",
+        "system/test_limits.py::test_rules_decide_alone_after_daily_claude_budget",
+        "system/test_limits.py::test_rate_limited_sender_waits_and_admin_is_told_once",
     ],
     "16 no URL of a mail is fetched, and no answer leads elsewhere": [
-        "poller/test_canary.py::test_no_mail_makes_a_library_talk_or_call",
-        "integrations/test_transport.py::test_no_client_follows_an_answer_to_another_place",
-        "poller/test_endpoints.py::test_a_key_goes_over_tls_or_stays_on_this_machine",
+        "system/test_secrets.py::test_no_mail_causes_library_log_line_or_request",
+        "integrations/test_transport.py::test_no_client_follows_redirect",
+        "config/test_validators.py::test_service_url_must_use_tls_or_loopback",
     ],
     "17 From is a claim": [
-        "poller/test_authentication.py::test_of_several_fields_the_topmost_of_our_own_server_alone_counts",
-        "poller/test_senders.py::test_a_sender_is_verified_by_our_own_server_alone",
-        "poller/test_senders.py::test_a_forged_colleague_forwards_nothing",
-        "poller/test_senders.py::test_an_unverified_address_cannot_break_out_of_the_sentence",
-        "poller/test_end_to_end.py::test_an_existing_contact_is_not_overwritten",
-        "poller/test_replies.py::test_a_stranger_who_quotes_the_message_id_gets_a_ticket_of_their_own",
+        "triage/test_auth_results.py::test_only_topmost_field_of_own_server_counts",
+        "triage/test_sender.py::test_sender_is_verified_only_by_own_server",
+        "triage/test_sender.py::test_forward_by_forged_colleague_is_not_followed",
+        "triage/test_sender.py::test_unverified_address_is_escaped_in_texts",
+        "system/test_end_to_end.py::test_existing_contact_is_not_overwritten",
+        "dispatch/test_reply.py::test_stranger_with_known_message_id_gets_own_ticket",
     ],
     "18 a UID is of its UIDVALIDITY, a label comes last, nothing is deleted": [
-        "poller/test_end_to_end.py::test_a_mailbox_made_anew_is_read_anew_and_nothing_is_dispatched_twice",
-        "poller/test_crash_matrix.py::test_killed_at_any_step_there_is_one_of_everything",
-        "poller/test_mailbox.py::test_servers_that_cannot_move",
-        "poller/test_mailbox.py::test_a_label_makes_the_mailbox_it_needs",
+        "system/test_end_to_end.py::test_uidvalidity_change_dispatches_no_mail_twice",
+        "system/test_crash_matrix.py::test_kill_at_any_step_makes_no_duplicates",
+        "imap/test_session.py::test_label_without_move_copies_and_expunges",
+        "imap/test_session.py::test_label_creates_and_subscribes_missing_mailbox",
     ],
     "19 the state holds no content": [
-        "poller/test_canary.py::test_no_person_is_written_but_where_a_mail_was_asked_about",
-        "poller/test_end_to_end.py::test_nothing_is_left_in_the_spool",
+        "system/test_secrets.py::test_personal_data_is_shown_only_for_requested_mail",
+        "system/test_end_to_end.py::test_spool_is_empty_after_run",
     ],
     "20 the state is its owner's alone, and open secrets are warned of": [
-        "poller/test_harmless.py::test_the_state_is_its_owner_s_alone",
-        "poller/test_harmless.py::test_secrets_that_others_may_read_are_warned_of",
+        "system/test_hostile_mail.py::test_state_files_are_private_to_owner",
+        "system/test_hostile_mail.py::test_readable_secret_file_is_warned_about",
     ],
 }
 
 
 @pytest.mark.parametrize("defence", DEFENCES, ids=lambda defence: defence.split()[0])
-def test_every_defence_has_its_proof(defence: str) -> None:
+def test_every_defence_names_existing_tests(defence: str) -> None:
     """Each test that is named is there to be run."""
     for proof in DEFENCES[defence]:
         file, _, name = proof.partition("::")
@@ -165,7 +165,7 @@ def test_every_defence_has_its_proof(defence: str) -> None:
         assert name in functions, proof
 
 
-def test_the_list_is_whole() -> None:
+def test_list_of_defences_is_complete() -> None:
     assert [int(defence.split()[0]) for defence in DEFENCES] == list(range(1, 21))
 
 
@@ -226,7 +226,7 @@ ATTACKS = {
 SHOWN = {"text/html", "image/svg+xml", "text/xml", "application/xml", "application/xhtml+xml", "text/javascript"}
 
 
-def test_attacks_between_two_good_mails(office: Office) -> None:
+def test_attacks_do_not_stop_good_mails(office: Office) -> None:
     """Through the whole daemon: the good ones are done, every attack is filed, and nothing of it acts anywhere."""
     good = [samples()["modelisation"], samples()["support"]]
     statuses = office.once(good[0], *ATTACKS.values(), good[1])
@@ -257,7 +257,7 @@ def test_attacks_between_two_good_mails(office: Office) -> None:
     assert not any(letter.message["Bcc"] for letter in box.smtp.messages)
 
 
-def test_a_file_lies_where_nobody_can_guess(office: Office) -> None:
+def test_file_keys_are_unguessable(office: Office) -> None:
     """Two mails with the same file: two keys, each of 128 bits that neither the name nor the content tells."""
     office.once(*(attack(f"Modèle {n}", **{"chaise.glb": triangle()}) for n in (1, 2)))
     keys = [stored.key for stored in office.sandbox.s3.objects]
@@ -267,7 +267,7 @@ def test_a_file_lies_where_nobody_can_guess(office: Office) -> None:
     assert [stored.body for stored in office.sandbox.s3.objects] == [triangle()] * 2
 
 
-def test_the_state_is_its_owner_s_alone(office: Office) -> None:
+def test_state_files_are_private_to_owner(office: Office) -> None:
     """0700 and 0600, though the process would let everybody read and write what it makes."""
     state = office.state / "new" / "state"
     office.environment["STATE_URL"] = f"sqlite:///{state}/poller.sqlite"
@@ -289,7 +289,7 @@ def test_the_state_is_its_owner_s_alone(office: Office) -> None:
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
-def test_secrets_that_others_may_read_are_warned_of(
+def test_readable_secret_file_is_warned_about(
     mode: int, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line that says how to mend it, and nothing is refused."""

@@ -54,7 +54,7 @@ def tickets(office: Office) -> list[str]:
     return [ticket.properties["content"].replace("\xa0", " ") for ticket in office.sandbox.hubspot.tickets]
 
 
-def test_of_a_message_that_is_too_big_the_text_becomes_a_ticket(office: Office, tmp_path: Path) -> None:
+def test_oversized_message_becomes_ticket_without_files(office: Office, tmp_path: Path) -> None:
     """Its first megabyte is all that is fetched; no file of it is uploaded, whole or torn, and each is named."""
     office.environment["IMAP_MAX_MESSAGE_BYTES"] = "1200000"
     model = MODEL + bytes(1_200_000)
@@ -75,7 +75,7 @@ def test_of_a_message_that_is_too_big_the_text_becomes_a_ticket(office: Office, 
     assert "fauteuil.glb, non téléchargé" in office.sandbox.clickup.subtasks[0].markdown.replace("\\", "")
 
 
-def test_a_message_that_is_bigger_than_its_server_says_is_cut_as_well(office: Office) -> None:
+def test_message_larger_than_announced_is_cut(office: Office) -> None:
     """Some servers announce a guess; one that announces too much costs nothing but a look."""
     office.environment["IMAP_MAX_MESSAGE_BYTES"] = "2000"
     office.sandbox.imap.deliver(a_mail(1, "x" * 70 + "\n" + "y\n" * 1500))
@@ -94,7 +94,7 @@ def test_a_message_that_is_bigger_than_its_server_says_is_cut_as_well(office: Of
             assert len(file.getvalue()) == written
 
 
-def test_a_sender_who_writes_too_often_waits_and_the_admin_is_told_once(office: Office) -> None:
+def test_rate_limited_sender_waits_and_admin_is_told_once(office: Office) -> None:
     """Two an hour: the others stay in the inbox, hold up nobody, and are still waiting in the next run."""
     office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "2"
     text = "Bonjour, ma facture est fausse, merci de me rembourser."
@@ -114,7 +114,7 @@ def test_a_sender_who_writes_too_often_waits_and_the_admin_is_told_once(office: 
 
 
 @pytest.mark.parametrize(("minutes", "waits"), [(-1, False), (59, True)])
-def test_a_message_goes_on_when_its_turn_has_come(office: Office, minutes: int, waits: bool) -> None:
+def test_rate_limited_message_continues_at_its_slot(office: Office, minutes: int, waits: bool) -> None:
     """Nothing of the wait is counted as a failure: it is no step."""
     recorded: list[str] = []
 
@@ -143,7 +143,7 @@ def test_a_message_goes_on_when_its_turn_has_come(office: Office, minutes: int, 
     assert recorded == []
 
 
-def test_claude_is_asked_so_often_a_day_and_then_the_rules_go_on_alone(office: Office) -> None:
+def test_rules_decide_alone_after_daily_claude_budget(office: Office) -> None:
     """What nobody was asked about is marked for a person."""
     office.environment["ANTHROPIC_MAX_CALLS_PER_DAY"] = "1"
     unsure = [MAILS["ambiguous"].replace(b"Message-ID: <", b"Message-ID: <%d" % number) for number in range(3)]
@@ -154,7 +154,7 @@ def test_claude_is_asked_so_often_a_day_and_then_the_rules_go_on_alone(office: O
     assert len(office.sandbox.anthropic.calls("POST")) == 1
 
 
-def test_a_sender_s_files_of_a_day_have_a_limit(office: Office) -> None:
+def test_daily_upload_limit_keeps_files_in_mail(office: Office) -> None:
     """What is beyond it stays in the mail, which is dispatched all the same, and says so; others are not affected."""
     office.environment |= {"R2_MAX_SENDER_BYTES_PER_DAY": "1000", "R2_MAX_FILE_BYTES": "600"}
     text = "Bonjour, merci de modéliser ce fauteuil en 3D, en chêne."

@@ -54,7 +54,7 @@ def exchange() -> Iterator[Provider]:
 
 
 @pytest.mark.parametrize("after", [EVERYTHING, GMAIL, f"{GMAIL} UIDPLUS"], ids=["all", "no MOVE", "UIDPLUS alone"])
-def test_gmail_keeps_a_mail_under_our_label_and_out_of_the_inbox(after: str) -> None:
+def test_gmail_label_moves_mail_out_of_inbox_without_expunge(after: str) -> None:
     """It stays in "All Mail", nothing is expunged (which may delete), and what else it is labelled with stays."""
     with Provider(f"{GMAIL} AUTH=PLAIN", after) as server:
         mail, other = server.deliver(RAW), server.deliver(RAW.replace(b"<1@", b"<2@"))
@@ -68,7 +68,7 @@ def test_gmail_keeps_a_mail_under_our_label_and_out_of_the_inbox(after: str) -> 
         assert not [command for command in server.commands if "EXPUNGE" in command or r"\Deleted" in command]
 
 
-def test_gmails_label_of_an_earlier_outcome_comes_off(gmail: Provider) -> None:
+def test_gmail_label_of_earlier_outcome_is_removed(gmail: Provider) -> None:
     """Put back into the inbox by a person, a failed mail keeps that label there, and is then done."""
     mail = gmail.deliver(RAW)
     gmail.boxes |= {"Failed": {}}
@@ -78,7 +78,7 @@ def test_gmails_label_of_an_earlier_outcome_comes_off(gmail: Provider) -> None:
     assert gmail.where(mail) == {ALL_MAIL, "Support"}
 
 
-def test_gmails_labels_know_no_case(gmail: Provider) -> None:
+def test_gmail_labels_are_case_insensitive(gmail: Provider) -> None:
     """A label that a person made in other letters is the one that is meant."""
     mail = gmail.deliver(RAW)
     gmail.boxes |= {"SUPPORT": {}}
@@ -87,7 +87,7 @@ def test_gmails_labels_know_no_case(gmail: Provider) -> None:
     assert gmail.where(mail) == {ALL_MAIL, "SUPPORT"}
 
 
-def test_exchange_is_asked_for_nothing_that_it_has_not(exchange: Provider) -> None:
+def test_exchange_gets_only_supported_commands(exchange: Provider) -> None:
     """MOVE, announced after login only; no keyword, no charset, and never IMAP4rev2."""
     mail = exchange.deliver(RAW)
     with closing(connect(settings(exchange))) as session:
@@ -111,7 +111,7 @@ def test_exchange_is_asked_for_nothing_that_it_has_not(exchange: Provider) -> No
         (BASIC, SYSTEM, ("FLAGS",), "still there"),
     ],
 )
-def test_a_label_that_the_server_did_not_keep_is_an_error(
+def test_label_not_applied_by_server_is_an_error(
     after: str, permanent: str, lies: tuple[str, ...], message: str
 ) -> None:
     """It says OK and does nothing: the mail waits in the inbox, and is filed once when the server does its work."""
@@ -127,7 +127,7 @@ def test_a_label_that_the_server_did_not_keep_is_an_error(
         assert [found.raw for found in server.boxes["Support"].values()] == [RAW]
 
 
-def test_nothing_is_marked_as_deleted_in_a_mailbox_that_was_made_anew() -> None:
+def test_uidvalidity_change_stops_deleted_flag() -> None:
     """The UIDs that we know are other messages' there (RFC 9051 section 2.3.1.1)."""
     with Provider(BASIC, BASIC, SYSTEM, remade_by="Support") as server:
         mail = server.deliver(RAW)
@@ -136,7 +136,7 @@ def test_nothing_is_marked_as_deleted_in_a_mailbox_that_was_made_anew() -> None:
         assert mail.flags == set()
 
 
-def test_a_keyword_that_the_server_drops_is_not_relied_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_label_works_when_server_drops_keyword(caplog: pytest.LogCaptureFixture) -> None:
     """It says that it keeps any: the mail is filed all the same, and nobody looks for the keyword afterwards."""
     with Provider(BASIC, f"{EXCHANGE} MOVE", lies=("FLAGS",)) as server:
         mail = server.deliver(RAW)
@@ -151,7 +151,7 @@ def test_a_keyword_that_the_server_drops_is_not_relied_on(caplog: pytest.LogCapt
 @pytest.mark.parametrize("without", [("MOVE",), ("MOVE", "UIDPLUS")], ids=["UIDPLUS", "nothing"])
 @pytest.mark.parametrize("step", [b"CREATE", b"COPY", b"STORE", b"EXPUNGE"])
 @pytest.mark.parametrize("after", [True, False])
-def test_a_label_cut_short_leaves_no_second_copy(without: tuple[str, ...], step: bytes, after: bool) -> None:
+def test_interrupted_label_leaves_no_second_copy(without: tuple[str, ...], step: bytes, after: bool) -> None:
     """Whichever answer was lost on the way, the next try sees what is there."""
     with Dovecot(without=without) as server, Relay(server.port) as relay:
         server.deliver(RAW)
@@ -168,7 +168,7 @@ def test_a_label_cut_short_leaves_no_second_copy(without: tuple[str, ...], step:
 @needs_dovecot
 @pytest.mark.parametrize("kept", ["IMAP4rev1", "IMAP4rev1 UIDPLUS", "IMAP4rev1 NAMESPACE", "IMAP4rev1 MOVE"])
 @pytest.mark.parametrize(("separator", "prefix"), [(".", "INBOX."), ("/", "")])
-def test_the_least_of_servers_will_do(kept: str, separator: str, prefix: str) -> None:
+def test_minimal_imap_server_is_sufficient(kept: str, separator: str, prefix: str) -> None:
     """Cut down to the bare protocol, below the inbox and with dots: filed once, found again, and brought back."""
     without = set(CAPABILITIES.split()) - set(kept.split())
     with Dovecot(separator=separator, namespace_prefix=prefix, without=without) as server:
@@ -185,7 +185,7 @@ def test_the_least_of_servers_will_do(kept: str, separator: str, prefix: str) ->
         assert [message.raw for message in server.messages() if r"\Deleted" not in message.flags] == [RAW]
 
 
-def test_a_mailbox_that_the_server_will_not_have_is_a_matter_of_settings() -> None:
+def test_refused_mailbox_name_raises_configuration_error() -> None:
     """It is nobody's fault but the name's, whatever the mail."""
     with Provider(BASIC, BASIC) as server:
         server.deliver(RAW)
@@ -208,7 +208,7 @@ def test_a_mailbox_that_the_server_will_not_have_is_a_matter_of_settings() -> No
         ("BAD sandbox is no password", "IMAP_PASSWORD"),
     ],
 )
-def test_a_refused_login_is_told_in_the_servers_words_with_what_to_do(refusal: str, advice: str) -> None:
+def test_login_refusal_quotes_server_and_gives_advice(refusal: str, advice: str) -> None:
     """In one line, without the password."""
     with (
         Provider(BASIC, BASIC, refusal=refusal, password="right") as server,
@@ -234,7 +234,7 @@ def test_a_refused_login_is_told_in_the_servers_words_with_what_to_do(refusal: s
         "NO Server Unavailable. 15",
     ],
 )
-def test_a_busy_server_is_no_matter_of_settings(refusal: str) -> None:
+def test_busy_imap_server_raises_transient_error(refusal: str) -> None:
     """The daemon waits, and does not stop."""
     with (
         Provider(BASIC, BASIC, refusal=refusal, password="right") as server,
@@ -253,7 +253,7 @@ def checked(settings: Settings) -> checks.Checked:
     return next(each for each in checks.check(settings) if each.service == "IMAP")
 
 
-def test_check_says_what_the_server_cannot_do() -> None:
+def test_check_names_missing_server_capabilities() -> None:
     """And what is done instead."""
     with Provider(BASIC, BASIC, permanent=SYSTEM) as server:
         result = checked(configured(server))
@@ -262,7 +262,7 @@ def test_check_says_what_the_server_cannot_do() -> None:
         assert word in result.seen
 
 
-def test_check_says_nothing_of_a_server_that_can_do_all(gmail: Provider) -> None:
+def test_check_is_silent_about_complete_server(gmail: Provider) -> None:
     """There is nothing to say."""
     assert checked(configured(gmail)).seen == "INBOX: 0 messages"
 
@@ -274,9 +274,7 @@ def test_check_says_nothing_of_a_server_that_can_do_all(gmail: Provider) -> None
         ("NO [NONEXISTENT] Unknown Mailbox: INBOX (Failure)", "refused", "Unknown Mailbox: INBOX (Failure)"),
     ],
 )
-def test_check_gives_the_servers_words_for_a_mailbox_that_stays_closed(
-    closed: str, verdict: str, words: str, exchange: Provider
-) -> None:
+def test_check_quotes_server_for_refused_mailbox(closed: str, verdict: str, words: str, exchange: Provider) -> None:
     """Exchange says the first when it is overloaded, too: that is to be waited out."""
     exchange.closed = closed
     result = checked(configured(exchange))

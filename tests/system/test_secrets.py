@@ -270,7 +270,7 @@ def asked(desk: Keyboard) -> None:
     desk.type("setup-hubspot")
 
 
-def test_everything_was_done(trail: Trail) -> None:
+def test_secrets_trail_runs_every_command_and_failure(trail: Trail) -> None:
     """The canaries were there to be named: each command did what it is for, and each failure came about."""
     assert {name for name in SECRETS if not is_secret(field_of(name))} == set()
     assert set(SECRETS) == {
@@ -324,7 +324,7 @@ def test_no_secret_is_written_anywhere(trail: Trail) -> None:
     assert any("***" in letter for letter in trail.letters)  # what HubSpot repeated of our keys
 
 
-def test_no_person_is_written_but_where_a_mail_was_asked_about(trail: Trail) -> None:
+def test_personal_data_is_shown_only_for_requested_mail(trail: Trail) -> None:
     """Name, address, subject and text stay in the mail; only a file's name stands in its URL on R2."""
     state = {where: content.decode("latin-1") for where, content in trail.state.items()}
     assert named(trail.data, PERSON) == named(trail.said, PERSON) == named(state, PERSON) == []
@@ -333,7 +333,7 @@ def test_no_person_is_written_but_where_a_mail_was_asked_about(trail: Trail) -> 
     assert named(without_urls, (FILE,)) == []
 
 
-def test_what_the_library_would_say_of_an_exception_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exception_text_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its type and its places are; its words may quote a mail or a key, and so may those of its cause."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -368,7 +368,7 @@ program.main()
 """
 
 
-def test_a_crash_is_two_lines_without_a_word_of_what_it_was_about(tmp_path: Path) -> None:
+def test_crash_is_two_lines_without_exception_text(tmp_path: Path) -> None:
     """Python's own report would end in the exception's text."""
     code = CRASH.format(secret=SECRETS["IMAP_PASSWORD"], person=PERSON[0])
     script = tmp_path / "crash.py"
@@ -387,7 +387,7 @@ CORPUS = os.environ.get("MAIL_CORPUS", "")
 
 
 @pytest.mark.skipif(not CORPUS, reason="run with MAIL_CORPUS=<folder of .eml files>")
-def test_no_mail_makes_a_library_talk_or_call(
+def test_no_mail_causes_library_log_line_or_request(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the whole corpus, read, screened, classified and written, no line is logged at any level, and no URL asked."""
@@ -418,6 +418,6 @@ def test_no_mail_makes_a_library_talk_or_call(
     assert calls == []
 
 
-def test_a_message_id_of_ours_says_nothing_of_the_mail() -> None:
+def test_own_message_id_reveals_nothing_of_mail() -> None:
     """It holds the reference, a digest, and our own domain."""
     assert notification_id("0123456789abcdef", "failure") == "<0123456789abcdef.failure@figurative-poller.invalid>"

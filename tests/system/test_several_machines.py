@@ -102,7 +102,7 @@ def references(texts: Iterable[str]) -> Counter[str]:
 
 
 @pytest.mark.timeout(300)
-def test_one_machine_dies_and_one_freezes_and_thaws(fleet: Fleet, office: Office) -> None:
+def test_dead_and_frozen_machines_make_no_duplicates(fleet: Fleet, office: Office) -> None:
     """One of everything for every mail; a notification that was on its way at that moment may come twice, as itself."""
     office.sandbox.hubspot.rate_limit = office.sandbox.clickup.rate_limit = None
     deliver(office, 24, "first")

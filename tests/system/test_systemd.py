@@ -39,7 +39,7 @@ def call(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 @installed
 @UNITS
-def test_the_unit_may_do_next_to_nothing(unit: Path) -> None:
+def test_systemd_unit_has_low_exposure_score(unit: Path) -> None:
     """1.2 or lower of 10 by systemd's own count; nginx and postfix have 9.6."""
     result = call("systemd-analyze", "security", "--offline=true", "--threshold=12", unit)
     assert result.returncode == 0, result.stdout
@@ -47,7 +47,7 @@ def test_the_unit_may_do_next_to_nothing(unit: Path) -> None:
 
 @installed
 @UNITS
-def test_the_unit_says_nothing_that_systemd_does_not_understand(unit: Path, tmp_path: Path) -> None:
+def test_systemd_unit_has_only_known_directives(unit: Path, tmp_path: Path) -> None:
     """Every directive is known, and what it starts can be started where it is installed."""
     copy = tmp_path / unit.name
     text = unit.read_text()
@@ -60,7 +60,7 @@ def test_the_unit_says_nothing_that_systemd_does_not_understand(unit: Path, tmp_
 
 @installed
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away: run the tests as root")
-def test_the_account_and_the_directories_are_made(tmp_path: Path) -> None:
+def test_sysusers_and_tmpfiles_create_account_and_directories(tmp_path: Path) -> None:
     """On an empty system: an account nobody logs in as, a state of its own, and secrets that are root's alone."""
     (tmp_path / "etc" / "figurative-poller").mkdir(parents=True)
     secrets = tmp_path / "etc" / "figurative-poller" / ".env"
@@ -85,7 +85,7 @@ def test_the_account_and_the_directories_are_made(tmp_path: Path) -> None:
     assert (secrets.stat().st_mode & 0o777, secrets.stat().st_uid) == (0o600, 0)
 
 
-def test_what_the_readme_copies_is_there() -> None:
+def test_systemd_readme_names_existing_files_and_directives() -> None:
     """Each file that lies beside it, and each directive that it speaks of."""
     readme = (ROOT / "README.md").read_text()
     named = set(re.findall(r"systemd/(figurative-poller[-\w.]*\.\w+)", readme))
@@ -94,7 +94,7 @@ def test_what_the_readme_copies_is_there() -> None:
         assert re.search(rf"^(# )?{directive}", UNIT.read_text(), re.MULTILINE) or directive == "SocketBindAllow="
 
 
-def test_the_daemon_tells_systemd_how_it_is(office: Office, manager: Manager) -> None:
+def test_daemon_notifies_systemd_of_its_state(office: Office, manager: Manager) -> None:
     """Ready, at work, reading its settings anew, the old ones kept where the new are bad, and stopping."""
     settings = office.state / "config.toml"
     settings.write_text("[imap]\npoll_interval_s = 0.2\n")
@@ -147,7 +147,7 @@ def as_started(unit: Path, directory: Path, secrets: dict[str, str], port: int) 
     return command.split(), given
 
 
-def test_the_unit_of_the_forms_serves_as_systemd_starts_it(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_forms_unit_serves_under_systemd(sandbox: Sandbox, tmp_path: Path) -> None:
     """By its own command and environment, and its secrets alone; a post in hand when it is stopped is finished."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -78,7 +78,9 @@ def mail(*attachments: Attachment, defects: tuple[str, ...] = ()) -> Request:
         ((replace(PHOTO, refused=True, inline=True, logo=True),), (UploadDecision.REFUSED,)),
     ],
 )
-def test_the_fate_of_each(attachments: tuple[Attachment, ...], fates: tuple[UploadDecision, ...]) -> None:
+def test_upload_decision_for_each_attachment(
+    attachments: tuple[Attachment, ...], fates: tuple[UploadDecision, ...]
+) -> None:
     assert decide_uploads(mail(*attachments)) == fates
 
 
@@ -94,12 +96,12 @@ def test_the_fate_of_each(attachments: tuple[Attachment, ...], fates: tuple[Uplo
         (replace(BANNER, kind=Kind.MODEL), UploadDecision.FILE),
     ],
 )
-def test_a_small_image_that_the_sender_has_sent_before_is_a_logo(file: Attachment, fate: UploadDecision) -> None:
+def test_repeated_small_image_of_sender_is_a_logo(file: Attachment, fate: UploadDecision) -> None:
     """Of a photograph nobody says so: whoever sends it twice wants it seen."""
     assert decide_uploads(mail(file), seen_before={"bb", ""}) == (fate,)
 
 
-def test_only_small_images_that_would_be_files_are_looked_up() -> None:
+def test_small_images_lists_only_images_to_upload() -> None:
     mixed = mail(LOGO, SKETCH, MODEL, PHOTO, BANNER, BANNER, replace(BANNER, fingerprint=""), PLAN, VIRUS)
     assert small_images(mixed) == ["bb"]
 
@@ -121,11 +123,11 @@ def test_only_small_images_that_would_be_files_are_looked_up() -> None:
         ),
     ],
 )
-def test_what_is_over_a_cap_stays_in_the_mail(caps: Caps, fates: tuple[UploadDecision, ...]) -> None:
+def test_files_over_limit_stay_in_mail(caps: Caps, fates: tuple[UploadDecision, ...]) -> None:
     assert decide_uploads(mail(PHOTO, MODEL, BANNER), caps) == fates
 
 
-def test_of_a_mail_that_was_not_fetched_whole_no_file_is_uploaded() -> None:
+def test_truncated_mail_uploads_no_file() -> None:
     """One of them was cut off in the middle, and a broken model is worse than none."""
     cut = mail(LOGO, PHOTO, PHOTO, PLAN, MODEL, defects=("x", oversize(62_000_000)))
     assert decide_uploads(cut) == (
@@ -139,7 +141,7 @@ def test_of_a_mail_that_was_not_fetched_whole_no_file_is_uploaded() -> None:
     assert oversize_bytes(mail(defects=("over the size limit",))) == 0
 
 
-def test_a_duplicate_is_of_the_first_file_of_its_bytes() -> None:
+def test_duplicate_refers_to_first_file_with_same_bytes() -> None:
     request = mail(SKETCH, MODEL, PHOTO, replace(PHOTO, filename="b"), replace(PHOTO, filename="c"))
     fates = decide_uploads(request)
     assert duplicate_of(request, fates, 4) is request.attachments[2]

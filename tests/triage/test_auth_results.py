@@ -89,14 +89,12 @@ FIELDS = {
 
 
 @pytest.mark.parametrize(("field", "expected"), FIELDS.items())
-def test_a_domain_is_vouched_for_by_dmarc_or_by_an_aligned_signature_or_envelope(
-    field: str, expected: tuple[bool, bool]
-) -> None:
+def test_domain_is_verified_by_dmarc_or_aligned_dkim_or_spf(field: str, expected: tuple[bool, bool]) -> None:
     assert verdict(field) == expected
 
 
 @pytest.mark.parametrize("written", ["xn--exmple-cua.fr", "exämple.fr", "mail.xn--exmple-cua.fr"])
-def test_a_domain_in_letters_is_the_one_that_servers_write_in_ascii(written: str) -> None:
+def test_unicode_domain_matches_its_ascii_form(written: str) -> None:
     for said in (
         f"dmarc=pass header.from={written}",
         f"dkim=pass header.d={written}",
@@ -118,7 +116,7 @@ FORGED = f"; dmarc=pass header.from={DOMAIN}"
         [f"mx.elsewhere.example{FORGED}", f"{OURS}; spf=none", f"{OURS}{FORGED}"],
     ],
 )
-def test_of_several_fields_the_topmost_of_our_own_server_alone_counts(fields: list[str]) -> None:
+def test_only_topmost_field_of_own_server_counts(fields: list[str]) -> None:
     found = results(request(*fields), OURS)
     assert found is not None
     assert not vouched(found, DOMAIN)
@@ -128,12 +126,12 @@ def test_of_several_fields_the_topmost_of_our_own_server_alone_counts(fields: li
     "field",
     [f"mx.elsewhere.example{FORGED}", f"{OURS}.evil.example{FORGED}", f"x {OURS}{FORGED}", FORGED, "", "dmarc=pass"],
 )
-def test_what_another_server_says_is_nothing(field: str) -> None:
+def test_results_of_other_servers_are_ignored(field: str) -> None:
     assert results(request(field), OURS) is None
     assert results(request(), OURS) is None
 
 
-def test_a_server_that_leaves_its_name_out_is_known_by_that() -> None:
+def test_results_without_server_name_are_recognised() -> None:
     """Microsoft 365 begins with the first result, and has the recipient's domain stand between two of them."""
     field = (
         "spf=fail (sender IP is 192.0.2.1) smtp.mailfrom=evil.example; figurative.example; dkim=pass (signature was"
@@ -152,7 +150,7 @@ def test_a_server_that_leaves_its_name_out_is_known_by_that() -> None:
         "mx.figurative.example".replace("k", "\u212a").replace("f", "\uff46").encode(),
     ],
 )
-def test_no_encoding_gets_a_name_past_the_server_that_would_have_struck_it_out(tmp_path: Path, name: bytes) -> None:
+def test_encoded_server_name_is_not_accepted(tmp_path: Path, name: bytes) -> None:
     """The server removes fields in its own name; one that only looks like it after decoding is nobody's."""
     path = tmp_path / "mail.eml"
     field = b"Authentication-Results: " + name + FORGED.encode()
@@ -163,5 +161,5 @@ def test_no_encoding_gets_a_name_past_the_server_that_would_have_struck_it_out(t
 
 
 @pytest.mark.parametrize("piece", ["(", ")", '"', '\\"', "=", ";", " = ", 'a="', "dkim=pass ", "header.d=", "()"])
-def test_a_hostile_field_takes_no_time(piece: str) -> None:
+def test_hostile_authentication_field_is_parsed_quickly(piece: str) -> None:
     one_pass(lambda said: results(request(f"{OURS};{said}"), OURS), piece, 2_000_000)

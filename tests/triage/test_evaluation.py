@@ -52,7 +52,7 @@ def evaluate(desk: Desk, *arguments: str) -> Result:
     return CliRunner().invoke(commands, told, env=desk.environment, catch_exceptions=False)
 
 
-def test_a_labelled_set_says_how_right_we_are_and_what_that_cost(desk: Desk) -> None:
+def test_evaluation_reports_accuracy_and_cost(desk: Desk) -> None:
     """In all, by who decided, what was taken for what, and the tokens at the model's price."""
     answer = {"category": "MODELISATION", "confidence": 0.9, "reason": "Une phrase."}
     desk.sandbox.anthropic.decide = lambda _: answer
@@ -73,7 +73,7 @@ def test_a_labelled_set_says_how_right_we_are_and_what_that_cost(desk: Desk) -> 
     assert claude["input_tokens"] > 0
 
 
-def test_the_rules_alone_ask_nobody(desk: Desk) -> None:
+def test_evaluation_without_claude_makes_no_call(desk: Desk) -> None:
     """And what they guessed at stands apart from what they were sure of."""
     result = evaluate(desk, "--no-claude")
     assert result.exit_code == 0
@@ -100,7 +100,7 @@ def test_the_rules_alone_ask_nobody(desk: Desk) -> None:
         ("[]", "line 2 is no labelled mail: a value is not of the kind"),
     ],
 )
-def test_a_line_that_is_no_labelled_mail_is_named(desk: Desk, line: str, said: str) -> None:
+def test_evaluation_names_invalid_line(desk: Desk, line: str, said: str) -> None:
     """Before anybody is asked."""
     Path("labelled.jsonl").write_text(f"{json.dumps(ROWS[1])}\n{line}\n")
     result = evaluate(desk)
@@ -110,12 +110,12 @@ def test_a_line_that_is_no_labelled_mail_is_named(desk: Desk, line: str, said: s
 
 
 @pytest.mark.parametrize("arguments", [(), ("--no-claude",), ("--evaluate", "labelled.jsonl", "labelled.jsonl")])
-def test_it_is_a_mail_or_a_set(arguments: tuple[str, ...]) -> None:
+def test_classify_takes_either_mail_or_set(arguments: tuple[str, ...]) -> None:
     assert CliRunner().invoke(commands, ["classify", *arguments]).exit_code == 2
 
 
 @pytest.mark.parametrize("arguments", [("asked.eml",), ("--evaluate", "labelled.jsonl")])
-def test_a_refused_key_is_a_matter_of_settings(desk: Desk, arguments: tuple[str, ...]) -> None:
+def test_classify_exits_78_when_claude_key_is_refused(desk: Desk, arguments: tuple[str, ...]) -> None:
     """No verdict of the rules alone is passed off as that of both."""
     Path("asked.eml").write_text(f"From: ana@ruiz.example\nSubject: Suite\n\n{ROWS[1]['body']}\n")
     wrong = desk.environment | {"ANTHROPIC_API_KEY": "sk-ant-wrong"}
@@ -124,7 +124,7 @@ def test_a_refused_key_is_a_matter_of_settings(desk: Desk, arguments: tuple[str,
     assert "look at ANTHROPIC_API_KEY" in result.stderr
 
 
-def test_claude_is_waited_for_within_bounds(desk: Desk) -> None:
+def test_evaluation_waits_for_claude_at_most_a_minute(desk: Desk) -> None:
     """As long as it asks for, a minute at most; then it is out of reach."""
     (mail,) = read([json.dumps(ROWS[1])])
     busy = Fault("status", "POST", status=429, headers={"Retry-After": "3600"}, times=2)
@@ -138,7 +138,7 @@ def test_claude_is_waited_for_within_bounds(desk: Desk) -> None:
     assert slept[2:] == [2.0, 4.0, 8.0]
 
 
-def test_a_mail_of_nothing_is_classified_all_the_same() -> None:
+def test_evaluation_accepts_empty_mail_and_empty_set() -> None:
     """And an empty set has no share."""
     (mail,) = read([json.dumps(row("a\x1b[2J", "SUPPORT", "", ""))])
     assert isinstance(mail, Labelled)
@@ -148,7 +148,7 @@ def test_a_mail_of_nothing_is_classified_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", ["Durand, Jean", 'Jean "le Grand" Durand', "Éric (Paris)", "Jean\\", ""])
-def test_what_is_exported_of_a_mail_is_judged_as_the_mail_itself(tmp_path: Path, name: str) -> None:
+def test_exported_mail_is_classified_like_the_original(tmp_path: Path, name: str) -> None:
     """By its author's name, who may be another than who is answered, and by what only the files' content tells."""
     mail = EmailMessage()
     mail["From"], mail["Reply-To"] = f'"{quote(name)}" <jean@durand.example>', "Contact <contact@durand.example>"

@@ -59,13 +59,13 @@ def arrive(store: Memory, number: int, *, max_per_h: int = 3, size_bytes: int = 
     return quotas.reserve_slot(store, sender, reference, store.now, turn, had.uploaded_bytes + size_bytes)
 
 
-def test_so_many_go_on_in_an_hour_and_the_others_follow_at_that_rate(store: Memory) -> None:
+def test_messages_over_hourly_limit_follow_at_that_rate(store: Memory) -> None:
     """Ten at once with three allowed: three an hour, in order, each told once when its turn is."""
     turns = [arrive(store, number) for number in range(10)]
     assert [(turn.at - NOW) / quotas.HOUR for turn in turns] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]
 
 
-def test_the_hour_slides(store: Memory) -> None:
+def test_hourly_limit_uses_sliding_window(store: Memory) -> None:
     """A message every 20 minutes is no flood; a fourth within the hour waits for the end of the first one's."""
     waits = []
     for number, minutes in enumerate((0, 20, 40, 60, 80, 90)):
@@ -74,7 +74,7 @@ def test_the_hour_slides(store: Memory) -> None:
     assert waits == [0, 0, 0, 0, 0, 10]
 
 
-def test_one_run_of_waiting_messages_is_one_episode(store: Memory) -> None:
+def test_consecutive_waits_are_one_episode(store: Memory) -> None:
     """The first that waits begins it; a day later, or for another sender, there is another."""
     episodes = [arrive(store, number).episode for number in range(8)]
     assert episodes == ["", "", ""] + [f"{3:016x}"] * 5
@@ -83,7 +83,7 @@ def test_one_run_of_waiting_messages_is_one_episode(store: Memory) -> None:
     assert [arrive(store, number).episode for number in range(20, 24)] == ["", "", "", f"{23:016x}"]
 
 
-def test_a_sender_just_above_the_limit_is_told_of_once(store: Memory) -> None:
+def test_sender_just_above_limit_is_reported_once(store: Memory) -> None:
     """Every few messages one waits: the admin hears of the first."""
     told = 0
     for number in range(40):
@@ -92,7 +92,7 @@ def test_a_sender_just_above_the_limit_is_told_of_once(store: Memory) -> None:
     assert told == 1
 
 
-def test_a_message_that_is_received_again_keeps_its_turn(store: Memory) -> None:
+def test_resubmitted_message_keeps_its_slot(store: Memory) -> None:
     """The process died after the booking: it does not stand in its own way, and counts once."""
     first = [arrive(store, number, size_bytes=10) for number in range(4)]
     store.now += timedelta(minutes=5)
@@ -101,13 +101,13 @@ def test_a_message_that_is_received_again_keeps_its_turn(store: Memory) -> None:
     assert quotas.account(store, "s", "f" * 16, store.now, 3).uploaded_bytes == 40
 
 
-def test_no_limit_is_no_wait_but_what_is_uploaded_is_counted(store: Memory) -> None:
+def test_without_limit_nothing_waits_and_uploads_are_counted(store: Memory) -> None:
     turns = [arrive(store, number, max_per_h=0, size_bytes=100) for number in range(5)]
     assert {(turn.at, turn.episode) for turn in turns} == {(NOW, "")}
     assert quotas.account(store, "s", "f" * 16, NOW, 0).uploaded_bytes == 500
 
 
-def test_what_a_sender_uploads_is_counted_a_day_at_a_time(store: Memory) -> None:
+def test_sender_uploads_are_counted_per_day(store: Memory) -> None:
     store.now = NOW.replace(hour=23)
     arrive(store, 0, size_bytes=700)
     arrive(store, 1, size_bytes=200)
@@ -117,7 +117,7 @@ def test_what_a_sender_uploads_is_counted_a_day_at_a_time(store: Memory) -> None
     assert quotas.account(store, "s", "f" * 16, store.now, 3).uploaded_bytes == 0
 
 
-def test_an_image_is_seen_before_from_its_second_mail_on(store: Memory) -> None:
+def test_image_counts_as_seen_from_second_mail_on(store: Memory) -> None:
     """By sender; the first mail itself, tried again, has not seen it before."""
 
     def seen(sender: str, reference: str, *images: str) -> set[str]:
@@ -131,7 +131,7 @@ def test_an_image_is_seen_before_from_its_second_mail_on(store: Memory) -> None:
     assert len(store.facts) == 3 + quotas.IMAGES
 
 
-def test_nobody_can_tell_from_the_state_who_wrote(store: Memory) -> None:
+def test_state_holds_only_pseudonyms_of_senders(store: Memory) -> None:
     """A pseudonym is of this installation, and the same each time."""
     other = Settings.model_validate({"r2": {"secret_access_key": "other"}})
     one = quotas.pseudonym(SETTINGS, "jeanne@petit.example")
@@ -152,7 +152,7 @@ class Claude:
         return SimpleNamespace(values={})
 
 
-def test_a_day_has_so_many_calls(store: Memory) -> None:
+def test_daily_call_limit_survives_restart(store: Memory) -> None:
     """The next day has as many; a restart does not begin the day anew."""
     claude = Claude()
     for hours, asked in ((0, 3), (1, 3), (16, 6)):
@@ -180,7 +180,7 @@ def engine(state_url: str, tmp_path: Path) -> Iterator[Engine]:
     engine.stop()
 
 
-def test_facts_are_kept_within_a_step_and_listed_the_latest_first(engine: Engine) -> None:
+def test_facts_are_kept_in_step_and_listed_newest_first(engine: Engine) -> None:
     """A prefix is taken as it stands, and other messages' facts are no step of this one."""
     assert engine.store.remember("a-%_1", "1") == "1"
     engine.store.remember("a-%_2", "2")
@@ -196,7 +196,7 @@ def test_facts_are_kept_within_a_step_and_listed_the_latest_first(engine: Engine
     assert engine.store.latest("a-", since + timedelta(hours=1), 9) == []
 
 
-def test_two_that_ask_never_take_the_same_call(engine: Engine) -> None:
+def test_concurrent_requests_take_different_daily_calls(engine: Engine) -> None:
     """Each call of the day has a number that is kept for one of them."""
     claude = Claude()
     budgets = [claude_budget.DailyBudget(claude, engine, 4) for _ in range(2)]

@@ -175,13 +175,13 @@ GENERATED = request(("Auto-Submitted", "auto-generated"))
 
 
 @pytest.mark.parametrize(("mail", "reason"), NEVER + AUTOMATIC + SPAM + BULK)
-def test_what_is_never_work_is_screened_out_with_its_reason(mail: Request, reason: str) -> None:
+def test_screen_ignores_automatic_mail_with_reason(mail: Request, reason: str) -> None:
     assert screen(mail) == reason
     assert "vasseur" not in reason
 
 
 @pytest.mark.parametrize("mail", HINTED)
-def test_the_subject_of_a_notice_counts_where_something_else_speaks_for_a_program(mail: Request) -> None:
+def test_notice_subject_counts_only_with_another_automatic_sign(mail: Request) -> None:
     assert str(screen(mail)).endswith("(subject)")
 
 
@@ -219,12 +219,12 @@ def test_the_subject_of_a_notice_counts_where_something_else_speaks_for_a_progra
         request(message_id="<figurative-poller.invalid@vasseur.example>"),
     ],
 )
-def test_what_a_person_may_have_written_is_work(mail: Request) -> None:
+def test_screen_accepts_mail_of_a_person(mail: Request) -> None:
     assert screen(mail) is None
 
 
 @pytest.mark.parametrize(("mail", "reason"), NEVER + AUTOMATIC + SPAM + BULK)
-def test_a_3d_file_makes_it_work_but_for_our_own_mail_and_bounces(mail: Request, reason: str) -> None:
+def test_model_file_is_accepted_except_in_own_mail_and_bounces(mail: Request, reason: str) -> None:
     with_model = replace(mail, attachments=(*mail.attachments, GLB))
     assert screen(with_model) == (reason if (mail, reason) in NEVER else None)
 
@@ -237,13 +237,13 @@ def test_a_3d_file_makes_it_work_but_for_our_own_mail_and_bounces(mail: Request,
         request(("List-Id", "<SUPPORT.Figurative.example>"), ("List-Unsubscribe", "<mailto:x>"), ("Feedback-ID", "1")),
     ],
 )
-def test_a_customers_mail_through_our_own_group_address_or_form_is_work(mail: Request) -> None:
+def test_customer_mail_through_own_group_or_form_is_accepted(mail: Request) -> None:
     assert screen(mail, own=("figurative.example",)) is None
     assert screen(mail, own=("other.example",)) is not None
     assert screen(mail) is not None
 
 
-def test_an_automatic_reply_is_one_even_through_our_own_group_address() -> None:
+def test_automatic_reply_through_own_group_is_ignored() -> None:
     mail = request(("List-Id", "<support.figurative.example>"), ("Auto-Submitted", "auto-replied"))
     assert screen(mail, own=("figurative.example",)) == "auto-reply (Auto-Submitted: auto-replied)"
 
@@ -261,7 +261,7 @@ ROBOT = Address("", "robot@figurative.example")
         (replace(request(("Auto-Submitted", "auto-generated"), ("List-Id", "<a.b>")), author=ROBOT), False),
     ],
 )
-def test_our_own_form_may_say_that_it_is_a_program(mail: Request, is_work: bool) -> None:
+def test_own_form_with_automatic_header_is_accepted(mail: Request, is_work: bool) -> None:
     """The words in it are a customer's, to whom the answer goes; our group passes on other people's programs."""
     assert (screen(mail, own=("figurative.example",)) is None) is is_work
 
@@ -269,13 +269,13 @@ def test_our_own_form_may_say_that_it_is_a_program(mail: Request, is_work: bool)
 @pytest.mark.parametrize(
     ("mail", "reason"), [*NEVER, *((mail, None) for mail, _ in (*AUTOMATIC, *SPAM, *BULK)), (GENERATED, None)]
 )
-def test_what_answers_a_ticket_is_work(mail: Request, reason: str | None) -> None:
+def test_reply_to_ticket_is_accepted(mail: Request, reason: str | None) -> None:
     """A note on the ticket costs little, and a lost answer much; our own mail and bounces are no answer."""
     assert screen(mail, answer=True) == reason
 
 
 @pytest.mark.parametrize(("mail", "reason"), [*AUTOMATIC, *((mail, None) for mail, _ in (*SPAM, *BULK))])
-def test_no_program_answers_our_letter_about_a_ticket(mail: Request, reason: str | None) -> None:
+def test_automatic_reply_to_ticket_notification_is_ignored(mail: Request, reason: str | None) -> None:
     """Each note makes a letter to the admin, and the admin's notice of absence would make a note of each."""
     mail = replace(mail, in_reply_to=("<0123456789abcdef.notification@figurative-poller.invalid>",))
     if mail.header("auto-submitted").lower().startswith("auto-generated"):
@@ -283,7 +283,7 @@ def test_no_program_answers_our_letter_about_a_ticket(mail: Request, reason: str
     assert screen(mail, answer=True) == reason
 
 
-def test_what_one_of_ours_answers_to_our_letter_is_no_request() -> None:
+def test_colleague_reply_to_own_alert_is_ignored() -> None:
     mail = replace(request(sender="paul@figurative.example"), references=("<alert.imap@figurative-poller.invalid>",))
     assert screen(mail, own=("figurative.example",)) == "answer to our own letter"
     assert screen(mail, own=("figurative.example",), answer=True) is None
@@ -294,7 +294,7 @@ def test_what_one_of_ours_answers_to_our_letter_is_no_request() -> None:
     ("reply_to", "is_work"),
     [("claire@client.example", True), ("reply@mail.forms.example", False), ("paul@figurative.example", False)],
 )
-def test_a_form_elsewhere_may_say_that_it_is_a_program(reply_to: str, is_work: bool) -> None:
+def test_foreign_form_with_automatic_header_is_accepted(reply_to: str, is_work: bool) -> None:
     """What a customer typed into it is a customer's, to whom its Reply-To leads."""
     mail = replace(GENERATED, author=Address("Forms", "noreply@forms.example"), sender=Address("", reply_to))
     assert (screen(mail, own=("figurative.example",)) is None) is is_work
@@ -312,7 +312,7 @@ def test_a_form_elsewhere_may_say_that_it_is_a_program(reply_to: str, is_work: b
         (request(message_id=own_mail.notification_id("0123456789abcdef", "sent")), False, "own notification"),
     ],
 )
-def test_what_the_mailbox_says_of_spam_counts_before_the_header(mail: Request, junk: bool, reason: str | None) -> None:
+def test_junk_flag_of_mailbox_overrides_spam_header(mail: Request, junk: bool, reason: str | None) -> None:
     assert screen(mail, junk=junk) == reason
 
 
@@ -334,16 +334,16 @@ DELIVERY = replace(
         (replace(request(("Precedence", "bulk")), links=("https://we.tl/t-0f3a",)), False),  # somebody's newsletter
     ],
 )
-def test_a_transfer_service_that_hands_over_a_customer_s_files_brings_work(mail: Request, is_work: bool) -> None:
+def test_transfer_service_delivery_mail_is_accepted(mail: Request, is_work: bool) -> None:
     """A link alone does not: newsletters are full of them."""
     assert (screen(mail) is None) is is_work
 
 
-def test_a_mailer_daemon_without_an_address_is_one() -> None:
+def test_mailer_daemon_without_address_is_a_bounce() -> None:
     assert screen(replace(request(), author=Address("MAILER-DAEMON", ""))) == "bounce (MAILER-DAEMON)"
 
 
-def test_no_letter_of_ours_is_ever_work(tmp_path: Path) -> None:
+def test_own_notification_is_ignored(tmp_path: Path) -> None:
     """Where the admin's address leads to the mailbox that is read, each letter comes back once and no more."""
     now, who = (
         datetime(2026, 11, 22, tzinfo=UTC),
@@ -383,7 +383,7 @@ def test_no_letter_of_ours_is_ever_work(tmp_path: Path) -> None:
         ("Formulaire contact", "Je suis actuellement absente jusqu'au 3 décembre."),
     ],
 )
-def test_a_form_is_work_whatever_it_says(tmp_path: Path, subject: str, text: str) -> None:
+def test_own_form_message_is_accepted_whatever_it_says(tmp_path: Path, subject: str, text: str) -> None:
     """Its visitor was told that it has come; and no spam filter's word nor a list's mark changes that."""
     submission = Submission("jeanne@client.example", "Jeanne", subject, text, (), "")
     now = datetime.now(UTC)

@@ -85,7 +85,7 @@ Sender: Bureau <bureau@ruiz.example>""",
 
 
 @pytest.mark.parametrize("header", PEOPLE.values(), ids=PEOPLE)
-def test_the_customer_is_found_behind_what_stands_in_front(tmp_path: Path, header: str) -> None:
+def test_customer_is_found_behind_lists_and_forms(tmp_path: Path, header: str) -> None:
     assert identified(tmp_path, header).sender == ANA
 
 
@@ -97,7 +97,7 @@ def test_the_customer_is_found_behind_what_stands_in_front(tmp_path: Path, heade
     ],
     ids=["group", "form"],
 )
-def test_an_address_in_a_display_name_is_nobody(tmp_path: Path, header: str) -> None:
+def test_address_in_display_name_is_not_used(tmp_path: Path, header: str) -> None:
     """An encoded word is a name, whatever it decodes to (RFC 2047 section 5): nobody writes in another's."""
     name = "=?utf-8?q?=3Cvictim=40else.example=3E?="
     request = identified(tmp_path, header.format(f"{name} <ana@ruiz.example>"))
@@ -105,14 +105,14 @@ def test_an_address_in_a_display_name_is_nobody(tmp_path: Path, header: str) -> 
     assert "victim" not in writer(request, OWN).addr_spec
 
 
-def test_a_list_that_tells_the_original_sender_s_address_alone_gives_that(tmp_path: Path) -> None:
+def test_list_original_sender_address_is_used_without_name(tmp_path: Path) -> None:
     header = """
 From: 'Ana Ruiz' via Support <support@figurative.example>
 X-Original-Sender: ana@ruiz.example"""
     assert identified(tmp_path, header).sender == Address("", "ana@ruiz.example")
 
 
-def test_a_colleague_s_own_mail_is_the_colleague_s(tmp_path: Path) -> None:
+def test_colleague_mail_has_colleague_as_sender(tmp_path: Path) -> None:
     """Also through our own group, and where the answer would go to the mailbox that is read."""
     header = """
 From: Paul <paul@figurative.example>
@@ -121,7 +121,7 @@ X-Original-Sender: paul@figurative.example"""
     assert identified(tmp_path, header).sender == PAUL
 
 
-def test_an_address_that_nobody_reads_is_not_the_customer_behind_our_form(tmp_path: Path) -> None:
+def test_noreply_address_is_not_the_form_customer(tmp_path: Path) -> None:
     header = """\
 From: Site <site@figurative.example>
 Reply-To: noreply@forms.example
@@ -136,7 +136,7 @@ FORWARD = "From: {0}\nSubject: {1}\n"
     "subject",
     ["TR: Devis", "Tr : Devis", "Fwd: Devis", "FW: RE: Devis", "WG: Angebot", "RV: Oferta", "I: Preventivo", "x"],
 )
-def test_a_mail_that_a_colleague_forwards_is_the_customer_s(tmp_path: Path, subject: str) -> None:
+def test_mail_forwarded_by_colleague_is_of_the_customer(tmp_path: Path, subject: str) -> None:
     """By its subject, or by the attached message or the quoted header that the parser found."""
     request = identified(tmp_path, FORWARD.format("Paul <paul@figurative.example>", subject), original=ANA)
     assert (request.sender, request.author) == (ANA, PAUL)
@@ -154,13 +154,13 @@ NOT_FORWARDED = {
 
 
 @pytest.mark.parametrize("header", NOT_FORWARDED.values(), ids=NOT_FORWARDED)
-def test_any_other_forward_stays_its_sender_s(tmp_path: Path, header: str) -> None:
+def test_forward_by_stranger_keeps_its_sender(tmp_path: Path, header: str) -> None:
     """A stranger must not choose whose ticket a mail becomes."""
     request = identified(tmp_path, header, original=ANA)
     assert request.sender != ANA
 
 
-def test_a_mail_that_colleagues_forward_to_each_other_is_the_customer_s(tmp_path: Path) -> None:
+def test_chain_of_colleague_forwards_finds_customer(tmp_path: Path) -> None:
     """However long the chain: the first who is none of us."""
     luc = Address("Luc", "luc@figurative.example")
     header = FORWARD.format("Paul <paul@figurative.example>", "TR: TR: Devis")
@@ -168,9 +168,7 @@ def test_a_mail_that_colleagues_forward_to_each_other_is_the_customer_s(tmp_path
 
 
 @pytest.mark.parametrize("original", [PAUL, Address("Support", "support@figurative.example"), Address("Ana", ""), ()])
-def test_a_forward_of_our_own_mail_or_of_nobody_s_stays_the_colleague_s(
-    tmp_path: Path, original: Address | tuple[()]
-) -> None:
+def test_forward_without_customer_keeps_colleague(tmp_path: Path, original: Address | tuple[()]) -> None:
     header = FORWARD.format("Paul <paul@figurative.example>", "TR: Devis")
     assert identified(tmp_path, header, original=original).sender == PAUL
 
@@ -186,7 +184,7 @@ def test_a_forward_of_our_own_mail_or_of_nobody_s_stays_the_colleague_s(
         (f"Authentication-Results: {MX}; spf=pass smtp.mailfrom=evil.example; dmarc=none", False),
     ],
 )
-def test_a_forged_colleague_forwards_nothing(tmp_path: Path, field: str, trusted: bool) -> None:
+def test_forward_by_forged_colleague_is_not_followed(tmp_path: Path, field: str, trusted: bool) -> None:
     header = FORWARD.format("Paul <paul@figurative.example>", "TR: Devis") + field
     assert identified(tmp_path, header, original=ANA, authserv_id=MX).sender == (ANA if trusted else PAUL)
 
@@ -200,13 +198,13 @@ def test_a_forged_colleague_forwards_nothing(tmp_path: Path, field: str, trusted
         ("X-Nothing: 1", False),
     ],
 )
-def test_a_sender_is_verified_by_our_own_server_alone(tmp_path: Path, field: str, verified: bool) -> None:
+def test_sender_is_verified_only_by_own_server(tmp_path: Path, field: str, verified: bool) -> None:
     header = "From: Ana Ruiz <ana@ruiz.example>\n" + field
     assert identified(tmp_path, header, authserv_id=MX).verified is verified
     assert identified(tmp_path, header).verified is None
 
 
-def test_what_is_ours() -> None:
+def test_own_domains_are_login_and_configured_domains() -> None:
     """The login's domain and the configured ones; at a provider that anybody may use, our own address alone."""
     company = own_domains(
         ImapSettings(username="Support@Figurative.example", own_domains="figurative.fr, Figurative.studio")
@@ -246,7 +244,7 @@ def read(request: Request) -> dict[str, str]:
     }
 
 
-def test_people_read_that_a_sender_is_not_verified_and_nothing_where_there_is_nothing_to_say(tmp_path: Path) -> None:
+def test_unverified_sender_is_stated_in_every_text(tmp_path: Path) -> None:
     request = identified(tmp_path, "From: Ana Ruiz <ana@ruiz.example>", authserv_id=MX)
     for place, text in read(request).items():
         assert "Expéditeur non vérifié\xa0: rien ne prouve" in text, place
@@ -255,7 +253,7 @@ def test_people_read_that_a_sender_is_not_verified_and_nothing_where_there_is_no
             assert "vérifié" not in text, place
 
 
-def test_people_read_which_colleague_forwarded_a_mail(tmp_path: Path) -> None:
+def test_forwarding_colleague_is_named_in_texts(tmp_path: Path) -> None:
     request = identified(tmp_path, FORWARD.format("Paul <paul@figurative.example>", "TR: Devis"), original=ANA)
     shown = read(request)
     assert (
@@ -265,7 +263,7 @@ def test_people_read_which_colleague_forwarded_a_mail(tmp_path: Path) -> None:
     assert "Transféré par\xa0: Paul <paul@figurative.example>" in shown["letter 0"]
 
 
-def test_an_unverified_address_cannot_break_out_of_the_sentence(tmp_path: Path) -> None:
+def test_unverified_address_is_escaped_in_texts(tmp_path: Path) -> None:
     """It is the sender's own text like any other."""
     request = identified(tmp_path, "From: Ana Ruiz <ana@ruiz.example>", authserv_id=MX)
     shown = read(replace(request, author=Address("", "<img/src=x>[x](https://evil.example)@evil.example")))
@@ -274,7 +272,7 @@ def test_an_unverified_address_cannot_break_out_of_the_sentence(tmp_path: Path) 
     assert "https://evil" not in shown["comment"]
 
 
-def test_the_daemon_gives_a_group_s_mail_to_the_customer_and_says_that_nobody_vouches_for_it(office: Office) -> None:
+def test_daemon_finds_group_customer_and_marks_unverified(office: Office) -> None:
     """With both settings as an admin gives them, and an Authentication-Results of somebody else's below."""
     office.environment |= {"IMAP_OWN_DOMAINS": "figurative.studio", "IMAP_AUTHSERV_ID": MX}
     office.once(
@@ -291,7 +289,7 @@ def test_the_daemon_gives_a_group_s_mail_to_the_customer_and_says_that_nobody_vo
 
 
 @pytest.mark.parametrize("email", ["pdg@figurative.example", "noreply@client.example", "jeanne@client.example"])
-def test_a_visitor_of_a_form_is_nobody_else(tmp_path: Path, email: str) -> None:
+def test_form_visitor_is_not_replaced_by_quoted_sender(tmp_path: Path, email: str) -> None:
     """Who fills in a colleague's address and quotes a customer's mail does not write in that customer's name."""
     text = "---------- Forwarded message ----------\nFrom: Ana Ruiz <ana@ruiz.example>\nSubject: Devis\n\nBonjour"
     submission = Submission(email, "", "Fwd: Devis", text, (), "")

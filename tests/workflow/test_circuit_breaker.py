@@ -25,7 +25,7 @@ def entered(enter: object) -> tuple[threading.Thread, threading.Event, threading
     return thread, inside, leave
 
 
-def test_a_suspect_runs_alone() -> None:
+def test_suspect_message_runs_alone() -> None:
     """It waits for those at work, keeps those who come later out, and nobody is beside it."""
     step_lock = SharedLock()
     neighbour, beside, leave_neighbour = entered(step_lock.shared())
@@ -44,7 +44,7 @@ def test_a_suspect_runs_alone() -> None:
         thread.join(5)
 
 
-def test_two_suspects_do_not_run_side_by_side() -> None:
+def test_suspect_messages_run_one_at_a_time() -> None:
     """Or nobody could tell which of them killed the process."""
     step_lock = SharedLock()
     first, alone, leave_first = entered(step_lock.exclusive())
@@ -58,7 +58,7 @@ def test_two_suspects_do_not_run_side_by_side() -> None:
         thread.join(5)
 
 
-def test_a_closed_gate_lets_one_in_when_its_time_is_up() -> None:
+def test_open_circuit_breaker_lets_one_call_through_after_wait() -> None:
     """Whoever comes first tries the service; the others wait for what comes of it."""
     breaker = CircuitBreaker((10.0,))
     breaker.failed(NOW, NOW)
@@ -71,7 +71,7 @@ def test_a_closed_gate_lets_one_in_when_its_time_is_up() -> None:
     assert breaker.wait(later) is None
 
 
-def test_a_failure_that_all_in_hand_meet_is_one() -> None:
+def test_concurrent_failures_count_once_in_circuit_breaker() -> None:
     """A hiccup costs seconds, however many messages were inside; what lasts costs more with each try."""
     breaker = CircuitBreaker(delays_s=(2, 10, 60))
     for _ in range(8):

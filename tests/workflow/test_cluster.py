@@ -66,7 +66,7 @@ class Looks:
             assert self.counted.acquire(timeout=DEADLINE_S)
 
 
-def test_a_machine_that_beats_is_left_its_messages_and_one_that_stops_is_not(database: str) -> None:
+def test_takeover_only_from_machine_without_heartbeat(database: str) -> None:
     """Twice the patience with one that lives takes nothing from it; when it falls silent its messages are taken."""
     scanner = Looks()
     with alive(database, scanner.at_work, scanner.take_over) as first:
@@ -78,7 +78,7 @@ def test_a_machine_that_beats_is_left_its_messages_and_one_that_stops_is_not(dat
         assert scanner.taken_over == {second.name}
 
 
-def test_a_machine_that_was_never_heard_of_is_given_as_long(database: str) -> None:
+def test_takeover_from_unknown_machine_waits_as_long(database: str) -> None:
     """One that died before we were there: not at the first look, and in the end."""
     scanner = Looks("long dead")
     with alive(database, scanner.at_work, scanner.take_over):
@@ -88,7 +88,7 @@ def test_a_machine_that_was_never_heard_of_is_given_as_long(database: str) -> No
     assert scanner.taken_over == {"long dead"}
 
 
-def test_a_machine_that_is_ending_takes_over_from_nobody(database: str) -> None:
+def test_stopping_machine_takes_over_nothing(database: str) -> None:
     """Its engine is gone by then; the others hear it to the end."""
     scanner, others = Looks("long dead"), Looks()
     with (
@@ -102,7 +102,7 @@ def test_a_machine_that_is_ending_takes_over_from_nobody(database: str) -> None:
     assert not others.taken_over
 
 
-def test_a_lost_connection_is_made_again_and_everybody_gets_a_new_chance(database: str) -> None:
+def test_reconnect_restarts_silence_count(database: str) -> None:
     """What was said while nobody listened is lost: silence counts from the new connection."""
     scanner = Looks("quiet")
     with alive(database, scanner.at_work, scanner.take_over) as machine:
@@ -119,7 +119,7 @@ def test_a_lost_connection_is_made_again_and_everybody_gets_a_new_chance(databas
         assert scanner.took_over.wait(DEADLINE_S)
 
 
-def test_no_two_machines_bear_one_name() -> None:
+def test_machine_names_are_unique() -> None:
     """Not after a restart, and not on a copy of the machine."""
     names = {ClusterMembership(NOWHERE, 90, at_work=set, take_over=lambda _: None).name for _ in range(10)}
     assert len(names) == 10
@@ -129,9 +129,7 @@ def test_no_two_machines_bear_one_name() -> None:
     ("beats", "unbroken"), [(OWN_BEATS - 1, True), (OWN_BEATS + 1, False), (100 * SILENT_BEATS, False)]
 )
 @pytest.mark.parametrize("beats_first", [True, False])
-def test_a_spell_ends_long_before_another_machine_may_take_over(
-    *, beats: int, unbroken: bool, beats_first: bool
-) -> None:
+def test_lease_epoch_ends_before_takeover(*, beats: int, unbroken: bool, beats_first: bool) -> None:
     """After a freeze it is another one, whether the beat or the worker wakes first."""
     clock = Clock()
     machine = ClusterMembership(NOWHERE, SILENT_BEATS * 7.5, at_work=set, take_over=lambda _: None, clock=clock)
@@ -142,7 +140,7 @@ def test_a_spell_ends_long_before_another_machine_may_take_over(
     assert (machine.lease_epoch() == before) is unbroken
 
 
-def test_out_of_touch_no_two_moments_belong_together() -> None:
+def test_lease_epoch_changes_while_database_is_unreachable() -> None:
     """While nobody answers, what began a moment ago may have been taken over as well."""
     clock = Clock()
     machine = ClusterMembership(NOWHERE, 90, at_work=set, take_over=lambda _: None, clock=clock)

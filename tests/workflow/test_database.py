@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PASSWORD = "sesame-71"
 
 
-def test_an_sqlite_state_is_looked_at_and_left_as_it_is(tmp_path: Path) -> None:
+def test_check_of_sqlite_state_creates_nothing(tmp_path: Path) -> None:
     """Before the first start there is none, and looking makes none; nor does it make a directory."""
     path = tmp_path / "none" / "poller.sqlite"
     assert workflow_database.check(f"sqlite:///{path}") == f"SQLite {path}, made at the first start"
@@ -40,7 +40,7 @@ def test_an_sqlite_state_is_looked_at_and_left_as_it_is(tmp_path: Path) -> None:
     ("name", "said"),
     [("garbage", "file is not a database"), ("folder", "unable to open"), ("garbage/poller.sqlite", "cannot be writ")],
 )
-def test_an_sqlite_state_that_cannot_be_is_a_matter_of_settings(tmp_path: Path, name: str, said: str) -> None:
+def test_unusable_sqlite_path_raises_configuration_error(tmp_path: Path, name: str, said: str) -> None:
     """It says which file, and the setting to look at."""
     (tmp_path / "garbage").write_bytes(b"no database" * 100)
     (tmp_path / "folder").mkdir()
@@ -48,7 +48,7 @@ def test_an_sqlite_state_that_cannot_be_is_a_matter_of_settings(tmp_path: Path, 
         workflow_database.check(f"sqlite:///{tmp_path / name}")
 
 
-def test_no_state_is_promised_where_none_can_be_made() -> None:
+def test_check_refuses_place_where_no_state_can_be_created() -> None:
     """Whatever the permissions say, and root has all of them."""
     with pytest.raises(
         ConfigurationError, match=r"^state /proc/poller\.sqlite: /proc cannot be written to .*STATE_URL"
@@ -56,7 +56,7 @@ def test_no_state_is_promised_where_none_can_be_made() -> None:
         workflow_database.check("sqlite:////proc/poller.sqlite")
 
 
-def test_an_sqlite_state_that_somebody_writes_to_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locked_sqlite_state_raises_transient_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for, and then it is worth another try."""
     url = f"sqlite:///{tmp_path / 'poller.sqlite'}"
     workflow_database.write_ahead(url)
@@ -67,7 +67,7 @@ def test_an_sqlite_state_that_somebody_writes_to_is_there(tmp_path: Path, monkey
             workflow_database.check(url)
 
 
-def test_a_postgresql_state_says_whose_it_is(cluster: Cluster, database: str) -> None:
+def test_check_names_postgresql_database_schema_and_owner(cluster: Cluster, database: str) -> None:
     """The database, its schema and the schema's owner; before the first start there is no schema."""
     name = database.rpartition("/")[2]
     assert workflow_database.check(database) == f"PostgreSQL database {name}, schema dbos of poller"
@@ -76,13 +76,13 @@ def test_a_postgresql_state_says_whose_it_is(cluster: Cluster, database: str) ->
     assert workflow_database.check(fresh) == f"PostgreSQL database {name}, schema dbos made at the first start"
 
 
-def test_a_memory_that_nothing_was_written_to_says_so(cluster: Cluster) -> None:
+def test_reading_missing_state_raises_configuration_error(cluster: Cluster) -> None:
     """Whoever asks before the first start gets one line, on PostgreSQL as on SQLite."""
     with pytest.raises(ConfigurationError, match="nothing has run yet: PostgreSQL database"):
         open_store(Settings(state={"url": cluster.create()}))
 
 
-def test_a_memory_of_another_user_is_told_as_that(tmp_path: Path) -> None:
+def test_state_of_another_user_is_reported_as_such(tmp_path: Path) -> None:
     """Whoever asks under the wrong account is told so, and not that something is out of reach or crashed."""
     path = tmp_path / "poller.sqlite"
     workflow_database.write_ahead(f"sqlite:///{path}")
@@ -91,7 +91,7 @@ def test_a_memory_of_another_user_is_told_as_that(tmp_path: Path) -> None:
         open_store(Settings(state={"url": f"sqlite:///{path}"}))
 
 
-def test_a_postgresql_state_that_is_another_s_is_refused(cluster: Cluster, database: str) -> None:
+def test_postgresql_state_without_write_access_is_refused(cluster: Cluster, database: str) -> None:
     """A role that may look and not write, or that may not make the schema, would fail at the first message."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS reader")
@@ -107,13 +107,13 @@ def test_a_postgresql_state_that_is_another_s_is_refused(cluster: Cluster, datab
 
 
 @pytest.mark.parametrize("change", [("poller@", "nobody-here@"), ("/test_", "/none_")], ids=["role", "database"])
-def test_a_role_or_a_database_that_is_not_there_is_a_matter_of_settings(database: str, change: tuple[str, str]) -> None:
+def test_missing_role_or_database_raises_configuration_error(database: str, change: tuple[str, str]) -> None:
     """It will not be there tomorrow either."""
     with pytest.raises(ConfigurationError, match=r"PostgreSQL refuses us: .*does not exist.*STATE_URL"):
         workflow_database.check(database.replace(*change))
 
 
-def test_a_server_that_is_not_there_may_come_back() -> None:
+def test_unreachable_database_raises_transient_error() -> None:
     """Nothing listens there now; and the password is in no message."""
     with pytest.raises(TransientError, match="out of reach: Connection refused") as caught:
         workflow_database.check(f"postgresql://poller:{PASSWORD}@127.0.0.1:1/poller")
@@ -157,7 +157,7 @@ def refusing(words: str) -> Iterator[str]:
         ("désolé, trop de clients sont déjà connectés", TransientError),
     ],
 )
-def test_a_refusal_for_good_is_told_from_one_for_now(words: str, error: type[Exception]) -> None:
+def test_database_refusal_is_classified_by_its_message(words: str, error: type[Exception]) -> None:
     """Of the server's answer we are given the words alone, in English or in French; the password is in none."""
     with refusing(words) as url, pytest.raises(error) as caught:
         workflow_database.check(url)
@@ -167,7 +167,7 @@ def test_a_refusal_for_good_is_told_from_one_for_now(words: str, error: type[Exc
 
 
 @pytest.mark.parametrize("url", ["postgresql://poller@127.0.0.1:port/x", "postgresql://poller@host/x?nonsense=1"])
-def test_an_address_that_is_none_is_a_matter_of_settings(url: str) -> None:
+def test_invalid_database_url_raises_configuration_error(url: str) -> None:
     """No try of it will succeed."""
     with pytest.raises(ConfigurationError, match="STATE_URL"):
         workflow_database.check(url)

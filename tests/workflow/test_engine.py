@@ -91,7 +91,7 @@ class Service:
         return "N1"
 
 
-def test_a_message_that_finds_nothing_at_work_does_not_wait_for_the_queue(
+def test_message_starts_at_once_when_engine_is_idle(
     state_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is begun with at once, and known like any other: asked for once more it is not done again."""
@@ -107,7 +107,7 @@ def test_a_message_that_finds_nothing_at_work_does_not_wait_for_the_queue(
     assert done == [REFERENCE]
 
 
-def test_an_engine_that_rests_goes_on_when_it_is_told(state_url: str, tmp_path: Path) -> None:
+def test_paused_queue_continues_when_resumed(state_url: str, tmp_path: Path) -> None:
     """What was queued meanwhile is not lost; among machines none rests, for another one may queue what it takes."""
     with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:
         engine.pause_queue(True)
@@ -118,7 +118,7 @@ def test_an_engine_that_rests_goes_on_when_it_is_told(state_url: str, tmp_path: 
         assert stopped(engine).outcome == "support"
 
 
-def test_a_message_is_worked_on_once_however_often_it_is_submitted(state_url: str, tmp_path: Path) -> None:
+def test_message_submitted_twice_runs_once(state_url: str, tmp_path: Path) -> None:
     """Every poll may submit it again: what it returned is kept, and nothing is done twice."""
     service = Service()
     with running(state_url, tmp_path, service.work) as engine:
@@ -131,7 +131,7 @@ def test_a_message_is_worked_on_once_however_often_it_is_submitted(state_url: st
     assert service.calls == ["ticket", "note"]
 
 
-def test_what_is_kept_under_a_key_is_what_was_kept_first(state_url: str, tmp_path: Path) -> None:
+def test_remember_keeps_first_value_of_key(state_url: str, tmp_path: Path) -> None:
     """And of what was not asked for nothing comes, whatever else is remembered."""
     with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:
         assert [engine.store.remember("day", value) for value in ("monday", "tuesday")] == ["monday", "monday"]
@@ -139,7 +139,7 @@ def test_what_is_kept_under_a_key_is_what_was_kept_first(state_url: str, tmp_pat
         assert engine.store.recall([]) == {}
 
 
-def test_a_waiting_message_goes_on_where_it_stopped(state_url: str, tmp_path: Path) -> None:
+def test_waiting_message_resumes_after_finished_steps(state_url: str, tmp_path: Path) -> None:
     """It occupies no worker; taken up again, what was done stays done, also in another process's life."""
     service = Service(TransientError("503", outcome_unknown=False), TransientError("503"))
     with running(state_url, tmp_path, service.work) as engine:
@@ -154,7 +154,7 @@ def test_a_waiting_message_goes_on_where_it_stopped(state_url: str, tmp_path: Pa
     assert service.calls == ["ticket", "note", "note", "look for the note"]
 
 
-def test_what_waits_for_its_label_alone_is_looked_for_without_what_is_finished(state_url: str, tmp_path: Path) -> None:
+def test_messages_waiting_for_label_are_read_without_finished(state_url: str, tmp_path: Path) -> None:
     """Of a month of messages only the few that wait for the label are read; who waits for a service is none of them."""
     ends = {
         "today": ("waiting", "label", 0),
@@ -189,7 +189,7 @@ def test_what_waits_for_its_label_alone_is_looked_for_without_what_is_finished(s
     assert {reference for reference in ends if f"'{reference}'" in read} == {"today", "a month ago, nearly"}
 
 
-def test_an_exception_that_was_recorded_is_not_raised_for_ever(state_url: str, tmp_path: Path) -> None:
+def test_recorded_exception_is_not_raised_after_fix(state_url: str, tmp_path: Path) -> None:
     """A fault in the record of a step, of a release before this one: once mended, the message goes on from there."""
     broken = True
 
@@ -210,7 +210,7 @@ def test_an_exception_that_was_recorded_is_not_raised_for_ever(state_url: str, t
         assert stopped(engine).outcome == "support"
 
 
-def test_a_failed_message_goes_on_from_the_failed_step(state_url: str, tmp_path: Path) -> None:
+def test_retried_message_resumes_at_failed_step(state_url: str, tmp_path: Path) -> None:
     """The ticket stays; what was done about the failure is forgotten, so that a second failure is told of too."""
     service = Service(PermanentError("400"), PermanentError("400"))
     with running(state_url, tmp_path, service.work) as engine:
@@ -223,7 +223,7 @@ def test_a_failed_message_goes_on_from_the_failed_step(state_url: str, tmp_path:
     assert service.calls == ["ticket", "note", "failure", "note", "failure", "note"]
 
 
-def test_a_message_that_has_moved_on_is_not_resumed(state_url: str, tmp_path: Path) -> None:
+def test_message_resumed_by_another_machine_is_not_resumed_again(state_url: str, tmp_path: Path) -> None:
     """Two machines see it wait, and one takes it up: what the other saw is no longer true, and it leaves it alone."""
     service = Service(TransientError("503"), PermanentError("400"))
     with running(state_url, tmp_path, service.work) as engine:
@@ -236,7 +236,7 @@ def test_a_message_that_has_moved_on_is_not_resumed(state_url: str, tmp_path: Pa
     assert service.calls.count("failure") == 1
 
 
-def test_a_message_that_is_being_worked_on_is_not_resumed(state_url: str, tmp_path: Path) -> None:
+def test_running_message_is_not_resumed(state_url: str, tmp_path: Path) -> None:
     """A person and the daemon ask at once: it runs once."""
     began, go_on = threading.Event(), threading.Event()
 
@@ -253,13 +253,13 @@ def test_a_message_that_is_being_worked_on_is_not_resumed(state_url: str, tmp_pa
         assert stopped(engine).outcome == "support"
 
 
-def test_one_state_directory_is_one_daemon_s(state_url: str, tmp_path: Path) -> None:
+def test_state_directory_is_locked_by_one_daemon(state_url: str, tmp_path: Path) -> None:
     """They would write each other's spool files."""
     with running(state_url, tmp_path, Service().work), pytest.raises(AlreadyRunningError, match="already running"):
         Engine(state_url, tmp_path, Service().work).start()
 
 
-def test_a_state_is_said_to_be_there_once_it_is(
+def test_state_created_is_logged_only_after_successful_start(
     tmp_path: Path, logged: Callable[[], str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """What ends the start on the way has made none."""
@@ -273,7 +273,7 @@ def test_a_state_is_said_to_be_there_once_it_is(
         assert "state_created" in logged()
 
 
-def test_the_state_is_held_for_as_long_as_a_thread_works_on_it(state_url: str, tmp_path: Path) -> None:
+def test_state_lock_is_held_until_last_thread_ends(state_url: str, tmp_path: Path) -> None:
     """A call that outlasts the stop still writes to the spool, and another daemon must not do so beside it."""
     began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
@@ -298,7 +298,7 @@ def test_the_state_is_held_for_as_long_as_a_thread_works_on_it(state_url: str, t
         engine._lock.close()
 
 
-def test_a_database_that_refuses_us_is_a_matter_of_settings(database: str, tmp_path: Path) -> None:
+def test_refusing_database_raises_configuration_error(database: str, tmp_path: Path) -> None:
     """The daemon ends with a line; nothing is made, and the state is free for the next start."""
     with pytest.raises(ConfigurationError, match="STATE_URL"):
         Engine(database.replace("poller@", "nobody-here@"), tmp_path, Service().work).start()
@@ -310,7 +310,7 @@ def test_a_database_that_refuses_us_is_a_matter_of_settings(database: str, tmp_p
         pass
 
 
-def test_killed_in_a_call_the_step_is_in_doubt_and_the_ones_before_it_are_done(state_url: str, tmp_path: Path) -> None:
+def test_kill_in_call_leaves_only_that_step_in_doubt(state_url: str, tmp_path: Path) -> None:
     """SIGKILL of the process; the next one, on whatever machine, goes on with a look."""
     child = subprocess.Popen(
         [sys.executable, __file__, state_url, tmp_path],
@@ -328,7 +328,7 @@ def test_killed_in_a_call_the_step_is_in_doubt_and_the_ones_before_it_are_done(s
     assert service.calls == ["look for the note"]
 
 
-def test_a_database_that_restarts_is_waited_for(database: str, cluster: Cluster, tmp_path: Path) -> None:
+def test_database_restart_is_waited_for(database: str, cluster: Cluster, tmp_path: Path) -> None:
     """PostgreSQL crashes between a call and its record: the call is not made again."""
     service = Service()
 
@@ -347,7 +347,7 @@ def test_a_database_that_restarts_is_waited_for(database: str, cluster: Cluster,
     assert service.calls == ["ticket"]
 
 
-def test_a_message_lost_to_another_machine_is_let_go_of(database: str, tmp_path: Path) -> None:
+def test_message_taken_over_by_another_machine_is_released(database: str, tmp_path: Path) -> None:
     """Of what a machine that was taken over still returns nothing is kept, and it does not wait for the other's end."""
     began, go_on = threading.Event(), threading.Event()
 

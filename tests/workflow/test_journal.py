@@ -78,18 +78,18 @@ def raising(error: BaseException) -> Callable[[Attempt], Any]:
     return act
 
 
-def test_a_step_that_is_done_is_not_done_again(store: Memory) -> None:
+def test_finished_step_is_not_repeated(store: Memory) -> None:
     """The second execution gets what the first one returned, without a call."""
     assert store.execution().step(StepName.FIND_THREAD, lambda _: {"id": "7"}) == {"id": "7"}
     assert store.execution().step(StepName.FIND_THREAD, raising(AssertionError("called"))) == {"id": "7"}
 
 
-def test_a_first_try_has_nothing_to_doubt(store: Memory) -> None:
+def test_first_try_makes_no_check(store: Memory) -> None:
     """Nothing went wrong, so no look is paid for."""
     assert store.execution().step(StepName.FIND_THREAD, lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
 
 
-def test_after_a_death_in_the_call_the_next_try_is_in_doubt(store: Memory) -> None:
+def test_retry_after_crash_in_call_is_in_doubt(store: Memory) -> None:
     """The intent was written and no result: the call may have been carried out."""
     with pytest.raises(ProcessDiedError):
         store.execution().step(StepName.FIND_THREAD, raising(ProcessDiedError()))
@@ -99,16 +99,14 @@ def test_after_a_death_in_the_call_the_next_try_is_in_doubt(store: Memory) -> No
 
 
 @pytest.mark.parametrize(("unknown", "doubts"), [(True, 1), (False, 0)])
-def test_an_error_leaves_a_doubt_only_when_the_call_may_have_been_carried_out(
-    store: Memory, *, unknown: bool, doubts: int
-) -> None:
+def test_retry_is_in_doubt_only_after_unknown_outcome(store: Memory, *, unknown: bool, doubts: int) -> None:
     """A timeout is a doubt; a refused connection is none."""
     with pytest.raises(StepDeferredError):
         store.execution().step(StepName.FIND_THREAD, raising(TransientError("504", outcome_unknown=unknown)))
     assert store.execution().step(StepName.FIND_THREAD, lambda attempt: attempt.doubts) == doubts
 
 
-def test_the_wait_grows_and_never_undercuts_what_the_service_asks(store: Memory) -> None:
+def test_retry_delay_grows_and_honours_retry_after(store: Memory) -> None:
     """The table of delays with a fifth of jitter, Retry-After where it is longer, an hour at the most."""
     waits = []
     for retry_after_s in (None, None, 500.0, 1e6):
@@ -134,7 +132,7 @@ def test_the_wait_grows_and_never_undercuts_what_the_service_asks(store: Memory)
         (-5.0, 2),
     ],
 )
-def test_others_are_kept_out_for_as_long_as_the_service_asks_and_an_hour_at_the_most(
+def test_circuit_breaker_honours_retry_after_up_to_an_hour(
     store: Memory, retry_after_s: float, closed_s: float
 ) -> None:
     """Whatever it asks: a number beyond all calendars is an hour, and what is no number is nothing."""
@@ -153,7 +151,7 @@ def test_others_are_kept_out_for_as_long_as_the_service_asks_and_an_hour_at_the_
         raising(TransientError("the gate below cannot count so far")),
     ],
 )
-def test_nothing_escapes_the_record_of_a_try(store: Memory, act: Callable[[Attempt], Any]) -> None:
+def test_unrecordable_result_counts_as_failure(store: Memory, act: Callable[[Attempt], Any]) -> None:
     """What the record cannot hold, and what goes wrong while it is made, is a fault like any other, and is counted."""
     store.breakers["hubspot"] = CircuitBreaker((1e300,))
     for _ in range(3):
@@ -165,7 +163,7 @@ def test_nothing_escapes_the_record_of_a_try(store: Memory, act: Callable[[Attem
     json.dumps(store.entries, ensure_ascii=False).encode()
 
 
-def test_a_service_that_is_out_of_reach_is_tried_by_one_message_at_a_time(store: Memory) -> None:
+def test_unreachable_service_is_tried_by_one_message_at_a_time(store: Memory) -> None:
     """While its gate is closed nobody else calls; once it answers, everybody may."""
     with pytest.raises(StepDeferredError):
         store.execution().step(StepName.CREATE_SUBTASK, raising(TransientError("refused")))
@@ -181,7 +179,7 @@ def test_a_service_that_is_out_of_reach_is_tried_by_one_message_at_a_time(store:
     assert third.execution().step(StepName.CREATE_SUBTASK, lambda _: "open") == "open"
 
 
-def test_a_wait_for_another_message_s_sake_is_no_failure_of_this_one(store: Memory) -> None:
+def test_wait_for_circuit_breaker_is_no_failure(store: Memory) -> None:
     """Being kept out leaves neither a failure nor a doubt behind."""
     store.breakers["clickup"] = CircuitBreaker()
     store.breakers["clickup"].failed(START, START + timedelta(seconds=60))
@@ -191,7 +189,7 @@ def test_a_wait_for_another_message_s_sake_is_no_failure_of_this_one(store: Memo
     assert store.execution().step(StepName.CREATE_SUBTASK, lambda a: [a.failures, a.doubts]) == [0, 0]
 
 
-def test_a_permanent_error_fails_the_step_with_the_reason(store: Memory) -> None:
+def test_permanent_error_fails_step_with_reason(store: Memory) -> None:
     """The reason is kept; the service's own words only travel to the admin."""
     with pytest.raises(StepFailedError) as caught:
         store.execution().step(
@@ -205,7 +203,7 @@ def test_a_permanent_error_fails_the_step_with_the_reason(store: Memory) -> None
     assert "words of the mail" not in str(store.entries)
 
 
-def test_a_failure_stands_until_a_person_asks_again(store: Memory) -> None:
+def test_resumed_failed_step_fails_again_without_call(store: Memory) -> None:
     """Taken up again on the way to telling of it, the message fails as it did, without another call."""
     with pytest.raises(StepFailedError):
         store.execution().step(StepName.FIND_THREAD, raising(PermanentError("400")))
@@ -214,7 +212,7 @@ def test_a_failure_stands_until_a_person_asks_again(store: Memory) -> None:
             store.execution().step(StepName.FIND_THREAD, raising(AssertionError("called")))
 
 
-def test_a_failed_step_is_tried_again_when_a_person_asks(store: Memory) -> None:
+def test_failed_step_is_retried_on_request(store: Memory) -> None:
     """The failure is history then."""
     with pytest.raises(StepFailedError):
         store.execution().step(StepName.FIND_THREAD, raising(PermanentError("400")))
@@ -224,7 +222,7 @@ def test_a_failed_step_is_tried_again_when_a_person_asks(store: Memory) -> None:
 
 
 @pytest.mark.parametrize("error", [RecursionError(), MemoryError(), ValueError("the customer's words")])
-def test_an_unforeseen_error_is_contained_and_put_aside_after_three_times(store: Memory, error: Exception) -> None:
+def test_unexpected_error_fails_message_after_three_times(store: Memory, error: Exception) -> None:
     """A message that breaks our code waits twice and then needs a person; its words are written nowhere."""
     for _ in range(3):
         with pytest.raises(StepDeferredError):
@@ -234,7 +232,7 @@ def test_an_unforeseen_error_is_contained_and_put_aside_after_three_times(store:
     assert "customer" not in str(store.entries)
 
 
-def test_a_message_that_kills_the_process_is_put_aside_after_three_times(store: Memory) -> None:
+def test_message_that_kills_process_fails_after_three_times(store: Memory) -> None:
     """The intent is on record before the message is touched, so deaths are counted."""
     for _ in range(3):
         with pytest.raises(ProcessDiedError):
@@ -243,7 +241,7 @@ def test_a_message_that_kills_the_process_is_put_aside_after_three_times(store: 
         store.execution().step(StepName.FIND_THREAD, raising(AssertionError("touched")))
 
 
-def test_a_death_before_the_gate_closed_is_still_a_death(store: Memory) -> None:
+def test_crash_is_counted_despite_entry_of_other_execution(store: Memory) -> None:
     """An entry of another execution behind an intent is no result of it."""
     with pytest.raises(ProcessDiedError):
         store.execution().step(StepName.CREATE_SUBTASK, raising(ProcessDiedError()))
@@ -254,7 +252,7 @@ def test_a_death_before_the_gate_closed_is_still_a_death(store: Memory) -> None:
     assert store.execution().step(StepName.CREATE_SUBTASK, lambda attempt: attempt.doubts) == 1
 
 
-def test_settings_that_cannot_work_are_reported_and_charge_no_message(store: Memory) -> None:
+def test_configuration_error_is_reported_and_not_counted(store: Memory) -> None:
     """A refused key is the daemon's affair: the message waits, without a doubt and without a crash to its name."""
     fault = ConfigurationError("HubSpot refused the key: check HUBSPOT_API_KEY")
     for _ in range(4):
@@ -265,7 +263,7 @@ def test_settings_that_cannot_work_are_reported_and_charge_no_message(store: Mem
     assert store.execution().step(StepName.UPDATE_TICKET, lambda a: [a.failures, a.doubts]) == [0, 0]
 
 
-def test_a_service_that_refused_us_is_not_asked_by_the_next_message(store: Memory) -> None:
+def test_refusing_service_is_not_called_by_next_message(store: Memory) -> None:
     """One 401 is enough until somebody has mended the key."""
     with pytest.raises(StepDeferredError):
         store.execution().step(StepName.UPDATE_TICKET, raising(ConfigurationError("401")))
@@ -274,7 +272,7 @@ def test_a_service_that_refused_us_is_not_asked_by_the_next_message(store: Memor
     assert caught.value.breaker == "hubspot"
 
 
-def test_a_service_that_fails_for_days_ends_in_the_failed_mailbox(store: Memory) -> None:
+def test_step_fails_after_five_days_of_failures(store: Memory) -> None:
     """Like a mail server, we give up after five days, and say so."""
     with pytest.raises(StepDeferredError):
         store.execution().step(StepName.UPDATE_TICKET, raising(TransientError("HubSpot 500")))
@@ -287,7 +285,7 @@ def test_a_service_that_fails_for_days_ends_in_the_failed_mailbox(store: Memory)
         store.execution().step(StepName.UPDATE_TICKET, raising(TransientError("HubSpot 500")))
 
 
-def test_what_was_in_doubt_is_so_still_when_a_person_asks_again(store: Memory) -> None:
+def test_requested_retry_stays_in_doubt(store: Memory) -> None:
     """The last try before we gave up may have been carried out: the retry looks."""
     outcomes = (TransientError("429", outcome_unknown=False), TransientError("504", outcome_unknown=True))
     with pytest.raises(StepDeferredError):
@@ -300,7 +298,7 @@ def test_what_was_in_doubt_is_so_still_when_a_person_asks_again(store: Memory) -
     assert store.execution().step(StepName.UPDATE_TICKET, lambda attempt: attempt.doubts) == 1
 
 
-def test_a_wait_for_our_own_sake_is_not_held_against_the_service(store: Memory) -> None:
+def test_own_waits_do_not_count_towards_five_days(store: Memory) -> None:
     """A wrong key for days, or a message that was away for days, leaves the service its five days."""
     with pytest.raises(StepDeferredError):
         store.execution().step(StepName.UPDATE_TICKET, raising(ConfigurationError("401")))
@@ -312,7 +310,7 @@ def test_a_wait_for_our_own_sake_is_not_held_against_the_service(store: Memory) 
         store.execution().step(StepName.UPDATE_TICKET, raising(TransientError("HubSpot 500")))
 
 
-def test_a_message_that_fails_alone_does_not_keep_the_others_out(store: Memory) -> None:
+def test_failing_message_does_not_block_other_messages(store: Memory) -> None:
     """Its own waits grow; the gate is closed for what the service asked, and opens at the next answer."""
     for _ in range(4):
         with pytest.raises(StepDeferredError):
@@ -329,9 +327,7 @@ def test_a_message_that_fails_alone_does_not_keep_the_others_out(store: Memory) 
 @pytest.mark.parametrize(
     "cause", [TransientError("IMAP FETCH: the connection was cut"), ConfigurationError("401"), RuntimeError("exit -9")]
 )
-def test_a_message_that_cannot_be_read_is_no_fault_of_the_service_that_the_step_asks(
-    store: Memory, cause: Exception
-) -> None:
+def test_unreadable_message_keeps_service_circuit_breaker_closed(store: Memory, cause: Exception) -> None:
     """The mailbox is away, or the parser died, before HubSpot was asked: its gate is open, and nothing in doubt."""
     with pytest.raises(StepDeferredError):
         store.execution().step(StepName.UPDATE_TICKET, raising(MessageUnavailableError(cause)))
@@ -341,7 +337,7 @@ def test_a_message_that_cannot_be_read_is_no_fault_of_the_service_that_the_step_
     assert store.execution().step(StepName.UPDATE_TICKET, lambda attempt: attempt.doubts) == 0
 
 
-def test_a_full_disk_is_no_fault_of_the_message(store: Memory) -> None:
+def test_full_disk_does_not_fail_the_message(store: Memory) -> None:
     """It waits as for a service, and is not put aside."""
     for _ in range(4):
         with pytest.raises(StepDeferredError):
@@ -349,23 +345,21 @@ def test_a_full_disk_is_no_fault_of_the_message(store: Memory) -> None:
     assert store.execution().step(StepName.FIND_THREAD, lambda _: "room again") == "room again"
 
 
-def test_a_step_that_is_not_gated_goes_on_without_its_service(store: Memory) -> None:
+def test_step_without_circuit_breaker_ignores_open_one(store: Memory) -> None:
     """It is called although the gate is closed: it knows what to do."""
     store.breakers["anthropic"] = CircuitBreaker()
     store.breakers["anthropic"].failed(START, START + timedelta(seconds=60))
     assert store.execution().step(StepName.CLASSIFY, lambda _: "by rules", gated=False) == "by rules"
 
 
-def test_a_message_that_was_taken_away_is_no_error(store: Memory) -> None:
+def test_removed_message_ends_and_continues_when_back(store: Memory) -> None:
     """It ends there, and goes on when it comes back."""
     with pytest.raises(MessageGoneError):
         store.execution().step(StepName.FIND_THREAD, raising(MessageGoneError()))
     assert store.execution().step(StepName.FIND_THREAD, lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
 
 
-def test_a_process_that_thaws_between_intent_and_call_does_not_call(
-    store: Memory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frozen_process_does_not_call_after_takeover(store: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another machine may have done it meanwhile; if none has, the message goes on without a failure or a doubt."""
     monkeypatch.setattr("poller.workflow.journal.AGAIN_S", 10.0)
     journal = store.execution()
@@ -395,7 +389,7 @@ def thawed(store: Memory, *, creates: bool) -> Callable[[Attempt], Any]:
     return act
 
 
-def test_a_process_that_thaws_within_a_step_can_tell_before_it_acts(store: Memory) -> None:
+def test_frozen_step_detects_takeover_before_its_call(store: Memory) -> None:
     """What takes long comes first in a step, then the question, then the call."""
     with pytest.raises(StepDeferredError):
         store.execution().step(StepName.UPDATE_TICKET, thawed(store, creates=True))
@@ -411,7 +405,7 @@ def test_a_read_is_not_held_up(store: Memory) -> None:
     assert store.execution().step(StepName.UPDATE_TICKET, thawed(store, creates=False)) == "sent"
 
 
-def test_a_look_waits_until_what_was_done_would_show(store: Memory) -> None:
+def test_check_waits_until_effect_is_visible(store: Memory) -> None:
     """A list that lags would say that nothing was done: the message leaves its worker, as for any wait."""
     with pytest.raises(ProcessDiedError):
         store.execution().step(StepName.CREATE_SUBTASK, raising(ProcessDiedError()))
@@ -441,7 +435,7 @@ def test_a_look_waits_until_what_was_done_would_show(store: Memory) -> None:
     ("step", "unknown", "back_s"),
     [(StepName.FIND_THREAD, True, 0), (StepName.SEND_RECEIPT, False, 0), (StepName.SEND_RECEIPT, True, 60)],
 )
-def test_who_does_not_look_does_not_wait_for_what_would_show(
+def test_step_without_check_does_not_wait_for_visibility(
     store: Memory, *, step: StepName, unknown: bool, back_s: float
 ) -> None:
     """Nothing is in doubt, or the step needs no look; and a clock that was put back is not waited for."""

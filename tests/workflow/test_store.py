@@ -70,14 +70,14 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
         engine.stop()
 
 
-def test_each_message_is_counted_once_as_its_last_correction_left_it(store: StateStore) -> None:
+def test_tally_counts_message_by_its_last_correction(store: StateStore) -> None:
     """A fault of our own is a wait, what waits for its receipt alone is done; facts are no messages."""
     counted = store.counts()
     assert counted == {"support": 3, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
     assert counted == Counter(each.status.result.final_outcome for each in corrections.current(store.messages()))
 
 
-def test_those_of_an_outcome_are_found(store: StateStore) -> None:
+def test_tally_lists_messages_of_outcome_oldest_first(store: StateStore) -> None:
     """As they stand by now, those first seen first."""
     asked: list[tuple[list[str], list[str]]] = [
         (["failed"], ["failed", "again"]),
@@ -93,7 +93,7 @@ def test_those_of_an_outcome_are_found(store: StateStore) -> None:
         assert found == every
 
 
-def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(store: StateStore) -> None:
+def test_tally_since_time_equals_filtered_list(store: StateStore) -> None:
     """To the millisecond, and what was seen before is left out, whatever has become of it since."""
     for message in store.messages():
         for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
@@ -101,6 +101,6 @@ def test_those_since_a_moment_are_what_a_list_of_all_since_then_has(store: State
             assert store.with_outcomes(["failed"], since) == every
 
 
-def test_nothing_is_asked_for_is_nothing_found(store: StateStore) -> None:
+def test_named_without_references_is_empty(store: StateStore) -> None:
     """Not everything, as dbos has it of an empty list."""
     assert store.named([]) == []

@@ -45,7 +45,7 @@ def _home_list(sandbox: Sandbox) -> None:
     move_parent(sandbox, "901200000001")
 
 
-def test_a_subtask_is_created_under_the_parent_with_its_markdown(sandbox: Sandbox) -> None:
+def test_create_subtask_sends_parent_and_markdown(sandbox: Sandbox) -> None:
     subtask = connect(sandbox).create_subtask("Écran noir", f"**Bonjour** [ref: {REF}]")
     (task,) = sandbox.clickup.subtasks
     assert (subtask.id, subtask.url) == (task.id, f"https://app.clickup.com/t/{task.id}")
@@ -59,14 +59,14 @@ def test_a_subtask_is_created_under_the_parent_with_its_markdown(sandbox: Sandbo
     }
 
 
-def test_the_list_of_the_parent_is_looked_up_once(sandbox: Sandbox) -> None:
+def test_create_subtask_reads_parent_list_once(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     clickup.create_subtask("un", "un")
     clickup.create_subtask("deux", "deux")
     assert [each.method for each in sandbox.clickup.requests] == ["GET", "POST", "POST"]
 
 
-def test_a_parent_that_was_moved_is_followed_to_its_new_list(sandbox: Sandbox) -> None:
+def test_create_subtask_uses_new_list_after_parent_moved(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     clickup.create_subtask("un", f"[ref: {REF}]")
     move_parent(sandbox, "901200000002")
@@ -76,7 +76,7 @@ def test_a_parent_that_was_moved_is_followed_to_its_new_list(sandbox: Sandbox) -
     assert clickup.find_subtask(REF, LONG_AGO) is not None
 
 
-def test_a_list_that_no_longer_holds_the_parent_is_asked_for_once_more(sandbox: Sandbox) -> None:
+def test_create_subtask_reads_list_again_when_parent_not_in_it(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     moved = {"err": "Parent not child of list", "ECODE": "ITEM_137"}
     sandbox.clickup.fail(Fault("status", "POST", status=400, body=moved))
@@ -88,7 +88,7 @@ def test_a_list_that_no_longer_holds_the_parent_is_asked_for_once_more(sandbox: 
         clickup.create_subtask("deux", "deux")
 
 
-def test_a_subtask_whose_answer_was_lost_is_found_closed_or_not_on_any_page(sandbox: Sandbox) -> None:
+def test_find_subtask_finds_open_and_closed_on_any_page(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     sandbox.clickup.fail(Fault("cut_after_commit", "POST"))
     with pytest.raises(TransientError) as lost:
@@ -105,7 +105,7 @@ def test_a_subtask_whose_answer_was_lost_is_found_closed_or_not_on_any_page(sand
     assert len(server.calls("GET", f"/api/v2/list/{server.list_id}/task")) == 3
 
 
-def test_only_the_parents_own_and_recent_subtasks_are_looked_at(sandbox: Sandbox) -> None:
+def test_find_subtask_reads_only_recent_subtasks_of_parent(sandbox: Sandbox) -> None:
     clickup, server = connect(sandbox), sandbox.clickup
     clickup.create_subtask("Écran noir", f"[ref: {REF}]")
     assert clickup.find_subtask("fedcba9876543210", LONG_AGO) is None
@@ -115,7 +115,7 @@ def test_only_the_parents_own_and_recent_subtasks_are_looked_at(sandbox: Sandbox
     assert clickup.find_subtask(REF, LONG_AGO) is None
 
 
-def test_all_subtasks_are_found_by_their_references(sandbox: Sandbox) -> None:
+def test_find_subtasks_returns_each_once_by_reference(sandbox: Sandbox) -> None:
     """Whenever they were made, closed or not, each once though a page moves on while it is read."""
     clickup, server = connect(sandbox), sandbox.clickup
     first, other, second = (clickup.create_subtask("un", f"[ref: {ref}]") for ref in (REF, "0" * 16, REF))
@@ -130,7 +130,7 @@ def test_all_subtasks_are_found_by_their_references(sandbox: Sandbox) -> None:
     assert [len(found) for found in clickup.find_subtasks().values()] == [1]
 
 
-def test_a_comment_is_added_and_one_on_a_task_that_is_gone_is_permanent(sandbox: Sandbox) -> None:
+def test_add_comment_raises_task_gone_error_on_deleted_task(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     subtask = clickup.create_subtask("un", "un")
     id_ = clickup.add_comment(subtask.id, "Relance du client")
@@ -142,7 +142,7 @@ def test_a_comment_is_added_and_one_on_a_task_that_is_gone_is_permanent(sandbox:
     assert sandbox.clickup.calls("POST")[-1].path == "/api/v2/task/86c%2Fgone/comment"
 
 
-def test_a_comment_whose_answer_was_lost_is_found_on_any_page(sandbox: Sandbox) -> None:
+def test_find_comment_reads_pages_until_marker(sandbox: Sandbox) -> None:
     """Page after page is asked for, newest first, until the marker comes."""
     clickup, server = connect(sandbox), sandbox.clickup
     subtask = clickup.create_subtask("un", "un")
@@ -168,7 +168,7 @@ def test_a_comment_whose_answer_was_lost_is_found_on_any_page(sandbox: Sandbox) 
 
 
 @pytest.mark.parametrize("count", [0, 1, 25, 26, 50])
-def test_a_comment_that_is_not_there_is_not_found(sandbox: Sandbox, count: int) -> None:
+def test_find_comment_returns_none_without_its_marker(sandbox: Sandbox, count: int) -> None:
     """Another message's marker is not ours, and the search ends, whatever the number of comments."""
     clickup, server = connect(sandbox), sandbox.clickup
     subtask = clickup.create_subtask("un", "un")
@@ -176,7 +176,7 @@ def test_a_comment_that_is_not_there_is_not_found(sandbox: Sandbox, count: int) 
     assert clickup.find_comment(subtask.id, REF) is None
 
 
-def test_the_newest_of_two_comments_is_the_one_found(sandbox: Sandbox) -> None:
+def test_find_comment_returns_newest_of_two(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     subtask = clickup.create_subtask("un", "un")
     first, second = (clickup.add_comment(subtask.id, f"[ref: {REF}]") for _ in range(2))
@@ -184,7 +184,7 @@ def test_the_newest_of_two_comments_is_the_one_found(sandbox: Sandbox) -> None:
     assert clickup.find_comment(subtask.id, REF) == second != first
 
 
-def test_a_search_ends_though_the_same_page_comes_again(sandbox: Sandbox) -> None:
+def test_find_comment_ends_when_a_page_repeats(sandbox: Sandbox) -> None:
     """A proxy that drops the query would send the first page for ever."""
     clickup, server = connect(sandbox), sandbox.clickup
     subtask = clickup.create_subtask("un", "un")
@@ -195,7 +195,7 @@ def test_a_search_ends_though_the_same_page_comes_again(sandbox: Sandbox) -> Non
     assert len(server.calls("GET")) == asked_before + 2
 
 
-def test_comments_of_a_task_that_is_gone_or_with_a_dead_token_are_told_apart(sandbox: Sandbox) -> None:
+def test_comment_calls_tell_deleted_task_from_invalid_token(sandbox: Sandbox) -> None:
     with pytest.raises(TaskGoneError, match="list comments: HTTP 401 OAUTH_027: the task is gone"):
         connect(sandbox).find_comment("86c/gone", REF)
     assert sandbox.clickup.calls("GET")[0].path == "/api/v2/task/86c%2Fgone/comment"
@@ -203,7 +203,7 @@ def test_comments_of_a_task_that_is_gone_or_with_a_dead_token_are_told_apart(san
         connect(sandbox, token="pk_dead").find_comment("86c/gone", REF)
 
 
-def test_a_search_that_fails_may_be_made_again(sandbox: Sandbox) -> None:
+def test_failed_find_comment_has_known_outcome(sandbox: Sandbox) -> None:
     sandbox.clickup.fail(Fault("status", "GET", status=503))
     with pytest.raises(TransientError) as failed:
         connect(sandbox).find_comment(sandbox.clickup.parent_id, REF)
@@ -240,7 +240,7 @@ REFUSED = {"err": SECRET, "ECODE": "INPUT_005"}
     ],
     ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else None,
 )
-def test_every_failure_of_a_creation_says_what_to_do_next(
+def test_create_maps_every_failure_to_its_error(
     sandbox: Sandbox,
     fault: Fault,
     error: type[Exception],
@@ -260,7 +260,7 @@ def test_every_failure_of_a_creation_says_what_to_do_next(
     assert len(sandbox.clickup.calls("POST")) == 2, "never tried again by the library"
 
 
-def test_what_clickup_says_of_the_mail_is_in_the_detail_alone(sandbox: Sandbox) -> None:
+def test_clickup_message_is_in_error_detail_only(sandbox: Sandbox) -> None:
     sandbox.clickup.fail(Fault("status", "POST", status=400, body=REFUSED))
     with pytest.raises(PermanentError) as refused:
         connect(sandbox).create_subtask(SECRET, "")
@@ -269,7 +269,7 @@ def test_what_clickup_says_of_the_mail_is_in_the_detail_alone(sandbox: Sandbox) 
 
 
 @pytest.mark.parametrize("per_s", [1, 1000], ids=["seconds", "milliseconds"])
-def test_the_limit_is_waited_for_until_its_window_ends(sandbox: Sandbox, per_s: int) -> None:
+def test_rate_limit_reset_header_becomes_retry_after(sandbox: Sandbox, per_s: int) -> None:
     headers = {"X-RateLimit-Reset": str((int(time.time()) + 40) * per_s)}
     sandbox.clickup.fail(Fault("status", "POST", status=429, headers=headers))
     with pytest.raises(TransientError) as limited:
@@ -278,7 +278,7 @@ def test_the_limit_is_waited_for_until_its_window_ends(sandbox: Sandbox, per_s: 
 
 
 @pytest.mark.parametrize("kind", ["timeout", "reset", "garbage"])
-def test_a_read_that_fails_leaves_no_doubt_about_its_outcome(sandbox: Sandbox, kind: str) -> None:
+def test_failed_read_has_known_outcome(sandbox: Sandbox, kind: str) -> None:
     sandbox.clickup.fail(Fault(kind, "GET", times=None))
     with pytest.raises(TransientError) as failed:
         connect(sandbox, read_timeout_s=0.2).create_subtask("un", "un")
@@ -286,7 +286,7 @@ def test_a_read_that_fails_leaves_no_doubt_about_its_outcome(sandbox: Sandbox, k
     assert len(sandbox.clickup.requests) == 1
 
 
-def test_a_connection_that_was_never_made_has_done_nothing(sandbox: Sandbox) -> None:
+def test_failed_connect_has_known_outcome(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     clickup.create_subtask("avant", "avant")
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -297,12 +297,12 @@ def test_a_connection_that_was_never_made_has_done_nothing(sandbox: Sandbox) -> 
     assert not failed.value.outcome_unknown
 
 
-def test_the_check_says_which_task_and_list_it_saw(sandbox: Sandbox) -> None:
+def test_check_names_task_and_list(sandbox: Sandbox) -> None:
     assert connect(sandbox).check() == "ClickUp task 86c0parent, in list 901200000001"
     assert {each.method for each in sandbox.clickup.requests} == {"GET"}
 
 
-def test_a_dead_token_and_an_invisible_task_are_told_apart_though_both_are_a_401(sandbox: Sandbox) -> None:
+def test_check_tells_invalid_token_from_invisible_task(sandbox: Sandbox) -> None:
     for ask in (ClickUp.check, lambda clickup: clickup.create_subtask("un", "un")):
         with pytest.raises(ConfigurationError, match="CLICKUP_API_KEY") as dead:
             ask(connect(sandbox, token="pk_dead"))
@@ -311,7 +311,7 @@ def test_a_dead_token_and_an_invisible_task_are_told_apart_though_both_are_a_401
             ask(connect(sandbox, parent="86c0gone"))
 
 
-def test_a_parent_that_is_deleted_while_we_run_is_named(sandbox: Sandbox) -> None:
+def test_create_subtask_names_deleted_parent(sandbox: Sandbox) -> None:
     clickup = connect(sandbox)
     clickup.create_subtask("un", "un")
     del sandbox.clickup.tasks[sandbox.clickup.parent_id]

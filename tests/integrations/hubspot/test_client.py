@@ -39,7 +39,7 @@ def connect(sandbox: Sandbox, *, reference_property: bool = False, read_timeout_
     )
 
 
-def test_a_new_customer_becomes_a_contact_with_one_get_and_one_post(sandbox: Sandbox) -> None:
+def test_new_contact_costs_one_get_and_one_post(sandbox: Sandbox) -> None:
     contact_id = connect(sandbox).find_or_create_contact("a+b/ü@example.com", "Zoé", "")
     assert [(each.method, each.path) for each in sandbox.hubspot.requests] == [
         ("GET", f"{CONTACTS}/a%2Bb%2F%C3%BC%40example.com"),
@@ -49,7 +49,7 @@ def test_a_new_customer_becomes_a_contact_with_one_get_and_one_post(sandbox: San
     assert [each.id for each in sandbox.hubspot.contacts] == [contact_id]
 
 
-def test_a_known_customer_costs_one_get_and_keeps_the_name_that_hubspot_has(sandbox: Sandbox) -> None:
+def test_known_contact_costs_one_get_and_keeps_its_name(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox)
     first = hubspot.find_or_create_contact("zoe@example.com", "Zoé", "Durand")
     sandbox.hubspot.requests.clear()
@@ -66,9 +66,7 @@ def test_a_known_customer_costs_one_get_and_keeps_the_name_that_hubspot_has(sand
         ({"message": "Conflict"}, 2),
     ],
 )
-def test_an_address_that_is_taken_gives_its_contact_in_whichever_way_hubspot_says_so(
-    sandbox: Sandbox, body: object, gets: int
-) -> None:
+def test_create_contact_conflict_returns_existing_id_in_any_form(sandbox: Sandbox, body: object, gets: int) -> None:
     hubspot = connect(sandbox)
     existing = hubspot.find_or_create_contact("zoe@example.com", "", "")
     sandbox.hubspot.requests.clear()
@@ -79,7 +77,7 @@ def test_an_address_that_is_taken_gives_its_contact_in_whichever_way_hubspot_say
     assert len(sandbox.hubspot.calls("GET")) == gets
 
 
-def test_a_contact_is_looked_up_without_one_being_made(sandbox: Sandbox) -> None:
+def test_find_contact_creates_nothing(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox)
     contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
     assert hubspot.find_contact("ZOE@example.com") == contact_id
@@ -88,16 +86,14 @@ def test_a_contact_is_looked_up_without_one_being_made(sandbox: Sandbox) -> None
 
 
 @pytest.mark.parametrize("email", ["", "nobody", "a@b@c"])
-def test_an_address_that_is_none_is_permanent_and_stays_out_of_the_line_that_is_logged(
-    sandbox: Sandbox, email: str
-) -> None:
+def test_invalid_address_is_permanent_and_not_in_error_line(sandbox: Sandbox, email: str) -> None:
     with pytest.raises(PermanentError) as refused:
         connect(sandbox).find_or_create_contact(email, "Zoé", "Durand")
     assert not email or email not in str(refused.value)
     assert sandbox.hubspot.contacts == []
 
 
-def test_a_ticket_is_opened_with_its_contact_in_one_call(sandbox: Sandbox) -> None:
+def test_create_ticket_associates_contact_in_one_call(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox)
     contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
     ticket = hubspot.create_ticket("Écran noir", f"Bonjour\n[ref: {REF}]", contact_id, REF)
@@ -119,7 +115,7 @@ def test_a_ticket_is_opened_with_its_contact_in_one_call(sandbox: Sandbox) -> No
     assert sandbox.hubspot.associated("tickets", ticket.id, "contacts") == [contact_id]
 
 
-def test_a_ticket_whose_answer_was_lost_is_found_among_all_pages_of_the_contacts_tickets(sandbox: Sandbox) -> None:
+def test_find_ticket_reads_all_pages_of_contact_tickets(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox)
     sandbox.hubspot.rate_limit = None
     sandbox.hubspot.page_size = 7
@@ -137,7 +133,7 @@ def test_a_ticket_whose_answer_was_lost_is_found_among_all_pages_of_the_contacts
     assert len(sandbox.hubspot.calls("POST", TICKETS + "/search")) == 0
 
 
-def test_all_that_carries_a_reference_is_found_though_it_should_be_one(sandbox: Sandbox) -> None:
+def test_find_tickets_and_notes_return_all_with_reference(sandbox: Sandbox) -> None:
     """By what stands in it, also where the account has the property that keeps a second ticket out."""
     hubspot = connect(sandbox)
     contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
@@ -149,7 +145,7 @@ def test_all_that_carries_a_reference_is_found_though_it_should_be_one(sandbox: 
     assert hubspot.find_notes(contact_id, None, REF) == notes[1:]
 
 
-def test_a_ticket_that_was_deleted_is_not_there(sandbox: Sandbox) -> None:
+def test_has_ticket_is_false_for_deleted_ticket(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox)
     ticket = hubspot.create_ticket("Facture", "", hubspot.find_or_create_contact("zoe@example.com", "", ""), "a")
     assert hubspot.has_ticket(ticket.id)
@@ -158,7 +154,7 @@ def test_a_ticket_that_was_deleted_is_not_there(sandbox: Sandbox) -> None:
     assert not hubspot.has_ticket(ticket.id)
 
 
-def test_a_tickets_content_is_read_and_replaced_and_nothing_else_of_it(sandbox: Sandbox) -> None:
+def test_update_ticket_changes_only_content(sandbox: Sandbox) -> None:
     """One GET, one PATCH; of one that was deleted, the answer is no."""
     hubspot = connect(sandbox)
     ticket = hubspot.create_ticket("Facture", "", hubspot.find_or_create_contact("zoe@example.com", "", ""), "a")
@@ -180,7 +176,7 @@ def test_a_tickets_content_is_read_and_replaced_and_nothing_else_of_it(sandbox: 
     assert hubspot.ticket_content(ticket.id) is None
 
 
-def test_with_the_reference_property_a_second_ticket_is_the_first_one(sandbox: Sandbox) -> None:
+def test_create_ticket_is_idempotent_with_reference_property(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox, reference_property=True)
     with pytest.raises(ConfigurationError, match="setup-hubspot"):
         hubspot.check()
@@ -196,7 +192,7 @@ def test_with_the_reference_property_a_second_ticket_is_the_first_one(sandbox: S
     assert len(sandbox.hubspot.tickets) == 1
 
 
-def test_a_note_is_on_both_timelines_at_the_moment_of_the_mail_and_can_be_found_again(sandbox: Sandbox) -> None:
+def test_create_note_on_contact_and_ticket_at_mail_time(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox)
     contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
     ticket = hubspot.create_ticket("Écran noir", "Bonjour", contact_id, REF)
@@ -213,7 +209,7 @@ def test_a_note_is_on_both_timelines_at_the_moment_of_the_mail_and_can_be_found_
     assert hubspot.find_note(contact_id, None, OTHER_REF) is None
 
 
-def test_a_note_without_a_ticket_is_on_the_contact_alone(sandbox: Sandbox) -> None:
+def test_create_note_without_ticket_is_on_contact_only(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox)
     contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
     note_id = hubspot.create_note("<p>Bonjour</p>", datetime.now(UTC), contact_id, None)
@@ -264,7 +260,7 @@ LATIN_1 = "<html>Passerelle indisponible, réessayez</html>".encode("latin-1")
     ],
     ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else None,
 )
-def test_every_failure_of_a_creation_says_what_to_do_next(
+def test_create_maps_every_failure_to_its_error(
     sandbox: Sandbox,
     fault: Fault,
     error: type[Exception],
@@ -285,7 +281,7 @@ def test_every_failure_of_a_creation_says_what_to_do_next(
     assert len(sandbox.hubspot.calls("POST", TICKETS)) == 1, "never tried again by the library"
 
 
-def test_what_hubspot_says_of_the_mail_is_in_the_detail_alone(sandbox: Sandbox) -> None:
+def test_hubspot_message_is_in_error_detail_only(sandbox: Sandbox) -> None:
     sandbox.hubspot.fail(Fault("status", "POST", body={"message": SECRET, "category": "VALIDATION_ERROR"}, status=400))
     with pytest.raises(PermanentError) as refused:
         connect(sandbox).create_ticket("s", "c", "1", REF)
@@ -294,7 +290,7 @@ def test_what_hubspot_says_of_the_mail_is_in_the_detail_alone(sandbox: Sandbox) 
 
 
 @pytest.mark.parametrize("kind", ["timeout", "reset", "garbage"])
-def test_a_read_that_fails_leaves_no_doubt_about_its_outcome_and_is_not_repeated(sandbox: Sandbox, kind: str) -> None:
+def test_failed_read_has_known_outcome_and_no_retry(sandbox: Sandbox, kind: str) -> None:
     sandbox.hubspot.fail(Fault(kind, "GET", times=None))
     with pytest.raises(TransientError) as failed:
         connect(sandbox, read_timeout_s=0.2).find_or_create_contact("zoe@example.com", "", "")
@@ -303,7 +299,7 @@ def test_a_read_that_fails_leaves_no_doubt_about_its_outcome_and_is_not_repeated
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_connection_that_was_never_made_has_done_nothing(scheme: str) -> None:
+def test_failed_connect_has_known_outcome(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     hubspot = HubSpot("pat", "1", "0", "1", f"{scheme}://127.0.0.1:{port}", connect_timeout_s=1.0, read_timeout_s=1.0)
@@ -312,13 +308,13 @@ def test_a_connection_that_was_never_made_has_done_nothing(scheme: str) -> None:
     assert not failed.value.outcome_unknown
 
 
-def test_a_server_that_speaks_no_tls_is_an_error_of_ours_too(sandbox: Sandbox) -> None:
+def test_server_without_tls_raises_transient_error(sandbox: Sandbox) -> None:
     url = sandbox.hubspot.url.replace("http://", "https://")
     with pytest.raises(TransientError):
         HubSpot("pat", "1", "0", "1", url, connect_timeout_s=1.0, read_timeout_s=1.0).check()
 
 
-def test_workers_that_share_a_client_each_get_their_own_answer(sandbox: Sandbox) -> None:
+def test_threads_sharing_client_get_their_own_answers(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox)
     sandbox.hubspot.rate_limit = None
     together = threading.Barrier(4)
@@ -335,7 +331,7 @@ def test_workers_that_share_a_client_each_get_their_own_answer(sandbox: Sandbox)
     assert len(set(by_id.values())) == 40
 
 
-def test_the_check_says_which_account_and_pipeline_it_saw(sandbox: Sandbox) -> None:
+def test_check_names_account_and_pipeline(sandbox: Sandbox) -> None:
     assert connect(sandbox).check() == f"HubSpot account {sandbox.hubspot.hub_id}, ticket pipeline 0, stage 1"
     assert {each.method for each in sandbox.hubspot.requests} == {"GET"}
 
@@ -349,7 +345,7 @@ def test_the_check_says_which_account_and_pipeline_it_saw(sandbox: Sandbox) -> N
         ({"stage_new": "77"}, "HUBSPOT_STAGE_NEW"),
     ],
 )
-def test_the_check_names_the_setting_that_is_wrong(sandbox: Sandbox, wrong: dict[str, str], setting: str) -> None:
+def test_check_names_the_wrong_setting(sandbox: Sandbox, wrong: dict[str, str], setting: str) -> None:
     server = sandbox.hubspot
     right = {"api_key": server.token, "hub_id": server.hub_id, "pipeline_id": "0", "stage_new": "1"}
     with pytest.raises(ConfigurationError, match=setting) as refused:

@@ -89,7 +89,7 @@ def r2(url: str) -> None:
 @pytest.mark.parametrize("secure", [False, True], ids=["", "tls"])
 @pytest.mark.parametrize("at_once", [HEAD[:20], HEAD + b'{"id": "'], ids=["header", "body"])
 @pytest.mark.parametrize("client", [claude, clickup, hubspot, r2], ids=lambda client: client.__name__)
-def test_an_answer_that_never_ends_is_given_up(
+def test_endless_answer_is_cut_at_deadline(
     client: Callable[[str], None], at_once: bytes, secure: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In its header or in its body, in clear text or over TLS; whatever could be created may have been."""
@@ -106,7 +106,7 @@ def test_an_answer_that_never_ends_is_given_up(
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_connection_that_was_kept_is_watched_like_a_new_one(sandbox: Sandbox, kept: bool) -> None:
+def test_deadline_watches_kept_connection_like_new_one(sandbox: Sandbox, kept: bool) -> None:
     server = sandbox.hubspot
     client = HubSpot(server.token, server.hub_id, "0", "1", server.url, read_timeout_s=LONG_S, deadline_s=DEADLINE_S)
     if kept:
@@ -125,9 +125,7 @@ def letter() -> EmailMessage:
 
 @pytest.mark.parametrize("security", ["none", "tls"])
 @pytest.mark.parametrize("greeting", [b"220-", b"220 ready\r\n250-"], ids=["greeting", "hello"])
-def test_a_mail_server_that_never_comes_to_the_point_is_given_up(
-    greeting: bytes, security: str, tmp_path: Path
-) -> None:
+def test_endless_smtp_reply_is_cut_at_deadline(greeting: bytes, security: str, tmp_path: Path) -> None:
     """Before DATA it has nothing."""
     certificate = self_signed(tmp_path)
     trusting = ssl.create_default_context(cafile=certificate.path)
@@ -142,7 +140,7 @@ def test_a_mail_server_that_never_comes_to_the_point_is_given_up(
     assert not given_up.value.outcome_unknown
 
 
-def test_a_deadline_ends_with_its_call() -> None:
+def test_deadline_does_not_cut_next_call_on_connection() -> None:
     """Whoever has the connection next is not cut off by it."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -153,7 +151,7 @@ def test_a_deadline_ends_with_its_call() -> None:
         assert theirs.recv(1) == b"a"
 
 
-def test_a_connection_that_comes_too_late_is_cut_at_once() -> None:
+def test_deadline_cuts_connection_registered_too_late() -> None:
     """The time was over before the connection was made; and what came of it all the same is not to be trusted."""
     ours, theirs = socket.socketpair()
 
@@ -168,7 +166,7 @@ def test_a_connection_that_comes_too_late_is_cut_at_once() -> None:
         assert theirs.recv(1) == b""
 
 
-def test_one_thread_watches_all_calls_and_each_ends_in_its_own_time() -> None:
+def test_one_thread_ends_each_call_at_its_deadline() -> None:
     """A short one within a long one, too; and none is kept in mind when it is over."""
     ours, theirs = socket.socketpair()
     with ours, theirs, Deadline(LONG_S):
@@ -187,19 +185,19 @@ def _read_within(connection: socket.socket, seconds: float) -> None:
         connection.recv(1)
 
 
-def test_what_fails_for_another_reason_says_so() -> None:
+def test_deadline_keeps_other_errors_unchanged() -> None:
     """Only of a call whose time is over it is said that it took too long."""
     with pytest.raises(ConnectionResetError), Deadline(LONG_S):
         raise ConnectionResetError
 
 
-def test_much_to_move_takes_its_time() -> None:
+def test_deadline_grows_with_size() -> None:
     """A minute, and as long as the slowest connection takes that is still of use."""
     assert Deadline(60.0, size_bytes=100 * 1024 * 1024)._seconds == 60.0 + 1600.0
 
 
 @each_service
-def test_what_was_given_up_is_not_sent_on(create: Callable[..., object]) -> None:
+def test_unacknowledged_data_is_dropped_after_deadline(create: Callable[..., object]) -> None:
     """The kernel would do so for minutes after an outage, when it was looked for, not found, and made once more."""
     unheard_ms: list[int] = []
 

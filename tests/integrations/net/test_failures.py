@@ -62,7 +62,7 @@ def said(call: Callable[[str, int, str], None], host: str, port: int, scheme: st
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
-def test_what_is_wrong_before_there_is_a_connection(client: Callable[[str, int, str], None]) -> None:
+def test_describe_connect_failure_by_its_cause(client: Callable[[str, int, str], None]) -> None:
     """A slip in the address, a service that is not started, one that speaks no TLS: each has its own words."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -82,7 +82,7 @@ def test_what_is_wrong_before_there_is_a_connection(client: Callable[[str, int, 
     ],
     ids=["hangs up", "is silent", "speaks another tongue"],
 )
-def test_what_goes_wrong_on_a_connection(
+def test_describe_failure_of_open_connection_by_its_cause(
     client: Callable[[str, int, str], None], part: Callable[[bytes], bytes | None], words: set[str]
 ) -> None:
     """The words of an outage, for a call that was begun."""
@@ -90,7 +90,7 @@ def test_what_goes_wrong_on_a_connection(
         assert said(client, "127.0.0.1", service.port) in words
 
 
-def test_what_no_library_explains_has_words_too() -> None:
+def test_describe_unknown_failure_uses_default_words() -> None:
     """A pool that is exhausted, a network that is down, and whatever else there is."""
 
     class PoolTimeout(Exception):  # noqa: N818  as httpx has it

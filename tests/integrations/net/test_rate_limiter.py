@@ -35,7 +35,7 @@ class Clock:
         self.now += seconds
 
 
-def test_nobody_waits_below_the_limit() -> None:
+def test_calls_below_limit_do_not_wait() -> None:
     """The first calls of a window go out at once."""
     clock = Clock()
     pace = RateLimiter(100, 10, clock=lambda: clock.now, sleep=clock.sleep)
@@ -44,7 +44,7 @@ def test_nobody_waits_below_the_limit() -> None:
     assert clock.waits == []
 
 
-def test_no_window_holds_more_calls_than_the_limit() -> None:
+def test_no_window_exceeds_rate_limit() -> None:
     """Wherever ten seconds are laid over a backlog of calls, at most a hundred begin in them."""
     clock = Clock()
     pace = RateLimiter(100, 10, clock=lambda: clock.now, sleep=clock.sleep)
@@ -57,7 +57,7 @@ def test_no_window_holds_more_calls_than_the_limit() -> None:
     assert clock.now - 1000 < 9 * 10 * MARGIN + 0.001
 
 
-def test_an_idle_time_is_not_saved_up() -> None:
+def test_idle_time_allows_no_extra_burst() -> None:
     """After a pause there is room for one window's calls, not for two."""
     clock = Clock()
     pace = RateLimiter(2, 10, clock=lambda: clock.now, sleep=clock.sleep)
@@ -68,7 +68,7 @@ def test_an_idle_time_is_not_saved_up() -> None:
     assert len(clock.waits) == 1
 
 
-def test_threads_share_it() -> None:
+def test_threads_share_rate_limiter() -> None:
     """Every call of every worker counts: a slot is given once."""
     waits: list[float] = []
     pace = RateLimiter(10, 10, clock=lambda: 0.0, sleep=waits.append)
@@ -94,7 +94,7 @@ class NotNowError(Exception):
     ],
     ids=["contact", "ticket", "update", "note", "subtask", "comment"],
 )
-def test_a_call_is_confirmed_when_its_turn_has_come(
+def test_confirm_is_called_after_rate_limit_wait(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, create: Callable[..., object]
 ) -> None:
     """Last of all, behind the wait for its turn and all that is asked before: a no then stops it."""
@@ -130,7 +130,7 @@ each_service = pytest.mark.parametrize(
 
 @pytest.mark.parametrize("last", [1, 2])
 @each_service
-def test_a_call_is_confirmed_with_its_last_bytes(create: Callable[..., object], last: int) -> None:
+def test_confirm_is_called_before_header_and_body(create: Callable[..., object], last: int) -> None:
     """Before header and body, on a connection that stands: to make one may take as long as a takeover."""
     asked: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -27,13 +27,11 @@ from integrations.net.retry_after import parse_retry_after
         ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
     ],
 )
-def test_seconds_are_taken_as_they_are_and_what_is_unreadable_is_nothing(
-    value: str | None, seconds: float | None
-) -> None:
+def test_retry_after_reads_seconds_and_ignores_invalid(value: str | None, seconds: float | None) -> None:
     assert parse_retry_after(value) == seconds
 
 
 @pytest.mark.parametrize("zone", ["GMT", "-0000"])
-def test_a_date_is_the_time_until_it(zone: str) -> None:
+def test_retry_after_date_gives_seconds_until_it(zone: str) -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(hours=2)).replace("+0000", zone)
     assert parse_retry_after(later) == pytest.approx(7200, abs=5)

@@ -29,7 +29,7 @@ def microsoft(url: str) -> Microsoft:
 BOTH: list[Callable[[str], Any]] = [google, microsoft]
 
 
-def test_google_gives_a_token_for_the_refresh_token() -> None:
+def test_google_returns_new_token_for_refresh_token() -> None:
     """A new one each time that it is asked."""
     with TokenEndpoint(given("token-1"), given("token-2")) as endpoint:
         service = google(endpoint.url)
@@ -39,7 +39,7 @@ def test_google_gives_a_token_for_the_refresh_token() -> None:
     ]
 
 
-def test_a_refresh_token_that_google_changes_is_told_and_used() -> None:
+def test_rotated_refresh_token_is_reported_and_used() -> None:
     """The old one may be good no more."""
     told: list[str] = []
     with TokenEndpoint(given("token-1", refresh_token="second"), given("token-2")) as endpoint:
@@ -49,7 +49,7 @@ def test_a_refresh_token_that_google_changes_is_told_and_used() -> None:
     assert [form["refresh_token"] for form in endpoint.forms] == [REFRESH, "second"]
 
 
-def test_a_service_account_asks_for_the_mailbox(tmp_path: Path) -> None:
+def test_service_account_requests_token_for_mailbox(tmp_path: Path) -> None:
     """Domain-wide delegation: its own signature, our mailbox as the subject, IMAP as the scope."""
     write_key_file(tmp_path / "key.json", "poller@project.example")
     with TokenEndpoint(given("token-1")) as endpoint:
@@ -62,7 +62,7 @@ def test_a_service_account_asks_for_the_mailbox(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"), [(None, "No such file"), ("{}", "no key"), ("[]", "no key"), ("x", "no key")]
 )
-def test_a_key_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None, words: str) -> None:
+def test_unusable_key_file_is_named(tmp_path: Path, content: str | None, words: str) -> None:
     """It is not there, or something else."""
     path = tmp_path / "key.json"
     if content is not None:
@@ -71,7 +71,7 @@ def test_a_key_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | 
         Google.by_service_account(str(path), MAILBOX)
 
 
-def test_microsoft_gives_the_application_a_token() -> None:
+def test_microsoft_returns_new_token_with_one_request() -> None:
     """A new one each time, by one request and nothing besides: where tokens are had is known."""
     with TokenEndpoint(given("token-1"), given("token-2")) as endpoint:
         service = microsoft(endpoint.url)
@@ -97,7 +97,7 @@ def test_microsoft_gives_the_application_a_token() -> None:
         (microsoft, "invalid_request", "AADSTS99999: What nobody foresaw.", "check IMAP_TENANT"),
     ],
 )
-def test_a_refusal_is_told_in_the_providers_words_with_what_to_do(
+def test_refusal_quotes_provider_and_gives_advice(
     provider: Callable[[str], Any], error: str, words: str, advice: str
 ) -> None:
     """In one line, without the numbers of its trace, and without a secret."""
@@ -126,7 +126,7 @@ def test_a_refusal_is_told_in_the_providers_words_with_what_to_do(
         (400, {"error": "temporarily_unavailable"}, "Retry-After: 7", 7.0),
     ],
 )
-def test_a_provider_that_is_busy_is_worth_another_try(
+def test_busy_provider_raises_transient_error(
     provider: Callable[[str], Any], status: int, body: Any, header: str, after_s: float | None
 ) -> None:
     """Of ours: no library asks again of itself."""
@@ -139,13 +139,13 @@ def test_a_provider_that_is_busy_is_worth_another_try(
 
 
 @pytest.mark.parametrize("provider", BOTH)
-def test_a_provider_that_is_away_is_worth_another_try(provider: Callable[[str], Any]) -> None:
+def test_unreachable_provider_raises_transient_error(provider: Callable[[str], Any]) -> None:
     """Nothing listens there now."""
     with pytest.raises(TransientError, match="token: nothing listens there"):
         provider("http://127.0.0.1:9/token").token()
 
 
-def test_microsofts_advice_names_what_the_token_lacks() -> None:
+def test_microsoft_advice_names_missing_permission() -> None:
     """First the permission, which the token itself says; then the mailbox, with the commands to be typed."""
     service = microsoft("http://127.0.0.1:9/token")
     assert "IMAP.AccessAsApp" in service.advice(application_token(roles=["Mail.Read"], oid="sp-1"), MAILBOX)

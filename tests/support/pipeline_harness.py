@@ -11,7 +11,9 @@ from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
 from poller.errors import MessageGoneError
 from poller.mailbox.source import Fetched
+from poller.model import Outcome
 from poller.workflow.journal import Journal
+from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.shared_lock import SharedLock
 
@@ -35,7 +37,7 @@ class Desk:
         self.environment = sandbox.environment()
         self.mails: dict[str, bytes] = {}
         self.facts: dict[str, str] = {}
-        self.results: dict[str, dict[str, Any]] = {}
+        self.results: dict[str, WorkResult] = {}
         self.receipts: list[Receipt] = []
         self.seen: list[str] = []  # the references of the mails that were marked as read
         self.taken = ""  # the reference of a mail that a person takes away when it is to be labelled
@@ -81,9 +83,9 @@ class Desk:
         del prefix, since, limit
         return []
 
-    def result(self, reference: str, before: str = "") -> dict[str, Any]:
+    def result(self, reference: str, before: str = "") -> WorkResult:
         del before
-        return self.results.get(reference, {})
+        return self.results.get(reference, WorkResult(Outcome.WORKING))
 
     def journal(self, reference: str, record: Callable[..., Any] = lambda _, make: make()) -> Journal:
         return Journal(
@@ -96,7 +98,7 @@ class Desk:
             store=self,
         )
 
-    def gets(self, raw: bytes) -> dict[str, Any]:
+    def gets(self, raw: bytes) -> WorkResult:
         """What becomes of a mail."""
         reference = f"{len(self.mails):016x}"
         self.mails[reference] = raw

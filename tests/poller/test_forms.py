@@ -954,7 +954,7 @@ def test_the_page_says_what_is_wrong_and_keeps_what_was_written(sandbox: Sandbox
     assert "Indiquez votre adresse électronique" in answer.text
     assert 'aria-invalid="true" aria-describedby="email-wrong"' in answer.text
     assert "&lt;/textarea&gt;&lt;script&gt;alert(1)&lt;/script&gt;</textarea>" in answer.text
-    assert 'value="&quot;&gt;&lt;b&gt;"' in answer.text
+    assert 'value="&#34;&gt;&lt;b&gt;"' in answer.text
     assert "<script" not in answer.text
     assert delivered(sandbox) == []
 

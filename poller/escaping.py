@@ -126,11 +126,10 @@ def markdown_link(text: str, url: str) -> str:
     return f"[{label}]({target})" if target else markdown(one_line(text))
 
 
-def html_link(text: str, url: str, *, style: str = "") -> str:
+def html_link(text: str, url: str) -> str:
     """Return an HTML link of one line, or the text alone when the URL is not http or https."""
     target = html(http_url(url))
-    css = f' style="{style}"' if style else ""
-    return f'<a href="{target}"{css}>{html(one_line(text))}</a>' if target else html(one_line(text))
+    return f'<a href="{target}">{html(one_line(text))}</a>' if target else html(one_line(text))
 
 
 def http_url(url: str) -> str:

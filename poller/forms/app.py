@@ -12,7 +12,7 @@ import logging
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from anyio import CapacityLimiter, to_thread
@@ -25,6 +25,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from integrations.errors import ConfigurationError
+from poller import logs
 from poller.config import loader
 from poller.forms import openapi, problems
 from poller.forms import page as forms_page
@@ -170,12 +171,11 @@ def make_app(settings: Settings) -> Starlette:
     return Starlette(routes=routes, middleware=[cors], exception_handlers=told)
 
 
-def __getattr__(attribute: str) -> Any:
-    """Build `app` when uvicorn asks for it, from the settings in the working directory."""
-    if attribute != "app":
-        raise AttributeError(attribute)
-    from poller import logs  # noqa: PLC0415  importing this module must not change the log
+def app_of_working_directory() -> Starlette:
+    """Make the application of the settings in the working directory, for `uvicorn poller.forms:app`.
 
+    Settings that cannot work end the process with exit code 78.
+    """
     try:
         settings = loader.load()
         oauth.prepare(settings.imap)

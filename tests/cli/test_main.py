@@ -37,7 +37,7 @@ def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_help_imports_no_sdk() -> None:
     """`poller --help` answers at once, for it imports no SDK."""
-    heavy = "anthropic boto3 hubspot dbos imapclient mailparser httpx apscheduler pydantic structlog"
+    heavy = "anthropic boto3 hubspot dbos imapclient mailparser httpx apscheduler pydantic structlog jinja2"
     code = f"""
 import sys
 from poller.cli.main import commands

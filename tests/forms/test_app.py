@@ -966,7 +966,7 @@ def test_form_page_shows_errors_and_keeps_input(sandbox: Sandbox, standing_site:
     assert "Indiquez votre adresse électronique" in answer.text
     assert 'aria-invalid="true" aria-describedby="email-wrong"' in answer.text
     assert "&lt;/textarea&gt;&lt;script&gt;alert(1)&lt;/script&gt;</textarea>" in answer.text
-    assert 'value="&quot;&gt;&lt;b&gt;"' in answer.text
+    assert 'value="&#34;&gt;&lt;b&gt;"' in answer.text
     assert "<script" not in answer.text
     assert delivered(sandbox) == []
 

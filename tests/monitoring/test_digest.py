@@ -17,7 +17,8 @@ from poller.model import Outcome
 from poller.monitoring import digest
 from poller.rendering import digest as rendering_digest
 from poller.rendering.digest import Week, WeeklyMessage
-from poller.rendering.mail_page import Chart, as_html, as_text
+from poller.rendering.mail_page import Chart, Page, as_text
+from poller.rendering.template import render
 from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
@@ -223,7 +224,8 @@ def test_digest_bar_length_matches_number() -> None:
         "Par <jour>", (("A", "#3b82f6"), ("B", "#d97706")), (("lun.", (3, 1)), ("mar.", (2, 0)), ("mer.", (0, 0)))
     )
     assert as_text(chart).splitlines()[1:] == ["lun.  " + "█" * 20 + " 4", "mar.  " + "█" * 10 + " 2", "mer.   0"]
-    html = as_html(chart)
+    page = Page("", "", ("", ()), (), (), (), "0f", chart=chart)
+    html = render("letter.html", page=page, limit_chars=1000)
     assert html.count("bgcolor") == 3
     assert 'width="85%"' in html
     assert "Par &lt;jour&gt;" in html

@@ -1,0 +1,59 @@
+"""Set values into the HTML templates of the letters and of the form page."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from poller.escaping import http_url, one_line, plain_text
+from poller.rendering.phrases import listed, marker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+FOLDER = Path(__file__).with_name("templates")
+
+
+def render(name: str, **values: Any) -> str:
+    """Return the template with these values. All their words are raw: the template escapes them."""
+    return _environment().get_template(name).render(values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "fitting": _fitting,
+        "http_url": http_url,
+        "lines": _lines,
+        "marker": marker,
+        "one_line": one_line,
+    }
+    return environment
+
+
+def _plain(value: Any) -> Any:
+    """Return words without the characters that nobody sees. It is applied to all that a template writes."""
+    return plain_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _lines(text: str) -> list[str]:
+    return plain_text(text).split("\n")
+
+
+def _fitting(entries: Iterable[tuple[str, ...]], item: Callable[..., Markup], room_chars: int) -> Iterator[str]:
+    """Yield as many entries as fit, each set by the macro `item`, then an item that counts the rest."""
+    return listed((item(*entry) for entry in entries), room_chars, more=Markup("<li>{}</li>"))

@@ -26,6 +26,7 @@ SECTIONS = {
         "run": _Command("run", "run", "Run the daemon until SIGTERM or Ctrl-C."),
         "once": _Command("run", "once", "Drain the mailbox and stop."),
         "forms": _Command("forms", "forms", "Serve the forms of the site."),
+        "completion": _Command("config", "completion", "Print the completion script of a shell."),
     },
     "Inspect": {
         "status": _Command("status", "status", "Count the messages of each outcome."),
@@ -34,7 +35,6 @@ SECTIONS = {
         "corrections": _Command("corrections", "corrections_", "List the mails that people have reclassified."),
         "audit": _Command("audit", "audit", "Report what does not add up, and change nothing."),
         "config": _Command("config", "config", "Show the settings."),
-        "completion": _Command("config", "completion", "Print the completion script of a shell."),
     },
     "Repair": {
         "retry": _Command("retry", "retry", "Retry failed messages."),

@@ -46,7 +46,7 @@ def _environment() -> Environment:
 
 
 def _plain(value: Any) -> Any:
-    """Return words without the characters that nobody sees. It is applied to all that a template writes."""
+    """Return words without invisible characters. It is applied to all that a template writes."""
     return plain_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 from click.testing import CliRunner, Result
+from prometheus_client import CollectorRegistry, Gauge
 
 from integrations.sandbox import Fault
 from poller.cli.main import SECTIONS, commands
@@ -37,7 +38,7 @@ def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     """`poller --help` answers at once, for it imports no SDK."""
-    heavy = "anthropic boto3 hubspot dbos imapclient mailparser httpx apscheduler pydantic structlog"
+    heavy = "anthropic boto3 hubspot dbos imapclient mailparser httpx apscheduler pydantic structlog prometheus_client"
     code = f"""
 import sys
 from poller.cli.main import commands
@@ -133,7 +134,9 @@ def test_check_says_whether_metrics_can_be_served(office: Office) -> None:
         taken = f"127.0.0.1:{other.port}: Address already in use; look at [metrics] listen"
         assert checked(other.port) == (77, f"refused Metrics {taken}")
     assert checked(other.port) == (0, f"ok Metrics 127.0.0.1:{other.port} is free")
-    with prometheus.served(f"127.0.0.1:{other.port}", lambda: prometheus.exposition({})) as ours:
+    told = CollectorRegistry()
+    Gauge("figurative_in_hand", "Messages that are worked on.", registry=told)
+    with prometheus.served(f"127.0.0.1:{other.port}", told) as ours:
         threading.Thread(target=ours.serve_forever, daemon=True).start()
         assert checked(other.port) == (0, f"ok Metrics 127.0.0.1:{other.port}, where a poller serves them already")
         ours.shutdown()

@@ -11,6 +11,8 @@ from errno import EISDIR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client import CollectorRegistry
+
 from integrations.errors import ConfigurationError, PermanentError, ServiceError
 from integrations.net.failures import is_broken
 from poller.dispatch.clients import services
@@ -106,7 +108,7 @@ def _ask_keeper(url: str) -> str:
 
 def _listen(listen: str) -> str:
     try:
-        prometheus.served(listen, str).server_close()
+        prometheus.served(listen, CollectorRegistry()).server_close()
     except OSError as error:
         # The port belongs to a running daemon, beside `poller check` or at its own reload.
         if prometheus.is_served(listen):

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller.model import SERVICE_NAMES, Outcome
 from poller.monitoring import status_file
-from poller.monitoring.prometheus import exposition, labelled, number, served
+from poller.monitoring.prometheus import served
 from poller.workflow.corrections import correction_of
 from poller.workflow.steps import service_of
 from poller.workflow.store import StateStore, open_store
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from http.server import ThreadingHTTPServer
 
+    from prometheus_client.core import Metric
+
     from integrations.claude import Claude
     from poller.config.settings import Settings
     from poller.monitoring.poll_health import PollHealth
-    from poller.monitoring.prometheus import Labels
     from poller.monitoring.status import DaemonStatus
     from poller.workflow.status import Entry, MessageRecord
 
@@ -57,21 +59,40 @@ class Metrics:
         self._began = self._looked = datetime.now(UTC)
         self._store: StateStore | None = None
         self._server: ThreadingHTTPServer | None = None
-        self._mails = Counter({labelled(outcome=outcome): 0 for outcome in OUTCOMES})
-        self._steps: Counter[Labels] = Counter()
-        self._decided: Counter[Labels] = Counter()
-        self._latencies_s: dict[str, Counter[float]] = {}  # by outcome: how many in each bucket
-        self._latency_sums_s: dict[str, float] = {}
         self._stopped: dict[str, MessageRecord] = {}  # the messages of the last read, as they were then
         self._counted: dict[str, datetime] = {}  # of messages that may go on: until when their entries are counted
         self._troubles: set[str] = set()
-        self.text = ""
+        # Each `_created` would repeat figurative_start_timestamp_seconds.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = of = CollectorRegistry(support_collectors_without_names=True)
+        self._mails = Counter(
+            "figurative_mails_total", "Messages that came to an end, by outcome.", ["outcome"], registry=of
+        )
+        for outcome in OUTCOMES:
+            self._mails.labels(outcome)
+        self._steps = Counter(
+            "figurative_steps_total",
+            "Tries of a step, by step, service and result.",
+            ["step", "service", "result"],
+            registry=of,
+        )
+        self._decided = Counter(
+            "figurative_classifications_total", "Requests classified, by who decided.", ["decided_by"], registry=of
+        )
+        self._latencies_s = Histogram(
+            "figurative_delivery_to_label_seconds",
+            "Time from a message's delivery to its label, by outcome.",
+            ["outcome"],
+            buckets=BUCKETS_S,
+            registry=of,
+        )
+        of.register(self)
 
     def start(self) -> bool:
         """Listen, if that is wanted, with what the daemon knows itself. Return whether `tell` is wanted."""
         wanted = self._settings.metrics
-        # Before the first request is answered, and before the service manager is told that we are ready.
-        self._write(datetime.now(UTC))
+        # Before the service manager is told that we are ready.
+        self._write()
         self._listen()
         return bool(wanted.listen or wanted.textfile)
 
@@ -84,7 +105,7 @@ class Metrics:
         if not listen or self._server:
             return
         try:
-            self._server = served(listen, lambda: self.text)
+            self._server = served(listen, self.registry)
         except OSError as error:
             self._trouble("metrics_not_served", f"{listen}: {error.strerror or error}")
             return
@@ -109,7 +130,7 @@ class Metrics:
         now = datetime.now(UTC)
         self._listen()
         # What the daemon knows itself is exported even where the state store hangs or is out of reach.
-        self._write(now)
+        self._write()
         try:
             self._store = self._store or open_store(self._settings)
             self._count(self._store, now)
@@ -117,7 +138,7 @@ class Metrics:
             self._trouble("metrics_not_counted", str(error))
             return
         self._troubles.discard("metrics_not_counted")
-        self._write(now)
+        self._write()
 
     def _count(self, store: StateStore, now: datetime) -> None:
         stopped = {message.reference: message for message in store.stopped(self._looked - OVERLAP)}
@@ -137,7 +158,7 @@ class Metrics:
         for entry in new:
             self._add_entry(entry)
         if outcome in OUTCOMES:
-            self._mails[labelled(outcome=outcome)] += 1
+            self._mails.labels(outcome).inc()
         if outcome in {Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED}:
             self._counted.pop(message.reference, None)
             self._add_latency(outcome, entries)
@@ -151,29 +172,26 @@ class Metrics:
         service = service_of(entry.step)
         if entry.step == "classify" and result == "ok":
             decided_by = _said(entry, "decided_by")
-            self._decided[labelled(decided_by=decided_by)] += 1
+            self._decided.labels(decided_by).inc()
             service = service if decided_by == "claude" else ""
-        self._steps[labelled(step=entry.step, service=service, result=result)] += 1
+        self._steps.labels(entry.step, service, result).inc()
 
     def _add_latency(self, outcome: str, entries: list[Entry]) -> None:
         done = {entry.step: entry for entry in entries if "ok" in entry.content}
         received_at = _said(done["receive"], "received_at") if "receive" in done else ""
         if received_at and "label" in done:
             came = datetime.fromisoformat(received_at)
-            took_s = max(0.0, (done["label"].at - came).total_seconds())
-            buckets = self._latencies_s.setdefault(outcome, Counter())
-            buckets[next(bound for bound in BUCKETS_S if took_s <= bound)] += 1
-            self._latency_sums_s[outcome] = self._latency_sums_s.get(outcome, 0.0) + took_s
+            self._latencies_s.labels(outcome).observe(max(0.0, (done["label"].at - came).total_seconds()))
 
-    def _write(self, now: datetime) -> None:
-        self.text = exposition(dict(self._samples(now)))
-        if not self._settings.metrics.textfile:
+    def _write(self) -> None:
+        if not (textfile := self._settings.metrics.textfile):
             return
         try:
-            # The collector runs as another user, and the file holds nothing but numbers.
-            status_file.replace(Path(self._settings.metrics.textfile), self.text, 0o644)
+            # The collector runs as another user, and the file holds nothing but numbers. `write_to_textfile` of
+            # prometheus-client would leave the mode to our umask, which is 077.
+            status_file.replace(Path(textfile), generate_latest(self.registry).decode(), 0o644)
         except OSError as error:
-            self._trouble("metrics_not_written", f"{self._settings.metrics.textfile}: {error.strerror}")
+            self._trouble("metrics_not_written", f"{textfile}: {error.strerror}")
         else:
             self._troubles.discard("metrics_not_written")
 
@@ -183,45 +201,61 @@ class Metrics:
             log.warning(event, reason=reason)
         self._troubles.add(event)
 
-    def _samples(self, now: datetime) -> Iterator[tuple[tuple[str, Labels], float]]:
-        status, health = self._status(), self._health
-        for name, counts in (("mails", self._mails), ("steps", self._steps), ("classifications", self._decided)):
-            for labels, count in counts.items():
-                yield (f"figurative_{name}_total", labels), count
-        yield from self._latencies()
+    def collect(self) -> Iterator[Metric]:
+        """Yield what is known at this moment, and not counted here."""
+        status, health, now = self._status(), self._health, datetime.now(UTC)
+        waiting = GaugeMetricFamily(
+            "figurative_waiting", "Messages that wait, by the service that they wait for.", labels=["service"]
+        )
+        reach = GaugeMetricFamily(
+            "figurative_out_of_reach",
+            "Whether messages are kept from a service for now (1) or not (0).",
+            labels=["service"],
+        )
         out_of_reach = {*status.unreachable, *(["imap"] if health.failing_since else [])}
         for service in SERVICE_NAMES:
-            yield ("figurative_waiting", labelled(service=service)), status.waiting.count(service)
-            yield ("figurative_out_of_reach", labelled(service=service)), service in out_of_reach
-        yield ("figurative_waiting", labelled(service="")), status.waiting.count("")
-        arrived = [wait.since for wait in status.waits]
-        yield ("figurative_oldest_waiting_seconds", ()), (now - min(arrived, default=now)).total_seconds()
-        yield ("figurative_in_hand", ()), len(status.in_progress)
-        if health.looked_at:
-            yield ("figurative_last_poll_timestamp_seconds", ()), health.looked_at.timestamp()
-        yield ("figurative_polls_failing", ()), health.failing_since is not None
-        yield ("figurative_start_timestamp_seconds", ()), self._began.timestamp()
+            waiting.add_metric([service], status.waiting.count(service))
+            reach.add_metric([service], service in out_of_reach)
+        waiting.add_metric([""], status.waiting.count(""))
+        yield waiting
+        yield reach
+        yield GaugeMetricFamily(
+            "figurative_oldest_waiting_seconds",
+            "Age of the oldest message that waits, since its delivery.",
+            (now - min((wait.since for wait in status.waits), default=now)).total_seconds(),
+        )
+        yield GaugeMetricFamily("figurative_in_hand", "Messages that are worked on.", len(status.in_progress))
+        yield GaugeMetricFamily(
+            "figurative_last_poll_timestamp_seconds",
+            "When the mailbox was last looked into with success.",
+            health.looked_at.timestamp() if health.looked_at else None,
+        )
+        yield GaugeMetricFamily(
+            "figurative_polls_failing",
+            "Whether the last look into the mailbox failed (1) or not (0).",
+            health.failing_since is not None,
+        )
+        yield GaugeMetricFamily("figurative_start_timestamp_seconds", "When the daemon began.", self._began.timestamp())
         yield from self._claude_usage()
 
-    def _latencies(self) -> Iterator[tuple[tuple[str, Labels], float]]:
-        name = "figurative_delivery_to_label_seconds"
-        for outcome, buckets in self._latencies_s.items():
-            for bound in BUCKETS_S:
-                up_to = sum(count for each, count in buckets.items() if each <= bound)
-                yield (f"{name}_bucket", labelled(outcome=outcome, le=number(bound))), up_to
-            yield (f"{name}_sum", labelled(outcome=outcome)), self._latency_sums_s[outcome]
-            yield (f"{name}_count", labelled(outcome=outcome)), buckets.total()
-
-    def _claude_usage(self) -> Iterator[tuple[tuple[str, Labels], float]]:
-        if (claude := self._claude) is None:
-            return
-        tokens = {"input": claude.input_tokens, "output": claude.output_tokens}
-        yield ("figurative_claude_calls_total", ()), claude.answers
-        for direction, count in tokens.items():
-            yield ("figurative_claude_tokens_total", labelled(direction=direction)), count
-        if prices := PRICES.get(self._settings.anthropic.model):
-            dollars = (tokens["input"] * prices[0] + tokens["output"] * prices[1]) / 1_000_000
-            yield ("figurative_claude_cost_dollars_total", ()), dollars
+    def _claude_usage(self) -> Iterator[Metric]:
+        answers = dollars = None
+        tokens = CounterMetricFamily(
+            "figurative_claude_tokens_total",
+            "Claude's tokens, by direction, used by this machine.",
+            labels=["direction"],
+        )
+        if claude := self._claude:
+            answers, sent, got = claude.answers, claude.input_tokens, claude.output_tokens
+            tokens.add_metric(["input"], sent)
+            tokens.add_metric(["output"], got)
+            if prices := PRICES.get(self._settings.anthropic.model):
+                dollars = (sent * prices[0] + got * prices[1]) / 1_000_000
+        yield CounterMetricFamily("figurative_claude_calls_total", "Answers had from Claude by this machine.", answers)
+        yield tokens
+        yield CounterMetricFamily(
+            "figurative_claude_cost_dollars_total", "What these tokens cost by Anthropic's price list.", dollars
+        )
 
 
 def _said(entry: Entry, name: str) -> str:

@@ -6,6 +6,8 @@ import re
 import struct
 from typing import Final
 
+from striprtf.striprtf import rtf_to_text
+
 from poller.mime import charsets
 
 _PRIMED: Final = (
@@ -14,19 +16,13 @@ _PRIMED: Final = (
     b"\\b\\i\\u\\tab\\tx"
 )
 _WINDOW: Final = 4096
-_TOKEN: Final = re.compile(
-    rb"\\([A-Za-z]{1,32})(-?\d{1,9})? ?|\\'([0-9a-fA-F]{2})|\\(.)|([{}])|[\r\n]+|([^\\{}\r\n]+)", re.DOTALL
+# What striprtf fails at or takes wrongly: binary data, missing and large numbers, code pages, bytes beyond ASCII and
+# characters of two bytes. What takes it quadratic or cubic time: font tables, links. And text that it would hide.
+_HAZARD: Final = re.compile(
+    rb"\\(?P<word>bin[A-Za-z]*|fonttbl|(?i:field)|(?:uc?|ansicpg|footnote|pntext|shp|shprslt|upr)(?![A-Za-z]))"
+    rb"(?P<number>-?\d{1,9})? ?|\\\\|[\x80-\xff]|(?:(?<=[\x80-\xff])|(?<=\\'[0-9A-Fa-f]{2}))[^\\{}\r\n]"
 )
-_SIGNS: Final = {
-    "par": "\n", "line": "\n", "sect": "\n\n", "page": "\n\n", "row": "\n", "cell": "\t", "tab": "\t",
-    "emdash": "—", "endash": "–", "bullet": "•", "lquote": "‘", "rquote": "’", "ldblquote": "“", "rdblquote": "”",
-    "~": "\xa0", "_": "-", "\n": "\n", "\r": "\n",
-}  # fmt: skip
-_NOT_TEXT: Final = {
-    "fonttbl", "colortbl", "stylesheet", "info", "pict", "object", "header", "footer", "headerl", "headerr",
-    "headerf", "mmathPr", "footerl", "footerr", "footerf", "themedata", "datastore", "listtable", "filetbl", "fldinst",
-}  # fmt: skip
-_MAX_DEPTH: Final = 1000
+_CODE_PAGE: Final = re.compile(rb"\\ansicpg(\d{1,5})")
 
 
 def unpacked(compressed: bytes, limit_bytes: int) -> bytes:
@@ -70,59 +66,28 @@ def text(rtf: bytes) -> str:
     """Return the text of an RTF document, its paragraphs as lines, or "" if it is none."""
     if not rtf.startswith(b"{\\rtf"):
         return ""
-    page = _Page()
+    code_page = _CODE_PAGE.search(rtf)
+    charset = charsets.of_code_page(int(code_page[1])) if code_page else ""
+    shown: str = rtf_to_text(_tamed(rtf), charset or "cp1252", "replace")  # type: ignore[no-untyped-call]
+    return shown.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # a pair comes as two characters
+
+
+def _tamed(rtf: bytes) -> str:
+    """Return the same document without what striprtf must not see.
+
+    What is taken out leaves a line end, which is no text in RTF.
+    """
+    pieces = []
     at = 0
-    while token := _TOKEN.match(rtf, at):
-        at = token.end()
-        word, number, code, poll_status, brace, plain = token.groups()
-        if poll_status in {b"{", b"}", b"\\"}:
-            page.write(poll_status)
-        elif plain or code:
-            page.write(plain or bytes.fromhex(code.decode()))
-        elif word == b"bin":
-            at += max(0, int(number or 0))
-        elif word or poll_status or brace:
-            page.control((word or poll_status or brace).decode("latin-1"), int(number or 0))
-    page.flush()
-    return "".join(page.shown).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-class _Page:
-    """The text of a document so far, and the RTF state that the following text depends on."""
-
-    def __init__(self) -> None:
-        self.shown: list[str] = []
-        self._pending = bytearray()  # in the document's charset, which may need two bytes for a character
-        self._charset = "cp1252"
-        self._groups: list[tuple[bool, int]] = []
-        self._hidden = False
-        self._fallback = 1  # number of substitute characters after each \\u, for readers that do not know it
-        self._skip = 0  # number of substitute characters still to be skipped
-
-    def write(self, plain: bytes) -> None:
-        skipped = min(self._skip, len(plain))
-        self._skip -= skipped
-        self._pending += b"" if self._hidden else plain[skipped:]
-
-    def control(self, name: str, value: int) -> None:
-        self.flush()
-        self._skip = 0
-        if name == "{" and len(self._groups) < _MAX_DEPTH:
-            self._groups.append((self._hidden, self._fallback))
-        elif name == "}" and self._groups:
-            self._hidden, self._fallback = self._groups.pop()
-        elif name == "*" or name in _NOT_TEXT:
-            self._hidden = True
-        elif name == "ansicpg":
-            self._charset = charsets.of_code_page(value) or "cp1252"
-        elif name == "uc":
-            self._fallback = max(0, value)
-        elif not self._hidden:
-            if name == "u":
-                self.shown.append(chr(value % 0x10000))  # a unit of UTF-16, as a signed number
-                self._skip = self._fallback
-            self.shown.append(_SIGNS.get(name, ""))
-
-    def flush(self) -> None:
-        self.shown.append(self._pending.decode(self._charset, "replace"))
-        self._pending.clear()
+    while found := _HAZARD.search(rtf, at):
+        word, number = found["word"], int(found["number"] or 0)
+        pieces.append(rtf[at : found.start()])
+        at = found.end() + (max(0, number) if word == b"bin" else 0)
+        if word in {b"u", b"uc"}:
+            pieces.append(b"\\%s%d " % (word, number % 0x10000))  # a unit of UTF-16, as a signed number
+        elif word == b"fonttbl":
+            pieces.append(b"\\colortbl ")
+        else:
+            pieces.append(b"\n" if word else b"\\'%02x" % found[0][-1])
+    # An escape at the very end, of a document that was cut off, would be lost.
+    return b"".join([*pieces, rtf[at:], b"\n}"]).decode("ascii")

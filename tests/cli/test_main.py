@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 from click.testing import CliRunner, Result
+from prometheus_client import CollectorRegistry, Gauge
 
 from integrations.sandbox import Fault
 from poller.cli.main import SECTIONS, commands
@@ -38,6 +39,7 @@ def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_help_imports_no_sdk() -> None:
     """`poller --help` answers at once, for it imports no SDK."""
     heavy = "anthropic boto3 hubspot dbos imapclient mailparser httpx apscheduler pydantic structlog jinja2"
+    heavy += " prometheus_client"
     code = f"""
 import sys
 from poller.cli.main import commands
@@ -137,7 +139,9 @@ def test_check_reports_if_metrics_port_is_free(office: Office) -> None:
         taken = f"127.0.0.1:{other.port}: Address already in use; look at [metrics] listen"
         assert checked(other.port) == (77, f"refused Metrics {taken}")
     assert checked(other.port) == (0, f"ok Metrics 127.0.0.1:{other.port} is free")
-    with prometheus.served(f"127.0.0.1:{other.port}", lambda: prometheus.exposition({})) as ours:
+    told = CollectorRegistry()
+    Gauge("figurative_in_hand", "Messages that are worked on.", registry=told)
+    with prometheus.served(f"127.0.0.1:{other.port}", told) as ours:
         threading.Thread(target=ours.serve_forever, daemon=True).start()
         assert checked(other.port) == (0, f"ok Metrics 127.0.0.1:{other.port}, where a poller serves them already")
         ours.shutdown()

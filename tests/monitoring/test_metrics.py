@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
@@ -25,7 +26,6 @@ from poller.daemon.loop import STOP, Asked, Loop
 from poller.monitoring import metrics, prometheus, status_file
 from poller.monitoring.metrics import Metrics
 from poller.monitoring.poll_health import PollHealth
-from poller.monitoring.prometheus import METRICS
 from poller.workflow.results import WorkResult
 from poller.workflow.status import MessageStatus
 from tests.support.recording_server import Listener, http
@@ -59,9 +59,18 @@ def read(text: str) -> dict[str, float]:
     return found
 
 
+def text(of: Metrics) -> str:
+    return generate_latest(of.registry).decode()
+
+
 def told(of: Metrics) -> dict[str, float]:
     of.tell()
-    return read(of.text)
+    return read(text(of))
+
+
+def names(of: Metrics) -> set[str]:
+    """The names of all metrics, also of those without a sample."""
+    return set(re.findall(r"^# TYPE (\w+)", text(of), re.MULTILINE))
 
 
 def drain(office: Office, *mails: str) -> tuple[Metrics, Daemon]:
@@ -88,7 +97,7 @@ def test_finished_work_is_counted_once(office: Office) -> None:
     steps = Counter({name: value for name, value in found.items() if name.startswith("figurative_steps_total{")})
 
     def step(name: str, service: str, result: str) -> float:
-        return steps[f'figurative_steps_total{{step="{name}",service="{service}",result="{result}"}}']
+        return steps[f'figurative_steps_total{{result="{result}",service="{service}",step="{name}"}}']
 
     assert step("create_ticket", "hubspot", "ok") == 3
     assert step("create_ticket", "hubspot", "retried") == 1
@@ -96,8 +105,8 @@ def test_finished_work_is_counted_once(office: Office) -> None:
     assert (step("label", "imap", "ok"), step("receive", "imap", "ok")) == (4, 4)
     assert (step("classify", "anthropic", "ok"), step("classify", "", "ok")) == (1, 2)
     assert found['figurative_classifications_total{decided_by="claude"}'] == 1
-    seconds = 'figurative_delivery_to_label_seconds{0}{{outcome="ignored"{1}}}'
-    assert found[seconds.format("_bucket", ',le="+Inf"')] == found[seconds.format("_count", "")] == 1
+    seconds = 'figurative_delivery_to_label_seconds{0}{{{1}outcome="ignored"}}'
+    assert found[seconds.format("_bucket", 'le="+Inf",')] == found[seconds.format("_count", "")] == 1
     assert 0 < found[seconds.format("_sum", "")] < 60
     assert daemon.claude is not None
     tokens = daemon.claude.input_tokens, daemon.claude.output_tokens
@@ -119,13 +128,14 @@ def test_metrics_count_only_own_process(office: Office) -> None:
         client.move(client.search(), "INBOX")
     of, _ = drain(office, "auto_reply")
     found = told(of)
+    assert not [name for name in found if "_created" in name], "they are no metrics of ours"
     assert {name: value for name, value in found.items() if "mails_total" in name and value} == {
         'figurative_mails_total{outcome="support"}': 1,
         'figurative_mails_total{outcome="ignored"}': 1,
     }
-    assert found['figurative_steps_total{step="create_ticket",service="hubspot",result="ok"}'] == 1
+    assert found['figurative_steps_total{result="ok",service="hubspot",step="create_ticket"}'] == 1
     assert not [name for name in found if 'step="classify"' in name and 'result="failed"' in name]
-    assert 'figurative_steps_total{step="create_ticket",service="hubspot",result="failed"}' not in found
+    assert 'figurative_steps_total{result="failed",service="hubspot",step="create_ticket"}' not in found
     of.close()
 
 
@@ -174,12 +184,29 @@ def test_metrics_server_serves_only_its_page(office: Office) -> None:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
             answer = client.get("/metrics")
             assert (answer.text, answer.headers["content-type"]) == (
-                of.text,
+                text(of),
                 "text/plain; version=0.0.4; charset=utf-8",
             )
             assert client.get("/").status_code == 404
             assert client.post("/metrics").status_code == 501
     socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_metrics_are_given_in_the_format_asked_for(office: Office) -> None:
+    """It prefers OpenMetrics: the samples are the same, and none tells when a metric was created."""
+    of, _ = drain(office, "auto_reply")
+    found = told(of)
+    server = prometheus.served("127.0.0.1:0", of.registry)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    asked = {"Accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2"}
+    answer = httpx.get(f"http://127.0.0.1:{server.server_address[1]}/metrics", headers=asked)
+    server.shutdown()
+    server.server_close()
+    of.close()
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    *lines, end = answer.text.splitlines()
+    assert {line.rpartition(" ")[0] for line in lines if not line.startswith("#")} == found.keys()
+    assert end == "# EOF"
 
 
 def test_metrics_are_complete_at_first_request(office: Office, tmp_path: Path) -> None:
@@ -190,20 +217,20 @@ def test_metrics_are_complete_at_first_request(office: Office, tmp_path: Path) -
     office.environment |= {"METRICS_LISTEN": f"127.0.0.1:{port}", "METRICS_TEXTFILE": str(file)}
     with closing(Metrics(office.settings, Daemon(office.settings).status, PollHealth(60))) as of:
         assert of.start()
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-        assert read(text)["figurative_in_hand"] == 0
-        assert file.read_text() == text
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        assert read(answer)["figurative_in_hand"] == 0
+        assert file.read_text() == answer
 
 
 def test_silent_metrics_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that says nothing is closed, and others are answered meanwhile."""
     monkeypatch.setattr(prometheus, "TIMEOUT_S", 0.05)
-    server = prometheus.served("127.0.0.1:0", lambda: "text")
+    server = prometheus.served("127.0.0.1:0", CollectorRegistry())
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = server.server_address[:2]
     with socket.create_connection((str(address[0]), int(address[1])), timeout=5) as silent:
         silent.sendall(b"GET /met")
-        assert httpx.get(f"http://{address[0]!s}:{address[1]}/metrics").text == "text"
+        assert httpx.get(f"http://{address[0]!s}:{address[1]}/metrics").status_code == 200
         assert silent.recv(1) == b""
     server.shutdown()
     server.server_close()
@@ -219,7 +246,7 @@ def test_occupied_metrics_port_is_retried(office: Office, logged: Callable[[], s
         assert re.findall(r"metrics_not_served .*reason='(\S+): ", logged()) == [listen]
     with closing(of):
         of.tell()
-        assert httpx.get(f"http://{listen}/metrics").text == of.text
+        assert httpx.get(f"http://{listen}/metrics").text == text(of)
 
 
 def test_invalid_metrics_address_does_not_stop_daemon(office: Office, logged: Callable[[], str]) -> None:
@@ -235,7 +262,7 @@ def test_metrics_file_is_complete_and_world_readable(office: Office, tmp_path: P
     of = Metrics(office.settings, Daemon(office.settings).status, PollHealth(60))
     assert of.start()
     of.tell()
-    assert (tmp_path / "poller.prom").read_text() == of.text
+    assert (tmp_path / "poller.prom").read_text() == text(of)
     assert (tmp_path / "poller.prom").stat().st_mode & 0o777 == 0o644
     assert [path.name for path in tmp_path.iterdir() if "prom" in path.name] == ["poller.prom"]
     of.close()
@@ -265,30 +292,31 @@ def test_daemon_writes_metrics_and_status_files(
     office.sandbox.imap.deliver(samples()["auto_reply"])
     thread.start()
     tick = threading.Event()
-    text = ""
+    left = ""
     for _ in range(400):
         poll_status = status_file.read(office.state)
-        text = file.read_text() if file.exists() else ""
-        if 'outcome="ignored"} 1' in text and poll_status and poll_status.looked_at:
+        left = file.read_text() if file.exists() else ""
+        if 'outcome="ignored"} 1' in left and poll_status and poll_status.looked_at:
             break
         tick.wait(0.05)
     asked.put(STOP)
     thread.join()
     socket.create_server(("127.0.0.1", port)).close()
-    assert read(text)['figurative_mails_total{outcome="ignored"}'] == 1
+    assert read(left)['figurative_mails_total{outcome="ignored"}'] == 1
     found = status_file.read(office.state)
     assert found
     assert found.looked_at
     assert found.failing_since is None
 
 
-def test_dashboard_and_metrics_cover_each_other() -> None:
+def test_dashboard_and_metrics_cover_each_other(office: Office) -> None:
     """Every metric in it is one of ours, and every one of ours is in it."""
     board = json.loads((ROOT / "docs" / "grafana.json").read_text())
-    text = json.dumps(board)
-    names = {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"figurative_\w+", text)}
-    assert names == METRICS.keys()
-    assert set(re.findall(r"figurative_\w+", (ROOT / "systemd" / "README.md").read_text())) <= METRICS.keys()
+    exposed = names(Metrics(office.settings, Daemon(office.settings).status, PollHealth(60)))
+    assert {
+        re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"figurative_\w+", json.dumps(board))
+    } == exposed
+    assert set(re.findall(r"figurative_\w+", (ROOT / "systemd" / "README.md").read_text())) <= exposed
 
 
 def test_dashboard_queries_match_exposed_metrics(office: Office) -> None:

@@ -105,6 +105,17 @@ RICH_TEXTS = {
     "HTML in it": (rb"{\rtf1\fromhtml1 {\*\htmltag64 <p>}oui{\*\htmltag72 </p>}}", "oui"),
     "line ends": (b"{\\rtf1 a\r\nb}", "ab"),
     "half of a pair": (rb"{\rtf1 \u-10179?}", "\ufffd"),
+    "two bytes for one": (rb"{\rtf1\ansi\ansicpg932 \'83e\'83X\'83\'67a}", "テストa"),
+    "of an old Mac": (rb"{\rtf1\mac\ansicpg10000 caf\'8e}", "café"),
+    "a code page that is none": (rb"{\rtf1\ansi\ansicpg0 caf\'e9}", "café"),
+    "bytes as they are": (b"{\\rtf1\\ansi\\ansicpg1251 \xc4\xe0}", "Да"),
+    "a list": (rb"{\rtf1{\pntext\f0 1.\tab}un\par}", "1.\tun\n"),
+    "trays of a printer": (rb"{\rtf1\binfsxn0\binsxn0 oui}", "oui"),
+    "a word that is none": (rb"{\rtf1{\pict 00}\\bin5}", r"\bin5"),
+    "numbers that are none": (rb"{\rtf1\uc oui\u-999999999 \uc1 non}", "oui\u3601non"),
+    "a font with a charset that is none": (rb"{\rtf1{\fonttbl{\f0\fcharset78 x;}}\f0 caf\'e9}", "café"),
+    "a link": (rb'{\rtf1{\field{\*\fldinst{HYPERLINK "https://a.fr"}}{\fldrslt{ici}}}}', "ici"),
+    "cut off": (rb"{\rtf1 dor\'e9\'e9", "doréé"),
     "none": (b"bonjour", ""),
 }
 
@@ -130,11 +141,30 @@ def test_invalid_packed_rich_text_is_empty(raw: bytes) -> None:
     assert rtf.unpacked(raw, 1000) == b""
 
 
-@pytest.mark.parametrize(
-    "piece", [b"{", b"}", b"{\\*", b"\\'e9", b"\\u1?", b"\\", b"a", b"\\bin-1 ", b"{\\rtf1 {\\pict"]
-)
+HOSTILE = [
+    *(b"{", b"}", b"{\\*", b"\\'e9", b"\\u1?", b"\\", b"a", b"\\bin-1 ", b"{\\rtf1 {\\pict", b"\\'", b"\\u", b"\\uc"),
+    *(b"\xe9", b"\\bin999999999 ", b"{\\pict\\bin", b"\\pict\\binx", b"\\\\bin{\\pict", b"\\u9999999999?"),
+    b'{\\field{\\*\\fldinst{HYPERLINK "',
+    b'{\\FIELD{\\*\\fldinst{HYPERLINK "',
+    b'{\\fie\\bin0 ld{\\*\\fldinst{HYPERLINK "',
+    *(b"{\\fonttbl\\f0", b"{\\font\\bin0 tbl\\f0", b"{\\fonttbl{\\f0\\fcharset78 x;}}\\f0\\'e9"),
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_rich_text_is_read_quickly(piece: bytes) -> None:
     one_pass(lambda text: rtf.text(b"{\\rtf1 " + text), piece, 500_000)
+
+
+def test_no_rich_text_makes_the_reader_raise() -> None:
+    """Pieces of hostile documents and bytes, one after another at random."""
+    chance = random.Random(6)  # noqa: S311  no secret
+    pages = [b"", b"\\ansicpg932 ", b"\\ansicpg65000 ", b"\\ansicpg54936 ", b"\\ansicpg99999 "]
+    for _ in range(3000):
+        pieces = [
+            chance.choice([*HOSTILE, b"}", b"\n", b"}", chance.randbytes(3)]) for _ in range(chance.randint(1, 12))
+        ]
+        rtf.text(b"{\\rtf1" + chance.choice(pages) + b"".join(pieces)).encode()
 
 
 def decoded(text: bytes) -> list[tuple[str, bytes]]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 # Thinking counts too: with few tokens the model may stop before it has written any answer.
 _MAX_TOKENS = 2048
+# Dollars for a million tokens in and out (https://platform.claude.com/docs/en/about-claude/pricing); another model's
+# tokens are counted, and not priced.
+PRICES = {"claude-haiku-5-5": (0.10, 0.50), "claude-haiku-4-5": (1.0, 5.0)}
 
 
 @dataclass(frozen=True, slots=True)

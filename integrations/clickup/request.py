@@ -11,7 +11,7 @@ import httpx
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import Deadline
 from integrations.net.failures import describe_failure
-from integrations.net.retry_after import parse_retry_after
+from integrations.net.retry_after import json_object, parse_retry_after
 
 if TYPE_CHECKING:
     from integrations.net.rate_limiter import RateLimiter
@@ -49,7 +49,7 @@ def ask(
         raise TransientError(
             f"ClickUp {call}: {describe_failure(error)}", outcome_unknown=creates and not never_connected
         ) from error
-    answer = _json_object(response)
+    answer = json_object(response.content)
     if response.status_code in expect:
         return response.status_code, answer
     if response.status_code != HTTPStatus.OK:
@@ -83,12 +83,3 @@ def _wait_s(headers: httpx.Headers | dict[str, str]) -> float | None:
         moment = int(reset)
         return max(0.0, (moment / 1000 if moment > _MILLISECONDS else moment) - time.time())
     return seconds
-
-
-def _json_object(response: httpx.Response) -> dict[str, Any]:
-    """Return the JSON object in the body, empty when there is none."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}

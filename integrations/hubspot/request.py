@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from urllib3.exceptions import ConnectTimeoutError
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import Deadline
 from integrations.net.failures import describe_failure
-from integrations.net.retry_after import parse_retry_after
+from integrations.net.retry_after import json_object, parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +73,7 @@ def ask(
     except UnicodeDecodeError as error:
         # The client decodes the body of every refusal, and a proxy's error page may be in any charset.
         raise TransientError(f"HubSpot {call}: unreadable refusal", outcome_unknown=creates) from error
-    answer = _json_object(body)
+    answer = json_object(body)
     if status in expect:
         return status, answer
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -113,12 +112,3 @@ def _wait_s(status: int, headers: Mapping[str, str], answer: dict[str, Any]) -> 
         return _LOCKED_WAIT_S
     policy = f"{answer.get('policyName')} {answer.get('message')}".upper()
     return next((wait_s for name, wait_s in _POLICY_WAIT_S.items() if name in policy), None)
-
-
-def _json_object(body: str | bytes) -> dict[str, Any]:
-    """Return the JSON object in a body, empty when there is none."""
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}

@@ -1,10 +1,12 @@
-"""Parse the time at which a service asks for a retry."""
+"""Read what any HTTP service answers: the time of a retry, and the JSON object in a body."""
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 
 def parse_retry_after(value: str | None) -> float | None:
@@ -24,3 +26,12 @@ def parse_retry_after(value: str | None) -> float | None:
         # A date that ends in "-0000" is in UTC, and Python reads it as naive (RFC 5322 section 3.3).
         seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def json_object(body: str | bytes) -> dict[str, Any]:
+    """Return the JSON object in a body, empty when there is none."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

@@ -8,11 +8,11 @@ from typing import IO
 
 import click
 
+from integrations.claude import PRICES
 from poller.cli import trial
 from poller.cli.options import json_option, settings_of
 from poller.cli.terminal import Progress
 from poller.dispatch.clients import services
-from poller.monitoring.metrics import PRICES
 from poller.triage import evaluation
 
 

@@ -17,6 +17,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from integrations.claude import PRICES
 from integrations.errors import ConfigurationError, ServiceError
 from poller.model import SERVICE_NAMES, Outcome
 from poller.monitoring import status_file
@@ -42,9 +43,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 OUTCOMES = (Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED, Outcome.FAILED, Outcome.GONE)
 RESULTS = {"ok": "ok", "retry": "retried", "wait": "waited", "fatal": "failed", "gone": "gone"}
 BUCKETS_S = (1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400, math.inf)
-# Dollars for a million tokens in and out (https://platform.claude.com/docs/en/about-claude/pricing); another model's
-# tokens are counted, and not priced.
-PRICES = {"claude-haiku-5-5": (0.10, 0.50), "claude-haiku-4-5": (1.0, 5.0)}
 OVERLAP = timedelta(minutes=1)  # by which each read of the state store overlaps the one before
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from poller.escaping import http_url, one_line
 from poller.model import SERVICE_NAMES, Attachment, Category, Kind, UploadDecision
 from poller.own_mail import FORM_HEADER
-from poller.parsing import file_types
+from poller.parsing import file_types, reader
 from poller.triage import attachment_policy
 from poller.workflow.steps import StepName, service_of
 
@@ -53,7 +53,6 @@ LEFT = "Resté dans le message"
 TO_FETCH = "Fichiers à récupérer à la main"
 
 _FORM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_ENCRYPTED_DEFECT = "encrypted message"
 _LINK_LIMIT_CHARS = 2_000
 _REASONS = {
     UploadDecision.INLINE: "image intégrée au texte",
@@ -169,11 +168,11 @@ def to_fetch(request: Request) -> list[str]:
 
 def unread(request: Request) -> list[str]:
     """Return a sentence for each defect that the text and the list of files do not show."""
-    sentences = [ENCRYPTED] if _ENCRYPTED_DEFECT in request.defects else []
+    sentences = [ENCRYPTED] if reader.ENCRYPTED in request.defects else []
     if size_bytes := attachment_policy.oversize_bytes(request):
         # Other defects only follow from the missing end of the mail.
         return [*sentences, OVERSIZE.format(size(size_bytes))]
-    return [*sentences, UNREAD] if set(request.defects) - {_ENCRYPTED_DEFECT} else sentences
+    return [*sentences, UNREAD] if set(request.defects) - {reader.ENCRYPTED} else sentences
 
 
 def empty(request: Request) -> list[str]:

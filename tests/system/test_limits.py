@@ -20,7 +20,9 @@ from poller.imap import session as imap_session
 from poller.mailbox.download import BEGINNING_BYTES, write
 from poller.mailbox.inbox import Inbox
 from poller.workflow.errors import StepDeferredError
+from poller.workflow.facts import InMemoryFacts
 from poller.workflow.journal import Journal
+from poller.workflow.results import Participants, Received
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.shared_lock import SharedLock
 
@@ -129,15 +131,16 @@ def test_rate_limited_message_continues_at_its_slot(office: Office, minutes: int
         breakers={},
         retry_policy=RetryPolicy(),
         halt=lambda *_: pytest.fail("halted"),
+        store=InMemoryFacts(),
     )
     there: Any = SimpleNamespace(look=lambda: None)
     job = StepContext(journal, there, there, Services(), office.settings)
-    at = (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
-    received = {"episode": "f" * 16, "goes_on_at": at}
+    at = datetime.now(UTC) + timedelta(minutes=minutes)
+    received = Received(None, at, "", (), Participants(), goes_on_at=at, episode="f" * 16)
     if waits:
         with pytest.raises(StepDeferredError) as caught:
             receive.wait_turn(job, received)
-        assert (caught.value.until.isoformat(), caught.value.breaker) == (at, "")
+        assert (caught.value.until, caught.value.breaker) == (at, "")
     else:
         receive.wait_turn(job, received)
     assert recorded == []
@@ -148,7 +151,7 @@ def test_rules_decide_alone_after_daily_claude_budget(office: Office) -> None:
     office.environment["ANTHROPIC_MAX_CALLS_PER_DAY"] = "1"
     unsure = [MAILS["ambiguous"].replace(b"Message-ID: <", b"Message-ID: <%d" % number) for number in range(3)]
     results = [status.result for status in office.once(*unsure).values()]
-    decided = sorted((result["decided_by"], result["needs_review"]) for result in results if result)
+    decided = sorted((result.decided_by, result.needs_review) for result in results)
     assert decided[1:] == [("rules without claude", True)] * 2
     assert decided[0][0] == "claude"
     assert len(office.sandbox.anthropic.calls("POST")) == 1

@@ -58,7 +58,7 @@ DEFENCES = {
         "test_escaping.py::test_header_text_cannot_add_a_header_field",
         "rendering/test_notification.py::test_hostile_mail_adds_no_header_recipient_or_markup",
         "system/test_fuzz.py::test_random_mail_gives_bounded_and_inert_output",
-        "integrations/test_smtp_client.py::test_send_without_valid_recipient_raises_permanent_error",
+        "integrations/test_smtp.py::test_send_without_valid_recipient_raises_permanent_error",
     ],
     "5 our own letters make no loop": [
         "system/test_end_to_end.py::test_notification_in_polled_mailbox_is_not_dispatched",
@@ -98,7 +98,7 @@ DEFENCES = {
         "rendering/test_tickets.py::test_comment_makes_no_link_of_mail_text",
         "test_escaping.py::test_markdown_shows_all_words_and_no_markup",
         "test_escaping.py::test_unlinked_text_has_no_link_or_mention",
-        "integrations/test_clickup_client.py::test_add_comment_raises_task_gone_error_on_deleted_task",
+        "integrations/clickup/test_client.py::test_add_comment_raises_task_gone_error_on_deleted_task",
     ],
     "12 the log is ASCII JSON without a person in it": [
         "system/test_secrets.py::test_personal_data_is_shown_only_for_requested_mail",

@@ -352,7 +352,7 @@ def test_exception_text_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (json.loads(line) for line in said.splitlines())
     assert (first["event"], first["error"]) == ("it failed", "ValueError")
     assert first["frames"] == second["frames"]
-    assert re.search(r"test_canary\.py:\d+", first["frames"][-1])
+    assert re.search(r"test_secrets\.py:\d+", first["frames"][-1])
 
 
 CRASH = """

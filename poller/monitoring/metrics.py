@@ -7,9 +7,9 @@ share a mailbox each reports the whole of it, except for Claude.
 
 from __future__ import annotations
 
-import math
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 OUTCOMES = ("support", "modelisation", "ignored", "failed", "gone")
 RESULTS = {"ok": "ok", "retry": "retried", "wait": "waited", "fatal": "failed", "gone": "gone"}
-BUCKETS_S = (1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400, math.inf)
+BUCKETS_S = (1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400)
 # Dollars for a million tokens in and out (https://platform.claude.com/docs/en/about-claude/pricing); another model's
 # tokens are counted, and not priced.
 PRICES = {"claude-haiku-5-5": (0.10, 0.50), "claude-haiku-4-5": (1.0, 5.0)}
@@ -64,29 +64,25 @@ class Metrics:
         self._troubles: set[str] = set()
         # Each `_created` would repeat figurative_start_timestamp_seconds.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = of = CollectorRegistry(support_collectors_without_names=True)
-        self._mails = Counter(
-            "figurative_mails_total", "Messages that came to an end, by outcome.", ["outcome"], registry=of
-        )
+        self.registry = CollectorRegistry(support_collectors_without_names=True)
+        counter = partial(Counter, registry=self.registry)
+        self._mails = counter("figurative_mails_total", "Messages that came to an end, by outcome.", ["outcome"])
         for outcome in OUTCOMES:
             self._mails.labels(outcome)
-        self._steps = Counter(
-            "figurative_steps_total",
-            "Tries of a step, by step, service and result.",
-            ["step", "service", "result"],
-            registry=of,
+        self._steps = counter(
+            "figurative_steps_total", "Tries of a step, by step, service and result.", ["step", "service", "result"]
         )
-        self._decided = Counter(
-            "figurative_classifications_total", "Requests classified, by who decided.", ["decided_by"], registry=of
+        self._decided = counter(
+            "figurative_classifications_total", "Requests classified, by who decided.", ["decided_by"]
         )
         self._latencies_s = Histogram(
             "figurative_delivery_to_label_seconds",
             "Time from a message's delivery to its label, by outcome.",
             ["outcome"],
             buckets=BUCKETS_S,
-            registry=of,
+            registry=self.registry,
         )
-        of.register(self)
+        self.registry.register(self)  # for what `collect` knows
 
     def start(self) -> bool:
         """Listen, if that is wanted, with what the daemon knows itself. Return whether `tell` is wanted."""

@@ -7,9 +7,9 @@ share a mailbox each reports the whole of it, except for Claude.
 
 from __future__ import annotations
 
-import math
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 OUTCOMES = (Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED, Outcome.FAILED, Outcome.GONE)
 RESULTS = {"ok": "ok", "retry": "retried", "wait": "waited", "fatal": "failed", "gone": "gone"}
-BUCKETS_S = (1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400, math.inf)
+BUCKETS_S = (1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 86_400)
 OVERLAP = timedelta(minutes=1)  # by which each read of the state store overlaps the one before
 
 
@@ -62,29 +62,25 @@ class Metrics:
         self._troubles: set[str] = set()
         # Each `_created` would repeat figurative_start_timestamp_seconds.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = of = CollectorRegistry(support_collectors_without_names=True)
-        self._mails = Counter(
-            "figurative_mails_total", "Messages that came to an end, by outcome.", ["outcome"], registry=of
-        )
+        self.registry = CollectorRegistry(support_collectors_without_names=True)
+        counter = partial(Counter, registry=self.registry)
+        self._mails = counter("figurative_mails_total", "Messages that came to an end, by outcome.", ["outcome"])
         for outcome in OUTCOMES:
             self._mails.labels(outcome)
-        self._steps = Counter(
-            "figurative_steps_total",
-            "Tries of a step, by step, service and result.",
-            ["step", "service", "result"],
-            registry=of,
+        self._steps = counter(
+            "figurative_steps_total", "Tries of a step, by step, service and result.", ["step", "service", "result"]
         )
-        self._decided = Counter(
-            "figurative_classifications_total", "Requests classified, by who decided.", ["decided_by"], registry=of
+        self._decided = counter(
+            "figurative_classifications_total", "Requests classified, by who decided.", ["decided_by"]
         )
         self._latencies_s = Histogram(
             "figurative_delivery_to_label_seconds",
             "Time from a message's delivery to its label, by outcome.",
             ["outcome"],
             buckets=BUCKETS_S,
-            registry=of,
+            registry=self.registry,
         )
-        of.register(self)
+        self.registry.register(self)  # for what `collect` knows
 
     def start(self) -> bool:
         """Listen, if that is wanted, with what the daemon knows itself. Return whether `tell` is wanted."""

@@ -25,8 +25,8 @@ from poller.workflow.store import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from integrations.clickup.client import ClickUp, Subtask
-    from integrations.hubspot.client import HubSpot
+    from integrations.clickup import ClickUp, Subtask
+    from integrations.hubspot import HubSpot
     from poller.config.settings import LabelsSettings, Settings
     from poller.workflow.results import WorkResult
     from poller.workflow.status import Entry, MessageRecord

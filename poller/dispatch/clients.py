@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from integrations.clickup.client import ClickUp
-from integrations.hubspot.client import HubSpot
+from integrations.clickup import ClickUp
+from integrations.hubspot import HubSpot
 from integrations.r2 import R2
 from integrations.smtp import Smtp
 from poller.imap import oauth

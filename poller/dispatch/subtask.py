@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from integrations.clickup.client import TaskGoneError
+from integrations.clickup import TaskGoneError
 from poller.dispatch.job import GONE, skip
 from poller.dispatch.upload import with_file_names
 from poller.model import DispatchResult, Link

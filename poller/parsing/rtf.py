@@ -74,15 +74,15 @@ def text(rtf: bytes) -> str:
     at = 0
     while token := _TOKEN.match(rtf, at):
         at = token.end()
-        word, number, code, poll_status, brace, plain = token.groups()
-        if poll_status in {b"{", b"}", b"\\"}:
-            page.write(poll_status)
+        word, number, code, sign, brace, plain = token.groups()
+        if sign in {b"{", b"}", b"\\"}:
+            page.write(sign)
         elif plain or code:
             page.write(plain or bytes.fromhex(code.decode()))
         elif word == b"bin":
             at += max(0, int(number or 0))
-        elif word or poll_status or brace:
-            page.control((word or poll_status or brace).decode("latin-1"), int(number or 0))
+        elif word or sign or brace:
+            page.control((word or sign or brace).decode("latin-1"), int(number or 0))
     page.flush()
     return "".join(page.shown).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

@@ -345,11 +345,11 @@ MEASURE = """
 import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from poller import parsing
+from poller.parsing import parser
 small, big = map(Path, sys.argv[1:])
-parsing.parse(small, "a", datetime.now(UTC))
+parser.parse(small, "a", datetime.now(UTC))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-(file,) = parsing.parse(big, "a", datetime.now(UTC)).attachments
+(file,) = parser.parse(big, "a", datetime.now(UTC)).attachments
 with file.content.open() as stream:
     while stream.read(1 << 20):
         pass

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poller.config.settings import Settings
+from poller.model import Outcome
 from poller.triage import claude_budget, quotas
 from poller.workflow.engine import Engine
+from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class Memory:
         found = [(key, value) for key, (at, value) in self.facts.items() if key.startswith(prefix) and at >= since]
         return found[::-1][:limit]
 
-    def result(self, reference: str, before: str = "") -> dict[str, Any]:
+    def result(self, reference: str, before: str = "") -> WorkResult:
         del before
         raise AssertionError(reference)
 
@@ -167,12 +169,13 @@ def test_daily_call_limit_survives_restart(store: Memory) -> None:
 
 @pytest.fixture
 def engine(state_url: str, tmp_path: Path) -> Iterator[Engine]:
-    """Two messages at work, each of which counts within a step."""
+    """Return an engine whose messages each keep a fact within a step."""
 
-    def work(journal: Journal) -> dict[str, Any]:
-        assert journal.store is not None
-        count = journal.store
-        return {"outcome": "support", "turn": journal.step(StepName.RECEIVE, lambda _: count.remember("a-%_1", "2"))}
+    def work(journal: Journal) -> WorkResult:
+        store = journal.store
+        assert store is not None
+        kept: str = journal.step(StepName.RECEIVE, lambda _: store.remember("a-%_1", "2"))
+        return WorkResult(Outcome.SUPPORT, thread=kept)
 
     engine = Engine(state_url, tmp_path, work)
     engine.start()
@@ -187,9 +190,9 @@ def test_facts_are_kept_in_step_and_listed_newest_first(engine: Engine) -> None:
     engine.store.remember("a-%%3", "3")
     engine.store.remember("b", "4")
     engine.submit("0" * 16)
-    while not (status := engine.store.statuses(["0" * 16]).get("0" * 16)) or status.outcome == "working":
+    while not (status := engine.store.statuses(["0" * 16]).get("0" * 16)) or status.result.outcome is Outcome.WORKING:
         time.sleep(0.02)
-    assert status.result == {"outcome": "support", "turn": "1"}
+    assert status.result == WorkResult(Outcome.SUPPORT, thread="1")
     since = datetime.now(UTC) - timedelta(minutes=1)
     assert sorted(engine.store.latest("a-%_", since, 9)) == [("a-%_1", "1"), ("a-%_2", "2")]
     assert len(engine.store.latest("a-", since, 2)) == 2
@@ -199,7 +202,7 @@ def test_facts_are_kept_in_step_and_listed_newest_first(engine: Engine) -> None:
 def test_concurrent_requests_take_different_daily_calls(engine: Engine) -> None:
     """Each call of the day has a number that is kept for one of them."""
     claude = Claude()
-    budgets = [claude_budget.DailyBudget(claude, engine, 4) for _ in range(2)]
+    budgets = [claude_budget.DailyBudget(claude, engine.store, 4) for _ in range(2)]
     for number in range(6):
         try:
             budgets[number % 2].ask("", "", {})

@@ -160,7 +160,7 @@ def test_object_named_like_support_term_stays_modelisation(decoy: str, plain: st
     )
 
 
-def test_likely_always_answers_with_low_confidence() -> None:
+def test_best_guess_always_answers_with_low_confidence() -> None:
     mails = labelled(LABELLED)
     opinions = [rules.best_guess(mail.request) for mail in mails]
     assert all(0 < opinion.confidence <= 0.5 for opinion in opinions)
@@ -176,7 +176,7 @@ def test_likely_always_answers_with_low_confidence() -> None:
         (request("erreur de paiement, compte bloqué, remboursement", "chaise.glb"), Category.SUPPORT),
     ],
 )
-def test_likely_weighs_files_against_words(mail: Request, category: Category) -> None:
+def test_best_guess_weighs_files_against_words(mail: Request, category: Category) -> None:
     assert rules.best_guess(mail).category is category
 
 
@@ -200,7 +200,7 @@ def test_rules_read_hostile_text_quickly(line: str, monkeypatch: pytest.MonkeyPa
 
     def read(text: str) -> None:
         mail = request(text)
-        rules.certain(mail)
-        rules.likely(mail)
+        rules.confident_verdict(mail)
+        rules.best_guess(mail)
 
     one_pass(read, line, 150_000, few=2_000)

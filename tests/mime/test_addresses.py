@@ -1,4 +1,4 @@
-"""Who wrote, and who is to be answered."""
+"""Parse address fields, and find the author of a mail and the address to answer."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_small_inline_image_is_a_logo(header: bytes, size: int, logo: bool, tmp_
 
 @pytest.mark.parametrize("size", [1000, SMALL_BYTES, SMALL_BYTES + 1, 3 * SMALL_BYTES])
 def test_equal_files_have_equal_fingerprints(size: int, tmp_path: Path) -> None:
-    """However many there are: of two models of one size both are somebody's, unless they are one."""
+    """Two models of one size are two models, unless their bytes are equal."""
     once, again, other = (
         part(b"image/png", b"\x89PNG\r\n\x1a\n".ljust(size - 1, b"x") + end, b"Photo.png") for end in (b"1", b"1", b"2")
     )

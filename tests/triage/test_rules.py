@@ -1,4 +1,4 @@
-"""What the rules decide on their own, and what they leave to somebody who understands."""
+"""Classify clear mails by rules, and leave the others undecided."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_rules_are_97_percent_right_on_given_set() -> None:
         (request("The seat is too low and should be walnut, could you adjust it?"), "Décrit un objet"),
     ],
 )
-def test_a_clear_request_for_studio_work_is_modelisation(mail: Request, reason: str) -> None:
+def test_clear_request_for_studio_work_is_modelisation(mail: Request, reason: str) -> None:
     opinion = rules.confident_verdict(mail)
     assert opinion
     assert opinion.category is Category.MODELISATION
@@ -85,7 +85,7 @@ def test_a_clear_request_for_studio_work_is_modelisation(mail: Request, reason: 
         ),
     ],
 )
-def test_a_clear_request_for_support_is_support(body: str, reason: str) -> None:
+def test_clear_request_for_support_is_support(body: str, reason: str) -> None:
     opinion = rules.confident_verdict(request(body))
     assert opinion
     assert opinion.category is Category.SUPPORT

@@ -1,4 +1,4 @@
-"""Whatever a stranger writes, the place it goes to shows it and obeys none of it."""
+"""Escape content where it is written: its reader sees every word, and no machine obeys one."""
 
 import re
 import unicodedata
@@ -60,7 +60,7 @@ GFM = MarkdownIt("gfm-like")  # CommonMark, tables, strike-through, HTML, and a 
 
 
 class _Elements(HTMLParser):
-    """The tags and the text of an HTML fragment."""
+    """Collect the tags and the text of an HTML fragment."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class _Elements(HTMLParser):
 
 
 def shown(source: str) -> list[str]:
-    """The lines a reader of the Markdown sees; fails on any token that is not a paragraph of text."""
+    """Return the lines a reader of the Markdown sees, and fail on any token that is not a paragraph of text."""
     lines = []
     for token in GFM.parse(source):
         assert token.type in {"paragraph_open", "inline", "paragraph_close"}, token
@@ -101,7 +101,7 @@ def written(text: str) -> list[str]:
 
 
 def links(text: str) -> list[str]:
-    """What a link finder and a Markdown reader make links, images or tags of."""
+    """Return the links, images and tags that a link finder and a Markdown reader find."""
     found = [match.url for match in LinkifyIt().match(text) or ()]
     for token in GFM.parse(text):
         found += [child.type for child in token.children or () if child.type in {"link_open", "image", "html_inline"}]
@@ -110,7 +110,7 @@ def links(text: str) -> list[str]:
 
 @pytest.mark.parametrize("text", [*EVIL, "```\ncode", "https://127.0.0.1/x ![x](//evil.com/p.gif) <https://evil.com>"])
 def test_unlinked_text_has_no_link_or_mention(text: str) -> None:
-    """Where plain text goes to who knows what: every word is there, and nothing joins up."""
+    """Every word is there for a reader of plain text, and no link finder joins two of them."""
     shown_text = unlinked(text)
     assert links(shown_text) == []
     assert "```" not in shown_text
@@ -221,7 +221,7 @@ def test_joiners_of_emoji_and_persian_are_kept() -> None:
 
 @pytest.mark.parametrize("text", [*EVIL, MEGABYTE, "x" * 500, "é" * 500])
 def test_header_text_cannot_add_a_header_field(text: str) -> None:
-    """What is sent parses to that one field, with that very value, in ASCII."""
+    """The sent message parses to that one field, with that very value, in ASCII."""
     message = EmailMessage(policy=policy.SMTP)
     message["Subject"] = header_text(text)
     message.set_content("body")

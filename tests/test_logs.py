@@ -1,4 +1,4 @@
-"""One line an event, whatever is in it, for a machine and for a person at a terminal."""
+"""Write one line an event, whatever is in it, for a machine and for a person at a terminal."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_terminal_log_line_has_no_foreign_escape_sequence(monkeypatch: pytest.Mo
 
 
 def test_unreachable_database_is_logged_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What its library says at each try is left out, names and all; what else it says is not."""
+    """Its library's message at each try is left out, names and all. Its other messages are not."""
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     logs.configure()
     clock = iter([0.0, 1.0, 2.0, 3599.0, 3601.0, 3601.0, 3700.0])  # asked once more by a line that is written

@@ -1,4 +1,4 @@
-"""Who wrote, and who is to be answered."""
+"""Parse address fields, and find the author of a mail and the address to answer."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_domain_aligns_with_itself_and_subdomains(domain: str, other: str, expec
 )
 def test_hostile_address_field_is_parsed_quickly(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it is read here, however long it is."""
-    monkeypatch.setattr("poller.addresses._FIELD_BYTES", 1_000_000)
+    monkeypatch.setattr("poller.mime.addresses._FIELD_BYTES", 1_000_000)
 
     def read(field: bytes) -> None:
         addresses(field)

@@ -1,4 +1,4 @@
-"""The text of a body as its author saw it."""
+"""Read the text of a body as its author saw it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_flowed_quotes_keep_depth_and_drop_stuffed_space() -> None:
     assert body.plain(raw, FLOWED) == "> cite suite\n>> plus \n> fin\nFrom here\n"
 
 
-def test_a_signature_is_never_flowed() -> None:
+def test_signature_is_never_flowed() -> None:
     assert body.plain(b"Merci \r\n-- \r\nCamille\r\n", FLOWED) == "Merci \n-- \nCamille\n"
 
 

@@ -1,4 +1,4 @@
-"""Bytes to text, whatever the sender says they are."""
+"""Decode bytes to text, whatever charset the sender named."""
 
 from __future__ import annotations
 

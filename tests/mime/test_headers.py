@@ -1,4 +1,4 @@
-"""Header fields, as they are written and as they are meant."""
+"""Parse header fields as they are written into what is meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The skeleton of a message: nothing is lost from it, and it does not grow."""
+"""Build the skeleton of a message: nothing is lost from it, and it does not grow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cut(path: Path) -> Skeleton:
 
 
 def payloads(path: Path) -> list[bytes]:
-    """What the parts of the skeleton stand for, in order."""
+    """Return the content that each part of the skeleton stands for, in order."""
     skeleton = cut(path)
     found = []
     for part in email.message_from_bytes(skeleton.content).walk():

@@ -1,4 +1,4 @@
-"""The decoded bytes of a part, read from the spool file."""
+"""Read the decoded bytes of a part from the spool file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ENCODED = {
 
 
 def spooled(path: Path, content: bytes, encoding: str) -> Encoded:
-    """The content in a spool file, in three pieces that end anywhere."""
+    """Write the content to a spool file, and return it in three pieces that end anywhere."""
     (path / "spool").write_bytes(b"before" + content + b"after")
     third = len(content) // 3
     pieces = (Span(6, third), content[third : third + 10], Span(6 + third + 10, len(content) - third - 10))

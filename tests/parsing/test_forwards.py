@@ -1,4 +1,4 @@
-"""Whose message a mail forwards, as each mail client writes it."""
+"""Find the author of a forwarded message in the text, as each mail client writes it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_forwarded_block_gives_original_sender(text: str) -> None:
 
 
 def test_chain_of_forwards_gives_all_senders() -> None:
-    """The outermost first: which of them is the customer is for whoever knows who is a colleague."""
+    """The outermost first. The caller, who knows the colleagues, decides which is the customer."""
     luc = "---------- Forwarded message ---------\nDe : Luc <luc@own.example>\nDate : lundi\nObjet : TR : porte\n\n"
     assert original_senders(luc + BLOCKS["Gmail"], forward=True) == (Address("Luc", "luc@own.example"), ZOE)
 

@@ -1,4 +1,4 @@
-"""A mail that is too much for the parser costs itself, and nobody else."""
+"""Parse in a process of its own: a mail that kills the parser harms no other mail."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def mail(tmp_path: Path) -> Path:
 
 
 def test_confined_parser_returns_same_request_and_files(mail: Path) -> None:
-    """What crosses the process border is a value; attachments are still read from the spool file."""
+    """A value crosses the process border, and attachments are still read from the spool file."""
     request = parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
     assert request == parsing_parser.parse(mail, "account", NOW)
     with request.attachments[0].content.open() as file:

@@ -1,4 +1,4 @@
-"""What a person wrote for this mail, and nothing of what hangs below it."""
+"""Find the part of a text that was written for this mail, without the history below it."""
 
 from __future__ import annotations
 

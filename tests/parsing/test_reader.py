@@ -1,18 +1,15 @@
-"""What mail clients wrap a mail in is opened: its text is the mail's, and its files are."""
+"""Open what mail clients wrap a mail in: its text becomes the mail's, and so do its files."""
 
 from __future__ import annotations
 
-import base64
-import zlib
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.model import Address, Attachment, Kind, Request
+from poller.model import Address, Kind
 from poller.parsing import parser, reader
-from poller.parsing.attachments import SMALL_BYTES
 from poller.triage.screening import screen
+from tests.parsing.helpers import HELLO, RECEIVED, TOP, content, multipart, part, read
 from tests.support.containers import (
     BINARY,
     MESSAGE,
@@ -35,41 +32,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_CALLS = 12_000_000  # that any mail may cost
-RECEIVED = datetime(2026, 11, 3, 9, 15, tzinfo=UTC)
-TOP = b"From: Lou <lou@example.com>\r\nMessage-ID: <1@example.com>\r\nSubject: %b\r\n"
 GLB = b"glTF\x02\0\0\0\x14\0\0\0\0\0\0\0JSON{}  " + bytes(range(256)) * 40
-HELLO = b"Content-Type: text/plain\r\n\r\nBonjour"
 CUSTOMER = (
     b"From: =?utf-8?q?Zo=C3=A9?= <zoe@client.example>\r\nDate: Mon, 2 Nov 2026 08:00:00 +0100\r\nSubject: commande\r\n"
 )
-
-
-def read(path: Path, message: bytes) -> Request:
-    (path / "spool").write_bytes(message)
-    return parser.parse(path / "spool", "support@example.com", RECEIVED)
-
-
-def content(attachment: Attachment) -> bytes:
-    with attachment.content.open() as stream:
-        return stream.read()
-
-
-def multipart(*parts: bytes, subtype: bytes = b"mixed", subject: bytes = b"x", top: bytes | None = None) -> bytes:
-    boundary = b"=_%08x" % zlib.crc32(b"".join(parts))
-    lines = b"".join(b"--" + boundary + b"\r\n" + part + b"\r\n" for part in parts)
-    header = TOP % subject if top is None else top
-    return (
-        header
-        + b'Content-Type: multipart/%b; boundary="%b"\r\n\r\n' % (subtype, boundary)
-        + lines
-        + b"--%b--" % boundary
-    )
-
-
-def part(content_type: bytes, raw: bytes, name: bytes = b"") -> bytes:
-    named = b'; name="%b"' % name if name else b""
-    encoded = base64.encodebytes(raw).replace(b"\n", b"\r\n")
-    return b"Content-Type: " + content_type + named + b"\r\nContent-Transfer-Encoding: base64\r\n\r\n" + encoded
 
 
 def outlook(raw: bytes) -> bytes:
@@ -267,66 +233,6 @@ def test_incompletely_read_message_stays_an_attachment(tmp_path: Path) -> None:
     assert request.defects == ("more parts than are read",)
 
 
-IMAGES = {
-    "shown": (b'Content-ID: <a>\r\nContent-Disposition: inline; filename="a.png"', 16_000, True),
-    "with a Content-ID": (b"Content-ID: <b>", 16_000, True),
-    "inline, as Apple Mail sends a drawing": (b'Content-Disposition: inline; filename="a.png"', 16_000, False),
-    "attached": (b'Content-ID: <b>\r\nContent-Disposition: attachment; filename="a.png"', 16_000, False),
-    "attached, and shown": (b'Content-ID: <a>\r\nContent-Disposition: attachment; filename="a.png"', 16_000, True),
-    "large": (b"Content-ID: <a>", 17_000, False),
-}
-
-
-@pytest.mark.parametrize(("header", "size", "logo"), IMAGES.values(), ids=IMAGES)
-def test_small_inline_image_is_a_logo(header: bytes, size: int, logo: bool, tmp_path: Path) -> None:
-    image = b"Content-Type: image/png\r\n" + header + b"\r\n\r\n" + b"\x89PNG\r\n\x1a\n".ljust(size, b"x")
-    html = b'Content-Type: text/html\r\n\r\n<img src="cid:a">'
-    (file,) = read(tmp_path, multipart(html, image, subtype=b"related")).attachments
-    assert file.logo is logo
-
-
-@pytest.mark.parametrize("size", [1000, SMALL_BYTES, SMALL_BYTES + 1, 3 * SMALL_BYTES])
-def test_equal_files_have_equal_fingerprints(size: int, tmp_path: Path) -> None:
-    """However many there are: of two models of one size both are somebody's, unless they are one."""
-    once, again, other = (
-        part(b"image/png", b"\x89PNG\r\n\x1a\n".ljust(size - 1, b"x") + end, b"Photo.png") for end in (b"1", b"1", b"2")
-    )
-    files = read(tmp_path, multipart(once, again, other)).attachments
-    assert [file.size_bytes for file in files] == [size] * 3
-    assert files[0].fingerprint == files[1].fingerprint != files[2].fingerprint
-    assert all(len(file.fingerprint) == 32 for file in files)
-
-
-def test_large_file_of_unique_size_is_not_hashed(tmp_path: Path) -> None:
-    """Nothing can be the same, and the digest of a 3D file takes as long as all else that is done with it there."""
-    sizes = (SMALL_BYTES + 1, SMALL_BYTES + 2)
-    request = read(
-        tmp_path, multipart(*[part(b"model/gltf-binary", b"glTF".ljust(size, b"x"), b"a") for size in sizes])
-    )
-    assert [file.fingerprint for file in request.attachments] == ["", ""]
-
-
-def test_attachment_names_are_unique(tmp_path: Path) -> None:
-    long = b"x" * 146 + b".jpg"
-    names = (b"photo.jpg", b"PHOTO.jpg", b"photo (2).jpg", b"photo.jpg", long, long, b"", b"piece-jointe-7.jpg")
-    request = read(tmp_path, multipart(*[part(b"image/jpeg", b"\xff\xd8\xff", name) for name in names]))
-    assert [file.filename for file in request.attachments] == [
-        "photo.jpg",
-        "PHOTO (2).jpg",
-        "photo (2) (2).jpg",
-        "photo (3).jpg",
-        "x" * 146 + ".jpg",
-        "x" * 142 + " (2).jpg",
-        "piece-jointe-7.jpg",
-        "piece-jointe-7 (2).jpg",
-    ]
-
-
-def test_executable_is_refused_and_counted(tmp_path: Path) -> None:
-    (file,) = read(tmp_path, multipart(part(b"model/gltf-binary", b"MZ\x90\0", b"chaise.glb"))).attachments
-    assert (file.refused, file.kind) == (True, Kind.OTHER)
-
-
 def test_links_of_all_text_parts_are_listed(tmp_path: Path) -> None:
     html = b'Content-Type: text/html\r\n\r\n<a href="https://we.tl/t-1">ici</a>'
     inner = multipart(b"Content-Type: text/plain\r\n\r\nhttps://we.tl/t-2", top=CUSTOMER)
@@ -368,7 +274,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("mail", BOMBS.values(), ids=BOMBS)
 def test_opening_wrappings_takes_bounded_time(mail: bytes, tmp_path: Path) -> None:
-    """Whatever is wrapped in whatever: so much work at most, and what was not opened is a file."""
+    """The work is bounded whatever is wrapped in whatever, and what was not opened is a file."""
     (tmp_path / "spool").write_bytes(mail)
     with counted(MOST_CALLS):
         request = parser.parse(tmp_path / "spool", "support@example.com", RECEIVED)
@@ -392,46 +298,3 @@ def test_wrappings_are_opened_to_depth_five(tmp_path: Path) -> None:
     assert "au fond" not in request.text
     assert content(request.attachments[0]) == b"Subject: fond\r\n\r\nau fond"
     assert request.defects == ("wrapped over 5 deep",)
-
-
-PDF = b"%PDF-1.4 " + bytes(range(256))
-ODD_PARTS = {
-    "a comment behind the type": b"Content-Type: application/pdf (a comment)\r\nContent-Transfer-Encoding: base64",
-    "no semicolon": b"Content-Type: application/pdf name=devis.pdf\r\nContent-Transfer-Encoding: base64",
-    "a type that is none": b"Content-Type: pdf\r\nContent-Transfer-Encoding: base64",
-    "a quoted encoding": b'Content-Type: application/pdf\r\nContent-Transfer-Encoding: "base64"',
-    "a comment behind the encoding": b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64 (c)",
-}
-
-
-@pytest.mark.parametrize("header", ODD_PARTS.values(), ids=ODD_PARTS)
-def test_file_with_odd_header_is_an_attachment(header: bytes, tmp_path: Path) -> None:
-    """Its bytes are what was sent, and none of them is in the text."""
-    request = read(tmp_path, multipart(HELLO, header + b"\r\n\r\n" + base64.b64encode(PDF)))
-    assert request.text == "Bonjour"
-    assert [content(file) for file in request.attachments] == [PDF]
-
-
-NAMED_TEXTS = {
-    "a name": b'Content-Type: text/plain; name="message.txt"\r\n\r\nBonjour',
-    "HTML with a name": b'Content-Type: text/html; name="mail.html"\r\nContent-Disposition: inline\r\n\r\n<p>Bonjour',
-    "as an attachment": b"Content-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nBonjour",
-}
-
-
-@pytest.mark.parametrize("part", NAMED_TEXTS.values(), ids=NAMED_TEXTS)
-def test_only_text_part_is_the_text_despite_file_name(part: bytes, tmp_path: Path) -> None:
-    request = read(tmp_path, b"MIME-Version: 1.0\r\n" + part)
-    assert request.text == "Bonjour"
-    assert request.attachments == ()
-
-
-def test_mac_resource_fork_is_no_model(tmp_path: Path) -> None:
-    fork = b"\0\5\x16\7" + bytes(80)
-    name = b'; name="chaise.obj"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
-    parts = (
-        b"Content-Type: application/applefile" + name + base64.b64encode(fork),
-        b"Content-Type: model/obj" + name + base64.b64encode(b"v 1 2 3\n" * 9),
-    )
-    files = read(tmp_path, multipart(*parts, subtype=b"appledouble")).attachments
-    assert [file.kind for file in files] == [Kind.OTHER, Kind.MODEL]

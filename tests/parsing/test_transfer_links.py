@@ -1,4 +1,4 @@
-"""Links to files at a transfer service are listed, and nothing else is."""
+"""List the links to files at a transfer service, and nothing else."""
 
 from __future__ import annotations
 

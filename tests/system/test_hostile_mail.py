@@ -75,16 +75,16 @@ DEFENCES = {
         "system/test_end_to_end.py::test_modelisation_mail_goes_through_all_steps",
     ],
     "8 programs and pages are refused, and uploads have a limit": [
-        "parsing/test_programs.py::test_executable_attachment_is_refused",
-        "parsing/test_programs.py::test_harmless_attachment_is_accepted",
-        "parsing/test_reader.py::test_executable_is_refused_and_counted",
+        "parsing/test_file_types.py::test_executable_attachment_is_refused",
+        "parsing/test_file_types.py::test_harmless_attachment_is_accepted",
+        "parsing/test_attachments.py::test_executable_is_refused_and_counted",
         "triage/test_attachment_policy.py::test_files_over_limit_stay_in_mail",
         "system/test_limits.py::test_daily_upload_limit_keeps_files_in_mail",
     ],
     "9 a file's name is a name": [
         "test_escaping.py::test_file_name_is_made_safe_for_disk_key_and_header",
         "test_escaping.py::test_file_name_length_is_bounded_everywhere",
-        "parsing/test_parser.py::test_attachment_file_name_is_made_safe",
+        "parsing/test_attachments.py::test_attachment_file_name_is_made_safe",
     ],
     "10 a note holds our markup and links to our files alone": [
         "rendering/test_tickets.py::test_hostile_note_has_only_own_markup",

@@ -1,4 +1,4 @@
-"""What becomes of each attachment of a mail."""
+"""Decide which attachments of a mail are uploaded."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def mail(*attachments: Attachment, defects: tuple[str, ...] = ()) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("attachments", "fates"),
+    ("attachments", "decisions"),
     [
         ((), ()),
         (
@@ -79,13 +79,13 @@ def mail(*attachments: Attachment, defects: tuple[str, ...] = ()) -> Request:
     ],
 )
 def test_upload_decision_for_each_attachment(
-    attachments: tuple[Attachment, ...], fates: tuple[UploadDecision, ...]
+    attachments: tuple[Attachment, ...], decisions: tuple[UploadDecision, ...]
 ) -> None:
-    assert decide_uploads(mail(*attachments)) == fates
+    assert decide_uploads(mail(*attachments)) == decisions
 
 
 @pytest.mark.parametrize(
-    ("file", "fate"),
+    ("file", "decision"),
     [
         (BANNER, UploadDecision.LOGO),
         (replace(BANNER, inline=True), UploadDecision.LOGO),
@@ -96,9 +96,9 @@ def test_upload_decision_for_each_attachment(
         (replace(BANNER, kind=Kind.MODEL), UploadDecision.FILE),
     ],
 )
-def test_repeated_small_image_of_sender_is_a_logo(file: Attachment, fate: UploadDecision) -> None:
-    """Of a photograph nobody says so: whoever sends it twice wants it seen."""
-    assert decide_uploads(mail(file), seen_before={"bb", ""}) == (fate,)
+def test_repeated_small_image_of_sender_is_a_logo(file: Attachment, decision: UploadDecision) -> None:
+    """A photograph is no logo: a sender who sends it twice wants it seen."""
+    assert decide_uploads(mail(file), seen_before={"bb", ""}) == (decision,)
 
 
 def test_small_images_lists_only_images_to_upload() -> None:
@@ -107,7 +107,7 @@ def test_small_images_lists_only_images_to_upload() -> None:
 
 
 @pytest.mark.parametrize(
-    ("caps", "fates"),
+    ("caps", "decisions"),
     [
         (Caps(), (UploadDecision.FILE, UploadDecision.FILE, UploadDecision.FILE)),
         (Caps(file_bytes=4_000_000), (UploadDecision.FILE, UploadDecision.FILE, UploadDecision.FILE)),
@@ -123,8 +123,8 @@ def test_small_images_lists_only_images_to_upload() -> None:
         ),
     ],
 )
-def test_files_over_limit_stay_in_mail(caps: Caps, fates: tuple[UploadDecision, ...]) -> None:
-    assert decide_uploads(mail(PHOTO, MODEL, BANNER), caps) == fates
+def test_files_over_limit_stay_in_mail(caps: Caps, decisions: tuple[UploadDecision, ...]) -> None:
+    assert decide_uploads(mail(PHOTO, MODEL, BANNER), caps) == decisions
 
 
 def test_truncated_mail_uploads_no_file() -> None:
@@ -143,6 +143,6 @@ def test_truncated_mail_uploads_no_file() -> None:
 
 def test_duplicate_refers_to_first_file_with_same_bytes() -> None:
     request = mail(SKETCH, MODEL, PHOTO, replace(PHOTO, filename="b"), replace(PHOTO, filename="c"))
-    fates = decide_uploads(request)
-    assert duplicate_of(request, fates, 4) is request.attachments[2]
-    assert duplicate_of(request, fates, 2) is None
+    decisions = decide_uploads(request)
+    assert duplicate_of(request, decisions, 4) is request.attachments[2]
+    assert duplicate_of(request, decisions, 2) is None

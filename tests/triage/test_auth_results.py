@@ -1,4 +1,4 @@
-"""What our own server says of a sender, and what others pretend that it says."""
+"""Read the Authentication-Results of our own server, and none that others forge."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DOMAIN = "atelier.example"
 
 
 def request(*fields: str) -> Request:
-    """A mail with these Authentication-Results, the topmost first."""
+    """Return a mail with these Authentication-Results, the topmost first."""
     author = Address("", f"claire@{DOMAIN}")
     return Request(
         reference="0123456789abcdef",
@@ -41,7 +41,7 @@ def request(*fields: str) -> Request:
 
 
 def verdict(field: str, name: str = OURS) -> tuple[bool, bool]:
-    """Whether it vouches for the domain, and whether it doubts it."""
+    """Return whether the results vouch for the domain, and whether they doubt it."""
     found = results(request(field), name)
     assert found is not None
     return vouched(found, DOMAIN), doubted(found, DOMAIN)
@@ -151,7 +151,7 @@ def test_results_without_server_name_are_recognised() -> None:
     ],
 )
 def test_encoded_server_name_is_not_accepted(tmp_path: Path, name: bytes) -> None:
-    """The server removes fields in its own name; one that only looks like it after decoding is nobody's."""
+    """The server removes fields in its own name; a name that equals its own only after decoding is not believed."""
     path = tmp_path / "mail.eml"
     field = b"Authentication-Results: " + name + FORGED.encode()
     path.write_bytes(field + b"\r\nFrom: claire@atelier.example\r\nSubject: x\r\n\r\nBonjour\r\n")

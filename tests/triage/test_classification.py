@@ -1,4 +1,4 @@
-"""Who decides, what Claude is shown, and what becomes of every answer it can give."""
+"""Classify a request by rules or by Claude: its prompt, and the handling of every answer."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_without_claude_rules_guess_and_ask_for_review() -> None:
 def test_prompt_injection_can_only_choose_a_category(
     sandbox: Sandbox, claude: Claude, order: dict[str, Any], obeyed: bool
 ) -> None:
-    """Whatever else the mail has it say is dropped, and its reason is a line of plain text."""
+    """All else that the mail makes it say is dropped, and its reason is a line of plain text."""
     sandbox.anthropic.decide = lambda mail: json.loads(json.loads(mail.split("<mail>")[1].split("</mail>")[0])["text"])
     mail = replace(UNSURE, newest=json.dumps(order))
     decided = classify_request(mail, claude)

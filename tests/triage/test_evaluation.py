@@ -1,4 +1,4 @@
-"""How right the rules and Claude are on labelled mails."""
+"""Measure the accuracy of the rules and of Claude on labelled mails."""
 
 from __future__ import annotations
 

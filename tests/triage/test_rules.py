@@ -1,4 +1,4 @@
-"""What the rules decide on their own, and what they leave to somebody who understands."""
+"""Classify clear mails by rules, and leave the others undecided."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_rules_are_97_percent_right_on_given_set() -> None:
         (request("The seat is too low and should be walnut, could you adjust it?"), "Décrit un objet"),
     ],
 )
-def test_a_clear_request_for_studio_work_is_modelisation(mail: Request, reason: str) -> None:
+def test_clear_request_for_studio_work_is_modelisation(mail: Request, reason: str) -> None:
     opinion = rules.confident_verdict(mail)
     assert opinion
     assert opinion.category is Category.MODELISATION
@@ -85,7 +85,7 @@ def test_a_clear_request_for_studio_work_is_modelisation(mail: Request, reason: 
         ),
     ],
 )
-def test_a_clear_request_for_support_is_support(body: str, reason: str) -> None:
+def test_clear_request_for_support_is_support(body: str, reason: str) -> None:
     opinion = rules.confident_verdict(request(body))
     assert opinion
     assert opinion.category is Category.SUPPORT
@@ -160,7 +160,7 @@ def test_object_named_like_support_term_stays_modelisation(decoy: str, plain: st
     )
 
 
-def test_likely_always_answers_with_low_confidence() -> None:
+def test_best_guess_always_answers_with_low_confidence() -> None:
     mails = labelled(LABELLED)
     opinions = [rules.best_guess(mail.request) for mail in mails]
     assert all(0 < opinion.confidence <= 0.5 for opinion in opinions)
@@ -176,7 +176,7 @@ def test_likely_always_answers_with_low_confidence() -> None:
         (request("erreur de paiement, compte bloqué, remboursement", "chaise.glb"), Category.SUPPORT),
     ],
 )
-def test_likely_weighs_files_against_words(mail: Request, category: Category) -> None:
+def test_best_guess_weighs_files_against_words(mail: Request, category: Category) -> None:
     assert rules.best_guess(mail).category is category
 
 
@@ -200,7 +200,7 @@ def test_rules_read_hostile_text_quickly(line: str, monkeypatch: pytest.MonkeyPa
 
     def read(text: str) -> None:
         mail = request(text)
-        rules.certain(mail)
-        rules.likely(mail)
+        rules.confident_verdict(mail)
+        rules.best_guess(mail)
 
     one_pass(read, line, 150_000, few=2_000)

@@ -1,4 +1,4 @@
-"""Who a mail is from, as people see it; and what they read of it."""
+"""Identify the customer behind a mail, and state it in every text."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def identified(
     authserv_id: str = "",
     own: tuple[str, ...] = OWN,
 ) -> Request:
-    """What is made of a mail with this header; `original` is whom it forwards."""
+    """Return the request of a mail with this header. `original` holds the authors of the mail that it forwards."""
     path = tmp_path / "mail.eml"
     path.write_bytes(header.strip().replace("\n", "\r\n").encode() + b"\r\n\r\nBonjour\r\n")
     originals = original if isinstance(original, tuple) else (original,)
@@ -146,7 +146,7 @@ NOT_FORWARDED = {
     "by a stranger": FORWARD.format("Max <max@stranger.example>", "TR: Devis"),
     "by a stranger who answers to us": FORWARD.format("Max <max@stranger.example>", "TR: Devis")
     + "Reply-To: paul@figurative.example",
-    "by somebody at a domain that looks like ours": FORWARD.format("Max <max@notfigurative.example>", "TR: Devis"),
+    "by somebody at a domain that resembles ours": FORWARD.format("Max <max@notfigurative.example>", "TR: Devis"),
     "by nobody": FORWARD.format("", "TR: Devis") + "Sender: Paul <paul@figurative.example>",
     "quoted in an answer": FORWARD.format("Paul <paul@figurative.example>", "RE: Devis"),
     "quoted in a second answer": FORWARD.format("Paul <paul@figurative.example>", "Re[2]: Devis"),
@@ -161,7 +161,7 @@ def test_forward_by_stranger_keeps_its_sender(tmp_path: Path, header: str) -> No
 
 
 def test_chain_of_colleague_forwards_finds_customer(tmp_path: Path) -> None:
-    """However long the chain: the first who is none of us."""
+    """The customer is the first in the chain who is no colleague, however long it is."""
     luc = Address("Luc", "luc@figurative.example")
     header = FORWARD.format("Paul <paul@figurative.example>", "TR: TR: Devis")
     assert identified(tmp_path, header, original=(luc, ANA, Address("Ute", "ute@else.example"))).sender == ANA
@@ -178,7 +178,7 @@ def test_forward_without_customer_keeps_colleague(tmp_path: Path, original: Addr
     [
         (f"Authentication-Results: {MX}; dmarc=pass header.from=figurative.example", True),
         (f"Authentication-Results: {MX}; auth=pass smtp.auth=paul", True),
-        ("X-Nothing: 1", True),  # between colleagues the server may look at nothing
+        ("X-Nothing: 1", True),  # between colleagues the server may check nothing
         (f"Authentication-Results: {MX}; dmarc=fail header.from=figurative.example", False),
         (f"Authentication-Results: {MX}; spf=fail smtp.mailfrom=figurative.example; dkim=none", False),
         (f"Authentication-Results: {MX}; spf=pass smtp.mailfrom=evil.example; dmarc=none", False),
@@ -228,19 +228,19 @@ DONE = DispatchResult(
 
 
 def read(request: Request) -> dict[str, str]:
-    """Everything that people read of a request."""
-    letters = (
+    """Return every text that people read about a request."""
+    mails = (
         of(request, DONE, sender="bot@figurative.example", recipient="admin@figurative.example", now=NOW)
         for of in (notification.notification, notification.reply_notification)
     )
-    bodies = [letter.get_body(("plain",)) for letter in letters]
+    bodies = [mail.get_body(("plain",)) for mail in mails]
     return {
         "ticket": tickets.ticket_content(request, DONE),
         "note": tickets.note_html(request, DONE),
         "reply note": tickets.reply_note_html(request, DONE),
         "subtask": tickets.subtask_markdown(request, DONE),
         "comment": tickets.reply_comment(request, DONE),
-        **{f"letter {number}": body.get_content() for number, body in enumerate(bodies) if body},
+        **{f"mail {number}": body.get_content() for number, body in enumerate(bodies) if body},
     }
 
 
@@ -260,7 +260,7 @@ def test_forwarding_colleague_is_named_in_texts(tmp_path: Path) -> None:
         "Client\xa0: Ana Ruiz <ana@ruiz.example>\nTransféré par\xa0: Paul <paul@figurative.example>" in shown["ticket"]
     )
     assert "<p>Transféré par\xa0: Paul &lt;paul@figurative.example&gt;</p>" in shown["note"]
-    assert "Transféré par\xa0: Paul <paul@figurative.example>" in shown["letter 0"]
+    assert "Transféré par\xa0: Paul <paul@figurative.example>" in shown["mail 0"]
 
 
 def test_unverified_address_is_escaped_in_texts(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_daemon_finds_group_customer_and_marks_unverified(office: Office) -> Non
 
 @pytest.mark.parametrize("email", ["pdg@figurative.example", "noreply@client.example", "jeanne@client.example"])
 def test_form_visitor_is_not_replaced_by_quoted_sender(tmp_path: Path, email: str) -> None:
-    """Who fills in a colleague's address and quotes a customer's mail does not write in that customer's name."""
+    """A visitor who enters a colleague's address and quotes a customer's mail does not become that customer."""
     text = "---------- Forwarded message ----------\nFrom: Ana Ruiz <ana@ruiz.example>\nSubject: Devis\n\nBonjour"
     submission = Submission(email, "", "Fwd: Devis", text, (), "")
     with message.written(submission, "contact", "support@figurative.example", NOW, "").content as content:

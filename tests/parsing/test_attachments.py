@@ -1,0 +1,105 @@
+"""Describe the files of a mail: kind, name, fingerprint, and the logos among them."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from poller.model import Kind
+from poller.parsing.attachments import SMALL_BYTES
+from tests.parsing.helpers import multipart, part, read
+
+MAILS = Path(__file__).parents[1] / "mails"
+
+IMAGES = {
+    "shown": (b'Content-ID: <a>\r\nContent-Disposition: inline; filename="a.png"', 16_000, True),
+    "with a Content-ID": (b"Content-ID: <b>", 16_000, True),
+    "inline, as Apple Mail sends a drawing": (b'Content-Disposition: inline; filename="a.png"', 16_000, False),
+    "attached": (b'Content-ID: <b>\r\nContent-Disposition: attachment; filename="a.png"', 16_000, False),
+    "attached, and shown": (b'Content-ID: <a>\r\nContent-Disposition: attachment; filename="a.png"', 16_000, True),
+    "large": (b"Content-ID: <a>", 17_000, False),
+}
+
+
+@pytest.mark.parametrize(("header", "size", "logo"), IMAGES.values(), ids=IMAGES)
+def test_small_inline_image_is_a_logo(header: bytes, size: int, logo: bool, tmp_path: Path) -> None:
+    image = b"Content-Type: image/png\r\n" + header + b"\r\n\r\n" + b"\x89PNG\r\n\x1a\n".ljust(size, b"x")
+    html = b'Content-Type: text/html\r\n\r\n<img src="cid:a">'
+    (file,) = read(tmp_path, multipart(html, image, subtype=b"related")).attachments
+    assert file.logo is logo
+
+
+@pytest.mark.parametrize("size", [1000, SMALL_BYTES, SMALL_BYTES + 1, 3 * SMALL_BYTES])
+def test_equal_files_have_equal_fingerprints(size: int, tmp_path: Path) -> None:
+    """Two models of one size are two models, unless their bytes are equal."""
+    once, again, other = (
+        part(b"image/png", b"\x89PNG\r\n\x1a\n".ljust(size - 1, b"x") + end, b"Photo.png") for end in (b"1", b"1", b"2")
+    )
+    files = read(tmp_path, multipart(once, again, other)).attachments
+    assert [file.size_bytes for file in files] == [size] * 3
+    assert files[0].fingerprint == files[1].fingerprint != files[2].fingerprint
+    assert all(len(file.fingerprint) == 32 for file in files)
+
+
+def test_large_file_of_unique_size_is_not_hashed(tmp_path: Path) -> None:
+    """Nothing can be the same, and the digest of a 3D file takes as long as all else that is done with it there."""
+    sizes = (SMALL_BYTES + 1, SMALL_BYTES + 2)
+    request = read(
+        tmp_path, multipart(*[part(b"model/gltf-binary", b"glTF".ljust(size, b"x"), b"a") for size in sizes])
+    )
+    assert [file.fingerprint for file in request.attachments] == ["", ""]
+
+
+def test_attachment_names_are_unique(tmp_path: Path) -> None:
+    long = b"x" * 146 + b".jpg"
+    names = (b"photo.jpg", b"PHOTO.jpg", b"photo (2).jpg", b"photo.jpg", long, long, b"", b"piece-jointe-7.jpg")
+    request = read(tmp_path, multipart(*[part(b"image/jpeg", b"\xff\xd8\xff", name) for name in names]))
+    assert [file.filename for file in request.attachments] == [
+        "photo.jpg",
+        "PHOTO (2).jpg",
+        "photo (2) (2).jpg",
+        "photo (3).jpg",
+        "x" * 146 + ".jpg",
+        "x" * 142 + " (2).jpg",
+        "piece-jointe-7.jpg",
+        "piece-jointe-7 (2).jpg",
+    ]
+
+
+def test_executable_is_refused_and_counted(tmp_path: Path) -> None:
+    (file,) = read(tmp_path, multipart(part(b"model/gltf-binary", b"MZ\x90\0", b"chaise.glb"))).attachments
+    assert (file.refused, file.kind) == (True, Kind.OTHER)
+
+
+def test_mac_resource_fork_is_no_model(tmp_path: Path) -> None:
+    fork = b"\0\5\x16\7" + bytes(80)
+    name = b'; name="chaise.obj"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    parts = (
+        b"Content-Type: application/applefile" + name + base64.b64encode(fork),
+        b"Content-Type: model/obj" + name + base64.b64encode(b"v 1 2 3\n" * 9),
+    )
+    files = read(tmp_path, multipart(*parts, subtype=b"appledouble")).attachments
+    assert [file.kind for file in files] == [Kind.OTHER, Kind.MODEL]
+
+
+def test_image_in_html_is_inline_unless_also_attached(tmp_path: Path) -> None:
+    inline = {file.filename: file.inline for file in read(tmp_path, (MAILS / "outlook.eml").read_bytes()).attachments}
+    assert inline == {"logo.png": True, "photo.png": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        (b"../../etc/passwd", "passwd"),
+        (b"C:\\plans\\table.stl", "table.stl"),
+        ("facture\u202efdp.exe".encode(), "facturefdp.exe"),
+        ("Pièce n°1.stl".encode(), "Pièce n°1.stl"),
+        (b"=?utf-8?q?a=0D=0AX-Evil=3A1.glb?=", "a X-Evil_1.glb"),
+        (b"x" * 300 + b".glb", "x" * 146 + ".glb"),
+    ],
+)
+def test_attachment_file_name_is_made_safe(name: bytes, safe: str, tmp_path: Path) -> None:
+    part = b'Content-Type: a/b\r\nContent-Disposition: attachment; filename="%b"\r\n\r\nx' % name
+    assert [file.filename for file in read(tmp_path, multipart(part)).attachments] == [safe]

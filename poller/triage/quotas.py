@@ -1,4 +1,4 @@
-"""Limit what a sender may ask for in an hour and a day, and the calls to Claude in a day.
+"""Limit what a sender may ask for in an hour and a day.
 
 The counts are facts in the state store. They outlive the process, and machines that share a state store count together.
 The key of a fact is a keyed hash of the sender, so the state does not reveal who wrote.
@@ -29,7 +29,7 @@ HOUR = timedelta(hours=1)
 LOOKED_BACK = timedelta(hours=25)  # covers the total of one day, and the longest run of waiting messages
 IMAGES = 20  # small images of a mail that are looked up
 
-# Held from the count to the booking, so that two messages in progress in this process do not take the same turn.
+# Held from the count to the reservation, so that two messages in progress in this process do not take the same slot.
 # Two machines may: then each of them lets one message of a sender too many through.
 _counting = threading.Lock()
 
@@ -46,18 +46,18 @@ class Slot:
 class SenderAccount:
     """A sender's recent use of the service, as one of its messages finds it."""
 
-    turns: tuple[datetime, ...]  # of its other messages, the latest booked first; as many as may go on in an hour
+    slots: tuple[datetime, ...]  # of its other messages, the latest reserved first; as many as may go on in an hour
     episode: str  # of the last one of them that had to wait, "" when none had
     uploaded_bytes: int  # today, before this message
 
-    def turn(self, reference: str, now: datetime, max_per_h: int) -> Slot:
+    def slot(self, reference: str, now: datetime, max_per_h: int) -> Slot:
         """Return when the message may go on: an hour after the one that is `max_per_h` before it.
 
         With `max_per_h` 0 there is no limit.
         """
         at = now
-        if 0 < max_per_h <= len(self.turns):
-            at = max(now, self.turns[max_per_h - 1] + HOUR)
+        if 0 < max_per_h <= len(self.slots):
+            at = max(now, self.slots[max_per_h - 1] + HOUR)
         return Slot(at, (self.episode or reference) if at > now else "")
 
 
@@ -84,9 +84,9 @@ def assign_slot(
             for file, fate in zip(request.attachments, decided, strict=True)
             if fate is UploadDecision.FILE
         )
-        turn = had.turn(reference, now, max_per_h)
-        turn = reserve_slot(store, sender, reference, now, turn, had.uploaded_bytes + sum(sizes))
-    return decided, turn
+        slot = had.slot(reference, now, max_per_h)
+        slot = reserve_slot(store, sender, reference, now, slot, had.uploaded_bytes + sum(sizes))
+    return decided, slot
 
 
 def pseudonym(settings: Settings, *words: str) -> str:
@@ -102,7 +102,7 @@ def pseudonym(settings: Settings, *words: str) -> str:
 def account(store: FactStore, sender: str, reference: str, now: datetime, max_per_h: int) -> SenderAccount:
     """Return the recent use by the sender of this pseudonym, from one read of the state store."""
     latest = store.latest(_prefix(sender), now - LOOKED_BACK, max(max_per_h, 1) + 1)
-    # An earlier try of this message that died may have booked its turn.
+    # An earlier try of this message that died may have reserved its slot.
     facts = [json.loads(value) for key, value in latest if key != _prefix(sender) + reference]
     episode = next((fact["episode"] for fact in facts if fact["episode"]), "")
     today = facts and facts[0]["day"] == day_of(now)
@@ -111,9 +111,9 @@ def account(store: FactStore, sender: str, reference: str, now: datetime, max_pe
     )
 
 
-def reserve_slot(store: FactStore, sender: str, reference: str, now: datetime, turn: Slot, uploaded_bytes: int) -> Slot:
-    """Record a message's turn, and what its sender has uploaded today with it. Return the turn recorded first."""
-    fact = {"at": turn.at.isoformat(), "episode": turn.episode, "day": day_of(now), "bytes": uploaded_bytes}
+def reserve_slot(store: FactStore, sender: str, reference: str, now: datetime, slot: Slot, uploaded_bytes: int) -> Slot:
+    """Record a message's slot, and what its sender has uploaded today with it. Return the slot recorded first."""
+    fact = {"at": slot.at.isoformat(), "episode": slot.episode, "day": day_of(now), "bytes": uploaded_bytes}
     kept: dict[str, Any] = json.loads(store.remember(_prefix(sender) + reference, json.dumps(fact)))
     return Slot(datetime.fromisoformat(kept["at"]), kept["episode"])
 

@@ -77,7 +77,7 @@ def test_facts_of_an_earlier_release_mean_what_they_meant(office: Office, folder
         assert f"{cutoff.SINCE}{cutoff.earliest_cutoff(store)}" in case.facts
         assert store.remember(FILE_FACT, "another") == case.facts[FILE_FACT]
         sender = quotas.pseudonym(office.settings, "hugues@lambert.example")
-        assert len(quotas.account(store, sender, "", now, 5).turns) == _count(case, "sender")
+        assert len(quotas.account(store, sender, "", now, 5).slots) == _count(case, "sender")
         claude = claude_budget.DailyBudget(daemon.claude, store, _count(case, "claude"), now=lambda: now)  # type: ignore[arg-type]
         with pytest.raises(claude_budget.OverBudgetError):
             claude.ask("", "", {})

@@ -36,7 +36,7 @@ def arrive(
     """Receive a message of the sender, and return when it may go on."""
     reference = f"{number:016x}"
     had = quotas.account(store, sender, reference, store.now, max_per_h)
-    turn = had.turn(reference, store.now, max_per_h)
+    turn = had.slot(reference, store.now, max_per_h)
     return quotas.reserve_slot(store, sender, reference, store.now, turn, had.uploaded_bytes + size_bytes)
 
 

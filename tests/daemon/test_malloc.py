@@ -7,9 +7,9 @@ import sys
 
 WORK = """
 import ctypes, threading
-from poller import heap
+from poller.daemon import malloc
 
-heap.tighten()
+malloc.tune_malloc()
 together = threading.Barrier(4, timeout=10)
 
 def work():

@@ -16,9 +16,11 @@ from poller.cli.samples import samples
 from poller.config import loader
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
+from poller.model import Outcome
 from poller.monitoring import canary
 from poller.monitoring.poll_health import PollHealth
 from poller.rendering import incident
+from poller.workflow.results import WorkResult
 from tests.daemon.test_loop import running
 from tests.support.pipeline_harness import Desk
 from tests.support.recording_server import Listener, http
@@ -67,7 +69,7 @@ def test_canary_arrives_and_is_filed_as_ignored(desk: Desk, bird: CanarySender) 
     bird.run(NOW)
     (delivered,) = desk.sandbox.smtp.messages
     assert delivered.recipients == (desk.environment["IMAP_USERNAME"],)
-    assert desk.gets(sent(desk)[0]) == {"outcome": "ignored", "reason": "canary"}
+    assert desk.gets(sent(desk)[0]) == WorkResult(Outcome.IGNORED, reason="canary")
     assert desk.seen == ["0" * 16]
     assert desk.made() == (0, 0, 0)
     for minutes in (1, 30, 59):
@@ -83,7 +85,7 @@ def test_canary_is_recognised_only_by_its_token(desk: Desk, bird: CanarySender) 
     (raw,) = sent(desk)
     token = raw.split(b"X-Figurative-Canary: ")[1][:32]
     forged = raw.replace(b"X-Figurative-Canary: " + token, b"X-Figurative-Canary: " + b"0" * 32)
-    assert desk.gets(forged)["reason"] == "own notification"
+    assert desk.gets(forged).reason == "own notification"
     bird.run(NOW + 11 * MINUTE)
     assert bird.missing_since == NOW
 
@@ -165,7 +167,7 @@ def test_canary_counts_as_arrived_when_read(desk: Desk, bird: CanarySender) -> N
     """Also where it cannot be filed, and what comes of that."""
     bird.run(NOW)
     desk.taken = "0" * 16
-    assert desk.gets(sent(desk)[0])["outcome"] == "gone"
+    assert desk.gets(sent(desk)[0]).outcome is Outcome.GONE
     bird.run(NOW + 11 * MINUTE)
     assert (bird.missing_since, bird.decided) == (None, True)
 

@@ -38,7 +38,7 @@ def a_week(*messages: WeeklyMessage, corrections: int = 0) -> Week:
     return Week(ENDS - timedelta(days=7), ENDS, messages, corrections)
 
 
-def done(number: int = 1, outcome: str = "support", **given: object) -> WeeklyMessage:
+def done(number: int = 1, outcome: Outcome = Outcome.SUPPORT, **given: object) -> WeeklyMessage:
     seen_at = datetime(2026, 11, 17, 10, tzinfo=UTC)
     return WeeklyMessage(**{"reference": f"{number:016x}", "seen_at": seen_at, "outcome": outcome} | given)  # type: ignore[arg-type]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from poller.imap import pool
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.labeller import MOST
 from tests.support.faulty_relay import Break, Relay
+from tests.support.imap_account import a_mail, needs_dovecot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
 NUMBER = 6
 DEADLINE_S = 10.0
-
-needs_dovecot = pytest.mark.skipif(
-    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
-)
-
-
-def a_mail(number: int) -> bytes:
-    head = b"From: ana@ruiz.example\r\nDate: Sun, 22 Nov 2026 10:00:00 +0100\r\n"
-    return head + b"Message-ID: <%d@ruiz.example>\r\n\r\nBonjour\r\n" % number
 
 
 class Wire(Relay):

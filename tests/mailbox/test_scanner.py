@@ -1,30 +1,30 @@
-"""What no server should answer, and some do: nothing waits for ever for it, and nothing is passed over in silence."""
+"""Scans of a mailbox: few commands, no message missed, and odd answers survived."""
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 
-from integrations.errors import ConfigurationError, TransientError
-from poller.config import loader
+from integrations.errors import TransientError
 from poller.imap import search
-from poller.imap.session import connect
-from poller.mailbox import outcome_mailboxes
+from poller.mailbox import scanner
 from poller.mailbox.inbox import Inbox
+from tests.support.faulty_relay import Relay
+from tests.support.imap_account import a_mail, all_settings
 from tests.support.imap_provider import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from poller.config.settings import Settings
+    from tests.conftest import Office
 
 BASIC = "IMAP4rev1 AUTH=PLAIN"
-SENT_AT = datetime(2026, 11, 22, 9, tzinfo=UTC)
+OLD, NEW = datetime(2026, 11, 1, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
 REFUSED = "NO Internal failure reading the message"
 BUSY = (
     "NO [UNAVAILABLE] Temporary storage failure",
@@ -33,28 +33,15 @@ BUSY = (
 )
 
 
-def a_mail(number: int) -> bytes:
-    return (
-        b"From: a@b.example\r\nMessage-ID: <%d@b.example>\r\n"
-        b"Date: Sun, 22 Nov 2026 10:00:00 +0100\r\n\r\nTexte\r\n" % number
-    )
-
-
 @pytest.fixture
 def server() -> Iterator[Provider]:
     with Provider(BASIC, f"{BASIC} UIDPLUS MOVE") as server:
         yield server
 
 
-def settings(server: Provider) -> Settings:
-    names = {name: str(getattr(server, name)) for name in ("host", "port", "security", "username", "password")}
-    given = {f"IMAP_{name.upper()}": value for name, value in names.items()}
-    return loader.from_names(given | {"STATE_URL": "sqlite:////nonexistent/x", "LABELS_FAILED": "Failed"})
-
-
 @pytest.fixture
 def inbox(server: Provider) -> Iterator[Inbox]:
-    with closing(Inbox(settings(server))) as inbox:
+    with closing(Inbox(all_settings(server))) as inbox:
         yield inbox
 
 
@@ -123,25 +110,6 @@ def test_refused_message_blocks_no_other_and_is_retried_each_scan(server: Provid
 
 
 @pytest.mark.parametrize("answer", [REFUSED, *BUSY])
-def test_listing_filed_mail_raises_when_fetch_is_refused(server: Provider, inbox: Inbox, answer: str) -> None:
-    """Else it would be forgotten, or taken for a message that a person has brought back."""
-    server.deliver(a_mail(1))
-    (reference,) = inbox.scan()
-    given, server.permanent = settings(server), ""
-    inbox.label(reference, "failed")
-    server.refused = dict.fromkeys(server.boxes["Failed"], answer)
-    for call in (
-        lambda: outcome_mailboxes.list_all_filed(given),
-        lambda: inbox.was_brought_back(reference),
-        lambda: outcome_mailboxes.move_back_to_inbox(given, [reference]),
-    ):
-        with pytest.raises(TransientError, match="FETCH"):
-            call()
-    server.refused = {}
-    assert not inbox.was_brought_back(reference)
-
-
-@pytest.mark.parametrize("answer", [REFUSED, *BUSY])
 def test_complete_scan_raises_when_one_fetch_is_refused(server: Provider, inbox: Inbox, answer: str) -> None:
     """What is not seen would be forgotten, and dispatched anew."""
     for number in range(2):
@@ -149,46 +117,6 @@ def test_complete_scan_raises_when_one_fetch_is_refused(server: Provider, inbox:
     server.refused = {uids(server)[1]: answer}
     with pytest.raises(TransientError, match="FETCH"):
         inbox.scan(all_or_none=True)
-
-
-SIZE = b"RFC822.SIZE %d "
-
-
-@pytest.mark.parametrize(
-    ("facts", "at"),
-    [
-        (SIZE + b"INTERNALDATE NIL", SENT_AT),
-        (SIZE + b'INTERNALDATE "00-Jan-0000 00:00:00 +0000"', SENT_AT),
-        (SIZE + b'INTERNALDATE "01-Jan-1970 00:00:00 +0000"', SENT_AT),
-        (SIZE + b"INTERNALDATE 7", SENT_AT),
-        (SIZE + b"X-NOTHING 1", SENT_AT),
-        (b'INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
-        (b'RFC822.SIZE NIL INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
-        (SIZE + b'FLAGS NIL INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
-        (SIZE + b'FLAGS (7 \\Seen) INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
-    ],
-)
-def test_message_with_odd_fetch_data_is_admitted(
-    server: Provider, inbox: Inbox, tmp_path: Path, facts: bytes, at: datetime
-) -> None:
-    """It is what counts: when it came is then said by its sender, and its size is unknown."""
-    server.deliver(a_mail(1))
-    server.facts = facts
-    (reference,) = inbox.scan()
-    fetched = inbox.fetch(reference, tmp_path / "mail.eml")
-    assert (tmp_path / "mail.eml").read_bytes() == a_mail(1)
-    assert (fetched.received_at, fetched.oversize_bytes) == (at, 0)
-
-
-def test_future_date_is_not_used_as_received_time(server: Provider, inbox: Inbox) -> None:
-    """Where the server does not say it either it came now."""
-    before = datetime.now(UTC)
-    server.deliver(a_mail(1).replace(b"2026", b"2096"))
-    server.facts = SIZE + b"INTERNALDATE NIL"
-    (reference,) = inbox.scan()
-    at = inbox.received_at()[reference]
-    assert at
-    assert before <= at <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize("counts", ["MESSAGES x UIDNEXT y UIDVALIDITY 7", "MESSAGES 1", "UIDVALIDITY x", "(("])
@@ -237,39 +165,151 @@ def test_skipped_mail_is_not_refetched_after_newest_is_removed(
     assert [each for each in server.commands if "SEARCH" in each] == ["UID SEARCH UID 2:*,1 UNDELETED"]
 
 
-@pytest.mark.parametrize("after", [f"{BASIC} UIDPLUS MOVE", f"{BASIC} UIDPLUS", BASIC])
-def test_label_skips_message_expunged_meanwhile(after: str) -> None:
-    """EXPUNGEISSUED (RFC 5530) is no trouble of the server's: its other copy is filed."""
-    with Provider(BASIC, after) as server:
-        taken, left = server.deliver(a_mail(1)), server.deliver(a_mail(2))
-        server.taken = True
-        with closing(connect(settings(server).imap)) as session:
-            session.label(session.uids(), "Support", "Figurative-Support", [])
-        assert "Support" in server.where(left)
-        assert server.where(taken) == set()
+def put(office: Office, raw: bytes, at: datetime = NEW, mailbox: str = "INBOX") -> None:
+    with office.sandbox.imap.session() as client:
+        client.append(mailbox, raw, msg_time=at)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "BAD Request is throttled. Suggested Backoff Time: 299910 milliseconds",
-        "NO Server Busy",
-        "NO Please try again later.",
-    ],
-)
-def test_throttling_server_raises_transient_error(answer: str) -> None:
-    """Exchange says so at a login and at a SELECT: it is nothing that a person could mend."""
-    with Provider(BASIC, BASIC, closed=answer) as server, pytest.raises(TransientError):
-        connect(settings(server).imap)
-    with (
-        Provider(BASIC, BASIC, refusal=answer, password="right") as server,
-        pytest.raises(TransientError),
-    ):
-        connect(settings(server).imap.model_copy(update={"username": "somebody"}))
+def test_mail_before_first_day_is_skipped_unless_admitted(office: Office, office_inbox: Inbox) -> None:
+    """And nobody waits behind what is left alone."""
+    for number in (1, 2):
+        put(office, a_mail(number), OLD)
+    put(office, a_mail(3))
+    first, second, third = office_inbox.scan()
+    office_inbox.since = date(2026, 11, 22)
+    assert office_inbox.scan() == [third]
+    office_inbox.reach = lambda: None
+    office_inbox.taken_up = {second}.intersection
+    assert office_inbox.scan() == [second, third]
+    assert office_inbox.holds_older(third, ["<2@ruiz.example>"])
+    assert not office_inbox.holds_older(third, ["<1@ruiz.example>"])
+    assert office_inbox.confirm(first), "another machine may have been told to take all"
 
 
-def test_wrong_password_with_retry_hint_is_configuration_error() -> None:
-    """Those words are for the person who has mistyped it."""
-    refusal = "NO [AUTHENTICATIONFAILED] Wrong password, please try again"
-    with Provider(BASIC, BASIC, refusal=refusal) as server, pytest.raises(ConfigurationError, match="IMAP_PASSWORD"):
-        connect(settings(server).imap.model_copy(update={"username": "somebody"}))
+@pytest.fixture
+def office_inbox(office: Office) -> Iterator[Inbox]:
+    with closing(Inbox(office.settings)) as inbox:
+        yield inbox
+
+
+class Heard(Relay):
+    """A relay that keeps what its clients ask for; the server knows no command that is `unknown`."""
+
+    def __init__(self, server_port: int) -> None:
+        super().__init__(server_port)
+        self.asked = b""
+        self.unknown = b""
+
+    def passed(self, data: bytes) -> bytes:
+        """See `Relay`."""
+        self.asked += data
+        return data.replace(self.unknown, b" NONE ") if self.unknown else data
+
+    def commands(self, kind: bytes) -> list[str]:
+        """What stands behind each command of a kind, with UIDs counted from the first one that this test made."""
+        first = min((int(uid) for uid in re.findall(rb"UID FETCH (\d+)", self.asked)), default=1)
+        return [
+            re.sub(r"\d+", lambda uid: str(int(uid[0]) - first + 1), behind.decode())
+            for behind in re.findall(kind + rb" (.*?)(?: UNDELETED| \(.*)\r\n", self.asked)
+        ]
+
+
+@pytest.fixture
+def heard(office: Office) -> Iterator[Heard]:
+    """What the inbox says to the server."""
+    with Heard(office.sandbox.imap.port) as relay:
+        office.environment["IMAP_PORT"] = str(relay.port)
+        yield relay
+
+
+def test_scan_fetches_headers_of_new_messages_only(office: Office, heard: Heard) -> None:
+    """What was seen is asked for by its UID, what comes by those after it, and the header of new ones alone is read."""
+    for number in range(3):
+        put(office, a_mail(number))
+    with closing(Inbox(office.settings)) as inbox:
+        first = inbox.scan()
+        assert inbox.scan() == first
+        put(office, a_mail(3))
+        assert inbox.scan()[:3] == first
+        assert len(inbox.scan()) == 4
+    assert heard.commands(b"UID SEARCH UID") == ["4:*,1:3", "4:*,1:3", "5:*,1:4"]
+    assert heard.commands(b"UID FETCH") == ["1,2,3", "4"]
+
+
+def test_scan_does_not_fetch_skipped_messages(office: Office, heard: Heard) -> None:
+    """It is neither read nor named again; and it is neither fetched nor forgotten when it is asked for all the same."""
+    for number in range(3):
+        put(office, a_mail(number), OLD)
+    with closing(Inbox(office.settings)) as inbox:
+        inbox.since, inbox.reach = date(2026, 11, 22), lambda: None
+        asked: list[set[str]] = []
+        inbox.taken_up = lambda references: asked.append(set(references)) or ()
+        for _ in range(2):
+            assert inbox.scan() == []
+        assert [len(each) for each in asked] == [3], "the memory is asked once"
+        assert heard.commands(b"UID SEARCH UID") == ["4:*"]
+        assert heard.commands(b"UID FETCH") == ["1,2,3"]
+        for reference in asked[0]:
+            assert inbox.confirm(reference)
+            inbox.label(reference, "support")
+    assert office.mailboxes() == {"Support": 3}
+
+
+@pytest.mark.parametrize("taken", ["known", "left alone"])
+def test_scan_detects_removed_message(office: Office, office_inbox: Inbox, taken: str) -> None:
+    """Nor is what comes at the same time, whatever of it the counting explains."""
+    put(office, a_mail(1), OLD)
+    put(office, a_mail(2))
+    office_inbox.since, office_inbox.reach = date(2026, 11, 22), lambda: None
+    (known,) = office_inbox.scan()
+    with office.sandbox.imap.session() as client:
+        client.select_folder("INBOX")
+        client.delete_messages(client.search()[1 if taken == "known" else 0])
+        client.expunge()
+    put(office, a_mail(3))
+    now = office_inbox.scan()
+    assert len(now) == (1 if taken == "known" else 2)
+    assert (known in now) == (taken == "left alone")
+    assert office_inbox.scan() == now
+    assert not office_inbox.confirm(known) if taken == "known" else office_inbox._scanner.seen.left_alone == {}
+
+
+def test_full_scan_detects_removed_deleted_flag(
+    office: Office, office_inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its UID is an old one and the count is the same, so no other look shows it; and that is not far off."""
+    for number in range(2):
+        put(office, a_mail(number))
+    monkeypatch.setattr(scanner, "WHOLE_LOOK_S", 0.0)
+    both = office_inbox.scan()
+    with office.sandbox.imap.session() as client:
+        client.select_folder("INBOX")
+        first = client.search()[0]
+        client.delete_messages([first])
+        assert office_inbox.scan() == both[1:]
+        client.remove_flags([first], ["\\Deleted"])
+    assert office_inbox.scan() == both
+
+
+def test_scan_reads_large_mailbox_in_parts(office: Office, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer is longer than what is read of a line, and what is taken away meanwhile hides nothing."""
+    monkeypatch.setattr(search, "ANSWER", 2)
+    monkeypatch.setattr(search, "LISTED", 2)
+    for number in range(5):
+        put(office, a_mail(number))
+    with closing(Inbox(office.settings)) as inbox:
+        references = inbox.scan()
+        assert len(set(references)) == 5
+        put(office, a_mail(5))
+        assert inbox.scan()[:5] == references
+    assert heard.commands(b"UID SEARCH UID") == ["6:*,1:2", "6:*,3:4", "6:*,5"]
+
+
+def test_scan_reads_everything_without_status_counts(office: Office, heard: Heard) -> None:
+    """RFC 3501 allows it to refuse STATUS of the mailbox that is open."""
+    heard.unknown = b" STATUS "
+    with closing(Inbox(office.settings)) as inbox:
+        for number in range(3):
+            put(office, a_mail(number))
+            assert len(inbox.scan()) == number + 1
+    assert heard.commands(b"UID SEARCH UID") == []

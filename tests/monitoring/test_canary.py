@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,12 +17,10 @@ from poller.daemon import loop
 from poller.daemon.daemon import Daemon
 from poller.model import Outcome
 from poller.monitoring import canary
-from poller.monitoring.poll_health import PollHealth
-from poller.rendering import incident
 from poller.workflow.results import WorkResult
-from tests.daemon.test_loop import running
 from tests.support.pipeline_harness import Desk
-from tests.support.recording_server import Listener, http
+from tests.support.recording_server import Listener
+from tests.support.running_daemon import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -285,27 +282,3 @@ def test_lost_canary_alerts_heartbeat_log_and_admin(
     told = [str(letter.message["Subject"]) for letter in exchange.messages]
     assert told == ["Contrôle de la boîte aux lettres", "[Alerte] La boîte de réception ne reçoit plus"]
     assert office.mailboxes() == {}
-
-
-def test_missing_canary_fails_heartbeat_despite_good_polls(office: Office) -> None:
-    """At the address for failures, though every poll is good; and so does the admin, by mail."""
-    with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as listener:
-        office.environment |= {"CANARY_INTERVAL_MIN": "60", "HEARTBEAT_URL": f"http://127.0.0.1:{listener.port}/ping"}
-        health = PollHealth(60)
-        daemon = Daemon(office.settings)
-        reporter = office.reporter(daemon, health)
-        assert reporter.canary
-        reporter._alerts = None
-        health.good(NOW)
-        reporter.report()
-        assert listener.received == b"", "nobody knows yet that all is well"
-        assert incident.canary_missing(NOW, reporter._host).key in reporter._undecided(daemon.status())
-        reporter.canary.missing_since = NOW
-        reporter.report()
-        assert listener.received.startswith(b"GET /ping/fail ")
-        (cause,) = reporter.incidents(NOW, daemon.status())
-        reporter.close()
-    who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
-    given: dict[str, Any] = who | {"now": NOW, "zone": ZoneInfo("Europe/Paris")}
-    assert incident.incident_mail(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
-    assert incident.over(cause.key, **given)["Subject"] == "[Fin d’alerte] La boîte de réception reçoit de nouveau"

@@ -1,4 +1,4 @@
-"""What is taken up, when, and whose turn it is: over a restart too."""
+"""Work of a daemon on its mailbox, over restarts too."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def outcomes(statuses: dict[str, MessageStatus]) -> list[str]:
 
 
 def drag_back(office: Office) -> None:
-    """What a person does with all that failed."""
+    """Move all failed messages back into the inbox, as a person does."""
     with office.sandbox.imap.session() as client:
         client.select_folder("Échecs")
         client.move(client.search(), "INBOX")
@@ -78,7 +78,7 @@ def test_old_mail_once_admitted_is_not_skipped_again(office: Office, outcome: st
 
 
 def test_poll_finds_message_queued_without_confirmation(office: Office) -> None:
-    """As when the database's answer to the queueing was lost: a daemon at rest does not look into its queue."""
+    """As when the database's answer to the queueing was lost: an idle daemon does not read its queue."""
     reference = "f" * 16
     daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
@@ -97,7 +97,7 @@ def test_poll_finds_message_queued_without_confirmation(office: Office) -> None:
 
 
 def test_service_answer_clears_earlier_refusal(office: Office) -> None:
-    """When it is down for a moment, weeks after, that is nothing for which a key is to be mended."""
+    """A short outage, weeks after, is no reason to change a key."""
     daemon, now = Daemon(office.settings), datetime.now(UTC)
     breaker = daemon._engine.breaker("hubspot")
     breaker.answered()
@@ -138,7 +138,7 @@ def test_login_refused_after_good_poll_does_not_end_daemon(office: Office) -> No
 
 
 def test_lagging_clickup_list_makes_no_duplicate_subtask(office: Office) -> None:
-    """The subtask is there and its answer lost; ClickUp's list shows it a second later, and the look waits for that."""
+    """The subtask is there and its answer lost. ClickUp's list shows it a second later, and the check waits."""
     office.sandbox.clickup.list_lag_s = 0.7
     office.fail("clickup", Fault("cut_after_commit", "POST", re.compile("/task$")))
     office.retry_policy = RetryPolicy(delays_s=(0.05,), settle_s=0.8)
@@ -219,11 +219,11 @@ def test_late_messages_are_found_in_one_scan(office: Office) -> None:
 
     daemon = Daemon(office.settings)
     at = datetime(2026, 11, 22, 8, tzinfo=UTC)
-    lying = Counted(
+    found = Counted(
         {number: (f"{number // 2:016x}", MessageSummary(number, 9, at + timedelta(number), b"")) for number in range(6)}
     )
-    daemon._inbox._scanner.seen = MailboxSnapshot(waiting=lying)
+    daemon._inbox._scanner.seen = MailboxSnapshot(waiting=found)
     result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
     daemon.waiting.update({f"{number:016x}": waiting_at(at, result) for number in range(5)})
     assert [(when - at).days for when, *_ in daemon.status().waits] == [0, 2, 4]
-    assert lying.rounds == 1
+    assert found.rounds == 1

@@ -1,4 +1,4 @@
-"""The daemon by the clock: it goes on whatever is down, and whoever watches is told."""
+"""The daemon's schedule: it goes on through outages, and reports them."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def test_daemon_starts_while_mail_server_is_down(office: Office, manager: Manage
 
 
 def test_new_mail_is_admitted_at_once(office: Office, manager: Manager) -> None:
-    """At once, an hour before the next look would be."""
+    """At once, an hour before the next poll."""
     office.environment["IMAP_POLL_INTERVAL_S"] = str(NEVER_S)
     with running(office.settings):
         manager.until("READY")
-        for _ in range(2):  # the first look, and that when the watch has begun
+        for _ in range(2):  # the first poll, and that when the watch has begun
             assert manager.until("STATUS")["STATUS"].startswith("0 waiting, last poll")
         office.sandbox.imap.deliver(samples()["support"])
         while not manager.until("STATUS")["STATUS"].startswith("1 in hand") and office.mailboxes() != {"Support": 1}:
@@ -70,7 +70,7 @@ def test_new_mail_is_admitted_at_once(office: Office, manager: Manager) -> None:
 def test_idle_watch_restarts_after_unexpected_error(
     office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever reports sees to it: the mail that comes then is taken up an hour before the next look would be."""
+    """The report job restarts it: the mail that comes then is taken up an hour before the next poll."""
     office.environment |= {"IMAP_POLL_INTERVAL_S": str(NEVER_S), "IMAP_TIMEOUT_S": "1"}
     monkeypatch.setattr(loop, "WATCH_S", 0.05)
     died = threading.Event()
@@ -89,7 +89,7 @@ def test_idle_watch_restarts_after_unexpected_error(
 
 
 def test_watchdog_is_fed_during_long_scan(office: Office) -> None:
-    """A look at a hundred thousand messages takes longer than the watchdog waits, and is no look that hangs."""
+    """A scan of a hundred thousand messages takes longer than the watchdog waits, and does not hang."""
     for name in ("support", "bug", "auto_reply"):
         office.sandbox.imap.deliver(samples()[name])
     heard: list[int] = []
@@ -214,7 +214,7 @@ def test_reload_waits_for_running_messages(office: Office, manager: Manager, mon
 
 
 def test_wrong_settings_are_shown_in_systemd_status(office: Office, manager: Manager) -> None:
-    """`systemctl status` says why the unit failed, without a look into the journal."""
+    """`systemctl status` says why the unit failed, without the journal."""
     office.environment["IMAP_PASSWORD"] = "wrong"
     with pytest.raises(ConfigurationError, match="login refused"):
         Loop(office.settings, SimpleQueue()).run(lambda: office.settings)

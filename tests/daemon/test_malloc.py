@@ -1,4 +1,4 @@
-"""What the daemon holds of the memory that it is done with."""
+"""Freed memory: little of it is held."""
 
 from __future__ import annotations
 

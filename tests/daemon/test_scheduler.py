@@ -33,7 +33,7 @@ HOUR = timedelta(hours=1)
 
 @contextmanager
 def statements(heard: Callable[..., object]) -> Iterator[None]:
-    """What SQLAlchemy says of each statement, until then."""
+    """Call `heard` at each statement of SQLAlchemy in the block."""
     event.listen(SqlEngine, "before_cursor_execute", heard)
     try:
         yield
@@ -50,7 +50,7 @@ def test_tick_checks_long_queue_in_parts(office: Office) -> None:
         daemon.poll()
         (reference,) = daemon.working
         daemon.working.update(f"{number:016x}" for number in range(2 * scheduler.AT_ONCE))
-        asked: list[int] = []  # by each tick, of the memory
+        asked: list[int] = []  # of the state store, by each tick
         stopped: list[str] = []
         with statements(lambda *given: asked.append(asked.pop() + len(given[3]))):
             deadline = time.monotonic() + 30

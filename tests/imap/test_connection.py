@@ -1,4 +1,4 @@
-"""The mailbox's password goes to a server that proves who it is, over TLS, and to nobody else."""
+"""Logins to an IMAP server: the password goes only to one that proves its identity."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_imap_certificate_is_verified_before_password(
     ):
         connect(settings(server.port, security))
     assert (b"AUTHENTICATE" in commands(server.received)) == sent
-    # In clear text nothing comes before TLS but the wish for it.
+    # In clear text nothing comes before TLS but the request for it.
     before = commands(server.received.partition(b"STARTTLS")[0]) if upgrades else []
     assert set(before) <= {b"CAPABILITY"}
     assert sent or upgrades or not server.received
@@ -156,7 +156,7 @@ def test_unreachable_imap_server_raises_transient_error() -> None:
 
 
 def test_wrong_imap_password_raises_configuration_error(sandbox: Sandbox) -> None:
-    """It names the settings to look at, and not the password."""
+    """It names the settings to check, and not the password."""
     with pytest.raises(ConfigurationError, match="IMAP_PASSWORD") as caught:
         connect(imap_settings(sandbox.imap, password="wrong-secret"))
     assert "wrong-secret" not in str(caught.value)

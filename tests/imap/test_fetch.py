@@ -27,7 +27,7 @@ NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 
 
 def test_arrivals_are_oldest_first_with_header_size_and_date(sandbox: Sandbox, session: ImapSession) -> None:
-    """What is needed to know a message, without fetching it."""
+    """Enough to identify a message without fetching it."""
     for number in range(3):
         sandbox.imap.deliver(RAW.replace(b"<1@", b"<%d@" % number))
     session.refresh()

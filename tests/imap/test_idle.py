@@ -36,7 +36,7 @@ def bell() -> Iterator[socket.socket]:
 
 
 def test_idle_ignores_other_responses(bell: socket.socket) -> None:
-    """What is moved away is no news, nor what is read, nor that the server is still there."""
+    """A message that was moved or read is no news, nor that the server is still there."""
     news = b"* 3 EXPUNGE\r\n* OK Still here\r\n* 2 FETCH (FLAGS (\\Seen))\r\n* 1 RECENT\r\n"
     script = Script(b"+ idling\r\n" + news + b"* 5 EXISTS\r\n" + news + b"* BYE\r\n")
     told = []

@@ -1,4 +1,4 @@
-"""The mailbox read with access tokens: from the provider's door to the mailbox, and what is kept on the way."""
+"""Access tokens: requested from the provider, used for the mailbox, and kept."""
 
 from __future__ import annotations
 

@@ -26,13 +26,13 @@ def inbox(office: Office) -> Iterator[Inbox]:
 
 
 def test_reclassify_mailboxes_share_two_sessions(office: Office) -> None:
-    """The account's connections are few, and the polled mailbox needs them; a look waits for no fetch there, either."""
+    """The account's connections are few, and the polled mailbox needs them; a scan waits for no fetch there, either."""
     office.sandbox.imap.deliver(RAW)
-    with closing(Inbox(office.settings, "INBOX")) as tray, tray._sessions.session(fetching=True):
-        (reference,) = tray.scan()
-        assert tray.confirm(reference)
-        with tray._sessions.session():
-            assert not tray._sessions._places.acquire(blocking=False)
+    with closing(Inbox(office.settings, "INBOX")) as beside, beside._sessions.session(fetching=True):
+        (reference,) = beside.scan()
+        assert beside.confirm(reference)
+        with beside._sessions.session():
+            assert not beside._sessions._places.acquire(blocking=False)
 
 
 def test_workers_share_few_imap_sessions(office: Office, inbox: Inbox) -> None:
@@ -49,7 +49,7 @@ def test_workers_share_few_imap_sessions(office: Office, inbox: Inbox) -> None:
 
 
 def test_long_fetch_blocks_only_other_fetches(office: Office, inbox: Inbox, tmp_path: Path) -> None:
-    """It may take minutes: and the watchdog waits for a look, which counts what lies elsewhere."""
+    """It may take minutes, and the watchdog waits for a scan, which counts the messages of other mailboxes."""
     office.sandbox.imap.deliver(RAW)
     [reference] = inbox.scan()
     with ThreadPoolExecutor(2) as late:
@@ -57,11 +57,11 @@ def test_long_fetch_blocks_only_other_fetches(office: Office, inbox: Inbox, tmp_
             for _ in range(pool.IN_USE - 1):
                 at_work.enter_context(inbox._sessions.session(fetching=True))
             fetched = late.submit(inbox.fetch, reference, tmp_path / "late")
-            look = [
+            short = [
                 late.submit(inbox.count, ["INBOX"]),
                 late.submit(inbox.confirm, reference),
                 late.submit(inbox.mark_seen, reference),
             ]
-            assert [asked.result(timeout=10) for asked in look] == [{"INBOX": 1}, True, None]
+            assert [asked.result(timeout=10) for asked in short] == [{"INBOX": 1}, True, None]
             assert not fetched.done()
         assert fetched.result().oversize_bytes == 0

@@ -1,4 +1,4 @@
-"""One IMAP session on real servers: what it sees, what it takes, and where it files."""
+"""Commands of one IMAP session, on a real server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_fetch_cuts_message_at_limit(sandbox: Sandbox, session: ImapSession) -> 
 
 
 def test_fetch_reports_removed_message(session: ImapSession) -> None:
-    """Somebody took it between the look and the fetch."""
+    """Somebody took it between the scan and the fetch."""
     with pytest.raises(MessageGoneError):
         list(session.pieces(4711, 1000))
     assert list(session.fetch_summaries([4711])) == []

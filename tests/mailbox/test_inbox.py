@@ -1,4 +1,4 @@
-"""The mailbox as the workers share it: which message is which, and what is left alone."""
+"""Messages of the polled mailbox, by their references."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_session_is_dropped_after_uidvalidity_change(
 
 
 def test_scan_discards_uids_after_uidvalidity_change(office: Office, tmp_path: Path) -> None:
-    """The UID is the same and the message is not: nothing is fetched, moved or taken for present; a new look helps."""
+    """The UID is the same and the message is not: nothing is fetched, moved or taken for present; a new scan helps."""
     office.environment["IMAP_MAILBOX"] = "Demandes"
     with office.sandbox.imap.session() as client:
         client.create_folder("Demandes")

@@ -51,7 +51,7 @@ def uids(server: Provider) -> list[int]:
 
 @pytest.mark.parametrize("answer", BUSY)
 def test_temporarily_refused_fetch_fails_the_scan(server: Provider, inbox: Inbox, answer: str) -> None:
-    """Of one message among many either: the next look sees all of them."""
+    """Of one message among many either: the next scan sees all of them."""
     for number in range(3):
         server.deliver(a_mail(number))
     server.refused = {uids(server)[1]: answer}
@@ -74,7 +74,7 @@ def test_scan_fails_when_every_fetch_is_refused(server: Provider, inbox: Inbox) 
 
 
 def test_single_refused_message_is_reported_after_two_failed_scans(server: Provider, inbox: Inbox) -> None:
-    """Two looks fail, as the server may be ailing; then they succeed, and it is known which one, and since when."""
+    """Two scans fail, as the server may be ailing; then they succeed, and it is known which one, and since when."""
     server.deliver(a_mail(1))
     (uid,) = uids(server)
     server.refused = {uid: REFUSED}
@@ -106,12 +106,12 @@ def test_refused_message_blocks_no_other_and_is_retried_each_scan(server: Provid
     server.refused = {}
     server.commands.clear()
     assert len(inbox.scan()) == 4
-    assert not [each for each in server.commands if each.startswith("UID SEARCH UNDELETED")], "not by a look at all"
+    assert not [each for each in server.commands if each.startswith("UID SEARCH UNDELETED")], "not by a full scan"
 
 
 @pytest.mark.parametrize("answer", [REFUSED, *BUSY])
 def test_complete_scan_raises_when_one_fetch_is_refused(server: Provider, inbox: Inbox, answer: str) -> None:
-    """What is not seen would be forgotten, and dispatched anew."""
+    """A message that is not seen would be forgotten, and dispatched anew."""
     for number in range(2):
         server.deliver(a_mail(number))
     server.refused = {uids(server)[1]: answer}
@@ -121,7 +121,7 @@ def test_complete_scan_raises_when_one_fetch_is_refused(server: Provider, inbox:
 
 @pytest.mark.parametrize("counts", ["MESSAGES x UIDNEXT y UIDVALIDITY 7", "MESSAGES 1", "UIDVALIDITY x", "(("])
 def test_invalid_status_counts_cause_full_scan(server: Provider, inbox: Inbox, counts: str) -> None:
-    """Everything is looked at each time."""
+    """Each scan requests everything."""
     server.counts = counts
     for number in range(2):
         server.deliver(a_mail(number))
@@ -139,7 +139,7 @@ def test_unparsable_imap_answer_raises_transient_error(server: Provider, inbox: 
 
 
 def test_mail_in_status_before_search_is_found_by_next_scan(server: Provider, inbox: Inbox) -> None:
-    """At the first look ever, too."""
+    """At the first scan, too."""
     server.deliver(a_mail(0))
     server.hidden = {uids(server)[-1]}
     assert inbox.scan() == []
@@ -193,7 +193,7 @@ def office_inbox(office: Office) -> Iterator[Inbox]:
 
 
 class Heard(Relay):
-    """A relay that keeps what its clients ask for; the server knows no command that is `unknown`."""
+    """A relay that keeps the commands of its clients; the server knows no command that is `unknown`."""
 
     def __init__(self, server_port: int) -> None:
         super().__init__(server_port)
@@ -206,7 +206,7 @@ class Heard(Relay):
         return data.replace(self.unknown, b" NONE ") if self.unknown else data
 
     def commands(self, kind: bytes) -> list[str]:
-        """What stands behind each command of a kind, with UIDs counted from the first one that this test made."""
+        """The arguments of each command of a kind, with UIDs counted from the first one of this test."""
         first = min((int(uid) for uid in re.findall(rb"UID FETCH (\d+)", self.asked)), default=1)
         return [
             re.sub(r"\d+", lambda uid: str(int(uid[0]) - first + 1), behind.decode())
@@ -216,14 +216,14 @@ class Heard(Relay):
 
 @pytest.fixture
 def heard(office: Office) -> Iterator[Heard]:
-    """What the inbox says to the server."""
+    """A relay between the inbox and the server."""
     with Heard(office.sandbox.imap.port) as relay:
         office.environment["IMAP_PORT"] = str(relay.port)
         yield relay
 
 
 def test_scan_fetches_headers_of_new_messages_only(office: Office, heard: Heard) -> None:
-    """What was seen is asked for by its UID, what comes by those after it, and the header of new ones alone is read."""
+    """Known messages are requested by UID, new ones by the UIDs after it, and only headers of new ones are read."""
     for number in range(3):
         put(office, a_mail(number))
     with closing(Inbox(office.settings)) as inbox:
@@ -246,7 +246,7 @@ def test_scan_does_not_fetch_skipped_messages(office: Office, heard: Heard) -> N
         inbox.taken_up = lambda references: asked.append(set(references)) or ()
         for _ in range(2):
             assert inbox.scan() == []
-        assert [len(each) for each in asked] == [3], "the memory is asked once"
+        assert [len(each) for each in asked] == [3], "the state store is asked once"
         assert heard.commands(b"UID SEARCH UID") == ["4:*"]
         assert heard.commands(b"UID FETCH") == ["1,2,3"]
         for reference in asked[0]:
@@ -277,7 +277,7 @@ def test_scan_detects_removed_message(office: Office, office_inbox: Inbox, taken
 def test_full_scan_detects_removed_deleted_flag(
     office: Office, office_inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its UID is an old one and the count is the same, so no other look shows it; and that is not far off."""
+    """Its UID is an old one and the count is the same, so no other scan shows it."""
     for number in range(2):
         put(office, a_mail(number))
     monkeypatch.setattr(scanner, "WHOLE_LOOK_S", 0.0)

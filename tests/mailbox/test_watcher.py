@@ -1,4 +1,4 @@
-"""The mailbox watched: who waits is told at once, whatever the server or the network does."""
+"""A watch on the mailbox: new mail wakes the daemon at once, whatever the server or the network does."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_idle_reconnects_after_lost_connection(sandbox: Sandbox, kind: Kind, *, 
 
 
 def test_idle_reconnects_after_reset_following_a_line() -> None:
-    """The line is heard, and the look for more of them meets the reset."""
+    """The line is heard, and the wait for more of them meets the reset."""
     script = Script(b"+ idling\r\n* 1 EXISTS\r\n")
     heard, reset = threading.Event(), threading.Event()
     woken: SimpleQueue[int] = SimpleQueue()
@@ -93,7 +93,7 @@ def test_idle_reconnects_after_reset_following_a_line() -> None:
 
 
 def test_idle_restarts_after_unexpected_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever looks after it begins it anew, and says so; what ended as it should is left alone."""
+    """`look_after` starts it anew, and logs so; what ended as it should is left alone."""
     died = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: died.set())
     woken: SimpleQueue[None] = SimpleQueue()
@@ -161,7 +161,7 @@ def test_idle_renewal_detects_dead_connection(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_idle_is_not_used_without_capability() -> None:
-    """It is asked for its capabilities once; the looks at the interval stay."""
+    """It is asked for its capabilities once; the polls at the interval stay."""
     script = Script(b"{tag} BAD what?\r\n", capabilities=b"IMAP4rev1")
     with Listener(script, greeting=b"* OK\r\n") as server:
         with MailboxWatcher(scripted(server.port), lambda: None) as watching:

@@ -1,4 +1,4 @@
-"""The admin is told once when something keeps the mail from being done, and once when it is over."""
+"""Alerts to the admin: one mail when an incident begins, and one when it is over."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def store(_empty_state: Path, tmp_path: Path) -> Iterator[StateStore]:
 
 
 class Machine:
-    """A daemon's alerts, and the post."""
+    """The alerts of a daemon, and the mails that it sent."""
 
     def __init__(self, store: StateStore, post: list[EmailMessage], host: str = "gandalf") -> None:
         self.post, self.down, self.tries = post, False, 0
@@ -93,7 +93,7 @@ def test_intermittent_failure_is_one_incident(store: StateStore) -> None:
 
 
 def test_restart_repeats_no_alert_and_still_reports_the_end(store: StateStore) -> None:
-    """What was told is in the memory: the process that comes after knows it."""
+    """Sent alerts are in the state store, so the next process knows them."""
     post: list[EmailMessage] = []
     Machine(store, post).tell(0, POLLS)
     assert Machine(store, post).tell(5, POLLS) == []
@@ -104,7 +104,7 @@ def test_restart_repeats_no_alert_and_still_reports_the_end(store: StateStore) -
 
 
 def test_incident_stays_open_while_state_is_unknown(store: StateStore) -> None:
-    """What was told before a restart stands until somebody knows; of what was not told nothing is begun."""
+    """An alert from before a restart stands until the state is known; no new one is begun for an unknown state."""
     post: list[EmailMessage] = []
     Machine(store, post).tell(0, POLLS)
     later = Machine(store, post)
@@ -114,7 +114,7 @@ def test_incident_stays_open_while_state_is_unknown(store: StateStore) -> None:
 
 
 def test_machines_sharing_state_report_late_mail_once(store: StateStore) -> None:
-    """Late mail is everybody's; a mailbox out of one machine's reach is that one's, and no other calls it over."""
+    """Late mail concerns all machines; a mailbox that one machine cannot reach concerns that one alone."""
     post: list[EmailMessage] = []
     one, other = Machine(store, post), Machine(store, post, "frodo")
     assert [len(one.tell(0, LATE, POLLS)), other.tell(0, LATE)] == [2, []]
@@ -126,7 +126,7 @@ def test_machines_sharing_state_report_late_mail_once(store: StateStore) -> None
 
 
 def test_unsent_alert_is_retried_later(store: StateStore) -> None:
-    """An SMTP server that is down is asked every few minutes, not at every look; what has passed is not told at all."""
+    """An SMTP server that is down is tried every few minutes. An incident that is over by then is not reported."""
     machine = Machine(store, [])
     machine.down = True
     pause = PAUSE / timedelta(minutes=1)

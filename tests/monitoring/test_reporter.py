@@ -35,7 +35,7 @@ def test_stuck_running_message_is_late(office: Office) -> None:
 
 @pytest.mark.parametrize("service", ["hubspot", "imap"])
 def test_one_outage_sends_one_alert(office: Office, service: str) -> None:
-    """What waits for a service of which the admin was told is late for that; and has as long again behind it."""
+    """A message that waits for a reported service is late for that; it has as long again behind it."""
     daemon, health, at = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
     reporter, hour = office.reporter(daemon, health), timedelta(hours=1)
 
@@ -67,7 +67,7 @@ def test_one_outage_sends_one_alert(office: Office, service: str) -> None:
 
 
 def test_restart_during_outage_does_not_report_its_end(office: Office) -> None:
-    """A new process has waited for nothing yet: what the mailbox alone can tell is open until it was looked into."""
+    """A new process has waited for nothing yet: what the mailbox alone can tell is open until it was scanned."""
     daemon, health, now = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
     reporter = office.reporter(daemon, health)
     host = reporter._host

@@ -1,4 +1,4 @@
-"""A mail server of a few words, for what IDLE may be answered with."""
+"""A mail server with scripted answers to IDLE."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What is taken up, when, and whose turn it is: over a restart too."""
+"""Work of a daemon on its mailbox, over restarts too."""
 
 from __future__ import annotations
 
 import re
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
@@ -14,8 +14,11 @@ from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
+from poller.imap.fetch import MessageSummary
+from poller.mailbox.scanner import MailboxSnapshot
 from poller.workflow.retry import RetryPolicy
 from tests.support.faulty_relay import Break, Relay
+from tests.support.running_daemon import waiting_at
 
 if TYPE_CHECKING:
     from poller.workflow.status import MessageStatus
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 MAILS = samples()
 DEADLINE_S = 10.0
+NEVER_S = 3600.0
 
 
 def outcomes(statuses: dict[str, MessageStatus]) -> list[str]:
@@ -30,7 +34,7 @@ def outcomes(statuses: dict[str, MessageStatus]) -> list[str]:
 
 
 def drag_back(office: Office) -> None:
-    """What a person does with all that failed."""
+    """Move all failed messages back into the inbox, as a person does."""
     with office.sandbox.imap.session() as client:
         client.select_folder("Échecs")
         client.move(client.search(), "INBOX")
@@ -74,7 +78,7 @@ def test_old_mail_once_admitted_is_not_skipped_again(office: Office, outcome: st
 
 
 def test_poll_finds_message_queued_without_confirmation(office: Office) -> None:
-    """As when the database's answer to the queueing was lost: a daemon at rest does not look into its queue."""
+    """As when the database's answer to the queueing was lost: an idle daemon does not read its queue."""
     reference = "f" * 16
     daemon = Daemon(office.settings, retry_policy=office.retry_policy)
     daemon.start()
@@ -93,7 +97,7 @@ def test_poll_finds_message_queued_without_confirmation(office: Office) -> None:
 
 
 def test_service_answer_clears_earlier_refusal(office: Office) -> None:
-    """When it is down for a moment, weeks after, that is nothing for which a key is to be mended."""
+    """A short outage, weeks after, is no reason to change a key."""
     daemon, now = Daemon(office.settings), datetime.now(UTC)
     breaker = daemon._engine.breaker("hubspot")
     breaker.answered()
@@ -134,7 +138,7 @@ def test_login_refused_after_good_poll_does_not_end_daemon(office: Office) -> No
 
 
 def test_lagging_clickup_list_makes_no_duplicate_subtask(office: Office) -> None:
-    """The subtask is there and its answer lost; ClickUp's list shows it a second later, and the look waits for that."""
+    """The subtask is there and its answer lost. ClickUp's list shows it a second later, and the check waits."""
     office.sandbox.clickup.list_lag_s = 0.7
     office.fail("clickup", Fault("cut_after_commit", "POST", re.compile("/task$")))
     office.retry_policy = RetryPolicy(delays_s=(0.05,), settle_s=0.8)
@@ -180,3 +184,46 @@ def test_no_message_starts_before_first_scan(office: Office) -> None:
     workers = office.settings.state.workers
     assert [daemon._places.acquire(blocking=False) for _ in range(workers + 1)] == [True] * workers + [False]
     daemon.stop()
+
+
+def test_rate_limited_mail_is_not_late(office: Office) -> None:
+    """It waits as it should, and the admin has been told of it; what waits for a service counts since it came."""
+    office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "1"
+    office.fail("hubspot", Fault("status", path="/crm", status=503, times=None))
+    at = datetime.now(UTC).replace(microsecond=0)
+    with office.sandbox.imap.session() as client:
+        for number in range(2):
+            raw = samples()["support"].replace(b"Message-ID: <", b"Message-ID: <%d" % number)
+            client.append("INBOX", raw, msg_time=at)
+    daemon = Daemon(office.settings, retry_policy=RetryPolicy(delays_s=(NEVER_S,)))
+    daemon.once(lambda *_: None)
+    assert len(daemon.waiting) == 2
+    ((came, service, reason),) = daemon.status().waits
+    assert (came, service) == (at, "hubspot")
+    assert "503" in reason
+
+
+def test_late_messages_are_found_in_one_scan(office: Office) -> None:
+    """However many wait: the workers are kept from the mailbox meanwhile."""
+
+    class Counted(dict[int, tuple[str, MessageSummary]]):
+        rounds = 0
+
+        def items(self) -> Any:
+            self.rounds += 1
+            return super().items()
+
+        def values(self) -> Any:
+            self.rounds += 1
+            return super().values()
+
+    daemon = Daemon(office.settings)
+    at = datetime(2026, 11, 22, 8, tzinfo=UTC)
+    found = Counted(
+        {number: (f"{number // 2:016x}", MessageSummary(number, 9, at + timedelta(number), b"")) for number in range(6)}
+    )
+    daemon._inbox._scanner.seen = MailboxSnapshot(waiting=found)
+    result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
+    daemon.waiting.update({f"{number:016x}": waiting_at(at, result) for number in range(5)})
+    assert [(when - at).days for when, *_ in daemon.status().waits] == [0, 2, 4]
+    assert found.rounds == 1

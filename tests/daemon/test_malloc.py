@@ -1,4 +1,4 @@
-"""What the daemon holds of the memory that it is done with."""
+"""Freed memory: little of it is held."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 
 WORK = """
 import ctypes, threading
-from poller import heap
+from poller.daemon import malloc
 
-heap.tighten()
+malloc.tune_malloc()
 together = threading.Barrier(4, timeout=10)
 
 def work():

@@ -1,4 +1,4 @@
-"""The mailbox's password goes to a server that proves who it is, over TLS, and to nobody else."""
+"""Logins to an IMAP server: the password goes only to one that proves its identity."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from pydantic import SecretStr
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.sandbox.certificate import self_signed
+from integrations.sandbox.dovecot import Dovecot
 from poller.config.settings import ImapSettings
 from poller.imap.session import connect
+from tests.integrations.net.test_deadline import dripping
+from tests.support.imap_account import imap_settings, needs_dovecot
 from tests.support.recording_server import Listener, lines
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from integrations.sandbox import Sandbox
 
 PASSWORD = "sesame-71"
 GREETING = b"* OK ready\r\n"
@@ -87,7 +92,7 @@ def test_imap_certificate_is_verified_before_password(
     ):
         connect(settings(server.port, security))
     assert (b"AUTHENTICATE" in commands(server.received)) == sent
-    # In clear text nothing comes before TLS but the wish for it.
+    # In clear text nothing comes before TLS but the request for it.
     before = commands(server.received.partition(b"STARTTLS")[0]) if upgrades else []
     assert set(before) <= {b"CAPABILITY"}
     assert sent or upgrades or not server.received
@@ -110,3 +115,48 @@ def test_odd_imap_login_answers_raise_our_errors(
     part = lines({b"CAPABILITY": capability, b"AUTHENTICATE": answer}, b"{tag} OK done\r\n")
     with Listener(part, greeting=GREETING) as server, pytest.raises(error, match=words):
         connect(settings(server.port, "none").model_copy(update={"password": SecretStr(password)}))
+
+
+@needs_dovecot
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_untrusted_imap_certificate_is_refused(security: str) -> None:
+    """The password is not sent to whoever answers."""
+    with Dovecot(security=security) as server, pytest.raises(ConfigurationError, match="certificate is refused"):
+        connect(imap_settings(server))
+
+
+@needs_dovecot
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_trusted_imap_certificate_is_accepted(security: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS from the first byte or by STARTTLS, verified."""
+    with Dovecot(security=security) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate_path))
+        connect(imap_settings(server)).close()
+
+
+def test_imap_without_starttls_gets_no_password(sandbox: Sandbox) -> None:
+    """STARTTLS is required where it is configured, not tried."""
+    with pytest.raises(ConfigurationError, match="STARTTLS"):
+        connect(imap_settings(sandbox.imap, security="starttls"))
+
+
+def test_endless_imap_greeting_is_cut_at_deadline() -> None:
+    """The client waits for it before anybody has hold of the connection."""
+    with dripping(b"* OK ", asks_first=False) as port, pytest.raises(TransientError, match="no answer in time"):
+        connect(
+            ImapSettings.model_validate({"host": "127.0.0.1", "port": port, "security": "none", "username": "u"}), 0.3
+        )
+
+
+def test_unreachable_imap_server_raises_transient_error() -> None:
+    """Nothing listens there now."""
+    with pytest.raises(TransientError) as away:
+        connect(ImapSettings.model_validate({"host": "127.0.0.1", "port": 9, "security": "none", "username": "u"}))
+    assert not away.value.outcome_unknown
+
+
+def test_wrong_imap_password_raises_configuration_error(sandbox: Sandbox) -> None:
+    """It names the settings to check, and not the password."""
+    with pytest.raises(ConfigurationError, match="IMAP_PASSWORD") as caught:
+        connect(imap_settings(sandbox.imap, password="wrong-secret"))
+    assert "wrong-secret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The mailbox read with access tokens: from the provider's door to the mailbox, and what is kept on the way."""
+"""Access tokens: requested from the provider, used for the mailbox, and kept."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def test_provider_mail_becomes_ticket_and_is_filed(auth: str, office: Office) ->
 def test_missing_oauth_extra_is_named(auth: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line that can be copied."""
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, f"integrations.{auth}", raising=False)
+    monkeypatch.delitem(sys.modules, f"integrations.oauth.{auth}", raising=False)
     with (
         provider(auth) as server,
         TokenEndpoint(given("token-1")) as endpoint,
@@ -285,7 +285,7 @@ def test_missing_oauth_file_or_package_exits_78_before_connect(
     }
     if key == "msal":
         monkeypatch.setitem(sys.modules, "msal", None)
-        monkeypatch.delitem(sys.modules, "integrations.microsoft", raising=False)
+        monkeypatch.delitem(sys.modules, "integrations.oauth.microsoft", raising=False)
     elif key:
         Path("key.json").write_text(key)
     given = {"IMAP_HOST": "imap.invalid", "IMAP_USERNAME": "u@x.example"} | (microsoft if key == "msal" else google)

@@ -1,188 +1,46 @@
-"""One IMAP session on real servers: what it sees, what it takes, and where it files."""
+"""Commands of one IMAP session, on a real server."""
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import ConfigurationError, TransientError
-from integrations.sandbox.dovecot import Dovecot
-from poller.config.settings import ImapSettings
+from integrations.errors import TransientError
 from poller.errors import MessageGoneError
 from poller.imap.session import ImapSession, connect
-from tests.integrations.net.test_deadline import dripping
 from tests.support.faulty_relay import Break, Relay
+from tests.support.imap_account import RAW, imap_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from integrations.sandbox import Sandbox
 
-needs_dovecot = pytest.mark.skipif(
-    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
-)
-RAW = b"From: a@b.example\r\nSubject: Bonjour\r\nMessage-ID: <1@b.example>\r\n\r\nTexte\r\n"
-KEYWORD, OTHERS = "Figurative-Support", ["Figurative-Failed"]
 
-
-def settings(server: object, **changes: object) -> ImapSettings:
-    names = ("host", "port", "security", "username", "password")
-    return ImapSettings.model_validate({name: getattr(server, name) for name in names} | changes)
-
-
-@pytest.fixture
-def mailbox(sandbox: Sandbox) -> Iterator[ImapSession]:
-    session = connect(settings(sandbox.imap))
-    yield session
-    session.close()
-
-
-def test_arrivals_are_oldest_first_with_header_size_and_date(sandbox: Sandbox, mailbox: ImapSession) -> None:
-    """What is needed to know a message, without fetching it."""
-    for number in range(3):
-        sandbox.imap.deliver(RAW.replace(b"<1@", b"<%d@" % number))
-    mailbox.refresh()
-    arrivals = list(mailbox.fetch_summaries(mailbox.uids()))
-    assert [b"<%d@b.example>" % number in arrival.header for number, arrival in enumerate(arrivals)] == [True] * 3
-    assert {arrival.size_bytes for arrival in arrivals} == {len(RAW)}
-    assert all(arrival.received_at.utcoffset().total_seconds() == 0 for arrival in arrivals)  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(
-    ("flags", "junk"),
-    [
-        ((), None),
-        (("\\Seen", "$Forwarded"), None),
-        (("$Junk",), True),
-        (("Junk",), True),
-        (("$NotJunk",), False),
-        (("NonJunk",), False),
-        (("$Junk", "$NotJunk"), None),
-    ],
-)
-def test_arrival_has_junk_flag_of_mailbox(
-    sandbox: Sandbox, mailbox: ImapSession, flags: tuple[str, ...], junk: bool | None
-) -> None:
-    """The server's or a person's verdict; two that contradict each other are none (RFC 9051 section 2.3.2)."""
-    sandbox.imap.deliver(RAW, flags=flags)
-    mailbox.refresh()
-    assert [arrival.junk for arrival in mailbox.fetch_summaries(mailbox.uids())] == [junk]
-
-
-def test_fetch_reads_message_in_pieces_without_seen_flag(sandbox: Sandbox, mailbox: ImapSession) -> None:
+def test_fetch_reads_message_in_pieces_without_seen_flag(sandbox: Sandbox, session: ImapSession) -> None:
     """Three megabytes come in four pieces, byte for byte, and the message stays unread."""
     raw = RAW + b"0123456789abcde\n" * 200_000
     sandbox.imap.deliver(raw)
-    mailbox.refresh()
-    pieces = list(mailbox.pieces(mailbox.uids()[0], 10_000_000))
+    session.refresh()
+    pieces = list(session.pieces(session.uids()[0], 10_000_000))
     assert b"".join(pieces).replace(b"\r\n", b"\n") == raw.replace(b"\r\n", b"\n")
     assert len(pieces) == 4
     assert sandbox.imap.messages()[0].flags == set()
 
 
-def test_fetch_cuts_message_at_limit(sandbox: Sandbox, mailbox: ImapSession) -> None:
+def test_fetch_cuts_message_at_limit(sandbox: Sandbox, session: ImapSession) -> None:
     """A message over the limit is cut there."""
     sandbox.imap.deliver(RAW + b"x" * 100_000)
-    mailbox.refresh()
-    assert sum(map(len, mailbox.pieces(mailbox.uids()[0], 50_000))) == 50_000
+    session.refresh()
+    assert sum(map(len, session.pieces(session.uids()[0], 50_000))) == 50_000
 
 
-def test_fetch_reports_removed_message(mailbox: ImapSession) -> None:
-    """Somebody took it between the look and the fetch."""
+def test_fetch_reports_removed_message(session: ImapSession) -> None:
+    """Somebody took it between the scan and the fetch."""
     with pytest.raises(MessageGoneError):
-        list(mailbox.pieces(4711, 1000))
-    assert list(mailbox.fetch_summaries([4711])) == []
-    assert mailbox.present([4711]) == []
-
-
-@pytest.mark.parametrize("name", ["Support", "Modélisation", "Réclamations & été 📦", 'Dit "oui"'])
-def test_label_creates_and_subscribes_missing_mailbox(sandbox: Sandbox, mailbox: ImapSession, name: str) -> None:
-    """Whatever its name, it is created, subscribed, and the message is in it with its keyword."""
-    sandbox.imap.deliver(RAW)
-    mailbox.refresh()
-    mailbox.label(mailbox.uids(), name, KEYWORD, OTHERS)
-    assert sandbox.imap.messages() == []
-    assert [message.flags for message in sandbox.imap.messages(name)] == [{KEYWORD}]
-    with sandbox.imap.session() as client:
-        assert name in [found for _, _, found in client.list_sub_folders()]
-
-
-def test_new_label_removes_old_keyword(sandbox: Sandbox, mailbox: ImapSession) -> None:
-    """A message that failed once and succeeded later says only the latter."""
-    sandbox.imap.deliver(RAW, flags=["Figurative-Failed", "Important"])
-    mailbox.refresh()
-    mailbox.label(mailbox.uids(), "Support", KEYWORD, OTHERS)
-    assert sandbox.imap.messages("Support")[0].flags == {KEYWORD, "Important"}
-
-
-@needs_dovecot
-@pytest.mark.parametrize(
-    ("without", "left_in_inbox"),
-    [(("MOVE",), []), (("MOVE", "UIDPLUS"), [{"\\Deleted"}])],
-)
-def test_label_without_move_copies_and_expunges(without: tuple[str, ...], left_in_inbox: list[set[str]]) -> None:
-    """COPY, then this message alone is expunged; where that is impossible it stays marked. Nobody else's goes."""
-    with Dovecot(without=without) as server:
-        server.deliver(RAW)
-        server.deliver(RAW, flags=["\\Deleted"])
-        session = connect(settings(server))
-        session.label(session.uids(), "Support", KEYWORD, OTHERS)
-        assert session.uids() == []
-        session.close()
-        assert [message.flags for message in server.messages("Support")] == [{KEYWORD}]
-        left = [set(message.flags) for message in server.messages()]
-        assert {"\\Deleted"} in left
-        assert len(left) == 1 + len(left_in_inbox)
-
-
-@needs_dovecot
-@pytest.mark.parametrize(("separator", "prefix"), [(".", "INBOX."), ("/", ""), (".", "")])
-def test_label_uses_separator_and_namespace_of_server(separator: str, prefix: str) -> None:
-    """A "/" in a label is the server's separator, and the personal namespace's prefix is put in front."""
-    with Dovecot(separator=separator, namespace_prefix=prefix) as server:
-        server.deliver(RAW)
-        session = connect(settings(server))
-        session.label(session.uids(), "Traités/Support", KEYWORD, OTHERS)
-        session.close()
-        assert len(server.messages(f"{prefix}Traités{separator}Support")) == 1
-
-
-@needs_dovecot
-@pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_untrusted_imap_certificate_is_refused(security: str) -> None:
-    """The password is not sent to whoever answers."""
-    with Dovecot(security=security) as server, pytest.raises(ConfigurationError, match="certificate is refused"):
-        connect(settings(server))
-
-
-@needs_dovecot
-@pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_trusted_imap_certificate_is_accepted(security: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TLS from the first byte or by STARTTLS, verified."""
-    with Dovecot(security=security) as server:
-        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate_path))
-        connect(settings(server)).close()
-
-
-def test_imap_without_starttls_gets_no_password(sandbox: Sandbox) -> None:
-    """STARTTLS is required where it is configured, not tried."""
-    with pytest.raises(ConfigurationError, match="STARTTLS"):
-        connect(settings(sandbox.imap, security="starttls"))
-
-
-def test_reading_does_not_create_missing_mailbox(sandbox: Sandbox, mailbox: ImapSession) -> None:
-    """Only a message that goes there needs it."""
-    assert not mailbox.select("Échecs")
-    assert sandbox.imap.mailboxes() == ["INBOX"]
-    sandbox.imap.deliver(RAW)
-    mailbox.refresh()
-    mailbox.label(mailbox.uids(), "Échecs", KEYWORD, OTHERS)
-    assert mailbox.select("Échecs")
-    (arrival,) = mailbox.fetch_summaries(mailbox.uids())
-    assert KEYWORD.lower() in arrival.keywords
+        list(session.pieces(4711, 1000))
+    assert list(session.fetch_summaries([4711])) == []
+    assert session.present([4711]) == []
 
 
 @pytest.mark.parametrize("command", [b"AUTHENTICATE", b"SELECT", b" UID SEARCH "])
@@ -191,27 +49,5 @@ def test_endless_answer_is_cut_at_deadline(sandbox: Sandbox, monkeypatch: pytest
     monkeypatch.setattr("tests.support.faulty_relay.BYTE_EVERY_S", 0.2)
     with Relay(sandbox.imap.port) as relay, pytest.raises(TransientError, match="no answer in time"):  # noqa: PT012
         relay.breaks += [Break("trickle", command, after=True)]
-        with closing(connect(settings(sandbox.imap, port=relay.port), deadline_s=0.3)) as session:
+        with closing(connect(imap_settings(sandbox.imap, port=relay.port), deadline_s=0.3)) as session:
             session.uids()
-
-
-def test_endless_imap_greeting_is_cut_at_deadline() -> None:
-    """The client waits for it before anybody has hold of the connection."""
-    with dripping(b"* OK ", asks_first=False) as port, pytest.raises(TransientError, match="no answer in time"):
-        connect(
-            ImapSettings.model_validate({"host": "127.0.0.1", "port": port, "security": "none", "username": "u"}), 0.3
-        )
-
-
-def test_unreachable_imap_server_raises_transient_error() -> None:
-    """Nothing listens there now."""
-    with pytest.raises(TransientError) as away:
-        connect(ImapSettings.model_validate({"host": "127.0.0.1", "port": 9, "security": "none", "username": "u"}))
-    assert not away.value.outcome_unknown
-
-
-def test_wrong_imap_password_raises_configuration_error(sandbox: Sandbox) -> None:
-    """It names the settings to look at, and not the password."""
-    with pytest.raises(ConfigurationError, match="IMAP_PASSWORD") as caught:
-        connect(settings(sandbox.imap, password="wrong-secret"))
-    assert "wrong-secret" not in str(caught.value)

@@ -1,9 +1,8 @@
-"""Messages that finish together: how few commands they are filed with, and whose trouble is whose."""
+"""Messages that finish together: filed with few commands, and each fails alone."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from poller.imap import pool
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.labeller import MOST
 from tests.support.faulty_relay import Break, Relay
+from tests.support.imap_account import a_mail, needs_dovecot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
 NUMBER = 6
 DEADLINE_S = 10.0
-
-needs_dovecot = pytest.mark.skipif(
-    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
-)
-
-
-def a_mail(number: int) -> bytes:
-    head = b"From: ana@ruiz.example\r\nDate: Sun, 22 Nov 2026 10:00:00 +0100\r\n"
-    return head + b"Message-ID: <%d@ruiz.example>\r\n\r\nBonjour\r\n" % number
 
 
 class Wire(Relay):
@@ -63,7 +54,7 @@ class Wire(Relay):
         return re.findall(rf"(?m)^\S+ ({names})\b", self.said.decode())
 
     def moved(self) -> list[int]:
-        """How many messages each MOVE names."""
+        """The number of messages that each MOVE names."""
         return [len(uids.split(b",")) for uids in re.findall(rb" UID MOVE (\S+)", self.said)]
 
 
@@ -175,7 +166,7 @@ def test_removed_message_does_not_stop_its_batch(office: Office, inbox: Inbox, w
 
 @pytest.mark.parametrize("instead", [b"", b"none,"], ids=["passed over", "refused"])
 def test_rejected_message_fails_without_its_batch(office: Office, inbox: Inbox, wire: Wire, instead: bytes) -> None:
-    """Whether the server says so or not: each of the others is filed by itself."""
+    """With or without a word of the server: each of the others is filed by itself."""
     references = scanned(office, inbox)
     wire.uid, wire.instead = next(iter(inbox.seen.copies(references[2]))), instead
     with finishing(inbox, references) as labels:
@@ -256,12 +247,12 @@ def test_missing_mailbox_fails_waiting_messages_at_once(office: Office) -> None:
         client.create_folder("Bac")
     for each in range(NUMBER):
         office.sandbox.imap.deliver(a_mail(each), "Bac")
-    with opened(office, "Bac") as tray:
-        references = tray.scan()
-        tray.close()
+    with opened(office, "Bac") as beside:
+        references = beside.scan()
+        beside.close()
         with office.sandbox.imap.session() as client:
             client.delete_folder("Bac")
-        with finishing(tray, references, pool.IN_USE_BESIDE) as labels:
+        with finishing(beside, references, pool.IN_USE_BESIDE) as labels:
             pass
         for label in labels:
             with pytest.raises(MessageGoneError):
@@ -269,7 +260,7 @@ def test_missing_mailbox_fails_waiting_messages_at_once(office: Office) -> None:
 
 
 def test_batch_skips_uids_of_old_uidvalidity(office: Office) -> None:
-    """What has the same UID now is another message: it stays, and the one that has finished is filed."""
+    """The UID now names another message: that one stays, and the one that has finished is filed."""
     office.environment["IMAP_MAILBOX"] = "Demandes"
     with opened(office) as inbox, office.sandbox.imap.session() as client:
 

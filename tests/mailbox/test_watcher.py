@@ -1,13 +1,10 @@
-"""The mailbox watched: who waits is told at once, whatever the server or the network does."""
+"""A watch on the mailbox: new mail wakes the daemon at once, whatever the server or the network does."""
 
 from __future__ import annotations
 
-import re
-import shutil
 import socket
 import struct
 import threading
-from collections import deque
 from itertools import count
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -15,24 +12,18 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from integrations.sandbox.dovecot import Dovecot
 from poller import backoff
-from poller.config.settings import ImapSettings
 from poller.mailbox import watcher
 from poller.mailbox.watcher import MailboxWatcher
 from tests.support.faulty_relay import Break, Kind, Relay
+from tests.support.idle_script import Script, scripted
+from tests.support.imap_account import RAW, imap_settings
 from tests.support.recording_server import Listener
 
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
-    from integrations.sandbox.imap_account import ImapServer
 
-needs_dovecot = pytest.mark.skipif(
-    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
-)
-RAW = b"From: a@b.example\r\nMessage-ID: <1@b.example>\r\n\r\nTexte\r\n"
 SOON_S = 20.0
-CAPABLE = b"IMAP4rev1 IDLE"
 
 
 @pytest.fixture(autouse=True)
@@ -40,114 +31,14 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "POLL_DELAYS_S", (0.01,))
 
 
-def settings(server: ImapServer, port: int = 0, timeout_s: float = 5) -> ImapSettings:
-    return ImapSettings.model_validate(
-        {
-            "host": server.host,
-            "port": port or server.port,
-            "security": server.security,
-            "username": server.username,
-            "password": server.password,
-            "timeout_s": timeout_s,
-        }
-    )
-
-
-def scripted(port: int) -> ImapSettings:
-    return ImapSettings.model_validate(
-        {"host": "127.0.0.1", "port": port, "security": "none", "username": "a", "password": "b", "timeout_s": 0.2}
-    )
-
-
-class Script:
-    """A server of a few words, which answers each IDLE in its own way, and the last way for ever."""
-
-    def __init__(self, *idles: bytes, capabilities: bytes = CAPABLE, answers_done: bool = True) -> None:
-        self.idles = 0  # that it was asked for
-        self._answers, self._capabilities, self._answers_done = deque(idles), capabilities, answers_done
-        self._tag = b""
-
-    def __call__(self, line: bytes) -> bytes | None:
-        if not line.endswith(b"\n"):
-            return None
-        if line == b"DONE\r\n":
-            return self._tag + b" OK done\r\n" if self._answers_done else None
-        tag, _, command = line.partition(b" ")
-        said = {
-            b"SELECT": b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] ok\r\n",
-            b"CAPABILITY": b"* CAPABILITY " + self._capabilities + b"\r\n",
-            b"LIST": b'* LIST () "/" INBOX\r\n',
-            b"LOGOUT": b"* BYE\r\n",
-        }
-        if not command.startswith(b"IDLE"):
-            return said.get(re.split(rb"[ \r]", command)[0], b"") + tag + b" OK done\r\n"
-        self.idles, self._tag = self.idles + 1, tag
-        answer = self._answers.popleft() if len(self._answers) > 1 else self._answers[0]
-        return answer.replace(b"{tag}", tag)
-
-
 def test_idle_wakes_at_start_and_at_each_message(sandbox: Sandbox) -> None:
     """At the beginning for what came before."""
     woken: SimpleQueue[None] = SimpleQueue()
-    with MailboxWatcher(settings(sandbox.imap), lambda: woken.put(None)):
+    with MailboxWatcher(imap_settings(sandbox.imap), lambda: woken.put(None)):
         woken.get(timeout=SOON_S)
         for _ in range(2):
             sandbox.imap.deliver(RAW)
             woken.get(timeout=SOON_S)
-
-
-def test_idle_ignores_other_responses() -> None:
-    """What is moved away is no news, nor what is read, nor that the server is still there."""
-    news = b"* 3 EXPUNGE\r\n* OK Still here\r\n* 2 FETCH (FLAGS (\\Seen))\r\n* 1 RECENT\r\n"
-    script = Script(b"+ idling\r\n" + news + b"* 5 EXISTS\r\n" + news + b"* BYE\r\n", b"+ idling\r\n")
-    woken: SimpleQueue[int] = SimpleQueue()
-    with (
-        Listener(script, greeting=b"* OK\r\n") as server,
-        MailboxWatcher(scripted(server.port), lambda: woken.put(script.idles)),
-    ):
-        assert [woken.get(timeout=SOON_S) for _ in range(3)] == [1, 1, 2]
-
-
-@needs_dovecot
-def test_idle_works_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There a socket with something to read may have nothing to say, and the other way round."""
-    woken: SimpleQueue[None] = SimpleQueue()
-    with Dovecot(security="tls") as server:
-        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate_path))
-        with MailboxWatcher(settings(server), lambda: woken.put(None)):
-            woken.get(timeout=SOON_S)
-            server.deliver(RAW)
-            woken.get(timeout=SOON_S)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"+ idling\r\n* 1 EXISTS\r\n",
-        b"+ idling\r\n* OK Still here\r\n* 1 RECENT\r\n* 1 EXISTS\r\n",
-        b"* 1 EXISTS\r\n+ idling\r\n* 2 EXISTS\r\n",
-    ],
-)
-def test_idle_reads_message_in_same_segment_as_continuation(answer: bytes) -> None:
-    """It lies in a buffer of ours already, and no poll of the socket would ever tell of it."""
-    woken: SimpleQueue[None] = SimpleQueue()
-    with (
-        Listener(Script(answer), greeting=b"* OK\r\n") as server,
-        MailboxWatcher(scripted(server.port), lambda: woken.put(None)),
-    ):
-        for _ in range(2):
-            woken.get(timeout=SOON_S)
-
-
-def test_idle_joins_line_received_in_pieces(sandbox: Sandbox) -> None:
-    """The relay passes each byte on by itself."""
-    woken: SimpleQueue[None] = SimpleQueue()
-    with Relay(sandbox.imap.port, answer_piece_bytes=1) as relay:
-        with MailboxWatcher(settings(sandbox.imap, relay.port), lambda: woken.put(None)):
-            woken.get(timeout=SOON_S)
-            sandbox.imap.deliver(RAW)
-            woken.get(timeout=SOON_S)
-        assert relay.connections == 1
 
 
 @pytest.mark.parametrize("after", [True, False])
@@ -157,7 +48,7 @@ def test_idle_reconnects_after_lost_connection(sandbox: Sandbox, kind: Kind, *, 
     woken: SimpleQueue[None] = SimpleQueue()
     with Relay(sandbox.imap.port) as relay:
         relay.breaks.append(Break(kind, b"IDLE", after=after))
-        with MailboxWatcher(settings(sandbox.imap, relay.port, timeout_s=0.2), lambda: woken.put(None)):
+        with MailboxWatcher(imap_settings(sandbox.imap, port=relay.port, timeout_s=0.2), lambda: woken.put(None)):
             woken.get(timeout=SOON_S)
             sandbox.imap.deliver(RAW)
             woken.get(timeout=SOON_S)
@@ -165,7 +56,7 @@ def test_idle_reconnects_after_lost_connection(sandbox: Sandbox, kind: Kind, *, 
 
 
 def test_idle_reconnects_after_reset_following_a_line() -> None:
-    """The line is heard, and the look for more of them meets the reset."""
+    """The line is heard, and the wait for more of them meets the reset."""
     script = Script(b"+ idling\r\n* 1 EXISTS\r\n")
     heard, reset = threading.Event(), threading.Event()
     woken: SimpleQueue[int] = SimpleQueue()
@@ -202,7 +93,7 @@ def test_idle_reconnects_after_reset_following_a_line() -> None:
 
 
 def test_idle_restarts_after_unexpected_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever looks after it begins it anew, and says so; what ended as it should is left alone."""
+    """`look_after` starts it anew, and logs so; what ended as it should is left alone."""
     died = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: died.set())
     woken: SimpleQueue[None] = SimpleQueue()
@@ -270,7 +161,7 @@ def test_idle_renewal_detects_dead_connection(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_idle_is_not_used_without_capability() -> None:
-    """It is asked for its capabilities once; the looks at the interval stay."""
+    """It is asked for its capabilities once; the polls at the interval stay."""
     script = Script(b"{tag} BAD what?\r\n", capabilities=b"IMAP4rev1")
     with Listener(script, greeting=b"* OK\r\n") as server:
         with MailboxWatcher(scripted(server.port), lambda: None) as watching:

@@ -1,4 +1,4 @@
-"""The admin is told once when something keeps the mail from being done, and once when it is over."""
+"""Alerts to the admin: one mail when an incident begins, and one when it is over."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.rendering.incident import Incident
+    from poller.workflow.store import StateStore
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 PARIS = ZoneInfo("Europe/Paris")
@@ -38,19 +39,19 @@ PLAIN = {
 
 
 @pytest.fixture
-def store(_empty_state: Path, tmp_path: Path) -> Iterator[Engine]:
+def store(_empty_state: Path, tmp_path: Path) -> Iterator[StateStore]:
     path = tmp_path / "poller.sqlite"
     path.write_bytes((_empty_state / "poller.sqlite").read_bytes())
     engine = Engine(f"sqlite:///{path}", tmp_path, lambda _: WorkResult(Outcome.GONE))
     engine.start()
-    yield engine
+    yield engine.store
     engine.stop()
 
 
 class Machine:
-    """A daemon's alerts, and the post."""
+    """The alerts of a daemon, and the mails that it sent."""
 
-    def __init__(self, store: Engine, post: list[EmailMessage], host: str = "gandalf") -> None:
+    def __init__(self, store: StateStore, post: list[EmailMessage], host: str = "gandalf") -> None:
         self.post, self.down, self.tries = post, False, 0
         who = {"sender": "s@figurative.example", "recipient": "a@figurative.example"}
         self._alerts = Alerts(store, self._send, host=host, zone=PARIS, **who)
@@ -68,7 +69,7 @@ class Machine:
         return [str(letter["Subject"]) for letter in self.post[before:]]
 
 
-def test_incident_is_reported_once_and_its_end_once(store: Engine) -> None:
+def test_incident_is_reported_once_and_its_end_once(store: StateStore) -> None:
     """However long it lasts, and whatever else there is meanwhile."""
     machine = Machine(store, [])
     assert machine.tell(0, POLLS) == [f"[Alerte] {PLAIN[POLLS.key]}"]
@@ -83,7 +84,7 @@ def test_incident_is_reported_once_and_its_end_once(store: Engine) -> None:
     assert len({letter["Message-ID"] for letter in machine.post}) == len(machine.post)
 
 
-def test_intermittent_failure_is_one_incident(store: Engine) -> None:
+def test_intermittent_failure_is_one_incident(store: StateStore) -> None:
     """A service that answers one call in three does not fill the admin's mailbox."""
     machine = Machine(store, [])
     machine.tell(0, KEY)
@@ -91,8 +92,8 @@ def test_intermittent_failure_is_one_incident(store: Engine) -> None:
     assert [machine.tell(nearly * turn, *([KEY] if turn % 2 else [])) for turn in range(1, 20)] == [[]] * 19
 
 
-def test_restart_repeats_no_alert_and_still_reports_the_end(store: Engine) -> None:
-    """What was told is in the memory: the process that comes after knows it."""
+def test_restart_repeats_no_alert_and_still_reports_the_end(store: StateStore) -> None:
+    """Sent alerts are in the state store, so the next process knows them."""
     post: list[EmailMessage] = []
     Machine(store, post).tell(0, POLLS)
     assert Machine(store, post).tell(5, POLLS) == []
@@ -102,8 +103,8 @@ def test_restart_repeats_no_alert_and_still_reports_the_end(store: Engine) -> No
     assert Machine(store, post).tell(20) == []
 
 
-def test_incident_stays_open_while_state_is_unknown(store: Engine) -> None:
-    """What was told before a restart stands until somebody knows; of what was not told nothing is begun."""
+def test_incident_stays_open_while_state_is_unknown(store: StateStore) -> None:
+    """An alert from before a restart stands until the state is known; no new one is begun for an unknown state."""
     post: list[EmailMessage] = []
     Machine(store, post).tell(0, POLLS)
     later = Machine(store, post)
@@ -112,8 +113,8 @@ def test_incident_stays_open_while_state_is_unknown(store: Engine) -> None:
     assert later.tell(22) == ["[Fin d’alerte] La boîte de réception est de nouveau relevée"]
 
 
-def test_machines_sharing_state_report_late_mail_once(store: Engine) -> None:
-    """Late mail is everybody's; a mailbox out of one machine's reach is that one's, and no other calls it over."""
+def test_machines_sharing_state_report_late_mail_once(store: StateStore) -> None:
+    """Late mail concerns all machines; a mailbox that one machine cannot reach concerns that one alone."""
     post: list[EmailMessage] = []
     one, other = Machine(store, post), Machine(store, post, "frodo")
     assert [len(one.tell(0, LATE, POLLS)), other.tell(0, LATE)] == [2, []]
@@ -124,8 +125,8 @@ def test_machines_sharing_state_report_late_mail_once(store: Engine) -> None:
     assert Machine(store, post, "frodo").tell(90) == []
 
 
-def test_unsent_alert_is_retried_later(store: Engine) -> None:
-    """An SMTP server that is down is asked every few minutes, not at every look; what has passed is not told at all."""
+def test_unsent_alert_is_retried_later(store: StateStore) -> None:
+    """An SMTP server that is down is tried every few minutes. An incident that is over by then is not reported."""
     machine = Machine(store, [])
     machine.down = True
     pause = PAUSE / timedelta(minutes=1)
@@ -139,7 +140,7 @@ def test_unsent_alert_is_retried_later(store: Engine) -> None:
     assert machine.tell(pause * 3, POLLS) == []
 
 
-def test_alert_names_problem_start_and_remedy(store: Engine) -> None:
+def test_alert_names_problem_start_and_remedy(store: StateStore) -> None:
     """In French and in words; why messages wait is said once a reason."""
     machine = Machine(store, [])
     machine.tell(0, LATE, POLLS)

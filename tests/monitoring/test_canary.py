@@ -1,11 +1,10 @@
-"""The mail that the daemon sends to its own mailbox: known when it arrives, and missed when it does not."""
+"""Canary mails: sent to the polled mailbox, recognised when they arrive, and missed when they do not."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,12 +15,12 @@ from poller.cli.samples import samples
 from poller.config import loader
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
+from poller.model import Outcome
 from poller.monitoring import canary
-from poller.monitoring.poll_health import PollHealth
-from poller.rendering import incident
-from tests.daemon.test_loop import running
+from poller.workflow.results import WorkResult
 from tests.support.pipeline_harness import Desk
-from tests.support.recording_server import Listener, http
+from tests.support.recording_server import Listener
+from tests.support.running_daemon import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,8 +34,8 @@ NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-class Mind(Desk):
-    """A desk whose memory tells the facts of the canary in the order of their keys, which are times."""
+class FactsByTime(Desk):
+    """A harness that returns the facts of the canary in the order of their keys, which are times."""
 
     def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
         del since
@@ -46,12 +45,12 @@ class Mind(Desk):
 
 @pytest.fixture
 def desk(sandbox: Sandbox, tmp_path: Path) -> Desk:
-    return Mind(sandbox, tmp_path)
+    return FactsByTime(sandbox, tmp_path)
 
 
 @pytest.fixture
-def bird(desk: Desk) -> CanarySender:
-    """One that flies every hour, and is late after ten minutes."""
+def sender(desk: Desk) -> CanarySender:
+    """A sender that sends every hour, and misses a mail after ten minutes."""
     desk.environment |= {"CANARY_INTERVAL_MIN": "60", "CANARY_LATE_MIN": "10"}
     made = canary.made(desk.settings, desk, desk.services.smtp)
     assert made
@@ -62,128 +61,128 @@ def sent(desk: Desk) -> list[bytes]:
     return [bytes(each.message) for each in desk.sandbox.smtp.messages]
 
 
-def test_canary_arrives_and_is_filed_as_ignored(desk: Desk, bird: CanarySender) -> None:
+def test_canary_arrives_and_is_filed_as_ignored(desk: Desk, sender: CanarySender) -> None:
     """It is sent to the polled address, marked as ours, and nothing is made of it; the next one goes an hour later."""
-    bird.run(NOW)
+    sender.run(NOW)
     (delivered,) = desk.sandbox.smtp.messages
     assert delivered.recipients == (desk.environment["IMAP_USERNAME"],)
-    assert desk.gets(sent(desk)[0]) == {"outcome": "ignored", "reason": "canary"}
+    assert desk.gets(sent(desk)[0]) == WorkResult(Outcome.IGNORED, reason="canary")
     assert desk.seen == ["0" * 16]
     assert desk.made() == (0, 0, 0)
     for minutes in (1, 30, 59):
-        bird.run(NOW + minutes * MINUTE)
-    assert (bird.missing_since, len(sent(desk))) == (None, 1)
-    bird.run(NOW + 60 * MINUTE)
+        sender.run(NOW + minutes * MINUTE)
+    assert (sender.missing_since, len(sent(desk))) == (None, 1)
+    sender.run(NOW + 60 * MINUTE)
     assert len(set(sent(desk))) == 2
 
 
-def test_canary_is_recognised_only_by_its_token(desk: Desk, bird: CanarySender) -> None:
-    """The token is random and known to the memory alone; what bears another is any other mail of ours."""
-    bird.run(NOW)
+def test_canary_is_recognised_only_by_its_token(desk: Desk, sender: CanarySender) -> None:
+    """The token is random and known to the state store alone; a mail with another token is any other mail of ours."""
+    sender.run(NOW)
     (raw,) = sent(desk)
     token = raw.split(b"X-Figurative-Canary: ")[1][:32]
     forged = raw.replace(b"X-Figurative-Canary: " + token, b"X-Figurative-Canary: " + b"0" * 32)
-    assert desk.gets(forged)["reason"] == "own notification"
-    bird.run(NOW + 11 * MINUTE)
-    assert bird.missing_since == NOW
+    assert desk.gets(forged).reason == "own notification"
+    sender.run(NOW + 11 * MINUTE)
+    assert sender.missing_since == NOW
 
 
 def test_missing_canary_is_reported_once_and_its_return_once(
-    desk: Desk, bird: CanarySender, logged: Callable[[], str]
+    desk: Desk, sender: CanarySender, logged: Callable[[], str]
 ) -> None:
     """Late is after the time that is set; then others are sent at the interval, and whichever arrives ends it."""
     for minutes in (0, 5, 9):
-        bird.run(NOW + minutes * MINUTE)
-    assert bird.missing_since is None
+        sender.run(NOW + minutes * MINUTE)
+    assert sender.missing_since is None
     for minutes in (10, 11, 60, 71, 120):
-        bird.run(NOW + minutes * MINUTE)
-    assert bird.missing_since == NOW
+        sender.run(NOW + minutes * MINUTE)
+    assert sender.missing_since == NOW
     assert len(sent(desk)) == 3
     assert logged().count("canary_missing") == 1
     desk.gets(sent(desk)[1])  # it was on its way for an hour
-    bird.run(NOW + 125 * MINUTE)
-    assert bird.missing_since is None
+    sender.run(NOW + 125 * MINUTE)
+    assert sender.missing_since is None
     assert logged().count("canary_recovered") == 1
 
 
-def test_unsent_canary_is_missing_at_once(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
+def test_unsent_canary_is_missing_at_once(desk: Desk, sender: CanarySender, logged: Callable[[], str]) -> None:
     """It is sent anew after five minutes, and its arrival ends it."""
     desk.sandbox.smtp.fail(Refusal("mail", "451 4.3.0 later", times=1))
-    bird.run(NOW)
-    assert bird.missing_since == NOW
+    sender.run(NOW)
+    assert sender.missing_since == NOW
     assert "451" in logged()
-    bird.run(NOW + 4 * MINUTE)
+    sender.run(NOW + 4 * MINUTE)
     assert sent(desk) == []
-    bird.run(NOW + 5 * MINUTE)
+    sender.run(NOW + 5 * MINUTE)
     desk.gets(sent(desk)[0])
-    bird.run(NOW + 6 * MINUTE)
-    assert bird.missing_since is None
+    sender.run(NOW + 6 * MINUTE)
+    assert sender.missing_since is None
 
 
 def again(desk: Desk) -> CanarySender:
-    """What a restart makes."""
+    """The sender of a new process on the same state."""
     made = canary.made(desk.settings, desk, desk.services.smtp)
     assert made
     return made
 
 
-def test_restart_keeps_canary_state(desk: Desk, bird: CanarySender, logged: Callable[[], str]) -> None:
-    """What is missing stays so until one arrives, and is told of once; what was well is not known until then."""
-    bird.run(NOW)
-    bird.run(NOW + 10 * MINUTE)
-    assert (bird.missing_since, bird.decided) == (NOW, True)
-    bird = again(desk)
-    assert not bird.decided
-    bird.run(NOW + 11 * MINUTE)
-    assert (bird.missing_since, bird.decided) == (NOW, True)
-    bird.run(NOW + 30 * MINUTE)
+def test_restart_keeps_canary_state(desk: Desk, sender: CanarySender, logged: Callable[[], str]) -> None:
+    """A missing one stays missing until one arrives, and is reported once; otherwise nothing is known until then."""
+    sender.run(NOW)
+    sender.run(NOW + 10 * MINUTE)
+    assert (sender.missing_since, sender.decided) == (NOW, True)
+    sender = again(desk)
+    assert not sender.decided
+    sender.run(NOW + 11 * MINUTE)
+    assert (sender.missing_since, sender.decided) == (NOW, True)
+    sender.run(NOW + 30 * MINUTE)
     assert logged().count("canary_missing") == 1
     desk.gets(sent(desk)[-1])
-    bird.run(NOW + 31 * MINUTE)
-    assert (bird.missing_since, bird.decided) == (None, True)
-    bird = again(desk)
-    bird.run(NOW + 32 * MINUTE)
-    assert (bird.missing_since, bird.decided) == (None, False)
+    sender.run(NOW + 31 * MINUTE)
+    assert (sender.missing_since, sender.decided) == (None, True)
+    sender = again(desk)
+    sender.run(NOW + 32 * MINUTE)
+    assert (sender.missing_since, sender.decided) == (None, False)
     desk.gets(sent(desk)[-1])
-    bird.run(NOW + 33 * MINUTE)
-    assert (bird.missing_since, bird.decided) == (None, True)
+    sender.run(NOW + 33 * MINUTE)
+    assert (sender.missing_since, sender.decided) == (None, True)
 
 
-def test_canary_pauses_while_mailbox_is_unreachable_or_backlogged(desk: Desk, bird: CanarySender) -> None:
+def test_canary_pauses_while_mailbox_is_unreachable_or_backlogged(desk: Desk, sender: CanarySender) -> None:
     """The mailbox is out of reach, or there is a backlog: the time begins when that is over."""
-    bird.run(NOW)
+    sender.run(NOW)
     for minutes in range(1, 100):
-        bird.run(NOW + minutes * MINUTE, deaf=True)
-    assert (bird.missing_since, len(sent(desk))) == (None, 1)
-    bird.run(NOW + 108 * MINUTE)
-    assert bird.missing_since is None
-    bird.run(NOW + 109 * MINUTE)
-    assert bird.missing_since == NOW
+        sender.run(NOW + minutes * MINUTE, deaf=True)
+    assert (sender.missing_since, len(sent(desk))) == (None, 1)
+    sender.run(NOW + 108 * MINUTE)
+    assert sender.missing_since is None
+    sender.run(NOW + 109 * MINUTE)
+    assert sender.missing_since == NOW
 
 
-def test_canary_counts_as_arrived_when_read(desk: Desk, bird: CanarySender) -> None:
+def test_canary_counts_as_arrived_when_read(desk: Desk, sender: CanarySender) -> None:
     """Also where it cannot be filed, and what comes of that."""
-    bird.run(NOW)
+    sender.run(NOW)
     desk.taken = "0" * 16
-    assert desk.gets(sent(desk)[0])["outcome"] == "gone"
-    bird.run(NOW + 11 * MINUTE)
-    assert (bird.missing_since, bird.decided) == (None, True)
+    assert desk.gets(sent(desk)[0]).outcome is Outcome.GONE
+    sender.run(NOW + 11 * MINUTE)
+    assert (sender.missing_since, sender.decided) == (None, True)
 
 
-def test_late_canary_does_not_stand_for_later_ones(desk: Desk, bird: CanarySender) -> None:
+def test_late_canary_does_not_stand_for_later_ones(desk: Desk, sender: CanarySender) -> None:
     """They are waited for all the same; and while one of them is late all is not well."""
     for minutes in (0, 10, 60):
-        bird.run(NOW + minutes * MINUTE)
+        sender.run(NOW + minutes * MINUTE)
     desk.gets(sent(desk)[0])
-    bird.run(NOW + 61 * MINUTE)
-    assert bird.missing_since is None
-    bird.run(NOW + 70 * MINUTE)
-    assert bird.missing_since == NOW + 60 * MINUTE
-    bird.run(NOW + 120 * MINUTE)
-    bird.run(NOW + 130 * MINUTE)
+    sender.run(NOW + 61 * MINUTE)
+    assert sender.missing_since is None
+    sender.run(NOW + 70 * MINUTE)
+    assert sender.missing_since == NOW + 60 * MINUTE
+    sender.run(NOW + 120 * MINUTE)
+    sender.run(NOW + 130 * MINUTE)
     desk.gets(sent(desk)[1])
-    bird.run(NOW + 131 * MINUTE)
-    assert bird.missing_since == NOW + 60 * MINUTE
+    sender.run(NOW + 131 * MINUTE)
+    assert sender.missing_since == NOW + 60 * MINUTE
 
 
 def test_filed_canary_is_marked_as_read(office: Office) -> None:
@@ -193,9 +192,9 @@ def test_filed_canary_is_marked_as_read(office: Office) -> None:
     daemon.start()
     try:
         office.environment |= {"CANARY_INTERVAL_MIN": "60"}
-        bird = canary.made(office.settings, daemon.store, daemon.smtp)
-        assert bird
-        bird.run(NOW)
+        sender = canary.made(office.settings, daemon.store, daemon.smtp)
+        assert sender
+        sender.run(NOW)
     finally:
         daemon.stop()
     office.once(bytes(office.sandbox.smtp.messages[0].message))
@@ -235,7 +234,7 @@ class Exchange(Smtp):
 
 @pytest.fixture
 def exchange(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchange]:
-    """Through which the canary flies, and a daemon that looks after it all the time."""
+    """A server for the canary's mails; the daemon's jobs run all the time."""
     monkeypatch.setattr(loop, "WATCH_S", 0.05)
     with Exchange() as server:
         server.office = office
@@ -250,7 +249,7 @@ def exchange(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchan
 
 
 def first_ping(office: Office) -> str:
-    """What the heartbeat's address is first asked by a daemon that runs until then."""
+    """The first request to the heartbeat's address by a daemon that runs until then."""
     heard: SimpleQueue[bytes] = SimpleQueue()
 
     def reply(request: bytes) -> bytes:
@@ -266,9 +265,9 @@ def first_ping(office: Office) -> str:
 def test_canary_arrives_over_smtp_and_imap(office: Office, exchange: Exchange) -> None:
     """Over SMTP to a server that delivers it, out of the mailbox by IMAP: all is well, and it is filed as read."""
     assert first_ping(office) == "/ping"
-    (lying,) = office.sandbox.imap.messages("Ignorés")
-    assert lying.flags == {"\\Seen", "Figurative-Ignored"}
-    assert b"\r\nX-Figurative-Canary: " in lying.raw
+    (filed,) = office.sandbox.imap.messages("Ignorés")
+    assert filed.flags == {"\\Seen", "Figurative-Ignored"}
+    assert b"\r\nX-Figurative-Canary: " in filed.raw
     assert (office.mailboxes(), office.counts()["tickets"], len(exchange.messages)) == ({"Ignorés": 1}, 0, 1)
 
 
@@ -283,27 +282,3 @@ def test_lost_canary_alerts_heartbeat_log_and_admin(
     told = [str(letter.message["Subject"]) for letter in exchange.messages]
     assert told == ["Contrôle de la boîte aux lettres", "[Alerte] La boîte de réception ne reçoit plus"]
     assert office.mailboxes() == {}
-
-
-def test_missing_canary_fails_heartbeat_despite_good_polls(office: Office) -> None:
-    """At the address for failures, though every poll is good; and so does the admin, by mail."""
-    with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as listener:
-        office.environment |= {"CANARY_INTERVAL_MIN": "60", "HEARTBEAT_URL": f"http://127.0.0.1:{listener.port}/ping"}
-        health = PollHealth(60)
-        daemon = Daemon(office.settings)
-        reporter = office.reporter(daemon, health)
-        assert reporter.canary
-        reporter._alerts = None
-        health.good(NOW)
-        reporter.report()
-        assert listener.received == b"", "nobody knows yet that all is well"
-        assert incident.canary_missing(NOW, reporter._host).key in reporter._undecided(daemon.status())
-        reporter.canary.missing_since = NOW
-        reporter.report()
-        assert listener.received.startswith(b"GET /ping/fail ")
-        (cause,) = reporter.incidents(NOW, daemon.status())
-        reporter.close()
-    who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
-    given: dict[str, Any] = who | {"now": NOW, "zone": ZoneInfo("Europe/Paris")}
-    assert incident.incident_mail(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
-    assert incident.over(cause.key, **given)["Subject"] == "[Fin d’alerte] La boîte de réception reçoit de nouveau"

@@ -1,4 +1,4 @@
-"""The letter that sums up a week: once a week, true, and without a word of any mail."""
+"""Digests: once a week, with true numbers, and without a word of any mail."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def a_week(*messages: WeeklyMessage, corrections: int = 0) -> Week:
     return Week(ENDS - timedelta(days=7), ENDS, messages, corrections)
 
 
-def done(number: int = 1, outcome: str = "support", **given: object) -> WeeklyMessage:
+def done(number: int = 1, outcome: Outcome = Outcome.SUPPORT, **given: object) -> WeeklyMessage:
     seen_at = datetime(2026, 11, 17, 10, tzinfo=UTC)
     return WeeklyMessage(**{"reference": f"{number:016x}", "seen_at": seen_at, "outcome": outcome} | given)  # type: ignore[arg-type]
 
@@ -54,7 +54,7 @@ def text(week: Week) -> str:
 
 
 def test_digest_counts_all_messages_of_the_week(office: Office) -> None:
-    """Read from the memory of a daemon that has worked: nothing of a mail is in it, and so nothing in the letter."""
+    """Read from the state store of a daemon at work. No content of a mail is in it, so none is in the letter."""
     office.fail("clickup", Fault("status", "POST", "/api/v2/list", status=400))
     office.once(MAILS["modelisation"])
     office.once(MAILS["support"], MAILS["modelisation_with_files"], MAILS["auto_reply"])
@@ -73,7 +73,7 @@ def test_digest_counts_all_messages_of_the_week(office: Office) -> None:
     ]
     tickets = [each.ticket_after_s for each in week.messages if each.ticket_after_s is not None]
     assert len(tickets) == 3
-    assert all(0 <= after_s < 60 for after_s in tickets)
+    assert all(0 <= after_s < 3600 for after_s in tickets), "no time zone is in it"
     told = text(week)
     for line in (
         "5 messages en une semaine",
@@ -116,7 +116,7 @@ def test_duration_is_formatted_for_people(seconds: float, said: str) -> None:
 
 
 def test_digest_numbers_add_up() -> None:
-    """What a person took away is in the total, so it is named; and the bars count what the facts count."""
+    """Messages that a person removed are in the total, so they are named; the bars count the same as the facts."""
     told = text(
         a_week(
             done(1),
@@ -167,7 +167,7 @@ def test_digest_reads_journal_only_of_ticket_messages(office: Office, monkeypatc
 
 
 def test_digest_is_sent_for_week_without_mail() -> None:
-    """A mailbox to which nobody writes any more is worth a look."""
+    """A mailbox to which nobody writes any more may be out of order."""
     assert text(a_week()).startswith("Du 16/11/2026 au 22/11/2026\n0 message en une semaine\n")
 
 
@@ -188,7 +188,7 @@ def test_digest_is_due_by_local_time(weekday: str, now: str, due: str) -> None:
 
 
 def test_digest_is_sent_once_a_week_across_restarts_and_machines(office: Office, desk: Desk) -> None:
-    """The memory knows; one that could not be sent is tried again in the next hour, and none before that."""
+    """The state store knows; one that could not be sent is tried again in the next hour, and none before that."""
     office.once()  # there is a state now
     settings, smtp, box = office.settings, desk.services.smtp, office.sandbox.smtp
 

@@ -1,4 +1,4 @@
-"""Somebody outside misses us when we fall silent."""
+"""Pings to a service that reports their absence."""
 
 from __future__ import annotations
 

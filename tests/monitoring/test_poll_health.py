@@ -1,4 +1,4 @@
-"""How the daemon is, as the watchdog and a person are told."""
+"""Health of the polls, as the watchdog and a person are told."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def local(moment: datetime) -> str:
 
 
 def test_watchdog_is_fed_unless_a_scan_hangs(health: PollHealth, clock: Clock) -> None:
-    """A look that never ends starves the watchdog, from its first moment on."""
+    """A scan that never ends starves the watchdog, from its first moment on."""
     assert health.is_alive()
     health.began()
     assert not health.is_alive()
@@ -46,7 +46,7 @@ def test_watchdog_is_fed_unless_a_scan_hangs(health: PollHealth, clock: Clock) -
 
 
 def test_watchdog_is_not_fed_when_no_scan_begins(health: PollHealth, clock: Clock) -> None:
-    """A daemon whose clockwork has stopped is one that a restart mends, however alive it looks."""
+    """A restart mends a daemon whose scheduler has stopped."""
     health.began()
     health.good(NOW)
     clock.s += 60 + LATE_S + 1
@@ -54,7 +54,7 @@ def test_watchdog_is_not_fed_when_no_scan_begins(health: PollHealth, clock: Cloc
 
 
 def test_watchdog_is_fed_while_mail_server_is_down(health: PollHealth, clock: Clock) -> None:
-    """It ends its looks honestly for days, with an error each time."""
+    """Each scan ends for days, with an error each time."""
     for _ in range(50):
         health.began()
         clock.s += 30
@@ -92,7 +92,7 @@ def test_failing_since_is_first_consecutive_failure(health: PollHealth) -> None:
 
 
 def test_systemd_status_is_one_complete_line(health: PollHealth) -> None:
-    """Who waits, when the mailbox was last seen, and since when who is out of reach."""
+    """Waiting messages, the last poll, and unreachable services with their times."""
 
     def status(after_s: float, *, in_hand: int = 0, waiting: int = 12, out_of_reach: tuple[str, ...] = ()) -> str:
         now = NOW + timedelta(seconds=after_s)

@@ -46,7 +46,7 @@ class Courier:
         (self._maildir / "new" / name).write_bytes(raw)
 
     def mailboxes(self) -> dict[str, list[bytes]]:
-        """What lies in each, by its path; what is marked as deleted does not count."""
+        """The messages of each mailbox, by its path, without those marked as deleted."""
         found: dict[str, list[bytes]] = {}
         for path in sorted([*self._maildir.glob("**/cur/*"), *self._maildir.glob("**/new/*")]):
             if "T" not in path.name.partition(":2,")[2]:

@@ -21,7 +21,7 @@ PIECE_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """What goes wrong with one command of the client's."""
+    """A fault in one command of the client."""
 
     kind: Kind
     command: bytes  # what stands in its bytes; b"" for the next one, whatever it is
@@ -94,7 +94,7 @@ class Relay:
                     return
 
     def passed(self, data: bytes) -> bytes:
-        """What the server is given of what a client said."""
+        """Return the bytes that the server is given for those of a client."""
         return data
 
     def returned(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A token endpoint on loopback: what it answers, in order, and the forms that it was sent."""
+"""A token endpoint on loopback, with its answers in order and the forms that it was sent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TokenEndpoint(Listener):
 
     @property
     def forms(self) -> list[dict[str, str]]:
-        """What was posted, one form a request."""
+        """The posted forms, one a request."""
         bodies = [part.partition(b"\r\n\r\n")[2].decode() for part in self.received.split(b"POST ")[1:]]
         return [{name: values[0] for name, values in parse_qs(body).items()} for body in bodies]
 
@@ -59,7 +59,7 @@ def application_token(**claims: object) -> str:
 
 
 def claims(token: str) -> dict[str, Any]:
-    """What a token says of itself (RFC 7519)."""
+    """The claims of a token (RFC 7519)."""
     said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     return said
 

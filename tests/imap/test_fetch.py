@@ -1,0 +1,115 @@
+"""Summaries of messages, from what the server says of each."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poller.imap import fetch
+from poller.mailbox.inbox import Inbox
+from tests.support.imap_account import RAW, a_mail, all_settings
+from tests.support.imap_provider import Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from integrations.sandbox import Sandbox
+    from poller.imap.session import ImapSession
+
+BASIC = "IMAP4rev1 AUTH=PLAIN"
+SIZE = b"RFC822.SIZE %d "
+SENT_AT = datetime(2026, 11, 22, 9, tzinfo=UTC)
+NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
+
+
+def test_arrivals_are_oldest_first_with_header_size_and_date(sandbox: Sandbox, session: ImapSession) -> None:
+    """Enough to identify a message without fetching it."""
+    for number in range(3):
+        sandbox.imap.deliver(RAW.replace(b"<1@", b"<%d@" % number))
+    session.refresh()
+    arrivals = list(session.fetch_summaries(session.uids()))
+    assert [b"<%d@b.example>" % number in arrival.header for number, arrival in enumerate(arrivals)] == [True] * 3
+    assert {arrival.size_bytes for arrival in arrivals} == {len(RAW)}
+    assert all(arrival.received_at.utcoffset().total_seconds() == 0 for arrival in arrivals)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("flags", "junk"),
+    [
+        ((), None),
+        (("\\Seen", "$Forwarded"), None),
+        (("$Junk",), True),
+        (("Junk",), True),
+        (("$NotJunk",), False),
+        (("NonJunk",), False),
+        (("$Junk", "$NotJunk"), None),
+    ],
+)
+def test_arrival_has_junk_flag_of_mailbox(
+    sandbox: Sandbox, session: ImapSession, flags: tuple[str, ...], junk: bool | None
+) -> None:
+    """The server's or a person's verdict; two that contradict each other are none (RFC 9051 section 2.3.2)."""
+    sandbox.imap.deliver(RAW, flags=flags)
+    session.refresh()
+    assert [arrival.junk for arrival in session.fetch_summaries(session.uids())] == [junk]
+
+
+@pytest.fixture
+def server() -> Iterator[Provider]:
+    with Provider(BASIC, f"{BASIC} UIDPLUS MOVE") as server:
+        yield server
+
+
+@pytest.fixture
+def inbox(server: Provider) -> Iterator[Inbox]:
+    with closing(Inbox(all_settings(server))) as inbox:
+        yield inbox
+
+
+@pytest.mark.parametrize(
+    ("facts", "at"),
+    [
+        (SIZE + b"INTERNALDATE NIL", SENT_AT),
+        (SIZE + b'INTERNALDATE "00-Jan-0000 00:00:00 +0000"', SENT_AT),
+        (SIZE + b'INTERNALDATE "01-Jan-1970 00:00:00 +0000"', SENT_AT),
+        (SIZE + b"INTERNALDATE 7", SENT_AT),
+        (SIZE + b"X-NOTHING 1", SENT_AT),
+        (b'INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
+        (b'RFC822.SIZE NIL INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
+        (SIZE + b'FLAGS NIL INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
+        (SIZE + b'FLAGS (7 \\Seen) INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
+    ],
+)
+def test_message_with_odd_fetch_data_is_admitted(
+    server: Provider, inbox: Inbox, tmp_path: Path, facts: bytes, at: datetime
+) -> None:
+    """It is what counts: when it came is then said by its sender, and its size is unknown."""
+    server.deliver(a_mail(1))
+    server.facts = facts
+    (reference,) = inbox.scan()
+    fetched = inbox.fetch(reference, tmp_path / "mail.eml")
+    assert (tmp_path / "mail.eml").read_bytes() == a_mail(1)
+    assert (fetched.received_at, fetched.oversize_bytes) == (at, 0)
+
+
+class Stopped(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return NOW.astimezone(tz)
+
+
+def test_future_date_is_not_used_as_received_time(
+    server: Provider, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the server does not say it either, the message came now."""
+    monkeypatch.setattr(fetch, "datetime", Stopped)
+    server.deliver(a_mail(1).replace(b"2026", b"2096"))
+    server.facts = SIZE + b"INTERNALDATE NIL"
+    (reference,) = inbox.scan()
+    assert inbox.received_at() == {reference: NOW}

@@ -1,0 +1,47 @@
+"""Moves of messages, with the commands that the server has."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from integrations.sandbox.dovecot import Dovecot
+from poller.imap.session import connect
+from tests.support.imap_account import RAW, a_mail, imap_settings, needs_dovecot
+from tests.support.imap_provider import Provider
+
+BASIC = "IMAP4rev1 AUTH=PLAIN"
+KEYWORD, OTHERS = "Figurative-Support", ["Figurative-Failed"]
+
+
+@needs_dovecot
+@pytest.mark.parametrize(
+    ("without", "left_in_inbox"),
+    [(("MOVE",), []), (("MOVE", "UIDPLUS"), [{"\\Deleted"}])],
+)
+def test_label_without_move_copies_and_expunges(without: tuple[str, ...], left_in_inbox: list[set[str]]) -> None:
+    """COPY, then this message alone is expunged; where that is impossible it stays marked. Nobody else's goes."""
+    with Dovecot(without=without) as server:
+        server.deliver(RAW)
+        server.deliver(RAW, flags=["\\Deleted"])
+        session = connect(imap_settings(server))
+        session.label(session.uids(), "Support", KEYWORD, OTHERS)
+        assert session.uids() == []
+        session.close()
+        assert [message.flags for message in server.messages("Support")] == [{KEYWORD}]
+        left = [set(message.flags) for message in server.messages()]
+        assert {"\\Deleted"} in left
+        assert len(left) == 1 + len(left_in_inbox)
+
+
+@pytest.mark.parametrize("after", [f"{BASIC} UIDPLUS MOVE", f"{BASIC} UIDPLUS", BASIC])
+def test_label_skips_message_expunged_meanwhile(after: str) -> None:
+    """EXPUNGEISSUED (RFC 5530) is no trouble of the server's: its other copy is filed."""
+    with Provider(BASIC, after) as server:
+        taken, left = server.deliver(a_mail(1)), server.deliver(a_mail(2))
+        server.taken = True
+        with closing(connect(imap_settings(server))) as session:
+            session.label(session.uids(), "Support", "Figurative-Support", [])
+        assert "Support" in server.where(left)
+        assert server.where(taken) == set()

@@ -1,0 +1,52 @@
+"""Mailboxes by the names that people give them, whatever the server's namespace and separator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.sandbox.dovecot import Dovecot
+from poller.imap.session import ImapSession, connect
+from tests.support.imap_account import RAW, imap_settings, needs_dovecot
+
+if TYPE_CHECKING:
+    from integrations.sandbox import Sandbox
+
+KEYWORD, OTHERS = "Figurative-Support", ["Figurative-Failed"]
+
+
+@pytest.mark.parametrize("name", ["Support", "Modélisation", "Réclamations & été 📦", 'Dit "oui"'])
+def test_label_creates_and_subscribes_missing_mailbox(sandbox: Sandbox, session: ImapSession, name: str) -> None:
+    """Whatever its name, it is created, subscribed, and the message is in it with its keyword."""
+    sandbox.imap.deliver(RAW)
+    session.refresh()
+    session.label(session.uids(), name, KEYWORD, OTHERS)
+    assert sandbox.imap.messages() == []
+    assert [message.flags for message in sandbox.imap.messages(name)] == [{KEYWORD}]
+    with sandbox.imap.session() as client:
+        assert name in [found for _, _, found in client.list_sub_folders()]
+
+
+@needs_dovecot
+@pytest.mark.parametrize(("separator", "prefix"), [(".", "INBOX."), ("/", ""), (".", "")])
+def test_label_uses_separator_and_namespace_of_server(separator: str, prefix: str) -> None:
+    """A "/" in a label is the server's separator, and the personal namespace's prefix is put in front."""
+    with Dovecot(separator=separator, namespace_prefix=prefix) as server:
+        server.deliver(RAW)
+        session = connect(imap_settings(server))
+        session.label(session.uids(), "Traités/Support", KEYWORD, OTHERS)
+        session.close()
+        assert len(server.messages(f"{prefix}Traités{separator}Support")) == 1
+
+
+def test_reading_does_not_create_missing_mailbox(sandbox: Sandbox, session: ImapSession) -> None:
+    """Only a message that goes there needs it."""
+    assert not session.select("Échecs")
+    assert sandbox.imap.mailboxes() == ["INBOX"]
+    sandbox.imap.deliver(RAW)
+    session.refresh()
+    session.label(session.uids(), "Échecs", KEYWORD, OTHERS)
+    assert session.select("Échecs")
+    (arrival,) = session.fetch_summaries(session.uids())
+    assert KEYWORD.lower() in arrival.keywords

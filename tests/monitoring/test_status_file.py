@@ -1,0 +1,57 @@
+"""The status file that the daemon leaves for `poller status`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poller.monitoring import status_file
+from poller.monitoring.status_file import PollStatus, StatusFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+
+
+def test_status_file_keeps_its_keys(tmp_path: Path) -> None:
+    """Releases read each other's: the file is that of before an update until the first report."""
+    StatusFile(tmp_path).leave(NOW, NOW, "IMAP: timed out", 2)
+    left = json.loads((tmp_path / "last-poll.json").read_text())
+    began_at = left.pop("began_at")
+    assert datetime.fromisoformat(began_at).tzinfo
+    assert left == {
+        "looked_at": "2026-11-22T14:00:00+00:00",
+        "failing_since": "2026-11-22T14:00:00+00:00",
+        "reason": "IMAP: timed out",
+        "unreadable": 2,
+    }
+    assert status_file.read(tmp_path) == PollStatus(
+        datetime.fromisoformat(began_at), NOW, NOW, "IMAP: timed out", unreadable=2
+    )
+
+
+def test_status_file_of_earlier_release_is_read(tmp_path: Path) -> None:
+    """It does not count unreadable messages."""
+    old = {"began_at": NOW.isoformat(), "looked_at": None, "failing_since": None, "reason": ""}
+    (tmp_path / status_file.FILE).write_text(json.dumps(old))
+    assert status_file.read(tmp_path) == PollStatus(NOW, None, None, "", unreadable=0)
+
+
+def test_replaced_file_is_whole_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    """A reader of the old file keeps it; the mode is the one that was asked for."""
+    path = tmp_path / "file"
+    status_file.replace(path, "old", 0o600)
+    with path.open() as reader:
+        status_file.replace(path, "new", 0o644)
+        assert reader.read() == "old"
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o644)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_unwritable_file_raises_oserror(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        status_file.replace(tmp_path / "nowhere" / "file", "new", 0o600)

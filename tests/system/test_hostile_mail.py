@@ -140,8 +140,8 @@ DEFENCES = {
     "18 a UID is of its UIDVALIDITY, a label comes last, nothing is deleted": [
         "system/test_end_to_end.py::test_uidvalidity_change_dispatches_no_mail_twice",
         "system/test_crash_matrix.py::test_kill_at_any_step_makes_no_duplicates",
-        "imap/test_session.py::test_label_without_move_copies_and_expunges",
-        "imap/test_session.py::test_label_creates_and_subscribes_missing_mailbox",
+        "imap/test_move.py::test_label_without_move_copies_and_expunges",
+        "imap/test_namespace.py::test_label_creates_and_subscribes_missing_mailbox",
     ],
     "19 the state holds no content": [
         "system/test_secrets.py::test_personal_data_is_shown_only_for_requested_mail",

@@ -103,10 +103,10 @@ def test_status_shows_counts_waits_and_polls() -> None:
         ({"step": "create_note", "gate": "", "reason": "what was done may not show yet"}, "hubspot"),
         ({"step": "find_thread", "gate": "", "reason": "the message that it answers still waits"}, ""),
         ({"step": "", "gate": "", "reason": "internal error"}, ""),
-        (None, ""),
+        ({}, ""),
     ],
 )
-def test_waiting_message_names_failed_service(result: dict[str, str] | None, service: str) -> None:
+def test_waiting_message_names_failed_service(result: dict[str, str], service: str) -> None:
     """Whether it tried itself, or is kept out because another one did."""
     assert waiting(result).service == service
 

@@ -34,8 +34,8 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 from integrations.errors import ConfigurationError
 from poller.cli.check import check_forms
 from poller.config import loader
-from poller.forms import app as forms_app
 from poller.forms import delivery, http_protocol, intake
+from poller.forms.app import make_app
 from poller.forms.auth import TOLERANCE_S, forms_of
 from poller.forms.http_protocol import PromptProtocol
 from poller.forms.rate_limit import HOUR_S, KEPT, TokenBucket, client_address, networks_of
@@ -69,7 +69,7 @@ class Site:
     """The forms as they are served, and a browser or a program that posts to them."""
 
     def __init__(self, settings: Settings) -> None:
-        app = forms_app.make_app(settings)
+        app = make_app(settings)
         configured = uvicorn.Config(
             app, http=PromptProtocol, ws="none", proxy_headers=False, access_log=False, log_config=None
         )
@@ -412,14 +412,14 @@ def test_unusable_forms_are_refused_at_start(sandbox: Sandbox, names: str, publi
     """At the start, and not by the first customer."""
     given = {"FORMS_NAMES": names, "FORMS_PUBLIC": public, "FORMS_TOKENS": tokens, "FORMS_SIGNING_KEYS": ""}
     with pytest.raises(ConfigurationError, match=r"\[forms\] names: "):
-        forms_app.make_app(settings_of(sandbox, **given))
+        make_app(settings_of(sandbox, **given))
 
 
 def test_forms_without_sender_address_are_refused(sandbox: Sandbox) -> None:
     """A mail comes from somebody: from the login where that is an address, else from the configured sender."""
-    forms_app.make_app(settings_of(sandbox, IMAP_USERNAME="support", IMAP_OWN_DOMAINS="figurative.example"))
+    make_app(settings_of(sandbox, IMAP_USERNAME="support", IMAP_OWN_DOMAINS="figurative.example"))
     with pytest.raises(ConfigurationError, match=r"\[smtp\] sender: "):
-        forms_app.make_app(settings_of(sandbox, IMAP_USERNAME="support", SMTP_SENDER="", SMTP_HOST=""))
+        make_app(settings_of(sandbox, IMAP_USERNAME="support", SMTP_SENDER="", SMTP_HOST=""))
 
 
 @pytest.mark.parametrize("package", ["python_multipart", "starlette", "uvicorn"])
@@ -449,10 +449,10 @@ def test_forms_with_unrecognised_sender_are_refused(
     assert [each.verdict for each in checked] == ([verdict] if verdict else [])
     assert all(said in each.seen for each in checked)
     if verdict == "ok":
-        forms_app.make_app(settings)
+        make_app(settings)
     else:
         with pytest.raises(ConfigurationError):
-            forms_app.make_app(settings)
+            make_app(settings)
 
 
 @pytest.mark.parametrize(

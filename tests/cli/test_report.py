@@ -1,4 +1,4 @@
-"""What is remembered, as it is read."""
+"""Tests of the messages and their status as text and as JSON."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_status_shows_counts_waits_and_polls() -> None:
     ],
 )
 def test_waiting_message_names_failed_service(result: dict[str, str], service: str) -> None:
-    """Whether it tried itself, or is kept out because another one did."""
+    """It tried itself, or the circuit breaker is open because another one did."""
     assert waiting(result).service == service
 
 

@@ -1,11 +1,14 @@
-"""The demo and one mail tried out: nothing that a sender wrote runs on the terminal, and people's texts are shown."""
+"""Tests of one mail tried out: it must be a mail, and its texts are shown without control characters."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from poller.cli import trial
+from tests.support.command import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,3 +35,13 @@ def test_try_prints_ticket_and_notification_without_controls(tmp_path: Path) -> 
     assert "--- Ticket ---\nMot de passe" in shown
     assert "Mon mot de passe ne marche pas" in shown
     assert "--- Notification ---\n[Support] Mot de passe" in shown
+
+
+@pytest.mark.parametrize("command", ["classify", "try"])
+def test_classify_refuses_file_that_is_no_mail(tmp_path: Path, command: str) -> None:
+    """A slip in the file's name is no support request."""
+    file = tmp_path / "plan.pdf"
+    file.write_bytes(b"%PDF-1.7\nNote: no header\n\nFrom: is not one here\n")
+    result = run(command, str(file))
+    assert result.exit_code == 2
+    assert "plan.pdf is no mail" in result.stderr

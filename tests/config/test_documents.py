@@ -11,7 +11,7 @@ from tests.support.settings_files import ROOT, filled_in
 
 
 def test_example_files_load_and_cover_every_setting() -> None:
-    """What a newcomer copies is valid, and shows every setting there is."""
+    """A newcomer's copy is valid, and shows every setting there is."""
     load(*filled_in())
     toml, env = (ROOT / "config.example.toml").read_text(), (ROOT / ".env.example").read_text()
     for section, keys in sections().items():
@@ -25,7 +25,7 @@ def test_example_files_load_and_cover_every_setting() -> None:
 
 
 def test_example_files_show_the_defaults() -> None:
-    """Where the example does not say "yours", it says what is so without it."""
+    """Each value that is not marked "yours" is the default."""
     example, defaults = load(*filled_in()), load(need_imap=False)
     yours = set(re.findall(r"^(\w+) = .*# yours", (ROOT / "config.example.toml").read_text(), re.MULTILINE))
     for section, keys in sections().items():
@@ -52,7 +52,7 @@ def shown(default: object) -> set[str]:
 
 
 def test_settings_document_lists_every_key_with_its_default() -> None:
-    """And none more: a reader finds there what the daemon takes, and how it is without it."""
+    """And no other key."""
     text = (ROOT / "docs" / "settings.md").read_text()
     tables = dict(re.findall(r"^### `\[(\w+)\]`.*?$(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE))
     assert tables.keys() == sections().keys()

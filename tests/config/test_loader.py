@@ -53,7 +53,7 @@ def test_environment_overrides_env_file_and_config(monkeypatch: pytest.MonkeyPat
 def test_environment_variable_similar_to_setting_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It stops nothing where the setting stands elsewhere; but whoever set it believes that it is in force."""
+    """It stops nothing if the setting is given elsewhere, but a person believes that it is in force."""
     logs.configure()
     write(".env", "IMAP_HOST=h\nIMAP_USERNAME=u\nIMAP_PASSWORD=LEAK")
     Path(".env").chmod(0o600)

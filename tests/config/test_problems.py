@@ -11,7 +11,7 @@ from tests.support.settings_files import ROOT, problems, write
 
 
 def test_placeholder_values_are_reported() -> None:
-    """A key nobody filled in is not sent to the real service."""
+    """A key that was not filled in is not sent to the real service."""
     write(".env", (ROOT / ".env.example").read_text())
     write("config.toml", (ROOT / "config.example.toml").read_text())
     found = problems()
@@ -23,7 +23,7 @@ def test_placeholder_values_are_reported() -> None:
 
 
 def test_overridden_placeholder_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not in force does no harm; and a service of which only the example is left is off."""
+    """A placeholder that is overridden does no harm."""
     write("config.toml", "[imap]\nhost = 'imap.example.com'\n[hubspot]\nhub_id = '12345678'\n")
     write(".env", "IMAP_PASSWORD=change-me\nIMAP_USERNAME=u")
     monkeypatch.setenv("IMAP_HOST", "imap.example.com")
@@ -137,7 +137,7 @@ def test_reclassify_mailboxes_can_both_be_off() -> None:
 
 
 def test_incomplete_service_says_how_to_turn_it_off() -> None:
-    """Whoever does not use it did not begin it on purpose."""
+    """It may have been begun by mistake."""
     write("config.toml", "[hubspot]\nhub_id = '1'\n[r2]\nbucket_name = 'b'\npublic_url = 'https://f.example'\n")
     write(".env", "R2_ACCESS_KEY_ID=x\nR2_ENDPOINT_URL=https://r2.example\nIMAP_HOST=h\nIMAP_USERNAME=u\n")
     ends = {line.partition(":")[0]: line.partition(", or ")[2] for line in problems()}

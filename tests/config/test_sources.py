@@ -32,7 +32,7 @@ def test_env_line_without_key_value_is_reported(caplog: pytest.LogCaptureFixture
 
 @pytest.mark.parametrize("name", ["config.toml", ".env", "credentials/SMTP_PASSWORD"])
 def test_non_utf_8_file_is_reported(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What an old editor wrote has letters nobody can tell; one that only begins with a byte order mark is read."""
+    """An old editor may have written it; a file that only begins with a byte order mark is read."""
     (tmp_path / "credentials").mkdir()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
     Path(name).write_bytes("[labels]\nfailed = 'Échecs'".encode("cp1252"))
@@ -44,7 +44,7 @@ def test_non_utf_8_file_is_reported(name: str, monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("name", ["config.toml", ".env", "credentials/SMTP_PASSWORD", "private/config.toml"])
 def test_unreadable_settings_file_is_reported(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As whoever runs the daemon: the file, or the directory that it is in, is another's alone."""
+    """The file, or the directory that it is in, belongs to another user alone."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "credentials")
     path = Path(name)
     path.parent.mkdir(exist_ok=True)

@@ -53,7 +53,7 @@ def test_post_needs_form_token_or_signature(
     headers: Callable[[bytes, float], dict[str, str]],
     status: int,
 ) -> None:
-    """Whoever has the token of the form or signs what is sent; nothing is left of anybody else's post."""
+    """A post with the form's token or a signature is taken; nothing is left of any other."""
     body = json.dumps(CUSTOMER).encode()
     given = {name: value.encode("latin-1") for name, value in headers(body, time.time()).items()}
     answer = standing_site.post(form, json=None, content=body, headers={"Content-Type": b"application/json"} | given)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller.forms import delivery, intake
-from tests.support.form_site import Site, delivered, line, reference_of
+from tests.support.form_site import Site, delivered, imap_relay, reference_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def test_repeated_post_with_same_key_makes_one_message(sandbox: Sandbox, site: C
 
 
 def test_same_post_on_two_machines_is_dispatched_once(office: Office, standing_site: Site) -> None:
-    """Where neither sees the other's message in time, both have one reference, and the daemon does the work once."""
+    """If neither sees the other's message in time, both have one reference, and the daemon does the work once."""
     headers = {"Idempotency-Key": "both"}
     first = standing_site.post(headers=headers).json()["reference"]
     (moved,) = office.sandbox.imap.messages()
@@ -75,14 +75,14 @@ def test_form_append_refusals_map_to_status(
         client.sendall(piece.split()[0] + b" NO " + says + b"\r\n")
         return True
 
-    with line(sandbox, lambda _: True, lambda _: True, answered) as port:
+    with imap_relay(sandbox, lambda _: True, lambda _: True, answered) as port:
         answer = site(IMAP_PORT=str(port)).post()
     assert (answer.status_code, "Retry-After" in answer.headers, len(appended)) == (status, again, 1)
     assert delivered(sandbox) == []
 
 
 def unaccepted(listener: socket.socket) -> int:
-    """Count the connections that nobody has accepted."""
+    """Count the connections that were not accepted."""
     listener.setblocking(False)
     number = 0
     with suppress(BlockingIOError):
@@ -120,7 +120,7 @@ def test_mailbox_lost_during_post_makes_at_most_one_message(
         cut.append(piece)
         return False
 
-    with line(sandbox, goes, goes) as port:
+    with imap_relay(sandbox, goes, goes) as port:
         here, headers = site(IMAP_PORT=str(port)), {"Idempotency-Key": "k"}
         assert here.post(headers=headers).status_code == 503
         assert len(delivered(sandbox)) == left

@@ -31,7 +31,7 @@ def test_connection_without_request_header_is_closed(
 
 
 def test_excess_connection_gets_503_and_is_closed(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As every problem is told, and hung up on; those before it go on, and there is room again when one has gone."""
+    """The answer is a problem like every other; earlier connections go on, and one that ends makes way."""
     monkeypatch.setattr(http_protocol, "CONNECTIONS", 1)
     here = site()
     assert here.client.get("/openapi.json").status_code == 200

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller.forms import intake
-from tests.support.form_site import CUSTOMER, TOKEN, Site, delivered, half_a_post, line
+from tests.support.form_site import CUSTOMER, TOKEN, Site, delivered, half_a_post, imap_relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def test_concurrent_posts_with_same_key_make_one_message(sandbox: Sandbox, site:
             both_looked.wait(0.3)  # where both may look before either is there
         return True
 
-    with line(sandbox, goes, lambda _: True) as port, ThreadPoolExecutor(2) as pool:
+    with imap_relay(sandbox, goes, lambda _: True) as port, ThreadPoolExecutor(2) as pool:
         here = site(IMAP_PORT=str(port))
         posts = [pool.submit(here.post, headers={"Idempotency-Key": "k"}) for _ in range(2)]
         assert len({post.result().json()["reference"] for post in posts}) == 1
@@ -69,7 +69,7 @@ def test_slow_body_is_timed_out(standing_site: Site, monkeypatch: pytest.MonkeyP
 def test_anonymous_posts_leave_slots_for_authenticated(
     sandbox: Sandbox, site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, form: str, header: str
 ) -> None:
-    """One address has few posts in hand, all strangers together so many; whoever shows a secret has places beside."""
+    """One address has few posts in hand, all strangers together have more; clients with a secret have their own."""
     monkeypatch.setattr(intake, "IN_HAND", 5)
     here = site(FORMS_PROXIES="127.0.0.1")
 
@@ -89,8 +89,8 @@ def test_anonymous_posts_leave_slots_for_authenticated(
 @pytest.mark.parametrize(
     ("accept", "size"),
     [
-        pytest.param("application/json", 300_000, id="no room for the body"),
-        pytest.param("text/html", 180_000, id="no room for the message"),
+        pytest.param("application/json", 300_000, id="disk full at the body"),
+        pytest.param("text/html", 180_000, id="disk full at the message"),
     ],
 )
 def test_full_disk_answers_503(site: Callable[..., Site], accept: str, size: int) -> None:
@@ -108,13 +108,13 @@ def test_full_disk_answers_503(site: Callable[..., Site], accept: str, size: int
 
 
 def test_filled_honeypot_is_accepted_and_discarded(sandbox: Sandbox, standing_site: Site) -> None:
-    """Where the field that no person sees is filled in, the answer looks like any other, and nothing is done."""
+    """The answer to a post that fills in the field that no person sees is like any other, and nothing is done."""
     filled_in = CUSTOMER | {"topic_again": "https://spam.example"}
     answer = standing_site.post(json=filled_in)
     assert answer.status_code == 202
     assert re.fullmatch("[0-9a-f]{16}", answer.json()["reference"])
     assert delivered(sandbox) == []
-    # Whoever shows a secret is no such program.
+    # A client that shows a secret is no such program.
     standing_site.post("quote", json=filled_in, headers={"Authorization": f"Bearer {TOKEN}"})
     assert len(delivered(sandbox)) == 1
 
@@ -122,8 +122,8 @@ def test_filled_honeypot_is_accepted_and_discarded(sandbox: Sandbox, standing_si
 def test_unreachable_mailbox_answers_503(sandbox: Sandbox, site: Callable[..., Site]) -> None:
     """503 and when to come back; nothing is kept, and the same post goes through when it is back."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        nobody = listener.getsockname()[1]
-    down = site(IMAP_PORT=str(nobody))
+        closed = listener.getsockname()[1]
+    down = site(IMAP_PORT=str(closed))
     answer = down.post(headers={"Idempotency-Key": "k"})
     assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
     assert answer.json()["detail"] == "the mailbox is out of reach; nothing was kept"
@@ -136,7 +136,7 @@ def test_unreachable_mailbox_answers_503(sandbox: Sandbox, site: Callable[..., S
 
 
 def test_large_post_is_not_held_in_memory(sandbox: Sandbox, site: Callable[..., Site]) -> None:
-    """Ten megabytes are taken, made into a mail and handed on, and not two of them are in memory at once."""
+    """Ten megabytes are taken, made into a mail and handed on, in less memory than half of them."""
     import tracemalloc  # noqa: PLC0415  it is slow, and only for this
 
     here = site()

@@ -121,7 +121,7 @@ def test_form_values_add_no_header_address_or_part(
     ],
 )
 def test_form_file_name_is_made_safe(sandbox: Sandbox, standing_site: Site, name: str) -> None:
-    """Whatever a browser calls a file, it is one attachment of the same bytes, under a name that is one."""
+    """A file of any name is one attachment of the same bytes, under a harmless name."""
     quoted = name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22") or "\x01"
     body = (
         b'--b\r\nContent-Disposition: form-data; name="email"\r\n\r\na@b.example\r\n'
@@ -140,7 +140,7 @@ def test_form_file_name_is_made_safe(sandbox: Sandbox, standing_site: Site, name
 
 
 def test_same_key_with_other_content_makes_another_message(sandbox: Sandbox, site: Callable[..., Site]) -> None:
-    """What differs in a word, a file or the form is another message, and what has no key is always one."""
+    """A post that differs in a word, a file or the form is another message, and so is each one without a key."""
     here, headers = (
         site(FORMS_NAMES="contact quote signed other", FORMS_PUBLIC="contact other"),
         {"Idempotency-Key": "k"},
@@ -156,7 +156,7 @@ def test_same_key_with_other_content_makes_another_message(sandbox: Sandbox, sit
 
 
 def test_forms_without_sender_address_are_refused(sandbox: Sandbox) -> None:
-    """A mail comes from somebody: from the login where that is an address, else from the configured sender."""
+    """The sender is the login if that is an address, else the configured one."""
     make_app(settings_of(sandbox, IMAP_USERNAME="support", IMAP_OWN_DOMAINS="figurative.example"))
     with pytest.raises(ConfigurationError, match=r"\[smtp\] sender: "):
         make_app(settings_of(sandbox, IMAP_USERNAME="support", SMTP_SENDER="", SMTP_HOST=""))

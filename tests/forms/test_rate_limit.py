@@ -58,7 +58,7 @@ def test_client_address_is_taken_from_trusted_proxy(
 
 
 def test_rate_limit_refills_evenly_per_hour() -> None:
-    """What was posted is worked off evenly, a household of IPv6 counts as one, and memory does not grow."""
+    """Posts are worked off evenly, an IPv6 household counts as one address, and the number of addresses is bounded."""
     rate = TokenBucket(2)
     assert [rate.wait_s("2001:db8::1", at) for at in (0, 0)] == [0, 0]
     assert rate.wait_s("2001:db8::2", 0) == HOUR_S / 2

@@ -27,11 +27,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
 
 TOKEN, KEY = "a-token-of-the-quote-form", "a-key-that-the-signed-form-has"
-
-
 GLB = b"glTF" + (2).to_bytes(4, "little") + (20).to_bytes(4, "little") + bytes(8)
-
-
 CUSTOMER = {
     "email": "jeanne.petit@client.example",
     "name": "Jeanne Petit",
@@ -41,7 +37,7 @@ CUSTOMER = {
 
 
 class Site:
-    """The forms as they are served, and a browser or a program that posts to them."""
+    """The forms as they are served, and a client that posts to them."""
 
     def __init__(self, settings: Settings) -> None:
         app = make_app(settings)
@@ -49,7 +45,7 @@ class Site:
             app, http=PromptProtocol, ws="none", proxy_headers=False, access_log=False, log_config=None
         )
         self._server = uvicorn.Server(configured)
-        # Whoever connects before it is up waits in the queue of the socket.
+        # A client that connects before it is up waits in the queue of the socket.
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         self._thread = threading.Thread(target=self._server.run, args=([listener],))
@@ -57,15 +53,18 @@ class Site:
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
 
     def post(self, form: str = "contact", /, **given: Any) -> httpx.Response:
+        """Post to a form, as JSON where the arguments of the request do not say otherwise."""
         return self.client.post(f"/forms/{form}", **({"json": CUSTOMER} | given))
 
     def close(self) -> None:
+        """Stop serving, and wait until it has ended."""
         self.client.close()
         self._server.should_exit = True
         self._thread.join()
 
 
 def settings_of(sandbox: Sandbox, **given: str) -> Settings:
+    """Return settings with a public form, one with a token and one that is signed, changed by environment names."""
     named = {
         "FORMS_NAMES": "contact quote signed",
         "FORMS_PUBLIC": "contact",
@@ -77,37 +76,40 @@ def settings_of(sandbox: Sandbox, **given: str) -> Settings:
 
 
 def delivered(sandbox: Sandbox) -> list[EmailMessage]:
+    """Return the messages in the inbox."""
     return [message_from_bytes(each.raw, policy=policy.default) for each in sandbox.imap.messages()]
 
 
 def signature(
     body: bytes, at_s: float, key: str = KEY, *, form: str = "signed", content_type: str = "application/json"
 ) -> str:
+    """Return the signature of a post as its sender makes it."""
     signed = f"{int(at_s)}.{form}.{content_type}.".encode() + body
     return f"t={int(at_s)},v1={hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
 def reference_of(sandbox: Sandbox, raw: bytes) -> str | None:
+    """Return the reference that the daemon gives to a message."""
     return mime_reference.reference_of(Inbox(settings_of(sandbox)).account, raw)
 
 
 def half_a_post(port: int, form: str = "contact", header: str = "", length: int = 1_900_000) -> socket.socket:
-    """A connection on which one byte of a long body has come."""
+    """Return a connection on which one byte of a long body was sent."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=5)
     connection.sendall(f"POST /forms/{form} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n{header}\r\n{{".encode())
     return connection
 
 
 @contextmanager
-def line(
+def imap_relay(
     sandbox: Sandbox,
     outgoing: Callable[[bytes], bool],
     incoming: Callable[[bytes], bool],
     answered: Callable[[socket.socket, bytes], bool] = lambda *_: False,
 ) -> Iterator[int]:
-    """A line to the mail server, by its port, which is cut where one of these says no to what goes by.
+    """Relay connections to the mail server, and cut one when a function refuses a piece. Yield the relay's port.
 
-    What the last one answers for the server goes no further.
+    A piece that `answered` answers for the server goes no further.
     """
 
     def carry(source: socket.socket, target: socket.socket, goes: Callable[[bytes], bool]) -> None:

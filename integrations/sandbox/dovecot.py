@@ -31,6 +31,59 @@ CAPABILITIES = (
 )
 
 
+# dovecot.conf(5), of version 2.3.
+_CONFIGURATION = """\
+protocols = imap
+listen = {host}
+base_dir = {folder}/run
+state_dir = {folder}/run
+log_path = {folder}/log
+{tls}{capability}
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+first_valid_uid = {uid}
+first_valid_gid = 0
+mail_location = maildir:{folder}/mail
+mail_fsync = never
+mail_max_userip_connections = 0
+auth_failure_delay = 0
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {folder}/users
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}
+}}
+namespace inbox {{
+  inbox = yes
+  prefix = {prefix}
+  separator = {separator}
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {clear_port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+service anvil {{
+  chroot =
+  # Without it no wrong password delays the next login from this address.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service stats {{
+  chroot =
+}}
+"""
+
+
 class Dovecot(ImapServer):
     """Dovecot 2.3 with its own configuration in a temporary folder. The system's is neither read nor changed.
 
@@ -129,66 +182,30 @@ class Dovecot(ImapServer):
         return False
 
     def _configuration(self, folder: Path, account: pwd.struct_passwd) -> str:
-        group = grp.getgrgid(account.pw_gid).gr_name
-        if self.security == "none":
-            tls = "ssl = no\ndisable_plaintext_auth = no\n"
-        else:
-            certificate = self_signed(folder)
-            self.certificate_path = certificate.path
-            tls = f"ssl = required\nssl_cert = <{certificate.path}\nssl_key = <{certificate.key_path}\n"
         clear_port, tls_port = (0, self.port) if self.security == "tls" else (self.port, 0)
         offered = " ".join(word for word in CAPABILITIES.split() if word not in self._without)
-        capability = f"imap_capability = {offered}\n" if self._without else ""
-        return f"""\
-protocols = imap
-listen = {self.host}
-base_dir = {folder}/run
-state_dir = {folder}/run
-log_path = {folder}/log
-{tls}{capability}
-default_internal_user = {account.pw_name}
-default_internal_group = {group}
-default_login_user = {account.pw_name}
-first_valid_uid = {account.pw_uid}
-first_valid_gid = 0
-mail_location = maildir:{folder}/mail
-mail_fsync = never
-mail_max_userip_connections = 0
-auth_failure_delay = 0
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%u {folder}/users
-}}
-userdb {{
-  driver = static
-  args = uid={account.pw_uid} gid={account.pw_gid} home={folder}
-}}
-namespace inbox {{
-  inbox = yes
-  prefix = {self._namespace_prefix}
-  separator = {self._separator}
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {clear_port}
-  }}
-  inet_listener imaps {{
-    port = {tls_port}
-    ssl = yes
-  }}
-}}
-service anvil {{
-  chroot =
-  # Without it no wrong password delays the next login from this address.
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-service stats {{
-  chroot =
-}}
-"""
+        return _CONFIGURATION.format(
+            host=self.host,
+            folder=folder,
+            tls=self._tls(folder),
+            capability=f"imap_capability = {offered}\n" if self._without else "",
+            user=account.pw_name,
+            group=grp.getgrgid(account.pw_gid).gr_name,
+            uid=account.pw_uid,
+            gid=account.pw_gid,
+            prefix=self._namespace_prefix,
+            separator=self._separator,
+            clear_port=clear_port,
+            tls_port=tls_port,
+        )
+
+    def _tls(self, folder: Path) -> str:
+        """Return the lines about TLS, after making the certificate that they name."""
+        if self.security == "none":
+            return "ssl = no\ndisable_plaintext_auth = no\n"
+        certificate = self_signed(folder)
+        self.certificate_path = certificate.path
+        return f"ssl = required\nssl_cert = <{certificate.path}\nssl_key = <{certificate.key_path}\n"
 
 
 def _free_port() -> int:

@@ -21,8 +21,8 @@ def forms(ctx: click.Context, *, host: str, port: int) -> None:
     Exit code 0 when it was asked to stop, 78 for settings that cannot work.
     """
     try:
-        from poller.forms import app as site  # noqa: PLC0415  keeps --help quick
+        from poller.forms.app import serve  # noqa: PLC0415  keeps --help quick
     except ModuleNotFoundError as missing:
         raise ConfigurationError(f"{missing.name} is not installed: pip install '.[forms]'") from missing
 
-    site.serve(settings_of(ctx), host, port)
+    serve(settings_of(ctx), host, port)

@@ -8,12 +8,18 @@ import zlib
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import cache
 
 SUPPORT_ADDRESS = "support@figurative.example"
 
 
 def samples() -> dict[str, bytes]:
     """Return every sample as an RFC 5322 message, keyed by name."""
+    return _clear_requests() | _special_mails()
+
+
+def _clear_requests() -> dict[str, bytes]:
+    """Return requests whose category the rules tell."""
     return {
         "support": _mail(
             "support",
@@ -55,6 +61,12 @@ def samples() -> dict[str, bytes]:
             "Capucine Noël\n",
             ("capture.png", "image/png", picture(640, 360)),
         ),
+    }
+
+
+def _special_mails() -> dict[str, bytes]:
+    """Return a request that the rules cannot tell, a mail that is no request, and one with hostile content."""
+    return {
         "ambiguous": _mail(
             "ambiguous",
             "Hugues Lambert <hugues@lambert-horticulture.example>",
@@ -100,6 +112,7 @@ def triangle() -> bytes:
     return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 
+@cache
 def picture(width: int, height: int) -> bytes:
     """Return a valid PNG: a gradient (PNG specification, section 11)."""
     rows = b"".join(

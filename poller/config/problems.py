@@ -11,6 +11,7 @@ from poller.config.section import Service, is_secret
 from poller.config.settings import sections
 from poller.config.sources import names, split
 from poller.config.validators import is_local
+from poller.model import SERVICE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -132,7 +133,7 @@ def incomplete(
             continue  # The service is off, which start-up says. Half of it would be a mistake.
         begun = " and ".join(chosen[name, key].name for key in needed if (name, key) in chosen)
         # Commands that read no mailbox report half of its settings as a mistake, too.
-        off = "" if name == "imap" or not begun else f", or delete {begun} to leave {section.__name__} off"
+        off = "" if name == "imap" or not begun else f", or delete {begun} to leave {SERVICE_NAMES[name]} off"
         for key in (key for key in needed if (name, key) not in {*chosen, *examples}):
             field = section.model_fields[key]
             place = (

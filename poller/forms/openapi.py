@@ -31,30 +31,30 @@ _PROBLEMS = {
 
 def document(forms: Mapping[str, Form], settings: FormsSettings) -> dict[str, Any]:
     """Return the document that is served at /openapi.json."""
-    fields = {
-        name: {"type": "string", "minLength": 1 if name in {"email", "idempotency_key"} else 0, "maxLength": longest}
-        for name, longest in LENGTHS.items()
+    form = {"post": _post(forms, settings)} | ({"get": _page(forms)} if settings.page else {})
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Forms of the site", "version": "1", "description": "What is posted becomes a mail."},
+        "paths": {"/forms/{form}": form, "/healthz": {"get": _health()}},
+        "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY},
     }
-    fields["email"]["pattern"], fields["idempotency_key"]["pattern"] = EMAIL, KEY
-    fields["message"] = {"type": "string", "minLength": 1, "maxLength": settings.max_text_chars, "pattern": VISIBLE}
-    fields[settings.honeypot] = {
-        "type": "string",
-        "maxLength": JSON_BYTES,
-        "description": "Leave it out. A post to a public form that fills it in is answered with 202, and dropped.",
-    }
+
+
+def _post(forms: Mapping[str, Form], settings: FormsSettings) -> dict[str, Any]:
+    """Describe `POST /forms/{form}`."""
+    fields = _fields(settings)
     form = {"type": "object", "required": ["email", "message"], "additionalProperties": False, "properties": fields}
     files = {"type": "array", "maxItems": settings.max_files, "items": {"type": "string", "format": "binary"}}
     with_files = form | {"properties": fields | {"files": files}}
-    names = {"in": "path", "name": "form", "required": True, "schema": {"type": "string", "enum": list(forms)}}
     key = {"in": "header", "name": "Idempotency-Key", "schema": {"type": "string", "pattern": KEY}}
     key["description"] = (
         "What this post is called: again with the same content it is the same message. "
         "It does not count where a signature does: there `idempotency_key` is the field for it."
     )
-    post = {
+    return {
         "operationId": "postForm",
         "summary": "Send a form: it is in the mailbox when this answers 202.",
-        "parameters": [names, key],
+        "parameters": [_name(forms), key],
         "security": [{"token": []}, {"signature": []}, *([{}] if any(form.public for form in forms.values()) else [])],
         "requestBody": {
             "required": True,
@@ -66,31 +66,51 @@ def document(forms: Mapping[str, Form], settings: FormsSettings) -> dict[str, An
         "responses": {"202": _answer("The message is in the mailbox.", "Taken")}
         | {status: _problem(description) for status, description in _PROBLEMS.items()},
     }
-    page = {
+
+
+def _fields(settings: FormsSettings) -> dict[str, Any]:
+    """Describe the fields of a form that are no files."""
+    fields: dict[str, Any] = {
+        name: {"type": "string", "minLength": 1 if name in {"email", "idempotency_key"} else 0, "maxLength": longest}
+        for name, longest in LENGTHS.items()
+    }
+    fields["email"]["pattern"], fields["idempotency_key"]["pattern"] = EMAIL, KEY
+    fields["message"] = {"type": "string", "minLength": 1, "maxLength": settings.max_text_chars, "pattern": VISIBLE}
+    fields[settings.honeypot] = {
+        "type": "string",
+        "maxLength": JSON_BYTES,
+        "description": "Leave it out. A post to a public form that fills it in is answered with 202, and dropped.",
+    }
+    return fields
+
+
+def _name(forms: Mapping[str, Form]) -> dict[str, Any]:
+    """Describe the form's name in the path."""
+    return {"in": "path", "name": "form", "required": True, "schema": {"type": "string", "enum": list(forms)}}
+
+
+def _page(forms: Mapping[str, Form]) -> dict[str, Any]:
+    """Describe `GET /forms/{form}`."""
+    return {
         "operationId": "showForm",
         "summary": "The form as a page.",
-        "parameters": [names],
+        "parameters": [_name(forms)],
         "responses": {
             "200": {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}},
             "404": _problem("There is no such form, or it is not public."),
         },
     }
-    health = {
+
+
+def _health() -> dict[str, Any]:
+    """Describe `GET /healthz`."""
+    return {
         "operationId": "health",
         "summary": "Whether the mailbox answered within the last minute.",
         "responses": {
             "200": _answer("It did.", "Health"),
             "503": _problem("It did not."),
         },
-    }
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Forms of the site", "version": "1", "description": "What is posted becomes a mail."},
-        "paths": {
-            "/forms/{form}": {"post": post} | ({"get": page} if settings.page else {}),
-            "/healthz": {"get": health},
-        },
-        "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY},
     }
 
 

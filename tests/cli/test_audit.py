@@ -1,4 +1,4 @@
-"""The audit finds what somebody changed behind our back: in the mailboxes, in HubSpot, in ClickUp."""
+"""Tests of the `audit` command: it finds what was changed in the mailboxes, in HubSpot and in ClickUp."""
 
 from __future__ import annotations
 
@@ -17,17 +17,10 @@ from poller.mailbox.inbox import Inbox
 from poller.mime.reference import reference_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Office
 
 MAILS = samples()
 MODELLING = MAILS["modelisation_with_files"]
-
-
-@pytest.fixture(autouse=True)
-def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def audit(office: Office, *options: str) -> Result:
@@ -89,7 +82,7 @@ def test_audit_of_daemon_run_finds_nothing(office: Office) -> None:
 def test_audit_reports_finished_message_not_under_its_label(
     office: Office, mail: str, mailbox: str, to: str | None, finding: tuple[str, str]
 ) -> None:
-    """Whoever deleted it or moved it: the audit says where it should lie, and where it does."""
+    """The finding says where the message should lie, and where it does."""
     office.once(MAILS[mail])
     move(office, mailbox, to)
     assert problems(office) == [finding]
@@ -97,7 +90,7 @@ def test_audit_reports_finished_message_not_under_its_label(
 
 
 def test_audit_reports_missing_failed_message(office: Office) -> None:
-    """A failure that nobody can find any more is one that nobody will mend."""
+    """A person can retry a failure only while its message is there."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
     office.once(MAILS["support"])
     move(office, "Échecs", None)
@@ -105,7 +98,7 @@ def test_audit_reports_missing_failed_message(office: Office) -> None:
 
 
 def test_audit_accepts_failed_message_moved_to_inbox(office: Office) -> None:
-    """It is to be tried again at the next look: that is as it should be."""
+    """It will be tried again at the next scan, which is right."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
     office.once(MAILS["support"])
     move(office, "Échecs", "INBOX")
@@ -113,7 +106,7 @@ def test_audit_accepts_failed_message_moved_to_inbox(office: Office) -> None:
 
 
 def test_audit_reports_missing_waiting_message(office: Office) -> None:
-    """While it waits in the inbox nothing is wrong; when somebody takes it away, the daemon waits for nothing."""
+    """While it waits in the inbox nothing is wrong; without it the daemon waits in vain."""
     office.fail("hubspot", Fault("status", status=503, headers={"Retry-After": "3600"}, times=None))
     office.once(MAILS["support"])
     assert problems(office) == []
@@ -122,7 +115,7 @@ def test_audit_reports_missing_waiting_message(office: Office) -> None:
 
 
 def test_audit_reports_message_unknown_to_state_store(office: Office) -> None:
-    """From before this memory, or put there by hand: it is named by its reference."""
+    """It is older than the state store, or was put there by hand: it is named by its reference."""
     office.once(MAILS["support"])
     office.sandbox.imap.deliver(MAILS["english"], "Support", ["Figurative-Support"])
     assert problems(office) == [("", "lies under 'Support', unknown to the memory")]
@@ -133,14 +126,14 @@ def test_audit_reports_message_unknown_to_state_store(office: Office) -> None:
 
 
 def test_audit_ignores_mail_filed_by_a_person(office: Office) -> None:
-    """An admin may keep other mail under a label: only what bears a keyword of ours is looked for in the memory."""
+    """An admin may keep other mail under a label: only a message with our keyword should be in the state store."""
     office.once(MAILS["support"])
     office.sandbox.imap.deliver(MAILS["english"], "Support", ["Important"])
     assert problems(office) == []
 
 
 def test_audit_reports_unconfirmed_notification(office: Office) -> None:
-    """Twice nobody knows what became of it: the admin may not have been told."""
+    """After two unconfirmed tries the admin may not have been told."""
     office.sandbox.smtp.fail(Refusal("after_data", times=2))
     (reference,) = office.once(MAILS["support"])
     (finding,) = problems(office)
@@ -163,7 +156,7 @@ def test_audit_reports_deleted_ticket(office: Office) -> None:
 
 
 def test_audit_reports_ticket_without_reference(office: Office) -> None:
-    """Without it no later look finds the ticket."""
+    """Without it no later search finds the ticket."""
     office.once(MAILS["support"])
     (ticket,) = office.sandbox.hubspot.tickets
     ticket.properties["content"] = "Remboursé."
@@ -184,7 +177,7 @@ def test_audit_reports_duplicate_ticket(office: Office) -> None:
 
 
 def test_audit_reports_deleted_contact(office: Office) -> None:
-    """What HubSpot refuses to say is a finding of this message, and the next one is looked at all the same."""
+    """HubSpot's refusal is a finding of this message, and the next one is checked all the same."""
     office.once(MAILS["support"], MAILS["bug"])
     crm = office.sandbox.hubspot.crm
     for contact in crm.records("contacts"):
@@ -203,7 +196,7 @@ def test_audit_reports_deleted_note(office: Office) -> None:
 
 @pytest.mark.parametrize("older", [False, True])
 def test_audit_reports_duplicate_note_and_subtask(office: Office, older: bool) -> None:
-    """Whichever is found first, and though the twin be from before this memory: each is named."""
+    """Each is named, also a duplicate that is older than the state store."""
     office.once(MODELLING)
     crm, clickup = office.sandbox.hubspot.crm, office.sandbox.clickup
     (note,), (contact,), (ticket,) = crm.records("notes"), crm.records("contacts"), crm.records("tickets")
@@ -256,7 +249,7 @@ def test_audit_reports_deleted_comment(office: Office) -> None:
 
 
 def test_audit_skips_disabled_service(office: Office) -> None:
-    """What was never made is not missed."""
+    """Nothing was created there, so nothing is missing."""
     for name in ("HUBSPOT_API_KEY", "HUBSPOT_HUB_ID", "CLICKUP_API_KEY", "CLICKUP_PARENT_TASK_ID"):
         office.environment[name] = ""
     office.once(MODELLING)
@@ -279,7 +272,7 @@ def test_audit_waits_for_rate_limit_and_retries(office: Office, service: str) ->
 
 
 def test_audit_exits_75_when_service_is_unreachable(office: Office) -> None:
-    """Exit code 75 and a line: nobody can say yet whether all adds up."""
+    """Exit code 75 and a line, as it is not known whether all adds up."""
     office.once(MAILS["support"])
     office.fail("hubspot", Fault("status", status=503, times=None))
     result = audit(office, "--remote")

@@ -1,34 +1,14 @@
-"""The demo and one mail tried out: nothing that a sender wrote runs on the terminal, and people's texts are shown."""
+"""Tests of the `demo` command."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
-
-from poller.cli import trial
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-MAIL = (
-    b"From: Claire <claire@client.example>\r\nTo: support@figurative.example\r\nMessage-ID: <1@client.example>\r\n"
-    b"Date: Sun, 22 Nov 2026 10:00:00 +0100\r\n"
-    b"Subject: =?x-nothing?q?Mot_de_passe=1b[31m=0d=0aFAKE?= \x1b]0;owned\x07\r\n\r\n"
-    b"Mon mot de passe ne marche pas, je ne peux plus me connecter.\r\n"
-)
+from tests.support.command import run
 
 
-def test_try_prints_ticket_and_notification_without_controls(tmp_path: Path) -> None:
-    mail = tmp_path / "mail.eml"
-    mail.write_bytes(MAIL)
-    lines: list[str] = []
-
-    result = trial.sandbox(mail, lines.append)
-
-    shown = "\n".join(lines)
-    assert result["outcome"] == "support"
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
-    assert not re.search(r"^FAKE", shown, re.MULTILINE)
-    assert "--- Ticket ---\nMot de passe" in shown
-    assert "Mon mot de passe ne marche pas" in shown
-    assert "--- Notification ---\n[Support] Mot de passe" in shown
+def test_demo_shows_every_mail_and_mailbox() -> None:
+    """Nothing is left in the inbox, and what was created is listed."""
+    result = run("demo")
+    assert result.exit_code == 0, result.output
+    assert "INBOX (0)" in result.stdout
+    assert "Modélisation du fauteuil Ondine" in result.stdout
+    assert "At the services: 7 contacts, 7 tickets" in result.stdout

@@ -1,7 +1,8 @@
-"""What is long done is forgotten, and nothing else."""
+"""Tests of the `purge` command: old finished messages are forgotten, and nothing else."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from poller.cli.purge import forget
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
 from poller.workflow.store import open_store
+from tests.support.command import run
 
 if TYPE_CHECKING:
     from tests.conftest import Office
@@ -153,10 +155,25 @@ def test_purge_keeps_permanent_facts(office: Office) -> None:
     """The day of the first start, and the secret that file keys are made with; what is counted goes."""
     office.once(samples()["modelisation_with_files"])
     with closing(open_store(office.settings)) as store:
-        kept = store.recall("first-start"), store.recall("file-secret")
-        assert all(kept)
+        kept = store.recall(["first-start", "file-secret"])
+        assert kept.keys() == {"first-start", "file-secret"}
         assert store.facts("sender-")
     forget(office.settings, soon())
     with closing(open_store(office.settings)) as store:
-        assert (store.recall("first-start"), store.recall("file-secret")) == kept
+        assert store.recall(kept) == kept
         assert {key.split("-")[0] for key in store.facts("")} == {"first", "file", "since"}
+
+
+def test_purge_prints_counts(office: Office) -> None:
+    """Counts on standard output; DAYS is at least as long as a sender's turns are counted."""
+    office.once(samples()["auto_reply"])
+    young = run("purge", "--older-than", "2", environment=office.environment)
+    assert (young.exit_code, young.stdout, young.stderr) == (0, "", "nothing is old enough\n")
+    with sqlite3.connect(office.state / "poller.sqlite") as store:
+        store.execute("UPDATE workflow_status SET updated_at = 0 WHERE name = 'message'")
+    store.close()
+    counted = run("purge", "--older-than", "2", "--dry-run", "--json", environment=office.environment)
+    assert json.loads(counted.stdout)["ignored"] == 1
+    assert run("purge", "--older-than", "2", environment=office.environment).stdout.split() == ["1", "IGNORED"]
+    assert run("list", environment=office.environment).stdout == ""
+    assert run("purge", "--older-than", "1", environment=office.environment).exit_code == 2

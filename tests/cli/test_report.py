@@ -1,4 +1,4 @@
-"""What is remembered, as it is read."""
+"""Tests of the messages and their status as text and as JSON."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ def test_status_shows_counts_waits_and_polls() -> None:
         ({"step": "create_note", "gate": "", "reason": "what was done may not show yet"}, "hubspot"),
         ({"step": "find_thread", "gate": "", "reason": "the message that it answers still waits"}, ""),
         ({"step": "", "gate": "", "reason": "internal error"}, ""),
-        (None, ""),
+        ({}, ""),
     ],
 )
-def test_waiting_message_names_failed_service(result: dict[str, str] | None, service: str) -> None:
-    """Whether it tried itself, or is kept out because another one did."""
+def test_waiting_message_names_failed_service(result: dict[str, str], service: str) -> None:
+    """It tried itself, or the circuit breaker is open because another one did."""
     assert waiting(result).service == service
 
 

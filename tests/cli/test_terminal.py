@@ -1,37 +1,17 @@
-"""What only a terminal gets to see."""
+"""Tests of colours and the progress line, which only a terminal gets."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
-import click
 import pytest
 
-from integrations.errors import ConfigurationError
-from poller.cli.main import commands
-from poller.cli.options import rereader
 from poller.cli.terminal import Progress, painted
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-def test_settings_file_missing_at_reload_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The defaults of all that stood in it are not what anybody asked for; without one from the start they are."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in {"IMAP_HOST": "h", "IMAP_USERNAME": "u", "IMAP_PASSWORD": "p"}.items():
-        monkeypatch.setenv(name, value)
-    context = click.Context(commands, obj={"config": None, "dotenv": None, "log_level": None})
-    read = rereader(context)
-    assert read().labels.support == "Support"
-    Path("config.toml").write_text("[labels]\nsupport = 'Clients'")
-    assert [read().labels.support for _ in range(2)] == ["Clients"] * 2
-    Path("config.toml").unlink()
-    with pytest.raises(ConfigurationError, match=r"config\.toml: no such file"):
-        read()
 
 
 @pytest.mark.parametrize(

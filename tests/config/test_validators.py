@@ -1,4 +1,4 @@
-"""Where a secret may be sent, and what is said where it may not."""
+"""Tests of the addresses that a secret may be sent to, and of the words for the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Claude client sends, and what it makes of every answer and failure."""
+"""Tests of the Claude client: its requests, and its result for every answer and failure."""
 
 from __future__ import annotations
 

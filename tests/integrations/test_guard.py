@@ -1,4 +1,4 @@
-"""The guard is asked with the bytes of what a step creates, in the thread that sends them, and for no read."""
+"""Tests of the guard in all clients: it is called for the bytes that create something, and for no read."""
 
 from __future__ import annotations
 
@@ -107,9 +107,7 @@ creations = pytest.mark.parametrize(
 
 
 @creations
-def test_the_guard_is_asked_with_header_and_body_in_the_thread_that_sends_them(
-    wire: Wire, create: Callable[[Wire], object]
-) -> None:
+def test_guard_is_called_for_header_and_body_in_sending_thread(wire: Wire, create: Callable[[Wire], object]) -> None:
     """A step runs in a worker thread, and so does all that it sends: nothing comes between question and bytes."""
 
     def work() -> int:
@@ -125,7 +123,7 @@ def test_the_guard_is_asked_with_header_and_body_in_the_thread_that_sends_them(
     assert wire.names.count(ASKED) == 2
 
 
-def test_a_mail_is_guarded_from_data_on(wire: Wire, sandbox: Sandbox) -> None:
+def test_mail_is_guarded_from_data_command_on(wire: Wire, sandbox: Sandbox) -> None:
     """It may be held back until its own bytes: neither the envelope nor QUIT is a question."""
     with guarded(wire.guard), wire.smtp.submission(letter()) as hand_over:
         assert ASKED not in wire.names
@@ -137,7 +135,7 @@ def test_a_mail_is_guarded_from_data_on(wire: Wire, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("last", [1, 2])
-def test_a_mail_is_stopped_at_data_and_before_its_text(wire: Wire, sandbox: Sandbox, last: int) -> None:
+def test_refusing_guard_stops_mail_at_data_and_before_text(wire: Wire, sandbox: Sandbox, last: int) -> None:
     """The server has been told that it comes, and gets none of it."""
 
     def refuse() -> None:
@@ -166,14 +164,14 @@ def test_a_mail_is_stopped_at_data_and_before_its_text(wire: Wire, sandbox: Sand
     ],
     ids=["contact", "ticket", "note", "content", "subtask", "comment", "claude", "smtp", "r2"],
 )
-def test_what_leaves_nothing_to_undo_is_not_asked_about(wire: Wire, read: Callable[[Wire], object]) -> None:
+def test_guard_is_not_called_for_reads_and_repeatable_writes(wire: Wire, read: Callable[[Wire], object]) -> None:
     """Also where it is a POST; and the same file is stored once, however often it is sent."""
     with guarded(wire.refuse):
         read(wire)
     assert set(wire.names) == {SENT}
 
 
-def test_a_guard_holds_for_its_block_and_its_thread_alone(wire: Wire) -> None:
+def test_guard_holds_only_for_its_block_and_thread(wire: Wire) -> None:
     """Another worker, and a call in a context of its own, are not asked; nor is anybody when the step has failed."""
 
     def create() -> None:
@@ -190,8 +188,8 @@ def test_a_guard_holds_for_its_block_and_its_thread_alone(wire: Wire) -> None:
     assert wire.names.count(ASKED) == 1
 
 
-def test_workers_have_guards_of_their_own(wire: Wire) -> None:
-    """What is asked of one message says nothing about another."""
+def test_guards_of_workers_are_independent(wire: Wire) -> None:
+    """The guard of one message says nothing about another."""
     together = threading.Barrier(4)
     asked: set[tuple[int, int]] = set()
 

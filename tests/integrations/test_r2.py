@@ -1,4 +1,4 @@
-"""What the R2 client sends, leaves behind, and makes of every failure."""
+"""Tests of the R2 client: its requests, the stored objects, and its error for every failure."""
 
 from __future__ import annotations
 

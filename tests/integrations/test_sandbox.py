@@ -196,7 +196,7 @@ def test_hubspot_refuses_invalid_input_and_stores_nothing(
     assert sandbox.hubspot.contacts + sandbox.hubspot.tickets + sandbox.hubspot.notes == []
 
 
-def test_a_contact_is_found_by_its_address_in_any_case(hubspot: httpx.Client) -> None:
+def test_contact_is_found_by_address_in_any_case(hubspot: httpx.Client) -> None:
     id_ = contact(hubspot, "Zoe+a/b@Example.com")
     answer = hubspot.get(f"{CONTACTS}/ZOE%2Ba%2Fb%40example.com", params={"idProperty": "email"})
     assert (answer.json()["id"], answer.json()["properties"]["email"]) == (id_, "zoe+a/b@example.com")
@@ -425,7 +425,7 @@ def test_comment_is_stored_with_its_task(sandbox: Sandbox, clickup: httpx.Client
 
 
 @pytest.mark.parametrize("body", [{}, {"comment_text": ""}, {"comment_text": " \n"}, {"comment_text": None}, []])
-def test_a_comment_without_text_is_refused(sandbox: Sandbox, clickup: httpx.Client, body: object) -> None:
+def test_comment_without_text_is_refused(sandbox: Sandbox, clickup: httpx.Client, body: object) -> None:
     path = f"/task/{sandbox.clickup.parent_id}/comment"
     assert clickup.post(path, json=body).status_code == 400
     assert clickup.get(path).json() == {"comments": []}
@@ -679,7 +679,7 @@ def test_mailbox_keeps_bytes_flags_keywords_and_moves(imap: ImapServer) -> None:
     assert (imap.messages(), imap.mailboxes()) == ([], ["INBOX"])
 
 
-def test_a_wrong_password_is_refused(imap: ImapServer) -> None:
+def test_wrong_password_is_refused(imap: ImapServer) -> None:
     imap.password = "wrong"
     with pytest.raises(LoginError):
         imap.messages()

@@ -1,4 +1,4 @@
-"""What the SMTP client sends, over which connection, and what it makes of every failure."""
+"""Tests of the SMTP client: its connections, the mail that arrives, and its error for every failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the clients' keys go, and where they never go: to who cannot prove a name, or to where an answer points."""
+"""Tests of the clients' connections: no key goes to a server that cannot prove its name, or to a redirect's target."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NOTHING = http(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
 
 @pytest.fixture(scope="module", autouse=True)
 def _collected() -> Iterator[None]:
-    """So that it does not come up in a test of somebody else's; once, for a look through everything takes its time."""
+    """Collect once, so that no warning comes up in the test of another module."""
     yield
     gc.collect()
 
@@ -150,7 +150,7 @@ def send(port: int, security: str) -> None:
 def test_smtp_without_starttls_gets_no_password_and_no_mail(
     ehlo: bytes, starttls: bytes, error: type[Exception]
 ) -> None:
-    """Whoever stands in between and takes STARTTLS away hears our greeting and no more."""
+    """An attacker in between who takes STARTTLS away hears our greeting and no more."""
     part = lines({b"EHLO": ehlo, b"STARTTLS": starttls, b"AUTH": TAKEN}, b"250 ok\r\n")
     with Listener(part, greeting=GREETING) as server, pytest.raises(error):
         send(server.port, "starttls")

@@ -1,4 +1,4 @@
-"""A real browser without a window, led over its debugging pipe (https://chromedevtools.github.io/devtools-protocol/)."""
+"""Control a real browser without a window over its debugging pipe (https://chromedevtools.github.io/devtools-protocol/)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Browser:
-    """One page of it: a context manager."""
+    """A browser with one page: a context manager."""
 
     def __init__(self, profile: Path, *, width: int = 390, height: int = 1100, dark: bool = False) -> None:
         self._profile, self._size, self._dark = profile, (width, height), dark
@@ -67,7 +67,7 @@ class Browser:
         self._in.close()
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Do it, and wait until it is done."""
+        """Run a command, and wait for its result."""
         self._last += 1
         command = {"id": self._last, "method": method, "params": parameters}
         if self._session:
@@ -86,7 +86,7 @@ class Browser:
         return json.loads(text)
 
     def open(self, url: str) -> None:
-        """Go there, and wait until it is shown."""
+        """Open a page, and wait until it is shown."""
         self._events.clear()
         self.call("Page.navigate", url=url)
         self.loaded()
@@ -97,7 +97,7 @@ class Browser:
             self._events.append(self._read())
 
     def run(self, script: str) -> Any:
-        """What a script gives in the page, as JSON would have it."""
+        """Return the value of a script that runs in the page, as JSON has it."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, userGesture=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
@@ -114,7 +114,7 @@ class Browser:
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
 
     def press(self, key: str) -> None:
-        """A key of the keyboard: "Tab", "Enter"."""
+        """Press a key of the keyboard: "Tab" or "Enter"."""
         code, text = {"Tab": (9, ""), "Enter": (13, "\r")}[key]
         self._events.clear()
         for kind in ("keyDown", "keyUp"):
@@ -122,17 +122,17 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **typed)
 
     def complaints(self) -> list[str]:
-        """What the browser's console says of the page, of its Content-Security-Policy too."""
+        """Return the console's messages about the page, also those of its Content-Security-Policy."""
         entries = [event["params"]["entry"] for event in self._events if event["method"] == "Log.entryAdded"]
         return [f"{entry['level']}: {entry['text']}" for entry in entries]
 
     def accessible(self) -> list[tuple[str, str]]:
-        """Role and name of each thing that a screen reader finds."""
+        """Return role and name of each element that a screen reader finds."""
         nodes = self.call("Accessibility.getFullAXTree")["nodes"]
         return [
             (node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node.get("ignored")
         ]
 
     def picture(self) -> bytes:
-        """The page as it looks, as PNG in base64."""
+        """Return a screenshot of the page, as PNG in base64."""
         return str(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]).encode()

@@ -1,4 +1,4 @@
-"""`poller` in a process that is forked from one with everything loaded: it starts in milliseconds, not in seconds.
+"""Run `poller` in a process that is forked from one with everything loaded: it starts in milliseconds.
 
 The command, its environment, its signals and its end are the real ones; only the loading is shared. `Forks` is the
 tests' side. `serve` is the other one: a process of one thread, which forks a watcher for each command, which forks the
@@ -52,18 +52,18 @@ class Fork:
     """A command that runs."""
 
     def __init__(self, report: IO[str], stdout: IO[str], stderr: IO[str]) -> None:
-        """What it writes on standard error may be read as it comes."""
+        """Keep the reading ends. Standard error may be read while the command runs."""
         self.stderr = stderr
         self._report, self._stdout = report, stdout
         self._pid = int(report.readline())
 
     def send_signal(self, number: int) -> None:
-        """A signal to it, unless it has ended."""
+        """Send it a signal, unless it has ended."""
         with suppress(ProcessLookupError):
             os.kill(self._pid, number)
 
     def end(self, number: int = 0) -> Ended:
-        """Wait for its end, after a signal where one is given: what it wrote that nobody has read yet."""
+        """Wait for its end, after a signal if one is given, and return its output that was not read yet."""
         if number:
             self.send_signal(number)
         with self._report, self._stdout, self.stderr:
@@ -72,12 +72,12 @@ class Fork:
 
     @cached_property
     def returncode(self) -> int:
-        """How it ended; waits until it has."""
+        """Wait for the end of the command, and return its exit code."""
         return int(self._report.readline())
 
 
 class Forks:
-    """What commands are forked from; loaded when the first one begins."""
+    """The process that commands are forked from; loaded when the first one begins."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         """`environment` is one in which the settings can work."""
@@ -102,7 +102,7 @@ class Forks:
         return Fork(report, stdout, stderr)
 
     def close(self) -> None:
-        """End what commands are forked from."""
+        """End the process that commands are forked from."""
         if self._server:
             self._socket.close()
             self._server.kill()
@@ -120,7 +120,7 @@ class Forks:
 
 
 def load_clients(settings: Settings) -> None:
-    """Load what the clients of the services load when they are first made, and Claude's when it is first asked."""
+    """Load the modules that the clients load when they are first made, and Claude's when it is first asked."""
     # What each client would read and make anew is the same for all: a megabyte of JSON and 130 hooks for S3, and the
     # package's metadata for each part of HubSpot. That is a third of what a command does with one mail.
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)  # type: ignore[attr-defined]
@@ -133,7 +133,7 @@ def load_clients(settings: Settings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What crosses the socket, beside the writing ends of three pipes."""
+    """The request that crosses the socket, beside the writing ends of three pipes."""
 
     arguments: tuple[str, ...]
     environment: dict[str, str]
@@ -142,7 +142,7 @@ class Asked:
 
 
 def serve(number: int) -> None:
-    """Fork what is asked for on a socket of this number, until it is closed."""
+    """Fork the commands that are requested on the socket of this number, until it is closed."""
     # Loaded here, for all commands: the tests' own process has its own.
     import dbos._sys_db_postgres  # noqa: PLC0415
     import dbos._sys_db_sqlite  # noqa: F401, PLC0415
@@ -154,9 +154,9 @@ def serve(number: int) -> None:
 
     load_clients(loader.load())
     forkserver.ensure_running()
-    # The collector writes into all that it looks through, and every command would have its own copy of what is loaded.
+    # The collector writes into every object, so each command would have its own copy of the loaded modules.
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for a watcher.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # No watcher is waited for.
     with socket.socket(fileno=number) as asking:
         while True:
             asked, ends, _, _ = socket.recv_fds(asking, LONGEST_BYTES, 3)

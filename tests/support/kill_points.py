@@ -1,4 +1,4 @@
-"""A death at a chosen moment of a chosen call: SIGKILL from inside, so that the moment is exact."""
+"""Kill a process at a chosen moment of a chosen call: SIGKILL from inside, so that the moment is exact."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from poller.workflow.retry import Attempt
 
 BEFORE = "before"  # the call is about to go out
-COMMITTED = "committed"  # the service has acted; its answer has reached this machine, and nobody has read it
+COMMITTED = "committed"  # the service has acted; its answer has reached this machine, and is not read
 ANSWERED = "answered"  # the answer is read, and the result is not yet recorded
 POINTS = (BEFORE, COMMITTED, ANSWERED)
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """Where a process dies."""
+    """The point at which a process dies."""
 
     step: str  # by its name in the journal
     request: str  # what stands in the bytes of the call that has the effect
@@ -37,7 +37,7 @@ def die() -> None:
 
 
 def arm(death: Death) -> None:
-    """Let this process die where it is told."""
+    """Let this process die at this point."""
     if death.point == ANSWERED:
         _arm_the_journal(death)
     else:

@@ -1,4 +1,4 @@
-"""What another user may do with our files."""
+"""Act as another user of this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """By nobody's account, where ours is root's, whom no mode of a file stops."""
+    """Act as the user `nobody` if we are root, whom no file mode stops."""
     if is_root := os.geteuid() == 0:
         os.seteuid(pwd.getpwnam("nobody").pw_uid)
     try:

@@ -1,42 +1,19 @@
-"""What the HubSpot client sends, leaves behind, and makes of every failure."""
+"""Tests of the HubSpot client: what it sends, and what is there afterwards."""
 
 from __future__ import annotations
 
-import socket
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.errors import ConfigurationError, PermanentError
 from integrations.hubspot.client import HubSpot
 from integrations.sandbox.stand_in import Fault
+from tests.support.hubspot_client import CONTACTS, OTHER_REF, REF, TICKETS, connect
 
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
-
-REF = "0123456789abcdef"
-OTHER_REF = "fedcba9876543210"
-TICKETS = "/crm/v3/objects/tickets"
-CONTACTS = "/crm/v3/objects/contacts"
-SECRET = "Chaise-longue de Mme Durand"
-
-
-def connect(sandbox: Sandbox, *, reference_property: bool = False, read_timeout_s: float = 5.0) -> HubSpot:
-    server = sandbox.hubspot
-    return HubSpot(
-        server.token,
-        server.hub_id,
-        "0",
-        "1",
-        server.url,
-        reference_property=reference_property,
-        connect_timeout_s=2.0,
-        read_timeout_s=read_timeout_s,
-        calls_per_10s=1000,
-    )
 
 
 def test_new_contact_costs_one_get_and_one_post(sandbox: Sandbox) -> None:
@@ -115,24 +92,6 @@ def test_create_ticket_associates_contact_in_one_call(sandbox: Sandbox) -> None:
     assert sandbox.hubspot.associated("tickets", ticket.id, "contacts") == [contact_id]
 
 
-def test_find_ticket_reads_all_pages_of_contact_tickets(sandbox: Sandbox) -> None:
-    hubspot = connect(sandbox)
-    sandbox.hubspot.rate_limit = None
-    sandbox.hubspot.page_size = 7
-    contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
-    for number in range(110):
-        hubspot.create_ticket(f"Autre {number}", f"[ref: {OTHER_REF}{number}]", contact_id, OTHER_REF)
-    assert hubspot.find_ticket(contact_id, REF) is None
-    sandbox.hubspot.fail(Fault("cut_after_commit", "POST", TICKETS))
-    with pytest.raises(TransientError) as lost:
-        hubspot.create_ticket("Écran noir", f"Bonjour [ref: {REF}]", contact_id, REF)
-    assert lost.value.outcome_unknown
-    found = hubspot.find_ticket(contact_id, REF)
-    assert found is not None
-    assert found.id == sandbox.hubspot.tickets[-1].id
-    assert len(sandbox.hubspot.calls("POST", TICKETS + "/search")) == 0
-
-
 def test_find_tickets_and_notes_return_all_with_reference(sandbox: Sandbox) -> None:
     """By what stands in it, also where the account has the property that keeps a second ticket out."""
     hubspot = connect(sandbox)
@@ -143,37 +102,6 @@ def test_find_tickets_and_notes_return_all_with_reference(sandbox: Sandbox) -> N
     for client in (hubspot, connect(sandbox, reference_property=True)):
         assert client.find_tickets(contact_id, REF) == [tickets[0], tickets[2]]
     assert hubspot.find_notes(contact_id, None, REF) == notes[1:]
-
-
-def test_has_ticket_is_false_for_deleted_ticket(sandbox: Sandbox) -> None:
-    hubspot = connect(sandbox)
-    ticket = hubspot.create_ticket("Facture", "", hubspot.find_or_create_contact("zoe@example.com", "", ""), "a")
-    assert hubspot.has_ticket(ticket.id)
-    assert "idProperty" not in sandbox.hubspot.requests[-1].query
-    del sandbox.hubspot.crm._records["tickets"][ticket.id]
-    assert not hubspot.has_ticket(ticket.id)
-
-
-def test_update_ticket_changes_only_content(sandbox: Sandbox) -> None:
-    """One GET, one PATCH; of one that was deleted, the answer is no."""
-    hubspot = connect(sandbox)
-    ticket = hubspot.create_ticket("Facture", "", hubspot.find_or_create_contact("zoe@example.com", "", ""), "a")
-    assert hubspot.ticket_content(ticket.id) == ""
-    sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] = "3"
-    assert hubspot.update_ticket(ticket.id, "Demande: modélisation")
-    call = sandbox.hubspot.requests[-1]
-    assert (call.method, call.path) == ("PATCH", f"{TICKETS}/{ticket.id}")
-    assert call.body == {"properties": {"content": "Demande: modélisation"}}
-    assert sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] == "3"
-    assert hubspot.ticket_content(ticket.id) == "Demande: modélisation"
-    assert sandbox.hubspot.requests[-1].query == {"properties": ["content"]}
-    sandbox.hubspot.fail(Fault("cut_after_commit", "PATCH"))
-    with pytest.raises(TransientError) as caught:
-        hubspot.update_ticket(ticket.id, "")
-    assert not caught.value.outcome_unknown, "whoever does it again does the same"
-    del sandbox.hubspot.crm._records["tickets"][ticket.id]
-    assert not hubspot.update_ticket(ticket.id, "")
-    assert hubspot.ticket_content(ticket.id) is None
 
 
 def test_create_ticket_is_idempotent_with_reference_property(sandbox: Sandbox) -> None:
@@ -215,120 +143,6 @@ def test_create_note_without_ticket_is_on_contact_only(sandbox: Sandbox) -> None
     note_id = hubspot.create_note("<p>Bonjour</p>", datetime.now(UTC), contact_id, None)
     assert sandbox.hubspot.associated("notes", note_id, "contacts") == [contact_id]
     assert sandbox.hubspot.associated("notes", note_id, "tickets") == []
-
-
-ROLLING = {"policyName": "TEN_SECONDLY_ROLLING", "errorType": "RATE_LIMIT", "message": SECRET}
-NEWER = {"category": "RATE_LIMITS", "message": "You have reached your ten_secondly_rolling limit."}
-DAILY = {"policyName": "DAILY", "errorType": "RATE_LIMIT"}
-LATIN_1 = "<html>Passerelle indisponible, réessayez</html>".encode("latin-1")
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "outcome_unknown", "retry_after_s"),
-    [
-        (
-            Fault("status", status=400, body={"message": SECRET, "category": "VALIDATION_ERROR"}),
-            PermanentError,
-            None,
-            None,
-        ),
-        (Fault("status", status=401), ConfigurationError, None, None),
-        (Fault("status", status=403), ConfigurationError, None, None),
-        (Fault("status", status=404), PermanentError, None, None),
-        (Fault("status", status=408), TransientError, True, None),
-        (Fault("status", status=413), PermanentError, None, None),
-        (Fault("status", status=423), TransientError, True, 2.0),
-        (Fault("status", status=429, body=ROLLING), TransientError, True, 10.0),
-        (Fault("status", status=429, body=NEWER), TransientError, True, 10.0),
-        (Fault("status", status=429, body={"policyName": "SECONDLY"}), TransientError, True, 1.0),
-        (Fault("status", status=429, body=DAILY), TransientError, True, 3600.0),
-        (Fault("status", status=429, body=DAILY, headers={"Retry-After": "86400"}), TransientError, True, 86400.0),
-        (Fault("status", status=429, body=b"slow down"), TransientError, True, None),
-        (Fault("status", status=477, headers={"Retry-After": "7200"}), TransientError, True, 7200.0),
-        (Fault("status", status=500), TransientError, True, None),
-        (Fault("status", status=502, body=LATIN_1), TransientError, True, None),
-        (Fault("status", status=503, headers={"Retry-After": "30"}), TransientError, True, 30.0),
-        (Fault("status_after_commit", status=504), TransientError, True, None),
-        (Fault("status", status=521), TransientError, True, None),
-        (Fault("status", status=200, body={"status": "ok"}), TransientError, True, None),
-        (Fault("status", status=200, body=[1]), TransientError, True, None),
-        (Fault("garbage"), TransientError, True, None),
-        (Fault("reset"), TransientError, True, None),
-        (Fault("cut_after_commit"), TransientError, True, None),
-        (Fault("timeout"), TransientError, True, None),
-        (Fault("hang_after_commit"), TransientError, True, None),
-    ],
-    ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else None,
-)
-def test_create_maps_every_failure_to_its_error(
-    sandbox: Sandbox,
-    fault: Fault,
-    error: type[Exception],
-    outcome_unknown: bool | None,
-    retry_after_s: float | None,
-) -> None:
-    hubspot = connect(sandbox, read_timeout_s=0.3)
-    contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
-    sandbox.hubspot.fail(fault)
-    with pytest.raises(error) as raised:
-        hubspot.create_ticket(SECRET, SECRET, contact_id, REF)
-    assert getattr(raised.value, "outcome_unknown", None) is outcome_unknown
-    assert getattr(raised.value, "retry_after_s", None) == retry_after_s
-    assert str(raised.value).startswith("HubSpot create ticket: ")
-    assert "\n" not in str(raised.value)
-    assert SECRET not in str(raised.value)
-    assert sandbox.hubspot.token not in str(raised.value)
-    assert len(sandbox.hubspot.calls("POST", TICKETS)) == 1, "never tried again by the library"
-
-
-def test_hubspot_message_is_in_error_detail_only(sandbox: Sandbox) -> None:
-    sandbox.hubspot.fail(Fault("status", "POST", body={"message": SECRET, "category": "VALIDATION_ERROR"}, status=400))
-    with pytest.raises(PermanentError) as refused:
-        connect(sandbox).create_ticket("s", "c", "1", REF)
-    assert str(refused.value) == "HubSpot create ticket: HTTP 400 VALIDATION_ERROR"
-    assert refused.value.detail == SECRET
-
-
-@pytest.mark.parametrize("kind", ["timeout", "reset", "garbage"])
-def test_failed_read_has_known_outcome_and_no_retry(sandbox: Sandbox, kind: str) -> None:
-    sandbox.hubspot.fail(Fault(kind, "GET", times=None))
-    with pytest.raises(TransientError) as failed:
-        connect(sandbox, read_timeout_s=0.2).find_or_create_contact("zoe@example.com", "", "")
-    assert not failed.value.outcome_unknown
-    assert len(sandbox.hubspot.requests) == 1
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_failed_connect_has_known_outcome(scheme: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    hubspot = HubSpot("pat", "1", "0", "1", f"{scheme}://127.0.0.1:{port}", connect_timeout_s=1.0, read_timeout_s=1.0)
-    with pytest.raises(TransientError) as failed:
-        hubspot.create_ticket("s", "c", "1", REF)
-    assert not failed.value.outcome_unknown
-
-
-def test_server_without_tls_raises_transient_error(sandbox: Sandbox) -> None:
-    url = sandbox.hubspot.url.replace("http://", "https://")
-    with pytest.raises(TransientError):
-        HubSpot("pat", "1", "0", "1", url, connect_timeout_s=1.0, read_timeout_s=1.0).check()
-
-
-def test_threads_sharing_client_get_their_own_answers(sandbox: Sandbox) -> None:
-    hubspot = connect(sandbox)
-    sandbox.hubspot.rate_limit = None
-    together = threading.Barrier(4)
-
-    def work(worker: int) -> list[bool]:
-        together.wait()
-        emails = [f"client{worker}.{number}@example.com" for number in range(10)]
-        ids = [hubspot.find_or_create_contact(email, "", "") for email in emails]
-        return [ids[at] == hubspot.find_or_create_contact(emails[at], "", "") for at in range(10)]
-
-    with ThreadPoolExecutor(4) as workers:
-        assert all(all(right) for right in workers.map(work, range(4)))
-    by_id = {each.id: each.properties["email"] for each in sandbox.hubspot.contacts}
-    assert len(set(by_id.values())) == 40
 
 
 def test_check_names_account_and_pipeline(sandbox: Sandbox) -> None:

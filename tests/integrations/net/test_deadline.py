@@ -141,7 +141,7 @@ def test_endless_smtp_reply_is_cut_at_deadline(greeting: bytes, security: str, t
 
 
 def test_deadline_does_not_cut_next_call_on_connection() -> None:
-    """Whoever has the connection next is not cut off by it."""
+    """The next call on the connection is not cut off by it."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         with Deadline(LONG_S) as deadline:

@@ -1,4 +1,4 @@
-"""Why a connection broke is told in words, whichever library it broke in."""
+"""Tests of the words for a broken connection, which are the same for every library."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CLIENTS = [claude, hubspot, clickup, r2, smtp]
 
 
 def said(call: Callable[[str, int, str], None], host: str, port: int, scheme: str = "http") -> str:
-    """What the client says, behind the service and the call."""
+    """Return the client's words, without the service and the call."""
     with pytest.raises(TransientError) as caught:
         call(host, port, scheme)
     line = str(caught.value)

@@ -24,7 +24,7 @@ REF = "0123456789abcdef"
 
 
 class Clock:
-    """Time that passes only while somebody waits."""
+    """Time that passes only while a thread waits."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -58,7 +58,7 @@ def test_no_window_exceeds_rate_limit() -> None:
 
 
 def test_idle_time_allows_no_extra_burst() -> None:
-    """After a pause there is room for one window's calls, not for two."""
+    """After a pause one window's calls are allowed at once, not two."""
     clock = Clock()
     pace = RateLimiter(2, 10, clock=lambda: clock.now, sleep=clock.sleep)
     pace.wait()
@@ -79,7 +79,7 @@ def test_threads_share_rate_limiter() -> None:
 
 
 class NotNowError(Exception):
-    """What the one who is asked says."""
+    """The refusal of a guard."""
 
 
 @pytest.mark.parametrize(

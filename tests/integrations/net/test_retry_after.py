@@ -1,4 +1,4 @@
-"""What a Retry-After header field is worth."""
+"""Tests of the Retry-After header field."""
 
 from __future__ import annotations
 

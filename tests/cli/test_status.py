@@ -1,0 +1,55 @@
+"""Tests of the `status` command."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from poller.cli.samples import samples
+from poller.monitoring import status_file
+from poller.workflow import lock
+from tests.support.command import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Office
+
+
+def test_status_before_first_run_exits_78(office: Office, tmp_path: Path) -> None:
+    """One line, exit code 78, and no state made by asking."""
+    environment = office.environment | {"STATE_URL": f"sqlite:///{tmp_path}/none/poller.sqlite"}
+    result = run("status", environment=environment)
+    assert result.exit_code == 78
+    assert "nothing has run yet" in result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_status_exits_69_when_mailbox_is_not_polled(office: Office) -> None:
+    """Exit code 69 for a monitor: no mail is processed, whatever the outcomes of the messages before."""
+    office.once(samples()["auto_reply"])
+    assert "last good poll" not in run("status", environment=office.environment).stdout
+    assert run("once", environment=office.environment).exit_code == 0
+    fresh = run("status", environment=office.environment)
+    assert (fresh.exit_code, fresh.stdout.splitlines()[-1][:16]) == (0, "last good poll 0"[:16])
+    ago = datetime.now(UTC) - timedelta(minutes=6)
+    status_file.StatusFile(office.state).leave(ago, ago, "IMAP: nothing listens there")
+    late = run("status", environment=office.environment)
+    assert late.exit_code == 69
+    assert late.stdout.splitlines()[-2:] == [
+        "last good poll 6 min ago",
+        f"polls fail since {ago:%Y-%m-%d %H:%M:%S} UTC: IMAP: nothing listens there",
+    ]
+    slower = office.environment | {"IMAP_POLL_INTERVAL_S": "600"}
+    found = run("status", "--json", environment=slower)
+    assert (found.exit_code, json.loads(found.stdout)["last_poll_at"]) == (0, ago.isoformat())
+
+
+def test_status_reports_if_daemon_runs(office: Office) -> None:
+    """Mail without a daemon is to be noticed; the question leaves the lock free."""
+    office.once(samples()["auto_reply"])
+    alone = run("status", environment=office.environment)
+    assert (alone.exit_code, alone.stderr) == (0, "no daemon is running on this state\n")
+    with lock.lock(office.state):
+        assert run("status", environment=office.environment).stderr == ""

@@ -1,0 +1,47 @@
+"""Tests of the bounds of single settings, and of their secrets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.errors import ConfigurationError
+from tests.support.form_site import settings_of
+
+if TYPE_CHECKING:
+    from integrations.sandbox import Sandbox
+from poller.config.loader import load
+from tests.support.settings_files import problems, write
+
+
+def test_r2_endpoint_with_bucket_path_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files would lie under other keys than their links name."""
+    monkeypatch.setenv("R2_ENDPOINT_URL", "https://x.r2.cloudflarestorage.com/files")
+    assert any("R2_ENDPOINT_URL" in line and "without the bucket behind it" in line for line in problems())
+
+
+def test_settings_repr_hides_secrets() -> None:
+    """Printing or failing with the settings shows stars."""
+    write(".env", "IMAP_HOST=h\nIMAP_USERNAME=u\nIMAP_PASSWORD=hunter2\nSTATE_URL=postgresql://u:hunter2@localhost/d")
+    assert "hunter2" not in repr(load())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FORMS_NAMES", "Contact"),
+        ("FORMS_PUBLIC", "a/b"),
+        ("FORMS_ORIGINS", "www.example.com"),
+        ("FORMS_ORIGINS", "*"),
+        ("FORMS_PROXIES", "proxy"),
+        ("FORMS_HONEYPOT", "message"),
+        ("FORMS_TOKENS", "contact=short"),
+        ("FORMS_SIGNING_KEYS", "a-secret-without-a-form"),
+    ],
+)
+def test_invalid_form_settings_are_refused(sandbox: Sandbox, name: str, value: str) -> None:
+    """Each is named, and no secret is shown."""
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        settings_of(sandbox, **{name: value})
+    assert ("TOKENS" not in name and "KEYS" not in name) or value not in str(caught.value)

@@ -1,0 +1,82 @@
+"""Tests of HubSpot's objects: paging, deleted objects, and one client in several threads."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.errors import TransientError
+from integrations.sandbox.stand_in import Fault
+from tests.support.hubspot_client import OTHER_REF, REF, TICKETS, connect
+
+if TYPE_CHECKING:
+    from integrations.sandbox import Sandbox
+
+
+def test_find_ticket_reads_all_pages_of_contact_tickets(sandbox: Sandbox) -> None:
+    hubspot = connect(sandbox)
+    sandbox.hubspot.rate_limit = None
+    sandbox.hubspot.page_size = 7
+    contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
+    for number in range(110):
+        hubspot.create_ticket(f"Autre {number}", f"[ref: {OTHER_REF}{number}]", contact_id, OTHER_REF)
+    assert hubspot.find_ticket(contact_id, REF) is None
+    sandbox.hubspot.fail(Fault("cut_after_commit", "POST", TICKETS))
+    with pytest.raises(TransientError) as lost:
+        hubspot.create_ticket("Écran noir", f"Bonjour [ref: {REF}]", contact_id, REF)
+    assert lost.value.outcome_unknown
+    found = hubspot.find_ticket(contact_id, REF)
+    assert found is not None
+    assert found.id == sandbox.hubspot.tickets[-1].id
+    assert len(sandbox.hubspot.calls("POST", TICKETS + "/search")) == 0
+
+
+def test_has_ticket_is_false_for_deleted_ticket(sandbox: Sandbox) -> None:
+    hubspot = connect(sandbox)
+    ticket = hubspot.create_ticket("Facture", "", hubspot.find_or_create_contact("zoe@example.com", "", ""), "a")
+    assert hubspot.has_ticket(ticket.id)
+    assert "idProperty" not in sandbox.hubspot.requests[-1].query
+    del sandbox.hubspot.crm._records["tickets"][ticket.id]
+    assert not hubspot.has_ticket(ticket.id)
+
+
+def test_update_ticket_changes_only_content(sandbox: Sandbox) -> None:
+    """One GET, one PATCH; of one that was deleted, the answer is no."""
+    hubspot = connect(sandbox)
+    ticket = hubspot.create_ticket("Facture", "", hubspot.find_or_create_contact("zoe@example.com", "", ""), "a")
+    assert hubspot.ticket_content(ticket.id) == ""
+    sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] = "3"
+    assert hubspot.update_ticket(ticket.id, "Demande: modélisation")
+    call = sandbox.hubspot.requests[-1]
+    assert (call.method, call.path) == ("PATCH", f"{TICKETS}/{ticket.id}")
+    assert call.body == {"properties": {"content": "Demande: modélisation"}}
+    assert sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] == "3"
+    assert hubspot.ticket_content(ticket.id) == "Demande: modélisation"
+    assert sandbox.hubspot.requests[-1].query == {"properties": ["content"]}
+    sandbox.hubspot.fail(Fault("cut_after_commit", "PATCH"))
+    with pytest.raises(TransientError) as caught:
+        hubspot.update_ticket(ticket.id, "")
+    assert not caught.value.outcome_unknown, "whoever does it again does the same"
+    del sandbox.hubspot.crm._records["tickets"][ticket.id]
+    assert not hubspot.update_ticket(ticket.id, "")
+    assert hubspot.ticket_content(ticket.id) is None
+
+
+def test_threads_sharing_client_get_their_own_answers(sandbox: Sandbox) -> None:
+    hubspot = connect(sandbox)
+    sandbox.hubspot.rate_limit = None
+    together = threading.Barrier(4)
+
+    def work(worker: int) -> list[bool]:
+        together.wait()
+        emails = [f"client{worker}.{number}@example.com" for number in range(10)]
+        ids = [hubspot.find_or_create_contact(email, "", "") for email in emails]
+        return [ids[at] == hubspot.find_or_create_contact(emails[at], "", "") for at in range(10)]
+
+    with ThreadPoolExecutor(4) as workers:
+        assert all(all(right) for right in workers.map(work, range(4)))
+    by_id = {each.id: each.properties["email"] for each in sandbox.hubspot.contacts}
+    assert len(set(by_id.values())) == 40

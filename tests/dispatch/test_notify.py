@@ -14,7 +14,8 @@ from integrations.smtp import Smtp
 from poller.dispatch.clients import Services
 from poller.dispatch.notify import send
 from poller.workflow.errors import StepDeferredError, StepFailedError
-from tests.workflow.test_journal import Memory, ProcessDiedError
+from poller.workflow.steps import StepName
+from tests.support.journal_record import JournalRecord, ProcessDiedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +63,7 @@ class Admin:
     """Who is to be told, through a server that works, by a process that may not."""
 
     def __init__(self, office: Office, *deaths: str) -> None:
-        self.store = Memory()
+        self.record = JournalRecord()
         self.server = office.sandbox.smtp
         smtp = Mortal(self.server.host, self.server.port, "none", "", "", "poller@figurative.example")
         smtp.deaths = list(deaths)
@@ -71,21 +72,23 @@ class Admin:
     def is_told(self) -> bool:
         """Send the letter, starting anew after each death."""
         for _ in range(20):
-            job: Any = SimpleNamespace(journal=self.store.execution(delays_s=(0.0,)), **self._parts)
+            job: Any = SimpleNamespace(journal=self.record.execution(delays_s=(0.0,)), **self._parts)
             try:
-                return bool(send(job, "send_notification", letter))
+                return bool(send(job, StepName.SEND_NOTIFICATION, letter))
             except (ProcessDiedError, StepDeferredError):
                 continue
         raise AssertionError("it never ends")
 
     @property
-    def fates(self) -> list[object]:
+    def verdicts(self) -> list[object]:
         """What the journal says of the sending."""
-        return [entry["ok"] for name, entry in self.store.entries if name == "send_notification" and "ok" in entry]
+        return [
+            entry["ok"] for name, entry in self.record.entries if name == StepName.SEND_NOTIFICATION and "ok" in entry
+        ]
 
 
 @pytest.mark.parametrize(
-    ("deaths", "letters", "fates"),
+    ("deaths", "letters", "verdicts"),
     [
         ([], 1, ["sent"]),
         ([ON_THE_WAY], 1, ["sent"]),
@@ -99,14 +102,14 @@ class Admin:
     ],
 )
 def test_notification_is_sent_at_most_twice_after_crash(
-    office: Office, deaths: list[str], letters: int, fates: list[str]
+    office: Office, deaths: list[str], letters: int, verdicts: list[str]
 ) -> None:
     """A death on the way to the server leaves no doubt; one while the letter goes out leaves one; two are enough."""
     admin = Admin(office, *deaths)
     assert admin.is_told()
     assert len(admin.server.messages) == letters
     assert len({delivered.message["Message-ID"] for delivered in admin.server.messages}) == 1
-    assert admin.fates == fates
+    assert admin.verdicts == verdicts
 
 
 def test_temporarily_refused_notification_is_not_in_doubt(office: Office) -> None:
@@ -116,7 +119,7 @@ def test_temporarily_refused_notification_is_not_in_doubt(office: Office) -> Non
         admin.server.fail(refusal)
     assert admin.is_told()
     assert len(admin.server.messages) == 1
-    assert admin.fates == ["sent"]
+    assert admin.verdicts == ["sent"]
 
 
 def test_repeated_crash_before_send_fails_the_step(office: Office) -> None:

@@ -22,10 +22,10 @@ def test_file_key_survives_new_r2_credentials(
 ) -> None:
     """A PUT whose answer was lost is tried again as the same object; who has another memory cannot guess it."""
     desk, stranger = Desk(sandbox, tmp_path), Desk(sandbox, tmp_path)
-    first, other = desk.gets(MAIL)["files"], stranger.gets(MAIL)["files"]
+    first, other = desk.gets(MAIL).files, stranger.gets(MAIL).files
     assert len(first) == 2
     assert not set(first) & set(other)
     monkeypatch.setattr(sandbox.s3, "secret_access_key", "another")
     replaced = Desk(sandbox, tmp_path)
     replaced.facts = desk.facts
-    assert replaced.gets(MAIL)["files"] == first
+    assert replaced.gets(MAIL).files == first

@@ -16,8 +16,9 @@ from poller.dispatch.ticket import create_note, create_ticket
 from poller.model import Category, Classification, DispatchResult, Link
 from poller.rendering import tickets
 from poller.workflow.errors import StepDeferredError
+from poller.workflow.steps import StepName
+from tests.support.journal_record import JournalRecord
 from tests.support.pipeline_harness import Desk
-from tests.workflow.test_journal import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ class Bench(Desk):
     def __init__(self, sandbox: Sandbox, spool: Path) -> None:
         super().__init__(sandbox, spool)
         self.mails[REFERENCE] = samples()["modelisation"]
-        self.store = Memory()
+        self.record = JournalRecord()
         self.freezes = False
         self.fault: Exception | None = None  # of the mailbox
         assert self.services.hubspot
@@ -64,14 +65,14 @@ class Bench(Desk):
         return self._calls() - self._before
 
     def fetch(self, reference: str, path: Path) -> Fetched:
-        self.store.lease_epoch += self.freezes
+        self.record.lease_epoch += self.freezes
         if self.fault:
             raise self.fault
         return super().fetch(reference, path)
 
     def takes(self, step: Step) -> None:
         message = LazyMessage(REFERENCE, self, self.spool / "mail.eml", self.settings.imap)
-        step(StepContext(self.store.execution(), message, self, self.services, self.settings), self._done)
+        step(StepContext(self.record.execution(), message, self, self.services, self.settings), self._done)
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_frozen_machine_does_not_create_after_takeover(bench: Bench, step: Step)
 
 def test_a_letter_that_another_machine_may_have_sent_is_not_sent(bench: Bench) -> None:
     """The process before this one had it ready and died; this one is frozen while it gets it ready once more."""
-    bench.store.execution().step("prepare_notification", lambda _: True, "smtp")
+    bench.record.execution().step(StepName.PREPARE_NOTIFICATION, lambda _: True)
     bench.freezes = True
     with pytest.raises(StepDeferredError, match="out of touch"):
         bench.takes(send_notification)
@@ -109,8 +110,8 @@ def test_mailbox_failure_does_not_open_service_circuit_breaker(bench: Bench, fau
     bench.fault = fault
     with pytest.raises(StepDeferredError):
         bench.takes(create_ticket)
-    assert bench.store.breakers["hubspot"].open
-    assert not bench.store.breakers["imap"].open
+    assert bench.record.breakers["hubspot"].open
+    assert not bench.record.breakers["imap"].open
     bench.fault = None
     bench.sandbox.hubspot.requests.clear()
     bench.takes(create_ticket)

@@ -6,14 +6,18 @@ import threading
 import time
 from collections import Counter
 from contextlib import closing
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from poller.config import loader
+from poller.model import Outcome
 from poller.workflow import corrections
 from poller.workflow.engine import Engine
+from poller.workflow.results import WorkResult
+from poller.workflow.steps import StepName
 from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
@@ -24,18 +28,19 @@ if TYPE_CHECKING:
 
 NAMES = ("support", "ignored", "failed", "waiting", "corrected", "again", "broken", "working", "receipt")
 IDS = {name: f"{number:016x}" for number, name in enumerate(NAMES)}
-WAITS = {"outcome": "waiting", "until": "2026-11-22T14:00:00+00:00", "step": "label", "reason": "IMAP", "gate": ""}
+AT_FOUR = datetime(2026, 11, 22, 14, tzinfo=UTC)
+WAITS = WorkResult(Outcome.WAITING, step=StepName.LABEL, reason="IMAP", until=AT_FOUR)
 RETURNED = {
-    IDS["support"]: {"outcome": "support"},
-    IDS["ignored"]: {"outcome": "ignored"},
-    IDS["failed"]: {"outcome": "failed", "reason": 'it says "outcome":"waiting"'},
+    IDS["support"]: WorkResult(Outcome.SUPPORT),
+    IDS["ignored"]: WorkResult(Outcome.IGNORED),
+    IDS["failed"]: WorkResult(Outcome.FAILED, reason='it says "outcome":"waiting"'),
     IDS["waiting"]: WAITS,
-    IDS["receipt"]: WAITS | {"filed": "support"},
-    IDS["corrected"]: {"outcome": "failed"},
-    f"{IDS['corrected']}/support/1": {"outcome": "support"},
-    IDS["again"]: {"outcome": "support"},
-    f"{IDS['again']}/modelisation/1": {"outcome": "modelisation"},
-    f"{IDS['again']}/support/2": {"outcome": "failed"},
+    IDS["receipt"]: replace(WAITS, filed=Outcome.SUPPORT),
+    IDS["corrected"]: WorkResult(Outcome.FAILED),
+    f"{IDS['corrected']}/support/1": WorkResult(Outcome.SUPPORT),
+    IDS["again"]: WorkResult(Outcome.SUPPORT),
+    f"{IDS['again']}/modelisation/1": WorkResult(Outcome.MODELISATION),
+    f"{IDS['again']}/support/2": WorkResult(Outcome.FAILED),
 }
 
 
@@ -44,12 +49,12 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
     """One message of each kind, two of them corrected, one at work."""
     done = threading.Event()
 
-    def work(journal: Journal) -> dict[str, Any]:
+    def work(journal: Journal) -> WorkResult:
         if journal.reference == IDS["working"]:
             done.wait()
         if journal.reference == IDS["broken"]:
             raise RuntimeError
-        return RETURNED.get(journal.reference, {"outcome": "gone"})
+        return RETURNED.get(journal.reference, WorkResult(Outcome.GONE))
 
     engine = Engine(state_url, tmp_path, work)
     engine.start()
@@ -73,17 +78,23 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
 def test_tally_counts_message_by_its_last_correction(store: StateStore) -> None:
     """A fault of our own is a wait, what waits for its receipt alone is done; facts are no messages."""
     counted = store.counts()
-    assert counted == {"support": 3, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
+    assert counted == {
+        Outcome.SUPPORT: 3,
+        Outcome.IGNORED: 1,
+        Outcome.FAILED: 2,
+        Outcome.WAITING: 2,
+        Outcome.WORKING: 1,
+    }
     assert counted == Counter(each.status.result.final_outcome for each in corrections.current(store.messages()))
 
 
 def test_tally_lists_messages_of_outcome_oldest_first(store: StateStore) -> None:
     """As they stand by now, those first seen first."""
-    asked: list[tuple[list[str], list[str]]] = [
-        (["failed"], ["failed", "again"]),
-        (["waiting"], ["waiting", "broken"]),
-        (["failed", "waiting"], ["failed", "waiting", "again", "broken"]),
-        (["modelisation"], []),
+    asked: list[tuple[list[Outcome], list[str]]] = [
+        ([Outcome.FAILED], ["failed", "again"]),
+        ([Outcome.WAITING], ["waiting", "broken"]),
+        ([Outcome.FAILED, Outcome.WAITING], ["failed", "waiting", "again", "broken"]),
+        ([Outcome.MODELISATION], []),
         ([], []),
     ]
     for outcomes, names in asked:
@@ -97,8 +108,10 @@ def test_tally_since_time_equals_filtered_list(store: StateStore) -> None:
     """To the millisecond, and what was seen before is left out, whatever has become of it since."""
     for message in store.messages():
         for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
-            every = [m for m in corrections.current(store.messages(since)) if m.status.result.final_outcome == "failed"]
-            assert store.with_outcomes(["failed"], since) == every
+            every = [
+                m for m in corrections.current(store.messages(since)) if m.status.result.final_outcome is Outcome.FAILED
+            ]
+            assert store.with_outcomes([Outcome.FAILED], since) == every
 
 
 def test_named_without_references_is_empty(store: StateStore) -> None:

@@ -113,7 +113,7 @@ class Forks:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             # Not a script: the process that parses would load it anew for every mail.
-            command = [sys.executable, "-c", f"from tests.forks import serve; serve({theirs.fileno()})"]
+            command = [sys.executable, "-c", f"from tests.support.forked_cli import serve; serve({theirs.fileno()})"]
             environment = os.environ | self._environment | {"PYTHONPATH": str(PROJECT)}
             self._server = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
         return ours

@@ -11,8 +11,10 @@ import pytest
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.net.deadline import Deadline, ask_guard
 from poller.errors import MessageGoneError
+from poller.model import Outcome
 from poller.workflow.circuit_breaker import CircuitBreaker
-from poller.workflow.errors import MessageUnavailableError, StepDeferredError, StepFailedError
+from poller.workflow.errors import MessageUnavailableError, StateUnavailableError, StepDeferredError, StepFailedError
+from poller.workflow.results import Participants, Received, WorkResult
 from poller.workflow.retry import Attempt
 from poller.workflow.steps import StepName
 from tests.support.journal_record import START, JournalRecord, ProcessDiedError, raising
@@ -393,3 +395,49 @@ def test_step_without_check_does_not_wait_for_visibility(
         record.execution().step(step, raising(failure))
     record.now -= timedelta(seconds=back_s)
     assert record.execution().step(step, lambda _: "tried") == "tried"
+
+
+RESULT = WorkResult(Outcome.IGNORED, reason="bulk")
+
+
+def test_step_with_a_value_class_records_its_json_and_returns_it(record: JournalRecord) -> None:
+    """The execution that does the step and the one that replays it get the same value."""
+    for act in (lambda _: RESULT, raising(AssertionError("called"))):
+        assert record.execution().step(StepName.FIND_ORIGINAL, act, returns=WorkResult) == RESULT
+    assert [entry["ok"] for _, entry in record.entries if "ok" in entry] == [{"outcome": "ignored", "reason": "bulk"}]
+
+
+def test_step_with_a_value_class_reads_the_row_of_an_earlier_release(record: JournalRecord) -> None:
+    """Such a row is JSON, and lacks what that release did not know."""
+    row = {"ignored": None, "key": "thread-1", "forebears": []}
+    record.entries = [
+        ("receive", {"begun": START.isoformat(), "by": "long ago"}),
+        ("receive", {"ok": row, "by": "long ago"}),
+    ]
+    found = record.execution().step(StepName.RECEIVE, raising(AssertionError("called")), returns=Received)
+    assert found == Received(None, None, "thread-1", (), Participants())
+
+
+def test_step_with_a_value_that_has_no_json_counts_as_failure(record: JournalRecord) -> None:
+    with pytest.raises(StepDeferredError, match="AttributeError"):
+        record.execution().step(StepName.FIND_ORIGINAL, lambda _: "no value", returns=WorkResult)  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize("step", [StepName.CREATE_TICKET, StepName.RECEIVE, StepName.FIND_THREAD])
+def test_unavailable_state_is_charged_to_no_service(record: JournalRecord, step: StepName) -> None:
+    """A step that reads a fact while the database is away waits; every service and every other message goes on."""
+    with pytest.raises(StepDeferredError, match="the database is away") as caught:
+        record.execution().step(step, raising(StateUnavailableError("the database is away")))
+    assert (caught.value.step, caught.value.breaker) == (step, "")
+    assert [service for service, breaker in record.breakers.items() if service and not breaker.open] == []
+    assert record.faults == []
+    other = JournalRecord()
+    other.breakers = record.breakers
+    assert other.execution().step(step, lambda _: "done") == "done"
+
+
+def test_unavailable_state_leaves_no_call_in_doubt(record: JournalRecord) -> None:
+    """The service was not called, so the next try makes no search for what it may have created."""
+    with pytest.raises(StepDeferredError):
+        record.execution().step(StepName.CREATE_TICKET, raising(StateUnavailableError("the database is away")))
+    assert record.execution().step(StepName.CREATE_TICKET, lambda a: [a.failures, a.doubts]) == [1, 0]

@@ -760,7 +760,7 @@ def test_reply_after_failed_correction_is_commented_on_subtask(office: Office) -
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
         office.environment["IMAP_PORT"] = str(relay.port)
-        assert [each.final_outcome for each in office.once().values()] == ["failed"]
+        assert [each.result.final_outcome for each in office.once().values()] == ["failed"]
         office.once(an_answer())
     assert len(comments(office)) == 1
 

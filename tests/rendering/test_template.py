@@ -133,8 +133,8 @@ def letters(words: str) -> dict[str, bytes]:
 
 
 def digest_of(words: str) -> bytes:
-    failed = digest.WeeklyMessage("0f", NOW, Outcome.FAILED, Outcome.SUPPORT, failure=(words, words))
-    done = digest.WeeklyMessage("1f", NOW, Outcome.SUPPORT, Outcome.SUPPORT)
+    failed = digest.WeeklyMessage("0f", NOW, Outcome.FAILED, failure=(words, words))
+    done = digest.WeeklyMessage("1f", NOW, Outcome.SUPPORT)
     week = digest.Week(NOW - timedelta(days=6), NOW + timedelta(days=1), (failed, done), 0)
     return bytes(digest.letter(week, account=words, now=NOW, **PEOPLE))
 

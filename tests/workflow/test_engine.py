@@ -139,14 +139,6 @@ def test_message_submitted_twice_runs_once(state_url: str, tmp_path: Path) -> No
     assert service.calls == ["ticket", "note"]
 
 
-def test_remember_keeps_first_value_of_key(state_url: str, tmp_path: Path) -> None:
-    """And of what was not asked for nothing comes, whatever else is remembered."""
-    with running(state_url, tmp_path, lambda _: DONE) as engine:
-        assert [engine.store.remember("day", value) for value in ("monday", "tuesday")] == ["monday", "monday"]
-        assert engine.store.recall(["day", "night"]) == {"day": "monday"}
-        assert engine.store.recall([]) == {}
-
-
 def test_waiting_message_resumes_after_finished_steps(state_url: str, tmp_path: Path) -> None:
     """It occupies no worker; taken up again, what was done stays done, also in another process's life."""
     service = Service(TransientError("503", outcome_unknown=False), TransientError("503"))

@@ -1,4 +1,4 @@
-"""How many messages stand where, and which, without reading them all."""
+"""Counts and lists of messages by outcome, without reading them all, and a store that cannot be opened."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from integrations.errors import ConfigurationError
 from poller.config import loader
+from poller.config.settings import Settings
 from poller.model import Outcome
-from poller.workflow import corrections
+from poller.workflow import corrections, database
 from poller.workflow.engine import Engine
 from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
 from poller.workflow.store import StateStore, open_store
+from tests.support.other_user import as_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from poller.workflow.journal import Journal
+    from tests.support.postgres import Cluster
 
 NAMES = ("support", "ignored", "failed", "waiting", "corrected", "again", "broken", "working", "receipt")
 IDS = {name: f"{number:016x}" for number, name in enumerate(NAMES)}
@@ -75,7 +79,7 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
         engine.stop()
 
 
-def test_tally_counts_message_by_its_last_correction(store: StateStore) -> None:
+def test_counts_take_a_message_by_its_last_correction(store: StateStore) -> None:
     """A fault of our own is a wait, what waits for its receipt alone is done; facts are no messages."""
     counted = store.counts()
     assert counted == {
@@ -88,7 +92,7 @@ def test_tally_counts_message_by_its_last_correction(store: StateStore) -> None:
     assert counted == Counter(each.status.result.final_outcome for each in corrections.current(store.messages()))
 
 
-def test_tally_lists_messages_of_outcome_oldest_first(store: StateStore) -> None:
+def test_messages_with_an_outcome_are_listed_oldest_first(store: StateStore) -> None:
     """As they stand by now, those first seen first."""
     asked: list[tuple[list[Outcome], list[str]]] = [
         ([Outcome.FAILED], ["failed", "again"]),
@@ -104,7 +108,7 @@ def test_tally_lists_messages_of_outcome_oldest_first(store: StateStore) -> None
         assert found == every
 
 
-def test_tally_since_time_equals_filtered_list(store: StateStore) -> None:
+def test_messages_with_an_outcome_since_a_time_leave_earlier_ones_out(store: StateStore) -> None:
     """To the millisecond, and what was seen before is left out, whatever has become of it since."""
     for message in store.messages():
         for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
@@ -117,3 +121,18 @@ def test_tally_since_time_equals_filtered_list(store: StateStore) -> None:
 def test_named_without_references_is_empty(store: StateStore) -> None:
     """Not everything, as dbos has it of an empty list."""
     assert store.named([]) == []
+
+
+def test_reading_missing_state_raises_configuration_error(cluster: Cluster) -> None:
+    """Whoever asks before the first start gets one line, on PostgreSQL as on SQLite."""
+    with pytest.raises(ConfigurationError, match="nothing has run yet: PostgreSQL database"):
+        open_store(Settings(state={"url": cluster.create()}))
+
+
+def test_state_of_another_user_is_reported_as_such(tmp_path: Path) -> None:
+    """Whoever asks under the wrong account is told so, and not that something is out of reach or crashed."""
+    path = tmp_path / "poller.sqlite"
+    database.write_ahead(f"sqlite:///{path}")
+    path.chmod(0)
+    with as_nobody(), pytest.raises(ConfigurationError, match=r"poller\.sqlite is another user's: run this as"):
+        open_store(Settings(state={"url": f"sqlite:///{path}"}))

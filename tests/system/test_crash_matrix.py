@@ -120,7 +120,7 @@ def shared_by_two(office: Office, database: str, tmp_path: Path, monkeypatch: py
     """Have the office's memory on PostgreSQL: the environment of another machine than the one in this process."""
     office.environment |= {"STATE_URL": database, "STATE_TAKEOVER_S": str(TAKEOVER_S)}
     monkeypatch.setattr(
-        "poller.workflow.engine.Machines", lambda url, _, **given: ClusterMembership(url, HASTE_S, **given)
+        "poller.workflow.engine.ClusterMembership", lambda url, _, **given: ClusterMembership(url, HASTE_S, **given)
     )
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
     return {"XDG_STATE_HOME": str(tmp_path / "one")}

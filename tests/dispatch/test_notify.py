@@ -11,16 +11,20 @@ import pytest
 
 from integrations.sandbox import Refusal
 from integrations.smtp import Smtp
+from poller.cli.samples import samples
 from poller.dispatch.clients import Services
-from poller.dispatch.notify import send
+from poller.dispatch.notify import send, send_notification
 from poller.workflow.errors import StepDeferredError, StepFailedError
 from poller.workflow.steps import StepName
 from tests.support.journal_record import JournalRecord, ProcessDiedError
+from tests.support.pipeline_harness import StepHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
+    from pathlib import Path
 
+    from integrations.sandbox import Sandbox
     from tests.conftest import Office
 
 ON_THE_WAY = "on the way"  # to the server, which has not been told of the letter yet
@@ -35,7 +39,7 @@ class Mortal(Smtp):
 
     @contextmanager
     def submission(self, message: EmailMessage) -> Iterator[Callable[[], None]]:
-        """As always, but for the deaths."""
+        """Do as a client does, but for the deaths."""
         self._dies(ON_THE_WAY)
         with super().submission(message) as hand_over:
 
@@ -60,7 +64,7 @@ def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
 
 
 class Admin:
-    """Who is to be told, through a server that works, by a process that may not."""
+    """The admin, told through a server that works, by a process that may not."""
 
     def __init__(self, office: Office, *deaths: str) -> None:
         self.record = JournalRecord()
@@ -81,7 +85,7 @@ class Admin:
 
     @property
     def verdicts(self) -> list[object]:
-        """What the journal says of the sending."""
+        """Return the results of the sending, as the journal has them."""
         return [
             entry["ok"] for name, entry in self.record.entries if name == StepName.SEND_NOTIFICATION and "ok" in entry
         ]
@@ -135,3 +139,16 @@ def test_notification_without_recipient_makes_no_connection(office: Office) -> N
     admin = Admin(office, ON_THE_WAY)
     admin._parts["services"] = Services()
     assert not admin.is_told()
+
+
+def test_letter_that_another_machine_may_have_sent_is_not_sent(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The process before this one had it ready and died; this one is frozen while it gets it ready once more."""
+    bench = StepHarness(sandbox, tmp_path, samples()["modelisation"])
+    bench.record.execution().step(StepName.PREPARE_NOTIFICATION, lambda _: True)
+    bench.freezes = True
+    with pytest.raises(StepDeferredError, match="out of touch"):
+        bench.takes(send_notification)
+    assert bench.sandbox.smtp.messages == []
+    bench.freezes = False
+    bench.takes(send_notification)
+    assert len(bench.sandbox.smtp.messages) == 1

@@ -1,78 +1,42 @@
-"""A person drags a mail into a mailbox, and it is dispatched as that from then on: once, and nothing is doubled."""
+"""A mail is dispatched again as a person says what it is: once, and nothing is doubled."""
 
 from __future__ import annotations
 
 import email
-import json
 import re
 import signal
-import sqlite3
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from email import policy
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner, Result
 
-from integrations.errors import ConfigurationError, TransientError
+from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
-from poller.cli.main import commands
-from poller.cli.purge import forget
-from poller.cli.samples import picture, samples
+from poller.cli.samples import picture
 from poller.daemon.daemon import Daemon
-from poller.errors import MessageGoneError
-from poller.mailbox.inbox import Inbox
-from poller.model import Outcome
-from poller.monitoring.digest import look_back
 from poller.workflow.retry import RetryPolicy
-from poller.workflow.store import open_store
+from tests.support.corrections import (
+    MAILS,
+    MODELISATION,
+    SUPPORT,
+    TO_MODELISATION,
+    TO_SUPPORT,
+    an_answer,
+    comments,
+    content,
+    correct,
+    decide,
+    drag,
+    poller,
+)
 from tests.support.faulty_relay import Break, Relay
 from tests.support.kill_points import ANSWERED, BEFORE, COMMITTED, Death
 from tests.system.test_crash_matrix import shared_by_two, undecided
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-    from poller.workflow.status import MessageStatus
     from tests.conftest import Office
-
-MAILS = samples()
-TO_SUPPORT, TO_MODELISATION = "Reclasser/Support", "Reclasser/Modélisation"
-SUPPORT = {"contacts": 1, "tickets": 1, "notes": 0, "subtasks": 0, "files": 0, "notifications": 1}
-MODELISATION = {"contacts": 1, "tickets": 1, "notes": 1, "subtasks": 1, "files": 2, "notifications": 1}
-
-
-def decide(office: Office, category: str) -> None:
-    """Let Claude say that of what the rules are unsure about."""
-    office.sandbox.anthropic.decide = lambda _: {"category": category, "confidence": 0.9, "reason": "Une phrase."}
-
-
-def drag(office: Office, source: str, target: str, *search: str) -> None:
-    """As a mail client does it."""
-    with office.sandbox.imap.session() as client:
-        client.select_folder(source)
-        client.move(client.search(list(search) or "ALL"), target)
-
-
-def correct(office: Office, source: str, target: str) -> MessageStatus:
-    """Drag what lies there, and let the daemon do what that asks for."""
-    drag(office, source, target)
-    (status,) = office.once().values()
-    return status
-
-
-def content(office: Office) -> str:
-    """Of the only ticket."""
-    (ticket,) = office.sandbox.hubspot.tickets
-    return ticket.properties["content"].replace("\xa0", " ")
-
-
-def comments(office: Office) -> list[str]:
-    """On the only subtask."""
-    (subtask,) = office.sandbox.clickup.subtasks
-    return [comment.text.replace("\xa0", " ") for comment in subtask.comments]
 
 
 def test_correction_to_modelisation_adds_missing_steps(office: Office) -> None:
@@ -156,19 +120,6 @@ def test_correction_of_ignored_mail_dispatches_it(office: Office) -> None:
     assert office.counts() == SUPPORT | {"notes": 1}
 
 
-def test_unknown_mail_in_reclassify_mailbox_is_dispatched(office: Office) -> None:
-    """Out of the junk folder; a copy that comes by mail later is no second request."""
-    office.once()
-    office.sandbox.imap.deliver(MAILS["support"], TO_MODELISATION)
-    ((name, status),) = office.once().items()
-    assert (status.outcome, status.result.was) == ("modelisation", Outcome.FORGOTTEN)
-    assert name.endswith("/modelisation/1")
-    assert office.counts() == MODELISATION | {"files": 0, "notifications": 0}
-    assert office.once(MAILS["support"]) == {}
-    assert office.counts()["tickets"] == 1
-    assert office.mailboxes() == {"Modélisation": 2}
-
-
 def test_own_mail_in_reclassify_mailbox_is_not_dispatched(office: Office) -> None:
     """A receipt comes along where a mail client shows conversations."""
     office.environment["RECEIPTS_ENABLED"] = "true"
@@ -180,7 +131,7 @@ def test_own_mail_in_reclassify_mailbox_is_not_dispatched(office: Office) -> Non
 
 
 def receipt_id(office: Office, mailbox: str) -> str:
-    """Of the message that came there last."""
+    """Return the Message-ID of the message that came there last."""
     return str(email.message_from_bytes(office.sandbox.imap.messages(mailbox)[-1].raw)["Message-ID"])
 
 
@@ -206,24 +157,6 @@ def test_correction_gets_its_own_receipt(office: Office) -> None:
         assert office.mailboxes() == {filed: len(ids) + 1}, "what it was before lies beside it"
         assert sum("\\Seen" in each.flags for each in office.sandbox.imap.messages(filed)) == len(ids)
     assert len(set(ids)) == 3
-
-
-def test_correction_waiting_for_receipt_can_be_corrected_at_once(office: Office) -> None:
-    """However long it would have waited: the message that the receipt was to lie beside is elsewhere now."""
-    office.environment["RECEIPTS_ENABLED"] = "true"
-    office.once(MAILS["support"])
-    office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
-    drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
-    with Relay(office.sandbox.imap.port) as relay:
-        relay.breaks = [Break("close", b" APPEND ", after=False)]
-        office.environment["IMAP_PORT"] = str(relay.port)
-        assert [status.outcome for status in office.once().values()] == ["waiting"]
-        drag(office, "Modélisation", TO_SUPPORT, "KEYWORD", "Figurative-Modelisation")
-        statuses = office.once()
-    assert {name.partition("/")[2]: each.outcome for name, each in statuses.items()} == {
-        "modelisation/1": "modelisation",
-        "support/2": "support",
-    }
 
 
 def test_correction_of_failed_mail_reuses_its_ticket(office: Office) -> None:
@@ -258,32 +191,6 @@ def test_correction_marks_failure_receipts_as_read(office: Office) -> None:
     office.once()
     assert office.mailboxes() == {"Modélisation": 4}
     assert all("\\Seen" in each.flags for each in office.sandbox.imap.messages("Modélisation")[-3:])
-
-
-def test_failed_mail_moved_to_inbox_is_retried(office: Office) -> None:
-    """As before: from the step that failed."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
-    office.once(MAILS["modelisation_with_files"])
-    office.sandbox.hubspot.heal()
-    assert correct(office, "Échecs", "INBOX").outcome == "modelisation"
-    assert office.counts() == MODELISATION | {"notifications": 2}
-
-
-def test_failed_correction_moved_to_inbox_is_retried(office: Office) -> None:
-    """Dragged into the inbox, as what failed always is: it is done as what it was put under, not as what it was."""
-    decide(office, "SUPPORT")
-    office.once(undecided())
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
-    assert correct(office, "Support", TO_MODELISATION).outcome == "failed"
-    assert office.mailboxes() == {"Échecs": 1}
-    told = office.sandbox.smtp.messages[-1].message["Subject"]
-    assert told.startswith("[Échec]")
-    office.sandbox.hubspot.heal()
-    drag(office, "Échecs", "INBOX")
-    ((name, status),) = office.once().items()
-    assert (name.partition("/")[2], status.outcome) == ("modelisation/2", "modelisation")
-    assert office.counts() == MODELISATION | {"notifications": 2}
-    assert office.mailboxes() == {"Modélisation": 1}
 
 
 def test_correction_of_waiting_mail_opens_one_ticket(office: Office) -> None:
@@ -328,45 +235,7 @@ def test_correction_skips_and_names_disabled_services(office: Office) -> None:
     office.once(MAILS["support"])
     office.environment = {name: value for name, value in office.environment.items() if not name.startswith("HUBSPOT_")}
     status = correct(office, "Support", TO_MODELISATION)
-    assert status.result is not None
     assert status.result.skipped == ("update_ticket", "create_note")
-
-
-def test_reclassify_mailboxes_are_created_unless_turned_off(office: Office) -> None:
-    """Subscribed, so that every mail client shows them."""
-    as_it_was = office.environment
-    office.environment = as_it_was | {"LABELS_RECLASSIFY_SUPPORT": "-", "LABELS_RECLASSIFY_MODELISATION": "-"}
-    office.once()
-    assert office.sandbox.imap.mailboxes() == ["INBOX"]
-    office.environment = as_it_was
-    office.once()
-    assert office.sandbox.imap.mailboxes() == ["INBOX", TO_MODELISATION, TO_SUPPORT]
-    with office.sandbox.imap.session() as client:
-        assert {name for *_, name in client.list_sub_folders()} >= {TO_MODELISATION, TO_SUPPORT}
-
-
-def test_deleted_reclassify_mailbox_is_created_at_next_start(office: Office) -> None:
-    """It is made again at the next start."""
-    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
-    daemon.start()
-    try:
-        assert daemon.poll() == 0
-        with office.sandbox.imap.session() as client:
-            client.delete_folder(TO_SUPPORT)
-        assert daemon.poll() == 0
-    finally:
-        daemon.stop()
-    with pytest.raises(MessageGoneError):
-        Inbox(office.settings, within=TO_SUPPORT).scan()
-    office.once()
-    assert TO_SUPPORT in office.sandbox.imap.mailboxes()
-
-
-def test_label_may_not_be_a_reclassify_mailbox(office: Office) -> None:
-    """Or each mail would be corrected for ever."""
-    office.environment["LABELS_RECLASSIFY_SUPPORT"] = "modélisation"
-    with pytest.raises(ConfigurationError, match=r"LABELS_RECLASSIFY_SUPPORT.*for ever"):
-        office.once()
 
 
 # Of each step of a correction: what stands in the bytes of the call that has its effect.
@@ -411,110 +280,6 @@ def test_correction_killed_at_comment_makes_one_comment(office: Office, point: s
     assert office.counts() == MODELISATION
     assert len(comments(office)) == 1
     assert office.mailboxes() == {"Support": 1}
-
-
-def poller(office: Office, *arguments: str) -> Result:
-    return CliRunner().invoke(commands, list(arguments), env=office.environment, catch_exceptions=False)
-
-
-def test_commands_report_a_correction(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A message counts once, as what it is now; `show` has both, and nothing is amiss on the way or after."""
-    monkeypatch.chdir(tmp_path)
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400))
-    office.once(MAILS["modelisation_with_files"])
-    reference = poller(office, "list").stdout.split()[2]
-    assert poller(office, "status").exit_code == 1
-    drag(office, "Échecs", TO_MODELISATION)
-    assert poller(office, "audit", "--remote").exit_code == 0
-    office.once()
-    correction = f"{reference}/modelisation/1"
-    assert poller(office, "status").stdout.split()[:2] == ["1", "MODELISATION"]
-    assert poller(office, "status").exit_code == 0
-    assert [line.split()[2:4] for line in poller(office, "list").stdout.splitlines()] == [[correction, "MODELISATION"]]
-    shown = poller(office, "show", reference).stdout
-    assert [line.split()[:2] for line in shown.splitlines() if line.startswith(reference)] == [
-        [reference, "FAILED"],
-        [correction, "MODELISATION"],
-    ]
-    (corrected,) = json.loads(poller(office, "show", reference, "--json").stdout)["corrections"]
-    assert corrected["steps"][0]["step"] == "find_original"
-    assert poller(office, "show", correction).stdout.startswith(correction)
-    assert poller(office, "corrections").stdout.split()[2:] == [correction, "was", "modelisation"]
-    assert poller(office, "audit", "--remote").exit_code == 0
-    assert poller(office, "retry", "--failed").stderr == "nothing to do\n"
-    with closing(open_store(office.settings)) as store:
-        week = look_back(store, datetime.now(UTC) + timedelta(days=1))
-    assert ([each.outcome for each in week.messages], week.corrections) == (["modelisation"], 1)
-
-
-def test_corrections_are_exported_as_labelled_set(
-    office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """In the form of a labelled set; one that a person has taken away since is left out, and said to be."""
-    monkeypatch.chdir(tmp_path)
-    decide(office, "SUPPORT")
-    office.once(undecided(), MAILS["support"])
-    drag(office, "Support", TO_MODELISATION, "FROM", "lambert")
-    drag(office, "Support", TO_SUPPORT)
-    office.once()
-    exported = poller(office, "corrections", "--jsonl")
-    rows = {row["label"]: row for row in map(json.loads, exported.stdout.splitlines())}
-    assert rows["MODELISATION"] == {
-        "id": rows["MODELISATION"]["id"],
-        "lang": "",
-        "from": '"Hugues Lambert" <hugues@lambert.example>',
-        "subject": "Suite de notre échange",
-        "body": "Bonjour,\n\nComme convenu au téléphone, voici ce que je vous avais promis pour la suite.",
-        "attachments": [
-            {
-                "filename": f"{width}.png",
-                "content_type": "image/png",
-                "size": len(picture(width, len("undecided"))),
-                "kind": "image",
-            }
-            for width in (6, 8)
-        ],
-        "label": "MODELISATION",
-        "difficulty": "",
-        "tags": ["correction", "was_support"],
-        "seed_rule_conflict": False,
-        "ambiguous": False,
-    }
-    Path("corrections.jsonl").write_text(exported.stdout)
-    told = json.loads(poller(office, "classify", "--evaluate", "corrections.jsonl", "--json").stdout)
-    assert (told["mails"], told["right"], told["claude"]["calls"]) == (2, 1, 1)
-    with closing(sqlite3.connect(office.state / "poller.sqlite")) as state, state:
-        state.execute("DELETE FROM operation_outputs WHERE workflow_uuid LIKE '%/support/1'")
-    forgotten = poller(office, "corrections", "--jsonl")
-    assert [json.loads(line)["label"] for line in forgotten.stdout.splitlines()] == ["MODELISATION"]
-    drag(office, "Support", "INBOX")
-    again = poller(office, "corrections", "--jsonl")
-    assert len(again.stdout.splitlines()) == 1
-    assert "is not where it was filed, and is left out" in again.stderr
-
-
-def test_purge_removes_message_with_its_corrections(office: Office) -> None:
-    """Neither is kept alone: the last of them says what it is."""
-    office.once(MAILS["support"], MAILS["bug"])
-    drag(office, "Support", TO_MODELISATION, "HEADER", "Message-ID", "<support@samples.example>")
-    office.once()
-    a_day = timedelta(days=1)
-    with closing(sqlite3.connect(office.state / "poller.sqlite")) as state, state:
-        state.execute(
-            "UPDATE workflow_status SET updated_at = updated_at - 86400000 WHERE workflow_uuid NOT LIKE '%/%'"
-        )
-
-    def forgotten(before: datetime) -> dict[str, int]:
-        return {name: count for name, count in forget(office.settings, before).items() if name != "facts"}
-
-    assert forgotten(datetime.now(UTC) - a_day / 2) == {"support": 1}
-    assert forgotten(datetime.now(UTC) + a_day) == {"support": 1, "modelisation": 1}
-
-
-def an_answer() -> bytes:
-    """To the undecided one, under a subject of its own."""
-    mail = re.sub(rb"(?m)^Subject:.*$", "Subject: Précision".encode(), undecided("answer"))
-    return b"In-Reply-To: <undecided@lambert.example>\n" + mail
 
 
 def fail_once(office: Office, service: str, *fault: str, at: str, by: tuple[str, str]) -> None:
@@ -604,7 +369,7 @@ def test_correction_of_removed_mail_keeps_file_links(office: Office) -> None:
     daemon.stop()
     status = correct(office, "Modélisation", TO_SUPPORT)
     assert status.result.was == "modelisation"
-    assert status.result.files == first.result.files != ()  # type: ignore[index]
+    assert status.result.files == first.result.files != ()
 
 
 def test_correction_keeps_manual_ticket_edits(office: Office) -> None:
@@ -618,35 +383,6 @@ def test_correction_keeps_manual_ticket_edits(office: Office) -> None:
     correct(office, "Modélisation", TO_SUPPORT)
     assert content(office) == as_it_was.replace("Demande : modélisation", "Demande : support")
     assert ticket["subject"] == "Fauteuil, urgent"
-
-
-def test_unreadable_reclassify_mailbox_does_not_stop_others(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A single message that the server cannot give would otherwise end every look."""
-    office.once(MAILS["auto_reply"])
-    drag(office, "Ignorés", TO_SUPPORT)
-    with office.sandbox.imap.session() as client:
-        client.append(TO_MODELISATION, undecided())
-    scan = Inbox.scan
-
-    def refused(self: Inbox, **how: bool) -> list[str]:
-        if self._sessions._within == TO_MODELISATION:
-            raise TransientError("IMAP FETCH: the server says no", outcome_unknown=False)
-        return scan(self, **how)
-
-    monkeypatch.setattr(Inbox, "scan", refused)
-    office.once()
-    assert office.mailboxes() == {"Support": 1, TO_MODELISATION: 1}
-
-
-def test_purge_keeps_messages_in_reclassify_mailboxes(office: Office) -> None:
-    """Or it would be a new request when the daemon comes to it."""
-    decide(office, "SUPPORT")
-    office.once(undecided())
-    office.once(an_answer())
-    drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
-    forget(office.settings, datetime.now(UTC) + timedelta(days=1))
-    office.once()
-    assert office.counts()["tickets"] == 1
 
 
 @pytest.mark.parametrize("category", ["SUPPORT", "MODELISATION"])
@@ -685,46 +421,6 @@ def test_correction_of_failed_reply_reuses_earlier_results(office: Office, servi
     assert len(comments(office)) == 1
 
 
-def cannot_be_filed_as_failed(office: Office, *, scanner: int) -> None:
-    """A correction fails for good, and for so many looks the server moves nothing."""
-    decide(office, "SUPPORT")
-    office.once(undecided())
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
-    drag(office, "Support", TO_MODELISATION)
-    office.retry_policy = RetryPolicy(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
-    with Relay(office.sandbox.imap.port) as relay:
-        office.environment["IMAP_PORT"] = str(relay.port)
-        for _ in range(scanner):
-            relay.breaks = [Break("reset", b" UID MOVE ", after=False) for _ in range(20)]
-            office.once()
-            assert 0 < len(relay.breaks) < 20
-    office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
-
-
-def test_failed_correction_that_cannot_be_filed_is_reported_once(office: Office) -> None:
-    """It is not made anew at each look; when the server files again it is filed, and may be dragged there once more."""
-    cannot_be_filed_as_failed(office, scanner=2)
-    assert office.counts()["notifications"] == 2
-    assert office.mailboxes() == {TO_MODELISATION: 1}
-    office.once()
-    assert office.mailboxes() == {"Échecs": 1}
-    office.sandbox.hubspot.heal()
-    drag(office, "Échecs", TO_MODELISATION)
-    ((name, status),) = office.once().items()
-    assert (name.partition("/")[2], status.outcome) == ("modelisation/2", "modelisation")
-    assert office.counts() == MODELISATION | {"notifications": 2}
-
-
-def test_late_filed_failed_correction_can_be_retried_after_purge(office: Office) -> None:
-    """That it was filed is not forgotten for as long as its message is remembered."""
-    cannot_be_filed_as_failed(office, scanner=1)
-    office.once()
-    assert office.mailboxes() == {"Échecs": 1}
-    forget(office.settings, datetime.now(UTC) + timedelta(days=1))
-    office.sandbox.hubspot.heal()
-    assert correct(office, "Échecs", TO_MODELISATION).outcome == "modelisation"
-
-
 def test_correction_of_reply_waits_for_original_in_inbox(office: Office) -> None:
     """HubSpot takes nothing of either for now: there is one ticket in the end, with a note."""
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/contacts", status=401, times=None))
@@ -760,7 +456,7 @@ def test_reply_after_failed_correction_is_commented_on_subtask(office: Office) -
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
         office.environment["IMAP_PORT"] = str(relay.port)
-        assert [each.final_outcome for each in office.once().values()] == ["failed"]
+        assert [each.result.final_outcome for each in office.once().values()] == ["failed"]
         office.once(an_answer())
     assert len(comments(office)) == 1
 
@@ -782,62 +478,6 @@ def test_corrected_reply_gets_own_ticket_after_deletion(office: Office) -> None:
     assert correct(office, "Modélisation", TO_SUPPORT).outcome == "support"
     assert "Demande : support" in content(office)
     assert [each.partition(" : ")[0] for each in comments(office)] == ["Reclassé en support"]
-
-
-def test_waiting_correction_is_late_from_its_request_time(office: Office) -> None:
-    """Not from when its mail came, which may be long ago; and so the admin hears of it as of any other."""
-    office.once(MAILS["support"])
-    office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=503, times=None))
-    drag(office, "Support", TO_MODELISATION)
-    asked = datetime.now(UTC)
-    daemon = Daemon(office.settings, retry_policy=RetryPolicy(delays_s=(3600.0,)))
-    daemon.once(lambda *_: None)
-    ((since, _, reason),) = daemon.status().waits
-    assert asked.replace(microsecond=0) <= since <= datetime.now(UTC)  # SQLite counts whole seconds
-    assert "503" in reason
-
-
-def test_correction_bypasses_sender_rate_limit(office: Office) -> None:
-    """A person's word goes past that cap; what had waited for its turn does not come back when that is due."""
-    office.environment["IMAP_MAX_PER_SENDER_PER_H"] = "1"
-    again = MAILS["support"].replace(b"<support@", b"<again@")
-    statuses = office.once(MAILS["support"], again)
-    (held,) = [reference for reference, each in statuses.items() if each.outcome == "waiting"]
-    drag(office, "INBOX", TO_MODELISATION)
-    corrected = office.once()
-    assert {name: each.outcome for name, each in corrected.items()} == {
-        held: "gone",
-        f"{held}/modelisation/1": "modelisation",
-    }
-    assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
-    assert office.once() == {}
-
-
-def test_corrected_mail_moved_to_inbox_is_filed_back(office: Office) -> None:
-    """That is no way to take a correction back, and does no harm: nothing is made, said or moved a second time."""
-    office.environment["RECEIPTS_ENABLED"] = "true"
-    decide(office, "SUPPORT")
-    office.once(undecided())
-    drag(office, "Support", TO_MODELISATION, "KEYWORD", "Figurative-Support")
-    office.once()
-    drag(office, "Modélisation", "INBOX", "KEYWORD", "Figurative-Modelisation")
-    assert office.once() == {}
-    assert office.counts() == MODELISATION
-    assert office.mailboxes() == {"Modélisation": 3}
-
-
-def test_waiting_correction_continues_after_mail_moved_to_inbox(office: Office) -> None:
-    """It goes back to where it was, and waits there; that is no other correction, and there is one of everything."""
-    office.once(MAILS["support"])
-    office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=401, times=None))
-    drag(office, "Support", TO_MODELISATION)
-    with pytest.raises(ConfigurationError):
-        office.once()
-    drag(office, TO_MODELISATION, "INBOX")
-    office.sandbox.clickup.heal()
-    ((name, status),) = office.once().items()
-    assert (name.partition("/")[2], status.outcome) == ("modelisation/1", "modelisation")
-    assert office.counts() == MODELISATION | {"files": 0}
 
 
 @pytest.mark.parametrize("step", ["update_ticket", "create_note"])
@@ -874,18 +514,6 @@ def test_two_opposite_corrections_work_on_postgresql(
     assert told == ["support/2"]
 
 
-def test_correction_of_copied_mail_leaves_the_original_in_place(office: Office) -> None:
-    """Some clients copy where they should move: there is one of everything, and no mail is taken from anywhere else."""
-    office.once(MAILS["modelisation_with_files"])
-    with office.sandbox.imap.session() as client:
-        client.select_folder("Modélisation")
-        client.copy(client.search(), TO_SUPPORT)
-    assert [each.outcome for each in office.once().values()] == ["support"]
-    assert office.once() == {}
-    assert office.counts() == MODELISATION
-    assert office.mailboxes() == {"Support": 1, "Modélisation": 1}
-
-
 def test_later_reply_is_commented_on_subtask_of_corrected_reply(office: Office) -> None:
     """For as long as that answer is under modelling; the conversation itself is about support."""
     decide(office, "SUPPORT")
@@ -901,18 +529,3 @@ def test_later_reply_is_commented_on_subtask_of_corrected_reply(office: Office) 
     assert len(comments(office)) == 1
     assert office.counts()["tickets"] == 1
     assert office.counts()["subtasks"] == 1
-
-
-def test_mail_in_unwatched_reclassify_mailbox_is_reported(office: Office, logged: Callable[[], str]) -> None:
-    """At the start, and by `poller check`; the mail stays there."""
-    office.once(MAILS["support"])
-    drag(office, "Support", TO_MODELISATION)
-    as_it_was = office.environment
-    office.environment = as_it_was | {"LABELS_RECLASSIFY_MODELISATION": "-"}
-    assert "reclassify_mailbox_unwatched" not in logged()
-    office.once()
-    assert "reclassify_mailbox_unwatched" in logged()
-    assert office.mailboxes() == {TO_MODELISATION: 1}
-    assert f"1 in {TO_MODELISATION!r}, which is turned off" in poller(office, "check").stdout
-    office.environment = as_it_was
-    assert "Reclasser" not in poller(office, "check").stdout

@@ -11,15 +11,20 @@ import pytest
 
 from integrations.sandbox import Refusal
 from integrations.smtp import Smtp
+from poller.cli.samples import samples
 from poller.dispatch.clients import Services
-from poller.dispatch.notify import send
+from poller.dispatch.notify import send, send_notification
 from poller.workflow.errors import StepDeferredError, StepFailedError
-from tests.workflow.test_journal import Memory, ProcessDiedError
+from poller.workflow.steps import StepName
+from tests.support.journal_record import JournalRecord, ProcessDiedError
+from tests.support.pipeline_harness import StepHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
+    from pathlib import Path
 
+    from integrations.sandbox import Sandbox
     from tests.conftest import Office
 
 ON_THE_WAY = "on the way"  # to the server, which has not been told of the letter yet
@@ -34,7 +39,7 @@ class Mortal(Smtp):
 
     @contextmanager
     def submission(self, message: EmailMessage) -> Iterator[Callable[[], None]]:
-        """As always, but for the deaths."""
+        """Do as a client does, but for the deaths."""
         self._dies(ON_THE_WAY)
         with super().submission(message) as hand_over:
 
@@ -59,10 +64,10 @@ def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
 
 
 class Admin:
-    """Who is to be told, through a server that works, by a process that may not."""
+    """The admin, told through a server that works, by a process that may not."""
 
     def __init__(self, office: Office, *deaths: str) -> None:
-        self.store = Memory()
+        self.record = JournalRecord()
         self.server = office.sandbox.smtp
         smtp = Mortal(self.server.host, self.server.port, "none", "", "", "poller@figurative.example")
         smtp.deaths = list(deaths)
@@ -71,21 +76,23 @@ class Admin:
     def is_told(self) -> bool:
         """Send the letter, starting anew after each death."""
         for _ in range(20):
-            job: Any = SimpleNamespace(journal=self.store.execution(delays_s=(0.0,)), **self._parts)
+            job: Any = SimpleNamespace(journal=self.record.execution(delays_s=(0.0,)), **self._parts)
             try:
-                return bool(send(job, "send_notification", letter))
+                return bool(send(job, StepName.SEND_NOTIFICATION, letter))
             except (ProcessDiedError, StepDeferredError):
                 continue
         raise AssertionError("it never ends")
 
     @property
-    def fates(self) -> list[object]:
-        """What the journal says of the sending."""
-        return [entry["ok"] for name, entry in self.store.entries if name == "send_notification" and "ok" in entry]
+    def verdicts(self) -> list[object]:
+        """Return the results of the sending, as the journal has them."""
+        return [
+            entry["ok"] for name, entry in self.record.entries if name == StepName.SEND_NOTIFICATION and "ok" in entry
+        ]
 
 
 @pytest.mark.parametrize(
-    ("deaths", "letters", "fates"),
+    ("deaths", "letters", "verdicts"),
     [
         ([], 1, ["sent"]),
         ([ON_THE_WAY], 1, ["sent"]),
@@ -99,14 +106,14 @@ class Admin:
     ],
 )
 def test_notification_is_sent_at_most_twice_after_crash(
-    office: Office, deaths: list[str], letters: int, fates: list[str]
+    office: Office, deaths: list[str], letters: int, verdicts: list[str]
 ) -> None:
     """A death on the way to the server leaves no doubt; one while the letter goes out leaves one; two are enough."""
     admin = Admin(office, *deaths)
     assert admin.is_told()
     assert len(admin.server.messages) == letters
     assert len({delivered.message["Message-ID"] for delivered in admin.server.messages}) == 1
-    assert admin.fates == fates
+    assert admin.verdicts == verdicts
 
 
 def test_temporarily_refused_notification_is_not_in_doubt(office: Office) -> None:
@@ -116,7 +123,7 @@ def test_temporarily_refused_notification_is_not_in_doubt(office: Office) -> Non
         admin.server.fail(refusal)
     assert admin.is_told()
     assert len(admin.server.messages) == 1
-    assert admin.fates == ["sent"]
+    assert admin.verdicts == ["sent"]
 
 
 def test_repeated_crash_before_send_fails_the_step(office: Office) -> None:
@@ -132,3 +139,16 @@ def test_notification_without_recipient_makes_no_connection(office: Office) -> N
     admin = Admin(office, ON_THE_WAY)
     admin._parts["services"] = Services()
     assert not admin.is_told()
+
+
+def test_letter_that_another_machine_may_have_sent_is_not_sent(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The process before this one had it ready and died; this one is frozen while it gets it ready once more."""
+    bench = StepHarness(sandbox, tmp_path, samples()["modelisation"])
+    bench.record.execution().step(StepName.PREPARE_NOTIFICATION, lambda _: True)
+    bench.freezes = True
+    with pytest.raises(StepDeferredError, match="out of touch"):
+        bench.takes(send_notification)
+    assert bench.sandbox.smtp.messages == []
+    bench.freezes = False
+    bench.takes(send_notification)
+    assert len(bench.sandbox.smtp.messages) == 1

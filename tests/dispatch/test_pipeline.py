@@ -1,31 +1,103 @@
-"""What becomes of a message as a whole, where no single step tells."""
+"""The work on a message as a whole: the order of its steps, its result, and nothing of it left on the disk."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import pytest
+
+from integrations.sandbox import Fault
 from poller.cli.samples import samples
-from tests.support.pipeline_harness import Desk
+from poller.dispatch.pipeline import STEPS, Pipeline, _steps_behind
+from poller.model import Category, Classification, DispatchResult, Outcome
+from poller.workflow.results import WorkResult
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.support.pipeline_harness import Desk
 
-    import pytest
-
-    from integrations.sandbox import Sandbox
-
-MAIL = samples()["modelisation_with_files"]
+MAILS = samples()
+NOTES = "/crm/v3/objects/notes"
 
 
-def test_file_key_survives_new_r2_credentials(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("category", Category)
+def test_steps_of_a_category_run_in_the_order_of_the_catalogue(category: Category) -> None:
+    """Metrics and commands list them in that order."""
+    order = list(StepName)
+    assert all(order.index(before) < order.index(after) for before, after in pairwise(STEPS[category]))
+
+
+@pytest.mark.parametrize("category", Category)
+def test_step_functions_are_those_that_their_names_say(category: Category) -> None:
+    assert {str(name): step.__name__ for name, step in STEPS[category].items()} == {
+        str(name): str(name) for name in STEPS[category]
+    }
+
+
+def test_result_of_a_dispatched_mail_has_all_that_was_made(desk: Desk) -> None:
+    result = desk.gets(MAILS["modelisation_with_files"])
+    box = desk.sandbox
+    assert (result.outcome, result.category, result.thread) == (Outcome.MODELISATION, Category.MODELISATION, "0" * 16)
+    assert result.ticket
+    assert result.subtask
+    assert (result.ticket.id, result.note_id) == (box.hubspot.tickets[0].id, box.hubspot.notes[0].id)
+    assert (result.contact_id, result.subtask.id) == (box.hubspot.contacts[0].id, box.clickup.subtasks[0].id)
+    assert len(result.files) == len(box.s3.objects) == 2
+    assert (result.step, result.reason, result.was, result.filed) == ("", "", None, None)
+
+
+def test_result_of_an_ignored_mail_is_its_reason_alone(desk: Desk) -> None:
+    result = desk.gets(MAILS["auto_reply"])
+    assert result == WorkResult(Outcome.IGNORED, reason=result.reason)
+    assert result.reason
+    assert desk.made() == (0, 0, 0)
+
+
+def test_result_of_a_failed_mail_keeps_its_ticket_and_opens_no_thread(desk: Desk) -> None:
+    """An answer finds the ticket by the reference of the mail itself."""
+    desk.sandbox.hubspot.fail(Fault("status", "POST", NOTES, status=400))
+    result = desk.gets(MAILS["modelisation_with_files"])
+    assert (result.outcome, result.step, result.thread) == (Outcome.FAILED, StepName.CREATE_NOTE, "")
+    assert result.ticket
+    assert (result.note_id, result.subtask, result.unfiled) == ("", None, False)
+
+
+def test_result_of_a_mail_taken_away_keeps_its_ticket(desk: Desk) -> None:
+    desk.taken = "0" * 16
+    result = desk.gets(MAILS["support"])
+    assert (result.outcome, result.step) == (Outcome.GONE, "")
+    assert result.ticket
+
+
+def test_work_leaves_no_mail_on_the_disk(desk: Desk) -> None:
+    """Whatever its end; what a killed process left is removed at the next start."""
+    desk.gets(MAILS["support"])
+    desk.sandbox.hubspot.fail(Fault("status", "POST", NOTES, status=400))
+    desk.gets(MAILS["modelisation_with_files"])
+    assert list(desk.spool.glob("*.eml")) == []
+    (desk.spool / "0f-support-1.eml").touch()
+    Pipeline(desk.settings, desk.services, desk, desk.spool).clear()
+    assert list(desk.spool.glob("*.eml")) == []
+
+
+DECIDED = Classification(Category.MODELISATION, 1.0, "rules", "", needs_review=False)
+BY_PERSON = Classification(Category.MODELISATION, 1.0, "person", "", needs_review=False)
+
+
+@pytest.mark.parametrize(
+    ("step", "done", "behind"),
+    [
+        (StepName.CLASSIFY, None, []),
+        (StepName.CREATE_NOTE, DECIDED, [StepName.CREATE_SUBTASK, StepName.SEND_NOTIFICATION]),
+        (StepName.CREATE_SUBTASK, BY_PERSON, []),
+        (StepName.UPDATE_TICKET, BY_PERSON, [StepName.CREATE_NOTE, StepName.CREATE_SUBTASK]),
+        (StepName.FIND_TICKET, BY_PERSON, [StepName.CREATE_NOTE, StepName.CREATE_SUBTASK]),
+        (StepName.LABEL, DECIDED, []),
+    ],
+)
+def test_steps_behind_a_failed_one_are_left_to_do(
+    step: StepName, done: Classification | None, behind: list[StepName]
 ) -> None:
-    """A PUT whose answer was lost is tried again as the same object; who has another memory cannot guess it."""
-    desk, stranger = Desk(sandbox, tmp_path), Desk(sandbox, tmp_path)
-    first, other = desk.gets(MAIL)["files"], stranger.gets(MAIL)["files"]
-    assert len(first) == 2
-    assert not set(first) & set(other)
-    monkeypatch.setattr(sandbox.s3, "secret_access_key", "another")
-    replaced = Desk(sandbox, tmp_path)
-    replaced.facts = desk.facts
-    assert replaced.gets(MAIL)["files"] == first
+    """The failure receipt lists them; of a correction there is no notification."""
+    assert _steps_behind(step, DispatchResult(done) if done else None) == behind

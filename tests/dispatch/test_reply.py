@@ -11,9 +11,9 @@ from integrations.sandbox import Fault
 from poller.cli.samples import samples
 from poller.dispatch.job import LazyMessage, StepContext
 from poller.dispatch.reply import Conversation, find_threads
-from poller.model import Link
+from poller.model import Category, Link, Outcome
 from poller.workflow.errors import StepDeferredError
-from poller.workflow.results import Participants
+from poller.workflow.results import Participants, WorkResult
 from tests.support.pipeline_harness import Desk
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_reply_to_reply_finds_same_ticket(desk: Desk) -> None:
 def test_stranger_with_known_message_id_gets_own_ticket(desk: Desk) -> None:
     """A Message-ID is no secret: only the ticket's contact may write to the ticket."""
     desk.gets(MAILS["modelisation_with_files"])
-    assert desk.gets(answer(MAILS["support"], b"In-Reply-To: " + ASKED))["outcome"] == "support"
+    assert desk.gets(answer(MAILS["support"], b"In-Reply-To: " + ASKED)).outcome == "support"
     assert desk.made() == (2, 1, 0)
 
 
@@ -86,7 +86,7 @@ def test_bulk_reply_of_ticket_contact_is_not_ignored(desk: Desk) -> None:
         answer(MAILS["support"], asked, b"Auto-Submitted: auto-replied", number=3),
         answer(MAILS["support"], b"In-Reply-To: <unknown@samples.example>", bulk, number=4),
     )
-    assert [desk.gets(mail)["outcome"] for mail in mails] == ["support", "ignored", "support", "ignored"]
+    assert [desk.gets(mail).outcome for mail in mails] == ["support", "ignored", "support", "ignored"]
     assert desk.made() == (1, 2, 0)
 
 
@@ -136,7 +136,7 @@ def test_customer_reply_to_colleague_finds_own_ticket(desk: Desk) -> None:
     desk.gets(a_mail(2, STRANGER, In_Reply_To=b"<1@x.example>"))
     assert desk.made() == (2, 0, 0)
     done = desk.gets(a_mail(3, CUSTOMER, In_Reply_To=b"<2@x.example>", References=b"<1@x.example> <2@x.example>"))
-    assert (desk.made(), done["thread"]) == ((2, 1, 0), "0000000000000000")
+    assert (desk.made(), done.thread) == ((2, 1, 0), "0000000000000000")
 
 
 @pytest.mark.parametrize(
@@ -214,9 +214,9 @@ def test_reply_to_failed_or_removed_mail_finds_its_ticket(desk: Desk, gone: bool
     else:
         desk.sandbox.hubspot.fail(Fault("status", "POST", "/crm/v3/objects/notes", status=400))
     first = desk.gets(a_mail(1, CUSTOMER, MODELLING))
-    assert first["outcome"] == ("gone" if gone else "failed")
+    assert first.outcome == ("gone" if gone else "failed")
     done = desk.gets(a_mail(2, CUSTOMER, MODELLING, In_Reply_To=b"<1@x.example>"))
-    assert (done["outcome"], done["thread"]) == ("modelisation", "0000000000000000")
+    assert (done.outcome, done.thread) == ("modelisation", "0000000000000000")
     assert desk.made() == ((1, 2, 1) if gone else (1, 1, 0))
 
 
@@ -224,7 +224,7 @@ def test_reply_to_failed_reply_finds_ticket(desk: Desk) -> None:
     """The note was there and the comment was not: the third mail names the second one alone."""
     desk.gets(a_mail(1, CUSTOMER, MODELLING))
     desk.sandbox.clickup.fail(Fault("status", "POST", re.compile("/comment"), status=400))
-    assert desk.gets(a_mail(2, CUSTOMER, MODELLING, In_Reply_To=b"<1@x.example>"))["outcome"] == "failed"
+    assert desk.gets(a_mail(2, CUSTOMER, MODELLING, In_Reply_To=b"<1@x.example>")).outcome == "failed"
     desk.gets(a_mail(3, CUSTOMER, MODELLING, In_Reply_To=b"<2@x.example>"))
     assert desk.made() == (1, 3, 1)
 
@@ -234,7 +234,7 @@ def test_reply_on_deleted_ticket_opens_new_ticket(desk: Desk) -> None:
     desk.gets(a_mail(1, CUSTOMER, MODELLING))
     del desk.sandbox.hubspot.crm._records["tickets"][desk.sandbox.hubspot.tickets[0].id]
     done = desk.gets(a_mail(2, CUSTOMER, MODELLING, In_Reply_To=b"<1@x.example>"))
-    assert (done["outcome"], done["thread"]) == ("modelisation", "0000000000000001")
+    assert (done.outcome, done.thread) == ("modelisation", "0000000000000001")
     assert desk.made() == (1, 2, 0)
     desk.gets(a_mail(3, CUSTOMER, MODELLING, In_Reply_To=b"<2@x.example>", References=b"<1@x.example> <2@x.example>"))
     assert desk.made() == (1, 3, 1)
@@ -245,7 +245,7 @@ def test_refused_note_on_existing_ticket_is_a_failure(desk: Desk) -> None:
     desk.gets(a_mail(1, CUSTOMER))
     desk.sandbox.hubspot.fail(Fault("status", "POST", "/crm/v3/objects/notes", status=400))
     done = desk.gets(a_mail(2, CUSTOMER, In_Reply_To=b"<1@x.example>"))
-    assert (done["outcome"], done["step"]) == ("failed", "create_note")
+    assert (done.outcome, done.step) == ("failed", "create_note")
     assert desk.made() == (1, 0, 0)
 
 
@@ -254,7 +254,7 @@ def test_reply_without_subtask_adds_note_and_tells_admin(desk: Desk) -> None:
     desk.gets(a_mail(1, CUSTOMER, MODELLING))
     desk.sandbox.clickup.tasks.pop(desk.sandbox.clickup.subtasks[0].id)
     done = desk.gets(a_mail(2, CUSTOMER, MODELLING, In_Reply_To=b"<1@x.example>"))
-    assert (done["outcome"], done["subtask"], done["skipped"]) == ("modelisation", None, [])
+    assert (done.outcome, done.subtask, done.skipped) == (Outcome.MODELISATION, None, ())
     assert desk.made() == (1, 2, 0)
     told = desk.sandbox.smtp.messages[-1].message.get_body(("plain",)).get_content()
     assert "La demande n’a pas (ou plus) de sous-tâche ClickUp" in told
@@ -289,7 +289,7 @@ def test_reply_waits_for_every_running_parent_mail(desk: Desk) -> None:
     """Also one that has its ticket already: its subtask may still come."""
     first = desk.gets(a_mail(1, CUSTOMER))
     desk.gets(a_mail(2, STRANGER))
-    desk.results["0000000000000000"] = {}
+    desk.results["0000000000000000"] = WorkResult(Outcome.WORKING)
     later = a_mail(3, CUSTOMER, In_Reply_To=b"<2@x.example>", References=b"<1@x.example>")
     with pytest.raises(StepDeferredError, match="still at work"):
         desk.gets(later)
@@ -336,7 +336,8 @@ def test_customer_reply_to_our_notification_finds_ticket(desk: Desk) -> None:
 
 
 OPENED = {"contact_id": "7", "ticket": {"id": "1", "url": "https://t.example"}, "subtask": None}
-OLD = {"reference": "0123456789abcdef", "outcome": "support"} | OPENED
+REFERENCE = "0123456789abcdef"
+OLD = {"reference": REFERENCE, "outcome": "support"} | OPENED
 
 
 @pytest.mark.parametrize(
@@ -354,4 +355,4 @@ def test_replies_read_records_of_earlier_releases(desk: Desk, written: object, p
     message = LazyMessage("0" * 16, desk, desk.spool / "mail.eml", desk.settings.imap)
     found = find_threads(StepContext(journal, message, desk, desk.services, desk.settings), ["thread-1"])
     link = Link("1", "https://t.example")
-    assert found == [Conversation(OLD["reference"], "support", "7", link, None, each) for each in people]
+    assert found == [Conversation(REFERENCE, Category.SUPPORT, "7", link, None, each) for each in people]

@@ -1,86 +1,43 @@
-"""What comes between a step and what it is to create: a process frozen, a mail that cannot be had."""
+"""HubSpot's contact, ticket and note: created once, and found by a later try."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import ConfigurationError, TransientError
+from integrations.sandbox import Fault
 from poller.cli.samples import samples
-from poller.dispatch import subtask as dispatch_subtask
-from poller.dispatch.job import LazyMessage, StepContext
-from poller.dispatch.notify import send_notification
-from poller.dispatch.subtask import create_subtask
-from poller.dispatch.ticket import create_note, create_ticket
-from poller.model import Category, Classification, DispatchResult, Link
-from poller.rendering import tickets
-from poller.workflow.errors import StepDeferredError
-from tests.support.pipeline_harness import Desk
-from tests.workflow.test_journal import Memory
+from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact, person_name
+from poller.workflow.errors import StepDeferredError, StepFailedError
+from tests.support.pipeline_harness import StepHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
-    from poller.mailbox.source import Fetched
+    from poller.dispatch.job import StepContext
+    from poller.model import DispatchResult
 
     Step = Callable[[StepContext, DispatchResult], DispatchResult]
 
-REFERENCE = "0123456789abcdef"
-
-
-def add_comment(job: StepContext, done: DispatchResult) -> DispatchResult:
-    return dispatch_subtask.add_comment(job, done, REFERENCE, lambda: tickets.reply_comment(job.message.request, done))
-
-
-STEPS = [create_ticket, create_note, create_subtask, add_comment]
-
-
-class Bench(Desk):
-    """One step of one mail, which is fetched in it; by a process that may be frozen meanwhile."""
-
-    def __init__(self, sandbox: Sandbox, spool: Path) -> None:
-        super().__init__(sandbox, spool)
-        self.mails[REFERENCE] = samples()["modelisation"]
-        self.store = Memory()
-        self.freezes = False
-        self.fault: Exception | None = None  # of the mailbox
-        assert self.services.hubspot
-        assert self.services.clickup
-        contact_id = self.services.hubspot.find_or_create_contact("ana@ruiz.example", "", "")
-        subtask = self.services.clickup.create_subtask("Fauteuil", "Une demande")
-        found = Classification(Category.MODELISATION, 1.0, "rules", "", needs_review=False)
-        self._done = DispatchResult(found, contact_id=contact_id, subtask=Link(subtask.id, subtask.url))
-        self._before = self._calls()
-
-    def _calls(self) -> int:
-        return len([*self.sandbox.hubspot.calls("POST"), *self.sandbox.clickup.calls("POST")])
-
-    @property
-    def created(self) -> int:
-        """How often something was asked to be created."""
-        return self._calls() - self._before
-
-    def fetch(self, reference: str, path: Path) -> Fetched:
-        self.store.lease_epoch += self.freezes
-        if self.fault:
-            raise self.fault
-        return super().fetch(reference, path)
-
-    def takes(self, step: Step) -> None:
-        message = LazyMessage(REFERENCE, self, self.spool / "mail.eml", self.settings.imap)
-        step(StepContext(self.store.execution(), message, self, self.services, self.settings), self._done)
-
 
 @pytest.fixture
-def bench(sandbox: Sandbox, tmp_path: Path) -> Bench:
-    return Bench(sandbox, tmp_path)
+def bench(sandbox: Sandbox, tmp_path: Path) -> StepHarness:
+    """Give a mail with a contact and a subtask."""
+    harness = StepHarness(sandbox, tmp_path, samples()["modelisation"])
+    harness.open_ticket()
+    return harness
+
+
+STEPS = [create_ticket, create_note]
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_frozen_machine_does_not_create_after_takeover(bench: Bench, step: Step) -> None:
+def test_frozen_machine_does_not_create_after_takeover(bench: StepHarness, step: Step) -> None:
     """Frozen behind the step's beginning, it waits; where the message is its own after all it creates it then."""
     bench.freezes = True
     with pytest.raises(StepDeferredError, match="out of touch"):
@@ -91,27 +48,47 @@ def test_frozen_machine_does_not_create_after_takeover(bench: Bench, step: Step)
     assert bench.created == 1
 
 
-def test_a_letter_that_another_machine_may_have_sent_is_not_sent(bench: Bench) -> None:
-    """The process before this one had it ready and died; this one is frozen while it gets it ready once more."""
-    bench.store.execution().step("prepare_notification", lambda _: True, "smtp")
-    bench.freezes = True
-    with pytest.raises(StepDeferredError, match="out of touch"):
-        bench.takes(send_notification)
-    assert bench.sandbox.smtp.messages == []
-    bench.freezes = False
-    bench.takes(send_notification)
-    assert len(bench.sandbox.smtp.messages) == 1
-
-
-@pytest.mark.parametrize("fault", [TransientError("IMAP FETCH: the connection was cut"), ConfigurationError("401")])
-def test_mailbox_failure_does_not_open_service_circuit_breaker(bench: Bench, fault: Exception) -> None:
-    """Its gate stays open for the others, and nothing is in doubt: there is no look for the ticket."""
-    bench.fault = fault
+@pytest.mark.parametrize("step", STEPS)
+def test_step_whose_answer_was_lost_creates_nothing_twice(bench: StepHarness, step: Step) -> None:
+    """The object is there, and the answer to the call was cut: the next try finds it."""
+    bench.sandbox.hubspot.fail(Fault("cut_after_commit", "POST", f"/crm/v3/objects/{step.__name__[7:]}s"))
     with pytest.raises(StepDeferredError):
-        bench.takes(create_ticket)
-    assert bench.store.breakers["hubspot"].open
-    assert not bench.store.breakers["imap"].open
-    bench.fault = None
-    bench.sandbox.hubspot.requests.clear()
-    bench.takes(create_ticket)
-    assert [request.method for request in bench.sandbox.hubspot.requests] == ["POST"]
+        bench.takes(step)
+    bench.record.now += timedelta(minutes=5)
+    done = bench.takes(step)
+    box = bench.sandbox.hubspot
+    made = [each.id for each in (box.tickets if step is create_ticket else box.notes)]
+    assert made == [done.ticket.id if step is create_ticket and done.ticket else done.note_id]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_step_without_a_contact_is_skipped(bench: StepHarness, step: Step) -> None:
+    """A ticket or a note of nobody could not be found again."""
+    bench.done = replace(bench.done, contact_id="")
+    assert bench.takes(step).skipped == (step.__name__,)
+    assert bench.created == 0
+
+
+def test_contact_of_a_mail_without_sender_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A person must read such a mail."""
+    bench = StepHarness(sandbox, tmp_path, b"Subject: Fauteuil\n\nBonjour")
+    with pytest.raises(StepFailedError) as caught:
+        bench.takes(find_or_create_contact)
+    assert (caught.value.kind, caught.value.reason) == ("unusable", "the message has no sender address")
+
+
+@pytest.mark.parametrize(
+    ("display_name", "first", "last"),
+    [
+        ("Jeanne Petit", "Jeanne", "Petit"),
+        ("Dupont, Jeanne", "Jeanne", "Dupont"),
+        ("DUPONT Jeanne", "Jeanne", "DUPONT"),
+        ("DUPONT JEANNE", "DUPONT", "JEANNE"),
+        ("Jeanne", "Jeanne", ""),
+        ("jeanne@client.example", "", ""),
+        ("", "", ""),
+        ("A Martin", "A", "Martin"),
+    ],
+)
+def test_display_name_is_split_into_first_and_last(display_name: str, first: str, last: str) -> None:
+    assert person_name(display_name) == (first, last)

@@ -6,7 +6,7 @@ import email
 import re
 import signal
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email import policy
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
@@ -21,16 +21,18 @@ from poller.cli.samples import picture, samples
 from poller.dispatch.pipeline import Pipeline
 from poller.imap import session as imap_session
 from poller.mailbox import outcome_mailboxes
+from poller.model import Outcome
 from poller.workflow.retry import RetryPolicy
 from tests.support.faulty_relay import Break, Relay
 from tests.support.imap_provider import SYSTEM, Provider
+from tests.support.journal_record import JournalRecord
 from tests.support.kill_points import ANSWERED, COMMITTED, POINTS, Death
 from tests.support.pipeline_harness import Desk
 from tests.support.rendered_texts import Page
-from tests.workflow.test_journal import Memory as Clockwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
@@ -256,7 +258,7 @@ class Full(Desk):
 def test_refused_receipt_does_not_fail_mail(sandbox: Sandbox, tmp_path: Path) -> None:
     """The mail is done and filed; the log has the rest."""
     desk = Full(sandbox, tmp_path)
-    assert desk.gets(MAILS["support"])["outcome"] == "support"
+    assert desk.gets(MAILS["support"]).outcome == "support"
     assert len(desk.receipts) == 1
 
 
@@ -290,7 +292,7 @@ def test_failed_mail_waiting_for_receipt_is_retried_at_once(office: Office) -> N
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
         office.environment["IMAP_PORT"] = str(relay.port)
-        assert [each.final_outcome for each in office.once(MAILS["modelisation_with_files"]).values()] == ["failed"]
+        assert [each.result.final_outcome for each in office.once(MAILS["modelisation_with_files"]).values()] == ["failed"]
         with office.sandbox.imap.session() as client:
             client.select_folder("Échecs")
             client.move(client.search(), "INBOX")
@@ -310,11 +312,11 @@ class Busy(Desk):
 class Away(Desk):
     """A mailbox that takes nothing of ours before its time."""
 
-    store: Clockwork
+    record: JournalRecord
     back_at: datetime
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
-        if self.store.now < self.back_at:
+        if self.record.now < self.back_at:
             raise TransientError("IMAP connect: refused")
         super().append(outcome, receipt, look=look, supersedes=supersedes)
 
@@ -323,16 +325,17 @@ class Away(Desk):
 def test_receipt_is_added_after_short_outage(sandbox: Sandbox, tmp_path: Path, minutes: int, given: int) -> None:
     """The worker is free between two tries, and the message done and filed all the time; there is an end to it."""
     desk = Away(sandbox, tmp_path)
-    store = desk.store = Clockwork()
-    desk.back_at = store.now + timedelta(minutes=minutes)
+    record = desk.record = JournalRecord()
+    desk.back_at = record.now + timedelta(minutes=minutes)
     work = Pipeline(desk.settings, desk.services, desk, desk.spool)
-    journal = store.execution()
+    journal = record.execution()
     desk.mails[journal.reference] = MAILS["support"]
-    while (final_outcome := work(journal))["outcome"] == "waiting":
-        assert final_outcome["filed"] == "support"
-        store.now = datetime.fromisoformat(final_outcome["until"])
-        journal = store.execution()
-    assert (final_outcome["outcome"], len(desk.receipts)) == ("support", given)
+    while (result := work(journal)).outcome is Outcome.WAITING:
+        assert result.filed is Outcome.SUPPORT
+        assert result.until
+        record.now = result.until
+        journal = record.execution()
+    assert (result.outcome, len(desk.receipts)) == (Outcome.SUPPORT, given)
 
 
 def test_colleague_reply_is_not_called_customer_reply(desk: Desk) -> None:
@@ -350,11 +353,11 @@ def test_reply_finds_ticket_of_mail_waiting_for_receipt(sandbox: Sandbox, tmp_pa
     """That mail is done and filed: what is answered goes on its ticket at once."""
     desk = Busy(sandbox, tmp_path)
     first = desk.gets(MAILS["modelisation_with_files"])
-    assert (first["outcome"], first["filed"], first["step"]) == ("waiting", "modelisation", "send_receipt")
+    assert (first.outcome, first.filed, first.step) == ("waiting", "modelisation", "send_receipt")
     raw = MAILS["modelisation_with_files"].replace(b"<modelisation_with_files@", b"<2@")
     second = desk.gets(b"In-Reply-To: <modelisation_with_files@samples.example>\n" + raw)
-    assert (second["filed"], second["thread"]) == ("modelisation", "0" * 16)
-    assert second["ticket"] == first["ticket"]
+    assert (second.filed, second.thread) == ("modelisation", "0" * 16)
+    assert second.ticket == first.ticket
     assert desk.made() == (1, 2, 1)
 
 

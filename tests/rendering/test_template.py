@@ -24,6 +24,7 @@ from poller.model import (
     DispatchResult,
     Kind,
     Link,
+    Outcome,
     Request,
     StoredFile,
     UploadDecision,
@@ -132,8 +133,8 @@ def letters(words: str) -> dict[str, bytes]:
 
 
 def digest_of(words: str) -> bytes:
-    failed = digest.WeeklyMessage("0f", NOW, "failed", "support", failure=(words, words))
-    done = digest.WeeklyMessage("1f", NOW, "support", "support")
+    failed = digest.WeeklyMessage("0f", NOW, Outcome.FAILED, failure=(words, words))
+    done = digest.WeeklyMessage("1f", NOW, Outcome.SUPPORT)
     week = digest.Week(NOW - timedelta(days=6), NOW + timedelta(days=1), (failed, done), 0)
     return bytes(digest.letter(week, account=words, now=NOW, **PEOPLE))
 

@@ -1,21 +1,24 @@
-"""The pipeline without a mailbox, a database or a daemon: what becomes of a mail, in a call."""
+"""The pipeline without a mailbox, a database or a daemon: the work on a mail, in a call."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from poller.config import loader
 from poller.dispatch.clients import services
+from poller.dispatch.job import LazyMessage, StepContext
 from poller.dispatch.pipeline import Pipeline
 from poller.errors import MessageGoneError
 from poller.mailbox.source import Fetched
-from poller.model import Outcome
+from poller.model import Category, Classification, DispatchResult, Link, Outcome
 from poller.workflow.journal import Journal
 from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.shared_lock import SharedLock
+from tests.support.journal_record import JournalRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Desk:
-    """The work on one mail after the other, with every service behind it: a mailbox and a memory in a few lines."""
+    """The work on one mail after the other, with every service behind it: mailbox and state store in a few lines."""
 
     account = "desk"
 
@@ -99,7 +102,7 @@ class Desk:
         )
 
     def gets(self, raw: bytes) -> WorkResult:
-        """What becomes of a mail."""
+        """Deliver a mail, and return the result of the work on it."""
         reference = f"{len(self.mails):016x}"
         self.mails[reference] = raw
         pipeline = Pipeline(self.settings, self.services, self, self.spool)
@@ -107,10 +110,61 @@ class Desk:
         return self.results[reference]
 
     def made(self) -> tuple[int, int, int]:
-        """How many tickets, notes and comments there are."""
+        """Return the numbers of tickets, notes and comments."""
         box = self.sandbox
         return (
             len(box.hubspot.tickets),
             len(box.hubspot.notes),
             sum(len(subtask.comments) for subtask in box.clickup.subtasks),
         )
+
+
+REFERENCE = "0123456789abcdef"  # of the mail of a `StepHarness`
+
+
+class StepHarness(Desk):
+    """The steps of one mail, each run alone, by a process that may be frozen while it fetches the mail."""
+
+    def __init__(self, sandbox: Sandbox, spool: Path, raw: bytes) -> None:
+        super().__init__(sandbox, spool)
+        self.mails[REFERENCE] = raw
+        self.record = JournalRecord()
+        self.freezes = False
+        self.fault: Exception | None = None  # of the mailbox
+        self.fetches = 0
+        found = Classification(Category.MODELISATION, 1.0, "rules", "", needs_review=False)
+        self.done = DispatchResult(found)  # before the next step
+
+    def open_ticket(self) -> None:
+        """Give the mail a contact and a subtask, so that every later step has something to create."""
+        assert self.services.hubspot
+        assert self.services.clickup
+        contact_id = self.services.hubspot.find_or_create_contact("ana@ruiz.example", "", "")
+        subtask = self.services.clickup.create_subtask("Fauteuil", "Une demande")
+        self.done = replace(self.done, contact_id=contact_id, subtask=Link(subtask.id, subtask.url))
+        self.sandbox.hubspot.requests.clear()
+        self.sandbox.clickup.requests.clear()
+
+    @property
+    def created(self) -> int:
+        """Return the number of calls that asked a service to create something."""
+        return len([*self.sandbox.hubspot.calls("POST"), *self.sandbox.clickup.calls("POST")])
+
+    def fetch(self, reference: str, path: Path) -> Fetched:
+        self.fetches += 1
+        self.record.lease_epoch += self.freezes
+        if self.fault:
+            raise self.fault
+        return super().fetch(reference, path)
+
+    def message(self) -> LazyMessage:
+        """Begin with the mail, unfetched."""
+        return LazyMessage(REFERENCE, self, self.spool / "mail.eml", self.settings.imap)
+
+    def context(self, **given: Any) -> StepContext:
+        """Make the context of a new execution."""
+        return StepContext(self.record.execution(), self.message(), self, self.services, self.settings, **given)
+
+    def takes(self, step: Callable[[StepContext, DispatchResult], DispatchResult], **given: Any) -> DispatchResult:
+        """Run a step in a new execution, and return its result."""
+        return step(self.context(**given), self.done)

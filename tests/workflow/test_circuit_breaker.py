@@ -1,61 +1,12 @@
-"""Who may go on, and who must wait."""
+"""A circuit breaker lets one call through now and then, and everybody when the service answers."""
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
 
 from poller.workflow.circuit_breaker import CircuitBreaker
-from poller.workflow.shared_lock import SharedLock
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
-
-
-def entered(enter: object) -> tuple[threading.Thread, threading.Event, threading.Event]:
-    """A thread that enters, says so, and stays until it is let go."""
-    inside, leave = threading.Event(), threading.Event()
-
-    def stay() -> None:
-        with enter:  # type: ignore[attr-defined]
-            inside.set()
-            leave.wait(10)
-
-    thread = threading.Thread(target=stay)
-    thread.start()
-    return thread, inside, leave
-
-
-def test_suspect_message_runs_alone() -> None:
-    """It waits for those at work, keeps those who come later out, and nobody is beside it."""
-    step_lock = SharedLock()
-    neighbour, beside, leave_neighbour = entered(step_lock.shared())
-    assert beside.wait(5)
-    suspect, alone, leave_suspect = entered(step_lock.exclusive())
-    assert not alone.wait(0.1)
-    latecomer, late, leave_latecomer = entered(step_lock.shared())
-    assert not late.wait(0.1)
-    leave_neighbour.set()
-    assert alone.wait(5)
-    assert not late.wait(0.1)
-    leave_suspect.set()
-    assert late.wait(5)
-    leave_latecomer.set()
-    for thread in (neighbour, suspect, latecomer):
-        thread.join(5)
-
-
-def test_suspect_messages_run_one_at_a_time() -> None:
-    """Or nobody could tell which of them killed the process."""
-    step_lock = SharedLock()
-    first, alone, leave_first = entered(step_lock.exclusive())
-    assert alone.wait(5)
-    second, beside, leave_second = entered(step_lock.exclusive())
-    assert not beside.wait(0.1)
-    leave_first.set()
-    assert beside.wait(5)
-    leave_second.set()
-    for thread in (first, second):
-        thread.join(5)
 
 
 def test_open_circuit_breaker_lets_one_call_through_after_wait() -> None:

@@ -1,4 +1,4 @@
-"""The database of the memory as `check` and the daemon's start find it."""
+"""The database of the state store, as `check` and the daemon's start find it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ import psycopg
 import pytest
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.config.settings import Settings
 from poller.workflow import database as workflow_database
-from poller.workflow.store import open_store
-from tests.support.other_user import as_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,21 +71,6 @@ def test_check_names_postgresql_database_schema_and_owner(cluster: Cluster, data
     fresh = cluster.create()
     name = fresh.rpartition("/")[2]
     assert workflow_database.check(fresh) == f"PostgreSQL database {name}, schema dbos made at the first start"
-
-
-def test_reading_missing_state_raises_configuration_error(cluster: Cluster) -> None:
-    """Whoever asks before the first start gets one line, on PostgreSQL as on SQLite."""
-    with pytest.raises(ConfigurationError, match="nothing has run yet: PostgreSQL database"):
-        open_store(Settings(state={"url": cluster.create()}))
-
-
-def test_state_of_another_user_is_reported_as_such(tmp_path: Path) -> None:
-    """Whoever asks under the wrong account is told so, and not that something is out of reach or crashed."""
-    path = tmp_path / "poller.sqlite"
-    workflow_database.write_ahead(f"sqlite:///{path}")
-    path.chmod(0)
-    with as_nobody(), pytest.raises(ConfigurationError, match=r"poller\.sqlite is another user's: run this as"):
-        open_store(Settings(state={"url": f"sqlite:///{path}"}))
 
 
 def test_postgresql_state_without_write_access_is_refused(cluster: Cluster, database: str) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -20,10 +20,12 @@ from sqlalchemy import Engine as SqlEngine
 from sqlalchemy import event
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
+from poller.model import Category, Link, Outcome
 from poller.workflow import dbos_runtime
 from poller.workflow.engine import Engine
 from poller.workflow.errors import StepFailedError
 from poller.workflow.lock import AlreadyRunningError
+from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.steps import StepName
 
@@ -38,10 +40,11 @@ if TYPE_CHECKING:
 REFERENCE = "0123456789abcdef"
 TAKEOVER_S = 3.0
 DEADLINE_S = 60.0
+DONE = WorkResult(Outcome.SUPPORT)
 
 
 @contextmanager
-def running(url: str, directory: Path, work: Callable[[Journal], dict[str, Any]]) -> Iterator[Engine]:
+def running(url: str, directory: Path, work: Callable[[Journal], WorkResult]) -> Iterator[Engine]:
     """An engine at work; the waits between tries are short."""
     retry_policy = RetryPolicy(delays_s=(0.01,))
     engine = Engine(url, directory, work, retry_policy=retry_policy, takeover_s=TAKEOVER_S)
@@ -57,10 +60,17 @@ def stopped(engine: Engine, reference: str = REFERENCE) -> MessageStatus:
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         status = engine.store.statuses([reference]).get(reference)
-        if status and status.outcome != "working":
+        if status and status.outcome is not Outcome.WORKING:
             return status
         time.sleep(0.02)
     raise AssertionError(f"{reference} is still being worked on")
+
+
+def made_of(ticket: str, note: str = "") -> WorkResult:
+    """Return the result of a support request with these ids."""
+    return WorkResult(
+        Outcome.SUPPORT, category=Category.SUPPORT, ticket=Link(ticket, "https://t.example"), note_id=note
+    )
 
 
 class Service:
@@ -70,15 +80,15 @@ class Service:
         self.calls: list[str] = []
         self.refusals = list(refusals)
 
-    def work(self, journal: Journal) -> dict[str, Any]:
+    def work(self, journal: Journal) -> WorkResult:
         """Both steps; a failure is told of in one of its own."""
         ticket = journal.step(StepName.FIND_ORIGINAL, self._create_ticket)
         try:
             note = journal.step(StepName.FIND_THREAD, self._create_note)
         except StepFailedError as failure:
             journal.step(StepName.PREPARE_RECEIPT, lambda _: self.calls.append("failure"))
-            return {"outcome": "failed", "step": failure.step, "reason": failure.reason}
-        return {"outcome": "support", "ticket": ticket, "note": note}
+            return WorkResult(Outcome.FAILED, step=failure.step, reason=failure.reason)
+        return made_of(ticket, note)
 
     def _create_ticket(self, attempt: Attempt) -> str:
         self.calls.append("ticket" if not attempt.doubts else "look for the ticket")
@@ -98,24 +108,22 @@ def test_message_starts_at_once_when_engine_is_idle(
     for name in ("LOOK_S", "SHARED_LOOK_S"):
         monkeypatch.setattr(f"poller.workflow.dbos_runtime.{name}", DEADLINE_S)
     done: list[str] = []
-    with running(
-        state_url, tmp_path, lambda journal: done.append(journal.reference) or {"outcome": "support"}
-    ) as engine:
+    with running(state_url, tmp_path, lambda journal: done.append(journal.reference) or DONE) as engine:
         for _ in range(2):
             engine.submit(REFERENCE, at_once=True)
-            assert stopped(engine).outcome == "support"
+            assert stopped(engine).outcome is Outcome.SUPPORT
     assert done == [REFERENCE]
 
 
 def test_paused_queue_continues_when_resumed(state_url: str, tmp_path: Path) -> None:
     """What was queued meanwhile is not lost; among machines none rests, for another one may queue what it takes."""
-    with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:
+    with running(state_url, tmp_path, lambda _: DONE) as engine:
         engine.pause_queue(True)
         engine.submit(REFERENCE)
         if state_url.startswith("sqlite"):
-            assert engine.store.statuses([REFERENCE])[REFERENCE].outcome == "working"
+            assert engine.store.statuses([REFERENCE])[REFERENCE].outcome is Outcome.WORKING
             engine.pause_queue(False)
-        assert stopped(engine).outcome == "support"
+        assert stopped(engine).outcome is Outcome.SUPPORT
 
 
 def test_message_submitted_twice_runs_once(state_url: str, tmp_path: Path) -> None:
@@ -124,19 +132,11 @@ def test_message_submitted_twice_runs_once(state_url: str, tmp_path: Path) -> No
     with running(state_url, tmp_path, service.work) as engine:
         for _ in range(3):
             engine.submit(REFERENCE)
-        assert stopped(engine).outcome == "support"
+        assert stopped(engine).outcome is Outcome.SUPPORT
         engine.submit(REFERENCE)
-        assert stopped(engine).result == {"outcome": "support", "ticket": "T1", "note": "N1"}
+        assert stopped(engine).result == made_of("T1", "N1")
         assert engine.store.statuses(["f" * 16]) == {}
     assert service.calls == ["ticket", "note"]
-
-
-def test_remember_keeps_first_value_of_key(state_url: str, tmp_path: Path) -> None:
-    """And of what was not asked for nothing comes, whatever else is remembered."""
-    with running(state_url, tmp_path, lambda _: {"outcome": "support"}) as engine:
-        assert [engine.store.remember("day", value) for value in ("monday", "tuesday")] == ["monday", "monday"]
-        assert engine.store.recall(["day", "night"]) == {"day": "monday"}
-        assert engine.store.recall([]) == {}
 
 
 def test_waiting_message_resumes_after_finished_steps(state_url: str, tmp_path: Path) -> None:
@@ -145,28 +145,28 @@ def test_waiting_message_resumes_after_finished_steps(state_url: str, tmp_path: 
     with running(state_url, tmp_path, service.work) as engine:
         engine.submit(REFERENCE)
         status = stopped(engine)
-        assert (status.outcome, status.result.until is not None) == ("waiting", True)
+        assert (status.outcome, status.result.until is not None) == (Outcome.WAITING, True)
         engine.resume(REFERENCE)
-        assert stopped(engine).outcome == "waiting"
+        assert stopped(engine).outcome is Outcome.WAITING
     with running(state_url, tmp_path, service.work) as engine:
         engine.resume(REFERENCE)
-        assert stopped(engine).outcome == "support"
+        assert stopped(engine).outcome is Outcome.SUPPORT
     assert service.calls == ["ticket", "note", "note", "look for the note"]
 
 
 def test_messages_waiting_for_label_are_read_without_finished(state_url: str, tmp_path: Path) -> None:
     """Of a month of messages only the few that wait for the label are read; who waits for a service is none of them."""
     ends = {
-        "today": ("waiting", "label", 0),
-        "finished": ("support", "label", 1),
-        "waits for a ticket": ("waiting", "find_original", 2),
-        "a month ago, nearly": ("waiting", "send_receipt", 29.5),
-        "a month ago": ("waiting", "label", 31),
+        "today": (Outcome.WAITING, StepName.LABEL, 0),
+        "finished": (Outcome.SUPPORT, StepName.LABEL, 1),
+        "waits for a ticket": (Outcome.WAITING, StepName.FIND_ORIGINAL, 2),
+        "a month ago, nearly": (Outcome.WAITING, StepName.SEND_RECEIPT, 29.5),
+        "a month ago": (Outcome.WAITING, StepName.LABEL, 31),
     }
 
-    def work(journal: Journal) -> dict[str, Any]:
+    def work(journal: Journal) -> WorkResult:
         outcome, step, _ = ends[journal.reference]
-        return {"outcome": outcome, "step": step, "reason": "IMAP", "gate": ""}
+        return WorkResult(outcome, step=step, reason="IMAP")
 
     asked: list[str] = []
     with running(state_url, tmp_path, work) as engine:
@@ -193,21 +193,21 @@ def test_recorded_exception_is_not_raised_after_fix(state_url: str, tmp_path: Pa
     """A fault in the record of a step, of a release before this one: once mended, the message goes on from there."""
     broken = True
 
-    def work(journal: Journal) -> dict[str, Any]:
-        def write() -> dict[str, Any]:
+    def work(journal: Journal) -> WorkResult:
+        def write() -> dict[str, str]:
             if broken:
                 raise OverflowError
             return {"ok": "T1"}
 
-        contact = journal._record("create_contact", lambda: {"ok": "C1"})
-        return {"outcome": "support", "contact": contact, "ticket": journal._record("find_original", write)}
+        journal._record("create_contact", lambda: {"ok": "C1"})
+        return made_of(journal._record("find_original", write)["ok"])
 
     with running(state_url, tmp_path, work) as engine:
         engine.submit(REFERENCE)
-        assert stopped(engine).outcome == "waiting"
+        assert stopped(engine).outcome is Outcome.WAITING
         broken = False
         engine.resume(REFERENCE)
-        assert stopped(engine).outcome == "support"
+        assert stopped(engine).outcome is Outcome.SUPPORT
 
 
 def test_retried_message_resumes_at_failed_step(state_url: str, tmp_path: Path) -> None:
@@ -215,11 +215,11 @@ def test_retried_message_resumes_at_failed_step(state_url: str, tmp_path: Path) 
     service = Service(PermanentError("400"), PermanentError("400"))
     with running(state_url, tmp_path, service.work) as engine:
         engine.submit(REFERENCE)
-        assert stopped(engine).outcome == "failed"
+        assert stopped(engine).outcome is Outcome.FAILED
         engine.resume(REFERENCE)
-        assert stopped(engine).outcome == "failed"
+        assert stopped(engine).outcome is Outcome.FAILED
         engine.resume(REFERENCE)
-        assert stopped(engine).outcome == "support"
+        assert stopped(engine).outcome is Outcome.SUPPORT
     assert service.calls == ["ticket", "note", "failure", "note", "failure", "note"]
 
 
@@ -230,9 +230,9 @@ def test_message_resumed_by_another_machine_is_not_resumed_again(state_url: str,
         engine.submit(REFERENCE)
         seen = stopped(engine)
         engine.resume(REFERENCE, seen)
-        assert stopped(engine).outcome == "failed"
+        assert stopped(engine).outcome is Outcome.FAILED
         engine.resume(REFERENCE, seen)
-        assert engine.store.statuses([REFERENCE])[REFERENCE].outcome == "failed"
+        assert engine.store.statuses([REFERENCE])[REFERENCE].outcome is Outcome.FAILED
     assert service.calls.count("failure") == 1
 
 
@@ -240,17 +240,17 @@ def test_running_message_is_not_resumed(state_url: str, tmp_path: Path) -> None:
     """A person and the daemon ask at once: it runs once."""
     began, go_on = threading.Event(), threading.Event()
 
-    def work(journal: Journal) -> dict[str, Any]:
+    def work(journal: Journal) -> WorkResult:
         began.set()
         assert go_on.wait(DEADLINE_S)
-        return {"outcome": "support", "ticket": journal.step(StepName.FIND_ORIGINAL, lambda _: "T1")}
+        return made_of(journal.step(StepName.FIND_ORIGINAL, lambda _: "T1"))
 
     with running(state_url, tmp_path, work) as engine:
         engine.submit(REFERENCE)
         assert began.wait(DEADLINE_S)
         engine.resume(REFERENCE)
         go_on.set()
-        assert stopped(engine).outcome == "support"
+        assert stopped(engine).outcome is Outcome.SUPPORT
 
 
 def test_state_directory_is_locked_by_one_daemon(state_url: str, tmp_path: Path) -> None:
@@ -277,11 +277,11 @@ def test_state_lock_is_held_until_last_thread_ends(state_url: str, tmp_path: Pat
     """A call that outlasts the stop still writes to the spool, and another daemon must not do so beside it."""
     began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def work(_: Journal) -> dict[str, Any]:
+    def work(_: Journal) -> WorkResult:
         began.set()
         assert go_on.wait(DEADLINE_S)
         ended.set()
-        return {"outcome": "support"}
+        return DONE
 
     engine = Engine(state_url, tmp_path, work)
     engine.start()
@@ -324,7 +324,7 @@ def test_kill_in_call_leaves_only_that_step_in_doubt(state_url: str, tmp_path: P
     child.communicate()
     service = Service()
     with running(state_url, tmp_path, service.work) as engine:
-        assert stopped(engine).outcome == "support"
+        assert stopped(engine).outcome is Outcome.SUPPORT
     assert service.calls == ["look for the note"]
 
 
@@ -332,18 +332,18 @@ def test_database_restart_is_waited_for(database: str, cluster: Cluster, tmp_pat
     """PostgreSQL crashes between a call and its record: the call is not made again."""
     service = Service()
 
-    def work(journal: Journal) -> dict[str, Any]:
+    def work(journal: Journal) -> WorkResult:
         def create_ticket(_: Attempt) -> str:
             service.calls.append("ticket")
             cluster.stop()
             cluster.start()
             return "T1"
 
-        return {"outcome": "support", "ticket": journal.step(StepName.FIND_ORIGINAL, create_ticket)}
+        return made_of(journal.step(StepName.FIND_ORIGINAL, create_ticket))
 
     with running(database, tmp_path, work) as engine:
         engine.submit(REFERENCE)
-        assert stopped(engine).outcome == "support"
+        assert stopped(engine).outcome is Outcome.SUPPORT
     assert service.calls == ["ticket"]
 
 
@@ -358,7 +358,7 @@ def test_message_taken_over_by_another_machine_is_released(database: str, tmp_pa
 
     before = set(threading.enumerate())
     with running(
-        database, tmp_path, lambda journal: {"ticket": journal.step(StepName.FIND_ORIGINAL, create_ticket)}
+        database, tmp_path, lambda journal: made_of(journal.step(StepName.FIND_ORIGINAL, create_ticket))
     ) as engine:
         engine.submit(REFERENCE)
         assert began.wait(DEADLINE_S)
@@ -382,9 +382,9 @@ def main(url: str, directory: str) -> None:
         sys.stdout.flush()
         signal.pause()
 
-    def work(journal: Journal) -> dict[str, Any]:
+    def work(journal: Journal) -> WorkResult:
         journal.step(StepName.FIND_ORIGINAL, lambda _: "T1")
-        return {"note": journal.step(StepName.FIND_THREAD, hang)}
+        return made_of("T1", journal.step(StepName.FIND_THREAD, hang))
 
     with running(url, Path(directory), work) as engine:
         engine.submit(REFERENCE)

@@ -1,4 +1,4 @@
-"""How many messages stand where, and which, without reading them all."""
+"""Counts and lists of messages by outcome, without reading them all, and a store that cannot be opened."""
 
 from __future__ import annotations
 
@@ -6,36 +6,45 @@ import threading
 import time
 from collections import Counter
 from contextlib import closing
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
+from integrations.errors import ConfigurationError
 from poller.config import loader
-from poller.workflow import corrections
+from poller.config.settings import Settings
+from poller.model import Outcome
+from poller.workflow import corrections, database
 from poller.workflow.engine import Engine
+from poller.workflow.results import WorkResult
+from poller.workflow.steps import StepName
 from poller.workflow.store import StateStore, open_store
+from tests.support.other_user import as_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from poller.workflow.journal import Journal
+    from tests.support.postgres import Cluster
 
 NAMES = ("support", "ignored", "failed", "waiting", "corrected", "again", "broken", "working", "receipt")
 IDS = {name: f"{number:016x}" for number, name in enumerate(NAMES)}
-WAITS = {"outcome": "waiting", "until": "2026-11-22T14:00:00+00:00", "step": "label", "reason": "IMAP", "gate": ""}
+AT_FOUR = datetime(2026, 11, 22, 14, tzinfo=UTC)
+WAITS = WorkResult(Outcome.WAITING, step=StepName.LABEL, reason="IMAP", until=AT_FOUR)
 RETURNED = {
-    IDS["support"]: {"outcome": "support"},
-    IDS["ignored"]: {"outcome": "ignored"},
-    IDS["failed"]: {"outcome": "failed", "reason": 'it says "outcome":"waiting"'},
+    IDS["support"]: WorkResult(Outcome.SUPPORT),
+    IDS["ignored"]: WorkResult(Outcome.IGNORED),
+    IDS["failed"]: WorkResult(Outcome.FAILED, reason='it says "outcome":"waiting"'),
     IDS["waiting"]: WAITS,
-    IDS["receipt"]: WAITS | {"filed": "support"},
-    IDS["corrected"]: {"outcome": "failed"},
-    f"{IDS['corrected']}/support/1": {"outcome": "support"},
-    IDS["again"]: {"outcome": "support"},
-    f"{IDS['again']}/modelisation/1": {"outcome": "modelisation"},
-    f"{IDS['again']}/support/2": {"outcome": "failed"},
+    IDS["receipt"]: replace(WAITS, filed=Outcome.SUPPORT),
+    IDS["corrected"]: WorkResult(Outcome.FAILED),
+    f"{IDS['corrected']}/support/1": WorkResult(Outcome.SUPPORT),
+    IDS["again"]: WorkResult(Outcome.SUPPORT),
+    f"{IDS['again']}/modelisation/1": WorkResult(Outcome.MODELISATION),
+    f"{IDS['again']}/support/2": WorkResult(Outcome.FAILED),
 }
 
 
@@ -44,12 +53,12 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
     """One message of each kind, two of them corrected, one at work."""
     done = threading.Event()
 
-    def work(journal: Journal) -> dict[str, Any]:
+    def work(journal: Journal) -> WorkResult:
         if journal.reference == IDS["working"]:
             done.wait()
         if journal.reference == IDS["broken"]:
             raise RuntimeError
-        return RETURNED.get(journal.reference, {"outcome": "gone"})
+        return RETURNED.get(journal.reference, WorkResult(Outcome.GONE))
 
     engine = Engine(state_url, tmp_path, work)
     engine.start()
@@ -70,20 +79,26 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
         engine.stop()
 
 
-def test_tally_counts_message_by_its_last_correction(store: StateStore) -> None:
+def test_counts_take_a_message_by_its_last_correction(store: StateStore) -> None:
     """A fault of our own is a wait, what waits for its receipt alone is done; facts are no messages."""
     counted = store.counts()
-    assert counted == {"support": 3, "ignored": 1, "failed": 2, "waiting": 2, "working": 1}
+    assert counted == {
+        Outcome.SUPPORT: 3,
+        Outcome.IGNORED: 1,
+        Outcome.FAILED: 2,
+        Outcome.WAITING: 2,
+        Outcome.WORKING: 1,
+    }
     assert counted == Counter(each.status.result.final_outcome for each in corrections.current(store.messages()))
 
 
-def test_tally_lists_messages_of_outcome_oldest_first(store: StateStore) -> None:
+def test_messages_with_an_outcome_are_listed_oldest_first(store: StateStore) -> None:
     """As they stand by now, those first seen first."""
-    asked: list[tuple[list[str], list[str]]] = [
-        (["failed"], ["failed", "again"]),
-        (["waiting"], ["waiting", "broken"]),
-        (["failed", "waiting"], ["failed", "waiting", "again", "broken"]),
-        (["modelisation"], []),
+    asked: list[tuple[list[Outcome], list[str]]] = [
+        ([Outcome.FAILED], ["failed", "again"]),
+        ([Outcome.WAITING], ["waiting", "broken"]),
+        ([Outcome.FAILED, Outcome.WAITING], ["failed", "waiting", "again", "broken"]),
+        ([Outcome.MODELISATION], []),
         ([], []),
     ]
     for outcomes, names in asked:
@@ -93,14 +108,31 @@ def test_tally_lists_messages_of_outcome_oldest_first(store: StateStore) -> None
         assert found == every
 
 
-def test_tally_since_time_equals_filtered_list(store: StateStore) -> None:
+def test_messages_with_an_outcome_since_a_time_leave_earlier_ones_out(store: StateStore) -> None:
     """To the millisecond, and what was seen before is left out, whatever has become of it since."""
     for message in store.messages():
         for since in (message.seen_at, message.seen_at + timedelta(milliseconds=1)):
-            every = [m for m in corrections.current(store.messages(since)) if m.status.result.final_outcome == "failed"]
-            assert store.with_outcomes(["failed"], since) == every
+            every = [
+                m for m in corrections.current(store.messages(since)) if m.status.result.final_outcome is Outcome.FAILED
+            ]
+            assert store.with_outcomes([Outcome.FAILED], since) == every
 
 
 def test_named_without_references_is_empty(store: StateStore) -> None:
     """Not everything, as dbos has it of an empty list."""
     assert store.named([]) == []
+
+
+def test_reading_missing_state_raises_configuration_error(cluster: Cluster) -> None:
+    """Whoever asks before the first start gets one line, on PostgreSQL as on SQLite."""
+    with pytest.raises(ConfigurationError, match="nothing has run yet: PostgreSQL database"):
+        open_store(Settings(state={"url": cluster.create()}))
+
+
+def test_state_of_another_user_is_reported_as_such(tmp_path: Path) -> None:
+    """Whoever asks under the wrong account is told so, and not that something is out of reach or crashed."""
+    path = tmp_path / "poller.sqlite"
+    database.write_ahead(f"sqlite:///{path}")
+    path.chmod(0)
+    with as_nobody(), pytest.raises(ConfigurationError, match=r"poller\.sqlite is another user's: run this as"):
+        open_store(Settings(state={"url": f"sqlite:///{path}"}))

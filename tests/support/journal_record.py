@@ -1,0 +1,73 @@
+"""The record of one message in a list, and the executions that replay it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from poller.workflow.facts import InMemoryFacts
+from poller.workflow.journal import Journal
+from poller.workflow.retry import RetryPolicy
+from poller.workflow.shared_lock import SharedLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from integrations.errors import ConfigurationError
+    from poller.workflow.circuit_breaker import CircuitBreaker
+    from poller.workflow.retry import Attempt
+
+START = datetime(2026, 11, 22, 9, tzinfo=UTC)
+
+
+class ProcessDiedError(BaseException):
+    """A kill -9 at this very point."""
+
+
+class JournalRecord:
+    """The entries of a message by position, given back to the execution that replays them, and its clock."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, dict[str, Any]]] = []
+        self.facts = InMemoryFacts()
+        self.breakers: dict[str, CircuitBreaker] = {}
+        self.faults: list[tuple[str, ConfigurationError]] = []
+        self.now = START
+        self.lease_epoch = 0
+
+    def ask_again(self) -> None:
+        """Forget everything behind the last failure, as a person's retry does."""
+        while "fatal" not in self.entries[-1][1]:
+            self.entries.pop()
+
+    def execution(self, **retry_policy: Any) -> Journal:
+        """Begin, or resume, the message."""
+        position = iter(range(1_000))
+
+        def record(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+            at = next(position)
+            if at == len(self.entries):
+                self.entries.append((name, make()))
+            assert self.entries[at][0] == name
+            return self.entries[at][1]
+
+        return Journal(
+            "0123456789abcdef",
+            record,
+            step_lock=SharedLock(),
+            breakers=self.breakers,
+            retry_policy=RetryPolicy(**retry_policy),
+            halt=lambda service, fault: self.faults.append((service, fault)),
+            store=self.facts,
+            lease_epoch=lambda: self.lease_epoch,
+            now=lambda: self.now,
+        )
+
+
+def raising(error: BaseException) -> Callable[[Attempt], Any]:
+    """Return a try that ends in this error."""
+
+    def act(_: Attempt) -> Any:
+        raise error
+
+    return act

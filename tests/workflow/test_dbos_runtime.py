@@ -1,0 +1,69 @@
+"""The settings of dbos, and the facts that it keeps for us."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.errors import TransientError
+from poller.workflow import dbos_runtime
+from tests.workflow.test_engine import DEADLINE_S, DONE, REFERENCE, running, stopped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from poller.workflow.journal import Journal
+    from poller.workflow.results import WorkResult
+
+
+def test_remember_keeps_first_value_of_key(state_url: str, tmp_path: Path) -> None:
+    """And of what was not asked for nothing comes, whatever else is remembered."""
+    with running(state_url, tmp_path, lambda _: DONE) as engine:
+        assert [engine.store.remember("day", value) for value in ("monday", "tuesday")] == ["monday", "monday"]
+        assert engine.store.recall(["day", "night"]) == {"day": "monday"}
+        assert engine.store.recall([]) == {}
+
+
+def test_machine_is_at_work_while_it_has_a_message_in_hand(state_url: str, tmp_path: Path) -> None:
+    """The others take over from such a machine alone."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def work(_: Journal) -> WorkResult:
+        began.set()
+        assert go_on.wait(DEADLINE_S)
+        return DONE
+
+    with running(state_url, tmp_path, work) as engine:
+        assert dbos_runtime.at_work() == set()
+        engine.submit(REFERENCE)
+        assert began.wait(DEADLINE_S)
+        try:
+            (name,) = dbos_runtime.at_work()
+            assert (name == "poller") is state_url.startswith("sqlite")
+        finally:
+            go_on.set()
+        stopped(engine)
+        assert dbos_runtime.at_work() == set()
+
+
+def test_launch_without_its_database_raises_transient_error() -> None:
+    """The database was there when the daemon checked it, and has gone since."""
+    with pytest.raises(TransientError, match="out of reach"):
+        dbos_runtime.launch(
+            "postgresql://poller@127.0.0.1:1/poller",
+            lambda _: {},
+            executor="poller",
+            workers=1,
+            takeover_s=90,
+            alone=False,
+        )
+
+
+def test_log_of_dbos_goes_through_ours(state_url: str, tmp_path: Path) -> None:
+    """Its own handler writes plain text to standard error."""
+    with running(state_url, tmp_path, lambda _: DONE):
+        log = logging.getLogger("dbos")
+        assert (log.handlers, log.propagate, log.level) == ([], True, logging.WARNING)

@@ -214,7 +214,7 @@ class Daemon:
             unreadable=self._inbox.seen.unread,
             refused=self._still_refused(),
             unreachable=tuple(
-                service for service, breaker in list(self._engine.breakers.items()) if service and not breaker.open
+                service for service, breaker in list(self._engine.breakers.items()) if service and not breaker.is_closed
             ),
             first_start=self.first_start,
         )
@@ -227,7 +227,7 @@ class Daemon:
         waited_for = {status.result.breaker for status in list(self.waiting.values())}
         for service in list(self._refused):
             breaker = self._engine.breaker(service)
-            if service not in waited_for and breaker.open and breaker.has_succeeded:
+            if service not in waited_for and breaker.is_closed and breaker.has_succeeded:
                 self._refused.pop(service, None)
         return dict(self._refused)
 

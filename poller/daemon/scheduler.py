@@ -58,7 +58,7 @@ class Scheduler:
             if breaker in tried or not self._due(status, now):
                 continue
             self.resume(reference, status)
-            if breaker and not self._engine.breaker(breaker).open:
+            if breaker and not self._engine.breaker(breaker).is_closed:
                 tried.add(breaker)  # One message tries the service. The others would only be deferred again.
         # Query a long queue in parts, in turn. No timestamps: machines that share the database have their own clocks.
         self._unasked = self._unasked or list(self.working)
@@ -80,7 +80,7 @@ class Scheduler:
         until = status.result.until
         if name := status.result.breaker:
             breaker = self._engine.breaker(name)
-            if breaker.closed_until or breaker.has_succeeded:
+            if breaker.open_until or breaker.has_succeeded:
                 # This process knows newer facts about the service than the message recorded.
-                until = breaker.closed_until or now
+                until = breaker.open_until or now
         return until is not None and until <= now

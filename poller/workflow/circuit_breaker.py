@@ -21,7 +21,7 @@ class CircuitBreaker:
         self._failures = 0
         self._tried = False  # a trial call was let through and has not reported yet
         self.has_succeeded = False  # whether the service has answered this process
-        self.closed_until: datetime | None = None
+        self.open_until: datetime | None = None
 
     def wait(self, now: datetime) -> datetime | None:
         """Return until when to wait, or None to call the service now.
@@ -29,11 +29,11 @@ class CircuitBreaker:
         If the service was held back until now, the caller that gets None is the one that tries it.
         """
         with self._lock:
-            if self.closed_until is None:
+            if self.open_until is None:
                 return None
-            if now < self.closed_until:
-                return self.closed_until
-            self.closed_until = now + timedelta(seconds=self._delay_s())
+            if now < self.open_until:
+                return self.open_until
+            self.open_until = now + timedelta(seconds=self._delay_s())
             self._tried = True
             return None
 
@@ -41,20 +41,20 @@ class CircuitBreaker:
         """Record that the service did not answer, or asked to be left alone until `until`."""
         with self._lock:
             # Calls that had begun before the first failure meet the same outage, so together they count as one failure.
-            if self.closed_until is None or self._tried:
+            if self.open_until is None or self._tried:
                 self._failures += 1
                 self._tried = False
-            self.closed_until = max(until, now + timedelta(seconds=self._delay_s()))
+            self.open_until = max(until, now + timedelta(seconds=self._delay_s()))
 
     def answered(self) -> None:
         """Record that the service answered, and let every caller through."""
         with self._lock:
-            self._failures, self._tried, self.closed_until, self.has_succeeded = 0, False, None, True
+            self._failures, self._tried, self.open_until, self.has_succeeded = 0, False, None, True
 
     @property
-    def open(self) -> bool:
+    def is_closed(self) -> bool:
         """Return whether every caller may call the service."""
-        return self.closed_until is None
+        return self.open_until is None
 
     def _delay_s(self) -> float:
         return self._delays_s[min(max(self._failures, 1), len(self._delays_s)) - 1]

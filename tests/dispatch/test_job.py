@@ -37,8 +37,8 @@ def test_mailbox_failure_does_not_open_service_circuit_breaker(bench: StepHarnes
     bench.fault = fault
     with pytest.raises(StepDeferredError):
         bench.takes(create_ticket)
-    assert bench.record.breakers["hubspot"].open
-    assert not bench.record.breakers["imap"].open
+    assert bench.record.breakers["hubspot"].is_closed
+    assert not bench.record.breakers["imap"].is_closed
     bench.fault = None
     bench.sandbox.hubspot.requests.clear()
     bench.takes(create_ticket)

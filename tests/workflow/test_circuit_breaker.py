@@ -27,11 +27,11 @@ def test_concurrent_failures_count_once_in_circuit_breaker() -> None:
     breaker = CircuitBreaker(delays_s=(2, 10, 60))
     for _ in range(8):
         breaker.failed(NOW, NOW)
-    assert breaker.closed_until == NOW + timedelta(seconds=2)
+    assert breaker.open_until == NOW + timedelta(seconds=2)
     for delay_s in (10, 60):
-        assert breaker.closed_until
-        now = breaker.closed_until
+        assert breaker.open_until
+        now = breaker.open_until
         assert breaker.wait(now) is None
         breaker.failed(now, now)
         breaker.failed(now, now)
-        assert breaker.closed_until == now + timedelta(seconds=delay_s)
+        assert breaker.open_until == now + timedelta(seconds=delay_s)

@@ -89,7 +89,7 @@ def test_circuit_breaker_honours_retry_after_up_to_an_hour(
     """Whatever it asks: a number beyond all calendars is an hour, and what is no number is nothing."""
     with pytest.raises(StepDeferredError) as caught:
         record.execution().step(StepName.UPDATE_TICKET, raising(TransientError("429", retry_after_s=retry_after_s)))
-    assert record.breakers["hubspot"].closed_until == START + timedelta(seconds=closed_s)
+    assert record.breakers["hubspot"].open_until == START + timedelta(seconds=closed_s)
     assert timedelta(0) < caught.value.until - START <= timedelta(hours=1)
 
 
@@ -108,7 +108,7 @@ def test_unrecordable_result_counts_as_failure(record: JournalRecord, act: Calla
     for _ in range(3):
         with pytest.raises(StepDeferredError):
             record.execution().step(StepName.UPDATE_TICKET, act)
-        record.breakers["hubspot"].closed_until = None
+        record.breakers["hubspot"].open_until = None
     with pytest.raises(StepFailedError, match="gave way 3 times"):
         record.execution().step(StepName.UPDATE_TICKET, act)
     json.dumps(record.entries, ensure_ascii=False).encode()
@@ -270,9 +270,9 @@ def test_failing_message_does_not_block_other_messages(record: JournalRecord) ->
         record.now += timedelta(minutes=20)
     with pytest.raises(StepDeferredError):
         record.execution().step(StepName.UPDATE_TICKET, raising(TransientError("500")))
-    closed_until = record.breakers["hubspot"].closed_until
-    assert closed_until is not None
-    assert closed_until - record.now <= timedelta(seconds=2)
+    open_until = record.breakers["hubspot"].open_until
+    assert open_until is not None
+    assert open_until - record.now <= timedelta(seconds=2)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_unreadable_message_keeps_service_circuit_breaker_closed(record: Journal
     """The mailbox is away, or the parser died, before HubSpot was asked: its gate is open, and nothing in doubt."""
     with pytest.raises(StepDeferredError):
         record.execution().step(StepName.UPDATE_TICKET, raising(MessageUnavailableError(cause)))
-    assert record.breakers["hubspot"].open
+    assert record.breakers["hubspot"].is_closed
     assert {service for service, _ in record.faults} <= {"imap"}
     record.now += timedelta(minutes=10)
     assert record.execution().step(StepName.UPDATE_TICKET, lambda attempt: attempt.doubts) == 0
@@ -344,7 +344,7 @@ def test_frozen_step_detects_takeover_before_its_call(record: JournalRecord) -> 
     """What takes long comes first in a step, then the question, then the call."""
     with pytest.raises(StepDeferredError):
         record.execution().step(StepName.UPDATE_TICKET, thawed(record, creates=True))
-    assert record.breakers["hubspot"].open
+    assert record.breakers["hubspot"].is_closed
     assert record.execution().step(StepName.UPDATE_TICKET, lambda a: [a.failures, a.doubts]) == [0, 0]
 
 
@@ -429,7 +429,7 @@ def test_unavailable_state_is_charged_to_no_service(record: JournalRecord, step:
     with pytest.raises(StepDeferredError, match="the database is away") as caught:
         record.execution().step(step, raising(StateUnavailableError("the database is away")))
     assert (caught.value.step, caught.value.breaker) == (step, "")
-    assert [service for service, breaker in record.breakers.items() if service and not breaker.open] == []
+    assert [service for service, breaker in record.breakers.items() if service and not breaker.is_closed] == []
     assert record.faults == []
     other = JournalRecord()
     other.breakers = record.breakers

@@ -1,4 +1,4 @@
-"""Tests of the `once` command. The `run` command is tested in tests/daemon/test_loop.py."""
+"""Tests of the `once` command. The `run` command is tested in tests/system."""
 
 from __future__ import annotations
 

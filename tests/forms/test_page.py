@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +33,14 @@ def test_form_page_is_served_only_when_on(site: Callable[..., Site]) -> None:
     assert all(f'<label for="{each}">' in page.text for each in fields)
     assert here.client.get("/forms/quote").status_code == 404
     assert site(FORMS_PAGE="false").client.get("/forms/contact").status_code == 405
+
+
+def test_form_page_style_has_digest_of_policy(standing_site: Site) -> None:
+    """A browser applies no other style."""
+    page = standing_site.client.get("/forms/contact")
+    (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in page.headers["Content-Security-Policy"]
 
 
 def test_form_page_shows_errors_and_keeps_input(sandbox: Sandbox, standing_site: Site) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import struct
 import threading
@@ -20,15 +19,13 @@ from poller import idle, pulse
 from poller.accounts import Imap
 from poller.idle import Idle
 from tests.listener import Listener
+from tests.needs import needs_dovecot
 from tests.relay import Break, Kind, Relay
 
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
     from integrations.sandbox.imap_account import ImapServer
 
-needs_dovecot = pytest.mark.skipif(
-    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
-)
 RAW = b"From: a@b.example\r\nMessage-ID: <1@b.example>\r\n\r\nTexte\r\n"
 SOON_S = 20.0
 CAPABLE = b"IMAP4rev1 IDLE"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from poller import sessions
 from poller.attempts import MessageGoneError
 from poller.inbox import Inbox
 from poller.labelling import MOST
+from tests.needs import needs_dovecot
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 NUMBER = 6
 DEADLINE_S = 10.0
-
-needs_dovecot = pytest.mark.skipif(
-    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
-)
 
 
 def a_mail(number: int) -> bytes:

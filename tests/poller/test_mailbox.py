@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from poller.accounts import Imap
 from poller.attempts import MessageGoneError
 from poller.mailbox import Mailbox, connect
 from tests.integrations.test_deadline import dripping
+from tests.needs import needs_dovecot
 from tests.relay import Break, Relay
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from integrations.sandbox import Sandbox
 
-needs_dovecot = pytest.mark.skipif(
-    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
-)
 RAW = b"From: a@b.example\r\nSubject: Bonjour\r\nMessage-ID: <1@b.example>\r\n\r\nTexte\r\n"
 KEYWORD, OTHERS = "Figurative-Support", ["Figurative-Failed"]
 

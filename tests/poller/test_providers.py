@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from integrations.sandbox.dovecot import CAPABILITIES, Dovecot
 from poller import checks, configuration
 from poller.accounts import Imap
 from poller.mailbox import Mailbox, connect
+from tests.needs import needs_dovecot
 from tests.provider import EXCHANGE, GMAIL, SYSTEM, Provider
 from tests.relay import Break, Relay
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from poller.settings import Settings
 
-needs_dovecot = pytest.mark.skipif(
-    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
-)
 RAW = b"From: a@b.example\r\nSubject: Bonjour\r\nMessage-ID: <1@b.example>\r\n\r\nTexte\r\n"
 KEYWORD, OTHERS = "Figurative-Support", ["Figurative-Failed"]
 ALL_MAIL = "[Gmail]/Tous les messages"

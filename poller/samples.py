@@ -8,6 +8,7 @@ import zlib
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import cache
 
 SUPPORT_ADDRESS = "support@figurative.example"
 
@@ -100,6 +101,7 @@ def triangle() -> bytes:
     return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 
+@cache
 def picture(width: int, height: int) -> bytes:
     """A valid PNG: a gradient (PNG specification, section 11)."""
     rows = b"".join(

@@ -14,7 +14,8 @@ from integrations.sandbox.dovecot import Dovecot
 from poller.config.settings import ImapSettings
 from poller.imap.session import connect
 from tests.integrations.net.test_deadline import dripping
-from tests.support.imap_account import imap_settings, needs_dovecot
+from tests.support.imap_account import imap_settings
+from tests.support.needs import needs_dovecot
 from tests.support.recording_server import Listener, lines
 
 if TYPE_CHECKING:

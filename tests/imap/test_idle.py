@@ -15,7 +15,8 @@ from integrations.sandbox.dovecot import Dovecot
 from poller.imap.session import connect
 from tests.support.faulty_relay import Relay
 from tests.support.idle_script import Script, scripted
-from tests.support.imap_account import RAW, imap_settings, needs_dovecot
+from tests.support.imap_account import RAW, imap_settings
+from tests.support.needs import needs_dovecot
 from tests.support.recording_server import Listener
 
 if TYPE_CHECKING:

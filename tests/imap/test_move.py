@@ -8,8 +8,9 @@ import pytest
 
 from integrations.sandbox.dovecot import Dovecot
 from poller.imap.session import connect
-from tests.support.imap_account import RAW, a_mail, imap_settings, needs_dovecot
+from tests.support.imap_account import RAW, a_mail, imap_settings
 from tests.support.imap_provider import Provider
+from tests.support.needs import needs_dovecot
 
 BASIC = "IMAP4rev1 AUTH=PLAIN"
 KEYWORD, OTHERS = "Figurative-Support", ["Figurative-Failed"]

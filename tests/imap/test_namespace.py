@@ -8,7 +8,8 @@ import pytest
 
 from integrations.sandbox.dovecot import Dovecot
 from poller.imap.session import ImapSession, connect
-from tests.support.imap_account import RAW, imap_settings, needs_dovecot
+from tests.support.imap_account import RAW, imap_settings
+from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox

@@ -18,7 +18,8 @@ from poller.imap import pool
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.labeller import MOST
 from tests.support.faulty_relay import Break, Relay
-from tests.support.imap_account import a_mail, needs_dovecot
+from tests.support.imap_account import a_mail
+from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

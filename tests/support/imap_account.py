@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
-
-import pytest
 
 from poller.config import loader
 from poller.config.settings import ImapSettings
@@ -16,10 +13,6 @@ if TYPE_CHECKING:
 
 RAW = b"From: a@b.example\r\nSubject: Bonjour\r\nMessage-ID: <1@b.example>\r\n\r\nTexte\r\n"
 NAMES = ("host", "port", "security", "username", "password")
-
-needs_dovecot = pytest.mark.skipif(
-    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
-)
 
 
 def imap_settings(server: object, **changes: object) -> ImapSettings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -16,15 +15,13 @@ from poller.imap.session import ImapSession, connect
 from poller.monitoring import checks
 from tests.support.faulty_relay import Break, Relay
 from tests.support.imap_provider import EXCHANGE, GMAIL, SYSTEM, Provider
+from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from poller.config.settings import Settings
 
-needs_dovecot = pytest.mark.skipif(
-    shutil.which("dovecot") is None, reason="needs Dovecot: apt-get install dovecot-imapd"
-)
 RAW = b"From: a@b.example\r\nSubject: Bonjour\r\nMessage-ID: <1@b.example>\r\n\r\nTexte\r\n"
 KEYWORD, OTHERS = "Figurative-Support", ["Figurative-Failed"]
 ALL_MAIL = "[Gmail]/Tous les messages"

@@ -292,7 +292,9 @@ def test_failed_mail_waiting_for_receipt_is_retried_at_once(office: Office) -> N
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
         office.environment["IMAP_PORT"] = str(relay.port)
-        assert [each.result.final_outcome for each in office.once(MAILS["modelisation_with_files"]).values()] == ["failed"]
+        assert [each.result.final_outcome for each in office.once(MAILS["modelisation_with_files"]).values()] == [
+            "failed"
+        ]
         with office.sandbox.imap.session() as client:
             client.select_folder("Échecs")
             client.move(client.search(), "INBOX")

@@ -29,7 +29,7 @@ LONG_AGO = date(2026, 1, 1)
 
 
 def test_digest_counts_all_messages_of_the_week(office: Office) -> None:
-    """Read from the memory of a daemon that has worked: nothing of a mail is in it, and so nothing in the letter."""
+    """Read from the state of a daemon that has worked: no content of a mail is in it, nor in the letter."""
     office.fail("clickup", Fault("status", "POST", "/api/v2/list", status=400))
     office.once(MAILS["modelisation"])
     office.once(MAILS["support"], MAILS["modelisation_with_files"], MAILS["auto_reply"])
@@ -104,7 +104,7 @@ def test_digest_is_due_by_local_time(weekday: str, now: str, due: str) -> None:
 
 
 def test_digest_is_sent_once_a_week_across_restarts_and_machines(office: Office, desk: Desk) -> None:
-    """The memory knows; one that could not be sent is tried again in the next hour, and none before that."""
+    """The state store knows; one that could not be sent is tried again in the next hour, and none before that."""
     office.once()  # there is a state now
     settings, smtp, box = office.settings, desk.services.smtp, office.sandbox.smtp
 

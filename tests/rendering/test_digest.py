@@ -92,5 +92,5 @@ def test_digests_of_two_mailboxes_have_different_message_ids() -> None:
 
 
 def test_digest_of_a_week_without_mail_says_so() -> None:
-    """A mailbox to which nobody writes any more is worth a look."""
+    """A mailbox that receives nothing any more may be broken."""
     assert text(a_week()).startswith("Du 16/11/2026 au 22/11/2026\n0 message en une semaine\n")

@@ -32,7 +32,7 @@ ANSWER = replace(SURE, category=Category.SUPPORT, decided_by="thread")
 
 
 @pytest.mark.parametrize(
-    ("classification", "file", "fate", "skipped", "reason"),
+    ("classification", "file", "decision", "skipped", "reason"),
     [
         (SURE, LOGO, UploadDecision.INLINE, ("upload_files",), "image intégrée au texte"),
         (SURE, LOGO, UploadDecision.LOGO, (), "logo de signature"),
@@ -60,14 +60,18 @@ ANSWER = replace(SURE, category=Category.SUPPORT, decided_by="thread")
     ],
 )
 def test_left_behind_lists_each_file_with_reason(
-    classification: Classification, file: Attachment, fate: UploadDecision, skipped: tuple[str, ...], reason: str
+    classification: Classification, file: Attachment, decision: UploadDecision, skipped: tuple[str, ...], reason: str
 ) -> None:
     """Each part that is not uploaded is listed with the reason; of a new support request nothing ever is."""
     done = DispatchResult(
-        classification, skipped=skipped, upload_decisions=(fate,), max_file_bytes=40_000_000, max_mail_bytes=50_000_000
+        classification,
+        skipped=skipped,
+        upload_decisions=(decision,),
+        max_file_bytes=40_000_000,
+        max_mail_bytes=50_000_000,
     )
     ((shown, label),) = left_behind(replace(REQUEST, attachments=(file,)), done)
-    assert shown is fate
+    assert shown is decision
     assert label.replace("\xa0", " ").partition("), ")[2] == reason
 
 

@@ -109,7 +109,7 @@ def html_of(sent: bytes) -> str:
 
 
 def letters(words: str) -> dict[str, bytes]:
-    """One of each kind of letter and receipt, made of these words."""
+    """Make a letter and a receipt of each kind of these words."""
     request, done = hostile_request(words), hostile_done(words)
     failure = StepFailedError("create_note", "refused", "HTTP 400")
     bot = "bot@figurative.example"

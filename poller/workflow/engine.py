@@ -61,7 +61,7 @@ class Engine:
         takeover_s: float = 90.0,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare the engine. `directory` holds the lock. `work` returns JSON with an `outcome`.
+        """Prepare the engine. `directory` holds the lock.
 
         `takeover_s` is for `ClusterMembership`. `prepare` is called when the state is ours and nothing is at work yet.
         """

@@ -75,7 +75,7 @@ def find_original(job: StepContext, correction: Correction) -> Original:
     """Return the result of the message before this correction.
 
     Raises:
-        MustWaitError: the result is not known yet.
+        StepDeferredError: the result is not known yet.
     """
     store = job.journal.store
 

@@ -44,7 +44,7 @@ class LazyMessage:
         """Return the customer's request. Attachments are read from the spool file.
 
         Raises:
-            UnreadError: the mailbox is out of reach, the parser was stopped, or there is no room on the disk.
+            MessageUnavailableError: the mailbox is out of reach, the parser was stopped, or the disk is full.
             MessageGoneError: the message was taken away.
         """
         if self._request is None:

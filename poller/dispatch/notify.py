@@ -98,7 +98,7 @@ def send_receipt(job: StepContext, outcome: Outcome, write: Callable[[str], Rece
     That is in the log, and affects neither this message nor any other.
 
     Raises:
-        MustWaitError: it is tried again later. Nothing else is left to do.
+        StepDeferredError: it is tried again later. Nothing else is left to do.
     """
     if not job.settings.receipts.enabled:
         return

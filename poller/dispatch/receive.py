@@ -67,7 +67,7 @@ def wait_turn(job: StepContext, received: Received) -> None:
     """Return if the message may go on now.
 
     Raises:
-        MustWaitError: its sender's rate limit is reached. The wait is not held against the message.
+        StepDeferredError: its sender's rate limit is reached. The wait is not held against the message.
         MessageGoneError: a person removed it while it waited, perhaps to reclassify it.
     """
     if received.goes_on_at and received.episode and received.goes_on_at > datetime.now(UTC):

@@ -16,7 +16,7 @@ class StepDeferredError(Exception):
     """The message goes on later. Nothing is lost, and no person needs to act."""
 
     def __init__(self, step: StepName, reason: str, until: datetime, breaker: str = "") -> None:
-        """Create the error. `until` is aware, UTC. `gate` is the service whose return ends it sooner, "" for none."""
+        """Create the error. `until` is aware, UTC. `breaker` is the service whose return ends it, "" for none."""
         super().__init__(f"{step}: {reason}")
         self.step, self.reason, self.until, self.breaker = step, reason, until, breaker
 

@@ -169,7 +169,7 @@ class Journal:
         `searches` is not tried again before the effect of an earlier try would show.
 
         Raises:
-            MustWaitError: it is not done yet.
+            StepDeferredError: it is not done yet.
             StepFailedError: it will never be done.
             MessageGoneError: the message was taken away.
         """

@@ -86,8 +86,8 @@ def test_failed_correction_moved_to_inbox_is_retried(office: Office) -> None:
     assert office.mailboxes() == {"Modélisation": 1}
 
 
-def cannot_be_filed_as_failed(office: Office, *, scanner: int) -> None:
-    """A correction fails for good, and for so many looks the server moves nothing."""
+def cannot_be_filed_as_failed(office: Office, *, scans: int) -> None:
+    """A correction fails for good, and for so many scans the server moves nothing."""
     decide(office, "SUPPORT")
     office.once(undecided())
     office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
@@ -95,7 +95,7 @@ def cannot_be_filed_as_failed(office: Office, *, scanner: int) -> None:
     office.retry_policy = RetryPolicy(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:
         office.environment["IMAP_PORT"] = str(relay.port)
-        for _ in range(scanner):
+        for _ in range(scans):
             relay.breaks = [Break("reset", b" UID MOVE ", after=False) for _ in range(20)]
             office.once()
             assert 0 < len(relay.breaks) < 20
@@ -103,8 +103,8 @@ def cannot_be_filed_as_failed(office: Office, *, scanner: int) -> None:
 
 
 def test_failed_correction_that_cannot_be_filed_is_reported_once(office: Office) -> None:
-    """It is not made anew at each look; when the server files again it is filed, and may be dragged there once more."""
-    cannot_be_filed_as_failed(office, scanner=2)
+    """It is not made anew at each scan; when the server files again it is filed, and may be dragged there once more."""
+    cannot_be_filed_as_failed(office, scans=2)
     assert office.counts()["notifications"] == 2
     assert office.mailboxes() == {TO_MODELISATION: 1}
     office.once()
@@ -118,7 +118,7 @@ def test_failed_correction_that_cannot_be_filed_is_reported_once(office: Office)
 
 def test_late_filed_failed_correction_can_be_retried_after_purge(office: Office) -> None:
     """That it was filed is not forgotten for as long as its message is remembered."""
-    cannot_be_filed_as_failed(office, scanner=1)
+    cannot_be_filed_as_failed(office, scans=1)
     office.once()
     assert office.mailboxes() == {"Échecs": 1}
     forget(office.settings, datetime.now(UTC) + timedelta(days=1))

@@ -1,4 +1,4 @@
-"""One client for each service that has credentials."""
+"""Clients of the services that have credentials."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_service_without_credentials_is_off(sandbox: Sandbox, prefix: str, name:
 
 
 def test_smtp_without_a_recipient_is_off(sandbox: Sandbox) -> None:
-    """There is nobody to write to."""
+    """There is no admin to write to."""
     assert made(sandbox, "NOTIFICATION_EMAIL").off() == ["SMTP"]
 
 

@@ -1,4 +1,4 @@
-"""Which messages a mail answers, and whether its people may."""
+"""The messages that a mail answers, and the people who may answer them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_nearest_parent_message_comes_first(tmp_path: Path) -> None:
-    """In-Reply-To, then References from its end; each once, and no more than are looked up."""
+    """In-Reply-To, then References from its end; each once, and no more than the limit."""
     path = tmp_path / "mail.eml"
     path.write_bytes(b"From: a@x.example\r\nIn-Reply-To: <c@x>\r\nReferences: <a@x> <b@x> <c@x>\r\n\r\nBonjour")
     request = parser.parse(path, "account", datetime(2026, 11, 22, tzinfo=UTC))

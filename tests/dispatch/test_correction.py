@@ -206,7 +206,7 @@ def test_correction_of_waiting_mail_opens_one_ticket(office: Office) -> None:
 
 
 def test_correction_recreates_deleted_ticket_and_subtask(office: Office) -> None:
-    """Somebody cleared up too early."""
+    """A person cleared up too early."""
     office.once(MAILS["modelisation_with_files"])
     box = office.sandbox
     del box.hubspot.crm._records["tickets"][box.hubspot.tickets[0].id]
@@ -484,7 +484,7 @@ def test_corrected_reply_gets_own_ticket_after_deletion(office: Office) -> None:
 def test_correction_of_dead_machine_is_continued_by_another(
     office: Office, database: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two share a memory on PostgreSQL, and one of them does not come back."""
+    """Two share a state store on PostgreSQL, and one of them does not come back."""
     another = shared_by_two(office, database, tmp_path, monkeypatch)
     office.environment["RECEIPTS_ENABLED"] = "true"
     decide(office, "SUPPORT")

@@ -33,7 +33,7 @@ def bench(sandbox: Sandbox, tmp_path: Path) -> StepHarness:
 
 @pytest.mark.parametrize("fault", [TransientError("IMAP FETCH: the connection was cut"), ConfigurationError("401")])
 def test_mailbox_failure_does_not_open_service_circuit_breaker(bench: StepHarness, fault: Exception) -> None:
-    """Its gate stays open for the others, and nothing is in doubt: there is no look for the ticket."""
+    """The others may call the service, and nothing is in doubt: there is no search for the ticket."""
     bench.fault = fault
     with pytest.raises(StepDeferredError):
         bench.takes(create_ticket)

@@ -127,7 +127,7 @@ def test_temporarily_refused_notification_is_not_in_doubt(office: Office) -> Non
 
 
 def test_repeated_crash_before_send_fails_the_step(office: Office) -> None:
-    """Three deaths in one step put a message aside, this one too: nobody takes the letter for sent."""
+    """Three deaths in one step put a message aside, this one too: the letter does not count as sent."""
     admin = Admin(office, *[ON_THE_WAY] * 3)
     with pytest.raises(StepFailedError, match="prepare_notification"):
         admin.is_told()

@@ -79,7 +79,7 @@ def test_automatic_mail_is_ignored_unless_it_answers_or_is_asked_for(
 
 
 def test_turn_in_the_future_is_waited_for(harness: Callable[[bytes], StepHarness]) -> None:
-    """The wait is a wait at the first step, and no failure; the mail is looked for, as a person may have taken it."""
+    """It is no failure; and the mailbox is checked, as a person may have taken the mail."""
     bench = harness(MAILS["support"])
     received = receive(bench.context())
     wait_turn(bench.context(), received)

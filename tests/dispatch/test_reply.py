@@ -119,7 +119,7 @@ MODELLING = "Bonjour,\n\nPouvez-vous modéliser ce fauteuil en 3D ? Le plan est 
 
 
 def a_mail(number: int, sent_by: bytes, text: bytes = SUPPORT, **headers: bytes) -> bytes:
-    """From somebody, with a Message-ID of its number; `In_Reply_To` and the like as they are given."""
+    """Make a mail from this address, with a Message-ID of its number and the headers that are given."""
     fields = {"From": sent_by, "To": b"support@figurative.example", "Message-ID": b"<%d@x.example>" % number}
     fields |= {"Date": b"Sun, 22 Nov 2026 10:00:00 +0100", "Subject": b"Facture" if text == SUPPORT else b"3D"}
     fields |= {"Content-Type": b"text/plain; charset=utf-8"} | headers
@@ -208,7 +208,7 @@ def test_reply_from_secondary_address_matches_contact(desk: Desk) -> None:
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_reply_to_failed_or_removed_mail_finds_its_ticket(desk: Desk, gone: bool) -> None:
-    """It failed behind the ticket, or somebody took it away: one request has one ticket all the same."""
+    """It failed behind the ticket, or a person took it away: one request has one ticket all the same."""
     if gone:
         desk.taken = "0000000000000000"
     else:
@@ -250,7 +250,7 @@ def test_refused_note_on_existing_ticket_is_a_failure(desk: Desk) -> None:
 
 
 def test_reply_without_subtask_adds_note_and_tells_admin(desk: Desk) -> None:
-    """The 3D team has nothing to look at any more."""
+    """The 3D team has no place to read it any more."""
     desk.gets(a_mail(1, CUSTOMER, MODELLING))
     desk.sandbox.clickup.tasks.pop(desk.sandbox.clickup.subtasks[0].id)
     done = desk.gets(a_mail(2, CUSTOMER, MODELLING, In_Reply_To=b"<1@x.example>"))
@@ -262,25 +262,25 @@ def test_reply_without_subtask_adds_note_and_tells_admin(desk: Desk) -> None:
 
 
 class Crossing(Desk):
-    """A desk where the first mail is finished, and leaves the mailbox, between the two looks for it."""
+    """A desk where the first mail is finished, and leaves the mailbox, between the two searches for it."""
 
-    scanner = 0
+    searches = 0
 
     def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
         del reference, message_ids
-        self.scanner += 1
-        return self.scanner == 1
+        self.searches += 1
+        return self.searches == 1
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
-        self.scanner += 1
-        return super().recall(keys) if self.scanner > 1 else {}
+        self.searches += 1
+        return super().recall(keys) if self.searches > 1 else {}
 
 
 def test_reply_finds_ticket_of_mail_that_ends_during_lookup(sandbox: Sandbox, tmp_path: Path) -> None:
-    """It no longer waits and is not remembered yet: whoever asks in that order takes it for none."""
+    """It no longer waits and is not remembered yet: asked in that order, both would deny it."""
     desk = Crossing(sandbox, tmp_path)
     desk.gets(a_mail(1, CUSTOMER))
-    desk.scanner = 0
+    desk.searches = 0
     desk.gets(a_mail(2, CUSTOMER, In_Reply_To=b"<1@x.example>"))
     assert desk.made() == (1, 1, 0)
 
@@ -350,7 +350,7 @@ OLD = {"reference": REFERENCE, "outcome": "support"} | OPENED
     ],
 )
 def test_replies_read_records_of_earlier_releases(desk: Desk, written: object, people: list[Participants]) -> None:
-    """Rows outlive a release: then it was the nearest ticket alone, or none, and nobody was remembered."""
+    """Rows outlive a release: then it was the nearest ticket alone, or none, and no people were recorded."""
     journal = desk.journal("0" * 16, lambda *_: {"ok": written, "by": "long ago"})
     message = LazyMessage("0" * 16, desk, desk.spool / "mail.eml", desk.settings.imap)
     found = find_threads(StepContext(journal, message, desk, desk.services, desk.settings), ["thread-1"])

@@ -70,7 +70,7 @@ def test_step_whose_answer_was_lost_creates_nothing_twice(bench: StepHarness, st
         assert (len(first.comments), others) == (1, [])
 
 
-def test_subtask_made_by_other_work_is_found_when_asked_to_look(bench: StepHarness) -> None:
+def test_subtask_made_by_other_work_is_found_by_a_search(bench: StepHarness) -> None:
     """A correction does not know how far the work before it came."""
     made = bench.takes(create_subtask)
     bench.record.entries.clear()

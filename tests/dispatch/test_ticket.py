@@ -63,7 +63,7 @@ def test_step_whose_answer_was_lost_creates_nothing_twice(bench: StepHarness, st
 
 @pytest.mark.parametrize("step", STEPS)
 def test_step_without_a_contact_is_skipped(bench: StepHarness, step: Step) -> None:
-    """A ticket or a note of nobody could not be found again."""
+    """A ticket or a note without a contact could not be found again."""
     bench.done = replace(bench.done, contact_id="")
     assert bench.takes(step).skipped == (step.__name__,)
     assert bench.created == 0

@@ -1,4 +1,4 @@
-"""Files on R2: one object each, under a key that nobody can guess."""
+"""Files on R2: one object each, under a key that cannot be guessed."""
 
 from __future__ import annotations
 

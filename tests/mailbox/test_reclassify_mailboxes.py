@@ -70,7 +70,7 @@ def test_label_may_not_be_a_reclassify_mailbox(office: Office) -> None:
 
 
 def test_unreadable_reclassify_mailbox_does_not_stop_others(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A single message that the server cannot give would otherwise end every look."""
+    """A single message that the server cannot give would otherwise end every scan."""
     office.once(MAILS["auto_reply"])
     drag(office, "Ignorés", TO_SUPPORT)
     with office.sandbox.imap.session() as client:

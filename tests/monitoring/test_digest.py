@@ -13,17 +13,11 @@ import pytest
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import samples
 from poller.config.settings import DigestSettings
-from poller.model import Outcome
 from poller.monitoring import digest
-from poller.rendering import digest as rendering_digest
-from poller.rendering.digest import Week, WeeklyMessage
-from poller.rendering.mail_page import Chart, Page, as_text
-from poller.rendering.template import render
 from poller.workflow.store import StateStore, open_store
+from tests.rendering.test_digest import text
 
 if TYPE_CHECKING:
-    from email.message import EmailMessage
-
     from poller.workflow.status import Entry
     from tests.conftest import Office
     from tests.support.pipeline_harness import Desk
@@ -34,27 +28,8 @@ ENDS = datetime(2026, 11, 23, tzinfo=PARIS)  # a Monday
 LONG_AGO = date(2026, 1, 1)
 
 
-def a_week(*messages: WeeklyMessage, corrections: int = 0) -> Week:
-    return Week(ENDS - timedelta(days=7), ENDS, messages, corrections)
-
-
-def done(number: int = 1, outcome: Outcome = Outcome.SUPPORT, **given: object) -> WeeklyMessage:
-    seen_at = datetime(2026, 11, 17, 10, tzinfo=UTC)
-    return WeeklyMessage(**{"reference": f"{number:016x}", "seen_at": seen_at, "outcome": outcome} | given)  # type: ignore[arg-type]
-
-
-def a_letter(week: Week, account: str = "a@x.example/INBOX") -> EmailMessage:
-    who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
-    return rendering_digest.letter(week, account=account, **who, now=datetime.now(UTC))
-
-
-def text(week: Week) -> str:
-    letter = a_letter(week)
-    return str(letter.get_body(("plain",)).get_content()).replace("\r\n", "\n").replace("\xa0", " ")  # type: ignore[union-attr]
-
-
 def test_digest_counts_all_messages_of_the_week(office: Office) -> None:
-    """Read from the state store of a daemon at work. No content of a mail is in it, so none is in the letter."""
+    """Read from the state of a daemon that has worked: no content of a mail is in it, nor in the letter."""
     office.fail("clickup", Fault("status", "POST", "/api/v2/list", status=400))
     office.once(MAILS["modelisation"])
     office.once(MAILS["support"], MAILS["modelisation_with_files"], MAILS["auto_reply"])
@@ -90,60 +65,6 @@ def test_digest_counts_all_messages_of_the_week(office: Office) -> None:
     assert not any(word in told for word in ("Ondine", "fauteuil", "Élise", "martin-mobilier", "Facture"))
 
 
-def test_digest_gives_median_and_maximum_delay() -> None:
-    """From delivery to ticket, of those that opened one."""
-    week = a_week(
-        *(done(number, ticket_after_s=after_s) for number, after_s in enumerate((30.0, 42.4, 11_100.0, None)))
-    )
-    assert "De l’arrivée au ticket : médiane 42 s, au pire 3 h 05" in text(week)
-    assert "De l’arrivée au ticket : aucun ticket" in text(a_week(done()))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0, "0 s"),
-        (89.4, "89 s"),
-        (90, "2 min"),
-        (3569, "59 min"),
-        (3600, "1 h 00"),
-        (172_799, "2 j 0 h"),
-        (187_200, "2 j 4 h"),
-    ],
-)
-def test_duration_is_formatted_for_people(seconds: float, said: str) -> None:
-    assert rendering_digest._duration(seconds).replace("\xa0", " ") == said
-
-
-def test_digest_numbers_add_up() -> None:
-    """Messages that a person removed are in the total, so they are named; the bars count the same as the facts."""
-    told = text(
-        a_week(
-            done(1),
-            done(2, Outcome.FAILED),
-            done(3, Outcome.GONE),
-            done(4, Outcome.MODELISATION, is_answer=True),
-        )
-    )
-    assert "4 messages en une semaine" in told
-    for fact in (
-        "Support : 1",
-        "Modélisation : 1, dont 1 réponse",
-        "Échecs : 1",
-        "Retirés de la boîte avant la fin du traitement : 1",
-    ):
-        assert fact in told.splitlines()
-    (bar,) = [line for line in told.splitlines() if line.startswith("mar. 17/11")]
-    assert bar.endswith(" 2")
-    assert "Retirés" not in text(a_week(done()))
-
-
-def test_digests_of_two_mailboxes_have_different_message_ids() -> None:
-    """Mail servers and clients take one Message-ID for one letter."""
-    ids = [a_letter(a_week(), account)["Message-ID"] for account in ("a@x.example/INBOX", "b@x.example/INBOX")]
-    assert len(set(ids)) == 2
-
-
 def test_digest_reads_journal_only_of_ticket_messages(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """There may be a hundred newsletters to a request; and an earlier release did not write down when it came."""
     (ignored,) = office.once(MAILS["auto_reply"])
@@ -164,11 +85,6 @@ def test_digest_reads_journal_only_of_ticket_messages(office: Office, monkeypatc
         week = digest.look_back(store, datetime.now(PARIS) + timedelta(days=1))
     assert read == [opened]
     assert {each.reference: each.ticket_after_s for each in week.messages} == {ignored: None, opened: None}
-
-
-def test_digest_is_sent_for_week_without_mail() -> None:
-    """A mailbox to which nobody writes any more may be out of order."""
-    assert text(a_week()).startswith("Du 16/11/2026 au 22/11/2026\n0 message en une semaine\n")
 
 
 @pytest.mark.parametrize(
@@ -216,16 +132,3 @@ def test_digest_is_not_sent_when_turned_off(office: Office, desk: Desk, changes:
     digest.tell(office.settings, desk, desk.services.smtp, LONG_AGO, datetime(2026, 11, 23, 12, tzinfo=UTC))
     assert office.sandbox.smtp.messages == []
     assert desk.facts == {}
-
-
-def test_digest_bar_length_matches_number() -> None:
-    """A day without anything has no bar, and a name in it is text."""
-    chart = Chart(
-        "Par <jour>", (("A", "#3b82f6"), ("B", "#d97706")), (("lun.", (3, 1)), ("mar.", (2, 0)), ("mer.", (0, 0)))
-    )
-    assert as_text(chart).splitlines()[1:] == ["lun.  " + "█" * 20 + " 4", "mar.  " + "█" * 10 + " 2", "mer.   0"]
-    page = Page("", "", ("", ()), (), (), (), "0f", chart=chart)
-    html = render("letter.html", page=page, limit_chars=1000)
-    assert html.count("bgcolor") == 3
-    assert 'width="85%"' in html
-    assert "Par &lt;jour&gt;" in html

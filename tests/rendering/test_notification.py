@@ -1,4 +1,4 @@
-"""What the admin gets by mail."""
+"""The mails to the admin: notification, answer, failure and alert."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

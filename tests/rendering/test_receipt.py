@@ -1,4 +1,4 @@
-"""Beside each message that is done lies a receipt: what an admin sees of the work in any mail client."""
+"""A receipt beside each message that is done: the work as any mail client shows it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ HOSTILE = '<script>alert(1)</script> [x](https://evil.example) \u202e <a href="h
 
 @pytest.fixture
 def office(office: Office) -> Office:
-    """One that gives receipts."""
+    """Turn receipts on."""
     office.environment["RECEIPTS_ENABLED"] = "true"
     return office
 
@@ -66,7 +66,7 @@ def page(message: EmailMessage) -> Page:
 
 
 def receipts(office: Office, name: str) -> list[tuple[Message, EmailMessage]]:
-    """What lies in a mailbox and is a receipt."""
+    """Return the receipts in a mailbox."""
     found = [(each, read(each.raw)) for each in office.sandbox.imap.messages(name)]
     return [(each, message) for each, message in found if message["X-Figurative-Poller"] == "receipt"]
 
@@ -100,7 +100,7 @@ def test_finished_mail_has_a_receipt(office: Office) -> None:
 
 
 def test_modelisation_receipt_links_everything_created(office: Office) -> None:
-    """Ticket, note, subtask and each file, in HTML and in text; each attachment once, with its fate."""
+    """Ticket, note, subtask and each file, in HTML and in text; each attachment once, with its decision."""
     office.once(MAILS["modelisation_with_files"])
     ((lying, message),) = receipts(office, "Modélisation")
     assert lying.flags == {"\\Seen"}
@@ -126,7 +126,7 @@ def test_modelisation_receipt_links_everything_created(office: Office) -> None:
 
 
 def test_ignored_mail_has_no_receipt(office: Office) -> None:
-    """Nobody wants a second message for every newsletter."""
+    """A newsletter is not worth a second message."""
     office.once(MAILS["auto_reply"])
     assert office.mailboxes() == {"Ignorés": 1}
 
@@ -175,7 +175,7 @@ def test_receipt_is_unread_when_action_is_needed(office: Office) -> None:
 
 
 def test_receipt_does_not_call_unconfirmed_notification_sent(office: Office) -> None:
-    """Twice the server's answer was lost: whoever may not have been told finds the receipt unread, and why."""
+    """Twice the server's answer was lost: the admin, who may not have been told, finds the receipt unread, and why."""
     office.sandbox.smtp.fail(Refusal("after_data", times=2))
     office.once(MAILS["support"])
     ((lying, message),) = receipts(office, "Support")
@@ -218,7 +218,7 @@ def test_kill_during_receipt_append_leaves_one_receipt(office: Office, point: st
 
 @pytest.mark.parametrize("point", [COMMITTED, ANSWERED])
 def test_kill_after_filing_still_adds_receipt(office: Office, point: str) -> None:
-    """The mail is not in the inbox any more, and the memory holds nothing of it."""
+    """The mail is not in the inbox any more, and the state store holds nothing of its content."""
     office.sandbox.imap.deliver(MAILS["support"])
     assert office.begin("once", death=Death("label", " UID MOVE ", point)).end().returncode == -signal.SIGKILL
     office.once()
@@ -248,7 +248,7 @@ def test_disabled_receipts_add_nothing(office: Office) -> None:
 
 
 class Full(Desk):
-    """A mailbox that has no room for what is ours."""
+    """A mailbox that refuses what is ours."""
 
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         super().append(outcome, receipt, look=look, supersedes=supersedes)

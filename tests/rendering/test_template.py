@@ -30,7 +30,7 @@ from poller.model import (
     UploadDecision,
 )
 from poller.rendering import digest, incident, notification, receipt
-from poller.rendering.mail_page import DONE, Page, mail
+from poller.rendering.mail_page import DONE, Page
 from poller.rendering.template import FOLDER, render
 from poller.workflow.errors import StepFailedError
 from tests.support import rendered_texts as outputs
@@ -109,7 +109,7 @@ def html_of(sent: bytes) -> str:
 
 
 def letters(words: str) -> dict[str, bytes]:
-    """One of each kind of letter and receipt, made of these words."""
+    """Make a letter and a receipt of each kind of these words."""
     request, done = hostile_request(words), hostile_done(words)
     failure = StepFailedError("create_note", "refused", "HTTP 400")
     bot = "bot@figurative.example"
@@ -207,15 +207,6 @@ def test_a_letter_when_a_list_is_long_counts_the_rest() -> None:
 def test_a_template_when_a_value_is_missing_is_refused() -> None:
     with pytest.raises(UndefinedError, match="reference"):
         render("thanks.html")
-
-
-def test_a_letter_when_sent_has_the_words_of_its_text() -> None:
-    """No word of the text is missing in the HTML."""
-    page = replace(EMPTY, facts=[("Fact", "<one>\ntwo")], box=("Box", ("three & four",)))
-    message = mail(page, "Subject", "test", now=NOW, **PEOPLE)
-    seen = Seen(html_of(bytes(message)))
-    text = str(message.get_body(("plain",)).get_content())  # type: ignore[union-attr]
-    assert all(word in seen.words for word in text.replace("\xa0:", "").replace("- ", "").split())
 
 
 def test_templates_when_packaged_are_all_in_the_wheel() -> None:

@@ -1,4 +1,4 @@
-"""A ticket under another category: our lines are put right, and nobody's words are lost."""
+"""A ticket under another category: our lines are put right, and no words of a person are lost."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_update_marks_review_done_and_keeps_its_reason() -> None:
 
 
 def test_update_only_adds_links_to_rewritten_ticket() -> None:
-    """They come at the end; without any to add nothing changes, as where only a word of ours looks alike."""
+    """They come at the end; without any to add nothing changes, as where only a word of ours is alike."""
     own = "Demande : support du fauteuil\nVu avec la cliente."
     assert updated_ticket_content(own, REQUEST, SUPPORT) == own
     content = updated_ticket_content(own, REQUEST, MODELISATION)

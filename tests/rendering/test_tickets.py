@@ -1,4 +1,4 @@
-"""What people read in HubSpot and ClickUp."""
+"""The texts of tickets, notes, subtasks and comments."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ from poller.model import (
     Link,
     Request,
     StoredFile,
-    UploadDecision,
 )
-from poller.rendering.phrases import STEPS, left_behind, marker, services_off, size
+from poller.rendering.phrases import marker
 from poller.rendering.tickets import (
     note_html,
     reply_comment,
@@ -434,70 +433,6 @@ def test_titles_are_one_line_bounded_and_not_empty(subject: str, addr_spec: str,
     assert subtask_name(request) == subtask
 
 
-REFUSED = replace(attachment("devis.pdf.exe", Kind.OTHER), refused=True)
-ANSWER = replace(SURE, category=Category.SUPPORT, decided_by="thread")
-
-
-@pytest.mark.parametrize(
-    ("classification", "file", "fate", "skipped", "reason"),
-    [
-        (SURE, LOGO, UploadDecision.INLINE, ("upload_files",), "image intégrée au texte"),
-        (SURE, LOGO, UploadDecision.LOGO, (), "logo de signature"),
-        (SURE, PHOTO, UploadDecision.LOGO, (), "image déjà reçue de cet expéditeur"),
-        (SURE, REFUSED, UploadDecision.REFUSED, (), "type refusé (peut contenir un programme)"),
-        (SURE, PLAN, UploadDecision.KEPT, ("upload_files",), "ni fichier 3D ni image"),
-        (SURE, MODEL, UploadDecision.FILE, ("upload_files",), "R2 non configuré"),
-        (SURE, MODEL, UploadDecision.FILE, (), "dépôt non effectué"),
-        (SURE, MODEL, UploadDecision.TOO_BIG, (), "trop volumineux (limite : 40 Mo)"),
-        (SURE, PHOTO, UploadDecision.TOO_BIG, (), "trop volumineux (limite par message : 50 Mo)"),
-        (SURE, MODEL, UploadDecision.OVER_CAP, (), "quota d’envoi de l’expéditeur atteint"),
-        (replace(ANSWER, decided_by="rules"), MODEL, UploadDecision.FILE, (), ""),
-        (replace(ANSWER, decided_by="rules"), MODEL, UploadDecision.TOO_BIG, (), ""),
-        (replace(ANSWER, decided_by="rules"), PLAN, UploadDecision.KEPT, (), ""),
-        (
-            replace(ANSWER, decided_by="rules"),
-            REFUSED,
-            UploadDecision.REFUSED,
-            (),
-            "type refusé (peut contenir un programme)",
-        ),
-        (ANSWER, MODEL, UploadDecision.FILE, ("upload_files",), "R2 non configuré"),
-        (ANSWER, MODEL, UploadDecision.TOO_BIG, (), "trop volumineux (limite : 40 Mo)"),
-        (ANSWER, PLAN, UploadDecision.KEPT, (), "ni fichier 3D ni image"),
-    ],
-)
-def test_left_behind_lists_each_file_with_reason(
-    classification: Classification, file: Attachment, fate: UploadDecision, skipped: tuple[str, ...], reason: str
-) -> None:
-    """Each part that is not uploaded is listed with the reason; of a new support request nothing ever is."""
-    done = DispatchResult(
-        classification, skipped=skipped, upload_decisions=(fate,), max_file_bytes=40_000_000, max_mail_bytes=50_000_000
-    )
-    ((shown, label),) = left_behind(replace(REQUEST, attachments=(file,)), done)
-    assert shown is fate
-    assert label.replace("\xa0", " ").partition("), ")[2] == reason
-
-
-def test_duplicate_names_the_file_it_repeats() -> None:
-    photo = replace(PHOTO, fingerprint="0" * 32)
-    request = replace(REQUEST, attachments=(photo, replace(photo, filename="photo (2).jpg")))
-    done = DispatchResult(SURE, upload_decisions=attachment_policy.decide_uploads(request), uploads=((0, ""),))
-    assert left_behind(request, done) == [(UploadDecision.DUPLICATE, "photo (2).jpg (1,2\xa0Mo), doublon de photo.jpg")]
-
-
-def test_left_behind_names_right_one_of_two_similar_files() -> None:
-    """Two attachments of one name and size are two files."""
-    request = replace(REQUEST, attachments=(PHOTO, PHOTO))
-    assert len(left_behind(request, replace(DONE, uploads=((1, ""),)))) == 1
-    assert left_behind(request, DONE) == []
-
-
-def test_left_behind_lists_files_without_recorded_decision() -> None:
-    request = replace(REQUEST, attachments=(PLAN, MODEL))
-    labels = [label for _, label in left_behind(request, DispatchResult(SURE, upload_decisions=(UploadDecision.FILE,)))]
-    assert labels == ["plan.pdf (240\xa0ko), ni fichier 3D ni image", "model.glb (48\xa0Mo), dépôt non effectué"]
-
-
 LINKED = replace(REQUEST, attachments=(), links=("https://we.tl/t-a_b", "https://drive.google.com/x?y=1&z=2"))
 
 
@@ -550,42 +485,3 @@ def test_unreadable_content_is_stated_in_every_text(defects: tuple[str, ...], se
         text = text_of(request, REPLY_DONE).replace("\xa0", " ")
         assert all(sentence in text for sentence in sentences)
         assert sum(sentence in text for sentence in every) == len(sentences)
-
-
-def test_files_of_truncated_mail_have_no_size() -> None:
-    """What of the last one is here is not what it is in full."""
-    request = replace(REQUEST, defects=(attachment_policy.oversize(62_000_000),))
-    done = DispatchResult(SURE, upload_decisions=attachment_policy.decide_uploads(request))
-    assert [label for _, label in left_behind(request, done)] == [
-        "photo.jpg, non téléchargé",
-        "model.glb, non téléchargé",
-    ]
-
-
-def test_services_off_lists_each_service_once() -> None:
-    skipped = ("upload_files", "find_or_create_contact", "create_ticket", "create_subtask", "add_comment")
-    assert services_off(DispatchResult(SURE, skipped=skipped)) == [
-        ("R2", ["dépôt des fichiers"]),
-        ("HubSpot", ["fiche contact", "ticket HubSpot"]),
-        ("ClickUp", ["sous-tâche ClickUp", "commentaire ClickUp"]),
-    ]
-    assert set(skipped) <= set(STEPS)
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "words"),
-    [
-        (0, "0 octet"),
-        (1, "1 octet"),
-        (999, "999 octets"),
-        (1000, "1 ko"),
-        (999_499, "999 ko"),
-        (999_500, "1,0 Mo"),
-        (1_250_000, "1,2 Mo"),
-        (9_940_000, "9,9 Mo"),
-        (9_960_000, "10 Mo"),
-        (1_500_000_000, "1500 Mo"),
-    ],
-)
-def test_size_is_formatted_in_french_units(size_bytes: int, words: str) -> None:
-    assert size(size_bytes).replace("\xa0", " ") == words

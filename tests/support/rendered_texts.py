@@ -1,4 +1,4 @@
-"""Everything that is made of one mail, and what each of it may hold: our own markup, and of the mail's nothing."""
+"""The texts that are made of one mail, and checks that they hold our own markup alone."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ _LINKIFY: Final = LinkifyIt()
 
 @dataclass(frozen=True)
 class Outputs:
-    """What is written for a mail; the reason for its classification is a model's that repeats the mail."""
+    """The texts for a mail; the reason for its classification is a model's that repeats the mail."""
 
     request: Request
 
     @cached_property
     def done(self) -> DispatchResult:
-        """All steps done, with every file that may be uploaded."""
+        """Return the result of all steps, with every file that may be uploaded."""
         request = self.request
         found = classification.classify_request(request, None)
         decided = attachment_policy.decide_uploads(request)
-        numbers = [number for number, fate in enumerate(decided) if fate is UploadDecision.FILE]
+        numbers = [number for number, decision in enumerate(decided) if decision is UploadDecision.FILE]
         files = [
             StoredFile(file.filename, f"{FILES}/{number}/{escaping.key_name(file.filename)}", file.size_bytes)
             for number, file in ((number, request.attachments[number]) for number in numbers)
@@ -97,12 +97,12 @@ class Outputs:
 
     @cached_property
     def titles(self) -> tuple[str, str]:
-        """Of the ticket and of the subtask."""
+        """Return the titles of the ticket and of the subtask."""
         return tickets.ticket_subject(self.request), tickets.subtask_name(self.request)
 
     @cached_property
     def letter(self) -> EmailMessage:
-        """To the admin: of the request, of an answer, or of a failure; one of them, as each takes its time."""
+        """Return a mail to the admin: of the request, an answer or a failure; one alone, as each takes its time."""
         options = {"sender": SENDER, "recipient": RECIPIENT, "now": NOW}
         request, detail = self.request, self.request.text[:3000]
         match int(request.reference, 16) % 3:
@@ -116,7 +116,7 @@ class Outputs:
 
     @cached_property
     def receipt(self) -> bytes:
-        """What lies beside the mail: of the request, or of a failure; bytes, for it is not sent."""
+        """Return a receipt: of the request, or of a failure."""
         if int(self.request.reference, 16) % 2:
             return receipt.receipt(self.request, self.done, sender=RECEIPT_SENDER).raw
         failure = StepFailedError("create_note", "refused", "HTTP 400")

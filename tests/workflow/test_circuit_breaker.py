@@ -10,7 +10,7 @@ NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
 
 def test_open_circuit_breaker_lets_one_call_through_after_wait() -> None:
-    """Whoever comes first tries the service; the others wait for what comes of it."""
+    """The first caller tries the service, and the others wait for its result."""
     breaker = CircuitBreaker((10.0,))
     breaker.failed(NOW, NOW)
     assert breaker.wait(NOW) == NOW + timedelta(seconds=10)

@@ -43,8 +43,8 @@ def alive(
         machine.stop()
 
 
-class Looks:
-    """What a machine is told about the others, and what it does about it."""
+class TakeoverLog:
+    """The machines at work, as another one is told, and those that it takes over from."""
 
     def __init__(self, *names: str) -> None:
         self.names = set(names)
@@ -61,14 +61,14 @@ class Looks:
         self.took_over.set()
 
     def wait(self, number: int) -> None:
-        """Until the machine has looked so often."""
+        """Wait until the machine has counted so often."""
         for _ in range(number):
             assert self.counted.acquire(timeout=DEADLINE_S)
 
 
 def test_takeover_only_from_machine_without_heartbeat(database: str) -> None:
     """Twice the patience with one that lives takes nothing from it; when it falls silent its messages are taken."""
-    scanner = Looks()
+    scanner = TakeoverLog()
     with alive(database, scanner.at_work, scanner.take_over) as first:
         with alive(database) as second:
             scanner.names = {first.name, second.name}
@@ -79,8 +79,8 @@ def test_takeover_only_from_machine_without_heartbeat(database: str) -> None:
 
 
 def test_takeover_from_unknown_machine_waits_as_long(database: str) -> None:
-    """One that died before we were there: not at the first look, and in the end."""
-    scanner = Looks("long dead")
+    """One that died before we were there: not at the first beat, and in the end."""
+    scanner = TakeoverLog("long dead")
     with alive(database, scanner.at_work, scanner.take_over):
         scanner.wait(SILENT_BEATS - 1)
         assert not scanner.taken_over
@@ -90,7 +90,7 @@ def test_takeover_from_unknown_machine_waits_as_long(database: str) -> None:
 
 def test_stopping_machine_takes_over_nothing(database: str) -> None:
     """Its engine is gone by then; the others hear it to the end."""
-    scanner, others = Looks("long dead"), Looks()
+    scanner, others = TakeoverLog("long dead"), TakeoverLog()
     with (
         alive(database, others.at_work, others.take_over),
         alive(database, scanner.at_work, scanner.take_over) as ending,
@@ -103,8 +103,8 @@ def test_stopping_machine_takes_over_nothing(database: str) -> None:
 
 
 def test_reconnect_restarts_silence_count(database: str) -> None:
-    """What was said while nobody listened is lost: silence counts from the new connection."""
-    scanner = Looks("quiet")
+    """What was said while it did not listen is lost: silence counts from the new connection."""
+    scanner = TakeoverLog("quiet")
     with alive(database, scanner.at_work, scanner.take_over) as machine:
         scanner.wait(SILENT_BEATS - 2)
         scanner.names = set()
@@ -141,7 +141,7 @@ def test_lease_epoch_ends_before_takeover(*, beats: int, unbroken: bool, beats_f
 
 
 def test_lease_epoch_changes_while_database_is_unreachable() -> None:
-    """While nobody answers, what began a moment ago may have been taken over as well."""
+    """While the database does not answer, what began a moment ago may have been taken over as well."""
     clock = Clock()
     machine = ClusterMembership(NOWHERE, 90, at_work=set, take_over=lambda _: None, clock=clock)
     clock.now += 60

@@ -38,7 +38,7 @@ def test_check_of_sqlite_state_creates_nothing(tmp_path: Path) -> None:
     [("garbage", "file is not a database"), ("folder", "unable to open"), ("garbage/poller.sqlite", "cannot be writ")],
 )
 def test_unusable_sqlite_path_raises_configuration_error(tmp_path: Path, name: str, said: str) -> None:
-    """It says which file, and the setting to look at."""
+    """It says which file, and the setting to check."""
     (tmp_path / "garbage").write_bytes(b"no database" * 100)
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigurationError, match=f"{name}.*{said}.*STATE_URL"):
@@ -74,7 +74,7 @@ def test_check_names_postgresql_database_schema_and_owner(cluster: Cluster, data
 
 
 def test_postgresql_state_without_write_access_is_refused(cluster: Cluster, database: str) -> None:
-    """A role that may look and not write, or that may not make the schema, would fail at the first message."""
+    """A role that may read and not write, or that may not make the schema, would fail at the first message."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS reader")
         connection.execute("CREATE ROLE reader LOGIN")
@@ -105,7 +105,7 @@ def test_unreachable_database_raises_transient_error() -> None:
 
 @contextmanager
 def refusing(words: str) -> Iterator[str]:
-    """The URL of a server that has only these words for whoever connects."""
+    """Run a server that answers every client with these words, and give its URL."""
     fields = b"".join(kind + text.encode() + b"\0" for kind, text in ((b"S", "FATAL"), (b"C", "XX000"), (b"M", words)))
 
     def serve() -> None:

@@ -1,4 +1,4 @@
-"""The memory of a message outlives the process that wrote it: on SQLite, and on PostgreSQL.
+"""The record of a message outlives the process that wrote it: on SQLite, and on PostgreSQL.
 
 Run as a program, this file is such a process: see `main`.
 """
@@ -45,7 +45,7 @@ DONE = WorkResult(Outcome.SUPPORT)
 
 @contextmanager
 def running(url: str, directory: Path, work: Callable[[Journal], WorkResult]) -> Iterator[Engine]:
-    """An engine at work; the waits between tries are short."""
+    """Run an engine; the waits between tries are short."""
     retry_policy = RetryPolicy(delays_s=(0.01,))
     engine = Engine(url, directory, work, retry_policy=retry_policy, takeover_s=TAKEOVER_S)
     engine.start()
@@ -56,7 +56,7 @@ def running(url: str, directory: Path, work: Callable[[Journal], WorkResult]) ->
 
 
 def stopped(engine: Engine, reference: str = REFERENCE) -> MessageStatus:
-    """Where a message stands when nobody works on it any more."""
+    """Wait until no worker has the message, and return its status."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         status = engine.store.statuses([reference]).get(reference)
@@ -74,14 +74,14 @@ def made_of(ticket: str, note: str = "") -> WorkResult:
 
 
 class Service:
-    """What two steps ask, a ticket and a note; `refusals` are what the note is met with, in order."""
+    """A service with a ticket and a note for two steps; `refusals` are its first answers to the note, in order."""
 
     def __init__(self, *refusals: Exception) -> None:
         self.calls: list[str] = []
         self.refusals = list(refusals)
 
     def work(self, journal: Journal) -> WorkResult:
-        """Both steps; a failure is told of in one of its own."""
+        """Run both steps; a failure is told of in a third one."""
         ticket = journal.step(StepName.FIND_ORIGINAL, self._create_ticket)
         try:
             note = journal.step(StepName.FIND_THREAD, self._create_note)
@@ -91,11 +91,11 @@ class Service:
         return made_of(ticket, note)
 
     def _create_ticket(self, attempt: Attempt) -> str:
-        self.calls.append("ticket" if not attempt.doubts else "look for the ticket")
+        self.calls.append("ticket" if not attempt.doubts else "search for the ticket")
         return "T1"
 
     def _create_note(self, attempt: Attempt) -> str:
-        self.calls.append("note" if not attempt.doubts else "look for the note")
+        self.calls.append("note" if not attempt.doubts else "search for the note")
         if self.refusals:
             raise self.refusals.pop(0)
         return "N1"
@@ -151,7 +151,7 @@ def test_waiting_message_resumes_after_finished_steps(state_url: str, tmp_path: 
     with running(state_url, tmp_path, service.work) as engine:
         engine.resume(REFERENCE)
         assert stopped(engine).outcome is Outcome.SUPPORT
-    assert service.calls == ["ticket", "note", "note", "look for the note"]
+    assert service.calls == ["ticket", "note", "note", "search for the note"]
 
 
 def test_messages_waiting_for_label_are_read_without_finished(state_url: str, tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_refusing_database_raises_configuration_error(database: str, tmp_path: P
 
 
 def test_kill_in_call_leaves_only_that_step_in_doubt(state_url: str, tmp_path: Path) -> None:
-    """SIGKILL of the process; the next one, on whatever machine, goes on with a look."""
+    """SIGKILL of the process; the next one, on whatever machine, goes on with a search."""
     child = subprocess.Popen(
         [sys.executable, __file__, state_url, tmp_path],
         cwd=Path(__file__).parents[2],
@@ -325,7 +325,7 @@ def test_kill_in_call_leaves_only_that_step_in_doubt(state_url: str, tmp_path: P
     service = Service()
     with running(state_url, tmp_path, service.work) as engine:
         assert stopped(engine).outcome is Outcome.SUPPORT
-    assert service.calls == ["look for the note"]
+    assert service.calls == ["search for the note"]
 
 
 def test_database_restart_is_waited_for(database: str, cluster: Cluster, tmp_path: Path) -> None:

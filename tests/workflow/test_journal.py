@@ -1,4 +1,4 @@
-"""What is written down around a call, and what a message does when it is taken up again."""
+"""The entries that are written around a call, and their reading when a message is resumed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_finished_step_is_not_repeated(record: JournalRecord) -> None:
 
 
 def test_first_try_makes_no_check(record: JournalRecord) -> None:
-    """Nothing went wrong, so no look is paid for."""
+    """Nothing went wrong, so no search is paid for."""
     assert record.execution().step(StepName.FIND_THREAD, lambda attempt: [attempt.failures, attempt.doubts]) == [0, 0]
 
 
@@ -96,10 +96,10 @@ def test_circuit_breaker_honours_retry_after_up_to_an_hour(
 @pytest.mark.parametrize(
     "act",
     [
-        lambda _: "\ud800",  # half a character: JSON has it, the memory has not
+        lambda _: "\ud800",  # half a character: JSON has it, the state store has not
         lambda _: {1, 2},
         raising(TransientError("HubSpot create ticket: HTTP 500 \ud800")),
-        raising(TransientError("the gate below cannot count so far")),
+        raising(TransientError("the breaker below cannot count so far")),
     ],
 )
 def test_unrecordable_result_counts_as_failure(record: JournalRecord, act: Callable[[Attempt], Any]) -> None:
@@ -115,7 +115,7 @@ def test_unrecordable_result_counts_as_failure(record: JournalRecord, act: Calla
 
 
 def test_unreachable_service_is_tried_by_one_message_at_a_time(record: JournalRecord) -> None:
-    """While its gate is closed nobody else calls; once it answers, everybody may."""
+    """While its circuit breaker is open no other message calls; once it answers, all may."""
     with pytest.raises(StepDeferredError):
         record.execution().step(StepName.CREATE_SUBTASK, raising(TransientError("refused")))
     other = JournalRecord()
@@ -215,7 +215,7 @@ def test_configuration_error_is_reported_and_not_counted(record: JournalRecord) 
 
 
 def test_refusing_service_is_not_called_by_next_message(record: JournalRecord) -> None:
-    """One 401 is enough until somebody has mended the key."""
+    """One 401 is enough until a person has mended the key."""
     with pytest.raises(StepDeferredError):
         record.execution().step(StepName.UPDATE_TICKET, raising(ConfigurationError("401")))
     with pytest.raises(StepDeferredError) as caught:
@@ -237,7 +237,7 @@ def test_step_fails_after_five_days_of_failures(record: JournalRecord) -> None:
 
 
 def test_requested_retry_stays_in_doubt(record: JournalRecord) -> None:
-    """The last try before we gave up may have been carried out: the retry looks."""
+    """The last try before we gave up may have been carried out: the retry searches."""
     outcomes = (TransientError("429", outcome_unknown=False), TransientError("504", outcome_unknown=True))
     with pytest.raises(StepDeferredError):
         record.execution().step(StepName.UPDATE_TICKET, raising(outcomes[0]))
@@ -262,7 +262,7 @@ def test_own_waits_do_not_count_towards_five_days(record: JournalRecord) -> None
 
 
 def test_failing_message_does_not_block_other_messages(record: JournalRecord) -> None:
-    """Its own waits grow; the gate is closed for what the service asked, and opens at the next answer."""
+    """Its own waits grow; the circuit breaker is open as long as the service asked, and closes at the next answer."""
     for _ in range(4):
         with pytest.raises(StepDeferredError):
             record.execution().step(StepName.UPDATE_TICKET, raising(TransientError("500")))
@@ -279,7 +279,7 @@ def test_failing_message_does_not_block_other_messages(record: JournalRecord) ->
     "cause", [TransientError("IMAP FETCH: the connection was cut"), ConfigurationError("401"), RuntimeError("exit -9")]
 )
 def test_unreadable_message_keeps_service_circuit_breaker_closed(record: JournalRecord, cause: Exception) -> None:
-    """The mailbox is away, or the parser died, before HubSpot was asked: its gate is open, and nothing in doubt."""
+    """The mailbox is away, or the parser died, before HubSpot was called: nothing is in doubt, and others call it."""
     with pytest.raises(StepDeferredError):
         record.execution().step(StepName.UPDATE_TICKET, raising(MessageUnavailableError(cause)))
     assert record.breakers["hubspot"].is_closed
@@ -293,11 +293,11 @@ def test_full_disk_does_not_fail_the_message(record: JournalRecord) -> None:
     for _ in range(4):
         with pytest.raises(StepDeferredError):
             record.execution().step(StepName.FIND_THREAD, raising(OSError(28, "No space left on device")))
-    assert record.execution().step(StepName.FIND_THREAD, lambda _: "room again") == "room again"
+    assert record.execution().step(StepName.FIND_THREAD, lambda _: "space again") == "space again"
 
 
 def test_step_without_circuit_breaker_ignores_open_one(record: JournalRecord) -> None:
-    """It is called although the gate is closed: it knows what to do."""
+    """It is called although the circuit breaker is open: it can do without the service."""
     record.breakers["anthropic"] = CircuitBreaker()
     record.breakers["anthropic"].failed(START, START + timedelta(seconds=60))
     assert record.execution().step(StepName.CLASSIFY, lambda _: "by rules", gated=False) == "by rules"
@@ -389,7 +389,7 @@ def test_check_waits_until_effect_is_visible(record: JournalRecord) -> None:
 def test_step_without_check_does_not_wait_for_visibility(
     record: JournalRecord, *, step: StepName, unknown: bool, back_s: float
 ) -> None:
-    """Nothing is in doubt, or the step needs no look; and a clock that was put back is not waited for."""
+    """Nothing is in doubt, or the step makes no search; and a clock that was put back is not waited for."""
     failure = TransientError("failed", outcome_unknown=unknown)
     with pytest.raises(StepDeferredError):
         record.execution().step(step, raising(failure))

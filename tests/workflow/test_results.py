@@ -161,7 +161,7 @@ def test_result_without_any_one_key_is_read(missing: str) -> None:
     assert read != DONE
 
 
-def test_final_outcome_of_a_message_that_waits_for_its_receipt_is_its_label() -> None:
+def test_final_outcome_while_waiting_for_receipt_is_the_label() -> None:
     assert RESULTS["waiting for its receipt"][0].final_outcome is Outcome.MODELISATION
     assert RESULTS["waiting"][0].final_outcome is Outcome.WAITING
 

@@ -26,7 +26,7 @@ def entered(enter: AbstractContextManager[None]) -> tuple[threading.Thread, thre
 
 
 def test_suspect_message_runs_alone() -> None:
-    """It waits for those at work, keeps those who come later out, and nobody is beside it."""
+    """It waits for those at work, keeps later ones out, and runs beside no other."""
     step_lock = SharedLock()
     neighbour, beside, leave_neighbour = entered(step_lock.shared())
     assert beside.wait(5)
@@ -45,7 +45,7 @@ def test_suspect_message_runs_alone() -> None:
 
 
 def test_suspect_messages_run_one_at_a_time() -> None:
-    """Or nobody could tell which of them killed the process."""
+    """Otherwise the death of the process could be charged to the wrong one."""
     step_lock = SharedLock()
     first, alone, leave_first = entered(step_lock.exclusive())
     assert alone.wait(5)

@@ -15,6 +15,47 @@ DISPATCH = Path(__file__).parents[2] / "poller" / "dispatch"
 UNSEEN = {StepName.PREPARE_ALERT, StepName.SEND_ALERT, StepName.PREPARE_FAILURE, StepName.SEND_FAILURE}
 
 
+RECORDED = {
+    "receive": "imap",
+    "find_original": "",
+    "find_thread": "",
+    "prepare_alert": "smtp",
+    "send_alert": "smtp",
+    "classify": "anthropic",
+    "upload_files": "r2",
+    "find_or_create_contact": "hubspot",
+    "find_ticket": "hubspot",
+    "update_ticket": "hubspot",
+    "create_ticket": "hubspot",
+    "create_note": "hubspot",
+    "create_subtask": "clickup",
+    "add_comment": "clickup",
+    "prepare_notification": "smtp",
+    "send_notification": "smtp",
+    "prepare_failure": "smtp",
+    "send_failure": "smtp",
+    "label": "imap",
+    "prepare_receipt": "",
+    "send_receipt": "",
+}
+
+
+def test_names_and_services_of_steps_are_those_that_are_recorded() -> None:
+    """Rows of earlier releases hold these names. A new step is added here, and none is ever changed."""
+    assert {step.value: step.service for step in StepName} == RECORDED
+
+
+def test_steps_that_search_are_those_that_create_or_append() -> None:
+    """Only these wait until the effect of an earlier try would show."""
+    searching = {"create_ticket", "create_note", "create_subtask", "add_comment", "send_receipt"}
+    assert {step.value for step in StepName if step.searches} == searching
+
+
+def test_step_is_prepared_by_the_step_of_its_name() -> None:
+    assert StepName.SEND_FAILURE.preparation is StepName.PREPARE_FAILURE
+    assert StepName.SEND_NOTIFICATION.preparation is StepName.PREPARE_NOTIFICATION
+
+
 @pytest.mark.parametrize("step", StepName)
 def test_a_step_names_a_known_service_or_none(step: StepName) -> None:
     """Alerts, metrics and waits name the service by it."""

@@ -50,7 +50,7 @@ RETURNED = {
 
 @pytest.fixture
 def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
-    """One message of each kind, two of them corrected, one at work."""
+    """Open the state with a message of each kind, two of them corrected, one at work."""
     done = threading.Event()
 
     def work(journal: Journal) -> WorkResult:
@@ -124,13 +124,13 @@ def test_named_without_references_is_empty(store: StateStore) -> None:
 
 
 def test_reading_missing_state_raises_configuration_error(cluster: Cluster) -> None:
-    """Whoever asks before the first start gets one line, on PostgreSQL as on SQLite."""
+    """A command before the first start gets one line, on PostgreSQL as on SQLite."""
     with pytest.raises(ConfigurationError, match="nothing has run yet: PostgreSQL database"):
         open_store(Settings(state={"url": cluster.create()}))
 
 
 def test_state_of_another_user_is_reported_as_such(tmp_path: Path) -> None:
-    """Whoever asks under the wrong account is told so, and not that something is out of reach or crashed."""
+    """A command under the wrong account is told so, and not that something is out of reach or crashed."""
     path = tmp_path / "poller.sqlite"
     database.write_ahead(f"sqlite:///{path}")
     path.chmod(0)

@@ -1,4 +1,4 @@
-"""Attempts, retry policy and stored facts of a step, and the errors by which it may not come to its end."""
+"""Define the errors by which a step does not come to its end."""
 
 from __future__ import annotations
 

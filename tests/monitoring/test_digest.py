@@ -29,7 +29,7 @@ LONG_AGO = date(2026, 1, 1)
 
 
 def test_digest_counts_all_messages_of_the_week(office: Office) -> None:
-    """Read from the state of a daemon that has worked: no content of a mail is in it, nor in the letter."""
+    """Read from the state store of a daemon at work. No content of a mail is in it, so none is in the letter."""
     office.fail("clickup", Fault("status", "POST", "/api/v2/list", status=400))
     office.once(MAILS["modelisation"])
     office.once(MAILS["support"], MAILS["modelisation_with_files"], MAILS["auto_reply"])

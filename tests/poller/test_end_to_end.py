@@ -16,6 +16,7 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
 from poller.samples import picture, samples, triangle
+from tests.needs import needs_dovecot
 
 if TYPE_CHECKING:
     from integrations.sandbox.s3 import StoredObject
@@ -442,6 +443,7 @@ def test_a_failure_that_cannot_be_told_is_filed_all_the_same(office: Office, tim
     assert outcomes(office.once()) == []
 
 
+@needs_dovecot
 def test_a_copy_that_cannot_be_filed_holds_nobody_up(office: Office) -> None:
     """The second copy's mailbox is gone and cannot be made: newer mail is dispatched all the same."""
     office.once(MAILS["support"])

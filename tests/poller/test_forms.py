@@ -41,6 +41,7 @@ from poller.form_limits import HOUR_S, KEPT, Rate, client_address, networks_of
 from poller.inbox import Inbox
 from poller.wording import author_fact
 from tests.browser import EXECUTABLE, Browser
+from tests.needs import needs_dovecot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -906,6 +907,7 @@ def test_which_pages_may_post(sandbox: Sandbox, site: Callable[..., Site], origi
         assert preflight.headers.get("Access-Control-Allow-Origin") == allowed
 
 
+@needs_dovecot
 def test_a_large_upload_stays_out_of_memory(sandbox: Sandbox, site: Callable[..., Site]) -> None:
     """Ten megabytes are taken, made into a mail and handed on, and not two of them are in memory at once."""
     import tracemalloc  # noqa: PLC0415  it is slow, and only for this

@@ -19,6 +19,7 @@ from poller.cli import commands
 from poller.daemon import Daemon
 from poller.samples import samples, triangle
 from tests.hostile import WORDS
+from tests.needs import needs_dovecot
 from tests.outputs import check_note, check_subtask
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ ATTACKS = {
 SHOWN = {"text/html", "image/svg+xml", "text/xml", "application/xml", "application/xhtml+xml", "text/javascript"}
 
 
+@needs_dovecot
 def test_attacks_between_two_good_mails(office: Office) -> None:
     """Through the whole daemon: the good ones are done, every attack is filed, and nothing of it acts anywhere."""
     good = [samples()["modelisation"], samples()["support"]]

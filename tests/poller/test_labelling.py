@@ -241,6 +241,7 @@ def test_a_server_that_is_out_of_reach_is_the_failure_of_all(office: Office, inb
     assert wire.connections == connections + 1
 
 
+@needs_dovecot
 def test_a_mailbox_that_refuses_is_the_failure_of_all(office: Office, wire: Wire) -> None:
     """It is asked for once, and not once for each message."""
     office.environment["LABELS_IGNORED"] = "Ignorés//"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from argparse import Namespace
 
 from integrations.sandbox.dovecot import Dovecot
@@ -36,11 +37,16 @@ class Pymap(ImapServer):
     async def _listen(self) -> asyncio.Server:
         # Imported here: where Dovecot is installed, pymap is not needed, and its import takes a while.
         from proxyprotocol.reader import ProxyProtocolReader  # noqa: PLC0415
-        from pymap.backend.dict import DictBackend  # noqa: PLC0415
+        from pymap.backend.dict import Config, DictBackend  # noqa: PLC0415
         from pymap.backend.dict.mailbox import MailboxData  # noqa: PLC0415
         from pymap.imap import IMAPServer  # noqa: PLC0415
         from pymap.parsing.specials.flag import Recent, Wildcard, get_system_flags  # noqa: PLC0415
+        from pysasl.hashing import Cleartext  # noqa: PLC0415
 
+        # It logs every line of every message, into the log of the process that runs it.
+        logging.getLogger("pymap").setLevel(logging.WARNING)
+        # Its hash keeps the processor busy for an eighth of a second at each login.
+        Config._get_hash_context = classmethod(lambda *_: Cleartext())  # type: ignore[method-assign, assignment] # noqa: SLF001
         # Otherwise pymap answers OK to a keyword and drops it: its mailboxes do not announce \* in PERMANENTFLAGS.
         kept = get_system_flags() - {Recent} | {Wildcard}
         MailboxData.permanent_flags = property(lambda _: kept)  # type: ignore[method-assign, assignment]

@@ -17,6 +17,7 @@ import pytest
 
 from poller.forms import intake
 from tests.support.form_site import CUSTOMER, TOKEN, Site, delivered, half_a_post, imap_relay
+from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,6 +136,7 @@ def test_unreachable_mailbox_answers_503(sandbox: Sandbox, site: Callable[..., S
     assert (up.client.get("/healthz").json(), len(delivered(sandbox))) == ({"status": "ok"}, 1)
 
 
+@needs_dovecot
 def test_large_post_is_not_held_in_memory(sandbox: Sandbox, site: Callable[..., Site]) -> None:
     """Ten megabytes are taken, made into a mail and handed on, in less memory than half of them."""
     import tracemalloc  # noqa: PLC0415  it is slow, and only for this

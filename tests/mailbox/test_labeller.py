@@ -227,6 +227,7 @@ def test_unreachable_server_fails_whole_batch(office: Office, inbox: Inbox, wire
     assert wire.connections == connections + 1
 
 
+@needs_dovecot
 def test_refused_mailbox_fails_whole_batch_once(office: Office, wire: Wire) -> None:
     """It is asked for once, and not once for each message."""
     office.environment["LABELS_IGNORED"] = "Ignorés//"

@@ -16,6 +16,7 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import picture, samples, triangle
+from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
     from integrations.sandbox.s3 import StoredObject
@@ -437,6 +438,7 @@ def test_failed_mail_is_filed_when_notification_is_refused(office: Office, times
     assert outcomes(office.once()) == []
 
 
+@needs_dovecot
 def test_copy_that_cannot_be_filed_does_not_block_newer_mail(office: Office) -> None:
     """The second copy's mailbox is gone and cannot be made: newer mail is dispatched all the same."""
     office.once(MAILS["support"])

@@ -19,6 +19,7 @@ from poller.cli.main import commands
 from poller.cli.samples import samples, triangle
 from poller.daemon.daemon import Daemon
 from tests.support.hostile_mail import WORDS
+from tests.support.needs import needs_dovecot
 from tests.support.rendered_texts import check_note, check_subtask
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ ATTACKS = {
 SHOWN = {"text/html", "image/svg+xml", "text/xml", "application/xml", "application/xhtml+xml", "text/javascript"}
 
 
+@needs_dovecot
 def test_attacks_do_not_stop_good_mails(office: Office) -> None:
     """Through the whole daemon: the good ones are done, every attack is filed, and nothing of it acts anywhere."""
     good = [samples()["modelisation"], samples()["support"]]

@@ -21,7 +21,7 @@ def forms(ctx: click.Context, *, host: str, port: int) -> None:
     Exit code 0 when it was asked to stop, 78 for settings that cannot work.
     """
     try:
-        from poller.forms.app import serve  # noqa: PLC0415  keeps --help quick
+        from poller.forms.asgi import serve  # noqa: PLC0415  keeps --help quick
     except ModuleNotFoundError as missing:
         raise ConfigurationError(f"{missing.name} is not installed: pip install '.[forms]'") from missing
 

@@ -10,7 +10,7 @@ import pytest
 
 from integrations.errors import ConfigurationError
 from poller.cli.check import check_forms
-from poller.forms.app import make_app
+from poller.forms.asgi import make_app
 from poller.parsing import parser
 from poller.rendering.phrases import author_fact
 from tests.support.form_site import CUSTOMER, GLB, Site, delivered, reference_of, settings_of

@@ -66,9 +66,11 @@ def test_idle_reads_message_in_same_segment_as_continuation(answer: bytes, bell:
             next(watching)
 
 
-def test_idle_joins_line_received_in_pieces(sandbox: Sandbox, bell: socket.socket) -> None:
+def test_idle_joins_line_received_in_pieces(sandbox: Sandbox) -> None:
     """The relay passes each byte on by itself."""
+    rope, bell = socket.socketpair()
     with (
+        bell,
         Relay(sandbox.imap.port, answer_piece_bytes=1) as relay,
         closing(connect(imap_settings(sandbox.imap, port=relay.port))) as session,
     ):
@@ -77,18 +79,23 @@ def test_idle_joins_line_received_in_pieces(sandbox: Sandbox, bell: socket.socke
         sandbox.imap.deliver(RAW)
         next(watching)
         assert relay.connections == 1
+        rope.close()
+        assert list(watching) == []
 
 
 @needs_dovecot
-def test_idle_works_over_tls(bell: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_works_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     """There a socket with something to read may have nothing to say, and the other way round."""
-    with Dovecot(security="tls") as server:
+    rope, bell = socket.socketpair()
+    with bell, Dovecot(security="tls") as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate_path))
         with closing(connect(imap_settings(server))) as session:
             watching = session.idle(SOON_S, bell)
             next(watching)
             server.deliver(RAW)
             next(watching)
+            rope.close()
+            assert list(watching) == []
 
 
 def test_idle_ends_after_its_time_or_at_the_bell(sandbox: Sandbox) -> None:

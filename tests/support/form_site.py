@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 
 from poller.config import loader
-from poller.forms.app import make_app
+from poller.forms.asgi import make_app
 from poller.forms.http_protocol import PromptProtocol
 from poller.mailbox.inbox import Inbox
 from poller.mime import reference as mime_reference

@@ -150,12 +150,12 @@ MEASURE = """
 import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from poller import parsing
+from poller.parsing import parser
 mails = sorted(Path(sys.argv[1]).rglob("*.eml"))
-parsing.parse(min(mails, key=lambda mail: mail.stat().st_size), "a", datetime.now(UTC))
+parser.parse(min(mails, key=lambda mail: mail.stat().st_size), "a", datetime.now(UTC))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for mail in mails:
-    parsing.parse(mail, "a", datetime.now(UTC))
+    parser.parse(mail, "a", datetime.now(UTC))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 

@@ -53,7 +53,7 @@ DEFENCES = {
         "imap/test_connection.py::test_imap_certificate_is_verified_before_password",
         "config/test_validators.py::test_service_url_must_use_tls_or_loopback",
         "config/test_validators.py::test_remote_database_url_must_verify_certificate",
-        "config/test_loader.py::test_problem_is_one_line_without_secret",
+        "config/test_problems.py::test_problem_is_one_line_without_secret",
     ],
     "4 no header field and no recipient comes of a mail": [
         "test_escaping.py::test_header_text_cannot_add_a_header_field",
@@ -111,8 +111,8 @@ DEFENCES = {
     ],
     "13 no secret is shown": [
         "system/test_secrets.py::test_no_secret_is_written_anywhere",
-        "config/test_loader.py::test_settings_repr_hides_secrets",
-        "config/test_loader.py::test_problem_is_one_line_without_secret",
+        "config/test_settings.py::test_settings_repr_hides_secrets",
+        "config/test_problems.py::test_problem_is_one_line_without_secret",
     ],
     "14 a mail that talks to the model changes no more than the category": [
         "triage/test_classification.py::test_prompt_injection_can_only_choose_a_category",

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from integrations.errors import ConfigurationError
-from poller.forms.app import make_app
+from poller.forms.asgi import make_app
 from tests.support.form_site import CUSTOMER, GLB, TOKEN, Site, delivered, settings_of
 
 if TYPE_CHECKING:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 FORM_HEADER = "X-Figurative-Form"  # names the site's form that the message came from
-
-
 HEADER = "X-Figurative-Poller"  # screening recognises our own mail by it
+OWN_DOMAIN = "figurative-poller.invalid"  # right-hand side of our own Message-IDs
 
 
 def notification_id(reference: str, what: str) -> str:
     """Return the Message-ID of a mail of ours. It is the same each time, so that a second copy is recognised as one."""
-    return f"<{reference}.{what}@figurative-poller.invalid>"
-
-
-OWN_HEADER = "X-Figurative-Poller"
-OWN_DOMAIN = "figurative-poller.invalid"  # right-hand side of our own Message-IDs
+    return f"<{reference}.{what}@{OWN_DOMAIN}>"

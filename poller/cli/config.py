@@ -1,11 +1,10 @@
-"""The `config show` and `completion` commands."""
+"""The `config show` command."""
 
 from __future__ import annotations
 
 import json
 
 import click
-from click.shell_completion import get_completion_class
 
 from poller import logs
 from poller.cli.options import json_option
@@ -32,15 +31,3 @@ def show_config(ctx: click.Context, *, as_json: bool) -> None:
             click.echo(json.dumps({"name": each.name, "value": each.value, "source": each.source}, ensure_ascii=False))
         else:
             click.echo(f"{each.name:<34} {each.shown:<40} {each.source}")
-
-
-@click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script of a shell.
-
-    For instance, in ~/.bashrc: eval "$(poller completion bash)"
-    """
-    if made := get_completion_class(shell):
-        click.echo(made(ctx.find_root().command, {}, "poller", "_POLLER_COMPLETE").source())

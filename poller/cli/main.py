@@ -26,7 +26,7 @@ SECTIONS = {
         "run": _Command("run", "run", "Run the daemon until SIGTERM or Ctrl-C."),
         "once": _Command("run", "once", "Drain the mailbox and stop."),
         "forms": _Command("forms", "forms", "Serve the forms of the site."),
-        "completion": _Command("config", "completion", "Print the completion script of a shell."),
+        "completion": _Command("terminal", "completion", "Print the completion script of a shell."),
     },
     "Inspect": {
         "status": _Command("status", "status", "Count the messages of each outcome."),

@@ -1,4 +1,4 @@
-"""Colours and a progress line, for a terminal alone."""
+"""Colours, a progress line and completion, for a terminal alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 import click
+from click.shell_completion import get_completion_class
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -55,3 +56,15 @@ class Progress:
         if self._shown:
             # Go to the beginning of the line and erase it (ECMA-48: EL).
             print(f"\r\x1b[K{text}", end="", file=self._stream, flush=True)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the completion script of a shell.
+
+    For instance, in ~/.bashrc: eval "$(poller completion bash)"
+    """
+    if made := get_completion_class(shell):
+        click.echo(made(ctx.find_root().command, {}, "poller", "_POLLER_COMPLETE").source())

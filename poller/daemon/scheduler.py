@@ -71,9 +71,9 @@ class Scheduler:
 
     def soon(self) -> bool:
         """Return True if a wait is over, or ends within half a minute of the moment at which it was first seen."""
-        now, retry_policy = datetime.now(UTC), timedelta(seconds=SHORT_WAIT_S)
+        now, short = datetime.now(UTC), timedelta(seconds=SHORT_WAIT_S)
         # An answer retries every few seconds as long as the message that it answers waits, so its limit must not move.
-        limits = {reference: self._waited.setdefault(reference, now) + retry_policy for reference in self.waiting}
+        limits = {reference: self._waited.setdefault(reference, now) + short for reference in self.waiting}
         return any(self._due(status, limits[reference]) for reference, status in self.waiting.items())
 
     def _due(self, status: MessageStatus, now: datetime) -> bool:

@@ -144,7 +144,7 @@ class Pipeline:
             message.discard()
 
     def _dispatch(self, job: StepContext, progress: PipelineProgress) -> WorkResult:
-        """Run every step of a message from the inbox, and update `reached` after each step."""
+        """Run every step of a message from the inbox, and update `progress` after each step."""
         received = receive(job)
         progress.received(received)
         ignored = received.ignored

@@ -79,6 +79,8 @@ def find_threads(job: StepContext, keys: Sequence[str]) -> list[Conversation]:
 def _opened(result: WorkResult) -> dict[str, Any]:
     """Return the facts about a ticket as JSON, from the result of the message that opened it."""
     outcome = category_of(result)
+    if not outcome.is_dispatched and result.category:
+        outcome = result.category.outcome  # A correction stopped half-way: its ticket is of the category asked for.
     # As support, where a person has reclassified it, the 3D team no longer works on it.
     subtask = result.subtask if outcome is not Outcome.SUPPORT else None
     return {
@@ -101,9 +103,12 @@ def _brought(store: FactStore, reference: str) -> dict[str, str] | None:
 
 
 def _thread(found: dict[str, Any]) -> Conversation:
+    outcome = Outcome(found["outcome"])
+    if not outcome.is_dispatched:  # recorded by an earlier release, of a correction that stopped half-way
+        outcome = Outcome.MODELISATION if found["subtask"] else Outcome.SUPPORT
     return Conversation(
         reference=found["reference"],
-        category=Outcome(found["outcome"]).category,
+        category=outcome.category,
         contact_id=found["contact_id"],
         ticket=Link(**found["ticket"]),
         subtask=Link(**found["subtask"]) if found["subtask"] else None,

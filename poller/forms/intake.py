@@ -112,7 +112,7 @@ class Intake:
         now = asyncio.get_running_loop().time
         begun_s = now()
         try:
-            async with asyncio.timeout(SILENT_S) as retry_policy:
+            async with asyncio.timeout(SILENT_S) as silence:
                 async for piece in post.pieces:
                     if body.tell() + len(piece) > most:
                         raise too_big
@@ -121,7 +121,7 @@ class Intake:
                         seal.update(piece)
                     # The announced length gives no extra time, or one byte would hold a place for minutes.
                     ends_s = begun_s + BODY_S + body.tell() / SLOWEST_BYTES_PER_S
-                    retry_policy.reschedule(min(now() + SILENT_S, ends_s))
+                    silence.reschedule(min(now() + SILENT_S, ends_s))
         except TimeoutError as late:
             raise Problem(408, "the body came too slowly") from late
         if seal:

@@ -12,12 +12,17 @@ from http.client import HTTPConnection, HTTPException
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+import structlog
 from prometheus_client import MetricsHandler
+
+from poller.logs import places
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     _Request = socket.socket | tuple[bytes, socket.socket]
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 TIMEOUT_S = 10.0  # for a client to send its request
 MOST_BYTES = 1_000  # read at most of the answer of the server on the port
@@ -62,8 +67,10 @@ def served(listen: str, metrics: CollectorRegistry) -> ThreadingHTTPServer:
         daemon_threads = True
 
         def handle_error(self, request: _Request, client_address: object) -> None:
-            """Ignore a client that hangs up in the middle of the answer: it asks again."""
-            if not isinstance(sys.exception(), OSError):
-                super().handle_error(request, client_address)
+            """Ignore a client that hangs up in the middle of the answer: it asks again. A fault of ours is logged."""
+            del request, client_address
+            error = sys.exception()
+            if error and not isinstance(error, OSError):
+                log.error("metrics_failed", error=type(error).__name__, frames=places(error))
 
     return Server(address, Page)  # type: ignore[arg-type]  # of IPv6 an address has four parts

@@ -19,9 +19,10 @@ _WINDOW: Final = 4096
 # What striprtf fails at or takes wrongly: binary data, missing and large numbers, code pages, bytes beyond ASCII and
 # characters of two bytes. What takes it quadratic or cubic time: font tables, links. And text that it would hide.
 _HAZARD: Final = re.compile(
-    rb"\\(?P<word>bin[A-Za-z]*|fonttbl|(?i:field)|(?:uc?|ansicpg|footnote|pntext|shp|shprslt|upr)(?![A-Za-z]))"
-    rb"(?P<number>-?\d{1,9})? ?|\\\\|[\x80-\xff]|(?:(?<=[\x80-\xff])|(?<=\\'[0-9A-Fa-f]{2}))[^\\{}\r\n]"
+    rb"\\(?P<word>bin[A-Za-z]*|fonttbl|(?i:field)|(?:uc?|ansicpg|cell|nestcell|footnote|pntext|shp|shprslt|upr)(?![A-Za-z]))"
+    rb"(?P<number>-?\d{1,9})? ?|\\[\\_-]|[\x80-\xff]|(?:(?<=[\x80-\xff])|(?<=\\'[0-9A-Fa-f]{2}))[^\\{}\r\n]"
 )
+_HYPHENS: Final = {b"\\_": b"-", b"\\-": b""}  # one that does not break a line, and one that may
 _CODE_PAGE: Final = re.compile(rb"\\ansicpg(\d{1,5})")
 
 
@@ -87,6 +88,10 @@ def _tamed(rtf: bytes) -> str:
             pieces.append(b"\\%s%d " % (word, number % 0x10000))  # a unit of UTF-16, as a signed number
         elif word == b"fonttbl":
             pieces.append(b"\\colortbl ")
+        elif word in {b"cell", b"nestcell"}:
+            pieces.append(b"\\tab ")
+        elif found[0] in _HYPHENS:
+            pieces.append(_HYPHENS[found[0]])
         else:
             pieces.append(b"\n" if word else b"\\'%02x" % found[0][-1])
     # An escape at the very end, of a document that was cut off, would be lost.

@@ -42,6 +42,8 @@ def _environment() -> Environment:
         "marker": marker,
         "one_line": one_line,
     }
+    for name in environment.list_templates():
+        environment.get_template(name)  # Now, so that an upgrade of the files changes no running process.
     return environment
 
 

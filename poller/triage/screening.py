@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from poller.mime.addresses import aligned
 from poller.model import Kind
-from poller.own_mail import OWN_DOMAIN, OWN_HEADER
+from poller.own_mail import HEADER, OWN_DOMAIN
 from poller.triage import autoreply
 from poller.triage.rules import folded
 from poller.triage.sender import from_our_form, is_ours
@@ -110,7 +110,7 @@ def _is_form(request: Request, own: Collection[str]) -> bool:
 
 
 def _own_notification(request: Request) -> str | None:
-    if request.header(OWN_HEADER) or request.message_id.endswith(f"@{OWN_DOMAIN}>"):
+    if request.header(HEADER) or request.message_id.endswith(f"@{OWN_DOMAIN}>"):
         return OWN
     return None
 

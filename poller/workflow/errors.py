@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from integrations.errors import PermanentError, TransientError
+from integrations.errors import PermanentError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,5 +54,5 @@ class OwnershipLostError(Exception):
     """Another machine may have taken the message over, so this machine must not act on it now."""
 
 
-class StateUnavailableError(TransientError):
+class StateUnavailableError(Exception):
     """The state store is out of reach. It is the failure of no service, and of no message."""

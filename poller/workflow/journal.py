@@ -260,7 +260,7 @@ class Journal:
         except MessageUnavailableError as error:
             return self._failed(step, MAILBOX, error.cause, retries)
         except StateUnavailableError as error:
-            return self._failed(step, "", error, retries)
+            return {"unknown": False} | self._retried(self._now(), str(error), 0.0, retries)
         except (
             MessageGoneError,
             DependencyPendingError,

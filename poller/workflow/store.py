@@ -16,7 +16,7 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from integrations.errors import ConfigurationError
+from integrations.errors import ConfigurationError, TransientError
 from poller.model import Outcome
 from poller.workflow import corrections, database, dbos_runtime
 from poller.workflow.dbos_runtime import FACT, MESSAGE
@@ -44,14 +44,18 @@ class StateStore:
 
     The daemon reads it through the database connection of its engine. `open_store` opens it beside a daemon.
 
-    Every method raises TransientError where the database is out of reach, and ConfigurationError where nothing has run
-    on it yet.
+    Where the database is out of reach, every method raises StateUnavailableError in the daemon. Beside it they raise
+    TransientError, and ConfigurationError where nothing has run on it yet.
     """
 
-    def __init__(self, database: Callable[[], SystemDatabase], close: Callable[[], None] = lambda: None) -> None:
-        """Read through dbos' system database, which need not be there yet. `close` closes the connection."""
+    def __init__(self, database: Callable[[], SystemDatabase], close: Callable[[], None] | None = None) -> None:
+        """Read through dbos' system database, which need not be there yet.
+
+        `close` closes the connection of a store that was opened beside the daemon.
+        """
         # dbos cannot find a message by its result, so its tables are queried here. Its version is pinned.
-        self._database, self.close = database, close
+        self._database, self.close = database, close or (lambda: None)
+        self._errors = _errors_beside if close else _errors_in_process
 
     def remember(self, key: str, value: str) -> str:
         """Keep a short text under a key, for good, and return the text that was kept there first.
@@ -67,7 +71,7 @@ class StateStore:
 
     def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
         """Return the last keys with this prefix kept since then, the latest first, each with its text."""
-        with _in_reach():
+        with self._errors():
             rows = self._database().list_workflows(
                 workflow_id_prefix=prefix,
                 start_time=since.isoformat(),
@@ -83,7 +87,7 @@ class StateStore:
 
         With `before`, only those from before that moment are returned.
         """
-        with _in_reach():
+        with self._errors():
             rows = self._database().list_workflows(
                 name=FACT,
                 workflow_id_prefix=prefix,
@@ -113,7 +117,7 @@ class StateStore:
 
     def messages(self, since: datetime | None = None) -> list[MessageRecord]:
         """Return all messages, or those first seen since then, in the order in which they were first seen."""
-        with _in_reach():
+        with self._errors():
             rows = self._database().list_workflows(
                 name=MESSAGE, start_time=since.isoformat() if since else None, load_input=False
             )
@@ -130,7 +134,7 @@ class StateStore:
         wanted = list(ids)
         # For an empty list of ids, dbos returns everything.
         for start in range(0, len(wanted), _AT_ONCE):
-            with _in_reach():
+            with self._errors():
                 rows = self._database().list_workflows(
                     workflow_ids=wanted[start : start + _AT_ONCE], name=name, status=status, load_input=False
                 )
@@ -194,24 +198,24 @@ class StateStore:
         outcome = sa.case(
             (status.status.in_(_AT_WORK), Outcome.WORKING.value),
             (status.status != "SUCCESS", Outcome.WAITING.value),
-            else_=sa.func.coalesce(result["filed"].as_string(), result["outcome"].as_string()),
+            else_=sa.func.coalesce(result["filed"].as_string(), result["outcome"].as_string(), Outcome.WAITING.value),
         )
         columns = status.workflow_uuid.label("id"), status.created_at.label("seen_ms"), outcome.label("outcome")
         return sa.select(*columns).select_from(joined).where(status.name == MESSAGE)
 
     def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
-        with _in_reach(), self._database().engine.connect() as connection:
+        with self._errors(), self._database().engine.connect() as connection:
             return connection.execute(query).all()
 
     def stopped(self, since: datetime) -> list[MessageRecord]:
         """Return the messages that finished, or began to wait, at that moment or later."""
-        with _in_reach():
+        with self._errors():
             rows = self._database().list_workflows(name=MESSAGE, completed_after=since.isoformat(), load_input=False)
         return [_remembered(row) for row in rows]
 
     def journal(self, reference: str) -> list[Entry]:
         """Return everything that was recorded about a message, in order."""
-        with _in_reach():
+        with self._errors():
             steps = self._database().list_workflow_steps(reference)
         return [
             Entry(step["function_name"], _time(step["completed_at_epoch_ms"]), step["output"])
@@ -222,7 +226,7 @@ class StateStore:
     def forget(self, ids: Iterable[str]) -> None:
         """Delete messages by reference, and facts by key, with all that was recorded about them."""
         wanted = list(ids)
-        with _in_reach():
+        with self._errors():
             for start in range(0, len(wanted), _AT_ONCE):
                 self._database().delete_workflows(wanted[start : start + _AT_ONCE])
 
@@ -239,7 +243,7 @@ def open_store(settings: Settings) -> StateStore:
         _look_for(path)
     elif (found := database.check(settings.state_url)).endswith(database.FRESH):
         raise ConfigurationError(f"nothing has run yet: {found}")
-    with _in_reach():
+    with _errors_beside():
         client = DBOSClient(
             system_database_url=settings.state_url,
             serializer=DBOSPortableJSONSerializer(),
@@ -269,8 +273,17 @@ def _look_for(path: Path) -> None:
 
 
 @contextmanager
-def _in_reach() -> Iterator[None]:
-    """Translate an error of the database by what is to be done about it.
+def _errors_in_process() -> Iterator[None]:
+    """Translate every error of the database: it is the failure of no service, and of no message."""
+    try:
+        yield
+    except (DBAPIError, NoConnectionError) as error:
+        raise StateUnavailableError("the database is out of reach") from error
+
+
+@contextmanager
+def _errors_beside() -> Iterator[None]:
+    """Translate an error of the database by what the person at the keyboard can do about it.
 
     Its own text may hold names, and is not shown.
     """
@@ -283,7 +296,7 @@ def _in_reach() -> Iterator[None]:
             raise ConfigurationError("the state has no tables of ours: nothing has run on it yet") from error
         if "not a database" in str(error):
             raise ConfigurationError("the state is no SQLite database; look at STATE_URL") from error
-        raise StateUnavailableError("the database is out of reach: look at STATE_URL") from error
+        raise TransientError("the database is out of reach: look at STATE_URL") from error
 
 
 def _remembered(row: WorkflowStatus) -> MessageRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -356,3 +357,13 @@ def test_replies_read_records_of_earlier_releases(desk: Desk, written: object, p
     found = find_threads(StepContext(journal, message, desk, desk.services, desk.settings), ["thread-1"])
     link = Link("1", "https://t.example")
     assert found == [Conversation(REFERENCE, Category.SUPPORT, "7", link, None, each) for each in people]
+
+
+@pytest.mark.parametrize("was", [Outcome.IGNORED, Outcome.FORGOTTEN])
+def test_reply_to_half_done_correction_joins_its_ticket(desk: Desk, was: Outcome) -> None:
+    """The ticket of a correction that stopped half-way is there, though the message has come to no category."""
+    desk.gets(a_mail(1, CUSTOMER))
+    (root,) = desk.results
+    desk.results[root] = replace(desk.results[root], outcome=Outcome.FAILED, was=was)
+    done = desk.gets(a_mail(2, CUSTOMER, In_Reply_To=b"<1@x.example>"))
+    assert (done.outcome, done.thread, desk.made()) == (Outcome.SUPPORT, root, (1, 1, 0))

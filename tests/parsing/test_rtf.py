@@ -33,6 +33,8 @@ RICH_TEXTS = {
     "a font with a charset that is none": (rb"{\rtf1{\fonttbl{\f0\fcharset78 x;}}\f0 caf\'e9}", "café"),
     "a link": (rb'{\rtf1{\field{\*\fldinst{HYPERLINK "https://a.fr"}}{\fldrslt{ici}}}}', "ici"),
     "cut off": (rb"{\rtf1 dor\'e9\'e9", "doréé"),
+    "cells of a table": (rb"{\rtf1 a\cell b\nestcell c}", "a\tb\tc"),
+    "hyphens": (rb"{\rtf1 peut\_\'eatre main\-tenant}", "peut-être maintenant"),
     "none": (b"bonjour", ""),
 }
 

@@ -1,4 +1,4 @@
-"""Hold steps back: a circuit breaker for a service that is down, a lock for a step that has killed the process."""
+"""Give the delays between the tries of a step, and between the polls of a mailbox."""
 
 from __future__ import annotations
 

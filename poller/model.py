@@ -108,6 +108,9 @@ class Attachment:
     refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
 
 
+ENCRYPTED_DEFECT = "encrypted message"  # a defect of its own: reading it needs the key
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A customer's request, ready to be classified and dispatched."""

@@ -12,8 +12,6 @@ import signal
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING
 
-from poller.parsing import parser
-
 if TYPE_CHECKING:
     from datetime import datetime
     from multiprocessing.connection import Connection
@@ -29,7 +27,7 @@ _STOPPED = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
 # The fork server has the parser loaded. A fork takes some milliseconds a mail, and copies no thread of ours.
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([__name__])
+_processes.set_forkserver_preload([__name__, "poller.parsing.parser"])
 
 
 class ParserDiedError(Exception):
@@ -94,6 +92,8 @@ def _answer(say: Connection, name: str, *arguments: Any) -> None:
 
     Standard error is discarded, because a printed exception may quote the mail.
     """
+    from poller.parsing import parser  # noqa: PLC0415  # the daemon itself never needs its 4 MB of libraries
+
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     try:

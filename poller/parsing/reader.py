@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from poller.mime import addresses, body, headers
 from poller.mime.skeleton import Skeleton, build_skeleton
 from poller.mime.transfer_encoding import PIECE_BYTES, Encoded, Span
-from poller.model import Address
+from poller.model import ENCRYPTED_DEFECT, Address
 from poller.parsing import attachments, parts, rtf, smime, tnef, uuencode
 from poller.parsing.parts import ByteSource, Leaf
 
@@ -69,7 +69,6 @@ class Contents:
         self.defects += [*wrapped.defects, *wrapped.losses]
 
 
-ENCRYPTED: Final = "encrypted message"  # a defect of its own: reading it needs the key
 MAX_PARTS: Final = 500
 MAX_DEPTH: Final = 5  # of wrappings within wrappings
 OPENED_BYTES: Final = 100 * 1024 * 1024  # of all wrappings in a mail; nested content counts once for each level
@@ -141,7 +140,7 @@ class Reading:
             text = self._fuller(text, html)
             texts[begin[group]] = text.strip("\n") if text.strip() else ""
             if text.lstrip().startswith(_PGP):
-                found.defects.append(ENCRYPTED)
+                found.defects.append(ENCRYPTED_DEFECT)
         found.html = "\n".join(sources)
         return texts
 
@@ -183,7 +182,7 @@ class Reading:
         If the contents have losses, the leaf also stays a file.
         """
         if "multipart/encrypted" in leaf.within:
-            return Contents(losses=[ENCRYPTED])
+            return Contents(losses=[ENCRYPTED_DEFECT])
         if not (parts.is_outlook(leaf) or parts.is_smime(leaf) or parts.is_message(leaf)):
             return None
         if depth >= MAX_DEPTH:
@@ -221,7 +220,7 @@ class Reading:
         try:
             spans = smime.signed_content(source.stream)
         except smime.EncryptedError:
-            return Contents(losses=[ENCRYPTED])
+            return Contents(losses=[ENCRYPTED_DEFECT])
         except ValueError:
             return Contents(losses=["S/MIME part that cannot be read"])
         entity = Leaf(source, Encoded(source.content, spans, ""), "")

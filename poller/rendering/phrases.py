@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, one_line
-from poller.model import SERVICE_NAMES, Attachment, Category, Kind, UploadDecision
+from poller.model import ENCRYPTED_DEFECT, SERVICE_NAMES, Attachment, Category, Kind, UploadDecision
 from poller.own_mail import FORM_HEADER
-from poller.parsing import file_types, reader
+from poller.parsing import file_types
 from poller.triage import attachment_policy
 from poller.workflow.steps import StepName, service_of
 
@@ -168,11 +168,11 @@ def to_fetch(request: Request) -> list[str]:
 
 def unread(request: Request) -> list[str]:
     """Return a sentence for each defect that the text and the list of files do not show."""
-    sentences = [ENCRYPTED] if reader.ENCRYPTED in request.defects else []
+    sentences = [ENCRYPTED] if ENCRYPTED_DEFECT in request.defects else []
     if size_bytes := attachment_policy.oversize_bytes(request):
         # Other defects only follow from the missing end of the mail.
         return [*sentences, OVERSIZE.format(size(size_bytes))]
-    return [*sentences, UNREAD] if set(request.defects) - {reader.ENCRYPTED} else sentences
+    return [*sentences, UNREAD] if set(request.defects) - {ENCRYPTED_DEFECT} else sentences
 
 
 def empty(request: Request) -> list[str]:

@@ -58,11 +58,11 @@ class ClickUp(StandIn):
     def __init__(self, token: str = "pk_147_SANDBOX") -> None:  # noqa: S107  a stand-in's
         super().__init__()
         self.token = token
-        self.list_id = "901200000001"
         self.parent_id = "86c0parent"
         self._forget()
 
     def _forget(self) -> None:
+        self.list_id = "901200000001"
         self.rate_limit: RateLimit | None = RateLimit(100, 60.0)
         self.list_lag_s = 0.0
         self.tasks = {self.parent_id: Task(self.parent_id, self.list_id, "Modélisations 3D", created_at=0.0)}

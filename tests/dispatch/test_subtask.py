@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.sandbox import Fault
-from poller.cli.samples import samples
 from poller.dispatch import subtask
 from poller.dispatch.subtask import create_subtask
 from poller.rendering.phrases import marker
@@ -18,9 +17,7 @@ from tests.support.pipeline_harness import REFERENCE, StepHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from integrations.sandbox import Sandbox
     from poller.dispatch.job import StepContext
     from poller.model import DispatchResult
 
@@ -30,14 +27,6 @@ if TYPE_CHECKING:
 def add_comment(job: StepContext, done: DispatchResult) -> DispatchResult:
     """Add a comment that is found by the reference."""
     return subtask.add_comment(job, done, REFERENCE, lambda: f"{job.message.request.subject} {marker(REFERENCE)}")
-
-
-@pytest.fixture
-def bench(sandbox: Sandbox, tmp_path: Path) -> StepHarness:
-    """Give a mail with a contact and a subtask."""
-    harness = StepHarness(sandbox, tmp_path, samples()["modelisation"])
-    harness.open_ticket()
-    return harness
 
 
 STEPS = [create_subtask, add_comment]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.sandbox import Fault
-from poller.cli.samples import samples
 from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact, person_name
 from poller.workflow.errors import StepDeferredError, StepFailedError
 from tests.support.pipeline_harness import StepHarness
@@ -23,14 +22,6 @@ if TYPE_CHECKING:
     from poller.model import DispatchResult
 
     Step = Callable[[StepContext, DispatchResult], DispatchResult]
-
-
-@pytest.fixture
-def bench(sandbox: Sandbox, tmp_path: Path) -> StepHarness:
-    """Give a mail with a contact and a subtask."""
-    harness = StepHarness(sandbox, tmp_path, samples()["modelisation"])
-    harness.open_ticket()
-    return harness
 
 
 STEPS = [create_ticket, create_note]

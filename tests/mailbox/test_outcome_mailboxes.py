@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integrations.errors import TransientError
 from poller.mailbox import outcome_mailboxes
-from poller.mailbox.inbox import Inbox
 from tests.support.imap_account import a_mail, all_settings
-from tests.support.imap_provider import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-BASIC = "IMAP4rev1 AUTH=PLAIN"
-
+    from poller.mailbox.inbox import Inbox
+    from tests.support.imap_provider import Provider
 
 REFUSED = "NO Internal failure reading the message"
-
-
 BUSY = (
     "NO [UNAVAILABLE] Temporary storage failure",
     "NO [SERVERBUG] Internal error occurred",
     "BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds",
 )
-
-
-@pytest.fixture
-def server() -> Iterator[Provider]:
-    with Provider(BASIC, f"{BASIC} UIDPLUS MOVE") as server:
-        yield server
-
-
-@pytest.fixture
-def inbox(server: Provider) -> Iterator[Inbox]:
-    with closing(Inbox(all_settings(server))) as inbox:
-        yield inbox
 
 
 @pytest.mark.parametrize("answer", [REFUSED, *BUSY])

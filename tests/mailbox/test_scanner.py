@@ -15,15 +15,14 @@ from poller.imap import search
 from poller.mailbox import scanner
 from poller.mailbox.inbox import Inbox
 from tests.support.faulty_relay import Relay
-from tests.support.imap_account import a_mail, all_settings
-from tests.support.imap_provider import Provider
+from tests.support.imap_account import a_mail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conftest import Office
+    from tests.support.imap_provider import Provider
 
-BASIC = "IMAP4rev1 AUTH=PLAIN"
 OLD, NEW = datetime(2026, 11, 1, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
 REFUSED = "NO Internal failure reading the message"
 BUSY = (
@@ -31,18 +30,6 @@ BUSY = (
     "NO [SERVERBUG] Internal error occurred",
     "BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds",
 )
-
-
-@pytest.fixture
-def server() -> Iterator[Provider]:
-    with Provider(BASIC, f"{BASIC} UIDPLUS MOVE") as server:
-        yield server
-
-
-@pytest.fixture
-def inbox(server: Provider) -> Iterator[Inbox]:
-    with closing(Inbox(all_settings(server))) as inbox:
-        yield inbox
 
 
 def uids(server: Provider) -> list[int]:

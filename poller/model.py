@@ -138,6 +138,57 @@ class Request:
         return next((value for field, value in self.headers if field == name.lower()), "")
 
 
+class ModelIssue(StrEnum):
+    """What a studio must know about a 3D file before it opens it."""
+
+    UNREADABLE = "unreadable"  # it does not open: damaged, cut off, or not what its name says
+    MISSING_FILES = "missing_files"  # it names files that the mail does not bring, see `ModelFacts.missing`
+    NO_UVS = "no_uvs"  # no texture coordinates
+    NOT_WATERTIGHT = "not_watertight"  # its surface has holes
+    DENSE = "dense"  # more than five million triangles
+    DRACO = "draco"  # compressed by Draco
+    MESHOPT = "meshopt"  # compressed by meshopt
+
+
+class NoPicture(StrEnum):
+    """Why there is no picture of a file."""
+
+    FORMAT = "format"  # nothing installed here shows the format
+    UNREADABLE = "unreadable"  # it does not open
+    EMPTY = "empty"  # it holds no surface
+    TOO_MUCH = "too_much"  # it needs more time or memory than one file may have
+    FAILED = "failed"  # the renderer failed, or the picture could not be stored
+    OFF = "off"  # the extra `models` is not installed
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a 3D file holds. None stands for what its format or our libraries do not tell."""
+
+    triangles: int | None = None
+    vertices: int | None = None
+    size: tuple[float, float, float] | None = None  # of the bounding box: width, height, depth in `unit`
+    unit: str = ""  # "m", "cm", "mm", "in" ... as the format states it; "" if it states none
+    materials: int | None = None
+    textures: tuple[tuple[int, int], ...] = ()  # width and height in pixels of each, the largest first, at most 20
+    animations: int | None = None
+    parts: int | None = None
+    program: str = ""  # that made it: one line of at most 80 characters, untrusted
+    issues: tuple[ModelIssue, ...] = ()
+    missing: tuple[str, ...] = ()  # file names that it refers to and the mail does not bring, untrusted, at most 20
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The picture of a file, and the facts if it is a 3D file."""
+
+    number: int  # of the attachment, counted from 0
+    member: str = ""  # path of the 3D file in an attached archive, untrusted; "" for the attachment itself
+    facts: ModelFacts | None = None  # None for a photo or a document
+    url: str = ""  # public URL of the PNG or JPEG; "" if there is none
+    no_picture: NoPicture | None = None  # why there is none
+
+
 @dataclass(frozen=True, slots=True)
 class Classification:
     """The team that must act, the confidence, and the origin of the decision."""
@@ -180,6 +231,8 @@ class DispatchResult:
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order
     in_doubt: tuple[str, ...] = ()  # names of steps whose effect is unknown, in order
     upload_decisions: tuple[UploadDecision, ...] = ()  # of each attachment, in the mail's order
+    previews: tuple[Preview, ...] = ()  # of the stored files, in the mail's order
+    all_files: StoredFile | None = None  # a zip of the stored files; None if there are fewer than two
     max_file_bytes: int = 0  # a single file over this was TOO_BIG; 0 if unknown
     max_mail_bytes: int = 0  # a file was TOO_BIG if it and the files before it were over this; 0 if unknown
 

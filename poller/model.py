@@ -58,6 +58,10 @@ class Kind(StrEnum):
 
     MODEL = "model"  # a 3D file, or an archive with 3D files in it
     IMAGE = "image"
+    DOCUMENT = "document"  # a plan, a drawing, a text, a table, a font: what a studio works from
+    ARCHIVE = "archive"  # an archive in which no 3D file was seen, or a part of a split one
+    VIDEO = "video"
+    SIDE = "side"  # a texture or a buffer: of use beside the model that refers to it
     OTHER = "other"
 
 

@@ -45,24 +45,51 @@ IMAGES: Final = {
     "bmp": "image/bmp", "tif": "image/tiff", "tiff": "image/tiff", "heic": "image/heic", "heif": "image/heif",
     "avif": "image/avif",
 }  # fmt: skip
-# SVG and HTML can hold scripts, so a browser must save them and never show them.
-_OTHERS: Final = {
-    "pdf": "application/pdf", "zip": "application/zip", "7z": "application/x-7z-compressed",
-    "rar": "application/vnd.rar", "gz": "application/gzip", "txt": "text/plain", "csv": "text/csv",
-    "eml": "message/rfc822", "ics": "text/calendar", "vcf": "text/vcard", "doc": "application/msword",
-    "xls": "application/vnd.ms-excel", "ppt": "application/vnd.ms-powerpoint", "mp4": "video/mp4",
+_DOCUMENTS: Final = {
+    "pdf": "application/pdf", "txt": "text/plain", "csv": "text/csv", "doc": "application/msword",
+    "xls": "application/vnd.ms-excel", "ppt": "application/vnd.ms-powerpoint",
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     "odt": "application/vnd.oasis.opendocument.text", "ods": "application/vnd.oasis.opendocument.spreadsheet",
-    "mov": "video/quicktime", "psd": "image/vnd.adobe.photoshop", "svg": UNKNOWN, "svgz": UNKNOWN, "htm": UNKNOWN,
-    "html": UNKNOWN, "xml": UNKNOWN, "js": UNKNOWN,
+    "odp": "application/vnd.oasis.opendocument.presentation", "rtf": UNKNOWN, "tsv": "text/tab-separated-values",
+    "md": UNKNOWN, "pages": UNKNOWN, "numbers": UNKNOWN, "psd": "image/vnd.adobe.photoshop",
+    "psb": UNKNOWN, "ai": UNKNOWN, "eps": UNKNOWN, "indd": UNKNOWN, "idml": UNKNOWN, "cdr": UNKNOWN,
+    "afdesign": UNKNOWN, "afphoto": UNKNOWN, "afpub": UNKNOWN, "xcf": UNKNOWN, "kra": UNKNOWN, "procreate": UNKNOWN,
+    "sbsar": UNKNOWN, "sbs": UNKNOWN, "spp": UNKNOWN, "spsm": UNKNOWN, "ttf": "font/ttf", "otf": "font/otf",
+    "ttc": "font/collection", "woff": "font/woff", "woff2": "font/woff2",
 }  # fmt: skip
-_FORMATS: Final = (
-    {suffix: (media_type, Kind.OTHER) for suffix, media_type in _OTHERS.items()}
-    | {suffix: (media_type, Kind.IMAGE) for suffix, media_type in IMAGES.items()}
-    | {suffix: (media_type, Kind.MODEL) for suffix, media_type in _MODELS.items()}
-)
+_ARCHIVES: Final = {
+    "zip": "application/zip", "7z": "application/x-7z-compressed", "rar": "application/vnd.rar",
+    "gz": "application/gzip", "tgz": "application/gzip", "tar": UNKNOWN, "bz2": UNKNOWN, "tbz2": UNKNOWN,
+    "xz": UNKNOWN, "txz": UNKNOWN, "zst": "application/zstd", "zipx": UNKNOWN,
+}  # fmt: skip
+_VIDEOS: Final = {
+    "mp4": "video/mp4", "m4v": "video/mp4", "mov": "video/quicktime", "webm": "video/webm", "mkv": "video/matroska",
+    "avi": UNKNOWN,
+}  # fmt: skip
+_SIDE_FILES: Final = {
+    "tga": UNKNOWN, "exr": UNKNOWN, "hdr": UNKNOWN, "dds": UNKNOWN, "ktx": "image/ktx", "ktx2": "image/ktx2",
+    "basis": UNKNOWN, "bin": UNKNOWN, "pcx": UNKNOWN, "sgi": UNKNOWN,
+}  # fmt: skip
+# HTML can hold scripts, and SVG too, so a browser must save them and never show them.
+_OTHERS: Final = {
+    "eml": "message/rfc822", "ics": "text/calendar", "vcf": "text/vcard", "svg": UNKNOWN, "svgz": UNKNOWN,
+    "htm": UNKNOWN, "html": UNKNOWN, "xml": UNKNOWN, "js": UNKNOWN,
+}  # fmt: skip
+_FORMATS: Final = {
+    suffix: (media_type, kind)
+    for kind, table in (
+        (Kind.OTHER, _OTHERS),
+        (Kind.DOCUMENT, _DOCUMENTS),
+        (Kind.ARCHIVE, _ARCHIVES),
+        (Kind.VIDEO, _VIDEOS),
+        (Kind.SIDE, _SIDE_FILES),
+        (Kind.IMAGE, IMAGES),
+        (Kind.MODEL, _MODELS),
+    )
+    for suffix, media_type in table.items()
+}
 _DECLARED: Final = {known.lower(): (known, kind) for known, kind in _FORMATS.values() if known != UNKNOWN}
 _DECLARED["message/partial"] = ("message/partial", Kind.OTHER)  # a piece of a mail (RFC 2046), which has no name
 _TEXT_MODELS: Final = {
@@ -126,7 +153,7 @@ def _archive(head: bytes, suffix: str, names: list[str]) -> tuple[str, Kind]:
         return _FORMATS["usdz"]
     if suffix in _MODELS:  # stpz, zae, 3dxml and others are zips by definition
         return _FORMATS[suffix]
-    return _OTHERS["zip"], Kind.MODEL if suffixes & _MODELS.keys() else Kind.OTHER
+    return _ARCHIVES["zip"], Kind.MODEL if suffixes & _MODELS.keys() else Kind.ARCHIVE
 
 
 def _zip_names(open_content: Callable[[], BinaryIO], size_bytes: int) -> list[str]:

@@ -179,7 +179,7 @@ def empty(request: Request) -> list[str]:
     """Return the names of the 3D files and images that are empty, as far as their size is known."""
     if attachment_policy.oversize_bytes(request):
         return []
-    files = (each for each in request.attachments if each.kind is not Kind.OTHER and not each.size_bytes)
+    files = (each for each in request.attachments if each.kind in {Kind.MODEL, Kind.IMAGE} and not each.size_bytes)
     return [one_line(each.filename) for each in files]
 
 

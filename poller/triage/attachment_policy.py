@@ -94,7 +94,7 @@ def _by_nature(attachment: Attachment, seen_before: Collection[str]) -> UploadDe
         return UploadDecision.LOGO
     if attachment.inline:
         return UploadDecision.INLINE
-    return UploadDecision.KEPT if attachment.kind is Kind.OTHER else UploadDecision.FILE
+    return UploadDecision.FILE if attachment.kind in {Kind.MODEL, Kind.IMAGE} else UploadDecision.KEPT
 
 
 def _by_size(size_bytes: int, uploaded_bytes: int, caps: Caps) -> UploadDecision:

@@ -152,7 +152,22 @@ LOOK_ALIKES = {
 
 @pytest.mark.parametrize(("content", "name"), LOOK_ALIKES.values(), ids=LOOK_ALIKES)
 def test_file_resembling_a_model_is_not_a_model(content: bytes, name: str) -> None:
-    assert ask(content, name)[1] is Kind.OTHER
+    assert ask(content, name)[1] not in {Kind.MODEL, Kind.IMAGE}
+
+
+KINDS = {
+    Kind.DOCUMENT: "plan.pdf LOGO.AI logo.eps mise.psd devis.docx prix.xlsx jury.pptx cotes.csv notes.txt",
+    Kind.ARCHIVE: "envoi.zip envoi.7z envoi.rar envoi.part1.rar envoi.tar envoi.tar.gz envoi.tgz envoi.tar.bz2",
+    Kind.VIDEO: "tour.mp4 tour.MOV tour.webm",
+    Kind.SIDE: "bois.tga ciel.exr ciel.hdr bois.dds bois.ktx2 scene.bin",
+    Kind.OTHER: "mail.eml rdv.ics moi.vcf a.json cle.key",
+}
+NAMES = [(name, kind) for kind, names in KINDS.items() for name in names.split()]
+
+
+@pytest.mark.parametrize(("name", "kind"), NAMES, ids=[name for name, _ in NAMES])
+def test_kind_of_a_file_is_told_by_its_name(name: str, kind: Kind) -> None:
+    assert ask(b"\x01\x02", name)[1] is kind
 
 
 @pytest.mark.parametrize(
@@ -191,7 +206,7 @@ def test_declared_type_is_used_without_other_evidence(declared: str, answer: tup
 
 
 def test_only_the_first_2000_names_of_an_archive_are_read() -> None:
-    assert ask(zipped(*[f"{n}.txt" for n in range(2000)], "a.glb"), "a.zip")[1] is Kind.OTHER
+    assert ask(zipped(*[f"{n}.txt" for n in range(2000)], "a.glb"), "a.zip")[1] is Kind.ARCHIVE
     assert ask(zipped(*[f"{n}.txt" for n in range(1999)], "a.glb"), "a.zip")[1] is Kind.MODEL
 
 

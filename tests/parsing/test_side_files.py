@@ -1,0 +1,101 @@
+"""Read which files a 3D file refers to."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from poller.parsing.side_files import MAX_NAMES, MAX_READ_BYTES, names_side_files
+from tests.support.effort import one_pass
+
+GLTF = {
+    "asset": {"version": "2.0"},
+    "buffers": [{"uri": "data:application/octet-stream;base64,AAAA"}, {"uri": "vase%20bleu.bin"}],
+    "images": [{"uri": "textures/bois.png"}, {"uri": "textures\\\\métal.jpg"}, {"bufferView": 1}],
+}
+SOURCE = json.dumps(GLTF).encode()
+GLB = b"glTF" + struct.pack("<II", 2, 0) + struct.pack("<I", len(SOURCE)) + b"JSON" + SOURCE + b'BIN\0{"uri":"c.bin"}'
+NAMED_IN_FBX = b"\x10RelativeFilenameS" + struct.pack("<I", 15) + b"..\\tex\\bois.tga" + b"\x08FileNameS\xff\0\0\0x"
+FILES = {
+    "gltf": ("gltf", SOURCE, ("vase bleu.bin", "bois.png", "métal.jpg")),
+    "glb": ("glb", GLB, ("vase bleu.bin", "bois.png", "métal.jpg")),
+    "a glb cut off": ("glb", b"glTF\x02", ()),
+    "obj": ("obj", b"# mtllib b.mtl\nmtllib C:\\x\\vase.mtl\nv 0 0 0\n", ("vase.mtl",)),
+    "an obj of spaces": ("obj", b"mtllib mon vase.mtl le bois.MTL\r\n", ("mon vase.mtl", "le bois.MTL")),
+    "mtl": (
+        "mtl",
+        b"newmtl a\nKd 1 0 0\n map_Kd -s 1 1 1 -clamp on ./t/bois clair.png\nmap_Kd x.png\nbump -bm 0.5 creux.jpg\n",
+        ("bois clair.png", "x.png", "creux.jpg"),
+    ),
+    "dae": (
+        "dae",
+        b"<init_from>file:///c:/t/bois%20&amp;%20fer.png</init_from><init_from> b.jpg </init_from>",
+        ("bois & fer.png", "b.jpg"),
+    ),
+    "dae of version 1.5": ("dae", b"<init_from>\n<ref>c.tga</ref></init_from>", ("c.tga",)),
+    "dae with a surface": ("dae", b"<surface><init_from>bois-image</init_from></surface>", ()),
+    "fbx": ("fbx", b"Kaydara\0" + NAMED_IN_FBX, ("bois.tga",)),
+    "fbx as text": ("fbx", b'\tRelativeFilename: "t\\a.png"\n\tFileName: "D:\\t\\a.png"\n', ("a.png",)),
+    "ply": ("ply", b"ply\ncomment TextureFile peau.png\n", ("peau.png",)),
+    "usda": ("usda", b"#usda 1.0\n asset file = @./t/bois.png@\n", ("bois.png",)),
+    "old letters": ("mtl", "map_Kd béton.png\n".encode("latin-1"), ("béton.png",)),
+    "another format": ("stl", b"mtllib a.mtl\n", ()),
+    "nothing": ("gltf", b"", ()),
+}
+
+
+@pytest.mark.parametrize(("suffix", "content", "names"), FILES.values(), ids=FILES)
+def test_names_of_side_files_are_read(suffix: str, content: bytes, names: tuple[str, ...]) -> None:
+    assert names_side_files(io.BytesIO(content), suffix) == names
+
+
+def test_only_base_names_are_returned() -> None:
+    """No reference leaves the mail: a path is cut, and what lies on a web server is not named."""
+    uris = ["../../../etc/passwd", "file:///etc/passwd", "https://example.com/a.png", "..", "/", "a\\u0000b", "%00"]
+    source = ",".join(f'{{"uri":"{uri}"}}' for uri in uris).encode()
+    assert names_side_files(io.BytesIO(source), "gltf") == ("passwd",)
+
+
+@pytest.mark.parametrize("at", [1024 * 1024 - n for n in (0, 1, 5, 9, 13, 4096, 4097)])
+def test_name_across_two_pieces_is_read_once(at: int) -> None:
+    content = b" " * at + b'{"uri":"vase.bin"}' + b" " * (1024 * 1024)
+    assert names_side_files(io.BytesIO(content), "gltf") == ("vase.bin",)
+
+
+def test_reading_and_names_are_bounded() -> None:
+    many = b"".join(b'{"uri":"%d.png"}' % number for number in range(MAX_NAMES + 9))
+    assert len(names_side_files(io.BytesIO(many), "gltf")) == MAX_NAMES
+    stream = io.BytesIO(bytes(MAX_READ_BYTES) + b"mtllib a.mtl\n")
+    assert names_side_files(stream, "obj") == ()
+    assert stream.tell() == MAX_READ_BYTES
+
+
+HOSTILE = {
+    "gltf": (b'"uri":"', b'"uri":"\\', b'"uri" ', b'"uri":"a"'),
+    "obj": (b"mtllib ", b"mtllib a\n"),
+    "mtl": (b"map_", b" ", b"map_Kd -s 1 ", b"map_Kd -s\n"),
+    "dae": (b"<init_from>", b"<init_from "),
+    "fbx": (b"\x08FileNameS\xff\xff\0\0", b'FileName: "'),
+    "usda": (b"@", b"@a"),
+}
+
+
+@pytest.mark.parametrize(("suffix", "piece"), [(suffix, piece) for suffix, all_ in HOSTILE.items() for piece in all_])
+def test_hostile_references_are_read_quickly(suffix: str, piece: bytes) -> None:
+    one_pass(lambda content: names_side_files(io.BytesIO(content), suffix), piece)
+
+
+CORPUS = os.environ.get("MODEL_CORPUS", "")
+
+
+@pytest.mark.skipif(not CORPUS, reason="run with MODEL_CORPUS=<folder of 3D files>")
+def test_names_in_real_and_hostile_files_have_no_directory() -> None:
+    for path in Path(CORPUS).rglob("*.*"):
+        with path.open("rb") as stream:
+            names = names_side_files(stream, path.suffix[1:].lower())
+        assert not {name for name in names if {"/", "\\"} & set(name)}, path.name

@@ -13,6 +13,7 @@ from poller.escaping import file_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
 from poller.parsing import file_types, magic
+from poller.parsing.formats import suffix_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,6 +49,9 @@ def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
     content_type, kind = file_types.sniff(head, size_bytes, leaf.name, leaf.open, leaf.content_type)
     name = file_name(leaf.name) if leaf.name else ""
     refused = file_types.refused(name, head, size_bytes)
+    if suffix_of_name(name) == "svg" and not refused:
+        with leaf.open() as stream:
+            refused = file_types.has_script(stream)
     if leaf.content_type == "application/applefile" or head.startswith(b"\0\5\x16\7"):
         content_type, kind = "application/applefile", Kind.OTHER
     is_image = kind is Kind.IMAGE and not refused

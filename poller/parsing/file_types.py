@@ -1,19 +1,14 @@
-"""Detect the media type and kind of a file: by its content first, its name second, its declared type last.
-
-Mail declares nearly every 3D file as application/octet-stream, and no detector knows the formats. So they are listed
-here, with the media types of https://www.iana.org/assignments/media-types. A format that a browser would run gets
-application/octet-stream.
-"""
+"""Detect the media type and kind of a file: by its content first, its name second, its declared type last."""
 
 from __future__ import annotations
 
 import re
-import struct
 import unicodedata
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from poller.model import Kind
-from poller.parsing import magic
+from poller.parsing import containers, formats, magic
+from poller.parsing.formats import FORMATS, IMAGES, MODELS, UNKNOWN, suffix_of_name
 from poller.parsing.magic import as_utf_8, by_content
 
 if TYPE_CHECKING:
@@ -21,82 +16,19 @@ if TYPE_CHECKING:
 
     from poller.model import Attachment
 
-UNKNOWN: Final = "application/octet-stream"
-_MAX_NAMES: Final = 2000  # of an archive
-_MAX_DIRECTORY_BYTES: Final = 1024 * 1024
-
-_MODELS: Final = {
-    "3dm": UNKNOWN, "3ds": UNKNOWN, "3dxml": UNKNOWN, "3mf": "model/3mf", "abc": UNKNOWN, "amf": UNKNOWN,
-    "blend": UNKNOWN, "c4d": UNKNOWN, "catpart": UNKNOWN, "catproduct": UNKNOWN, "dae": "model/vnd.collada+xml",
-    "dwg": "image/vnd.dwg", "dxf": "image/vnd.dxf", "e57": "model/e57", "f3d": UNKNOWN, "fbx": UNKNOWN,
-    "glb": "model/gltf-binary", "gltf": "model/gltf+json", "iam": UNKNOWN, "ifc": "application/p21",
-    "iges": "model/iges", "igs": "model/iges", "ipt": UNKNOWN, "jt": "model/JT", "lwo": UNKNOWN, "ma": UNKNOWN,
-    "max": UNKNOWN, "mb": UNKNOWN, "mtl": "model/mtl", "obj": "model/obj", "off": UNKNOWN, "ply": UNKNOWN,
-    "prc": "model/prc", "prt": UNKNOWN, "skp": UNKNOWN, "sldasm": UNKNOWN, "sldprt": UNKNOWN, "step": "model/step",
-    "stl": "model/stl", "stp": "model/step", "stpx": "model/step+xml", "stpz": "model/step+zip", "u3d": "model/u3d",
-    "usd": UNKNOWN, "usda": "model/vnd.usda", "usdc": UNKNOWN, "usdz": "model/vnd.usdz+zip", "wrl": "model/vrml",
-    "wrz": "model/vrml", "x3d": "model/x3d+xml", "x3db": "model/x3d+fastinfoset", "x3dv": "model/x3d-vrml",
-    "sat": UNKNOWN, "sab": UNKNOWN, "rvt": UNKNOWN, "rfa": UNKNOWN, "fcstd": UNKNOWN, "sh3d": UNKNOWN, "vrml": UNKNOWN,
-    "reality": UNKNOWN, "rcproject": UNKNOWN, "ztl": UNKNOWN, "dgn": UNKNOWN,
-    "x_b": "model/vnd.parasolid.transmit.binary", "x_t": "model/vnd.parasolid.transmit.text", "zae": UNKNOWN,
+_OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_OLE_STREAMS: Final = {
+    "ClassDirectory3": "max", "ClassDirectory": "max", "RevitPreview4.0": "rvt", "PartAtom": "rfa",
+    "SwDocContentMgr": "sldprt", "SwDocMgrTempStorage": "sldprt", "swXmlContents": "sldprt", "RSeStorage": "ipt",
+    "RSeDb": "ipt", "UFRxDoc": "ipt", "JSitesList": "par", "JProperties": "par", "PARASOLID": "par", "Dgn~H": "dgn",
+    "UG_PART": "prt", "WordDocument": "doc", "Workbook": "xls", "Book": "xls", "PowerPoint Document": "ppt",
 }  # fmt: skip
-IMAGES: Final = {
-    "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp",
-    "bmp": "image/bmp", "tif": "image/tiff", "tiff": "image/tiff", "heic": "image/heic", "heif": "image/heif",
-    "avif": "image/avif",
-}  # fmt: skip
-_DOCUMENTS: Final = {
-    "pdf": "application/pdf", "txt": "text/plain", "csv": "text/csv", "doc": "application/msword",
-    "xls": "application/vnd.ms-excel", "ppt": "application/vnd.ms-powerpoint",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    "odt": "application/vnd.oasis.opendocument.text", "ods": "application/vnd.oasis.opendocument.spreadsheet",
-    "odp": "application/vnd.oasis.opendocument.presentation", "rtf": UNKNOWN, "tsv": "text/tab-separated-values",
-    "md": UNKNOWN, "pages": UNKNOWN, "numbers": UNKNOWN, "psd": "image/vnd.adobe.photoshop",
-    "psb": UNKNOWN, "ai": UNKNOWN, "eps": UNKNOWN, "indd": UNKNOWN, "idml": UNKNOWN, "cdr": UNKNOWN,
-    "afdesign": UNKNOWN, "afphoto": UNKNOWN, "afpub": UNKNOWN, "xcf": UNKNOWN, "kra": UNKNOWN, "procreate": UNKNOWN,
-    "sbsar": UNKNOWN, "sbs": UNKNOWN, "spp": UNKNOWN, "spsm": UNKNOWN, "ttf": "font/ttf", "otf": "font/otf",
-    "ttc": "font/collection", "woff": "font/woff", "woff2": "font/woff2",
-}  # fmt: skip
-_ARCHIVES: Final = {
-    "zip": "application/zip", "7z": "application/x-7z-compressed", "rar": "application/vnd.rar",
-    "gz": "application/gzip", "tgz": "application/gzip", "tar": UNKNOWN, "bz2": UNKNOWN, "tbz2": UNKNOWN,
-    "xz": UNKNOWN, "txz": UNKNOWN, "zst": "application/zstd", "zipx": UNKNOWN,
-}  # fmt: skip
-_VIDEOS: Final = {
-    "mp4": "video/mp4", "m4v": "video/mp4", "mov": "video/quicktime", "webm": "video/webm", "mkv": "video/matroska",
-    "avi": UNKNOWN,
-}  # fmt: skip
-_SIDE_FILES: Final = {
-    "tga": UNKNOWN, "exr": UNKNOWN, "hdr": UNKNOWN, "dds": UNKNOWN, "ktx": "image/ktx", "ktx2": "image/ktx2",
-    "basis": UNKNOWN, "bin": UNKNOWN, "pcx": UNKNOWN, "sgi": UNKNOWN,
-}  # fmt: skip
-# HTML can hold scripts, and SVG too, so a browser must save them and never show them.
-_OTHERS: Final = {
-    "eml": "message/rfc822", "ics": "text/calendar", "vcf": "text/vcard", "svg": UNKNOWN, "svgz": UNKNOWN,
-    "htm": UNKNOWN, "html": UNKNOWN, "xml": UNKNOWN, "js": UNKNOWN,
-}  # fmt: skip
-_FORMATS: Final = {
-    suffix: (media_type, kind)
-    for kind, table in (
-        (Kind.OTHER, _OTHERS),
-        (Kind.DOCUMENT, _DOCUMENTS),
-        (Kind.ARCHIVE, _ARCHIVES),
-        (Kind.VIDEO, _VIDEOS),
-        (Kind.SIDE, _SIDE_FILES),
-        (Kind.IMAGE, IMAGES),
-        (Kind.MODEL, _MODELS),
-    )
-    for suffix, media_type in table.items()
-}
-_DECLARED: Final = {known.lower(): (known, kind) for known, kind in _FORMATS.values() if known != UNKNOWN}
-_DECLARED["message/partial"] = ("message/partial", Kind.OTHER)  # a piece of a mail (RFC 2046), which has no name
-_TEXT_MODELS: Final = {
-    "obj", "mtl", "gltf", "dae", "step", "stp", "igs", "iges", "ifc", "amf", "x3d", "x3dv", "wrl", "off", "usda", "ma",
-    "sat", "vrml", "rcproject",
-}  # fmt: skip
-_OLE_MODELS: Final = {"max", "sldprt", "sldasm", "ipt", "iam", "prt", "rvt", "rfa", "dgn"}
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_CONTENT_TYPES: Final = "[Content_Types].xml"  # in each package of ECMA-376
+_CONTROLS: Final = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+_POINT: Final = re.compile(rb"[-+]?\d[\d.eE+-]*(?:[ \t,;]+[-+]?\d[\d.eE+-]*){2,}[ \t,;]*")
+_POINT_LINES: Final = 50  # examined
+_PIECE_BYTES: Final = 64 * 1024
 
 
 def sniff(
@@ -105,24 +37,58 @@ def sniff(
     """Return the media type and kind of a file.
 
     `head` is its first `magic.HEAD_BYTES`. `open_content` opens the whole file, seekable. It is called only where
-    an archive's directory has to be read. `declared` is the sender's Content-Type. It counts only when content and name
-    say nothing, and only if it is a media type of the formats here.
+    a container's directory has to be read. `declared` is the sender's Content-Type. It counts only when content and
+    name say nothing, and only if it is a media type of the formats here.
     """
-    suffix = filename.rpartition(".")[2].lower() if "." in filename else ""
+    suffix = suffix_of_name(filename)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _archive(head, suffix, _zip_names(open_content, size_bytes))
+        with open_content() as content:
+            return _archive(head, suffix, containers.zip_names(content, size_bytes))
     text = as_utf_8(head)
-    found = by_content(head, size_bytes, suffix)
-    if found or suffix in _FORMATS:
-        return _FORMATS[found or suffix] if found or _may_be(suffix, text) else (UNKNOWN, Kind.OTHER)
-    return _DECLARED.get(declared.lower(), (UNKNOWN, Kind.OTHER))
+    found = by_content(head, size_bytes, suffix) or _by_directory(head, size_bytes, suffix, open_content)
+    if found == "tiff" and FORMATS.get(suffix, ("", Kind.OTHER))[1] is Kind.IMAGE:
+        found = suffix  # most formats of cameras are TIFF
+    if found or suffix in FORMATS:
+        return FORMATS[found or suffix] if found or _may_be(suffix, text) else (UNKNOWN, Kind.OTHER)
+    return formats.DECLARED.get(declared.lower(), (UNKNOWN, Kind.OTHER))
+
+
+def _by_directory(head: bytes, size_bytes: int, suffix: str, open_content: Callable[[], BinaryIO]) -> str:
+    """Return the suffix of a format that is told by what lies behind the first bytes, "" if there is none."""
+    if head.startswith(_OLE):
+        with open_content() as content:
+            names = containers.ole_names(content)
+        found = next((found for name, found in _OLE_STREAMS.items() if name in names), "")
+        return suffix if found in MODELS and suffix in formats.OLE_MODELS else found
+    if head.startswith(_ZSTD) and FORMATS.get(suffix, (UNKNOWN, Kind.OTHER))[1] in {Kind.OTHER, Kind.SIDE}:
+        with open_content() as content:
+            return "blend" if containers.is_seekable_zstd(content, size_bytes) else "zst"
+    return ""
 
 
 def _may_be(suffix: str, head: bytes) -> bool:
     """Return whether the name can be believed where the content shows no format."""
-    if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):  # an OLE document, as old Office files are too
-        return suffix not in _MODELS or suffix in _OLE_MODELS
-    return suffix not in _TEXT_MODELS or b"\0" not in head  # a compiler's .obj, say
+    if not head:
+        return True
+    if head.startswith(_OLE):  # old Office files are OLE documents, too
+        return suffix not in MODELS or suffix in formats.OLE_MODELS
+    if suffix in formats.POINT_CLOUDS:
+        return _has_points(head)
+    if suffix in formats.SIGNED_MODELS:
+        return False
+    if suffix in formats.BINARY_MODELS:
+        return _CONTROLS.search(head) is not None
+    return suffix not in formats.TEXT_MODELS or b"\0" not in head  # a compiler's .obj, say
+
+
+def _has_points(head: bytes) -> bool:
+    """Return True if all lines but the first few are points: three numbers or more."""
+    lines = [line.strip() for line in head.splitlines()[: _POINT_LINES + 1]]
+    if len(head) >= magic.HEAD_BYTES:
+        lines = lines[:-1]
+    points = [_POINT.fullmatch(line) is not None for line in lines if line]
+    first = next((number for number, is_point in enumerate(points) if is_point), len(points))
+    return first <= 10 and any(points) and all(points[first:])  # noqa: PLR2004 - the lines of a PTX file's header
 
 
 def opens_as(file: Attachment) -> str:
@@ -131,59 +97,50 @@ def opens_as(file: Attachment) -> str:
     A name is wrong where its media type is not that of the content, and one of the two is a 3D format. With an unknown
     content type the name stays as it is.
     """
-    called, kind = _FORMATS.get(file.filename.lower().rpartition(".")[2], (UNKNOWN, Kind.OTHER))
+    called, kind = FORMATS.get(suffix_of_name(file.filename), (UNKNOWN, Kind.OTHER))
     is_misnamed = called != file.content_type != UNKNOWN and Kind.MODEL in {kind, file.kind}
     return file.filename + suffix_of(file.content_type) if is_misnamed else file.filename
 
 
 def suffix_of(content_type: str) -> str:
     """Return the usual suffix of a media type, with its dot, or ".bin" when there is none."""
-    return next((f".{suffix}" for suffix, (known, _) in _FORMATS.items() if known == content_type != UNKNOWN), ".bin")
+    return next((f".{suffix}" for suffix, (known, _) in FORMATS.items() if known == content_type != UNKNOWN), ".bin")
 
 
 def _archive(head: bytes, suffix: str, names: list[str]) -> tuple[str, Kind]:
     """Return the media type and kind of a zip by the names in it. Nothing is ever extracted."""
-    suffixes = {name.rpartition(".")[2].lower() for name in names}
-    if any(name.lower().startswith("3d/") and name.lower().endswith(".model") for name in names):
-        return _FORMATS["3mf"]
-    if "[Content_Types].xml" in names or "mimetype" in names:  # an office document, which may hold a 3D illustration
-        return _FORMATS.get(suffix, _FORMATS["zip"]) if suffix not in _MODELS else _FORMATS["zip"]
-    first = names[0].rpartition(".")[2].lower() if names else ""
-    if first in ("usdc", "usda", "usd") and head[8:10] == b"\0\0":  # stored, as USDZ has to be
-        return _FORMATS["usdz"]
-    if suffix in _MODELS:  # stpz, zae, 3dxml and others are zips by definition
-        return _FORMATS[suffix]
-    return _ARCHIVES["zip"], Kind.MODEL if suffixes & _MODELS.keys() else Kind.ARCHIVE
+    if found := _packed_format(head, names):
+        return FORMATS[found]
+    named = FORMATS.get(suffix, (UNKNOWN, Kind.OTHER))
+    if _CONTENT_TYPES in names or "mimetype" in names:  # an office document, which may hold a 3D illustration
+        return named if named[1] is Kind.DOCUMENT or suffix in {"3mf", "dwfx"} else FORMATS["zip"]
+    if suffix in MODELS or named == (UNKNOWN, Kind.DOCUMENT):  # stpz, zae, 3dxml, pages and others are zips
+        return named
+    suffixes = {suffix_of_name(name) for name in names}
+    return FORMATS["zip"][0], Kind.MODEL if suffixes & _IN_ARCHIVES else Kind.ARCHIVE
 
 
-def _zip_names(open_content: Callable[[], BinaryIO], size_bytes: int) -> list[str]:
-    """Return the first 2,000 names in a zip's central directory (APPNOTE.TXT sections 4.3.12 and 4.3.16).
+def _packed_format(head: bytes, names: list[str]) -> str:
+    """Return the suffix of the format that packs its files in this zip, "" if it is none."""
+    if _CONTENT_TYPES in names:
+        if any(name[:3].lower() == "3d/" and name[-6:].lower() == ".model" for name in names):
+            return "3mf"
+        return "dwfx" if any(name.startswith("dwf/") for name in names) else ""
+    if names and suffix_of_name(names[0]) in {"usdc", "usda", "usd"} and head[8:10] == b"\0\0":  # stored, as in USDZ
+        return "usdz"
+    if {"Document.xml", "GuiDocument.xml"}.issubset(names):
+        return "fcstd"
+    return "sog" if {"meta.json", "means_l.webp"}.issubset(names) else ""
 
-    The list is empty when there is no directory.
-    """
-    with open_content() as content:
-        content.seek(max(0, size_bytes - 65_557))
-        tail = content.read()
-        end = tail.rfind(b"PK\x05\x06")
-        if end < 0 or len(tail) < end + 22:
-            return []
-        directory_bytes = struct.unpack_from("<I", tail, end + 12)[0]
-        content.seek(max(0, size_bytes - len(tail) + end - directory_bytes))
-        directory = content.read(min(directory_bytes, _MAX_DIRECTORY_BYTES))
-    names: list[str] = []
-    at = 0
-    while len(names) < _MAX_NAMES and directory[at : at + 4] == b"PK\x01\x02" and len(directory) >= at + 46:
-        name, extra, comment = struct.unpack_from("<HHH", directory, at + 28)
-        names.append(directory[at + 46 : at + 46 + name].decode("utf-8", "replace"))
-        at += 46 + name + extra + comment
-    return names
+
+_IN_ARCHIVES: Final = {suffix for suffix, (_, kind) in FORMATS.items() if kind is Kind.MODEL} - formats.AMBIGUOUS
 
 
 _SUFFIXES: Final = {
     "apk", "app", "appx", "application", "bat", "chm", "cmd", "com", "command", "cpl", "dex", "dll", "dmg", "docm",
     "dotm", "exe", "gadget", "hta", "htm", "html", "img", "iso", "jar", "js", "jse", "jsp", "lnk", "mht", "mhtml",
     "mjs", "msc", "msi", "msp", "msix", "php", "pif", "ppam", "pptm", "potm", "ps1", "psm1", "py", "reg", "scf",
-    "scr", "sh", "shtml", "svg", "svgz", "swf", "url", "vb", "vbe", "vbs", "vhd", "vhdx", "wsf", "wsh", "xht",
+    "scr", "sh", "shtml", "svgz", "swf", "url", "vb", "vbe", "vbs", "vhd", "vhdx", "wsf", "wsh", "xht",
     "xhtml", "xlam", "xlsm", "xltm", "xsl", "xslt",
 }  # fmt: skip
 _CONTENT: Final = re.compile(
@@ -192,11 +149,17 @@ _CONTENT: Final = re.compile(
     re.DOTALL,
 )
 _CONTAINERS: Final = re.compile(rb"PK\x03\x04|\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07")
+_SCRIPT: Final = re.compile(
+    rb"<(?:\w+:)?(?:script|foreignObject|iframe|embed|object|handler)\b|javascript:|data:text/html|\son[a-z]+\s{0,20}="
+    rb"|&#(?:x0{0,9}3c|0{0,9}60);|\0",  # also written as a character, or in an encoding of two bytes
+    re.IGNORECASE,
+)
+_OVERLAP_BYTES: Final = 64  # longer than any match of it
 _NUL: Final = re.compile("%00|_00")
 _BLANKS: Final = b"\0\t\n\v\f\r \xef\xbb\xbf\xfe\xff"  # with the byte order marks, and the zeros of UTF-16
 _PAGE: Final = re.compile(
     rb"\s*(?:(?><!--.*?-->)\s*|<\?[^>]{0,500}>\s*|<!DOCTYPE[^>]{0,500}>\s*)*"
-    rb"<(?:\w+:)?(?:html|head|body|title|style|script|iframe|object|embed|meta|svg|stylesheet)\b",
+    rb"<(?:\w+:)?(html|head|body|title|style|script|iframe|object|embed|meta|svg|stylesheet)\b",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -207,16 +170,33 @@ def refused(filename: str, head: bytes, size_bytes: int) -> bool:
     Either one is enough. `head` is the first `magic.HEAD_BYTES` of the file. An inner suffix counts too
     ("plan.exe.glb"), unless the content shows a harmless format: a file name may contain a domain name. A suffix cut
     off by an encoded NUL is an inner suffix ("plan.exe%00.glb"). A file named as an image whose content begins with "<"
-    is refused.
+    is refused. An SVG is refused only under another name or with a script in its head; `has_script` reads the rest.
     """
-    if _CONTENT.match(head) or _PAGE.match(magic.as_utf_8(head)):
-        return True
     name = unicodedata.normalize("NFKC", filename).casefold().rstrip(". ")
     parts = (part.strip() for suffix in name.split(".")[1:] for part in _NUL.split(suffix))
-    inner = [part for part in parts if part]
-    if not inner:
-        return False
-    found = magic.by_content(head, size_bytes, inner[-1]) or _CONTAINERS.match(head)
+    inner = [part for part in parts if part] or [""]
+    found = magic.by_content(head, size_bytes, inner[-1])
+    is_drawing = inner[-1] == "svg" and found in {"", "svg"}
+    page = _PAGE.match(magic.as_utf_8(head))
+    if _CONTENT.match(head) or (page and not (is_drawing and page[1].lower() == b"svg")):
+        return True
+    if is_drawing and _SCRIPT.search(head):
+        return True
     if not found and inner[-1] in IMAGES and head.lstrip(_BLANKS).startswith(b"<"):
         return True
-    return inner[-1] in _SUFFIXES or found in _SUFFIXES or (not found and not _SUFFIXES.isdisjoint(inner))
+    is_known = found or _CONTAINERS.match(head)
+    return inner[-1] in _SUFFIXES or found in _SUFFIXES or (not is_known and not _SUFFIXES.isdisjoint(inner))
+
+
+def has_script(content: BinaryIO) -> bool:
+    """Return True if an SVG holds a script, or what may become one. It is read to its end, in pieces.
+
+    Raises:
+        OSError: the content cannot be read.
+    """
+    before = b""
+    while piece := content.read(_PIECE_BYTES):
+        if _SCRIPT.search(before + piece):
+            return True
+        before = piece[-_OVERLAP_BYTES:]
+    return False

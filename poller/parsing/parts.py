@@ -18,7 +18,8 @@ from mailparser.exceptions import MailParserError
 
 from poller.mime import body, headers
 from poller.mime.transfer_encoding import Encoded
-from poller.parsing import file_types, tnef
+from poller.parsing import tnef
+from poller.parsing.formats import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,7 @@ def _untyped(said: str, default_type: str) -> str:
 
     A word that no text has ("pdf") gives a file of unknown type. None at all, or the word of a text, gives the default.
     """
-    return default_type if said in {"", "text", "plain"} or said.startswith("text") else file_types.UNKNOWN
+    return default_type if said in {"", "text", "plain"} or said.startswith("text") else UNKNOWN
 
 
 def as_text(leaf: Leaf) -> Leaf:
@@ -115,7 +116,7 @@ def is_outlook(leaf: Leaf) -> bool:
     """Return whether the leaf is a winmail.dat."""
     if leaf.content_type in {"application/ms-tnef", "application/vnd.ms-tnef"} or leaf.name.lower() == "winmail.dat":
         return True
-    if leaf.content_type != file_types.UNKNOWN:
+    if leaf.content_type != UNKNOWN:
         return False
     with leaf.open() as stream:
         return stream.read(len(tnef.SIGNATURE)) == tnef.SIGNATURE
@@ -132,9 +133,7 @@ def is_message(leaf: Leaf) -> bool:
     """Return whether the leaf is a forwarded message, and not one that a server sends back (RFC 6522)."""
     if "multipart/report" in leaf.within:
         return False
-    return leaf.content_type in _MESSAGES or (
-        leaf.content_type == file_types.UNKNOWN and leaf.name.lower().endswith(".eml")
-    )
+    return leaf.content_type in _MESSAGES or (leaf.content_type == UNKNOWN and leaf.name.lower().endswith(".eml"))
 
 
 def _message(content: bytes) -> Message | None:

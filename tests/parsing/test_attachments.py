@@ -73,6 +73,14 @@ def test_executable_is_refused_and_counted(tmp_path: Path) -> None:
     assert (file.refused, file.kind) == (True, Kind.OTHER)
 
 
+@pytest.mark.parametrize(("end", "refused"), [(b"</svg>", False), (b"<script>x</script></svg>", True)])
+def test_drawing_is_refused_for_a_script_wherever_it_is(tmp_path: Path, end: bytes, refused: bool) -> None:
+    drawing = b"<svg>" + b"<path d='M0 0'/>" * 20_000 + end
+    (file,) = read(tmp_path, multipart(part(b"image/svg+xml", drawing, b"logo.svg"))).attachments
+    assert (file.refused, file.content_type) == (refused, "application/octet-stream")
+    assert file.kind is (Kind.OTHER if refused else Kind.DOCUMENT)
+
+
 def test_mac_resource_fork_is_no_model(tmp_path: Path) -> None:
     fork = b"\0\5\x16\7" + bytes(80)
     name = b'; name="chaise.obj"\r\nContent-Transfer-Encoding: base64\r\n\r\n'

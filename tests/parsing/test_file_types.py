@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import zipfile
@@ -11,6 +12,7 @@ import pytest
 from poller.model import Attachment, Kind
 from poller.parsing.file_types import opens_as, refused, sniff, suffix_of
 from poller.parsing.magic import HEAD_BYTES
+from tests.parsing.test_containers import ole
 from tests.support.effort import counted, one_pass
 
 BINARY_STL = b"solid exported by a liar".ljust(80) + struct.pack("<I", 2) + bytes(100)
@@ -71,6 +73,53 @@ MODELS = {
     "abc": (b"Ogawa\xff\0\x01", UNKNOWN),
     "u3d": (b"U3D\0\x18\0\0\0", "model/u3d"),
     "e57": (b"ASTM-E57\1\0\0\0", "model/e57"),
+    "gltf with nothing but a version": (b'{"asset": {"version": "2.0"}, "scenes": []}', "model/gltf+json"),
+    "gltf whose asset comes last": (
+        b'{"scenes":[],"accessors":[{"bufferView":0,"componentType":5126}],"bufferViews":[]',
+        "model/gltf+json",
+    ),
+    "obj in utf-16": (OBJ.decode().encode("utf-16"), "model/obj"),
+    "ply with CR": (b"ply\rcomment x\rformat ascii 1.0\r", UNKNOWN),
+    "stl in capitals": (b"SOLID\r  FACET NORMAL 0 0 1\r", "model/stl"),
+    "empty stl": (b"solid x\nendsolid x\n", "model/stl"),
+    "binary stl with bytes behind": (
+        bytes(80) + struct.pack("<I3f", 1, 0, 0, 1) + bytes(38) + b"\0" * 20,
+        "model/stl",
+    ),
+    "off with comments": (b"# x\nOFF # y\n# z\n8 6 12\n", UNKNOWN),
+    "off in one line": (b"  OFF8 6 12 # x\n", UNKNOWN),
+    "jt of version 8": (b"Version 8.0".ljust(80) + bytes(5) + b"i\0\0\0", "model/JT"),
+    "gzipped blend": (gzip.compress(b"BLENDER-v279" + bytes(100)), UNKNOWN),
+    "zstd blend": (b"\x28\xb5\x2f\xfd" + bytes(40) + b"\xb1\xea\x92\x8f", UNKNOWN),
+    "gzipped obj": (gzip.compress(OBJ), "application/gzip"),
+    "spz": (gzip.compress(b"NGSP\2\0\0\0"), UNKNOWN),
+    "fcstd": (zipped("Document.xml", "GuiDocument.xml"), UNKNOWN),
+    "dwfx": (zipped("[Content_Types].xml", "dwf/documents/a.xml"), UNKNOWN),
+    "sog": (zipped("meta.json", "means_l.webp"), UNKNOWN),
+    "sldprt since 2015": (b"\x2a\x11\x77\x03\0\0\0\x04" + bytes(60) + b"\x14\0\x06\0\x08\0", UNKNOWN),
+    "max": (ole("Root Entry", "ClassDirectory3"), UNKNOWN),
+    "rfa": (ole("Root Entry", "PartAtom"), UNKNOWN),
+    "dgn": (ole("Root Entry", "Dgn~H"), UNKNOWN),
+    "old dgn": (b"\x08\x09\xfe\x02\x00\x00", UNKNOWN),
+    "inventor": (ole("Root Entry", "RSeStorage"), UNKNOWN),
+    "solid edge": (ole("Root Entry", "PARASOLID"), UNKNOWN),
+    "nx": (ole("Root Entry", "UG_PART"), UNKNOWN),
+    "creo part": (b"#UGC:2 PART 1234 \\\n", UNKNOWN),
+    "creo assembly": (b"#UGC:2 ASSEMBLY 1234 \\\n", UNKNOWN),
+    "catia": (b"V5_CFV2\0\0\0", UNKNOWN),
+    "brep": (b"DBRep_DrawableShape\n\nCASCADE Topology V1\n", UNKNOWN),
+    "directx": (b"xof 0303txt 0032\n", UNKNOWN),
+    "ase": (b"*3DSMAX_ASCIIEXPORT\t200\n", UNKNOWN),
+    "draco": (b"DRACO\2\2\1\1", UNKNOWN),
+    "las": (b"LASF" + bytes(20) + b"\1\2", UNKNOWN),
+    "pcd": (b"# .PCD v.7 - x\nVERSION .7\nFIELDS x y z\n", UNKNOWN),
+    "modo": (b"FORM\0\0\0\x10LXOB", UNKNOWN),
+    "acis": (b"700 0 1 0\n16 Autodesk AutoCAD 19 ASM 223.0.1.1930 NT 24 Mon\n", UNKNOWN),
+    "parasolid": (b"PS\0\0\0?: TRANSMIT FILE created by modeller", "model/vnd.parasolid.transmit.binary"),
+    "dwf": (b"(DWF V06.00)PK\x03\x04", "model/vnd.dwf"),
+    "ifcxml": (b'<?xml version="1.0"?><ifc:ifcXML xmlns:ifc="x">', UNKNOWN),
+    "plmxml": (b'<?xml version="1.0"?><PLMXML xmlns="x">', UNKNOWN),
+    "materialx": (b'<?xml version="1.0"?><materialx version="1.38">', UNKNOWN),
 }
 
 
@@ -80,6 +129,12 @@ def test_model_file_is_recognised_by_content(content: bytes, media_type: str) ->
     assert ask(content, "fichier.bin", "image/png") == (media_type, Kind.MODEL)
 
 
+BINARY_NAMES = """
+prt.1 asm.12 slddrw catdrawing cgr model par psm asm idw ipn vwx pln gsm nwd nwc rte f3z 3dmbak lxo hip zpr splat spz
+ksplat drc brep brp dwf wire blend1 skb vrm obj.gz
+"""
+ZIP_NAMES = "sog dwfx ifczip f3z"
+EMPTY_NAMES = "x ase las laz pcd xyz pts ptx plmxml ifcxml mtlx xmt_txt"
 NAMED_MODELS = {
     "max": (OLE, "scene.max"),
     "sldprt": (OLE, "porte.SLDPRT"),
@@ -101,6 +156,13 @@ NAMED_MODELS = {
     "rcproject": (b"{}", "a.rcproject"),
     "ztl": (b"\1\0", "a.ztl"),
     "dgn": (OLE, "a.dgn"),
+    "a point cloud": (b"665187.5 5648349.8 241.7 117 73 49\n665187.4 5648349.1 241.2 1 2 3\n", "mur.xyz"),
+    "a point cloud with a head line": (b"//X,Y,Z\n1.5,2.5,-3e2\n1,2,3\n", "mur.xyz"),
+    "a point cloud with its count": (b"2\n1 2 3 -100\n1 2 4 -90\n", "mur.pts"),
+    "a scan": (b"2\n1\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n1 2 3 0.5\n", "mur.ptx"),
+    **{suffix: (b"\1\0\2", f"a.{suffix}") for suffix in BINARY_NAMES.split()},
+    **{suffix: (zipped("x"), f"a.{suffix}") for suffix in ZIP_NAMES.split()},
+    **{suffix: (b"", f"a.{suffix}") for suffix in EMPTY_NAMES.split()},
 }
 
 
@@ -147,6 +209,27 @@ LOOK_ALIKES = {
     "a zip cut off": (zipped("a.glb")[:60], "envoi.zip"),
     "an SVG": (b'<svg xmlns="x"><script>1</script></svg>', "a.svg"),
     "nothing": (b"", ""),
+    "a package": (b'{"name": "x", "version": "2.0.1", "asset": {"name": "x", "version": "2.0.1"}}', "package.json"),
+    "a release": (b'{"asset": {"name": "a.zip"}, "version": "2.0", "generator": "x"}', ""),
+    "the schema of glTF": (b'{"$schema": "x", "properties": {"asset": {"version": "2.0"}}}', ""),
+    "an assembler's source": (b"; main\nmov eax, 1\n", "main.asm"),
+    "a grammar": (b"{\nmodule Lexer where\n}\n", "Lexer.x"),
+    "a flight plan": (b'<?xml version="1.0"?><SimBase.Document>', "vol.pln"),
+    "a model of a language": (b"name: x\nlayers: 3\n", "a.model"),
+    "parameters": (b"x = 1\ny = 2\n", "a.par"),
+    "a molecule": (b"3\neau\nO 0.0 0.0 0.1\nH 0.0 0.7 -0.4\nH 0.0 -0.7 -0.4\n", "eau.xyz"),
+    "readings of a drill hole": (b"~VERSION INFORMATION\n VERS. 2.0\n", "puits.las"),
+    "a palette": (b"ASEF\0\1\0\0", "couleurs.ase"),
+    "a Kodak photo": (b"\0" * 2048 + b"PCD_IPI", "photo.pcd"),
+    "a Word file named as a scene": (ole("Root Entry", "WordDocument"), "devis.max"),
+    "a zip of sources": (zipped("main.asm", "lexer.x", "a.model", "eau.xyz"), "envoi.zip"),
+    "a zip in a zip": (zipped("a.zip"), "envoi.zip"),
+    "a text in gzip": (gzip.compress(b"v 1.0 is out\n"), ""),
+    "gzip cut off": (b"\x1f\x8b\x08\0", ""),
+    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(50), "a.zst"),
+    "a table of numbers": (b"1 2 3\n4 5 6\n", "cotes.csv"),
+    "a video": (b"\0\0\0\x18ftypisom", "vase.obj"),
+    "a licence": (b"MIT License\n\nCopyright (c) 2024\n", "LICENSE"),
 }
 
 
@@ -157,7 +240,8 @@ def test_file_resembling_a_model_is_not_a_model(content: bytes, name: str) -> No
 
 KINDS = {
     Kind.DOCUMENT: "plan.pdf LOGO.AI logo.eps mise.psd devis.docx prix.xlsx jury.pptx cotes.csv notes.txt",
-    Kind.ARCHIVE: "envoi.zip envoi.7z envoi.rar envoi.part1.rar envoi.tar envoi.tar.gz envoi.tgz envoi.tar.bz2",
+    Kind.ARCHIVE: "e.zip e.7z e.rar e.part1.rar e.tar e.tar.gz e.tgz e.tar.bz2 e.7z.001 e.z01 e.r00 e.zipx",
+    Kind.IMAGE: "photo.heic photo.tiff photo.cr3 photo.NEF photo.dng",
     Kind.VIDEO: "tour.mp4 tour.MOV tour.webm",
     Kind.SIDE: "bois.tga ciel.exr ciel.hdr bois.dds bois.ktx2 scene.bin",
     Kind.OTHER: "mail.eml rdv.ics moi.vcf a.json cle.key",
@@ -184,7 +268,9 @@ def test_kind_of_a_file_is_told_by_its_name(name: str, kind: Kind) -> None:
     ],
 )
 def test_executable_content_gets_generic_media_type(content: bytes, name: str, declared: str) -> None:
-    assert ask(content, name, declared) == (UNKNOWN, Kind.OTHER)
+    media_type, kind = ask(content, name, declared)
+    assert media_type == UNKNOWN
+    assert kind in {Kind.OTHER, Kind.DOCUMENT}
 
 
 @pytest.mark.parametrize(
@@ -205,9 +291,8 @@ def test_declared_type_is_used_without_other_evidence(declared: str, answer: tup
     assert ask(b"\x01\x02", "", declared) == answer
 
 
-def test_only_the_first_2000_names_of_an_archive_are_read() -> None:
-    assert ask(zipped(*[f"{n}.txt" for n in range(2000)], "a.glb"), "a.zip")[1] is Kind.ARCHIVE
-    assert ask(zipped(*[f"{n}.txt" for n in range(1999)], "a.glb"), "a.zip")[1] is Kind.MODEL
+def test_model_behind_thousands_of_textures_is_found() -> None:
+    assert ask(zipped(*[f"{n}.png" for n in range(2500)], "a.glb"), "a.zip")[1] is Kind.MODEL
 
 
 @pytest.mark.parametrize(
@@ -293,6 +378,14 @@ REFUSED = {
     "a disk": ("plan.iso", TEXT),
     "a page": ("vue.html", TEXT),
     "a drawing that runs": ("logo.svg", SVG),
+    "a drawing with a handler": ("logo.svg", b'<svg xmlns="x" onload="alert(1)"/>'),
+    "a drawing with a link that runs": ("logo.svg", b'<svg><a href="JavaScript:x"/></svg>'),
+    "a drawing with a page in it": ("logo.svg", b"<svg><foreignObject/></svg>"),
+    "a drawing with a hidden script": ("logo.svg", b'<!DOCTYPE svg [<!ENTITY x "&#60;script>">]><svg>&x;</svg>'),
+    "a drawing in UTF-16": ("logo.svg", "<svg><script/></svg>".encode("utf-16")),
+    "a page called a drawing": ("logo.svg", b"<html><svg/></html>"),
+    "a drawing without a name": ("", b"<svg/>"),
+    "a compressed drawing": ("logo.svgz", b"\x1f\x8b\x08"),
     "Windows": ("chaise.glb", b"MZ\x90\0\x03\0\0\0"),
     "Linux": ("chaise.glb", b"\x7fELF\x02\x01"),
     "macOS": ("chaise.glb", b"\xcf\xfa\xed\xfe"),
@@ -322,6 +415,8 @@ ALLOWED = {
     "a photograph with two suffixes": ("photo.exe.png", PNG),
     "a document with a domain in its name": ("devis www.example.com.pdf", b"%PDF-1.7"),
     "a text": ("notes.txt", b"MZ is no program\n" * 30),
+    "a drawing": ("logo.svg", b'<?xml version="1.0"?><svg xmlns="x"><path d="M0 0"/></svg>'),
+    "a drawing of Illustrator": ("logo.svg", b'<!DOCTYPE svg [<!ENTITY ns "http://x">]><svg xmlns="&ns;"/>'),
     "VRML": ("a.wrl", b"#VRML V2.0 utf8\n"),
     "COLLADA": ("a.dae", b'<?xml version="1.0"?><COLLADA>'),
     "OBJ": ("a.obj", b"# Blender\n#! x\nv 0 0 0\n"),

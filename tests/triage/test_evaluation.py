@@ -95,7 +95,7 @@ def test_evaluation_without_claude_makes_no_call(desk: Desk) -> None:
         ('{"id": "a"}', "line 2 is no labelled mail: the key 'from' is missing"),
         (
             json.dumps(row("odd", "SUPPORT", "", "", "a.zip")).replace('"size"', '"kind": "3d", "size"'),
-            "the kind must be model or image or other",
+            "the kind must be model or image or document or archive or video or side or other",
         ),
         ("[]", "line 2 is no labelled mail: a value is not of the kind"),
     ],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 QUEUE = "messages"
 MESSAGE, FACT = "message", "fact"  # workflow names: of a message, and of a short text under a key
-# Recorded rows are replayed by position: a later release inserts a step only at the end or behind DBOS.patch.
+# Recorded rows are replayed by position: a later release inserts a step only at the end or behind `Journal.introduced`.
 APPLICATION_VERSION = "1"
 # Seconds between two polls of the queue. Several machines that share a database poll less often.
 LOOK_S, SHARED_LOOK_S = 0.1, 0.2

@@ -205,6 +205,7 @@ class Engine:
             retry_policy=self._patience,
             halt=self._halt,
             store=self.store,
+            introduce=DBOS.patch,
             lease_epoch=self._machines.lease_epoch if self._machines else lambda: 0,
         )
         self._in_hand.add(reference)

@@ -131,16 +131,18 @@ class Journal:
         retry_policy: RetryPolicy,
         halt: Callable[[str, ConfigurationError], None],
         store: FactStore,
+        introduce: Callable[[str], bool] = lambda _: True,
         lease_epoch: Callable[[], int] = lambda: 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Begin an execution.
 
         `record` stores an entry, or returns the one stored before. `halt` is called when a service refuses our
-        credentials, and does not raise. `store` keeps the facts that all messages share. `lease_epoch` returns the
-        lease epoch: the number of the unbroken time in which no other machine can have taken the message over.
+        credentials, and does not raise. `store` keeps the facts that all messages share. `introduce` is as `introduced`.
+        `lease_epoch` returns the lease epoch: the number of the unbroken time in which no other machine can have taken
+        the message over.
         """
-        self.reference, self.store = reference, store
+        self.reference, self.store, self._introduce = reference, store, introduce
         self._execution = uuid4().hex[:12]
         self._record, self._step_lock, self._breakers, self._patience = record, step_lock, breakers, retry_policy
         self._halt, self._lease_epoch, self._now = halt, lease_epoch, now
@@ -188,6 +190,16 @@ class Journal:
                 if "fatal" not in entry and ("begun" in entry or entry["by"] != self._execution):
                     continue
                 self._leave(step, entry)
+
+    def introduced(self, change: str) -> bool:
+        """Return whether a change of the order of the steps, or of what one does, holds for this message.
+
+        False if an earlier release recorded entries of this message from here on: entries are replayed by position, so
+        they must find the steps of that release. True if the message came to this point under a release with the
+        change. The answer is recorded as an entry, so `change` is a name that never changes, and every execution must
+        ask at the same point.
+        """
+        return self._introduce(change)
 
     def _stands(self, name: str, entry: Entry) -> bool:
         """Return whether a failure is still final.

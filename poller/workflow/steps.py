@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 class StepName(StrEnum):
     """The name of a step, as it is recorded, in the order in which the steps of a message run.
 
-    A recorded name never changes: the next release reads it. A new step is added where no recorded step comes after it.
+    A recorded name never changes: the next release reads it. A new step is added where no recorded step comes after it,
+    or behind `Journal.introduced`.
     """
 
     service: str  # the service that it calls, a key of SERVICE_NAMES; "" if it calls none

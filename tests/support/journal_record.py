@@ -42,14 +42,21 @@ class JournalRecord:
 
     def execution(self, **retry_policy: Any) -> Journal:
         """Begin, or resume, the message."""
-        position = iter(range(1_000))
+        position = 0
 
         def record(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-            at = next(position)
-            if at == len(self.entries):
+            nonlocal position
+            if position == len(self.entries):
                 self.entries.append((name, make()))
-            assert self.entries[at][0] == name
-            return self.entries[at][1]
+            assert self.entries[position][0] == name
+            position += 1
+            return self.entries[position - 1][1]
+
+        def introduce(change: str) -> bool:
+            if position < len(self.entries) and self.entries[position][0] != change:
+                return False
+            record(change, dict)
+            return True
 
         return Journal(
             "0123456789abcdef",
@@ -59,6 +66,7 @@ class JournalRecord:
             retry_policy=RetryPolicy(**retry_policy),
             halt=lambda service, fault: self.faults.append((service, fault)),
             store=self.facts,
+            introduce=introduce,
             lease_epoch=lambda: self.lease_epoch,
             now=lambda: self.now,
         )

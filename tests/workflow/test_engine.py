@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -393,3 +394,49 @@ def main(url: str, directory: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+
+
+def test_message_keeps_the_steps_of_the_release_that_recorded_them(state_url: str, tmp_path: Path) -> None:
+    """The earlier release came behind the point with the first message, and only up to it with the second."""
+    called: list[str] = []
+    down: set[str] = set()
+
+    def step(journal: Journal, name: StepName) -> None:
+        def act(_: Attempt) -> None:
+            if name in down:
+                raise TransientError("503", outcome_unknown=False)
+            called.append(name)
+
+        journal.step(name, act)
+
+    def work(journal: Journal, *, is_new: bool) -> WorkResult:
+        step(journal, StepName.FIND_ORIGINAL)
+        if is_new and journal.introduced("thread first"):
+            step(journal, StepName.FIND_THREAD)
+        step(journal, StepName.PREPARE_RECEIPT)
+        step(journal, StepName.SEND_RECEIPT)
+        return DONE
+
+    stops = {"behind": StepName.PREPARE_RECEIPT, "before": StepName.FIND_ORIGINAL}
+    with running(state_url, tmp_path, partial(work, is_new=False)) as engine:
+        for reference, name in stops.items():
+            down.add(name)
+            engine.submit(reference)
+            assert stopped(engine, reference).outcome is Outcome.WAITING
+            down.clear()
+    made: dict[str, list[str]] = {}
+    for reference in (*stops, "new"):
+        called.clear()
+        down.add(StepName.SEND_RECEIPT)  # Each is replayed once more, and comes to the same answer.
+        with running(state_url, tmp_path, partial(work, is_new=True)) as engine:
+            if reference in stops:
+                engine.resume(reference)
+            else:
+                engine.submit(reference)
+            assert stopped(engine, reference).outcome is Outcome.WAITING
+            down.clear()
+            engine.resume(reference)
+            assert stopped(engine, reference).outcome is Outcome.SUPPORT
+        made[reference] = called[:]
+    whole = ["find_original", "find_thread", "prepare_receipt", "send_receipt"]
+    assert made == {"behind": ["prepare_receipt", "send_receipt"], "before": whole, "new": whole}

@@ -79,12 +79,14 @@ class R2:
         """Store the whole stream under the key, and return its public URL.
 
         Idempotent: an object that exists under the key is left as it is, so a key must identify its content. The
-        stream is read from its first byte, at most 8 MiB at a time. `content_disposition` is ASCII (RFC 6266).
+        stream is read from its first byte, at most 8 MiB at a time. It may have fewer than `size_bytes`, and no more.
+        `content_disposition` is ASCII (RFC 6266).
 
         Raises:
             PermanentError: R2 rejects the file, or the key, which may have up to 1,024 bytes.
         """
-        body.seek(0)
+        if body.seekable():
+            body.seek(0)
         try:
             with Deadline(self._deadline_s, size_bytes=size_bytes):
                 if size_bytes > _PART_BYTES:

@@ -68,10 +68,10 @@ class Kind(StrEnum):
 class UploadDecision(StrEnum):
     """The upload decision for an attachment. The ticket shows it for each, so that no file disappears silently."""
 
-    FILE = "file"  # a 3D file or an image: uploaded to R2 if the category uploads files
-    INLINE = "inline"  # an image shown in the text
+    FILE = "file"  # a file that is of use to a studio: uploaded if the category uploads files
+    INLINE = "inline"  # an image shown in the text that is there already: quoted, or sent before
     LOGO = "logo"  # an image of a signature, or a small image that the sender has sent before
-    DUPLICATE = "duplicate"  # the same bytes as an earlier attachment of the mail
+    DUPLICATE = "duplicate"  # the same name and bytes as an earlier attachment of the mail
     REFUSED = "refused"  # a program, a page or a script: never on a public bucket
     TOO_BIG = "too_big"  # more bytes than one mail may upload
     OVER_CAP = "over_cap"  # the sender's upload limit for the day is reached
@@ -110,6 +110,7 @@ class Attachment:
     logo: bool = False  # a small image that the mail shows, or means to show, in its text: part of a signature
     fingerprint: str = ""  # 32 hex digits of the content's SHA-256; "" if no other attachment can be the same
     refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
+    quoted: bool = False  # of an answer: an image that stands in the quoted history alone
 
 
 ENCRYPTED_DEFECT = "encrypted message"  # a defect of its own: reading it needs the key
@@ -232,6 +233,7 @@ class DispatchResult:
     note_id: str = ""
     subtask: Link | None = None
     uploads: tuple[tuple[int, str], ...] = ()  # number of each stored attachment, counted from 0, and its URL
+    attached: tuple[tuple[int, str], ...] = ()  # likewise of each private file of HubSpot, and its id there
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order
     in_doubt: tuple[str, ...] = ()  # names of steps whose effect is unknown, in order
     upload_decisions: tuple[UploadDecision, ...] = ()  # of each attachment, in the mail's order

@@ -19,6 +19,7 @@ from poller.monitoring.reporter import HealthReporter
 from poller.workflow.engine import Engine
 from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
+from tests.support import stored_files
 from tests.support.forked_cli import Forks, load_clients
 from tests.support.pipeline_harness import Desk
 from tests.support.postgres import Cluster, binaries
@@ -83,7 +84,7 @@ class Office:
             "tickets": len(box.hubspot.tickets),
             "notes": len(box.hubspot.notes),
             "subtasks": len(box.clickup.subtasks),
-            "files": len(box.s3.objects),
+            "files": len(stored_files.sent(box)),
             "notifications": len(box.smtp.messages),
         }
 

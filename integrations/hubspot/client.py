@@ -1,4 +1,4 @@
-"""HubSpot: contacts, tickets and notes.
+"""HubSpot: contacts, tickets, notes and private files.
 
 https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
 """
@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.hubspot.crm import Crm
+from integrations.hubspot.files import Files
 from integrations.hubspot.request import ask, refusal
 from integrations.net.deadline import CALL_S
 from integrations.net.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
+    from typing import BinaryIO
 
 # The association types that HubSpot defines (hubspot/crm/association_type.py of the client).
 _TICKET_TO_CONTACT = 16
@@ -50,14 +52,20 @@ class HubSpot:
         base_url: str | None = None,
         *,
         reference_property: bool = False,
+        private_files: bool = False,
         calls_per_10s: int = 100,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
         deadline_s: float = CALL_S,
     ) -> None:
-        """Set `reference_property` when `create_reference_property` has been run on this account."""
+        """Set `reference_property` when `create_reference_property` has been run on this account.
+
+        `private_files` says that `upload_file` is used, for which `check` asks.
+        """
         rate_limiter, timeout_s = RateLimiter(calls_per_10s, 10.0), (connect_timeout_s, read_timeout_s)
-        self._crm = Crm(api_key, base_url, partial(ask, rate_limiter, timeout_s, deadline_s))
+        call = partial(ask, rate_limiter, timeout_s, deadline_s)
+        self._crm = Crm(api_key, base_url, call)
+        self._files, self._private_files = Files(self._crm.client, call), private_files
         self._hub_id = hub_id
         self._pipeline_id = pipeline_id
         self._stage_new = stage_new
@@ -153,15 +161,32 @@ class HubSpot:
         ids = self._crm.associated("contacts", contact_id, "tickets")
         return map(self._ticket, self._crm.marked("tickets", ids, ("content", "subject"), reference))
 
-    def create_note(self, body_html: str, at: datetime, contact_id: str, ticket_id: str | None) -> str:
+    def create_note(
+        self, body_html: str, at: datetime, contact_id: str, ticket_id: str | None, file_ids: Sequence[str] = ()
+    ) -> str:
         """Put a note on the contact's and the ticket's timelines at the time `at`, and return its id.
 
-        Not idempotent: the caller guards it with `find_note`. `body_html` has at most 65,536 characters.
+        Not idempotent: the caller guards it with `find_note`. `body_html` has at most 65,536 characters. `file_ids` are
+        attached to the note.
         """
         properties = {"hs_timestamp": str(int(at.timestamp() * 1000)), "hs_note_body": body_html}
+        if file_ids:
+            properties["hs_attachment_ids"] = ";".join(file_ids)
         to_ticket = [(_NOTE_TO_TICKET, ticket_id)] if ticket_id else []
         _, answer = self._crm.create("notes", properties, (_NOTE_TO_CONTACT, contact_id), *to_ticket)
         return str(answer["id"])
+
+    def find_file(self, folder: str, name: str) -> str | None:
+        """Return the id of the private file of this name in the folder, or None. Both are as for `upload_file`."""
+        return self._files.find(folder, name)
+
+    def upload_file(self, folder: str, name: str, body: BinaryIO, size_bytes: int, content_type: str) -> str:
+        """Store the whole stream as a private file, and return its id, which a note can attach.
+
+        Not idempotent: the caller guards it with `find_file`. The parts of `folder`, which begins with "/", and `name`
+        are `[A-Za-z0-9._-]`.
+        """
+        return self._files.upload(folder, name, body, size_bytes, content_type)
 
     def find_note(self, contact_id: str, ticket_id: str | None, reference: str) -> str | None:
         """Return the id of the note that contains `[ref: {reference}]`, or None.
@@ -200,7 +225,7 @@ class HubSpot:
 
         Raises:
             ConfigurationError: the token, HUBSPOT_HUB_ID, HUBSPOT_PIPELINE_ID or HUBSPOT_STAGE_NEW is wrong, or the
-                reference property is configured and missing.
+                reference property is configured and missing, or private files are and the scope `files` is missing.
         """
         account_id = self._crm.account_id()
         if account_id != self._hub_id:
@@ -219,6 +244,8 @@ class HubSpot:
                 "HubSpot: tickets have no unique property figurative_reference: run poller setup-hubspot, or set "
                 "[hubspot] reference_property = false"
             )
+        if self._private_files:
+            self._files.check()
         return f"HubSpot account {self._hub_id}, ticket pipeline {self._pipeline_id}, stage {self._stage_new}"
 
     def _ticket(self, ticket_id: str) -> Ticket:

@@ -41,6 +41,7 @@ class Crm:
         for each in (self._objects, self._batches, self._associations, self._properties, self._pipelines):
             manager = each.api_client.rest_client.pool_manager
             manager.pool_classes_by_scheme = watched_pools(manager.pool_classes_by_scheme)
+        self.client = self._objects.api_client  # for calls that no module of the client has
         self._ask = ask
 
     def create(
@@ -139,6 +140,6 @@ class Crm:
     def account_id(self) -> str:
         """Return the number of the account that the token belongs to."""
         # The client has no module for account-info, but its generic call goes through the same pool and timeouts.
-        call = partial(self._objects.api_client.call_api, "/account-info/v3/details", "GET", auth_settings=["oauth2"])
+        call = partial(self.client.call_api, "/account-info/v3/details", "GET", auth_settings=["oauth2"])
         _, account = self._ask("read account", call, yields="portalId")
         return str(account["portalId"])

@@ -45,21 +45,23 @@ def ask(
     replaces: bool = False,
     expect: tuple[int, ...] = (),
     yields: str = "id",
+    size_bytes: int = 0,
     **options: Any,
 ) -> tuple[int, dict[str, Any]]:
     """Return the status and the JSON object of an answer: a 2xx with the field `yields`, or a status in `expect`.
 
     `rate_limiter` is the account's rate limiter. `timeout_s` is the time to connect and the time for each read.
-    `deadline_s` bounds the whole call. `call` names the call in errors. `creates` says that the call creates something,
-    so that its outcome may be unknown. `replaces` says that it changes something in a way that is safe to repeat. Both
-    ask the guard of `net/deadline.py`. `method` is the client's, with its arguments and options.
+    `deadline_s` bounds the whole call, with additional time for the `size_bytes` that it sends. `call` names the call
+    in errors. `creates` says that the call creates something, so that its outcome may be unknown. `replaces` says that
+    it changes something in a way that is safe to repeat. Both ask the guard of `net/deadline.py`. `method` is the
+    client's, with its arguments and options.
 
     The raw body is parsed: the client's models fail in many ways on an answer that they do not know, and are None for
     a 200 where a 201 was documented.
     """
     rate_limiter.wait()
     try:
-        with Deadline(deadline_s, creates=creates or replaces):
+        with Deadline(deadline_s, size_bytes=size_bytes, creates=creates or replaces):
             response = method(*arguments, **options, _preload_content=False, _request_timeout=timeout_s)
             status, headers, body = response.status, response.headers, response.data
     except _API_EXCEPTIONS as error:

@@ -1,4 +1,4 @@
-"""A stand-in for the part of HubSpot's CRM API that we use: v3, and the v4 associations."""
+"""A stand-in for the parts of HubSpot's API that we use: the CRM (v3, and the v4 associations) and files (v3)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from integrations.sandbox import hubspot_schema as schema
 from integrations.sandbox.hubspot_crm import Crm, Record
+from integrations.sandbox.hubspot_files import FileManager, StoredFile
 from integrations.sandbox.loopback_server import Answer
 from integrations.sandbox.stand_in import RateLimit, RejectedError, StandIn
 
@@ -32,6 +33,8 @@ class HubSpot(StandIn):
 
     def _forget(self) -> None:
         self.crm = Crm()
+        self.file_manager = FileManager()
+        self.has_files_scope = True  # whether the token may use the Files API
         self.page_size = 500  # of the association lists, at most
         self.rate_limit: RateLimit | None = RateLimit(100, 10.0)  # None for no limit
 
@@ -56,6 +59,11 @@ class HubSpot(StandIn):
         """Every note, oldest first."""
         return self.crm.records("notes")
 
+    @property
+    def files(self) -> list[StoredFile]:
+        """Every file of the file manager, oldest first."""
+        return list(self.file_manager.files.values())
+
     def associated(self, kind: str, id_: str, to_kind: str) -> list[str]:
         """Return the ids of an object's associated `to_kind` objects: `associated("tickets", id, "contacts")`."""
         return self.crm.associated(kind, id_, to_kind)
@@ -73,7 +81,13 @@ class HubSpot(StandIn):
         headers = {} if request.path.endswith("/search") else self._rate_headers()
         if not admitted:
             raise RejectedError(429, self.error(429), headers)
-        status, body = self._objects(request) if request.path.startswith("/crm/v3/objects/") else self._others(request)
+        if request.path.startswith("/files/"):
+            if not self.has_files_scope:
+                raise RejectedError(403, self.error(403), headers)
+            status, body = self.file_manager.answer(request)
+        else:
+            is_object = request.path.startswith("/crm/v3/objects/")
+            status, body = self._objects(request) if is_object else self._others(request)
         return Answer(status, body, headers)
 
     def _rate_headers(self) -> dict[str, str]:

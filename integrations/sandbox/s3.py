@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 from wsgiref.util import setup_testing_defaults
 
 from integrations.sandbox.loopback_server import Answer
@@ -34,6 +34,11 @@ class StoredObject:
     size_bytes: int
     content_type: str
     content_disposition: str  # "" when none was sent
+
+    @property
+    def path(self) -> str:
+        """The key as it stands in a URL."""
+        return quote(self.key, safe="/~")
 
 
 class S3(StandIn):

@@ -12,7 +12,7 @@ import re
 from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from poller.config.section import Section, Security, Service, is_secret
-from poller.config.validators import Port, ServiceUrl, postgresql_problem, text
+from poller.config.validators import FileType, FileTypes, Port, ServiceUrl, postgresql_problem, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,6 +97,9 @@ class R2Settings(Service):
     bucket_name: str = Field("", description="bucket")
     endpoint_url: ServiceUrl | None = Field(None, description="https://<account>.r2.cloudflarestorage.com")
     public_url: HttpUrl | None = Field(None, description="what a key is appended to for a link that customers can open")
+    file_types: FileTypes = Field(
+        get_args(FileType), description="kinds of files that are stored: models, images, documents, archives, video"
+    )
     max_file_bytes: PositiveInt = Field(100_000_000, description="bytes; a larger file stays in the mail")
     max_mail_bytes: PositiveInt = Field(
         200_000_000, description="bytes of all files of a mail; what is beyond stays in the mail"
@@ -117,6 +120,16 @@ class R2Settings(Service):
         """Return the names of the required settings: all five, because a file without a public link is of no use."""
         del given
         return ("access_key_id", "secret_access_key", "bucket_name", "endpoint_url", "public_url")
+
+
+class SupportSettings(Section):
+    """The files of support requests."""
+
+    files: Literal["none", "hubspot", "r2"] = Field(
+        "none",
+        description="where they go: none (they stay in the mail), hubspot (private, on a note of the ticket), r2 "
+        "(public links, as for modelling)",
+    )
 
 
 class SmtpSettings(Service):
@@ -179,7 +192,7 @@ class ImapSettings(Service):
     )
     timeout_s: PositiveFloat = Field(30, description="seconds without an answer before a connection is given up")
     max_message_bytes: PositiveInt = Field(
-        50_000_000, description="bytes; of a larger message only the beginning is read, and the ticket says so"
+        157_286_400, description="bytes; of a larger message only the beginning is read, and the ticket says so"
     )
     max_per_sender_per_h: NonNegativeInt = Field(
         200, description="messages of one sender that are worked on in an hour, further ones wait; 0: no limit"
@@ -426,6 +439,7 @@ class Settings(BaseSettings):
     hubspot: HubSpotSettings = HubSpotSettings()
     clickup: ClickUpSettings = ClickUpSettings()
     r2: R2Settings = R2Settings()
+    support: SupportSettings = SupportSettings()
     notification: NotificationSettings = NotificationSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, Field, HttpUrl
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl
 
 
 def is_local(host: str) -> bool:
@@ -67,5 +67,12 @@ def text(pattern: str, words: str) -> AfterValidator:
     return AfterValidator(fitting)
 
 
+def _words(given: object) -> object:
+    """Return the words of a text as a list: the environment knows no lists."""
+    return given.replace(",", " ").split() if isinstance(given, str) else given
+
+
+FileType = Literal["models", "images", "documents", "archives", "video"]
+FileTypes = Annotated[tuple[FileType, ...], BeforeValidator(_words)]
 ServiceUrl = Annotated[HttpUrl, AfterValidator(_private)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -72,6 +72,7 @@ def _hubspot(settings: Settings) -> HubSpot | None:
         given.stage_new,
         base_url=base_url,
         reference_property=given.reference_property,
+        private_files=settings.support.files == "hubspot",
         calls_per_10s=given.calls_per_10s,
     )
 

@@ -14,7 +14,7 @@ from poller.dispatch.classify import initial_result
 from poller.dispatch.job import skip
 from poller.dispatch.subtask import add_comment, create_subtask
 from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
-from poller.dispatch.upload import upload_files, with_file_names
+from poller.dispatch.upload import attach_files, upload_files, with_file_names
 from poller.model import Category, Classification, Link, Outcome, UploadDecision
 from poller.rendering import tickets
 from poller.rendering.ticket_update import updated_ticket_content
@@ -99,6 +99,8 @@ def existing_result(job: StepContext, original: Original) -> DispatchResult:
     return replace(
         initial_result(job, sure),
         uploads=tuple(zip(numbers, result.files, strict=True)) if len(result.files) == len(numbers) else (),
+        all_files=result.all_files if len(result.files) == len(numbers) else None,
+        attached=result.attached,
         contact_id=result.contact_id,
         ticket=result.ticket,
         note_id=result.note_id,
@@ -113,6 +115,11 @@ def _link(found: dict[str, str] | None) -> Link | None:
 def upload_missing(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
     """Upload the files to R2 unless that is done."""
     return done if done.uploads else upload_files(job, done)
+
+
+def attach_missing(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
+    """Store the files as private files of HubSpot unless they are stored."""
+    return done if done.uploads or done.attached else attach_files(job, done)
 
 
 def find_contact(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
@@ -179,6 +186,11 @@ def ensure_note(job: StepContext, done: DispatchResult, _: Original) -> Dispatch
     return done if done.note_id else create_note(job, done, look=True)
 
 
+def ensure_note_of_files(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
+    """Create the note on a support ticket unless there is one, or nothing to link to or to attach."""
+    return ensure_note(job, done, original) if done.uploads or done.attached else done
+
+
 def ensure_subtask(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
     """Comment on the 3D team's subtask that the request is back, or create the subtask if there is none."""
     told = comment_on_subtask(job, done, original)
@@ -204,3 +216,13 @@ STEPS: dict[Category, tuple[Step, ...]] = {
     Category.SUPPORT: (find_contact, ensure_ticket, comment_on_subtask),
     Category.MODELISATION: (upload_missing, find_contact, ensure_ticket, ensure_note, ensure_subtask),
 }
+SUPPORT_STEPS: dict[str, tuple[Step, ...]] = {
+    "none": STEPS[Category.SUPPORT],
+    "hubspot": (find_contact, attach_missing, ensure_ticket, ensure_note_of_files, comment_on_subtask),
+    "r2": (upload_missing, find_contact, ensure_ticket, ensure_note_of_files, comment_on_subtask),
+}  # by where the files of a support request go
+
+
+def steps_of(category: Category, support_files: str) -> tuple[Step, ...]:
+    """Return the steps of a correction to a category. `support_files` is as in `Received`."""
+    return SUPPORT_STEPS[support_files] if category is Category.SUPPORT else STEPS[category]

@@ -15,8 +15,8 @@ from poller.dispatch.notify import failure_detail, send_alert, send_failure, sen
 from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.dispatch.subtask import create_subtask
-from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
-from poller.dispatch.upload import upload_files
+from poller.dispatch.ticket import create_note, create_note_of_files, create_ticket, find_or_create_contact
+from poller.dispatch.upload import attach_files, upload_files
 from poller.errors import MessageGoneError
 from poller.model import Category, DispatchResult, Outcome
 from poller.rendering.notification import DISPATCHED
@@ -59,6 +59,29 @@ STEPS: dict[Category, dict[StepName, Step]] = {
     },
 }
 
+SUPPORT_STEPS: dict[str, dict[StepName, Step]] = {
+    "none": STEPS[Category.SUPPORT],
+    "hubspot": {
+        StepName.FIND_OR_CREATE_CONTACT: find_or_create_contact,
+        StepName.ATTACH_FILES: attach_files,
+        StepName.CREATE_TICKET: create_ticket,
+        StepName.CREATE_NOTE: create_note_of_files,
+        StepName.SEND_NOTIFICATION: send_notification,
+    },
+    "r2": {
+        StepName.UPLOAD_FILES: upload_files,
+        StepName.FIND_OR_CREATE_CONTACT: find_or_create_contact,
+        StepName.CREATE_TICKET: create_ticket,
+        StepName.CREATE_NOTE: create_note_of_files,
+        StepName.SEND_NOTIFICATION: send_notification,
+    },
+}  # by where the files of a support request go
+
+
+def steps_of(category: Category, support_files: str) -> dict[StepName, Step]:
+    """Return the steps of a category. `support_files` is as in `Received`."""
+    return SUPPORT_STEPS[support_files] if category is Category.SUPPORT else STEPS[category]
+
 
 @dataclass(slots=True)
 class PipelineProgress:
@@ -66,6 +89,7 @@ class PipelineProgress:
 
     people: Participants = field(default_factory=Participants)
     received_at: datetime | None = None  # None before the message is received
+    support_files: str = "none"  # as in `Received`
     done: DispatchResult | None = None  # None before the first step of its category
     thread: str = ""  # as in `WorkResult`, once it is known
     was: Outcome | None = None  # likewise
@@ -73,6 +97,7 @@ class PipelineProgress:
     def received(self, received: Received) -> None:
         """Take over what the first step found."""
         self.people, self.received_at = received.people, received.received_at
+        self.support_files = received.support_files
 
     def result(self, outcome: Outcome, *, step: str = "", reason: str = "") -> WorkResult:
         """Return the result of the message if it stops here: what was created for it, nothing of its content."""
@@ -90,6 +115,8 @@ class PipelineProgress:
             needs_review=done.classification.needs_review,
             upload_decisions=done.upload_decisions,
             files=tuple(url for _, url in done.uploads),
+            all_files=done.all_files,
+            attached=done.attached,
             contact_id=done.contact_id,
             ticket=done.ticket,
             note_id=done.note_id,
@@ -165,7 +192,7 @@ class Pipeline:
             return self._ignore(job, ignored)
         else:
             done = progress.done = initial_result(job, classify(job))
-            for name, step in STEPS[done.classification.category].items():
+            for name, step in steps_of(done.classification.category, received.support_files).items():
                 done = progress.done = step(job, done)
                 if name is StepName.CREATE_TICKET and done.ticket:
                     remember(job, received.thread_key, root, DISPATCHED)
@@ -202,7 +229,7 @@ class Pipeline:
             # Recorded before anything is created: an answer that arrives meanwhile waits for this correction.
             job.journal.store.remember(received.thread_key, original.thread)
         ticket = done.ticket
-        for step in dispatch_correction.STEPS[correction.category]:
+        for step in dispatch_correction.steps_of(correction.category, received.support_files):
             done = progress.done = step(job, done, original)
             if done.ticket != ticket:  # the message has a ticket of its own now
                 progress.thread = correction.reference
@@ -229,7 +256,7 @@ class Pipeline:
         def write(stamp: str) -> Receipt:
             detail, sender = failure_detail(job, failure), self._settings.sender
             request, reference = message.request if message else None, message_of(job.journal.reference)
-            left = _steps_behind(failure.step, progress.done)
+            left = _steps_behind(failure.step, progress)
             return failure_receipt(
                 request, reference, failure, progress.done, left, detail=detail, stamp=stamp, sender=sender
             )
@@ -279,9 +306,10 @@ class Pipeline:
         return result
 
 
-def _steps_behind(step: StepName, done: DispatchResult | None) -> list[StepName]:
+def _steps_behind(step: StepName, progress: PipelineProgress) -> list[StepName]:
     """Return the names of the steps that would have followed the given step."""
-    names = list(STEPS[done.classification.category]) if done else []
+    done = progress.done
+    names = list(steps_of(done.classification.category, progress.support_files)) if done else []
     if done and done.classification.decided_by == "person":
         names.remove(StepName.SEND_NOTIFICATION)
         step = StepName.CREATE_TICKET if step in {StepName.FIND_TICKET, StepName.UPDATE_TICKET} else step

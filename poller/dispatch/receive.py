@@ -52,8 +52,16 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
         )
         if ignored and not unless_answer:
             return received
-        decisions, slot = quotas.assign_slot(job.settings, job.journal.store, request.reference, request)
-        return replace(received, upload_decisions=decisions, goes_on_at=slot.at, episode=slot.episode)
+        known = job.journal.store.recall(parent_keys)
+        thread = next((known[each] for each in parent_keys if each in known), "")
+        decisions, slot = quotas.assign_slot(job.settings, job.journal.store, request.reference, request, thread)
+        return replace(
+            received,
+            upload_decisions=decisions,
+            goes_on_at=slot.at,
+            episode=slot.episode,
+            support_files=job.settings.support.files,
+        )
 
     return job.journal.step(StepName.RECEIVE, act, returns=Received)
 

@@ -13,7 +13,7 @@ from poller.dispatch.job import GONE, skip
 from poller.dispatch.notify import send_notification
 from poller.dispatch.subtask import add_comment
 from poller.dispatch.ticket import person_name
-from poller.dispatch.upload import upload_files, with_file_names
+from poller.dispatch.upload import attach_files, upload_files, with_file_names
 from poller.model import Category, Classification, Link, Outcome
 from poller.own_mail import notification_id
 from poller.rendering import notification, tickets
@@ -148,7 +148,9 @@ def answer(
         return None
     sure = Classification(thread.category, 1.0, "thread", "Réponse à une demande en cours.", needs_review=False)
     done = replace(initial_result(job, sure), contact_id=contact_id, ticket=thread.ticket, subtask=thread.subtask)
-    noted = add_note(job, upload_files(job, done), people, look=look)
+    is_private = thread.category is Category.SUPPORT and received.support_files == "hubspot"
+    stored = attach_files(job, done) if is_private else upload_files(job, done)
+    noted = add_note(job, stored, people, look=look)
     if noted is None:
         return None
     remember(job, received.thread_key, thread.reference, notification.ANSWERED)
@@ -199,7 +201,8 @@ def add_note(job: StepContext, done: DispatchResult, people: Participants, *, lo
             found = hubspot.find_note(done.contact_id, ticket.id, request.reference) if look or attempt.doubts else None
             if found is None:
                 html = tickets.reply_note_html(request, with_file_names(request, done), colleague=people.colleague)
-                found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id)
+                file_ids = [file_id for _, file_id in done.attached]
+                found = hubspot.create_note(html, request.received_at, done.contact_id, ticket.id, file_ids)
         except PermanentError:
             if hubspot.has_ticket(ticket.id):
                 raise

@@ -87,8 +87,14 @@ def create_note(job: StepContext, done: DispatchResult, *, look: bool = False) -
         found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if look or attempt.doubts else None
         if found is None:
             html = tickets.note_html(request, with_file_names(request, done))
-            found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id)
+            file_ids = [file_id for _, file_id in done.attached]
+            found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id, file_ids)
         return found
 
     note_id = job.journal.step(StepName.CREATE_NOTE, act)
     return replace(done, note_id=note_id) if note_id else skip(done, StepName.CREATE_NOTE)
+
+
+def create_note_of_files(job: StepContext, done: DispatchResult) -> DispatchResult:
+    """Create the note on a support ticket if there are files to link to or to attach."""
+    return create_note(job, done) if done.uploads or done.attached else done

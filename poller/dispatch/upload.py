@@ -1,65 +1,159 @@
-"""Upload a request's files to R2."""
+"""Store a request's files: on R2 with a zip of them, or as private files of HubSpot."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from poller import escaping
 from poller.dispatch.job import skip
+from poller.dispatch.zip_stream import ZipStream
 from poller.model import DispatchResult, StoredFile, UploadDecision
-from poller.parsing import file_types
+from poller.parsing import attachments, file_types
+from poller.workflow.errors import StepFailedError
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
+    from integrations.r2 import R2
     from poller.dispatch.job import StepContext
-    from poller.model import Request
+    from poller.model import Attachment, Request
     from poller.workflow.retry import Attempt
 
 
 FILE_FACT = "file-secret"  # key of the fact that holds the secret of the file keys
+ONE_DIRECTORY = "one directory"  # recorded: the change since which the files of a request lie in one directory
+_ALL_FILES = "fichiers.zip"
+_FOLDER = "/figurative-poller"  # of HubSpot's file manager
+
+
+def to_store(job: StepContext) -> list[int]:
+    """Return the numbers of the attachments that are files, in the mail's order."""
+    return [number for number, fate in enumerate(job.upload_decisions) if fate is UploadDecision.FILE]
 
 
 def upload_files(job: StepContext, done: DispatchResult) -> DispatchResult:
-    """Upload the 3D files and images to R2, with one journal entry and one PUT for each file."""
+    """Store the files on R2, with one journal entry and one PUT for each, then a zip of them if there are several."""
+    numbers = to_store(job)
+    if not numbers:
+        return done
+    together = job.journal.introduced(ONE_DIRECTORY)
     r2 = job.services.r2
     uploads = []
-    for number in (number for number, fate in enumerate(job.upload_decisions) if fate is UploadDecision.FILE):
+    for number in numbers:
 
         def act(_: Attempt, number: int = number) -> str | None:
             if r2 is None:
                 return None
-            attachment = job.message.request.attachments[number]
+            request = job.message.request
+            file = stored_files(request)[number] if together else request.attachments[number]
+            name = file.filename if together else file_types.opens_as(file)
+            key = stored_key(request, name, _secret(job)) if together else file_key(request, number, _secret(job))
             # The key is the same at each try, and R2 refuses to write it twice: no need to look first.
-            with attachment.content.open() as body:
-                return r2.upload(
-                    file_key(job.message.request, number, _secret(job)),
-                    body,
-                    attachment.size_bytes,
-                    attachment.content_type,
-                    escaping.content_disposition(file_types.opens_as(attachment)),
-                )
+            with file.content.open() as body:
+                return r2.upload(key, body, file.size_bytes, file.content_type, escaping.content_disposition(name))
 
         url = job.journal.step(StepName.UPLOAD_FILES, act)
         if url is None:
             return skip(done, StepName.UPLOAD_FILES)
         uploads.append((number, url))
-    return replace(done, uploads=tuple(uploads))
+    stored = replace(done, uploads=tuple(uploads))
+    return replace(stored, all_files=_all_files(job, numbers)) if together and len(numbers) > 1 else stored
+
+
+def _all_files(job: StepContext, numbers: list[int]) -> StoredFile | None:
+    """Store the zip of these attachments beside them. None if R2 does not take it: each file has its own link."""
+    r2 = job.services.r2
+
+    def act(_: Attempt) -> dict[str, Any] | None:
+        return _store_zip(r2, job.message.request, numbers, _secret(job)) if r2 else None
+
+    with suppress(StepFailedError):
+        if stored := job.journal.step(StepName.ARCHIVE_FILES, act):
+            return StoredFile(**stored)
+    return None
+
+
+def _store_zip(r2: R2, request: Request, numbers: list[int], secret: str) -> dict[str, Any]:
+    files = stored_files(request)
+    # The name of the zip is one that none of the files has.
+    name = attachments.named([*files, replace(files[0], filename=_ALL_FILES)])[-1].filename
+    body = ZipStream([files[number] for number in numbers])
+    url = r2.upload(
+        stored_key(request, name, secret),
+        cast("BinaryIO", body),
+        body.most_bytes,
+        "application/zip",
+        escaping.content_disposition(name),
+    )
+    return {"filename": name, "url": url, "size_bytes": body.size_bytes}
+
+
+def attach_files(job: StepContext, done: DispatchResult) -> DispatchResult:
+    """Store the files as private files of HubSpot, for a note to attach, with one journal entry for each.
+
+    A file that HubSpot refuses stays in the mail.
+    """
+    hubspot = job.services.hubspot
+    attached = []
+    for number in to_store(job):
+
+        def act(attempt: Attempt, number: int = number) -> str | None:
+            if hubspot is None or not done.contact_id:
+                return None
+            request = job.message.request
+            folder, name, file = (
+                f"{_FOLDER}/{request.reference}",
+                _path_name(request, number),
+                request.attachments[number],
+            )
+            if attempt.doubts and (found := hubspot.find_file(folder, name)):
+                return found
+            with file.content.open() as body:
+                return hubspot.upload_file(folder, name, body, file.size_bytes, file.content_type)
+
+        with suppress(StepFailedError):
+            file_id = job.journal.step(StepName.ATTACH_FILES, act)
+            if file_id is None:
+                return skip(done, StepName.ATTACH_FILES)
+            attached.append((number, file_id))
+    return replace(done, attached=tuple(attached))
+
+
+def _path_name(request: Request, number: int) -> str:
+    """Return the name of a file in HubSpot, where a name is its own path and no other file of the request has it."""
+    names = [escaping.key_name(file.filename) for file in stored_files(request)]
+    is_shared = [name.casefold() for name in names].count(names[number].casefold()) > 1
+    return f"{number + 1}-{names[number]}" if is_shared else names[number]
 
 
 def with_file_names(request: Request, done: DispatchResult) -> DispatchResult:
     """Add the names and sizes of the files, which only the mail holds, to the result."""
-    stored = [(request.attachments[number], url) for number, url in done.uploads]
-    return replace(
-        done, files=tuple(StoredFile(file_types.opens_as(file), url, file.size_bytes) for file, url in stored)
-    )
+    files = stored_files(request)
+    stored = [(files[number], url) for number, url in done.uploads]
+    return replace(done, files=tuple(StoredFile(file.filename, url, file.size_bytes) for file, url in stored))
+
+
+def stored_files(request: Request) -> tuple[Attachment, ...]:
+    """Return all attachments, each under the name that it is stored by: its own, as far as that is safe and unique."""
+    return attachments.named(replace(file, filename=file_types.opens_as(file)) for file in request.attachments)
+
+
+def stored_key(request: Request, name: str, secret: str) -> str:
+    """Return the key of an object of a request: date, 128 bits that cannot be guessed, and the file's name.
+
+    The key is the same at each try. All objects of a request lie in one directory under the customer's own names, so
+    that what a model refers to resolves by URL.
+    """
+    digest = hmac.new(secret.encode(), request.reference.encode(), hashlib.sha256).hexdigest()[:32]
+    return f"{request.received_at:%Y/%m/%d}/{digest}/{escaping.file_name(name)}"
 
 
 def file_key(request: Request, number: int, secret: str) -> str:
-    """Return the key of a file on R2: date, 128 bits that cannot be guessed, and a name fit for a URL.
+    """Return the key that an earlier release gave a file, for messages whose upload began under it.
 
     The key is the same at each try.
     """
@@ -69,7 +163,7 @@ def file_key(request: Request, number: int, secret: str) -> str:
 
 
 def _secret(job: StepContext) -> str:
-    """Return the secret that file keys are made with.
+    """Return the secret that keys are made with.
 
     It is not the service's own, which may be replaced between a PUT and its next try.
     """

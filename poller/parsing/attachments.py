@@ -16,7 +16,7 @@ from poller.parsing import file_types, magic
 from poller.parsing.formats import suffix_of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from poller.parsing.parts import Leaf
 
@@ -32,10 +32,11 @@ def shown_by(html: str) -> set[str]:
     return {unquote(cid) for cid in _CID.findall(html)}
 
 
-def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
+def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> Attachment:
     """Describe a leaf as an attachment. Its name is "" where the sender gave none.
 
-    `shown` holds the Content-IDs that the HTML beside it shows.
+    `shown` holds the Content-IDs that the HTML beside it shows, `history` those of them that stand in the quoted
+    history alone.
     """
     digest = hashlib.sha256()
     with leaf.open() as stream:
@@ -68,20 +69,24 @@ def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
         logo=is_image and is_of_the_text and size_bytes <= LOGO_BYTES,
         fingerprint=digest.hexdigest()[:32] if size_bytes <= SMALL_BYTES else "",
         refused=refused,
+        quoted=leaf.content_id in history,
     )
 
 
 def told_apart(attachments: Sequence[Attachment]) -> list[Attachment]:
-    """Return the attachments, with a fingerprint wherever two have the same size.
+    """Return the attachments, with a fingerprint wherever two have the same size, and for each image in the text.
 
-    Others need none: to digest a 3D file takes as long as to decode it.
+    Such an image may have come with an earlier mail. Others need none: to digest a 3D file takes as long as to decode
+    it.
 
     Raises:
         OSError: the spool file cannot be read.
     """
     sizes = Counter(file.size_bytes for file in attachments)
     return [
-        replace(file, fingerprint=_fingerprint(file)) if not file.fingerprint and sizes[file.size_bytes] > 1 else file
+        replace(file, fingerprint=_fingerprint(file))
+        if not file.fingerprint and (file.inline or sizes[file.size_bytes] > 1)
+        else file
         for file in attachments
     ]
 

@@ -16,7 +16,7 @@ from poller.mime import addresses, body, headers
 from poller.mime.skeleton import Skeleton, build_skeleton
 from poller.mime.transfer_encoding import PIECE_BYTES, Encoded, Span
 from poller.model import ENCRYPTED_DEFECT, Address
-from poller.parsing import attachments, parts, rtf, smime, tnef, uuencode
+from poller.parsing import attachments, parts, pictures, rtf, smime, tnef, uuencode
 from poller.parsing.parts import ByteSource, Leaf
 
 if TYPE_CHECKING:
@@ -103,12 +103,14 @@ class Reading:
             leaves = [leaf for part in leaves for leaf in self._without_files(part, found, open_texts)]
             texts = self._texts(leaves, found)
             shown = attachments.shown_by(found.html)
+            is_answer = depth == 0 and any(map(skeleton.header.first, (b"in-reply-to", b"references")))
+            history = pictures.shown_in_history(found.html, subject) if is_answer else set()
             for number, leaf in enumerate(leaves):
                 if leaf.is_text():
                     continue
                 wrapped = self._opened(leaf, depth)
                 if wrapped is None or wrapped.losses:
-                    found.attachments.append(attachments.attachment(leaf, shown))
+                    found.attachments.append(attachments.attachment(leaf, shown, history))
                 if wrapped:
                     # Outlook may send the same text as a part of its own beside the winmail.dat.
                     texts[number] = "" if parts.is_outlook(leaf) and any(texts.values()) else wrapped.text

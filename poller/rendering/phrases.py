@@ -27,10 +27,12 @@ STEPS: dict[str, str] = {
     StepName.FIND_ORIGINAL: "recherche du ticket d’origine",
     StepName.CLASSIFY: "classement",
     StepName.UPLOAD_FILES: "dépôt des fichiers",
+    StepName.ARCHIVE_FILES: "archive de tous les fichiers",
     StepName.FIND_OR_CREATE_CONTACT: "fiche contact",
     StepName.CREATE_TICKET: "ticket HubSpot",
     StepName.FIND_TICKET: "recherche du ticket HubSpot",
     StepName.UPDATE_TICKET: "mise à jour du ticket HubSpot",
+    StepName.ATTACH_FILES: "dépôt des fichiers sur HubSpot",
     StepName.CREATE_NOTE: "note HubSpot",
     StepName.CREATE_SUBTASK: "sous-tâche ClickUp",
     StepName.ADD_COMMENT: "commentaire ClickUp",
@@ -132,7 +134,8 @@ def left_behind(request: Request, done: DispatchResult) -> list[tuple[UploadDeci
 
 def attachments(request: Request, done: DispatchResult) -> list[tuple[str, str]]:
     """Return every attachment in the mail's order: a line with name, size and result, and its URL or ""."""
-    urls, left = dict(done.uploads), _left(request, done)
+    ticket_url = done.ticket.url if done.ticket else ""
+    urls, left = {number: ticket_url for number, _ in done.attached} | dict(done.uploads), _left(request, done)
     return [
         (f"{file_label(attachment)}, déposé", urls[number])
         if number in urls
@@ -146,7 +149,7 @@ def _left(request: Request, done: DispatchResult) -> dict[int, tuple[UploadDecis
 
     Each has its upload decision, its name and size, and the reason, "" if that is obvious.
     """
-    uploaded = {number for number, _ in done.uploads}
+    uploaded = {number for number, _ in (*done.uploads, *done.attached)}
     kept = {}
     for number, (attachment, fate) in enumerate(zip(request.attachments, _fates(request, done), strict=True)):
         if number not in uploaded:
@@ -240,8 +243,9 @@ def _fates(request: Request, done: DispatchResult) -> tuple[UploadDecision, ...]
 
 
 def _nothing_goes(done: DispatchResult) -> bool:
-    """Return True if no file is uploaded at all: for a support request, but not for an answer to one."""
-    return done.classification.category is Category.SUPPORT and done.classification.decided_by != "thread"
+    """Return True if no file is stored at all: for most support requests, but not for an answer to one."""
+    is_stored = done.uploads or done.attached or done.classification.decided_by == "thread"
+    return done.classification.category is Category.SUPPORT and not is_stored
 
 
 def _limit(attachment: Attachment, done: DispatchResult) -> str:

@@ -17,30 +17,51 @@ SMALL_IMAGE_BYTES = 50_000  # the largest that is taken for a logo when its send
 ASIDE = frozenset(
     {UploadDecision.INLINE, UploadDecision.LOGO, UploadDecision.DUPLICATE}
 )  # not missed among the uploaded files
+FILE_TYPES = {
+    "models": (Kind.MODEL,),
+    "images": (Kind.IMAGE,),
+    "documents": (Kind.DOCUMENT,),
+    "archives": (Kind.ARCHIVE,),
+    "video": (Kind.VIDEO,),
+}  # by the name in the settings
 
 _OVERSIZE = re.compile(r"over the size limit: (\d+) bytes")
+_NUMBERED = re.compile(r" \(\d+\)(?=(?:\.[^.]*)?$)")  # as the parser tells apart two attachments of one name
+_UNNAMED = re.compile(r"piece-jointe-\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The limits on the bytes that go to R2. None stands for no limit."""
+    """The limits on the bytes that are stored. None stands for no limit."""
 
     file_bytes: int | None = None  # of one file
     mail_bytes: int | None = None  # of one mail
     left_bytes: int | None = None  # of its sender, for the rest of the day
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Images that came with earlier mails, by their fingerprints."""
+
+    of_sender: Collection[str] = frozenset()
+    on_ticket: Collection[str] = frozenset()
+
+
 def decide_uploads(
-    request: Request, caps: Caps | None = None, seen_before: Collection[str] = frozenset()
+    request: Request,
+    caps: Caps | None = None,
+    known: Known | None = None,
+    file_types: Collection[str] = FILE_TYPES.keys(),
 ) -> tuple[UploadDecision, ...]:
     """Return the upload decision for each attachment, in the mail's order.
 
-    `seen_before` holds the fingerprints of small images that the sender has sent with an earlier mail.
+    `file_types` names the kinds that are files, see FILE_TYPES.
     """
+    by_nature = _Nature(request, known or Known(), file_types)
     fates: list[UploadDecision] = []
     uploaded_bytes = 0
     for number, attachment in enumerate(request.attachments):
-        fate = _by_nature(attachment, seen_before)
+        fate = by_nature.decide(attachment)
         if fate is UploadDecision.FILE and oversize_bytes(request):
             fate = UploadDecision.TOO_BIG  # only the beginning of such a mail was fetched: a file may have been cut off
         elif fate in {UploadDecision.FILE, UploadDecision.KEPT} and duplicate_of(request, fates, number):
@@ -54,27 +75,41 @@ def decide_uploads(
 
 
 def duplicate_of(request: Request, fates: Collection[UploadDecision], number: int) -> Attachment | None:
-    """Return the earlier attachment of the same bytes, None when there is none.
+    """Return the earlier attachment of the same name and bytes, None when there is none.
 
-    A picture in the text or the signature does not count: the same picture sent as a file as well is a file.
+    Of two names, each may be asked for by a model. A picture that is not uploaded does not count: the same picture sent
+    as a file as well is a file.
     """
     mine = request.attachments[number]
     if not mine.fingerprint:
         return None
     earlier = zip(request.attachments[:number], fates, strict=False)
-    same = (a for a, fate in earlier if fate not in ASIDE and _bytes_of(a) == _bytes_of(mine))
+    same = (a for a, fate in earlier if fate not in ASIDE and _identity(a) == _identity(mine))
     return next(same, None)
 
 
 def small_images(request: Request) -> list[str]:
-    """Return the fingerprints of the images that are logos if the sender has sent them before, each once."""
+    """Return the fingerprints of the images that are no files if the sender has sent them before, each once.
+
+    They are the small ones, which are logos then, and those in the text.
+    """
+    by_nature = _Nature(request, Known(), FILE_TYPES.keys())
     return list(
         dict.fromkeys(
             attachment.fingerprint
             for attachment in request.attachments
-            if _may_be_logo(attachment) and _by_nature(attachment, ()) is UploadDecision.FILE
+            if (_may_be_logo(attachment) or attachment.inline)
+            and attachment.fingerprint
+            and not by_nature.is_of_set(attachment)
+            and by_nature.decide(attachment) is UploadDecision.FILE
         )
     )
+
+
+def ticket_images(request: Request) -> list[str]:
+    """Return the fingerprints of the images that an answer may bring once more in its text, each once."""
+    images = (a for a in request.attachments if a.kind is Kind.IMAGE and not a.logo and a.fingerprint)
+    return list(dict.fromkeys(image.fingerprint for image in images))
 
 
 def oversize(size_bytes: int) -> str:
@@ -87,14 +122,39 @@ def oversize_bytes(request: Request) -> int:
     return next((int(found[1]) for defect in request.defects if (found := _OVERSIZE.fullmatch(defect))), 0)
 
 
-def _by_nature(attachment: Attachment, seen_before: Collection[str]) -> UploadDecision:
-    if attachment.refused:
-        return UploadDecision.REFUSED
-    if attachment.logo or (_may_be_logo(attachment) and attachment.fingerprint in seen_before):
-        return UploadDecision.LOGO
-    if attachment.inline:
-        return UploadDecision.INLINE
-    return UploadDecision.FILE if attachment.kind in {Kind.MODEL, Kind.IMAGE} else UploadDecision.KEPT
+class _Nature:
+    """The decision on an attachment by what it is, before its size and its duplicates count."""
+
+    def __init__(self, request: Request, known: Known, file_types: Collection[str]) -> None:
+        self._known = known
+        self._kinds = {kind for name in file_types for kind in FILE_TYPES[name]}
+        self._is_answer = bool(request.in_reply_to or request.references)
+        models = [a for a in request.attachments if a.kind is Kind.MODEL and not a.refused]
+        self._has_model = bool(models) and Kind.MODEL in self._kinds
+
+    def decide(self, attachment: Attachment) -> UploadDecision:
+        """Return the decision on an attachment."""
+        if attachment.refused:
+            return UploadDecision.REFUSED
+        if self.is_of_set(attachment):
+            return UploadDecision.FILE
+        if attachment.logo or (_may_be_logo(attachment) and attachment.fingerprint in self._known.of_sender):
+            return UploadDecision.LOGO
+        if attachment.inline and (Kind.IMAGE not in self._kinds or self._is_there(attachment)):
+            return UploadDecision.INLINE
+        return UploadDecision.FILE if attachment.kind in self._kinds else UploadDecision.KEPT
+
+    def is_of_set(self, attachment: Attachment) -> bool:
+        """Return whether the attachment lies beside a model, which may need it under its own name.
+
+        A picture that the mail shows in its text is no texture.
+        """
+        return self._has_model and attachment.kind in {Kind.IMAGE, Kind.SIDE} and not attachment.inline
+
+    def _is_there(self, attachment: Attachment) -> bool:
+        """Return whether a picture in the text is known: sent before, on the ticket, or quoted by an answer."""
+        known = attachment.fingerprint in self._known.of_sender or attachment.fingerprint in self._known.on_ticket
+        return known or (self._is_answer and attachment.quoted)
 
 
 def _by_size(size_bytes: int, uploaded_bytes: int, caps: Caps) -> UploadDecision:
@@ -113,5 +173,6 @@ def _may_be_logo(attachment: Attachment) -> bool:
     return small and bool(attachment.fingerprint)
 
 
-def _bytes_of(attachment: Attachment) -> tuple[str, int]:
-    return attachment.fingerprint, attachment.size_bytes
+def _identity(attachment: Attachment) -> tuple[str, str, int]:
+    name = _UNNAMED.sub("", _NUMBERED.sub("", attachment.filename)).casefold()
+    return name, attachment.fingerprint, attachment.size_bytes

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 LOOKED_BACK = timedelta(hours=25)  # covers the total of one day, and the longest run of waiting messages
-IMAGES = 20  # small images of a mail that are looked up
+IMAGES = 20  # images of a mail that are looked up
+MAILS, ANSWERED_WITHIN = 50, timedelta(days=365)  # of a ticket, whose images an answer is compared with
 
 # Held from the count to the reservation, so that two messages in progress in this process do not take the same slot.
 # Two machines may: then each of them lets one message of a sender too many through.
@@ -62,15 +63,23 @@ class SenderAccount:
 
 
 def assign_slot(
-    settings: Settings, store: FactStore, reference: str, request: Request
+    settings: Settings, store: FactStore, reference: str, request: Request, thread: str = ""
 ) -> tuple[tuple[UploadDecision, ...], Slot]:
-    """Decide what becomes of each attachment, and when the message may go on, given its sender's recent use."""
+    """Decide what becomes of each attachment, and when the message may go on, given its sender's recent use.
+
+    `thread` is the reference of the message whose ticket this one may answer, "" if there is none.
+    """
     imap, r2, now = settings.imap, settings.r2, datetime.now(UTC)
     caps = attachment_policy.Caps(r2.max_file_bytes, r2.max_mail_bytes)
     sender = pseudonym(settings, request.sender.addr_spec.casefold())
     # Of an oversize message only the beginning is here, and many images may begin with it.
-    images = [] if attachment_policy.oversize_bytes(request) else attachment_policy.small_images(request)
-    seen = seen_before(store, settings, sender, reference, images)
+    is_whole = not attachment_policy.oversize_bytes(request)
+    images = attachment_policy.small_images(request) if is_whole else []
+    pictures = attachment_policy.ticket_images(request) if is_whole else []
+    known = attachment_policy.Known(
+        of_sender=seen_before(store, settings, sender, reference, images),
+        on_ticket=on_ticket(store, settings, thread or reference, reference, pictures),
+    )
     # A form of ours may write for hundreds of customers, so it has no limit where it is verified as ours.
     ours = bool(request.verified) and triage_sender.is_ours(request.sender.addr_spec, triage_sender.own_domains(imap))
     max_per_h = 0 if ours else imap.max_per_sender_per_h
@@ -78,7 +87,7 @@ def assign_slot(
         had = account(store, sender, reference, now, max_per_h)
         if r2.max_sender_bytes_per_day:
             caps = replace(caps, left_bytes=max(0, r2.max_sender_bytes_per_day - had.uploaded_bytes))
-        decided = attachment_policy.decide_uploads(request, caps, seen)
+        decided = attachment_policy.decide_uploads(request, caps, known, r2.file_types)
         sizes = (
             file.size_bytes
             for file, fate in zip(request.attachments, decided, strict=True)
@@ -128,6 +137,23 @@ def seen_before(store: FactStore, settings: Settings, sender: str, reference: st
         return set()
     known = store.recall(keys)
     return {image for key, image in keys.items() if (known.get(key) or store.remember(key, reference)) != reference}
+
+
+def on_ticket(store: FactStore, settings: Settings, thread: str, reference: str, images: Iterable[str]) -> set[str]:
+    """Return the fingerprints that another mail of the ticket had, and record those of this mail, IMAGES at most.
+
+    `thread` is the reference of the message that opened the ticket.
+    """
+    mine = {pseudonym(settings, thread, image)[:16]: image for image in list(images)[:IMAGES]}
+    if not mine:
+        return set()
+    prefix = f"image-{pseudonym(settings, 'ticket', thread)}-"
+    store.remember(prefix + reference, " ".join(mine))
+    if thread == reference:
+        return set()
+    latest = store.latest(prefix, datetime.now(UTC) - ANSWERED_WITHIN, MAILS)
+    there = {digest for key, value in latest if key != prefix + reference for digest in value.split()}
+    return {image for digest, image in mine.items() if digest in there}
 
 
 def _prefix(sender: str) -> str:

@@ -138,9 +138,9 @@ class Journal:
         """Begin an execution.
 
         `record` stores an entry, or returns the one stored before. `halt` is called when a service refuses our
-        credentials, and does not raise. `store` keeps the facts that all messages share. `introduce` is as `introduced`.
-        `lease_epoch` returns the lease epoch: the number of the unbroken time in which no other machine can have taken
-        the message over.
+        credentials, and does not raise. `store` keeps the facts that all messages share. `introduce` is called by
+        `introduced`. `lease_epoch` returns the lease epoch: the number of the unbroken time in which no other machine
+        can have taken the message over.
         """
         self.reference, self.store, self._introduce = reference, store, introduce
         self._execution = uuid4().hex[:12]

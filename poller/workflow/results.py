@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from poller.model import Category, Link, Outcome, UploadDecision
+from poller.model import Category, Link, Outcome, StoredFile, UploadDecision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,7 @@ class Received:
     upload_decisions: tuple[UploadDecision, ...] = ()  # of each attachment, in the mail's order
     goes_on_at: datetime | None = None  # when its sender's rate limit lets it go on; None if it is ignored for good
     episode: str = ""  # reference of the first message of its sender's run of waiting ones; "" if it need not wait
+    support_files: str = "none"  # where the files go if it is a support request: "none", "hubspot" or "r2"
 
     def as_json(self) -> dict[str, Any]:
         """Return the recorded form."""
@@ -65,6 +66,8 @@ class Received:
         if self.goes_on_at:
             fates = [str(decision) for decision in self.upload_decisions]
             found |= {"fates": fates, "goes_on_at": self.goes_on_at.isoformat(), "episode": self.episode}
+        if self.support_files != "none":
+            found["support_files"] = self.support_files
         return found
 
     @classmethod
@@ -80,6 +83,7 @@ class Received:
             upload_decisions=tuple(map(UploadDecision, found.get("fates", ()))),
             goes_on_at=_moment(found.get("goes_on_at")),
             episode=found.get("episode", ""),
+            support_files=found.get("support_files", "none"),
         )
 
 
@@ -103,6 +107,8 @@ class WorkResult:
     needs_review: bool = False
     upload_decisions: tuple[UploadDecision, ...] = ()  # of each attachment, in the mail's order
     files: tuple[str, ...] = ()  # the URL of each stored attachment, in the mail's order
+    all_files: StoredFile | None = None  # as in `DispatchResult`
+    attached: tuple[tuple[int, str], ...] = ()  # as in `DispatchResult`
     contact_id: str = ""
     ticket: Link | None = None
     note_id: str = ""
@@ -136,6 +142,14 @@ class WorkResult:
         return found
 
     def _dispatched(self) -> dict[str, Any]:
+        found = self._created()
+        if self.all_files:
+            found["all_files"] = asdict(self.all_files)
+        if self.attached:
+            found["attached"] = [list(each) for each in self.attached]
+        return found
+
+    def _created(self) -> dict[str, Any]:
         return {
             "people": asdict(self.people),
             "category": str(self.category).lower(),
@@ -155,7 +169,7 @@ class WorkResult:
     def from_json(cls, found: Mapping[str, Any]) -> Self:
         """Read the recorded form, of this release or an earlier one."""
         category, was, filed = found.get("category"), found.get("was"), found.get("filed")
-        ticket, subtask = found.get("ticket"), found.get("subtask")
+        ticket, subtask, all_files = found.get("ticket"), found.get("subtask"), found.get("all_files")
         return cls(
             outcome=Outcome(found["outcome"]),
             step=found.get("step", ""),
@@ -173,6 +187,8 @@ class WorkResult:
             needs_review=found.get("needs_review", False),
             upload_decisions=tuple(map(UploadDecision, found.get("fates", ()))),
             files=tuple(found.get("files", ())),
+            all_files=StoredFile(**all_files) if all_files else None,
+            attached=tuple((number, file_id) for number, file_id in found.get("attached", ())),
             contact_id=found.get("contact_id", ""),
             ticket=Link(**ticket) if ticket else None,
             note_id=found.get("note_id", ""),

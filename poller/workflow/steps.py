@@ -32,10 +32,12 @@ class StepName(StrEnum):
     SEND_ALERT = "send_alert", "smtp"
     CLASSIFY = "classify", "anthropic"
     UPLOAD_FILES = "upload_files", "r2"
+    ARCHIVE_FILES = "archive_files", "r2"
     FIND_OR_CREATE_CONTACT = "find_or_create_contact", "hubspot"
     FIND_TICKET = "find_ticket", "hubspot"
     UPDATE_TICKET = "update_ticket", "hubspot"
     CREATE_TICKET = "create_ticket", "hubspot", True
+    ATTACH_FILES = "attach_files", "hubspot", True
     CREATE_NOTE = "create_note", "hubspot", True
     CREATE_SUBTASK = "create_subtask", "clickup", True
     ADD_COMMENT = "add_comment", "clickup", True

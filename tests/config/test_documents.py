@@ -44,6 +44,8 @@ def shown(default: object) -> set[str]:
         return UNSET
     if isinstance(default, bool):
         return {str(default).lower()}
+    if isinstance(default, tuple):
+        return {"all"}
     return (
         {f"`{default}`"}
         if isinstance(default, str)

@@ -15,6 +15,7 @@ from integrations.sandbox import Fault
 from poller.cli.samples import picture
 from poller.daemon.daemon import Daemon
 from poller.workflow.retry import RetryPolicy
+from tests.support import stored_files
 from tests.support.corrections import (
     MAILS,
     MODELISATION,
@@ -53,7 +54,7 @@ def test_correction_to_modelisation_adds_missing_steps(office: Office) -> None:
     (lying,) = office.sandbox.imap.messages("Modélisation")
     assert lying.flags == {"Figurative-Modelisation"}
     assert "Demande : modélisation" in content(office)
-    assert all(stored.key in content(office) for stored in office.sandbox.s3.objects)
+    assert all(stored.path in content(office) for stored in stored_files.sent(office.sandbox))
     assert office.sandbox.hubspot.tickets[0].properties["hs_pipeline_stage"] == stage
     hubspot = office.sandbox.hubspot
     assert hubspot.associated("notes", hubspot.notes[0].id, "tickets") == [hubspot.tickets[0].id]
@@ -67,7 +68,7 @@ def test_correction_to_support_keeps_all_and_comments_subtask(office: Office) ->
     assert office.counts() == MODELISATION
     assert office.mailboxes() == {"Support": 1}
     assert "Demande : support" in content(office)
-    assert all(stored.key in content(office) for stored in office.sandbox.s3.objects)
+    assert all(stored.path in content(office) for stored in stored_files.sent(office.sandbox))
     (comment,) = comments(office)
     assert comment.startswith("Reclassé en support : cette demande n’est plus à modéliser.")
     office.once(b"In-Reply-To: <undecided@lambert.example>\n" + undecided("answer"))

@@ -13,6 +13,7 @@ from poller.dispatch.pipeline import STEPS, Pipeline, _steps_behind
 from poller.model import Category, Classification, DispatchResult, Outcome
 from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
+from tests.support import stored_files
 
 if TYPE_CHECKING:
     from tests.support.pipeline_harness import Desk
@@ -43,7 +44,9 @@ def test_result_of_a_dispatched_mail_has_all_that_was_made(desk: Desk) -> None:
     assert result.subtask
     assert (result.ticket.id, result.note_id) == (box.hubspot.tickets[0].id, box.hubspot.notes[0].id)
     assert (result.contact_id, result.subtask.id) == (box.hubspot.contacts[0].id, box.clickup.subtasks[0].id)
-    assert len(result.files) == len(box.s3.objects) == 2
+    assert len(result.files) == len(stored_files.sent(box)) == 2
+    assert result.all_files
+    assert result.all_files.url == f"{box.s3.public_url}/{stored_files.zips(box)[0].path}"
     assert (result.step, result.reason, result.was, result.filed) == ("", "", None, None)
 
 

@@ -23,6 +23,7 @@ from poller.imap import session as imap_session
 from poller.mailbox import outcome_mailboxes
 from poller.model import Outcome
 from poller.workflow.retry import RetryPolicy
+from tests.support import stored_files
 from tests.support.faulty_relay import Break, Relay
 from tests.support.imap_provider import SYSTEM, Provider
 from tests.support.journal_record import JournalRecord
@@ -105,7 +106,7 @@ def test_modelisation_receipt_links_everything_created(office: Office) -> None:
     ((lying, message),) = receipts(office, "Modélisation")
     assert lying.flags == {"\\Seen"}
     box = office.sandbox
-    files = {stored.key for stored in box.s3.objects}
+    files = {stored.path for stored in stored_files.sent(box)}
     links = page(message).links
     assert len(links) == 4
     assert {link for link in links if link.endswith(tuple(files))} == {link for link in links if "/2026/" in link}

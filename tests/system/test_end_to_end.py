@@ -16,6 +16,7 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import picture, samples, triangle
+from tests.support import stored_files
 from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def outcomes(statuses: dict[str, object]) -> list[str]:
 
 def by_name(office: Office) -> list[StoredObject]:
     """The files on R2; their keys begin with what nobody can guess."""
-    return sorted(office.sandbox.s3.objects, key=lambda stored: stored.key.rpartition("/")[2])
+    return sorted(stored_files.sent(office.sandbox), key=lambda stored: stored.key.rpartition("/")[2])
 
 
 def test_support_mail_becomes_ticket_on_contact(office: Office) -> None:
@@ -72,7 +73,7 @@ def test_modelisation_mail_goes_through_all_steps(office: Office) -> None:
     assert (model.content_type, photo.content_type) == ("model/gltf-binary", "image/png")
     assert re.fullmatch(r"\d{4}/\d\d/\d\d/[0-9a-f]{32}/fauteuil-Ondine\.glb", model.key)
     assert "filename*=UTF-8''photo%20%C3%A9t%C3%A9.png" in photo.content_disposition
-    links = [f"{box.s3.public_url}/{stored.key}" for stored in (model, photo)]
+    links = [f"{box.s3.public_url}/{stored.path}" for stored in (model, photo)]
     for link, stored in zip(links, (model, photo), strict=True):
         with urllib.request.urlopen(link, timeout=5) as opened:  # noqa: S310  a stand-in on loopback
             assert opened.read() == stored.body
@@ -90,7 +91,7 @@ def test_subtask_has_exactly_the_agreed_text(office: Office) -> None:
     office.once(MAILS["modelisation_with_files"])
     box = office.sandbox
     task = box.clickup.subtasks[0]
-    model, photo = (f"{box.s3.public_url}/{stored.key}" for stored in by_name(office))
+    model, photo = (f"{box.s3.public_url}/{stored.path}" for stored in by_name(office))
     ticket = f"https://app.hubspot.com/contacts/{box.hubspot.hub_id}/record/0-5/{box.hubspot.tickets[0].id}"
     assert task.parent == box.clickup.parent_id
     assert task.markdown.startswith(
@@ -120,7 +121,7 @@ def test_admin_gets_one_notification_with_all_links(office: Office) -> None:
         assert "elise@martin-mobilier.example" in text
         assert f"/record/0-5/{box.hubspot.tickets[0].id}" in text
         assert box.clickup.subtasks[0].id in text
-        assert all(stored.key in text for stored in box.s3.objects)
+        assert all(stored.path in text for stored in stored_files.sent(box))
 
 
 def test_notification_in_polled_mailbox_is_not_dispatched(office: Office) -> None:

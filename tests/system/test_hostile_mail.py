@@ -240,7 +240,7 @@ def test_attacks_do_not_stop_good_mails(office: Office) -> None:
     box = office.sandbox
     subjects = [ticket.properties["subject"] for ticket in box.hubspot.tickets]
     assert {"Facture prélevée deux fois", "Devis pour modéliser trois lampes en 3D"} <= set(subjects)
-    urls = {f"{box.s3.public_url}/{stored.key}" for stored in box.s3.objects}
+    urls = {f"{box.s3.public_url}/{stored.path}" for stored in box.s3.objects}
     for stored in box.s3.objects:
         assert stored.content_type not in SHOWN
         assert stored.content_disposition.startswith("attachment;")

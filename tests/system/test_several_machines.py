@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller.cli.samples import samples
+from tests.support import stored_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -126,7 +127,7 @@ def test_dead_and_frozen_machines_make_no_duplicates(fleet: Fleet, office: Offic
     assert Counter(references(ticket.properties["content"] for ticket in box.hubspot.tickets).values()) == {1: 30}
     assert Counter(references(note.properties["hs_note_body"] for note in box.hubspot.notes).values()) == {1: 15}
     assert Counter(references(task.markdown for task in box.clickup.subtasks).values()) == {1: 15}
-    assert len(box.s3.objects) == 30
+    assert len(stored_files.sent(box)) == 30
     letters = Counter(letter.message["Message-ID"] for letter in box.smtp.messages)
     assert len(letters) == 30
     assert max(letters.values()) <= 2

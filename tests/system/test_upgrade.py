@@ -19,6 +19,7 @@ from poller.monitoring.alerts import CALM, Alerts
 from poller.monitoring.canary import CanarySender
 from poller.triage import claude_budget, quotas
 from poller.workflow.store import open_store
+from tests.support import stored_files
 from tests.system.recorded_states import CAUSE, ENVIRONMENT, HOST, PARIS, facts, load, recorded
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def unlinked(office: Office) -> list[str]:
     hubspot = office.sandbox.hubspot
     texts = [ticket.properties["content"] for ticket in hubspot.tickets]
     texts += [note.properties["hs_note_body"] for note in hubspot.notes]
-    files = [each.key for each in office.sandbox.s3.objects]
+    files = [each.path for each in stored_files.sent(office.sandbox)]
     notes = [note.id for note in hubspot.notes if not hubspot.associated("notes", note.id, "tickets")]
     return notes + [key for key in files if not any(f"{ENVIRONMENT['R2_PUBLIC_URL']}/{key}" in text for text in texts)]
 

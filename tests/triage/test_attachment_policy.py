@@ -9,7 +9,16 @@ from io import BytesIO
 import pytest
 
 from poller.model import Address, Attachment, Kind, Request, UploadDecision
-from poller.triage.attachment_policy import Caps, decide_uploads, duplicate_of, oversize, oversize_bytes, small_images
+from poller.triage.attachment_policy import (
+    Caps,
+    Known,
+    decide_uploads,
+    duplicate_of,
+    oversize,
+    oversize_bytes,
+    small_images,
+    ticket_images,
+)
 
 
 class _Nothing:
@@ -59,7 +68,7 @@ def mail(*attachments: Attachment, defects: tuple[str, ...] = ()) -> Request:
             (LOGO, SKETCH, MODEL, PHOTO, PLAN, VIRUS),
             (
                 UploadDecision.LOGO,
-                UploadDecision.INLINE,
+                UploadDecision.FILE,
                 UploadDecision.FILE,
                 UploadDecision.FILE,
                 UploadDecision.KEPT,
@@ -72,9 +81,11 @@ def mail(*attachments: Attachment, defects: tuple[str, ...] = ()) -> Request:
         # Of the same bytes only where the digest says so: two models of one size are two models.
         ((MODEL, MODEL), (UploadDecision.FILE, UploadDecision.FILE)),
         ((PHOTO, replace(PHOTO, size_bytes=150_001)), (UploadDecision.FILE, UploadDecision.FILE)),
-        # What stands in the text is not there to be opened: sent as a file as well, it is one.
-        ((SKETCH, replace(SKETCH, inline=False)), (UploadDecision.INLINE, UploadDecision.FILE)),
-        ((replace(SKETCH, inline=False), SKETCH), (UploadDecision.FILE, UploadDecision.INLINE)),
+        # A picture in the text is a file: sent as a file as well, it is the same.
+        ((SKETCH, replace(SKETCH, inline=False)), (UploadDecision.FILE, UploadDecision.DUPLICATE)),
+        # One name for two contents, or two names for one: a model may ask for each.
+        ((PHOTO, replace(PHOTO, filename="b.jpg")), (UploadDecision.FILE, UploadDecision.FILE)),
+        ((PHOTO, replace(PHOTO, filename="image (2).bin")), (UploadDecision.FILE, UploadDecision.DUPLICATE)),
         ((replace(PHOTO, refused=True, inline=True, logo=True),), (UploadDecision.REFUSED,)),
     ],
 )
@@ -94,16 +105,85 @@ def test_upload_decision_for_each_attachment(
         (replace(BANNER, size_bytes=50_000), UploadDecision.LOGO),
         (replace(BANNER, size_bytes=50_001), UploadDecision.FILE),
         (replace(BANNER, kind=Kind.MODEL), UploadDecision.FILE),
+        (replace(PHOTO, fingerprint="bb"), UploadDecision.FILE),
+        (replace(SKETCH, fingerprint="bb"), UploadDecision.INLINE),
+        (replace(SKETCH, fingerprint="other"), UploadDecision.FILE),
     ],
 )
 def test_repeated_small_image_of_sender_is_a_logo(file: Attachment, decision: UploadDecision) -> None:
-    """A photograph is no logo: a sender who sends it twice wants it seen."""
-    assert decide_uploads(mail(file), seen_before={"bb", ""}) == (decision,)
+    """A photograph is no logo: a sender who attaches it twice wants it seen, unlike one who only quotes it."""
+    assert decide_uploads(mail(file), known=Known(of_sender={"bb", ""})) == (decision,)
 
 
 def test_small_images_lists_only_images_to_upload() -> None:
     mixed = mail(LOGO, SKETCH, MODEL, PHOTO, BANNER, BANNER, replace(BANNER, fingerprint=""), PLAN, VIRUS)
-    assert small_images(mixed) == ["bb"]
+    assert small_images(mixed) == ["dd"], "beside a model no attached image is a logo"
+    assert small_images(replace(mixed, attachments=(SKETCH, PHOTO, BANNER, BANNER))) == ["dd", "bb"]
+    assert ticket_images(mixed) == ["dd", "aa", "bb"]
+
+
+ANSWER = replace(REQUEST, references=("<0@example.com>",))
+
+
+@pytest.mark.parametrize(
+    ("request_", "picture", "known", "decision"),
+    [
+        (REQUEST, SKETCH, Known(), UploadDecision.FILE),
+        (REQUEST, replace(SKETCH, quoted=True), Known(), UploadDecision.FILE),
+        (ANSWER, SKETCH, Known(), UploadDecision.FILE),
+        (ANSWER, replace(SKETCH, quoted=True), Known(), UploadDecision.INLINE),
+        (ANSWER, SKETCH, Known(on_ticket={"dd"}), UploadDecision.INLINE),
+        (ANSWER, replace(SKETCH, inline=False), Known(on_ticket={"dd"}), UploadDecision.FILE),
+        (ANSWER, LOGO, Known(), UploadDecision.LOGO),
+    ],
+)
+def test_picture_in_the_text_is_a_file_unless_it_is_known(
+    request_: Request, picture: Attachment, known: Known, decision: UploadDecision
+) -> None:
+    """In an answer it may stand in the history alone, or lie on the ticket; what is attached on purpose is a file."""
+    assert decide_uploads(replace(request_, attachments=(picture,)), known=known) == (decision,)
+
+
+TEXTURE = replace(LOGO, inline=False, filename="bois.png")
+
+
+@pytest.mark.parametrize(
+    ("beside", "decision"),
+    [
+        (TEXTURE, UploadDecision.FILE),
+        (replace(BANNER, fingerprint="seen"), UploadDecision.FILE),
+        (attachment(Kind.SIDE, 900, "gg"), UploadDecision.FILE),
+        (LOGO, UploadDecision.LOGO),
+        (attachment(Kind.OTHER, 900, "hh"), UploadDecision.KEPT),
+        (VIRUS, UploadDecision.REFUSED),
+    ],
+)
+def test_what_lies_beside_a_model_is_of_its_set(beside: Attachment, decision: UploadDecision) -> None:
+    """Small textures are no logos, and no pictures of an earlier mail; the logo in the signature is none of them."""
+    assert decide_uploads(mail(MODEL, beside), known=Known(of_sender={"seen", "cc"}))[1] is decision
+    alone = decide_uploads(mail(beside), known=Known(of_sender={"seen", "cc"}))
+    assert alone == (UploadDecision.KEPT if beside.kind is Kind.SIDE else alone[0],)
+    assert (alone[0] is UploadDecision.FILE) is False
+
+
+@pytest.mark.parametrize(
+    ("file_types", "stored"),
+    [
+        (("models", "images", "documents", "archives", "video"), {0, 1, 2, 3, 4, 5}),
+        (("models",), {0, 1, 5}),
+        (("images",), {1}),
+        (("documents",), {2}),
+        (("archives",), {3}),
+        (("video",), {4}),
+        ((), set()),
+    ],
+)
+def test_file_types_say_which_kinds_are_stored(file_types: tuple[str, ...], stored: set[int]) -> None:
+    """Beside a model its images and side files go with it."""
+    kinds = (Kind.MODEL, Kind.IMAGE, Kind.DOCUMENT, Kind.ARCHIVE, Kind.VIDEO, Kind.SIDE, Kind.OTHER)
+    files = [attachment(kind, 60_000, kind) for kind in kinds]
+    decided = decide_uploads(mail(*files), file_types=file_types)
+    assert {number for number, fate in enumerate(decided) if fate is UploadDecision.FILE} == stored
 
 
 @pytest.mark.parametrize(
@@ -142,7 +222,9 @@ def test_truncated_mail_uploads_no_file() -> None:
 
 
 def test_duplicate_refers_to_first_file_with_same_bytes() -> None:
-    request = mail(SKETCH, MODEL, PHOTO, replace(PHOTO, filename="b"), replace(PHOTO, filename="c"))
+    request = mail(
+        SKETCH, MODEL, PHOTO, replace(PHOTO, filename="image (2).bin"), replace(PHOTO, filename="IMAGE (3).bin")
+    )
     decisions = decide_uploads(request)
     assert duplicate_of(request, decisions, 4) is request.attachments[2]
     assert duplicate_of(request, decisions, 2) is None

@@ -23,10 +23,12 @@ RECORDED = {
     "send_alert": "smtp",
     "classify": "anthropic",
     "upload_files": "r2",
+    "archive_files": "r2",
     "find_or_create_contact": "hubspot",
     "find_ticket": "hubspot",
     "update_ticket": "hubspot",
     "create_ticket": "hubspot",
+    "attach_files": "hubspot",
     "create_note": "hubspot",
     "create_subtask": "clickup",
     "add_comment": "clickup",
@@ -47,7 +49,7 @@ def test_names_and_services_of_steps_are_those_that_are_recorded() -> None:
 
 def test_steps_that_search_are_those_that_create_or_append() -> None:
     """Only these wait until the effect of an earlier try would show."""
-    searching = {"create_ticket", "create_note", "create_subtask", "add_comment", "send_receipt"}
+    searching = {"attach_files", "create_ticket", "create_note", "create_subtask", "add_comment", "send_receipt"}
     assert {step.value for step in StepName if step.searches} == searching
 
 

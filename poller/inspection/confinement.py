@@ -1,0 +1,106 @@
+"""Take from a process what looking into a file does not need: memory without end, the network, and other files.
+
+Landlock (Linux 5.13, https://docs.kernel.org/userspace-api/landlock.html) bounds the files, and a seccomp filter the
+system calls. Where the kernel, or the unit that the daemon runs in, does not let us use them, the limits still hold.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import struct
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import poller
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MEMORY_BYTES: Final = 2 << 30  # address space
+CPU_S: Final = 30
+FILE_BYTES: Final = 10_000_000
+OPEN_FILES: Final = 256
+
+_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 22, 38
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # on every architecture
+_READ: Final = 1 << 2 | 1 << 3  # files, directories
+_EVERYTHING: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+_TCP: Final = 3  # bind and connect, from version 4 on
+_SCOPES: Final = 3  # abstract sockets and signals, from version 6 on
+
+# Of socket, connect, bind, sendto, sendmsg, execve, execveat, ptrace, process_vm_readv, process_vm_writev, kill,
+# io_uring_setup, keyctl, bpf, mount.
+_FORBIDDEN: Final = {
+    "x86_64": (0xC000003E, (41, 42, 49, 44, 46, 59, 322, 101, 310, 311, 62, 425, 250, 321, 165)),
+    "aarch64": (0xC00000B7, (198, 203, 200, 206, 211, 221, 281, 117, 270, 271, 129, 425, 219, 280, 40)),
+}
+
+
+def limit() -> None:
+    """Bound the memory, the time, the files and the core dumps of this process, for good."""
+    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", PXR_WORK_THREAD_LIMIT="1")
+    for what, soft, hard in (
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_AS, MEMORY_BYTES, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, CPU_S, CPU_S + 1),
+        (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
+    ):
+        resource.setrlimit(what, (soft, hard))
+
+
+def confine(writable: Path) -> None:
+    """Let this process read the libraries, write small files in one directory, and nothing else, for good."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
+        _bound_files(libc, writable)
+        _bound_calls(libc)
+
+
+def _readable() -> Iterable[Path]:
+    """Return the places that Python and its libraries are read from."""
+    yield from (Path(sys.prefix), Path(sys.base_prefix), Path(sys.exec_prefix), Path(poller.__file__).parent)
+    yield from (Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages")))
+    yield from map(Path, ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/null", "/dev/urandom"))
+
+
+def _bound_files(libc: ctypes.CDLL, writable: Path) -> None:
+    version = libc.syscall(_CREATE_RULESET, None, 0, 1)
+    if version < 1:
+        return
+    everything = _EVERYTHING[min(version, 5)]
+    attributes = struct.pack("=QQQ", everything, _TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0)  # noqa: PLR2004
+    size = 8 if version < 4 else 16 if version < 6 else 24  # noqa: PLR2004
+    rules = libc.syscall(_CREATE_RULESET, attributes, size, 0)
+    if rules < 0:
+        return
+    for path, access in [*((path, _READ) for path in _readable()), (writable, everything)]:
+        try:
+            place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            continue
+        allowed = access if path.is_dir() else access & (1 << 1 | 1 << 2)
+        libc.syscall(_ADD_RULE, rules, 1, struct.pack("=Qi", allowed, place), 0)
+        os.close(place)
+    libc.syscall(_RESTRICT_SELF, rules, 0)
+    os.close(rules)
+
+
+def _bound_calls(libc: ctypes.CDLL) -> None:
+    """Have the kernel answer EPERM to the calls that are forbidden (seccomp(2), classic BPF)."""
+    architecture, calls = _FORBIDDEN.get(platform.machine(), (0, ()))
+    if not calls:
+        return
+    load, equal, answer = 0x20, 0x15, 0x06
+    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (answer, 0, 0, 0x7FFF0000), (load, 0, 0, 0)]
+    for left, call in zip(range(len(calls), 0, -1), calls, strict=True):
+        program.append((equal, left, 0, call))
+    program += [(answer, 0, 0, 0x7FFF0000), (answer, 0, 0, 0x00050000 | 1)]
+    filters = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
+    header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(filters)))
+    libc.prctl(_PR_SET_SECCOMP, 2, ctypes.byref(header), 0, 0)

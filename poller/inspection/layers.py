@@ -1,0 +1,45 @@
+"""Write the layers of a USD file into a private directory, where Pixar's library reads them."""
+
+from __future__ import annotations
+
+import zipfile
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+from poller.inspection.formats import USD, suffix_of
+from poller.inspection.side_files import SideFiles, of_archive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAX_LAYERS: Final = 60
+ROOT: Final = ""  # in place of a path: the file itself
+
+
+def write_layers(content: bytes, suffix: str, sides: SideFiles, directory: Path) -> tuple[dict[str, Path], SideFiles]:
+    """Return the file of each layer by its path, the root first, and where textures are looked for.
+
+    A USDZ is unpacked: its first layer is the root (OpenUSD, USDZ File Format Specification).
+
+    Raises:
+        ValueError: a USDZ holds no layer.
+        zipfile.BadZipFile: it is no archive.
+    """
+    found: dict[str, bytes] = {}
+    if suffix == "usdz" or content.startswith(b"PK\x03\x04"):
+        sides = SideFiles(of_archive(zipfile.ZipFile(BytesIO(content))), missing=sides.missing)
+        names = [name for name in sides.sources if suffix_of(name) in USD - {"usdz"}]
+        if not names:
+            raise ValueError("no layer")
+        sides.folder = names[0].rpartition("/")[0] + "/" if "/" in names[0] else ""
+        root, suffix = sides.sources[names[0]](), suffix_of(names[0])
+        names = names[1:]
+    else:
+        root = content
+        names = [name for name in sides.sources if suffix_of(name) in USD - {"usdz"}]
+    found = {ROOT: root} | {name: sides.sources[name]() for name in names[:_MAX_LAYERS]}
+    files: dict[str, Path] = {}
+    for number, (name, layer) in enumerate(found.items()):
+        files[name] = directory / f"{number}.{suffix_of(name) or suffix}"
+        files[name].write_bytes(layer)
+    return files, sides

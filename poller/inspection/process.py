@@ -1,0 +1,208 @@
+"""Look into the files of a mail in processes of their own, one file at a time.
+
+A file comes from anybody, and the libraries that read it are large. So the daemon loads none of them, takes nothing but
+JSON and picture bytes from the process, and checks both.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import shutil
+import signal
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from poller.inspection import formats
+from poller.model import ModelFacts, ModelIssue, NoPicture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from multiprocessing.connection import Connection
+
+    from poller.model import Attachment
+
+LIMIT_S: Final = 60.0  # of the clock, for a file
+MAX_MEMBERS: Final = 3  # of an archive
+_MAX_MESSAGE_BYTES: Final = 256 * 1024
+_MAX_PICTURE_BYTES: Final = 8 << 20
+_MEDIA_TYPES: Final = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+# When the machine or the daemon stops, all our processes get these signals. The file is not at fault.
+_STOPPED: Final = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+_BEATEN: Final = {-signal.SIGXCPU, -signal.SIGKILL}
+_PACKAGES: Final = ("numpy", "PIL", "trimesh")
+
+# The same fork server as the parser's, which has none of the libraries loaded.
+_processes = multiprocessing.get_context("forkserver")
+
+
+class InspectionStoppedError(Exception):
+    """The process was stopped, and not because of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What was found in a file, or in one 3D file of an archive."""
+
+    member: str = ""  # path in the archive, untrusted; "" for the attachment itself
+    facts: ModelFacts | None = None  # None for a photo or a document, and without the extra `models`
+    picture: bytes | None = None  # PNG of 800 x 600 for a model, JPEG of at most 1,600 pixels a side for others
+    media_type: str = ""  # "image/png" or "image/jpeg"; "" without a picture
+    no_picture: NoPicture | None = None  # why there is none
+
+
+def is_installed() -> bool:
+    """Return whether the extra `models` is installed. Nothing of it is imported."""
+    return all(find_spec(name) is not None for name in _PACKAGES)
+
+
+def inspect(attachments: Sequence[Attachment], number: int, *, limit_s: float = LIMIT_S) -> tuple[Inspected, ...]:
+    """Return what attachment `number` holds and a picture of it: one value, or one for each model of an archive.
+
+    The tuple is empty where there is nothing to look at (`formats.is_inspected`), as in an archive without models. Of
+    an archive the three largest models are looked at. `attachments` are those of the mail, among which a model's side
+    files are looked for. Whatever the file does to the libraries is a value: facts with `ModelIssue.UNREADABLE`, or the
+    reason why there is no picture.
+
+    Raises:
+        OSError: the spool file cannot be read, or the disk is full.
+        InspectionStoppedError: the process was stopped from outside.
+    """
+    if not formats.is_inspected(attachments[number]):
+        return ()
+    if not is_installed():
+        return (Inspected(no_picture=NoPicture.OFF),)
+    members, found = _run(attachments, number, "", limit_s)
+    if members is None:
+        return (found,)
+    return tuple(_run(attachments, number, member, limit_s)[1] for member in members)
+
+
+def _run(
+    attachments: Sequence[Attachment], number: int, member: str, limit_s: float
+) -> tuple[tuple[str, ...] | None, Inspected]:
+    """Run the worker on one file. Return the members if it is an archive, else None, and what was found."""
+    directory = Path(tempfile.mkdtemp(prefix="inspection-"))
+    answer, say = _processes.Pipe(duplex=False)
+    child = _processes.Process(target=_work, args=(say, attachments, number, member, directory), daemon=True)
+    try:
+        child.start()
+        say.close()
+        return _listen(answer, child, Inspected(member), time.monotonic() + limit_s)
+    finally:
+        child.kill()
+        child.join()
+        child.close()
+        answer.close()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _work(*arguments: Any) -> None:
+    from poller.inspection import worker  # noqa: PLC0415 - the daemon itself never needs it
+
+    worker.run(*arguments)
+
+
+def _listen(
+    answer: Connection, child: Any, found: Inspected, deadline: float
+) -> tuple[tuple[str, ...] | None, Inspected]:
+    """Take what the worker sends, until it is done or ends."""
+    stage = "reading"
+    while stage not in {"done", "too much"}:
+        try:
+            if not answer.poll(max(0.0, deadline - time.monotonic())):
+                return None, _ended(found, stage, beaten=True)
+            message = json.loads(_received(answer, _MAX_MESSAGE_BYTES))
+            if "failed" in message:
+                raise OSError(*message["failed"])
+            if "members" in message:
+                return tuple(str(name) for name in message["members"][:MAX_MEMBERS]), found
+            stage = message["stage"]
+            found = _taken(found, message, answer)
+        except EOFError as error:
+            child.join()
+            if child.exitcode in _STOPPED:
+                raise InspectionStoppedError(f"exit code {child.exitcode}") from error
+            return None, _ended(found, stage, beaten=child.exitcode in _BEATEN)
+        except (ValueError, KeyError, TypeError):  # a process that was taken over may say anything
+            return None, _ended(found, stage, beaten=False)
+    return None, _ended(found, stage, beaten=True) if stage == "too much" else found
+
+
+def _received(answer: Connection, limit_bytes: int) -> bytes:
+    """Return the next message.
+
+    Raises:
+        EOFError: the process has ended.
+        ValueError: it is longer than it may be.
+    """
+    try:
+        return answer.recv_bytes(limit_bytes)
+    except OSError as error:
+        raise ValueError("message too long") from error
+
+
+def _taken(found: Inspected, message: dict[str, Any], answer: Connection) -> Inspected:
+    """Return what was found, with what a message adds.
+
+    Raises:
+        ValueError, TypeError, KeyError: the message is not as the worker writes it.
+    """
+    if message.get("facts") is not None:
+        found = replace(found, facts=_facts(message["facts"]))
+    if message.get("media_type"):
+        picture = _received(answer, _MAX_PICTURE_BYTES)
+        if not picture.startswith(_MEDIA_TYPES[message["media_type"]]):
+            raise ValueError("not a picture")
+        return replace(found, picture=picture, media_type=message["media_type"], no_picture=None)
+    if message.get("no_picture") and found.picture is None:
+        return replace(found, no_picture=NoPicture(message["no_picture"]))
+    return found
+
+
+def _ended(found: Inspected, stage: str, *, beaten: bool) -> Inspected:
+    """Return what was found by a process that did not come to its end."""
+    if found.facts is not None and stage == "reading":
+        facts = found.facts
+        if not facts.missing:  # what a damaged file says of itself is worth nothing
+            facts = replace(facts, triangles=None, vertices=None)
+        if not beaten:
+            facts = replace(facts, issues=tuple(dict.fromkeys((ModelIssue.UNREADABLE, *facts.issues))))
+        found = replace(found, facts=facts)
+    if found.picture is not None:
+        return found
+    why = NoPicture.TOO_MUCH if beaten else NoPicture.UNREADABLE if stage == "reading" else NoPicture.FAILED
+    return replace(found, no_picture=why)
+
+
+def _facts(said: dict[str, Any]) -> ModelFacts:
+    """Return facts from JSON, each checked."""
+
+    def count(key: str) -> int | None:
+        value = said[key]
+        return None if value is None else max(0, int(value))
+
+    size = said["size"]
+    return ModelFacts(
+        triangles=count("triangles"),
+        vertices=count("vertices"),
+        size=_size(size) if size is not None else None,
+        unit=str(said["unit"])[:4],
+        materials=count("materials"),
+        textures=tuple((int(width), int(height)) for width, height in said["textures"][:20]),
+        animations=count("animations"),
+        parts=count("parts"),
+        program=str(said["program"])[:80],
+        issues=tuple(dict.fromkeys(ModelIssue(issue) for issue in said["issues"])),
+        missing=tuple(str(name)[:150] for name in said["missing"][:20]),
+    )
+
+
+def _size(size: list[Any]) -> tuple[float, float, float] | None:
+    width, height, depth = (float(length) for length in size)
+    return (width, height, depth) if all(map(math.isfinite, (width, height, depth))) else None

@@ -1,0 +1,122 @@
+"""Give a model the files that it names: those of the same mail, or of the same archive, and no others.
+
+A name is looked up in a table. It is never opened as a path, so it cannot lead anywhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Final
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    import zipfile
+    from collections.abc import Callable, Iterable, Mapping
+
+MAX_BYTES: Final = 256 << 20  # of one file, unpacked
+MAX_TOTAL_BYTES: Final = 512 << 20  # of all that one model names
+_MAX_MISSING: Final = 20
+_NAME_CHARS: Final = 150
+
+
+class TooMuchError(Exception):
+    """A file is larger than what is looked at."""
+
+
+@dataclass(slots=True)
+class SideFiles:
+    """The files beside a model. It has the methods that trimesh asks of a resolver."""
+
+    sources: Mapping[str, Callable[[], bytes]]  # by path, as the mail or the archive has it
+    folder: str = ""  # of the model within the archive, with "/" at its end
+    missing: list[str] = field(default_factory=list)  # names that there are none of, in order, each once
+    _read: dict[str, bytes] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)  # the path of each, by path and by name in lower case
+
+    def __post_init__(self) -> None:
+        """Index the files. Of two with the same name, the one beside the model counts, then the first."""
+        for path in sorted(self.sources, key=lambda path: not path.startswith(self.folder)):
+            self._names.setdefault(path.casefold(), path)
+            self._names.setdefault(_last(path).casefold(), path)
+
+    def find(self, name: str) -> str | None:
+        """Return the path of a file that a model names, None and a note if there is none."""
+        said = name.strip().strip("\"'").replace("\\", "/")
+        for tried in (said, unquote(said)):
+            plain = tried.removeprefix("./")
+            for key in ((self.folder + plain).casefold(), plain.casefold(), _last(plain).casefold()):
+                if key in self._names:
+                    return self._names[key]
+        shown = _last(unquote(said)) or said
+        shown = "".join(letter for letter in shown if letter.isprintable())[:_NAME_CHARS]
+        if shown and shown not in self.missing and len(self.missing) < _MAX_MISSING:
+            self.missing.append(shown)
+        return None
+
+    def get(self, name: str) -> bytes:
+        """Return the content of a file that a model names.
+
+        Raises:
+            FileNotFoundError: there is none.
+            TooMuchError: it is too large.
+        """
+        path = self.find(name)
+        if path is None:
+            raise FileNotFoundError(name)
+        if path not in self._read:
+            content = self.sources[path]()
+            if sum(map(len, self._read.values())) + len(content) > MAX_TOTAL_BYTES:
+                raise TooMuchError
+            self._read[path] = content
+        return self._read[path]
+
+    def __getitem__(self, name: str) -> bytes:
+        """Return the same as `get`."""
+        return self.get(name)
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is such a file."""
+        return self.find(name) is not None
+
+    def keys(self) -> Iterable[str]:
+        """Return the paths of all files."""
+        return self.sources.keys()
+
+    def namespaced(self, folder: str) -> SideFiles:
+        """Return the same files: their directories do not count."""
+        del folder
+        return self
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def read_all(stream: BinaryIO) -> bytes:
+    """Return all of a stream.
+
+    Raises:
+        TooMuchError: it is larger than 256 MB.
+        OSError: it cannot be read.
+    """
+    content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise TooMuchError
+    return content
+
+
+def of_archive(archive: zipfile.ZipFile) -> dict[str, Callable[[], bytes]]:
+    """Return the files of a zip by path. A file is unpacked when it is asked for, into memory."""
+
+    def reader(member: zipfile.ZipInfo) -> Callable[[], bytes]:
+        def read() -> bytes:
+            with archive.open(member) as stream:
+                return read_all(stream)  # type: ignore[arg-type]
+
+        return read
+
+    return {
+        member.filename.replace("\\", "/"): reader(member)
+        for member in archive.infolist()[:20_000]
+        if not member.is_dir() and not member.filename.startswith("__MACOSX/")
+    }

@@ -24,6 +24,13 @@ SERVICES = {
     "smtp": "Le serveur SMTP",
     "imap": "Le serveur IMAP",
 }
+# What to correct, and where. The mailbox and the SMTP server have a password or tokens.
+_KEYS = {
+    "anthropic": "ANTHROPIC_API_KEY dans le fichier .env",
+    "r2": "R2_ACCESS_KEY_ID et R2_SECRET_ACCESS_KEY dans le fichier .env",
+    "hubspot": "HUBSPOT_API_KEY dans le fichier .env",
+    "clickup": "CLICKUP_API_KEY dans le fichier .env",
+}
 WAITING, POLLS, REFUSED, CANARY, UNREADABLE = "waiting", "polls", "refused", "canary", "unreadable"
 _UIDS = 10  # that are named, of all that cannot be read
 _REASONS = 3  # that are named, of all for which messages wait
@@ -122,7 +129,7 @@ def refused(service: str, reason: str, host: str) -> Incident:
         f"{SERVICES.get(service, service)} refuse nos identifiants",
         (
             f"Aucun message n’est perdu{NBSP}: tous attendent dans la boîte de réception.",
-            f"Corrigez l’identifiant ou la clé, puis redémarrez le service{NBSP}: {_CHECK}",
+            f"Corrigez {_KEYS.get(service, 'l’identifiant ou la clé')}, puis redémarrez le service{NBSP}: {_CHECK}",
         ),
         (("Machine", one_line(host)),),
         one_line(reason, 500),

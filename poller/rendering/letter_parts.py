@@ -159,10 +159,10 @@ def to_check(request: Request, done: DispatchResult) -> list[str]:
     lines += listed(urgent(request, done), _NAMES_LIMIT_CHARS)
     lines += [f"{TO_FETCH}{NBSP}: {url}" for url in listed(to_fetch(request), _LINKS_LIMIT_CHARS)]
     if done.classification.category is Category.MODELISATION:
-        count = sum(fate not in attachment_policy.ASIDE for fate, _ in left_behind(request, done))
-        if count:
-            stayed = "Un fichier est resté" if count == 1 else f"{count} fichiers sont restés"
-            lines.append(f"{stayed} dans le message{NBSP}: voyez la liste plus bas.")
+        missed = sum(fate not in attachment_policy.ASIDE for fate, _ in left_behind(request, done))
+        if missed:
+            stayed = f"{missed} fichiers sont restés" if missed > 1 else "Un fichier est resté"
+            lines.append(f"{stayed} dans le message{NBSP}: la liste est plus bas.")
     return lines + unread(request)
 
 

@@ -140,12 +140,12 @@ def _as_text(page: Page) -> str:
     blocks = [f"{page.kicker}\n{page.title}"]
     if box_lines:
         blocks.append("\n".join([f"{box_title}{NBSP}:", *(f"- {line}" for line in box_lines)]))
+    if page.facts:
+        blocks.append("\n".join(f"{label}{NBSP}: {value}" for label, value in page.facts))
     writer, words = page.quotation
     if words:
         quoted = (f"> {line}".rstrip() for line in plain_text(words).split("\n"))
         blocks.append("\n".join([f"{writer}{NBSP}:", *quoted]))
-    if page.facts:
-        blocks.append("\n".join(f"{label}{NBSP}: {value}" for label, value in page.facts))
     if page.buttons:
         blocks.append("\n".join(f"{label}{NBSP}: {http_url(url)}" for label, url in page.buttons))
     if page.files:

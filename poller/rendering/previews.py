@@ -144,7 +144,8 @@ def _guess(largest: float) -> str:
 
 
 def _sides(sides: Sequence[float]) -> str:
-    return f"{NBSP}×{NBSP}".join(map(decimal, sides))
+    solid = [side for side in sides if side] if sum(map(bool, sides)) > 1 else sides  # a drawing has no height
+    return f"{NBSP}×{NBSP}".join(map(decimal, solid))
 
 
 def decimal(number: float) -> str:

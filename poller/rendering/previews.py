@@ -25,6 +25,7 @@ _LARGEST = 1e9  # no size of a real object, whatever the unit
 _MOST_TEXTURES = 20  # that `ModelFacts` lists
 _NAMED = 5  # of the missing files
 _NAME_CHARS = 80
+_SHOWN = 8  # of the 3D files of an archive
 URGENT = (ModelIssue.UNREADABLE, ModelIssue.MISSING_FILES)  # the customer must send something again
 
 _WARNINGS = {
@@ -75,10 +76,15 @@ class Portrait:
 def portraits(name: str, url: str, done: DispatchResult) -> list[Portrait]:
     """Return what is known of a stored file: one portrait, or one for each 3D file of an archive, in order.
 
-    `name` is the file's, and `url` where it is stored.
+    `name` is the file's, and `url` where it is stored. Of an archive eight are shown, and the rest is counted.
     """
     numbers = {number for number, stored_at in done.uploads if stored_at == url}
-    return [_portrait(preview, name, url) for preview in done.previews if preview.number in numbers]
+    known = [preview for preview in done.previews if preview.number in numbers]
+    shown = [_portrait(preview, name, url) for preview in known[:_SHOWN]]
+    if more := len(known) - len(shown):
+        rest = f"L’archive contient {more} fichier{'s' if more > 1 else ''} 3D de plus."
+        shown.append(Portrait(one_line(name, _NAME_CHARS), url, warnings=(rest,)))
+    return shown
 
 
 def _portrait(preview: Preview, name: str, url: str) -> Portrait:

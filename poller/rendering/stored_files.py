@@ -26,9 +26,7 @@ def all_files_label(file: StoredFile) -> str:
 def ticket_lines(done: DispatchResult) -> list[str]:
     """Return a line of plain text for each file, then one for all of them."""
     lines = [f"- {file_label(file)}{NBSP}: {http_url(file.url)}" for file in done.files]
-    if done.all_files:
-        lines.append(f"- {all_files_label(done.all_files)}{NBSP}: {http_url(done.all_files.url)}")
-    return lines
+    return lines + [f"- {all_files_label(file)}{NBSP}: {http_url(file.url)}" for file in _all_files(done)]
 
 
 def note_items(done: DispatchResult) -> list[str]:
@@ -46,9 +44,7 @@ def note_items(done: DispatchResult) -> list[str]:
 
 def all_files_html(done: DispatchResult) -> list[str]:
     """Return the paragraph with the link to all files, if there is one."""
-    if done.all_files is None:
-        return []
-    return [f"<p><strong>{html_link(all_files_label(done.all_files), done.all_files.url)}</strong></p>"]
+    return [f"<p><strong>{html_link(all_files_label(file), file.url)}</strong></p>" for file in _all_files(done)]
 
 
 def subtask_lines(done: DispatchResult) -> list[str]:
@@ -75,7 +71,7 @@ def subtask_portraits(done: DispatchResult) -> list[str]:
 
 def all_files_markdown(done: DispatchResult) -> list[str]:
     """Return the Markdown link to all files, if there is one."""
-    return [markdown_link(all_files_label(done.all_files), done.all_files.url)] if done.all_files else []
+    return [markdown_link(all_files_label(file), file.url) for file in _all_files(done)]
 
 
 def comment_lines(done: DispatchResult) -> list[str]:
@@ -86,6 +82,9 @@ def comment_lines(done: DispatchResult) -> list[str]:
         for each in portraits(file.filename, file.url, done):
             said += [unlinked(f"{NBSP}{NBSP}{words}") for words in (each.caption, *each.warnings) if words]
         lines.append("\n".join(said))
-    if done.all_files:
-        lines.append(f"- {all_files_label(done.all_files)}{NBSP}: {http_url(done.all_files.url)}")
-    return lines
+    return lines + [f"- {all_files_label(file)}{NBSP}: {http_url(file.url)}" for file in _all_files(done)]
+
+
+def _all_files(done: DispatchResult) -> list[StoredFile]:
+    """Return the zip of all files in a list, which is empty if there is none that a link can open."""
+    return [done.all_files] if done.all_files and http_url(done.all_files.url) else []

@@ -39,7 +39,7 @@ SUBTASK: Final = Link("8", "https://app.clickup.com/t/8")
 FILES: Final = "https://files.example"
 SENDER, RECIPIENT = "Robot <robot@figurative.example>", "admin@figurative.example"
 RECEIPT_SENDER: Final = "robot@figurative.example"
-PICTURE: Final = re.compile(r"https://files\.example/[0-9]+\.apercu\.png")
+PICTURE: Final = re.compile(r"https://files\.example/(?:[0-9a-z]+/)*[0-9]+\.apercu\.png")
 FIELDS: Final = (
     *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Figurative-Poller"),
     *("MIME-Version", "Content-Type"),
@@ -50,10 +50,15 @@ _NOTE: Final = {"p", "strong", "br", "ul", "li", "a", "img"}
 _NOTE_ATTRIBUTES: Final = {"href", "src", "alt", "width"}
 _PAGE: Final = {"html", "head", "meta", "title", "body", "div", "p", "h1", "strong", "ul", "li", "span", "br", "a"}
 PAGE_TAGS: Final = _PAGE | {"style", "table", "tr", "td", "blockquote", "img"}
-PAGE_ATTRIBUTES: Final = (
-    {"style", "class", "href", "src", "alt", "lang", "charset", "name", "content", "role"}
-    | {"width", "height", "align", "valign", "border", "cellpadding", "cellspacing"}
-)
+PAGE_ATTRIBUTES: Final = {"style", "class", "href", "src", "alt", "lang", "charset", "name", "content", "role"} | {
+    "width",
+    "height",
+    "align",
+    "valign",
+    "border",
+    "cellpadding",
+    "cellspacing",
+}
 _BLOCKS: Final = {
     f"{name}_{end}"
     for name in ("heading", "paragraph", "bullet_list", "list_item", "strong", "link")

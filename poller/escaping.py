@@ -45,6 +45,11 @@ _DOMAIN_IN_ADDRESS = re.compile(
 )
 _PLAIN_ADDRESS = re.compile(r"(?!www\.)[a-z0-9]+([.+-][a-z0-9]+)*@[a-z0-9]+([.-][a-z0-9]+)*", re.IGNORECASE)
 
+_HEADER_ADDRESS = re.compile(  # dot-atom on both sides (RFC 5322 section 3.4.1)
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+)
+_ADDRESS_LIMIT_CHARS = 254  # RFC 5321 section 4.5.3.1.3, without the angle brackets
+
 _MARKS_AT_ONCE = 30  # the Stream-Safe Text Format (UAX #15 section 13)
 _MAYBE_MARKS = re.compile(r"[^\x00-\u02ff]{31,}")  # no combining mark is below U+0300
 _TIBETAN_VOWELS = "\u0f73\u0f75\u0f81"  # the only letters that decompose into marks alone
@@ -144,6 +149,36 @@ def http_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         return ""
     return quote(_SURROGATES.sub("", url), safe=_URL_SAFE)
+
+
+def reply_address(addr_spec: str) -> str:
+    """Return the address if it can stand alone in a header field, "" for any that would need a quoted form."""
+    return addr_spec if len(addr_spec) <= _ADDRESS_LIMIT_CHARS and _HEADER_ADDRESS.fullmatch(addr_spec) else ""
+
+
+def https_url(url: str) -> str:
+    """Return the URL as `http_url` does, "" when it is not https: a picture must come by no other way."""
+    target = http_url(url)
+    return target if target.startswith("https://") else ""
+
+
+def html_image(alt: str, source: str, target: str, width_px: int) -> str:
+    """Return an HTML picture of a fixed width that links to the target, or "" when its URL is not https."""
+    picture, link = html(https_url(source)), html(http_url(target))
+    if not picture:
+        return ""
+    image = f'<img src="{picture}" alt="{html(one_line(alt))}" width="{width_px}">'
+    return f'<a href="{link}">{image}</a>' if link else image
+
+
+def markdown_image(alt: str, source: str, target: str) -> str:
+    """Return a Markdown picture that links to the target, or "" when its URL is not https."""
+    picture, link = https_url(source), http_url(target)
+    if not picture:
+        return ""
+    label = _MARKDOWN_SIGN.sub(r"\\\g<0>", one_line(alt))
+    image = f"![{label}]({picture})"
+    return f"[{image}]({link})" if link else image
 
 
 def file_name(name: str, limit_chars: int = 150) -> str:

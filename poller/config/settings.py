@@ -297,6 +297,9 @@ class NotificationSettings(Section):
     """The recipient of notifications."""
 
     email: EmailStr | None = Field(None, description="the admin's address; empty: nobody is told")
+    reply_to_customer: bool = Field(
+        False, description="whether an answer to a notification goes to the customer (Reply-To), not to our own address"
+    )
 
 
 class AlertsSettings(Section):
@@ -332,7 +335,7 @@ class DigestSettings(Section):
     )
     hour: Annotated[int, Field(ge=0, le=23)] = Field(8, description="hour of that day")
     timezone: str = Field(
-        "Europe/Paris", description="time zone of that hour, of the days in it, and of the times in alerts (IANA name)"
+        "Europe/Paris", description="time zone of that hour, of the days in it, and of the times in mails (IANA name)"
     )
 
     @field_validator("timezone")

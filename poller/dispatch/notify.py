@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -16,6 +19,7 @@ from poller.errors import MessageGoneError
 from poller.model import Outcome
 from poller.rendering import notification
 from poller.rendering import receipt as rendering_receipt
+from poller.rendering.mail_page import MADE_UP
 from poller.workflow.corrections import FAILED, correction_of, message_of
 from poller.workflow.errors import MessageUnavailableError, StepFailedError
 from poller.workflow.steps import StepName
@@ -24,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from email.message import EmailMessage
 
+    from poller.config.settings import ImapSettings, Settings
     from poller.dispatch.job import LazyMessage, StepContext
-    from poller.model import DispatchResult, Receipt
+    from poller.model import DispatchResult, Receipt, Request
     from poller.workflow.results import Received
     from poller.workflow.retry import Attempt
 
@@ -33,6 +38,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 NOTIFICATION_TRIES = 2  # of a mail whose outcome is unknown: an admin told twice is better than one told never
 RECEIPT_TRIES = 6  # of a receipt that the mailbox does not take for now: for twenty minutes, see `backoff.DELAYS_S`
+_GMAIL_HOSTS = {"imap.gmail.com", "imap.googlemail.com"}
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4, without folding or comments
 SENT, IN_DOUBT = "sent", "in doubt"  # the outcome of a mail, in the journal
 
 
@@ -43,7 +50,9 @@ def send_alert(job: StepContext, received: Received) -> None:
 
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
         request, max_per_h = job.message.request, job.settings.imap.max_per_sender_per_h
-        return notification.flood_alert(request, max_per_h, sender=sender, recipient=recipient, now=now)
+        return notification.flood_alert(
+            request, max_per_h, sender=sender, recipient=recipient, now=now, zone=reader_zone(job.settings)
+        )
 
     with suppress(StepFailedError):  # The failure is in the log, and the message goes on without the alert.
         send(job, StepName.SEND_ALERT, letter)
@@ -60,7 +69,15 @@ def send_notification(
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
         request = job.message.request
         told = with_file_names(request, done)
-        return write(request, told, sender=sender, recipient=recipient, now=now)
+        return write(
+            request,
+            told,
+            sender=sender,
+            recipient=recipient,
+            now=now,
+            zone=reader_zone(job.settings),
+            reply_to_customer=job.settings.notification.reply_to_customer,
+        )
 
     fate = send(job, StepName.SEND_NOTIFICATION, letter)
     if fate == IN_DOUBT:
@@ -68,12 +85,15 @@ def send_notification(
     return done if fate else skip(done, StepName.SEND_NOTIFICATION)
 
 
-def send_failure(job: StepContext, failure: StepFailedError, message: LazyMessage | None) -> None:
-    """Tell the admin what could not be done, and what to do about it."""
+def send_failure(
+    job: StepContext, failure: StepFailedError, message: LazyMessage | None, done: DispatchResult | None
+) -> None:
+    """Tell the admin what could not be done, and what to do about it. `done` is what was done before."""
 
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
+        request = message.request if message else None
         return notification.failure_notification(
-            message.request if message else None,
+            request,
             job.journal.reference,
             step=failure.step,
             kind=failure.kind,
@@ -81,14 +101,62 @@ def send_failure(job: StepContext, failure: StepFailedError, message: LazyMessag
             sender=sender,
             recipient=recipient,
             now=now,
+            zone=reader_zone(job.settings),
+            done=done,
+            mailbox=job.settings.labels.failed,
+            message_url=gmail_url(job.settings.imap, request) if request else "",
         )
 
     send(job, StepName.SEND_FAILURE, letter)
 
 
+def reader_zone(settings: Settings) -> ZoneInfo:
+    """Return the time zone of the times in mails."""
+    return ZoneInfo(settings.digest.timezone)
+
+
+def gmail_url(imap: ImapSettings, request: Request) -> str:
+    """Return the URL that opens a message, and the receipt in its conversation, in Gmail.
+
+    "" for a mailbox elsewhere, and for a message without an ordinary Message-ID. No other provider opens a message by
+    its Message-ID. https://support.google.com/mail/answer/7190 documents the operator.
+    """
+    is_gmail = imap.auth == "google" or imap.host.lower() in _GMAIL_HOSTS
+    if not is_gmail or not _MESSAGE_ID.fullmatch(request.message_id) or request.message_id.endswith(MADE_UP):
+        return ""
+    search = quote(f"rfc822msgid:{request.message_id[1:-1]}", safe="")
+    return f"https://mail.google.com/mail/?authuser={quote(imap.username, safe='@')}#search/{search}"
+
+
 def failure_detail(job: StepContext, failure: StepFailedError) -> str:
     """Return what the service or the program said of a failure, without secrets, for the admin."""
     return job.settings.without_secrets(f"{failure.reason}\n{failure.detail}")
+
+
+def failure_receipt(
+    job: StepContext,
+    failure: StepFailedError,
+    message: LazyMessage | None,
+    done: DispatchResult | None,
+    left: list[StepName],
+) -> Callable[[str], Receipt]:
+    """Return what makes the receipt of a failure of its stamp. `left` names the steps after the failed one."""
+
+    def write(stamp: str) -> Receipt:
+        return rendering_receipt.failure_receipt(
+            message.request if message else None,
+            message_of(job.journal.reference),
+            failure,
+            done,
+            left,
+            detail=failure_detail(job, failure),
+            stamp=stamp,
+            sender=job.settings.sender,
+            zone=reader_zone(job.settings),
+            mailbox=job.settings.labels.failed,
+        )
+
+    return write
 
 
 def send_receipt(job: StepContext, outcome: Outcome, write: Callable[[str], Receipt]) -> None:

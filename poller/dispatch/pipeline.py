@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.classify import classify, initial_result
 from poller.dispatch.job import LazyMessage, StepContext
-from poller.dispatch.notify import failure_detail, send_alert, send_failure, send_notification, send_receipt
+from poller.dispatch.notify import (
+    failure_receipt,
+    reader_zone,
+    send_alert,
+    send_failure,
+    send_notification,
+    send_receipt,
+)
 from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.dispatch.subtask import create_subtask
@@ -20,7 +27,7 @@ from poller.dispatch.upload import attach_files, upload_files
 from poller.errors import MessageGoneError
 from poller.model import Category, DispatchResult, Outcome
 from poller.rendering.notification import DISPATCHED
-from poller.rendering.receipt import failure_receipt, receipt
+from poller.rendering.receipt import receipt
 from poller.triage import canary_mark
 from poller.workflow.corrections import correction_of, message_of
 from poller.workflow.errors import StepDeferredError, StepFailedError
@@ -187,7 +194,7 @@ class Pipeline:
         if answered := answer(job, threads, received):
             thread, done = answered
             root = thread.reference
-            done = send_answered(job, done, received)
+            done = send_answered(job, done, received, thread)
         elif ignored:  # the writer quotes a ticket's Message-ID but is not its contact
             return self._ignore(job, ignored)
         else:
@@ -200,7 +207,13 @@ class Pipeline:
         outcome = done.classification.category.outcome
         self._label(job, outcome)
         progress.thread = root
-        write = partial(receipt, done=done, sender=self._settings.sender, colleague=received.people.colleague)
+        write = partial(
+            receipt,
+            done=done,
+            sender=self._settings.sender,
+            zone=reader_zone(self._settings),
+            colleague=received.people.colleague,
+        )
         return self._tell(job, progress.result(outcome), progress, lambda _: write(job.message.request))
 
     def _correct(self, job: StepContext, correction: Correction, progress: PipelineProgress) -> WorkResult:
@@ -239,6 +252,7 @@ class Pipeline:
             receipt,
             done=done,
             sender=self._settings.sender,
+            zone=reader_zone(self._settings),
             correction=correction.number,
             corrects_answer=progress.thread != correction.reference,
         )
@@ -253,17 +267,11 @@ class Pipeline:
         # If the message could not be read, do not try to read it again for the notification.
         message = None if failure.step is StepName.RECEIVE else job.message
 
-        def write(stamp: str) -> Receipt:
-            detail, sender = failure_detail(job, failure), self._settings.sender
-            request, reference = message.request if message else None, message_of(job.journal.reference)
-            left = _steps_behind(failure.step, progress)
-            return failure_receipt(
-                request, reference, failure, progress.done, left, detail=detail, stamp=stamp, sender=sender
-            )
-
+        left = _steps_behind(failure.step, progress)
+        write = failure_receipt(job, failure, message, progress.done, left)
         result = progress.result(Outcome.FAILED, step=failure.step, reason=failure.reason)
         with suppress(StepFailedError):  # The failure is logged, and the label below still shows it.
-            send_failure(job, failure, message)
+            send_failure(job, failure, message, progress.done)
         with suppress(StepFailedError):  # The message then stays in place, and a later scan tries it again.
             self._label(job, Outcome.FAILED)
             return self._tell(job, result, progress, write)

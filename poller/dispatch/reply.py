@@ -162,9 +162,10 @@ def answer(
     return thread, add_comment(job, noted, message_of(job.journal.reference), comment, look=look)
 
 
-def send_answered(job: StepContext, done: DispatchResult, received: Received) -> DispatchResult:
+def send_answered(job: StepContext, done: DispatchResult, received: Received, thread: Conversation) -> DispatchResult:
     """Notify the admin which ticket an answer was added to."""
-    write = partial(notification.reply_notification, colleague=received.people.colleague)
+    colleague = received.people.colleague
+    write = partial(notification.reply_notification, colleague=colleague, answers=thread.reference)
     return send_notification(job, done, write)
 
 

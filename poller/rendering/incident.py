@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
-from poller.rendering.mail_page import Page, mail
+from poller.rendering.mail_page import Page, Tone, mail
 from poller.rendering.phrases import NBSP
 
 if TYPE_CHECKING:
@@ -24,6 +24,13 @@ SERVICES = {
     "smtp": "Le serveur SMTP",
     "imap": "Le serveur IMAP",
 }
+# What to correct, and where. The mailbox and the SMTP server have a password or tokens.
+_KEYS = {
+    "anthropic": "ANTHROPIC_API_KEY dans le fichier .env",
+    "r2": "R2_ACCESS_KEY_ID et R2_SECRET_ACCESS_KEY dans le fichier .env",
+    "hubspot": "HUBSPOT_API_KEY dans le fichier .env",
+    "clickup": "CLICKUP_API_KEY dans le fichier .env",
+}
 WAITING, POLLS, REFUSED, CANARY, UNREADABLE = "waiting", "polls", "refused", "canary", "unreadable"
 _UIDS = 10  # that are named, of all that cannot be read
 _REASONS = 3  # that are named, of all for which messages wait
@@ -38,6 +45,7 @@ class Incident:
     title: str
     to_do: tuple[str, ...]
     facts: tuple[tuple[str, str | datetime], ...]  # label and value
+    origin: str = ""  # words of a service or a program, in its own language
 
 
 def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float, host: str) -> Incident:
@@ -58,9 +66,10 @@ def waiting(count: int, since: datetime, reasons: Sequence[str], most_min: float
         (
             ("Messages en retard", str(count)),
             ("Le plus ancien est arrivé le", since),
-            ("Raison", "\n".join(named) or "le traitement n’avance pas"),
+            *(() if named else (("Raison", "le traitement n’avance pas"),)),
             ("Machine", one_line(host)),
         ),
+        "\n".join(named),
     )
 
 
@@ -74,7 +83,8 @@ def polls_failing(since: datetime, reason: str, host: str) -> Incident:
             "Le service réessaie de lui-même, au moins toutes les cinq minutes.",
             f"Si le serveur IMAP répond, sur le serveur, {_CHECK}",
         ),
-        (("Depuis le", since), ("Machine", one_line(host)), ("Détail", one_line(reason, 500))),
+        (("Depuis le", since), ("Machine", one_line(host))),
+        one_line(reason, 500),
     )
 
 
@@ -119,17 +129,37 @@ def refused(service: str, reason: str, host: str) -> Incident:
         f"{SERVICES.get(service, service)} refuse nos identifiants",
         (
             f"Aucun message n’est perdu{NBSP}: tous attendent dans la boîte de réception.",
-            f"Corrigez l’identifiant ou la clé, puis redémarrez le service{NBSP}: {_CHECK}",
+            f"Corrigez {_KEYS.get(service, 'l’identifiant ou la clé')}, puis redémarrez le service{NBSP}: {_CHECK}",
         ),
-        (("Détail", one_line(reason, 500)), ("Machine", one_line(host))),
+        (("Machine", one_line(host)),),
+        one_line(reason, 500),
     )
 
 
 def incident_mail(cause: Incident, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime) -> EmailMessage:
     """Compose the mail that tells the admin of an incident, and what to do. Its times are in `zone`."""
     facts = [(label, _date(said, zone) if isinstance(said, datetime) else said) for label, said in cause.facts]
-    page = Page("Alerte", cause.title, ("Que faire", cause.to_do), facts, (), (), _moment(now))
-    return mail(page, f"[Alerte] {cause.title}", _slug(cause.key), sender=sender, recipient=recipient, now=now)
+    page = Page(
+        "Alerte",
+        cause.title,
+        ("Que faire", cause.to_do),
+        facts,
+        (),
+        (),
+        _moment(now),
+        tone=Tone.WARNING,
+        preview=cause.to_do[0],
+        origin=cause.origin,
+    )
+    return mail(
+        page,
+        f"[Alerte] {cause.title}",
+        _slug(cause.key),
+        sender=sender,
+        recipient=recipient,
+        now=now,
+        name="Alerte · à traiter",
+    )
 
 
 def over(key: str, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime) -> EmailMessage:
@@ -144,8 +174,16 @@ def over(key: str, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime
         REFUSED: f"{SERVICES.get(service, service)} accepte de nouveau nos identifiants",
     }[kind]
     facts = [("Terminée le", _date(now, zone)), *([("Machine", one_line(host))] if host else [])]
-    page = Page("Fin d’alerte", title, ("", ()), facts, (), (), _moment(now))
-    return mail(page, f"[Fin d’alerte] {title}", f"{_slug(key)}.over", sender=sender, recipient=recipient, now=now)
+    page = Page("Fin d’alerte", title, ("", ()), facts, (), (), _moment(now), tone=Tone.GOOD)
+    return mail(
+        page,
+        f"[Fin d’alerte] {title}",
+        f"{_slug(key)}.over",
+        sender=sender,
+        recipient=recipient,
+        now=now,
+        name="Fin d’alerte",
+    )
 
 
 def _date(moment: datetime, zone: ZoneInfo) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, one_line
@@ -14,6 +15,7 @@ from poller.workflow.steps import StepName, service_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime, tzinfo
 
     from poller.model import Address, DispatchResult, Request, StoredFile
 
@@ -54,6 +56,11 @@ OVERSIZE = (
 LEFT = "Resté dans le message"
 TO_FETCH = "Fichiers à récupérer à la main"
 
+_DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
+_MONTHS = (
+    *("janvier", "février", "mars", "avril", "mai", "juin"),
+    *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
+)
 _FORM = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _LINK_LIMIT_CHARS = 2_000
 _REASONS = {
@@ -73,6 +80,11 @@ def step_title(step: str) -> str:
     """Return the French name of a step for the beginning of a line."""
     name = STEPS.get(step, step)
     return name[:1].upper() + name[1:]
+
+
+def who_wrote(*, colleague: bool) -> str:
+    """Return the French words that come before what was written."""
+    return "Un collègue a écrit" if colleague else "Le client a écrit"
 
 
 def whose_answer(*, colleague: bool) -> str:
@@ -106,6 +118,14 @@ def unverified(request: Request) -> str:
         return ""
     author = one_line(request.author.addr_spec, 320) or "cette adresse"
     return f"Expéditeur non vérifié{NBSP}: rien ne prouve que ce message vient bien de {author}."
+
+
+def moment(at: datetime, zone: tzinfo = UTC) -> str:
+    """Return a moment in French, in the reader's time zone: « dimanche 22 novembre 2026 à 10 h 30 ». `at` is aware."""
+    local = at.astimezone(zone)
+    day = f"{local.day}er" if local.day == 1 else str(local.day)
+    date = f"{_DAYS[local.weekday()]} {day}{NBSP}{_MONTHS[local.month - 1]} {local.year}"
+    return f"{date} à {local.hour}{NBSP}h{NBSP}{local.minute:02}"
 
 
 def size(size_bytes: int) -> str:

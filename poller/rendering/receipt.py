@@ -4,40 +4,38 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.utils import formataddr
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
 from poller.model import Category, Outcome, Receipt
 from poller.own_mail import HEADER, notification_id
-from poller.rendering.mail_page import DONE, FAILED, LEFT, Page, mail
-from poller.rendering.notification import failure_facts, sureness, to_check, to_check_of_reply, to_do, why
+from poller.rendering import letter_parts
+from poller.rendering.failure import FAILED_MAILBOX, failure_facts, origin, to_do
+from poller.rendering.mail_page import DONE, FAILED, LEFT, MADE_UP, Page, Tone, mail
 from poller.rendering.phrases import (
     CATEGORIES,
     NBSP,
     STEPS,
     attachments,
-    author_fact,
     services_off,
     step_title,
-    who,
     whose_answer,
 )
+from poller.rendering.previews import portraits
 from poller.rendering.tickets import ticket_subject
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import tzinfo
     from email.message import EmailMessage
 
     from poller.model import DispatchResult, Request
+    from poller.rendering.mail_page import Line
     from poller.workflow.errors import StepFailedError
-
-    Line = tuple[str, str, str]  # mark, words, URL or ""
 
 KIND = "receipt"  # in our own header field and in the Message-ID
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4, without folding or comments
-_MADE_UP = "@message-id.invalid>"  # the parser's, for a message without one
 _TITLES = {"thread": "Réponse ajoutée", "person": "Demande reclassée"}  # keyed by `decided_by`
 _IS_ANSWER = re.compile(r"re\s*:", re.IGNORECASE)  # RFC 5322 section 3.6.5, and as French writes it
 _REFERENCES = 20  # at most so many of the original's are repeated
@@ -61,33 +59,36 @@ def receipt(
     done: DispatchResult,
     *,
     sender: str,
+    zone: tzinfo = UTC,
     correction: int = 0,
     colleague: bool = False,
     corrects_answer: bool = False,
 ) -> Receipt:
     """Render what was done for a request, or which ticket an answer was added to.
 
-    `correction` is its number, 0 for none. `corrects_answer`: the corrected message was an answer. `colleague`: a
-    colleague wrote the answer.
+    `zone` is the reader's. `correction` is its number, 0 for none. `corrects_answer`: the corrected message was an
+    answer. `colleague`: a colleague wrote the answer.
     """
     found = done.classification
     is_answer = found.decided_by == "thread"
     title = "Réponse reclassée" if corrects_answer else _TITLES.get(found.decided_by, "Demande traitée")
-    checks = to_check_of_reply(request, done) if is_answer else to_check(request, done)
+    checks = (letter_parts.to_check_of_reply if is_answer else letter_parts.to_check)(request, done)
     category = CATEGORIES[found.category]
-    facts = [("Client", who(request.sender))]
-    if author := author_fact(request):
-        facts.append(author)
-    facts.append(("Pourquoi", why(found)))
+    kicker = f"{whose_answer(colleague=colleague)} · {category}" if is_answer else letter_parts.sureness(found)
     page = Page(
-        kicker=f"{whose_answer(colleague=colleague)}, {category.lower()}" if is_answer else sureness(found),
+        kicker=kicker,
         title=title + (", à vérifier" if checks else ""),
         box=("À vérifier", checks),
-        facts=facts,
+        facts=[*letter_parts.people(request, zone), ("Pourquoi", letter_parts.why(found))],
         buttons=(),
         files=(),
         reference=request.reference,
         lists=_lists([*_steps(done), *_told(done), *_skipped(done)], request, done),
+        tone=letter_parts.tone(done),
+        preview=letter_parts.preview(request),
+        quotation=letter_parts.quoted(request, colleague=colleague),
+        thumbnails=letter_parts.thumbnails(request, done),
+        all_files=letter_parts.all_files(done),
     )
     name = f"{category} · {'à vérifier' if checks else 'fait'}"
     message_id = receipt_id(request.reference, found.category.outcome, str(correction or ""))
@@ -104,26 +105,32 @@ def failure_receipt(
     detail: str,
     stamp: str,
     sender: str,
+    zone: tzinfo = UTC,
+    mailbox: str = FAILED_MAILBOX,
 ) -> Receipt:
     """Render what failed, why, what to do about it, and what was done before.
 
     `request` is None if the message was unreadable. `left` names the steps after the failed one. `detail` is the
-    message of the service or the program, without secrets.
+    message of the service or the program, without secrets. `zone` is the reader's. `mailbox` is where the receipt lies.
     """
     steps = [*(_steps(done) if done else ()), (FAILED, f"{step_title(failure.step)}{NBSP}: échec", "")]
     steps += [(LEFT, f"{step_title(step)}{NBSP}: reste à faire", "") for step in left]
-    facts = failure_facts(failure.step, failure.kind, detail)[1:]  # the title names the step
+    facts = failure_facts(failure.step, failure.kind)[1:]  # the title names the step
     if request is not None:
-        facts.insert(0, ("Client", who(request.sender)))
+        facts = [*letter_parts.people(request, zone), *facts]
     page = Page(
         kicker="Échec",
         title=f"À reprendre{NBSP}: {STEPS.get(failure.step, failure.step)}",
-        box=("Que faire", to_do(reference, failure.kind)),
+        box=("Que faire", to_do(reference, failure.step, failure.kind, mailbox)),
         facts=facts,
-        buttons=(),
+        buttons=letter_parts.buttons(done) if done else (),
         files=(),
         reference=reference,
         lists=_lists(steps, request, done),
+        tone=Tone.FAILURE,
+        preview=letter_parts.preview(request) if request else "",
+        quotation=letter_parts.quoted(request) if request else ("", ""),
+        origin=origin(failure.kind, detail),
     )
     message_id = receipt_id(reference, Outcome.FAILED, stamp)
     return Receipt(message_id, _raw(page, request, message_id, "Échec · à reprendre", sender), needs_person=True)
@@ -173,9 +180,15 @@ def _lists(
 ) -> list[tuple[str, Sequence[Line]]]:
     lists: list[tuple[str, Sequence[Line]]] = [("Étapes", steps)]
     if request and done and request.attachments:
-        lines = [(DONE if url else LEFT, label, url) for label, url in attachments(request, done)]
+        lines = [_attachment(label, url, done) for label, url in attachments(request, done)]
         lists.append(("Pièces jointes", lines))
     return lists
+
+
+def _attachment(label: str, url: str, done: DispatchResult) -> Line:
+    known = portraits("", url, done) if url else []
+    details = [words for each in known for words in (each.caption, *each.warnings) if words]
+    return (DONE if url else LEFT, label, url, details)
 
 
 def _raw(page: Page, request: Request | None, message_id: str, name: str, sender: str) -> bytes:
@@ -188,9 +201,7 @@ def _raw(page: Page, request: Request | None, message_id: str, name: str, sender
     if request:
         subject = ticket_subject(request)
         subject = subject if _IS_ANSWER.match(subject) else f"Re: {subject}"
-    message: EmailMessage = mail(
-        page, subject, KIND, sender=formataddr((name, sender)), recipient=sender, now=datetime.now(UTC)
-    )
+    message: EmailMessage = mail(page, subject, KIND, sender=sender, recipient=sender, now=datetime.now(UTC), name=name)
     message.replace_header("Message-ID", message_id)
     message.replace_header(HEADER, KIND)
     return _thread(request) + bytes(message)
@@ -201,7 +212,7 @@ def _thread(request: Request | None) -> bytes:
 
     The standard library would encode a long id.
     """
-    if request is None or request.message_id.endswith(_MADE_UP) or not _MESSAGE_ID.fullmatch(request.message_id):
+    if request is None or request.message_id.endswith(MADE_UP) or not _MESSAGE_ID.fullmatch(request.message_id):
         return b""
     forebears = [each for each in request.references or request.in_reply_to if _MESSAGE_ID.fullmatch(each)]
     references = [*forebears[-_REFERENCES:], request.message_id]

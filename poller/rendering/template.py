@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from poller.escaping import http_url, one_line, plain_text
+from poller.escaping import http_url, https_url, one_line, plain_text
 from poller.rendering.phrases import listed, marker
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "fitting": _fitting,
         "http_url": http_url,
+        "https_url": https_url,
         "lines": _lines,
         "marker": marker,
         "one_line": one_line,
@@ -56,6 +57,10 @@ def _lines(text: str) -> list[str]:
     return plain_text(text).split("\n")
 
 
-def _fitting(entries: Iterable[tuple[str, ...]], item: Callable[..., Markup], room_chars: int) -> Iterator[str]:
-    """Yield as many entries as fit, each set by the macro `item`, then an item that counts the rest."""
-    return listed((item(*entry) for entry in entries), room_chars, more=Markup("<li>{}</li>"))
+def _fitting(entries: Iterable[Any], item: Callable[..., Markup], room_chars: int) -> Iterator[str]:
+    """Yield as many entries as fit, each set by the macro `item`, then an item that counts the rest.
+
+    The fields of a tuple are the arguments of the macro. Any other entry is its one argument.
+    """
+    items = (item(*entry) if isinstance(entry, tuple) else item(entry) for entry in entries)
+    return listed(items, room_chars, more=Markup("<li>{}</li>"))

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from poller.rendering.phrases import CATEGORIES, LEFT, NBSP, file_label, listed, marker
-from poller.rendering.tickets import file_lines
+from poller.rendering.stored_files import ticket_lines
 
 if TYPE_CHECKING:
     from poller.model import DispatchResult, Request
@@ -31,7 +31,7 @@ def updated_ticket_content(content: str, request: Request, done: DispatchResult)
     content = _CATEGORY.sub(category, _DOUBT.sub(_CERTAIN, content, count=1), count=1)
     if not done.files or any(file.url in content for file in done.files):
         return content
-    files = ["Fichiers" + NBSP + ":", *listed(file_lines(done), LIMIT_CHARS - len(content))]
+    files = ["Fichiers" + NBSP + ":", *listed(ticket_lines(done), LIMIT_CHARS - len(content))]
     before, mark, after = _without_uploaded(content, request, done).rpartition(marker(request.reference))
     # Where a person has removed the marker, the links go to the end.
     right = "\n".join([before + files[0], *files[1:], "", mark + after] if mark else [after, "", *files])

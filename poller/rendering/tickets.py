@@ -9,28 +9,25 @@ from typing import TYPE_CHECKING
 
 from poller.escaping import (
     html,
-    html_link,
     http_url,
     markdown,
     markdown_address,
-    markdown_link,
     one_line,
     plain_text,
     unlinked,
 )
 from poller.model import Category, UploadDecision
+from poller.rendering import stored_files
 from poller.rendering.phrases import (
     CATEGORIES,
     LEFT,
     NBSP,
     TO_FETCH,
     author_fact,
-    file_label,
     left_behind,
     listed,
     marker,
     services_off,
-    size,
     to_fetch,
     unread,
     unverified,
@@ -77,7 +74,7 @@ def ticket_content(request: Request, done: DispatchResult) -> str:
 
     tail = []
     if done.files:
-        tail.append("\n".join([f"Fichiers{NBSP}:", *listed(file_lines(done), _FILES_LIMIT_CHARS)]))
+        tail.append("\n".join([f"Fichiers{NBSP}:", *listed(stored_files.ticket_lines(done), _FILES_LIMIT_CHARS)]))
     if links := to_fetch(request):
         tail.append("\n".join([f"{TO_FETCH}{NBSP}:", *listed((f"- {url}" for url in links), _LINKS_LIMIT_CHARS)]))
     if left := left_behind(request, done):
@@ -90,11 +87,6 @@ def ticket_content(request: Request, done: DispatchResult) -> str:
     frame = ["\n".join(head), "", "\n\n".join(tail)]
     frame[1] = _within(request.text, HUBSPOT_LIMIT_CHARS - len("\n\n".join(frame)), plain_text)
     return "\n\n".join(frame)
-
-
-def file_lines(done: DispatchResult) -> list[str]:
-    """Return a line for each file that a ticket links to."""
-    return [f"- {file_label(file)}{NBSP}: {http_url(file.url)}" for file in done.files]
 
 
 def note_html(request: Request, done: DispatchResult) -> str:
@@ -124,8 +116,8 @@ def _author_html(request: Request) -> str:
 def _note(head: str, text: str, request: Request, done: DispatchResult) -> str:
     tail = [f"<p>{_NEWEST}</p>"] if _is_part(text, request) else []
     if done.files:
-        files = (f"<li>{html_link(file.filename, file.url)} ({size(file.size_bytes)})</li>" for file in done.files)
-        tail.append(_html_list("Fichiers", listed(files, _FILES_LIMIT_CHARS, more="<li>{}</li>")))
+        items = listed(stored_files.note_items(done), _FILES_LIMIT_CHARS, more="<li>{}</li>")
+        tail += [_html_list("Fichiers", items), *stored_files.all_files_html(done)]
     if links := to_fetch(request):
         lines = (f"<li>{html(url)}</li>" for url in links)
         tail.append(_html_list(TO_FETCH, listed(lines, _LINKS_LIMIT_CHARS, more="<li>{}</li>")))
@@ -149,8 +141,7 @@ def subtask_name(request: Request) -> str:
 
 def subtask_markdown(request: Request, done: DispatchResult) -> str:
     """Render the subtask's description in Markdown, with at most 40,000 characters of the mail's text, inert."""
-    links = (f"- {markdown_link(file.filename, file.url)}" for file in done.files)
-    files = list(listed(links, _FILES_LIMIT_CHARS))
+    files = list(listed(stored_files.subtask_lines(done), _FILES_LIMIT_CHARS))
     fetch = listed((f"- {markdown(url)}" for url in to_fetch(request)), _LINKS_LIMIT_CHARS)
     left = listed((f"- {markdown(label)}" for label in _of_use(request, done)), _LEFT_LIMIT_CHARS)
     for title, lines in ((TO_FETCH, list(fetch)), (LEFT, list(left))):
@@ -158,13 +149,16 @@ def subtask_markdown(request: Request, done: DispatchResult) -> str:
             files += [*([""] if files else []), f"{title}{NBSP}:", "", *lines]
     for sentence in unread(request):
         files += [*([""] if files else []), sentence]
-    content = [
-        "**Demande de modélisation**",
-        "",
+    head = [
         f"**Client**: {markdown_address(request.sender.addr_spec) or 'inconnu'}",
         f"**Objet**: {markdown(ticket_subject(request))}",
         f"**Ticket HubSpot**: {_ticket(done)}",
         *([markdown(doubt)] if (doubt := unverified(request)) else []),
+    ]
+    content = [
+        "**Demande de modélisation**",
+        "",
+        "  \n".join(head),  # hard breaks: CommonMark would make one paragraph of the lines
         "",
         "## Description de la demande",
         _within(request.text, SUBTASK_TEXT_LIMIT_CHARS, markdown),
@@ -172,9 +166,19 @@ def subtask_markdown(request: Request, done: DispatchResult) -> str:
         "## Fichiers joints",
         *(files or ["Aucun fichier joint."]),
         "",
-        marker(request.reference),
+        "\n\n".join([*_details(request, done), marker(request.reference)]),
     ]
     return "\n".join(content)
+
+
+def _details(request: Request, done: DispatchResult) -> list[str]:
+    """Return blocks of Markdown that follow the agreed text: doubt, customer, all files, each file with its picture."""
+    doubt = [f"À vérifier{NBSP}: {markdown(_doubt(done))}"] if done.classification.needs_review else []
+    name = one_line(request.sender.display_name, 100)
+    client = [f"Nom du client{NBSP}: {markdown(name)}"] if name else []
+    taken = sum(map(len, stored_files.subtask_lines(done)))
+    portraits = listed(stored_files.subtask_portraits(done), max(0, _FILES_LIMIT_CHARS - taken))
+    return [*doubt, *client, *stored_files.all_files_markdown(done), *portraits]
 
 
 def reply_comment(request: Request, done: DispatchResult, *, colleague: bool = False) -> str:
@@ -189,11 +193,10 @@ def reply_comment(request: Request, done: DispatchResult, *, colleague: bool = F
     ]
     if _is_part(request.newest, request):
         blocks.append(_NEWEST)
-    files = (f"- {unlinked(file_label(file))}{NBSP}: {http_url(file.url)}" for file in done.files)
     fetch = (f"- {unlinked(url)}" for url in to_fetch(request))
     left = (f"- {unlinked(label)}" for label in _of_use(request, done))
     for title, lines, limit_chars in (
-        ("Fichiers", files, _COMMENT_FILES_LIMIT_CHARS),
+        ("Fichiers", stored_files.comment_lines(done), _COMMENT_FILES_LIMIT_CHARS),
         (TO_FETCH, fetch, _COMMENT_LEFT_LIMIT_CHARS),
         (LEFT, left, _COMMENT_LEFT_LIMIT_CHARS),
     ):

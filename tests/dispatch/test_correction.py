@@ -329,7 +329,7 @@ def test_correction_of_reply_to_support_keeps_modelling_request(office: Office) 
     assert comments(office) == told
     receipt = email.message_from_bytes(office.sandbox.imap.messages("Support")[-1].raw, policy=policy.default)
     lines = receipt.get_body(("plain",)).get_content().splitlines()  # type: ignore[union-attr]
-    assert lines[:2] == ["Support (choisi par une personne)", "Réponse reclassée"]
+    assert lines[:2] == ["Support (catégorie choisie par une personne)", "Réponse reclassée"]
 
 
 def test_reply_waits_for_running_correction_of_its_mail(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,11 +97,21 @@ Que faire :
 
 Depuis le : 22/11/2026 à 13:30
 Machine : gandalf
-Détail : IMAP SEARCH: timeout
+
+Message d’origine du service :
+IMAP SEARCH: timeout
 
 [ref: 20261122140000]
 """
     )
+
+
+def test_refused_credentials_are_named_with_their_place() -> None:
+    """The English words of the service stand at the end alone, and the sender's name tells what the mail is."""
+    message = incident.incident_mail(incident.refused("hubspot", "HTTP 401", HOST), now=NOW, zone=ZONE, **PEOPLE)
+    assert "- Corrigez HUBSPOT_API_KEY dans le fichier .env, puis redémarrez le service" in text(message)
+    assert "\n\nMessage d’origine du service :\nHTTP 401\n\n[ref" in text(message)
+    assert message["From"] == "Alerte · à traiter <s@figurative.example>"
 
 
 @pytest.mark.parametrize(
@@ -112,8 +122,9 @@ def test_waiting_time_is_said_in_french(minutes: float, words: str) -> None:
 
 
 def test_reasons_of_waiting_are_named_once_and_a_few() -> None:
-    facts = dict(incident.waiting(9, SINCE, ["a", "", "b", "a", "c", "d"], 60, HOST).facts)
-    assert facts["Raison"] == "a\nb\nc"
+    found = incident.waiting(9, SINCE, ["a", "", "b", "a", "c", "d"], 60, HOST)
+    assert found.origin == "a\nb\nc"
+    assert "Raison" not in dict(found.facts)
     assert dict(incident.waiting(9, SINCE, [""], 60, HOST).facts)["Raison"] == "le traitement n’avance pas"
 
 
@@ -125,6 +136,5 @@ def test_unreadable_messages_are_counted_and_ten_are_named() -> None:
 
 def test_reason_of_many_lines_is_one_bounded_line() -> None:
     """A service's answer may hold anything."""
-    detail = dict(incident.refused("r2", "a\r\nb" + "x" * 900, HOST).facts)["Détail"]
-    assert isinstance(detail, str)
+    detail = incident.refused("r2", "a\r\nb" + "x" * 900, HOST).origin
     assert (detail[:3], len(detail)) == ("a b", 500)

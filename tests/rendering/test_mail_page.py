@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from poller.rendering.mail_page import DONE, FAILED, LEFT, Chart, Page, as_text, mail
+from poller.rendering.mail_page import DONE, FAILED, LEFT, Chart, FileEntry, Page, as_text, mail
 from poller.rendering.template import render
 from tests.rendering.test_template import EMPTY, NOW, PEOPLE, Seen, html_of
 
@@ -35,13 +35,16 @@ def test_a_letter_when_sent_has_the_words_of_its_text() -> None:
 
 
 def test_page_in_text_has_its_parts_in_order() -> None:
-    """Box, facts, buttons, files, chart and lists; what is empty leaves no line."""
+    """Box, facts, quotation, buttons, files, chart, lists, a service's words; what is empty leaves no line."""
     page = replace(
         EMPTY,
         box=("Que faire", ("un", "deux")),
         facts=[("Client", "Jeanne")],
         buttons=[("Ouvrir", "https://t.example/1")],
-        files=[("a.glb", "1 ko", "https://f.example/a")],
+        files=[FileEntry("a.glb", "1 ko", "https://f.example/a", ["12 triangles"], ["Trop lourd."])],
+        all_files=("Tout télécharger", "https://f.example/z"),
+        quotation=("Le client a écrit", "Bonjour,\n\nUne chaise."),
+        origin="HTTP 400",
         chart=Chart("Par jour", (("A", "#3b82f6"),), (("lun.", (1,)),)),
         lists=[("Étapes", [(DONE, "Note", "https://n.example"), (FAILED, "Ticket", ""), (LEFT, "x", "javascript:1")])],
     )
@@ -57,10 +60,19 @@ Que faire :
 
 Client : Jeanne
 
+Le client a écrit :
+> Bonjour,
+>
+> Une chaise.
+
 Ouvrir : https://t.example/1
 
 Fichiers :
 - a.glb (1 ko) : https://f.example/a
+  12 triangles
+  Trop lourd.
+
+Tout télécharger : https://f.example/z
 
 Par jour
 lun.  ████████████████████ 1
@@ -69,6 +81,9 @@ lun.  ████████████████████ 1
 ✓ Note : https://n.example
 ✗ Ticket
 – x
+
+Message d’origine du service :
+HTTP 400
 
 [ref: 0123456789abcdef]
 """

@@ -1,11 +1,13 @@
 """The mails to the admin: notification, answer, failure and alert."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
 from io import BytesIO
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,12 +19,17 @@ from poller.model import (
     DispatchResult,
     Kind,
     Link,
+    ModelFacts,
+    ModelIssue,
+    Preview,
     Request,
     StoredFile,
     UploadDecision,
 )
 from poller.own_mail import notification_id
 from poller.rendering.notification import failure_notification, flood_alert, notification, reply_notification
+from poller.rendering.phrases import UNREADABLE
+from tests.support.rendered_texts import PAGE_ATTRIBUTES, PAGE_TAGS
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 FILES = "https://files.example/mail/0f"
@@ -39,8 +46,6 @@ EVIL = [
     "é" * 2000,
     "x" * 1_000_000,
 ]
-
-TAGS = {"html", "head", "meta", "title", "body", "div", "p", "h1", "strong", "ul", "li", "span", "br", "a"}
 
 
 class _Bytes:
@@ -116,17 +121,11 @@ def received(message: EmailMessage) -> EmailMessage:
     assert max(len(line) for line in sent.split(b"\r\n")) <= 998  # RFC 5322 section 2.1.1
     parsed = message_from_bytes(sent, policy=policy.default)
     assert isinstance(parsed, EmailMessage)
-    assert parsed.keys() == [
-        "From",
-        "To",
-        "Subject",
-        "Date",
-        "Message-ID",
-        "Auto-Submitted",
-        "X-Figurative-Poller",
-        "MIME-Version",
-        "Content-Type",
-    ]
+    ours = [*("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Figurative-Poller")]
+    ours += ["MIME-Version", "Content-Type"]
+    threaded = {"Reply-To", "In-Reply-To", "References"}
+    assert [field for field in parsed.keys() if field not in threaded] == ours  # noqa: SIM118  a field may be twice
+    assert len(set(parsed.keys())) == len(parsed.keys())
     assert [part.get_content_type() for part in parsed.walk()] == ["multipart/alternative", "text/plain", "text/html"]
     return parsed
 
@@ -138,19 +137,21 @@ def body(message: EmailMessage, kind: str) -> str:
 
 
 class _Page(HTMLParser):
-    """The tags, links and words of a mail's HTML; fails on an attribute that could act."""
+    """The tags, links, pictures and words of a mail's HTML; fails on an attribute that could act."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
         self.tags: set[str] = set()
         self.links: list[str] = []
+        self.pictures: list[dict[str, str | None]] = []
         self.words = ""
         self.feed(source)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        assert {name for name, _ in attrs} <= {"style", "href", "lang", "charset", "name", "content"}
+        assert {name for name, _ in attrs} <= PAGE_ATTRIBUTES
+        self.pictures += [dict(attrs)] if tag == "img" else []
         self.links += [value or "" for name, value in attrs if name == "href"]
         assert not any("url(" in (value or "") for name, value in attrs if name == "style")
 
@@ -164,7 +165,8 @@ class _Page(HTMLParser):
 def test_notification_has_all_facts_and_links() -> None:
     """What was asked, how it was understood, and every link, when there is nothing to check."""
     message = notify(REQUEST, DONE)
-    assert message["From"] == "Robot <bot@figurative.example>"
+    assert message["From"] == "Modélisation · nouvelle demande <bot@figurative.example>"
+    assert message["References"] is message["Reply-To"] is None
     assert message["To"] == "admin@x.example"
     assert message["Subject"] == "[Modélisation] Une chaise (user@example.com)"
     assert message["Date"].datetime == NOW
@@ -178,14 +180,20 @@ Modélisation (confiance : 95 %)
 Une chaise
 
 Client : Jeanne Petit <user@example.com>
+Reçu le : dimanche 22 novembre 2026 à 9 h 30
 Pourquoi : Un fichier 3D est joint. Décidé par les règles.
-Non déposé : logo.png (240 ko), image intégrée au texte
+
+Le client a écrit :
+> Bonjour
 
 Ouvrir le ticket HubSpot : https://app.hubspot.com/contacts/1/record/0-5/7
 Ouvrir la sous-tâche ClickUp : https://app.clickup.com/t/8
 
 Fichiers :
 - chaise.glb (240 ko) : https://files.example/mail/0f/chaise.glb
+
+Resté dans le message :
+– logo.png (240 ko), image intégrée au texte
 
 [ref: 0123456789abcdef]
 """
@@ -199,7 +207,7 @@ def test_html_part_has_all_words_and_links_of_text() -> None:
     assert page.links == [TICKET.url, SUBTASK.url, f"{FILES}/chaise.glb"]
     for words in ("Modélisation (confiance : 95 %)", "Jeanne Petit <user@example.com>", "Un fichier 3D", "[ref: 0123"):
         assert words in page.words
-    assert page.tags <= TAGS
+    assert page.tags <= PAGE_TAGS
 
 
 @pytest.mark.parametrize(
@@ -218,7 +226,7 @@ def test_html_part_has_all_words_and_links_of_text() -> None:
         (
             replace(REQUEST, attachments=(*REQUEST.attachments, attachment("plan.pdf", Kind.OTHER))),
             DONE,
-            "Resté dans le message : plan.pdf (240 ko), ni fichier 3D ni image.",
+            "Un fichier est resté dans le message : la liste est plus bas.",
         ),
         (
             replace(REQUEST, defects=("a part was cut",)),
@@ -247,7 +255,7 @@ def test_html_part_has_all_words_and_links_of_text() -> None:
         (
             replace(REQUEST, attachments=(*REQUEST.attachments, attachment("x.exe", Kind.OTHER))),
             replace(DONE, upload_decisions=(UploadDecision.FILE, UploadDecision.LOGO, UploadDecision.REFUSED)),
-            "Resté dans le message : x.exe (240 ko), type refusé (peut contenir un programme).",
+            "Un fichier est resté dans le message : la liste est plus bas.",
         ),
     ],
 )
@@ -256,6 +264,7 @@ def test_notification_lists_points_to_check(request_: Request, done: DispatchRes
     message = notify(request_, done)
     assert f"À vérifier :\n- {line}\n\n" in body(message, "plain")
     assert "<strong>À vérifier</strong>\n<ul style" in body(message, "html")
+    assert message["From"].startswith("Modélisation · à vérifier <")
     assert f"<li>{line}</li>" in body(message, "html")
 
 
@@ -278,9 +287,21 @@ def test_subject_marks_request_for_review() -> None:
 def test_support_attachments_are_listed_without_warning() -> None:
     request = replace(REQUEST, attachments=(attachment("capture.png", Kind.IMAGE),))
     text = body(notify(request, DispatchResult(replace(SURE, category=Category.SUPPORT), ticket=TICKET)), "plain")
-    assert "Pièces jointes, dans le message : capture.png (240 ko)\n" in text
+    assert "Pièces jointes, dans le message :\n– capture.png (240 ko)\n" in text
     assert "À vérifier" not in text
     assert "Fichiers" not in text
+
+
+def test_what_stayed_has_one_heading_and_a_list() -> None:
+    """Of the box it takes one line, however many they are, and each is named once."""
+    plans = tuple(attachment(f"plan {number}.pdf", Kind.OTHER) for number in range(3))
+    message = notify(replace(REQUEST, attachments=(*REQUEST.attachments, *plans)), DONE)
+    text = body(message, "plain")
+    assert "- 3 fichiers sont restés dans le message : la liste est plus bas.\n\n" in text
+    assert text.count("Resté dans le message :\n") == body(message, "html").count("Resté dans le message</p>") == 1
+    assert [line for line in text.split("\n") if "plan" in line] == [
+        f"– plan {number}.pdf (240 ko), ni fichier 3D ni image" for number in range(3)
+    ]
 
 
 def test_reply_notification_has_target_and_links() -> None:
@@ -292,13 +313,16 @@ def test_reply_notification_has_target_and_links() -> None:
     assert (
         body(message, "plain")
         == """\
-Réponse du client, modélisation
+Réponse du client · Modélisation
 Re: Une chaise
 
 Client : Jeanne Petit <user@example.com>
+Reçu le : dimanche 22 novembre 2026 à 9 h 30
 Ajoutée à : ticket HubSpot n° 7, en note
 sous-tâche ClickUp, en commentaire
-Non déposé : logo.png (240 ko), image intégrée au texte
+
+Le client a écrit :
+> Bonjour
 
 Ouvrir le ticket HubSpot : https://app.hubspot.com/contacts/1/record/0-5/7
 Ouvrir la sous-tâche ClickUp : https://app.clickup.com/t/8
@@ -306,12 +330,15 @@ Ouvrir la sous-tâche ClickUp : https://app.clickup.com/t/8
 Fichiers :
 - chaise.glb (240 ko) : https://files.example/mail/0f/chaise.glb
 
+Resté dans le message :
+– logo.png (240 ko), image intégrée au texte
+
 [ref: 0123456789abcdef]
 """
     )
     page = _Page(body(message, "html"))
     assert page.links == [TICKET.url, SUBTASK.url, f"{FILES}/chaise.glb"]
-    assert page.tags <= TAGS
+    assert page.tags <= PAGE_TAGS
 
 
 @pytest.mark.parametrize(
@@ -338,7 +365,7 @@ Fichiers :
         (
             replace(REQUEST, attachments=(*REQUEST.attachments, attachment("plan.pdf", Kind.OTHER))),
             DONE,
-            "Resté dans le message : plan.pdf (240 ko), ni fichier 3D ni image.",
+            "Un fichier est resté dans le message : la liste est plus bas.",
             "ticket HubSpot n° 7, en note\nsous-tâche ClickUp, en commentaire",
         ),
     ],
@@ -349,15 +376,16 @@ def test_reply_notification_lists_points_to_check(
     """A team that was not told, a service that is off, a file that stayed behind; and no place is named in vain."""
     text = body(notify_reply(request_, done), "plain")
     assert f"À vérifier :\n- {line}\n\n" in text
-    assert f"Ajoutée à : {placed}\nNon déposé : logo.png" in text
+    assert f"Ajoutée à : {placed}\n\n" in text
 
 
 def test_support_reply_notification_mentions_no_subtask() -> None:
     request = replace(REQUEST, attachments=(attachment("plan.pdf", Kind.OTHER),))
     done = DispatchResult(replace(SURE, category=Category.SUPPORT), ticket=TICKET)
     text = body(notify_reply(request, done), "plain")
-    assert text.startswith("Réponse du client, support\n")
-    assert "Ajoutée à : ticket HubSpot n° 7, en note\nPièces jointes, dans le message : plan.pdf (240 ko)\n" in text
+    assert text.startswith("Réponse du client · Support\n")
+    assert "Ajoutée à : ticket HubSpot n° 7, en note\n\n" in text
+    assert "Pièces jointes, dans le message :\n– plan.pdf (240 ko)\n" in text
     assert "À vérifier" not in text
 
 
@@ -374,16 +402,24 @@ def test_failure_notification_says_where_why_and_what_to_do() -> None:
 Un message n’a pas pu être traité
 
 Que faire :
-- Rien n’est perdu : le message est classé dans la boîte des échecs.
+- Rien n’est perdu : le message est classé dans le dossier « Échecs ».
+- Vérifiez « pipeline_id » et « stage_new » dans la section [hubspot] de config.toml : \
+le pipeline ou l’étape a pu être supprimé.
 - Une fois la cause corrigée, remettez le message dans la boîte de réception, \
 ou lancez « poller retry 0123456789abcdef ».
 
 Étape : Ticket HubSpot
 Raison : Le service a refusé cette demande, et la refuserait encore telle quelle.
-Détail : invalid stage
-line 2
 Client : Jeanne Petit <user@example.com>
+Reçu le : dimanche 22 novembre 2026 à 9 h 30
 Objet : Une chaise
+
+Le client a écrit :
+> Bonjour
+
+Message d’origine du service :
+invalid stage
+line 2
 
 [ref: 0123456789abcdef]
 """
@@ -405,11 +441,12 @@ Que faire :
 - Rien n’est perdu : ses messages au-delà de 200 par heure attendent dans la boîte de réception, \
 et sont traités à ce rythme.
 - S’ils sont indésirables, bloquez l’expéditeur et retirez-les de la boîte de réception.
-- S’ils sont légitimes, augmentez IMAP_MAX_PER_SENDER_PER_H, puis redémarrez le service : \
-les suivants n’attendront plus.
+- S’ils sont légitimes, augmentez « max_per_sender_per_h » dans la section [imap] de config.toml, \
+puis redémarrez le service : les suivants n’attendront plus.
 
 Expéditeur : Jeanne Petit <user@example.com>
 Premier message en attente : Une chaise
+Reçu le : dimanche 22 novembre 2026 à 9 h 30
 
 [ref: 0123456789abcdef]
 """
@@ -451,7 +488,7 @@ def test_hostile_mail_adds_no_header_recipient_or_markup(evil: str) -> None:
     for message in (notify(hostile, done), notify_reply(hostile, done), fail(hostile, detail=evil), alert(hostile)):
         assert message["To"] == "admin@x.example"
         page = _Page(body(message, "html"))
-        assert page.tags <= TAGS
+        assert page.tags <= PAGE_TAGS
         assert set(page.links) <= {TICKET.url, SUBTASK.url, f"{FILES}/a"}
         assert len(bytes(message)) < 60_000
 
@@ -462,6 +499,176 @@ def test_thousands_of_files_are_counted_instead_of_listed() -> None:
     assert "de plus" in body(message, "plain")
     assert "de plus</li>" in body(message, "html")
     assert len(bytes(message)) < 80_000
+
+
+FACTS = ModelFacts(
+    15_000,
+    size=(0.812, 0.45, 0.43),
+    unit="m",
+    program="Blender 4.2",
+    issues=(ModelIssue.MISSING_FILES,),
+    missing=("chaise.bin",),
+)
+SHOWN = replace(
+    DONE,
+    previews=(Preview(0, facts=FACTS, url=f"{FILES}/chaise.glb.apercu.png"),),
+    all_files=StoredFile("tout.zip", f"{FILES}/tout.zip", 49_200_000),
+)
+
+
+@pytest.mark.parametrize("write", [notification, reply_notification])
+def test_letter_shows_pictures_facts_and_all_files(write: Callable[..., EmailMessage]) -> None:
+    """A linked thumbnail with alt text and a size, the facts in a line, and the same facts in plain text."""
+    message = received(write(REQUEST, SHOWN, sender="bot@x.example", recipient="a@x.example", now=NOW))
+    page, text = _Page(body(message, "html")), body(message, "plain").replace("\u202f", " ")
+    (picture,) = page.pictures
+    assert picture["src"] == f"{FILES}/chaise.glb.apercu.png"
+    assert picture["alt"] == "Aperçu de chaise.glb"
+    assert picture["height"] == "240"
+    assert "width:320px;height:240px" in str(picture["style"])
+    assert f'<a href="{FILES}/chaise.glb" style="text-decoration:none"><img' in body(message, "html")
+    assert {f"{FILES}/chaise.glb", f"{FILES}/tout.zip"} <= set(page.links)
+    for words in (
+        "15 000 triangles · 812 × 450 × 430 mm · Blender 4.2",
+        "Il manque « chaise.bin », à demander au client.",
+        "Tout télécharger (49 Mo)",
+    ):
+        assert words in text
+        assert words in page.words.replace("\u202f", " ")
+    assert "- « chaise.glb » : il manque « chaise.bin », à demander au client.\n" in text.partition("Client :")[0]
+
+
+@pytest.mark.parametrize("url", ["http://files.example/a.png", "javascript:alert(1)", "data:image/png;base64,AA", ""])
+def test_picture_of_another_scheme_is_not_shown(url: str) -> None:
+    message = notify(REQUEST, replace(SHOWN, previews=(Preview(0, facts=FACTS, url=url),)))
+    assert _Page(body(message, "html")).pictures == []
+
+
+def test_many_pictures_are_few_thumbnails() -> None:
+    previews = tuple(Preview(0, f"{n}.obj", FACTS, f"{FILES}/{n}.png") for n in range(3_000))
+    message = notify(REQUEST, replace(DONE, previews=previews))
+    assert 3 <= len(_Page(body(message, "html")).pictures) <= 9
+    assert len(bytes(message)) < 60_000
+
+
+def test_hostile_previews_are_text() -> None:
+    """The words of a 3D file are its maker's."""
+    for evil in EVIL:
+        facts = replace(FACTS, program=evil[:9_000], unit=evil[:9_000], missing=(evil[:9_000],) * 9)
+        done = replace(SHOWN, previews=(Preview(0, evil[:9_000], facts, f"{FILES}/a.png"),))
+        page = _Page(body(notify(REQUEST, done), "html"))
+        assert page.tags <= PAGE_TAGS
+        assert set(page.links) <= {TICKET.url, SUBTASK.url, f"{FILES}/chaise.glb", f"{FILES}/tout.zip"}
+        assert [picture["src"] for picture in page.pictures] == [f"{FILES}/a.png"]
+
+
+def test_letter_quotes_the_customer_and_previews_a_sentence() -> None:
+    """Fifteen hundred characters at most; the sentence stands in the HTML alone, hidden."""
+    words = "Bonjour,\n\nIl nous faut une chaise en chêne. Merci.\n" + "et un banc " * 1_000
+    message = notify(replace(REQUEST, newest=words), DONE)
+    text, html = body(message, "plain"), body(message, "html")
+    quoted = [line for line in text.split("\n") if line.startswith(">")]
+    assert quoted[:3] == ["> Bonjour,", ">", "> Il nous faut une chaise en chêne. Merci."]
+    assert len("\n".join(quoted)) <= 1_500 + 2 * len(quoted)
+    assert quoted[-1].endswith("[…]")
+    assert '<blockquote class="quote"' in html
+    hidden = html.partition("display:none")[2].partition("</div>")[0]
+    assert "Il nous faut une chaise en chêne." in hidden
+    assert "Bonjour" not in hidden
+
+
+def test_letter_without_words_quotes_nothing() -> None:
+    for newest in ("", UNREADABLE):
+        message = notify(replace(REQUEST, newest=newest), DONE)
+        assert "a écrit" not in body(message, "plain")
+        assert "blockquote" not in body(message, "html")
+
+
+def test_colleague_is_quoted_as_one() -> None:
+    message = reply_notification(REQUEST, DONE, sender="b@x.example", recipient="a@x.example", now=NOW, colleague=True)
+    assert "Un collègue a écrit :\n> Bonjour\n" in body(received(message), "plain")
+    assert message["From"] == "Modélisation · réponse d’un collègue <b@x.example>"
+
+
+def test_letters_of_a_request_are_one_conversation() -> None:
+    """All refer to the notification, whether or not it was sent; its own id is that one."""
+    answer = reply_notification(
+        replace(REQUEST, reference="f" * 16),
+        DONE,
+        sender="b@x.example",
+        recipient="a@x.example",
+        now=NOW,
+        answers=REQUEST.reference,
+    )
+    for message in (answer, fail(REQUEST), fail(None), alert(REQUEST)):
+        assert message["References"] == message["In-Reply-To"] == notify(REQUEST, DONE)["Message-ID"]
+    assert answer["Message-ID"] == "<ffffffffffffffff.reply@figurative-poller.invalid>"
+
+
+@pytest.mark.parametrize(
+    ("address", "field"),
+    [
+        ("user@example.com", "user@example.com"),
+        ("a.b+c@sub.example.com", "a.b+c@sub.example.com"),
+        ("x@evil.example\r\nBcc: y@evil.example", None),
+        ('"a b"@example.com', None),
+        ("a@b@example.com", None),
+        ("a,b@example.com", None),
+        ("été@example.com", None),
+        ("", None),
+    ],
+)
+def test_reply_goes_to_the_customer_only_if_set(address: str, field: str | None) -> None:
+    """With the customer's Message-ID before ours, so that the admin's answer joins the customer's conversation."""
+    request = replace(REQUEST, sender=Address("Jeanne", address))
+    options = {"sender": "b@x.example", "recipient": "a@x.example", "now": NOW}
+    for write, ids in (
+        (notification, ["<1@example.com>"]),
+        (reply_notification, ["<1@example.com>", notification_id(REQUEST.reference, "notification")]),
+    ):
+        message = received(write(request, DONE, reply_to_customer=True, **options))
+        assert message["Reply-To"] == field
+        assert message["References"].split() == ids
+        assert received(write(request, DONE, **options))["Reply-To"] is None
+
+
+@pytest.mark.parametrize("message_id", ["<a b@x>", "<" + "a" * 300 + "@x>", "<0f@message-id.invalid>", "<é@x>", "a@x"])
+def test_unusual_message_id_is_not_referred_to(message_id: str) -> None:
+    """No header is folded or encoded for it."""
+    request = replace(REQUEST, message_id=message_id)
+    options = {"sender": "b@x.example", "recipient": "a@x.example", "now": NOW}
+    assert received(notification(request, DONE, reply_to_customer=True, **options))["References"] is None
+
+
+def test_arrival_is_said_in_the_zone_of_the_reader() -> None:
+    zone = ZoneInfo("Europe/Paris")
+    options = {"sender": "b@x.example", "recipient": "a@x.example", "now": NOW, "zone": zone}
+    request = replace(REQUEST, received_at=datetime(2026, 7, 31, 22, 5, tzinfo=UTC))
+    for write in (notification, reply_notification):
+        assert "Reçu le : samedi 1er août 2026 à 0 h 05\n" in body(received(write(request, DONE, **options)), "plain")
+
+
+def test_failure_has_buttons_to_ticket_and_message() -> None:
+    url = "https://mail.google.com/mail/?authuser=a@x.example#search/rfc822msgid%3A1%40example.com"
+    message = failure_notification(
+        REQUEST,
+        REQUEST.reference,
+        step="create_subtask",
+        kind="refused",
+        detail="HTTP 404",
+        sender="b@x.example",
+        recipient="a@x.example",
+        now=NOW,
+        done=replace(DONE, subtask=None),
+        mailbox="À revoir",
+        message_url=url,
+    )
+    assert _Page(body(received(message), "html")).links == [TICKET.url, url]
+    text = body(message, "plain")
+    assert "dans le dossier « À revoir »." in text
+    assert "Vérifiez « parent_task_id » dans la section [clickup] de config.toml" in text
+    assert text.index("Message d’origine du service :\nHTTP 404") > text.index("Le client a écrit")
+    assert message["From"] == "Échec · à reprendre <b@x.example>"
 
 
 def test_non_web_link_gets_no_button() -> None:

@@ -29,7 +29,7 @@ from tests.support.imap_provider import SYSTEM, Provider
 from tests.support.journal_record import JournalRecord
 from tests.support.kill_points import ANSWERED, COMMITTED, POINTS, Death
 from tests.support.pipeline_harness import Desk
-from tests.support.rendered_texts import Page
+from tests.support.rendered_texts import PAGE_TAGS, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,7 +197,7 @@ def test_reply_receipt_names_ticket_and_subtask(office: Office) -> None:
     assert message["In-Reply-To"] == "<2@samples.example>"
     assert message["References"].split() == ["<modelisation_with_files@samples.example>", "<2@samples.example>"]
     lines = text(message).splitlines()
-    assert lines[:2] == ["Réponse du client, modélisation", "Réponse ajoutée"]
+    assert lines[:2] == ["Réponse du client · Modélisation", "Réponse ajoutée"]
     assert [line.split("\xa0: ")[0] for line in lines if line.startswith("✓ Commentaire")] == [
         "✓ Commentaire sur la sous-tâche ClickUp"
     ]
@@ -349,7 +349,7 @@ def test_colleague_reply_is_not_called_customer_reply(desk: Desk) -> None:
     desk.gets(bytes(message))
     letters = [each.message for each in desk.sandbox.smtp.messages] + [read(desk.receipts[-1].raw)]
     for letter in letters[1:]:
-        assert text(letter).startswith("Réponse d’un collègue, support\n")
+        assert text(letter).startswith("Réponse d’un collègue · Support\n")
 
 
 def test_reply_finds_ticket_of_mail_waiting_for_receipt(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -407,22 +407,7 @@ def test_receipt_escapes_text_of_strangers(desk: Desk) -> None:
     desk.gets(bytes(mail))
     message = read(desk.receipts[0].raw)
     made = page(message)
-    assert made.tags <= {
-        "html",
-        "head",
-        "meta",
-        "title",
-        "body",
-        "div",
-        "p",
-        "h1",
-        "strong",
-        "ul",
-        "li",
-        "span",
-        "br",
-        "a",
-    }
+    assert made.tags <= PAGE_TAGS
     assert {urlsplit(link).hostname for link in made.links} == {"app.hubspot.com", "app.clickup.com", "127.0.0.1"}
     assert "\u202e" not in text(message) + message["Subject"]
 

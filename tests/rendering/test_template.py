@@ -30,7 +30,7 @@ from poller.model import (
     UploadDecision,
 )
 from poller.rendering import digest, incident, notification, receipt
-from poller.rendering.mail_page import DONE, Page
+from poller.rendering.mail_page import DONE, FileEntry, Page, Thumbnail
 from poller.rendering.template import FOLDER, render
 from poller.workflow.errors import StepFailedError
 from tests.support import rendered_texts as outputs
@@ -39,8 +39,7 @@ ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 PEOPLE = {"sender": "Robot <bot@figurative.example>", "recipient": "admin@x.example"}
 OURS = {"https://app.hubspot.example/7", "https://app.clickup.example/8", "https://files.example/a"}
-TAGS = {"html", "head", "meta", "title", "body", "div", "p", "h1", "strong", "ul", "li", "span", "br", "a"}
-CHART_TAGS = {"table", "tr", "td"}
+TAGS = outputs.PAGE_TAGS
 FORM_TAGS = {"main", "style", "form", "label", "input", "textarea", "button"}
 HOSTILE = (
     """<script>alert(1)</script>"'><img src=x onerror=y> &lt; {{ 7*7 }} {% raw %} {# x #} """
@@ -144,7 +143,7 @@ def test_a_letter_when_the_mail_is_hostile_shows_it_as_text(kind: str) -> None:
     """Subject, names, file names, text, the model's reason and a service's answer."""
     page = Seen(html_of(letters(HOSTILE)[kind]))
     assert page.tags <= TAGS
-    assert page.attributes <= {"style", "href", "lang", "charset", "name", "content"}
+    assert page.attributes <= outputs.PAGE_ATTRIBUTES
     assert page.links <= OURS
     assert HOSTILE[:60] in page.words
     assert "{{ 7*7 }} {% raw %} {# x #}" in page.words
@@ -152,7 +151,7 @@ def test_a_letter_when_the_mail_is_hostile_shows_it_as_text(kind: str) -> None:
 
 def test_a_digest_when_a_reason_is_hostile_shows_it_as_text() -> None:
     page = Seen(html_of(digest_of(HOSTILE)))
-    assert page.tags <= TAGS | CHART_TAGS
+    assert page.tags <= TAGS
     assert page.links == set()
     assert HOSTILE in page.words
 
@@ -177,13 +176,16 @@ def test_a_letter_when_a_url_is_not_of_the_web_shows_its_words_alone() -> None:
     page = replace(
         EMPTY,
         buttons=[("Button", url), ("Good", "https://x.example/?a=1&b='\"")],
-        files=[("file.glb", "1 ko", url)],
+        files=[FileEntry("file.glb", "1 ko", url)],
+        thumbnails=[Thumbnail(url, url, "picture"), Thumbnail("http://x.example/p.png", url, "picture")],
+        all_files=("All", url),
         lists=[("List", [(DONE, "line", url)])],
     )
     seen = Seen(render("letter.html", page=page, limit_chars=1000))
     assert seen.links == {"https://x.example/?a=1&b=%27%22"}
+    assert seen.pictures == set()
     assert url not in seen.words
-    assert all(words in seen.words for words in ("Button", "file.glb (1 ko)", "line"))
+    assert all(words in seen.words for words in ("file.glb (1 ko)", "line"))
 
 
 def test_a_letter_when_words_hold_invisible_signs_drops_them() -> None:

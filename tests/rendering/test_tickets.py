@@ -155,12 +155,12 @@ class _Note(HTMLParser):
 def test_subtask_text_has_agreed_shape() -> None:
     """The description's shape is a contract with the 3D team."""
     assert (
-        subtask_markdown(REQUEST, DONE)
+        subtask_markdown(REQUEST, DONE).replace("  \n", "␠␠\n").replace("\xa0", " ")
         == """\
 **Demande de modélisation**
 
-**Client**: user@example.com
-**Objet**: Titre de la demande
+**Client**: user@example.com␠␠
+**Objet**: Titre de la demande␠␠
 **Ticket HubSpot**: https://app.hubspot.com/contacts/1/record/0-5/7
 
 ## Description de la demande
@@ -172,6 +172,12 @@ Une chaise.
 - [photo.jpg](https://files.example/mail/2026/11/22/0f/photo.jpg)
 - [model.glb](https://files.example/mail/2026/11/22/0f/model.glb)
 
+Nom du client : Jeanne Petit
+
+- photo\\.jpg (1,2 Mo)
+
+- model\\.glb (48 Mo)
+
 [ref: 0123456789abcdef]"""
     )
 
@@ -180,8 +186,8 @@ def test_subtask_without_files_or_ticket_says_so() -> None:
     bare = replace(REQUEST, attachments=(), text="", subject="")
     source = subtask_markdown(bare, DispatchResult(SURE, skipped=("find_or_create_contact", "create_ticket")))
     assert "**Ticket HubSpot**: non créé (HubSpot non configuré)\n" in source
-    assert "## Fichiers joints\nAucun fichier joint.\n\n[ref: " in source
-    assert "**Objet**: (sans objet)\n" in source
+    assert "## Fichiers joints\nAucun fichier joint.\n\nNom du client\xa0: Jeanne Petit\n\n[ref: " in source
+    assert "**Objet**: (sans objet)  \n" in source
     assert "## Description de la demande\n(message sans texte)\n" in source
 
 
@@ -192,7 +198,7 @@ def test_subtask_lists_files_not_uploaded() -> None:
     assert "Aucun fichier joint" not in source
     assert (
         "Resté dans le message\xa0:\n\n- model\\.glb (48\xa0Mo), R2 non configuré\n"
-        "- photo\\.jpg (1,2\xa0Mo), image intégrée au texte\n\n[ref"
+        "- photo\\.jpg (1,2\xa0Mo), image intégrée au texte\n\nNom du client"
     ) in source
     assert "logo" not in source
 

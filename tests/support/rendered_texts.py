@@ -14,7 +14,18 @@ from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
 
 from poller import escaping
-from poller.model import Category, DispatchResult, Link, Request, StoredFile, UploadDecision
+from poller.model import (
+    Category,
+    DispatchResult,
+    Link,
+    ModelFacts,
+    ModelIssue,
+    NoPicture,
+    Preview,
+    Request,
+    StoredFile,
+    UploadDecision,
+)
 from poller.rendering import notification, receipt, tickets
 from poller.rendering.phrases import marker
 from poller.triage import attachment_policy, classification
@@ -28,20 +39,31 @@ SUBTASK: Final = Link("8", "https://app.clickup.com/t/8")
 FILES: Final = "https://files.example"
 SENDER, RECIPIENT = "Robot <robot@figurative.example>", "admin@figurative.example"
 RECEIPT_SENDER: Final = "robot@figurative.example"
+PICTURE: Final = re.compile(r"https://files\.example/(?:[0-9a-z]+/)*[0-9]+\.apercu\.png")
 FIELDS: Final = (
     *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Figurative-Poller"),
     *("MIME-Version", "Content-Type"),
 )
 NOW: Final = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
-_NOTE: Final = {"p", "strong", "br", "ul", "li", "a"}
+_NOTE: Final = {"p", "strong", "br", "ul", "li", "a", "img"}
+_NOTE_ATTRIBUTES: Final = {"href", "src", "alt", "width"}
 _PAGE: Final = {"html", "head", "meta", "title", "body", "div", "p", "h1", "strong", "ul", "li", "span", "br", "a"}
-_PAGE_ATTRIBUTES: Final = {"style", "href", "lang", "charset", "name", "content"}
+PAGE_TAGS: Final = _PAGE | {"style", "table", "tr", "td", "blockquote", "img"}
+PAGE_ATTRIBUTES: Final = {"style", "class", "href", "src", "alt", "lang", "charset", "name", "content", "role"} | {
+    "width",
+    "height",
+    "align",
+    "valign",
+    "border",
+    "cellpadding",
+    "cellspacing",
+}
 _BLOCKS: Final = {
     f"{name}_{end}"
     for name in ("heading", "paragraph", "bullet_list", "list_item", "strong", "link")
     for end in ("open", "close")
-} | {"inline", "text", "softbreak", "hardbreak"}
+} | {"inline", "text", "softbreak", "hardbreak", "image"}
 _UNSEEN: Final = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -73,6 +95,8 @@ class Outputs:
             ticket=TICKET,
             subtask=SUBTASK,
             upload_decisions=decided,
+            previews=tuple(_preview(number, request.subject or request.text[:300]) for number in numbers),
+            all_files=StoredFile("tout.zip", f"{FILES}/tout.zip", 9),
         )
 
     @cached_property
@@ -134,7 +158,22 @@ class Outputs:
     @property
     def links(self) -> set[str]:
         """The only ones that may be in anything."""
-        return {escaping.http_url(file.url) for file in self.done.files} | {TICKET.url, SUBTASK.url}
+        stored = {escaping.http_url(file.url) for file in self.done.files}
+        return stored | {TICKET.url, SUBTASK.url, f"{FILES}/tout.zip"}
+
+
+def _preview(number: int, words: str) -> Preview:
+    """Return a preview whose words are the mail's; each third one has no picture, or one that is no web page's."""
+    facts = ModelFacts(
+        15_000,
+        size=(812.0, 450.0, 430.0),
+        unit=words,
+        program=words,
+        issues=(ModelIssue.MISSING_FILES, ModelIssue.DRACO),
+        missing=(words,) * 9,
+    )
+    url = (f"{FILES}/{number}.apercu.png", f"http://evil.example/{number}", f"javascript:{words}")[number % 3]
+    return Preview(number, words if number % 2 else "", facts, url, NoPicture.FORMAT if number % 3 else None)
 
 
 class Page(HTMLParser):
@@ -146,6 +185,7 @@ class Page(HTMLParser):
         self.attributes: set[str] = set()
         self.styles: set[str] = set()
         self.links: set[str] = set()
+        self.pictures: set[str] = set()
         self.feed(source)
         self.close()
 
@@ -154,6 +194,7 @@ class Page(HTMLParser):
         self.attributes |= {name for name, _ in attrs}
         self.styles |= {value or "" for name, value in attrs if name == "style"}
         self.links |= {value or "" for name, value in attrs if name == "href"}
+        self.pictures |= {value or "" for name, value in attrs if name == "src"}
 
     def handle_decl(self, data: str) -> None:
         assert data == "DOCTYPE html"
@@ -180,8 +221,9 @@ def check_note(source: str, links: set[str]) -> None:
     assert len(source) <= tickets.HUBSPOT_LIMIT_CHARS
     page = Page(source)
     assert page.tags <= _NOTE
-    assert page.attributes <= {"href"}
+    assert page.attributes <= _NOTE_ATTRIBUTES
     assert page.links <= links
+    assert all(PICTURE.fullmatch(source) for source in page.pictures)
 
 
 def check_subtask(source: str, links: set[str]) -> None:
@@ -191,6 +233,7 @@ def check_subtask(source: str, links: set[str]) -> None:
     assert set(kinds) <= _BLOCKS
     assert (kinds.count("heading_open"), kinds.count("strong_open")) == (2, 4)
     assert {token.attrs["href"] for token in tokens if token.type == "link_open"} <= links
+    assert all(PICTURE.fullmatch(str(token.attrs["src"])) for token in tokens if token.type == "image")
 
 
 def check_comment(text: str, made: Outputs) -> None:
@@ -215,8 +258,9 @@ def check_ticket(made: Outputs) -> None:
 
 def check_letter(letter: EmailMessage, links: set[str]) -> None:
     received = check_message(bytes(letter), links)
-    assert tuple(received.keys()) == FIELDS
-    assert (received["From"], received["To"]) == (SENDER, RECIPIENT)
+    assert tuple(received.keys()) in {FIELDS, ("From", "To", "In-Reply-To", "References", *FIELDS[2:])}
+    assert received["From"].endswith("<robot@figurative.example>")
+    assert received["To"] == RECIPIENT
 
 
 def check_receipt(raw: bytes, links: set[str]) -> None:
@@ -238,8 +282,9 @@ def check_message(sent: bytes, links: set[str]) -> Message:
     parts = list(received.walk())
     assert [part.get_content_type() for part in parts] == ["multipart/alternative", "text/plain", "text/html"]
     page = Page(parts[2].get_payload(decode=True).decode())
-    assert page.tags <= _PAGE
-    assert page.attributes <= _PAGE_ATTRIBUTES
+    assert page.tags <= PAGE_TAGS
+    assert page.attributes <= PAGE_ATTRIBUTES
     assert page.links <= links
+    assert all(PICTURE.fullmatch(source) for source in page.pictures)
     assert not any("url(" in style or "expression" in style for style in page.styles)
     return received

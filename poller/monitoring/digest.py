@@ -13,7 +13,8 @@ import structlog
 from integrations.errors import ConfigurationError, ServiceError
 from poller.mailbox.download import account_of
 from poller.model import Outcome
-from poller.rendering.digest import WEEK, Week, WeeklyMessage, letter
+from poller.rendering.digest import letter
+from poller.rendering.week import WEEK, Failure, Week, WeeklyMessage
 from poller.triage import canary_mark
 from poller.workflow import store
 from poller.workflow.corrections import correction_of, current, message_of
@@ -50,9 +51,14 @@ def tell(settings: Settings, facts: FactStore, smtp: Smtp | None, first_start: d
         return
     try:
         with closing(store.open_store(settings)) as remembered:
-            week = look_back(remembered, due.replace(hour=0))
+            ends = due.replace(hour=0)
+            week = look_back(remembered, ends, settings.hubspot.hub_id)
+            # A week that the service saw in part would make the next look better or worse than it was.
+            whole = first_start <= (ends - 2 * WEEK).date()
+            before = look_back(remembered, ends - WEEK) if whole else None
         account = account_of(settings.imap)
-        smtp.send(letter(week, account=account, sender=settings.sender, recipient=recipient, now=now))
+        message = letter(week, account=account, sender=settings.sender, recipient=recipient, now=now, before=before)
+        smtp.send(message)
     except (ServiceError, ConfigurationError) as error:
         log.warning("digest_not_sent", week=key, reason=str(error))
         return
@@ -68,14 +74,17 @@ def last_due(digest: DigestSettings, now: datetime) -> datetime:
     return due if due <= local else due - WEEK
 
 
-def look_back(remembered: store.StateStore, ends: datetime) -> Week:
-    """Return the week before that midnight: the messages first seen in it, as they stand by now."""
+def look_back(remembered: store.StateStore, ends: datetime, hub_id: str = "") -> Week:
+    """Return the week before that midnight: the messages first seen in it, as they stand by now.
+
+    `hub_id` is the HubSpot account, whose contacts a failure links to, "" for no links.
+    """
     begins = ends - WEEK
     found = [each for each in remembered.messages(begins.astimezone(UTC)) if each.seen_at < ends]
     messages = [each for each in found if not _is_correction(each) and not _is_ours(each)]
     # A corrected message counts under its present category.
     now = {message_of(each.reference): each.status for each in current(found)}
-    done = tuple(_done(each, now[each.reference], remembered) for each in messages)
+    done = tuple(_done(each, now[each.reference], remembered, hub_id) for each in messages)
     corrected = [each for each in found if _is_correction(each) and each.status.outcome.is_dispatched]
     return Week(begins, ends, done, len(corrected))
 
@@ -89,21 +98,36 @@ def _is_ours(message: MessageRecord) -> bool:
     return message.status.result.reason == canary_mark.REASON
 
 
-def _done(message: MessageRecord, now: MessageStatus, remembered: store.StateStore) -> WeeklyMessage:
+def _done(message: MessageRecord, now: MessageStatus, remembered: store.StateStore, hub_id: str) -> WeeklyMessage:
     result, outcome = now.result, now.result.final_outcome
     is_answer = result.decided_by == "thread"
-    # Journals are long, and most mails open no ticket: read only those of mails that did.
-    opened = result.ticket and not is_answer
-    after_s = _ticket_after_s(remembered.journal(message.reference)) if opened else None
+    is_failed = outcome is Outcome.FAILED
+    # Journals are long, and most mails open no ticket: read only those of mails that did, or that failed.
+    opened = bool(result.ticket) and not is_answer
+    journal = remembered.journal(message.reference) if opened or is_failed else []
     return WeeklyMessage(
         message.reference,
         message.seen_at,
         outcome,
         is_answer=is_answer,
         needs_review=result.needs_review,
-        failure=(result.step, result.reason) if outcome is Outcome.FAILED else ("", ""),
-        ticket_after_s=after_s,
+        failure=Failure(result.step, _kind(journal, result.step), result.reason) if is_failed else None,
+        ticket_after_s=_ticket_after_s(journal) if opened else None,
+        ticket=result.ticket,
+        subtask=result.subtask,
+        contact_url=_contact_url(hub_id, result.contact_id),
+        portraits=tuple(each for each in result.previews if each.facts and each.url),
     )
+
+
+def _kind(journal: list[Entry], step: str) -> str:
+    """Return the kind of the step's last failure, "" if none is recorded."""
+    kinds = [entry.content.get("kind", "") for entry in journal if entry.step == step and "fatal" in entry.content]
+    return str(kinds[-1]) if kinds else ""
+
+
+def _contact_url(hub_id: str, contact_id: str) -> str:
+    return f"https://app.hubspot.com/contacts/{hub_id}/record/0-1/{contact_id}" if hub_id and contact_id else ""
 
 
 def _ticket_after_s(journal: list[Entry]) -> float | None:

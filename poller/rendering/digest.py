@@ -1,104 +1,287 @@
-"""Send the weekly digest: how many messages of each kind, how fast, what failed, what people corrected."""
+"""Write the weekly digest: how many messages of each kind, how fast, which models came, what failed."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
-from poller.escaping import one_line
-from poller.model import Outcome
-from poller.rendering.mail_page import FAILED, Chart, Page, mail
-from poller.rendering.phrases import NBSP, step_title
+from poller.escaping import http_url
+from poller.model import SERVICE_NAMES, Outcome
+from poller.own_mail import notification_id
+from poller.rendering.chart import Chart, as_text
+from poller.rendering.mail_page import compose
+from poller.rendering.phrases import NBSP, marker, step_title
+from poller.rendering.template import render
+from poller.rendering.week import WEEK, Failure
+from poller.workflow.steps import service_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
+    from datetime import datetime
     from email.message import EmailMessage
 
+    from poller.model import Preview
+    from poller.rendering.week import Week, WeeklyMessage
 
-WEEK = timedelta(days=7)
+
 FAILURES = 20  # that are named
-_JOURS = ("lun.", "mar.", "mer.", "jeu.", "ven.", "sam.", "dim.")
-_SHOWN = (Outcome.SUPPORT, Outcome.MODELISATION)  # by the parts of a bar
+PORTRAITS = 12  # that are shown
+_JOURS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
+_MOIS = (
+    *("janvier", "février", "mars", "avril", "mai", "juin"),
+    *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
+)
+_SHOWN = (Outcome.SUPPORT, Outcome.MODELISATION)  # by the parts of a column
 _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
+_NOTABLE = 1.25  # growth from which a change is called better or worse
+_HTTP_STATUS = re.compile(r"\bHTTP (\d{3})\b")
+# Keyed by the kind of a `StepFailedError`.
+_REASONS = {
+    "refused": "{service} a refusé la demande{status}.",
+    "unanswered": "{service} n’a pas répondu pendant plusieurs jours.",
+    "crashed": "Le traitement s’est interrompu plusieurs fois à cette étape.",
+    "unusable": "Le message n’a pas d’adresse d’expéditeur.",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class WeeklyMessage:
-    """One message of the week, without its content."""
+class Tile:
+    """A number of the week beside that of the week before."""
 
+    label: str
+    value: str  # digits and units, apart by no-break spaces
+    before: str = ""  # likewise; "" if nothing is known of that week
+    mark: str = ""  # ▲ or ▼ before it, "" if the two are the same
+    tone: str = ""  # "good" or "bad"; "" if the change is neither
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLine:
+    """A failed message, as the letter names it."""
+
+    title: str
+    reason: str
+    when: str
+    links: Sequence[tuple[str, str]]  # label and URL
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigestPage:
+    """Content of the letter, before it is set as text and as HTML. All of its text is raw, not escaped."""
+
+    kicker: str
+    title: str
+    summary: str  # that an inbox shows beside the subject
+    tiles: Sequence[Tile]
+    checks: Sequence[str]  # a sentence each
+    chart: Chart | None
+    portraits: Sequence[tuple[str, str, str]]  # URL of the picture, caption, URL of the ticket or subtask
+    more_portraits: int  # that are not shown
+    failures: Sequence[FailureLine]
+    more_failures: int
+    facts: Sequence[tuple[str, str]]
     reference: str
-    seen_at: datetime  # when it was first taken up; aware
-    outcome: Outcome  # the final one
-    is_answer: bool = False
-    needs_review: bool = False
-    failure: tuple[str, str] = ("", "")  # step and reason, fit for a log
-    ticket_after_s: float | None = None  # from delivery to ticket; None where it opened none
 
 
-@dataclass(frozen=True, slots=True)
-class Week:
-    """The messages of seven whole days."""
+def letter(
+    week: Week, *, account: str, sender: str, recipient: str, now: datetime, before: Week | None = None
+) -> EmailMessage:
+    """Compose the mail with the week on one page.
 
-    begins: datetime  # midnight, aware, in the time zone of the setting
-    ends: datetime  # likewise, seven days later
-    messages: tuple[WeeklyMessage, ...]
-    corrections: int  # messages that a person has put under another category
+    `account` is the mailbox that it is about, `before` the week before, None if the service did not run in all of it.
+    """
+    page = _page(week, before, account)
+    failed = week.count(Outcome.FAILED)
+    subject = f"[Semaine] {page.title}" + (f", {_count(failed, 'échec')}" if failed else "")
+    html = render("digest.html", page=page)
+    message_id = notification_id(page.reference, "digest")
+    return compose(_text(page), html, subject, message_id, sender=sender, recipient=recipient, now=now)
 
 
-def letter(week: Week, *, account: str, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    """Compose the mail with the week on one page. `account` is the mailbox that it is about."""
-    outcomes = Counter(each.outcome for each in week.messages)
+def _page(week: Week, before: Week | None, account: str) -> DigestPage:
+    chart = _chart(week)
     failed = [each for each in week.messages if each.outcome is Outcome.FAILED]
-    late = outcomes[Outcome.WAITING] + outcomes[Outcome.WORKING]
-    checks = []
-    if failed:
-        checks.append(f"{_count(len(failed), 'message')} en échec, à reprendre dans la boîte des échecs.")
-    if late:
-        checks.append(f"{_count(late, 'message')} en attente dans la boîte de réception.")
-    review = sum(each.needs_review for each in week.messages)
-    facts = [
-        ("Support", _kind(week, Outcome.SUPPORT)),
-        ("Modélisation", _kind(week, Outcome.MODELISATION)),
-        ("Ignorés (réponses automatiques, listes, indésirables)", str(outcomes[Outcome.IGNORED])),
-        ("De l’arrivée au ticket", _speed(each.ticket_after_s for each in week.messages)),
-        ("Classement incertain", str(review)),
-        ("Classement corrigé", str(week.corrections)),
-        ("Échecs", str(len(failed))),
+    portraits = [
+        (preview.url, _caption(preview), link.url if (link := each.subtask or each.ticket) else "")
+        for each in week.messages
+        for preview in each.portraits
     ]
-    if outcomes[Outcome.GONE]:
-        facts.append(("Retirés de la boîte avant la fin du traitement", str(outcomes[Outcome.GONE])))
-    title = f"{_count(len(week.messages), 'message')} en une semaine"
-    lines = [(FAILED, _failure(each), "") for each in failed[:FAILURES]]
-    page = Page(
-        kicker=f"Du {week.begins:%d/%m/%Y} au {week.ends - timedelta(days=1):%d/%m/%Y}",
-        title=title,
-        box=("À regarder", checks),
-        facts=facts,
-        buttons=(),
-        files=(),
+    tiles = _tiles(week, before)
+    return DigestPage(
+        kicker=_period(week),
+        title=f"{_count(len(week.messages), 'message')} en une semaine",
+        summary=" · ".join(f"{tile.label}{NBSP}: {tile.value}" for tile in tiles),
+        tiles=tiles,
+        checks=_checks(week),
+        chart=chart if chart.most else None,
+        portraits=portraits[:PORTRAITS],
+        more_portraits=max(0, len(portraits) - PORTRAITS),
+        failures=[_failure(each, week) for each in failed[:FAILURES]],
+        more_failures=max(0, len(failed) - FAILURES),
+        facts=_facts(week) if week.messages else (),
         # Two mailboxes have two digests, even where both go to the same admin.
         reference=f"{week.ends:%Y%m%d}.{hashlib.sha256(account.encode()).hexdigest()[:8]}",
-        lists=[("Ce qui a échoué", lines)] if lines else (),
-        chart=_chart(week),
     )
-    subject = f"[Semaine] {title}" + (f", {_count(len(failed), 'échec')}" if failed else "")
-    return mail(page, subject, "digest", sender=sender, recipient=recipient, now=now)
 
 
-def _kind(week: Week, outcome: Outcome) -> str:
-    """Format the number of requests, and of the answers among them."""
-    found = [each for each in week.messages if each.outcome is outcome]
-    answers = sum(each.is_answer for each in found)
-    return f"{len(found)}, dont {_count(answers, 'réponse')}" if answers else str(len(found))
+def _tiles(week: Week, before: Week | None) -> list[Tile]:
+    known = week.delays_s
+    known_before = before.delays_s if before else []
+    delay_s = median(known) if known else None
+    delay_before_s = median(known_before) if known_before else None
+    kinds = [
+        _number(label, week.count(outcome), before.count(outcome) if before else None)
+        for outcome, (label, _) in zip(_SHOWN, _PARTS, strict=True)
+    ]
+    return [
+        *kinds,
+        _tile(
+            "Délai médian",
+            "–" if delay_s is None else _duration(delay_s),
+            "" if delay_before_s is None else _duration(delay_before_s),
+            _ratio(delay_s, delay_before_s),
+            less_is_better=True,
+        ),
+        _number("À vérifier", week.to_check, before.to_check if before else None, less_is_better=True),
+    ]
 
 
-def _speed(delays_s: Iterable[float | None]) -> str:
-    known = [delay_s for delay_s in delays_s if delay_s is not None]
-    return f"médiane {_duration(median(known))}, au pire {_duration(max(known))}" if known else "aucun ticket"
+def _number(label: str, value: int, before: int | None, *, less_is_better: bool = False) -> Tile:
+    shown = "" if before is None else str(before)
+    return _tile(label, str(value), shown, _ratio(value, before), less_is_better=less_is_better)
+
+
+def _ratio(value: float | None, before: float | None) -> float:
+    """Return the growth over the week before. 1 if one of the two is unknown."""
+    if value is None or before is None:
+        return 1.0
+    return (value + 1) / (before + 1)  # a week may have none
+
+
+def _tile(label: str, value: str, before: str, ratio: float, *, less_is_better: bool) -> Tile:
+    """Compare two numbers as they are written: seconds make no difference between hours."""
+    if value == before or ratio == 1:
+        return Tile(label, value, before)
+    small = 1 / _NOTABLE < ratio < _NOTABLE
+    tone = "" if small or not less_is_better else "bad" if ratio > 1 else "good"
+    return Tile(label, value, before, "▲" if ratio > 1 else "▼", tone)
+
+
+def _checks(week: Week) -> list[str]:
+    checks = []
+    if failed := week.count(Outcome.FAILED):
+        checks.append(f"{_count(failed, 'message')} en échec, à reprendre dans la boîte des échecs.")
+    if late := week.count(Outcome.WAITING, Outcome.WORKING):
+        checks.append(f"{_count(late, 'message')} en attente dans la boîte de réception.")
+    if unsure := week.unsure:
+        checks.append(
+            f"{unsure} classement{'s' if unsure > 1 else ''} incertain{'s' if unsure > 1 else ''}{NBSP}: "
+            "relisez ces demandes, signalées «" + NBSP + "à vérifier" + NBSP + "»."
+        )
+    if not week.messages:
+        checks.append(
+            f"La boîte aux lettres n’a rien reçu. Si cela vous étonne, envoyez-lui un message d’essai{NBSP}: "
+            "vous devez en recevoir la notification."
+        )
+    return checks
+
+
+def _facts(week: Week) -> list[tuple[str, str]]:
+    """Return the numbers that no tile shows."""
+    answers = sum(each.is_answer and each.outcome.is_dispatched for each in week.messages)
+    facts = [
+        ("Réponses à une demande en cours", str(answers)),
+        ("Délai le plus long, de l’arrivée au ticket", _duration(max(week.delays_s)) if week.delays_s else "–"),
+        ("Ignorés (réponses automatiques, listes, indésirables)", str(week.count(Outcome.IGNORED))),
+        ("Classements incertains", str(week.unsure)),
+        ("Classements corrigés", str(week.corrections)),
+        ("Échecs", str(week.count(Outcome.FAILED))),
+    ]
+    if gone := week.count(Outcome.GONE):
+        facts.append(("Retirés de la boîte avant la fin du traitement", str(gone)))
+    return facts
+
+
+def _failure(message: WeeklyMessage, week: Week) -> FailureLine:
+    failure = message.failure or Failure("")
+    status = _HTTP_STATUS.search(failure.reason)
+    service = SERVICE_NAMES.get(service_of(failure.step), "Le service")
+    reason = _REASONS.get(failure.kind, "La cause est dans le reçu, à côté du message.")
+    links = [("Fiche du client", message.contact_url)]
+    if message.ticket:
+        links.append((f"Ticket n°{NBSP}{message.ticket.id}", message.ticket.url))
+    if message.subtask:
+        links.append(("Sous-tâche", message.subtask.url))
+    at = message.seen_at.astimezone(week.ends.tzinfo)
+    return FailureLine(
+        title=step_title(failure.step),
+        reason=reason.format(service=service, status=f" (erreur {status[1]})" if status else ""),
+        when=f"{_JOURS[at.weekday()]} {_day(at)} à {at.hour}{NBSP}h{NBSP}{at.minute:02}",
+        links=[(label, url) for label, url in links if http_url(url)],
+        marker=marker(message.reference),
+    )
+
+
+def _caption(preview: Preview) -> str:
+    triangles = preview.facts.triangles if preview.facts else None
+    return f"{triangles:,}".replace(",", NBSP) + f"{NBSP}triangles" if triangles is not None else "Modèle 3D"
+
+
+def _chart(week: Week) -> Chart:
+    """Build the chart of messages of each kind a day, the same messages that the tiles count."""
+    days = [(week.begins + timedelta(days=number)).date() for number in range(WEEK.days)]
+    counts = Counter((each.seen_at.astimezone(week.ends.tzinfo).date(), each.outcome) for each in week.messages)
+    columns = [
+        (f"{_JOURS[day.weekday()][:3]}. {day.day}", [counts[day, outcome] for outcome in _SHOWN]) for day in days
+    ]
+    return Chart("Demandes par jour", _PARTS, columns)
+
+
+def _text(page: DigestPage) -> str:
+    blocks = [f"{page.kicker}\n{page.title}"]
+    if page.checks:
+        blocks.append("\n".join([f"À regarder{NBSP}:", *(f"- {line}" for line in page.checks)]))
+    before = f" (semaine précédente{NBSP}: {{}})"
+    tiles = [
+        f"{tile.label}{NBSP}: {tile.value}{before.format(tile.before) if tile.before else ''}" for tile in page.tiles
+    ]
+    blocks.append("\n".join([*tiles, *(f"{label}{NBSP}: {value}" for label, value in page.facts)]))
+    if page.chart:
+        blocks.append(as_text(page.chart))
+    if page.portraits:
+        lines = [f"- {caption}{NBSP}: {http_url(link) or http_url(url)}" for url, caption, link in page.portraits]
+        lines += [f"et {page.more_portraits} de plus"] if page.more_portraits else []
+        blocks.append("\n".join([f"Modèles reçus{NBSP}:", *lines]))
+    for number, failure in enumerate(page.failures):
+        head = [f"Échecs{NBSP}:"] if number == 0 else []
+        links = [f"  {label}{NBSP}: {http_url(url)}" for label, url in failure.links]
+        said = [f"✗ {failure.title}{NBSP}: {failure.reason}", f"  Arrivé {failure.when} {failure.marker}"]
+        blocks.append("\n".join([*head, *said, *links]))
+    if page.more_failures:
+        blocks.append(f"et {page.more_failures} de plus")
+    return "\n\n".join([*blocks, marker(page.reference)]) + "\n"
+
+
+def _period(week: Week) -> str:
+    """Format the days of a week in French: « Du 30 novembre au 6 décembre 2026 »."""
+    last = week.ends - timedelta(days=1)
+    first = f"{_ordinal(week.begins)}" if week.begins.month == last.month else _day(week.begins)
+    year = f" {week.begins.year}" if week.begins.year != last.year else ""
+    return f"Du {first}{year} au {_day(last)} {last.year}"
+
+
+def _day(day: datetime) -> str:
+    return f"{_ordinal(day)} {_MOIS[day.month - 1]}"
+
+
+def _ordinal(day: datetime) -> str:
+    return "1er" if day.day == 1 else str(day.day)
 
 
 def _duration(seconds: float) -> str:
@@ -113,18 +296,5 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 1440}{NBSP}j{NBSP}{minutes % 1440 // 60}{NBSP}h"
 
 
-def _failure(message: WeeklyMessage) -> str:
-    step, reason = message.failure
-    return f"{step_title(step)}{NBSP}: {one_line(reason)} [ref: {message.reference}]"
-
-
-def _chart(week: Week) -> Chart:
-    """Build the chart of messages of each kind a day, the same messages that the facts count."""
-    days = [(week.begins + timedelta(days=number)).date() for number in range(WEEK.days)]
-    counts = Counter((each.seen_at.astimezone(week.ends.tzinfo).date(), each.outcome) for each in week.messages)
-    bars = [(f"{_JOURS[day.weekday()]} {day:%d/%m}", [counts[day, outcome] for outcome in _SHOWN]) for day in days]
-    return Chart("Messages traités par jour", _PARTS, bars)
-
-
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number > 1 else ''}"
+    return f"{number or 'Aucun'} {noun}{'s' if number > 1 else ''}"

@@ -26,23 +26,8 @@ DONE, FAILED, LEFT = "✓", "✗", "–"  # before a line; the template knows th
 ORIGIN = "Message d’origine du service"
 MADE_UP = "@message-id.invalid>"  # the parser's Message-ID of a message without one
 _ID = re.compile(r"<[!-;=?-~]{1,62}>")  # that stands on a line with the field's name (RFC 5322 section 3.6.4)
-_BLOCKS = 20  # of the longest bar, in text
 _FILES_LIMIT_CHARS = 20_000
 _POLICY = SMTP.clone(cte_type="7bit")  # not every relay announces 8BITMIME (RFC 6152)
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Bars of several parts, one below the other."""
-
-    title: str
-    parts: Sequence[tuple[str, str]]  # name and colour (#rrggbb, to be seen on white and on black)
-    bars: Sequence[tuple[str, Sequence[int]]]  # label, and how many of each part
-
-    @property
-    def most(self) -> int:
-        """Total of the longest bar, at least 1."""
-        return max((sum(counts) for _, counts in self.bars), default=0) or 1
 
 
 class Tone(StrEnum):
@@ -88,7 +73,6 @@ class Page:
     files: Sequence[FileEntry]
     reference: str  # of the message, or of the moment; the Message-ID is made of it
     lists: Sequence[tuple[str, Sequence[Line]]] = ()  # title and lines
-    chart: Chart | None = None
     tone: Tone = Tone.PLAIN
     preview: str = ""  # one line that lists of messages show, and the letter does not
     quotation: tuple[str, str] = ("", "")  # who wrote, and the words, of several lines; none without words
@@ -116,6 +100,36 @@ def mail(
     with, the parent last (RFC 5322 section 3.6.4). One that is too long for a line is left out: the standard library
     would encode it.
     """
+    html = render("letter.html", page=page, limit_chars=_FILES_LIMIT_CHARS)
+    message_id = notification_id(page.reference, what)
+    return compose(
+        _as_text(page),
+        html,
+        subject,
+        message_id,
+        sender=sender,
+        recipient=recipient,
+        now=now,
+        name=name,
+        reply_to=reply_to,
+        thread=thread,
+    )
+
+
+def compose(
+    text: str,
+    html: str,
+    subject: str,
+    message_id: str,
+    *,
+    sender: str,
+    recipient: str,
+    now: datetime,
+    name: str = "",
+    reply_to: str = "",
+    thread: Sequence[str] = (),
+) -> EmailMessage:
+    """Build a message of ours from its text and its HTML. The other arguments are those of `mail`."""
     message = EmailMessage(policy=_POLICY)
     message["From"] = formataddr((name, parseaddr(sender)[1])) if name else one_line(sender)
     if reply_to:
@@ -126,11 +140,10 @@ def mail(
         message["References"] = " ".join(references)
     message["Subject"] = header_text(subject)
     message["Date"] = now
-    message["Message-ID"] = notification_id(page.reference, what)
+    message["Message-ID"] = message_id
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: no absence notice answers it
     message[HEADER] = "notification"
-    message.set_content(_as_text(page))
-    html = render("letter.html", page=page, limit_chars=_FILES_LIMIT_CHARS)
+    message.set_content(text)
     message.add_alternative(html, subtype="html")
     return message
 
@@ -154,8 +167,6 @@ def _as_text(page: Page) -> str:
     all_files, url = page.all_files
     if http_url(url):
         blocks.append(f"{all_files}{NBSP}: {http_url(url)}")
-    if page.chart:
-        blocks.append(as_text(page.chart))
     for title, entries in page.lists:
         lines = listed((_text_line(*entry) for entry in entries), _FILES_LIMIT_CHARS)
         blocks.append("\n".join([f"{title}{NBSP}:", *lines]))
@@ -173,13 +184,3 @@ def _text_file(file: FileEntry) -> str:
 def _text_line(mark: str, label: str, url: str, details: Sequence[str] = ()) -> str:
     line = f"{mark} {label}{NBSP}: {http_url(url)}" if http_url(url) else f"{mark} {label}"
     return "\n".join([line, *(f"  {words}" for words in details)])
-
-
-def as_text(chart: Chart) -> str:
-    """Render the chart as text, one line per bar."""
-    width = max((len(label) for label, _ in chart.bars), default=0)
-    lines = [
-        f"{label:<{width}}  {'█' * round(sum(counts) / chart.most * _BLOCKS)} {sum(counts)}"
-        for label, counts in chart.bars
-    ]
-    return "\n".join([chart.title, *lines])

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from poller.model import Category, Link, Outcome, StoredFile, UploadDecision
+from poller.model import Category, Link, ModelFacts, Outcome, Preview, StoredFile, UploadDecision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,6 +114,7 @@ class WorkResult:
     note_id: str = ""
     subtask: Link | None = None
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order
+    previews: tuple[Preview, ...] = ()  # those with a picture, in the mail's order, without any name or word of a file
 
     @property
     def final_outcome(self) -> Outcome:
@@ -139,6 +140,8 @@ class WorkResult:
             found["was"] = "" if self.was is Outcome.FORGOTTEN else str(self.was)
         if self.category:
             found |= self._dispatched()
+        if previews := [_preview_json(preview) for preview in self.previews if preview.url]:
+            found["previews"] = previews
         return found
 
     def _dispatched(self) -> dict[str, Any]:
@@ -194,7 +197,19 @@ class WorkResult:
             note_id=found.get("note_id", ""),
             subtask=Link(**subtask) if subtask else None,
             skipped=tuple(found.get("skipped", ())),
+            previews=tuple(map(_preview, found.get("previews", ()))),
         )
+
+
+def _preview_json(preview: Preview) -> dict[str, Any]:
+    """Return the recorded form: where the picture is, and of a 3D file the number of its triangles."""
+    found: dict[str, Any] = {"number": preview.number, "url": preview.url}
+    return found if preview.facts is None else found | {"triangles": preview.facts.triangles}
+
+
+def _preview(found: Mapping[str, Any]) -> Preview:
+    facts = ModelFacts(triangles=found["triangles"]) if "triangles" in found else None
+    return Preview(found["number"], facts=facts, url=found["url"])
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -54,15 +54,31 @@ def test_digest_counts_all_messages_of_the_week(office: Office) -> None:
         "5 messages en une semaine",
         "- 1 message en échec, à reprendre dans la boîte des échecs.",
         "Support : 1",
-        "Modélisation : 2, dont 1 réponse",
+        "Modélisation : 2",
+        "À vérifier : 1",
+        "Réponses à une demande en cours : 1",
         "Ignorés (réponses automatiques, listes, indésirables) : 1",
-        "Classement corrigé : 0",
+        "Classements corrigés : 0",
         "Échecs : 1",
     ):
         assert line in told.splitlines()
     (failure,) = [line for line in told.splitlines() if line.startswith("✗ ")]
-    assert failure.startswith("✗ Sous-tâche ClickUp : ClickUp create subtask: HTTP 400")
+    assert failure == "✗ Sous-tâche ClickUp : ClickUp a refusé la demande (erreur 400)."
+    (ticket,) = [each.ticket for each in week.messages if each.failure and each.ticket]
+    assert f"  Ticket n° {ticket.id} : {ticket.url}" in told.splitlines()
     assert not any(word in told for word in ("Ondine", "fauteuil", "Élise", "martin-mobilier", "Facture"))
+
+
+def test_digest_links_failure_to_customer_at_hubspot(office: Office) -> None:
+    """The state holds no name and no address: HubSpot knows whose contact it is."""
+    office.fail("clickup", Fault("status", "POST", "/api/v2/list", status=400))
+    office.once(MAILS["modelisation"])
+    (contact,) = office.sandbox.hubspot.contacts
+    with closing(open_store(office.settings)) as store:
+        ends = datetime.now(PARIS) + timedelta(days=1)
+        (message,) = digest.look_back(store, ends, "147").messages
+        assert message.contact_url == f"https://app.hubspot.com/contacts/147/record/0-1/{contact.id}"
+        assert digest.look_back(store, ends).messages[0].contact_url == ""
 
 
 def test_digest_reads_journal_only_of_ticket_messages(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

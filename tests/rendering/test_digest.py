@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from poller.model import Outcome
+from poller.model import Link, ModelFacts, Outcome, Preview
 from poller.rendering import digest
-from poller.rendering.digest import Week, WeeklyMessage
+from poller.rendering.week import Failure, Week, WeeklyMessage
+from tests.rendering.test_template import Seen, html_of
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -27,13 +28,17 @@ def message(number: int = 1, outcome: Outcome = Outcome.SUPPORT, **given: object
     return WeeklyMessage(**{"reference": f"{number:016x}", "seen_at": seen_at, "outcome": outcome} | given)  # type: ignore[arg-type]
 
 
-def a_letter(week: Week, account: str = "a@x.example/INBOX") -> EmailMessage:
+def a_letter(week: Week, account: str = "a@x.example/INBOX", before: Week | None = None) -> EmailMessage:
     who = {"sender": "poller@x.example", "recipient": "admin@x.example"}
-    return digest.letter(week, account=account, **who, now=datetime.now(UTC))
+    return digest.letter(week, account=account, **who, now=datetime.now(UTC), before=before)
 
 
-def text(week: Week) -> str:
-    letter = a_letter(week)
+def html(week: Week, before: Week | None = None) -> str:
+    return html_of(bytes(a_letter(week, before=before)))
+
+
+def text(week: Week, before: Week | None = None) -> str:
+    letter = a_letter(week, before=before)
     return str(letter.get_body(("plain",)).get_content()).replace("\r\n", "\n").replace("\xa0", " ")  # type: ignore[union-attr]
 
 
@@ -42,8 +47,9 @@ def test_digest_gives_median_and_maximum_delay() -> None:
     week = a_week(
         *(message(number, ticket_after_s=after_s) for number, after_s in enumerate((30.0, 42.4, 11_100.0, None)))
     )
-    assert "De l’arrivée au ticket : médiane 42 s, au pire 3 h 05" in text(week)
-    assert "De l’arrivée au ticket : aucun ticket" in text(a_week(message()))
+    assert "Délai médian : 42 s" in text(week).splitlines()
+    assert "Délai le plus long, de l’arrivée au ticket : 3 h 05" in text(week).splitlines()
+    assert "Délai médian : –" in text(a_week(message())).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +69,7 @@ def test_duration_is_formatted_for_people(seconds: float, said: str) -> None:
 
 
 def test_digest_numbers_add_up() -> None:
-    """What a person took away is in the total, so it is named; and the bars count what the facts count."""
+    """What a person took away is in the total, so it is named; and the chart counts what the tiles count."""
     told = text(
         a_week(
             message(1),
@@ -75,12 +81,14 @@ def test_digest_numbers_add_up() -> None:
     assert "4 messages en une semaine" in told
     for fact in (
         "Support : 1",
-        "Modélisation : 1, dont 1 réponse",
+        "Modélisation : 1",
+        "À vérifier : 1",
+        "Réponses à une demande en cours : 1",
         "Échecs : 1",
         "Retirés de la boîte avant la fin du traitement : 1",
     ):
         assert fact in told.splitlines()
-    (bar,) = [line for line in told.splitlines() if line.startswith("mar. 17/11")]
+    (bar,) = [line for line in told.splitlines() if line.startswith("mar. 17")]
     assert bar.endswith(" 2")
     assert "Retirés" not in text(a_week(message()))
 
@@ -93,4 +101,94 @@ def test_digests_of_two_mailboxes_have_different_message_ids() -> None:
 
 def test_digest_of_a_week_without_mail_says_so() -> None:
     """A mailbox that receives nothing any more may be broken."""
-    assert text(a_week()).startswith("Du 16/11/2026 au 22/11/2026\n0 message en une semaine\n")
+    told = text(a_week())
+    assert told.startswith("Du 16 au 22 novembre 2026\nAucun message en une semaine\n")
+    assert "La boîte aux lettres n’a rien reçu." in told
+
+
+@pytest.mark.parametrize("messages", [(), (message(1, Outcome.IGNORED),)])
+def test_digest_without_requests_has_no_chart(messages: tuple[WeeklyMessage, ...]) -> None:
+    """Seven empty days say nothing that the tiles do not."""
+    assert "Demandes par jour" not in text(a_week(*messages))
+    assert "bgcolor" not in html(a_week(*messages))
+    assert "Demandes par jour" in html(a_week(message()))
+
+
+def test_digest_compares_its_tiles_with_the_week_before() -> None:
+    """An arrow and the earlier number; a colour where the change is notable and either good or bad."""
+    before = Week(ENDS - timedelta(days=14), ENDS - timedelta(days=7), (message(1, ticket_after_s=40.0),) * 4, 0)
+    week = a_week(message(1, ticket_after_s=400.0), message(2, needs_review=True), message(3, Outcome.MODELISATION))
+    told = text(week, before).splitlines()
+    for line in (
+        "Support : 2 (semaine précédente : 4)",
+        "Modélisation : 1 (semaine précédente : 0)",
+        "Délai médian : 7 min (semaine précédente : 40 s)",
+        "À vérifier : 1 (semaine précédente : 0)",
+    ):
+        assert line in told
+    words = Seen(html(week, before)).words
+    assert [words.count(said) for said in ("▼ contre 4", "▲ contre 0", "▲ contre 40\xa0s")] == [1, 2, 1]
+    assert "précédente" not in text(week)
+    assert "contre" not in Seen(html(week)).words
+    assert Seen(html(before, before)).words.count("stable") == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("refused", "ClickUp a refusé la demande (erreur 400)."),
+        ("unanswered", "ClickUp n’a pas répondu pendant plusieurs jours."),
+        ("crashed", "Le traitement s’est interrompu plusieurs fois à cette étape."),
+        ("unusable", "Le message n’a pas d’adresse d’expéditeur."),
+        ("", "La cause est dans le reçu, à côté du message."),
+    ],
+)
+def test_digest_names_each_failure_in_french_with_its_links(kind: str, said: str) -> None:
+    failed = message(
+        7,
+        Outcome.FAILED,
+        failure=Failure("create_subtask", kind, "ClickUp create subtask: HTTP 400"),
+        ticket=Link("51", "https://t.example/51"),
+        contact_url="https://c.example/9",
+    )
+    told = text(a_week(failed))
+    assert (
+        f"✗ Sous-tâche ClickUp : {said}\n"
+        "  Arrivé mardi 17 novembre à 11 h 00 [ref: 0000000000000007]\n"
+        "  Fiche du client : https://c.example/9\n"
+        "  Ticket n° 51 : https://t.example/51\n"
+    ) in told
+    assert "create subtask" not in told
+    assert Seen(html(a_week(failed))).links == {"https://t.example/51", "https://c.example/9"}
+
+
+def test_digest_shows_portraits_of_the_models_as_contact_sheet() -> None:
+    """Each leads to where the 3D team works on it, and says its size also where pictures are blocked."""
+    pictures = [
+        Preview(number, facts=ModelFacts(triangles=15_452), url=f"https://f.example/{number}.png")
+        for number in range(digest.PORTRAITS + 2)
+    ]
+    work = message(
+        1, Outcome.MODELISATION, portraits=tuple(pictures), ticket=Link("7", "https://t.example/7"), subtask=None
+    )
+    page = html(a_week(work))
+    assert page.count("<img ") == digest.PORTRAITS
+    assert 'src="https://f.example/0.png"' in page
+    assert Seen(page).links == {"https://t.example/7"}
+    assert Seen(page).words.count("15\xa0452\xa0triangles") == digest.PORTRAITS
+    assert "et 2 de plus" in Seen(page).words
+    assert "- 15 452 triangles : https://t.example/7" in text(a_week(work))
+    assert "Modèles reçus" not in text(a_week(message()))
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ("2026-12-07", "Du 30 novembre au 6 décembre 2026"),
+        ("2027-01-04", "Du 28 décembre 2026 au 3 janvier 2027"),
+        ("2026-06-08", "Du 1er au 7 juin 2026"),
+    ],
+)
+def test_week_is_named_as_people_write_it(ends: str, said: str) -> None:
+    end = datetime.fromisoformat(ends).replace(tzinfo=ENDS.tzinfo)
+    assert text(Week(end - timedelta(days=7), end, (), 0)).startswith(said)

@@ -7,22 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from poller.rendering.mail_page import DONE, FAILED, LEFT, Chart, FileEntry, Page, as_text, mail
+from poller.rendering.mail_page import DONE, FAILED, LEFT, FileEntry, Page, mail
 from poller.rendering.template import render
 from tests.rendering.test_template import EMPTY, NOW, PEOPLE, Seen, html_of
-
-
-def test_digest_bar_length_matches_number() -> None:
-    """A day without anything has no bar, and a name in it is text."""
-    chart = Chart(
-        "Par <jour>", (("A", "#3b82f6"), ("B", "#d97706")), (("lun.", (3, 1)), ("mar.", (2, 0)), ("mer.", (0, 0)))
-    )
-    assert as_text(chart).splitlines()[1:] == ["lun.  " + "█" * 20 + " 4", "mar.  " + "█" * 10 + " 2", "mer.   0"]
-    page = Page("", "", ("", ()), (), (), (), "0f", chart=chart)
-    html = render("letter.html", page=page, limit_chars=1000)
-    assert html.count("bgcolor") == 3
-    assert 'width="85%"' in html
-    assert "Par &lt;jour&gt;" in html
 
 
 def test_a_letter_when_sent_has_the_words_of_its_text() -> None:
@@ -35,7 +22,7 @@ def test_a_letter_when_sent_has_the_words_of_its_text() -> None:
 
 
 def test_page_in_text_has_its_parts_in_order() -> None:
-    """Box, facts, quotation, buttons, files, chart, lists, a service's words; what is empty leaves no line."""
+    """Box, facts, quotation, buttons, files, lists, a service's words; what is empty leaves no line."""
     page = replace(
         EMPTY,
         box=("Que faire", ("un", "deux")),
@@ -45,7 +32,6 @@ def test_page_in_text_has_its_parts_in_order() -> None:
         all_files=("Tout télécharger", "https://f.example/z"),
         quotation=("Le client a écrit", "Bonjour,\n\nUne chaise."),
         origin="HTTP 400",
-        chart=Chart("Par jour", (("A", "#3b82f6"),), (("lun.", (1,)),)),
         lists=[("Étapes", [(DONE, "Note", "https://n.example"), (FAILED, "Ticket", ""), (LEFT, "x", "javascript:1")])],
     )
     assert (
@@ -74,9 +60,6 @@ Fichiers :
 
 Tout télécharger : https://f.example/z
 
-Par jour
-lun.  ████████████████████ 1
-
 Étapes :
 ✓ Note : https://n.example
 ✗ Ticket
@@ -96,13 +79,6 @@ def plain(page: Page) -> str:
     message = mail(page, "Subject", "test", now=NOW, **PEOPLE)
     text = message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
     return str(text).replace("\r\n", "\n").replace("\xa0", " ")
-
-
-def test_chart_without_any_number_has_no_bar() -> None:
-    """Nothing is divided by the longest bar, which is empty."""
-    chart = Chart("Par jour", (("A", "#3b82f6"),), (("lun.", (0,)),))
-    assert (chart.most, Chart("", (), ()).most) == (1, 1)
-    assert as_text(chart) == "Par jour\nlun.   0"
 
 
 @pytest.mark.parametrize("subject", ["Une chaise", "a\r\nBcc: x@evil.example", "é" * 500])

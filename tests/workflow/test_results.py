@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from poller.model import Category, Link, Outcome, UploadDecision
+from poller.model import Category, Link, ModelFacts, NoPicture, Outcome, Preview, UploadDecision
 from poller.workflow.results import Participants, Received, WorkResult
 from poller.workflow.steps import StepName
 
@@ -105,6 +105,24 @@ RESULTS: dict[str, tuple[WorkResult, dict[str, Any]]] = {
 }
 
 
+PICTURED = replace(
+    DONE,
+    previews=(
+        Preview(0, facts=ModelFacts(triangles=15_452), url="https://files.example/a.apercu.png"),
+        Preview(2, facts=ModelFacts(), url="https://files.example/c.apercu.png"),
+        Preview(3, url="https://files.example/d.jpg"),
+    ),
+)
+PICTURED_JSON = DONE_JSON | {
+    "previews": [
+        {"number": 0, "url": "https://files.example/a.apercu.png", "triangles": 15_452},
+        {"number": 2, "url": "https://files.example/c.apercu.png", "triangles": None},
+        {"number": 3, "url": "https://files.example/d.jpg"},
+    ]
+}
+RESULTS["with pictures"] = (PICTURED, PICTURED_JSON)
+
+
 def types_of(value: object) -> set[type]:
     """Return the types in a JSON value, at every depth."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -151,6 +169,16 @@ def test_result_read_from_its_record_is_the_same(kind: str) -> None:
 )
 def test_result_of_an_earlier_release_lacks_keys_and_is_read(found: dict[str, Any], result: WorkResult) -> None:
     assert WorkResult.from_json(found) == result
+
+
+def test_result_records_no_name_or_word_of_a_file() -> None:
+    """A program, a missing file and a path in an archive are words of the mail. No picture, no record."""
+    facts = ModelFacts(triangles=15_452, size=(1, 2, 3), program="Blender", missing=("secret.png",))
+    pictured = Preview(0, "chaises/ondine.obj", facts, "https://files.example/a.apercu.png")
+    unpictured = Preview(1, facts=facts, no_picture=NoPicture.FORMAT)
+    found = replace(DONE, previews=(pictured, unpictured)).as_json()
+    assert found["previews"] == PICTURED_JSON["previews"][:1]
+    assert WorkResult.from_json(found).previews == PICTURED.previews[:1]
 
 
 @pytest.mark.parametrize("missing", sorted(DONE_JSON.keys() - {"outcome"}))

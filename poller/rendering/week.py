@@ -1,0 +1,71 @@
+"""Define the week that a digest is about, and its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from poller.model import Outcome
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from poller.model import Link, Preview
+
+WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The end of a message that a person must take up."""
+
+    step: str  # recorded name
+    kind: str = ""  # as in `StepFailedError`; "" if it is not recorded
+    reason: str = ""  # in English, fit for a log
+
+
+@dataclass(frozen=True, slots=True)
+class WeeklyMessage:
+    """One message of the week, without its content."""
+
+    reference: str
+    seen_at: datetime  # when it was first taken up; aware
+    outcome: Outcome  # the final one
+    is_answer: bool = False
+    needs_review: bool = False
+    failure: Failure | None = None  # of a failed one
+    ticket_after_s: float | None = None  # from delivery to ticket; None where it opened none
+    ticket: Link | None = None
+    subtask: Link | None = None
+    contact_url: str = ""  # of its customer at HubSpot; "" if none is known
+    portraits: tuple[Preview, ...] = ()  # those of 3D files, with a picture
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """The messages of seven whole days."""
+
+    begins: datetime  # midnight, aware, in the time zone of the setting
+    ends: datetime  # likewise, seven days later
+    messages: tuple[WeeklyMessage, ...]
+    corrections: int  # messages that a person has put under another category
+
+    def count(self, *outcomes: Outcome) -> int:
+        """Return how many messages have one of these outcomes."""
+        return sum(each.outcome in outcomes for each in self.messages)
+
+    @property
+    def delays_s(self) -> list[float]:
+        """Return the times from delivery to ticket, of those that opened one."""
+        return [each.ticket_after_s for each in self.messages if each.ticket_after_s is not None]
+
+    @property
+    def to_check(self) -> int:
+        """Return how many messages need a person: they failed, wait, or their classification is not certain."""
+        return self.count(Outcome.FAILED, Outcome.WAITING, Outcome.WORKING) + self.unsure
+
+    @property
+    def unsure(self) -> int:
+        """Return how many dispatched messages have a classification that is not certain."""
+        return sum(each.needs_review and each.outcome.is_dispatched for each in self.messages)

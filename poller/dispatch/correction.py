@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from poller.dispatch import conversation
 from poller.dispatch.classify import initial_result
+from poller.dispatch.inspect_models import inspect_models
 from poller.dispatch.job import skip
 from poller.dispatch.subtask import add_comment, create_subtask
 from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
@@ -181,6 +182,11 @@ def update_ticket(job: StepContext, done: DispatchResult, *, keep: bool = False)
     return done if updated else None
 
 
+def inspect_files(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
+    """Add the previews of the files, unless note and subtask exist and need none."""
+    return done if done.note_id and done.subtask else inspect_models(job, done)
+
+
 def ensure_note(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
     """Create the note with the links unless there is one."""
     return done if done.note_id else create_note(job, done, look=True)
@@ -214,7 +220,7 @@ def comment_on_subtask(job: StepContext, done: DispatchResult, original: Origina
 
 STEPS: dict[Category, tuple[Step, ...]] = {
     Category.SUPPORT: (find_contact, ensure_ticket, comment_on_subtask),
-    Category.MODELISATION: (upload_missing, find_contact, ensure_ticket, ensure_note, ensure_subtask),
+    Category.MODELISATION: (upload_missing, find_contact, ensure_ticket, inspect_files, ensure_note, ensure_subtask),
 }
 SUPPORT_STEPS: dict[str, tuple[Step, ...]] = {
     "none": STEPS[Category.SUPPORT],

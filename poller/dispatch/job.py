@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
@@ -99,6 +100,8 @@ class StepContext:
     upload_decisions: tuple[
         UploadDecision, ...
     ] = ()  # decision on each attachment, in the mail's order; known once the message is received
+    # Held while files are inspected, for one message of this process at a time.
+    inspecting: threading.Lock = field(default_factory=threading.Lock)
 
 
 GONE = "gone"  # in the journal: the object to add something to was deleted

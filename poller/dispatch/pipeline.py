@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.classify import classify, initial_result
+from poller.dispatch.inspect_models import inspect_models
 from poller.dispatch.job import LazyMessage, StepContext
 from poller.dispatch.notify import (
     failure_receipt,
@@ -60,6 +62,7 @@ STEPS: dict[Category, dict[StepName, Step]] = {
         StepName.UPLOAD_FILES: upload_files,
         StepName.FIND_OR_CREATE_CONTACT: find_or_create_contact,
         StepName.CREATE_TICKET: create_ticket,
+        StepName.INSPECT_MODELS: inspect_models,
         StepName.CREATE_NOTE: create_note,
         StepName.CREATE_SUBTASK: create_subtask,
         StepName.SEND_NOTIFICATION: send_notification,
@@ -129,6 +132,7 @@ class PipelineProgress:
             note_id=done.note_id,
             subtask=done.subtask,
             skipped=done.skipped,
+            previews=done.previews,
         )
 
 
@@ -153,6 +157,7 @@ class Pipeline:
         """
         self._settings, self._services, self._source, self._spool = settings, services, source, spool
         self._reclassify_mailboxes = reclassify_mailboxes or {}
+        self._inspecting = threading.Lock()
 
     def clear(self) -> None:
         """Delete the spool files that a killed process left behind."""
@@ -166,7 +171,7 @@ class Pipeline:
         source = self._reclassify_mailboxes.get(correction.category, self._source) if correction else self._source
         path = self._spool / f"{journal.reference.replace('/', '-')}.eml"
         message = LazyMessage(message_of(journal.reference), source, path, self._settings.imap)
-        job = StepContext(journal, message, source, self._services, self._settings)
+        job = StepContext(journal, message, source, self._services, self._settings, inspecting=self._inspecting)
         progress = PipelineProgress()
         try:
             return self._correct(job, correction, progress) if correction else self._dispatch(job, progress)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from integrations.errors import PermanentError
 from poller.dispatch import conversation
 from poller.dispatch.classify import initial_result
+from poller.dispatch.inspect_models import inspect_models
 from poller.dispatch.job import GONE, skip
 from poller.dispatch.notify import send_notification
 from poller.dispatch.subtask import add_comment
@@ -149,7 +150,7 @@ def answer(
     sure = Classification(thread.category, 1.0, "thread", "Réponse à une demande en cours.", needs_review=False)
     done = replace(initial_result(job, sure), contact_id=contact_id, ticket=thread.ticket, subtask=thread.subtask)
     is_private = thread.category is Category.SUPPORT and received.support_files == "hubspot"
-    stored = attach_files(job, done) if is_private else upload_files(job, done)
+    stored = attach_files(job, done) if is_private else inspect_models(job, upload_files(job, done))
     noted = add_note(job, stored, people, look=look)
     if noted is None:
         return None

@@ -7,8 +7,10 @@ import hmac
 import secrets
 from contextlib import suppress
 from dataclasses import replace
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from integrations.errors import ConfigurationError
 from poller import escaping
 from poller.dispatch.job import skip
 from poller.dispatch.zip_stream import ZipStream
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 FILE_FACT = "file-secret"  # key of the fact that holds the secret of the file keys
 ONE_DIRECTORY = "one directory"  # recorded: the change since which the files of a request lie in one directory
 _ALL_FILES = "fichiers.zip"
+_PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
 _FOLDER = "/figurative-poller"  # of HubSpot's file manager
 
 
@@ -62,6 +65,24 @@ def upload_files(job: StepContext, done: DispatchResult) -> DispatchResult:
         uploads.append((number, url))
     stored = replace(done, uploads=tuple(uploads))
     return replace(stored, all_files=_all_files(job, numbers)) if together and len(numbers) > 1 else stored
+
+
+def store_picture(job: StepContext, number: int, place: int, picture: bytes, media_type: str) -> str:
+    """Store a picture of a file beside it, and return its URL. `place` counts the pictures of one file, from 0.
+
+    Raises:
+        ServiceError: R2 does not take it.
+        ConfigurationError: R2 refuses our keys.
+    """
+    r2 = job.services.r2
+    if r2 is None:
+        raise ConfigurationError("R2 has no credentials")
+    request = job.message.request
+    name = stored_files(request)[number].filename
+    more = f"-{place + 1}" if place else ""
+    key = stored_key(request, f"{name}.apercu{more}.{_PICTURES[media_type]}", _secret(job))
+    # We made it: unlike a file of the customer, a browser may show it.
+    return r2.upload(key, BytesIO(picture), len(picture), media_type, "inline")
 
 
 def _all_files(job: StepContext, numbers: list[int]) -> StoredFile | None:

@@ -35,6 +35,7 @@ STEPS: dict[str, str] = {
     StepName.FIND_TICKET: "recherche du ticket HubSpot",
     StepName.UPDATE_TICKET: "mise à jour du ticket HubSpot",
     StepName.ATTACH_FILES: "dépôt des fichiers sur HubSpot",
+    StepName.INSPECT_MODELS: "aperçus des fichiers",
     StepName.CREATE_NOTE: "note HubSpot",
     StepName.CREATE_SUBTASK: "sous-tâche ClickUp",
     StepName.ADD_COMMENT: "commentaire ClickUp",

@@ -38,6 +38,7 @@ class StepName(StrEnum):
     UPDATE_TICKET = "update_ticket", "hubspot"
     CREATE_TICKET = "create_ticket", "hubspot", True
     ATTACH_FILES = "attach_files", "hubspot", True
+    INSPECT_MODELS = "inspect_models"  # stores pictures on R2, and goes on without it
     CREATE_NOTE = "create_note", "hubspot", True
     CREATE_SUBTASK = "create_subtask", "clickup", True
     ADD_COMMENT = "add_comment", "clickup", True

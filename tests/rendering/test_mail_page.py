@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import pytest
 
 from poller.rendering.mail_page import DONE, FAILED, LEFT, FileEntry, Page, mail
-from poller.rendering.template import render
 from tests.rendering.test_template import EMPTY, NOW, PEOPLE, Seen, html_of
 
 

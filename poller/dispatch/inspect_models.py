@@ -1,0 +1,134 @@
+"""Add a picture of each stored file that a mail or a browser cannot show, and the facts of each 3D model.
+
+Nothing here stops a request: a file without a picture is one that says why.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from integrations.errors import ConfigurationError, ServiceError
+from poller.dispatch.upload import store_picture
+from poller.inspection import formats, process
+from poller.model import Category, ModelFacts, ModelIssue, NoPicture, Preview
+from poller.workflow.errors import DependencyPendingError, MessageUnavailableError, StepFailedError
+from poller.workflow.steps import StepName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+    from poller.dispatch.job import StepContext
+    from poller.inspection.process import Inspected
+    from poller.model import DispatchResult
+    from poller.workflow.retry import Attempt
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+INTRODUCED = "inspect_models"  # recorded, see `Journal.introduced`
+LIMIT_S = 240.0  # for all files of a mail; the pictures of those that are left then stay away
+
+
+@dataclass(frozen=True, slots=True)
+class Previews:
+    """The previews of a request's files, as they are recorded."""
+
+    previews: tuple[Preview, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the recorded form."""
+        return {"previews": [asdict(preview) for preview in self.previews]}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """Read the recorded form."""
+        return cls(tuple(map(_preview, found["previews"])))
+
+
+def _preview(found: Mapping[str, Any]) -> Preview:
+    reason, facts = found["no_picture"], found["facts"]
+    return Preview(
+        found["number"],
+        found["member"],
+        _facts(facts) if facts else None,
+        found["url"],
+        NoPicture(reason) if reason else None,
+    )
+
+
+def _facts(found: Mapping[str, Any]) -> ModelFacts:
+    width, height, depth = found["size"] or (0.0, 0.0, 0.0)
+    return ModelFacts(
+        **dict(found)
+        | {
+            "size": (width, height, depth) if found["size"] else None,
+            "textures": tuple((width, height) for width, height in found["textures"]),
+            "issues": tuple(map(ModelIssue, found["issues"])),
+            "missing": tuple(found["missing"]),
+        }
+    )
+
+
+def inspect_models(job: StepContext, done: DispatchResult) -> DispatchResult:
+    """Add the previews of the stored files to the result. Whatever happens, the request goes on.
+
+    Raises:
+        StepDeferredError: another message's files are being inspected, or the mailbox is out of reach.
+        MessageGoneError: the message was taken away.
+    """
+    is_modelling = done.classification.category is Category.MODELISATION
+    if not is_modelling or not done.uploads or not job.journal.introduced(INTRODUCED):
+        return done
+
+    def act(_: Attempt) -> Previews:
+        if not job.settings.models.enabled:
+            return Previews(())
+        # One at a time: the others have their tickets, and leave the workers to mails that have none yet.
+        if not job.inspecting.acquire(blocking=False):
+            raise DependencyPendingError("the files of another message are being inspected")
+        try:
+            return Previews(tuple(_inspected(job, done)))
+        finally:
+            job.inspecting.release()
+
+    try:
+        found = job.journal.step(StepName.INSPECT_MODELS, act, returns=Previews)
+    except StepFailedError:  # it is logged, and the ticket exists
+        return done
+    return replace(done, previews=found.previews)
+
+
+def _inspected(job: StepContext, done: DispatchResult) -> list[Preview]:
+    attachments = job.message.request.attachments
+    ends_at = time.monotonic() + LIMIT_S
+    previews = []
+    for number, _ in done.uploads:
+        if not formats.is_inspected(attachments[number]):
+            continue
+        if time.monotonic() > ends_at:
+            previews.append(Preview(number, no_picture=NoPicture.TOO_MUCH))
+            continue
+        try:
+            found = process.inspect(attachments, number)
+        except (OSError, process.InspectionStoppedError) as error:
+            raise MessageUnavailableError(error) from error
+        previews += [_stored(job, number, place, each) for place, each in enumerate(found)]
+    return previews
+
+
+def _stored(job: StepContext, number: int, place: int, found: Inspected) -> Preview:
+    """Store a picture, and return the preview with its URL."""
+    preview = Preview(number, found.member, found.facts, no_picture=found.no_picture)
+    if not found.picture:
+        return preview
+    try:
+        url = store_picture(job, number, place, found.picture, found.media_type)
+    except (ServiceError, ConfigurationError) as error:
+        # The files themselves are stored: a picture is no reason to wait.
+        log.warning("preview_not_stored", ref=job.journal.reference, error=str(error))
+        return replace(preview, no_picture=NoPicture.FAILED)
+    return replace(preview, url=url)

@@ -119,6 +119,12 @@ class R2Settings(Service):
         return ("access_key_id", "secret_access_key", "bucket_name", "endpoint_url", "public_url")
 
 
+class ModelsSettings(Section):
+    """Settings of the look into 3D files, photos and documents, which needs the extra `models`."""
+
+    enabled: bool = Field(True, description="whether 3D files get a picture and facts, and photos and PDF a preview")
+
+
 class SmtpSettings(Service):
     """Settings of the SMTP server that sends the notifications to the admin."""
 
@@ -426,6 +432,7 @@ class Settings(BaseSettings):
     hubspot: HubSpotSettings = HubSpotSettings()
     clickup: ClickUpSettings = ClickUpSettings()
     r2: R2Settings = R2Settings()
+    models: ModelsSettings = ModelsSettings()
     notification: NotificationSettings = NotificationSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()

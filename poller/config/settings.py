@@ -132,6 +132,12 @@ class SupportSettings(Section):
     )
 
 
+class ModelsSettings(Section):
+    """Settings of the look into 3D files, photos and documents, which needs the extra `models`."""
+
+    enabled: bool = Field(True, description="whether 3D files get a picture and facts, and photos and PDF a preview")
+
+
 class SmtpSettings(Service):
     """Settings of the SMTP server that sends the notifications to the admin."""
 
@@ -443,6 +449,7 @@ class Settings(BaseSettings):
     clickup: ClickUpSettings = ClickUpSettings()
     r2: R2Settings = R2Settings()
     support: SupportSettings = SupportSettings()
+    models: ModelsSettings = ModelsSettings()
     notification: NotificationSettings = NotificationSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from poller.inspection.normals import welded
-from poller.inspection.surface import Points, Surface, cleaned
+from poller.inspection.surface import Points, Surface, cleaned, used_vertices
 from poller.model import ModelFacts, ModelIssue
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _size(parts: Sequence[Surface | Points]) -> tuple[float, float, float] | Non
     lows, highs = [], []
     for part in parts:
         if isinstance(part, Surface):
-            used = part.vertices[np.unique(cleaned(part).faces)]
+            used = used_vertices(cleaned(part))
         else:
             used = part.vertices[np.isfinite(part.vertices).all(axis=1)]
         if len(used):

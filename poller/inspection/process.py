@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-import shutil
 import signal
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -39,6 +39,7 @@ _PACKAGES: Final = ("numpy", "PIL", "trimesh")
 
 # The same fork server as the parser's, which has none of the libraries loaded.
 _processes = multiprocessing.get_context("forkserver")
+_turn = threading.Lock()  # one file at a time: the unit's memory is for one
 
 
 class InspectionStoppedError(Exception):
@@ -87,19 +88,18 @@ def _run(
     attachments: Sequence[Attachment], number: int, member: str, limit_s: float
 ) -> tuple[tuple[str, ...] | None, Inspected]:
     """Run the worker on one file. Return the members if it is an archive, else None, and what was found."""
-    directory = Path(tempfile.mkdtemp(prefix="inspection-"))
-    answer, say = _processes.Pipe(duplex=False)
-    child = _processes.Process(target=_work, args=(say, attachments, number, member, directory), daemon=True)
-    try:
+    with _turn, tempfile.TemporaryDirectory(prefix="inspection-", ignore_cleanup_errors=True) as directory:
+        answer, say = _processes.Pipe(duplex=False)
+        child = _processes.Process(target=_work, args=(say, attachments, number, member, Path(directory)), daemon=True)
         child.start()
         say.close()
-        return _listen(answer, child, Inspected(member), time.monotonic() + limit_s)
-    finally:
-        child.kill()
-        child.join()
-        child.close()
-        answer.close()
-        shutil.rmtree(directory, ignore_errors=True)
+        try:
+            return _listen(answer, child, Inspected(member), time.monotonic() + limit_s)
+        finally:
+            child.kill()
+            child.join()
+            child.close()
+            answer.close()
 
 
 def _work(*arguments: Any) -> None:

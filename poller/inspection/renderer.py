@@ -15,7 +15,7 @@ from PIL import Image
 from poller.inspection import camera as cameras
 from poller.inspection import raster, shading
 from poller.inspection.normals import corner_normals
-from poller.inspection.surface import Material, Points, Surface, cleaned
+from poller.inspection.surface import Material, Points, Surface, cleaned, used_vertices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,7 @@ class Triangles:
     colours: NDArray[np.float32] | None  # (n, 3, 4), 0 to 1; None if no surface has any
     material: NDArray[np.int32]  # (n,), number of the material
     materials: tuple[Material, ...]
+    sampled: bool  # whether they are not all of the model's
 
 
 class NothingToDrawError(Exception):
@@ -72,7 +73,7 @@ def render(parts: Sequence[Surface | Points]) -> bytes:
         seen = np.where(buffer < solid, raster.numbers(buffer), raster.NONE)
         if layer is layers[0]:
             solid = (buffer | np.uint64(0xFFFFFFFF)).copy()
-            ambient = shading.occlusion(buffer, nearest, farthest)
+            ambient = shading.occlusion(buffer, nearest, farthest, rough=triangles.sampled)
         shading.shade(canvas, camera, triangles, layer, seen, screen, depth, ambient)
     return _png(canvas)
 
@@ -82,7 +83,7 @@ def _gathered(parts: Sequence[Surface | Points]) -> Triangles:
     surfaces = [cleaned(part) for part in parts if isinstance(part, Surface)]
     surfaces = [surface for surface in surfaces if len(surface.faces)]
     clouds = [part for part in parts if isinstance(part, Points) and len(part.vertices)]
-    used = [surface.vertices[np.unique(surface.faces)] for surface in surfaces]
+    used = [used_vertices(surface) for surface in surfaces]
     used += [cloud.vertices[np.isfinite(cloud.vertices).all(axis=1)] for cloud in clouds]
     used = [vertices for vertices in used if len(vertices)]
     if not used:
@@ -118,6 +119,7 @@ def _gathered(parts: Sequence[Surface | Points]) -> Triangles:
         np.concatenate(colours) if has_colours else None,
         np.concatenate(numbers),
         tuple(materials),
+        every > 1,
     )
 
 
@@ -132,7 +134,7 @@ def _normals(
     given = surface.normals
     if given is not None and len(given) == len(surface.vertices):
         length = np.linalg.norm(given, axis=1)
-        if np.isfinite(length).all() and (length[np.unique(faces)] > 0).mean() > 0.99:  # noqa: PLR2004
+        if np.isfinite(length).all() and (length[faces] > 0).mean() > 0.99:  # noqa: PLR2004
             return (given / np.where(length > 0, length, 1)[:, None])[faces].astype(np.float32)
     if every > 1:  # triangles of so dense a model are as small as pixels
         across = np.cross(placed[:, 1] - placed[:, 0], placed[:, 2] - placed[:, 0])
@@ -167,19 +169,19 @@ def _splats(cloud: Points, centre: NDArray[np.float64], scale: float) -> Surface
 
 
 def _outline(corners: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return corners among which are those farthest out in many directions."""
+    """Return corners among which are those farthest out in the picture, and an even sample of the others."""
     points = corners.reshape(-1, 3)
-    turns = np.random.default_rng(0).normal(size=(3, 400)).astype(np.float32)
-    found: set[int] = set()
-    for start in range(0, 400, 40):
-        found.update(np.argmax(points @ turns[:, start : start + 40], axis=0).tolist())
-    return points[sorted(found)].astype(np.float64)
+    right, up, towards = cameras.axes().astype(np.float32)
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    outwards = [np.cos(angle) * right + np.sin(angle) * up + tilt * towards for angle in angles for tilt in (0, 0.35)]
+    found = [int(np.argmax(points @ direction.astype(np.float32))) for direction in outwards]
+    return np.concatenate([points[found], points[:: -(-len(points) // 20_000)]]).astype(np.float64)
 
 
 def _shadow(triangles: Triangles) -> tuple[NDArray[np.float32], float, float]:
     """Return how dark the ground is (0 to 1) under the model, half the width of that ground, and its height."""
     low = float(triangles.corners[..., 1].min())
-    half = 1.9
+    half = 2.4
     flat = (triangles.corners[..., [0, 2]] / (2 * half) + 0.5) * _GROUND
     high = (triangles.corners[..., 1:2] - low) / 2
     buffer = raster.visible(np.concatenate([flat, 1 - high], axis=-1), _GROUND, _GROUND)

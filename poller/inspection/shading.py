@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from poller.inspection.renderer import Triangles
     from poller.inspection.surface import Material
 
+_WHITEST: Final = np.float32(0.8)  # that a surface can be, so that white paint keeps its shape on a light ground
 _CHUNK: Final = 200_000  # pixels that are shaded at once
 # Direction to the light, along the camera's axes, and its strength.
 _LIGHTS: Final = (((-0.5, 0.72, 0.55), 0.72), ((0.8, 0.18, 0.5), 0.2), ((0.25, 0.5, -0.85), 0.22))
@@ -44,7 +45,9 @@ def softened(dark: NDArray[np.float32]) -> NDArray[np.float32]:
     close, wide = (
         np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255 for radius in (2.2, 12.0)
     )
-    return np.minimum(0.34 * close + 0.42 * wide, 0.62)
+    side = len(dark)
+    fade = np.clip(np.minimum(np.arange(side), np.arange(side)[::-1]) / (side / 8), 0, 1).astype(np.float32)
+    return np.minimum(0.34 * close + 0.42 * wide, 0.62) * fade[:, None] * fade
 
 
 def background(camera: Camera, shadow: NDArray[np.float32], half: float, ground: float) -> NDArray[np.float32]:
@@ -125,32 +128,35 @@ def opaque(
     return keep
 
 
-def occlusion(buffer: NDArray[np.uint64], nearest: float, farthest: float) -> NDArray[np.float32]:
+def occlusion(
+    buffer: NDArray[np.uint64], nearest: float, farthest: float, *, rough: bool = False
+) -> NDArray[np.float32]:
     """Return how much of the room's light reaches each pixel, 0 to 1: less in corners and folds.
 
     Two pixels on opposite sides of a place tell whether it lies deeper than they do. A plane has none of that, however
     it is turned. `nearest` and `farthest` are the inverse distances that the depths of the buffer lie between.
+    `rough`: the triangles are a sample, which do not meet, so that only large folds count.
     """
     half = buffer[::2, ::2]
     near = 1 - (half >> np.uint64(32)).astype(np.float64) / 0x7FFFFFFF
     depth = 1 / (near * (nearest - farthest) + farthest)
     depth[raster.numbers(half) == raster.NONE] = 2 / farthest
-    return _hollow(depth.astype(np.float32))
+    return _hollow(depth.astype(np.float32), (16, 30) if rough else (4, 10, 22))
 
 
-def _hollow(depth: NDArray[np.float32]) -> NDArray[np.float32]:
+def _hollow(depth: NDArray[np.float32], reaches: tuple[int, ...]) -> NDArray[np.float32]:
     shade = np.zeros_like(depth)
     rng = np.random.default_rng(1)
     angles = np.linspace(0, np.pi, 8, endpoint=False)
     for angle in angles:
-        for reach in (4, 10, 22):
+        for reach in reaches:
             turn = angle + rng.uniform(0, 0.3)
             dx, dy = round(reach * np.cos(turn)), round(reach * np.sin(turn))
             limit = 0.006 * reach
             one = np.clip(depth - np.roll(depth, (dy, dx), (0, 1)), -limit, limit)
             two = np.clip(depth - np.roll(depth, (-dy, -dx), (0, 1)), -limit, limit)
             shade += np.maximum((one + two) / (2 * limit) - 0.06, 0)
-    dark = np.minimum(shade / (len(angles) * 3) * 2.2, 0.75)
+    dark = np.minimum(shade / (len(angles) * len(reaches)) * 2.2, 0.75)
     image = Image.fromarray((dark * 255).astype(np.uint8), "L").filter(ImageFilter.GaussianBlur(1.5))
     half = 1 - np.asarray(image, np.float32) / 255
     return np.repeat(np.repeat(half, 2, axis=0), 2, axis=1)
@@ -221,6 +227,7 @@ def _lit(
     if tint is not None:
         base *= linear(tint[:, :3])
         alpha *= tint[:, 3]
+    base = np.minimum(base, _WHITEST)
     rough = np.full(len(uv), material.roughness, np.float32)
     metal = np.full(len(uv), material.metallic, np.float32)
     if material.metal_rough is not None:
@@ -240,8 +247,8 @@ def _lit(
         half /= np.linalg.norm(half, axis=1, keepdims=True)
         mirror = mirror + strength * np.clip(np.einsum("ij,ij->i", half, normal), 0, 1) ** shine * (shine + 8) / 60
     facing = np.clip(np.einsum("ij,ij->i", normal, view), 0, 1)
-    reflected = 2 * facing * upwards - 0.35  # how far up the mirrored room is looked at
-    around = (0.45 + 0.5 / (1 + np.exp(-(6.0 - 4.5 * rough) * reflected))) * ambient
+    reflected = 2 * facing * upwards - 0.36  # how far up the mirrored room is looked at
+    around = (0.2 + 0.85 / (1 + np.exp(-(7.0 - 5.0 * rough) * reflected))) * ambient
     base_mirror = 0.04 + (base - 0.04) * metal[:, None]
     edge = base_mirror + (np.maximum(1 - rough[:, None], base_mirror) - base_mirror) * (1 - facing[:, None]) ** 5
     light = base * (1 - metal[:, None]) * diffuse[:, None]

@@ -49,12 +49,19 @@ class Points:
 
 def cleaned(surface: Surface) -> Surface:
     """Return the surface without triangles that have a corner at no place, or at an index that there is not."""
-    faces = surface.faces
-    good = np.all((faces >= 0) & (faces < len(surface.vertices)), axis=1)
-    good[good] &= np.isfinite(surface.vertices[faces[good]]).all(axis=(1, 2))
-    if good.all():
+    faces, count = surface.faces, len(surface.vertices)
+    if len(faces) and faces.min() >= 0 and faces.max() < count and np.isfinite(surface.vertices).all():
         return surface
+    good = np.all((faces >= 0) & (faces < count), axis=1)
+    good[good] &= np.isfinite(surface.vertices[faces[good]]).all(axis=(1, 2))
     colours = surface.colours
     if colours is not None and len(colours) == len(faces) != len(surface.vertices):
         colours = colours[good]
     return Surface(surface.vertices, faces[good], surface.material, surface.uv, surface.normals, colours)
+
+
+def used_vertices(surface: Surface) -> NDArray[np.float64]:
+    """Return the vertices of a clean surface that are a corner of a triangle."""
+    used = np.zeros(len(surface.vertices), np.bool_)
+    used[surface.faces.ravel()] = True
+    return surface.vertices[used]

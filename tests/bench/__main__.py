@@ -1,4 +1,4 @@
-"""Measurements: `python -m tests.bench [classification | soak | backlog | bars]`, the first two when none is named.
+"""Measurements: `python -m tests.bench [classification | soak | backlog | bars | models]`, by default the first two.
 
 Exit code 1 when anything is lost or doubled, does not come to its end, or takes more time or calls than it may.
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import backlog, bars, classification, soak
+from tests.bench import backlog, bars, classification, models, soak
 from tests.bench.table import Row, show
 
 if TYPE_CHECKING:
@@ -55,7 +55,12 @@ def measure(given: Namespace) -> list[Row]:
     return bars.run(given.bar, given.seed, tell)
 
 
-BENCHES = {"classification": classify, "soak": torment, "backlog": drain, "bars": measure}
+def portray(_: Namespace) -> list[Row]:
+    """The look into the files of MODEL_CORPUS."""
+    return models.run(tell)
+
+
+BENCHES = {"classification": classify, "soak": torment, "backlog": drain, "bars": measure, "models": portray}
 USUAL = ("classification", "soak")  # the backlog and the bars take as long as the services' limits do
 
 

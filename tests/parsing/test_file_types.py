@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import tracemalloc
 import zipfile
 
 import pytest
@@ -315,6 +316,20 @@ def test_media_type_has_usual_suffix(media_type: str, suffix: str) -> None:
 @pytest.mark.parametrize("start", [b"", b"ply\n", b"OFF ", b"ISO-10303-21;", b"<"])
 def test_hostile_file_is_sniffed_quickly(start: bytes, piece: bytes) -> None:
     assert ask(start + piece * (20_000 // len(piece)))[1] in Kind
+
+
+@pytest.mark.parametrize("piece", [b"1 ", b"1,1", b"1 1 1\n", b"\n", b" \n", b"-", b"1 1 x\n"])
+def test_hostile_point_cloud_is_sniffed_quickly(piece: bytes) -> None:
+    one_pass(lambda head: sniff(head, len(head), "a.xyz", io.BytesIO), piece)
+
+
+def test_gzip_is_opened_no_further_than_a_head() -> None:
+    bomb = gzip.compress(bytes(10_000_000))
+    tracemalloc.start()
+    assert ask(bomb, "a.dat") == ("application/gzip", Kind.ARCHIVE)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 1_000_000
 
 
 @pytest.mark.parametrize("piece", [b"\n", b" \n", b"x\n", b"v 0 0 0\n", b"999\n1\n", b"<!---->\n"])

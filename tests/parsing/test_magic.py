@@ -48,8 +48,11 @@ def test_vertices_in_a_text_file_are_no_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", [b" ", b"<!--", b"/*", b"999\n", b"v 1 1 1", b"#\n", b"<?xml", b"1", b"comment\n", b"<!---->", b"/**/"]
+    "piece", [b" ", b"<!--", b"/*", b"999\n", b"v 1 1 1", b"#\n", b"<?xml", b"1", b"comment\n", b"<!---->", b"/**/",
+     b'"asset":{', b'"asset" ', b'"version"', b"VERSION .7\n", b"facet normal ", b"\x14\0\6", b"#"]
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "start", [b"", b"ply\n", b"OFF ", b"ISO-10303-21;", b"<", b"{", b"solid\n", b"1 1 1 1\n1 ", b"....\0\0\0\4"]
 )
-@pytest.mark.parametrize("start", [b"", b"ply\n", b"OFF ", b"ISO-10303-21;", b"<"])
 def test_hostile_head_is_examined_quickly(start: bytes, piece: bytes) -> None:
     one_pass(lambda head: by_content(start + head, len(head), ""), piece, 20_000)

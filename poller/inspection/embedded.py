@@ -97,12 +97,11 @@ def _in_blend(content: bytes) -> Iterator[Image.Image]:
     at = content.find(b"TEST", 0, 1 << 16)
     if at < 0:
         return
-    for start in (at + 20, at + 24, at + 32):  # after the header of the block: 32 bits, 64 bits, since Blender 5
-        width, height = struct.unpack_from(f"{order}ii", content, start)
-        pixels = content[start + 8 : start + 8 + 4 * width * height]
-        if 0 < width <= 1024 and 0 < height <= 1024 and len(pixels) == 4 * width * height:  # noqa: PLR2004
-            yield Image.frombytes("RGBA", (width, height), pixels).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-            return
+    start = at + {b"_": 20, b"-": 24}.get(content[7:8], 32)  # after the header: 32 bits, 64 bits, since Blender 5
+    width, height = struct.unpack_from(f"{order}ii", content.ljust(start + 8, b"\0"), start)
+    pixels = content[start + 8 : start + 8 + 4 * width * height]
+    if 0 < width <= 1024 and 0 < height <= 1024 and len(pixels) == 4 * width * height:  # noqa: PLR2004
+        yield Image.frombytes("RGBA", (width, height), pixels).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
 
 
 def _in_solidworks(content: bytes) -> Iterator[bytes]:

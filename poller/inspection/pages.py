@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,12 @@ def to_jpeg(content: bytes, suffix: str) -> bytes:
     Raises:
         NoImageError: it does not open.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, on damaged metadata: nobody reads them here
+        return _to_jpeg(content, suffix)
+
+
+def _to_jpeg(content: bytes, suffix: str) -> bytes:
     try:
         if suffix in PAGES:
             image = _first_page(content)

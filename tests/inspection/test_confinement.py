@@ -1,0 +1,52 @@
+"""Take from a process what looking into a file does not need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TRIED = {
+    "reads a file": "open(sys.argv[2]).read()",
+    "lists a directory": "os.listdir(os.path.dirname(sys.argv[2]))",
+    "writes elsewhere": "open(sys.argv[2] + '.new', 'w')",
+    "writes a large file": "open(sys.argv[1] + '/a', 'wb').write(bytes(20_000_000))",
+    "connects": "socket.create_connection(('127.0.0.1', 9))",
+    "sends a datagram": "socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+    "runs a program": "subprocess.run(['/bin/true'])",
+    "signals its parent": "os.kill(os.getppid(), 0)",
+    "takes 3 GB": "bytearray(3 << 30)",
+}
+
+
+@pytest.mark.parametrize("deed", TRIED)
+def test_confined_process_is_refused(tmp_path: Path, deed: str) -> None:
+    """Files, the network, programs, other processes, memory."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "secret").write_text("secret")
+    code = (
+        "import os, socket, subprocess, sys; from pathlib import Path; from poller.inspection import confinement\n"
+        "confinement.limit(); confinement.confine(Path(sys.argv[1]))\n"
+        f"try:\n    {TRIED[deed]}\nexcept (PermissionError, MemoryError):\n    print('refused')\n"
+        "except OSError as error:\n    print('refused' if error.errno == 27 else error)\n"
+    )
+    arguments = [str(tmp_path / "own"), str(tmp_path / "secret")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
+
+
+def test_confined_process_loads_the_libraries(tmp_path: Path) -> None:
+    """They are read after the process has given up everything else, and it may write small files in its directory."""
+    code = (
+        "import sys; from pathlib import Path; from poller.inspection import confinement\n"
+        "confinement.limit(); confinement.confine(Path(sys.argv[1]))\n"
+        "import cascadio, pypdfium2, pillow_heif, trimesh; from pxr import Usd\n"
+        "print((Path(sys.argv[1]) / 'a').write_text('small'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("5\n")

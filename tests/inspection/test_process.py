@@ -1,0 +1,209 @@
+"""Look into the files of a mail in processes of their own."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import pytest
+from PIL import Image
+
+from poller.inspection import process, worker
+from poller.inspection.process import Inspected, InspectionStoppedError, inspect
+from poller.model import ModelFacts, ModelIssue, NoPicture
+from tests.inspection import samples
+from tests.inspection.samples import GREEN, RED, attached
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+
+def test_textured_glb_has_its_facts_and_its_colour() -> None:
+    """The portrait of a model: what it holds, and a picture of 800 x 600 in which its texture shows."""
+    (found,) = inspect([attached("Caisse.GLB", samples.textured_glb())], 0)
+    assert found.facts
+    assert (found.facts.triangles, found.facts.unit, found.facts.materials) == (12, "m", 1)
+    assert found.facts.size == pytest.approx((2.0, 1.0, 0.5))
+    assert found.facts.textures == ((64, 32),)
+    assert found.facts.issues == ()
+    assert (found.media_type, found.no_picture) == ("image/png", None)
+    assert found.picture
+    assert samples.pixels(found.picture).shape == (600, 800, 3)
+    assert samples.share_of(found.picture, RED) > 0.2
+    assert samples.pixels(found.picture)[0, 0].min() > 225  # the background
+
+
+def test_obj_finds_its_material_and_texture_in_the_mail() -> None:
+    """By name, whatever the case and the directory that the model names."""
+    files = [
+        attached("CAISSE.MTL", samples.MTL),
+        attached("caisse.obj", samples.OBJ),
+        attached("Bois.png", samples.image(GREEN)),
+    ]
+    (found,) = inspect(files, 1)
+    assert found.facts
+    assert (found.facts.missing, found.facts.textures) == ((), ((64, 32),))
+    assert found.picture
+    assert samples.share_of(found.picture, GREEN) > 0.1
+
+
+def test_model_without_its_side_files_names_them() -> None:
+    """What the studio asks the customer for."""
+    (found,) = inspect([attached("a.gltf", samples.gltf("scene%20finale.bin", ("t/bois.png",)))], 0)
+    assert found.facts
+    assert found.facts.missing == ("scene finale.bin", "bois.png")
+    assert found.facts.issues == (ModelIssue.UNREADABLE, ModelIssue.MISSING_FILES)
+    assert (found.facts.triangles, found.facts.program) == (1, "Blender")
+    assert (found.picture, found.no_picture) == (None, NoPicture.UNREADABLE)
+
+
+def test_archive_has_a_portrait_of_each_model_in_it() -> None:
+    """With the textures that lie in the archive, and named by the path in it."""
+    packed = samples.zipped(
+        lot__caisse_dot_obj=samples.OBJ,
+        lot__caisse_dot_mtl=samples.MTL,
+        lot__textures__bois_dot_png=samples.image(GREEN),
+        lisez_dot_txt=b"bonjour",
+        petit_dot_stl=samples.exported("stl"),
+    )
+    first, second = inspect([attached("lot.zip", packed)], 0)
+    assert (first.member, second.member) == ("lot/caisse.obj", "petit.stl")
+    assert first.picture
+    assert samples.share_of(first.picture, GREEN) > 0.1
+    assert second.facts
+    assert second.facts.size == pytest.approx((2.0, 0.5, 1.0))  # z is up in an STL
+    assert second.facts.unit == ""
+
+
+def test_archive_without_models_has_no_portrait() -> None:
+    assert inspect([attached("a.zip", samples.zipped(a_dot_txt=b"bonjour"))], 0) == ()
+
+
+def test_document_has_a_jpeg_and_no_facts() -> None:
+    (found,) = inspect([attached("Plan.PDF", samples.pdf())], 0)
+    assert (found.facts, found.media_type) == (None, "image/jpeg")
+    assert found.picture
+    assert samples.share_of(found.picture, GREEN) > 0.9
+
+
+@pytest.mark.parametrize("name", ["note.txt", "photo.jpg", "virus.glb"])
+def test_nothing_to_look_at_is_nothing(name: str) -> None:
+    """A text, a photo that every client shows, and a file that is refused."""
+    assert inspect([attached(name, b"glTF", refused=name == "virus.glb")], 0) == ()
+
+
+def test_format_that_nothing_reads_says_so() -> None:
+    (found,) = inspect([attached("a.fbx", b"Kaydara FBX Binary  \0")], 0)
+    assert found == Inspected(facts=ModelFacts(), no_picture=NoPicture.FORMAT)
+
+
+def test_without_the_extra_there_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is tried: the daemon works as before."""
+    monkeypatch.setattr(process, "_PACKAGES", ("trimesh_that_is_not_there",))
+    assert inspect([attached("a.glb", b"")], 0) == (Inspected(no_picture=NoPicture.OFF),)
+
+
+class Torn:
+    """A spool file that cannot be read."""
+
+    def open(self) -> BinaryIO:
+        raise OSError(errno.EIO, "torn")
+
+
+def test_spool_file_that_cannot_be_read_is_no_fault_of_the_model() -> None:
+    with pytest.raises(OSError, match="torn") as failed:
+        inspect([replace(attached("a.glb", b""), content=Torn())], 0)
+    assert failed.value.errno == errno.EIO
+
+
+# What a library may do to its process, and what is told of the file.
+
+
+def hang(*_: object) -> None:
+    threading.Event().wait(3600)  # in the child, which is killed
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def stopped(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def hoard(say: Connection, *_: object) -> None:
+    worker._send(say, ModelFacts(triangles=7), stage="drawing")
+    raise SystemExit(1)
+
+
+def lie(say: Connection, *_: object) -> None:
+    worker._send(say, stage="done", picture=b"<html>", media_type="image/png")
+
+
+def babble(say: Connection, *_: object) -> None:
+    say.send_bytes(b"\x80\x04no JSON at all")
+
+
+def flood(say: Connection, *_: object) -> None:
+    say.send_bytes(json.dumps({"stage": "done", "no_picture": "x" * 1_000_000}).encode())
+
+
+BEATEN = {
+    "hangs": (hang, 0.5, NoPicture.TOO_MUCH),
+    "crashes": (die, 60, NoPicture.UNREADABLE),
+    "fails to draw": (hoard, 60, NoPicture.FAILED),
+    "no picture": (lie, 60, NoPicture.FAILED),
+    "no JSON": (babble, 60, NoPicture.UNREADABLE),
+    "too long": (flood, 60, NoPicture.UNREADABLE),
+}
+
+
+@pytest.mark.parametrize(("child", "limit_s", "why"), BEATEN.values(), ids=BEATEN)
+def test_file_that_harms_its_process_is_a_value(
+    monkeypatch: pytest.MonkeyPatch, child: object, limit_s: float, why: NoPicture
+) -> None:
+    """The mail goes on, with the facts that were found before."""
+    monkeypatch.setattr(process, "_work", child)
+    (found,) = inspect([attached("a.glb", b"")], 0, limit_s=limit_s)
+    assert (found.picture, found.no_picture) == (None, why)
+    assert (found.facts.triangles if found.facts else None) == (7 if child is hoard else None)
+    assert not multiprocessing.active_children()
+    assert not list(Path(tempfile.gettempdir()).glob("inspection-*"))
+
+
+def test_process_that_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the machine shuts down: the step is done again."""
+    monkeypatch.setattr(process, "_work", stopped)
+    with pytest.raises(InspectionStoppedError):
+        inspect([attached("a.glb", b"")], 0)
+
+
+def test_daemon_imports_none_of_the_libraries() -> None:
+    """After a look into a model, the process that asked for it has neither numpy nor trimesh."""
+    code = (
+        "import sys, io; from poller.inspection.process import inspect, is_installed; "
+        "from poller.model import Attachment, Kind; from poller.daemon import daemon\n"
+        "class Content:\n    def open(self): return io.BytesIO(b'solid a\\nendsolid a\\n')\n"
+        "if __name__ == '__main__':\n"
+        "    print(is_installed(), {'numpy', 'trimesh', 'PIL', 'pxr'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True set()\n"
+
+
+def test_picture_is_a_valid_png() -> None:
+    (found,) = inspect([attached("a.stl", samples.exported("stl"))], 0)
+    assert found.picture
+    with Image.open(samples.Bytes(found.picture).open()) as picture:
+        picture.verify()
+        assert (picture.format, picture.size) == ("PNG", (800, 600))

@@ -1,0 +1,42 @@
+"""Give a model the files that it names: those of the same mail, and no others."""
+
+from __future__ import annotations
+
+import pytest
+
+from poller.inspection.side_files import SideFiles
+
+
+def sides(*names: str, folder: str = "") -> SideFiles:
+    return SideFiles({name: lambda name=name: name.encode() for name in names}, folder)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "name", ["Bois.png", "bois.PNG", "./bois.png", "textures/bois.png", "C:\\a\\Bois.png", "bo%69s.png"]
+)
+def test_file_is_found_by_its_name(name: str) -> None:
+    assert sides("Bois.png").get(name) == b"Bois.png"
+
+
+def test_file_beside_the_model_comes_first() -> None:
+    """Of two with the same name in an archive."""
+    assert sides("a/t.png", "b/t.png", folder="b/").get("t.png") == b"b/t.png"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../../etc/passwd", "file:///etc/passwd", "http://a.example/passwd"])
+def test_path_of_the_machine_is_a_missing_name(name: str) -> None:
+    files = sides("Bois.png")
+    with pytest.raises(FileNotFoundError):
+        files.get(name)
+    assert files.missing == ["passwd"]
+
+
+def test_missing_names_are_bounded() -> None:
+    """Each once, twenty at most, one line of 150 characters at most."""
+    files = sides()
+    for number in range(50):
+        files.find(f"{number}\n{'a' * 500}")
+        files.find(f"{number}\n{'a' * 500}")
+    assert len(files.missing) == 20
+    assert max(map(len, files.missing)) == 150
+    assert "\n" not in "".join(files.missing)

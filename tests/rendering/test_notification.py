@@ -66,7 +66,10 @@ REQUEST = Request(
     sent_at=None,
     received_at=NOW,
     headers=(),
-    attachments=(attachment("chaise.glb", Kind.MODEL), attachment("logo.png", Kind.IMAGE, inline=True)),
+    attachments=(
+        attachment("chaise.glb", Kind.MODEL),
+        replace(attachment("logo.png", Kind.IMAGE, inline=True), logo=True),
+    ),
     defects=(),
 )
 DONE = DispatchResult(
@@ -179,7 +182,7 @@ Une chaise
 
 Client : Jeanne Petit <user@example.com>
 Pourquoi : Un fichier 3D est joint. Décidé par les règles.
-Non déposé : logo.png (240 ko), image intégrée au texte
+Non déposé : logo.png (240 ko), logo de signature
 
 Ouvrir le ticket HubSpot : https://app.hubspot.com/contacts/1/record/0-5/7
 Ouvrir la sous-tâche ClickUp : https://app.clickup.com/t/8
@@ -298,7 +301,7 @@ Re: Une chaise
 Client : Jeanne Petit <user@example.com>
 Ajoutée à : ticket HubSpot n° 7, en note
 sous-tâche ClickUp, en commentaire
-Non déposé : logo.png (240 ko), image intégrée au texte
+Non déposé : logo.png (240 ko), logo de signature
 
 Ouvrir le ticket HubSpot : https://app.hubspot.com/contacts/1/record/0-5/7
 Ouvrir la sous-tâche ClickUp : https://app.clickup.com/t/8

@@ -9,7 +9,8 @@ import pytest
 
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
-from poller.dispatch.pipeline import STEPS, Pipeline, PipelineProgress, _steps_behind
+from poller.dispatch.order import STEPS
+from poller.dispatch.pipeline import Pipeline, PipelineProgress, _steps_behind
 from poller.model import Category, Classification, DispatchResult, Outcome
 from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName

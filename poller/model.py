@@ -111,6 +111,7 @@ class Attachment:
     fingerprint: str = ""  # 32 hex digits of the content's SHA-256; "" if no other attachment can be the same
     refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
     quoted: bool = False  # of an answer: an image that stands in the quoted history alone
+    side: bool = False  # a 3D file of the mail refers to it by its name
 
 
 ENCRYPTED_DEFECT = "encrypted message"  # a defect of its own: reading it needs the key

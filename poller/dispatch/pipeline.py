@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,21 +10,17 @@ from typing import TYPE_CHECKING
 
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.classify import classify, initial_result
-from poller.dispatch.inspect_models import inspect_models
 from poller.dispatch.job import LazyMessage, StepContext
 from poller.dispatch.notify import (
     failure_receipt,
     reader_zone,
     send_alert,
     send_failure,
-    send_notification,
     send_receipt,
 )
+from poller.dispatch.order import steps_of
 from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
-from poller.dispatch.subtask import create_subtask
-from poller.dispatch.ticket import create_note, create_note_of_files, create_ticket, find_or_create_contact
-from poller.dispatch.upload import attach_files, upload_files
 from poller.errors import MessageGoneError
 from poller.model import Category, DispatchResult, Outcome
 from poller.rendering.notification import DISPATCHED
@@ -37,7 +32,7 @@ from poller.workflow.results import Participants, WorkResult
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -49,48 +44,6 @@ if TYPE_CHECKING:
     from poller.workflow.journal import Journal
     from poller.workflow.results import Received
     from poller.workflow.retry import Attempt
-
-Step = Callable[[StepContext, DispatchResult], DispatchResult]
-
-STEPS: dict[Category, dict[StepName, Step]] = {
-    Category.SUPPORT: {
-        StepName.FIND_OR_CREATE_CONTACT: find_or_create_contact,
-        StepName.CREATE_TICKET: create_ticket,
-        StepName.SEND_NOTIFICATION: send_notification,
-    },
-    Category.MODELISATION: {
-        StepName.UPLOAD_FILES: upload_files,
-        StepName.FIND_OR_CREATE_CONTACT: find_or_create_contact,
-        StepName.CREATE_TICKET: create_ticket,
-        StepName.INSPECT_MODELS: inspect_models,
-        StepName.CREATE_NOTE: create_note,
-        StepName.CREATE_SUBTASK: create_subtask,
-        StepName.SEND_NOTIFICATION: send_notification,
-    },
-}
-
-SUPPORT_STEPS: dict[str, dict[StepName, Step]] = {
-    "none": STEPS[Category.SUPPORT],
-    "hubspot": {
-        StepName.FIND_OR_CREATE_CONTACT: find_or_create_contact,
-        StepName.ATTACH_FILES: attach_files,
-        StepName.CREATE_TICKET: create_ticket,
-        StepName.CREATE_NOTE: create_note_of_files,
-        StepName.SEND_NOTIFICATION: send_notification,
-    },
-    "r2": {
-        StepName.UPLOAD_FILES: upload_files,
-        StepName.FIND_OR_CREATE_CONTACT: find_or_create_contact,
-        StepName.CREATE_TICKET: create_ticket,
-        StepName.CREATE_NOTE: create_note_of_files,
-        StepName.SEND_NOTIFICATION: send_notification,
-    },
-}  # by where the files of a support request go
-
-
-def steps_of(category: Category, support_files: str) -> dict[StepName, Step]:
-    """Return the steps of a category. `support_files` is as in `Received`."""
-    return SUPPORT_STEPS[support_files] if category is Category.SUPPORT else STEPS[category]
 
 
 @dataclass(slots=True)

@@ -159,8 +159,13 @@ def with_file_names(request: Request, done: DispatchResult) -> DispatchResult:
 
 
 def stored_files(request: Request) -> tuple[Attachment, ...]:
-    """Return all attachments, each under the name that it is stored by: its own, as far as that is safe and unique."""
-    return attachments.named(replace(file, filename=file_types.opens_as(file)) for file in request.attachments)
+    """Return all attachments, each under the name that it is stored by: its own, as far as that is safe and unique.
+
+    Where the suffix is wrong, the right one is added, unless a 3D file refers to the file.
+    """
+    return attachments.named(
+        file if file.side else replace(file, filename=file_types.opens_as(file)) for file in request.attachments
+    )
 
 
 def stored_key(request: Request, name: str, secret: str) -> str:

@@ -12,16 +12,17 @@ from urllib.parse import unquote
 from poller.escaping import file_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
-from poller.parsing import file_types, magic
+from poller.parsing import file_types, magic, side_files
 from poller.parsing.formats import suffix_of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from poller.parsing.parts import Leaf
 
 LOGO_BYTES: Final = 16 * 1024  # of an image in a signature at most; a photograph has more
 SMALL_BYTES: Final = 1 << 20  # a larger file has a fingerprint only where another one has its size
+_OF_SET: Final = {Kind.MODEL, Kind.IMAGE, Kind.SIDE}  # what lies beside a model belongs to it
 _NAME_CHARS: Final = 150
 _SUFFIX_CHARS: Final = 10
 _CID: Final = re.compile(r"""\bcid:([^"'\s<>()]{1,300})""", re.IGNORECASE)
@@ -89,6 +90,27 @@ def told_apart(attachments: Sequence[Attachment]) -> list[Attachment]:
         else file
         for file in attachments
     ]
+
+
+def with_side_files(attachments: Sequence[Attachment]) -> list[Attachment]:
+    """Return the attachments, with those marked that a 3D file among them refers to.
+
+    The 3D files are read only if there is another file that may be meant and that would not be taken for a texture.
+
+    Raises:
+        OSError: the spool file cannot be read.
+    """
+    models = [file for file in attachments if file.kind is Kind.MODEL and not file.refused]
+    if not any(file.inline or file.kind not in _OF_SET for file in attachments):
+        return list(attachments)
+    names = {name.casefold() for model in models for name in _names_in(model)}
+    return [replace(file, side=file.filename.casefold() in names) if not file.refused else file for file in attachments]
+
+
+def _names_in(model: Attachment) -> Iterator[str]:
+    suffix = file_types.opens_as(model).lower().rpartition(".")[2]
+    with model.content.open() as stream:
+        yield from map(file_name, side_files.names_side_files(stream, suffix))
 
 
 def _fingerprint(file: Attachment) -> str:

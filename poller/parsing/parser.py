@@ -73,7 +73,7 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
         sent_at=headers.date(header.first(b"date")),
         received_at=received_at,
         headers=tuple((name.decode("ascii"), headers.text_of(name, value)) for name, value in header.fields),
-        attachments=attachments.named(attachments.told_apart(contents.attachments)),
+        attachments=attachments.named(attachments.with_side_files(attachments.told_apart(contents.attachments))),
         defects=tuple(dict.fromkeys([*header.defects, *contents.losses, *contents.defects])),
         links=transfer_links.transfer_links(text, contents.html),
         original_senders=_original_senders(subject, contents),

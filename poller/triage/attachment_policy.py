@@ -147,9 +147,10 @@ class _Nature:
     def is_of_set(self, attachment: Attachment) -> bool:
         """Return whether the attachment lies beside a model, which may need it under its own name.
 
-        A picture that the mail shows in its text is no texture.
+        A picture that the mail shows in its text is no texture, unless the model names it.
         """
-        return self._has_model and attachment.kind in {Kind.IMAGE, Kind.SIDE} and not attachment.inline
+        is_texture = attachment.kind in {Kind.IMAGE, Kind.SIDE} and not attachment.inline
+        return self._has_model and (attachment.side or is_texture)
 
     def _is_there(self, attachment: Attachment) -> bool:
         """Return whether a picture in the text is known: sent before, on the ticket, or quoted by an answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,3 +46,35 @@ def test_invalid_form_settings_are_refused(sandbox: Sandbox, name: str, value: s
     with pytest.raises(ConfigurationError, match=name) as caught:
         settings_of(sandbox, **{name: value})
     assert ("TOKENS" not in name and "KEYS" not in name) or value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("models images", ("models", "images")),
+        ("video,archives", ("video", "archives")),
+        (" ", ()),
+    ],
+)
+def test_file_types_are_words_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, given: str, found: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("R2_FILE_TYPES", given)
+    assert load(need_imap=False).r2.file_types == found
+
+
+def test_file_types_are_a_list_in_the_file() -> None:
+    write("config.toml", '[r2]\nfile_types = ["models", "documents"]\n[support]\nfiles = "hubspot"')
+    settings = load(Path("config.toml"), need_imap=False)
+    assert (settings.r2.file_types, settings.support.files) == (("models", "documents"), "hubspot")
+
+
+@pytest.mark.parametrize(("name", "value"), [("R2_FILE_TYPES", "models pictures"), ("SUPPORT_FILES", "s3")])
+def test_unknown_kind_of_file_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    assert any(name in line for line in problems())
+
+
+def test_a_mail_of_microsoft_365_is_read_whole() -> None:
+    """It takes 150 MB at most."""
+    assert load(need_imap=False).imap.max_message_bytes == 150 * 1024 * 1024

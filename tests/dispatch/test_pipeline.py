@@ -9,7 +9,8 @@ import pytest
 
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
-from poller.dispatch.pipeline import STEPS, Pipeline, _steps_behind
+from poller.dispatch.order import STEPS
+from poller.dispatch.pipeline import Pipeline, PipelineProgress, _steps_behind
 from poller.model import Category, Classification, DispatchResult, Outcome
 from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
@@ -103,4 +104,4 @@ def test_steps_behind_a_failed_one_are_left_to_do(
     step: StepName, done: Classification | None, behind: list[StepName]
 ) -> None:
     """The failure receipt lists them; of a correction there is no notification."""
-    assert _steps_behind(step, DispatchResult(done) if done else None) == behind
+    assert _steps_behind(step, PipelineProgress(done=DispatchResult(done) if done else None)) == behind

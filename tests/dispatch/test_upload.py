@@ -1,20 +1,36 @@
-"""Files on R2: one object each, under a key that cannot be guessed."""
+"""Files on R2, in one directory a request under their own names, and the zip of them; private files of HubSpot."""
 
 from __future__ import annotations
 
+import io
+import json
 import re
+import zipfile
 from dataclasses import replace
 from datetime import timedelta
+from email.message import EmailMessage
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+from urllib.request import urlopen
 
 import pytest
 
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
-from poller.dispatch.upload import FILE_FACT, file_key, upload_files, with_file_names
-from poller.model import UploadDecision
+from poller.dispatch.upload import (
+    FILE_FACT,
+    ONE_DIRECTORY,
+    attach_files,
+    file_key,
+    stored_files,
+    stored_key,
+    upload_files,
+    with_file_names,
+)
+from poller.model import StoredFile, UploadDecision
 from poller.workflow.errors import StepDeferredError
-from tests.support.pipeline_harness import Desk, StepHarness
+from tests.support import stored_files as on_r2
+from tests.support.pipeline_harness import REFERENCE, Desk, StepHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +39,19 @@ if TYPE_CHECKING:
 
 MAIL = samples()["modelisation_with_files"]
 FILE, KEPT = UploadDecision.FILE, UploadDecision.KEPT
+AGAIN = timedelta(minutes=5)
 
 
 @pytest.fixture
 def bench(sandbox: Sandbox, tmp_path: Path) -> StepHarness:
     """Give a mail with two files."""
     return StepHarness(sandbox, tmp_path, MAIL)
+
+
+def resumed(bench: StepHarness) -> None:
+    """Let the time pass until a step that failed may be tried again."""
+    bench.record.now += AGAIN
+    bench.record.breakers.clear()
 
 
 def test_file_key_survives_new_r2_credentials(
@@ -49,21 +72,77 @@ def test_upload_stores_each_file_that_was_decided(bench: StepHarness) -> None:
     """The others stay in the mail; the result has the number of each stored file, and its names come from the mail."""
     done = bench.takes(upload_files, upload_decisions=(KEPT, FILE))
     (stored,) = bench.sandbox.s3.objects
-    assert [(number, url.endswith(stored.key)) for number, url in done.uploads] == [(1, True)]
+    assert [(number, url.endswith(stored.path)) for number, url in done.uploads] == [(1, True)]
     (file,) = with_file_names(bench.message().request, done).files
     assert (file.filename, file.url) == ("photo été.png", done.uploads[0][1])
+    assert done.all_files is None
+
+
+def test_upload_stores_a_zip_of_several_files_beside_them(bench: StepHarness) -> None:
+    """It holds each file under its name, once, and is not made again when the step is replayed."""
+    done = bench.takes(upload_files, upload_decisions=(FILE, FILE))
+    (stored,) = on_r2.zips(bench.sandbox)
+    assert done.all_files == StoredFile(
+        "fichiers.zip", f"{bench.sandbox.s3.public_url}/{stored.path}", stored.size_bytes
+    )
+    assert (stored.content_type, stored.content_disposition[:10]) == ("application/zip", "attachment")
+    with zipfile.ZipFile(io.BytesIO(stored.body)) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    sent = {each.key.rpartition("/")[2]: each.body for each in on_r2.sent(bench.sandbox)}
+    assert held == sent
+    assert {each.key.rpartition("/")[0] for each in bench.sandbox.s3.objects} == {stored.key.rpartition("/")[0]}
+    assert bench.takes(upload_files, upload_decisions=(FILE, FILE)) == done
+    assert len(bench.sandbox.s3.calls("PUT")) == 3
 
 
 def test_upload_resumed_after_a_failure_keeps_the_first_file(bench: StepHarness) -> None:
-    """Each file has an entry of its own in the journal."""
-    bench.sandbox.s3.fail(Fault("status", "PUT", re.compile("png"), status=503))
-    with pytest.raises(StepDeferredError):
-        bench.takes(upload_files, upload_decisions=(FILE, FILE))
-    bench.record.now += timedelta(minutes=5)
-    bench.record.breakers.clear()
+    """Each file has an entry of its own in the journal, and so has the zip."""
+    for path in ("png", "zip"):
+        bench.sandbox.s3.fail(Fault("status", "PUT", re.compile(path), status=503))
+        with pytest.raises(StepDeferredError):
+            bench.takes(upload_files, upload_decisions=(FILE, FILE))
+        resumed(bench)
     done = bench.takes(upload_files, upload_decisions=(FILE, FILE))
     assert [number for number, _ in done.uploads] == [0, 1]
-    assert len(bench.sandbox.s3.objects) == 2
+    assert len(bench.sandbox.s3.objects) == 3
+
+
+def test_zip_whose_answer_was_lost_is_not_stored_twice(bench: StepHarness) -> None:
+    bench.sandbox.s3.fail(Fault("cut_after_commit", "PUT", re.compile("zip")))
+    with pytest.raises(StepDeferredError):
+        bench.takes(upload_files, upload_decisions=(FILE, FILE))
+    (before,) = on_r2.zips(bench.sandbox)
+    resumed(bench)
+    done = bench.takes(upload_files, upload_decisions=(FILE, FILE))
+    assert on_r2.zips(bench.sandbox) == [before]
+    assert done.all_files
+    assert done.all_files.size_bytes == before.size_bytes
+
+
+def test_request_goes_on_without_a_zip_that_r2_refuses(bench: StepHarness) -> None:
+    """Each file has a link of its own."""
+    bench.sandbox.s3.fail(Fault("status", "PUT", re.compile("zip"), status=400))
+    done = bench.takes(upload_files, upload_decisions=(FILE, FILE))
+    assert (len(done.uploads), done.all_files) == (2, None)
+
+
+def test_upload_begun_by_an_earlier_release_goes_on_under_its_keys(bench: StepHarness) -> None:
+    """A file of which that release did not see the answer is not stored a second time."""
+    bench.sandbox.s3.fail(Fault("cut_after_commit", "PUT", re.compile("png")))
+    with pytest.raises(StepDeferredError):
+        bench.takes(upload_files, upload_decisions=(FILE, FILE))
+    # What that release recorded: everything but the change, with the objects under its own keys.
+    del bench.record.entries[[name for name, _ in bench.record.entries].index(ONE_DIRECTORY)]
+    bench.sandbox.s3.reset()
+    request, secret = bench.message().request, bench.record.facts.recall([FILE_FACT])[FILE_FACT]
+    assert bench.services.r2
+    bench.services.r2.upload(file_key(request, 1, secret), io.BytesIO(b"there"), 5, "image/png", "attachment")
+    resumed(bench)
+    done = bench.takes(upload_files, upload_decisions=(FILE, FILE))
+    (stored,) = bench.sandbox.s3.objects
+    assert (stored.key, stored.body) == (file_key(request, 1, secret), b"there")
+    assert done.uploads[1] == (1, f"{bench.sandbox.s3.public_url}/{stored.key}")
+    assert done.all_files is None
 
 
 def test_upload_without_r2_is_skipped(bench: StepHarness) -> None:
@@ -76,13 +155,14 @@ def test_upload_without_files_makes_no_call(bench: StepHarness) -> None:
     assert (bench.fetches, bench.record.entries) == (0, [])
 
 
-def test_file_key_is_fixed_by_message_number_and_secret(bench: StepHarness) -> None:
+def test_stored_key_is_fixed_by_message_and_secret(bench: StepHarness) -> None:
     """The key begins with the day, and does not name the reference, which the ticket shows."""
     request = bench.message().request
-    key = file_key(request, 0, "secret")
-    assert re.fullmatch(r"2026/11/22/[0-9a-f]{32}/[A-Za-z0-9._-]+\.glb", key)
-    assert key == file_key(request, 0, "secret")
-    assert len({key, file_key(request, 1, "secret"), file_key(request, 0, "another")}) == 3
+    key = stored_key(request, "photo été (1).png", "secret")
+    assert re.fullmatch(r"2026/11/22/[0-9a-f]{32}/photo été \(1\)\.png", key)
+    assert key.rpartition("/")[0] == stored_key(request, "b", "secret").rpartition("/")[0]
+    assert key.rpartition("/")[0] != stored_key(request, "b", "another").rpartition("/")[0]
+    assert stored_key(request, "../../a/b.glb", "secret").count("/") == 4
     assert request.reference not in key
 
 
@@ -91,5 +171,110 @@ def test_file_secret_is_kept_under_its_recorded_name(bench: StepHarness) -> None
     bench.record.facts.remember("file-secret", "an old one")
     bench.takes(upload_files, upload_decisions=(FILE, KEPT))
     (stored,) = bench.sandbox.s3.objects
+    request = bench.message().request
     assert FILE_FACT == "file-secret"
-    assert stored.key == file_key(bench.message().request, 0, "an old one")
+    assert stored.key == stored_key(request, stored_files(request)[0].filename, "an old one")
+
+
+def a_set() -> bytes:
+    """Return a mail with a glTF, its buffer, two textures of equal bytes, and a file that only the model knows."""
+    message = EmailMessage()
+    message["From"], message["To"] = "Claire <claire@vasseur.example>", "support@figurative.example"
+    message["Subject"], message["Message-ID"] = "Fauteuil à modéliser en 3D", "<set@vasseur.example>"
+    message.set_content("Bonjour, merci de modéliser ce fauteuil en 3D, textures jointes.")
+    uris = ["bois%20clair.png", "bois%20fonc%C3%A9.png", "normales.raw"]
+    model = {"asset": {"version": "2.0"}, "buffers": [{"uri": "scène.bin"}], "images": [{"uri": uri} for uri in uris]}
+    wood = b"\x89PNG\r\n\x1a\n" + bytes(900)
+    for name, content in (
+        ("scène.gltf", json.dumps(model).encode()),
+        ("scène.bin", b"\0" * 96),
+        ("bois clair.png", wood),
+        ("bois foncé.png", wood),
+        ("normales.raw", b"n" * 400),
+        ("sans rapport.raw", b"s" * 500),
+    ):
+        message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return bytes(message)
+
+
+def test_set_of_a_model_resolves_by_relative_urls(desk: Desk) -> None:
+    """Each reference of the model, taken relative to the model's own link, opens the file; so does the zip."""
+    result = desk.gets(a_set())
+    decided = [str(fate) for fate in result.upload_decisions]
+    assert decided == ["file", "file", "file", "file", "file", "kept"]
+    link = result.files[0]
+    with urlopen(link) as answer:  # noqa: S310  the stand-in's
+        model = json.load(answer)
+    uris = [each["uri"] for each in (*model["buffers"], *model["images"])]
+    bodies = []
+    for uri in uris:
+        with urlopen(urljoin(link, uri.replace("è", "%C3%A8"))) as answer:  # noqa: S310  a browser encodes so, too
+            bodies.append(answer.read())
+    assert [len(body) for body in bodies] == [96, 908, 908, 400]
+    assert result.all_files
+    with urlopen(result.all_files.url) as answer, zipfile.ZipFile(io.BytesIO(answer.read())) as archive:  # noqa: S310
+        assert archive.namelist() == ["scène.gltf", "scène.bin", "bois clair.png", "bois foncé.png", "normales.raw"]
+        assert archive.testzip() is None
+
+
+def test_private_files_are_stored_once_and_attached(bench: StepHarness) -> None:
+    """In a folder of the request, so that one whose answer was lost is found there."""
+    bench.open_ticket()
+    bench.sandbox.hubspot.fail(Fault("cut_after_commit", "POST", "/files/"))
+    with pytest.raises(StepDeferredError):
+        bench.takes(attach_files, upload_decisions=(FILE, FILE))
+    resumed(bench)
+    done = bench.takes(attach_files, upload_decisions=(FILE, FILE))
+    files = bench.sandbox.hubspot.files
+    assert done.attached == tuple(enumerate(file.id for file in files))
+    folder = f"/figurative-poller/{REFERENCE}"
+    assert [file.path for file in files] == [f"{folder}/fauteuil-Ondine.glb", f"{folder}/photo-ete.png"]
+    assert {file.access for file in files} == {"PRIVATE"}
+    request = bench.message().request
+    sent = [attachment.content.open().read() for attachment in request.attachments]
+    assert [file.body for file in files] == sent
+
+
+def test_private_file_that_is_refused_stays_in_the_mail(bench: StepHarness) -> None:
+    bench.open_ticket()
+    bench.sandbox.hubspot.fail(Fault("status", "POST", "/files/", status=400))
+    done = bench.takes(attach_files, upload_decisions=(FILE, FILE))
+    assert [number for number, _ in done.attached] == [1]
+
+
+def test_private_files_without_hubspot_are_skipped(bench: StepHarness) -> None:
+    bench.services = replace(bench.services, hubspot=None)
+    assert bench.takes(attach_files, upload_decisions=(FILE, FILE)).skipped == ("attach_files",)
+
+
+@pytest.fixture
+def desk(sandbox: Sandbox, tmp_path: Path) -> Desk:
+    """Work on one mail after the other."""
+    return Desk(sandbox, tmp_path)
+
+
+@pytest.mark.parametrize(("files", "made"), [("none", (0, 0, 0)), ("hubspot", (0, 2, 1)), ("r2", (3, 0, 1))])
+def test_files_of_a_support_request_go_where_the_setting_says(
+    sandbox: Sandbox, tmp_path: Path, files: str, made: tuple[int, int, int]
+) -> None:
+    """To nobody, to HubSpot alone, or to public links; where there are any, a note on the ticket has them."""
+    desk = Desk(sandbox, tmp_path)
+    desk.environment["SUPPORT_FILES"] = files
+    message = EmailMessage()
+    message["From"], message["To"] = "Ana <ana@ruiz.example>", "support@figurative.example"
+    message["Subject"], message["Message-ID"] = "Facture prélevée deux fois", "<twice@ruiz.example>"
+    message.set_content("Bonjour, ma facture a été prélevée deux fois. Pouvez-vous me rembourser ?")
+    message.add_attachment(b"%PDF-1.7 facture", maintype="application", subtype="pdf", filename="facture.pdf")
+    message.add_attachment(b"%PDF-1.7 releve", maintype="application", subtype="pdf", filename="relevé.pdf")
+    result = desk.gets(bytes(message))
+    hubspot = sandbox.hubspot
+    assert result.outcome == "support"
+    assert (len(sandbox.s3.objects), len(hubspot.files), len(hubspot.notes)) == made
+    if files == "hubspot":
+        (note,) = hubspot.notes
+        assert note.properties["hs_attachment_ids"] == ";".join(file.id for file in hubspot.files)
+        assert hubspot.associated("notes", note.id, "tickets") == [hubspot.tickets[0].id]
+        assert "Resté dans le message" not in hubspot.tickets[0].properties["content"]
+    if files == "r2":
+        (note,) = hubspot.notes
+        assert all(stored.path in note.properties["hs_note_body"] for stored in on_r2.sent(sandbox))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import socket
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import httpx
 import pytest
@@ -297,3 +297,28 @@ def test_check_without_answer_raises_transient_error(sandbox: Sandbox, fault: Fa
     sandbox.s3.fail(fault)
     with pytest.raises(TransientError):
         connect(sandbox, read_timeout_s=0.3).check()
+
+
+class Forward(io.RawIOBase):
+    """A stream of unknown length that cannot be rewound."""
+
+    def __init__(self, content: bytes) -> None:
+        self.left = content
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Give a thousand bytes at most."""
+        count = min(len(buffer), len(self.left), 1000)
+        buffer[:count], self.left = self.left[:count], self.left[count:]
+        return count
+
+
+@pytest.mark.parametrize(("size", "most"), [(10, 5_000), (10, 9_000_000), (9_000_000, 9_000_500)])
+def test_stream_is_stored_whole_given_a_bound_of_its_size(sandbox: Sandbox, size: int, most: int) -> None:
+    content = bytes(range(200)) * (size // 200 + 1)
+    url = connect(sandbox).upload(KEY, cast("BinaryIO", Forward(content)), most, "application/zip", DISPOSITION)
+    (stored,) = sandbox.s3.objects
+    assert (stored.body, url) == (content, f"{sandbox.s3.public_url}/{stored.path}")

@@ -748,3 +748,23 @@ def test_environment_covers_all_services_and_reset_empties_them(
     assert sandbox.hubspot.requests + sandbox.anthropic.requests + sandbox.s3.requests == []
     assert sandbox.imap.messages() == []
     assert hubspot.get("/account-info/v3/details").status_code == 200
+
+
+def test_hubspot_keeps_two_private_files_of_one_name(sandbox: Sandbox) -> None:
+    """It renames the second, refuses a file without access or folder, and anybody without the scope."""
+    server = sandbox.hubspot
+
+    def post(options: str = '{"access": "PRIVATE"}', **fields: str) -> httpx.Response:
+        form = {"fileName": "a.pdf", "folderPath": "/x", "options": options} | fields
+        return httpx.post(
+            f"{server.url}/files/v3/files",
+            headers={"Authorization": f"Bearer {server.token}"},
+            data={name: value for name, value in form.items() if value},
+            files={"file": ("a.pdf", b"%PDF", "application/pdf")},
+        )
+
+    assert [post().json()["path"], post().json()["path"]] == ["/x/a.pdf", "/x/a-1.pdf"]
+    assert [post(options="{}").status_code, post(folderPath="").status_code] == [400, 400]
+    assert [file.body for file in server.files] == [b"%PDF"] * 2
+    server.has_files_scope = False
+    assert post().status_code == 403

@@ -71,7 +71,10 @@ REQUEST = Request(
     sent_at=None,
     received_at=NOW,
     headers=(),
-    attachments=(attachment("chaise.glb", Kind.MODEL), attachment("logo.png", Kind.IMAGE, inline=True)),
+    attachments=(
+        attachment("chaise.glb", Kind.MODEL),
+        replace(attachment("logo.png", Kind.IMAGE, inline=True), logo=True),
+    ),
     defects=(),
 )
 DONE = DispatchResult(
@@ -182,6 +185,7 @@ Une chaise
 Client : Jeanne Petit <user@example.com>
 Reçu le : dimanche 22 novembre 2026 à 9 h 30
 Pourquoi : Un fichier 3D est joint. Décidé par les règles.
+Non déposé : logo.png (240 ko), logo de signature
 
 Le client a écrit :
 > Bonjour
@@ -320,6 +324,7 @@ Client : Jeanne Petit <user@example.com>
 Reçu le : dimanche 22 novembre 2026 à 9 h 30
 Ajoutée à : ticket HubSpot n° 7, en note
 sous-tâche ClickUp, en commentaire
+Non déposé : logo.png (240 ko), logo de signature
 
 Le client a écrit :
 > Bonjour

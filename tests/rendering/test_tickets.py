@@ -26,6 +26,7 @@ from poller.model import (
     Link,
     Request,
     StoredFile,
+    UploadDecision,
 )
 from poller.rendering.phrases import marker
 from poller.rendering.tickets import (
@@ -194,7 +195,8 @@ def test_subtask_without_files_or_ticket_says_so() -> None:
 def test_subtask_lists_files_not_uploaded() -> None:
     """« Aucun fichier joint » would be untrue of a model that could not be uploaded; a logo is no matter."""
     request = replace(REQUEST, attachments=(MODEL, LOGO, replace(PHOTO, inline=True)))
-    source = subtask_markdown(request, DispatchResult(SURE, skipped=("upload_files",)))
+    decided = (UploadDecision.FILE, UploadDecision.LOGO, UploadDecision.INLINE)
+    source = subtask_markdown(request, DispatchResult(SURE, skipped=("upload_files",), upload_decisions=decided))
     assert "Aucun fichier joint" not in source
     assert (
         "Resté dans le message\xa0:\n\n- model\\.glb (48\xa0Mo), R2 non configuré\n"

@@ -112,6 +112,23 @@ def test_image_counts_as_seen_from_second_mail_on(store: DatedFacts) -> None:
     assert len(store.facts) == 3 + quotas.IMAGES
 
 
+def test_image_counts_as_on_the_ticket_from_second_mail_on(store: DatedFacts) -> None:
+    """By ticket, whoever sends it; one fact for each mail, which names no image."""
+
+    def there(thread: str, reference: str, *images: str) -> set[str]:
+        return quotas.on_ticket(store, SETTINGS, thread, reference, images)
+
+    assert there("1", "1", "aa", "bb") == set()
+    assert there("1", "1", "aa", "bb") == set()
+    assert there("1", "2", "aa", "cc") == {"aa"}
+    assert there("1", "2", "aa", "cc") == {"aa"}
+    assert there("1", "3", "cc", "bb") == {"cc", "bb"}
+    assert there("9", "4", "aa") == set()
+    assert there("1", "5") == set()
+    assert len(store.facts) == 4
+    assert not any("aa" in fact.split() for _, fact in store.facts.values())
+
+
 def test_state_holds_only_pseudonyms_of_senders(store: DatedFacts) -> None:
     """A pseudonym is of this installation, and the same each time."""
     other = Settings.model_validate({"r2": {"secret_access_key": "other"}})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from poller.model import Category, Link, ModelFacts, NoPicture, Outcome, Preview, UploadDecision
+from poller.model import Category, Link, ModelFacts, NoPicture, Outcome, Preview, StoredFile, UploadDecision
 from poller.workflow.results import Participants, Received, WorkResult
 from poller.workflow.steps import StepName
 
@@ -97,6 +97,14 @@ RESULTS: dict[str, tuple[WorkResult, dict[str, Any]]] = {
     "waiting for its receipt": (
         replace(DONE, outcome=Outcome.WAITING, filed=Outcome.MODELISATION, **WAITING),
         DONE_JSON | WAITING_JSON | {"filed": "modelisation"},
+    ),
+    "with private files and a zip": (
+        replace(DONE, all_files=StoredFile("fichiers.zip", "https://z.example", 9), attached=((0, "18"), (2, "19"))),
+        DONE_JSON
+        | {
+            "all_files": {"filename": "fichiers.zip", "url": "https://z.example", "size_bytes": 9},
+            "attached": [[0, "18"], [2, "19"]],
+        },
     ),
     "corrected": (replace(DONE, was=Outcome.IGNORED), DONE_JSON | {"was": "ignored"}),
     "corrected without a record": (replace(DONE, was=Outcome.FORGOTTEN), DONE_JSON | {"was": ""}),
@@ -196,6 +204,10 @@ def test_final_outcome_while_waiting_for_receipt_is_the_label() -> None:
 
 KINDS_RECEIVED: dict[str, tuple[Received, dict[str, Any]]] = {
     "work": (replace(RECEIVED, **DECIDED), RECEIVED_JSON | DECIDED_JSON),
+    "work with files": (
+        replace(RECEIVED, **DECIDED, support_files="r2"),
+        RECEIVED_JSON | DECIDED_JSON | {"support_files": "r2"},
+    ),
     "ignored": (replace(RECEIVED, ignored="bulk"), RECEIVED_JSON | {"ignored": "bulk", "unless_answer": False}),
     "ignored unless an answer": (
         replace(RECEIVED, ignored="bulk", unless_answer=True, **DECIDED),

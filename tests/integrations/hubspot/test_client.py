@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import ConfigurationError, PermanentError
+from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.hubspot.client import HubSpot
 from integrations.sandbox.stand_in import Fault
 from tests.support.hubspot_client import CONTACTS, OTHER_REF, REF, TICKETS, connect
@@ -165,3 +166,69 @@ def test_check_names_the_wrong_setting(sandbox: Sandbox, wrong: dict[str, str], 
     with pytest.raises(ConfigurationError, match=setting) as refused:
         HubSpot(**(right | wrong), base_url=server.url).check()
     assert "pat-" not in str(refused.value)
+
+
+FOLDER, NAME = "/figurative-poller/0123456789abcdef", "plan-2.pdf"
+
+
+class Pieces(io.BytesIO):
+    """A stream that keeps how much it was asked for at once."""
+
+    most = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read like any other."""
+        self.most = max(self.most, 1 << 40 if size is None or size < 0 else size)
+        return super().read(size)
+
+
+def test_private_file_is_streamed_and_found_by_its_path(sandbox: Sandbox) -> None:
+    """Whatever its bytes; of a large one little is held at a time."""
+    hubspot, server = connect(sandbox), sandbox.hubspot
+    content = bytes(range(256)) * 4_000 + b"\r\n--\r\n"
+    body = Pieces(content)
+    assert hubspot.find_file(FOLDER, NAME) is None
+    file_id = hubspot.upload_file(FOLDER, NAME, body, len(content), "application/pdf")
+    (file,) = server.files
+    assert (file.id, file.path, file.access) == (file_id, f"{FOLDER}/{NAME}", "PRIVATE")
+    assert (file.content_type, file.body) == ("application/pdf", content)
+    assert body.most <= 64 * 1024
+    assert hubspot.find_file(FOLDER, NAME) == file_id
+    assert hubspot.find_file(FOLDER, "plan.pdf") is None
+
+
+def test_note_attaches_private_files(sandbox: Sandbox) -> None:
+    hubspot = connect(sandbox)
+    contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
+    hubspot.create_note("<p>x</p>", datetime(2026, 11, 22, tzinfo=UTC), contact_id, None, ["18", "19"])
+    assert sandbox.hubspot.notes[0].properties["hs_attachment_ids"] == "18;19"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "unknown"),
+    [
+        (Fault("status", "POST", "/files/", status=503), TransientError, True),
+        (Fault("cut_after_commit", "POST", "/files/"), TransientError, True),
+        (Fault("status", "POST", "/files/", status=400), PermanentError, None),
+        (Fault("status", "POST", "/files/", status=403), ConfigurationError, None),
+    ],
+)
+def test_upload_of_a_private_file_maps_failures(
+    sandbox: Sandbox, fault: Fault, error: type[Exception], unknown: bool | None
+) -> None:
+    sandbox.hubspot.fail(fault)
+    with pytest.raises(error) as caught:
+        connect(sandbox).upload_file(FOLDER, NAME, io.BytesIO(b"%PDF"), 4, "application/pdf")
+    assert getattr(caught.value, "outcome_unknown", None) is unknown
+
+
+def test_check_names_the_scope_that_private_files_need(sandbox: Sandbox) -> None:
+    """It is asked for only if they are used."""
+    server = sandbox.hubspot
+    server.has_files_scope = False
+    connect(sandbox).check()
+    hubspot = HubSpot(server.token, server.hub_id, "0", "1", server.url, private_files=True)
+    with pytest.raises(ConfigurationError, match='scope "files"'):
+        hubspot.check()
+    server.has_files_scope = True
+    assert "HubSpot account" in hubspot.check()

@@ -17,14 +17,18 @@ from poller.escaping import (
     file_name,
     header_text,
     html,
+    html_image,
     html_link,
     http_url,
+    https_url,
     key_name,
     markdown,
     markdown_address,
+    markdown_image,
     markdown_link,
     one_line,
     plain_text,
+    reply_address,
     unlinked,
 )
 from tests.support.effort import one_pass
@@ -339,3 +343,44 @@ def test_file_name_length_is_bounded_everywhere(name: str) -> None:
 def test_long_file_name_keeps_suffix() -> None:
     assert file_name("x" * 400 + ".glb").endswith("x.glb")
     assert key_name("é" * 400 + ".step").endswith("e.step")
+
+
+@pytest.mark.parametrize("alt", EVIL)
+def test_picture_of_markdown_is_one_linked_image(alt: str) -> None:
+    """Its alt text makes nothing else, and neither does the URL."""
+    source = markdown_image(alt, "https://files.example/a(1) b.png", "https://files.example/a]b")
+    flat = [child for token in GFM.parse(source) for child in (token, *(token.children or ()))]
+    (image,) = (token for token in flat if token.type == "image")
+    assert image.attrs["src"] == "https://files.example/a%281%29%20b.png"
+    assert [token.attrs["href"] for token in flat if token.type == "link_open"] == ["https://files.example/a%5Db"]
+    assert {token.type for token in flat} <= {
+        *("paragraph_open", "paragraph_close", "inline", "text"),
+        *("link_open", "link_close", "image"),
+    }
+
+
+@pytest.mark.parametrize("alt", EVIL)
+def test_picture_of_html_is_one_linked_image(alt: str) -> None:
+    made = _Elements(html_image(alt, 'https://files.example/"a".png', "https://files.example/b", 320))
+    assert made.tags == ["a", "img"]
+    assert made.words == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://files.example/a.png", "//files.example/a.png", "javascript:alert(1)", "data:image/png,a", "", "https:"],
+)
+def test_picture_that_is_not_https_is_nothing(url: str) -> None:
+    assert https_url(url) == html_image("a", url, "https://x.example", 1) == markdown_image("a", url, "") == ""
+
+
+def test_picture_without_target_is_not_linked() -> None:
+    url = "https://files.example/a.png"
+    assert html_image("a", url, "", 320) == f'<img src="{url}" alt="a" width="320">'
+    assert markdown_image("a", url, "javascript:1") == f"![a]({url})"
+
+
+@pytest.mark.parametrize("address", [*EVIL, "a b@x.example", "a@x", "a@@x.example", ".a@x.example", "a@x.example\n"])
+def test_address_that_needs_quotes_is_no_reply_address(address: str) -> None:
+    assert reply_address(address) == ""
+    assert reply_address("o'neil+a.b@sub.x.example") == "o'neil+a.b@sub.x.example"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 
@@ -26,6 +26,7 @@ from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import tzinfo
     from email.message import EmailMessage
 
     from poller.config.settings import ImapSettings, Settings
@@ -110,9 +111,12 @@ def send_failure(
     send(job, StepName.SEND_FAILURE, letter)
 
 
-def reader_zone(settings: Settings) -> ZoneInfo:
-    """Return the time zone of the times in mails."""
-    return ZoneInfo(settings.digest.timezone)
+def reader_zone(settings: Settings) -> tzinfo:
+    """Return the time zone of the times in mails, UTC on a machine that has no time zones."""
+    try:
+        return ZoneInfo(settings.digest.timezone)
+    except ZoneInfoNotFoundError:  # the default, which is not validated
+        return UTC
 
 
 def gmail_url(imap: ImapSettings, request: Request) -> str:

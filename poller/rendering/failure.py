@@ -13,7 +13,7 @@ _ORIGIN_LIMIT_CHARS = 2_000
 # Why a step is given up, in a sentence.
 REASONS = {
     "refused": "Le service a refusé cette demande, et la refuserait encore telle quelle.",
-    "unusable": "Ce message n’a pas d’adresse d’expéditeur : aucun ticket ne peut être ouvert à son nom.",
+    "unusable": f"Ce message n’a pas d’adresse d’expéditeur{NBSP}: aucun ticket ne peut être ouvert à son nom.",
     "unanswered": "Le service n’a pas répondu pendant plusieurs jours.",
     "crashed": "Le traitement de ce message s’est interrompu plusieurs fois à cette étape.",
 }

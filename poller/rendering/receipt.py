@@ -143,11 +143,12 @@ def _steps(done: DispatchResult) -> list[Line]:
     comments = is_answer or done.classification.category is Category.SUPPORT
     ticket = one_line(done.ticket.id) if done.ticket else ""
     ticket_url, subtask_url = (link.url if link else "" for link in (done.ticket, done.subtask))
-    count = len(done.uploads)
+    count, pictures = len(done.uploads), sum(bool(each.url) for each in done.previews)
     steps = (
         (count > 0, f"{count} fichiers déposés" if count > 1 else "1 fichier déposé", ""),
         (done.contact_id, "Fiche contact HubSpot", ""),
         (ticket and not is_answer, f"Ticket HubSpot n°{NBSP}{ticket}", ticket_url),
+        (pictures > 0, f"{pictures} aperçus des fichiers" if pictures > 1 else "1 aperçu de fichier", ""),
         (done.note_id, f"Note sur le ticket HubSpot n°{NBSP}{ticket}", ticket_url),
         (done.subtask and not comments, "Sous-tâche ClickUp", subtask_url),
         (

@@ -24,9 +24,9 @@ def all_files_label(file: StoredFile) -> str:
 
 
 def ticket_lines(done: DispatchResult) -> list[str]:
-    """Return a line of plain text for each file, then one for all of them."""
+    """Return a line of plain text for all files, and then one for each: a list that is too long is cut at its end."""
     lines = [f"- {file_label(file)}{NBSP}: {http_url(file.url)}" for file in done.files]
-    return lines + [f"- {all_files_label(file)}{NBSP}: {http_url(file.url)}" for file in _all_files(done)]
+    return [*_all_files_lines(done), *lines]
 
 
 def note_items(done: DispatchResult) -> list[str]:
@@ -75,14 +75,18 @@ def all_files_markdown(done: DispatchResult) -> list[str]:
 
 
 def comment_lines(done: DispatchResult) -> list[str]:
-    """Return lines of plain text without any link but ours, for each file: name, size, URL, facts and warnings."""
-    lines = []
+    """Return lines of plain text without any link but ours: all files, then each with its facts and warnings."""
+    lines = _all_files_lines(done)
     for file in done.files:
         said = [f"- {unlinked(file_label(file))}{NBSP}: {http_url(file.url)}"]
         for each in portraits(file.filename, file.url, done):
             said += [unlinked(f"{NBSP}{NBSP}{words}") for words in (each.caption, *each.warnings) if words]
         lines.append("\n".join(said))
-    return lines + [f"- {all_files_label(file)}{NBSP}: {http_url(file.url)}" for file in _all_files(done)]
+    return lines
+
+
+def _all_files_lines(done: DispatchResult) -> list[str]:
+    return [f"- {all_files_label(file)}{NBSP}: {http_url(file.url)}" for file in _all_files(done)]
 
 
 def _all_files(done: DispatchResult) -> list[StoredFile]:

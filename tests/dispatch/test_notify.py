@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, timedelta
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from integrations.sandbox import Refusal
+from integrations.sandbox import Fault, Refusal
 from integrations.smtp import Smtp
 from poller.cli.samples import samples
+from poller.config.settings import DigestSettings, ImapSettings, Settings
 from poller.dispatch.clients import Services
-from poller.dispatch.notify import send, send_notification
+from poller.dispatch.notify import gmail_url, reader_zone, send, send_notification
+from poller.escaping import http_url
+from poller.rendering.phrases import moment
 from poller.workflow.errors import StepDeferredError, StepFailedError
 from poller.workflow.steps import StepName
+from tests.rendering.test_tickets import REQUEST
 from tests.support.journal_record import JournalRecord, ProcessDiedError
 from tests.support.pipeline_harness import StepHarness
 
@@ -152,3 +160,66 @@ def test_letter_that_another_machine_may_have_sent_is_not_sent(sandbox: Sandbox,
     bench.freezes = False
     bench.takes(send_notification)
     assert len(bench.sandbox.smtp.messages) == 1
+
+
+def test_failure_letter_says_what_to_correct_and_opens_the_ticket(office: Office) -> None:
+    """The setting and its place in French, the mailbox by the name of its setting, the service's words last."""
+    office.environment["LABELS_FAILED"] = "À revoir"
+    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.once(samples()["modelisation_with_files"])
+    (letter,) = (each.message for each in office.sandbox.smtp.messages)
+    text = letter.get_body(("plain",)).get_content().replace("\r\n", "\n").replace("\xa0", " ")
+    assert "- Rien n’est perdu : le message est classé dans le dossier « À revoir ».\n" in text
+    assert "- Vérifiez que la clé HUBSPOT_API_KEY du fichier .env donne encore accès" in text
+    assert "Ouvrir le ticket HubSpot : https://app.hubspot.com/" in text
+    french, _, origin = text.partition("Message d’origine du service :\n")
+    assert "400" in origin
+    assert "HTTP" not in french
+
+
+@pytest.mark.parametrize(
+    ("imap", "message_id", "url"),
+    [
+        (
+            {"host": "imap.gmail.com"},
+            "<a+b@x.example>",
+            "https://mail.google.com/mail/?authuser=me@x.example#search/rfc822msgid%3Aa%2Bb%40x.example",
+        ),
+        ({"host": "imap.x.example"}, "<1@x.example>", ""),
+        ({"host": "imap.gmail.com"}, "<0f@message-id.invalid>", ""),
+        ({"host": "imap.gmail.com"}, "<a b@x.example>", ""),
+    ],
+)
+def test_gmail_opens_a_message_by_its_id(imap: dict[str, str], message_id: str, url: str) -> None:
+    """No other provider does, and no message without an ordinary id."""
+    found = gmail_url(ImapSettings(username="me@x.example", **imap), replace(REQUEST, message_id=message_id))
+    assert found == url
+    assert http_url(found) == url
+
+
+def test_answer_to_a_notification_goes_to_the_customer_if_set(office: Office) -> None:
+    """And else to our own address."""
+    office.once(samples()["support"])
+    office.environment["NOTIFICATION_REPLY_TO_CUSTOMER"] = "true"
+    office.once(samples()["bug"])
+    first, second = (each.message for each in office.sandbox.smtp.messages)
+    assert first["Reply-To"] is None
+    assert (
+        second["Reply-To"] == message_from_bytes(samples()["bug"], policy=policy.default)["From"].addresses[0].addr_spec
+    )
+    assert second["References"] == "<bug@samples.example>"
+
+
+def test_machine_without_time_zones_tells_utc() -> None:
+    """As one without the zone of the default, which no validator has seen."""
+    settings = Settings(digest=DigestSettings.model_construct(timezone="Nowhere/Known"))
+    assert reader_zone(settings) is UTC
+
+
+def test_time_of_arrival_is_in_the_zone_of_the_setting(office: Office) -> None:
+    office.environment["DIGEST_TIMEZONE"] = "Pacific/Kiritimati"  # fourteen hours ahead
+    office.once(samples()["support"])
+    (letter,) = (each.message for each in office.sandbox.smtp.messages)
+    text = letter.get_body(("plain",)).get_content()
+    zone, sent_at = ZoneInfo("Pacific/Kiritimati"), letter["Date"].datetime
+    assert any(f"Reçu le\xa0: {moment(sent_at - timedelta(minutes=minute), zone)}" in text for minute in range(60))

@@ -57,7 +57,10 @@ def test_reply_adds_note_to_ticket_and_comment_to_subtask(office: Office, header
     assert "Réponse" in note.properties["hs_note_body"]
     (comment,) = box.clickup.subtasks[0].comments
     assert "piètement" in str(comment)
-    assert box.smtp.messages[1].message["Subject"].startswith("[Réponse]")
+    asked, answered = (each.message for each in box.smtp.messages)
+    assert answered["Subject"].startswith("[Réponse]")
+    assert answered["References"] == asked["Message-ID"], "one conversation for the admin"
+    assert answered["From"].startswith("Modélisation · réponse du client <")
     assert office.mailboxes() == {"Modélisation": 2}
 
 

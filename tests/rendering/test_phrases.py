@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,12 +18,14 @@ from poller.rendering.phrases import (
     empty,
     left_behind,
     listed,
+    moment,
     services_off,
     size,
     step_title,
     to_fetch,
     unverified,
     who,
+    who_wrote,
     whose_answer,
 )
 from poller.triage import attachment_policy
@@ -219,3 +223,17 @@ def test_list_longer_than_its_bound_counts_the_rest() -> None:
 def test_answer_is_named_by_its_writer() -> None:
     assert whose_answer(colleague=False) == "Réponse du client"
     assert whose_answer(colleague=True) == "Réponse d’un collègue"
+    assert who_wrote(colleague=False) == "Le client a écrit"
+    assert who_wrote(colleague=True) == "Un collègue a écrit"
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "words"),
+    [
+        (datetime(2026, 11, 22, 9, 30, tzinfo=UTC), "UTC", "dimanche 22 novembre 2026 à 9 h 30"),
+        (datetime(2026, 7, 31, 22, 5, tzinfo=UTC), "Europe/Paris", "samedi 1er août 2026 à 0 h 05"),
+        (datetime(2026, 1, 1, 0, 0, tzinfo=UTC), "America/Guadeloupe", "mercredi 31 décembre 2025 à 20 h 00"),
+    ],
+)
+def test_moment_is_said_in_the_zone_of_the_reader(at: datetime, zone: str, words: str) -> None:
+    assert moment(at, ZoneInfo(zone)).replace("\xa0", " ") == words

@@ -94,8 +94,8 @@ def test_note_shows_linked_pictures_of_one_width() -> None:
 def test_comment_and_ticket_link_to_all_files() -> None:
     """In plain text: facts below the file in the comment, and no picture."""
     comment, ticket = (plain(write(REQUEST, SHOWN)) for write in (reply_comment, ticket_content))
-    assert f"- Tout télécharger (49 Mo) : {FILES}/tout.zip\n" in comment
-    assert f"\n- Tout télécharger (49 Mo) : {FILES}/tout.zip\n\n[ref" in ticket
+    for text in (comment, ticket):
+        assert f"\nFichiers :\n- Tout télécharger (49 Mo) : {FILES}/tout.zip\n- photo" in text.replace("\u200a", "")
     assert f"{FILES}/model.glb\n  {LINE}\n  " in comment
     assert ".apercu.png" not in comment + ticket
 
@@ -118,6 +118,10 @@ def test_hostile_names_make_no_markup() -> None:
 def test_many_previews_stay_within_the_bounds() -> None:
     """A note has 60,000 characters, and a subtask 40,000 of the text beside its files."""
     many = replace(HOSTILE, previews=HOSTILE.previews * 3_000)
+    files = tuple(StoredFile(f"{n}.jpg", f"{FILES}/{n}.jpg", 1) for n in range(3_000))
+    assert SHOWN.all_files
+    for write in (ticket_content, note_html, subtask_markdown, reply_comment):
+        assert SHOWN.all_files.url in write(REQUEST, replace(SHOWN, files=files)), "it is the link that counts then"
     request = replace(REQUEST, text="<&" * 100_000, newest="<&" * 100_000)
     assert len(note_html(request, many)) <= 60_000
     assert len(reply_note_html(request, many)) <= 60_000

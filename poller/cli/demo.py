@@ -54,7 +54,7 @@ def run(
     try:
         # The sandbox is an extra, and is imported only on demand.
         from integrations.sandbox import Sandbox  # noqa: PLC0415
-        from poller.cli import demo_page  # noqa: PLC0415
+        from poller.cli.demonstration.page import page_of  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(f"the sandbox needs {error.name}: pip install '.[sandbox]'") from error
     logs.configure("ERROR")
@@ -72,7 +72,7 @@ def run(
         )
         _show(echo, sandbox)
         if page:
-            source = demo_page.page(given, ended, _reasons(settings, ended), sandbox)
+            source = page_of(given, ended, _reasons(settings, ended), sandbox)
             echo(f"\n{_written(page, source)}")
         if texts:
             _show_texts(echo, sandbox)

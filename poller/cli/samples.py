@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import cache
 
-from poller.cli.sample_model import armchair, fabric, plan
+from poller.cli.demonstration.armchair import armchair, fabric, plan
 
 SUPPORT_ADDRESS = "support@figurative.example"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller.cli import demo
-from poller.cli.demo_links import PageLinks
+from poller.cli.demonstration.links import PageLinks
 from poller.cli.samples import samples
 from tests.support.browser import EXECUTABLE, Browser
 from tests.support.command import run

@@ -8,7 +8,7 @@ import struct
 import zlib
 from email import message_from_bytes, policy
 
-from poller.cli.sample_model import armchair, fabric, plan
+from poller.cli.demonstration.armchair import armchair, fabric, plan
 from poller.cli.samples import picture, samples, triangle
 from poller.cli.try_mail import PAYLOADS
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from markupsafe import Markup
 
 from poller import escaping
-from poller.cli.demo_links import PageLinks
+from poller.cli.demonstration.links import PageLinks
 from poller.model import Classification, Outcome
 from poller.own_mail import HEADER
 from poller.rendering.notification import why
@@ -89,7 +89,7 @@ class Line:
     anchor: str  # of its card, "" if it has none
 
 
-def page(
+def page_of(
     mails: Mapping[str, bytes], ended: Mapping[str, MessageStatus], reasons: Mapping[str, str], box: Sandbox
 ) -> str:
     """Return the page as HTML.

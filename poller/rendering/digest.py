@@ -182,7 +182,7 @@ def _checks(week: Week) -> list[str]:
     if unsure := week.unsure:
         checks.append(
             f"{unsure} classement{'s' if unsure > 1 else ''} incertain{'s' if unsure > 1 else ''}{NBSP}: "
-            "relisez ces demandes, signalées «" + NBSP + "à vérifier" + NBSP + "»."
+            f"relisez ces demandes, signalées «{NBSP}à{NBSP}vérifier{NBSP}»."
         )
     if not week.messages:
         checks.append(

@@ -131,6 +131,9 @@ def test_digest_compares_its_tiles_with_the_week_before() -> None:
     assert "précédente" not in text(week)
     assert "contre" not in Seen(html(week)).words
     assert Seen(html(before, before)).words.count("stable") == 4
+    empty = Seen(html(a_week(), before)).words
+    assert "contre 40\xa0s" in empty
+    assert empty.count("stable") == 2, "nothing to model or to check, as before"
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from poller.escaping import http_url
 from poller.model import SERVICE_NAMES, Outcome
-from poller.own_mail import notification_id
 from poller.rendering.chart import Chart, as_text
-from poller.rendering.mail_page import compose
+from poller.rendering.mail_page import Page, mail
 from poller.rendering.phrases import NBSP, marker, step_title
 from poller.rendering.template import render
 from poller.rendering.week import WEEK, Failure
@@ -99,9 +98,13 @@ def letter(
     page = _page(week, before, account)
     failed = week.count(Outcome.FAILED)
     subject = f"[Semaine] {page.title}" + (f", {_count(failed, 'échec')}" if failed else "")
-    html = render("digest.html", page=page)
-    message_id = notification_id(page.reference, "digest")
-    return compose(_text(page), html, subject, message_id, sender=sender, recipient=recipient, now=now)
+    # Its header is that of every letter. Its body is its own.
+    head = Page(page.kicker, page.title, ("", ()), (), (), (), page.reference)
+    message = mail(head, subject, "digest", sender=sender, recipient=recipient, now=now)
+    message.clear_content()
+    message.set_content(_text(page))
+    message.add_alternative(render("digest.html", page=page), subtype="html")
+    return message
 
 
 def _page(week: Week, before: Week | None, account: str) -> DigestPage:

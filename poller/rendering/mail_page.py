@@ -18,8 +18,23 @@ if TYPE_CHECKING:
 
 
 DONE, FAILED, LEFT = "✓", "✗", "–"  # before a line; the template knows their colours
+_BLOCKS = 20  # of the longest bar, in text
 _FILES_LIMIT_CHARS = 20_000
 _POLICY = SMTP.clone(cte_type="7bit")  # not every relay announces 8BITMIME (RFC 6152)
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Bars of several parts, one below the other."""
+
+    title: str
+    parts: Sequence[tuple[str, str]]  # name and colour (#rrggbb, to be seen on white and on black)
+    bars: Sequence[tuple[str, Sequence[int]]]  # label, and how many of each part
+
+    @property
+    def most(self) -> int:
+        """Total of the longest bar, at least 1."""
+        return max((sum(counts) for _, counts in self.bars), default=0) or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +49,7 @@ class Page:
     files: Sequence[tuple[str, str, str]]  # name, size, URL
     reference: str  # of the message, or of the moment; the Message-ID is made of it
     lists: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = ()  # title; lines: one of the marks, words, URL or ""
+    chart: Chart | None = None
 
 
 def mail(page: Page, subject: str, what: str, *, sender: str, recipient: str, now: datetime) -> EmailMessage:
@@ -41,24 +57,16 @@ def mail(page: Page, subject: str, what: str, *, sender: str, recipient: str, no
 
     `what` is a word that tells the kinds of mail apart in the Message-ID.
     """
-    html = render("letter.html", page=page, limit_chars=_FILES_LIMIT_CHARS)
-    message_id = notification_id(page.reference, what)
-    return compose(_as_text(page), html, subject, message_id, sender=sender, recipient=recipient, now=now)
-
-
-def compose(
-    text: str, html: str, subject: str, message_id: str, *, sender: str, recipient: str, now: datetime
-) -> EmailMessage:
-    """Build a message of ours from its text and its HTML."""
     message = EmailMessage(policy=_POLICY)
     message["From"] = one_line(sender)
     message["To"] = one_line(recipient)
     message["Subject"] = header_text(subject)
     message["Date"] = now
-    message["Message-ID"] = message_id
+    message["Message-ID"] = notification_id(page.reference, what)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: no absence notice answers it
     message[HEADER] = "notification"
-    message.set_content(text)
+    message.set_content(_as_text(page))
+    html = render("letter.html", page=page, limit_chars=_FILES_LIMIT_CHARS)
     message.add_alternative(html, subtype="html")
     return message
 
@@ -76,6 +84,8 @@ def _as_text(page: Page) -> str:
             (f"- {name} ({size_}){NBSP}: {http_url(url)}" for name, size_, url in page.files), _FILES_LIMIT_CHARS
         )
         blocks.append("\n".join([f"Fichiers{NBSP}:", *lines]))
+    if page.chart:
+        blocks.append(as_text(page.chart))
     for title, entries in page.lists:
         lines = listed((_text_line(*entry) for entry in entries), _FILES_LIMIT_CHARS)
         blocks.append("\n".join([f"{title}{NBSP}:", *lines]))
@@ -85,3 +95,13 @@ def _as_text(page: Page) -> str:
 
 def _text_line(mark: str, label: str, url: str) -> str:
     return f"{mark} {label}{NBSP}: {http_url(url)}" if http_url(url) else f"{mark} {label}"
+
+
+def as_text(chart: Chart) -> str:
+    """Render the chart as text, one line per bar."""
+    width = max((len(label) for label, _ in chart.bars), default=0)
+    lines = [
+        f"{label:<{width}}  {'█' * round(sum(counts) / chart.most * _BLOCKS)} {sum(counts)}"
+        for label, counts in chart.bars
+    ]
+    return "\n".join([chart.title, *lines])

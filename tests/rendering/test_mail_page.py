@@ -7,8 +7,22 @@ from datetime import UTC, datetime
 
 import pytest
 
-from poller.rendering.mail_page import DONE, FAILED, LEFT, Page, mail
+from poller.rendering.mail_page import DONE, FAILED, LEFT, Chart, Page, as_text, mail
+from poller.rendering.template import render
 from tests.rendering.test_template import EMPTY, NOW, PEOPLE, Seen, html_of
+
+
+def test_digest_bar_length_matches_number() -> None:
+    """A day without anything has no bar, and a name in it is text."""
+    chart = Chart(
+        "Par <jour>", (("A", "#3b82f6"), ("B", "#d97706")), (("lun.", (3, 1)), ("mar.", (2, 0)), ("mer.", (0, 0)))
+    )
+    assert as_text(chart).splitlines()[1:] == ["lun.  " + "█" * 20 + " 4", "mar.  " + "█" * 10 + " 2", "mer.   0"]
+    page = Page("", "", ("", ()), (), (), (), "0f", chart=chart)
+    html = render("letter.html", page=page, limit_chars=1000)
+    assert html.count("bgcolor") == 3
+    assert 'width="85%"' in html
+    assert "Par &lt;jour&gt;" in html
 
 
 def test_a_letter_when_sent_has_the_words_of_its_text() -> None:
@@ -21,13 +35,14 @@ def test_a_letter_when_sent_has_the_words_of_its_text() -> None:
 
 
 def test_page_in_text_has_its_parts_in_order() -> None:
-    """Box, facts, buttons, files and lists; what is empty leaves no line."""
+    """Box, facts, buttons, files, chart and lists; what is empty leaves no line."""
     page = replace(
         EMPTY,
         box=("Que faire", ("un", "deux")),
         facts=[("Client", "Jeanne")],
         buttons=[("Ouvrir", "https://t.example/1")],
         files=[("a.glb", "1 ko", "https://f.example/a")],
+        chart=Chart("Par jour", (("A", "#3b82f6"),), (("lun.", (1,)),)),
         lists=[("Étapes", [(DONE, "Note", "https://n.example"), (FAILED, "Ticket", ""), (LEFT, "x", "javascript:1")])],
     )
     assert (
@@ -47,6 +62,9 @@ Ouvrir : https://t.example/1
 Fichiers :
 - a.glb (1 ko) : https://f.example/a
 
+Par jour
+lun.  ████████████████████ 1
+
 Étapes :
 ✓ Note : https://n.example
 ✗ Ticket
@@ -63,6 +81,13 @@ def plain(page: Page) -> str:
     message = mail(page, "Subject", "test", now=NOW, **PEOPLE)
     text = message.get_body(("plain",)).get_content()  # type: ignore[union-attr]
     return str(text).replace("\r\n", "\n").replace("\xa0", " ")
+
+
+def test_chart_without_any_number_has_no_bar() -> None:
+    """Nothing is divided by the longest bar, which is empty."""
+    chart = Chart("Par jour", (("A", "#3b82f6"),), (("lun.", (0,)),))
+    assert (chart.most, Chart("", (), ()).most) == (1, 1)
+    assert as_text(chart) == "Par jour\nlun.   0"
 
 
 @pytest.mark.parametrize("subject", ["Une chaise", "a\r\nBcc: x@evil.example", "é" * 500])

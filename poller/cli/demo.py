@@ -8,7 +8,8 @@ import signal
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,9 +26,10 @@ from poller.mime.reference import reference_of
 from poller.model import Outcome
 from poller.own_mail import HEADER
 from poller.rendering.receipt import KIND
+from poller.workflow.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from integrations.sandbox import Sandbox
     from poller.config.settings import Settings
@@ -37,15 +39,22 @@ if TYPE_CHECKING:
 
 
 def run(
-    echo: Echo, mails: Mapping[str, bytes] | None = None, *, keep: bool = False, texts: bool = False
+    echo: Echo,
+    mails: Mapping[str, bytes] | None = None,
+    *,
+    keep: bool = False,
+    texts: bool = False,
+    page: Path | None = None,
 ) -> dict[str, MessageStatus]:
     """Dispatch mails (all samples by default) in a sandbox of their own, and return where each ended, by reference.
 
-    With `keep` the sandbox runs on until Ctrl-C. With `texts` the texts that people read are shown too.
+    With `keep` the sandbox runs on until Ctrl-C. With `texts` the texts that people read are shown too. `page` is the
+    HTML file to write with all that was made, None for none.
     """
     try:
         # The sandbox is an extra, and is imported only on demand.
         from integrations.sandbox import Sandbox  # noqa: PLC0415
+        from poller.cli.demonstration.page import page_of  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(f"the sandbox needs {error.name}: pip install '.[sandbox]'") from error
     logs.configure("ERROR")
@@ -53,15 +62,18 @@ def run(
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as state:
         values = sandbox.environment() | {"STATE_URL": f"sqlite:///{state}/poller.sqlite"}
         settings = loader.from_names(values)
-        subjects = {}
-        for raw in (samples() if mails is None else mails).values():
+        given = {_reference(settings, raw): raw for raw in (samples() if mails is None else mails).values()}
+        for raw in given.values():
             sandbox.imap.deliver(raw)
-            subjects[_reference(settings, raw)] = _subject(raw)
+        subjects = {reference: _subject(raw) for reference, raw in given.items()}
         echo(f"Delivered {_count(len(subjects), 'mail')}; running the daemon until the inbox is empty.\n")
         ended = Daemon(settings).once(
             lambda reference, status: _tell(echo, subjects.get(reference, "?"), reference, status)
         )
         _show(echo, sandbox)
+        if page:
+            source = page_of(given, ended, _reasons(settings, ended), sandbox)
+            echo(f"\n{_written(page, source)}")
         if texts:
             _show_texts(echo, sandbox)
         if keep:
@@ -74,6 +86,30 @@ def run(
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
         return ended
+
+
+def _written(page: Path, source: str) -> str:
+    """Write the page, and return a sentence that says where it is, or why it is not there."""
+    try:
+        page.write_text(source, encoding="utf-8")
+    except OSError as error:
+        return f"The page was not written: {page}: {error.strerror}."
+    return f"Open {page.resolve()} in a browser: every mail, ticket, note, subtask, letter and receipt."
+
+
+def _reasons(settings: Settings, references: Iterable[str]) -> dict[str, str]:
+    """Return the recorded reason for the category of each message that has one."""
+    with closing(open_store(settings)) as store:
+        found = {
+            reference: [entry.content["ok"] for entry in store.journal(reference) if "ok" in entry.content]
+            for reference in references
+        }
+    return {
+        reference: str(value["reason"])
+        for reference, values in found.items()
+        for value in values
+        if isinstance(value, dict) and "decided_by" in value
+    }
 
 
 def _reference(settings: Settings, raw: bytes) -> str:
@@ -148,11 +184,18 @@ def _count(number: int, name: str) -> str:
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave everything running, and say how to connect.")
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="demo.html",
+    show_default=True,
+    help="The HTML file to write with all that was made.",
+)
 @click.pass_context
-def demo(ctx: click.Context, *, keep: bool) -> None:
+def demo(ctx: click.Context, *, keep: bool, page: Path) -> None:
     """Dispatch sample mails on local stand-ins. This needs no account."""
     end_with_the_stand_ins()
-    outcomes = {status.outcome for status in run(click.echo, keep=keep).values()}
+    outcomes = {status.outcome for status in run(click.echo, keep=keep, page=page).values()}
     ctx.exit(0 if outcomes <= {Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED} else EXIT_FAILED)
 
 

@@ -10,12 +10,38 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import cache
 
+from poller.cli.demonstration.armchair import armchair, fabric, plan
+
 SUPPORT_ADDRESS = "support@figurative.example"
 
 
 def samples() -> dict[str, bytes]:
     """Return every sample as an RFC 5322 message, keyed by name."""
-    return _clear_requests() | _special_mails()
+    return {"armchair": _armchair_mail()} | _clear_requests() | _special_mails()
+
+
+def _armchair_mail() -> bytes:
+    """Return a request as a mail client writes it: a picture pasted into the text, a textured model and a plan."""
+    words = (
+        "Bonjour,",
+        "Nous lançons la bergère Sillage en janvier, et il nous faut son modèle 3D pour le site.",
+        "Ci-joint notre modèle de travail et le plan coté. Le tissu retenu est celui-ci :",
+        "Le piètement reste en chêne clair. Pouvez-vous nous envoyer un devis cette semaine ?",
+        "Bien à vous,\nInès Moreau\nAtelier Moreau",
+    )
+    message = _message("armchair", "Inès Moreau <ines@atelier-moreau.example>", "Modèle 3D de la bergère Sillage")
+    message.set_content("\n\n".join([*words[:3], "[image : tissu.png]", *words[3:]]) + "\n")
+    before, after = ("".join(f"<p>{part}</p>" for part in parts) for parts in (words[:3], words[3:]))
+    picture_in_text = '<p><img src="cid:tissu@samples.example" width="256" height="256" alt="tissu.png"></p>'
+    message.add_alternative(f"<html><body>{before}{picture_in_text}{after}</body></html>", subtype="html")
+    html = message.get_body(("html",))
+    assert html is not None  # noqa: S101  for mypy: it was added above
+    html.add_related(
+        fabric(), "image", "png", cid="<tissu@samples.example>", filename="tissu.png", disposition="inline"
+    )
+    message.add_attachment(armchair(), maintype="model", subtype="gltf-binary", filename="bergère Sillage.glb")
+    message.add_attachment(plan(), maintype="application", subtype="pdf", filename="plan Sillage.pdf")
+    return message.as_bytes()
 
 
 def _clear_requests() -> dict[str, bytes]:
@@ -129,11 +155,16 @@ def picture(width: int, height: int) -> bytes:
     )
 
 
-def _mail(name: str, sender: str, subject: str, text: str, *files: tuple[str, str, bytes], **headers: str) -> bytes:
+def _message(name: str, sender: str, subject: str) -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = sender, SUPPORT_ADDRESS, subject
     message["Message-ID"] = f"<{name}@samples.example>"
     message["Date"] = format_datetime(datetime.now(UTC))
+    return message
+
+
+def _mail(name: str, sender: str, subject: str, text: str, *files: tuple[str, str, bytes], **headers: str) -> bytes:
+    message = _message(name, sender, subject)
     for header, value in headers.items():
         message[header.replace("_", "-")] = value
     message.set_content(text)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from poller.escaping import http_url
 from poller.model import SERVICE_NAMES, Outcome
-from poller.own_mail import notification_id
 from poller.rendering.chart import Chart, as_text
-from poller.rendering.mail_page import compose
+from poller.rendering.french_time import JOURS, duration, moment, period
+from poller.rendering.mail_page import Page, mail
 from poller.rendering.phrases import NBSP, marker, step_title
 from poller.rendering.template import render
 from poller.rendering.week import WEEK, Failure
@@ -31,11 +31,6 @@ if TYPE_CHECKING:
 
 FAILURES = 20  # that are named
 PORTRAITS = 12  # that are shown
-_JOURS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
-_MOIS = (
-    *("janvier", "février", "mars", "avril", "mai", "juin"),
-    *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
-)
 _SHOWN = (Outcome.SUPPORT, Outcome.MODELISATION)  # by the parts of a column
 _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
 _NOTABLE = 1.25  # growth from which a change is called better or worse
@@ -99,9 +94,13 @@ def letter(
     page = _page(week, before, account)
     failed = week.count(Outcome.FAILED)
     subject = f"[Semaine] {page.title}" + (f", {_count(failed, 'échec')}" if failed else "")
-    html = render("digest.html", page=page)
-    message_id = notification_id(page.reference, "digest")
-    return compose(_text(page), html, subject, message_id, sender=sender, recipient=recipient, now=now)
+    # Its header is that of every letter. Its body is its own.
+    head = Page(page.kicker, page.title, ("", ()), (), (), (), page.reference)
+    message = mail(head, subject, "digest", sender=sender, recipient=recipient, now=now)
+    message.clear_content()
+    message.set_content(_text(page))
+    message.add_alternative(render("digest.html", page=page), subtype="html")
+    return message
 
 
 def _page(week: Week, before: Week | None, account: str) -> DigestPage:
@@ -114,7 +113,7 @@ def _page(week: Week, before: Week | None, account: str) -> DigestPage:
     ]
     tiles = _tiles(week, before)
     return DigestPage(
-        kicker=_period(week),
+        kicker=period(week.begins, week.ends),
         title=f"{_count(len(week.messages), 'message')} en une semaine",
         summary=" · ".join(f"{tile.label}{NBSP}: {tile.value}" for tile in tiles),
         tiles=tiles,
@@ -143,8 +142,8 @@ def _tiles(week: Week, before: Week | None) -> list[Tile]:
         *kinds,
         _tile(
             "Délai médian",
-            "–" if delay_s is None else _duration(delay_s),
-            "" if delay_before_s is None else _duration(delay_before_s),
+            "–" if delay_s is None else duration(delay_s),
+            "" if delay_before_s is None else duration(delay_before_s),
             _ratio(delay_s, delay_before_s),
             less_is_better=True,
         ),
@@ -182,7 +181,7 @@ def _checks(week: Week) -> list[str]:
     if unsure := week.unsure:
         checks.append(
             f"{unsure} classement{'s' if unsure > 1 else ''} incertain{'s' if unsure > 1 else ''}{NBSP}: "
-            "relisez ces demandes, signalées «" + NBSP + "à vérifier" + NBSP + "»."
+            f"relisez ces demandes, signalées «{NBSP}à{NBSP}vérifier{NBSP}»."
         )
     if not week.messages:
         checks.append(
@@ -197,7 +196,7 @@ def _facts(week: Week) -> list[tuple[str, str]]:
     answers = sum(each.is_answer and each.outcome.is_dispatched for each in week.messages)
     facts = [
         ("Réponses à une demande en cours", str(answers)),
-        ("Délai le plus long, de l’arrivée au ticket", _duration(max(week.delays_s)) if week.delays_s else "–"),
+        ("Délai le plus long, de l’arrivée au ticket", duration(max(week.delays_s)) if week.delays_s else "–"),
         ("Ignorés (réponses automatiques, listes, indésirables)", str(week.count(Outcome.IGNORED))),
         ("Classements incertains", str(week.unsure)),
         ("Classements corrigés", str(week.corrections)),
@@ -222,7 +221,7 @@ def _failure(message: WeeklyMessage, week: Week) -> FailureLine:
     return FailureLine(
         title=step_title(failure.step),
         reason=reason.format(service=service, status=f" (erreur {status[1]})" if status else ""),
-        when=f"{_JOURS[at.weekday()]} {_day(at)} à {at.hour}{NBSP}h{NBSP}{at.minute:02}",
+        when=moment(at),
         links=[(label, url) for label, url in links if http_url(url)],
         marker=marker(message.reference),
     )
@@ -237,9 +236,7 @@ def _chart(week: Week) -> Chart:
     """Build the chart of messages of each kind a day, the same messages that the tiles count."""
     days = [(week.begins + timedelta(days=number)).date() for number in range(WEEK.days)]
     counts = Counter((each.seen_at.astimezone(week.ends.tzinfo).date(), each.outcome) for each in week.messages)
-    columns = [
-        (f"{_JOURS[day.weekday()][:3]}. {day.day}", [counts[day, outcome] for outcome in _SHOWN]) for day in days
-    ]
+    columns = [(f"{JOURS[day.weekday()][:3]}. {day.day}", [counts[day, outcome] for outcome in _SHOWN]) for day in days]
     return Chart("Demandes par jour", _PARTS, columns)
 
 
@@ -266,34 +263,6 @@ def _text(page: DigestPage) -> str:
     if page.more_failures:
         blocks.append(f"et {page.more_failures} de plus")
     return "\n\n".join([*blocks, marker(page.reference)]) + "\n"
-
-
-def _period(week: Week) -> str:
-    """Format the days of a week in French: « Du 30 novembre au 6 décembre 2026 »."""
-    last = week.ends - timedelta(days=1)
-    first = f"{_ordinal(week.begins)}" if week.begins.month == last.month else _day(week.begins)
-    year = f" {week.begins.year}" if week.begins.year != last.year else ""
-    return f"Du {first}{year} au {_day(last)} {last.year}"
-
-
-def _day(day: datetime) -> str:
-    return f"{_ordinal(day)} {_MOIS[day.month - 1]}"
-
-
-def _ordinal(day: datetime) -> str:
-    return "1er" if day.day == 1 else str(day.day)
-
-
-def _duration(seconds: float) -> str:
-    """Format a duration in French: « 40 s », « 12 min », « 3 h 05 », « 2 j 4 h »."""
-    minutes = round(seconds / 60)
-    if seconds < 90:  # noqa: PLR2004  a minute and a half is better said in seconds
-        return f"{seconds:.0f}{NBSP}s"
-    if minutes < 60:  # noqa: PLR2004
-        return f"{minutes}{NBSP}min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60}{NBSP}h{NBSP}{minutes % 60:02}"
-    return f"{minutes // 1440}{NBSP}j{NBSP}{minutes % 1440 // 60}{NBSP}h"
 
 
 def _count(number: int, noun: str) -> str:

@@ -100,36 +100,6 @@ def mail(
     with, the parent last (RFC 5322 section 3.6.4). One that is too long for a line is left out: the standard library
     would encode it.
     """
-    html = render("letter.html", page=page, limit_chars=_FILES_LIMIT_CHARS)
-    message_id = notification_id(page.reference, what)
-    return compose(
-        _as_text(page),
-        html,
-        subject,
-        message_id,
-        sender=sender,
-        recipient=recipient,
-        now=now,
-        name=name,
-        reply_to=reply_to,
-        thread=thread,
-    )
-
-
-def compose(
-    text: str,
-    html: str,
-    subject: str,
-    message_id: str,
-    *,
-    sender: str,
-    recipient: str,
-    now: datetime,
-    name: str = "",
-    reply_to: str = "",
-    thread: Sequence[str] = (),
-) -> EmailMessage:
-    """Build a message of ours from its text and its HTML. The other arguments are those of `mail`."""
     message = EmailMessage(policy=_POLICY)
     message["From"] = formataddr((name, parseaddr(sender)[1])) if name else one_line(sender)
     if reply_to:
@@ -140,10 +110,11 @@ def compose(
         message["References"] = " ".join(references)
     message["Subject"] = header_text(subject)
     message["Date"] = now
-    message["Message-ID"] = message_id
+    message["Message-ID"] = notification_id(page.reference, what)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: no absence notice answers it
     message[HEADER] = "notification"
-    message.set_content(text)
+    message.set_content(_as_text(page))
+    html = render("letter.html", page=page, limit_chars=_FILES_LIMIT_CHARS)
     message.add_alternative(html, subtype="html")
     return message
 

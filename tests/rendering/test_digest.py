@@ -52,22 +52,6 @@ def test_digest_gives_median_and_maximum_delay() -> None:
     assert "Délai médian : –" in text(a_week(message())).splitlines()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0, "0 s"),
-        (89.4, "89 s"),
-        (90, "2 min"),
-        (3569, "59 min"),
-        (3600, "1 h 00"),
-        (172_799, "2 j 0 h"),
-        (187_200, "2 j 4 h"),
-    ],
-)
-def test_duration_is_formatted_for_people(seconds: float, said: str) -> None:
-    assert digest._duration(seconds).replace("\xa0", " ") == said
-
-
 def test_digest_numbers_add_up() -> None:
     """What a person took away is in the total, so it is named; and the chart counts what the tiles count."""
     told = text(
@@ -131,6 +115,9 @@ def test_digest_compares_its_tiles_with_the_week_before() -> None:
     assert "précédente" not in text(week)
     assert "contre" not in Seen(html(week)).words
     assert Seen(html(before, before)).words.count("stable") == 4
+    empty = Seen(html(a_week(), before)).words
+    assert "contre 40\xa0s" in empty
+    assert empty.count("stable") == 2, "nothing to model or to check, as before"
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 PEOPLE = {"sender": "Robot <bot@figurative.example>", "recipient": "admin@x.example"}
 OURS = {"https://app.hubspot.example/7", "https://app.clickup.example/8", "https://files.example/a"}
 TAGS = outputs.PAGE_TAGS
-DIGEST_TAGS = {"table", "tr", "td", "h2", "img"}
+DIGEST_TAGS = {"table", "tr", "td", "h2", "img", "style"}
 FORM_TAGS = {"main", "style", "form", "label", "input", "textarea", "button"}
 HOSTILE = (
     """<script>alert(1)</script>"'><img src=x onerror=y> &lt; {{ 7*7 }} {% raw %} {# x #} """

@@ -20,7 +20,7 @@ from poller import escaping
 from poller.cli.demonstration.links import PageLinks
 from poller.model import Classification, Outcome
 from poller.own_mail import HEADER
-from poller.rendering.notification import why
+from poller.rendering.letter_parts import why
 from poller.rendering.phrases import size
 from poller.rendering.receipt import KIND
 from poller.rendering.template import render

@@ -273,9 +273,10 @@ class Pipeline:
 
 
 def _steps_behind(step: StepName, progress: PipelineProgress) -> list[StepName]:
-    """Return the names of the steps that would have followed the given step."""
+    """Return the names of the steps that would have followed the given step, and that a person would miss."""
     done = progress.done
-    names = list(steps_of(done.classification.category, progress.support_files)) if done else []
+    steps = steps_of(done.classification.category, progress.support_files) if done else {}
+    names = [name for name in steps if name is not StepName.INSPECT_MODELS]
     if done and done.classification.decided_by == "person":
         names.remove(StepName.SEND_NOTIFICATION)
         step = StepName.CREATE_TICKET if step in {StepName.FIND_TICKET, StepName.UPDATE_TICKET} else step

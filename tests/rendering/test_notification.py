@@ -185,7 +185,6 @@ Une chaise
 Client : Jeanne Petit <user@example.com>
 Reçu le : dimanche 22 novembre 2026 à 9 h 30
 Pourquoi : Un fichier 3D est joint. Décidé par les règles.
-Non déposé : logo.png (240 ko), logo de signature
 
 Le client a écrit :
 > Bonjour
@@ -197,7 +196,7 @@ Fichiers :
 - chaise.glb (240 ko) : https://files.example/mail/0f/chaise.glb
 
 Resté dans le message :
-– logo.png (240 ko), image intégrée au texte
+– logo.png (240 ko), logo de signature
 
 [ref: 0123456789abcdef]
 """
@@ -324,7 +323,6 @@ Client : Jeanne Petit <user@example.com>
 Reçu le : dimanche 22 novembre 2026 à 9 h 30
 Ajoutée à : ticket HubSpot n° 7, en note
 sous-tâche ClickUp, en commentaire
-Non déposé : logo.png (240 ko), logo de signature
 
 Le client a écrit :
 > Bonjour
@@ -336,7 +334,7 @@ Fichiers :
 - chaise.glb (240 ko) : https://files.example/mail/0f/chaise.glb
 
 Resté dans le message :
-– logo.png (240 ko), image intégrée au texte
+– logo.png (240 ko), logo de signature
 
 [ref: 0123456789abcdef]
 """

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 def sent(box: Sandbox) -> list[StoredObject]:
     """Return the files that customers sent, without what we made of them."""
-    return [stored for stored in box.s3.objects if not stored.key.endswith("/fichiers.zip")]
+    made = ("/fichiers.zip", ".apercu.png", ".apercu.jpg")
+    return [stored for stored in box.s3.objects if not stored.key.endswith(made)]
 
 
 def zips(box: Sandbox) -> list[StoredObject]:

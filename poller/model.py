@@ -110,6 +110,7 @@ class Attachment:
     logo: bool = False  # a small image that the mail shows, or means to show, in its text: part of a signature
     fingerprint: str = ""  # 32 hex digits of the content's SHA-256; "" if no other attachment can be the same
     refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
+    shown: bool = False  # as `inline`, even if it is declared an attachment, as some programs do with all files
     quoted: bool = False  # of an answer: an image that stands in the quoted history alone
     side: bool = False  # a 3D file of the mail refers to it by its name
 

@@ -70,6 +70,7 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
         logo=is_image and is_of_the_text and size_bytes <= LOGO_BYTES,
         fingerprint=digest.hexdigest()[:32] if size_bytes <= SMALL_BYTES else "",
         refused=refused,
+        shown=is_shown and is_image,
         quoted=leaf.content_id in history,
     )
 
@@ -86,7 +87,7 @@ def told_apart(attachments: Sequence[Attachment]) -> list[Attachment]:
     sizes = Counter(file.size_bytes for file in attachments)
     return [
         replace(file, fingerprint=_fingerprint(file))
-        if not file.fingerprint and (file.inline or sizes[file.size_bytes] > 1)
+        if not file.fingerprint and (file.shown or sizes[file.size_bytes] > 1)
         else file
         for file in attachments
     ]
@@ -101,7 +102,7 @@ def with_side_files(attachments: Sequence[Attachment]) -> list[Attachment]:
         OSError: the spool file cannot be read.
     """
     models = [file for file in attachments if file.kind is Kind.MODEL and not file.refused]
-    if not any(file.inline or file.kind not in _OF_SET for file in attachments):
+    if not any(file.shown or file.kind not in _OF_SET for file in attachments):
         return list(attachments)
     names = {name.casefold() for model in models for name in _names_in(model)}
     return [replace(file, side=file.filename.casefold() in names) if not file.refused else file for file in attachments]

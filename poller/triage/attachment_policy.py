@@ -98,7 +98,7 @@ def small_images(request: Request) -> list[str]:
         dict.fromkeys(
             attachment.fingerprint
             for attachment in request.attachments
-            if (_may_be_logo(attachment) or attachment.inline)
+            if (_may_be_logo(attachment) or attachment.shown)
             and attachment.fingerprint
             and not by_nature.is_of_set(attachment)
             and by_nature.decide(attachment) is UploadDecision.FILE
@@ -140,7 +140,7 @@ class _Nature:
             return UploadDecision.FILE
         if attachment.logo or (_may_be_logo(attachment) and attachment.fingerprint in self._known.of_sender):
             return UploadDecision.LOGO
-        if attachment.inline and (Kind.IMAGE not in self._kinds or self._is_there(attachment)):
+        if attachment.shown and (Kind.IMAGE not in self._kinds or self._is_there(attachment)):
             return UploadDecision.INLINE
         return UploadDecision.FILE if attachment.kind in self._kinds else UploadDecision.KEPT
 
@@ -149,7 +149,7 @@ class _Nature:
 
         A picture that the mail shows in its text is no texture, unless the model names it.
         """
-        is_texture = attachment.kind in {Kind.IMAGE, Kind.SIDE} and not attachment.inline
+        is_texture = attachment.kind in {Kind.IMAGE, Kind.SIDE} and not attachment.shown
         return self._has_model and (attachment.side or is_texture)
 
     def _is_there(self, attachment: Attachment) -> bool:

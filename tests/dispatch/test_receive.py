@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,7 @@ from poller.model import UploadDecision
 from poller.own_mail import HEADER
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.steps import StepName
-from tests.support.pipeline_harness import REFERENCE, StepHarness
+from tests.support.pipeline_harness import REFERENCE, Desk, StepHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,12 @@ MAILS = samples()
 ANSWERS = b"In-Reply-To: <support@samples.example>\n"
 NOTICE = b"Auto-Submitted: auto-replied\n" + MAILS["support"]
 OWN = HEADER.encode() + b": notification\n" + MAILS["support"]
+
+
+@pytest.fixture
+def desk(sandbox: Sandbox, tmp_path: Path) -> Desk:
+    """Work on one mail after the other."""
+    return Desk(sandbox, tmp_path)
 
 
 @pytest.fixture
@@ -98,3 +105,39 @@ def test_turn_without_an_episode_is_never_waited_for(harness: Callable[[bytes], 
     received = receive(bench.context())
     wait_turn(bench.context(), replace(received, goes_on_at=datetime.now(UTC) + timedelta(hours=1)))
     assert bench.fetches == 1
+
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(60_000)
+
+
+def shown(sender: str, number: int, *pictures: bytes, html: str = "{}", answers: int = 0) -> bytes:
+    """Return a mail that shows these pictures in its text."""
+    message = EmailMessage()
+    message["From"], message["To"] = sender, "support@figurative.example"
+    message["Subject"], message["Message-ID"] = "Fauteuil à modéliser en 3D", f"<{number}@vasseur.example>"
+    if answers:
+        message["In-Reply-To"] = message["References"] = f"<{answers}@vasseur.example>"
+    message.set_content("Bonjour, merci de modéliser ce fauteuil en 3D.")
+    tags = "".join(f'<img src="cid:{number}-{at}">' for at in range(len(pictures)))
+    message.add_alternative(html.format(tags), subtype="html")
+    for at, picture in enumerate(pictures):
+        message.get_payload()[1].add_related(picture, "image", "png", cid=f"<{number}-{at}>", filename=f"{at}.png")
+    return bytes(message)
+
+
+@pytest.mark.parametrize("answers_from", ["claire@vasseur.example", "paul@figurative.example"])
+def test_picture_that_is_on_the_ticket_is_no_file_of_an_answer(desk: Desk, answers_from: str) -> None:
+    """Whoever sends it back, and wherever it stands; a new picture is a file."""
+    desk.environment["IMAP_OWN_DOMAINS"] = "figurative.example"
+    first = desk.gets(shown("claire@vasseur.example", 1, PICTURE))
+    assert [str(fate) for fate in first.upload_decisions] == ["file"]
+    answer = desk.gets(shown(answers_from, 2, PICTURE, PICTURE + b"new", answers=1))
+    assert [str(fate) for fate in answer.upload_decisions] == ["inline", "file"]
+
+
+def test_picture_sent_before_is_no_file_of_a_later_mail(desk: Desk) -> None:
+    """Of this sender: a banner in a signature comes with each mail."""
+    desk.gets(shown("claire@vasseur.example", 1, PICTURE))
+    again = desk.gets(shown("claire@vasseur.example", 2, PICTURE))
+    other = desk.gets(shown("lou@lambert.example", 3, PICTURE))
+    assert [[str(fate) for fate in result.upload_decisions] for result in (again, other)] == [["inline"], ["file"]]

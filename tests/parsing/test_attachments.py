@@ -93,8 +93,10 @@ def test_mac_resource_fork_is_no_model(tmp_path: Path) -> None:
 
 
 def test_image_in_html_is_inline_unless_also_attached(tmp_path: Path) -> None:
-    inline = {file.filename: file.inline for file in read(tmp_path, (MAILS / "outlook.eml").read_bytes()).attachments}
-    assert inline == {"logo.png": True, "photo.png": False}
+    """It is shown all the same."""
+    files = read(tmp_path, (MAILS / "outlook.eml").read_bytes()).attachments
+    found = {file.filename: (file.inline, file.shown) for file in files}
+    assert found == {"logo.png": (True, True), "photo.png": (False, True)}
 
 
 @pytest.mark.parametrize(

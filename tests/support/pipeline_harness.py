@@ -83,8 +83,8 @@ class Desk:
         return {key: self.facts[key] for key in keys if key in self.facts}
 
     def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
-        del prefix, since, limit
-        return []
+        del since
+        return [item for item in reversed(self.facts.items()) if item[0].startswith(prefix)][:limit]
 
     def result(self, reference: str, before: str = "") -> WorkResult:
         del before

@@ -33,8 +33,8 @@ def attachment(kind: Kind, size_bytes: int, fingerprint: str = "") -> Attachment
 MODEL = attachment(Kind.MODEL, 4_000_000)
 PHOTO = attachment(Kind.IMAGE, 150_000, "aa")
 BANNER = attachment(Kind.IMAGE, 40_000, "bb")
-LOGO = replace(attachment(Kind.IMAGE, 3_000, "cc"), inline=True, logo=True)
-SKETCH = replace(attachment(Kind.IMAGE, 90_000, "dd"), inline=True)
+LOGO = replace(attachment(Kind.IMAGE, 3_000, "cc"), inline=True, shown=True, logo=True)
+SKETCH = replace(attachment(Kind.IMAGE, 90_000, "dd"), inline=True, shown=True)
 PLAN = attachment(Kind.OTHER, 240_000, "ee")
 VIRUS = replace(attachment(Kind.OTHER, 900, "ff"), refused=True)
 NOBODY = Address("", "")
@@ -82,11 +82,11 @@ def mail(*attachments: Attachment, defects: tuple[str, ...] = ()) -> Request:
         ((MODEL, MODEL), (UploadDecision.FILE, UploadDecision.FILE)),
         ((PHOTO, replace(PHOTO, size_bytes=150_001)), (UploadDecision.FILE, UploadDecision.FILE)),
         # A picture in the text is a file: sent as a file as well, it is the same.
-        ((SKETCH, replace(SKETCH, inline=False)), (UploadDecision.FILE, UploadDecision.DUPLICATE)),
+        ((SKETCH, replace(SKETCH, inline=False, shown=False)), (UploadDecision.FILE, UploadDecision.DUPLICATE)),
         # One name for two contents, or two names for one: a model may ask for each.
         ((PHOTO, replace(PHOTO, filename="b.jpg")), (UploadDecision.FILE, UploadDecision.FILE)),
         ((PHOTO, replace(PHOTO, filename="image (2).bin")), (UploadDecision.FILE, UploadDecision.DUPLICATE)),
-        ((replace(PHOTO, refused=True, inline=True, logo=True),), (UploadDecision.REFUSED,)),
+        ((replace(PHOTO, refused=True, inline=True, shown=True, logo=True),), (UploadDecision.REFUSED,)),
     ],
 )
 def test_upload_decision_for_each_attachment(
@@ -99,7 +99,7 @@ def test_upload_decision_for_each_attachment(
     ("file", "decision"),
     [
         (BANNER, UploadDecision.LOGO),
-        (replace(BANNER, inline=True), UploadDecision.LOGO),
+        (replace(BANNER, inline=True, shown=True), UploadDecision.LOGO),
         (replace(BANNER, fingerprint="other"), UploadDecision.FILE),
         (replace(BANNER, fingerprint=""), UploadDecision.FILE),
         (replace(BANNER, size_bytes=50_000), UploadDecision.LOGO),
@@ -133,7 +133,7 @@ ANSWER = replace(REQUEST, references=("<0@example.com>",))
         (ANSWER, SKETCH, Known(), UploadDecision.FILE),
         (ANSWER, replace(SKETCH, quoted=True), Known(), UploadDecision.INLINE),
         (ANSWER, SKETCH, Known(on_ticket={"dd"}), UploadDecision.INLINE),
-        (ANSWER, replace(SKETCH, inline=False), Known(on_ticket={"dd"}), UploadDecision.FILE),
+        (ANSWER, replace(SKETCH, inline=False, shown=False), Known(on_ticket={"dd"}), UploadDecision.FILE),
         (ANSWER, LOGO, Known(), UploadDecision.LOGO),
     ],
 )
@@ -144,7 +144,7 @@ def test_picture_in_the_text_is_a_file_unless_it_is_known(
     assert decide_uploads(replace(request_, attachments=(picture,)), known=known) == (decision,)
 
 
-TEXTURE = replace(LOGO, inline=False, filename="bois.png")
+TEXTURE = replace(LOGO, inline=False, shown=False, filename="bois.png")
 
 
 @pytest.mark.parametrize(

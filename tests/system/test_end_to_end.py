@@ -96,16 +96,18 @@ def test_subtask_has_exactly_the_agreed_text(office: Office) -> None:
     assert task.parent == box.clickup.parent_id
     assert task.markdown.startswith(
         "**Demande de modélisation**\n\n"
-        "**Client**: elise@martin-mobilier.example\n"
-        "**Objet**: Modélisation du fauteuil Ondine\n"
+        "**Client**: elise@martin-mobilier.example  \n"
+        "**Objet**: Modélisation du fauteuil Ondine  \n"
         f"**Ticket HubSpot**: {ticket}\n\n"
         "## Description de la demande\n"
         "Bonjour,"
     )
-    assert (
-        f"\n\n## Fichiers joints\n- [fauteuil Ondine.glb]({model})\n- [photo été.png]({photo})\n\n[ref: "
-        in task.markdown
-    )
+    files = f"\n\n## Fichiers joints\n- [fauteuil Ondine.glb]({model})\n- [photo été.png]({photo})\n\n"
+    _, agreed, details = task.markdown.partition(files)
+    assert agreed
+    assert details.startswith("Nom du client\xa0: Élise Martin\n\n")
+    assert "fauteuil Ondine\\.glb (412\xa0octets)" in details
+    assert re.search(r"\n\n\[ref: [0-9a-f]{16}\]\Z", details)
 
 
 def test_admin_gets_one_notification_with_all_links(office: Office) -> None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     Echo = Callable[[str], Any]
 
+_FILES_URL = "https://files.example"  # of the bucket in the texts
+
 
 def run(
     echo: Echo,
@@ -61,6 +63,8 @@ def run(
     echo("Starting stand-ins for IMAP, SMTP, S3, HubSpot, ClickUp and Claude (who here only counts words) ...")
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as state:
         values = sandbox.environment() | {"STATE_URL": f"sqlite:///{state}/poller.sqlite"}
+        if not keep:  # the stand-in ends with the demo, and letters show pictures of an https address only
+            values["R2_PUBLIC_URL"] = _FILES_URL
         settings = loader.from_names(values)
         given = {_reference(settings, raw): raw for raw in (samples() if mails is None else mails).values()}
         for raw in given.values():
@@ -72,7 +76,7 @@ def run(
         )
         _show(echo, sandbox)
         if page:
-            source = page_of(given, ended, _reasons(settings, ended), sandbox)
+            source = page_of(given, ended, _reasons(settings, ended), sandbox, values["R2_PUBLIC_URL"])
             echo(f"\n{_written(page, source)}")
         if texts:
             _show_texts(echo, sandbox)

@@ -66,13 +66,20 @@ class Scheduler:
         stopped = {ref: s for ref, s in self._engine.store.statuses(asked).items() if s.outcome is not Outcome.WORKING}
         self.working -= stopped.keys()
         self._engine.pause_queue(not self.working)
-        self.waiting |= {ref: status for ref, status in stopped.items() if status.outcome is Outcome.WAITING}
+        waiting = {ref: status for ref, status in stopped.items() if status.outcome is Outcome.WAITING}
+        self.waiting |= waiting
+        if len(waiting) < len(stopped):
+            self._waited.clear()  # Others may have waited for the message that has ended, and wait anew.
         return stopped
 
     def soon(self) -> bool:
-        """Return True if a wait is over, or ends within half a minute of the moment at which it was first seen."""
+        """Return True if a wait is over, or ends within half a minute of the moment at which it was first seen.
+
+        Each message that ends gives the others another half minute.
+        """
         now, short = datetime.now(UTC), timedelta(seconds=SHORT_WAIT_S)
-        # An answer retries every few seconds as long as the message that it answers waits, so its limit must not move.
+        # An answer retries every few seconds as long as the message that it answers waits, so its limit must not move
+        # before a message ends.
         limits = {reference: self._waited.setdefault(reference, now) + short for reference in self.waiting}
         return any(self._due(status, limits[reference]) for reference, status in self.waiting.items())
 

@@ -275,8 +275,8 @@ class Pipeline:
 def _steps_behind(step: StepName, progress: PipelineProgress) -> list[StepName]:
     """Return the names of the steps that would have followed the given step, and that a person would miss."""
     done = progress.done
-    steps = steps_of(done.classification.category, progress.support_files) if done else {}
-    names = [name for name in steps if name is not StepName.INSPECT_MODELS]
+    names = list(steps_of(done.classification.category, progress.support_files)) if done else []
+    names = [name for name in names if name != StepName.INSPECT_MODELS]
     if done and done.classification.decided_by == "person":
         names.remove(StepName.SEND_NOTIFICATION)
         step = StepName.CREATE_TICKET if step in {StepName.FIND_TICKET, StepName.UPDATE_TICKET} else step

@@ -140,3 +140,14 @@ def test_only_short_waits_end_soon(load: Scheduler, after_s: float, *, soon: boo
     assert not load.soon()
     load.waiting = {"waits": waits_for("", timedelta(seconds=after_s))}
     assert load.soon() is soon
+
+
+def test_message_that_ends_gives_waiting_ones_more_time(load: Scheduler, engine: Engine) -> None:
+    """One of them may have waited for it."""
+    load.waiting = {"waits": waits_for("", timedelta(seconds=SHORT_WAIT_S / 2))}
+    load._waited = {"waits": datetime.now(UTC) - HOUR}
+    assert not load.soon()
+    engine.stopped = {"done": MessageStatus(WorkResult(Outcome.SUPPORT))}
+    load.working = {"done"}
+    load.tick()
+    assert load.soon()

@@ -90,15 +90,19 @@ class Line:
 
 
 def page_of(
-    mails: Mapping[str, bytes], ended: Mapping[str, MessageStatus], reasons: Mapping[str, str], box: Sandbox
+    mails: Mapping[str, bytes],
+    ended: Mapping[str, MessageStatus],
+    reasons: Mapping[str, str],
+    box: Sandbox,
+    public_url: str,
 ) -> str:
     """Return the page as HTML.
 
     `mails` are the customers' mails by reference, `reasons` the recorded reasons for their categories, `ended` where
-    each ended, and `box` what the services hold.
+    each ended, and `box` what the services hold. `public_url` is the address of the bucket in the texts.
     """
-    files = _files(box)
-    links = _links(box, files, ended)
+    files = _files(box, public_url)
+    links = _links(box, public_url, files, ended)
     parsed = {
         name: [(each.flags, _parsed(each.raw)) for each in box.imap.messages(name)] for name in box.imap.mailboxes()
     }
@@ -224,7 +228,7 @@ def _line(flags: frozenset[str], message: EmailMessage) -> Line:
     return Line(_display_name(message), _subject(message), keywords, "\\Seen" in flags, anchor)
 
 
-def _files(box: Sandbox) -> list[File]:
+def _files(box: Sandbox, public_url: str) -> list[File]:
     """Return the stored files. A portrait is shown with the file that it is of."""
     stored = {each.key: each for each in box.s3.objects}
     portraits = {_PORTRAIT.sub("", key): each for key, each in stored.items() if _PORTRAIT.search(key)}
@@ -242,27 +246,27 @@ def _files(box: Sandbox) -> list[File]:
             uri=_uri("application/octet-stream", each.body) if each.size_bytes <= _EMBEDDED_BYTES else "",
             picture=_uri(shown.content_type, shown.body) if shown else "",
             has_portrait=portrait is not None,
-            urls=[_url(box, found) for found in (each, portrait) if found],
+            urls=[_url(public_url, found) for found in (each, portrait) if found],
         )
         files.append(file)
     return files
 
 
-def _links(box: Sandbox, files: Sequence[File], ended: Mapping[str, MessageStatus]) -> PageLinks:
+def _links(box: Sandbox, public_url: str, files: Sequence[File], ended: Mapping[str, MessageStatus]) -> PageLinks:
     places = {url: file.anchor for file in files for url in file.urls}
     for result in (status.result for status in ended.values()):
         places |= {result.ticket.url: f"ticket-{result.ticket.id}"} if result.ticket else {}
         places |= {result.subtask.url: f"subtask-{result.subtask.id}"} if result.subtask else {}
     pictures = {
-        _url(box, each): _uri(each.content_type, each.body)
+        _url(public_url, each): _uri(each.content_type, each.body)
         for each in box.s3.objects
         if each.content_type in _PICTURES and each.size_bytes <= _EMBEDDED_BYTES
     }
     return PageLinks(places, pictures)
 
 
-def _url(box: Sandbox, stored: StoredObject) -> str:
-    return unquote(f"{box.s3.public_url}/{stored.key}")
+def _url(public_url: str, stored: StoredObject) -> str:
+    return unquote(f"{public_url.rstrip('/')}/{stored.key}")
 
 
 def _uri(content_type: str, content: bytes) -> str:

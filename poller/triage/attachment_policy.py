@@ -57,11 +57,11 @@ def decide_uploads(
 
     `file_types` names the kinds that are files, see FILE_TYPES.
     """
-    by_nature = _Nature(request, known or Known(), file_types)
+    circumstances = _circumstances(request, known or Known(), file_types)
     fates: list[UploadDecision] = []
     uploaded_bytes = 0
     for number, attachment in enumerate(request.attachments):
-        fate = by_nature.decide(attachment)
+        fate = _by_nature(attachment, circumstances)
         if fate is UploadDecision.FILE and oversize_bytes(request):
             fate = UploadDecision.TOO_BIG  # only the beginning of such a mail was fetched: a file may have been cut off
         elif fate in {UploadDecision.FILE, UploadDecision.KEPT} and duplicate_of(request, fates, number):
@@ -93,15 +93,15 @@ def small_images(request: Request) -> list[str]:
 
     They are the small ones, which are logos then, and those in the text.
     """
-    by_nature = _Nature(request, Known(), FILE_TYPES.keys())
+    circumstances = _circumstances(request, Known(), FILE_TYPES.keys())
     return list(
         dict.fromkeys(
             attachment.fingerprint
             for attachment in request.attachments
             if (_may_be_logo(attachment) or attachment.shown)
             and attachment.fingerprint
-            and not by_nature.is_of_set(attachment)
-            and by_nature.decide(attachment) is UploadDecision.FILE
+            and not _is_of_set(attachment, circumstances)
+            and _by_nature(attachment, circumstances) is UploadDecision.FILE
         )
     )
 
@@ -122,40 +122,49 @@ def oversize_bytes(request: Request) -> int:
     return next((int(found[1]) for defect in request.defects if (found := _OVERSIZE.fullmatch(defect))), 0)
 
 
-class _Nature:
-    """The decision on an attachment by what it is, before its size and its duplicates count."""
+@dataclass(frozen=True, slots=True)
+class _Circumstances:
+    """What counts for every attachment of a mail."""
 
-    def __init__(self, request: Request, known: Known, file_types: Collection[str]) -> None:
-        self._known = known
-        self._kinds = {kind for name in file_types for kind in FILE_TYPES[name]}
-        self._is_answer = bool(request.in_reply_to or request.references)
-        models = [a for a in request.attachments if a.kind is Kind.MODEL and not a.refused]
-        self._has_model = bool(models) and Kind.MODEL in self._kinds
+    known: Known
+    kinds: Collection[Kind]  # that are files
+    has_model: bool  # whether a 3D file is stored, and with it what belongs to it
+    is_answer: bool
 
-    def decide(self, attachment: Attachment) -> UploadDecision:
-        """Return the decision on an attachment."""
-        if attachment.refused:
-            return UploadDecision.REFUSED
-        if self.is_of_set(attachment):
-            return UploadDecision.FILE
-        if attachment.logo or (_may_be_logo(attachment) and attachment.fingerprint in self._known.of_sender):
-            return UploadDecision.LOGO
-        if attachment.shown and (Kind.IMAGE not in self._kinds or self._is_there(attachment)):
-            return UploadDecision.INLINE
-        return UploadDecision.FILE if attachment.kind in self._kinds else UploadDecision.KEPT
 
-    def is_of_set(self, attachment: Attachment) -> bool:
-        """Return whether the attachment lies beside a model, which may need it under its own name.
+def _circumstances(request: Request, known: Known, file_types: Collection[str]) -> _Circumstances:
+    kinds = {kind for name in file_types for kind in FILE_TYPES[name]}
+    has_model = any(file.kind is Kind.MODEL and not file.refused for file in request.attachments)
+    is_answer = bool(request.in_reply_to or request.references)
+    return _Circumstances(known, kinds, has_model and Kind.MODEL in kinds, is_answer)
 
-        A picture that the mail shows in its text is no texture, unless the model names it.
-        """
-        is_texture = attachment.kind in {Kind.IMAGE, Kind.SIDE} and not attachment.shown
-        return self._has_model and (attachment.side or is_texture)
 
-    def _is_there(self, attachment: Attachment) -> bool:
-        """Return whether a picture in the text is known: sent before, on the ticket, or quoted by an answer."""
-        known = attachment.fingerprint in self._known.of_sender or attachment.fingerprint in self._known.on_ticket
-        return known or (self._is_answer and attachment.quoted)
+def _by_nature(attachment: Attachment, mail: _Circumstances) -> UploadDecision:
+    """Return the decision on an attachment by what it is, before its size and its duplicates count."""
+    if attachment.refused:
+        return UploadDecision.REFUSED
+    if _is_of_set(attachment, mail):
+        return UploadDecision.FILE
+    if attachment.logo or (_may_be_logo(attachment) and attachment.fingerprint in mail.known.of_sender):
+        return UploadDecision.LOGO
+    if attachment.shown and (Kind.IMAGE not in mail.kinds or _is_there(attachment, mail)):
+        return UploadDecision.INLINE
+    return UploadDecision.FILE if attachment.kind in mail.kinds else UploadDecision.KEPT
+
+
+def _is_of_set(attachment: Attachment, mail: _Circumstances) -> bool:
+    """Return whether the attachment lies beside a model, which may need it under its own name.
+
+    A picture that the mail shows in its text is no texture, unless the model names it.
+    """
+    is_texture = attachment.kind in {Kind.IMAGE, Kind.SIDE} and not attachment.shown
+    return mail.has_model and (attachment.side or is_texture)
+
+
+def _is_there(attachment: Attachment, mail: _Circumstances) -> bool:
+    """Return whether a picture in the text is known: sent before, on the ticket, or quoted by an answer."""
+    known = attachment.fingerprint in mail.known.of_sender or attachment.fingerprint in mail.known.on_ticket
+    return known or (mail.is_answer and attachment.quoted)
 
 
 def _by_size(size_bytes: int, uploaded_bytes: int, caps: Caps) -> UploadDecision:

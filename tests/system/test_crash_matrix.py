@@ -16,6 +16,7 @@ import pytest
 from integrations.sandbox import Fault
 from poller.cli.samples import picture
 from poller.workflow.cluster import ClusterMembership
+from tests.support import stored_files
 from tests.support.kill_points import ANSWERED, BEFORE, COMMITTED, POINTS, Death
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ CALLS: dict[str, tuple[str, Callable[[Office], int]]] = {
     "receive": ("BODY.PEEK[]<", lambda _: 0),
     "classify": ("POST /v1/messages", lambda office: len(office.sandbox.anthropic.calls("POST"))),
     "upload_files": ("PUT /", lambda office: office.counts()["files"]),
+    "archive_files": ("fichiers.zip HTTP/1.1", lambda office: len(stored_files.zips(office.sandbox))),
     "find_or_create_contact": ("POST /crm/v3/objects/contacts ", lambda office: office.counts()["contacts"]),
     "create_ticket": ("POST /crm/v3/objects/tickets ", lambda office: office.counts()["tickets"]),
     "create_note": ("POST /crm/v3/objects/notes ", lambda office: office.counts()["notes"]),
@@ -40,7 +42,7 @@ CALLS: dict[str, tuple[str, Callable[[Office], int]]] = {
 }
 SUPPORT = ("receive", "classify", "find_or_create_contact", "create_ticket", "send_notification", "label")
 MODELISATION = (
-    *("receive", "classify", "upload_files", "find_or_create_contact", "create_ticket"),
+    *("receive", "classify", "upload_files", "archive_files", "find_or_create_contact", "create_ticket"),
     *("create_note", "create_subtask", "send_notification", "label"),
 )
 COUNTS = {

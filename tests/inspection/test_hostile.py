@@ -92,7 +92,7 @@ def test_harmful_file_has_no_picture_and_harms_nothing(harm: str) -> None:
     name, content = HARMFUL[harm]
     (found,) = inspect([attached(name, content)], 0)
     assert found.picture is None
-    assert found.no_picture in {NoPicture.UNREADABLE, NoPicture.TOO_MUCH}
+    assert found.no_picture in {NoPicture.UNREADABLE, NoPicture.TOO_MUCH, NoPicture.EMPTY}
     if found.facts and found.no_picture is NoPicture.UNREADABLE:
         assert ModelIssue.UNREADABLE in found.facts.issues
         assert found.facts.triangles is None or found.facts.missing

@@ -98,6 +98,7 @@ def test_harmful_file_has_no_picture_and_harms_nothing(harm: str) -> None:
         assert found.facts.triangles is None or found.facts.missing
 
 
+@pytest.mark.timeout(600)  # a second or two for each of the files
 @pytest.mark.skipif(not CORPUS, reason="run with MODEL_CORPUS=<folder of 3D files with hostile in it>")
 def test_hostile_corpus_reads_nothing_outside() -> None:
     """Each comes back as a value. What it names is missing, and no byte of it becomes a text of ours."""

@@ -32,7 +32,7 @@ _TOOL: Final = re.compile(rb"<authoring_tool>([^<]{1,200})</authoring_tool>")
 _UP: Final = re.compile(rb"<up_axis>\s*([XYZ])_UP\s*</up_axis>")
 _UNIT: Final = re.compile(rb"<unit\b[^>]*\bmeter\s*=\s*[\"']([\d.eE+-]+)[\"']")
 _APPLICATION: Final = re.compile(rb"<metadata name=\"Application\"[^>]*>([^<]{1,200})<")
-_COMMENT: Final = re.compile(rb"\s*(?:ply\s+format [^\n]*\n(?:comment|obj_info) |[#\s]*)(\w[^\r\n]{2,200})")
+_COMMENT: Final = re.compile(rb"\s*(?:ply\s+format [^\n]*\n(?:comment|obj_info) |#[#\s]*)(\w[^\r\n]{2,200})")
 
 
 def first_facts(content: bytes, suffix: str, sides: SideFiles) -> ModelFacts:

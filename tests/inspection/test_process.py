@@ -12,7 +12,6 @@ import sys
 import tempfile
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
@@ -26,6 +25,7 @@ from tests.inspection.samples import GREEN, RED, attached
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
 
 def test_textured_glb_has_its_facts_and_its_colour() -> None:
@@ -170,15 +170,16 @@ BEATEN = {
 
 @pytest.mark.parametrize(("child", "limit_s", "why"), BEATEN.values(), ids=BEATEN)
 def test_file_that_harms_its_process_is_a_value(
-    monkeypatch: pytest.MonkeyPatch, child: object, limit_s: float, why: NoPicture
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, child: object, limit_s: float, why: NoPicture
 ) -> None:
-    """The mail goes on, with the facts that were found before."""
+    """The mail goes on, with the facts that were found before, and nothing is left behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(process, "_work", child)
     (found,) = inspect([attached("a.glb", b"")], 0, limit_s=limit_s)
     assert (found.picture, found.no_picture) == (None, why)
     assert (found.facts.triangles if found.facts else None) == (7 if child is hoard else None)
     assert not multiprocessing.active_children()
-    assert not list(Path(tempfile.gettempdir()).glob("inspection-*"))
+    assert not list(tmp_path.glob("inspection-*"))
 
 
 def test_process_that_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

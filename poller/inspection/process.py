@@ -32,8 +32,9 @@ MAX_MEMBERS: Final = 3  # of an archive
 _MAX_MESSAGE_BYTES: Final = 256 * 1024
 _MAX_PICTURE_BYTES: Final = 8 << 20
 _MEDIA_TYPES: Final = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
-# When the machine or the daemon stops, all our processes get these signals. The file is not at fault.
-_STOPPED: Final = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+# When the machine or the daemon stops, all our processes get these signals. The file is not at fault. The fork server
+# gets them as well: where it ends first, nobody reads the exit code, and multiprocessing gives 255.
+_STOPPED: Final = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 255}
 _BEATEN: Final = {-signal.SIGXCPU, -signal.SIGKILL}
 _PACKAGES: Final = ("numpy", "PIL", "trimesh")
 

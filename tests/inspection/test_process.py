@@ -189,6 +189,18 @@ def test_process_that_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.Mo
         inspect([attached("a.glb", b"")], 0)
 
 
+def stopped_with_its_fork_server(*_: object) -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_process_whose_fork_server_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under systemd, which signals every process of the unit: there is no exit code."""
+    monkeypatch.setattr(process, "_work", stopped_with_its_fork_server)
+    with pytest.raises(InspectionStoppedError):
+        inspect([attached("a.glb", b"")], 0)
+
+
 def test_daemon_imports_none_of_the_libraries() -> None:
     """After a look into a model, the process that asked for it has neither numpy nor trimesh."""
     code = (

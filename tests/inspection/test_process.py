@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
@@ -65,6 +65,15 @@ def test_model_without_its_side_files_names_them() -> None:
     assert found.facts.issues == (ModelIssue.UNREADABLE, ModelIssue.MISSING_FILES)
     assert (found.facts.triangles, found.facts.program) == (1, "Blender")
     assert (found.picture, found.no_picture) == (None, NoPicture.UNREADABLE)
+
+
+def test_number_that_a_file_claims_is_bounded() -> None:
+    """It stands in every text about the file."""
+    claimed = json.loads(samples.gltf("missing.bin", ()))
+    claimed["accessors"] = [each | {"count": 10**3000} for each in claimed["accessors"]]
+    (found,) = inspect([attached("a.gltf", json.dumps(claimed).encode())], 0)
+    assert found.facts
+    assert (found.facts.triangles, found.facts.vertices) == (10**12, 10**12)
 
 
 def test_archive_has_a_portrait_of_each_model_in_it() -> None:
@@ -154,6 +163,25 @@ def babble(say: Connection, *_: object) -> None:
     say.send_bytes(b"\x80\x04no JSON at all")
 
 
+def stammer(say: Connection, *_: object) -> None:
+    os.write(say.fileno(), b"\0\0\0\x10{")  # sixteen bytes, of which one comes
+    hang()
+
+
+def leave(say: Connection, *_: object) -> None:
+    say.close()
+    hang()
+
+
+def nest(say: Connection, *_: object) -> None:
+    say.send_bytes(b"[" * 100_000)
+
+
+def claim(say: Connection, *_: object) -> None:
+    facts = asdict(ModelFacts()) | {"triangles": float("inf")}
+    say.send_bytes(json.dumps({"stage": ["done"], "facts": facts}).encode())
+
+
 def flood(say: Connection, *_: object) -> None:
     say.send_bytes(json.dumps({"stage": "done", "no_picture": "x" * 1_000_000}).encode())
 
@@ -165,6 +193,10 @@ BEATEN = {
     "no picture": (lie, 60, NoPicture.FAILED),
     "no JSON": (babble, 60, NoPicture.UNREADABLE),
     "too long": (flood, 60, NoPicture.UNREADABLE),
+    "half a message": (stammer, 0.5, NoPicture.TOO_MUCH),
+    "says nothing any more": (leave, 0.5, NoPicture.TOO_MUCH),
+    "nested": (nest, 60, NoPicture.UNREADABLE),
+    "endless": (claim, 60, NoPicture.FAILED),
 }
 
 

@@ -164,7 +164,8 @@ def stored_files(request: Request) -> tuple[Attachment, ...]:
     Where the suffix is wrong, the right one is added, unless a 3D file refers to the file.
     """
     return attachments.named(
-        file if file.side else replace(file, filename=file_types.opens_as(file)) for file in request.attachments
+        file if file.side else replace(file, filename=escaping.file_name(file_types.opens_as(file)))
+        for file in request.attachments
     )
 
 

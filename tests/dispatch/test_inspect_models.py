@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import tempfile
 from dataclasses import replace
+from datetime import timedelta
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
@@ -100,6 +103,22 @@ def test_inspection_that_kills_the_daemon_three_times_is_left_out(stored: StepHa
     stored.record.entries += [(INTRODUCED, {})]
     stored.record.entries += [(StepName.INSPECT_MODELS, begun | {"by": f"dead {each}"}) for each in range(3)]
     assert stored.takes(inspect_models).previews == ()
+
+
+def test_inspection_on_a_full_disk_is_left_out_in_the_end(stored: StepHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ticket and files exist: note and subtask do not wait until somebody makes room for a picture."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    for _ in range(2):
+        with pytest.raises(StepDeferredError):
+            stored.takes(inspect_models)
+        stored.record.now += timedelta(hours=1)
+        stored.record.breakers.clear()
+    (preview,) = stored.takes(inspect_models).previews
+    assert (preview.facts, preview.no_picture) == (None, NoPicture.FAILED)
 
 
 def test_message_of_earlier_release_keeps_its_steps(stored: StepHarness) -> None:

@@ -20,7 +20,7 @@ from poller.workflow.engine import Engine
 from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
 from tests.support import stored_files
-from tests.support.forked_cli import Forks, load_clients
+from tests.support.forked_cli import Forks, load_clients, shorten_waits
 from tests.support.pipeline_harness import Desk
 from tests.support.postgres import Cluster, binaries
 from tests.support.sd_notify_listener import Manager
@@ -102,12 +102,10 @@ def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_rest() -> Iterator[None]:
-    """What is looked at again after seconds is looked at soon: queues, and a message that waits for another."""
+def _short_waits() -> Iterator[None]:
+    """What is looked at again after seconds is looked at soon."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, seconds in (("LOOK_S", 0.025), ("SHARED_LOOK_S", 0.05), ("OWN_LOOK_S", 0.1)):
-            patch.setattr(f"poller.workflow.dbos_runtime.{name}", seconds)
-        patch.setattr("poller.workflow.journal.AGAIN_S", 0.3)
+        shorten_waits(patch)
         yield
 
 

@@ -1,4 +1,4 @@
-"""Add a picture of each stored file that a mail or a browser cannot show, and the facts of each 3D model.
+"""Add a picture of each stored file, and the facts of each 3D model.
 
 Nothing here stops a request: a file without a picture is one that says why.
 """
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 INTRODUCED = "inspect_models"  # recorded, see `Journal.introduced`
+MAX_FILES = 50  # of a mail that are looked at
 LIMIT_S = 240.0  # for all files of a mail; the pictures of those that are left then stay away
 TRIES = 3  # after which the request goes on without pictures, as on a machine whose disk stays full
 
@@ -120,7 +121,10 @@ def _inspected(job: StepContext, done: DispatchResult) -> list[Preview]:
     attachments = job.message.request.attachments
     ends_at = time.monotonic() + LIMIT_S
     previews = []
-    for number, _ in done.uploads:
+    for number, url in done.uploads[:MAX_FILES]:
+        if formats.shows_itself(attachments[number]):
+            previews.append(Preview(number, url=url))
+            continue
         if not formats.is_inspected(attachments[number]):
             continue
         if time.monotonic() > ends_at:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from poller.dispatch import conversation
-from poller.triage import canary_mark, quotas, screening, sender
+from poller.triage import attachment_policy, canary_mark, quotas, screening, sender
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.results import Participants, Received
 from poller.workflow.steps import StepName
@@ -55,8 +55,10 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
         known = job.journal.store.recall(parent_keys)
         thread = next((known[each] for each in parent_keys if each in known), "")
         decisions, slot = quotas.assign_slot(job.settings, job.journal.store, request.reference, request, thread)
+        narrow = attachment_policy.without_consent(request, decisions)
         return replace(
             received,
+            support_decisions=narrow if narrow != decisions else (),
             upload_decisions=decisions,
             goes_on_at=slot.at,
             episode=slot.episode,

@@ -148,6 +148,8 @@ def answer(
     if thread is None:
         return None
     sure = Classification(thread.category, 1.0, "thread", "Réponse à une demande en cours.", needs_review=False)
+    if thread.category is Category.SUPPORT and received.support_files == "none" and received.support_decisions:
+        job = replace(job, upload_decisions=received.support_decisions)
     done = replace(initial_result(job, sure), contact_id=contact_id, ticket=thread.ticket, subtask=thread.subtask)
     is_private = thread.category is Category.SUPPORT and received.support_files == "hubspot"
     stored = attach_files(job, done) if is_private else inspect_models(job, upload_files(job, done))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from poller.model import Kind
+
 if TYPE_CHECKING:
     from poller.model import Attachment
 
@@ -28,8 +30,12 @@ OTHER_MODELS: Final = frozenset({
 })  # fmt: skip
 MODELS: Final = READ | EMBEDDED | OTHER_MODELS
 RAW: Final = frozenset({"arw", "cr2", "cr3", "dng", "nef", "orf", "pef", "raf", "rw2", "srw"})  # of cameras
-PHOTOS: Final = frozenset({"avif", "heic", "heif", "psb", "psd", "tif", "tiff"}) | RAW  # what browsers do not show
+PHOTOS: Final = (
+    frozenset({"avif", "bmp", "heic", "heif", "psb", "psd", "tif", "tiff"}) | RAW
+)  # what browsers do not show
 PAGES: Final = frozenset({"ai", "pdf"})
+WEB: Final = frozenset({"gif", "jpeg", "jpg", "png", "webp"})  # photos that browsers show
+SHOWN_BYTES: Final = 1_000_000  # of a photo that is shown as it is: a larger one would make a letter slow to open
 _Z_UP: Final = frozenset({"3mf", "3dxml", "iges", "igs", "off", "step", "stl", "stp", "stpz", "xyz"})
 
 _BY_TYPE: Final = {
@@ -62,10 +68,18 @@ def suffix_of(name: str) -> str:
     return suffix.lower() if dot and stem else ""
 
 
+def shows_itself(attachment: Attachment) -> bool:
+    """Return whether an attachment is a photo that letters can show as it is."""
+    is_web = attachment.kind is Kind.IMAGE and suffix_of(attachment.filename) in WEB
+    return is_web and not attachment.refused and attachment.size_bytes <= SHOWN_BYTES
+
+
 def is_inspected(attachment: Attachment) -> bool:
     """Return whether there may be something to say about an attachment, or something to show of it."""
+    if shows_itself(attachment):
+        return False
     suffix = suffix_of(attachment.filename)
-    known = MODELS | PHOTOS | PAGES | ARCHIVES
+    known = MODELS | PHOTOS | PAGES | ARCHIVES | WEB
     return not attachment.refused and (suffix in known or _BY_TYPE.get(attachment.content_type, "") in known)
 
 
@@ -80,7 +94,7 @@ def format_of(name: str, content_type: str, head: bytes) -> str:
             return suffix if suffix in same.get(found, ()) and found != "pdf" else found
     if head.startswith(b"PK\x03\x04") and suffix in ARCHIVES | {""}:
         return "zip"
-    return suffix if suffix in MODELS | PHOTOS | PAGES | ARCHIVES else _BY_TYPE.get(content_type, "")
+    return suffix if suffix in MODELS | PHOTOS | PAGES | ARCHIVES | WEB else _BY_TYPE.get(content_type, "")
 
 
 def up_axis(suffix: str) -> str:

@@ -92,6 +92,8 @@ def read_material(material: Any) -> Material:
     """Return the look of a material of trimesh: a `PBRMaterial`, or a `SimpleMaterial` of OBJ."""
     if not hasattr(material, "baseColorTexture"):
         image, diffuse = texture_of(material), getattr(material, "diffuse", None)
+        if image is None and getattr(material, "image", None) is not None:
+            return Material()
         texture = None if image is None else read_image(image)
         colour = (1.0, 1.0, 1.0, 1.0) if texture is not None else _rgba(diffuse)
         return Material(colour, texture, cutoff=0.5 if texture is not None else 0.0)

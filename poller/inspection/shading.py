@@ -227,7 +227,7 @@ def _lit(
     if tint is not None:
         base *= linear(tint[:, :3])
         alpha *= tint[:, 3]
-    base = np.minimum(base, _WHITEST)
+    base *= np.minimum(_WHITEST / np.maximum(base.max(axis=1, keepdims=True), 1e-6), 1)
     rough = np.full(len(uv), material.roughness, np.float32)
     metal = np.full(len(uv), material.metallic, np.float32)
     if material.metal_rough is not None:

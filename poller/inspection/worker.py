@@ -81,7 +81,7 @@ def _look(say: Connection, content: bytes, file: Attachment, sides: SideFiles, m
     else:
         layers = {}
     confinement.confine(directory)
-    if suffix in formats.PHOTOS | formats.PAGES:
+    if suffix in formats.PHOTOS | formats.WEB | formats.PAGES:
         _page(say, content, suffix)
     elif suffix in formats.READ:
         _model(say, content, suffix, sides, layers)

@@ -112,6 +112,22 @@ def ticket_images(request: Request) -> list[str]:
     return list(dict.fromkeys(image.fingerprint for image in images))
 
 
+def without_consent(request: Request, decisions: Collection[UploadDecision]) -> tuple[UploadDecision, ...]:
+    """Return the decisions for an answer to a support ticket where nobody allowed its files to be stored.
+
+    Only attached 3D files and images are files then: a screenshot in the text, or a document, may show what must not
+    lie at a public address.
+    """
+    return tuple(
+        fate
+        if fate is not UploadDecision.FILE or (not file.shown and file.kind in {Kind.MODEL, Kind.IMAGE})
+        else UploadDecision.INLINE
+        if file.shown
+        else UploadDecision.KEPT
+        for file, fate in zip(request.attachments, decisions, strict=True)
+    )
+
+
 def oversize(size_bytes: int) -> str:
     """Return the defect of a message of which only the beginning was fetched, with its whole size."""
     return f"over the size limit: {size_bytes} bytes"

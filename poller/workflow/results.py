@@ -51,6 +51,7 @@ class Received:
     goes_on_at: datetime | None = None  # when its sender's rate limit lets it go on; None if it is ignored for good
     episode: str = ""  # reference of the first message of its sender's run of waiting ones; "" if it need not wait
     support_files: str = "none"  # where the files go if it is a support request: "none", "hubspot" or "r2"
+    support_decisions: tuple[UploadDecision, ...] = ()  # if it answers one and that is "none"; () if they are the same
 
     def as_json(self) -> dict[str, Any]:
         """Return the recorded form."""
@@ -68,6 +69,8 @@ class Received:
             found |= {"fates": fates, "goes_on_at": self.goes_on_at.isoformat(), "episode": self.episode}
         if self.support_files != "none":
             found["support_files"] = self.support_files
+        if self.support_decisions:
+            found["support_fates"] = [str(decision) for decision in self.support_decisions]
         return found
 
     @classmethod
@@ -84,6 +87,7 @@ class Received:
             goes_on_at=_moment(found.get("goes_on_at")),
             episode=found.get("episode", ""),
             support_files=found.get("support_files", "none"),
+            support_decisions=tuple(map(UploadDecision, found.get("support_fates", ()))),
         )
 
 

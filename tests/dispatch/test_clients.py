@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
+from integrations.errors import ConfigurationError
 from poller.config import loader
 from poller.dispatch.clients import services
 
@@ -33,6 +35,15 @@ def test_services_with_credentials_have_clients_and_are_not_connected(sandbox: S
 def test_service_without_credentials_is_off(sandbox: Sandbox, prefix: str, name: str) -> None:
     """Its steps are skipped, and the others work."""
     assert made(sandbox, prefix).off() == [name]
+
+
+@pytest.mark.parametrize(("files", "is_refused"), [("none", False), ("hubspot", True), ("r2", False)])
+def test_hubspot_is_checked_for_files_only_if_it_gets_them(sandbox: Sandbox, files: str, *, is_refused: bool) -> None:
+    sandbox.hubspot.has_files_scope = False
+    hubspot = made(sandbox, "none", SUPPORT_FILES=files).hubspot
+    assert hubspot
+    with pytest.raises(ConfigurationError, match="files") if is_refused else nullcontext():
+        hubspot.check()
 
 
 def test_smtp_without_a_recipient_is_off(sandbox: Sandbox) -> None:

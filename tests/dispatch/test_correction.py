@@ -98,6 +98,28 @@ def test_two_opposite_corrections_keep_one_ticket_and_subtask(office: Office) ->
     assert len(comments(office)) == 3
 
 
+def test_private_files_of_a_support_request_survive_corrections(office: Office) -> None:
+    """They are stored once; as modelling the files go to R2 too, and an answer to a support ticket stays private."""
+    office.environment["SUPPORT_FILES"] = "hubspot"
+    decide(office, "SUPPORT")
+    office.once(undecided())
+    hubspot = office.sandbox.hubspot
+    assert office.counts() == SUPPORT | {"notes": 1}
+    (note,) = hubspot.notes
+    assert note.properties["hs_attachment_ids"] == ";".join(file.id for file in hubspot.files)
+    assert len(hubspot.files) == 2
+    office.once(b"In-Reply-To: <undecided@lambert.example>\n" + undecided("answer"))
+    assert office.counts() == SUPPORT | {"notes": 2, "notifications": 2}
+    assert len(hubspot.files) == 4
+    drag(office, "Support", TO_MODELISATION, "HEADER", "Message-ID", "<undecided@lambert.example>")
+    office.once()
+    assert office.counts() == MODELISATION | {"notes": 2, "notifications": 2}
+    drag(office, "Modélisation", TO_SUPPORT)
+    office.once()
+    assert office.counts() == MODELISATION | {"notes": 2, "notifications": 2}
+    assert len(hubspot.files) == 4
+
+
 def test_correction_to_same_category_only_files_mail(office: Office) -> None:
     """Nothing changed, so the team is not told of anything."""
     office.once(MAILS["modelisation_with_files"])

@@ -43,9 +43,10 @@ def stored(sandbox: Sandbox, tmp_path: Path) -> StepHarness:
 
 
 def test_inspection_stores_picture_beside_model_with_facts(stored: StepHarness) -> None:
-    """The picture lies in the directory of the file under its name; the photo needs none."""
+    """The picture lies in the directory of the file under its name; the photo is its own."""
     done = stored.takes(inspect_models)
-    (preview,) = done.previews
+    preview, photo = done.previews
+    assert photo == Preview(1, url=done.uploads[1][1])
     _, url = done.uploads[0]
     assert (preview.number, preview.url) == (0, f"{url}.apercu.png")
     assert preview.facts
@@ -83,7 +84,7 @@ def test_inspection_resumed_returns_what_was_recorded(stored: StepHarness) -> No
 
 def test_inspection_whose_picture_is_refused_goes_on_with_facts(stored: StepHarness) -> None:
     stored.sandbox.s3.fail(Fault("status", "PUT", re.compile("apercu"), status=503))
-    (preview,) = stored.takes(inspect_models).previews
+    preview, _ = stored.takes(inspect_models).previews
     assert (preview.url, preview.no_picture) == ("", NoPicture.FAILED)
     assert preview.facts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import io
 import json
 import re
@@ -291,3 +292,27 @@ def test_files_of_a_support_request_go_where_the_setting_says(
     if files == "r2":
         (note,) = hubspot.notes
         assert all(stored.path in note.properties["hs_note_body"] for stored in on_r2.sent(sandbox))
+
+
+@pytest.mark.parametrize(("files", "stored"), [("none", ["photo.png"]), ("r2", ["photo.png", "plan.pdf", "vue.png"])])
+def test_answer_to_a_support_ticket_stores_no_document_unasked(
+    sandbox: Sandbox, tmp_path: Path, files: str, stored: list[str]
+) -> None:
+    """Nor a picture of the text: it may show what must not lie at a public address."""
+    desk = Desk(sandbox, tmp_path)
+    desk.environment["SUPPORT_FILES"] = files
+    first = samples()["support"]
+    desk.gets(first)
+    message = EmailMessage()
+    message["From"], message["To"] = email.message_from_bytes(first)["From"], "support@figurative.example"
+    message["Subject"], message["Message-ID"] = "Re: Facture", "<answer@samples.example>"
+    message["In-Reply-To"] = email.message_from_bytes(first)["Message-ID"]
+    message.set_content("Voici.")
+    message.add_alternative('<p>Voici.</p><img src="cid:v">', subtype="html")
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(60_000)
+    message.get_payload()[1].add_related(picture, "image", "png", cid="<v>", filename="vue.png")
+    message.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="plan.pdf")
+    message.add_attachment(picture + b"2", maintype="image", subtype="png", filename="photo.png")
+    result = desk.gets(bytes(message))
+    assert (str(result.outcome), len(sandbox.hubspot.tickets)) == ("support", 1)
+    assert sorted(each.key.rpartition("/")[2] for each in on_r2.sent(sandbox)) == stored

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,3 +55,50 @@ def test_replaced_file_is_whole_and_leaves_nothing_beside(tmp_path: Path) -> Non
 def test_unwritable_file_raises_oserror(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         status_file.replace(tmp_path / "nowhere" / "file", "new", 0o600)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"began_at": null}',
+        b"\xff",
+        b'{"began_at": 7, "looked_at": 7}',
+        b'{"began_at": "x"}',
+    ],
+)
+def test_unreadable_status_file_is_ignored(left: bytes, tmp_path: Path) -> None:
+    """A crash of the machine may have left an empty file."""
+    (tmp_path / status_file.FILE).write_bytes(left)
+    assert status_file.read(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "minutes", "late"),
+    [(60, 5, False), (60, 5.1, True), (600, 49, False), (600, 51, True), (1, 4, False)],
+)
+def test_daemon_is_late_after_five_poll_intervals(interval_s: float, minutes: float, *, late: bool) -> None:
+    """And never before five minutes; since it began where no poll was good yet."""
+    ago = NOW - timedelta(minutes=minutes)
+    assert PollStatus(NOW - timedelta(days=9), ago).is_late(NOW, interval_s) is late
+    assert PollStatus(ago, None, ago, "IMAP").is_late(NOW, interval_s) is late
+
+
+def test_status_file_is_read_as_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For us alone to read, and written anew when something has changed; where it cannot be, the daemon goes on."""
+    assert status_file.read(tmp_path) is None
+    left = StatusFile(tmp_path)
+    left.leave(NOW, None, "an old reason")
+    assert status_file.read(tmp_path) == PollStatus(left._began_at, NOW, None, "")
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    written = path.stat().st_ino
+    left.leave(NOW, None, "another")
+    assert path.stat().st_ino == written
+    left.leave(NOW, NOW, "IMAP: timed out")
+    assert status_file.read(tmp_path) == PollStatus(left._began_at, NOW, NOW, "IMAP: timed out")
+    StatusFile(tmp_path / "nowhere").leave(NOW, None, "")
+    assert "status_file_not_written" in capsys.readouterr().out

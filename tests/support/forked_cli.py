@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import botocore.session
+import pytest
 
 from integrations import r2
 from poller.__main__ import main
@@ -131,6 +132,15 @@ def load_clients(settings: Settings) -> None:
     _ = made.claude._client.messages.with_raw_response
 
 
+def shorten_waits(patch: pytest.MonkeyPatch) -> None:
+    """Have queues, ticks, and a message that waits for another looked at soon instead of after seconds."""
+    for name, seconds in (("LOOK_S", 0.025), ("SHARED_LOOK_S", 0.05), ("OWN_LOOK_S", 0.1)):
+        patch.setattr(f"poller.workflow.dbos_runtime.{name}", seconds)
+    patch.setattr("poller.workflow.journal.AGAIN_S", 0.3)
+    for module in ("daemon", "loop"):
+        patch.setattr(f"poller.daemon.{module}.TICK_S", 0.3)
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The request that crosses the socket, beside the writing ends of three pipes."""
@@ -153,6 +163,7 @@ def serve(number: int) -> None:
     from poller.config import loader  # noqa: PLC0415
 
     load_clients(loader.load())
+    shorten_waits(pytest.MonkeyPatch())
     forkserver.ensure_running()
     # The collector writes into every object, so each command would have its own copy of the loaded modules.
     gc.freeze()

@@ -205,8 +205,8 @@ def test_final_outcome_while_waiting_for_receipt_is_the_label() -> None:
 KINDS_RECEIVED: dict[str, tuple[Received, dict[str, Any]]] = {
     "work": (replace(RECEIVED, **DECIDED), RECEIVED_JSON | DECIDED_JSON),
     "work with files": (
-        replace(RECEIVED, **DECIDED, support_files="r2"),
-        RECEIVED_JSON | DECIDED_JSON | {"support_files": "r2"},
+        replace(RECEIVED, **DECIDED, support_files="r2", support_decisions=(UploadDecision.KEPT,) * 2),
+        RECEIVED_JSON | DECIDED_JSON | {"support_files": "r2", "support_fates": ["kept", "kept"]},
     ),
     "ignored": (replace(RECEIVED, ignored="bulk"), RECEIVED_JSON | {"ignored": "bulk", "unless_answer": False}),
     "ignored unless an answer": (

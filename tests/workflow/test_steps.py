@@ -29,6 +29,7 @@ RECORDED = {
     "update_ticket": "hubspot",
     "create_ticket": "hubspot",
     "attach_files": "hubspot",
+    "inspect_models": "",
     "create_note": "hubspot",
     "create_subtask": "clickup",
     "add_comment": "clickup",

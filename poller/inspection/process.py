@@ -147,7 +147,9 @@ def _received(answer: Connection, limit_bytes: int) -> bytes:
     try:
         return answer.recv_bytes(limit_bytes)
     except OSError as error:
-        raise ValueError("message too long") from error
+        if answer.closed:  # by multiprocessing, which reads nothing behind a length that it refuses
+            raise ValueError("message too long") from error
+        raise EOFError("the process ended within a message") from error
 
 
 def _taken(found: Inspected, message: dict[str, Any], answer: Connection) -> Inspected:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from poller.inspection import process, worker
 from poller.inspection.process import Inspected, InspectionStoppedError, inspect
-from poller.model import ModelFacts, ModelIssue, NoPicture
+from poller.model import Kind, ModelFacts, ModelIssue, NoPicture
 from tests.inspection import samples
 from tests.inspection.samples import GREEN, RED, attached
 
@@ -108,7 +108,8 @@ def test_document_has_a_jpeg_and_no_facts() -> None:
 @pytest.mark.parametrize("name", ["note.txt", "photo.jpg", "virus.glb"])
 def test_nothing_to_look_at_is_nothing(name: str) -> None:
     """A text, a photo that every client shows, and a file that is refused."""
-    assert inspect([attached(name, b"glTF", refused=name == "virus.glb")], 0) == ()
+    kind = Kind.IMAGE if name == "photo.jpg" else Kind.MODEL
+    assert inspect([replace(attached(name, b"glTF", refused=name == "virus.glb"), kind=kind)], 0) == ()
 
 
 def test_format_that_nothing_reads_says_so() -> None:
@@ -193,7 +194,7 @@ BEATEN = {
     "no picture": (lie, 60, NoPicture.FAILED),
     "no JSON": (babble, 60, NoPicture.UNREADABLE),
     "too long": (flood, 60, NoPicture.UNREADABLE),
-    "half a message": (stammer, 0.5, NoPicture.TOO_MUCH),
+    "half a message": (stammer, 5, NoPicture.TOO_MUCH),
     "says nothing any more": (leave, 0.5, NoPicture.TOO_MUCH),
     "nested": (nest, 60, NoPicture.UNREADABLE),
     "endless": (claim, 60, NoPicture.FAILED),

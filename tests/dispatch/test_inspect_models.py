@@ -69,7 +69,7 @@ def test_picture_is_not_taken_for_a_file_of_the_customer(sandbox: Sandbox, tmp_p
     bench.open_ticket()
     bench.done = bench.takes(upload_files, upload_decisions=DECIDED)
     bench.record.entries.clear()
-    (preview,) = bench.takes(inspect_models).previews
+    preview, *_ = bench.takes(inspect_models).previews
     assert preview.url not in dict(bench.done.uploads).values()
     (shown,) = [each for each in sandbox.s3.objects if preview.url.endswith(each.path)]
     assert shown.content_disposition == "inline"

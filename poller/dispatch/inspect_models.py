@@ -32,6 +32,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 INTRODUCED = "inspect_models"  # recorded, see `Journal.introduced`
 MAX_FILES = 50  # of a mail that are looked at
 LIMIT_S = 240.0  # for all files of a mail; the pictures of those that are left then stay away
+TRIES = 3  # after which the request goes on without pictures, as on a machine whose disk stays full
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def inspect_models(job: StepContext, done: DispatchResult) -> DispatchResult:
     if not is_modelling or not done.uploads or not job.journal.introduced(INTRODUCED):
         return done
 
-    def act(_: Attempt) -> Previews:
+    def act(attempt: Attempt) -> Previews:
         if not job.settings.models.enabled:
             return Previews(())
         # One at a time: the others have their tickets, and leave the workers to mails that have none yet.
@@ -93,6 +94,13 @@ def inspect_models(job: StepContext, done: DispatchResult) -> DispatchResult:
             raise DependencyPendingError("the files of another message are being inspected")
         try:
             return Previews(tuple(_inspected(job, done)))
+        except (OSError, process.InspectionStoppedError) as error:
+            if attempt.failures + 1 < TRIES:
+                raise MessageUnavailableError(error) from error
+            failed = [
+                number for number, _ in done.uploads if formats.is_inspected(job.message.request.attachments[number])
+            ]
+            return Previews(tuple(Preview(number, no_picture=NoPicture.FAILED) for number in failed))
         finally:
             job.inspecting.release()
 
@@ -104,6 +112,12 @@ def inspect_models(job: StepContext, done: DispatchResult) -> DispatchResult:
 
 
 def _inspected(job: StepContext, done: DispatchResult) -> list[Preview]:
+    """Look into each file, and store its pictures.
+
+    Raises:
+        OSError: the spool file cannot be read, or the disk is full.
+        InspectionStoppedError: the process was stopped from outside.
+    """
     attachments = job.message.request.attachments
     ends_at = time.monotonic() + LIMIT_S
     previews = []
@@ -116,10 +130,7 @@ def _inspected(job: StepContext, done: DispatchResult) -> list[Preview]:
         if time.monotonic() > ends_at:
             previews.append(Preview(number, no_picture=NoPicture.TOO_MUCH))
             continue
-        try:
-            found = process.inspect(attachments, number)
-        except (OSError, process.InspectionStoppedError) as error:
-            raise MessageUnavailableError(error) from error
+        found = process.inspect(attachments, number)
         previews += [_stored(job, number, place, each) for place, each in enumerate(found)]
     return previews
 

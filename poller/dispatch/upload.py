@@ -78,11 +78,19 @@ def store_picture(job: StepContext, number: int, place: int, picture: bytes, med
     if r2 is None:
         raise ConfigurationError("R2 has no credentials")
     request = job.message.request
-    name = stored_files(request)[number].filename
-    more = f"-{place + 1}" if place else ""
-    key = stored_key(request, f"{name}.apercu{more}.{_PICTURES[media_type]}", _secret(job))
+    files = stored_files(request)
+    suffix = f".apercu{f'-{place + 1}' if place else ''}.{_PICTURES[media_type]}"
+    name = f"{files[number].filename}{suffix}"
+    if name != escaping.file_name(name):  # it is too long, and would be cut as another is
+        name = f"{number + 1}{suffix}"
+    key = stored_key(request, _beside(files, name), _secret(job))
     # We made it: unlike a file of the customer, a browser may show it.
     return r2.upload(key, BytesIO(picture), len(picture), media_type, "inline")
+
+
+def _beside(files: tuple[Attachment, ...], name: str) -> str:
+    """Return the name of something that we made of the files: one that none of them has."""
+    return attachments.named([*files, replace(files[0], filename=name)])[-1].filename
 
 
 def _all_files(job: StepContext, numbers: list[int]) -> StoredFile | None:
@@ -100,8 +108,7 @@ def _all_files(job: StepContext, numbers: list[int]) -> StoredFile | None:
 
 def _store_zip(r2: R2, request: Request, numbers: list[int], secret: str) -> dict[str, Any]:
     files = stored_files(request)
-    # The name of the zip is one that none of the files has.
-    name = attachments.named([*files, replace(files[0], filename=_ALL_FILES)])[-1].filename
+    name = _beside(files, _ALL_FILES)
     body = ZipStream([files[number] for number in numbers])
     url = r2.upload(
         stored_key(request, name, secret),
@@ -164,7 +171,8 @@ def stored_files(request: Request) -> tuple[Attachment, ...]:
     Where the suffix is wrong, the right one is added, unless a 3D file refers to the file.
     """
     return attachments.named(
-        file if file.side else replace(file, filename=file_types.opens_as(file)) for file in request.attachments
+        file if file.side else replace(file, filename=escaping.file_name(file_types.opens_as(file)))
+        for file in request.attachments
     )
 
 

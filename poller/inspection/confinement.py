@@ -32,12 +32,23 @@ _EVERYTHING: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (
 _TCP: Final = 3  # bind and connect, from version 4 on
 _SCOPES: Final = 3  # abstract sockets and signals, from version 6 on
 
-# Of socket, connect, bind, sendto, sendmsg, execve, execveat, ptrace, process_vm_readv, process_vm_writev, kill,
-# io_uring_setup, keyctl, bpf, mount.
+# Of socket, connect, bind, sendto, sendmsg, sendmmsg, execve, execveat, fork, vfork, ptrace, process_vm_readv,
+# process_vm_writev, kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal, pidfd_getfd,
+# io_uring_setup, keyctl, bpf, mount; then of clone and clone3. aarch64 has no fork.
 _FORBIDDEN: Final = {
-    "x86_64": (0xC000003E, (41, 42, 49, 44, 46, 59, 322, 101, 310, 311, 62, 425, 250, 321, 165)),
-    "aarch64": (0xC00000B7, (198, 203, 200, 206, 211, 221, 281, 117, 270, 271, 129, 425, 219, 280, 40)),
+    "x86_64": (
+        0xC000003E,
+        (41, 42, 49, 44, 46, 307, 59, 322, 57, 58, 101, 310, 311, 62, 200, 234, 129, 297, 424, 438, 425, 250, 321, 165),
+        (56, 435),
+    ),
+    "aarch64": (
+        0xC00000B7,
+        (198, 203, 200, 206, 211, 269, 221, 281, 117, 270, 271, 129, 130, 131, 138, 240, 424, 438, 425, 219, 280, 40),
+        (220, 435),
+    ),
 }
+_X32: Final = 0x40000000  # of each call of a third kind, on x86-64
+_THREAD: Final = 0x10000  # CLONE_THREAD
 
 
 def limit() -> None:
@@ -92,15 +103,23 @@ def _bound_files(libc: ctypes.CDLL, writable: Path) -> None:
 
 
 def _bound_calls(libc: ctypes.CDLL) -> None:
-    """Have the kernel answer EPERM to the calls that are forbidden (seccomp(2), classic BPF)."""
-    architecture, calls = _FORBIDDEN.get(platform.machine(), (0, ()))
+    """Have the kernel answer EPERM to the calls that are forbidden (seccomp(2), classic BPF).
+
+    Threads may begin, processes may not: one that outlives this process would keep the parent waiting. clone3 hides its
+    flags from the filter, and is said not to exist.
+    """
+    architecture, calls, (clone, clone3) = _FORBIDDEN.get(platform.machine(), (0, (), (0, 0)))
     if not calls:
         return
-    load, equal, answer = 0x20, 0x15, 0x06
-    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (answer, 0, 0, 0x7FFF0000), (load, 0, 0, 0)]
-    for left, call in zip(range(len(calls), 0, -1), calls, strict=True):
-        program.append((equal, left, 0, call))
-    program += [(answer, 0, 0, 0x7FFF0000), (answer, 0, 0, 0x00050000 | 1)]
+    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
+    allow, refuse, unknown = 0x7FFF0000, 0x00050000 | 1, 0x00050000 | 38  # EPERM, ENOSYS
+    # The calls of another architecture have other numbers, so none is allowed.
+    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (answer, 0, 0, refuse), (load, 0, 0, 0)]
+    # Each goes on, or to one of the answers below, counted from the first.
+    tests = [(at_least, 1, _X32), *((equal, 1, call) for call in calls), (equal, 2, clone3), (equal, 3, clone)]
+    program += [(how, len(tests) - 1 - at + to, 0, value) for at, (how, to, value) in enumerate(tests)]
+    program += [(answer, 0, 0, allow), (answer, 0, 0, refuse), (answer, 0, 0, unknown)]
+    program += [(load, 0, 0, 16), (any_bit, 0, 1, _THREAD), (answer, 0, 0, allow), (answer, 0, 0, refuse)]
     filters = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
     header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(filters)))
     libc.prctl(_PR_SET_SECCOMP, 2, ctypes.byref(header), 0, 0)

@@ -57,7 +57,7 @@ _SIGNATURES: Final = (
     ("avif", rb".{4}ftypavi[fs]"),
     ("dwg", rb"AC10\d\d\0"),
     ("blend", rb"BLENDER[_\-\d]"),
-    ("dae", rb"\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<COLLADA\b"),
+    ("dae", rb"\s*(?:<\?xml[^>]*>\s*|(?><!--.*?-->)\s*)*<COLLADA\b"),  # a comment ends at its first end
 )
 _PATTERNS: Final = tuple((suffix, re.compile(pattern, re.DOTALL)) for suffix, pattern in _SIGNATURES)
 

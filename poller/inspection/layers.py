@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from poller.inspection.formats import USD, suffix_of
-from poller.inspection.side_files import SideFiles, of_archive
+from poller.inspection.side_files import MAX_TOTAL_BYTES, SideFiles, TooMuchError, of_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +22,10 @@ def write_layers(content: bytes, suffix: str, sides: SideFiles, directory: Path)
     A USDZ is unpacked: its first layer is the root (OpenUSD, USDZ File Format Specification).
 
     Raises:
+        TooMuchError: the layers are larger than what is looked at.
         ValueError: a USDZ holds no layer.
         zipfile.BadZipFile: it is no archive.
     """
-    found: dict[str, bytes] = {}
     if suffix == "usdz" or content.startswith(b"PK\x03\x04"):
         sides = SideFiles(of_archive(zipfile.ZipFile(BytesIO(content))), missing=sides.missing)
         names = [name for name in sides.sources if suffix_of(name) in USD - {"usdz"}]
@@ -37,9 +37,13 @@ def write_layers(content: bytes, suffix: str, sides: SideFiles, directory: Path)
     else:
         root = content
         names = [name for name in sides.sources if suffix_of(name) in USD - {"usdz"}]
-    found = {ROOT: root} | {name: sides.sources[name]() for name in names[:_MAX_LAYERS]}
     files: dict[str, Path] = {}
-    for number, (name, layer) in enumerate(found.items()):
+    left_bytes = MAX_TOTAL_BYTES
+    for number, name in enumerate([ROOT, *names[:_MAX_LAYERS]]):
+        layer = sides.sources[name]() if name else root
+        left_bytes -= len(layer)
+        if left_bytes < 0:
+            raise TooMuchError
         files[name] = directory / f"{number}.{suffix_of(name) or suffix}"
         files[name].write_bytes(layer)
     return files, sides

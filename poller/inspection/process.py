@@ -12,7 +12,6 @@ import multiprocessing
 import signal
 import tempfile
 import threading
-import time
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,9 +30,11 @@ LIMIT_S: Final = 60.0  # of the clock, for a file
 MAX_MEMBERS: Final = 3  # of an archive
 _MAX_MESSAGE_BYTES: Final = 256 * 1024
 _MAX_PICTURE_BYTES: Final = 8 << 20
+_MAX_COUNT: Final = 10**12  # a file may claim any number
 _MEDIA_TYPES: Final = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
-# When the machine or the daemon stops, all our processes get these signals. The file is not at fault.
-_STOPPED: Final = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+# When the machine or the daemon stops, all our processes get these signals. The file is not at fault. The fork server
+# gets them as well: where it ends first, nobody reads the exit code, and multiprocessing gives 255.
+_STOPPED: Final = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 255}
 _BEATEN: Final = {-signal.SIGXCPU, -signal.SIGKILL}
 _PACKAGES: Final = ("numpy", "PIL", "trimesh")
 
@@ -93,9 +94,14 @@ def _run(
         child = _processes.Process(target=_work, args=(say, attachments, number, member, Path(directory)), daemon=True)
         child.start()
         say.close()
+        # It ends every wait for the process, also for the rest of a message that was begun.
+        end = threading.Timer(limit_s, child.kill)
+        end.start()
         try:
-            return _listen(answer, child, Inspected(member), time.monotonic() + limit_s)
+            return _listen(answer, child, Inspected(member))
         finally:
+            end.cancel()
+            end.join()
             child.kill()
             child.join()
             child.close()
@@ -108,28 +114,25 @@ def _work(*arguments: Any) -> None:
     worker.run(*arguments)
 
 
-def _listen(
-    answer: Connection, child: Any, found: Inspected, deadline: float
-) -> tuple[tuple[str, ...] | None, Inspected]:
+def _listen(answer: Connection, child: Any, found: Inspected) -> tuple[tuple[str, ...] | None, Inspected]:
     """Take what the worker sends, until it is done or ends."""
     stage = "reading"
     while stage not in {"done", "too much"}:
         try:
-            if not answer.poll(max(0.0, deadline - time.monotonic())):
-                return None, _ended(found, stage, beaten=True)
             message = json.loads(_received(answer, _MAX_MESSAGE_BYTES))
             if "failed" in message:
                 raise OSError(*message["failed"])
             if "members" in message:
                 return tuple(str(name) for name in message["members"][:MAX_MEMBERS]), found
-            stage = message["stage"]
+            stage = str(message["stage"])
             found = _taken(found, message, answer)
         except EOFError as error:
             child.join()
             if child.exitcode in _STOPPED:
                 raise InspectionStoppedError(f"exit code {child.exitcode}") from error
             return None, _ended(found, stage, beaten=child.exitcode in _BEATEN)
-        except (ValueError, KeyError, TypeError):  # a process that was taken over may say anything
+        # A process that was taken over may say anything.
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return None, _ended(found, stage, beaten=False)
     return None, _ended(found, stage, beaten=True) if stage == "too much" else found
 
@@ -144,7 +147,9 @@ def _received(answer: Connection, limit_bytes: int) -> bytes:
     try:
         return answer.recv_bytes(limit_bytes)
     except OSError as error:
-        raise ValueError("message too long") from error
+        if answer.closed:  # by multiprocessing, which reads nothing behind a length that it refuses
+            raise ValueError("message too long") from error
+        raise EOFError("the process ended within a message") from error
 
 
 def _taken(found: Inspected, message: dict[str, Any], answer: Connection) -> Inspected:
@@ -185,7 +190,7 @@ def _facts(said: dict[str, Any]) -> ModelFacts:
 
     def count(key: str) -> int | None:
         value = said[key]
-        return None if value is None else max(0, int(value))
+        return None if value is None else min(max(0, int(value)), _MAX_COUNT)
 
     size = said["size"]
     return ModelFacts(

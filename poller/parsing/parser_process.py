@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 LIMIT_S = 60.0  # the slowest mail known takes two
 MEMORY_BYTES = 2 << 30  # address space: far above what any mail needs, far below what would hurt the server
-# When the machine or the daemon stops, all our processes get these signals. The mail is not at fault.
-_STOPPED = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+# When the machine or the daemon stops, all our processes get these signals. The mail is not at fault. The fork server
+# gets them as well: where it ends first, nobody reads the exit code, and multiprocessing gives 255.
+_STOPPED = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 255}
 
 # The fork server has the parser loaded. A fork takes some milliseconds a mail, and copies no thread of ours.
 _processes = multiprocessing.get_context("forkserver")

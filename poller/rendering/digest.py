@@ -10,7 +10,7 @@ from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
-from poller.escaping import http_url
+from poller.escaping import http_url, https_url
 from poller.model import SERVICE_NAMES, Outcome
 from poller.rendering.chart import Chart, as_text
 from poller.rendering.french_time import JOURS, duration, moment, period
@@ -110,6 +110,7 @@ def _page(week: Week, before: Week | None, account: str) -> DigestPage:
         (preview.url, _caption(preview), link.url if (link := each.subtask or each.ticket) else "")
         for each in week.messages
         for preview in each.portraits
+        if https_url(preview.url)
     ]
     tiles = _tiles(week, before)
     return DigestPage(
@@ -229,7 +230,9 @@ def _failure(message: WeeklyMessage, week: Week) -> FailureLine:
 
 def _caption(preview: Preview) -> str:
     triangles = preview.facts.triangles if preview.facts else None
-    return f"{triangles:,}".replace(",", NBSP) + f"{NBSP}triangles" if triangles is not None else "Modèle 3D"
+    if not triangles:  # a cloud of points has none
+        return "Modèle 3D"
+    return f"{triangles:,}".replace(",", NBSP) + f"{NBSP}triangle{'s' if triangles > 1 else ''}"
 
 
 def _chart(week: Week) -> Chart:

@@ -248,6 +248,8 @@ def _why_it_stayed(request: Request, done: DispatchResult, attachment: Attachmen
         return ""
     if fate is UploadDecision.TOO_BIG:
         return "trop volumineux" + _limit(attachment, done)
+    if fate is UploadDecision.KEPT and attachment.kind in {Kind.MODEL, Kind.IMAGE}:  # [r2] file_types leaves it out
+        return "type de fichier non déposé"
     return _REASONS.get(fate, "R2 non configuré" if StepName.UPLOAD_FILES in done.skipped else "dépôt non effectué")
 
 

@@ -247,7 +247,8 @@ class Journal:
         if step.gated and step.name.service and (until := self._breaker(step.name.service).wait(now)):
             reason = f"{SERVICE_NAMES.get(step.name.service, step.name.service)} is out of reach"
             return {"wait": reason, "until": until.isoformat(), "gate": step.name.service, "by": self._execution}
-        stack.enter_context(self._step_lock.exclusive() if gave_way else self._step_lock.shared())
+        if not step.name.apart:
+            stack.enter_context(self._step_lock.exclusive() if gave_way else self._step_lock.shared())
         self._begun_in = self._lease_epoch()
         return {"begun": now.isoformat(), "by": self._execution}
 

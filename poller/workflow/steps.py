@@ -18,11 +18,14 @@ class StepName(StrEnum):
 
     service: str  # the service that it calls, a key of SERVICE_NAMES; "" if it calls none
     searches: bool  # whether it looks first if an earlier try had its effect, and so waits until that would show
+    # Whether it takes minutes, does what is dangerous in a process of its own, and its message goes on without it: no
+    # other step waits for its end, and it waits for none, not even after a death of the daemon (`SharedLock`).
+    apart: bool
 
-    def __new__(cls, name: str, service: str = "", searches: bool = False) -> Self:
-        """Make a member of its name, the service that it calls, and whether it searches before it creates."""
+    def __new__(cls, name: str, service: str = "", searches: bool = False, apart: bool = False) -> Self:
+        """Make a member of its name and of the values above."""
         member = str.__new__(cls, name)
-        member._value_, member.service, member.searches = name, service, searches
+        member._value_, member.service, member.searches, member.apart = name, service, searches, apart
         return member
 
     RECEIVE = "receive", "imap"
@@ -38,7 +41,7 @@ class StepName(StrEnum):
     UPDATE_TICKET = "update_ticket", "hubspot"
     CREATE_TICKET = "create_ticket", "hubspot", True
     ATTACH_FILES = "attach_files", "hubspot", True
-    INSPECT_MODELS = "inspect_models"  # stores pictures on R2, and goes on without it
+    INSPECT_MODELS = "inspect_models", "", False, True  # stores pictures on R2, and goes on without it
     CREATE_NOTE = "create_note", "hubspot", True
     CREATE_SUBTASK = "create_subtask", "clickup", True
     ADD_COMMENT = "add_comment", "clickup", True

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import tempfile
 from dataclasses import replace
+from datetime import timedelta
+from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integrations.sandbox import Fault
-from poller.cli.samples import samples
+from poller.cli.samples import picture, samples, triangle
 from poller.dispatch.inspect_models import INTRODUCED, Previews, inspect_models
 from poller.dispatch.ticket import create_note
 from poller.dispatch.upload import upload_files
@@ -52,6 +56,25 @@ def test_inspection_stores_picture_beside_model_with_facts(stored: StepHarness) 
     assert (picture.content_type, picture.content_disposition) == ("image/png", "inline")
 
 
+@pytest.mark.parametrize("stem", ["fauteuil", "x" * 146], ids=["named as ours", "cut"])
+def test_picture_is_not_taken_for_a_file_of_the_customer(sandbox: Sandbox, tmp_path: Path, stem: str) -> None:
+    """A file lies where the picture would: R2 would take it for the picture."""
+    message = EmailMessage()
+    message["From"], message["Message-ID"] = "elise@martin-mobilier.example", "<named@example.com>"
+    message.set_content("Voici le modèle.")
+    taken = f"{stem}.glb.apercu.png" if len(stem) < 100 else f"{stem}.png"
+    for name, content in ((f"{stem}.glb", triangle()), (taken, picture(320, 240))):
+        message.add_attachment(content, "application", "octet-stream", filename=name)
+    bench = StepHarness(sandbox, tmp_path, message.as_bytes())
+    bench.open_ticket()
+    bench.done = bench.takes(upload_files, upload_decisions=DECIDED)
+    bench.record.entries.clear()
+    preview, *_ = bench.takes(inspect_models).previews
+    assert preview.url not in dict(bench.done.uploads).values()
+    (shown,) = [each for each in sandbox.s3.objects if preview.url.endswith(each.path)]
+    assert shown.content_disposition == "inline"
+
+
 def test_inspection_resumed_returns_what_was_recorded(stored: StepHarness) -> None:
     first = stored.takes(inspect_models)
     stored.sandbox.s3.requests.clear()
@@ -81,6 +104,22 @@ def test_inspection_that_kills_the_daemon_three_times_is_left_out(stored: StepHa
     stored.record.entries += [(INTRODUCED, {})]
     stored.record.entries += [(StepName.INSPECT_MODELS, begun | {"by": f"dead {each}"}) for each in range(3)]
     assert stored.takes(inspect_models).previews == ()
+
+
+def test_inspection_on_a_full_disk_is_left_out_in_the_end(stored: StepHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ticket and files exist: note and subtask do not wait until somebody makes room for a picture."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    for _ in range(2):
+        with pytest.raises(StepDeferredError):
+            stored.takes(inspect_models)
+        stored.record.now += timedelta(hours=1)
+        stored.record.breakers.clear()
+    (preview,) = stored.takes(inspect_models).previews
+    assert (preview.facts, preview.no_picture) == (None, NoPicture.FAILED)
 
 
 def test_message_of_earlier_release_keeps_its_steps(stored: StepHarness) -> None:

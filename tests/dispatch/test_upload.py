@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from integrations.sandbox import Fault
-from poller.cli.samples import samples
+from poller.cli.samples import samples, triangle
 from poller.dispatch.upload import (
     FILE_FACT,
     ONE_DIRECTORY,
@@ -94,6 +94,19 @@ def test_upload_stores_a_zip_of_several_files_beside_them(bench: StepHarness) ->
     assert {each.key.rpartition("/")[0] for each in bench.sandbox.s3.objects} == {stored.key.rpartition("/")[0]}
     assert bench.takes(upload_files, upload_decisions=(FILE, FILE)) == done
     assert len(bench.sandbox.s3.calls("PUT")) == 3
+
+
+def test_files_whose_long_names_are_cut_alike_are_all_stored(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A suffix that is added to a long name makes another one too long: R2 would take the first file for the second."""
+    message = EmailMessage()
+    message["From"], message["Message-ID"] = "elise@martin-mobilier.example", "<long@example.com>"
+    message.set_content("Voici les modèles.")
+    for suffix, content in ((".obj", triangle()), (".stl", triangle() + b"\0")):
+        message.add_attachment(content, "application", "octet-stream", filename="x" * 146 + suffix)
+    bench = StepHarness(sandbox, tmp_path, message.as_bytes())
+    done = bench.takes(upload_files, upload_decisions=(FILE, FILE))
+    assert {each.body for each in on_r2.sent(sandbox)} == {triangle(), triangle() + b"\0"}
+    assert len({url for _, url in done.uploads}) == 2
 
 
 def test_upload_resumed_after_a_failure_keeps_the_first_file(bench: StepHarness) -> None:

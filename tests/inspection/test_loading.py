@@ -9,7 +9,7 @@ import pytest
 from poller.inspection import facts, formats
 from poller.inspection.layers import write_layers
 from poller.inspection.loading import first_facts, load
-from poller.inspection.side_files import SideFiles
+from poller.inspection.side_files import SideFiles, TooMuchError
 from poller.model import ModelFacts, ModelIssue
 from tests.inspection import samples
 
@@ -107,3 +107,12 @@ def test_formats_are_known_by_content() -> None:
     assert formats.format_of("plan.dat", "", b"%PDF-1.7") == "pdf"
     assert formats.format_of("a.step", "", b"ISO-10303-21;") == "step"
     assert formats.format_of("note.txt", "text/plain", b"bonjour") == ""
+
+
+def test_layers_of_a_usdz_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are written to the disk before the process may write small files alone, and a zip may hold any number."""
+    monkeypatch.setattr("poller.inspection.layers.MAX_TOTAL_BYTES", 100_000)
+    packed = samples.zipped(a_dot_usda=samples.USDA, **{f"geo__{each}_dot_usda": bytes(30_000) for each in range(9)})
+    with pytest.raises(TooMuchError):
+        write_layers(packed, "usdz", SideFiles({}), tmp_path)
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 100_000

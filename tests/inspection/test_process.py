@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
@@ -19,7 +19,7 @@ from PIL import Image
 
 from poller.inspection import process, worker
 from poller.inspection.process import Inspected, InspectionStoppedError, inspect
-from poller.model import ModelFacts, ModelIssue, NoPicture
+from poller.model import Kind, ModelFacts, ModelIssue, NoPicture
 from tests.inspection import samples
 from tests.inspection.samples import GREEN, RED, attached
 
@@ -67,6 +67,15 @@ def test_model_without_its_side_files_names_them() -> None:
     assert (found.picture, found.no_picture) == (None, NoPicture.UNREADABLE)
 
 
+def test_number_that_a_file_claims_is_bounded() -> None:
+    """It stands in every text about the file."""
+    claimed = json.loads(samples.gltf("missing.bin", ()))
+    claimed["accessors"] = [each | {"count": 10**3000} for each in claimed["accessors"]]
+    (found,) = inspect([attached("a.gltf", json.dumps(claimed).encode())], 0)
+    assert found.facts
+    assert (found.facts.triangles, found.facts.vertices) == (10**12, 10**12)
+
+
 def test_archive_has_a_portrait_of_each_model_in_it() -> None:
     """With the textures that lie in the archive, and named by the path in it."""
     packed = samples.zipped(
@@ -99,7 +108,8 @@ def test_document_has_a_jpeg_and_no_facts() -> None:
 @pytest.mark.parametrize("name", ["note.txt", "photo.jpg", "virus.glb"])
 def test_nothing_to_look_at_is_nothing(name: str) -> None:
     """A text, a photo that every client shows, and a file that is refused."""
-    assert inspect([attached(name, b"glTF", refused=name == "virus.glb")], 0) == ()
+    kind = Kind.IMAGE if name == "photo.jpg" else Kind.MODEL
+    assert inspect([replace(attached(name, b"glTF", refused=name == "virus.glb"), kind=kind)], 0) == ()
 
 
 def test_format_that_nothing_reads_says_so() -> None:
@@ -154,6 +164,25 @@ def babble(say: Connection, *_: object) -> None:
     say.send_bytes(b"\x80\x04no JSON at all")
 
 
+def stammer(say: Connection, *_: object) -> None:
+    os.write(say.fileno(), b"\0\0\0\x10{")  # sixteen bytes, of which one comes
+    hang()
+
+
+def leave(say: Connection, *_: object) -> None:
+    say.close()
+    hang()
+
+
+def nest(say: Connection, *_: object) -> None:
+    say.send_bytes(b"[" * 100_000)
+
+
+def claim(say: Connection, *_: object) -> None:
+    facts = asdict(ModelFacts()) | {"triangles": float("inf")}
+    say.send_bytes(json.dumps({"stage": ["done"], "facts": facts}).encode())
+
+
 def flood(say: Connection, *_: object) -> None:
     say.send_bytes(json.dumps({"stage": "done", "no_picture": "x" * 1_000_000}).encode())
 
@@ -165,6 +194,10 @@ BEATEN = {
     "no picture": (lie, 60, NoPicture.FAILED),
     "no JSON": (babble, 60, NoPicture.UNREADABLE),
     "too long": (flood, 60, NoPicture.UNREADABLE),
+    "half a message": (stammer, 5, NoPicture.TOO_MUCH),
+    "says nothing any more": (leave, 0.5, NoPicture.TOO_MUCH),
+    "nested": (nest, 60, NoPicture.UNREADABLE),
+    "endless": (claim, 60, NoPicture.FAILED),
 }
 
 
@@ -185,6 +218,18 @@ def test_file_that_harms_its_process_is_a_value(
 def test_process_that_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the machine shuts down: the step is done again."""
     monkeypatch.setattr(process, "_work", stopped)
+    with pytest.raises(InspectionStoppedError):
+        inspect([attached("a.glb", b"")], 0)
+
+
+def stopped_with_its_fork_server(*_: object) -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_process_whose_fork_server_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under systemd, which signals every process of the unit: there is no exit code."""
+    monkeypatch.setattr(process, "_work", stopped_with_its_fork_server)
     with pytest.raises(InspectionStoppedError):
         inspect([attached("a.glb", b"")], 0)
 

@@ -71,6 +71,11 @@ def stopped(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def stopped_with_its_fork_server(*_: object) -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def recurse(*arguments: object) -> None:
     recurse(*arguments)
 
@@ -129,7 +134,9 @@ def test_mail_that_kills_parser_is_read_by_header_only(
     assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("child", [stopped, Child(die, die)], ids=["stopped", "header"])
+@pytest.mark.parametrize(
+    "child", [stopped, Child(stopped_with_its_fork_server), Child(die, die)], ids=["stopped", "all stopped", "header"]
+)
 def test_stopped_parser_is_retried(mail: Path, monkeypatch: pytest.MonkeyPatch, child: object) -> None:
     """A machine that shuts down says nothing about the mail; and our process lives on in any case."""
     monkeypatch.setattr(parser_process, "_answer", child)

@@ -169,6 +169,21 @@ def test_digest_shows_portraits_of_the_models_as_contact_sheet() -> None:
 
 
 @pytest.mark.parametrize(
+    ("triangles", "said"), [(0, "Modèle 3D"), (1, "1\xa0triangle"), (2, "2\xa0triangles"), (None, "Modèle 3D")]
+)
+def test_portrait_says_its_size(triangles: int | None, said: str) -> None:
+    picture = Preview(0, facts=ModelFacts(triangles=triangles), url="https://f.example/0.png")
+    page = html(a_week(message(1, Outcome.MODELISATION, portraits=(picture,))))
+    assert f">{said}</span>" in page
+
+
+def test_portrait_from_a_plain_address_is_not_shown() -> None:
+    """It would tell the network who reads the letter."""
+    picture = Preview(0, facts=ModelFacts(triangles=2), url="http://f.example/0.png")
+    assert "<img " not in html(a_week(message(1, Outcome.MODELISATION, portraits=(picture,))))
+
+
+@pytest.mark.parametrize(
     ("ends", "said"),
     [
         ("2026-12-07", "Du 30 novembre au 6 décembre 2026"),

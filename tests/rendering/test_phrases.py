@@ -43,6 +43,7 @@ ANSWER = replace(SURE, category=Category.SUPPORT, decided_by="thread")
         (SURE, PHOTO, UploadDecision.LOGO, (), "image déjà reçue de cet expéditeur"),
         (SURE, REFUSED, UploadDecision.REFUSED, (), "type refusé (peut contenir un programme)"),
         (SURE, PLAN, UploadDecision.KEPT, ("upload_files",), "ni fichier 3D ni image"),
+        (SURE, PHOTO, UploadDecision.KEPT, (), "type de fichier non déposé"),
         (SURE, MODEL, UploadDecision.FILE, ("upload_files",), "R2 non configuré"),
         (SURE, MODEL, UploadDecision.FILE, (), "dépôt non effectué"),
         (SURE, MODEL, UploadDecision.TOO_BIG, (), "trop volumineux (limite : 40 Mo)"),

@@ -34,6 +34,7 @@ class JournalRecord:
         self.faults: list[tuple[str, ConfigurationError]] = []
         self.now = START
         self.lease_epoch = 0
+        self.step_lock = SharedLock()
 
     def ask_again(self) -> None:
         """Forget everything behind the last failure, as a person's retry does."""
@@ -61,7 +62,7 @@ class JournalRecord:
         return Journal(
             "0123456789abcdef",
             record,
-            step_lock=SharedLock(),
+            step_lock=self.step_lock,
             breakers=self.breakers,
             retry_policy=RetryPolicy(**retry_policy),
             halt=lambda service, fault: self.faults.append((service, fault)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -441,3 +442,31 @@ def test_unavailable_state_leaves_no_call_in_doubt(record: JournalRecord) -> Non
     with pytest.raises(StepDeferredError):
         record.execution().step(StepName.CREATE_TICKET, raising(StateUnavailableError("the database is away")))
     assert record.execution().step(StepName.CREATE_TICKET, lambda a: [a.failures, a.doubts]) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("long", "other"),
+    [([], ["create_ticket"]), (["inspect_models"], [])],
+    ids=["beside one that died", "after it died itself"],
+)
+def test_inspection_holds_up_no_step_of_another_message(
+    record: JournalRecord, long: list[str], other: list[str]
+) -> None:
+    """A step that was in hand at a death runs alone, and a look into models takes minutes."""
+    beside = JournalRecord()
+    beside.step_lock = record.step_lock
+    for each, died in ((record, long), (beside, other)):
+        each.entries += [(name, {"begun": START.isoformat(), "by": "dead"}) for name in died]
+        each.now += timedelta(minutes=5)
+    made: list[str] = []
+
+    def ticket() -> None:
+        made.append(beside.execution().step(StepName.CREATE_TICKET, lambda _: "ticket"))
+
+    def inspect(_: Attempt) -> list[str]:
+        worker = threading.Thread(target=ticket, daemon=True)
+        worker.start()
+        worker.join(5)
+        return list(made)
+
+    assert record.execution().step(StepName.INSPECT_MODELS, inspect) == ["ticket"]

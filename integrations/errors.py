@@ -37,6 +37,10 @@ class PermanentError(ServiceError):
     """Trying again cannot work for this message: any other 4xx, SMTP 5yz."""
 
 
+class BlockedError(PermanentError):
+    """A firewall before the service blocks what this call contains. The service itself has not seen it."""
+
+
 class ConfigurationError(Exception):
     """No message can succeed with these settings: 401, 403, login refused, an unknown mailbox or bucket.
 

@@ -13,6 +13,7 @@ from hubspot import HubSpot as Client
 from urllib3.util.retry import Retry
 
 from integrations.net.deadline import watched_pools
+from integrations.net.edge import blocks_told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +42,12 @@ class Crm:
         for each in (self._objects, self._batches, self._associations, self._properties, self._pipelines):
             manager = each.api_client.rest_client.pool_manager
             manager.pool_classes_by_scheme = watched_pools(manager.pool_classes_by_scheme)
-        self._ask = ask
+        self._ask_once = ask
+
+    def _ask(self, *arguments: Any, **options: Any) -> tuple[int, dict[str, Any]]:
+        """Make a call. See `request.ask`."""
+        with blocks_told_apart(self.account_id):
+            return self._ask_once(*arguments, **options)
 
     def create(
         self,
@@ -140,5 +146,5 @@ class Crm:
         """Return the number of the account that the token belongs to."""
         # The client has no module for account-info, but its generic call goes through the same pool and timeouts.
         call = partial(self._objects.api_client.call_api, "/account-info/v3/details", "GET", auth_settings=["oauth2"])
-        _, account = self._ask("read account", call, yields="portalId")
+        _, account = self._ask_once("read account", call, yields="portalId")
         return str(account["portalId"])

@@ -25,7 +25,7 @@ class StepFailedError(Exception):
     """The message needs a person."""
 
     def __init__(self, step: StepName, kind: str, reason: str, detail: str = "") -> None:
-        """Create the error. `kind` is "refused", "unusable", "unanswered" or "crashed".
+        """Create the error. `kind` is "refused", "blocked", "unusable", "unanswered" or "crashed".
 
         `reason` is fit for a log. `detail` is for the admin alone.
         """

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import structlog
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import BlockedError, ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import guarded
 from poller.errors import MessageGoneError
 from poller.model import SERVICE_NAMES
@@ -98,6 +98,13 @@ def doubts(history: list[Entry]) -> int:
 def _deaths(history: list[Entry]) -> int:
     """Count the process deaths in the step: `begun` entries whose execution never wrote a result."""
     return sum("begun" in entry and entry["by"] != after["by"] for entry, after in pairwise([*history, {"by": ""}]))
+
+
+def _kind(error: PermanentError) -> str:
+    """Return the kind of a failure, as in `StepFailedError`."""
+    if isinstance(error, BlockedError):
+        return "blocked"
+    return "unusable" if isinstance(error, UnusableMessageError) else "refused"
 
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -293,8 +300,7 @@ class Journal:
                 return {"unknown": unknown} | self._retried(now, str(error), asked_s, retries)
             case PermanentError():
                 self._detail = error.detail
-                kind = "unusable" if isinstance(error, UnusableMessageError) else "refused"
-                return {"fatal": str(error), "kind": kind}
+                return {"fatal": str(error), "kind": _kind(error)}
             case ConfigurationError():
                 self._halt(service, error)
                 # Not this message's failure. The next message must not call the service before the admin has mended it.

@@ -46,6 +46,15 @@ class MessageUnavailableError(Exception):
         self.cause = cause
 
 
+class ServiceHeldBackError(Exception):
+    """A step that may do without its service waits for it: another message tries it first."""
+
+    def __init__(self, until: datetime) -> None:
+        """Create the error. `until` is when the service is tried again; aware, UTC."""
+        super().__init__(until.isoformat())
+        self.until = until
+
+
 class DependencyPendingError(Exception):
     """Something else must be done first. This is no failure, and the step is tried again soon, without a limit."""
 

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import httpx
+import httpx2 as httpx
 
 from integrations.clickup.request import PARENT_NOT_IN_LIST, ask, refusal
 from integrations.errors import ConfigurationError, PermanentError

@@ -6,7 +6,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2 as httpx
 
 from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import Deadline

@@ -20,7 +20,7 @@ from integrations.oauth import token_endpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import httpx
+    import httpx2 as httpx
 
 SCOPE = "https://mail.google.com/"
 ENDPOINT = "https://oauth2.googleapis.com/token"

@@ -17,7 +17,7 @@ from integrations.errors import ConfigurationError
 from integrations.oauth import token_endpoint
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2 as httpx
 
 AUTHORITY = "https://login.microsoftonline.com"
 SCOPE = "https://outlook.office365.com/.default"

@@ -47,3 +47,7 @@ class ConfigurationError(Exception):
     It is outside the hierarchy so that no handler of a message's failure catches it. `str()` is one line that says
     which service refused what, and which setting to check. It contains no secret.
     """
+
+
+class CredentialsError(ConfigurationError):
+    """The service refuses our key, our password, or what they give access to: 401, 403, login refused."""

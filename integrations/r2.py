@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NeverConnectedError
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import CALL_S, Deadline, http_events, watched_pools
 from integrations.net.edge import ABOUT_THE_KEY, blocks_told_apart, unexplained
 from integrations.net.failures import describe_failure
@@ -258,7 +258,7 @@ def _refusal(call: str, error: ClientError) -> ServiceError | ConfigurationError
     if status in ABOUT_THE_KEY and not is_own:
         return unexplained(line)
     if status in ABOUT_THE_KEY:
-        return ConfigurationError(f"{line}: look at R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and the token's bucket")
+        return CredentialsError(f"{line}: look at R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and the token's bucket")
     # RequestTimeout is S3's 408, sent as a 400. An upload that no longer exists is started again.
     did_nothing = status in {408, 425, 429} or code in {"RequestTimeout", "NoSuchUpload"}
     if did_nothing or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -9,7 +9,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, PermanentError, ServiceError, TransientError
 from integrations.net.edge import ABOUT_THE_KEY, unexplained
 from integrations.net.retry_after import parse_retry_after
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from anthropic import APIStatusError
 
 _CONFIGURATION: dict[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "the key is refused, look at ANTHROPIC_API_KEY",
-    HTTPStatus.FORBIDDEN: "the key is refused, look at ANTHROPIC_API_KEY",
     HTTPStatus.PAYMENT_REQUIRED: "the account has no credit left",
     # A model is retired about a year after its release. No call can work until another model is configured.
     HTTPStatus.NOT_FOUND: "no such model, look at ANTHROPIC_MODEL",
@@ -49,8 +47,9 @@ def error_of(call: str, error: APIStatusError) -> ServiceError | ConfigurationEr
     """Return the error that a status stands for."""
     status, detail = error.status_code, error.api_message or ""
     line = f"Claude {call}: HTTP {status} {error.type or ''}".rstrip()
-    if status in ABOUT_THE_KEY and error.type is None:
-        return unexplained(line)
+    if status in ABOUT_THE_KEY:
+        refused = CredentialsError(f"{line}: the key is refused, look at ANTHROPIC_API_KEY")
+        return refused if error.type else unexplained(line)
     if status in _CONFIGURATION:
         return ConfigurationError(f"{line}: {_CONFIGURATION[status]}")
     if status == HTTPStatus.BAD_REQUEST and error.type is not None:

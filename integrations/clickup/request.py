@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import Deadline
 from integrations.net.edge import ABOUT_THE_KEY, unexplained
 from integrations.net.failures import describe_failure
@@ -71,7 +71,7 @@ def refusal(
     line = f"ClickUp {call}: HTTP {status} {code}".rstrip()
     detail = str(answer.get("err", ""))
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return ConfigurationError(f"{line}: the token is refused, look at CLICKUP_API_KEY")
+        return CredentialsError(f"{line}: the token is refused, look at CLICKUP_API_KEY")
     if code == PARENT_NOT_IN_LIST:
         return ConfigurationError(f"{line}: the task cannot have subtasks in its list, look at CLICKUP_PARENT_TASK_ID")
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _LATER:

@@ -12,7 +12,7 @@ from hubspot.crm.pipelines import ApiException as PipelinesApiException
 from hubspot.crm.properties import ApiException as PropertiesApiException
 from urllib3.exceptions import ConnectTimeoutError
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import Deadline
 from integrations.net.edge import ABOUT_THE_KEY, unexplained
 from integrations.net.failures import describe_failure
@@ -97,9 +97,9 @@ def refusal(
     line = f"HubSpot {call}: HTTP {status} {category}".rstrip()
     detail = str(answer.get("message", ""))
     if status == HTTPStatus.UNAUTHORIZED:
-        return ConfigurationError(f"{line}: the token is refused, look at HUBSPOT_API_KEY")
+        return CredentialsError(f"{line}: the token is refused, look at HUBSPOT_API_KEY")
     if status == HTTPStatus.FORBIDDEN:
-        return ConfigurationError(f"{line}: a scope is missing, look at those of HUBSPOT_API_KEY")
+        return CredentialsError(f"{line}: a scope is missing, look at those of HUBSPOT_API_KEY")
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return TransientError(
             line, detail=detail, retry_after_s=_wait_s(status, headers, answer), outcome_unknown=creates

@@ -317,7 +317,7 @@ class Journal:
         ) as error:
             return self._failed(step, step.name.service, error, retries)
         if step.gated:
-            self._breaker(step.name.service).answered()
+            self._breaker(step.name.service).answered(called=not step.name.is_preparation)
         return {"ok": value.as_json() if step.is_value else value}
 
     def _failed(self, step: _Step, service: str, error: Exception, retries: list[Entry]) -> Entry:

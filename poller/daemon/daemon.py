@@ -188,10 +188,11 @@ class Daemon:
     def tick(self) -> dict[str, MessageStatus]:
         """Resume the messages that are due, and return the status of those that have stopped since the last tick."""
         with self._turn:
-            self._accepted.record(self._proven())
             for service in list(self._engine.faults):
                 self.handle_refusal(service, self._engine.faults.pop(service))
-            return self._load.tick()
+            stopped = self._load.tick()
+            self._accepted.record(self._proven())
+            return stopped
 
     def handle_refusal(self, service: str, fault: ConfigurationError) -> None:
         """Handle settings that cannot work: stop if the service never took our key, else wait.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import ConfigurationError
+from integrations.errors import ConfigurationError, CredentialsError
 from poller.cli.samples import samples
 from poller.daemon.accepted_keys import PREFIX, AcceptedKeys
 from poller.daemon.daemon import Daemon
@@ -62,6 +62,22 @@ def test_revoked_key_stops_only_its_service_after_restart(office: Office, monkey
     monkeypatch.setattr(office.sandbox.clickup, "token", accepted)
     assert "modelisation" in outcomes(office)
     assert office.counts()["subtasks"] == 2
+
+
+def test_login_refused_after_restart_is_waited_out(office: Office) -> None:
+    """The mailbox too was read with this password once, in another process."""
+    for last in (False, True):
+        daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+        daemon.start()
+        try:
+            if last:
+                daemon.handle_refusal("imap", CredentialsError("IMAP login refused"))
+                assert daemon.status().refused == {"imap": "IMAP login refused"}
+            else:
+                daemon.poll()
+                daemon.tick()
+        finally:
+            daemon.stop()
 
 
 def test_key_that_never_worked_ends_the_start(office: Office) -> None:

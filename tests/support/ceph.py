@@ -17,7 +17,7 @@ from integrations.sandbox.certificate import self_signed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HOW = "needs Ceph: CEPH=<directory with Debian's ceph-mon, ceph-osd and radosgw, and what they depend on, unpacked>"
+HOW = "needs Ceph: CEPH=<directory with ceph-mon, ceph-osd, radosgw and what they need, unpacked>, as in .ci/run"
 CLUSTER_ID, OSD_ID = "11111111-2222-3333-4444-555555555555", "22222222-2222-3333-4444-555555555555"
 START_S = 120  # at most, for any part of the cluster
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from poller.workflow.facts import FactStore
 
 PREFIX = "accepted-"  # of facts, with the service and the digest of its key
-DIGEST_KEY = "accepted_digest_key"  # key of the fact that holds the random key of all digests of this state
+DIGEST_KEY = "accepted-by"  # key of the fact that holds the random key of all digests of this state
 _ROUNDS, _DIGEST_BYTES = 100_000, 8  # a password may be short, so its digest is slow to make and proves little
 
 
@@ -26,12 +26,15 @@ class AcceptedKeys:
         self._recorded: set[str] = set()
         self._facts: dict[str, str] = {}
 
-    def record(self, services: Iterable[str]) -> None:
-        """Record that these services have accepted their keys, each once in a process."""
-        for service in services:
-            if service in self._keys and service not in self._recorded:
-                self._store.remember(self._fact(service), "")
-                self._recorded.add(service)
+    def prepare(self) -> None:
+        """Make the key of the digests, where there is none yet."""
+        self._digest_key()
+
+    def record(self, services: Iterable[str], most: int | None = None) -> None:
+        """Record that these services have accepted their keys, each once in a process, and at most so many now."""
+        for service in sorted(self._keys.keys() & set(services) - self._recorded)[:most]:
+            self._store.remember(self._fact(service), "")
+            self._recorded.add(service)
 
     def __contains__(self, service: str) -> bool:
         """Return whether the service has ever accepted its key."""
@@ -41,10 +44,13 @@ class AcceptedKeys:
 
     def _fact(self, service: str) -> str:
         if service not in self._facts:
-            key = self._store.remember(DIGEST_KEY, secrets.token_hex(16))
-            digest = pbkdf2_hmac("sha256", self._keys[service].encode(), key.encode(), _ROUNDS, _DIGEST_BYTES)
+            key = self._digest_key().encode()
+            digest = pbkdf2_hmac("sha256", self._keys[service].encode(), key, _ROUNDS, _DIGEST_BYTES)
             self._facts[service] = f"{PREFIX}{service}-{digest.hex()}"
         return self._facts[service]
+
+    def _digest_key(self) -> str:
+        return self._store.remember(DIGEST_KEY, secrets.token_hex(16))
 
 
 def _keys(settings: Settings) -> dict[str, str]:

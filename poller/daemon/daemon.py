@@ -122,6 +122,7 @@ class Daemon:
                         seen[reference] = status
                         if status.outcome is not Outcome.WAITING:
                             finished(reference, status)
+            self._accepted.record(self._proven())
             return seen | self.waiting
         finally:
             self.stop()
@@ -141,6 +142,7 @@ class Daemon:
         if not everything:
             self._inbox.since = self._settings.imap.since or self.first_start
         cutoff.keep(self._engine.store, self._inbox.since)
+        self._accepted.prepare()
         self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine.store)
         self._inbox.taken_up = lambda references: self._engine.store.statuses(references).keys()
 
@@ -191,7 +193,7 @@ class Daemon:
             for service in list(self._engine.faults):
                 self.handle_refusal(service, self._engine.faults.pop(service))
             stopped = self._load.tick()
-            self._accepted.record(self._proven())
+            self._accepted.record(self._proven(), 1)  # a tick is short
             return stopped
 
     def handle_refusal(self, service: str, fault: ConfigurationError) -> None:

@@ -37,9 +37,17 @@ class PermanentError(ServiceError):
     """Trying again cannot work for this message: any other 4xx, SMTP 5yz."""
 
 
+class BlockedError(PermanentError):
+    """A firewall before the service blocks what this call contains. The service itself has not seen it."""
+
+
 class ConfigurationError(Exception):
     """No message can succeed with these settings: 401, 403, login refused, an unknown mailbox or bucket.
 
     It is outside the hierarchy so that no handler of a message's failure catches it. `str()` is one line that says
     which service refused what, and which setting to check. It contains no secret.
     """
+
+
+class CredentialsError(ConfigurationError):
+    """The service refuses our key, our password, or what they give access to: 401, 403, login refused."""

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 from uuid import uuid4
 
-import httpx
+import httpx2 as httpx
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NeverConnectedError
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import CALL_S, Deadline, http_events, watched_pools
+from integrations.net.edge import ABOUT_THE_KEY, blocks_told_apart, unexplained
 from integrations.net.failures import describe_failure
 from integrations.net.retry_after import parse_retry_after
 
@@ -74,6 +75,8 @@ class R2:
         # boto3 offers no other access to its connections. The dictionary applies to proxies as well.
         pools = self._s3._endpoint.http_session._pool_classes_by_scheme  # type: ignore[attr-defined]  # noqa: SLF001
         pools.update(watched_pools(pools))
+        # boto3 has no parameter for it (https://developers.cloudflare.com/r2/api/s3/extensions/#conditional-operations).
+        self._s3.meta.events.register("before-call.s3.CreateMultipartUpload", _if_none_match)
 
     def upload(self, key: str, body: BinaryIO, size_bytes: int, content_type: str, content_disposition: str) -> str:
         """Store the whole stream under the key, and return its public URL.
@@ -85,20 +88,8 @@ class R2:
         Raises:
             PermanentError: R2 rejects the file, or the key, which may have up to 1,024 bytes.
         """
-        if body.seekable():
-            body.seek(0)
-        try:
-            with Deadline(self._deadline_s, size_bytes=size_bytes):
-                if size_bytes > _PART_BYTES:
-                    self._upload_parts(key, body, content_type, content_disposition)
-                else:
-                    # Not as a stream: boto3 reads one up to three times, for its length, its signature and its content.
-                    self._upload_whole(key, next(_parts(body), bytearray()), content_type, content_disposition)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "PreconditionFailed":
-                raise _refusal("upload", error) from error
-        except _BROKEN as error:
-            raise _broken("upload", error) from error
+        with blocks_told_apart(self._first_key):
+            self._upload(key, body, size_bytes, content_type, content_disposition)
         return f"{self._public_url}/{quote(key, safe='/~')}"
 
     def check(self) -> str:
@@ -151,6 +142,22 @@ class R2:
             raise _broken("list", error) from error
         return next((str(each["Key"]) for each in answer.get("Contents", ())), "")
 
+    def _upload(self, key: str, body: BinaryIO, size_bytes: int, content_type: str, content_disposition: str) -> None:
+        if body.seekable():
+            body.seek(0)
+        try:
+            with Deadline(self._deadline_s, size_bytes=size_bytes):
+                if size_bytes > _PART_BYTES:
+                    self._upload_parts(key, body, content_type, content_disposition)
+                else:
+                    # Not as a stream: boto3 reads one up to three times, for its length, its signature and its content.
+                    self._upload_whole(key, next(_parts(body), bytearray()), content_type, content_disposition)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise _refusal("upload", error) from error
+        except _BROKEN as error:
+            raise _broken("upload", error) from error
+
     def _upload_whole(self, key: str, body: bytearray, content_type: str, content_disposition: str) -> None:
         answer = self._s3.put_object(
             Bucket=self._bucket_name,
@@ -185,13 +192,19 @@ class R2:
                 MultipartUpload={"Parts": parts},
                 IfNoneMatch="*",
             )
-            _field("upload", answer, "ETag")
+            if answer.get("Key") != key:  # Ceph completes a repeated upload with an empty ETag.
+                _field("upload", answer, "ETag")
         except (BotoCoreError, ClientError, TransientError):
             # The first failure is the one to report. R2 itself deletes leftover parts after seven days.
             # The caller's deadline may be over, so the abort has its own.
             with suppress(BotoCoreError, ClientError, TimeoutError), Deadline(self._deadline_s):
                 self._s3.abort_multipart_upload(Bucket=self._bucket_name, Key=key, UploadId=upload_id)
             raise
+
+
+def _if_none_match(params: dict[str, Any], **_: object) -> None:
+    """Have R2 refuse a large file that lies there already, before any part of it is sent again."""
+    params["headers"]["If-None-Match"] = "*"
 
 
 def _parts(body: BinaryIO) -> Iterator[bytearray]:
@@ -238,13 +251,16 @@ def _refusal(call: str, error: ClientError) -> ServiceError | ConfigurationError
     code = error.response["Error"]["Code"]
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     headers = error.response["ResponseMetadata"]["HTTPHeaders"]
-    # When the answer has no code, botocore repeats the status.
-    line = f"R2 {call}: HTTP {status}" if code == str(status) else f"R2 {call}: HTTP {status} {code}"
+    # Without a code in the answer, botocore repeats the status, or of a page of HTML gives none.
+    is_own = code not in {"", str(status)}
+    line = f"R2 {call}: HTTP {status} {code}" if is_own else f"R2 {call}: HTTP {status}"
     detail = error.response["Error"].get("Message", "")
     if code == "NoSuchBucket":
         return ConfigurationError(f"{line}: look at R2_BUCKET_NAME and R2_ENDPOINT_URL")
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return ConfigurationError(f"{line}: look at R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and the token's bucket")
+    if status in ABOUT_THE_KEY and not is_own:
+        return unexplained(line)
+    if status in ABOUT_THE_KEY:
+        return CredentialsError(f"{line}: look at R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY and the token's bucket")
     # RequestTimeout is S3's 408, sent as a 400. An upload that no longer exists is started again.
     did_nothing = status in {408, 425, 429} or code in {"RequestTimeout", "NoSuchUpload"}
     if did_nothing or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -11,7 +11,7 @@ from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import CALL_S, Deadline, ask_guard, watch
 from integrations.net.failures import describe_failure
 
@@ -216,7 +216,7 @@ def _refusal(call: str, error: smtplib.SMTPResponseException, *, sent: bool) -> 
     reply = error.smtp_error
     detail = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)
     if code in _AUTHENTICATION_CODES or (isinstance(error, smtplib.SMTPAuthenticationError) and code >= 500):  # noqa: PLR2004
-        return ConfigurationError(f"{line}: not authenticated, look at SMTP_USERNAME and SMTP_PASSWORD")
+        return CredentialsError(f"{line}: not authenticated, look at SMTP_USERNAME and SMTP_PASSWORD")
     if 500 <= code < 600:  # noqa: PLR2004
         return PermanentError(line, detail=detail)
     return TransientError(line, detail=detail, outcome_unknown=sent and code < 0)

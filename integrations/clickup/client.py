@@ -10,11 +10,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import httpx
+import httpx2 as httpx
 
 from integrations.clickup.request import PARENT_NOT_IN_LIST, ask, refusal
 from integrations.errors import ConfigurationError, PermanentError
 from integrations.net.deadline import CALL_S, http_events
+from integrations.net.edge import blocks_told_apart
 from integrations.net.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ class ClickUp:
         )
         # Without this, a discarded client leaves its connections open.
         weakref.finalize(self, http.close)
-        self._ask = partial(ask, http, RateLimiter(calls_per_min, 60.0), deadline_s)
+        self._ask_once = partial(ask, http, RateLimiter(calls_per_min, 60.0), deadline_s)
+
+    def _ask(self, *arguments: Any, **options: Any) -> tuple[int, dict[str, Any]]:
+        """Make a call. See `request.ask`."""
+        with blocks_told_apart(self._check_token):
+            return self._ask_once(*arguments, **options)
 
     def create_subtask(self, name: str, markdown: str) -> Subtask:
         """Create a subtask of the parent task, in the parent's list.
@@ -212,7 +218,7 @@ class ClickUp:
         return answer
 
     def _check_token(self) -> None:
-        self._ask("read user", "GET", "user", yields="user")
+        self._ask_once("read user", "GET", "user", yields="user")
 
 
 def _subtask(task: dict[str, Any]) -> Subtask:

@@ -6,10 +6,11 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2 as httpx
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import Deadline
+from integrations.net.edge import ABOUT_THE_KEY, unexplained
 from integrations.net.failures import describe_failure
 from integrations.net.retry_after import json_object, parse_retry_after
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from integrations.net.rate_limiter import RateLimiter
 
 PARENT_NOT_IN_LIST = "ITEM_137"  # the parent task was moved to another list, or is gone
+_OWN_FIELDS = {"err", "ECODE"}  # of a refusal by ClickUp itself
 _LATER = (408, 425, 429)
 _RESET_DIGITS = 13  # of seconds or milliseconds; a longer number is no timestamp
 _MILLISECONDS = 10**11  # seconds until the year 5138, milliseconds from 1973 on
@@ -50,6 +52,8 @@ def ask(
             f"ClickUp {call}: {describe_failure(error)}", outcome_unknown=creates and not never_connected
         ) from error
     answer = json_object(response.content)
+    if response.status_code in ABOUT_THE_KEY and not _OWN_FIELDS & answer.keys():
+        raise unexplained(f"ClickUp {call}: HTTP {response.status_code}", outcome_unknown=creates)
     if response.status_code in expect:
         return response.status_code, answer
     if response.status_code != HTTPStatus.OK:
@@ -67,7 +71,7 @@ def refusal(
     line = f"ClickUp {call}: HTTP {status} {code}".rstrip()
     detail = str(answer.get("err", ""))
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return ConfigurationError(f"{line}: the token is refused, look at CLICKUP_API_KEY")
+        return CredentialsError(f"{line}: the token is refused, look at CLICKUP_API_KEY")
     if code == PARENT_NOT_IN_LIST:
         return ConfigurationError(f"{line}: the task cannot have subtasks in its list, look at CLICKUP_PARENT_TASK_ID")
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _LATER:

@@ -13,6 +13,7 @@ from hubspot import HubSpot as Client
 from urllib3.util.retry import Retry
 
 from integrations.net.deadline import watched_pools
+from integrations.net.edge import blocks_told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +43,12 @@ class Crm:
             manager = each.api_client.rest_client.pool_manager
             manager.pool_classes_by_scheme = watched_pools(manager.pool_classes_by_scheme)
         self.client = self._objects.api_client  # for calls that no module of the client has
-        self._ask = ask
+        self._ask_once = ask
+
+    def _ask(self, *arguments: Any, **options: Any) -> tuple[int, dict[str, Any]]:
+        """Make a call. See `request.ask`."""
+        with blocks_told_apart(self.account_id):
+            return self._ask_once(*arguments, **options)
 
     def create(
         self,
@@ -141,5 +147,5 @@ class Crm:
         """Return the number of the account that the token belongs to."""
         # The client has no module for account-info, but its generic call goes through the same pool and timeouts.
         call = partial(self.client.call_api, "/account-info/v3/details", "GET", auth_settings=["oauth2"])
-        _, account = self._ask("read account", call, yields="portalId")
+        _, account = self._ask_once("read account", call, yields="portalId")
         return str(account["portalId"])

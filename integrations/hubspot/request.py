@@ -12,8 +12,9 @@ from hubspot.crm.pipelines import ApiException as PipelinesApiException
 from hubspot.crm.properties import ApiException as PropertiesApiException
 from urllib3.exceptions import ConnectTimeoutError
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import Deadline
+from integrations.net.edge import ABOUT_THE_KEY, unexplained
 from integrations.net.failures import describe_failure
 from integrations.net.retry_after import json_object, parse_retry_after
 
@@ -76,6 +77,8 @@ def ask(
         # The client decodes the body of every refusal, and a proxy's error page may be in any charset.
         raise TransientError(f"HubSpot {call}: unreadable refusal", outcome_unknown=creates) from error
     answer = json_object(body)
+    if status in ABOUT_THE_KEY and not _is_own(answer):
+        raise unexplained(f"HubSpot {call}: HTTP {status}", outcome_unknown=creates)
     if status in expect:
         return status, answer
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -96,14 +99,19 @@ def refusal(
     line = f"HubSpot {call}: HTTP {status} {category}".rstrip()
     detail = str(answer.get("message", ""))
     if status == HTTPStatus.UNAUTHORIZED:
-        return ConfigurationError(f"{line}: the token is refused, look at HUBSPOT_API_KEY")
+        return CredentialsError(f"{line}: the token is refused, look at HUBSPOT_API_KEY")
     if status == HTTPStatus.FORBIDDEN:
-        return ConfigurationError(f"{line}: a scope is missing, look at those of HUBSPOT_API_KEY")
+        return CredentialsError(f"{line}: a scope is missing, look at those of HUBSPOT_API_KEY")
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return TransientError(
             line, detail=detail, retry_after_s=_wait_s(status, headers, answer), outcome_unknown=creates
         )
     return PermanentError(line, detail=detail)
+
+
+def _is_own(answer: dict[str, Any]) -> bool:
+    """Return whether HubSpot itself refused. Each of its fields is optional, and other programs use "message" too."""
+    return answer.get("status") == "error" or bool({"category", "correlationId", "errorType"} & answer.keys())
 
 
 def _wait_s(status: int, headers: Mapping[str, str], answer: dict[str, Any]) -> float | None:

@@ -211,7 +211,7 @@ class _Watched:
 
 
 def http_events() -> dict[str, list[Callable[[Any], None]]]:
-    """Return the `event_hooks` of an httpx client whose connections are watched, and closed after each call."""
+    """Return the `event_hooks` of an httpx2 client whose connections are watched, and closed after each call."""
 
     def trace(event: str, told: dict[str, Any]) -> None:
         # Starting TLS replaces the socket of a connection (https://www.python-httpx.org/advanced/extensions/).
@@ -221,7 +221,7 @@ def http_events() -> dict[str, list[Callable[[Any], None]]]:
             ask_guard()
 
     def request_begins(request: Any) -> None:
-        # httpx reports the socket of a new connection only, so none is kept.
+        # httpx2 reports the socket of a new connection only, so none is kept.
         request.headers["Connection"] = "close"
         request.extensions["trace"] = trace
 

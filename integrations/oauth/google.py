@@ -14,13 +14,13 @@ from google.auth import transport
 from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.oauth2 import credentials, service_account
 
-from integrations.errors import ConfigurationError
+from integrations.errors import ConfigurationError, CredentialsError
 from integrations.oauth import token_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import httpx
+    import httpx2 as httpx
 
 SCOPE = "https://mail.google.com/"
 ENDPOINT = "https://oauth2.googleapis.com/token"
@@ -105,7 +105,7 @@ class Google:
             try:
                 self._found.refresh(_Transport())
             except RefreshError as error:
-                raise ConfigurationError(_refusal(error)) from error
+                raise CredentialsError(_refusal(error)) from error
             after = getattr(self._found, "refresh_token", "")
             if after != before:
                 self._rotated(after)

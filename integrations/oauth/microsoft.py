@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import msal
 
-from integrations.errors import ConfigurationError
+from integrations.errors import CredentialsError
 from integrations.oauth import token_endpoint
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2 as httpx
 
 AUTHORITY = "https://login.microsoftonline.com"
 SCOPE = "https://outlook.office365.com/.default"
@@ -66,7 +66,7 @@ class Microsoft:
         # Trace ids follow the first line.
         words = " ".join(str(answer.get("error_description", error)).split(" Trace ID:")[0].split())[:300]
         advice = next((ADVICE[code] for code in ADVICE if f"{code}:" in words), "check IMAP_TENANT, IMAP_CLIENT_ID")
-        raise ConfigurationError(f"Microsoft refuses a token: {words}: {advice}")
+        raise CredentialsError(f"Microsoft refuses a token: {words}: {advice}")
 
     def advice(self, token: str, mailbox: str) -> str:
         """Return advice on what to check when Exchange refuses a token that Microsoft issued."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2 as httpx
 
 from integrations.errors import TransientError
 from integrations.net.deadline import CALL_S, Deadline, http_events

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from integrations.sandbox.loopback_server import Recorded
 
 MODELS = ("claude-haiku-5-5", "claude-haiku-4-5")
+_WITH_EFFORT = {"claude-haiku-5-5"}
 _MAX_REQUEST_BYTES = 32 * 1024 * 1024
 _NOT_IN_A_SCHEMA = {
     "minimum",
@@ -59,9 +60,9 @@ def guess(mail: str) -> dict[str, Any]:
 class Anthropic(StandIn):
     """A model whose answers the function `decide` computes.
 
-    A test may set `decide`, `stop_reason` and `thinks`. `decide` takes the text of the last user turn and returns the
-    values of the JSON answer, which need not match the schema. `stop_reason` is "refusal" for an answer without text,
-    or "max_tokens" for JSON that breaks off.
+    A test may set `decide`, `stop_reason`, `thinks` and `model`. `decide` takes the text of the last user turn and
+    returns the values of the JSON answer, which need not match the schema. `stop_reason` is "refusal" for an answer
+    without text, or "max_tokens" for JSON that breaks off.
     """
 
     def __init__(self, api_key: str = "sk-ant-sandbox") -> None:
@@ -72,6 +73,7 @@ class Anthropic(StandIn):
     def _forget(self) -> None:
         self.decide: Callable[[str], Mapping[str, Any]] = guess
         self.stop_reason = "end_turn"
+        self.model: dict[str, Any] = {}  # fields of a model's description that differ
         self.thinks = True  # whether the answer begins with a thinking block
 
     def reset(self) -> None:
@@ -94,7 +96,7 @@ class Anthropic(StandIn):
             raise _refused(400, "anthropic-version: header is required")
         match request.method, request.segments:
             case "GET", ("v1", "models", id_) if id_ in MODELS:
-                return Answer(200, _model(id_))
+                return Answer(200, _model(id_) | self.model)
             case "GET", ("v1", "models"):
                 return Answer(200, {"data": [_model(id_) for id_ in MODELS], "has_more": False})
             case "POST", ("v1", "messages"):
@@ -143,7 +145,13 @@ def _check(body: Mapping[str, Any]) -> None:
         raise _refused(400, "thinking.type.enabled is not supported for this model")
     if body["messages"][-1].get("role") != "user":
         raise _refused(400, "This model does not support assistant message prefill")
-    output = body.get("output_config", {}).get("format")
+    _check_output(body["model"], body.get("output_config", {}))
+
+
+def _check_output(model: str, config: Mapping[str, Any]) -> None:
+    if "effort" in config and model not in _WITH_EFFORT:
+        raise _refused(400, "This model does not support the effort parameter.")
+    output = config.get("format")
     if output is not None:
         if output.get("type") != "json_schema":
             raise _refused(400, "output_config.format.type: must be json_schema")
@@ -174,7 +182,33 @@ def _text(content: object) -> str:
 
 
 def _model(id_: str) -> dict[str, Any]:
-    return {"type": "model", "id": id_, "display_name": id_, "created_at": "2026-10-07T00:00:00Z"}
+    """Return a model's description, with every field of the vendor's."""
+    can, cannot = {"supported": True}, {"supported": False}
+    levels = dict.fromkeys(("low", "medium", "high", "max", "xhigh"), can if id_ in _WITH_EFFORT else cannot)
+    strategies = dict.fromkeys(("clear_thinking_20251015", "clear_tool_uses_20250919", "compact_20260112"), can)
+    able = dict.fromkeys(
+        ("batch", "citations", "code_execution", "image_input", "pdf_input", "structured_outputs"), can
+    )
+    return {
+        "type": "model",
+        "id": id_,
+        "display_name": id_,
+        "line": "haiku",
+        "created_at": "2026-10-07T00:00:00Z",
+        "lifecycle": "active",
+        "deprecated_at": None,
+        "retires_at": None,
+        "max_input_tokens": 200_000,
+        "max_tokens": 64_000,
+        "capabilities": able
+        | {
+            "context_management": can | strategies,
+            "effort": levels["low"] | levels,
+            "server_tools": can | {"code_execution": can, "web_search": can},
+            "thinking": can
+            | {"types": dict.fromkeys(("adaptive", "between_tools", "disabled"), can) | {"enabled": cannot}},
+        },
+    }
 
 
 def _error(status: int, message: str) -> dict[str, Any]:

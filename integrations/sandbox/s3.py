@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 from wsgiref.util import setup_testing_defaults
 
 from integrations.sandbox.loopback_server import Answer
@@ -109,10 +109,17 @@ class S3(StandIn):
             raise RejectedError(403, _error("SignatureDoesNotMatch"), {"content-type": "application/xml"})
         if request.method == "PUT" and "partNumber" in request.query and "uploadId" in request.query:
             return self._part(request)
+        if request.method == "POST" and "uploads" in request.query_string and self._is_taken(request):
+            raise RejectedError(412, _error("PreconditionFailed"), {"content-type": "application/xml"})
         from werkzeug.test import run_wsgi_app  # noqa: PLC0415  it is moto's server's, see `start`
 
         body, status, headers = run_wsgi_app(self._app, self._environ(request), buffered=True)
         return Answer(int(status.split()[0]), b"".join(body), dict(headers))
+
+    def _is_taken(self, request: Recorded) -> bool:
+        """Return whether the condition of a new large file fails, which R2 checks and moto does not."""
+        key = unquote(request.path.removeprefix(f"/{self.bucket}/"))
+        return request.headers.get("if-none-match") == "*" and key in self._backend().get_bucket(self.bucket).keys
 
     def _part(self, request: Recorded) -> Answer:
         """Store a part of a large file.

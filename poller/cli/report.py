@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 _VALUE_CHARS = 2_000
 _BESIDE = 3  # values returned by a step that fit into its line
+# What a service that refuses us stops, and what goes on.
+_EFFECTS = {
+    "anthropic": "unsure mail waits for a while, sure mail goes on",
+    "r2": "mail with files to upload waits, other mail goes on",
+    "hubspot": "mail waits for its ticket",
+    "clickup": "MODELISATION mail waits for its subtask, SUPPORT mail goes on",
+    "smtp": "mail waits for its notification, tickets are opened",
+}
 RESULTS = ("ok", "retry", "wait", "fatal", "gone")  # results of an attempt, see `journal`
 
 
@@ -58,6 +66,7 @@ def status(
         else None,
         "polls_failing_because": poll_status.reason if poll_status else "",
         "unreadable": poll_status.unreadable if poll_status else 0,
+        "refused": dict(poll_status.refused) if poll_status else {},
         "daemon_running": running,
     }
 
@@ -80,6 +89,9 @@ def status_lines(
         )
         if poll_status.failing_since:
             yield f"polls fail since {_moment(poll_status.failing_since)}: {poll_status.reason}"
+        for service, reason in poll_status.refused.items():
+            effect = _EFFECTS.get(service, "all mail waits")
+            yield f"{SERVICE_NAMES.get(service, service)} refuses us: {reason}; {effect}"
         if poll_status.unreadable:
             yield f"{poll_status.unreadable:>7}  that the mail server lists and does not give; the log has their UIDs"
 

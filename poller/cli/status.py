@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from poller.cli import report
-from poller.cli.options import EXIT_FAILED, EXIT_UNAVAILABLE, json_option, settings_of
+from poller.cli.options import EXIT_FAILED, EXIT_REFUSED, EXIT_UNAVAILABLE, json_option, settings_of
 from poller.cli.terminal import painted
 from poller.model import Outcome
 from poller.monitoring import status_file
@@ -26,8 +26,8 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     Also tells what the waiting ones wait for, when the mailbox was last scanned, and whether no daemon runs on this
     state (SQLite).
 
-    Exit code 69 when the mailbox has not been scanned for five intervals, and five minutes at least. Exit code 1 when
-    any message needs a person.
+    Exit code 77 when a service refuses us, 69 when the mailbox has not been scanned for five intervals, and five
+    minutes at least, 1 when any message needs a person.
     """
     settings, now = settings_of(ctx, need_imap=False), datetime.now(UTC)
     with closing(open_store(settings)) as store:
@@ -43,4 +43,5 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
         click.echo("no daemon is running on this state", err=True)
     late = poll_status is not None and poll_status.is_late(now, settings.imap.poll_interval_s)
     failed = counts[Outcome.FAILED] or (poll_status is not None and poll_status.unreadable)
-    ctx.exit(EXIT_UNAVAILABLE if late else EXIT_FAILED if failed else 0)
+    refused = poll_status is not None and poll_status.refused
+    ctx.exit(EXIT_REFUSED if refused else EXIT_UNAVAILABLE if late else EXIT_FAILED if failed else 0)

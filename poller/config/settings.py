@@ -45,6 +45,10 @@ class AnthropicSettings(Service):
         1_000, description="calls in a day (UTC), after which the rules decide alone; 0: no limit"
     )
 
+    wait_s: NonNegativeFloat = Field(
+        900, description="seconds for which an unsure request waits for Claude, before the rules decide alone; 0: none"
+    )
+
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:
         """Return the names of the required settings: the key alone."""

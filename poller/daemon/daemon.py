@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from integrations.errors import ConfigurationError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, TransientError
 from poller.daemon import cutoff
+from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
 from poller.daemon.scheduler import Scheduler
 from poller.dispatch.clients import services
@@ -19,7 +20,7 @@ from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
-from poller.model import Outcome
+from poller.model import SERVICE_NAMES, Outcome
 from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
@@ -75,7 +76,9 @@ class Daemon:
         self._load = Scheduler(self._engine, progress)
         self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
         self._refused: dict[str, str] = {}  # by service: its words when it last refused us
+        self._misconfigured: set[str] = set()  # the services that last refused another setting than a key
         self._inbox.progress = progress
+        self._accepted = AcceptedKeys(settings, self._engine.store)
         self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
         self._turn = threading.Lock()  # polls and ticks, one at a time
@@ -119,6 +122,7 @@ class Daemon:
                         seen[reference] = status
                         if status.outcome is not Outcome.WAITING:
                             finished(reference, status)
+            self._accepted.record(self._proven())
             return seen | self.waiting
         finally:
             self.stop()
@@ -138,6 +142,7 @@ class Daemon:
         if not everything:
             self._inbox.since = self._settings.imap.since or self.first_start
         cutoff.keep(self._engine.store, self._inbox.since)
+        self._accepted.prepare()
         self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine.store)
         self._inbox.taken_up = lambda references: self._engine.store.statuses(references).keys()
 
@@ -187,16 +192,21 @@ class Daemon:
         with self._turn:
             for service in list(self._engine.faults):
                 self.handle_refusal(service, self._engine.faults.pop(service))
-            return self._load.tick()
+            stopped = self._load.tick()
+            self._accepted.record(self._proven(), 1)  # a tick is short
+            return stopped
 
     def handle_refusal(self, service: str, fault: ConfigurationError) -> None:
-        """Handle settings that cannot work: stop if they never worked, wait if they did in this run.
+        """Handle settings that cannot work: stop if the service never took our key, else wait.
 
         Raises:
-            ConfigurationError: the settings never worked in this run.
+            ConfigurationError: the service never took the key, in no run on this state.
         """
         self._refused[service] = str(fault)
-        if not self._engine.breaker(service).has_succeeded:
+        self._misconfigured.discard(service)
+        if not isinstance(fault, CredentialsError):
+            self._misconfigured.add(service)
+        if not self._engine.breaker(service).has_succeeded and service not in self._accepted:
             raise fault
         log.error("service_refused", service=service, reason=str(fault))
 
@@ -217,10 +227,16 @@ class Daemon:
                 service for service, breaker in list(self._engine.breakers.items()) if service and not breaker.is_closed
             ),
             first_start=self.first_start,
+            misconfigured=frozenset(self._misconfigured),
+            unproven=frozenset(SERVICE_NAMES.keys() - self._proven()),
         )
 
+    def _proven(self) -> set[str]:
+        """Return the services that have answered in this run."""
+        return {service for service, breaker in list(self._engine.breakers.items()) if breaker.has_succeeded}
+
     def _still_refused(self) -> dict[str, str]:
-        """Return the services that refuse our credentials, each with its words.
+        """Return the services that refuse us, each with its words.
 
         A service that has answered since is left out.
         """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poller.model import Category, Classification, DispatchResult
@@ -10,11 +12,11 @@ from poller.triage import classification, claude_budget
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from poller.dispatch.job import StepContext
+    from poller.workflow.journal import Journal
     from poller.workflow.retry import Attempt
-
-
-CLAUDE_TRIES = 3  # before the rules go on alone
 
 
 def initial_result(job: StepContext, found: Classification) -> DispatchResult:
@@ -25,14 +27,40 @@ def initial_result(job: StepContext, found: Classification) -> DispatchResult:
     )
 
 
+class _PatientClassifier:
+    """Claude, for a request that waits for it until `latest`."""
+
+    def __init__(self, claude: classification.Classifier, journal: Journal, latest: datetime) -> None:
+        self._claude, self._journal, self._latest = claude, journal, latest
+
+    def ask(self, system: str, content: str, schema: dict[str, Any]) -> classification.ClassifierAnswer:
+        """Ask Claude in turn. See `integrations.claude.Claude.ask`.
+
+        Raises:
+            UnansweredError: the wait is over, and Claude does not answer.
+            ServiceHeldBackError: another request tries first whether Claude answers.
+        """
+        ask = partial(self._claude.ask, system, content, schema)
+        answer = self._journal.call_service(StepName.CLASSIFY, ask, self._latest)
+        if answer is None:
+            raise classification.UnansweredError("waited for in vain: see ANTHROPIC_WAIT_S")
+        return answer
+
+
 def classify(job: StepContext) -> Classification:
-    """Return the team that must act. The first answer is kept, because a model asked twice may answer differently."""
+    """Return the team that must act. The first answer is kept, because a model asked twice may answer differently.
+
+    A request that the rules are sure about needs no answer of Claude, and does not wait for one.
+    """
     reasons: list[str] = []
+    settings = job.settings.anthropic
 
     def act(attempt: Attempt) -> dict[str, Any]:
-        claude: classification.Classifier | None = job.services.claude if attempt.failures < CLAUDE_TRIES else None
-        if claude and (most := job.settings.anthropic.max_calls_per_day):
+        claude: classification.Classifier | None = job.services.claude
+        if claude and (most := settings.max_calls_per_day):
             claude = claude_budget.DailyBudget(claude, job.journal.store, most)
+        if claude:
+            claude = _PatientClassifier(claude, job.journal, attempt.since + timedelta(seconds=settings.wait_s))
         found = classification.classify_request(job.message.request, claude)
         reasons.append(found.reason)
         # A model's own words may quote the mail, and the state store keeps none of its content.

@@ -14,7 +14,7 @@ from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPCli
 from imapclient.imap4 import IMAP4WithTimeout
 from imapclient.tls import IMAP4_TLS
 
-from integrations.errors import ConfigurationError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, TransientError
 from integrations.net.deadline import Deadline, watch
 from poller.imap.oauth import tokens
 from poller.imap.responses import advice, code, is_busy, said
@@ -140,7 +140,7 @@ def _log_in(client: IMAPClient, imap: ImapSettings) -> None:
     except LoginError as error:
         _raise_busy(error)
         words = said(error).replace(password or " ", "***" if password else " ")
-        raise ConfigurationError(f"IMAP login refused: {words}: {advice(words, imap.auth)}") from error
+        raise CredentialsError(f"IMAP login refused: {words}: {advice(words, imap.auth)}") from error
 
 
 def _log_in_by_token(client: IMAPClient, imap: ImapSettings) -> None:
@@ -158,7 +158,7 @@ def _log_in_by_token(client: IMAPClient, imap: ImapSettings) -> None:
         if shared:
             raise TransientError("IMAP login: the access token has ended", outcome_unknown=False) from error
         words = said(error).replace(token, "***")
-        raise ConfigurationError(
+        raise CredentialsError(
             f"IMAP login refused: {words}: {advice(words, imap.auth) or source.advice(token, imap.username)}"
         ) from error
 

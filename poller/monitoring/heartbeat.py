@@ -10,7 +10,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2 as httpx
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError

@@ -65,20 +65,23 @@ class HealthReporter:
         now = datetime.now(UTC)
         status, health = self._status(), self._health
         present = self.incidents(now, status)
-        self._status_file.leave(health.looked_at, health.failing_since, health.reason, len(status.unreadable))
+        self._status_file.leave(
+            health.looked_at, health.failing_since, health.reason, len(status.unreadable), self._refused(status)
+        )
         if self._heartbeat:
             missing = self.canary is not None and self.canary.missing_since
             failing = bool(missing) or self._polls_fail(now)
             if failing or not self.canary or self.canary.decided:  # Success is reported only where it is known.
                 self._heartbeat.tell(self._health.looked_at, failing=failing)
         if self._alerts:
-            self._alerts.tell(present, now, self._undecided(status))
+            self._alerts.tell(present, now, [*self._undecided(status), *self._unproven(status)])
 
     def alert(self) -> None:
         """Report to the admin alone, for the last time before a stop."""
         now, status = datetime.now(UTC), self._status()
         if self._alerts:
-            self._alerts.tell(self.incidents(now, status), now, self._undecided(status))
+            undecided = [*self._undecided(status), *self._unproven(status)]
+            self._alerts.tell(self.incidents(now, status), now, undecided)
 
     def run_canary(self) -> None:
         """Send the canary's mail when it is due, and check whether the last one has arrived."""
@@ -91,11 +94,11 @@ class HealthReporter:
 
     def incidents(self, now: datetime, status: DaemonStatus) -> list[Incident]:
         """Return every incident that a person should know of at this moment."""
-        refused = dict(status.refused)
-        since = self._health.failing_since
-        if since and self._health.refused:
-            refused["imap"] = self._health.reason
-        found = [incident.refused(service, reason, self._host) for service, reason in refused.items()]
+        refused, since = self._refused(status), self._health.failing_since
+        found = [
+            incident.refused(service, reason, self._host, is_key=service not in status.misconfigured)
+            for service, reason in refused.items()
+        ]
         self._told_of |= dict.fromkeys(refused, now)
         if since and not self._health.refused and self._polls_fail(now):
             found.append(incident.polls_failing(since, self._health.reason, self._host))
@@ -106,6 +109,13 @@ class HealthReporter:
         if self.canary and (missing_since := self.canary.missing_since):
             found.append(incident.canary_missing(missing_since, self._host))
         return [*found, *self._late(now, status)]
+
+    def _refused(self, status: DaemonStatus) -> dict[str, str]:
+        """Return the services that refuse us, each with its reason."""
+        refused = dict(status.refused)
+        if self._health.failing_since and self._health.refused:
+            refused["imap"] = self._health.reason
+        return refused
 
     def _late(self, now: datetime, status: DaemonStatus) -> list[Incident]:
         """Return an incident if messages wait for too long and the admin was not told of what they wait for.
@@ -153,6 +163,11 @@ class HealthReporter:
         elif status.unreadable:
             undecided.append(f"{incident.UNREADABLE} {self._host}")
         return undecided
+
+    def _unproven(self, status: DaemonStatus) -> list[str]:
+        """Return the keys of refusals by services that have not answered since the start, and may refuse us still."""
+        kinds = incident.REFUSED, incident.MISCONFIGURED
+        return [f"{kind} {service} {self._host}" for kind in kinds for service in status.unproven]
 
     def _made_alerts(self) -> Alerts | None:
         recipient, smtp = self._settings.notification.email, self._smtp

@@ -29,3 +29,5 @@ class DaemonStatus:
     refused: Mapping[str, str]  # services that refuse our credentials, each with its reason
     unreachable: tuple[str, ...]  # services whose circuit breaker is open
     first_start: date  # the day of the first start; date.max until it is known
+    misconfigured: frozenset[str] = frozenset()  # those of `refused` where another setting is wrong than a key
+    unproven: frozenset[str] = frozenset()  # services that have not answered this process yet

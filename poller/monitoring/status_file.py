@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -28,6 +29,7 @@ class PollStatus:
     failing_since: datetime | None = None  # None: the last poll was good
     reason: str = ""  # why polls fail
     unreadable: int = 0  # messages that the mail server lists but does not return
+    refused: Mapping[str, str] = field(default_factory=dict)  # services that refuse us, each with its reason
 
     def is_late(self, now: datetime, interval_s: float) -> bool:
         """Return True if the last good poll is too long ago for polls at this interval."""
@@ -43,14 +45,21 @@ class StatusFile:
         self._said: PollStatus | None = None
 
     def leave(
-        self, looked_at: datetime | None, failing_since: datetime | None, reason: str, unreadable: int = 0
+        self,
+        looked_at: datetime | None,
+        failing_since: datetime | None,
+        reason: str,
+        unreadable: int = 0,
+        refused: Mapping[str, str] | None = None,
     ) -> None:
         """Write the status file if the status changed. An OS error such as a full disk is only logged."""
-        poll_status = PollStatus(self._began_at, looked_at, failing_since, reason if failing_since else "", unreadable)
+        reason = reason if failing_since else ""
+        poll_status = PollStatus(self._began_at, looked_at, failing_since, reason, unreadable, dict(refused or {}))
         if poll_status == self._said:
             return
         times = {"began_at": self._began_at, "looked_at": looked_at, "failing_since": failing_since}
-        said = {"reason": poll_status.reason, "unreadable": unreadable}
+        said: dict[str, Any] = {"reason": poll_status.reason, "unreadable": unreadable}
+        said |= {"refused": poll_status.refused} if refused else {}
         text = json.dumps({name: at and at.isoformat() for name, at in times.items()} | said)
         try:
             replace(self._path, text, 0o600)
@@ -68,8 +77,10 @@ def read(directory: Path) -> PollStatus | None:
         left = json.loads(path.read_text(encoding="utf-8"))
         began, looked, failing = (_time(left[name]) for name in ("began_at", "looked_at", "failing_since"))
         unreadable = int(left.get("unreadable", 0))
-        return PollStatus(began or datetime.fromtimestamp(0, UTC), looked, failing, str(left["reason"]), unreadable)
-    except (ValueError, TypeError, KeyError):
+        began = began or datetime.fromtimestamp(0, UTC)
+        refused = {str(service): str(reason) for service, reason in left.get("refused", {}).items()}
+        return PollStatus(began, looked, failing, str(left["reason"]), unreadable, refused)
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None  # The machine may have crashed before the whole file was on the disk.
 
 

@@ -13,6 +13,10 @@ _ORIGIN_LIMIT_CHARS = 2_000
 # Why a step is given up, in a sentence.
 REASONS = {
     "refused": "Le service a refusé cette demande, et la refuserait encore telle quelle.",
+    "blocked": (
+        "Un pare-feu placé devant le service bloque cette demande, sans doute à cause d’un mot ou d’un fichier de ce "
+        "message. Les autres messages passent."
+    ),
     "unusable": f"Ce message n’a pas d’adresse d’expéditeur{NBSP}: aucun ticket ne peut être ouvert à son nom.",
     "unanswered": "Le service n’a pas répondu pendant plusieurs jours.",
     "crashed": "Le traitement de ce message s’est interrompu plusieurs fois à cette étape.",

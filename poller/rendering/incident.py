@@ -32,6 +32,31 @@ _KEYS = {
     "clickup": "CLICKUP_API_KEY dans le fichier .env",
 }
 WAITING, POLLS, REFUSED, CANARY, UNREADABLE = "waiting", "polls", "refused", "canary", "unreadable"
+MISCONFIGURED = "misconfigured"
+# Of each service that refuses us: what goes on, "" for nothing, and what waits.
+_EFFECTS = {
+    "anthropic": (
+        "les messages que les règles savent classer sont traités comme d’habitude.",
+        "les messages douteux attendent Claude un moment, puis les règles tranchent et le ticket le signale.",
+    ),
+    "r2": (
+        "les messages sans fichier à envoyer sont traités comme d’habitude.",
+        "les messages dont les fichiers vont sur R2 attendent dans la boîte de réception.",
+    ),
+    "hubspot": (
+        "la boîte est relevée, les messages sont classés et leurs fichiers envoyés sur R2.",
+        "les messages attendent leur ticket dans la boîte de réception.",
+    ),
+    "clickup": (
+        "les messages SUPPORT sont traités en entier, les autres ont leurs fichiers, leur ticket et leur note.",
+        "les messages MODELISATION attendent leur sous-tâche dans la boîte de réception.",
+    ),
+    "smtp": (
+        "les tickets, notes et sous-tâches sont créés.",
+        "les messages attendent dans la boîte de réception que leur notification puisse partir.",
+    ),
+    "imap": ("", "tous attendent dans la boîte de réception."),
+}
 _UIDS = 10  # that are named, of all that cannot be read
 _REASONS = 3  # that are named, of all for which messages wait
 _CHECK = f"«{NBSP}poller check{NBSP}» dit ce qui ne va pas."
@@ -122,14 +147,17 @@ def canary_missing(since: datetime, host: str) -> Incident:
     )
 
 
-def refused(service: str, reason: str, host: str) -> Incident:
-    """Describe a service that refuses our credentials. Nothing of it works until a person corrects them."""
+def refused(service: str, reason: str, host: str, *, is_key: bool = True) -> Incident:
+    """Describe a service that refuses us until a person corrects a setting: our key, or else the one `reason` names."""
+    name, (goes_on, waits) = SERVICES.get(service, service), _EFFECTS.get(service, _EFFECTS["imap"])
+    place = _KEYS.get(service, "l’identifiant ou la clé") if is_key else "le réglage nommé plus bas"
     return Incident(
-        f"{REFUSED} {service} {host}",
-        f"{SERVICES.get(service, service)} refuse nos identifiants",
+        f"{REFUSED if is_key else MISCONFIGURED} {service} {host}",
+        f"{name} refuse nos identifiants" if is_key else f"{name}{NBSP}: un réglage est à corriger",
         (
-            f"Aucun message n’est perdu{NBSP}: tous attendent dans la boîte de réception.",
-            f"Corrigez {_KEYS.get(service, 'l’identifiant ou la clé')}, puis redémarrez le service{NBSP}: {_CHECK}",
+            f"Aucun message n’est perdu{NBSP}: {waits}",
+            *([f"Ce qui continue{NBSP}: {goes_on}"] if goes_on else []),
+            f"Corrigez {place}, puis redémarrez le service{NBSP}: {_CHECK}",
         ),
         (("Machine", one_line(host)),),
         one_line(reason, 500),
@@ -171,6 +199,7 @@ def over(key: str, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime
         POLLS: "La boîte de réception est de nouveau relevée",
         UNREADABLE: "Tous les messages peuvent de nouveau être lus",
         CANARY: "La boîte de réception reçoit de nouveau",
+        MISCONFIGURED: f"{SERVICES.get(service, service)} fonctionne de nouveau",
         REFUSED: f"{SERVICES.get(service, service)} accepte de nouveau nos identifiants",
     }[kind]
     facts = [("Terminée le", _date(now, zone)), *([("Machine", one_line(host))] if host else [])]

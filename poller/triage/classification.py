@@ -12,6 +12,7 @@ from integrations.errors import PermanentError
 from poller.escaping import one_line, plain_text
 from poller.model import Category, Classification, Kind
 from poller.triage import rules
+from poller.triage.claude_budget import OverBudgetError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +74,10 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+class UnansweredError(Exception):
+    """Claude was waited for, and gave no answer."""
+
+
 class ClassifierAnswer(Protocol):
     """An answer of Claude."""
 
@@ -106,7 +111,7 @@ def classify_request(request: Request, claude: Classifier | None) -> Classificat
         return fallback(request)
     try:
         values = claude.ask(SYSTEM, content_of(request), SCHEMA).values
-    except PermanentError as error:
+    except (PermanentError, OverBudgetError, UnansweredError) as error:
         # A refusal or a cut answer is about the mail, not about the service. A person will look at it.
         log.warning("classification_refused", ref=request.reference, reason=str(error))
         return fallback(request)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from integrations.errors import PermanentError
 from poller.triage.quotas import day_of
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from poller.workflow.facts import FactStore
 
 
-class OverBudgetError(PermanentError):
+class OverBudgetError(Exception):
     """The day's calls are used up. Asking again today is of no use."""
 
 

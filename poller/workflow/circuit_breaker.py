@@ -46,10 +46,11 @@ class CircuitBreaker:
                 self._tried = False
             self.open_until = max(until, now + timedelta(seconds=self._delay_s()))
 
-    def answered(self) -> None:
-        """Record that the service answered, and let every caller through."""
+    def answered(self, *, called: bool = True) -> None:
+        """Let every caller through, and record that the service answered, if it was `called` at all."""
         with self._lock:
-            self._failures, self._tried, self.open_until, self.has_succeeded = 0, False, None, True
+            self._failures, self._tried, self.open_until = 0, False, None
+            self.has_succeeded = self.has_succeeded or called
 
     @property
     def is_closed(self) -> bool:

@@ -25,7 +25,7 @@ class StepFailedError(Exception):
     """The message needs a person."""
 
     def __init__(self, step: StepName, kind: str, reason: str, detail: str = "") -> None:
-        """Create the error. `kind` is "refused", "unusable", "unanswered" or "crashed".
+        """Create the error. `kind` is "refused", "blocked", "unusable", "unanswered" or "crashed".
 
         `reason` is fit for a log. `detail` is for the admin alone.
         """
@@ -44,6 +44,15 @@ class MessageUnavailableError(Exception):
         """Create the error. `cause` is what went wrong at the mailbox or in the parser."""
         super().__init__(type(cause).__name__)
         self.cause = cause
+
+
+class ServiceHeldBackError(Exception):
+    """A step that may do without its service waits for it: another message tries it first."""
+
+    def __init__(self, until: datetime) -> None:
+        """Create the error. `until` is when the service is tried again; aware, UTC."""
+        super().__init__(until.isoformat())
+        self.until = until
 
 
 class DependencyPendingError(Exception):

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import structlog
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import BlockedError, ConfigurationError, PermanentError, ServiceError, TransientError
 from integrations.net.deadline import guarded
 from poller.errors import MessageGoneError
 from poller.model import SERVICE_NAMES
@@ -30,6 +30,7 @@ from poller.workflow.errors import (
     DependencyPendingError,
     MessageUnavailableError,
     OwnershipLostError,
+    ServiceHeldBackError,
     StateUnavailableError,
     StepDeferredError,
     StepFailedError,
@@ -61,6 +62,7 @@ class Recorded(Protocol):
         """Read the recorded form."""
 
 
+_T = TypeVar("_T")
 _Value = TypeVar("_Value", bound=Recorded)
 
 
@@ -98,6 +100,17 @@ def doubts(history: list[Entry]) -> int:
 def _deaths(history: list[Entry]) -> int:
     """Count the process deaths in the step: `begun` entries whose execution never wrote a result."""
     return sum("begun" in entry and entry["by"] != after["by"] for entry, after in pairwise([*history, {"by": ""}]))
+
+
+def _out_of_reach(step: StepName) -> str:
+    return f"{SERVICE_NAMES.get(step.service, step.service)} is out of reach"
+
+
+def _kind(error: PermanentError) -> str:
+    """Return the kind of a failure, as in `StepFailedError`."""
+    if isinstance(error, BlockedError):
+        return "blocked"
+    return "unusable" if isinstance(error, UnusableMessageError) else "refused"
 
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -148,6 +161,7 @@ class Journal:
         self._halt, self._lease_epoch, self._now = halt, lease_epoch, now
         self._begun_in = lease_epoch()
         self._detail = ""
+        self._latest: datetime | None = None  # when a step that may do without its service waits no longer
 
     @overload
     def step(self, name: StepName, act: Callable[[Attempt], Any], *, gated: bool = True) -> Any: ...
@@ -167,8 +181,8 @@ class Journal:
 
         That is JSON, or a value of the class `returns`, which is recorded as JSON.
 
-        A step that is not `gated` does not wait for a service that is down, because it can do without it. A step that
-        `searches` is not tried again before the effect of an earlier try would show.
+        A step that is not `gated` may do without its service, and calls it by `call_service`. A step that `searches` is
+        not tried again before the effect of an earlier try would show.
 
         Raises:
             StepDeferredError: it is not done yet.
@@ -200,6 +214,36 @@ class Journal:
         ask at the same point.
         """
         return self._introduce(change)
+
+    def call_service(self, name: StepName, call: Callable[[], _T], latest: datetime) -> _T | None:
+        """Call the service of a step that is not gated, from within it, and return the answer.
+
+        Until `latest` the step waits for the service as others do. From then on it makes one more call, and None is
+        returned if that fails too.
+
+        Raises:
+            ServiceHeldBackError: another message tries the service first.
+        """
+        self._latest = latest
+        breaker, now = self._breaker(name.service), self._now()
+        until = breaker.wait(now)
+        if until and now < latest:
+            raise ServiceHeldBackError(until)
+        try:
+            answer = call()
+        except (TransientError, ConfigurationError) as error:
+            if now < latest:
+                raise
+            self._hold_back(name.service, error)
+            log.warning("step_goes_without", ref=self.reference, step=name, reason=str(error))
+            return None
+        except BlockedError:
+            raise
+        except PermanentError:
+            breaker.answered()
+            raise
+        breaker.answered()
+        return answer
 
     def _stands(self, name: str, entry: Entry) -> bool:
         """Return whether a failure is still final.
@@ -245,8 +289,8 @@ class Journal:
             reason = "what was done may not show yet"
             return {"wait": reason, "until": until.isoformat(), "by": self._execution}
         if step.gated and step.name.service and (until := self._breaker(step.name.service).wait(now)):
-            reason = f"{SERVICE_NAMES.get(step.name.service, step.name.service)} is out of reach"
-            return {"wait": reason, "until": until.isoformat(), "gate": step.name.service, "by": self._execution}
+            held = {"wait": _out_of_reach(step.name), "until": until.isoformat(), "gate": step.name.service}
+            return held | {"by": self._execution}
         if not step.name.apart:
             stack.enter_context(self._step_lock.exclusive() if gave_way else self._step_lock.shared())
         self._begun_in = self._lease_epoch()
@@ -258,6 +302,7 @@ class Journal:
         An exception that escaped from here would be recorded, and raised again for ever.
         """
         retries = [earlier for earlier in since_asked(history) if "retry" in earlier]
+        self._latest = None
         try:
             entry = self._try(step, Attempt(len(retries), doubts(history[:-1]), first_begun(history)), retries)
             json.dumps(entry, ensure_ascii=False).encode()  # as it will be recorded; a lone surrogate cannot be
@@ -272,6 +317,8 @@ class Journal:
                 value = step.act(attempt)
         except MessageUnavailableError as error:
             return self._failed(step, MAILBOX, error.cause, retries)
+        except ServiceHeldBackError as held:
+            return {"wait": _out_of_reach(step.name), "until": self._bounded(held.until).isoformat()}
         except StateUnavailableError as error:
             return {"unknown": False} | self._retried(self._now(), str(error), 0.0, retries)
         except (
@@ -282,7 +329,8 @@ class Journal:
             ConfigurationError,
         ) as error:
             return self._failed(step, step.name.service, error, retries)
-        self._breaker(step.name.service).answered()
+        if step.gated:
+            self._breaker(step.name.service).answered(called=not step.name.is_preparation)
         return {"ok": value.as_json() if step.is_value else value}
 
     def _failed(self, step: _Step, service: str, error: Exception, retries: list[Entry]) -> Entry:
@@ -299,29 +347,41 @@ class Journal:
                 why = str(error) or "out of touch with the other machines"
                 return {"wait": why, "until": (now + timedelta(seconds=AGAIN_S)).isoformat()}
             case TransientError():
-                # Other messages wait for as long as the service asked, not for as long as this message has to.
-                asked_s = min(max(0.0, error.retry_after_s or 0.0), LONGEST_WAIT_S)
-                self._breaker(service).failed(now, now + timedelta(seconds=asked_s))
+                asked_s = self._hold_back(service, error)
                 unknown = error.outcome_unknown and service == step.name.service
                 return {"unknown": unknown} | self._retried(now, str(error), asked_s, retries)
             case PermanentError():
                 self._detail = error.detail
-                kind = "unusable" if isinstance(error, UnusableMessageError) else "refused"
-                return {"fatal": str(error), "kind": kind}
+                return {"fatal": str(error), "kind": _kind(error)}
             case ConfigurationError():
-                self._halt(service, error)
-                # Not this message's failure. The next message must not call the service before the admin has mended it.
-                # A restarted process tries it at once.
-                self._breaker(service).failed(now, now + timedelta(seconds=REFUSED_WAIT_S))
+                # Not this message's failure. A restarted process tries it at once.
+                self._hold_back(service, error)
                 return {"wait": str(error), "until": now.isoformat(), "gate": service}
         return self._gave_way(step, error, retries, unknown=service == step.name.service)
+
+    def _hold_back(self, service: str, error: TransientError | ConfigurationError) -> float:
+        """Keep other messages from a service that failed, and return for how many seconds it asked.
+
+        They wait for as long as it asked, not for as long as this message has to. One that refused our credentials is
+        not called before the admin can have mended it.
+        """
+        now, asked_s = self._now(), REFUSED_WAIT_S
+        if isinstance(error, TransientError):
+            asked_s = min(max(0.0, error.retry_after_s or 0.0), LONGEST_WAIT_S)
+        else:
+            self._halt(service, error)
+        self._breaker(service).failed(now, now + timedelta(seconds=asked_s))
+        return asked_s
+
+    def _bounded(self, until: datetime) -> datetime:
+        return min(until, self._latest) if self._latest else until
 
     def _retried(self, now: datetime, reason: str, asked_s: float, retries: list[Entry]) -> Entry:
         first = datetime.fromisoformat(retries[0]["at"]) if retries else now
         if now - first > self._patience.give_up_after:
             hours = self._patience.give_up_after / timedelta(hours=1)
             return {"fatal": f"{reason}, and so for {hours:.0f} hours", "kind": "unanswered"}
-        until = self._patience.until(now, len(retries) + 1, asked_s)
+        until = self._bounded(self._patience.until(now, len(retries) + 1, asked_s))
         return {"retry": reason, "at": now.isoformat(), "until": until.isoformat()}
 
     def _gave_way(self, step: _Step, error: Exception, retries: list[Entry], *, unknown: bool = True) -> Entry:

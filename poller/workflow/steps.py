@@ -55,6 +55,11 @@ class StepName(StrEnum):
     SEND_RECEIPT = "send_receipt", "", True
 
     @property
+    def is_preparation(self) -> bool:
+        """Return whether the step only prepares what another one sends."""
+        return self.startswith("prepare_")
+
+    @property
     def preparation(self) -> StepName:
         """Return the step that prepares what this one sends."""
         return StepName(self.replace("send_", "prepare_"))

@@ -7,7 +7,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2 as httpx
 
 from tests.support.form_site import CUSTOMER
 

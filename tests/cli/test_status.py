@@ -53,3 +53,17 @@ def test_status_reports_if_daemon_runs(office: Office) -> None:
     assert (alone.exit_code, alone.stderr) == (0, "no daemon is running on this state\n")
     with lock.lock(office.state):
         assert run("status", environment=office.environment).stderr == ""
+
+
+def test_status_exits_77_when_a_service_refuses_us(office: Office) -> None:
+    """It names the service, the reason, what waits and what goes on."""
+    office.once(samples()["auto_reply"])
+    now = datetime.now(UTC)
+    reason = "ClickUp read user: HTTP 401 OAUTH_019: the token is refused, look at CLICKUP_API_KEY"
+    status_file.StatusFile(office.state).leave(now, None, "", refused={"clickup": reason})
+    said = run("status", environment=office.environment)
+    assert said.exit_code == 77
+    effect = "MODELISATION mail waits for its subtask, SUPPORT mail goes on"
+    assert said.stdout.splitlines()[-1] == f"ClickUp refuses us: {reason}; {effect}"
+    found = json.loads(run("status", "--json", environment=office.environment).stdout)
+    assert found["refused"] == {"clickup": reason}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2 as httpx
 
 from poller.forms import http_protocol
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import socket
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import httpx
+import httpx2 as httpx
 import pytest
 from botocore.awsrequest import AWSResponse
 
 from integrations import r2
-from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.errors import BlockedError, ConfigurationError, PermanentError, TransientError
 from integrations.r2 import R2
 from integrations.sandbox.stand_in import Fault
 from tests.support.recording_server import Listener, http
@@ -119,6 +121,30 @@ def test_large_upload_uses_equal_parts_despite_short_reads(sandbox: Sandbox) -> 
 
 
 @pytest.mark.usefixtures("small_parts")
+def test_repeated_large_upload_sends_nothing_of_the_file(sandbox: Sandbox) -> None:
+    client = connect(sandbox)
+    first = upload(client, LARGE)
+    sandbox.s3.requests.clear()
+    assert upload(client, LARGE[::-1]) == first
+    (request,) = sandbox.s3.requests
+    assert (request.method, request.query_string, request.headers["if-none-match"]) == ("POST", "uploads", "*")
+    assert [each.body for each in sandbox.s3.objects] == [LARGE]
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(("key", "done"), [(KEY, True), ("another", False)])
+def test_empty_etag_of_large_file_is_success_if_the_key_is_right(sandbox: Sandbox, key: str, done: bool) -> None:
+    """As Ceph answers where the file was put together before."""
+    created = "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
+    completed = f"<CompleteMultipartUploadResult><Key>{key}</Key><ETag></ETag></CompleteMultipartUploadResult>"
+    sandbox.s3.fail(Fault("status", "POST", status=200, body=created))
+    sandbox.s3.fail(Fault("status", "PUT", status=200, headers={"ETag": '"part"'}, body="", times=3))
+    sandbox.s3.fail(Fault("status", "POST", status=200, body=completed))
+    with nullcontext() if done else pytest.raises(TransientError, match="without ETag"):
+        assert upload(connect(sandbox), LARGE).startswith(sandbox.s3.public_url)
+
+
+@pytest.mark.usefixtures("small_parts")
 def test_failed_large_upload_leaves_no_parts(sandbox: Sandbox) -> None:
     sandbox.s3.fail(Fault("status", "PUT", status=503))
     with pytest.raises(TransientError):
@@ -204,6 +230,30 @@ def test_upload_maps_every_failure_to_its_error(
     assert SECRET not in str(raised.value)
     assert sandbox.s3.access_key_id not in str(raised.value)
     assert len(sandbox.s3.calls("PUT")) == 1, "never tried again by the library"
+
+
+BLOCK = Fault("status", "PUT", status=403, body="<html><body><h1>403 Forbidden</h1></body></html>")
+
+
+@pytest.mark.parametrize("body", [BLOCK.body, "<html><br>", "Forbidden", ""], ids=["html", "broken", "text", "empty"])
+def test_block_at_the_edge_is_about_the_file_if_the_bucket_answers(sandbox: Sandbox, body: str) -> None:
+    """A firewall dislikes what is in one file. The keys are asked about once, and work."""
+    sandbox.s3.fail(replace(BLOCK, body=body))
+    with pytest.raises(BlockedError, match=r"R2 upload: HTTP 403.*firewall"):
+        upload(connect(sandbox))
+    assert [each.method for each in sandbox.s3.requests] == ["PUT", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("body", "error"), [(BLOCK.body, TransientError), (xml("InvalidAccessKeyId"), ConfigurationError)]
+)
+def test_block_at_the_edge_is_no_files_if_the_bucket_does_not_answer(
+    sandbox: Sandbox, body: str, error: type[Exception]
+) -> None:
+    sandbox.s3.fail(BLOCK)
+    sandbox.s3.fail(Fault("status", "GET", status=403, body=body))
+    with pytest.raises(error):
+        upload(connect(sandbox))
 
 
 def test_failed_connect_has_known_outcome(sandbox: Sandbox) -> None:

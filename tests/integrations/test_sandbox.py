@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import httpx
+import httpx2 as httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError

@@ -41,6 +41,17 @@ def test_status_file_of_earlier_release_is_read(tmp_path: Path) -> None:
     assert status_file.read(tmp_path) == PollStatus(NOW, None, None, "", unreadable=0)
 
 
+def test_refusing_services_are_in_the_status_file(tmp_path: Path) -> None:
+    """They are left out where there is none, as by releases before."""
+    left = StatusFile(tmp_path)
+    left.leave(NOW, None, "", refused={"clickup": "ClickUp: HTTP 401"})
+    read = status_file.read(tmp_path)
+    assert read
+    assert read.refused == {"clickup": "ClickUp: HTTP 401"}
+    left.leave(NOW, None, "")
+    assert "refused" not in (tmp_path / status_file.FILE).read_text()
+
+
 def test_replaced_file_is_whole_and_leaves_nothing_beside(tmp_path: Path) -> None:
     """A reader of the old file keeps it; the mode is the one that was asked for."""
     path = tmp_path / "file"

@@ -114,6 +114,25 @@ def test_refused_credentials_are_named_with_their_place() -> None:
     assert message["From"] == "Alerte · à traiter <s@figurative.example>"
 
 
+def test_refusal_says_what_waits_and_what_goes_on() -> None:
+    found = incident.refused("clickup", "ClickUp: HTTP 401", HOST)
+    waits, goes_on, correct = (line.replace("\xa0", " ") for line in found.to_do)
+    assert waits == (
+        "Aucun message n’est perdu : les messages MODELISATION attendent leur sous-tâche dans la boîte de réception."
+    )
+    assert goes_on.startswith("Ce qui continue : les messages SUPPORT sont traités en entier, ")
+    assert correct.startswith("Corrigez CLICKUP_API_KEY dans le fichier .env, puis redémarrez le service : « poller check »")
+    assert len(incident.refused("imap", "IMAP login refused", HOST).to_do) == 2, "nothing goes on"
+
+
+def test_wrong_setting_is_not_called_a_key() -> None:
+    found = incident.refused("clickup", "look at CLICKUP_PARENT_TASK_ID", HOST, is_key=False)
+    assert (found.key, found.title) == ("misconfigured clickup gandalf", "ClickUp\xa0: un réglage est à corriger")
+    assert found.to_do[-1].startswith("Corrigez le réglage nommé plus bas, puis")
+    over = incident.over(found.key, now=NOW, zone=ZONE, **PEOPLE)
+    assert over["Subject"] == "[Fin d’alerte] ClickUp fonctionne de nouveau"
+
+
 @pytest.mark.parametrize(
     ("minutes", "words"), [(1, "d’une minute"), (1.5, "de 1,5 minute"), (2, "de 2 minutes"), (60, "de 60 minutes")]
 )

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from email import message_from_bytes, policy
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2 as httpx
 import uvicorn
 
 from poller.config import loader

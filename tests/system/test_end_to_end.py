@@ -17,10 +17,12 @@ from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import picture, samples, triangle
 from tests.support import stored_files
+from poller.daemon.daemon import Daemon
 from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
     from integrations.sandbox.s3 import StoredObject
+    from poller.workflow.status import MessageStatus
     from tests.conftest import Office
 
 MAILS = samples()
@@ -206,12 +208,32 @@ def test_one_smtp_failure_delays_notification(office: Office, stage: str, sent: 
 
 
 def test_unreachable_claude_leaves_decision_to_rules_and_flags_it(office: Office) -> None:
-    """After its retries the best guess of the rules goes on, flagged in the ticket and in the notification."""
+    """After the wait the best guess of the rules goes on, flagged in the ticket and in the notification."""
+    office.environment["ANTHROPIC_WAIT_S"] = "0"
     office.fail("anthropic", Fault("status", status=529, times=None))
     (status,) = office.once(MAILS["ambiguous"]).values()
     assert status.result.needs_review
     assert "vérifier" in office.sandbox.hubspot.tickets[0].properties["content"]
     assert "vérifier" in office.sandbox.smtp.messages[0].message.get_body(("plain",)).get_content()
+
+
+def test_mail_that_waited_for_claude_says_nothing_of_it(office: Office) -> None:
+    """Sure mail flows meanwhile, and the ticket is the same as without the outage."""
+    office.fail("anthropic", Fault("status", status=529, times=None))
+    office.sandbox.imap.deliver(MAILS["support"])
+    flowed: list[str] = []
+
+    def end_outage(_: str, status: MessageStatus) -> None:
+        flowed.append(status.result.decided_by)
+        office.sandbox.anthropic.heal()
+
+    office.sandbox.imap.deliver(MAILS["ambiguous"])
+    Daemon(office.settings, retry_policy=office.retry_policy).once(end_outage)
+    assert flowed == ["rules", "claude"]
+    assert len(office.sandbox.anthropic.calls("POST")) > 1
+    texts = str([ticket.properties for ticket in office.sandbox.hubspot.tickets])
+    assert "vérifier" not in texts
+    assert "Claude" not in texts
 
 
 def test_rejected_mail_does_not_stop_its_neighbours(office: Office) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integrations.clickup.client import ClickUp
-from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.errors import BlockedError, ConfigurationError, PermanentError, TransientError
 from integrations.sandbox.stand_in import Fault
 from tests.support.clickup_client import SECRET, connect
 
@@ -101,3 +101,27 @@ def test_failed_connect_has_known_outcome(sandbox: Sandbox) -> None:
     with pytest.raises(TransientError) as failed:
         refused.add_comment("86c", "Relance")
     assert not failed.value.outcome_unknown
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_block_at_the_edge_is_about_the_mail_if_the_user_is_read(sandbox: Sandbox, status: int) -> None:
+    """A firewall dislikes what one mail says. The token is asked about once, and works."""
+    clickup = connect(sandbox)
+    clickup.create_subtask("avant", "avant")
+    sandbox.clickup.requests.clear()
+    sandbox.clickup.fail(Fault("status", "POST", status=status, body="<html>Forbidden</html>"))
+    with pytest.raises(BlockedError, match=rf"ClickUp create subtask: HTTP {status}.*firewall"):
+        clickup.create_subtask(SECRET, SECRET)
+    assert [each.method for each in sandbox.clickup.requests] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("body", "error"), [("<html>Forbidden</html>", TransientError), (None, ConfigurationError)], ids=["html", "own"]
+)
+def test_block_at_the_edge_is_no_mails_if_the_user_is_not_read(
+    sandbox: Sandbox, body: str | None, error: type[Exception]
+) -> None:
+    sandbox.clickup.fail(Fault("status", "POST", status=403, body="<html>Forbidden</html>"))
+    sandbox.clickup.fail(Fault("status", "GET", "/api/v2/user", status=403, body=body, times=None))
+    with pytest.raises(error):
+        connect(sandbox).create_subtask(SECRET, SECRET)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.errors import BlockedError, ConfigurationError, PermanentError, TransientError
 from integrations.hubspot.client import HubSpot
 from integrations.sandbox.stand_in import Fault
 from tests.support.hubspot_client import REF, SECRET, TICKETS, connect
@@ -110,3 +111,37 @@ def test_server_without_tls_raises_transient_error(sandbox: Sandbox) -> None:
     url = sandbox.hubspot.url.replace("http://", "https://")
     with pytest.raises(TransientError):
         HubSpot("pat", "1", "0", "1", url, connect_timeout_s=1.0, read_timeout_s=1.0).check()
+
+
+BLOCK = Fault("status", "POST", status=403, body="<html><h1>403 Forbidden</h1></html>")
+
+
+def test_block_at_the_edge_is_about_the_mail_if_the_account_answers(sandbox: Sandbox) -> None:
+    """A firewall dislikes what one mail says. The key is asked about once, and works."""
+    hubspot = connect(sandbox)
+    sandbox.hubspot.fail(BLOCK)
+    with pytest.raises(BlockedError, match=r"HubSpot create ticket: HTTP 403.*firewall"):
+        hubspot.create_ticket(SECRET, SECRET, "1", REF)
+    assert [each.path for each in sandbox.hubspot.requests] == [TICKETS, "/account-info/v3/details"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [(403, "<html>", TransientError), (503, "", TransientError), (401, None, ConfigurationError)],
+)
+def test_block_at_the_edge_is_no_mails_if_the_account_does_not_answer(
+    sandbox: Sandbox, status: int, body: str | None, error: type[Exception]
+) -> None:
+    sandbox.hubspot.fail(BLOCK)
+    sandbox.hubspot.fail(Fault("status", "GET", status=status, body=body, times=None))
+    with pytest.raises(error) as raised:
+        connect(sandbox).create_ticket(SECRET, SECRET, "1", REF)
+    assert getattr(raised.value, "outcome_unknown", True), "a gateway may have passed the call on"
+    assert len(sandbox.hubspot.requests) == 2
+
+
+@pytest.mark.parametrize("body", ['{"message": "Forbidden"}', '{"status": 403, "error": "Forbidden"}', "", "no"])
+def test_refusal_in_the_words_of_a_gateway_is_not_hubspots(sandbox: Sandbox, body: str) -> None:
+    sandbox.hubspot.fail(replace(BLOCK, body=body))
+    with pytest.raises(BlockedError):
+        connect(sandbox).create_ticket(SECRET, SECRET, "1", REF)

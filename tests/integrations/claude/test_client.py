@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import anthropic
 import pytest
+from anthropic.types import ModelInfo
 
 from integrations.claude import Answer, Claude
-from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.errors import BlockedError, ConfigurationError, PermanentError, TransientError
 from integrations.sandbox.stand_in import Fault
 
 if TYPE_CHECKING:
@@ -84,6 +87,7 @@ def refusal(kind: str) -> dict[str, object]:
         (Fault("status", status=401), ConfigurationError, None),
         (Fault("status", status=402), ConfigurationError, None),
         (Fault("status", status=403), ConfigurationError, None),
+        (Fault("status", status=400, body="<html>no</html>"), PermanentError, None),
         (Fault("status", status=404), ConfigurationError, None),
         (Fault("status", status=408), TransientError, None),
         (Fault("status", status=409), TransientError, None),
@@ -117,6 +121,68 @@ def test_ask_maps_every_failure_to_error_with_known_outcome(
     assert len(sandbox.anthropic.requests) == 1, "never tried again by the library"
 
 
+def refused_with(message: str, **error: object) -> Fault:
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": message} | error}
+    return Fault("status", "POST", status=400, body=body)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (refused_with("Your credit balance is too low to access the Anthropic API."), "no credit"),
+        (refused_with("You have reached your specified API usage limits."), "spend limit"),
+        (refused_with("No.", details={"error_code": "organization_on_hold"}), "on hold"),
+        (refused_with("This organization has been disabled."), "on hold"),
+        (refused_with("This model does not support the effort parameter."), "ANTHROPIC_MODEL"),
+        (refused_with("output_config.format: Extra inputs are not permitted"), "ANTHROPIC_MODEL"),
+        (refused_with("No.", type="billing_error"), "no credit"),
+    ],
+)
+def test_bad_request_about_account_is_configuration_error(sandbox: Sandbox, fault: Fault, reason: str) -> None:
+    """The API answers 400 also where no mail at all can be asked about."""
+    sandbox.anthropic.fail(fault)
+    with pytest.raises(ConfigurationError, match=reason):
+        ask(connect(sandbox))
+
+
+@pytest.mark.parametrize(
+    "message", ["Output blocked by content filtering policy", "prompt is too long: 210000 tokens > 200000 maximum"]
+)
+def test_bad_request_about_mails_never_is_configuration_error(sandbox: Sandbox, message: str) -> None:
+    client = connect(sandbox)
+    for content in ("un", "deux", "trois"):
+        sandbox.anthropic.fail(refused_with(message))
+        with pytest.raises(PermanentError):
+            client.ask("Classe ce message.", content, SCHEMA)
+
+
+def test_unclear_refusals_of_two_mails_in_a_row_are_configuration_error(sandbox: Sandbox) -> None:
+    """Words change. The same mail twice proves nothing, and an answer in between proves that the account works."""
+    client = connect(sandbox)
+
+    def asked(content: str, *, refused: bool = True) -> type[Exception] | None:
+        if refused:
+            sandbox.anthropic.fail(refused_with("Words of next year."))
+        try:
+            client.ask("Classe ce message.", content, SCHEMA)
+        except (PermanentError, ConfigurationError) as error:
+            return PermanentError if isinstance(error, PermanentError) else ConfigurationError
+        return None
+
+    assert [asked("un"), asked("un"), asked("un", refused=False)] == [PermanentError, PermanentError, None]
+    assert [asked("deux"), asked("trois"), asked("trois")] == [PermanentError, ConfigurationError, ConfigurationError]
+    assert [asked("trois", refused=False), asked("trois")] == [None, PermanentError]
+
+
+def test_block_at_the_edge_is_about_the_mail_if_the_model_answers(sandbox: Sandbox) -> None:
+    sandbox.anthropic.fail(Fault("status", "POST", status=403, body="<html>Forbidden</html>"))
+    with pytest.raises(BlockedError, match="firewall"):
+        ask(connect(sandbox))
+    sandbox.anthropic.fail(Fault("status", status=403, body="<html>Forbidden</html>", times=2))
+    with pytest.raises(TransientError, match="not in the service's own words"):
+        ask(connect(sandbox))
+
+
 def test_claude_message_is_in_error_detail_only(sandbox: Sandbox) -> None:
     sandbox.anthropic.fail(Fault("status", status=400, body=refusal("invalid_request_error")))
     with pytest.raises(PermanentError) as refused:
@@ -135,6 +201,38 @@ def test_ask_without_connection_raises_transient_error() -> None:
 def test_check_reads_model_without_asking_it(sandbox: Sandbox) -> None:
     assert connect(sandbox).check() == "Claude model claude-haiku-5-5"
     assert [(each.method, each.path) for each in sandbox.anthropic.requests] == [("GET", "/v1/models/claude-haiku-5-5")]
+
+
+def test_description_of_model_is_one_that_the_library_accepts(sandbox: Sandbox) -> None:
+    client = anthropic.Anthropic(api_key=sandbox.anthropic.api_key, base_url=sandbox.anthropic.url)
+    with client:
+        for model in client.models.list():
+            # Strict, and from JSON: the library's own reading accepts anything.
+            ModelInfo.model_validate_json(json.dumps(model.to_dict(mode="json")), strict=True)
+
+
+def test_check_refuses_model_that_cannot_do_what_is_asked(sandbox: Sandbox) -> None:
+    client, cannot = connect(sandbox), {"supported": False}
+    for model, reason in (
+        ({"lifecycle": "retired"}, "retired"),
+        ({"capabilities": {"structured_outputs": cannot}}, "structured output"),
+        ({"capabilities": {"effort": cannot}}, "effort"),
+        ({"capabilities": {"effort": {"supported": True, "low": cannot}}}, "effort low"),
+    ):
+        sandbox.anthropic.model = model
+        with pytest.raises(ConfigurationError, match=rf"{reason}.*ANTHROPIC_MODEL"):
+            client.check()
+    sandbox.anthropic.model = {}
+    with pytest.raises(ConfigurationError, match="effort"):
+        connect(sandbox, model="claude-haiku-4-5").check()
+
+
+def test_check_says_when_deprecated_model_retires(sandbox: Sandbox) -> None:
+    sandbox.anthropic.model = {"lifecycle": "deprecated", "retires_at": "2027-10-07T00:00:00Z"}
+    said = connect(sandbox).check()
+    assert said == "Claude model claude-haiku-5-5; it is deprecated, and retires on 2027-10-07"
+    sandbox.anthropic.model = {"lifecycle": "deprecated", "capabilities": None}
+    assert connect(sandbox).check().endswith("with no date of its end yet")
 
 
 def test_check_names_the_wrong_setting(sandbox: Sandbox) -> None:

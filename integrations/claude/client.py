@@ -10,21 +10,23 @@ import threading
 import weakref
 from dataclasses import dataclass
 from functools import cached_property
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
 
+from integrations.claude.refusals import UnclearRefusalError, error_of
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.net.deadline import CALL_S, Deadline, http_events
+from integrations.net.edge import blocks_told_apart
 from integrations.net.failures import describe_failure
-from integrations.net.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from anthropic import Anthropic, APIResponse, APIStatusError
+    from anthropic import Anthropic, APIResponse
 
 # Thinking counts too: with few tokens the model may stop before it has written any answer.
 _MAX_TOKENS = 2048
+_EFFORT: Final = "low"
 # Dollars for a million tokens in and out (https://platform.claude.com/docs/en/about-claude/pricing); another model's
 # tokens are counted, and not priced.
 PRICES = {"claude-haiku-5-5": (0.10, 0.50), "claude-haiku-4-5": (1.0, 5.0)}
@@ -57,6 +59,7 @@ class Claude:
         self._adding = threading.Lock()
         # Totals of all answers so far, unusable ones included. Thinking counts as output.
         self.answers = self.input_tokens = self.output_tokens = 0
+        self._refused = b""  # digest of the first content of an unbroken row of unclear refusals; empty: none since
 
     @cached_property
     def _anthropic(self) -> Any:
@@ -89,18 +92,25 @@ class Claude:
 
         Raises:
             PermanentError: asking the same again is useless: the model refused, or its output is not an answer.
+            ConfigurationError: also when two different contents in a row are refused for a reason that is not clear.
         """
-        answer = self._call(
-            "ask",
-            lambda: self._client.messages.with_raw_response.create(
-                model=self._model,
-                max_tokens=_MAX_TOKENS,
-                system=system,
-                messages=[{"role": "user", "content": content}],
-                output_config={"format": {"type": "json_schema", "schema": schema}, "effort": "low"},
-            ),
-            yields="content",
-        )
+        try:
+            with blocks_told_apart(self._read_model):
+                answer = self._call(
+                    "ask",
+                    lambda: self._client.messages.with_raw_response.create(
+                        model=self._model,
+                        max_tokens=_MAX_TOKENS,
+                        system=system,
+                        messages=[{"role": "user", "content": content}],
+                        output_config={"format": {"type": "json_schema", "schema": schema}, "effort": _EFFORT},
+                    ),
+                    yields="content",
+                )
+        except UnclearRefusalError as refused:
+            self._refuse_second(content, refused)
+            raise
+        self._refused = b""
         usage = answer.get("usage") or {}
         input_tokens, output_tokens = (usage.get(f"{kind}_tokens", 0) for kind in ("input", "output"))
         with self._adding:
@@ -124,10 +134,31 @@ class Claude:
         """Read the model's description, which costs nothing, and return a one-line summary.
 
         Raises:
-            ConfigurationError: the key is refused, or there is no such model.
+            ConfigurationError: the key is refused, or there is no such model, or it cannot do what we ask of it.
         """
-        model = self._call("read model", lambda: self._client.models.with_raw_response.retrieve(self._model))
-        return f"Claude model {model['id']}"
+        model = self._read_model()
+        summary, lifecycle = f"Claude model {model['id']}", model.get("lifecycle")
+        if lifecycle == "retired":
+            raise ConfigurationError(f"{summary}: it is retired, look at ANTHROPIC_MODEL")
+        if lacks := _shortcomings(model):
+            raise ConfigurationError(f"{summary}: it has no {' and no '.join(lacks)}, look at ANTHROPIC_MODEL")
+        if lifecycle == "deprecated":
+            day = str(model.get("retires_at") or "")[:10]
+            return f"{summary}; it is deprecated, {f'and retires on {day}' if day else 'with no date of its end yet'}"
+        return summary
+
+    def _read_model(self) -> dict[str, Any]:
+        return self._call("read model", lambda: self._client.models.with_raw_response.retrieve(self._model))
+
+    def _refuse_second(self, content: str, refused: UnclearRefusalError) -> None:
+        """Raise an error if another content was refused before, and none was answered since."""
+        digest = sha256(content.encode(errors="surrogatepass")).digest()
+        with self._adding:
+            first = self._refused = self._refused or digest
+        if first != digest:
+            raise ConfigurationError(
+                f"{refused}: two different mails in a row are refused, look at the account and at ANTHROPIC_MODEL"
+            ) from refused
 
     def _call(self, call: str, request: Callable[[], APIResponse[Any]], *, yields: str = "id") -> dict[str, Any]:
         """Return the JSON object of a successful answer, which has the field `yields`.
@@ -140,7 +171,7 @@ class Claude:
                 response = request()
             answer = json.loads(response.http_response.content)
         except self._anthropic.APIStatusError as error:
-            _refuse(call, error)
+            raise error_of(call, error) from error
         except (self._anthropic.APIConnectionError, TimeoutError) as error:
             raise TransientError(f"Claude {call}: {describe_failure(error)}", outcome_unknown=False) from error
         except ValueError as error:
@@ -150,20 +181,12 @@ class Claude:
         return answer
 
 
-def _refuse(call: str, error: APIStatusError) -> NoReturn:
-    """Raise the error that a status stands for (https://platform.claude.com/docs/en/api/errors)."""
-    status = error.status_code
-    line = f"Claude {call}: HTTP {status} {error.type or ''}".rstrip()
-    detail = error.api_message or ""
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise ConfigurationError(f"{line}: the key is refused, look at ANTHROPIC_API_KEY") from error
-    if status == HTTPStatus.PAYMENT_REQUIRED:
-        raise ConfigurationError(f"{line}: the account has no credit left") from error
-    if status == HTTPStatus.NOT_FOUND:
-        # A model is retired about a year after its release. No call can work until another model is configured.
-        raise ConfigurationError(f"{line}: no such model, look at ANTHROPIC_MODEL") from error
-    retryable = status in {408, 409, 425, 429}
-    if not retryable and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise PermanentError(line, detail=detail) from error
-    retry_after_s = parse_retry_after(error.response.headers.get("retry-after"))
-    raise TransientError(line, detail=detail, retry_after_s=retry_after_s, outcome_unknown=False) from error
+def _shortcomings(model: dict[str, Any]) -> list[str]:
+    """Return what the model's description says that it cannot do, of what `Claude.ask` asks for."""
+    able = model.get("capabilities") or {}
+    effort = able.get("effort") or {}
+    needed = {
+        "structured output": able.get("structured_outputs"),
+        f"effort {_EFFORT}": effort if effort.get("supported") is False else effort.get(_EFFORT),
+    }
+    return [name for name, each in needed.items() if each and each.get("supported") is False]

@@ -1,0 +1,110 @@
+"""Tests of the memory of accepted keys: what a refusal stops, in a run and across a restart."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.errors import ConfigurationError, CredentialsError
+from poller.cli.samples import samples
+from poller.daemon.accepted_keys import PREFIX, AcceptedKeys
+from poller.daemon.daemon import Daemon
+from poller.workflow.facts import InMemoryFacts
+from poller.workflow.store import open_store
+
+if TYPE_CHECKING:
+    from tests.conftest import Office
+
+MAILS = samples()
+
+
+def again(name: str) -> bytes:
+    """Return another mail of the same kind."""
+    return MAILS[name].replace(b"@samples", b"@again")
+
+
+def outcomes(office: Office, *mails: bytes) -> list[str]:
+    return sorted(status.outcome for status in office.once(*mails).values())
+
+
+def test_accepted_key_is_known_to_the_next_process(office: Office) -> None:
+    """Another key is another key, and so is the same password of another login."""
+    facts = InMemoryFacts()
+    AcceptedKeys(office.settings, facts).record(["hubspot", "imap", "state"])
+    known = AcceptedKeys(office.settings, facts)
+    assert ["hubspot" in known, "imap" in known, "clickup" in known, "state" in known] == [True, True, False, False]
+    office.environment |= {"HUBSPOT_API_KEY": "pat-other", "IMAP_USERNAME": "other@figurative.example"}
+    changed = AcceptedKeys(office.settings, facts)
+    assert ("hubspot" in changed, "imap" in changed) == (False, False)
+
+
+def test_state_keeps_a_short_digest_of_a_key(office: Office) -> None:
+    """Two states have different digests of the same key, and none has the key."""
+    kept = []
+    for facts in (InMemoryFacts(), InMemoryFacts()):
+        AcceptedKeys(office.settings, facts).record(["hubspot"])
+        kept.append([key for key in facts._kept if key.startswith(f"{PREFIX}hubspot")])
+        assert office.sandbox.hubspot.token not in str(facts._kept)
+    assert kept[0] != kept[1]
+    assert [len(key) for (key,) in kept] == [len(f"{PREFIX}hubspot-") + 16] * 2
+
+
+def test_revoked_key_stops_only_its_service_after_restart(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SUPPORT mail goes on while ClickUp refuses, and the rest is done when it accepts the key again."""
+    assert outcomes(office, MAILS["modelisation_with_files"]) == ["modelisation"]
+    accepted = office.sandbox.clickup.token
+    monkeypatch.setattr(office.sandbox.clickup, "token", "pk_new")
+    for _ in range(2):  # each in a process of its own, as far as the daemon knows
+        assert "waiting" in outcomes(office, again("modelisation_with_files"), again("support"))
+    assert office.mailboxes() == {"INBOX": 2, "Modélisation": 1, "Support": 2}
+    monkeypatch.setattr(office.sandbox.clickup, "token", accepted)
+    assert "modelisation" in outcomes(office)
+    assert office.counts()["subtasks"] == 2
+
+
+def test_login_refused_after_restart_is_waited_out(office: Office) -> None:
+    """The mailbox too was read with this password once, in another process."""
+    for last in (False, True):
+        daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+        daemon.start()
+        try:
+            if last:
+                daemon.handle_refusal("imap", CredentialsError("IMAP login refused"))
+                assert daemon.status().refused == {"imap": "IMAP login refused"}
+            else:
+                daemon.poll()
+                daemon.tick()
+        finally:
+            daemon.stop()
+
+
+def test_key_that_never_worked_ends_the_start(office: Office) -> None:
+    """A wrong key is told at once: a daemon that waited would look as if it worked."""
+    assert outcomes(office, MAILS["modelisation_with_files"]) == ["modelisation"]
+    office.environment["CLICKUP_API_KEY"] = "pk_typo"
+    with pytest.raises(ConfigurationError, match="CLICKUP_API_KEY"):
+        office.once(again("modelisation_with_files"))
+
+
+def test_wrong_parent_task_is_no_matter_of_keys(office: Office) -> None:
+    """It ends no start either, where the key has worked."""
+    outcomes(office, MAILS["modelisation_with_files"])
+    office.environment["CLICKUP_PARENT_TASK_ID"] = "elsewhere"
+    office.sandbox.imap.deliver(again("modelisation_with_files"))
+    daemon = Daemon(office.settings, retry_policy=office.retry_policy)
+    daemon.once(lambda *_: None)
+    status = daemon.status()
+    assert "CLICKUP_PARENT_TASK_ID" in status.refused["clickup"]
+    assert status.misconfigured == {"clickup"}
+
+
+def test_only_services_that_were_called_are_recorded(office: Office) -> None:
+    """A notification that is prepared proves nothing about the mail server."""
+    office.environment |= {"SMTP_USERNAME": "poller", "SMTP_PASSWORD": "wrong"}
+    with pytest.raises(ConfigurationError):
+        office.once(MAILS["support"])
+    with closing(open_store(office.settings)) as store:
+        services = {key.removeprefix(PREFIX).partition("-")[0] for key in store.facts(PREFIX)}
+    assert services <= {"by", "imap", "hubspot"}

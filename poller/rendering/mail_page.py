@@ -8,6 +8,7 @@ from email.policy import SMTP
 from typing import TYPE_CHECKING
 
 from poller.escaping import header_text, http_url, one_line
+from poller.mime.encoded_words import header_factory
 from poller.own_mail import HEADER, notification_id
 from poller.rendering.phrases import NBSP, listed, marker
 from poller.rendering.template import render
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 DONE, FAILED, LEFT = "✓", "✗", "–"  # before a line; the template knows their colours
 _BLOCKS = 20  # of the longest bar, in text
 _FILES_LIMIT_CHARS = 20_000
-_POLICY = SMTP.clone(cte_type="7bit")  # not every relay announces 8BITMIME (RFC 6152)
+_POLICY = SMTP.clone(cte_type="7bit", header_factory=header_factory())  # not every relay announces 8BITMIME (RFC 6152)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ _ANSWERS: Final = re.compile(
 _MARKED: Final = re.compile(
     r"\b(?:en (?:rouge|bleu|vert|gras|couleur)|in (?:red|blue|green|bold|colou?r|rot|blau|grün|rosso|blu|verde)"
     r"|dans (?:le|votre|ton) (?:corps du )?(?:texte|mail|message|courriel)|in the (?:text|mail)|im text"
-    r"|entre les lignes|en (?:rojo|azul|verde)|(?:a|em) (?:vermelho|azul|verde)|in het (?:rood|blauw)|i rött|na czerwono)\b",
+    r"|entre les lignes|en (?:rojo|azul|verde)|(?:a|em) (?:vermelho|azul|verde)|in het rood|i rött|na czerwono)\b",
     re.IGNORECASE,
 )
 # Lines that gateways put below a mail, quoted history or not.
@@ -92,10 +92,15 @@ def newest_part(text: str) -> str:
         at += 1
     if (cut or below_quote) and _points_into_history(own):
         return text.strip()
-    newest = "\n".join(kept).strip()
-    while (end := newest.rpartition("\n"))[2] and _RULE.fullmatch(end[2].strip()):
-        newest = end[0].rstrip()  # Outlook's rule above the history
+    newest = _without_rule("\n".join(kept).strip())
     return newest if re.search(r"\w", newest) else text.strip()
+
+
+def _without_rule(newest: str) -> str:
+    """Return the text without the rule that Outlook prints above the history."""
+    while (end := newest.rpartition("\n"))[2] and _RULE.fullmatch(end[2].strip()):
+        newest = end[0].rstrip()
+    return newest
 
 
 def _points_into_history(own: list[str]) -> bool:

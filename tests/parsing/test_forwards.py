@@ -29,16 +29,19 @@ BLOCKS = {
     'À: "lou"\nEnvoyé: Lundi 2\nObjet: porte\n',
     "folded": "---------- Forwarded message ---------\nFrom: Zoé Martin\n<zoe@client.example>\nDate: lundi\nTo: lou\n",
     "English": f"From: {FROM}\nSent: Monday\nTo: Lou\nSubject: door\n",
-    "Yahoo": f"----- Message transmis ----- De : {FROM}À : lou@b.example\nEnvoyé : lundi à 09:26:50 UTC+1Objet : porte\n Bonjour",
+    "Yahoo": f"----- Message transmis ----- De : {FROM}À : lou@b.example\n"
+    "Envoyé : lundi à 09:26:50 UTC+1Objet : porte\n Bonjour",
     "Outlook for Mac": "Le 03/11/2026 09:26, « Zoé Martin » <zoe@client.example> a écrit :\n\n    Bonjour,\n",
     "Gmail without heading": "Le mar. 3 nov. 2026 à 10:12, Zoé Martin <zoe@client.example> a écrit :\n> Bonjour",
-    "Thunderbird, Italian": f"-------- Messaggio Inoltrato --------\nOggetto: \tporta\nData: \tlun\nMittente: \t{FROM}\nA: \tlou\n",
+    "Thunderbird, Italian": "-------- Messaggio Inoltrato --------\n"
+    f"Oggetto: \tporta\nData: \tlun\nMittente: \t{FROM}\nA: \tlou\n",
     "Spanish": f"De: {FROM}\nEnviado el: lunes\nPara: Lou\nAsunto: puerta\n",
     "Dutch": f"Van: {FROM}\nVerzonden: maandag\nAan: Lou\nOnderwerp: deur\n",
     "Swedish": f"---------- Vidarebefordrat meddelande ----------\nFrån: {FROM}\nDate: mån\nSubject: dörr\nTo: lou\n",
     "Polish": f"Od: {FROM}\nWysłano: poniedziałek\nDo: Lou\nTemat: drzwi\n",
     "Outlook, spaced": f"De : {FROM}\n\nEnvoyé : lundi\n\nÀ : Lou\n\nObjet : porte\n",
-    "K-9": "From: \nZoé Martin <zoe@client.example>\n\nSent: 3 November 2026 10:12:54 CET\n\nTo: \nlou@b.example\n\nSubject: \nV3\n",
+    "K-9": "From: \nZoé Martin <zoe@client.example>\n\nSent: 3 November 2026 10:12:54 CET\n"
+    "\nTo: \nlou@b.example\n\nSubject: \nV3\n",
     "German": f"Von: {FROM}\nGesendet: Montag\nAn: Lou\nBetreff: Tür\n",
 }
 

@@ -103,7 +103,7 @@ class Attachment:
     kind: Kind
     inline: bool  # an image that the HTML shows by its cid: part of the text, not a file the customer sent
     content: Content
-    logo: bool = False  # a small image that the mail shows, or means to show, in its text: part of a signature
+    logo: bool = False  # a small image that the mail shows in its text: part of a signature
     fingerprint: str = ""  # 32 hex digits of the content's SHA-256; "" if no other attachment can be the same
     refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
 

@@ -94,6 +94,18 @@ def take_apart(head: bytes) -> Header:
     return Header(whole, body_at, finished=bool(end or junk), defects=tuple(dict.fromkeys(defects)))
 
 
+def fields(block: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the fields of a part's header: (name in lower case, unfolded raw value), in order."""
+    found: list[tuple[bytes, list[bytes]]] = []
+    for line in block.splitlines(keepends=True):
+        field = _FIELD.match(line)
+        if line.startswith((b" ", b"\t")) and found:
+            found[-1][1].append(line.rstrip(b"\r\n"))
+        elif field:
+            found.append((field[1].lower(), [line[field.end() :].rstrip(b"\r\n")]))
+    return tuple((name, b"".join(lines).strip()) for name, lines in found)
+
+
 def _skip_what_is_before(head: bytes) -> tuple[int, list[str]]:
     """Return where the first field begins, and what was skipped: byte order mark, blank lines, an mbox "From " line."""
     start = 3 if head.startswith(b"\xef\xbb\xbf") else 0

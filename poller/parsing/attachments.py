@@ -52,8 +52,8 @@ def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
         content_type, kind = "application/applefile", Kind.OTHER
     is_image = kind is Kind.IMAGE and not refused
     is_shown = leaf.content_id in shown
-    # Gmail gives a Content-ID to what is plainly attached, too.
-    is_of_the_text = is_shown or (leaf.disposition != "attachment" and bool(leaf.content_id))
+    # Mail clients give a Content-ID to what is plainly attached, too. A winmail.dat has no multiparts.
+    is_of_the_text = is_shown and ("multipart/related" in leaf.within or not leaf.within)
     return Attachment(
         filename=name,
         content_type=content_type,

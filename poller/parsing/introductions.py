@@ -34,7 +34,8 @@ _ORANGE: Final = re.compile(r"> ?message du \d\d?/\d\d?/\d\d(?:\d\d)?.*", re.IGN
 # Excludes reported speech: "votre studio m'a écrit", "nous a écrit", "wrote to me".
 _WROTE: Final = re.compile(
     r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|schrieb|escribió|ha scritto|escreveu|schreef"
-    r"|skrev|napisał(?:\(a\)|a)?|kirjoitti|napsal(?:\(a\)|a)?)(?!\w)",
+    r"|folgendes geschrieben|hat am [\d.: ]{6,20}[a-z]{0,4} ?geschrieben|het volgende geschreven"
+    r"|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?|şunu yazdı|kirjoitti|napsal(?:\(a\)|a)?)(?!\w)",
     re.IGNORECASE,
 )
 # Of what a person reports: "on m'a écrit", "I wrote", "j'ai écrit à ...".

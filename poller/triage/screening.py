@@ -52,7 +52,7 @@ _MICROSOFT_SPAM_LEVEL = 5  # SCL: from here a mail goes to the Junk Email folder
 
 _MAILER_DAEMON = re.compile(r"\bmailer[-_ ]?daemon\b", re.IGNORECASE)
 _NULL_ADDRESS = re.compile(r"<\s{0,9}>\s*$")
-_AGGREGATE_SUBJECT = re.compile(r"\s*report domain:\s*\S+\s+submitter:\s*\S+\s+report-id:", re.IGNORECASE)
+_AGGREGATE_SUBJECT = re.compile(r"\breport domain:\s*\S+\s+submitter:\s*\S+\s+report-id:", re.IGNORECASE)
 _AGGREGATE_NAME = re.compile(
     r"[^!\s]+![^!\s]+!\d{9,11}!\d{9,11}(?:!.{1,80})?\.(?:xml|json|zip|gz|xml\.gz|json\.gz)", re.IGNORECASE
 )
@@ -185,7 +185,7 @@ def _mailer_daemon(request: Request) -> str | None:
 
 def _dmarc_report(request: Request) -> str | None:
     """Recognise an aggregate report (RFC 7489 section 7.2.1.1), or one about TLS (RFC 8460 section 5.3)."""
-    subject = _AGGREGATE_SUBJECT.match(request.subject)
+    subject = _AGGREGATE_SUBJECT.search(request.subject)
     named = [_AGGREGATE_NAME.fullmatch(file.filename) for file in request.attachments]
     return "report (aggregate)" if subject or (named and all(named)) else None
 

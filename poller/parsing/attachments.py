@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from poller.escaping import file_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
-from poller.parsing import file_types, magic
+from poller.parsing import file_types, magic, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,6 +62,7 @@ def attachment(leaf: Leaf, shown: set[str]) -> Attachment:
         inline=is_shown and is_image and leaf.disposition != "attachment",
         content=leaf.content,
         logo=is_image and is_of_the_text and size_bytes <= LOGO_BYTES,
+        signature=parts.is_signature(leaf),
         fingerprint=digest.hexdigest()[:32] if size_bytes <= SMALL_BYTES else "",
         refused=refused,
     )

@@ -104,7 +104,7 @@ class Reading:
             texts = self._texts(leaves, found)
             shown = attachments.shown_by(found.html)
             for number, leaf in enumerate(leaves):
-                if leaf.is_text() or parts.is_signature(leaf):
+                if leaf.is_text():
                     continue
                 wrapped = self._opened(leaf, depth)
                 if wrapped is None or wrapped.losses:

@@ -90,7 +90,7 @@ def oversize_bytes(request: Request) -> int:
 def _by_nature(attachment: Attachment, seen_before: Collection[str]) -> UploadDecision:
     if attachment.refused:
         return UploadDecision.REFUSED
-    if attachment.logo or (_may_be_logo(attachment) and attachment.fingerprint in seen_before):
+    if attachment.signature or attachment.logo or (_may_be_logo(attachment) and attachment.fingerprint in seen_before):
         return UploadDecision.LOGO
     if attachment.inline:
         return UploadDecision.INLINE

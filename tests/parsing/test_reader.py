@@ -197,7 +197,7 @@ def test_charset_that_python_warns_about_is_accepted(tmp_path: Path) -> None:
     assert read(tmp_path, b"From: a@b.example\r\n" + body).text.startswith("Oui ")
 
 
-def test_signed_files_stay_attachments(tmp_path: Path) -> None:
+def test_signatures_and_signed_files_stay_attachments(tmp_path: Path) -> None:
     """A certificate, and an invoice in an envelope of its own. The signatures of the mail itself are no files."""
     request = read(
         tmp_path,
@@ -210,7 +210,8 @@ def test_signed_files_stay_attachments(tmp_path: Path) -> None:
         ),
     )
     names = [file.filename for file in request.attachments]
-    assert names == ["facture.xml.p7m", "moi.p7c"]
+    assert [file.signature for file in request.attachments] == [True, True, False, False]
+    assert names == ["smime.p7s", "signature.asc", "facture.xml.p7m", "moi.p7c"]
     assert request.defects == ()
     assert {file.kind for file in request.attachments} == {Kind.OTHER}
 
@@ -329,7 +330,8 @@ def test_signature_of_mail_is_no_file(
         signature = signature.replace(b"\r\n", ATTACHED + b"\r\n", 1)
     request = read(tmp_path, multipart(HELLO, signature, subtype=subtype))
     assert request.text == "Bonjour"
-    assert [file.filename for file in request.attachments] == names
+    assert [file.filename for file in request.attachments if not file.signature] == names
+    assert len(request.attachments) == 1
     assert request.defects == ()
 
 

@@ -45,10 +45,16 @@ class _Mailboxes(UniqueAddressHeader):
 
     def fold(self, *, policy: Policy) -> str:
         shown = [
-            f"{encoded(each.display_name, self.name)}\r\n <{each.addr_spec}>" if each.display_name else each.addr_spec
+            _mailbox(encoded(each.display_name, self.name), each.addr_spec) if each.display_name else each.addr_spec
             for each in self.addresses
         ]
         return _folded(f"{self.name}: " + ",\r\n ".join(shown), policy)
+
+
+def _mailbox(phrase: str, addr_spec: str) -> str:
+    """Return a name and an address, on one line where there is room for a field's name before them."""
+    line = f"{phrase} <{addr_spec}>"
+    return line if len(line) <= _LINE_CHARS - len("From: ") else f"{phrase}\r\n <{addr_spec}>"
 
 
 def _folded(field: str, policy: Policy) -> str:

@@ -107,8 +107,9 @@ class Attachment:
     kind: Kind
     inline: bool  # an image that the HTML shows by its cid: part of the text, not a file the customer sent
     content: Content
-    logo: bool = False  # a small image that the mail shows, or means to show, in its text: part of a signature
+    logo: bool = False  # a small image that the mail shows in its text: part of a signature
     fingerprint: str = ""  # 32 hex digits of the content's SHA-256; "" if no other attachment can be the same
+    signature: bool = False  # signs the mail, for programs or as a card of its author: no file that a person sent
     refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
     shown: bool = False  # as `inline`, even if it is declared an attachment, as some programs do with all files
     quoted: bool = False  # of an answer: an image that stands in the quoted history alone

@@ -12,13 +12,13 @@ import re
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
-from email.header import Header
 from email.utils import format_datetime
 from typing import IO, TYPE_CHECKING
 from uuid import uuid4
 
 from integrations.errors import ConfigurationError
 from poller.escaping import file_name, one_line, plain_text
+from poller.mime.encoded_words import encoded
 from poller.own_mail import FORM_HEADER
 from poller.triage.sender import is_ours, own_domains
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 57 * 1024  # of a file, encoded at once; 57 bytes make a line of 76 characters, as base64 in a mail has
 _ADDRESS = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")
-_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 '+/-]{0,50}[A-Za-z0-9])?")  # needs neither encoding nor quotes
 _TOKEN = re.compile(r"(?!multipart/|message/)[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,80}", re.IGNORECASE)
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,58}")
 _NAME_BYTES = 60  # of a file name in one line; percent-encoding makes at most three characters of each
@@ -105,13 +104,6 @@ def written(submission: Submission, form: str, address: str, now: datetime, key:
         file.seek(0)
         unless_done.pop_all()
     return FormMessage(message_id, bool(key), header, file, size_bytes)
-
-
-def encoded(text: str) -> str:
-    """Encode one line as a phrase or unstructured value: plain where safe, else encoded words (RFC 2047)."""
-    if _PLAIN.fullmatch(text):
-        return text
-    return Header(text, "utf-8", maxlinelen=75).encode(linesep="\r\n")
 
 
 def _shown_name(submission: Submission) -> str:

@@ -8,7 +8,10 @@ from html import unescape
 from typing import TYPE_CHECKING, Final
 
 from inscriptis import get_text
+from inscriptis.css_profiles import CSS_PROFILES
+from inscriptis.html_properties import Display
 from inscriptis.model.config import ParserConfig
+from inscriptis.model.html_element import HtmlElement
 from lxml.etree import ParserError
 from lxml.html import HTMLParser, document_fromstring
 
@@ -27,6 +30,16 @@ _RENDERED_CHARS: Final = 250_000  # of HTML; inscriptis takes a second for a tab
 _LINE_END: Final = re.compile(r"\r\n|\r|\n|\u2028|\u2029")
 _UNWANTED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
 _BLANK_LINES: Final = re.compile(r"\n[ \t\xa0]*+\n(?:[ \t\xa0]*+\n)+")
+# Noncharacters, which stand for the beginning and the end of a quotation while its HTML is rendered.
+_BEGINS, _PERHAPS, _ENDS = "\ufdd0", "\ufdd1", "\ufdd2"
+_MARKS: Final = re.compile(f"[{_BEGINS}{_PERHAPS}{_ENDS}]")
+_BLOCKQUOTE: Final = re.compile(r"<(/?)blockquote\b([^<>]{0,2000})>", re.IGNORECASE)
+_OF_A_CLIENT: Final = re.compile(r"\bcite\b|quote|border-left|border-inline-start", re.IGNORECASE)
+_INTRODUCES: Final = re.compile(r"[\d@].{0,200}:\W{0,5}$")
+_QUOTE_DEPTH: Final = 20  # that is shown
+_CSS: Final = CSS_PROFILES["strict"] | {
+    "blockquote": HtmlElement(display=Display.block, margin_before=1, margin_after=1)
+}
 _END_TAG: Final = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]{0,1000}>")
 _UNREAD_HTML: Final = re.compile(r"(?i)\bhtml\b")
@@ -49,17 +62,52 @@ def html(content: bytes, parameters: Mapping[str, str], *, complete: bool = True
 
 
 def html_text(source: str, limit: int = _RENDERED_CHARS) -> str:
-    """Render an HTML source as text, with its links. Text beyond `limit` characters only loses its tags."""
+    """Render an HTML source as text, with its links, and quotations marked by "> ".
+
+    Text beyond `limit` characters only loses its tags.
+    """
     limit = min(limit, _RENDERED_CHARS)
+    source = _BLOCKQUOTE.sub(_marked, _MARKS.sub("", source))
     # With the end tags, text that gateways and mail clients append below them would not be read.
     source = _END_TAG.sub("", source)
     end = len(source) if len(source) <= limit else max(0, source.rfind("<", 0, limit))
     if _is_too_deep(source[:end]):
         end = 0
-    text = get_text(source[:end], ParserConfig(display_links=True))
+    text = get_text(source[:end], ParserConfig(css=_CSS, display_links=True))
     if end < len(source):
         text = f"{text}\n{unescape(_TAG.sub(' ', source[end:]))}"
-    return _BLANK_LINES.sub("\n\n", clean(text)).strip("\n")
+    return _BLANK_LINES.sub("\n\n", clean(_quoted(text))).strip("\n")
+
+
+def _marked(tag: re.Match[str]) -> str:
+    """Return the tag of a blockquote with a mark beside it, in a line of its own."""
+    if tag[1]:
+        return f"<div>{_ENDS}</div>{tag[0]}"
+    mark = _BEGINS if _OF_A_CLIENT.search(tag[2]) else _PERHAPS
+    return f"{tag[0]}<div>{mark}</div>"
+
+
+def _quoted(text: str) -> str:
+    """Return a rendered text with "> " in front of the quoted lines, in place of the marks around them.
+
+    Mail clients quote in a blockquote, and people indent by one. What no client marks as its own is a quotation only
+    below a line that introduces one: a date or an address, and a colon.
+    """
+    lines: list[str] = []
+    is_quote: list[bool] = []  # of each open blockquote
+    above = ""
+    for line in text.split("\n"):
+        rest = _MARKS.sub("", line)
+        if rest == line or rest.strip():
+            depth = min(sum(is_quote), _QUOTE_DEPTH)
+            lines.append(f"{'>' * depth} {rest.lstrip()}".rstrip() if depth else rest)
+            above = rest.strip() or above
+        for mark in _MARKS.findall(line):
+            if mark == _ENDS:
+                del is_quote[-1:]
+            else:
+                is_quote.append(mark == _BEGINS or _INTRODUCES.search(above[-400:]) is not None)
+    return "\n".join(lines)
 
 
 def _is_too_deep(source: str) -> bool:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import charset_normalizer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Codecs such as idna, punycode, rot13 or zlib are not charsets, and some of them take minutes on hostile input.
 _CHARSET: Final = re.compile(
@@ -49,6 +52,9 @@ _GUESS_FROM_BYTES: Final = 24  # a guess from less is random
 _ACCENTS_SHARE: Final = 0.4
 _ASCII_LETTER: Final = re.compile(rb"[A-Za-z]")
 _HIGH_BYTE: Final = re.compile(rb"[\x80-\xff]")
+_HIGH_CHAR: Final = re.compile("[^\0-\x7f]")
+_SURROGATE: Final = re.compile("[\udc80-\udcff]")
+_WESTERN: Final = {0xDC00 + byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0x100)}
 
 
 def known(name: str) -> str:
@@ -71,8 +77,8 @@ def of_code_page(number: int) -> str:
 def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:
     """Decode `content` by the declared charset, or else by the first of these that fits.
 
-    UTF-8, what HTML says of itself, a guess where the letters are not Latin, Windows-1252. `complete` is False when the
-    bytes were cut off and may end within a character.
+    UTF-8, what HTML says of itself, UTF-8 with stray bytes of Windows-1252 in it, a guess where the letters are not
+    Latin, Windows-1252. `complete` is False when the bytes were cut off and may end within a character.
     """
     codec = known(charset)
     if codec == "utf-16" and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -83,6 +89,9 @@ def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:
         text = _strictly(content, candidate, complete=complete)
         if text is not None:
             return text.removeprefix("\ufeff")
+    text = _mostly_utf8(content, declared="utf-8" in candidates[::2], complete=complete)
+    if text is not None:
+        return text
     if len(content) >= _GUESS_FROM_BYTES and not _is_latin(content[:_GUESS_BYTES]):
         guess = charset_normalizer.from_bytes(content[:_GUESS_BYTES]).best()
         text = _strictly(content, known(guess.encoding), complete=complete) if guess else None
@@ -92,9 +101,35 @@ def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:
 
 
 def decode_field(content: bytes) -> str:
-    """Decode a raw header field: UTF-8 (RFC 6532), or what was common before it."""
+    """Decode a raw header field: UTF-8 (RFC 6532), perhaps with stray bytes, or what was common before it."""
     text = _strictly(content, "utf-8", complete=True)
+    if text is None:
+        text = _mostly_utf8(content, declared=False, complete=True)
     return _western(content) if text is None else text
+
+
+def decode_words(words: Sequence[bytes], charset: str) -> str:
+    """Decode the words of one charset, joined, because some mailers split a character over two (RFC 2047 section 5).
+
+    Where they do not fit together, each is decoded by itself.
+    """
+    joined = b"".join(words)
+    codec = known(charset)
+    if codec in {"", "utf-8"} or _strictly(joined, codec, complete=True) is not None:
+        return decode(joined, charset)
+    return "".join(decode(word, charset) for word in words)
+
+
+def _mostly_utf8(content: bytes, *, declared: bool, complete: bool) -> str | None:
+    """Decode UTF-8 into which a gateway has put text of Windows-1252, None where it is no UTF-8.
+
+    Each stray byte becomes a character of Windows-1252, and the others stay whole.
+    """
+    text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(content, complete)
+    stray = len(_SURROGATE.findall(text))
+    whole = len(_HIGH_CHAR.findall(text)) - stray
+    is_utf8 = whole >= stray or (declared and _is_latin(content[:_GUESS_BYTES]))
+    return text.removeprefix("\ufeff").translate(_WESTERN) if is_utf8 else None
 
 
 def _is_latin(content: bytes) -> bool:

@@ -39,6 +39,7 @@ _AS_IT_STANDS: Final = frozenset(
     {b"authentication-results", b"reply-to", b"author", b"x-original-from", b"x-original-sender"}
 )
 _MESSAGE_ID: Final = re.compile(rb"<[^<>\s]{1,900}>")
+_BARE_ID: Final = re.compile(rb"[^<>\s@()\",;:]{1,450}@[^<>\s@()\",;:]{1,450}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,18 @@ def take_apart(head: bytes) -> Header:
     return Header(whole, body_at, finished=bool(end or junk), defects=tuple(dict.fromkeys(defects)))
 
 
+def fields(block: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the fields of a part's header: (name in lower case, unfolded raw value), in order."""
+    found: list[tuple[bytes, list[bytes]]] = []
+    for line in block.splitlines(keepends=True):
+        field = _FIELD.match(line)
+        if line.startswith((b" ", b"\t")) and found:
+            found[-1][1].append(line.rstrip(b"\r\n"))
+        elif field:
+            found.append((field[1].lower(), [line[field.end() :].rstrip(b"\r\n")]))
+    return tuple((name, b"".join(lines).strip()) for name, lines in found)
+
+
 def _skip_what_is_before(head: bytes) -> tuple[int, list[str]]:
     """Return where the first field begins, and what was skipped: byte order mark, blank lines, an mbox "From " line."""
     start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
@@ -126,24 +139,29 @@ def text_of(name: bytes, value: bytes) -> str:
 
 def _decode_words(text: str) -> str:
     decoded: list[str] = []
-    pending, pending_charset = b"", ""  # words of one charset are joined: some mailers split a character over two
+    pending: list[bytes] = []  # words of one charset
+    pending_charset = ""
     at = 0
     while word := _WORD.search(text, at):
         end = text.find("?=", word.end())
         gap = text[at : word.start()]
         charset = word[1].partition("*")[0].lower()  # RFC 2231 section 5: a language may follow
         if gap.strip() or charset != pending_charset:
-            decoded.append(charsets.decode(pending, pending_charset))
-            pending, pending_charset = b"", charset
+            decoded.append(charsets.decode_words(pending, pending_charset))
+            pending, pending_charset = [], charset
         if gap.strip() or at == 0:  # RFC 2047 section 6.2: white space between two words is none
             decoded.append(gap)
-        pending += _word_bytes(word[2], text[word.end() : end if end >= 0 else None])
+        pending.append(_word_bytes(word[2], text[word.end() : end if end >= 0 else None], charset))
         at = end + 2 if end >= 0 else len(text)
-    return "".join([*decoded, charsets.decode(pending, pending_charset), text[at:]])
+    return "".join([*decoded, charsets.decode_words(pending, pending_charset), text[at:]])
 
 
-def _word_bytes(encoding: str, word: str) -> bytes:
-    raw = word.encode("utf-8", "surrogatepass")
+def _word_bytes(encoding: str, word: str, charset: str) -> bytes:
+    """Decode the Base64 or Q encoding of a word. Raw letters in it, which it must not have, are of its own charset."""
+    try:
+        raw = word.encode("ascii" if word.isascii() else charsets.known(charset) or "utf-8")
+    except UnicodeError:
+        raw = word.encode("utf-8", "surrogatepass")
     if encoding in "qQ":
         return binascii.a2b_qp(raw, header=True)
     letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
@@ -180,8 +198,16 @@ def _join(sections: list[tuple[bytes, bool]]) -> str:
 
 
 def message_ids(value: bytes) -> tuple[str, ...]:
-    """Return every message id with its <>, in order (RFC 5322 section 3.6.4)."""
-    return tuple(one_line(match.decode("latin-1"), _VALUE_CHARS) for match in _MESSAGE_ID.findall(value))
+    """Return every message id with its <>, in order (RFC 5322 section 3.6.4).
+
+    Some mailers leave out the <>. Such ids count only in a field that holds nothing but ids, for a phrase may name an
+    address.
+    """
+    found = list(_MESSAGE_ID.findall(value))
+    words = re.split(rb"[\s,;]+", _MESSAGE_ID.sub(rb" \g<0> ", value).strip(b" \t,;"))
+    if all(_MESSAGE_ID.fullmatch(word) or _BARE_ID.fullmatch(word) for word in words):
+        found = [word if word.startswith(b"<") else b"<" + word + b">" for word in words]
+    return tuple(one_line(match.decode("latin-1"), _VALUE_CHARS) for match in found)
 
 
 def date(value: bytes) -> datetime | None:

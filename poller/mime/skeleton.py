@@ -16,10 +16,13 @@ from poller.mime import headers
 from poller.mime.transfer_encoding import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _WINDOW_BYTES: Final = 1024 * 1024
 _PART_HEADER_BYTES: Final = 8 * 1024  # the email package is quadratic in a field of semicolons
+_LONGER_BYTES: Final = (_PART_HEADER_BYTES, 64 * 1024, headers.HEADER_BYTES)  # read while the header goes on
+_CUT_BYTES: Final = 6 * 1024  # of a Content-Type that is longer than all fields may be
+_BODY_BYTES: Final = 64 * 1024  # of a multipart, in which its first boundary stands
 _SHORT_BYTES: Final = 256  # shorter content stays in the skeleton
 _DELIMITER_BYTES: Final = 256  # RFC 2046 allows 74
 _MAX_DELIMITERS: Final = 1500
@@ -27,15 +30,20 @@ _MAX_SKELETON_BYTES: Final = 512 * 1024
 _MAX_BOUNDARIES: Final = 100
 
 _BOUNDARY: Final = re.compile(rb'\bboundary[ \t]*+=\s*+(?:"([^"\\\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_READABLE: Final = re.compile(rb';\s*+boundary[ \t]*+=\s*+(?:"([^"\\\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_MULTIPART: Final = re.compile(rb"multipart/[a-z0-9.+-]{1,40}", re.IGNORECASE)
 _ODD_BOUNDARY: Final = re.compile(rb'\bboundary(?:\*|[ \t]*+=\s*+"[^"\r\n]{0,200}\\)', re.IGNORECASE)
 _FIRST_DASHES: Final = re.compile(rb"(?:\A|[\r\n])--([!-~][ -~]{0,198})")
+_FIRST_PART: Final = re.compile(
+    rb"(?:\A|[\r\n])--([!-~][ -~]{0,198}?)[ \t]*(?:\r\n|\r|\n)content-[a-z-]{2,30}:", re.IGNORECASE
+)
 _EOL: Final = re.compile(rb"\r\n|\r|\n")
 # The delimiter line, the fields, and the blank line: the email package reads these as a part's header.
 # Nothing after the repeated group can fail, so it need not be possessive, which Python 3.11.2 gets wrong for groups.
 _PART_HEADER: Final = re.compile(
     rb"[^\r\n]*+(?:\r\n|\r|\n|\Z)(?:(?:[!-9;-~]*+:|[ \t])[^\r\n]*+(?:\r\n|\r|\n))*(\r\n|\r|\n)?"
 )
-_FIELD_START: Final = re.compile(rb"[!-9;-~]++:|[ \t]")
+_FIELD_START: Final = re.compile(rb"[!-9;-~]++:|[ \t]|[!-9;-~]{0,200}\Z")  # or the first bytes of one
 # Nested messages are not to be parsed: each is a file that the sender attached (RFC 2046 section 5.2).
 _NESTED: Final = re.compile(
     rb"^content-type[ \t]*+:\s*+(?:multipart/(?=digest)|(?=message/))", re.IGNORECASE | re.MULTILINE
@@ -78,10 +86,9 @@ def build_skeleton(spool: BinaryIO) -> Skeleton:
     size_bytes = spool.seek(0, 2)
     header, at, whole = _message_header(spool)
     losses = [] if whole else ["header over 256 KB"]
-    top = _rebuilt(header, _read(spool, at, 64 * 1024))
-    if len(top) > _PART_HEADER_BYTES:
+    top, cut = _rebuilt(header.fields, _read(spool, at, _BODY_BYTES))
+    if cut:
         losses.append("MIME fields over 8 KB")
-        top = b"\r\n"
     boundaries = _Boundaries()
     boundaries.learn(top)
     skeleton = bytearray(_tidied(top, veil))
@@ -92,14 +99,12 @@ def build_skeleton(spool: BinaryIO) -> Skeleton:
             losses.append("more parts than are looked at")
             break
         skeleton += _marked(spool, veil, at, start)
-        part_header, whole = _part_header(spool, start)
-        if not whole:
-            losses.append("part header over 8 KB")
+        part_header, at, loss = _part_header(spool, start)
+        losses += [loss] if loss else []
         boundaries.learn(part_header)
         skeleton += _tidied(part_header, veil)
-        at = start + len(part_header)
     skeleton += _marked(spool, veil, at, size_bytes)
-    return Skeleton(bytes(skeleton), header, veil, tuple(losses))
+    return Skeleton(bytes(skeleton), header, veil, tuple(dict.fromkeys(losses)))
 
 
 class _Boundaries:
@@ -134,31 +139,76 @@ def _message_header(spool: BinaryIO) -> tuple[headers.Header, int, bool]:
     return header, offset + len(window), False
 
 
-def _part_header(spool: BinaryIO, start: int) -> tuple[bytes, bool]:
-    """Return the delimiter line, the part's fields and the blank line, and whether the fields are complete."""
-    head = _read(spool, start, _PART_HEADER_BYTES)
-    match = _PART_HEADER.match(head)
-    if match is None:
-        return b"", True
-    goes_on = len(head) == _PART_HEADER_BYTES and not match[1] and _FIELD_START.match(head, match.end())
-    return match[0], not goes_on
+def _part_header(spool: BinaryIO, start: int) -> tuple[bytes, int, str]:
+    """Return the delimiter line, the part's fields and the blank line, the offset of its body, and why any are missing.
 
-
-def _rebuilt(header: headers.Header, body: bytes) -> bytes:
-    """Return the message's MIME fields, a line each.
-
-    A multipart without a boundary parameter gets the boundary that its body begins with.
+    A header over 8 KB is reduced to its MIME fields. So is one of a multipart whose boundary needs to be repaired.
     """
-    lines = []
-    for name, value in header.fields:
+    header, ended, goes_on = b"", False, True
+    for length in _LONGER_BYTES:
+        if not goes_on:
+            break
+        head = _read(spool, start, length)
+        if match := _PART_HEADER.match(head):
+            header, ended = match[0], match[1] is not None
+        goes_on = len(head) == length and (
+            len(header) == length or (not ended and _FIELD_START.match(head, len(header)) is not None)
+        )
+    at = start + len(header)
+    is_multipart = b"multipart/" in header.lower()
+    if not goes_on and len(header) <= _PART_HEADER_BYTES and not is_multipart:
+        return header, at, ""
+    line = _EOL.search(header)
+    fields_at = line.end() if line else len(header)
+    fields = headers.fields(header[fields_at:])
+    rebuilt, cut = _rebuilt(fields, _read(spool, at, _BODY_BYTES) if is_multipart else b"")
+    loss = "part header over 256 KB" if goes_on else "MIME fields over 8 KB" if cut else ""
+    return header[:fields_at] + (rebuilt if ended else rebuilt.removesuffix(b"\r\n")), at, loss
+
+
+def _rebuilt(fields: Sequence[tuple[bytes, bytes]], body: bytes) -> tuple[bytes, bool]:
+    """Return the MIME fields of a header, a line each, with the blank line, and whether some had to be cut.
+
+    A multipart whose boundary cannot be read, or never comes, gets the boundary that its body begins with.
+    """
+    lines = b""
+    cut = False
+    for name, value in fields:
         if not name.startswith((b"content-", b"mime-")):
             continue
-        dashes = None
-        if name == b"content-type" and b"multipart/" in value.lower() and b"boundary" not in value.lower():
-            dashes = _FIRST_DASHES.search(body)
-        boundary = b'; boundary="' + dashes[1].rstrip().replace(b'"', b"") + b'"' if dashes else b""
-        lines.append(name + b": " + value.rstrip(b"; \t") + boundary + b"\r\n")
-    return b"".join(lines) + b"\r\n"
+        if name == b"content-type" and b"multipart/" in value.lower():
+            value = _with_boundary(value, body)  # noqa: PLW2901
+        line = name + b": " + value.rstrip(b"; \t") + b"\r\n"
+        if len(lines) + len(line) > _PART_HEADER_BYTES:
+            cut = True
+            line = name + b": " + _shortened(value) + b"\r\n" if name == b"content-type" else b""
+        lines += line
+    return lines + b"\r\n", cut
+
+
+def _shortened(value: bytes) -> bytes:
+    """Return the first 6 KB of a Content-Type, in any case with its boundary."""
+    boundary = _READABLE.search(value, _CUT_BYTES - _DELIMITER_BYTES)
+    return value[:_CUT_BYTES].rpartition(b";")[0] + (boundary[0] if boundary else b"")
+
+
+def _with_boundary(value: bytes, body: bytes) -> bytes:
+    """Return the value of a multipart's Content-Type with a boundary that its body has.
+
+    Some mailers leave it out, or the semicolon before it, or put it in single quotes.
+    """
+    named = b"boundary" in value.lower()
+    readable = _READABLE.search(value)
+    if named and readable is None and _ODD_BOUNDARY.search(value):
+        return value
+    if readable and re.search(rb"(?:\A|[\r\n])--" + re.escape((readable[1] or readable[2]).rstrip()), body):
+        return value
+    first = (_FIRST_PART if named else _FIRST_DASHES).search(body)
+    if first is None:
+        return value
+    kind = _MULTIPART.search(value)
+    boundary = b'; boundary="' + first[1].rstrip().replace(b'"', b"") + b'"'
+    return (kind[0] if named and kind else value.rstrip(b"; \t")) + boundary
 
 
 def _tidied(header: bytes, veil: bytes) -> bytes:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PIECE_BYTES: Final = 256 * 1024
 _NOT_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _SOFT_BREAK: Final = re.compile(rb"=[ \t]*+(?:\r\n|\r|\n)")
+_UU_LINE: Final = re.compile(rb"[!-M][ -`]{4,62}")
 _EOL: Final = re.compile(rb"\r\n|\r|\n")
 
 
@@ -41,6 +42,10 @@ class Encoded:
     source: Path | Encoded  # the spool file, or the content that encloses this one
     pieces: tuple[Span | bytes, ...] = field(repr=False)  # in order; literal bytes if they were too few for a span
     encoding: str  # Content-Transfer-Encoding in lower case; an unknown one means no encoding
+
+    def is_blank(self) -> bool:
+        """Return whether it is nothing but spaces, before it is decoded. A longer one is none."""
+        return all(isinstance(piece, bytes) and not piece.strip() for piece in self.pieces)
 
     def open(self, source: BinaryIO | None = None) -> BinaryIO:
         """Return a readable, seekable stream of the decoded bytes. Seeking backwards decodes again from the start.
@@ -167,10 +172,13 @@ def _quoted_printable(encoded: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _uuencoded(encoded: Iterator[bytes]) -> Iterator[bytes]:
-    begun = False
+    """Decode the lines below "begin". Some mailers leave it out, so a first line may be data itself."""
+    begun, is_first = False, True
     for lines in _lines(encoded):
         decoded: list[bytes] = []
         for line in _EOL.split(lines):
+            if is_first and line:
+                begun, is_first = _is_uu_data(line), False
             if not begun:
                 begun = line.startswith(b"begin ")
             elif line == b"end":
@@ -184,6 +192,11 @@ def _uuencoded(encoded: Iterator[bytes]) -> Iterator[bytes]:
                 except binascii.Error:
                     continue
         yield b"".join(decoded)
+
+
+def _is_uu_data(line: bytes) -> bool:
+    """Return whether a line is as long as its first byte says, perhaps with a checksum."""
+    return bool(_UU_LINE.fullmatch(line)) and len(line) - 1 - (line[0] - 32 + 2) // 3 * 4 in {0, 1}
 
 
 def _lines(encoded: Iterator[bytes]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from poller.escaping import file_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
-from poller.parsing import file_types, magic, side_files
+from poller.parsing import file_types, magic, parts, side_files
 from poller.parsing.formats import suffix_of_name
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
         content_type, kind = "application/applefile", Kind.OTHER
     is_image = kind is Kind.IMAGE and not refused
     is_shown = leaf.content_id in shown
-    # Gmail gives a Content-ID to what is plainly attached, too.
-    is_of_the_text = is_shown or (leaf.disposition != "attachment" and bool(leaf.content_id))
+    # Mail clients give a Content-ID to what is plainly attached, too. A winmail.dat has no multiparts.
+    is_of_the_text = is_shown and ("multipart/related" in leaf.within or not leaf.within)
     return Attachment(
         filename=name,
         content_type=content_type,
@@ -68,6 +68,7 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
         inline=is_shown and is_image and leaf.disposition != "attachment",
         content=leaf.content,
         logo=is_image and is_of_the_text and size_bytes <= LOGO_BYTES,
+        signature=parts.is_signature(leaf),
         fingerprint=digest.hexdigest()[:32] if size_bytes <= SMALL_BYTES else "",
         refused=refused,
         shown=is_shown and is_image,

@@ -6,64 +6,88 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from poller.mime import addresses
+from poller.parsing.field_labels import SPACES, begins_field, header_fields
+from poller.parsing.introductions import ADDRESS, forward_heading, introduction
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from poller.model import Address
 
-_SUBJECT: Final = re.compile(r"(?:(?:re|aw|sv)\s*:\s*)*(?:tr|fwd?|wg|rv|i|enc|doorst|vs)\s*:", re.IGNORECASE)
-_HEADING: Final = re.compile(
-    r"[-_ *]*(?:(?:begin )?forwarded message|(?:message|mail|courriel) (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée]|transmis)"
-    r"|d[ée]but du (?:message|courriel) (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée])|weitergeleitete nachricht"
-    r"|mensaje reenviado|messaggio inoltrato)[-_ *]*:?[-_ *]*",
-    re.IGNORECASE,
-)
-_SPACES: Final = str.maketrans(dict.fromkeys("\u00a0\u202f\u2007\u2009", " "))
-_FROM: Final = re.compile(r"\*?(?:de|from|von|da|van) ?\*? ?: ?\*?(.*)", re.IGNORECASE)
-_FIELD: Final = re.compile(
-    r"\*?(?:envoyé(?: le)?|date|sent|gesendet|datum|enviado(?: el)?|fecha|inviato|data|verzonden|à|to|an|para"
-    r"|pour|a|aan|cc|copie à|objet|sujet|subject|betreff|asunto|oggetto|onderwerp|répondre à|reply-to) ?\*? ?:",
-    re.IGNORECASE,
-)
 _LINK: Final = re.compile(r"\[([^\[\]]{0,300})\]\((?:mailto:)?[^()\s]{0,300}\)")
 _MAILTO: Final = re.compile(r"\[(?:mailto:)([^\[\]\s]{1,300})\]", re.IGNORECASE)
+_NAME: Final = re.compile(r"[^,;:<>\d]{0,100}$")  # of the author, before the address in an introduction
 _LINE_CHARS: Final = 600
 _MAX_LINES: Final = 5000
-_FIELDS: Final = 2  # that must follow From; "De : 10 mm" on a plan has none
-
-
-def is_forward(subject: str) -> bool:
-    """Return whether a subject begins as that of a forward does: "TR:", "Fwd:", "WG:"."""
-    return _SUBJECT.match(subject) is not None
-
-
-def _around(lines: list[str], at: int) -> list[str]:
-    """Return the header lines above line `at`, 6 at most, and the 9 lines below it.
-
-    Thunderbird and Roundcube write the subject and the date above From.
-    """
-    above = at
-    while above > max(0, at - 6) and _FIELD.match(lines[above - 1]):
-        above -= 1
-    return lines[above:at] + lines[at + 1 : at + 10]
+_HEADER_LINES: Final = 14  # some clients print an empty one below each field
+_QUOTES: Final = " «»\"'"
+_FIELDS: Final = 2  # beside From; "De : 10 mm" on a plan has none
 
 
 def original_senders(text: str, *, forward: bool) -> tuple[Address, ...]:
     """Return the author of each message that a text forwards, the outermost first.
 
-    A message that names no address is left out. A block of header fields counts below a heading ("Forwarded message").
-    Without a heading it counts only where the subject shows that the mail is a `forward`, because an answer may contain
-    the same block.
+    A message that names no address is left out. A header, or an introduction ("Le 3 nov., X a écrit :"), counts below a
+    heading ("Forwarded message"). Without a heading it counts only where the mail is known for a `forward`, because an
+    answer may contain the same lines.
     """
-    lines = [line[:_LINE_CHARS].translate(_SPACES).lstrip("> \t").strip() for line in text.split("\n", _MAX_LINES)]
+    lines = list(_lines(text))
     headed, found = forward, []
-    for at, line in enumerate(lines):
-        headed = headed or _HEADING.fullmatch(line) is not None
-        first = _FROM.fullmatch(line) if headed else None
-        if first and sum(_FIELD.match(near) is not None for near in _around(lines, at)) >= _FIELDS:
-            following = lines[at + 1] if at + 1 < len(lines) and not _FIELD.match(lines[at + 1]) else ""
-            for value in (first[1], f"{first[1]} {following}"):  # a long one is folded
-                plain = _MAILTO.sub(r"<\1>", _LINK.sub(r"\1", value)).replace("*", "")
-                if named := addresses.addresses(plain.encode("utf-8", "replace")):
-                    found.append(named[0])
-                    break
-    return tuple(found)
+    at = 0
+    while at < len(lines):
+        headed = headed or forward_heading(lines[at]) is not None
+        length, author = _introduced(lines, at) if headed else (0, None)
+        if author:
+            found.append(author)
+        at += max(1, length)
+    return tuple(dict.fromkeys(found))
+
+
+def _lines(text: str) -> Iterator[str]:
+    for line in text.split("\n", _MAX_LINES):
+        plain = line[:_LINE_CHARS].translate(SPACES).lstrip("> ").strip()
+        yield plain
+        if rest := forward_heading(plain):
+            yield rest
+
+
+def _introduced(lines: list[str], at: int) -> tuple[int, Address | None]:
+    """Return the number of lines of the header or introduction that begins here, and the author whom it names."""
+    count, introduced = introduction(lines, at)
+    if count:
+        plain = _plain(introduced)
+        named = ADDRESS.search(plain)
+        if named is None:
+            return count, None
+        name = _NAME.search(plain[: named.start()])
+        return count, _address(f'"{name[0].strip(_QUOTES)}" {named[0]}' if name else named[0])
+    if not begins_field(lines[at]):
+        return 0, None
+    fields = header_fields(_header(lines, at))
+    if "author" not in fields or len(fields.keys() - {"author", ""}) < _FIELDS:
+        return 0, None
+    return _length(lines, at), _address(fields["author"])
+
+
+def _header(lines: list[str], at: int) -> list[str]:
+    """Return the lines of the header that begins here, without empty ones. A last value may stand on the next line."""
+    near = lines[at : at + _HEADER_LINES]
+    last = max((number for number, line in enumerate(near) if begins_field(line)), default=0)
+    return [line for line in near[: last + 2] if line]
+
+
+def _length(lines: list[str], at: int) -> int:
+    """Return the number of lines from `at` on that begin with a label."""
+    end = at
+    while end < len(lines) and begins_field(lines[end]):
+        end += 1
+    return end - at
+
+
+def _address(value: str) -> Address | None:
+    named = addresses.addresses(_plain(value).encode("utf-8", "replace"))
+    return named[0] if named else None
+
+
+def _plain(value: str) -> str:
+    return _MAILTO.sub(r"<\1>", _LINK.sub(r"\1", value)).replace("*", "")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from poller.mime import addresses, body, headers
 from poller.mime.reference import reference_of, reference_of_content
 from poller.mime.skeleton import build_skeleton
+from poller.mime.subject import Prefix, prefix_of
 from poller.mime.transfer_encoding import Encoded, Span
-from poller.model import Address, Attachment, Kind, Request
+from poller.model import Attachment, Kind, Request
 from poller.parsing import attachments, forwards, quoting, transfer_links
 from poller.parsing.parts import ByteSource
 from poller.parsing.reader import Contents, Reading
@@ -60,37 +61,39 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
     message_ids = headers.message_ids(header.first(b"message-id"))
     author, sender = addresses.author_and_sender(header)
     subject = headers.decode(header.first(b"subject"))
+    prefix = prefix_of(subject)
+    in_reply_to, references = (headers.message_ids(header.all(name)) for name in (b"in-reply-to", b"references"))
+    attached = [message.author for message in contents.forwarded if message.author.addr_spec]
+    named = forwards.original_senders(contents.text, forward=prefix is not Prefix.ANSWER)
+    passes_on = bool(named) and not (prefix or in_reply_to or references)
     return Request(
         reference=reference,
         message_id=message_ids[0] if message_ids else f"<{reference}@message-id.invalid>",
-        in_reply_to=headers.message_ids(header.all(b"in-reply-to")),
-        references=headers.message_ids(header.all(b"references")),
+        in_reply_to=in_reply_to,
+        references=references,
         sender=sender,
         author=author,
         subject=subject,
         text=text,
-        newest=_newest(subject, contents.text, text),
+        newest=_newest(prefix, contents.text, text, passes_on=passes_on),
         sent_at=headers.date(header.first(b"date")),
         received_at=received_at,
         headers=tuple((name.decode("ascii"), headers.text_of(name, value)) for name, value in header.fields),
         attachments=attachments.named(attachments.with_side_files(attachments.told_apart(contents.attachments))),
         defects=tuple(dict.fromkeys([*header.defects, *contents.losses, *contents.defects])),
         links=transfer_links.transfer_links(text, contents.html),
-        original_senders=_original_senders(subject, contents),
+        original_senders=tuple(dict.fromkeys([*attached, *named])),
     )
 
 
-def _newest(subject: str, own: str, text: str) -> str:
-    """Return the part of a text that was written for the mail. `own` is the text without attached messages."""
-    if forwards.is_forward(subject) or not re.search(r"\w", own):
+def _newest(prefix: Prefix | None, own: str, text: str, *, passes_on: bool) -> str:
+    """Return the part of a text that was written for the mail. `own` is the text without attached messages.
+
+    A mail that answers nothing and names the author of another passes that one on, even under a subject of its own.
+    """
+    if prefix is Prefix.FORWARD or passes_on or not re.search(r"\w", own):
         return text.strip()
     return quoting.newest_part(own)
-
-
-def _original_senders(subject: str, contents: Contents) -> tuple[Address, ...]:
-    attached = [message.author for message in contents.forwarded if message.author.addr_spec]
-    named = forwards.original_senders(contents.text, forward=forwards.is_forward(subject))
-    return tuple(dict.fromkeys([*attached, *named]))
 
 
 def _beginning(path: Path) -> bytes:

@@ -30,8 +30,18 @@ if TYPE_CHECKING:
 
 logging.getLogger("mailparser").setLevel(logging.CRITICAL)  # its warnings quote the mail
 
+_PART_FIELD: Final = re.compile(rb"^content-[a-z-]{2,30}[ \t]{0,9}:", re.IGNORECASE | re.MULTILINE)
+_LOOK_BYTES: Final = 64 * 1024
 _MAX_DEPTH: Final = 60
 _MESSAGES: Final = {"message/rfc822", "message/global", "message/news"}
+_CONTINUED: Final = re.compile(r"ATT\d{5}\.(?:txt|html?)", re.IGNORECASE)
+_SIGNATURES: Final = {
+    "application/pkcs7-signature",
+    "application/x-pkcs7-signature",
+    "application/pgp-signature",
+    "application/pgp-keys",
+}
+_CARDS: Final = {"text/vcard", "text/x-vcard", "text/directory"}
 _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}")
 
 
@@ -59,7 +69,10 @@ class Leaf:
 
     def is_text(self) -> bool:
         """Return whether the part is text to be read, and not a file."""
-        return self.content_type in body.READERS and self.disposition != "attachment" and not self.name
+        if self.content_type not in body.READERS:
+            return False
+        # Exchange names so the text below an attachment.
+        return _CONTINUED.fullmatch(self.name) is not None or (self.disposition != "attachment" and not self.name)
 
     def open(self) -> BinaryIO:
         """Open a readable, seekable stream of the decoded bytes."""
@@ -84,6 +97,8 @@ def leaves(skeleton: Skeleton, source: ByteSource, limit: int) -> tuple[list[Lea
         content_type = typed[0] if typed else _untyped(content_type, default_type)
         if not part.is_multipart():
             leaf = _leaf(skeleton, source, part, content_type, parameters)
+            if content_type.startswith("multipart/") and _holds_fields(leaf):
+                losses.append("multipart without parts")
             found.append(replace(leaf, alternative=alternative, within=within))
         elif len(within) >= _MAX_DEPTH:
             losses.append(f"parts nested over {_MAX_DEPTH} deep")
@@ -94,6 +109,12 @@ def leaves(skeleton: Skeleton, source: ByteSource, limit: int) -> tuple[list[Lea
             children = cast("list[Message]", part.get_payload())
             waiting += [(child, alternative, (*within, content_type), default_type) for child in reversed(children)]
     return found, losses
+
+
+def _holds_fields(leaf: Leaf) -> bool:
+    """Return whether a multipart in which no part was found has the fields of parts in it, and no mere text."""
+    with leaf.open() as stream:
+        return _PART_FIELD.search(stream.read(_LOOK_BYTES)) is not None
 
 
 def _untyped(said: str, default_type: str) -> str:
@@ -127,6 +148,15 @@ def is_smime(leaf: Leaf) -> bool:
     return leaf.content_type in {"application/pkcs7-mime", "application/x-pkcs7-mime"} or leaf.name.lower().endswith(
         ".p7m"
     )
+
+
+def is_signature(leaf: Leaf) -> bool:
+    """Return whether the leaf signs the mail, for programs or as a card of its author, and is no file that was sent."""
+    if leaf.content_type in _CARDS:
+        return leaf.disposition != "attachment"
+    if leaf.content_type not in _SIGNATURES:
+        return False
+    return "multipart/signed" in leaf.within or leaf.name.lower() in {"smime.p7s", "signature.asc"}
 
 
 def is_message(leaf: Leaf) -> bool:

@@ -110,7 +110,10 @@ class Reading:
                     continue
                 wrapped = self._opened(leaf, depth)
                 if wrapped is None or wrapped.losses:
-                    found.attachments.append(attachments.attachment(leaf, shown, history))
+                    file = attachments.attachment(leaf, shown, history)
+                    found.attachments.append(file)
+                    if not file.size_bytes and not leaf.content.is_blank():
+                        found.losses.append("part whose encoding cannot be read")
                 if wrapped:
                     # Outlook may send the same text as a part of its own beside the winmail.dat.
                     texts[number] = "" if parts.is_outlook(leaf) and any(texts.values()) else wrapped.text

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from poller.escaping import header_text, http_url, one_line, plain_text
+from poller.mime.encoded_words import header_factory
 from poller.own_mail import HEADER, notification_id
 from poller.rendering.phrases import NBSP, listed, marker
 from poller.rendering.template import render
@@ -27,7 +28,7 @@ ORIGIN = "Message d’origine du service"
 MADE_UP = "@message-id.invalid>"  # the parser's Message-ID of a message without one
 _ID = re.compile(r"<[!-;=?-~]{1,62}>")  # that stands on a line with the field's name (RFC 5322 section 3.6.4)
 _FILES_LIMIT_CHARS = 20_000
-_POLICY = SMTP.clone(cte_type="7bit")  # not every relay announces 8BITMIME (RFC 6152)
+_POLICY = SMTP.clone(cte_type="7bit", header_factory=header_factory())  # not every relay announces 8BITMIME (RFC 6152)
 
 
 class Tone(StrEnum):

@@ -146,11 +146,15 @@ def file_label(file: StoredFile | Attachment) -> str:
 
 
 def left_behind(request: Request, done: DispatchResult) -> list[tuple[UploadDecision, str]]:
-    """Return the attachments that were not uploaded, in the mail's order.
+    """Return the attachments that were not uploaded, in the mail's order, without the signatures of the mail.
 
     Each has its upload decision, and a line with name, size and reason.
     """
-    return [(fate, f"{label}, {reason}" if reason else label) for fate, label, reason in _left(request, done).values()]
+    return [
+        (fate, f"{label}, {reason}" if reason else label)
+        for number, (fate, label, reason) in _left(request, done).items()
+        if not request.attachments[number].signature
+    ]
 
 
 def attachments(request: Request, done: DispatchResult) -> list[tuple[str, str]]:
@@ -231,6 +235,8 @@ def listed(lines: Iterable[str], room_chars: int, more: str = "{}") -> Iterator[
 def _reason(request: Request, done: DispatchResult, number: int, fate: UploadDecision) -> str:
     """Return why an attachment was not uploaded, "" if no attachment would have been."""
     attachment = request.attachments[number]
+    if attachment.signature:
+        return "signature du message"
     if fate is UploadDecision.LOGO:
         return "logo de signature" if attachment.logo else "image déjà reçue de cet expéditeur"
     if fate is UploadDecision.DUPLICATE:

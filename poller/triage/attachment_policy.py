@@ -159,6 +159,8 @@ def _by_nature(attachment: Attachment, mail: _Circumstances) -> UploadDecision:
     """Return the decision on an attachment by what it is, before its size and its duplicates count."""
     if attachment.refused:
         return UploadDecision.REFUSED
+    if attachment.signature:
+        return UploadDecision.LOGO
     if _is_of_set(attachment, mail):
         return UploadDecision.FILE
     if attachment.logo or (_may_be_logo(attachment) and attachment.fingerprint in mail.known.of_sender):

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from poller.mime.addresses import takes_no_answer
+from poller.mime.subject import prefix_of
 from poller.triage.rules import folded
 
 if TYPE_CHECKING:
@@ -42,9 +43,43 @@ _AUTO_REPLY_VALUES = {
 # In folded text. A customer's own subject may begin with these words too ("Out of office chairs"), hence the end.
 _AUTO_REPLY_WORDS = (
     r"(?:reponse automatique(?: d absence)?|absen(?:ce|te?) du bureau|(?:message|notification|avis) d absence|"
-    r"automatic reply|auto ?reply|auto(?:matic)? ?response|out of (?:the )?office(?: auto ?reply| reply| alert)?|"
+    r"automat(?:ic|ed) reply|auto ?reply|auto(?:mat(?:ic|ed))? ?response|"
+    r"out of (?:the )?office(?: auto ?reply| reply| alert)?|"
     r"vacation (?:auto ?)?(?:reply|response)|automatische antwort|abwesenheitsnotiz|"
-    r"respuesta automatica|fuera de la oficina|risposta automatica|automatisch antwoord)"
+    r"respuesta automatica|fuera de la oficina|risposta automatica|automatisch antwoord|resposta automatica|autosvar|"
+    r"automatiskt svar|automatyczna odpowiedz|odpowiedz automatyczna)"
+)
+# How a person's own absence notice may begin. HCL Notes writes "AUTO: Jean Petit est absent(e) du bureau".
+_ABSENT = (
+    r"(?:absen(?:te?|ce)(?: e)?|(?:en )?(?:conges?|vacances)|out of (?:the )?office|(?:i m |i am )?away|"
+    r"on (?:leave|vacation|holiday)|abwesen\w+|im urlaub|nicht im (?:buro|haus)|ausente|"
+    r"de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig|franvarande)"
+)
+_NOTES_SUBJECT = re.compile(r"auto \. .{0,200}\b" + _ABSENT + r"\b")
+_ABSENT_SUBJECT = re.compile(_ABSENT + r"\b")
+# A sentence of the text that says so of the mail itself.
+_SAYS_AUTOMATIC = re.compile(
+    r"(?:^|\. )(?:ceci est une? (?:reponse|message|courriel|e mail|mail) automatique"
+    r"|(?:ce (?:message|courriel|mail)|cette reponse) (?:est|a ete) (?:une reponse )?(?:automatique"
+    r"|genere\w* automatiquement)"
+    r"|(?:this|the following) is an? auto(?:mat(?:ic|ed))? ?(?:reply|response|message|e ?mail|answer)"
+    r"|this (?:message|e ?mail|reply) (?:is|was|has been) (?:auto ?generated|automatic\w*"
+    r"|(?:generated|sent) automatically)"
+    r"|(?:dies|das|dieses) ist eine automatis\w+ (?:generierte\w* )?(?:antwort|nachricht|e mail)"
+    r"|diese (?:nachricht|e mail|antwort) (?:wurde|ist) automatisch"
+    r"|(?:esta?|este) es (?:una?|un) (?:respuesta|mensaje) automatic[ao]"
+    r"|quest[aoe] e (?:una?|un) (?:risposta|messaggio) automatic[ao]"
+    r"|est[ae] e uma? (?:resposta|mensagem) automatica|dit is een automatisch (?:antwoord|bericht)"
+    r"|detta ar ett auto(?:matiskt )?svar|to jest automatyczna (?:odpowiedz|wiadomosc)"
+    r"|(?:reponse|message) automatique(?: \.|$)|automatic reply(?: \.|$)|automatische antwort(?: \.|$))"
+)
+_NOT_DELIVERED = (
+    r"(?:could not|cannot|can t|couldn t|was not|wasn t|not) (?:be )?(?:been )?delivered|unable to deliver|"
+    r"delivery problems?|"
+    r"(?:n a|n ont) pas (?:pu etre|ete) (?:remis|delivre|distribue|achemine)\w*|impossible de (?:remettre|distribuer)|"
+    r"(?:konnte|wurde) nicht zugestellt|nicht zustellbar|no (?:se )?(?:pudo|ha podido) (?:ser )?entreg\w+|"
+    r"non (?:e stato|puo essere) (?:possibile )?(?:consegna\w+|recapita\w+)|nao (?:foi|pode ser) entregue|"
+    r"(?:kon|kan) niet worden (?:bezorgd|afgeleverd)|kunde inte levereras|nie (?:zostala|mogla zostac) dostarczona"
 )
 _BOUNCE_WORDS = (
     r"(?:undeliver(?:able|ed)(?: mail)?(?: returned to sender)?|delivery status notification(?: failure| delay)?|"
@@ -55,6 +90,7 @@ _BOUNCE_WORDS = (
     r"unzustellbar|no se puede entregar|messaggio non recapitato)"
 )
 _END = r"(?: \.| re\b| fwd?\b|$)"
+_NOTICE_CHARS = 2000  # of the text of a notice
 _OPENING_CHARS = 500  # of the text, in which a notice says what it is
 _AWAY = re.compile(
     r"\b(?:(?:suis|serai|sommes|serons|est|etant) (?:actuellement |momentanement )?"
@@ -63,11 +99,12 @@ _AWAY = re.compile(
     r"|bien recu votre (?:message|mail|e mail|courriel|demande)|thank you for (?:your (?:e ?mail|message)|contacting)"
     r"|(?:will|ll) (?:be back|return on|get back to you)|out of (?:the )?office"
     r"|(?:annual|parental|sick) leave|on (?:leave|vacation|holidays?)"
-    r"|(?:am|be|are) (?:currently )?away|nicht im buro|abwesend"
+    r"|(?:am|be|are) (?:currently )?away|nicht im (?:buro|haus)|abwesend|im urlaub|de vacaciones|in ferie"
+    r"|de ferias|met vakantie|pa semester|na urlopie"
     r"|(?:ceci est|this is) (?:une?|an) (?:message|reponse|automat\w+) (?:automatique|message|reply|response))\b"
 )
 _UNDELIVERED = re.compile(
-    r"\b(?:(?:could not|can ?not|couldn t|wasn t able to|unable to) (?:be )?deliver(?:ed)?"
+    r"\b(?:" + _NOT_DELIVERED + r"|(?:could not|can ?not|couldn t|wasn t able to|unable to) (?:be )?deliver(?:ed)?"
     r"|undeliverable to|delivery (?:to|failed|has failed)|konnte nicht zugestellt"
     r"|(?:(?:n a|n ont) pas pu etre|pas ete) (?:remis|distribue|delivre)|[45]50 5 \d \d"
     r"|(?:address|adresse|user|recipient)\w* (?:not found|unknown|introuvable|inconnue?))"
@@ -81,7 +118,16 @@ _RECEIPT_WORDS = re.compile(
 _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
 _AUTO_REPLY_OPENING = re.compile(_AUTO_REPLY_WORDS + r"\b")
 _BOUNCE_SUBJECT = re.compile(_BOUNCE_WORDS + _END)
-BOUNCE_MENTION = re.compile(_BOUNCE_WORDS + r"|\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b")
+_BOUNCE_MENTION = re.compile(
+    _BOUNCE_WORDS + r"|\b(?:" + _NOT_DELIVERED + r")|\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b"
+)
+
+
+def mentions_bounce(request: Request) -> bool:
+    """Return whether a mail says that another was not delivered, in its subject, or in the text if it is no answer."""
+    if _BOUNCE_MENTION.search(folded(request.subject)):
+        return True
+    return prefix_of(request.subject) is None and bool(_UNDELIVERED.search(folded(request.text[:_OPENING_CHARS])))
 
 
 def auto_submitted(request: Request) -> str | None:
@@ -144,8 +190,24 @@ def subject(request: Request) -> str | None:
         return "bounce (subject)"
     if _AUTO_REPLY_SUBJECT.match(words) and (backed or _AWAY.search(text)):
         return "auto-reply (subject)"
+    if _NOTES_SUBJECT.match(words):
+        return "auto-reply (subject: AUTO)"
+    answers = request.in_reply_to or request.references
+    if answers and _ABSENT_SUBJECT.match(words) and _AWAY.search(folded(request.newest[:_OPENING_CHARS])):
+        return "auto-reply (subject and text)"
     if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress"):
         return "auto-reply (subject and X-Auto-Response-Suppress)"
+    return None
+
+
+def says_so(request: Request) -> str | None:
+    """Recognise an answer that says of itself that it is automatic, in the part that was written for it.
+
+    The text is never enough alone: the mail must name the one that it answers.
+    """
+    newest = request.newest[:_NOTICE_CHARS]
+    if (request.in_reply_to or request.references) and _SAYS_AUTOMATIC.search(folded(newest)):
+        return "auto-reply (text)"
     return None
 
 
@@ -162,6 +224,7 @@ ANSWERS: tuple[Callable[[Request], str | None], ...] = (
     null_envelope_sender,
     calendar_reply,
     subject,
+    says_so,
     read_receipt,
 )
 SIGNS = (auto_submitted, *ANSWERS)

@@ -24,12 +24,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from poller.mime import addresses
 from poller.mime.addresses import aligned
 from poller.model import Kind
 from poller.own_mail import HEADER, OWN_DOMAIN
 from poller.triage import autoreply
-from poller.triage.rules import folded
-from poller.triage.sender import from_our_form, is_ours
+from poller.triage.sender import from_our_form, is_ours, labelled_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -50,7 +50,15 @@ _SPAM_FIELDS = ("x-spam-flag", "x-spam-status", "x-spam")  # SpamAssassin's, and
 _MICROSOFT_SPAM = re.compile(r"(?:^|;)\s*sfv:(?:spm|sks|skb)\s*(?:;|$)", re.IGNORECASE)
 _MICROSOFT_SPAM_LEVEL = 5  # SCL: from here a mail goes to the Junk Email folder
 
+_MAILER_DAEMON = re.compile(r"\bmailer[-_ ]?daemon\b", re.IGNORECASE)
+_NULL_ADDRESS = re.compile(r"<\s{0,9}>\s*$")
+_AGGREGATE_SUBJECT = re.compile(r"\breport domain:\s*\S+\s+submitter:\s*\S+\s+report-id:", re.IGNORECASE)
+_AGGREGATE_NAME = re.compile(
+    r"[^!\s]+![^!\s]+!\d{9,11}!\d{9,11}(?:!.{1,80})?\.(?:xml|json|zip|gz|xml\.gz|json\.gz)", re.IGNORECASE
+)
 _LINK_HOST = re.compile(r"https://([^/?#:@]+)")
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"@]{1,64}@[^\s<>()\[\],;:\"@]{1,200}")
+_OPENING_CHARS = 300  # of the text of a program, in which it says for whom it writes
 _SHORT_HOSTS = {"we.tl": "wetransfer.com"}
 
 
@@ -66,7 +74,7 @@ def screen(
     if reason := _first(_NEVER, request):
         return reason
     told = any(each.endswith(f"@{OWN_DOMAIN}>") for each in (*request.in_reply_to, *request.references))
-    if from_our_form(request, own) or _brings_files(request) or (answer and not told):
+    if from_our_form(request, own) or _brings_files(request, own) or (answer and not told):
         return None
     generated = request.header("auto-submitted").strip().lower().startswith("auto-generated")
     signs = autoreply.ANSWERS if generated and (answer or _is_form(request, own)) else autoreply.SIGNS
@@ -76,20 +84,29 @@ def screen(
         return "answer to our own letter"
     if junk or (junk is None and _marked_as_spam(request)):
         return "spam"
-    return None if _is_ours(request, own) else _first(_BULK, request)
+    of_a_person = _is_ours(request, own) or _names_its_writer(request, own) or _is_of_a_group(request, own)
+    return None if of_a_person else _first(_BULK, request)
 
 
 def _first(rules: Iterable[Callable[[Request], str | None]], request: Request) -> str | None:
     return next((reason for rule in rules if (reason := rule(request))), None)
 
 
-def _brings_files(request: Request) -> bool:
-    """Return True for a 3D file, or a transfer service's mail about files left by the person in Reply-To."""
+def _brings_files(request: Request, own: Collection[str]) -> bool:
+    """Return True for a 3D file, or a transfer service's mail about files left by the person whom it names."""
     if any(attachment.kind is Kind.MODEL for attachment in request.attachments):
         return True
     service, person = (each.addr_spec.rpartition("@")[2] for each in (request.author, request.sender))
     hosts = (match[1].lower() for link in request.links if (match := _LINK_HOST.match(link)))
-    return not aligned(service, person) and any(aligned(_SHORT_HOSTS.get(host, host), service) for host in hosts)
+    if not any(aligned(_SHORT_HOSTS.get(host, host), service) for host in hosts):
+        return False
+    # Without Reply-To, the service names the person in its words. Its newsletters name nobody.
+    opening = f"{request.subject}\n{request.text[:_OPENING_CHARS]}"
+    named = addresses.addresses(" ".join(_ADDRESS.findall(opening)).replace(" ", ", ").encode())
+    outside = (each for each in named if not is_ours(each.addr_spec, own))
+    return not aligned(service, person) or any(
+        not aligned(each.addr_spec.rpartition("@")[2], service) for each in outside
+    )
 
 
 def _is_ours(request: Request, own: Collection[str]) -> bool:
@@ -106,6 +123,33 @@ def _is_form(request: Request, own: Collection[str]) -> bool:
         or aligned(form, person)
         or request.header("list-id")
         or request.header("x-original-from")
+    )
+
+
+def _names_its_writer(request: Request, own: Collection[str]) -> bool:
+    """Return True if a form's mail names the address to answer among its fields, or in its first words.
+
+    Services that send forms for others use mailers that add the marks of bulk mail. A newsletter has no such field.
+    """
+    person = request.sender.addr_spec.lower()
+    if not person or not _is_form(request, own):
+        return False
+    opening = f"{request.subject}\n{request.text[:_OPENING_CHARS]}".lower()
+    return person in opening or any(each.addr_spec.lower() == person for each in labelled_addresses(request.text))
+
+
+def _is_of_a_group(request: Request, own: Collection[str]) -> bool:
+    """Return True if a person's mail to their own company's group has us among its recipients.
+
+    A newsletter has no address to post to, or is sent in bulk.
+    """
+    post = addresses.addresses(request.header("list-post").replace("mailto:", "").encode())
+    domain = request.author.addr_spec.rpartition("@")[2]
+    shown = addresses.addresses(f"{request.header('to')}, {request.header('cc')}".encode())
+    return (
+        any(aligned(each.addr_spec.rpartition("@")[2], domain) for each in post)
+        and any(is_ours(each.addr_spec, own) for each in shown)
+        and not any(request.header(name) for name in _BULK_FIELDS)
     )
 
 
@@ -127,14 +171,23 @@ def _report(request: Request) -> str | None:
 
 
 def _mailer_daemon(request: Request) -> str | None:
+    author = request.author
     # Some servers write the name alone, without an address.
-    local_part = (request.author.addr_spec or request.author.display_name).partition("@")[0].lower()
-    if local_part == "mailer-daemon":
+    if _MAILER_DAEMON.search(f"{author.display_name} {author.addr_spec} {request.header('from')}"):
         return "bounce (MAILER-DAEMON)"
+    if not author.addr_spec and _NULL_ADDRESS.search(request.header("from")):
+        return "bounce (From: <>)"
     # In a small company the postmaster is a person, who may be a customer.
-    if local_part == "postmaster" and autoreply.BOUNCE_MENTION.search(folded(request.subject)):
+    if author.addr_spec.partition("@")[0].lower() == "postmaster" and autoreply.mentions_bounce(request):
         return "bounce (postmaster)"
     return None
+
+
+def _dmarc_report(request: Request) -> str | None:
+    """Recognise an aggregate report (RFC 7489 section 7.2.1.1), or one about TLS (RFC 8460 section 5.3)."""
+    subject = _AGGREGATE_SUBJECT.search(request.subject)
+    named = [_AGGREGATE_NAME.fullmatch(file.filename) for file in request.attachments]
+    return "report (aggregate)" if subject or (named and all(named)) else None
 
 
 def _failed_recipients(request: Request) -> str | None:
@@ -173,6 +226,7 @@ def _mailing_list(request: Request) -> str | None:
 _NEVER: tuple[Callable[[Request], str | None], ...] = (
     _own_notification,
     _report,
+    _dmarc_report,
     _mailer_daemon,
     _failed_recipients,
 )

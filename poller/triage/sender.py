@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from poller.mime.addresses import addresses, before_the_list, takes_no_answer
+from poller.mime.subject import Prefix, prefix_of
 from poller.own_mail import FORM_HEADER
 from poller.triage import auth_results
 
@@ -25,8 +26,18 @@ _PUBLIC: Final = frozenset(
     t-online.de wanadoo.fr web.de yahoo.co.uk yahoo.com yahoo.fr yandex.com yandex.ru ymail.com zoho.com
     """.split()  # noqa: SIM905  forty lines of one word each are no easier to read
 )
+_FORM_CHARS: Final = 20_000
+_LINE_CHARS: Final = 500
+_LABEL: Final = re.compile(
+    r"\W{0,5}(?:(?:votre |your |ihre |adresse |indirizzo |contact |client |customer )?"
+    r"(?:e-?mails?|mail|courriel|from|de|von|da|van|replyto|reply-to|répondre à)"
+    r"(?: address| adresse|-adresse)?|adresse (?:e-?mail|mail|électronique|de messagerie)"
+    r"|correo(?: electrónico)?|expéditeur)"
+    r" ?\*{0,2} ?[:=] ?\*{0,2} ?(.*)",
+    re.IGNORECASE,
+)
+_LINK: Final = re.compile(r"\[([^\[\]]{0,300})\]\((?:mailto:)?[^()\s]{0,300}\)")
 _FORM_ID: Final = re.compile(r"<form-[0-9a-f]{32}@([^<>@\s]+)>")  # see `forms.message.written`
-_REPLY: Final = re.compile(r"\s*(?:re|r\u00e9|aw|sv|rif|r)\s*(?:\[\d+\]\s*)?:", re.IGNORECASE)
 
 
 def own_domains(imap: ImapSettings) -> tuple[str, ...]:
@@ -65,9 +76,10 @@ def identify(request: Request, own: Collection[str], authserv_id: str) -> Reques
     """Return the request with the customer as its sender, and with our server's verdict on its author.
 
     A Reply-To that leads back to us is no customer. Our own group or form hides the customer. If a colleague forwards a
-    customer's mail, the ticket is for the writer of that mail. An outside person who forwards a mail stays its sender,
-    because otherwise anyone could choose the owner of a ticket. So does a colleague whose From our server doubts. A
-    visitor who fills in a form of the site is the person to answer, whatever the address is.
+    customer's mail, the ticket is for the writer of that mail. If a colleague writes to one customer, it is for that
+    customer. An outside person who forwards a mail stays its sender, because otherwise anyone could choose the owner of
+    a ticket. So does a colleague whose From our server doubts. A visitor who fills in a form of the site is the person
+    to answer, whatever the address is. A form that writes no Reply-To names the visitor in its text.
 
     `own` is as `own_domains` gives it. With "" for `authserv_id` the request says nothing about the author's
     authenticity.
@@ -83,7 +95,13 @@ def identify(request: Request, own: Collection[str], authserv_id: str) -> Reques
         sender = author
     if is_ours(sender.addr_spec, own):
         trusted = is_ours(author.addr_spec, own) and not auth_results.doubted(found or (), domain)
-        sender = _other(request, own) or (_forwarded(request, own) if trusted else None) or sender
+        forwarded = _forwarded(request, own) if trusted else None
+        if forwarded:  # even with a word above it, and under a subject of the colleague's own
+            request = replace(request, newest=request.text.strip())
+        named = (forwarded or _visitor(request, own) or _recipient(request, own)) if trusted else None
+        sender = _other(request, own) or named or sender
+    elif sender == author and takes_no_answer(author):
+        sender = _visitor(request, own) or sender
     return replace(request, sender=sender, verified=verified)
 
 
@@ -116,7 +134,43 @@ def _forwarded(request: Request, own: Collection[str]) -> Address | None:
 
     An answer quotes a mail, which is not a forward.
     """
-    if _REPLY.match(request.subject):
+    if prefix_of(request.subject) is Prefix.ANSWER:
         return None
     originals = (each for each in request.original_senders if each.addr_spec)
     return next((each for each in originals if not is_ours(each.addr_spec, own)), None)
+
+
+def _visitor(request: Request, own: Collection[str]) -> Address | None:
+    """Return the outside person whom a form's text names as its visitor, None if it names none, or several."""
+    if request.in_reply_to or request.references or prefix_of(request.subject):
+        return None
+    named = {
+        each.addr_spec: each
+        for each in labelled_addresses(request.newest)
+        if not is_ours(each.addr_spec, own) and each.addr_spec != request.author.addr_spec and not takes_no_answer(each)
+    }
+    return next(iter(named.values())) if len(named) == 1 else None
+
+
+def labelled_addresses(text: str) -> list[Address]:
+    """Return the addresses that stand in the fields of a form's text ("E-mail : a@example.com"), or below a label."""
+    lines = [line.strip() for line in text[:_FORM_CHARS].split("\n")]
+    values = (
+        label[1] or (lines[number] if number < len(lines) else "")
+        for number, line in enumerate(lines, start=1)
+        if (label := _LABEL.fullmatch(line[:_LINE_CHARS]))
+    )
+    return [each for value in values for each in addresses(_LINK.sub(r"\1", value).replace("*", "").encode())]
+
+
+def _recipient(request: Request, own: Collection[str]) -> Address | None:
+    """Return the outside person to whom a colleague writes, None if there is none, or several."""
+    for name in ("to", "cc"):
+        outside = {
+            each.addr_spec: each
+            for each in addresses(request.header(name).encode())
+            if not is_ours(each.addr_spec, own)
+        }
+        if outside:
+            return next(iter(outside.values())) if len(outside) == 1 else None
+    return None

@@ -125,3 +125,41 @@ HOSTILE_HTML = ("<div>", "<a ", "<!--", "<table><tr><td>", "<p>x", "&amp;", "<ul
 @pytest.mark.parametrize("piece", HOSTILE_HTML)
 def test_hostile_html_is_read_quickly(piece: str) -> None:
     one_pass(body.html_text, piece, few=2_000)
+
+
+CITE = '<blockquote type="cite">'
+QUOTES = {
+    "Thunderbird": (
+        f"<p>Oui.</p>{CITE}<p>Quel bois ?</p><p>Quelle taille ?</p></blockquote><p>Du noyer.</p>",
+        "Oui.\n\n> Quel bois ?\n>\n> Quelle taille ?\n\nDu noyer.",
+    ),
+    "nested": (f"{CITE}un{CITE}deux</blockquote>trois</blockquote>quatre", "> un\n\n>> deux\n\n> trois\n\nquatre"),
+    "Gmail": (
+        '<div class="gmail_attr">Le 3 nov., X a écrit :</div><blockquote class="gmail_quote">V3</blockquote>Oui.',
+        "Le 3 nov., X a écrit :\n\n> V3\n\nOui.",
+    ),
+    "Outlook on the web": (
+        'Le 3 nov., X a écrit :<br><blockquote style="margin-left: 40px">V3</blockquote>Oui.',
+        "Le 3 nov., X a écrit :\n\n> V3\n\nOui.",
+    ),
+    "a person's indent": (
+        'Les cotes :<blockquote style="margin:0 0 0 40px">80 cm</blockquote>',
+        "Les cotes :\n\n80 cm",
+    ),
+    "not closed": (f"Oui.{CITE}V3", "Oui.\n\n> V3"),
+    "closed twice": (f"{CITE}V3</blockquote></blockquote>Oui.", "> V3\n\nOui."),
+    "in a table": (f"<table><tr><td>Oui.{CITE}V3</blockquote>Non.</td></tr></table>", "Oui.\n\n> V3\n\nNon."),
+}
+
+
+@pytest.mark.parametrize(("source", "text"), QUOTES.values(), ids=QUOTES)
+def test_quotation_in_html_is_marked(source: str, text: str) -> None:
+    given = [line.strip() for line in body.html_text(source).split("\n") if line.strip(" >")]
+    assert given == [line for line in text.split("\n") if line.strip(" >")]
+
+
+@pytest.mark.parametrize(
+    "piece", [CITE, "</blockquote>", "<blockquote", f"{CITE}a</blockquote>", "\ufdd0", "1 : <blockquote>"]
+)
+def test_quotations_are_rendered_in_one_pass(piece: str) -> None:
+    one_pass(body.html_text, piece, 200_000)

@@ -19,6 +19,13 @@ DECODED = {
     b"=?utf-8?B?w6k=?= et =?utf-8?B?w6k=?=": "é et é",
     b"=?utf-8?Q?caf=C3?= =?utf-8?Q?=A9?=": "café",  # a character split over two words
     b"=?utf-8?Q?=C3=A9?= =?iso-8859-1?Q?=E9?=": "éé",
+    b"=?utf-8?Q?=E9t=C3=A9?= =?utf-8?Q?_=C3?= =?utf-8?Q?=A9?=": "été é",  # a stray byte in the first
+    b"=?gb2312?B?1eLKxw==?= =?gb2312?Q?=FF?= =?gb2312?B?xMU=?=": "这是ÿ呐",  # only the one between is broken
+    b"=?iso-8859-1?Q?caf\xe9_=E0?= x": "café à x",  # a raw byte in a word
+    "=?iso-8859-1?Q?café_=E0?= x".encode(): "café à x",  # raw UTF-8 in it
+    "=?utf-8?Q?café_=C3=A0?= x".encode(): "café à x",
+    b"=?utf-8?Q?caf\xe9?= \xe0 x": "café à x",
+    "réalisé ".encode() + b"\xe0 Orl\xe9ans": "réalisé à Orléans",
     b"=?iso-8859-1*fr?Q?caf=E9?=": "café",
     b"=?utf-8?B?RMOpdG91cg?=": "Détour",  # no padding
     b"=?utf-8?B?a?=": "",  # one letter is no byte
@@ -119,8 +126,41 @@ def test_message_ids_keep_their_brackets_and_order() -> None:
     assert headers.message_ids(b"<a@x>\r\n <b@y> c@z <") == ("<a@x>", "<b@y>")
 
 
+BARE = {
+    b"a@x": ("<a@x>",),
+    b" a@x,b@y ": ("<a@x>", "<b@y>"),
+    b"<a@x> b@y\r\n\tc@z": ("<a@x>", "<b@y>", "<c@z>"),
+    b"<a@x>,<b@y>": ("<a@x>", "<b@y>"),
+    b"<a@x><b@y>": ("<a@x>", "<b@y>"),
+    b"Your message of Tuesday": (),
+    b"Message from jean@example.org of Tuesday": (),
+    b'Jean <a@x> "of Tuesday, b@y"': ("<a@x>",),
+    b"": (),
+}
+
+
+@pytest.mark.parametrize(("field", "ids"), BARE.items(), ids=repr)
+def test_message_ids_without_brackets_are_read_in_field_of_ids(field: bytes, ids: tuple[str, ...]) -> None:
+    assert headers.message_ids(field) == ids
+
+
 @pytest.mark.parametrize(
-    "piece", [b"=?", b"=?utf-8?q?x", b"=?utf-8?q?x?= ", b"a;", b'"', b"\\", b'x="', b"*0*=", b"(", b"\xe9"]
+    "piece",
+    [
+        b"=?",
+        b"=?utf-8?q?x",
+        b"=?utf-8?q?x?= ",
+        b"a;",
+        b'"',
+        b"\\",
+        b'x="',
+        b"*0*=",
+        b"(",
+        b"\xe9",
+        b"a@",
+        b"a@b ",
+        b"<a@b>",
+    ],
 )
 def test_hostile_field_is_parsed_in_linear_time(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it is read here, however long it is."""

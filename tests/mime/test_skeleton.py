@@ -125,7 +125,7 @@ LOSSES = {
     "header over 256 KB": b"Subject: " + b"x" * 2_000_000 + b"\r\n\r\nbonjour",
     "more parts than are looked at": HEADER + b"--B\r\n\r\nx\r\n" * 2000,
     "MIME fields over 8 KB": b"Content-Type: text/plain" + b"; a" * 50_000 + b"\r\n\r\nbonjour",
-    "part header over 8 KB": HEADER + b"--B\r\nX-A: " + b"x" * 20_000 + b"\r\n\r\nx\r\n--B--\r\n",
+    "part header over 256 KB": HEADER + b"--B\r\nX-A: x\r\n" + b"X-B: y\r\n" * 50_000 + b"\r\nx\r\n--B--\r\n",
 }
 
 
@@ -134,6 +134,50 @@ def test_skeleton_names_loss_beyond_limit(loss: str, tmp_path: Path) -> None:
     skeleton = cut(written(tmp_path, LOSSES[loss]))
     assert skeleton.losses == (loss,)
     assert len(skeleton.content) < 1_100_000
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        b"X-A: " + b"x" * 20_000,
+        b"X-A: x\r\n" * 3000 + b"X-B: y",
+        b"X-A: x\r\n" + b"\ty\r\n" * 40_000 + b"X-B: y",
+        b"Content-Description: " + b"x" * 7000,
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_part_below_long_header_is_kept(long: bytes, first: bool, tmp_path: Path) -> None:
+    kind = b"Content-Type: image/png"
+    header = b"\r\n".join([long, kind] if first else [kind, long])
+    path = written(tmp_path, HEADER + b"--B\r\n" + header + b"\r\n\r\n" + BINARY + b"\r\n--B\r\n\r\nfin\r\n--B--\r\n")
+    assert payloads(path) == [BINARY, b"fin"]
+    skeleton = cut(path)
+    assert skeleton.losses == ()
+    assert b"image/png" in skeleton.content
+    assert len(skeleton.content) < 10_000
+
+
+NESTED = b"--C\r\nContent-Type: image/png\r\n\r\n" + BINARY + b"\r\n--C--\r\n"
+
+
+@pytest.mark.parametrize(
+    "announced",
+    [
+        b"multipart/mixed; boundary='C'",
+        b'multipart/mixed boundary="C"',
+        b"multipart/mixed boundary=C",
+        b'multipart/mixed; boundary="D"',
+        b"multipart/mixed; boundary",
+        b"multipart/mixed; boundary=",
+        b"multipart/mixed; charset=x boundary=C",
+        b"multipart/mixed; " + b"a=b; " * 3000 + b"boundary=C",
+    ],
+)
+def test_parts_are_found_below_broken_boundary_parameter(announced: bytes, tmp_path: Path) -> None:
+    """They are in the message itself, and in a part of it."""
+    assert payloads(written(tmp_path, b"Subject: x\r\nContent-Type: " + announced + b"\r\n\r\n" + NESTED)) == [BINARY]
+    outer = HEADER + b"--B\r\nContent-Type: " + announced + b"\r\n\r\n" + NESTED + b"\r\n--B--\r\n"
+    assert payloads(written(tmp_path, outer)) == [BINARY]
 
 
 def test_body_is_found_after_oversized_header(tmp_path: Path) -> None:

@@ -151,3 +151,10 @@ def read(path: Path, raw: bytes, encoding: str) -> bytes:
     (path / "spool").write_bytes(raw)
     with Encoded(path / "spool", (Span(0, len(raw)),), encoding).open() as stream:
         return stream.read()
+
+
+@pytest.mark.parametrize("length", [3, 45, 500])
+def test_uuencoded_lines_without_begin_are_decoded(length: int, tmp_path: Path) -> None:
+    raw = uuencoded(BINARY[:length])
+    assert read(tmp_path, raw[raw.index(b"\n") + 1 :], "x-uuencode") == BINARY[:length]
+    assert read(tmp_path, b"BONJOUR,\r\n\r\n" + raw, "x-uuencode") == BINARY[:length]

@@ -15,7 +15,7 @@ MAILS = Path(__file__).parents[1] / "mails"
 
 IMAGES = {
     "shown": (b'Content-ID: <a>\r\nContent-Disposition: inline; filename="a.png"', 16_000, True),
-    "with a Content-ID": (b"Content-ID: <b>", 16_000, True),
+    "with a Content-ID that the text does not show": (b"Content-ID: <b>", 16_000, False),
     "inline, as Apple Mail sends a drawing": (b'Content-Disposition: inline; filename="a.png"', 16_000, False),
     "attached": (b'Content-ID: <b>\r\nContent-Disposition: attachment; filename="a.png"', 16_000, False),
     "attached, and shown": (b'Content-ID: <a>\r\nContent-Disposition: attachment; filename="a.png"', 16_000, True),
@@ -28,6 +28,14 @@ def test_small_inline_image_is_a_logo(header: bytes, size: int, logo: bool, tmp_
     image = b"Content-Type: image/png\r\n" + header + b"\r\n\r\n" + b"\x89PNG\r\n\x1a\n".ljust(size, b"x")
     html = b'Content-Type: text/html\r\n\r\n<img src="cid:a">'
     (file,) = read(tmp_path, multipart(html, image, subtype=b"related")).attachments
+    assert file.logo is logo
+
+
+@pytest.mark.parametrize(("subtype", "logo"), [(b"related", True), (b"mixed", False)])
+def test_small_screenshot_beside_text_is_no_logo(subtype: bytes, logo: bool, tmp_path: Path) -> None:
+    image = b"Content-Type: image/png\r\nContent-ID: <a>\r\n\r\n" + b"\x89PNG\r\n\x1a\n".ljust(9000, b"x")
+    html = b'Content-Type: text/html\r\n\r\n<p>Mon \xc3\xa9cran</p><img src="cid:a">'
+    (file,) = read(tmp_path, multipart(html, image, subtype=subtype)).attachments
     assert file.logo is logo
 
 

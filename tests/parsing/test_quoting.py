@@ -46,6 +46,40 @@ HISTORIES = {
     "two lines": f"De : S <s@e.fr> Envoyé : 3 novembre\nÀ : C Objet : V3\n{OLD}",
     "values below": f"De :\nS <s@e.fr>\nEnvoyé :\nmardi\nÀ :\nCamille\n\n{OLD}",
     "outlook, iso date": f"From: Studio\nDate: 2026-11-03 10:12\nTo: Camille\nSubject: V3\n\n{OLD}",
+    "outlook, italian": f"Da: S <s@e.it>\nInviato: martedì 3 novembre 2026 10:12\nA: C <c@e.it>\nOggetto: V3\n\n{OLD}",
+    "outlook, spanish": f"De: S <s@e.es>\nEnviado el: 3 de noviembre de 2026 10:12\nPara: C\nAsunto: V3\n\n{OLD}",
+    "outlook, portuguese": f"De: S <s@e.pt>\nEnviada em: 3 de novembro\nPara: C\nAssunto: V3\n\n{OLD}",
+    "outlook, dutch": f"Van: S <s@e.nl>\nVerzonden: dinsdag 3 november 2026 10:12\nAan: C\nOnderwerp: V3\n\n{OLD}",
+    "outlook, swedish": f"Från: S <s@e.se>\nSkickat: den 3 november 2026 10:12\nTill: C\nÄmne: V3\n\n{OLD}",
+    "outlook, danish": f"Fra: S <s@e.dk>\nSendt: 3. november 2026 10:12\nTil: C\nEmne: V3\n\n{OLD}",
+    "outlook, polish": f"Od: S <s@e.pl>\nWysłano: wtorek, 3 listopada 2026 10:12\nDo: C\nTemat: V3\n\n{OLD}",
+    "outlook for mac, german": f"Von: S <s@e.de>\nDatum: 3. November 2026 um 10:12\nAn: C\nBetreff: V3\n\n{OLD}",
+    "outlook for mac, no address": f"Von: S\nDatum: Dienstag, 3. November 2026 um 10:12\nAn: C\nBetreff: V3\n\n{OLD}",
+    "glued": f"De : S <s@e.fr>À : C <c@e.fr>Envoyé : 3 novembre 2026 à 10:12:00 UTC+1Objet : V3\n{OLD}",
+    "glued, english": f"From: S <s@e.fr>To: C <c@e.fr>Sent: Tuesday, November 3, 2026 at 10:12 AMSubject: V3\n{OLD}",
+    "heading and fields on a line": f"----- Message d'origine ----- De : S <s@e.fr>À : C\n{OLD}",
+    "zoho": f"---- On Tue, 03 Nov 2026 10:12:00 +0100 Studio <s@example.com> wrote ---\n\n{OLD}",
+    "zoho, french": f"---- Le mar., 03 nov. 2026 10:12:00 +0100 Studio <s@example.com> a écrit ----\n\n{OLD}",
+    "zoho, german": f"---- Am Di, 03 Nov 2026 10:12:00 +0100 schrieb S <s@example.com> ----\n\n{OLD}",
+    "zimbra of free": f"- Le 2026-11-03 10:12, Studio a écrit :\n{QUOTED}",
+    "date and address": f"2026-11-03 10:12 GMT+01:00 Studio <s@example.com>:\n\n{QUOTED}",
+    "date first, russian": f"вт, 3 нояб. 2026 г. в 10:12, Studio <s@example.com>:\n\n{QUOTED}",
+    "date first, wrapped": f"2026-11-03 10:12 GMT+01:00 Studio Figurative\n<studio@example.com>:\n\n{QUOTED}",
+    "gmail, spanish": f"El mar, 3 nov 2026 a las 10:12, S (<s@example.com>) escribió:\n\n{QUOTED}",
+    "gmail, portuguese": f"Em ter., 3 de nov. de 2026 às 10:12, S <s@example.com> escreveu:\n\n{QUOTED}",
+    "gmail, italian": f"Il giorno mar 3 nov 2026 alle ore 10:12 S <s@example.com> ha scritto:\n\n{QUOTED}",
+    "gmail, dutch": f"Op di 3 nov 2026 om 10:12 schreef S <s@example.com>:\n\n{QUOTED}",
+    "gmail, swedish": f"Den tis 3 nov. 2026 kl 10:12 skrev S <s@example.com>:\n\n{QUOTED}",
+    "gmail, polish": f"wt., 3 lis 2026 o 10:12 S <s@example.com> napisał(a):\n\n{QUOTED}",
+    "yahoo, german": f"Am Dienstag, 3. November 2026 um 10:12 hat S <s@e.de> Folgendes geschrieben:\n\n{OLD}",
+    "ionos": f"S <s@e.de> hat am 03.11.2026 10:12 CET geschrieben:\n\n{OLD}",
+    "apple, dutch": f"Op 3 nov. 2026 om 10:12 heeft S <s@e.nl> het volgende geschreven:\n\n{QUOTED}",
+    "apple, polish": f"Wiadomość napisana przez S <s@e.pl> w dniu 3 lis 2026, o godz. 10:12:\n\n{QUOTED}",
+    "apple, finnish": f"S <s@e.fi> kirjoitti 3.11.2026 kello 10.12:\n\n{QUOTED}",
+    "thunderbird, polish": f"W dniu 3.11.2026 o 10:12, S pisze:\n{QUOTED}",
+    "gmail, turkish": f"S <s@example.com>, 3 Kas 2026 Sal, 10:12 tarihinde şunu yazdı:\n\n{QUOTED}",
+    "original, swedish": f"-----Ursprungligt meddelande-----\nFrån: S\n{OLD}",
+    "original, portuguese": f"-----Mensagem original-----\nDe: S\n{OLD}",
     "only marked": QUOTED,
     "iphone": f"Envoyé de mon iPhone\n\n> Le 3 nov. 2026 à 10:12, Studio <s@example.com> a écrit :\n{QUOTED}",
     "iphone, alone": "Envoyé de mon iPhone",
@@ -84,6 +118,35 @@ SIGNED = (
     "Télécharger Outlook pour iOS<https://aka.ms/o0ukef>",
     "Téléchargez Outlook pour Android",
     "Get Outlook for iOS",
+    "Gesendet von Outlook für Android<https://aka.ms/AAb9ysg>",
+    "Von meinem iPhone gesendet",
+    "Von meinem Samsung Galaxy Smartphone gesendet.",
+    "Gesendet von meinem iPad",
+    "Gesendet mit der GMX Mail App",
+    "Diese Nachricht wurde von meinem Android Mobiltelefon mit WEB.DE Mail gesendet.",
+    "Holen Sie sich Outlook für iOS",
+    "Gesendet von [Mail](https://go.microsoft.com/fwlink/?LinkId=550986) für Windows",
+    "Enviado desde mi iPhone",
+    "Enviado desde Outlook para Android",
+    "Enviado desde mi Samsung Galaxy",
+    "Obtener Outlook para iOS",
+    "Enviado desde Correo para Windows",
+    "Inviato da iPhone",
+    "Inviato dal mio iPad",
+    "Inviato da Outlook per Android",
+    "Ottieni Outlook per iOS",
+    "Enviado do meu iPhone",
+    "Enviado do Outlook para Android",
+    "Obter o Outlook para iOS",
+    "Verstuurd vanaf mijn iPhone",
+    "Verzonden met Outlook voor Android",
+    "Download Outlook voor iOS",
+    "Skickat från min iPhone",
+    "Hämta Outlook för iOS",
+    "Sendt fra min iPhone",
+    "Wysłane z iPhone'a",
+    "Wysłano z iPhone'a",
+    "Lähetetty iPhonesta",
     "[Get Outlook for iOS](https://aka.ms/o0ukef)",
 )
 
@@ -149,6 +212,11 @@ KEPT = {
     "sent from a phone, with a question": "Envoyé depuis mon téléphone hier : vous avez reçu le plan ?",
     "sent by the carrier": "Envoyé par mon transporteur vendredi.",
     "received by the supplier": "Sent from my supplier last week, and it is wrong.",
+    "sent by a person, german": "Gesendet von meinem Lieferanten am 3. März, und falsch.",
+    "sent by a person, spanish": "Enviado desde mi taller el 3 de marzo.",
+    "a person's report, german": "Am 3. März haben Sie mir geschrieben:\nfertig. Es ist nicht fertig.",
+    "on a phone, german": "Von meinem iPhone aus sehe ich das Modell nicht.",
+    "a sentence with an address": "Le 3 mars à 10:12 j'ai envoyé le plan à Studio <s@example.com> :\nsans réponse.",
     "an app to download": "Télécharger le modèle ne marche pas.",
 }
 
@@ -160,7 +228,64 @@ def test_newest_part_keeps_text_resembling_history(text: str) -> None:
 
 def test_newest_part_keeps_inline_and_bottom_replies() -> None:
     text = f"Le 3 nov. 2026 à 10:12, X <x@example.com> a écrit :\n{QUOTED}\n\nOui.\n\n> Quelle couleur ?\n\nRouge."
-    assert newest_part(text).split() == ["Oui.", "Rouge."]
+    assert newest_part(text) == f"{QUOTED}\n\nOui.\n\n> Quelle couleur ?\n\nRouge."
+
+
+def test_newest_part_drops_only_trailing_quote() -> None:
+    text = f"> Quelle finition ?\n\nDu noyer.\n\n{QUOTED}\n\nEnvoyé de mon iPhone\n"
+    assert newest_part(text) == "> Quelle finition ?\n\nDu noyer."
+
+
+FOOTERS = (
+    "Garanti sans virus. www.avast.com",
+    "This email and its attachments are confidential and may be privileged.",
+    "Ce message est confidentiel.",
+    "Diese E-Mail ist vertraulich.",
+)
+
+
+@pytest.mark.parametrize("footer", FOOTERS)
+def test_footer_below_quote_is_no_answer_to_it(footer: str) -> None:
+    assert newest_part(f"{NEW}\n\n{QUOTED}\n\n{footer}") == NEW
+
+
+BLOCK = "De : Studio <s@example.com>\nEnvoyé : mardi 3 novembre 2026\nÀ : C\nObjet : V3\n\n"
+POINTERS = (
+    "Voir mes réponses en rouge ci-dessous.",
+    "Mes remarques sont en bleu dans votre mail.",
+    "Voir ci-dessous :",
+    "J'ai répondu entre les lignes.",
+    "See my answers below.",
+    "Please find my comments inline.",
+    "My replies are in red.",
+    "Meine Antworten stehen unten.",
+    "Siehe unten.",
+    "Antworten in Rot.",
+    "Mis respuestas están más abajo.",
+    "Rispondo qui sotto.",
+    "Zie mijn antwoorden hieronder.",
+)
+
+
+@pytest.mark.parametrize("line", POINTERS)
+@pytest.mark.parametrize("history", [f"{BLOCK}Quelle finition ? Noyer.", "> Quelle finition ? Noyer."])
+def test_newest_part_keeps_history_that_holds_answers(line: str, history: str) -> None:
+    text = f"Bonjour,\n\n{line}\n\nJeanne\n\n{history}"
+    assert newest_part(text) == text
+
+
+NO_POINTERS = (
+    "Les cotes sont ci-dessous :\n80 x 70 cm",
+    "Je la voudrais en rouge.",
+    "The leg below the seat is too long.",
+    "Die Kante unten am Fuß ist zu scharf.",
+    "On livre en vert, pas en bleu.",
+)
+
+
+@pytest.mark.parametrize("lines", NO_POINTERS)
+def test_newest_part_drops_history_that_text_does_not_point_to(lines: str) -> None:
+    assert newest_part(f"Bonjour,\n{lines}\n\n{BLOCK}Quelle finition ?") == f"Bonjour,\n{lines}"
 
 
 @pytest.mark.parametrize(
@@ -185,6 +310,12 @@ def test_newest_part_is_whole_text_when_all_is_quoted(text: str) -> None:
         "De : " * 50,
         "[" * 400,
         "envoyé de mon " * 20,
+        "gesendet von meinem " * 15,
+        "2026-11-03 10:12 <a@b>:" * 10,
+        "---- On 1 <a@b> wrote " * 10,
+        "De : a@b.c À : " * 30,
+        "> a\n\nCe message est confidentiel",
+        "voir ci-dessous réponses :",
     ],
 )
 def test_newest_part_is_linear_in_hostile_text(line: str) -> None:

@@ -198,7 +198,7 @@ def test_charset_that_python_warns_about_is_accepted(tmp_path: Path) -> None:
 
 
 def test_signatures_and_signed_files_stay_attachments(tmp_path: Path) -> None:
-    """A detached signature, a certificate, an invoice in an envelope of its own."""
+    """A certificate, and an invoice in an envelope of its own. The signatures of the mail itself are no files."""
     request = read(
         tmp_path,
         multipart(
@@ -210,6 +210,7 @@ def test_signatures_and_signed_files_stay_attachments(tmp_path: Path) -> None:
         ),
     )
     names = [file.filename for file in request.attachments]
+    assert [file.signature for file in request.attachments] == [True, True, False, False]
     assert names == ["smime.p7s", "signature.asc", "facture.xml.p7m", "moi.p7c"]
     assert request.defects == ()
     assert {file.kind for file in request.attachments} == {Kind.OTHER}
@@ -298,3 +299,61 @@ def test_wrappings_are_opened_to_depth_five(tmp_path: Path) -> None:
     assert "au fond" not in request.text
     assert content(request.attachments[0]) == b"Subject: fond\r\n\r\nau fond"
     assert request.defects == ("wrapped over 5 deep",)
+
+
+@pytest.mark.parametrize("name", [b"ATT00001.txt", b"ATT00002.htm", b"att00003.html"])
+def test_text_below_attachment_is_read_though_exchange_names_it(name: bytes, tmp_path: Path) -> None:
+    rest = part(b"text/plain" if name.endswith(b"txt") else b"text/html", b"Avec des accoudoirs.", name)
+    rest = rest.replace(b"\r\n", b'\r\nContent-Disposition: attachment; filename="%b"\r\n' % name, 1)
+    request = read(tmp_path, multipart(HELLO, part(b"application/pdf", b"%PDF-1.4", b"plan.pdf"), rest))
+    assert request.text.split("\n\n") == ["Bonjour", "Avec des accoudoirs."]
+    assert [file.filename for file in request.attachments] == ["plan.pdf"]
+
+
+ATTACHED = b"\r\nContent-Disposition: attachment"
+SIGNATURES = {
+    "S/MIME": (b"application/pkcs7-signature", b"smime.p7s", b"signed", []),
+    "S/MIME of old": (b"application/x-pkcs7-signature", b"smime.p7s", b"mixed", []),
+    "PGP": (b"application/pgp-signature", b"OpenPGP_signature.asc", b"signed", []),
+    "a card beside the text": (b"text/vcard", b"jeanne.vcf", b"mixed", []),
+    "a card that was attached": (b"text/x-vcard", b"jeanne.vcf", b"mixed", ["jeanne.vcf"]),
+    "a signed contract": (b"application/pkcs7-signature", b"contrat.pdf.p7s", b"mixed", ["contrat.pdf.p7s"]),
+}
+
+
+@pytest.mark.parametrize(("content_type", "name", "subtype", "names"), SIGNATURES.values(), ids=SIGNATURES)
+def test_signature_of_mail_is_no_file(
+    content_type: bytes, name: bytes, subtype: bytes, names: list[str], tmp_path: Path
+) -> None:
+    signature = part(content_type, b"0\x80\x06x", name)
+    if names:
+        signature = signature.replace(b"\r\n", ATTACHED + b"\r\n", 1)
+    request = read(tmp_path, multipart(HELLO, signature, subtype=subtype))
+    assert request.text == "Bonjour"
+    assert [file.filename for file in request.attachments if not file.signature] == names
+    assert len(request.attachments) == 1
+    assert request.defects == ()
+
+
+LOST = {
+    "part whose encoding cannot be read": multipart(
+        HELLO, b"Content-Type: a/b; name=x\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\npas de lignes"
+    ),
+    "multipart without parts": TOP % b"x"
+    + b'Content-Type: multipart/mixed; boundary="D"\r\n\r\nContent-Type: text/html\r\n\r\nx',
+    "part header over 256 KB": multipart(HELLO, b"X-A: y\r\n" * 50_000 + b"Content-Type: image/png\r\n\r\n\x89PNG"),
+}
+
+
+@pytest.mark.parametrize("loss", LOST)
+def test_content_that_cannot_be_read_is_named_and_whole_mail_attached(loss: str, tmp_path: Path) -> None:
+    request = read(tmp_path, LOST[loss])
+    assert loss in request.defects
+    assert content(request.attachments[-1]) == LOST[loss]
+
+
+def test_model_below_long_part_header_is_kept(tmp_path: Path) -> None:
+    model = b"X-A: " + b"x" * 20_000 + b"\r\n" + part(b"model/gltf-binary", b"glTF\2\0\0\0", b"a.glb")
+    request = read(tmp_path, multipart(HELLO, model))
+    assert [(file.filename, content(file)) for file in request.attachments] == [("a.glb", b"glTF\2\0\0\0")]
+    assert request.defects == ()

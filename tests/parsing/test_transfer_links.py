@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from urllib.parse import quote
 
 import pytest
@@ -37,6 +38,37 @@ FOUND = {
     "as HTML is rendered": ("[https://we.tl/t-1](https://we.tl/t-1)", "https://we.tl/t-1"),
     "Safe Links": (SAFE.format(quote(DRIVE, safe="")), DRIVE),
     "Safe Links twice": (SAFE.format(quote(SAFE.format(quote(DRIVE, safe="")), safe="")), DRIVE),
+    "Filemail": ("https://www.filemail.com/d/abcdef", "https://www.filemail.com/d/abcdef"),
+    "Gofile": ("https://gofile.io/d/AbC123", "https://gofile.io/d/AbC123"),
+    "1fichier": ("https://1fichier.com/?abc123def", "https://1fichier.com/?abc123def"),
+    "Sync": ("https://ln5.sync.com/dl/abc/def", "https://ln5.sync.com/dl/abc/def"),
+    "MEGA of old": ("https://mega.nz/#!abc!def", "https://mega.nz/#!abc!def"),
+    "URL Defense 1": (f"https://urldefense.proofpoint.com/v1/url?u={quote(DRIVE, safe='')}&k=x", DRIVE),
+    "URL Defense 2": (
+        "https://urldefense.proofpoint.com/v2/url?u=https-3A__we.tl_t-2DAbC-5F1&d=DwMFaQ&c=x&r=y&m=z&s=s&e=",
+        "https://we.tl/t-AbC_1",
+    ),
+    "URL Defense 3": (
+        "https://urldefense.com/v3/__https://we.tl/t-AbC123__;!!Abc!Def-x$",
+        "https://we.tl/t-AbC123",
+    ),
+    "URL Defense 3, one slash": ("https://urldefense.com/v3/__https:/we.tl/t-1__;!!A!B$", "https://we.tl/t-1"),
+    "URL Defense in Safe Links": (
+        SAFE.format(quote("https://urldefense.com/v3/__https://we.tl/t-1__;!!A!B$", safe="")),
+        "https://we.tl/t-1",
+    ),
+    "Barracuda": (f"https://linkprotect.cudasvc.com/url?a={quote(DRIVE, safe='')}&c=E,1,x&typo=1", DRIVE),
+    "Cisco": (f"https://secure-web.cisco.com/1aB-x/{quote(DRIVE, safe='')}", DRIVE),
+    "Check Point": (
+        "https://url.avanan.click/v2/___https://we.tl/t-1___.YXAzOm0",
+        "https://we.tl/t-1",
+    ),
+    "Sophos": (
+        f"https://eu-central-1.protection.sophos.com/?d=we.tl&u={b64encode(b'https://we.tl/t-1').decode()}&i=x",
+        "https://we.tl/t-1",
+    ),
+    "Trend Micro": (f"https://imsva91-ctp.trendmicro.com/wis/clicktime/v1/query?url={quote(DRIVE, safe='')}", DRIVE),
+    "Google's own": (f"https://www.google.com/url?q={quote(DRIVE, safe='')}&sa=D", DRIVE),
     "in the quoted history": ("Le 3 nov., X a écrit :\n> https://we.tl/t-1", "https://we.tl/t-1"),
 }
 
@@ -61,6 +93,12 @@ NONE = (
     "https://[we.tl/t-1",
     SAFE.format("javascript:alert(1)"),
     SAFE.format(""),
+    "https://1fichier.com/",
+    "https://wetransfer.com/?utm_source=x",
+    "https://urldefense.com/v3/__https://example.com/x__;!!A$",
+    "https://urldefense.com/v3/__",
+    "https://protection.sophos.com/?u=%%%",
+    "https://urldefense.proofpoint.com/v2/url?u=https-3A__example.com_t-2D1",
     "https://we.tl/",
 )
 
@@ -94,7 +132,18 @@ def test_links_are_unique_ordered_and_at_most_fifty() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["https://", "https://we.tl/", "href=", 'href="', "href='x", "(", "https://we.tl/x)", "]("]
+    "piece",
+    [
+        "https://",
+        "https://we.tl/",
+        "href=",
+        'href="',
+        "href='x",
+        "(",
+        "https://we.tl/x)",
+        "](",
+        "https://urldefense.com/v3/__https:/",
+    ],
 )
 def test_hostile_text_is_parsed_quickly(piece: str) -> None:
     one_pass(lambda text: transfer_links(text, text), piece)

@@ -121,7 +121,9 @@ def test_refusal_says_what_waits_and_what_goes_on() -> None:
         "Aucun message n’est perdu : les messages MODELISATION attendent leur sous-tâche dans la boîte de réception."
     )
     assert goes_on.startswith("Ce qui continue : les messages SUPPORT sont traités en entier, ")
-    assert correct.startswith("Corrigez CLICKUP_API_KEY dans le fichier .env, puis redémarrez le service : « poller check »")
+    assert correct.startswith(
+        "Corrigez CLICKUP_API_KEY dans le fichier .env, puis redémarrez le service : « poller check »"
+    )
     assert len(incident.refused("imap", "IMAP login refused", HOST).to_do) == 2, "nothing goes on"
 
 

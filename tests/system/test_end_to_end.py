@@ -16,8 +16,8 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import picture, samples, triangle
-from tests.support import stored_files
 from poller.daemon.daemon import Daemon
+from tests.support import stored_files
 from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:

@@ -274,3 +274,150 @@ def test_own_form_message_is_accepted_whatever_it_says(tmp_path: Path, subject: 
     assert screen(mail, own=("figurative.example",), junk=True) is None
     # The same marks on what comes from elsewhere say nothing.
     assert screen(mail, own=("another.example",), junk=True) is not None
+
+
+def raw_from(value: str, **fields: str) -> Request:
+    """Return a request whose From field could not be read, or only in part."""
+    name, _, address = value.partition("<")
+    return replace(
+        request(("From", value), subject=fields.get("subject", "Delivery Status"), text=fields.get("text", "x")),
+        author=Address(name.strip(), address.strip("> ")),
+        sender=Address("", ""),
+    )
+
+
+ANSWER = ("<9@figurative.example>",)
+BOUNCES = [
+    (raw_from("MAILER-DAEMON <>"), "bounce (MAILER-DAEMON)"),
+    (raw_from("<>"), "bounce (From: <>)"),
+    (raw_from("Mail Delivery <>"), "bounce (From: <>)"),
+    (raw_from("Mail Delivery System <bounces+mailer-daemon@e.example>"), "bounce (MAILER-DAEMON)"),
+    (raw_from("Mailer Daemon <post@e.example>"), "bounce (MAILER-DAEMON)"),
+    *(
+        (raw_from("Post <postmaster@e.example>", subject=subject), "bounce (postmaster)")
+        for subject in (
+            "This message could not be delivered",
+            "Votre message n'a pas pu être remis",
+            "Ihre Nachricht konnte nicht zugestellt werden",
+            "Uw bericht kan niet worden bezorgd",
+            "Non è stato possibile consegnare il messaggio",
+        )
+    ),
+    (
+        raw_from("Post <postmaster@e.example>", subject="Devis", text="Unable to deliver to x@e.example"),
+        "bounce (postmaster)",
+    ),
+    (
+        request(subject="Report domain: figurative.example Submitter: e.example Report-ID: 1", sender="a@e.example"),
+        "report (aggregate)",
+    ),
+    (
+        request(
+            attachments=(replace(calendar("X"), filename="e.example!figurative.example!1423872000!1423958399.xml.gz"),)
+        ),
+        "report (aggregate)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("mail", "reason"), BOUNCES)
+def test_bounce_and_report_is_ignored_in_every_form(mail: Request, reason: str) -> None:
+    assert (
+        screen(replace(mail, attachments=(*mail.attachments, GLB) if "From" in reason else mail.attachments)) == reason
+    )
+
+
+def test_postmaster_who_writes_as_person_is_no_bounce() -> None:
+    for subject, text in (
+        ("Devis", "Une chaise en 3D ?"),
+        ("Re: Devis", "Your mail could not be delivered, I had to search."),
+    ):
+        assert screen(raw_from("Paul <postmaster@e.example>", subject=subject, text=text)) is None
+
+
+NOTICES = [
+    ("AUTO: Jean Petit est absent(e) du bureau. (retour le 16/11/2026)", "x", "auto-reply (subject: AUTO)"),
+    ("AUTO: Jean Petit is out of the office (returning 16/11/2026)", "x", "auto-reply (subject: AUTO)"),
+    ("AUTO: Max Muster ist nicht im Büro", "x", "auto-reply (subject: AUTO)"),
+    ("Automated Response: Re: Devis", "x", "auto-reply (subject)"),
+    ("Automated reply: Devis", "x", "auto-reply (subject)"),
+    ("Absent jusqu'au 16 novembre Re: Devis", "Je suis en congés jusqu'au 16.", "auto-reply (subject and text)"),
+    ("Im Urlaub Re: Angebot", "Ich bin bis 16.11. im Urlaub.", "auto-reply (subject and text)"),
+    ("Re: Devis", "Je suis absent.\n\nCeci est une réponse automatique.", "auto-reply (text)"),
+    ("Re: Quote", "This is an automatic reply. I am at a fair.", "auto-reply (text)"),
+    ("Re: Quote", "Hello,\nThis is an automated message.", "auto-reply (text)"),
+    ("AW: Angebot", "Dies ist eine automatische Antwort.", "auto-reply (text)"),
+    ("Re: Presupuesto", "Esta es una respuesta automática.", "auto-reply (text)"),
+    ("R: Preventivo", "Questa è una risposta automatica.", "auto-reply (text)"),
+]
+
+
+@pytest.mark.parametrize(("subject", "text", "reason"), NOTICES)
+def test_automatic_answer_without_header_is_ignored(subject: str, text: str, reason: str) -> None:
+    assert screen(replace(request(subject=subject, text=text), in_reply_to=ANSWER)) == reason
+
+
+PEOPLE = [
+    ("Re: Devis", "Je reçois « ceci est une réponse automatique » à chaque envoi."),
+    ("Re: Devis", "Je serai absent la semaine prochaine, merci de livrer avant."),
+    ("Absence de textures sur le modèle", "Les textures manquent depuis hier."),
+    ("Re: Out of office chairs", "Nous voulons la chaise en 3D."),
+    ("Auto: modèle de voiture", "Merci de modéliser cette auto."),
+    ("Vacances de printemps : décor", "Merci de modéliser un décor."),
+]
+
+
+@pytest.mark.parametrize(("subject", "text"), PEOPLE)
+def test_answer_of_a_person_about_such_things_is_work(subject: str, text: str) -> None:
+    assert screen(replace(request(subject=subject, text=text), in_reply_to=ANSWER)) is None
+
+
+def form(text: str, *headers: tuple[str, str]) -> Request:
+    mail = request(*headers, ("Precedence", "bulk"), sender="no-reply@forms.example.net", text=text)
+    return replace(mail, sender=Address("", "jeanne@example.com"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Nom : Jeanne\nE-mail : jeanne@example.com",
+        "x\n" * 300 + "Email:\njeanne@example.com",
+        "jeanne@example.com écrit",
+    ],
+)
+@pytest.mark.parametrize("header", [("List-Unsubscribe", "<https://x>"), ("Feedback-ID", "1:a:SES")])
+def test_form_that_names_its_writer_is_no_bulk_mail(text: str, header: tuple[str, str]) -> None:
+    assert screen(form(text, header), own=("figurative.example",)) is None
+
+
+def test_bulk_mail_that_names_no_writer_is_ignored() -> None:
+    assert screen(form("Nos offres. " * 60 + "Contact jeanne@example.com")) == "bulk (Precedence: bulk)"
+    listed = form("E-mail : jeanne@example.com", ("List-Id", "<news.example.net>"))
+    assert screen(listed) == "bulk (Precedence: bulk)"
+
+
+GROUP = (
+    ("List-Id", "<projet.vasseur.example>"),
+    ("List-Post", "<mailto:projet@vasseur.example>"),
+    ("Precedence", "list"),
+)
+
+
+def test_mail_of_customers_own_group_to_us_is_work() -> None:
+    own = ("figurative.example",)
+    assert screen(request(*GROUP, ("To", "support@figurative.example")), own=own) is None
+    assert screen(request(*GROUP, ("To", "projet@vasseur.example")), own=own) == "bulk (Precedence: list)"
+    news = request(*GROUP, ("To", "support@figurative.example"), ("Feedback-ID", "1:a"))
+    assert screen(news, own=own) == "bulk (Precedence: list)"
+
+
+def test_word_of_transfer_service_without_reply_to_is_work() -> None:
+    mail = request(
+        ("Auto-Submitted", "auto-generated"),
+        sender="no-reply@swisstransfer.com",
+        subject="jeanne@example.com vous a envoyé 2 fichiers",
+    )
+    mail = replace(mail, links=("https://www.swisstransfer.com/d/1",))
+    assert screen(mail, own=("figurative.example",)) is None
+    news = replace(mail, subject="Nouveau chez SwissTransfer, pour support@figurative.example")
+    assert screen(news, own=("figurative.example",)) == "auto-reply (Auto-Submitted: auto-generated)"

@@ -15,6 +15,7 @@ from poller.model import Address, Category, Classification, DispatchResult, Link
 from poller.parsing import parser
 from poller.rendering import notification, tickets
 from poller.triage.sender import identify, is_ours, own_domains, writer
+from tests.triage.helpers import request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -297,3 +298,63 @@ def test_form_visitor_is_not_replaced_by_quoted_sender(tmp_path: Path, email: st
         (tmp_path / "mail.eml").write_bytes(content.read())
     request = replace(parser.parse(tmp_path / "mail.eml", "account", NOW), original_senders=(ANA,))
     assert identify(request, OWN, "").sender == Address("", email)
+
+
+def filled_in(header: str, text: str) -> Request:
+    """Return the request of a mail with this From field and text, without a Reply-To."""
+    author = Address("", header)
+    mail = request(("From", header), subject="Figurative contact", sender=header, text=text)
+    return identify(replace(mail, author=author), OWN, "")
+
+
+FORM = "De : Jeanne Petit <jeanne@example.com>\nObjet : x\n\nCorps du message :\nUn fauteuil ?"
+
+
+@pytest.mark.parametrize("author", ["wordpress@figurative.example", "no-reply@forms.example.net"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        FORM,
+        "Nom : Jeanne\nE-mail : jeanne@example.com\nMessage : un fauteuil ?",
+        "Name:\nJeanne\n\nEmail:\njeanne@example.com\n\nBody:\nA chair?",
+        "*Adresse e-mail :* [jeanne@example.com](mailto:jeanne@example.com)",
+        "Ihre E-Mail-Adresse: jeanne@example.com",
+    ],
+)
+def test_visitor_named_in_form_without_reply_to_is_sender(author: str, text: str) -> None:
+    assert filled_in(author, text).sender.addr_spec == "jeanne@example.com"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "E-mail : jeanne@example.com\nE-mail : paul@example.com",
+        "E-mail : camille@figurative.example",
+        "Écrivez à jeanne@example.com",
+        "E-mail :\n\n",
+    ],
+)
+def test_form_that_names_no_visitor_or_several_keeps_its_sender(text: str) -> None:
+    assert filled_in("wordpress@figurative.example", text).sender.addr_spec == "wordpress@figurative.example"
+
+
+def test_person_who_names_another_in_field_stays_sender() -> None:
+    assert filled_in("ana@ruiz.example", FORM).sender.addr_spec == "ana@ruiz.example"
+
+
+def test_customer_to_whom_colleague_writes_is_sender(tmp_path: Path) -> None:
+    header = "From: paul@figurative.example\nTo: {}\nCc: support@figurative.example\nSubject: Devis"
+    assert identified(tmp_path, header.format("Ana <ana@ruiz.example>")).sender.addr_spec == "ana@ruiz.example"
+    several = header.format("ana@ruiz.example, ben@ruiz.example")
+    assert identified(tmp_path, several).sender.addr_spec == "paul@figurative.example"
+
+
+def test_colleagues_forward_under_own_subject_is_read_whole(tmp_path: Path) -> None:
+    text = "Pour vous.\n\nDe : Ana <ana@ruiz.example>\nEnvoyé : lundi 2 novembre 2026\nÀ : Paul\nObjet : x\n\nUn vase ?"
+    path = tmp_path / "mail.eml"
+    header = "From: paul@figurative.example\nSubject: Demande\nIn-Reply-To: <1@ruiz.example>\n"
+    header += "Content-Type: text/plain; charset=utf-8"
+    path.write_bytes(f"{header}\n\n{text}".replace("\n", "\r\n").encode())
+    found = identify(parser.parse(path, "account", NOW), OWN, "")
+    assert found.sender.addr_spec == "ana@ruiz.example"
+    assert found.newest == text

@@ -1,0 +1,65 @@
+"""Recognise the line that a mail app adds to each mail ("Envoyé de mon iPhone"), in each language."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_LINE_CHARS: Final = 900
+_DEVICE: Final = (
+    r"(?:i-?phone|i-?pad|i-?pod|i?mac|macbook|android|samsung|galaxy|huawei|honor|xiaomi|redmi|oppo|realme|oneplus|pixel"
+    r"|nokia|sony|xperia|wiko|crosscall|fairphone|blackberry|windows phone|mobile|smartphone|téléphone|phone|tablette"
+    r"|tablet|appareil|device|handy|mobiltelefon|mobilgerät|móvil|telefono|teléfono|cellulare|celular|telemóvel|telefoon"
+    r"|mobiel(?:tje)?|mobil|mobiltelefon|telefon|dispositivo|ger[äa]t)(?:['’]?[aue]|in|sta)?"
+)
+_APP: Final = (
+    r"(?:yahoo|outlook|gmail|proton ?mail|courrier|correo|posta|mail (?:pour|for|für|para|per|voor|för|til|dla|orange"
+    r"|sfr|free|bouygues)|orange|sfr|free|bouygues|bbox|la ?poste(?:\.net| mail)|mailo|spark|blue ?mail|zimbra"
+    r"|thunderbird|e?m client|gmx|web\.de|(?:der )?(?:gmx|web\.de|telekom|freenet|t-online)(?: mail)?(?: app)?"
+    r"|libero ?mail|tutanota|tuta|hey\.com"
+    r"|l['’]appli(?:cation)?(?: mobile)? (?:mail|yahoo|outlook|gmail|proton|orange|sfr|free"
+    r"|bouygues|la ?poste)|la messagerie (?:sécurisée|orange|sfr|free|bouygues|proton|la ?poste)|(?:mon|le) webmail)"
+)
+_WORDS: Final = r"(?:[\w.-]+,? ){0,3}"
+# By language: the words for "sent from", and for "my" or "a". The person's own words may begin in the same way, so a
+# device or an app must follow.
+_SENT: Final = {
+    "fr": (r"envoyé (?:de|depuis|à partir de|avec|par|via)", r"(?:mon|ma|un|une)"),
+    "en": (r"sent (?:from|with|via|using)", r"(?:my|an?)"),
+    "de": (r"(?:gesendet|verschickt|versendet|geschrieben) (?:von|vom|mit|aus|über|via)", r"(?:meine[mr]?|einem?|dem)"),
+    "es": (r"enviado (?:desde|con|por)", r"(?:mi|un|una)"),
+    "it": (r"inviato (?:da|dal|dalla|con|tramite)", r"(?:il |la )?(?:mio|mia|uno?)"),
+    "pt": (r"enviad[oa] (?:do|da|a partir do|pelo|via|através do|de)", r"(?:o )?(?:meu|minha|um|uma)"),
+    "nl": (r"(?:verstuurd|verzonden|gestuurd) (?:vanaf|vanuit|van|met|via)", r"(?:mijn|een)"),
+    "sv": (r"skicka(?:t|des|d) från", r"(?:min|mitt|en)"),
+    "da, no": (r"sendt fra", r"(?:min|mit|mitt|en)"),
+    "pl": (r"wysłan[eoy] (?:z|ze|przy użyciu|za pomocą)", r"(?:mojego|mojej|programu|aplikacji)"),
+    "fi": (r"lähetetty", r"(?:minun)"),
+}
+_GET: Final = (
+    r"(?:obtenir|obtenez|téléchargez?r?|get|download|holen sie sich|laden sie|obtener|obtén|descargar?|ottieni|scarica"
+    r"|obter|obtenha|baixe|baixar|downloaden?|haal|hämta|hent|få|skaff|pobierz)"
+)
+_THE: Final = r"(?:(?:l['’]appli(?:cation)?|the|o|el|il|de|aplikację|appen) ?)?"
+_MAIL_APP: Final = r"(?:outlook|bluemail|yahoo mail|proton ?mail|mail orange|orange mail|sfr mail|spark)"
+_TAIL: Final = r"\b[^:;?!]{0,60}"
+_SENT_BY: Final = "|".join(
+    rf"{sent} (?:{mine} {_WORDS}{_DEVICE}|{_DEVICE}|{mine} {_APP}|{_APP}){_TAIL}" for sent, mine in _SENT.values()
+)
+_LINE: Final = re.compile(
+    rf"(?:(?:cet? (?:e-?mail|mail|message|courriel) (?:a été |est )?)?(?:{_SENT_BY})"
+    rf"|envoyé à partir d['’]outlook{_TAIL}|provenance ?: ?(?:courrier|mail|outlook)\b[^:;?!]{{0,40}}"
+    rf"|(?:diese (?:nachricht|e-mail) wurde )?(?:von|mit) (?:(?:meine[mr]|einem) )?{_WORDS}{_DEVICE}(?: aus)?"
+    r"(?: mit [\w. ]{1,30})? (?:gesendet|geschickt|verschickt)\.?"
+    rf"|sent from mail\.?|yahoo mail ?: ?(?:recherche|organise|search|all|simpl|gére|le meilleur|the ).{{0,80}}"
+    rf"|{_GET} {_THE}{_MAIL_APP}\b[^:;?!]{{0,80}}|{_MAIL_APP} (?:für|voor) (?:ios|android)\b[^:;?!]{{0,40}})",
+    re.IGNORECASE,
+)
+_LINK: Final = re.compile(
+    r"\[([^\[\]]{0,200})\]\([^()\s]{0,500}\)|<https?://[^<>\s]{0,500}>|\(https?://[^()\s]{0,500}\)|[\[\]]"
+)
+
+
+def is_of_an_app(line: str) -> bool:
+    """Return whether the line is a mail app's signature, with or without a link in it."""
+    return _LINE.fullmatch(_LINK.sub(r"\1", line[:_LINE_CHARS]).strip()) is not None

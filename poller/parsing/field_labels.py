@@ -1,0 +1,65 @@
+"""Read the header that mail clients print above an answered or forwarded mail, in each language."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+SPACES: Final = str.maketrans(dict.fromkeys("\u00a0\u202f\u2007\u2009\t", " "))
+
+# The labels of From, of the moment of sending, of Date, of the recipients, and of Subject. A journey or a plan has a
+# date as well, so a date alone proves less than the word of a mail client for "sent".
+_LABELS: Final = {
+    "fr": ("de, expéditeur", "envoyé, envoyé le", "date", "à, a, pour, cc, cci, copie, copie à", "objet, sujet"),
+    "en": ("from, sender", "sent", "date", "to, cc, bcc", "subject"),
+    "de": ("von, absender", "gesendet, gesendet am", "datum", "an, kopie", "betreff"),
+    "es": ("de, remitente", "enviado, enviado el", "fecha", "para", "asunto"),
+    "it": ("da, mittente", "inviato, inviato il", "data", "a, per", "oggetto"),
+    "pt": ("de, remetente", "enviado, enviado em, enviada, enviada em", "data", "para", "assunto"),
+    "nl": ("van, afzender", "verzonden, verstuurd", "datum", "aan", "onderwerp, betreft"),
+    "sv": ("från, avsändare", "skickat, skickad", "datum", "till, kopia", "ämne"),
+    "da, no": ("fra", "sendt", "dato", "til, kopi", "emne"),
+    "fi": ("lähettäjä", "lähetetty", "päivämäärä, päiväys", "vastaanottaja, kopio", "aihe"),
+    "pl": ("od, nadawca", "wysłano, wysłane", "data", "do, dw", "temat"),
+    "cs": ("od, odesílatel", "odesláno", "datum", "komu, kopie", "předmět"),
+}
+_REPLY_TO: Final = "répondre à, reply-to, antwort an, responder a, rispondi a, antwoorden naar, svara till"
+_LINE_CHARS: Final = 600
+
+
+def _any(labels: str) -> str:
+    words = {label.strip() for label in labels.split(",")}
+    return "|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
+
+
+_AUTHOR, _SENT, _DATE, _TO, _SUBJECT = (_any(",".join(labels)) for labels in zip(*_LABELS.values(), strict=True))
+# A label begins the line, or follows a space. Where a client prints all fields on one line, it may lose the space.
+FIELD: Final = re.compile(
+    rf"(?:^|(?<=[\s>\d\"\])])|(?<=\d [ap]m)|(?<=utc))\*?(?:(?P<author>{_AUTHOR})|(?P<sent>{_SENT}|message du)"
+    rf"|(?P<date>{_DATE})|(?P<to>{_TO})|(?P<subject>{_SUBJECT})|(?P<reply_to>{_any(_REPLY_TO)})) ?\*? ?:\*?",
+    re.IGNORECASE,
+)
+_MESSAGE_OF: Final = re.compile(r"message du (?=\d)", re.IGNORECASE)  # of Orange and SFR
+
+
+def begins_field(line: str) -> bool:
+    """Return whether a line begins with the label of a field."""
+    return FIELD.match(_MESSAGE_OF.sub("message du : ", line[:_LINE_CHARS])) is not None
+
+
+def header_fields(lines: list[str]) -> dict[str, str]:
+    """Return the first value of each field in the lines, keyed by its group in `FIELD`.
+
+    A line may hold several fields. One without a label continues the field above.
+    """
+    found: dict[str, str] = {}
+    last = ""
+    for long_line in lines:
+        line = _MESSAGE_OF.sub("message du : ", long_line[:_LINE_CHARS])
+        fields = list(FIELD.finditer(line)) if FIELD.match(line) else []
+        for number, field in enumerate(fields, start=1):
+            last = str(field.lastgroup)
+            found.setdefault(last, line[field.end() : fields[number].start() if number < len(fields) else None])
+        if not fields:
+            found[last] = f"{found.get(last, '')} {line}"
+    return found

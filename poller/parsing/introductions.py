@@ -1,0 +1,113 @@
+"""Recognise the lines by which mail clients introduce an answered or a forwarded mail, in each language."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from poller.parsing.field_labels import begins_field
+
+LINE_CHARS: Final = 300
+_LINES: Final = 3  # that an introduction takes at most
+_AFTER_WROTE_CHARS: Final = 120
+
+_RULE: Final = r"[-_ *>=]*"
+_FORWARDED: Final = re.compile(
+    rf"{_RULE}(?:(?:begin )?forwarded (?:message|email)|(?:message|mail|e-mail|courriel) (?:transf[ée]r[ée]|transmis"
+    r"|r[ée]exp[ée]di[ée])|d[ée]but du (?:message|courriel) (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée]|transmis)"
+    r"|(?:anfang der )?weitergeleitete(?:n)? (?:nachricht|e-mail|mail)|(?:inicio del )?mensaje reenviado"
+    r"|(?:inizio )?messaggio inoltrato|(?:início da )?mensagem (?:en|reen)caminhada"
+    r"|(?:begin )?doorgestuurd bericht|vidarebefordrat (?:meddelande|brev)|videresendt (?:besked|meddelelse|melding)"
+    r"|(?:treść )?(?:przekazan\w+|przesłan\w+ dalej) wiadomoś\w+|wiadomość (?:przekazana|przesłana dalej)"
+    rf"|välitetty viesti|přeposlaná zpráva){_RULE}:?{_RULE}",
+    re.IGNORECASE,
+)
+_ORIGINAL: Final = re.compile(
+    r"[-_*]{2,} ?(?:original (?:message|appointment)|(?:message|mail|e-mail|courriel) (?:d['’]origine|original|initial)"
+    r"|ursprüngliche (?:nachricht|e-mail)|original-nachricht|originalnachricht|mensaje original|messaggio originale"
+    r"|mensagem original|oorspronkelijk bericht|origineel bericht|ursprungligt meddelande|originalmeddelande"
+    r"|oprindelig (?:meddelelse|besked)|opprinnelig melding|(?:oryginalna )?wiadomość(?: oryginalna)?"
+    r"|alkuperäinen viesti|původní zpráva) ?[-_*]{2,} ?",
+    re.IGNORECASE,
+)
+_ORANGE: Final = re.compile(r"> ?message du \d\d?/\d\d?/\d\d(?:\d\d)?.*", re.IGNORECASE)
+# Excludes reported speech: "votre studio m'a écrit", "nous a écrit", "wrote to me".
+_WROTE: Final = re.compile(
+    r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|schrieb|escribió|ha scritto|escreveu|schreef"
+    r"|folgendes geschrieben|hat am [\d.: ]{6,20}[a-z]{0,4} ?geschrieben|het volgende geschreven"
+    r"|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?|şunu yazdı|kirjoitti|napsal(?:\(a\)|a)?)(?!\w)",
+    re.IGNORECASE,
+)
+# Of what a person reports: "on m'a écrit", "I wrote", "j'ai écrit à ...".
+_PERSON: Final = re.compile(r"\b(?:j['’]|nous |i (?:wrote|sent|got|have)|we |ich |wir |yo |ik )", re.IGNORECASE)
+_OPENER: Final = re.compile(
+    r"(?:le|on|am|el|il|em|op|den|dnia|w dniu|dne|på|\d{1,4}[-/. ]|(?:lun|mar|mer|jeu|ven|sam|dim|mon|tue|wed|thu|fri"
+    r"|sat|sun|mo|di|mi|do|fr|sa|so|mån|tis|ons|tors|fre|lör|sön|pon|wt|śr|czw|pt|sob|niedz|ma|wo|vr|za|zo|ter|qua|qui|sex)"
+    r"\w{0,8}[., ])",
+    re.IGNORECASE,
+)
+ADDRESS: Final = re.compile(r"<(?:\[?mailto:)?[^<>\s@]{1,64}@[^<>\s]{1,200}>")
+_ENDS_WITH_ADDRESS: Final = re.compile(r"(?:<[^<>\s@]{1,64}@[^<>\s]{1,200}>|\([^()\s@]{1,64}@[^()\s]{1,200}\)) ?,? ?:")
+DAY: Final = re.compile(
+    r"\b(?:\d{1,4}([/.-])\d\d?\1\d{2,4}|\d\d?(?:er)?\.? (?:de )?[^\W\d_]{3,10}\.?|[^\W\d_]{3,10}\.? \d\d?, \d{4})(?!\w)"
+)
+TIME: Final = re.compile(r"\b\d\d?[:h]\d\d\b|(?<![\d.])\d\d\.\d\d(?![\d.])")
+_MARKDOWN: Final = re.compile(r"\[([^\[\]]{0,200})\]\((?:mailto:)?[^()\s]{0,200}\)")
+
+
+def forward_heading(line: str) -> str | None:
+    """Return what follows the heading of a forwarded mail on its line, None if there is no heading.
+
+    Nothing follows it but perhaps the first fields of the mail's header: Yahoo prints them on one line.
+    """
+    return _rest(_FORWARDED, line)
+
+
+def original_heading(line: str) -> str | None:
+    """Return what follows the heading of an answered mail ("-----Message d'origine-----"), None if there is none."""
+    return "" if _ORANGE.fullmatch(line[:LINE_CHARS]) else _rest(_ORIGINAL, line)
+
+
+def _rest(heading: re.Pattern[str], line: str) -> str | None:
+    found = heading.match(line[:LINE_CHARS])
+    rest = line[found.end() :] if found else ""
+    return rest if found and (not rest or begins_field(rest)) else None
+
+
+def introduction(lines: list[str], at: int) -> tuple[int, str]:
+    """Return the length in lines of the introduction of a quotation that begins here, and its text. 0 if there is none.
+
+    Examples are "Le 3 nov., X a écrit :", Zoho's "---- On Tue, X wrote ----" and "2026-11-03 10:12 X <x@example.com>:".
+    """
+    first = lines[at][:LINE_CHARS].lstrip("-–—*_ ")
+    if not (_OPENER.match(first) or ADDRESS.search(first)):
+        return 0, ""
+    joined = ""
+    for count, line in enumerate(lines[at : at + _LINES], start=1):
+        if not line:
+            return 0, ""
+        joined = f"{joined} {line[:LINE_CHARS] if count > 1 else first}"
+        end = line[-4:].rstrip("*_ ")
+        if end.endswith((":", "--")) and (_says_wrote(joined) or _names_moment_and_author(joined)):
+            return count, joined.strip()
+    return 0, ""
+
+
+def _says_wrote(joined: str) -> bool:
+    wrote = _WROTE.search(joined)
+    if not wrote or len(joined) - wrote.end() >= _AFTER_WROTE_CHARS:
+        return False
+    before, after = joined[: wrote.start()], joined[wrote.end() :]
+    if re.search(r"\d", before) or ADDRESS.search(before):
+        return True
+    return bool(ADDRESS.search(after) and DAY.search(after))
+
+
+def _names_moment_and_author(joined: str) -> bool:
+    """Return whether a date, a time and an address make an introduction without a verb."""
+    plain = _MARKDOWN.sub(r"\1", joined)
+    found = _ENDS_WITH_ADDRESS.search(plain)
+    if found is None or plain[found.end() :].strip("-*_ "):
+        return False
+    before = plain[: found.start()]
+    return bool(DAY.search(before) and TIME.search(before)) and not _PERSON.search(before)

@@ -10,7 +10,6 @@ from poller.mime import addresses
 if TYPE_CHECKING:
     from poller.model import Address
 
-_SUBJECT: Final = re.compile(r"(?:(?:re|aw|sv)\s*:\s*)*(?:tr|fwd?|wg|rv|i|enc|doorst|vs)\s*:", re.IGNORECASE)
 _HEADING: Final = re.compile(
     r"[-_ *]*(?:(?:begin )?forwarded message|(?:message|mail|courriel) (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée]|transmis)"
     r"|d[ée]but du (?:message|courriel) (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée])|weitergeleitete nachricht"
@@ -29,11 +28,6 @@ _MAILTO: Final = re.compile(r"\[(?:mailto:)([^\[\]\s]{1,300})\]", re.IGNORECASE)
 _LINE_CHARS: Final = 600
 _MAX_LINES: Final = 5000
 _FIELDS: Final = 2  # that must follow From; "De : 10 mm" on a plan has none
-
-
-def is_forward(subject: str) -> bool:
-    """Return whether a subject begins as that of a forward does: "TR:", "Fwd:", "WG:"."""
-    return _SUBJECT.match(subject) is not None
 
 
 def _around(lines: list[str], at: int) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from poller.mime import addresses, body, headers
 from poller.mime.reference import reference_of, reference_of_content
 from poller.mime.skeleton import build_skeleton
+from poller.mime.subject import Prefix, prefix_of
 from poller.mime.transfer_encoding import Encoded, Span
 from poller.model import Address, Attachment, Kind, Request
 from poller.parsing import attachments, forwards, quoting, transfer_links
@@ -82,14 +83,14 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
 
 def _newest(subject: str, own: str, text: str) -> str:
     """Return the part of a text that was written for the mail. `own` is the text without attached messages."""
-    if forwards.is_forward(subject) or not re.search(r"\w", own):
+    if prefix_of(subject) is Prefix.FORWARD or not re.search(r"\w", own):
         return text.strip()
     return quoting.newest_part(own)
 
 
 def _original_senders(subject: str, contents: Contents) -> tuple[Address, ...]:
     attached = [message.author for message in contents.forwarded if message.author.addr_spec]
-    named = forwards.original_senders(contents.text, forward=forwards.is_forward(subject))
+    named = forwards.original_senders(contents.text, forward=prefix_of(subject) is Prefix.FORWARD)
     return tuple(dict.fromkeys([*attached, *named]))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from integrations.errors import TransientError
 from poller.escaping import one_line
+from poller.mime.subject import Prefix, prefix_of
 from poller.model import Address, Attachment, Category, Classification, Kind, Request
 from poller.parsing.file_types import sniff
 from poller.parsing.quoting import newest_part
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 TRIES = 4  # of a call that Claude asks us to repeat later
 LONGEST_WAIT_S = 60.0  # before the next try
 
-_FORWARD = re.compile(r"\s*(?:tr|fwd?|wg)\s*:", re.IGNORECASE)
 _DECIDED = {
     "rules": "the rules were sure",
     "claude": "Claude decided",
@@ -130,7 +129,7 @@ def request_of(row: dict[str, Any]) -> Request:
         author=sender,
         subject=row["subject"],
         text=row["body"],
-        newest=row["body"] if _FORWARD.match(row["subject"]) else newest_part(row["body"]),
+        newest=row["body"] if prefix_of(row["subject"]) is Prefix.FORWARD else newest_part(row["body"]),
         sent_at=None,
         received_at=datetime.now(UTC),
         headers=(),

@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from poller.mime.subject import prefix_of, without_prefixes
 from poller.model import Category, Kind
 from poller.triage import vocabulary
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _MAX_READ_CHARS = 20_000  # a mail that has not said what it wants by then is not for the rules to decide
 _FEW_WORDS = 4  # at most so many words are no sentence, rather a file's name
-_ANSWER_SUBJECT = re.compile(r"\s*(?:re|tr|fwd?|aw|wg|rif|rv)\s*:", re.IGNORECASE)
 
 _STUDIO = (
     vocabulary.PRICES,
@@ -88,11 +88,11 @@ def folded(text: str) -> str:
 
 def _read(request: Request) -> _Mail:
     said = _own_words(request)
-    if not _ANSWER_SUBJECT.match(request.subject):
+    if prefix_of(request.subject) is None:
         said = f"{request.subject}\n{said}"
     files = [attachment for attachment in request.attachments if not attachment.inline]
     names = "\n".join(attachment.filename for attachment in files)
-    subject = _ANSWER_SUBJECT.sub("", request.subject)
+    subject = without_prefixes(request.subject)
     return _Mail(
         said=_plain(said),
         everything=_plain(f"{subject}\n{names}\n{request.newest}"),

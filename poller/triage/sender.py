@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from poller.mime.addresses import addresses, before_the_list, takes_no_answer
+from poller.mime.subject import Prefix, prefix_of
 from poller.own_mail import FORM_HEADER
 from poller.triage import auth_results
 
@@ -26,7 +27,6 @@ _PUBLIC: Final = frozenset(
     """.split()  # noqa: SIM905  forty lines of one word each are no easier to read
 )
 _FORM_ID: Final = re.compile(r"<form-[0-9a-f]{32}@([^<>@\s]+)>")  # see `forms.message.written`
-_REPLY: Final = re.compile(r"\s*(?:re|r\u00e9|aw|sv|rif|r)\s*(?:\[\d+\]\s*)?:", re.IGNORECASE)
 
 
 def own_domains(imap: ImapSettings) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def _forwarded(request: Request, own: Collection[str]) -> Address | None:
 
     An answer quotes a mail, which is not a forward.
     """
-    if _REPLY.match(request.subject):
+    if prefix_of(request.subject) is Prefix.ANSWER:
         return None
     originals = (each for each in request.original_senders if each.addr_spec)
     return next((each for each in originals if not is_ours(each.addr_spec, own)), None)

@@ -1,0 +1,46 @@
+"""Recognise the prefixes by which mail clients mark the subject of an answer or of a forward, in each language."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+
+class Prefix(StrEnum):
+    """The two kinds of prefix."""
+
+    ANSWER = "answer"
+    FORWARD = "forward"
+
+
+# Gateways and mailing lists write these before the prefix: "[EXTERNAL]", "{Spam?}", "(EXT)", "***SPAM***".
+_TAGS: Final = r"(?:(?:\[[^\[\]]{0,80}\]|\{[^{}]{0,40}\}|\([^()]{0,40}\)|\*{2,5}[^*]{1,40}\*{2,5})\s*)"
+_PREFIX: Final = re.compile(
+    rf"\s*{_TAGS}{{0,6}}(?:"
+    r"(?P<answer>re|r\u00e9|aw|antw|antwort|sv|rif|r|res|odp|ynt)|(?P<forward>tr|fwd?|wg|rv|i|enc|doorst|vs|vb|vl|pd|ilt)"
+    r")\s*(?:[\[(]\d{1,4}[\])]\s*)?[:\uff1a]",
+    re.IGNORECASE,
+)
+_SUBJECT_CHARS: Final = 1000
+_MOST: Final = 50  # prefixes that are looked at
+
+
+def prefix_of(subject: str) -> Prefix | None:
+    """Return what the outermost prefix says, None if there is none.
+
+    "RE: TR: x" is an answer, in a conversation that began with a forward. Bracketed tags before it are skipped.
+    """
+    found = _PREFIX.match(subject[:_SUBJECT_CHARS])
+    return Prefix(str(found.lastgroup)) if found else None
+
+
+def without_prefixes(subject: str) -> str:
+    """Return a subject without its prefixes, and without the tags before them."""
+    at = 0
+    for _ in range(_MOST):
+        found = _PREFIX.match(subject, at, at + _SUBJECT_CHARS)
+        if found is None:
+            break
+        at = found.end()
+    return subject[at:].strip() if at else subject

@@ -37,17 +37,18 @@ _SUPPORT = (*vocabulary.TOPICS.values(), vocabulary.HINTS)
 # measures what they are worth, also on mails that they were not fitted to.
 _STUDIO_WEIGHTS = (
     (4, vocabulary.GO_AHEAD),
-    (3, vocabulary.MODELLING),
+    (4, vocabulary.MODELLING),
+    (2, vocabulary.LOOKS),
     (2, vocabulary.PRICES),
     (2, vocabulary.INPUTS),
-    (2, vocabulary.LOOKS),
     (2, vocabulary.SENT),
     (2, vocabulary.SHOWN),
+    (2, vocabulary.WISHED),
     (1, vocabulary.CHANGES),
-    (1, vocabulary.ASKS),
 )
 _FILE_WEIGHT = 1  # of 3D files, and of images, documents and archives
 _PRIOR_WEIGHT = 1  # for the studio: mails without any sign mostly speak of an object, in words of its trade
+_CLEAR_WEIGHT = 5  # of signs of the studio, where there is none of support
 _HINT_WEIGHT = 6
 _TOPIC_WEIGHT = 4
 _NAME_WEIGHT = 4  # of a file that is named after an error, an invoice or a screenshot
@@ -95,9 +96,7 @@ def best_guess(request: Request) -> RuleVerdict:
     """
     mail = _read(request)
     asserted = " . ".join(part for part in mail.said.split(" . ") if not vocabulary.DENIALS.search(part))
-    studio = sum(weight for weight, pattern in _STUDIO_WEIGHTS if pattern.search(mail.said))
-    studio += _PRIOR_WEIGHT * bool(mail.said.strip(" .") or mail.models or mail.others)
-    studio += _FILE_WEIGHT * (bool(mail.models) + bool(mail.others))
+    studio = _studio_weight(mail) + _PRIOR_WEIGHT * bool(mail.said.strip(" .") or mail.models or mail.others)
     support = _TOPIC_WEIGHT * bool(_found(asserted, *vocabulary.TOPICS.values()))
     support += _HINT_WEIGHT * bool(vocabulary.HINTS.search(asserted))
     support += _NAME_WEIGHT * bool(_found(mail.names, *_SUPPORT))
@@ -157,6 +156,11 @@ def _count(text: str, *patterns: re.Pattern[str]) -> int:
     return len(_found(text, *patterns))
 
 
+def _studio_weight(mail: _Mail) -> int:
+    signs = sum(weight for weight, pattern in _STUDIO_WEIGHTS if pattern.search(mail.said))
+    return signs + _FILE_WEIGHT * (bool(mail.models) + bool(mail.others))
+
+
 def _model_file(mail: _Mail) -> RuleVerdict | None:
     """Return an opinion for a 3D file without a sign of support, whatever else the mail says."""
     if mail.models and not _found(mail.everything, *_SUPPORT):
@@ -182,24 +186,27 @@ def _modelling_request(mail: _Mail) -> RuleVerdict | None:
 
 
 def _description(mail: _Mail) -> RuleVerdict | None:
-    """Return an opinion for a description of an object, as only the studio needs one, with something to do."""
+    """Return an opinion for a description of an object, as only the studio needs one, or for signs of much weight."""
     if _found(mail.everything, *_SUPPORT):
         return None
     described = _found(mail.said, vocabulary.LOOKS, vocabulary.CHANGES, vocabulary.INPUTS, vocabulary.PRICES)
     asked = mail.images or _found(mail.said, vocabulary.ASKS, vocabulary.PRICES, vocabulary.CHANGES)
-    if len(described) >= 3 and asked:  # noqa: PLR2004
+    if (len(described) >= 3 and asked) or _studio_weight(mail) >= _CLEAR_WEIGHT:  # noqa: PLR2004
         return RuleVerdict(Category.MODELISATION, 0.9, "Décrit un objet à modéliser ou à retoucher.")
     return None
 
 
 def _support_request(mail: _Mail) -> RuleVerdict | None:
-    """Return an opinion for two signs of support, three if a model is mentioned, and no sign of studio work."""
+    """Return an opinion for a topic of support and another sign, where nothing speaks of studio work.
+
+    Where a model is mentioned, two topics and another sign are needed.
+    """
     if mail.models or _found(mail.everything, *_STUDIO):
         return None
     topics = {topic: count for topic, pattern in vocabulary.TOPICS.items() if (count := _count(mail.said, pattern))}
     weight = 2 * sum(topics.values()) + _count(mail.said, vocabulary.HINTS)
     mentioned = _found(mail.everything, vocabulary.THREE_D, vocabulary.NAMES)
-    if not topics or weight < (6 if mentioned else 4):
+    if not topics or weight < (5 if mentioned else 3):
         return None
     first = sorted(topics, key=lambda topic: -topics[topic])[:2]
     return RuleVerdict(Category.SUPPORT, 0.93, f"Le message parle {' et '.join(first)}.")

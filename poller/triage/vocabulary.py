@@ -27,8 +27,8 @@ ASKS = any_of("""
 # The studio's work. Only its customers use the words from PRICES to LOOKS, all customers those of NAMES.
 PRICES = any_of("""
     devis, tarif, tarifs, prix, cout, couts, couter*, coutent, budget, chiffrage, combien, quote, quotes, quotation,
-    quotations, price, prices, cost, costs, pricing, estimate, fee, angebot, kosten, kostet, preis, presupuesto,
-    precio, preventivo, costo, how much
+    quotations, price, prices, cost, costs, pricing, estimate, fee, proposition chiffree, chiffrer, angebot, kosten,
+    kostet, preis, presupuesto, precio, preventivo, costo, how much
 """)
 MODELLING = any_of("modeliser, modelise*, modelisez, remodelis*, modelled, modeled, modelar, modellier*, modellare")
 MAKING = any_of("""
@@ -50,17 +50,17 @@ INPUTS = any_of("""
     photo, photos, photographie*, picture, pictures, plans, plan du, plan de la, plan cote*, floor plan, croquis,
     dessin, dessins, drawing, drawings, sketch*, blueprint*, dimension*, cotes, mesures, measurements, echantillon*,
     sample, samples, swatch*, nuancier*, cad, cao, step, stp, iges, dxf, dwg, stl, scan, scans, fotos, masse,
-    misure, medidas, disegn*, zeichnung*, muster, colis, atelier, studio, artist*, graphiste*, modeleur*,
-    reference images
+    misure, medidas, disegn*, zeichnung*, muster, colis, atelier, au studio, to your studio, for your studio,
+    at your studio, artist*, graphiste*, modeleur*, reference images
 """)
 # Words for materials, colours and shapes: a customer has no reason to write them to the accounts department.
 LOOKS = any_of("""
     cm, mm, couleur*, coloris, teinte*, colour*, color, colors, ral, finition*, finish*, texture*, materiau*,
     matiere*, material, materials, bois, wood*, chene, oak, noyer, walnut, metal*, acier, steel, inox, laiton,
-    brass, bronze, cuivre, copper, alu, aluminium, verre, glass, cuir, leather, tissu*, fabric*, velours, velvet,
-    marbre, marble, ceramique, ceramic*, email blanc, emaux, beton, concrete, stone, rotin, osier, laine, wool,
-    coton, linen, plastique, rouge, bleu, verte, jaune, noire, blanche, red, blue, green, yellow, black, brown,
-    grey, gray, forme, formes, shape*, taille*, hauteur, largeur, profondeur, height, width, depth, diametre,
+    brass, bronze, cuivre, copper, alu, aluminium, verre, glass, cuir, leather, tissu*, fabric, fabrics, velours,
+    velvet, marbre, marble, ceramique, ceramic*, email blanc, emaux, beton, concrete, stone, rotin, osier, laine,
+    wool, coton, linen, plastique, rouge, bleu, verte, jaune, noire, blanche, red, blue, green, yellow, black,
+    brown, grey, gray, forme, formes, shape*, taille*, hauteur, largeur, profondeur, height, width, depth, diametre,
     diameter, poignee*, handle*, couvercle*, lid, lids, pied, pieds, leg, legs, door, doors, tiroir*, drawer*,
     variante*, variant*, variation*, gamme, legno, holz, farbe*, madera, colore
 """)
@@ -69,7 +69,8 @@ GO_AHEAD = any_of("""
     bon pour accord, devis ... signe, devis ... accepte, devis ... valide, go ahead, on y va, vous pouvez demarrer,
     lancez, commande ferme, signed quote, quote ... signed, next step, what happens next, please start, start on,
     you can start, start work*, get started, commencer, demarrer, lancer, prototype*, on repart, cette fois,
-    fun part, nouveau projet, new project
+    fun part, nouveau projet, new project, pouvez y aller, let s begin, let s start, on commence, contract signed,
+    contrat signe, d accord pour la proposition
 """)
 THREE_D = any_of("""
     3d, 3 d, trois dimensions, realite augmentee, augmented reality, realidad aumentada, realta aumentata, en ar,
@@ -80,14 +81,20 @@ NAMES = any_of("""
     modelling, modeling, modelado, modellazione
 """)
 
-# Weak signs of studio work, which count only where no side speaks clearly: something is sent, or is to be shown.
+# Weak signs of studio work, which count only where no side speaks clearly: something is sent, is to be
+# shown, or should be otherwise.
 SENT = any_of("""
     attached, enclosed, voici, joint, jointe, joints, jointes, ci joint*, here is, here are, vous trouverez,
     suivent, to follow, posted, anbei, adjunto, adjunta, adjuntos, allego, allegato
 """)
 SHOWN = any_of("""
-    montrer, presenter, visualiser, visualis*, voient, poser, placer, show, showing, place, see, zeigen, mostrar,
-    mostrare
+    apparaisse, apparaissent, faire tourner, qui tourne, qui tournent, montrer, presenter, visualiser, visualis*,
+    voient, poser, placer, show, showing, place, see, zeigen, mostrar, mostrare
+""")
+
+WISHED = any_of("""
+    il faudrait, faudrait, il nous faut, il me faut, il nous manque, au lieu de, instead of, rather than,
+    plutot que, plutot qu, finalement, aussi en, as well, also in
 """)
 
 # Topics of support requests. Each key completes « Le message parle … ».
@@ -160,10 +167,10 @@ TOPICS = {
         export our, to export, csv export, exporter un, exporter une, exporter les, exporter mes, exporter le,
         les exporter, l exporter, sous domaine, subdomain, notifications, navigateur*, browser*, on safari,
         in safari, sous safari, sur safari, safari on, google chrome, on chrome, in chrome, sous chrome, sur chrome,
-        dans chrome, with chrome, avec chrome, chrome works, firefox, espace disque, espace de stockage,
-        stockage plein, stockage sature, stockage 100, limite de stockage, storage limit, storage space,
-        storage quota, storage is full, storage full, out of storage, dans la corbeille, vider ... corbeille,
-        tutoriel, tutorial, support ticket, documentation
+        dans chrome, chrome works, firefox, espace disque, espace de stockage, stockage plein, stockage sature,
+        stockage 100, limite de stockage, storage limit, storage space, storage quota, storage is full,
+        storage full, out of storage, dans la corbeille, vider ... corbeille, tutoriel, tutorial, support ticket,
+        documentation
     """),
     "de candidature, de démarchage ou de presse": any_of("""
         candidature*, candidate, mon cv, my cv, cv joint, cv ci joint, cv en, cv attached, curriculum,
@@ -231,10 +238,15 @@ HINTS = any_of("""
     latest update, the update, after ... update, updates, importer, importe, import, imports, importing, normales,
     normals, topolog*, in blender, dans blender, with blender, maya, assez leger, poids maxim*, poids limite,
     poids du fichier, test, testing, imprimer, imprimante 3d, impression 3d, 3d print*, printing, vous proposons,
-    would you like, souhaitez vous, your needs, vos besoins, free sample, capture*, screenshot*, dois je, should i,
-    do i need to, est ce le bon, is this the right, is this ok, est ce correct, apparait, appears, shows up,
-    renders, looks wrong, looks different, a l envers, on my phone, on my computer, sur mon telephone,
-    sur mon ordinateur, doesn t, does not, won t, isn t, ne passe, ne veut, ne peux, ne peut, ne sais
+    would you like, souhaitez vous, your needs, vos besoins, free sample, le cache, the cache, i registered,
+    we registered, maintenance, heberge*, hosting, hosted, ma banque, notre banque, my bank, our bank, echeance,
+    regulariser, give me back, give us back, call me, rappelez moi, protection des donnees, data protection,
+    are stored, sont stockees, restant due*, sommes dues, cessons, cessation, winding down, closing down,
+    left the company, it says, that says, says that, me dit, m indique, tells me, what s the limit, limite de,
+    limite est, the limit, capture*, screenshot*, dois je, should i, do i need to, est ce le bon, is this the right,
+    is this ok, est ce correct, apparait, appears, shows up, renders, looks wrong, looks different, a l envers,
+    on my phone, on my computer, sur mon telephone, sur mon ordinateur, doesn t, does not, won t, isn t, ne passe,
+    ne veut, ne peux, ne peut, ne sais
 """)
 
 # The mail denies the words above, or says that the matter is settled: "not a bug", "no refund", "invoice paid".
@@ -248,7 +260,7 @@ DENIALS = any_of("""
     not cross, pas fache*, tres bien et, fonctionne bien, fonctionne tres bien, nicht um, kein problem,
     virement est parti, virement fait, virement ... fait ce, facture ... soldee, facture est payee,
     avons paye la facture, avons regle la facture, acompte verse, acompte paye, invoice paid, deposit paid,
-    payment sent
+    payment sent, all paid, contract signed, contrat signe
 """)
 # The mail turns from one matter to another.
 TWO_TOPICS = any_of("""

@@ -13,7 +13,8 @@ from poller.triage.evaluation import Labelled, read, request_of
 from tests.bench.classification import measure
 from tests.support.effort import one_pass
 
-# Made up for this project: 65 of every kind, then 60 that mislead, then 48 written after the rules and never tuned on.
+# Made up for this project: 65 of every kind, then 60 that mislead, then 48 written after the first rules, then 84 hard
+# ones written after the weights.
 LABELLED = Path(__file__).with_name("labelled_requests.jsonl")
 
 
@@ -272,4 +273,4 @@ def test_rules_read_hostile_text_quickly(line: str, monkeypatch: pytest.MonkeyPa
         rules.confident_verdict(mail)
         rules.best_guess(mail)
 
-    one_pass(read, line, 150_000, few=2_000)
+    one_pass(read, line, 75_000, few=2_000)

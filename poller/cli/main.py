@@ -43,6 +43,7 @@ SECTIONS = {
     },
     "Try out": {
         "check": _Command("check", "check", "Try the state, every service and the forms."),
+        "inspect": _Command("inspect_mail.command", "inspect_", "Show what the daemon sees in a mail."),
         "classify": _Command("classify", "classify", "Show the category of a mail, and why."),
         "try": _Command("try_mail", "try_", "Run all steps on one mail."),
         "demo": _Command("demo", "demo", "Dispatch sample mails on local stand-ins."),

@@ -9,7 +9,8 @@ from lxml.etree import ParserError
 from lxml.html import HtmlElement, document_fromstring, tostring
 
 from poller.mime import body
-from poller.parsing import forwards, quoting
+from poller.mime.subject import Prefix, prefix_of
+from poller.parsing import quoting
 
 _HTML_CHARS: Final = 200_000  # of a longer source no picture is taken for history
 _WORD: Final = "imagedumessage"  # stands for a picture in the text, so that an answer may consist of one
@@ -21,7 +22,7 @@ def shown_in_history(html: str, subject: str) -> set[str]:
     The history is found as in the text: each picture is a word of it, and a quotation has ">" before it. A forward has
     no history, as its sender wants it to be read.
     """
-    if "cid:" not in html.lower() or len(html) > _HTML_CHARS or forwards.is_forward(subject):
+    if "cid:" not in html.lower() or len(html) > _HTML_CHARS or prefix_of(subject) is Prefix.FORWARD:
         return set()
     try:
         tree = document_fromstring(html)

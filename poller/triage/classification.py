@@ -42,13 +42,15 @@ Rules, the first that applies:
 1. Quoted history, signatures, disclaimers and a subject left over from an older thread carry no weight.
 2. A defect of the modelled object itself (shape, colour, size, parts) that the sender wants redone is MODELISATION. \
 A file, viewer, AR, upload or download that does not work is SUPPORT, even with a 3D file attached.
-3. A late or defective model, and the sender wants money back or cancels: SUPPORT. A redo or another model instead: \
-MODELISATION.
-4. Payment, invoice, licence or legal question about modelling work: SUPPORT.
+3. A model that is late, whether or not money is asked back: SUPPORT. A defective one, and the sender wants money back \
+or cancels: SUPPORT. A redo or another model instead: MODELISATION.
+4. A payment, invoice, licence or legal question about modelling work: SUPPORT, where that is all that is asked. A \
+payment, an invoice or a contract that is only mentioned beside a request for studio work changes nothing.
 5. A question on how to do something with the sender's own 3D file: SUPPORT. Being asked to convert, clean, simplify \
 or retexture that file: MODELISATION.
 6. Both teams concerned: the one that a support lead would call first, for the blocking or the main request.
-7. No customer's request (job application, sales pitch, press, student survey, thanks): SUPPORT.
+7. No customer's request (job application, sales pitch, press, student survey, thanks, automatic reply, bounce or \
+other delivery report): SUPPORT, whatever the mail that it quotes or answers asks for.
 8. No text: product photos, plans or 3D files are MODELISATION; screenshots, invoices, or a subject that names an \
 error are SUPPORT.
 9. What is denied is not asked for: "not a login problem", "I am not after a refund".

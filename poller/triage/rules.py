@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from poller.mime.subject import prefix_of, without_prefixes
 from poller.model import Category, Kind
 from poller.triage import vocabulary
+from poller.triage.second_meanings import without_second_meanings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from poller.model import Attachment, Request
 
 _MAX_READ_CHARS = 20_000  # a mail that has not said what it wants by then is not for the rules to decide
-_FEW_WORDS = 4  # at most so many words are no sentence, rather a file's name
 
 _STUDIO = (
     vocabulary.PRICES,
@@ -32,6 +32,26 @@ _STUDIO = (
     vocabulary.GO_AHEAD,
 )
 _SUPPORT = (*vocabulary.TOPICS.values(), vocabulary.HINTS)
+
+# Halves of the coefficients of a logistic regression on labelled mails, rounded. `tests/bench/classification.py`
+# measures what they are worth, also on mails that they were not fitted to.
+_STUDIO_WEIGHTS = (
+    (4, vocabulary.GO_AHEAD),
+    (4, vocabulary.MODELLING),
+    (2, vocabulary.LOOKS),
+    (2, vocabulary.PRICES),
+    (2, vocabulary.INPUTS),
+    (2, vocabulary.SENT),
+    (2, vocabulary.SHOWN),
+    (2, vocabulary.WISHED),
+    (1, vocabulary.CHANGES),
+)
+_FILE_WEIGHT = 1  # of 3D files, and of images, documents and archives
+_PRIOR_WEIGHT = 1  # for the studio: mails without any sign mostly speak of an object, in words of its trade
+_CLEAR_WEIGHT = 5  # of signs of the studio, where there is none of support
+_HINT_WEIGHT = 6
+_TOPIC_WEIGHT = 4
+_NAME_WEIGHT = 4  # of a file that is named after an error, an invoice or a screenshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +69,9 @@ class _Mail:
 
     said: str  # folded: the sender's own words, and the subject unless it comes from an older mail
     everything: str  # folded: `said`, a signature, the subject in any case, the files' names
+    names: str  # folded: the files' names
     models: tuple[Attachment, ...]  # 3D files
+    others: int  # images, documents and archives
     images: int  # attached images, without those that the HTML shows by their cid
 
 
@@ -67,11 +89,17 @@ def confident_verdict(request: Request) -> RuleVerdict | None:
 
 
 def best_guess(request: Request) -> RuleVerdict:
-    """Return the likelier category by the number of signs, whatever their weight, with a confidence of at most 0.5."""
+    """Return the likelier category by the weights of the signs, with a confidence of at most 0.5.
+
+    A sign counts once, however often the mail repeats it. What a sentence denies or calls settled is no sign of
+    support. Signatures, quoted lines and the subject of an older mail are not read.
+    """
     mail = _read(request)
-    studio = 3 * len(mail.models) + bool(mail.images) + _count(mail.everything, *_STUDIO)
-    studio += _count(mail.everything, vocabulary.THREE_D, vocabulary.NAMES) // 2
-    support = 2 * _count(mail.everything, *vocabulary.TOPICS.values()) + _count(mail.everything, vocabulary.HINTS)
+    asserted = " . ".join(part for part in mail.said.split(" . ") if not vocabulary.DENIALS.search(part))
+    studio = _studio_weight(mail) + _PRIOR_WEIGHT * bool(mail.said.strip(" .") or mail.models or mail.others)
+    support = _TOPIC_WEIGHT * bool(_found(asserted, *vocabulary.TOPICS.values()))
+    support += _HINT_WEIGHT * bool(vocabulary.HINTS.search(asserted))
+    support += _NAME_WEIGHT * bool(_found(mail.names, *_SUPPORT))
     confidence = round(max(studio, support) / (studio + support) / 2, 2) if studio + support else 0.25
     if studio > support:
         reason = "Les mots et les fichiers évoquent plutôt une demande de modélisation, sans certitude."
@@ -96,13 +124,15 @@ def _read(request: Request) -> _Mail:
     return _Mail(
         said=_plain(said),
         everything=_plain(f"{subject}\n{names}\n{request.newest}"),
+        names=_plain(names),
         models=tuple(attachment for attachment in files if attachment.kind is Kind.MODEL),
+        others=sum(attachment.kind in {Kind.IMAGE, Kind.DOCUMENT, Kind.ARCHIVE} for attachment in files),
         images=sum(attachment.kind is Kind.IMAGE for attachment in files),
     )
 
 
 def _plain(text: str) -> str:
-    return vocabulary.EMPTY_SCREEN.sub("ecran vide", vocabulary.DECOYS.sub(" ", folded(text)))
+    return without_second_meanings(folded(text))
 
 
 def _own_words(request: Request) -> str:
@@ -126,13 +156,14 @@ def _count(text: str, *patterns: re.Pattern[str]) -> int:
     return len(_found(text, *patterns))
 
 
+def _studio_weight(mail: _Mail) -> int:
+    signs = sum(weight for weight, pattern in _STUDIO_WEIGHTS if pattern.search(mail.said))
+    return signs + _FILE_WEIGHT * (bool(mail.models) + bool(mail.others))
+
+
 def _model_file(mail: _Mail) -> RuleVerdict | None:
-    """Return an opinion for a 3D file with a request for studio work, or with hardly a word."""
-    if not mail.models or _found(mail.everything, *_SUPPORT):
-        return None
-    asks = _found(mail.said, vocabulary.ASKS, vocabulary.PRICES)
-    about = _found(mail.said, vocabulary.MAKING, vocabulary.NAMES, *_STUDIO)
-    if (asks and about) or len(re.findall(r"\w+", mail.said)) <= _FEW_WORDS:
+    """Return an opinion for a 3D file without a sign of support, whatever else the mail says."""
+    if mail.models and not _found(mail.everything, *_SUPPORT):
         suffix = re.search(r"\.[a-z0-9_]{1,8}$", mail.models[0].filename.lower())
         return RuleVerdict(
             Category.MODELISATION, 0.95, f"Fichier 3D joint ({suffix[0]})." if suffix else "Fichier 3D joint."
@@ -155,24 +186,27 @@ def _modelling_request(mail: _Mail) -> RuleVerdict | None:
 
 
 def _description(mail: _Mail) -> RuleVerdict | None:
-    """Return an opinion for a description of an object, as only the studio needs one, with something to do."""
+    """Return an opinion for a description of an object, as only the studio needs one, or for signs of much weight."""
     if _found(mail.everything, *_SUPPORT):
         return None
     described = _found(mail.said, vocabulary.LOOKS, vocabulary.CHANGES, vocabulary.INPUTS, vocabulary.PRICES)
     asked = mail.images or _found(mail.said, vocabulary.ASKS, vocabulary.PRICES, vocabulary.CHANGES)
-    if len(described) >= 3 and asked:  # noqa: PLR2004
+    if (len(described) >= 3 and asked) or _studio_weight(mail) >= _CLEAR_WEIGHT:  # noqa: PLR2004
         return RuleVerdict(Category.MODELISATION, 0.9, "Décrit un objet à modéliser ou à retoucher.")
     return None
 
 
 def _support_request(mail: _Mail) -> RuleVerdict | None:
-    """Return an opinion for two signs of support, three if a model is mentioned, and no sign of studio work."""
+    """Return an opinion for a topic of support and another sign, where nothing speaks of studio work.
+
+    Where a model is mentioned, two topics and another sign are needed.
+    """
     if mail.models or _found(mail.everything, *_STUDIO):
         return None
     topics = {topic: count for topic, pattern in vocabulary.TOPICS.items() if (count := _count(mail.said, pattern))}
     weight = 2 * sum(topics.values()) + _count(mail.said, vocabulary.HINTS)
     mentioned = _found(mail.everything, vocabulary.THREE_D, vocabulary.NAMES)
-    if not topics or weight < (6 if mentioned else 4):
+    if not topics or weight < (5 if mentioned else 3):
         return None
     first = sorted(topics, key=lambda topic: -topics[topic])[:2]
     return RuleVerdict(Category.SUPPORT, 0.93, f"Le message parle {' et '.join(first)}.")

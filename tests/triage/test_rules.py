@@ -13,7 +13,8 @@ from poller.triage.evaluation import Labelled, read, request_of
 from tests.bench.classification import measure
 from tests.support.effort import one_pass
 
-# Made up for this project: 65 of every kind, then 60 that mislead, then 48 written after the rules and never tuned on.
+# Made up for this project: 65 of every kind, then 60 that mislead, then 48 written after the first rules, then 84 hard
+# ones written after the weights.
 LABELLED = Path(__file__).with_name("labelled_requests.jsonl")
 
 
@@ -26,20 +27,21 @@ def labelled(path: Path) -> list[Labelled]:
     return list(read(path.read_text(encoding="utf-8").splitlines()))
 
 
-def test_rules_are_97_percent_right_on_decided_mails() -> None:
+def test_rules_are_98_percent_right_on_decided_mails() -> None:
     score = measure(labelled(LABELLED))
-    assert score.right >= 0.97 * score.decided, score.wrong
+    assert score.right >= 0.98 * score.decided, score.wrong
     assert score.decided >= 0.35 * (score.decided + score.rest)
-    assert score.rest_right >= 0.55 * score.rest
+    assert score.right + score.rest_right >= 0.9 * (score.decided + score.rest)
 
 
 @pytest.mark.skipif(
     "CLASSIFICATION_SET" not in os.environ, reason="set CLASSIFICATION_SET to a .jsonl of labelled mails"
 )
-def test_rules_are_97_percent_right_on_given_set() -> None:
+def test_rules_are_98_percent_right_on_given_set() -> None:
     score = measure(labelled(Path(os.environ["CLASSIFICATION_SET"])))
-    assert score.right >= 0.97 * score.decided, score.wrong
-    assert score.decided >= 0.3 * (score.decided + score.rest)
+    assert score.right >= 0.98 * score.decided, score.wrong
+    assert score.decided >= 0.36 * (score.decided + score.rest)
+    assert score.right + score.rest_right >= 0.88 * (score.decided + score.rest)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +162,54 @@ def test_object_named_like_support_term_stays_modelisation(decoy: str, plain: st
     )
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Voici notre nouvelle chaise.",
+        "Bonjour à tous, suite à notre échange de mardi.",
+        "As discussed on the phone.",
+        "This is the quotation request for the bench.",
+        "These are the three benches of the new range.",
+        "Finish: chrome.",
+        "Of course the lid opens to the left.",
+        "Quel serait le prix, et sous quel délai ?",
+        "Le modèle est important pour nous, il est en cours de validation.",
+        "La fiche technique suit. Nous vendons en ligne depuis 1950.",
+        "Console en chêne, laqué blanc, avec une plante verte.",
+        "It goes into a storage bench, edge in brass, mesh back.",
+        "Please apply the oak veneer, we provide the scans.",
+        "It is a payment kiosk with a card reader.",
+        "Notre borne de paiement, avec lecteur de cartes.",
+        "Can't wait to see it! The buggy has four wheels.",
+        "Réglez la hauteur à 45, poids 12 kg, une stripe bleue au dossier.",
+    ],
+)
+def test_model_file_is_modelisation_if_words_only_look_like_support(body: str) -> None:
+    opinion = rules.confident_verdict(request(body, "objet.glb"))
+    assert opinion
+    assert (opinion.category, opinion.confidence) == (Category.MODELISATION, 0.95)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Il ne s'ouvre pas sur Chrome.",
+        "Our storage is full, so the upload is refused.",
+        "Ça plante à chaque chargement.",
+        "There is an error in the console.",
+        "Quelle option dois-je cocher ?",
+        "Is this the right scale?",
+        "It looks wrong on my phone.",
+        "La carte bancaire est refusée.",
+        "Rien dans la corbeille, rien dans les paramètres.",
+        "Je ne peux pas l'importer.",
+        "My quota is reached.",
+    ],
+)
+def test_model_file_with_sign_of_support_is_left_undecided(body: str) -> None:
+    assert rules.confident_verdict(request(body, "objet.glb")) is None
+
+
 def test_best_guess_always_answers_with_low_confidence() -> None:
     mails = labelled(LABELLED)
     opinions = [rules.best_guess(mail.request) for mail in mails]
@@ -178,6 +228,26 @@ def test_best_guess_always_answers_with_low_confidence() -> None:
 )
 def test_best_guess_weighs_files_against_words(mail: Request, category: Category) -> None:
     assert rules.best_guess(mail).category is category
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        pytest.param(request("No bug this time, it is not about the invoice. A bench in oak, please."), id="denied"),
+        pytest.param(request("L'acompte est payé, virement fait ce jour. Le banc est en chêne."), id="settled"),
+        pytest.param(request("Le banc est en chêne.\n\nJo Martin\nFactures, paiements, problèmes"), id="signature"),
+        pytest.param(request("Le banc est en chêne.", subject="RE: Votre facture est en erreur"), id="old subject"),
+        pytest.param(request("Le banc est en chêne.\n> Votre facture est en erreur."), id="quoted"),
+        pytest.param(request("Our payment terminal, in steel, for the catalogue."), id="name of an object"),
+    ],
+)
+def test_best_guess_reads_only_what_the_customer_asserts(mail: Request) -> None:
+    assert rules.best_guess(mail).category is Category.MODELISATION
+
+
+def test_best_guess_counts_a_repeated_sign_once() -> None:
+    once, often = (rules.best_guess(request("erreur " * n + ", banc en chêne, photo")) for n in (1, 9))
+    assert once == often
 
 
 @pytest.mark.parametrize(
@@ -203,4 +273,4 @@ def test_rules_read_hostile_text_quickly(line: str, monkeypatch: pytest.MonkeyPa
         rules.confident_verdict(mail)
         rules.best_guess(mail)
 
-    one_pass(read, line, 150_000, few=2_000)
+    one_pass(read, line, 75_000, few=2_000)

@@ -12,11 +12,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from poller.mime import addresses, body, headers
+from poller.mime import addresses, body, headers, uuencode
 from poller.mime.skeleton import Skeleton, build_skeleton
 from poller.mime.transfer_encoding import PIECE_BYTES, Encoded, Span
 from poller.model import ENCRYPTED_DEFECT, Address
-from poller.parsing import attachments, parts, pictures, rtf, smime, tnef, uuencode
+from poller.parsing import attachments, parts, pictures, rtf, smime, tnef
 from poller.parsing.parts import ByteSource, Leaf
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from poller.parsing import uuencode
+from poller.mime import uuencode
 from tests.parsing.helpers import at
 from tests.support.containers import uuencoded
 

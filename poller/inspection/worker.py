@@ -79,7 +79,7 @@ def _look(say: Connection, content: bytes, file: Attachment, sides: SideFiles, m
             return
         folder = member.rpartition("/")[0]
         sides = SideFiles(of_archive(archive), f"{folder}/" if folder else "")
-        content = sides.get(member)
+        content = sides.sources[member.replace("\\", "/")]()  # as it is: a model may name it in other ways
         suffix = formats.format_of(member, "", content[: formats.HEAD_BYTES])
     if suffix in formats.USD:
         from poller.inspection.layers import write_layers  # noqa: PLC0415 - for these formats alone

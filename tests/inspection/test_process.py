@@ -95,6 +95,15 @@ def test_archive_has_a_portrait_of_each_model_in_it() -> None:
     assert second.facts.unit == ""
 
 
+def test_member_of_an_archive_is_found_by_its_exact_name() -> None:
+    """With a space or a quote around it, or beside one that differs in case alone."""
+    content = samples.exported("stl")
+    packed = samples.zipped(**{" a_dot_stl": content, "'b'_dot_stl": content, "'B'_dot_stl": content})
+    found = inspect([attached("lot.zip", packed)], 0)
+    assert [each.member for each in found] == [" a.stl", "'b'.stl", "'B'.stl"]
+    assert all(each.picture for each in found)
+
+
 def test_archive_without_models_has_no_portrait() -> None:
     assert inspect([attached("a.zip", samples.zipped(a_dot_txt=b"bonjour"))], 0) == ()
 

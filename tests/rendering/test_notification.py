@@ -73,7 +73,7 @@ REQUEST = Request(
     headers=(),
     attachments=(
         attachment("chaise.glb", Kind.MODEL),
-        replace(attachment("logo.png", Kind.IMAGE, inline=True), logo=True),
+        replace(attachment("logo.png", Kind.IMAGE, inline=True), logo=True, shown=True),
     ),
     defects=(),
 )

@@ -108,18 +108,22 @@ def test_modelisation_receipt_links_everything_created(office: Office) -> None:
     box = office.sandbox
     files = {stored.path for stored in stored_files.sent(box)}
     links = page(message).links
-    assert len(links) == 4
-    assert {link for link in links if link.endswith(tuple(files))} == {link for link in links if "/2026/" in link}
+    assert len(links) == 5
+    archive = {f"{box.s3.public_url}/{stored.path}" for stored in stored_files.zips(box)}
+    stored = {link for link in links if "/2026/" in link}
+    assert {link for link in links if link.endswith(tuple(files))} == stored - archive
+    assert archive < stored
     assert box.clickup.subtasks[0].id in "".join(links)
     lines = text(message).splitlines()
     assert [line.split(" (")[0] for line in lines if line.endswith((".glb", ".png"))] == [
         "✓ fauteuil Ondine.glb",
         "✓ photo été.png",
     ]
-    assert [line.split("\xa0: http")[0] for line in lines if line.startswith("✓ ")][:6] == [
+    assert [line.split("\xa0: http")[0] for line in lines if line.startswith("✓ ")][:7] == [
         "✓ 2 fichiers déposés",
         "✓ Fiche contact HubSpot",
         f"✓ Ticket HubSpot n°\xa0{box.hubspot.tickets[0].id}",
+        "✓ 2 aperçus des fichiers",
         f"✓ Note sur le ticket HubSpot n°\xa0{box.hubspot.tickets[0].id}",
         "✓ Sous-tâche ClickUp",
         "✓ Notification envoyée",

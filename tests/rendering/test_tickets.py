@@ -65,7 +65,7 @@ def attachment(filename: str, kind: Kind, size_bytes: int = 1_200_000, *, inline
 PHOTO = attachment("photo.jpg", Kind.IMAGE)
 MODEL = attachment("model.glb", Kind.MODEL, 48_000_000)
 PLAN = attachment("plan.pdf", Kind.OTHER, 240_300)
-LOGO = replace(attachment("logo.png", Kind.IMAGE, 3_000, inline=True), logo=True)
+LOGO = replace(attachment("logo.png", Kind.IMAGE, 3_000, inline=True), logo=True, shown=True)
 STORED = tuple(StoredFile(file.filename, f"{FILES}/{file.filename}", file.size_bytes) for file in (PHOTO, MODEL))
 CLIENT = Address("Jeanne Petit", "user@example.com")
 REQUEST = Request(

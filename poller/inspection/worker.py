@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import zipfile
+import zlib
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +29,11 @@ MAX_MEMBERS: Final = 3  # of an archive
 _MAX_STREAMS: Final = 200
 PNG, JPEG = "image/png", "image/jpeg"
 _SIZE: Final = (800, 600)
+# What is raised about a picture that is damaged or needs a password. It says nothing of the rest of the file.
+_DAMAGED: Final = (
+    *(OSError, ValueError, IndexError, KeyError, EOFError, RuntimeError),
+    *(struct.error, zlib.error, zipfile.BadZipFile),
+)
 
 
 def run(say: Connection, attachments: Sequence[Attachment], number: int, member: str, directory: Path) -> None:
@@ -72,7 +79,7 @@ def _look(say: Connection, content: bytes, file: Attachment, sides: SideFiles, m
             return
         folder = member.rpartition("/")[0]
         sides = SideFiles(of_archive(archive), f"{folder}/" if folder else "")
-        content = sides.get(member)
+        content = sides.sources[member.replace("\\", "/")]()  # as it is: a model may name it in other ways
         suffix = formats.format_of(member, "", content[: formats.HEAD_BYTES])
     if suffix in formats.USD:
         from poller.inspection.layers import write_layers  # noqa: PLC0415 - for these formats alone
@@ -125,7 +132,7 @@ def _preview(content: bytes) -> bytes | None:
 
     try:
         return preview(content, _SIZE)
-    except (OSError, ValueError, IndexError, KeyError, zipfile.BadZipFile, NotImplementedError):
+    except _DAMAGED:
         return None
 
 

@@ -116,6 +116,14 @@ def zipped(**members: bytes) -> bytes:
     return written.getvalue()
 
 
+def locked(packed: bytes) -> bytes:
+    """A zip of one member, marked as encrypted (APPNOTE.TXT section 4.4.4)."""
+    changed = bytearray(packed)
+    changed[6] |= 1
+    changed[packed.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(changed)
+
+
 def three_mf(unit: str = "inch") -> bytes:
     """A box, as trimesh writes it, in another unit."""
     archive = zipfile.ZipFile(io.BytesIO(exported("3mf")))

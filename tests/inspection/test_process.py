@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import multiprocessing
 import os
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 from PIL import Image
 
-from poller.inspection import process, worker
+from poller.inspection import embedded, process, worker
 from poller.inspection.process import Inspected, InspectionStoppedError, inspect
 from poller.model import Kind, ModelFacts, ModelIssue, NoPicture
 from tests.inspection import samples
@@ -94,6 +95,15 @@ def test_archive_has_a_portrait_of_each_model_in_it() -> None:
     assert second.facts.unit == ""
 
 
+def test_member_of_an_archive_is_found_by_its_exact_name() -> None:
+    """With a space or a quote around it, or beside one that differs in case alone."""
+    content = samples.exported("stl")
+    packed = samples.zipped(**{" a_dot_stl": content, "'b'_dot_stl": content, "'B'_dot_stl": content})
+    found = inspect([attached("lot.zip", packed)], 0)
+    assert [each.member for each in found] == [" a.stl", "'b'.stl", "'B'.stl"]
+    assert all(each.picture for each in found)
+
+
 def test_archive_without_models_has_no_portrait() -> None:
     assert inspect([attached("a.zip", samples.zipped(a_dot_txt=b"bonjour"))], 0) == ()
 
@@ -114,6 +124,20 @@ def test_nothing_to_look_at_is_nothing(name: str) -> None:
 
 def test_format_that_nothing_reads_says_so() -> None:
     (found,) = inspect([attached("a.fbx", b"Kaydara FBX Binary  \0")], 0)
+    assert found == Inspected(facts=ModelFacts(), no_picture=NoPicture.FORMAT)
+
+
+DAMAGED = {
+    "cut.dwg": b"AC1032".ljust(13, b"\0") + b"\x11\0\0\0" + embedded._DWG + bytes(4) + b"\3\2",
+    "cut.blend": gzip.compress(b"BLENDER-v402" + os.urandom(5000))[:3000],
+    "locked.fcstd": samples.locked(samples.zipped(thumbnails__Thumbnail_dot_png=samples.image(GREEN))),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_picture_says_nothing_of_its_file(name: str) -> None:
+    """Nothing here opens the file itself, so nobody is told that it does not open."""
+    (found,) = inspect([attached(name, DAMAGED[name])], 0)
     assert found == Inspected(facts=ModelFacts(), no_picture=NoPicture.FORMAT)
 
 

@@ -39,13 +39,15 @@ def test_list_status_and_show_report_every_message(office: Office) -> None:
         "classify",
         "upload_files",
         "upload_files",
+        "archive_files",
         "find_or_create_contact",
         "create_ticket",
+        "inspect_models",
         "create_note",
         "create_subtask",
         "prepare_notification",
         "send_notification",
         "label",
     ]
-    assert "Ondine" not in json.dumps(shown).replace("fauteuil-Ondine.glb", "")
+    assert "Ondine" not in json.dumps(shown).replace("fauteuil%20Ondine.glb", "")
     assert run("show", "0" * 16, environment=office.environment).exit_code == 1

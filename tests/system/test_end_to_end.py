@@ -170,7 +170,7 @@ def test_api_calls_per_mail_are_minimal(office: Office) -> None:
         ("POST", "tickets"),
     ]
     assert [call.method for call in office.sandbox.clickup.requests] == ["GET", "POST"]
-    assert [call.method for call in office.sandbox.s3.requests] == ["PUT"] * 3, "two files, and the zip of both"
+    assert [call.method for call in office.sandbox.s3.requests] == ["PUT"] * 4, "two files, their zip, a picture"
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def upload_missing(job: StepContext, done: DispatchResult, _: Original) -> Dispa
 
 def attach_missing(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
     """Store the files as private files of HubSpot unless they are stored."""
-    return done if done.uploads or done.attached else attach_files(job, done)
+    return done if done.uploads or done.attached else attach_files(job, done, look=True)
 
 
 def find_contact(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:

@@ -152,7 +152,7 @@ def answer(
         job = replace(job, upload_decisions=received.support_decisions)
     done = replace(initial_result(job, sure), contact_id=contact_id, ticket=thread.ticket, subtask=thread.subtask)
     is_private = thread.category is Category.SUPPORT and received.support_files == "hubspot"
-    stored = attach_files(job, done) if is_private else inspect_models(job, upload_files(job, done))
+    stored = attach_files(job, done, look=look) if is_private else inspect_models(job, upload_files(job, done))
     noted = add_note(job, stored, people, look=look)
     if noted is None:
         return None

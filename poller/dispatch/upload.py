@@ -120,10 +120,11 @@ def _store_zip(r2: R2, request: Request, numbers: list[int], secret: str) -> dic
     return {"filename": name, "url": url, "size_bytes": body.size_bytes}
 
 
-def attach_files(job: StepContext, done: DispatchResult) -> DispatchResult:
+def attach_files(job: StepContext, done: DispatchResult, *, look: bool = False) -> DispatchResult:
     """Store the files as private files of HubSpot, for a note to attach, with one journal entry for each.
 
-    A file that HubSpot refuses stays in the mail.
+    A file that HubSpot refuses stays in the mail. With `look`, files are searched for even where no try of this step may
+    have stored them.
     """
     hubspot = job.services.hubspot
     attached = []
@@ -138,7 +139,7 @@ def attach_files(job: StepContext, done: DispatchResult) -> DispatchResult:
                 _path_name(request, number),
                 request.attachments[number],
             )
-            if attempt.doubts and (found := hubspot.find_file(folder, name)):
+            if (look or attempt.doubts) and (found := hubspot.find_file(folder, name)):
                 return found
             with file.content.open() as body:
                 return hubspot.upload_file(folder, name, body, file.size_bytes, file.content_type)

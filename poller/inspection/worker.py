@@ -67,6 +67,8 @@ def run(say: Connection, attachments: Sequence[Attachment], number: int, member:
         _look(say, content, file, sides, member, directory)
     except (MemoryError, TooMuchError):
         _send(say, stage="too much")
+    except ImportError:  # a library is broken, and the file is not at fault
+        _send(say, stage="done", no_picture=NoPicture.FAILED)
 
 
 def _look(say: Connection, content: bytes, file: Attachment, sides: SideFiles, member: str, directory: Path) -> None:

@@ -249,6 +249,16 @@ def test_private_files_are_stored_once_and_attached(bench: StepHarness) -> None:
     assert [file.body for file in files] == sent
 
 
+def test_private_files_of_earlier_work_are_found(bench: StepHarness) -> None:
+    """A correction may come after work that is not recorded any more."""
+    bench.open_ticket()
+    first = bench.takes(attach_files, upload_decisions=(FILE, FILE))
+    bench.record.entries.clear()
+    again = attach_files(bench.context(upload_decisions=(FILE, FILE)), bench.done, look=True)
+    assert again.attached == first.attached
+    assert len(bench.sandbox.hubspot.files) == 2
+
+
 def test_private_file_that_is_refused_stays_in_the_mail(bench: StepHarness) -> None:
     bench.open_ticket()
     bench.sandbox.hubspot.fail(Fault("status", "POST", "/files/", status=400))

@@ -123,8 +123,8 @@ def _store_zip(r2: R2, request: Request, numbers: list[int], secret: str) -> dic
 def attach_files(job: StepContext, done: DispatchResult, *, look: bool = False) -> DispatchResult:
     """Store the files as private files of HubSpot, for a note to attach, with one journal entry for each.
 
-    A file that HubSpot refuses stays in the mail. With `look`, files are searched for even where no try of this step may
-    have stored them.
+    A file that HubSpot refuses stays in the mail. With `look`, files are searched for even where no try of this step
+    may have stored them.
     """
     hubspot = job.services.hubspot
     attached = []

@@ -24,12 +24,9 @@ CASES = Path(os.environ["MAIL_CASES"]) if os.environ.get("MAIL_CASES") else None
 pytestmark = pytest.mark.skipif(CASES is None, reason="run with MAIL_CASES=<folder of .eml files and expected.jsonl>")
 OWN = ("figurative.example",)
 
-# Expectations that are not met, each for its reason.
+# Expectations that do not hold any more, each for its reason.
 EXCEPTIONS = {
-    ("f02_iphone_cid_photos", "attachments"): "photos that the text shows are not uploaded yet",
-    ("f23_gmail_pasted_photo", "attachments"): "likewise",
-    ("f16_zip_of_photos", "attachments"): "an archive of photos alone is not uploaded yet",
-    ("f17_7z_model", "attachments"): "a 7z archive is not opened yet",
+    ("f10_apple_text_att_text", "attachments"): "a PDF is a document, and documents are stored for the studio",
 }
 
 

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from poller.cli.main import commands
 from poller.cli.samples import samples, triangle
 from poller.daemon.daemon import Daemon
+from tests.support import stored_files
 from tests.support.hostile_mail import WORDS
 from tests.support.needs import needs_dovecot
 from tests.support.rendered_texts import check_note, check_subtask
@@ -241,7 +242,7 @@ def test_attacks_do_not_stop_good_mails(office: Office) -> None:
     subjects = [ticket.properties["subject"] for ticket in box.hubspot.tickets]
     assert {"Facture prélevée deux fois", "Devis pour modéliser trois lampes en 3D"} <= set(subjects)
     urls = {f"{box.s3.public_url}/{stored.path}" for stored in box.s3.objects}
-    for stored in box.s3.objects:
+    for stored in stored_files.sent(box):
         assert stored.content_type not in SHOWN
         assert stored.content_disposition.startswith("attachment;")
     assert [stored.key.rpartition("/")[2] for stored in box.s3.objects if b"MZ" in stored.body[:2]] == []
@@ -262,11 +263,12 @@ def test_attacks_do_not_stop_good_mails(office: Office) -> None:
 def test_file_keys_are_unguessable(office: Office) -> None:
     """Two mails with the same file: two keys, each of 128 bits that neither the name nor the content tells."""
     office.once(*(attack(f"Modèle {n}", **{"chaise.glb": triangle()}) for n in (1, 2)))
-    keys = [stored.key for stored in office.sandbox.s3.objects]
+    sent = stored_files.sent(office.sandbox)
+    keys = [stored.key for stored in sent]
     secret = [key.split("/")[-2] for key in keys]
     assert len(set(keys)) == len(set(secret)) == 2
     assert all(len(bytes.fromhex(each)) == 16 for each in secret)
-    assert [stored.body for stored in office.sandbox.s3.objects] == [triangle()] * 2
+    assert [stored.body for stored in sent] == [triangle()] * 2
 
 
 def test_state_files_are_private_to_owner(office: Office) -> None:

@@ -6,6 +6,7 @@ Each function returns the reason, in a few English words without personal data, 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from poller.mime.addresses import takes_no_answer
@@ -217,8 +218,11 @@ def says_so(request: Request) -> str | None:
 
 
 def _asks(request: Request) -> bool:
-    """Return whether a mail has a question or a request of a person, whose subject tells of an absence as well."""
-    return "?" in f"{request.subject} {request.newest[:_NOTICE_CHARS]}" or confident_verdict(request) is not None
+    """Return whether the text has a question or a request, whose subject tells of an absence as well.
+
+    The subject may repeat that of the mail it answers: "Absent jusqu'au 16 novembre Re: Devis 3D".
+    """
+    return "?" in request.newest[:_NOTICE_CHARS] or confident_verdict(replace(request, subject="")) is not None
 
 
 def read_receipt(request: Request) -> str | None:

@@ -71,6 +71,7 @@ def test_answer_of_a_person_bears_no_sign(subject: str, text: str) -> None:
         ("Afwezig: Offerte", "Ik ben afwezig tot 16 november."),
         ("Nieobecność: Oferta", "Jestem nieobecny do 16 listopada."),
         ("Fuori ufficio: Preventivo", "Sono fuori ufficio fino al 16 novembre."),
+        ("Absent jusqu'au 16 Re: Devis pour modéliser un canapé en 3D ?", "Je suis en congés jusqu'au 16 novembre."),
         ("AUTO: Jean Petit is out of the office", "I am out of the office until Monday."),
     ],
 )

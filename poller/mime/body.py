@@ -35,7 +35,13 @@ _BEGINS, _PERHAPS, _ENDS = "\ufdd0", "\ufdd1", "\ufdd2"
 _MARKS: Final = re.compile(f"[{_BEGINS}{_PERHAPS}{_ENDS}]")
 _BLOCKQUOTE: Final = re.compile(r"<(/?)blockquote\b([^<>]{0,2000})>", re.IGNORECASE)
 _OF_A_CLIENT: Final = re.compile(r"\bcite\b|quote|border-left|border-inline-start", re.IGNORECASE)
-_INTRODUCES: Final = re.compile(r"[\d@].{0,200}:\W{0,5}$")
+_ENDS_WITH_COLON: Final = re.compile(r":\W{0,5}$")
+_ADDRESS_OR_TIME: Final = re.compile(r"@|\d[:h]\d\d")
+_DIGIT: Final = re.compile(r"\d")
+_WROTE: Final = re.compile(
+    r"\b(?:a écrit|wrote|schrieb|geschrieben|escribió|ha scritto|escreveu|schreef|skrev|pisze|napisał)",
+    re.IGNORECASE,
+)
 _QUOTE_DEPTH: Final = 20  # that is shown
 _CSS: Final = CSS_PROFILES["strict"] | {
     "blockquote": HtmlElement(display=Display.block, margin_before=1, margin_after=1)
@@ -91,23 +97,34 @@ def _quoted(text: str) -> str:
     """Return a rendered text with "> " in front of the quoted lines, in place of the marks around them.
 
     Mail clients quote in a blockquote, and people indent by one. What no client marks as its own is a quotation only
-    below a line that introduces one: a date or an address, and a colon.
+    below a line that introduces one: an address, a time, or "wrote" with a date, and a colon.
     """
     lines: list[str] = []
     is_quote: list[bool] = []  # of each open blockquote
-    above = ""
+    depth = 0  # of those that are quotations
+    below_introduction = False
     for line in text.split("\n"):
         rest = _MARKS.sub("", line)
         if rest == line or rest.strip():
-            depth = min(sum(is_quote), _QUOTE_DEPTH)
-            lines.append(f"{'>' * depth} {rest.lstrip()}".rstrip() if depth else rest)
-            above = rest.strip() or above
+            shown = min(depth, _QUOTE_DEPTH)
+            lines.append(f"{'>' * shown} {rest.lstrip()}".rstrip() if shown else rest)
+            if said := rest.strip():
+                below_introduction = _introduces(said)
         for mark in _MARKS.findall(line):
-            if mark == _ENDS:
-                del is_quote[-1:]
-            else:
-                is_quote.append(mark == _BEGINS or _INTRODUCES.search(above[-400:]) is not None)
+            if mark != _ENDS:
+                is_quote.append(mark == _BEGINS or below_introduction)
+                depth += is_quote[-1]
+            elif is_quote:
+                depth -= is_quote.pop()
     return "\n".join(lines)
+
+
+def _introduces(line: str) -> bool:
+    end = line[-400:]
+    if _ENDS_WITH_COLON.search(end[-6:]) is None:
+        return False
+    wrote = _WROTE.search(end) is not None and _DIGIT.search(end) is not None
+    return wrote or _ADDRESS_OR_TIME.search(end) is not None
 
 
 def _is_too_deep(source: str) -> bool:

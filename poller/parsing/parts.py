@@ -34,7 +34,7 @@ _PART_FIELD: Final = re.compile(rb"^content-[a-z-]{2,30}[ \t]{0,9}:", re.IGNOREC
 _LOOK_BYTES: Final = 64 * 1024
 _MAX_DEPTH: Final = 60
 _MESSAGES: Final = {"message/rfc822", "message/global", "message/news"}
-_CONTINUED: Final = re.compile(r"ATT\d{5}\.(?:txt|html?)", re.IGNORECASE)
+_CONTINUED: Final = re.compile(r"ATT\d{4,5}\.{1,2}(?:txt|html?)", re.IGNORECASE)
 _SIGNATURES: Final = {
     "application/pkcs7-signature",
     "application/x-pkcs7-signature",

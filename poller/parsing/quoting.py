@@ -80,8 +80,9 @@ def newest_part(text: str) -> str:
         if _ends_what_is_new(lines, at):
             cut = True
             break
-        if line in {"--", "—"} and _is_signature(lines, at):
-            break
+        if line in {"--", "—"} and (end := _signature_end(lines, at)):
+            at = end
+            continue
         if not line or line.startswith(">"):
             pending.append(raw[at])
             below_quote = below_quote or bool(line)
@@ -150,13 +151,16 @@ def begins_header_block(lines: list[str], at: int) -> bool:
     return "sent" in found and _OUTLOOK_RULE.fullmatch(above) is not None
 
 
-def _is_signature(lines: list[str], at: int) -> bool:
-    """Return True if "--" begins a signature: a short block, up to the history or the end of the text."""
+def _signature_end(lines: list[str], at: int) -> int:
+    """Return the line behind the signature that "--" begins, 0 if it begins none.
+
+    A signature is a short block, up to the history or the end of the text.
+    """
     count = 0
     for index in range(at + 1, len(lines)):
         if lines[index].startswith(">") or _ends_what_is_new(lines, index) or introduction(lines, index)[0]:
-            break
+            return index
         count += bool(lines[index])
         if count > _SIGNATURE_LINES:
-            return False
-    return True
+            return 0
+    return len(lines)

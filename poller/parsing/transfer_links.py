@@ -46,6 +46,9 @@ _WRAPPERS: Final = {
     "mailinblack.com": "url",
     "secure-web.cisco.com": "",
     "url.avanan.click": "",
+    "link.edgepilot.com": "u",
+    "deref-gmx.net": "redirectUrl",
+    "deref-web.de": "redirectUrl",
     "www.google.com": "q",
     "statics.teams.cdn.office.net": "url",
 }

@@ -6,11 +6,12 @@ Each function returns the reason, in a few English words without personal data, 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from poller.mime.addresses import takes_no_answer
 from poller.mime.subject import prefix_of
-from poller.triage.rules import folded
+from poller.triage.rules import confident_verdict, folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ _AUTO_REPLY_WORDS = (
 _ABSENT = (
     r"(?:absen(?:te?|ce)(?: e)?|(?:en )?(?:conges?|vacances)|out of (?:the )?office|(?:i m |i am )?away|"
     r"on (?:leave|vacation|holiday)|abwesen\w+|im urlaub|nicht im (?:buro|haus)|ausente|"
-    r"de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig|franvarande)"
+    r"de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig|franvarande|nieobecn\w+)"
 )
 _NOTES_SUBJECT = re.compile(r"auto \. .{0,200}\b" + _ABSENT + r"\b")
 _ABSENT_SUBJECT = re.compile(_ABSENT + r"\b")
@@ -73,6 +74,7 @@ _SAYS_AUTOMATIC = re.compile(
     r"|detta ar ett auto(?:matiskt )?svar|to jest automatyczna (?:odpowiedz|wiadomosc)"
     r"|(?:reponse|message) automatique(?: \.|$)|automatic reply(?: \.|$)|automatische antwort(?: \.|$))"
 )
+_HISTORY = re.compile(r"^(?:>|\*?(?:de|from|von|da|van|od|fra|från) ?\*? ?:|-{3,} ?\w)", re.IGNORECASE | re.MULTILINE)
 _NOT_DELIVERED = (
     r"(?:could not|cannot|can t|couldn t|was not|wasn t|not) (?:be )?(?:been )?delivered|unable to deliver|"
     r"delivery problems?|"
@@ -100,7 +102,7 @@ _AWAY = re.compile(
     r"|(?:will|ll) (?:be back|return on|get back to you)|out of (?:the )?office"
     r"|(?:annual|parental|sick) leave|on (?:leave|vacation|holidays?)"
     r"|(?:am|be|are) (?:currently )?away|nicht im (?:buro|haus)|abwesend|im urlaub|de vacaciones|in ferie"
-    r"|de ferias|met vakantie|pa semester|na urlopie"
+    r"|de ferias|met vakantie|pa semester|na urlopie|fuori (?:sede|ufficio)|assente|ausente|afwezig|nieobecn[aey]"
     r"|(?:ceci est|this is) (?:une?|an) (?:message|reponse|automat\w+) (?:automatique|message|reply|response))\b"
 )
 _UNDELIVERED = re.compile(
@@ -118,6 +120,8 @@ _RECEIPT_WORDS = re.compile(
 _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
 _AUTO_REPLY_OPENING = re.compile(_AUTO_REPLY_WORDS + r"\b")
 _BOUNCE_SUBJECT = re.compile(_BOUNCE_WORDS + _END)
+# A bounce names whom it did not reach, or the code of the refusal.
+_RECIPIENT = re.compile(r"[^\s<>@]@[^\s<>@]+\.[^\s<>@]|\b[45]\.\d\.\d")
 _BOUNCE_MENTION = re.compile(
     _BOUNCE_WORDS + r"|\b(?:" + _NOT_DELIVERED + r")|\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b"
 )
@@ -186,14 +190,16 @@ def subject(request: Request) -> str | None:
         or any(request.header(name).strip() for name in ("x-auto-response-suppress", "precedence"))
         or takes_no_answer(request.author)
     )
-    if _BOUNCE_SUBJECT.match(words) and (backed or _UNDELIVERED.search(text)):
+    undelivered = _UNDELIVERED.search(text) and _RECIPIENT.search(request.text[:_NOTICE_CHARS])
+    if _BOUNCE_SUBJECT.match(words) and (backed or undelivered):
         return "bounce (subject)"
     if _AUTO_REPLY_SUBJECT.match(words) and (backed or _AWAY.search(text)):
         return "auto-reply (subject)"
-    if _NOTES_SUBJECT.match(words):
+    if _NOTES_SUBJECT.match(words) and (backed or _AWAY.search(text)):  # a car lacks a mirror: "Auto : miroir absent"
         return "auto-reply (subject: AUTO)"
     answers = request.in_reply_to or request.references
-    if answers and _ABSENT_SUBJECT.match(words) and _AWAY.search(folded(request.newest[:_OPENING_CHARS])):
+    own = request.newest[:_OPENING_CHARS]
+    if answers and _ABSENT_SUBJECT.match(words) and _AWAY.search(folded(own)) and not _asks(request):
         return "auto-reply (subject and text)"
     if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress"):
         return "auto-reply (subject and X-Auto-Response-Suppress)"
@@ -205,10 +211,18 @@ def says_so(request: Request) -> str | None:
 
     The text is never enough alone: the mail must name the one that it answers.
     """
-    newest = request.newest[:_NOTICE_CHARS]
-    if (request.in_reply_to or request.references) and _SAYS_AUTOMATIC.search(folded(newest)):
-        return "auto-reply (text)"
-    return None
+    answers = request.in_reply_to or request.references
+    # What a person quotes between their own lines may be such an answer, of ours.
+    own = _HISTORY.split(request.newest[:_NOTICE_CHARS], maxsplit=1)[0]
+    return "auto-reply (text)" if answers and _SAYS_AUTOMATIC.search(folded(own)) else None
+
+
+def _asks(request: Request) -> bool:
+    """Return whether the text has a question or a request, whose subject tells of an absence as well.
+
+    The subject may repeat that of the mail it answers: "Absent jusqu'au 16 novembre Re: Devis 3D".
+    """
+    return "?" in request.newest[:_NOTICE_CHARS] or confident_verdict(replace(request, subject="")) is not None
 
 
 def read_receipt(request: Request) -> str | None:

@@ -33,7 +33,7 @@ _LABEL: Final = re.compile(
     r"(?:e-?mails?|mail|courriel|from|de|von|da|van|replyto|reply-to|répondre à)"
     r"(?: address| adresse|-adresse)?|adresse (?:e-?mail|mail|électronique|de messagerie)"
     r"|correo(?: electrónico)?|expéditeur)"
-    r" ?\*{0,2} ?[:=] ?\*{0,2} ?(.*)",
+    r"(?: ?\*{0,2} ?[:=] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t|$))(.*)",  # in a table, spaces follow the label
     re.IGNORECASE,
 )
 _LINK: Final = re.compile(r"\[([^\[\]]{0,300})\]\((?:mailto:)?[^()\s]{0,300}\)")

@@ -146,6 +146,14 @@ QUOTES = {
         'Les cotes :<blockquote style="margin:0 0 0 40px">80 cm</blockquote>',
         "Les cotes :\n\n80 cm",
     ),
+    "a person's indent below a number": (
+        'Les 3 cotes de la table 90 cm :<blockquote style="margin:0 0 0 40px">80 cm</blockquote>',
+        "Les 3 cotes de la table 90 cm :\n\n80 cm",
+    ),
+    "Word, below an address": (
+        "Jean &lt;jean@example.com&gt; :<blockquote style='margin-top:5.0pt'>V3</blockquote>",
+        "Jean <jean@example.com> :\n\n> V3",
+    ),
     "not closed": (f"Oui.{CITE}V3", "Oui.\n\n> V3"),
     "closed twice": (f"{CITE}V3</blockquote></blockquote>Oui.", "> V3\n\nOui."),
     "in a table": (f"<table><tr><td>Oui.{CITE}V3</blockquote>Non.</td></tr></table>", "Oui.\n\n> V3\n\nNon."),
@@ -159,7 +167,8 @@ def test_quotation_in_html_is_marked(source: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", [CITE, "</blockquote>", "<blockquote", f"{CITE}a</blockquote>", "\ufdd0", "1 : <blockquote>"]
+    "piece",
+    [CITE, "</blockquote>", "<blockquote", f"{CITE}a</blockquote>", "\ufdd0", "1 : <blockquote>", f"<p>{'1' * 399}:"],
 )
 def test_quotations_are_rendered_in_one_pass(piece: str) -> None:
     one_pass(body.html_text, piece, 200_000)

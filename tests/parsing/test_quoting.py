@@ -231,6 +231,14 @@ def test_newest_part_keeps_inline_and_bottom_replies() -> None:
     assert newest_part(text) == f"{QUOTED}\n\nOui.\n\n> Quelle couleur ?\n\nRouge."
 
 
+def test_newest_part_keeps_answers_below_a_signature_above_the_quote() -> None:
+    history = "Le 3 nov. 2026 à 10:12, Studio <s@example.com> a écrit :\n\n> Quelle hauteur ?"
+    signed = f"Bonjour,\n\n-- \nCamille Roy\n\n{history}"
+    assert newest_part(f"{signed}\n\n92 cm") == "Bonjour,\n\n\n> Quelle hauteur ?\n\n92 cm"
+    pointing = signed.replace("Bonjour,", "Mes réponses sont en rouge ci-dessous.")
+    assert newest_part(pointing) == pointing
+
+
 def test_newest_part_drops_only_trailing_quote() -> None:
     text = f"> Quelle finition ?\n\nDu noyer.\n\n{QUOTED}\n\nEnvoyé de mon iPhone\n"
     assert newest_part(text) == "> Quelle finition ?\n\nDu noyer."

@@ -301,7 +301,7 @@ def test_wrappings_are_opened_to_depth_five(tmp_path: Path) -> None:
     assert request.defects == ("wrapped over 5 deep",)
 
 
-@pytest.mark.parametrize("name", [b"ATT00001.txt", b"ATT00002.htm", b"att00003.html"])
+@pytest.mark.parametrize("name", [b"ATT00001.txt", b"ATT00002.htm", b"att00003.html", b"ATT00004..txt", b"ATT0005.txt"])
 def test_text_below_attachment_is_read_though_exchange_names_it(name: bytes, tmp_path: Path) -> None:
     rest = part(b"text/plain" if name.endswith(b"txt") else b"text/html", b"Avec des accoudoirs.", name)
     rest = rest.replace(b"\r\n", b'\r\nContent-Disposition: attachment; filename="%b"\r\n' % name, 1)

@@ -58,6 +58,8 @@ FOUND = {
         "https://we.tl/t-1",
     ),
     "Barracuda": (f"https://linkprotect.cudasvc.com/url?a={quote(DRIVE, safe='')}&c=E,1,x&typo=1", DRIVE),
+    "EdgePilot": (f"https://link.edgepilot.com/s/1a2b/c3?u={quote(DRIVE, safe='')}", DRIVE),
+    "GMX": (f"https://deref-gmx.net/mail/client/abc/dereferrer/?redirectUrl={quote(DRIVE, safe='')}", DRIVE),
     "Cisco": (f"https://secure-web.cisco.com/1aB-x/{quote(DRIVE, safe='')}", DRIVE),
     "Check Point": (
         "https://url.avanan.click/v2/___https://we.tl/t-1___.YXAzOm0",

@@ -41,10 +41,42 @@ def test_automatic_mail_is_recognised_with_reason(mail: Request, reason: str) ->
         request(subject=AWAY.subject, text="Bonjour, pouvez-vous chiffrer une chaise en 3D ?"),
         request(subject="Out of office chairs, can we reorder?"),
         request(attachments=(calendar("REQUEST"),)),
+        request(subject="Auto : rétroviseur absent du modèle", text="Pouvez-vous l'ajouter ?"),
+        request(subject="AUTO: wheel floats away from the body", text="Please fix it."),
+        request(subject="Delivery failure: sofa model", text="The model was not delivered. When will it be?"),
     ],
 )
 def test_mail_of_a_person_bears_no_sign(mail: Request) -> None:
     assert reasons(mail) == []
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        ("Re: Devis", "Quelle suite ?\n\n> This is an automatic reply.\n\nStill no answer."),
+        ("Re: Devis", "> Ceci est un message automatique.\n\nMon viewer est noir."),
+        ("RE: Devis", "Voir ci-dessous.\n\nDe : S\nEnvoyé : 3\nÀ : C\nObjet : D\n\nCeci est un message automatique."),
+        ("Congés : livraison", "Je suis en congés dès vendredi. Pouvez-vous livrer avant ?"),
+        ("Absence lundi et cotes", "Je serai absente lundi. Merci de modéliser le canapé en 3D, cotes jointes."),
+    ],
+)
+def test_answer_of_a_person_bears_no_sign(subject: str, text: str) -> None:
+    assert reasons(replace(request(subject=subject, text=text), references=("<9@figurative.example>",))) == []
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        ("Re: Devis", "Ceci est une réponse automatique à votre message ci-dessous.\n\n> Bonjour"),
+        ("Afwezig: Offerte", "Ik ben afwezig tot 16 november."),
+        ("Nieobecność: Oferta", "Jestem nieobecny do 16 listopada."),
+        ("Fuori ufficio: Preventivo", "Sono fuori ufficio fino al 16 novembre."),
+        ("Absent jusqu'au 16 Re: Devis pour modéliser un canapé en 3D ?", "Je suis en congés jusqu'au 16 novembre."),
+        ("AUTO: Jean Petit is out of the office", "I am out of the office until Monday."),
+    ],
+)
+def test_notice_without_header_is_recognised_in_an_answer(subject: str, text: str) -> None:
+    assert reasons(replace(request(subject=subject, text=text), references=("<9@figurative.example>",)))
 
 
 def test_calendar_reply_in_forwarded_mail_is_no_sign() -> None:

@@ -319,6 +319,8 @@ FORM = "De : Jeanne Petit <jeanne@example.com>\nObjet : x\n\nCorps du message :\
         "Name:\nJeanne\n\nEmail:\njeanne@example.com\n\nBody:\nA chair?",
         "*Adresse e-mail :* [jeanne@example.com](mailto:jeanne@example.com)",
         "Ihre E-Mail-Adresse: jeanne@example.com",
+        "Nom             Jeanne\nAdresse e-mail  [jeanne@example.com](mailto:jeanne@example.com)\nMessage         Oui",
+        "Nom\nJeanne\n\nE-mail\njeanne@example.com\n\nMessage\nUn fauteuil ?",
     ],
 )
 def test_visitor_named_in_form_without_reply_to_is_sender(author: str, text: str) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 HEAD_BYTES: Final = 512
 ARCHIVES: Final = frozenset({"zip"})
+MAX_MEMBERS: Final = 3  # of an archive that are looked at
 USD: Final = frozenset({"usd", "usda", "usdc", "usdz"})
 CAD: Final = frozenset({"step", "stp", "iges", "igs", "stpz"})
 MESHES: Final = frozenset(

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from poller.model import Attachment
 
 LIMIT_S: Final = 60.0  # of the clock, for a file
-MAX_MEMBERS: Final = 3  # of an archive
 _MAX_MESSAGE_BYTES: Final = 256 * 1024
 _MAX_PICTURE_BYTES: Final = 8 << 20
 _MAX_COUNT: Final = 10**12  # a file may claim any number
@@ -123,7 +122,7 @@ def _listen(answer: Connection, child: Any, found: Inspected) -> tuple[tuple[str
             if "failed" in message:
                 raise OSError(*message["failed"])
             if "members" in message:
-                return tuple(str(name) for name in message["members"][:MAX_MEMBERS]), found
+                return tuple(str(name) for name in message["members"][: formats.MAX_MEMBERS]), found
             stage = str(message["stage"])
             found = _taken(found, message, answer)
         except EOFError as error:

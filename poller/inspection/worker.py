@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from poller.model import Attachment
 
-MAX_MEMBERS: Final = 3  # of an archive
 _MAX_STREAMS: Final = 200
 PNG, JPEG = "image/png", "image/jpeg"
 _SIZE: Final = (800, 600)
@@ -108,7 +107,7 @@ def _models(archive: zipfile.ZipFile) -> list[str]:
         and not each.filename.startswith("__MACOSX/")
     ]
     largest = sorted(found, key=lambda each: (formats.suffix_of(each.filename) not in formats.READ, -each.file_size))
-    return [each.filename for each in found if each in largest[:MAX_MEMBERS]]
+    return [each.filename for each in found if each in largest[: formats.MAX_MEMBERS]]
 
 
 def _page(say: Connection, content: bytes, suffix: str) -> None:

@@ -67,7 +67,7 @@ _LINK_LIMIT_CHARS = 2_000
 _REASONS = {
     UploadDecision.INLINE: "image intégrée au texte",
     UploadDecision.REFUSED: "type refusé (peut contenir un programme)",
-    UploadDecision.KEPT: "ni fichier 3D ni image",
+    UploadDecision.KEPT: "type de fichier non déposé",
     UploadDecision.OVER_CAP: "quota d’envoi de l’expéditeur atteint",
 }
 
@@ -254,8 +254,6 @@ def _why_it_stayed(request: Request, done: DispatchResult, attachment: Attachmen
         return ""
     if fate is UploadDecision.TOO_BIG:
         return "trop volumineux" + _limit(attachment, done)
-    if fate is UploadDecision.KEPT and attachment.kind in {Kind.MODEL, Kind.IMAGE}:  # [r2] file_types leaves it out
-        return "type de fichier non déposé"
     return _REASONS.get(fate, "R2 non configuré" if StepName.UPLOAD_FILES in done.skipped else "dépôt non effectué")
 
 

@@ -303,7 +303,7 @@ def test_what_stayed_has_one_heading_and_a_list() -> None:
     assert "- 3 fichiers sont restés dans le message : la liste est plus bas.\n\n" in text
     assert text.count("Resté dans le message :\n") == body(message, "html").count("Resté dans le message</p>") == 1
     assert [line for line in text.split("\n") if "plan" in line] == [
-        f"– plan {number}.pdf (240 ko), ni fichier 3D ni image" for number in range(3)
+        f"– plan {number}.pdf (240 ko), type de fichier non déposé" for number in range(3)
     ]
 
 

@@ -42,7 +42,7 @@ ANSWER = replace(SURE, category=Category.SUPPORT, decided_by="thread")
         (SURE, LOGO, UploadDecision.LOGO, (), "logo de signature"),
         (SURE, PHOTO, UploadDecision.LOGO, (), "image déjà reçue de cet expéditeur"),
         (SURE, REFUSED, UploadDecision.REFUSED, (), "type refusé (peut contenir un programme)"),
-        (SURE, PLAN, UploadDecision.KEPT, ("upload_files",), "ni fichier 3D ni image"),
+        (SURE, PLAN, UploadDecision.KEPT, ("upload_files",), "type de fichier non déposé"),
         (SURE, PHOTO, UploadDecision.KEPT, (), "type de fichier non déposé"),
         (SURE, MODEL, UploadDecision.FILE, ("upload_files",), "R2 non configuré"),
         (SURE, MODEL, UploadDecision.FILE, (), "dépôt non effectué"),
@@ -61,7 +61,7 @@ ANSWER = replace(SURE, category=Category.SUPPORT, decided_by="thread")
         ),
         (ANSWER, MODEL, UploadDecision.FILE, ("upload_files",), "R2 non configuré"),
         (ANSWER, MODEL, UploadDecision.TOO_BIG, (), "trop volumineux (limite : 40 Mo)"),
-        (ANSWER, PLAN, UploadDecision.KEPT, (), "ni fichier 3D ni image"),
+        (ANSWER, PLAN, UploadDecision.KEPT, (), "type de fichier non déposé"),
     ],
 )
 def test_left_behind_lists_each_file_with_reason(
@@ -97,7 +97,7 @@ def test_left_behind_names_right_one_of_two_similar_files() -> None:
 def test_left_behind_lists_files_without_recorded_decision() -> None:
     request = replace(REQUEST, attachments=(PLAN, MODEL))
     labels = [label for _, label in left_behind(request, DispatchResult(SURE, upload_decisions=(UploadDecision.FILE,)))]
-    assert labels == ["plan.pdf (240\xa0ko), ni fichier 3D ni image", "model.glb (48\xa0Mo), dépôt non effectué"]
+    assert labels == ["plan.pdf (240\xa0ko), type de fichier non déposé", "model.glb (48\xa0Mo), dépôt non effectué"]
 
 
 def test_files_of_truncated_mail_have_no_size() -> None:
@@ -144,7 +144,7 @@ def test_attachments_say_of_each_file_where_it_is() -> None:
     request = replace(REQUEST, attachments=(PLAN, PHOTO))
     done = replace(DONE, uploads=((1, "https://files.example/photo.jpg"),))
     assert attachments(request, done) == [
-        ("plan.pdf (240\xa0ko), ni fichier 3D ni image", ""),
+        ("plan.pdf (240\xa0ko), type de fichier non déposé", ""),
         ("photo.jpg (1,2\xa0Mo), déposé", "https://files.example/photo.jpg"),
     ]
 

@@ -247,7 +247,7 @@ Une chaise.</p>
 </ul>
 <p><strong>Resté dans le message</strong></p>
 <ul>
-<li>plan.pdf (240\xa0ko), ni fichier 3D ni image</li>
+<li>plan.pdf (240\xa0ko), type de fichier non déposé</li>
 </ul>
 <p>[ref: 0123456789abcdef]</p>"""
     )
@@ -280,7 +280,7 @@ Fichiers :
 - model.glb (48 Mo) : https://files.example/mail/2026/11/22/0f/model.glb
 
 Resté dans le message :
-- plan.pdf (240 ko), ni fichier 3D ni image
+- plan.pdf (240 ko), type de fichier non déposé
 - logo.png (3 ko), logo de signature
 
 ClickUp non configuré : sous-tâche ClickUp.
@@ -305,7 +305,7 @@ def test_reply_note_has_only_new_text() -> None:
 </ul>
 <p><strong>Resté dans le message</strong></p>
 <ul>
-<li>plan.pdf (240 ko), ni fichier 3D ni image</li>
+<li>plan.pdf (240 ko), type de fichier non déposé</li>
 <li>logo.png (3 ko), logo de signature</li>
 </ul>
 <p>[ref: 0123456789abcdef]</p>"""
@@ -329,7 +329,7 @@ Fichiers :
 - photo.jpg (1,2 Mo) : https://files.example/mail/2026/11/22/0f/photo.jpg
 
 Resté dans le message :
-- plan.pdf (240 ko), ni fichier 3D ni image
+- plan.pdf (240 ko), type de fichier non déposé
 
 [ref: 0123456789abcdef]"""
     )

@@ -58,7 +58,12 @@ class Daemon:
         self._services = services(settings)
         self._reclassify_mailboxes = ReclassifyMailboxes(settings, self._inbox)
         self._pipeline = Pipeline(
-            settings, self._services, self._inbox, settings.directory / "spool", self._reclassify_mailboxes.sources
+            settings,
+            self._services,
+            self._inbox,
+            settings.directory / "spool",
+            self._reclassify_mailboxes.sources,
+            wake=self._wake,
         )
         self._places = threading.Semaphore(0)  # messages at work; 0 until it is known which messages are left alone
         self._engine = Engine(
@@ -149,6 +154,9 @@ class Daemon:
     def _work(self, journal: Journal) -> WorkResult:
         with self._places:
             return self._pipeline(journal)
+
+    def _wake(self, reference: str) -> None:
+        self._load.wake(reference)
 
     def stop(self, timeout_s: int | None = STOP_S) -> None:
         """Finish the messages in hand, and close everything. See `Engine.stop`."""

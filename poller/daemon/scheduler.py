@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from integrations.errors import TransientError
 from poller.model import Outcome
+from poller.workflow.corrections import message_of
+from poller.workflow.errors import StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +30,7 @@ class Scheduler:
         self.working: set[str] = set()
         self.waiting: dict[str, MessageStatus] = {}
         self._unasked: list[str] = []  # messages at work whose status is still to be queried in this round
+        self._woken: set[str] = set()  # messages that another thread has resumed since the last tick
         self._waited: dict[str, datetime] = {}  # when `poller once` first saw each waiting message
 
     def begin(self) -> None:
@@ -49,9 +54,23 @@ class Scheduler:
         self.waiting.pop(reference, None)
         self.working.add(reference)
 
+    def wake(self, reference: str) -> None:
+        """Resume a message that waits for something that has just ended. Any thread may call this.
+
+        Nothing happens if the message does not wait yet, or the database is out of reach: it is resumed when it is due.
+        """
+        self._woken.add(reference)
+        self._engine.pause_queue(False)
+        with suppress(TransientError, StateUnavailableError):
+            self._engine.resume(reference)
+
     def tick(self) -> dict[str, MessageStatus]:
         """Resume what is due, and return the status of the messages that have stopped since the last call."""
         now = datetime.now(UTC)
+        while self._woken:
+            reference = self._woken.pop()
+            self.waiting.pop(reference, None)
+            self.working.add(reference)
         tried: set[str] = set()
         for reference, status in list(self.waiting.items()):
             breaker = status.result.breaker
@@ -65,11 +84,15 @@ class Scheduler:
         asked, self._unasked = self._unasked[:AT_ONCE], self._unasked[AT_ONCE:]
         stopped = {ref: s for ref, s in self._engine.store.statuses(asked).items() if s.outcome is not Outcome.WORKING}
         self.working -= stopped.keys()
-        self._engine.pause_queue(not self.working)
+        self._engine.pause_queue(not (self.working or self._woken))
         waiting = {ref: status for ref, status in stopped.items() if status.outcome is Outcome.WAITING}
         self.waiting |= waiting
-        if len(waiting) < len(stopped):
+        ended = {message_of(ref) for ref, status in stopped.items() if not status.result.final_outcome.is_open}
+        if ended:
             self._waited.clear()  # Others may have waited for the message that has ended, and wait anew.
+        for reference, status in list(self.waiting.items()):
+            if status.result.behind in ended:
+                self.resume(reference, status)
         return stopped
 
     def soon(self) -> bool:

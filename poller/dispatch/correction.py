@@ -83,7 +83,7 @@ def find_original(job: StepContext, correction: Correction) -> Original:
     def act(_: Attempt) -> WorkResult:
         found = store.result(correction.reference, before=correction.id)
         if found.outcome.is_open:
-            raise DependencyPendingError("the message that is corrected is still at work")
+            raise DependencyPendingError("the message that is corrected is still at work", correction.reference)
         return found
 
     return Original(correction, job.journal.step(StepName.FIND_ORIGINAL, act, returns=WorkResult))

@@ -15,7 +15,7 @@ from integrations.errors import ConfigurationError, ServiceError
 from poller.dispatch.upload import store_picture
 from poller.inspection import formats, process
 from poller.model import Category, ModelFacts, ModelIssue, NoPicture, Preview
-from poller.workflow.errors import DependencyPendingError, MessageUnavailableError, StepFailedError
+from poller.workflow.errors import MessageUnavailableError, StepFailedError
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def inspect_models(job: StepContext, done: DispatchResult) -> DispatchResult:
     """Add the previews of the stored files to the result. Whatever happens, the request goes on.
 
     Raises:
-        StepDeferredError: another message's files are being inspected, or the mailbox is out of reach.
+        StepDeferredError: other messages' files are being inspected, or the mailbox is out of reach.
         MessageGoneError: the message was taken away.
     """
     is_modelling = done.classification.category is Category.MODELISATION
@@ -89,11 +89,10 @@ def inspect_models(job: StepContext, done: DispatchResult) -> DispatchResult:
     def act(attempt: Attempt) -> Previews:
         if not job.settings.models.enabled:
             return Previews(())
-        # One at a time: the others have their tickets, and leave the workers to mails that have none yet.
-        if not job.inspecting.acquire(blocking=False):
-            raise DependencyPendingError("the files of another message are being inspected")
         try:
-            return Previews(tuple(_inspected(job, done)))
+            # The others have their tickets, and leave the workers to mails that have none yet.
+            with job.inspection_turns.turn(job.journal.reference):
+                return Previews(tuple(_inspected(job, done)))
         except (OSError, process.InspectionStoppedError) as error:
             if attempt.failures + 1 < TRIES:
                 raise MessageUnavailableError(error) from error
@@ -101,8 +100,6 @@ def inspect_models(job: StepContext, done: DispatchResult) -> DispatchResult:
                 number for number, _ in done.uploads if formats.is_inspected(job.message.request.attachments[number])
             ]
             return Previews(tuple(Preview(number, no_picture=NoPicture.FAILED) for number in failed))
-        finally:
-            job.inspecting.release()
 
     try:
         found = job.journal.step(StepName.INSPECT_MODELS, act, returns=Previews)

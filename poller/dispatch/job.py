@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.dispatch.inspection_turns import InspectionTurns
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import attachment_policy, sender
@@ -100,8 +100,7 @@ class StepContext:
     upload_decisions: tuple[
         UploadDecision, ...
     ] = ()  # decision on each attachment, in the mail's order; known once the message is received
-    # Held while files are inspected, for one message of this process at a time.
-    inspecting: threading.Lock = field(default_factory=threading.Lock)
+    inspection_turns: InspectionTurns = field(default_factory=InspectionTurns)
 
 
 GONE = "gone"  # in the journal: the object to add something to was deleted

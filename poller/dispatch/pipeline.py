@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.classify import classify, initial_result
+from poller.dispatch.inspection_turns import InspectionTurns
 from poller.dispatch.job import LazyMessage, StepContext
 from poller.dispatch.notify import (
     failure_receipt,
@@ -102,15 +102,17 @@ class Pipeline:
         source: MessageSource,
         spool: Path,
         reclassify_mailboxes: Mapping[Category, MessageSource] | None = None,
+        *,
+        wake: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Keep the arguments. Nothing is connected or written yet.
 
         `spool` is a directory of our own. `reclassify_mailboxes` maps each category to the reclassify mailbox that asks
-        for it.
+        for it. `wake` resumes a message that waits, see `InspectionTurns`.
         """
         self._settings, self._services, self._source, self._spool = settings, services, source, spool
         self._reclassify_mailboxes = reclassify_mailboxes or {}
-        self._inspecting = threading.Lock()
+        self._inspection_turns = InspectionTurns(wake)
 
     def clear(self) -> None:
         """Delete the spool files that a killed process left behind."""
@@ -124,7 +126,9 @@ class Pipeline:
         source = self._reclassify_mailboxes.get(correction.category, self._source) if correction else self._source
         path = self._spool / f"{journal.reference.replace('/', '-')}.eml"
         message = LazyMessage(message_of(journal.reference), source, path, self._settings.imap)
-        job = StepContext(journal, message, source, self._services, self._settings, inspecting=self._inspecting)
+        job = StepContext(
+            journal, message, source, self._services, self._settings, inspection_turns=self._inspection_turns
+        )
         progress = PipelineProgress()
         try:
             return self._correct(job, correction, progress) if correction else self._dispatch(job, progress)
@@ -267,6 +271,7 @@ class Pipeline:
                 reason=wait.reason,
                 until=wait.until,
                 breaker=wait.breaker,
+                behind=wait.behind,
                 filed=outcome,
             )
         return result

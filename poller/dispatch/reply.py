@@ -64,8 +64,9 @@ def find_threads(job: StepContext, keys: Sequence[str]) -> list[Conversation]:
             raise DependencyPendingError("the message that it answers still waits")
         results = {reference: store.result(reference) for reference in references}
         # A message that only waits for its receipt is done and labelled.
-        if any(result.final_outcome.is_open for result in results.values()):
-            raise DependencyPendingError("the message that it answers is still at work")
+        for reference, result in results.items():
+            if result.final_outcome.is_open:
+                raise DependencyPendingError("the message that it answers is still at work", message_of(reference))
         opened = {each: _opened(result) for each, result in results.items() if result.ticket}
         return [
             {"reference": each} | found | {"subtask": found["subtask"] or _brought(store, each)}

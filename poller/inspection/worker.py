@@ -9,6 +9,7 @@ import io
 import json
 import os
 import struct
+import sys
 import zipfile
 import zlib
 from dataclasses import asdict, replace
@@ -137,7 +138,15 @@ def _preview(content: bytes) -> bytes | None:
         return None
 
 
+def _leave_out(suffix: str) -> None:
+    """Keep trimesh from importing libraries that a format does not need: they take half of a small file's time."""
+    needed = {"networkx"} if suffix == "3mf" else {"cascadio"} if suffix in formats.CAD else set()
+    for name in {"networkx", "cascadio"} - needed:
+        sys.modules[name] = None  # type: ignore[assignment]
+
+
 def _model(say: Connection, content: bytes, suffix: str, sides: SideFiles, layers: dict[str, Path]) -> None:
+    _leave_out(suffix)
     from poller.inspection import facts as counted  # noqa: PLC0415
     from poller.inspection.loading import first_facts, load  # noqa: PLC0415
     from poller.inspection.renderer import NothingToDrawError, render  # noqa: PLC0415

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import IO, TYPE_CHECKING, Any
 
 import structlog
@@ -24,6 +25,7 @@ from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.cluster import ClusterMembership
 from poller.workflow.dbos_runtime import MESSAGE
 from poller.workflow.errors import StepDeferredError
+from poller.workflow.history import dispensable
 from poller.workflow.journal import Journal
 from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
@@ -182,6 +184,8 @@ class Engine:
             # An exception that was recorded would be raised again at each replay.
             steps = [step for step in DBOS.list_workflow_steps(reference) if step["error"] is not None]
             start = min((step["function_id"] for step in steps), default=END)
+        else:
+            start = self._first_dispensable(reference, status.result.step)
         try:
             DBOS.rewind_workflow(reference, queue_name=dbos_runtime.QUEUE, start_step=start)
         except OperationalError as error:
@@ -190,6 +194,15 @@ class Engine:
             if self.store.statuses([reference])[reference] == status:
                 raise
             log.info("message_resumed_elsewhere", ref=reference)
+
+    def _first_dispensable(self, reference: str, waiting_at: str) -> int:
+        """Return the number of the first entry that the resumed message can do without, `END` if it needs all."""
+        now = datetime.now(UTC)
+        steps = DBOS.list_workflow_steps(reference)
+        of_step = list(takewhile(lambda step: step["function_name"] == waiting_at, reversed(steps)))[::-1]
+        history = [step["output"] or {} for step in of_step]
+        count = dispensable(history, lambda tried: self._patience.visible_at(tried, now) is None)
+        return int(of_step[-count]["function_id"]) if count else END
 
     def breaker(self, service: str) -> CircuitBreaker:
         """Return the circuit breaker of a service."""
@@ -213,7 +226,12 @@ class Engine:
             result = self._work(journal)
         except StepDeferredError as wait:
             result = WorkResult(
-                Outcome.WAITING, step=wait.step, reason=wait.reason, until=wait.until, breaker=wait.breaker
+                Outcome.WAITING,
+                step=wait.step,
+                reason=wait.reason,
+                until=wait.until,
+                breaker=wait.breaker,
+                behind=wait.behind,
             )
         except MessageGoneError:
             result = WorkResult(Outcome.GONE)

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 class StepDeferredError(Exception):
     """The message goes on later. Nothing is lost, and no person needs to act."""
 
-    def __init__(self, step: StepName, reason: str, until: datetime, breaker: str = "") -> None:
-        """Create the error. `until` is aware, UTC. `breaker` is the service whose return ends it, "" for none."""
+    def __init__(self, step: StepName, reason: str, until: datetime, *, breaker: str = "", behind: str = "") -> None:
+        """Create the error. `until` is aware, UTC.
+
+        `breaker` is the service whose return ends the wait, and `behind` the message whose end does; "" for none.
+        """
         super().__init__(f"{step}: {reason}")
-        self.step, self.reason, self.until, self.breaker = step, reason, until, breaker
+        self.step, self.reason, self.until, self.breaker, self.behind = step, reason, until, breaker, behind
 
 
 class StepFailedError(Exception):
@@ -56,7 +59,12 @@ class ServiceHeldBackError(Exception):
 
 
 class DependencyPendingError(Exception):
-    """Something else must be done first. This is no failure, and the step is tried again soon, without a limit."""
+    """Something else must be done first. This is no failure, and the step is tried again without a limit."""
+
+    def __init__(self, reason: str, behind: str = "") -> None:
+        """Create the error. `behind` is the reference of the message whose end is waited for, "" if it is not known."""
+        super().__init__(reason)
+        self.behind = behind
 
 
 class OwnershipLostError(Exception):

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from uuid import uuid4
 
@@ -36,6 +35,7 @@ from poller.workflow.errors import (
     StepFailedError,
     UnusableMessageError,
 )
+from poller.workflow.history import Entry, crashes, doubts, first_begun, last_seen, since_asked
 from poller.workflow.retry import LONGEST_WAIT_S, Attempt
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from poller.workflow.steps import StepName
 
 
-Entry = dict[str, Any]  # JSON: {"by": execution, "ok" | "begun" | "retry" | "wait" | "gone" | "fatal": ...}
 Record = Callable[[str, Callable[[], "Entry"]], "Entry"]  # step name and maker -> the entry, made now or long ago
 
 
@@ -66,42 +65,6 @@ _T = TypeVar("_T")
 _Value = TypeVar("_Value", bound=Recorded)
 
 
-def first_begun(history: list[Entry]) -> datetime:
-    """Return when the first try began."""
-    return min(datetime.fromisoformat(entry["begun"]) for entry in history if "begun" in entry)
-
-
-def last_seen(history: list[Entry]) -> datetime:
-    """Return the last moment known of the last try.
-
-    That is when it failed, or when it began where it left no result.
-    """
-    times = [entry.get("at") or entry["begun"] for entry in history if "at" in entry or "begun" in entry]
-    return datetime.fromisoformat(times[-1])
-
-
-def since_asked(history: list[Entry]) -> list[Entry]:
-    """Return the entries since a person last asked for the step or put the message back, or else all of them."""
-    last = max((index for index, entry in enumerate(history) if "fatal" in entry or "gone" in entry), default=-1)
-    return history[last + 1 :]
-
-
-def crashes(history: list[Entry]) -> int:
-    """Count the crashes of the step since a person last asked for it: process deaths and unforeseen exceptions."""
-    recent = since_asked(history)
-    return _deaths(recent) + sum(bool(entry.get("bug")) for entry in recent)
-
-
-def doubts(history: list[Entry]) -> int:
-    """Count the tries that may have had their effect, including those before a person last asked for the step."""
-    return _deaths(history) + sum(bool(entry.get("unknown")) for entry in history)
-
-
-def _deaths(history: list[Entry]) -> int:
-    """Count the process deaths in the step: `begun` entries whose execution never wrote a result."""
-    return sum("begun" in entry and entry["by"] != after["by"] for entry, after in pairwise([*history, {"by": ""}]))
-
-
 def _out_of_reach(step: StepName) -> str:
     return f"{SERVICE_NAMES.get(step.service, step.service)} is out of reach"
 
@@ -117,6 +80,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 REFUSED_WAIT_S = 300.0  # before a service that refused our credentials is asked again
 AGAIN_S = 10.0  # before it is checked again whether a dependency is done, or whether a message is still ours
+LONGEST_AGAIN_S = 900.0  # the same for a dependency that has been waited for long, in case its end was not noticed
 MAILBOX = "imap"  # the service behind the message itself, for every step that needs it
 CRASHES = 3  # process deaths or unforeseen exceptions in one step of one message before it is put aside
 
@@ -275,7 +239,7 @@ class Journal:
         reason = entry.get("retry") or entry["wait"]
         log.warning("step_deferred", ref=self.reference, step=step.name, reason=reason, until=entry["until"])
         until = datetime.fromisoformat(entry["until"])
-        raise StepDeferredError(step.name, reason, until, entry.get("gate", ""))
+        raise StepDeferredError(step.name, reason, until, breaker=entry.get("gate", ""), behind=entry.get("behind", ""))
 
     def _next(self, step: _Step, history: list[Entry], stack: ExitStack) -> Entry:
         """Return the entry that follows the history: an intent, or after our own intent the result of acting on it."""
@@ -317,17 +281,13 @@ class Journal:
                 value = step.act(attempt)
         except MessageUnavailableError as error:
             return self._failed(step, MAILBOX, error.cause, retries)
+        except DependencyPendingError as error:
+            return self._not_yet(error, attempt)
         except ServiceHeldBackError as held:
             return {"wait": _out_of_reach(step.name), "until": self._bounded(held.until).isoformat()}
         except StateUnavailableError as error:
             return {"unknown": False} | self._retried(self._now(), str(error), 0.0, retries)
-        except (
-            MessageGoneError,
-            DependencyPendingError,
-            OwnershipLostError,
-            ServiceError,
-            ConfigurationError,
-        ) as error:
+        except (MessageGoneError, OwnershipLostError, ServiceError, ConfigurationError) as error:
             return self._failed(step, step.name.service, error, retries)
         if step.gated:
             self._breaker(step.name.service).answered(called=not step.name.is_preparation)
@@ -342,10 +302,10 @@ class Journal:
         match error:
             case MessageGoneError():
                 return {"gone": True}
-            case DependencyPendingError() | OwnershipLostError():
+            case OwnershipLostError():
                 # If another machine has the message now, this entry is refused, which ends this execution.
-                why = str(error) or "out of touch with the other machines"
-                return {"wait": why, "until": (now + timedelta(seconds=AGAIN_S)).isoformat()}
+                until = now + timedelta(seconds=AGAIN_S)
+                return {"wait": "out of touch with the other machines", "until": until.isoformat()}
             case TransientError():
                 asked_s = self._hold_back(service, error)
                 unknown = error.outcome_unknown and service == step.name.service
@@ -358,6 +318,13 @@ class Journal:
                 self._hold_back(service, error)
                 return {"wait": str(error), "until": now.isoformat(), "gate": service}
         return self._gave_way(step, error, retries, unknown=service == step.name.service)
+
+    def _not_yet(self, error: DependencyPendingError, attempt: Attempt) -> Entry:
+        """Return the entry of a wait for something else. The longer it lasts, the less often it is checked."""
+        now = self._now()
+        delay_s = min(max((now - attempt.since).total_seconds() / 2, AGAIN_S), LONGEST_AGAIN_S)
+        entry = {"wait": str(error), "until": (now + timedelta(seconds=delay_s)).isoformat()}
+        return entry | ({"behind": error.behind} if error.behind else {})
 
     def _hold_back(self, service: str, error: TransientError | ConfigurationError) -> float:
         """Keep other messages from a service that failed, and return for how many seconds it asked.

@@ -100,6 +100,7 @@ class WorkResult:
     reason: str = ""  # why it is ignored, failed or waits, fit for a log
     until: datetime | None = None  # of a waiting one; aware, UTC
     breaker: str = ""  # of a waiting one: the service whose open circuit breaker stopped it, "" if none did
+    behind: str = ""  # of a waiting one: the reference of the message that it waits for, "" if it is none
     filed: Outcome | None = None  # the final outcome of a message that waits for its receipt alone
     unfiled: bool = False  # True if a failed message could not be labelled as failed
     thread: str = ""  # reference of the message that opened the ticket, which may be this one
@@ -132,6 +133,7 @@ class WorkResult:
             found |= {"step": str(self.step), "reason": self.reason}
         if self.outcome is Outcome.WAITING:
             found |= {"gate": self.breaker} | ({"until": self.until.isoformat()} if self.until else {})
+            found |= {"behind": self.behind} if self.behind else {}
         if self.outcome is Outcome.IGNORED:
             found["reason"] = self.reason
         if self.filed:
@@ -183,6 +185,7 @@ class WorkResult:
             reason=found.get("reason", ""),
             until=_moment(found.get("until")),
             breaker=found.get("gate", ""),
+            behind=found.get("behind", ""),
             filed=Outcome(filed) if filed else None,
             unfiled=found.get("unfiled", False),
             thread=found.get("thread", ""),

@@ -9,12 +9,15 @@ import struct
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integrations.sandbox import Sandbox
 from poller.cli.samples import samples
+from poller.inspection import process
 from tests.bench.machine import MB, Peak, cpu_s
+from tests.bench.models import attachment
 from tests.bench.process import Daemon, drain
 from tests.bench.table import Row
 
@@ -30,9 +33,14 @@ SMALL = 40
 MORE_BYTES = 60 * MB  # that a big mail may take above small ones
 
 
+def model(number: int, file_bytes: int) -> bytes:
+    """A binary glTF of that size that does not open, no two alike."""
+    return struct.pack("<4sIIII", b"glTF", 2, file_bytes, 0, number) + os.urandom(file_bytes - 20)
+
+
 def mail(number: int, file_bytes: int) -> bytes:
-    """A request with one binary glTF of that size, no two alike."""
-    content = struct.pack("<4sIIII", b"glTF", 2, file_bytes, 0, number) + os.urandom(file_bytes - 20)
+    """A request with one model of that size."""
+    content = model(number, file_bytes)
     return (
         b"From: Elise Martin <elise@martin-mobilier.example>\r\nTo: support@figurative.example\r\n"
         b"Subject: Modelisation 3D du fauteuil %d\r\nMessage-ID: <%d@martin-mobilier.example>\r\n"
@@ -46,14 +54,52 @@ def mail(number: int, file_bytes: int) -> bytes:
 
 
 def fast(tell: Callable[[str], object]) -> list[Row]:
-    """The same mailbox pulled by mbsync, and drained by the daemon."""
+    """The same mailbox pulled by mbsync, and drained by the daemon, without pictures of the models and with them."""
     if shutil.which("mbsync") is None:
         return [Row(BENCH, "big mails against mbsync", "no mbsync: apt-get install isync", "a ratio", good=False)]
-    directory = Path(tempfile.mkdtemp(prefix="bars-"))
     # The stand-in keeps files in memory: how fast its disk is says nothing of the daemon.
     os.environ.setdefault("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", str(1000 * MB))
+    plain, pictures = _drained(tell, pictures=False), _drained(tell, pictures=True)
+    ratio, more_s = plain.took_s / plain.pulled_s, pictures.took_s - plain.took_s
+    return [
+        Row(BENCH, f"mbsync pulls {MAILS} mails of {FILE_BYTES // MB} MB", f"{plain.pulled_s:.1f} s"),
+        Row(
+            BENCH,
+            "the daemon drains them, files on S3, without pictures",
+            f"{plain.took_s:.1f} s, {ratio:.2f} times mbsync's",
+            "at most 1.0 times",
+            good=plain.whole and ratio <= 1,
+        ),
+        Row(
+            BENCH, "  of the processor", f"daemon {plain.daemon_s:.1f} s, services' stand-ins {plain.stand_ins_s:.1f} s"
+        ),
+        Row(
+            BENCH,
+            "the daemon drains them, with the inspection of each model",
+            f"{pictures.took_s:.1f} s, {more_s:.1f} s more",
+            f"at most {pictures.inspected_s:.1f} s more, which an inspection of each takes by itself",
+            good=pictures.whole and more_s <= pictures.inspected_s,
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The big mails, pulled by mbsync and drained by the daemon."""
+
+    pulled_s: float
+    took_s: float
+    daemon_s: float  # of the processor
+    stand_ins_s: float  # likewise
+    inspected_s: float  # the inspection of each file, one after the other, without the daemon
+    whole: bool  # every file was stored
+
+
+def _drained(tell: Callable[[str], object], *, pictures: bool) -> Drain:
+    directory = Path(tempfile.mkdtemp(prefix="bars-"))
     with Sandbox() as box:
-        daemon = Daemon(_environment(box, directory), directory)
+        environment = _environment(box, directory) | {"MODELS_ENABLED": str(pictures).lower()}
+        daemon = Daemon(environment, directory)
         for number in range(MAILS):
             box.imap.deliver(mail(number, FILE_BYTES))
         tell(f"bars: {MAILS} mails of {FILE_BYTES // MB} MB are waiting")
@@ -64,25 +110,25 @@ def fast(tell: Callable[[str], object]) -> list[Row]:
                 time.sleep(0.005)
             began_s, daemon_s, stand_ins_s = time.monotonic(), cpu_s(daemon.pid), time.process_time()
             drained = drain(box, daemon, began_s + LIMIT_S, tell, every_s=0.02)
-            drained_s = time.monotonic() - began_s
+            took_s = time.monotonic() - began_s
             daemon_s, stand_ins_s = cpu_s(daemon.pid) - daemon_s, time.process_time() - stand_ins_s
             daemon.stop()
         finally:
             daemon.kill()
         stored = sum(each.size_bytes == FILE_BYTES for each in box.s3.objects)
+    inspected_s = _inspected(directory) if pictures else 0.0
     shutil.rmtree(directory)
-    ratio = drained_s / pulled_s
-    return [
-        Row(BENCH, f"mbsync pulls {MAILS} mails of {FILE_BYTES // MB} MB", f"{pulled_s:.1f} s"),
-        Row(
-            BENCH,
-            "the daemon drains them, files on S3",
-            f"{drained_s:.1f} s, {ratio:.2f} times mbsync's",
-            "at most 1.0 times",
-            good=drained and stored == MAILS and ratio <= 1,
-        ),
-        Row(BENCH, "  of the processor", f"daemon {daemon_s:.1f} s, services' stand-ins {stand_ins_s:.1f} s"),
-    ]
+    return Drain(pulled_s, took_s, daemon_s, stand_ins_s, inspected_s, drained and stored == MAILS)
+
+
+def _inspected(directory: Path) -> float:
+    """Seconds that an inspection of each file takes by itself."""
+    path = directory / "fauteuil.glb"
+    path.write_bytes(model(0, FILE_BYTES))
+    began_s = time.monotonic()
+    for _ in range(MAILS):
+        process.inspect([attachment(path)], 0)
+    return time.monotonic() - began_s
 
 
 def lean(tell: Callable[[str], object]) -> list[Row]:
@@ -90,7 +136,8 @@ def lean(tell: Callable[[str], object]) -> list[Row]:
     directory = Path(tempfile.mkdtemp(prefix="bars-"))
     with Sandbox() as box:
         box.hubspot.rate_limit = box.clickup.rate_limit = None
-        environment = _environment(box, directory) | {"HUBSPOT_CALLS_PER_10S": "100000"}
+        # An inspection has a process and a limit of its own, which `./dev bench models` measures.
+        environment = _environment(box, directory) | {"HUBSPOT_CALLS_PER_10S": "100000", "MODELS_ENABLED": "false"}
         daemon = Daemon(environment, directory)
         peaks = []
         try:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from integrations.sandbox import Sandbox
 from poller.config import loader
 from poller.mailbox.inbox import Inbox
-from poller.workflow.journal import _deaths
+from poller.workflow.history import deaths
 from poller.workflow.store import open_store
 from tests.bench.books import balance, calls
 from tests.bench.faults import faults
@@ -172,7 +172,7 @@ def remembered(settings: Settings, tell: Callable[[str], object]) -> list[Row]:
     """What the daemon's own memory says: that the kills came at work, and that nothing is left to do."""
     with closing(open_store(settings)) as store:
         messages = store.messages()
-        deaths = sum(_deaths([entry.content for entry in store.journal(each.reference)]) for each in messages)
+        deaths = sum(deaths([entry.content for entry in store.journal(each.reference)]) for each in messages)
     unfinished = [each for each in messages if each.status.outcome not in DONE]
     for each in unfinished:
         tell(f"soak: {each.reference} {each.status.outcome}: {each.status.result}")

@@ -78,7 +78,7 @@ class Engine:
     def pause_queue(self, paused: bool) -> None:
         self.paused.append(paused)
 
-    def resume(self, reference: str, _seen: MessageStatus) -> None:
+    def resume(self, reference: str, _seen: MessageStatus | None = None) -> None:
         self.resumed.append(reference)
 
     def statuses(self, references: list[str]) -> dict[str, MessageStatus]:
@@ -151,3 +151,25 @@ def test_message_that_ends_gives_waiting_ones_more_time(load: Scheduler, engine:
     load.working = {"done"}
     load.tick()
     assert load.soon()
+
+
+def test_message_that_ends_resumes_those_that_wait_for_it(load: Scheduler, engine: Engine) -> None:
+    """Long before they are due. A correction ends as well, and one that waits for its receipt alone is done."""
+    late = datetime.now(UTC) + HOUR
+    wait = {"step": "find_thread", "reason": "at work"}
+    load.waiting = {each: waiting_at(late, wait | {"behind": each[-1]}) for each in ("a for 1", "b for 2", "c for 3")}
+    filed = WorkResult(Outcome.WAITING, step="send_receipt", until=late, filed=Outcome.SUPPORT)
+    engine.stopped = {"1/support/1": MessageStatus(WorkResult(Outcome.SUPPORT)), "2": MessageStatus(filed)}
+    load.working = {"1/support/1", "2", "3"}
+    load.tick()
+    assert engine.resumed == ["a for 1", "b for 2"]
+    assert load.waiting.keys() == {"2", "c for 3"}
+
+
+def test_woken_message_is_resumed_at_once_and_kept_in_hand(load: Scheduler, engine: Engine) -> None:
+    """By the thread that wakes it. The queue is not paused before it is looked into."""
+    load.waiting = {"one": waits_for("", HOUR)}
+    load.wake("one")
+    assert (engine.resumed, engine.paused) == (["one"], [False])
+    load.tick()
+    assert (load.working, load.waiting, engine.paused[-1], engine.resumed) == ({"one"}, {}, False, ["one"])

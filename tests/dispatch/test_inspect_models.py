@@ -93,7 +93,8 @@ def test_inspection_waits_for_that_of_another_message(stored: StepHarness) -> No
     """It gives the worker back meanwhile, before it fetches the mail."""
     context = stored.context()
     fetches = stored.fetches
-    with context.inspecting, pytest.raises(StepDeferredError, match="another message"):
+    turns = context.inspection_turns
+    with turns.turn("one"), turns.turn("other"), pytest.raises(StepDeferredError, match="other messages"):
         inspect_models(context, stored.done)
     assert stored.fetches == fetches
     assert stored.takes(inspect_models).previews

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from poller.workflow.facts import InMemoryFacts
+from poller.workflow.history import dispensable
 from poller.workflow.journal import Journal
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.shared_lock import SharedLock
@@ -40,6 +42,14 @@ class JournalRecord:
         """Forget everything behind the last failure, as a person's retry does."""
         while "fatal" not in self.entries[-1][1]:
             self.entries.pop()
+
+    def resume(self, visible_after_s: float = 10.0) -> None:
+        """Delete what the waiting step can do without, as `Engine.resume` does."""
+        name = self.entries[-1][0]
+        history = [entry for _, entry in takewhile(lambda each: each[0] == name, reversed(self.entries))][::-1]
+        settled = self.now - timedelta(seconds=visible_after_s)
+        if count := dispensable(history, lambda tried: tried <= settled):
+            del self.entries[-count:]
 
     def execution(self, **retry_policy: Any) -> Journal:
         """Begin, or resume, the message."""

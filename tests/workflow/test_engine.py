@@ -24,7 +24,7 @@ from integrations.errors import ConfigurationError, PermanentError, TransientErr
 from poller.model import Category, Link, Outcome
 from poller.workflow import dbos_runtime
 from poller.workflow.engine import Engine
-from poller.workflow.errors import StepFailedError
+from poller.workflow.errors import DependencyPendingError, StepFailedError
 from poller.workflow.lock import AlreadyRunningError
 from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
@@ -440,3 +440,19 @@ def test_message_keeps_the_steps_of_the_release_that_recorded_them(state_url: st
         made[reference] = called[:]
     whole = ["find_original", "find_thread", "prepare_receipt", "send_receipt"]
     assert made == {"behind": ["prepare_receipt", "send_receipt"], "before": whole, "new": whole}
+
+
+def test_message_resumed_often_keeps_few_rows(state_url: str, tmp_path: Path) -> None:
+    """A wait has no end, and each execution reads every row. What was done before the wait stays."""
+    service = Service(*[DependencyPendingError("the message that it answers is still at work")] * 12)
+    with running(state_url, tmp_path, service.work) as engine:
+        engine.submit(REFERENCE)
+        rows = []
+        for _ in range(12):
+            status = stopped(engine)
+            assert status.outcome is Outcome.WAITING
+            rows.append(len(engine.store.journal(REFERENCE)))
+            engine.resume(REFERENCE, status)
+        assert stopped(engine).result == made_of("T1", "N1")
+    assert rows == [4] + [6] * 11
+    assert service.calls == ["ticket"] + ["note"] * 13

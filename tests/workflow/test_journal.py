@@ -14,7 +14,12 @@ from integrations.net.deadline import Deadline, ask_guard
 from poller.errors import MessageGoneError
 from poller.model import Outcome
 from poller.workflow.circuit_breaker import CircuitBreaker
-from poller.workflow.errors import MessageUnavailableError, StateUnavailableError, StepDeferredError, StepFailedError
+from poller.workflow.errors import (
+    MessageUnavailableError,
+    StateUnavailableError,
+    StepDeferredError,
+    StepFailedError,
+)
 from poller.workflow.results import Participants, Received, WorkResult
 from poller.workflow.retry import Attempt
 from poller.workflow.steps import StepName

@@ -36,6 +36,7 @@ DECIDED = (UploadDecision.FILE, UploadDecision.FILE)
 def stored(sandbox: Sandbox, tmp_path: Path) -> StepHarness:
     """Give a mail whose files, a model and a photo, are stored."""
     bench = StepHarness(sandbox, tmp_path, samples()["modelisation_with_files"])
+    bench.environment["MODELS_ENABLED"] = "true"
     bench.open_ticket()
     bench.done = bench.takes(upload_files, upload_decisions=DECIDED)
     bench.record.entries.clear()
@@ -66,6 +67,7 @@ def test_picture_is_not_taken_for_a_file_of_the_customer(sandbox: Sandbox, tmp_p
     for name, content in ((f"{stem}.glb", triangle()), (taken, picture(320, 240))):
         message.add_attachment(content, "application", "octet-stream", filename=name)
     bench = StepHarness(sandbox, tmp_path, message.as_bytes())
+    bench.environment["MODELS_ENABLED"] = "true"
     bench.open_ticket()
     bench.done = bench.takes(upload_files, upload_decisions=DECIDED)
     bench.record.entries.clear()

@@ -236,7 +236,7 @@ class HubSpot:
     def create_reference_property(self, label: str = "Figurative reference") -> bool:
         """Give tickets the unique property that makes `create_ticket` idempotent. Return False when it exists.
 
-        Needs the scope crm.schemas.tickets.write, and one of the ten unique properties an object may have.
+        Needs one of the ten unique properties an object may have.
         """
         text = {"groupName": "ticketinformation", "type": "string", "fieldType": "text"}
         definition = text | {"name": REFERENCE_PROPERTY, "label": label, "hasUniqueValue": True}

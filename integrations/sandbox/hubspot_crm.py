@@ -34,6 +34,7 @@ class Crm:
         self.conflict_category = "CONFLICT"  # or OBJECT_ALREADY_EXISTS: the error body for an address that exists
         self.finds_additional_emails = False  # for GET by address; HubSpot does not document it
         self.custom_properties: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in schema.KINDS}
+        self.required_properties: dict[str, list[str]] = {kind: [] for kind in schema.KINDS}  # by the account's rules
         self._records: dict[str, dict[str, Record]] = {kind: {} for kind in schema.KINDS}
         self._links: dict[tuple[str, str, str], list[str]] = {}  # (kind, id, other kind): ids
         self._ids = itertools.count(29_000_000_001)
@@ -41,6 +42,10 @@ class Crm:
     def records(self, kind: str) -> list[Record]:
         """Return every object of a kind, oldest first."""
         return list(self._records[kind].values())
+
+    def exists(self, kind: str, id_: str) -> bool:
+        """Return whether there is an object of a kind with this id."""
+        return id_ in self._records[kind]
 
     def find(self, kind: str, value: str, id_property: str = "") -> Record:
         """Return the object with this id, or with this value of a unique property."""
@@ -59,7 +64,7 @@ class Crm:
     def create(self, kind: str, given: object, associations: Iterable[Any] = ()) -> Record:
         """Create an object with its associations. Create nothing when a part is refused."""
         properties = schema.checked_properties(kind, given, self.custom_properties[kind])
-        schema.check_required(kind, properties)
+        schema.check_required(kind, properties, self.required_properties[kind])
         if kind == "tickets":
             schema.check_pipeline(properties, self.pipelines)
             properties.setdefault("hs_pipeline", "0")
@@ -98,12 +103,13 @@ class Crm:
         return [each for each in self.records(kind) if each.created_at <= indexed_until and _selected(each, wanted)]
 
     def properties(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return the definition of every writable property, by name."""
-        own = {name: {"name": name, "hasUniqueValue": False} for name in schema.DEFAULTS[kind] + schema.OTHERS[kind]}
-        return own | self.custom_properties[kind]
+        """Return the definition of every property, by name."""
+        own = {name: {"name": name} for name in (*schema.DEFAULTS[kind], *schema.OTHERS[kind], *schema.READ_ONLY[kind])}
+        given = own | self.custom_properties[kind]
+        return {name: schema.definition(kind, each) for name, each in given.items()}
 
-    def define_property(self, kind: str, definition: Mapping[str, Any]) -> None:
-        """Add a property. It cannot be changed later whether its values are unique."""
+    def define_property(self, kind: str, definition: Mapping[str, Any]) -> dict[str, Any]:
+        """Add a property and return its definition. It cannot be changed later whether its values are unique."""
         missing = [name for name in ("name", "label", "groupName", "type", "fieldType") if not definition.get(name)]
         if missing or definition["groupName"] != f"{kind[:-1]}information":
             raise RejectedError(400, schema.validation_error(f"Invalid definition: {missing or 'groupName'}"))
@@ -114,6 +120,7 @@ class Crm:
         if definition.get("hasUniqueValue") and unique >= _MAX_UNIQUE_PROPERTIES:
             raise RejectedError(400, schema.validation_error(f"{kind} has {unique} unique properties already"))
         self.custom_properties[kind][definition["name"]] = dict(definition)
+        return schema.definition(kind, definition)
 
     def _contact(self, email: str, *, additional: bool) -> Record | None:
         wanted = email.lower()

@@ -40,7 +40,7 @@ UNSET = {"yours", "empty"}
 
 def shown(default: object) -> set[str]:
     """Return the words that the document may have for a default."""
-    if default is None or default == "":
+    if default in {None, "", ()}:
         return UNSET
     if isinstance(default, bool):
         return {str(default).lower()}

@@ -1,0 +1,109 @@
+"""The vendors' APIs as OpenAPI documents: small ones of our calls, or the originals where `VENDOR_SPECS` has them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import yaml
+
+HERE = Path(__file__).parent
+_METHODS = ("get", "post", "put", "patch", "delete")
+_TYPES = {"int": "integer", "bigint": "integer"}  # that JSON Schema does not know, and what they stand for
+# OpenAPI says that these are no parameters (https://spec.openapis.org/oas/v3.1.1#parameter-object).
+_NO_PARAMETERS = {"accept", "authorization", "content-type"}
+
+
+def documents(vendor: str) -> list[dict[str, Any]]:
+    """Return a vendor's OpenAPI documents: ours, or the originals in `$VENDOR_SPECS/<vendor>`, repaired.
+
+    In both, a request may have no field that the document does not name.
+    """
+    folder = Path(os.environ.get("VENDOR_SPECS", "")) / vendor
+    originals = sorted(folder.rglob("*.*")) if os.environ.get("VENDOR_SPECS") and folder.is_dir() else []
+    read = [yaml.safe_load(path.read_text()) for path in originals or [HERE / f"{vendor}.yaml"]]
+    for document in read:
+        if originals:
+            _repair(document, document)
+        for _, _, operation in operations(document):
+            _close(_resolved(operation.get("requestBody", {}), document), document, set())
+    return read
+
+
+def are_originals(vendor: str) -> bool:
+    """Return True where the vendor's own documents are at hand."""
+    return bool(os.environ.get("VENDOR_SPECS")) and (Path(os.environ["VENDOR_SPECS"]) / vendor).is_dir()
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return each operation of a document: its method, its whole path as a template, and what is said of it."""
+    base = re.sub(r"^https?://[^/]+", "", document["servers"][0]["url"]).rstrip("/")
+    return [
+        (method.upper(), base + path, item[method])
+        for path, item in document["paths"].items()
+        for method in _METHODS
+        if method in item
+    ]
+
+
+def parameter_names(operation: dict[str, Any], document: dict[str, Any]) -> set[str]:
+    """Return the names that the operation's query may have."""
+    given = (_resolved(parameter, document) for parameter in operation.get("parameters", ()))
+    return {parameter["name"] for parameter in given if parameter["in"] == "query"}
+
+
+def _resolved(value: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """Follow the references of a value to what they point to."""
+    while "$ref" in value:
+        value = _pointed(value["$ref"], document)
+    return value
+
+
+def _pointed(reference: str, document: Any) -> Any:
+    """Return what a reference within the document points to.
+
+    Raises:
+        KeyError: it points to nothing.
+    """
+    for part in reference.removeprefix("#/").split("/"):
+        key = unquote(part).replace("~1", "/").replace("~0", "~")
+        document = document[int(key)] if isinstance(document, list) and key.isdecimal() else document[key]
+    return document
+
+
+def _repair(value: Any, document: dict[str, Any]) -> None:
+    """Mend what keeps a validator from reading an original: odd types, and references to what is not there."""
+    for each in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
+        _repair(each, document)
+    if not isinstance(value, dict):
+        return
+    if isinstance(value.get("type"), str):
+        value["type"] = _TYPES.get(value["type"], value["type"])
+    if isinstance(value.get("properties"), list):
+        del value["properties"]
+    if isinstance(value.get("parameters"), list):
+        value["parameters"] = [
+            each for each in value["parameters"] if str(each.get("name", "")).lower() not in _NO_PARAMETERS
+        ]
+    if isinstance(value.get("$ref"), str):
+        try:
+            _pointed(value["$ref"], document)
+        except (KeyError, IndexError, TypeError):
+            del value["$ref"]
+
+
+def _close(value: Any, document: dict[str, Any], seen: set[int]) -> None:
+    """Forbid what a request's schemas do not name, in all that they refer to."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    for each in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
+        _close(each, document, seen)
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            _close(_pointed(value["$ref"], document), document, seen)
+        if isinstance(value.get("properties"), dict):
+            value.setdefault("additionalProperties", False)

@@ -149,8 +149,8 @@ class ClickUp(StandIn):
                 return {"user": USER}
             case ("team",):
                 members = [{"user": member} for member in self.members.values()]
-                team = {"id": _TEAM_ID, "name": "Figurative", "color": "#40bc86", "avatar": None, "members": members}
-                return {"teams": [team]}
+                team = {"id": _TEAM_ID, "name": "Figurative", "color": "#40bc86", "members": members}
+                return {"teams": [team | {"avatar": "https://attachments.example/figurative.jpg"}]}
             case ("space", id_, "tag") if id_ == _SPACE_ID:
                 return {"tags": [_tag(name) for name in sorted(self.space_tags)]}
         raise RejectedError(401, self.error(401))

@@ -15,7 +15,7 @@ USER: dict[str, Any] = {  # the owner of the token
     "username": "Sandbox",
     "email": "sandbox@figurative.example",
     "color": "#827718",
-    "profilePicture": None,
+    "profilePicture": "https://attachments.example/147.jpg",
     "initials": "S",
 }
 
@@ -61,5 +61,5 @@ def _shown(comment: Comment) -> dict[str, Any]:
         "assigned_by": None,
         "reactions": [],
         "date": str(comment.date_ms),
-        "reply_count": 0,
+        "reply_count": "0",
     }

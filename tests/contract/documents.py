@@ -11,31 +11,35 @@ from urllib.parse import unquote
 import yaml
 
 HERE = Path(__file__).parent
+_JSON_TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _METHODS = ("get", "post", "put", "patch", "delete")
 _TYPES = {"int": "integer", "bigint": "integer"}  # that JSON Schema does not know, and what they stand for
+_VARYING = {"assignees", "tags"}  # lists of texts in some answers of ClickUp's document, of objects in others
 # OpenAPI says that these are no parameters (https://spec.openapis.org/oas/v3.1.1#parameter-object).
 _NO_PARAMETERS = {"accept", "authorization", "content-type"}
 
 
-def documents(vendor: str) -> list[dict[str, Any]]:
-    """Return a vendor's OpenAPI documents: ours, or the originals in `$VENDOR_SPECS/<vendor>`, repaired.
+def originals(vendor: str) -> Path | None:
+    """Return the folder of a vendor's own documents, `$VENDOR_SPECS/<vendor>`, if there is one."""
+    folder = Path(os.environ.get("VENDOR_SPECS") or "/nonexistent") / vendor
+    return folder if folder.is_dir() else None
+
+
+def documents(vendor: str, folder: Path | None) -> list[dict[str, Any]]:
+    """Return a vendor's OpenAPI documents: the originals in a folder, repaired, or ours where that is None.
 
     In both, a request may have no field that the document does not name.
     """
-    folder = Path(os.environ.get("VENDOR_SPECS", "")) / vendor
-    originals = sorted(folder.rglob("*.*")) if os.environ.get("VENDOR_SPECS") and folder.is_dir() else []
-    read = [yaml.safe_load(path.read_text()) for path in originals or [HERE / f"{vendor}.yaml"]]
+    paths = sorted(path for path in folder.rglob("*.*") if path.is_file()) if folder else [HERE / f"{vendor}.yaml"]
+    read: list[dict[str, Any]] = [yaml.safe_load(path.read_text()) for path in paths]
     for document in read:
-        if originals:
+        if folder:
             _repair(document, document)
         for _, _, operation in operations(document):
-            _close(_resolved(operation.get("requestBody", {}), document), document, set())
+            if folder:
+                _loosen(operation["responses"], document, set())
+            _close(operation.get("requestBody"), document, set())
     return read
-
-
-def are_originals(vendor: str) -> bool:
-    """Return True where the vendor's own documents are at hand."""
-    return bool(os.environ.get("VENDOR_SPECS")) and (Path(os.environ["VENDOR_SPECS"]) / vendor).is_dir()
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -95,15 +99,34 @@ def _repair(value: Any, document: dict[str, Any]) -> None:
             del value["$ref"]
 
 
-def _close(value: Any, document: dict[str, Any], seen: set[int]) -> None:
-    """Forbid what a request's schemas do not name, in all that they refer to."""
-    if id(value) in seen:
+def _loosen(value: Any, document: dict[str, Any], seen: set[int]) -> None:
+    """Allow null in an original's answers, and any items in some lists: they are sent so, and seldom documented."""
+    for each in _first_visit(value, document, seen):
+        _loosen(each, document, seen)
+    if not isinstance(value, dict) or not isinstance(value.get("properties"), dict):
         return
-    seen.add(id(value))
-    for each in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
+    for name, schema in value["properties"].items():
+        if schema.get("type") in _JSON_TYPES:
+            schema["type"] = [schema["type"], "null"]
+        if name in _VARYING:
+            schema.pop("items", None)
+
+
+def _close(value: Any, document: dict[str, Any], seen: set[int]) -> None:
+    """Forbid what a request's schemas do not name."""
+    for each in _first_visit(value, document, seen):
         _close(each, document, seen)
-    if isinstance(value, dict):
-        if isinstance(value.get("$ref"), str):
-            _close(_pointed(value["$ref"], document), document, seen)
-        if isinstance(value.get("properties"), dict):
-            value.setdefault("additionalProperties", False)
+    if isinstance(value, dict) and isinstance(value.get("properties"), dict):
+        value.setdefault("additionalProperties", False)
+
+
+def _first_visit(value: Any, document: dict[str, Any], seen: set[int]) -> list[Any]:
+    """Return the parts of a value, and what it refers to, the first time that it is asked for."""
+    if id(value) in seen:
+        return []
+    seen.add(id(value))
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, dict):
+        return []
+    return [*value.values(), *([_pointed(value["$ref"], document)] if isinstance(value.get("$ref"), str) else [])]

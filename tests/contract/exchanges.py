@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 
-from tests.contract.documents import are_originals, documents, operations, parameter_names
+from tests.contract.documents import documents, operations, originals, parameter_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from integrations.sandbox.loopback_server import Answer, Recorded
     from integrations.sandbox.stand_in import StandIn
@@ -34,6 +37,25 @@ class Exchange:
     answer: Answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """An operation of a document."""
+
+    method: str
+    path: re.Pattern[str]
+    template: str
+    operation: dict[str, Any]
+    document: dict[str, Any]
+    openapi: OpenAPI
+
+    def lists(self, status: int) -> bool:
+        """Return True if the document describes this answer."""
+        return bool({str(status), "default"} & self.operation["responses"].keys())
+
+    def takes(self, request: Recorded) -> bool:
+        return self.method == request.method and bool(self.path.fullmatch(request.path))
+
+
 @contextmanager
 def recorded(stand_in: StandIn) -> Iterator[list[Exchange]]:
     """Yield a list, which grows by each request that the stand-in answers, refusals included."""
@@ -50,45 +72,61 @@ def recorded(stand_in: StandIn) -> Iterator[list[Exchange]]:
         yield exchanges
 
 
-class Contract:
-    """What a vendor promises and asks for. `uncalled` says of our own documents what no exchange has shown."""
+def breaches(vendor: str, exchanges: list[Exchange]) -> list[str]:
+    """Return what in the exchanges is not as the vendor's documents say, and what of our own no exchange has shown.
 
-    def __init__(self, vendor: str) -> None:
-        self._vendor = vendor
-        self._documents = [(document, OpenAPI.from_dict(document)) for document in documents(vendor)]
-        self._seen: set[tuple[str, str, str]] = set()
-
-    def breaches(self, exchange: Exchange) -> list[str]:
-        """Return what in an exchange is not as the documents say."""
-        asked = exchange.request
-        call = f"{asked.method} {asked.path}"
-        for document, openapi in self._documents:
-            for method, template, operation in operations(document):
-                if method == asked.method and re.fullmatch(re.sub(r"\{[^/]+?\}", "[^/]+", template), asked.path):
-                    self._seen.add((method, template, str(exchange.answer.status)))
-                    unknown = asked.query.keys() - parameter_names(operation, document)
-                    said = [f"unknown parameter {name}" for name in sorted(unknown)]
-                    said += _errors(openapi, HOSTS[self._vendor], exchange)
-                    return [f"{call} ({exchange.answer.status}): {each}" for each in said]
-        return [f"{call}: no such call"]
-
-    def uncalled(self) -> set[tuple[str, str, str]]:
-        """Return each method, path and status of our documents that was in no exchange. Originals have many."""
-        if are_originals(self._vendor):
-            return set()
-        promised = {
-            (method, template, status)
-            for document, _ in self._documents
-            for method, template, operation in operations(document)
-            for status in operation["responses"]
-        }
-        return promised - self._seen
+    In our own documents each status of each call must have been answered: they describe what we use.
+    """
+    folder = originals(vendor)
+    calls = _calls(vendor, folder)
+    said, seen = [], set()
+    for exchange in exchanges:
+        asked, status = exchange.request, exchange.answer.status
+        call = next((each for each in calls if each.takes(asked)), None)
+        if call is None:
+            said.append(f"{asked.method} {asked.path}: no such call")
+            continue
+        seen.add((call.method, call.template, str(status)))
+        unknown = sorted(asked.query.keys() - parameter_names(call.operation, call.document))
+        found = [f"unknown parameter {name}" for name in unknown]
+        found += _request_errors(call, HOSTS[vendor], asked)
+        # Few originals list the refusals.
+        if not folder or status < HTTPStatus.BAD_REQUEST or call.lists(status):
+            found += _answer_errors(call, HOSTS[vendor], exchange)
+        said += [f"{asked.method} {asked.path} ({status}): {each}" for each in found]
+    if folder:
+        return said
+    promised = {(call.method, call.template, status) for call in calls for status in call.operation["responses"]}
+    return said + [f"{' '.join(each)}: in no exchange" for each in sorted(promised - seen)]
 
 
-def _errors(openapi: OpenAPI, host: str, exchange: Exchange) -> list[str]:
-    asked, answer = exchange.request, exchange.answer
+@cache
+def _calls(vendor: str, folder: Path | None) -> list[_Call]:
+    """Return the operations of a vendor's documents: those in the folder, or ours."""
+    return [
+        _Call(method, re.compile(re.sub(r"\{[^/]+?\}", "[^/]+", template)), template, operation, document, openapi)
+        for document in documents(vendor, folder)
+        for openapi in [OpenAPI.from_dict(document)]
+        for method, template, operation in operations(document)
+    ]
+
+
+def _request_errors(call: _Call, host: str, asked: Recorded) -> list[str]:
+    return [line for error in call.openapi.iter_request_errors(_request(host, asked)) for line in _lines(error)]
+
+
+def _answer_errors(call: _Call, host: str, exchange: Exchange) -> list[str]:
+    answer = exchange.answer
     data, content_type = answer.encoded()
-    request = MockRequest(
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    media_type = headers.get("content-type", content_type).partition(";")[0]
+    response = MockResponse(data, answer.status, headers, media_type)
+    errors = call.openapi.iter_response_errors(_request(host, exchange.request), response)
+    return [line for error in errors for line in _lines(error)]
+
+
+def _request(host: str, asked: Recorded) -> MockRequest:
+    return MockRequest(
         host,
         asked.method.lower(),
         asked.path,
@@ -97,10 +135,6 @@ def _errors(openapi: OpenAPI, host: str, exchange: Exchange) -> list[str]:
         data=asked.raw or None,
         content_type=asked.headers.get("content-type", ""),
     )
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    response = MockResponse(data, answer.status, headers, headers.get("content-type", content_type).partition(";")[0])
-    errors = [*openapi.iter_request_errors(request), *openapi.iter_response_errors(request, response)]
-    return [line for error in errors for line in _lines(error)]
 
 
 def _lines(error: Any) -> list[str]:

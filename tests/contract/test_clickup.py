@@ -12,7 +12,7 @@ from integrations.errors import ConfigurationError, PermanentError, TransientErr
 from integrations.sandbox.clickup import Task
 from integrations.sandbox.clickup_comments import Comment
 from integrations.sandbox.stand_in import RateLimit
-from tests.contract.exchanges import Contract, Exchange, recorded
+from tests.contract.exchanges import breaches, recorded
 from tests.support.clickup_client import LONG_AGO, REF, connect, move_parent
 
 if TYPE_CHECKING:
@@ -60,18 +60,10 @@ def refusals(sandbox: Sandbox) -> None:
         connect(sandbox).check()
 
 
-@pytest.fixture
-def exchanges(sandbox: Sandbox) -> list[Exchange]:
-    """Every call of the client, with all that it may be answered."""
+def test_clickup_calls_and_answers_are_as_documented(sandbox: Sandbox) -> None:
+    """All branches of the client, and nothing in the document that we do not use."""
     with recorded(sandbox.clickup) as exchanges:
         for calls in (subtasks, comments, refusals):
             sandbox.clickup.reset()
             calls(sandbox)
-    return exchanges
-
-
-def test_clickup_calls_and_answers_are_as_documented(exchanges: list[Exchange]) -> None:
-    """And the document has nothing that we do not use."""
-    contract = Contract("clickup")
-    assert [breach for exchange in exchanges for breach in contract.breaches(exchange)] == []
-    assert contract.uncalled() == set()
+    assert breaches("clickup", exchanges) == []

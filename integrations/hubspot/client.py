@@ -1,6 +1,6 @@
 """HubSpot: contacts, tickets, notes and private files.
 
-https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
+https://developers.hubspot.com/docs/api-reference/latest/overview
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
-from integrations.hubspot.crm import Crm
+from integrations.hubspot.crm import Crm, record_of
 from integrations.hubspot.files import Files
 from integrations.hubspot.request import ask, refusal
 from integrations.net.deadline import CALL_S
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
     from typing import BinaryIO
+
+    from integrations.hubspot.crm import Record
 
 # The association types that HubSpot defines (hubspot/crm/association_type.py of the client).
 _TICKET_TO_CONTACT = 16
@@ -51,6 +53,7 @@ class HubSpot:
         stage_new: str,
         base_url: str | None = None,
         *,
+        api_version: str = "2026-09",
         reference_property: bool = False,
         private_files: bool = False,
         calls_per_10s: int = 100,
@@ -60,11 +63,13 @@ class HubSpot:
     ) -> None:
         """Set `reference_property` when `create_reference_property` has been run on this account.
 
+        `api_version` is the date of the API of the CRM.
+
         `private_files` says that `upload_file` is used, for which `check` asks.
         """
         rate_limiter, timeout_s = RateLimiter(calls_per_10s, 10.0), (connect_timeout_s, read_timeout_s)
         call = partial(ask, rate_limiter, timeout_s, deadline_s)
-        self._crm = Crm(api_key, base_url, call)
+        self._crm = Crm(api_key, base_url, api_version, call)
         self._files, self._private_files = Files(self._crm.client, call), private_files
         self._hub_id = hub_id
         self._pipeline_id = pipeline_id
@@ -82,8 +87,8 @@ class HubSpot:
         if "@" not in email:
             # An empty id in the path would list every contact instead.
             raise PermanentError("HubSpot find contact: not an e-mail address", detail=email)
-        if contact_id := self._crm.find("contacts", "email", email):
-            return contact_id
+        if contact := self._crm.find("contacts", "email", email):
+            return contact.id
         named = {"email": email, "firstname": first_name, "lastname": last_name}
         properties = {name: value for name, value in named.items() if value}
         status, answer = self._crm.create("contacts", properties, expect=(409,))
@@ -95,13 +100,14 @@ class HubSpot:
         profile = answer.get("identityProfile")
         if isinstance(profile, dict) and profile.get("vid"):
             return str(profile["vid"])
-        if contact_id := self._crm.find("contacts", "email", email):
-            return contact_id
+        if contact := self._crm.find("contacts", "email", email):
+            return contact.id
         raise TransientError("HubSpot create contact: HTTP 409 without the existing id", outcome_unknown=False)
 
     def find_contact(self, email: str) -> str | None:
         """Return the id of the contact with this address, or None. A secondary address may not be found."""
-        return self._crm.find("contacts", "email", email) if "@" in email else None
+        contact = self._crm.find("contacts", "email", email) if "@" in email else None
+        return contact.id if contact else None
 
     def create_ticket(self, subject: str, content: str, contact_id: str, reference: str) -> Ticket:
         """Open a ticket in the configured pipeline and stage, associated with the contact in the same call.
@@ -119,7 +125,7 @@ class HubSpot:
             properties[_REFERENCE_PROPERTY] = reference
         status, answer = self._crm.create("tickets", properties, (_TICKET_TO_CONTACT, contact_id), expect=(400,))
         if status != HTTPStatus.BAD_REQUEST:
-            return self._ticket(str(answer["id"]))
+            return self._ticket(record_of(answer))
         if "CONFLICTING_UNIQUE_VALUE" in json.dumps(answer) and (ticket := self.find_ticket(contact_id, reference)):
             return ticket
         raise refusal("create ticket", status, {}, answer)
@@ -142,8 +148,8 @@ class HubSpot:
         Reads the records themselves: the search index lags behind by up to half a minute.
         """
         if self._reference_property:
-            ticket_id = self._crm.find("tickets", _REFERENCE_PROPERTY, reference)
-            return self._ticket(ticket_id) if ticket_id else None
+            ticket = self._crm.find("tickets", _REFERENCE_PROPERTY, reference)
+            return self._ticket(ticket) if ticket else None
         return next(self._marked_tickets(contact_id, reference), None)
 
     def has_ticket(self, ticket_id: str) -> bool:
@@ -204,7 +210,8 @@ class HubSpot:
 
     def _marked_notes(self, contact_id: str, ticket_id: str | None, reference: str) -> Iterator[str]:
         annotated = ("tickets", ticket_id) if ticket_id else ("contacts", contact_id)
-        return self._crm.marked("notes", self._crm.associated(*annotated, "notes"), ("hs_note_body",), reference)
+        ids = self._crm.associated(*annotated, "notes")
+        return (note.id for note in self._crm.marked("notes", ids, ("hs_note_body",), reference))
 
     def create_reference_property(self, label: str = "Figurative reference") -> bool:
         """Give tickets the unique property that makes `create_ticket` idempotent. Return False when it exists.
@@ -248,5 +255,8 @@ class HubSpot:
             self._files.check()
         return f"HubSpot account {self._hub_id}, ticket pipeline {self._pipeline_id}, stage {self._stage_new}"
 
-    def _ticket(self, ticket_id: str) -> Ticket:
-        return Ticket(ticket_id, f"https://app.hubspot.com/contacts/{self._hub_id}/record/0-5/{ticket_id}")
+    def _ticket(self, record: Record) -> Ticket:
+        # An account lives on one of several hosts, which only its answers name.
+        return Ticket(
+            record.id, record.url or f"https://app.hubspot.com/contacts/{self._hub_id}/record/0-5/{record.id}"
+        )

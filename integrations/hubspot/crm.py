@@ -1,25 +1,37 @@
 """HubSpot's CRM through its client: objects of any type, their associations, their properties and pipelines.
 
-https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
+https://developers.hubspot.com/docs/api-reference/latest/crm/understanding-the-crm
 """
 
 from __future__ import annotations
 
-from functools import partial
+import re
+from dataclasses import dataclass
+from functools import partial, wraps
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from hubspot import HubSpot as Client
 from urllib3.util.retry import Retry
 
+from integrations.errors import TransientError
 from integrations.net.deadline import watched_pools
 from integrations.net.edge import blocks_told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_PAGE_ROWS = 500  # the most that an associations page may hold
+_MAX_PAGES = 100  # of the associations of one object; a page holds up to 500
 _BATCH_ROWS = 100  # the most that a batch read may ask for
+_UNDATED = re.compile(r"^/crm/v[34]/(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An object that exists."""
+
+    id: str  # decimal digits
+    url: str  # https, its page in HubSpot; "" where the answer names none
 
 
 class Crm:
@@ -28,20 +40,27 @@ class Crm:
     An object type is HubSpot's name in the plural: contacts, tickets, notes.
     """
 
-    def __init__(self, api_key: str, base_url: str | None, ask: Callable[..., tuple[int, dict[str, Any]]]) -> None:
-        """Send every call through `ask`: `request.ask` with its rate limiter, timeouts and deadline."""
+    def __init__(
+        self, api_key: str, base_url: str | None, version: str, ask: Callable[..., tuple[int, dict[str, Any]]]
+    ) -> None:
+        """Send every call through `ask`: `request.ask` with its rate limiter, timeouts and deadline.
+
+        `version` is the date of the API, such as 2026-09.
+        """
         # The client retries on its own by default, and sleeps up to six hours when a Retry-After says so.
         client = Client(access_token=api_key, retry=Retry(0), host=base_url.rstrip("/") if base_url else None)
         # Each attribute of the client makes a new connection pool when it is read, so these are read once. They keep
         # no state between calls but that pool, which is thread-safe.
         self._objects = client.crm.objects.basic_api
         self._batches = client.crm.objects.batch_api
-        self._associations = client.crm.associations.v4.basic_api
+        self._associations = client.crm.associations.v4.batch_api
         self._properties = client.crm.properties.core_api
         self._pipelines = client.crm.pipelines.pipelines_api
         for each in (self._objects, self._batches, self._associations, self._properties, self._pipelines):
             manager = each.api_client.rest_client.pool_manager
             manager.pool_classes_by_scheme = watched_pools(manager.pool_classes_by_scheme)
+            _date(each.api_client, version)
+        self._version = version
         self.client = self._objects.api_client  # for calls that no module of the client has
         self._ask_once = ask
 
@@ -84,16 +103,15 @@ class Crm:
         status, _ = self._ask(f"update {object_type.removesuffix('s')}", update, replaces=True, expect=(404,))
         return status != HTTPStatus.NOT_FOUND
 
-    def find(self, object_type: str, property_name: str | None, value: str) -> str | None:
-        """Return the id of the object with this value of a unique property, or None.
+    def find(self, object_type: str, property_name: str | None, value: str) -> Record | None:
+        """Return the object with this value of a unique property, or None.
 
         Without a `property_name` the value is the object's id.
         """
-        read = self._objects.get_by_id
-        status, answer = self._ask(
-            f"find {object_type.removesuffix('s')}", read, object_type, value, id_property=property_name, expect=(404,)
-        )
-        return str(answer["id"]) if status != HTTPStatus.NOT_FOUND else None
+        asked = {"id_property": property_name} if property_name else {}
+        read = partial(self._objects.get_by_id, object_type, value, **asked)
+        status, answer = self._ask(f"find {object_type.removesuffix('s')}", read, expect=(404,))
+        return record_of(answer) if status != HTTPStatus.NOT_FOUND else None
 
     def read(self, object_type: str, object_id: str, *properties: str) -> dict[str, Any] | None:
         """Return these properties of an object, each None when it has no value. None: there is no such object."""
@@ -102,19 +120,28 @@ class Crm:
         return dict(answer["properties"]) if status != HTTPStatus.NOT_FOUND else None
 
     def associated(self, object_type: str, object_id: str, to_object_type: str) -> list[str]:
-        """Return the ids of all objects of a type that are associated with an object, in no order."""
-        read = partial(self._associations.get_page, object_type, object_id, to_object_type, limit=_PAGE_ROWS)
+        """Return the ids of all objects of a type that are associated with an object, in no order.
+
+        Raises:
+            TransientError: also if every one of 100 pages names a next one.
+        """
+        call = f"list {to_object_type}"
+        read = partial(self._associations.get_page, object_type, to_object_type)
         ids: list[str] = []
-        after = None
-        while True:
-            _, page = self._ask(f"list {to_object_type}", read, after=after, yields="results")
-            ids += [str(row["toObjectId"]) for row in page["results"]]
-            after = page.get("paging", {}).get("next", {}).get("after")
+        wanted = {"id": object_id}
+        for _ in range(_MAX_PAGES):
+            # A 207 without results says that there are none.
+            _, answer = self._ask(call, read, {"inputs": [wanted]}, yields="results")
+            ids += [str(row["toObjectId"]) for result in answer["results"] for row in result["to"]]
+            pages = (result.get("paging", {}).get("next", {}) for result in answer["results"])
+            after = next((page["after"] for page in pages if page.get("after")), None)
             if not after:
                 return ids
+            wanted = {"id": object_id, "after": after}
+        raise TransientError(f"HubSpot {call}: more than {_MAX_PAGES} pages", outcome_unknown=False)
 
-    def marked(self, object_type: str, ids: list[str], properties: tuple[str, ...], reference: str) -> Iterator[str]:
-        """Yield the ids of these objects that contain `[ref: {reference}]` in a property. Batches are read lazily."""
+    def marked(self, object_type: str, ids: list[str], properties: tuple[str, ...], reference: str) -> Iterator[Record]:
+        """Yield those of these objects that contain `[ref: {reference}]` in a property. Batches are read lazily."""
         marker = f"[ref: {reference}]"
         for start in range(0, len(ids), _BATCH_ROWS):
             inputs = [{"id": object_id} for object_id in ids[start : start + _BATCH_ROWS]]
@@ -122,7 +149,7 @@ class Crm:
             _, answer = self._ask(f"read {object_type}", self._batches.read, object_type, batch, yields="results")
             for row in answer["results"]:
                 if any(marker in (row["properties"].get(name) or "") for name in properties):
-                    yield str(row["id"])
+                    yield record_of(row)
 
     def create_property(self, object_type: str, definition: dict[str, Any]) -> bool:
         """Define a property of an object type. Return False when one of that name exists."""
@@ -146,6 +173,26 @@ class Crm:
     def account_id(self) -> str:
         """Return the number of the account that the token belongs to."""
         # The client has no module for account-info, but its generic call goes through the same pool and timeouts.
-        call = partial(self.client.call_api, "/account-info/v3/details", "GET", auth_settings=["oauth2"])
+        call = partial(self.client.call_api, f"/account-info/{self._version}/details", "GET", auth_settings=["oauth2"])
         _, account = self._ask_once("read account", call, yields="portalId")
         return str(account["portalId"])
+
+
+def record_of(answer: dict[str, Any]) -> Record:
+    """Return the object that an answer describes."""
+    url = answer.get("url")
+    return Record(str(answer["id"]), url if isinstance(url, str) and url.startswith("https://") else "")
+
+
+def _date(api_client: Any, version: str) -> None:
+    """Let a client of the vendor's call the API of a date in place of v3 and v4, whose bodies are the same.
+
+    https://developers.hubspot.com/docs/developer-tooling/platform/versioning
+    """
+    call_api = api_client.call_api
+
+    @wraps(call_api)
+    def call_dated(path: str, *arguments: Any, **options: Any) -> Any:
+        return call_api(_UNDATED.sub(rf"/crm/\g<1>/{version}", path), *arguments, **options)
+
+    api_client.call_api = call_dated

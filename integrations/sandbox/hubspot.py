@@ -1,4 +1,4 @@
-"""A stand-in for the parts of HubSpot's API that we use: the CRM (v3, and the v4 associations) and files (v3)."""
+"""A stand-in for the parts of HubSpot's API that we use: the CRM, under its dates alone, and files (v3)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from integrations.sandbox.loopback_server import Recorded
 
 _MAX_BATCH = 100
+_VERSIONS = ("2026-09", "2026-03")
 
 
 class HubSpot(StandIn):
@@ -86,8 +87,7 @@ class HubSpot(StandIn):
                 raise RejectedError(403, self.error(403), headers)
             status, body = self.file_manager.answer(request)
         else:
-            is_object = request.path.startswith("/crm/v3/objects/")
-            status, body = self._objects(request) if is_object else self._others(request)
+            status, body = self._routed(request, _undated(request.segments))
         return Answer(status, body, headers)
 
     def _rate_headers(self) -> dict[str, str]:
@@ -101,9 +101,23 @@ class HubSpot(StandIn):
             "X-HubSpot-RateLimit-Daily-Remaining": str(max(0, 250_000 - len(self.requests))),
         }
 
-    def _objects(self, request: Recorded) -> tuple[int, Any]:
-        kind = schema.kind_of(request.segments[3])
-        match request.method, request.segments[4:]:
+    def _routed(self, request: Recorded, path: tuple[str, ...]) -> tuple[int, Any]:
+        match request.method, path:
+            case _, ("crm", "objects", kind, *rest):
+                return self._objects(request, schema.kind_of(kind), tuple(rest))
+            case _, ("crm", "properties", kind, *rest):
+                return self._properties(request, schema.kind_of(kind), tuple(rest))
+            case "POST", ("crm", "associations", kind, to_kind, "batch", "read"):
+                body = schema.mapping(request.body)
+                return self._list_associated(schema.kind_of(kind), schema.kind_of(to_kind), body)
+            case "GET", ("crm", "pipelines", "tickets"):
+                return 200, {"results": [schema.pipeline(id_, each) for id_, each in self.crm.pipelines.items()]}
+            case "GET", ("account-info", "details"):
+                return 200, self._account()
+        raise RejectedError(404, self.error(404))
+
+    def _objects(self, request: Recorded, kind: str, rest: tuple[str, ...]) -> tuple[int, Any]:
+        match request.method, rest:
             case "POST", ():
                 body = schema.mapping(request.body)
                 record = self.crm.create(kind, body.get("properties"), body.get("associations") or ())
@@ -121,25 +135,18 @@ class HubSpot(StandIn):
                 record = self.crm.find(kind, value, request.query.get("idProperty", [""])[0])
                 self.crm.update(kind, record, schema.mapping(request.body).get("properties"))
                 return 200, self._shown(kind, record, record.properties)
+            case "PUT", (id_, "associations", "default", to_kind, to_id):
+                return self._associate(kind, id_, schema.kind_of(to_kind), to_id)
         raise RejectedError(404, self.error(404))
 
-    def _others(self, request: Recorded) -> tuple[int, Any]:  # noqa: PLR0911  one a route
-        match request.method, request.segments:
-            case "GET", ("account-info", "v3", "details"):
-                return 200, self._account()
-            case "GET", ("crm", "v3", "pipelines", "tickets"):
-                return 200, {"results": [_pipeline(id_, stages) for id_, stages in self.crm.pipelines.items()]}
-            case "GET", ("crm", "v3", "properties", kind):
-                return 200, {"results": list(self.crm.properties(schema.kind_of(kind)).values())}
-            case "GET", ("crm", "v3", "properties", kind, name) if name in self.crm.properties(schema.kind_of(kind)):
-                return 200, self.crm.properties(schema.kind_of(kind))[name]
-            case "POST", ("crm", "v3", "properties", kind):
-                self.crm.define_property(schema.kind_of(kind), schema.mapping(request.body))
-                return 201, request.body
-            case "GET", ("crm", "v4", "objects", kind, id_, "associations", to_kind):
-                return self._list_associated(schema.kind_of(kind), id_, schema.kind_of(to_kind), request)
-            case "PUT", ("crm", "v4", "objects", kind, id_, "associations", "default", to_kind, to_id):
-                return self._associate(schema.kind_of(kind), id_, schema.kind_of(to_kind), to_id)
+    def _properties(self, request: Recorded, kind: str, rest: tuple[str, ...]) -> tuple[int, Any]:
+        match request.method, rest:
+            case "GET", ():
+                return 200, {"results": list(self.crm.properties(kind).values())}
+            case "GET", (name,) if name in self.crm.properties(kind):
+                return 200, self.crm.properties(kind)[name]
+            case "POST", ():
+                return 201, self.crm.define_property(kind, schema.mapping(request.body))
         raise RejectedError(404, self.error(404))
 
     def _account(self) -> dict[str, Any]:
@@ -188,10 +195,7 @@ class HubSpot(StandIn):
                 results.append(self._shown(kind, self.crm.find(kind, id_, body.get("idProperty") or ""), names))
             except RejectedError:
                 missing.append(id_)
-        if not missing:
-            return 200, _complete(results)
-        error = schema.usual_error(404) | {"message": "Could not get some objects", "context": {"ids": missing}}
-        return 207, _complete(results) | {"numErrors": 1, "errors": [error]}
+        return _batch(results, [schema.batch_error("Could not get some objects", missing)] if missing else [])
 
     def _search(self, kind: str, body: Mapping[str, Any]) -> tuple[int, Any]:
         found = self.crm.search(kind, body)
@@ -199,14 +203,20 @@ class HubSpot(StandIn):
         page, paging = _page(found, int(body.get("after") or 0), int(body.get("limit") or 10))
         return 200, {"total": len(found), "results": [self._shown(kind, each, names) for each in page]} | paging
 
-    def _list_associated(self, kind: str, id_: str, to_kind: str, request: Recorded) -> tuple[int, Any]:
-        self.crm.find(kind, id_)
-        limit = min(int(request.query.get("limit", ["500"])[0]), self.page_size)
-        after = int(request.query.get("after", ["0"])[0])
-        page, paging = _page(self.crm.associated(kind, id_, to_kind), after, limit)
+    def _list_associated(self, kind: str, to_kind: str, body: Mapping[str, Any]) -> tuple[int, Any]:
         type_id = schema.ASSOCIATION_TYPES.get((kind, to_kind), 0)
-        types = [{"category": "HUBSPOT_DEFINED", "typeId": type_id, "label": None}]
-        return 200, {"results": [{"toObjectId": int(each), "associationTypes": types} for each in page]} | paging
+        types = [{"category": "HUBSPOT_DEFINED", "typeId": type_id}]
+        results, errors = [], []
+        for each in body["inputs"]:
+            id_ = str(each["id"])
+            found = self.crm.associated(kind, id_, to_kind) if self.crm.exists(kind, id_) else []
+            page, paging = _page(found, int(each.get("after") or 0), self.page_size)
+            to = [{"toObjectId": to_id, "associationTypes": types} for to_id in page]
+            if to:
+                results.append({"from": {"id": id_}, "to": to} | paging)
+            else:
+                errors.append(schema.batch_error(f"No {to_kind} is associated with {kind} {id_}.", [id_]))
+        return _batch(results, errors)
 
     def _associate(self, kind: str, id_: str, to_kind: str, to_id: str) -> tuple[int, Any]:
         self.crm.associate(kind, id_, to_kind, to_id)
@@ -231,6 +241,15 @@ def _complete(results: list[Any]) -> dict[str, Any]:
     return {"status": "COMPLETE", "results": results, "startedAt": now, "completedAt": now}
 
 
-def _pipeline(id_: str, stages: Iterable[str]) -> dict[str, Any]:
-    shown = [{"id": stage, "label": f"Stage {stage}", "displayOrder": at} for at, stage in enumerate(stages)]
-    return {"id": id_, "label": "Support Pipeline", "displayOrder": 0, "archived": False, "stages": shown}
+def _batch(results: list[Any], errors: list[Any]) -> tuple[int, Any]:
+    if not errors:
+        return 200, _complete(results)
+    return 207, _complete(results) | {"numErrors": len(errors), "errors": errors}
+
+
+def _undated(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a path without its date. There is nothing under a path that has none, such as one of v3."""
+    at = 2 if path[0] == "crm" else 1
+    if path[at : at + 1] not in {(version,) for version in _VERSIONS}:
+        raise RejectedError(404, schema.usual_error(404))
+    return path[:at] + path[at + 1 :]

@@ -42,6 +42,10 @@ class Crm:
         """Return every object of a kind, oldest first."""
         return list(self._records[kind].values())
 
+    def exists(self, kind: str, id_: str) -> bool:
+        """Return whether there is an object of a kind with this id."""
+        return id_ in self._records[kind]
+
     def find(self, kind: str, value: str, id_property: str = "") -> Record:
         """Return the object with this id, or with this value of a unique property."""
         if id_property in {"", "hs_object_id"}:
@@ -98,12 +102,13 @@ class Crm:
         return [each for each in self.records(kind) if each.created_at <= indexed_until and _selected(each, wanted)]
 
     def properties(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return the definition of every writable property, by name."""
-        own = {name: {"name": name, "hasUniqueValue": False} for name in schema.DEFAULTS[kind] + schema.OTHERS[kind]}
-        return own | self.custom_properties[kind]
+        """Return the definition of every property, by name."""
+        own = {name: {"name": name} for name in (*schema.DEFAULTS[kind], *schema.OTHERS[kind], *schema.READ_ONLY[kind])}
+        given = own | self.custom_properties[kind]
+        return {name: schema.definition(kind, each) for name, each in given.items()}
 
-    def define_property(self, kind: str, definition: Mapping[str, Any]) -> None:
-        """Add a property. It cannot be changed later whether its values are unique."""
+    def define_property(self, kind: str, definition: Mapping[str, Any]) -> dict[str, Any]:
+        """Add a property and return its definition. It cannot be changed later whether its values are unique."""
         missing = [name for name in ("name", "label", "groupName", "type", "fieldType") if not definition.get(name)]
         if missing or definition["groupName"] != f"{kind[:-1]}information":
             raise RejectedError(400, schema.validation_error(f"Invalid definition: {missing or 'groupName'}"))
@@ -114,6 +119,7 @@ class Crm:
         if definition.get("hasUniqueValue") and unique >= _MAX_UNIQUE_PROPERTIES:
             raise RejectedError(400, schema.validation_error(f"{kind} has {unique} unique properties already"))
         self.custom_properties[kind][definition["name"]] = dict(definition)
+        return schema.definition(kind, definition)
 
     def _contact(self, email: str, *, additional: bool) -> Record | None:
         wanted = email.lower()

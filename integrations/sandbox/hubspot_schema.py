@@ -48,6 +48,7 @@ _OPTIONS = {
     "source_type": ("CHAT", "EMAIL", "FORM", "PHONE"),
 }
 _REQUIRED = {"contacts": (), "tickets": ("subject", "hs_pipeline_stage"), "notes": ("hs_timestamp",)}
+_SINCE = "2026-01-05T08:00:00.000Z"  # when the account was made
 _EMAIL = re.compile(r"[^@\s,;<>()]+@[^@\s,;<>()]+\.[^@\s.,;<>()]+")
 _SPELLINGS = {spelling: kind for kind, id_ in KINDS.items() for spelling in (kind, kind[:-1], id_)}
 
@@ -103,6 +104,51 @@ def _checked_timestamp(value: str) -> str:
     return iso(at)
 
 
+def definition(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the whole definition of a property of which some is given, at least its name."""
+    name = given["name"]
+    options = [{"label": value.title(), "value": value} for value in _OPTIONS.get(name, ())]
+    usual: dict[str, Any] = {
+        "label": name.replace("_", " ").title(),
+        "type": "enumeration" if options else "string",
+        "fieldType": "select" if options else "text",
+        "groupName": f"{kind[:-1]}information",
+        "description": "",
+        "options": options,
+        "hidden": False,
+        "hasUniqueValue": False,
+        "modificationMetadata": {
+            "archivable": False,
+            "readOnlyDefinition": True,
+            "readOnlyValue": name in READ_ONLY[kind],
+        },
+        "archived": False,
+        "createdAt": _SINCE,
+        "updatedAt": _SINCE,
+    }
+    shown = usual | dict(given)
+    numbered = enumerate(shown["options"])
+    return shown | {"options": [{"displayOrder": at, "hidden": False, **option} for at, option in numbered]}
+
+
+def pipeline(id_: str, stages: Iterable[str]) -> dict[str, Any]:
+    """Return a ticket pipeline with its stages, of which the last is for closed tickets."""
+    usual = {"archived": False, "createdAt": _SINCE, "updatedAt": _SINCE}
+    last = list(stages)[-1]
+    shown = [
+        {
+            "id": stage,
+            "label": f"Stage {stage}",
+            "displayOrder": at,
+            "metadata": {"ticketState": "CLOSED" if stage == last else "OPEN", "isClosed": str(stage == last).lower()},
+            "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
+        }
+        | usual
+        for at, stage in enumerate(stages)
+    ]
+    return {"id": id_, "label": "Support Pipeline", "displayOrder": 0, "stages": shown} | usual
+
+
 def check_pipeline(properties: Mapping[str, str], pipelines: Mapping[str, Iterable[str]]) -> None:
     """Refuse a pipeline that does not exist, and a stage that the pipeline does not have."""
     pipeline = properties.get("hs_pipeline", "0")
@@ -141,6 +187,12 @@ def validation_error(message: str) -> dict[str, Any]:
     """Return the body of a 400."""
     correlation = str(uuid.uuid4())
     return {"status": "error", "message": message, "correlationId": correlation, "category": "VALIDATION_ERROR"}
+
+
+def batch_error(message: str, ids: list[str]) -> dict[str, Any]:
+    """Return an entry of the errors that a batch gives beside its results."""
+    found = {"status": "error", "category": "OBJECT_NOT_FOUND", "message": message}
+    return found | {"context": {"ids": ids}, "errors": [], "links": {}}
 
 
 def invalid(name: str, code: str, message: str) -> RejectedError:

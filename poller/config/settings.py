@@ -76,6 +76,7 @@ class HubSpotSettings(Service):
     pipeline_id: str = Field("0", min_length=1, description="ticket pipeline, internal id")
     stage_new: str = Field("1", min_length=1, description="stage of a new ticket, internal id")
     base_url: ServiceUrl | None = Field(None, description="where the API is; empty: HubSpot's own")
+    api_version: Literal["2026-09", "2026-03"] = Field("2026-09", description="date of the API: 2026-09, or 2026-03")
     calls_per_10s: PositiveInt = Field(100, description="calls in ten seconds: 100, or 190 from Professional on")
     reference_property: bool = Field(
         False, description="whether tickets have the unique property figurative_reference (poller setup-hubspot)"

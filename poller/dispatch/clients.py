@@ -71,6 +71,7 @@ def _hubspot(settings: Settings) -> HubSpot | None:
         given.pipeline_id,
         given.stage_new,
         base_url=base_url,
+        api_version=given.api_version,
         reference_property=given.reference_property,
         private_files=settings.support.files == "hubspot",
         calls_per_10s=given.calls_per_10s,

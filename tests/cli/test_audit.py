@@ -61,7 +61,7 @@ def an_answer() -> bytes:
 def test_audit_of_daemon_run_finds_nothing(office: Office) -> None:
     """Every outcome, an answer on another's ticket, and an old mail that waits: exit code 0, and nothing on stdout."""
     office.once(MODELLING, MAILS["support"], MAILS["auto_reply"])
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400))
     office.once(an_answer(), MAILS["bug"])
     office.sandbox.imap.deliver(MAILS["english"])
     assert office.mailboxes() == {"INBOX": 1, "Ignorés": 1, "Modélisation": 2, "Support": 1, "Échecs": 1}
@@ -91,7 +91,7 @@ def test_audit_reports_finished_message_not_under_its_label(
 
 def test_audit_reports_missing_failed_message(office: Office) -> None:
     """A person can retry a failure only while its message is there."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400))
     office.once(MAILS["support"])
     move(office, "Échecs", None)
     assert problems(office) == [("failed", "not found under 'Échecs'")]
@@ -99,7 +99,7 @@ def test_audit_reports_missing_failed_message(office: Office) -> None:
 
 def test_audit_accepts_failed_message_moved_to_inbox(office: Office) -> None:
     """It will be tried again at the next scan, which is right."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400))
     office.once(MAILS["support"])
     move(office, "Échecs", "INBOX")
     assert problems(office) == []
@@ -176,13 +176,21 @@ def test_audit_reports_duplicate_ticket(office: Office) -> None:
     assert problems(office, "--remote") == [("support", finding)]
 
 
-def test_audit_reports_deleted_contact(office: Office) -> None:
-    """HubSpot's refusal is a finding of this message, and the next one is checked all the same."""
-    office.once(MAILS["support"], MAILS["bug"])
+def test_audit_reports_ticket_of_deleted_contact(office: Office) -> None:
+    """The contact has no tickets any more, so nobody who opens it finds the request."""
+    office.once(MAILS["support"])
     crm = office.sandbox.hubspot.crm
-    for contact in crm.records("contacts"):
-        del crm._records["contacts"][contact.id]
-    assert problems(office, "--remote") == [("support", "HubSpot list tickets: HTTP 404 OBJECT_NOT_FOUND")] * 2
+    (contact,), (ticket,) = crm.records("contacts"), crm.records("tickets")
+    del crm._records["contacts"][contact.id]
+    finding = f"HubSpot ticket {ticket.id} not found with the reference"
+    assert problems(office, "--remote") == [("support", finding)]
+
+
+def test_audit_reports_refusal_by_hubspot(office: Office) -> None:
+    """It is a finding of this message, and the next one is checked all the same."""
+    office.once(MAILS["support"], MAILS["bug"])
+    office.fail("hubspot", Fault("status", "POST", "/crm/associations/", status=400, times=2))
+    assert problems(office, "--remote") == [("support", "HubSpot list tickets: HTTP 400 INTERNAL_ERROR")] * 2
 
 
 def test_audit_reports_deleted_note(office: Office) -> None:
@@ -290,7 +298,4 @@ def test_audit_changes_nothing(office: Office) -> None:
     after = office.sandbox.imap
     assert {name: after.messages(name) for name in after.mailboxes()} == before
     asked = [*office.sandbox.hubspot.requests[made[0] :], *office.sandbox.clickup.requests[made[1] :]]
-    assert {each.path for each in asked if each.method != "GET"} == {
-        "/crm/v3/objects/tickets/batch/read",
-        "/crm/v3/objects/notes/batch/read",
-    }
+    assert all(each.method == "GET" or each.path.endswith("/batch/read") for each in asked)

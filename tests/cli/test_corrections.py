@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def test_commands_report_a_correction(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A message counts once, as what it is now; `show` has both, and nothing is amiss on the way or after."""
     monkeypatch.chdir(tmp_path)
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400))
     office.once(MAILS["modelisation_with_files"])
     reference = poller(office, "list").stdout.split()[2]
     assert poller(office, "status").exit_code == 1

@@ -72,7 +72,7 @@ def test_purge_works_on_postgresql(office: Office, database: str) -> None:
 
 def test_purge_keeps_recent_and_unfinished_messages(office: Office) -> None:
     """A message that waits, one that failed until a person has taken it away, one that a person put back, a new one."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400))
     (failed,) = office.once(samples()["support"])
     office.fail("hubspot", Fault("status", status=429, headers={"Retry-After": "3000"}, times=None))
     (waiting,) = office.once(samples()["bug"])
@@ -96,7 +96,7 @@ def test_purge_keeps_recent_and_unfinished_messages(office: Office) -> None:
 def test_purge_keeps_failure_record_with_its_message(office: Office) -> None:
     """Else the receipt of its failure would stay unread where failures go when it is done in the end."""
     office.environment["RECEIPTS_ENABLED"] = "true"
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400))
     (failed,) = office.once(samples()["support"])
     assert office.mailboxes() == {"Échecs": 2}
     forget(office.settings, soon())
@@ -135,7 +135,7 @@ def test_purge_keeps_thread_of_waiting_reply(office: Office) -> None:
     """It waits for HubSpot with the ticket in hand: what it remembers in the end must lead somewhere."""
     (root,) = office.once(samples()["modelisation_with_files"])
     later = {"Retry-After": "3000"}
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=429, headers=later))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=429, headers=later))
     status = office.once(an_answer("modelisation_with_files@samples.example", 1))
     assert [each.outcome for each in status.values()] == ["waiting"]
     forget(office.settings, soon())

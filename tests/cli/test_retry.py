@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def test_retry_moves_failed_message_to_inbox(office: Office) -> None:
     """It moves the message as a person would in a mail client. The next run goes on from the failed step."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     (reference,) = office.once(samples()["modelisation_with_files"])
     assert run("status", environment=office.environment).exit_code == 1
     office.sandbox.hubspot.heal()
@@ -32,7 +32,7 @@ def test_retry_moves_failed_message_to_inbox(office: Office) -> None:
 
 def test_retry_all_leaves_mail_filed_by_a_person(office: Office) -> None:
     """Two that we filed go back in one go; the third was never ours."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400, times=None))
     references = office.once(samples()["support"], samples()["bug"])
     with office.sandbox.imap.session() as client:
         client.append("Échecs", samples()["modelisation"])

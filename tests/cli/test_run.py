@@ -51,7 +51,7 @@ def test_once_exit_code_tells_failed_from_waiting(
 ) -> None:
     """1 needs a person, 75 another run."""
     office.fail(
-        "hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=status, headers=headers, times=None)
+        "hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=status, headers=headers, times=None)
     )
     office.sandbox.imap.deliver(samples()["support"])
     result = run("once", environment=office.environment)

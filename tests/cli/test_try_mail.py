@@ -20,7 +20,7 @@ def test_try_runs_all_steps_in_sandbox() -> None:
     assert result.exit_code == 0
     made = json.loads(result.stdout)
     assert made["outcome"] == "modelisation"
-    assert made["ticket"]["url"].startswith("https://app.hubspot.com/")
+    assert made["ticket"]["url"].startswith("https://app-eu1.hubspot.com/")
     assert len(made["files"]) == 2
 
 

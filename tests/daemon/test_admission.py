@@ -62,7 +62,7 @@ def test_correction_waiting_for_receipt_can_be_corrected_at_once(office: Office)
 
 def test_failed_mail_moved_to_inbox_is_retried(office: Office) -> None:
     """As before: from the step that failed."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     office.once(MAILS["modelisation_with_files"])
     office.sandbox.hubspot.heal()
     assert correct(office, "Échecs", "INBOX").outcome == "modelisation"
@@ -73,7 +73,7 @@ def test_failed_correction_moved_to_inbox_is_retried(office: Office) -> None:
     """Dragged into the inbox, as what failed always is: it is done as what it was put under, not as what it was."""
     decide(office, "SUPPORT")
     office.once(undecided())
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     assert correct(office, "Support", TO_MODELISATION).outcome == "failed"
     assert office.mailboxes() == {"Échecs": 1}
     told = office.sandbox.smtp.messages[-1].message["Subject"]
@@ -90,7 +90,7 @@ def cannot_be_filed_as_failed(office: Office, *, scans: int) -> None:
     """A correction fails for good, and for so many scans the server moves nothing."""
     decide(office, "SUPPORT")
     office.once(undecided())
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     drag(office, "Support", TO_MODELISATION)
     office.retry_policy = RetryPolicy(delays_s=(0.05,), give_up_after=timedelta(0), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:

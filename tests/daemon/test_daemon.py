@@ -41,7 +41,7 @@ def drag_back(office: Office) -> None:
 
 
 def refuse_tickets(office: Office) -> None:
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400, times=None))
 
 
 def test_second_copy_of_failed_mail_is_filed_without_retry(office: Office) -> None:

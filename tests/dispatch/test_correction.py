@@ -184,7 +184,7 @@ def test_correction_gets_its_own_receipt(office: Office) -> None:
 
 def test_correction_of_failed_mail_reuses_its_ticket(office: Office) -> None:
     """It has its ticket, and failed behind it: put under the other category, that ticket is the one."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     office.once(MAILS["modelisation_with_files"])
     assert office.mailboxes() == {"Échecs": 1}
     assert correct(office, "Échecs", TO_SUPPORT).outcome == "support"
@@ -199,7 +199,7 @@ def test_correction_of_failed_mail_reuses_its_ticket(office: Office) -> None:
 def test_correction_marks_failure_receipts_as_read(office: Office) -> None:
     """Its own failures and those before it: nothing unread is left where failures go."""
     office.environment["RECEIPTS_ENABLED"] = "true"
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     office.once(MAILS["modelisation_with_files"])
     drag(office, "Échecs", TO_MODELISATION, "KEYWORD", "Figurative-Failed")
     office.once()
@@ -218,7 +218,7 @@ def test_correction_marks_failure_receipts_as_read(office: Office) -> None:
 
 def test_correction_of_waiting_mail_opens_one_ticket(office: Office) -> None:
     """HubSpot is away, and the admin does not wait for it: there is one ticket, of what the admin said."""
-    later = Fault("status_after_commit", "POST", "/crm/v3/objects/tickets", headers={"Retry-After": "3600"})
+    later = Fault("status_after_commit", "POST", "/crm/objects/2026-09/tickets", headers={"Retry-After": "3600"})
     office.fail("hubspot", later)
     assert [each.outcome for each in office.once(MAILS["support"]).values()] == ["waiting"]
     drag(office, "INBOX", TO_MODELISATION)
@@ -265,8 +265,8 @@ def test_correction_skips_and_names_disabled_services(office: Office) -> None:
 CALLS = {
     "receive": "BODY.PEEK[]<",
     "upload_files": "PUT /",
-    "update_ticket": "PATCH /crm/v3/objects/tickets/",
-    "create_note": "POST /crm/v3/objects/notes ",
+    "update_ticket": "PATCH /crm/objects/2026-09/tickets/",
+    "create_note": "POST /crm/objects/2026-09/notes ",
     "create_subtask": "POST /api/v2/list/",
     "add_comment": "POST /api/v2/task/",
     "label": " UID MOVE ",
@@ -319,7 +319,7 @@ def test_retried_correction_knows_previous_category(office: Office) -> None:
     """The ticket was refused at the first try: the team is told all the same, and of the way back, too."""
     decide(office, "MODELISATION")
     office.once(undecided())
-    patch = ("PATCH", "/crm/v3/objects/tickets")
+    patch = ("PATCH", "/crm/objects/2026-09/tickets")
     fail_once(office, "hubspot", *patch, at="Modélisation", by=(TO_SUPPORT, "ALL"))
     assert [each.partition(" : ")[0] for each in comments(office)] == ["Reclassé en support"]
     fail_once(office, "hubspot", *patch, at="Support", by=(TO_MODELISATION, "ALL"))
@@ -427,8 +427,8 @@ def test_correction_of_junk_reply_adds_note_to_its_ticket(office: Office, catego
 @pytest.mark.parametrize(
     ("service", "fault"),
     [
-        ("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400)),
-        ("hubspot", Fault("status_after_commit", "POST", "/crm/v3/objects/notes", status=400)),
+        ("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400)),
+        ("hubspot", Fault("status_after_commit", "POST", "/crm/objects/2026-09/notes", status=400)),
         ("clickup", Fault("status_after_commit", "POST", "/api/v2/task/", status=400)),
     ],
 )
@@ -446,7 +446,7 @@ def test_correction_of_failed_reply_reuses_earlier_results(office: Office, servi
 
 def test_correction_of_reply_waits_for_original_in_inbox(office: Office) -> None:
     """HubSpot takes nothing of either for now: there is one ticket in the end, with a note."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/contacts", status=401, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/contacts", status=401, times=None))
     with pytest.raises(ConfigurationError):
         office.once(MAILS["support"])
     answer = MAILS["support"].replace(b"<support@", b"<answer@")
@@ -462,7 +462,7 @@ def test_correction_of_reply_waits_for_original_in_inbox(office: Office) -> None
 def test_mail_referring_to_itself_can_be_corrected_again(office: Office) -> None:
     """It is remembered since the first time, which failed, and does not wait for itself."""
     office.once(b"References: <auto_reply@samples.example>\n" + MAILS["auto_reply"])
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400))
     assert correct(office, "Ignorés", TO_SUPPORT).outcome == "failed"
     assert correct(office, "Échecs", TO_SUPPORT).outcome == "support"
     assert office.counts()["tickets"] == 1
@@ -474,7 +474,7 @@ def test_reply_after_failed_correction_is_commented_on_subtask(office: Office) -
     decide(office, "MODELISATION")
     office.once(undecided())
     office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
-    office.fail("hubspot", Fault("status", "PATCH", "/crm/v3/objects/tickets", status=400))
+    office.fail("hubspot", Fault("status", "PATCH", "/crm/objects/2026-09/tickets", status=400))
     drag(office, "Modélisation", TO_SUPPORT, "KEYWORD", "Figurative-Modelisation")
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
@@ -491,7 +491,7 @@ def test_corrected_reply_gets_own_ticket_after_deletion(office: Office) -> None:
     office.once(an_answer())
     hubspot = office.sandbox.hubspot
     del hubspot.crm._records["tickets"][hubspot.tickets[0].id]
-    fault = Fault("status_after_commit", "POST", "/crm/v3/objects/tickets", status=400)
+    fault = Fault("status_after_commit", "POST", "/crm/objects/2026-09/tickets", status=400)
     office.fail("hubspot", fault)
     drag(office, "Support", TO_MODELISATION, "HEADER", "In-Reply-To", "undecided")
     assert [each.outcome for each in office.once().values()] == ["failed"]

@@ -165,13 +165,13 @@ def test_letter_that_another_machine_may_have_sent_is_not_sent(sandbox: Sandbox,
 def test_failure_letter_says_what_to_correct_and_opens_the_ticket(office: Office) -> None:
     """The setting and its place in French, the mailbox by the name of its setting, the service's words last."""
     office.environment["LABELS_FAILED"] = "À revoir"
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     office.once(samples()["modelisation_with_files"])
     (letter,) = (each.message for each in office.sandbox.smtp.messages)
     text = letter.get_body(("plain",)).get_content().replace("\r\n", "\n").replace("\xa0", " ")
     assert "- Rien n’est perdu : le message est classé dans le dossier « À revoir ».\n" in text
     assert "- Vérifiez que la clé HUBSPOT_API_KEY du fichier .env donne encore accès" in text
-    assert "Ouvrir le ticket HubSpot : https://app.hubspot.com/" in text
+    assert "Ouvrir le ticket HubSpot : https://app-eu1.hubspot.com/" in text
     french, _, origin = text.partition("Message d’origine du service :\n")
     assert "400" in origin
     assert "HTTP" not in french

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.support.pipeline_harness import Desk
 
 MAILS = samples()
-NOTES = "/crm/v3/objects/notes"
+NOTES = "/crm/objects/2026-09/notes"
 
 
 @pytest.mark.parametrize("category", Category)

@@ -103,7 +103,7 @@ def test_same_subject_is_no_thread(desk: Desk) -> None:
 
 def test_reply_waits_for_original_mail(office: Office) -> None:
     """While the first one waits for HubSpot there is no ticket yet; then there is one, with a note."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", times=3))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", times=3))
     office.once(MAILS["support"], answer(MAILS["support"], b"In-Reply-To: <support@samples.example>"))
     assert office.counts()["tickets"] == 1
     assert office.counts()["notes"] == 1
@@ -216,7 +216,7 @@ def test_reply_to_failed_or_removed_mail_finds_its_ticket(desk: Desk, gone: bool
     if gone:
         desk.taken = "0000000000000000"
     else:
-        desk.sandbox.hubspot.fail(Fault("status", "POST", "/crm/v3/objects/notes", status=400))
+        desk.sandbox.hubspot.fail(Fault("status", "POST", "/crm/objects/2026-09/notes", status=400))
     first = desk.gets(a_mail(1, CUSTOMER, MODELLING))
     assert first.outcome == ("gone" if gone else "failed")
     done = desk.gets(a_mail(2, CUSTOMER, MODELLING, In_Reply_To=b"<1@x.example>"))
@@ -247,7 +247,7 @@ def test_reply_on_deleted_ticket_opens_new_ticket(desk: Desk) -> None:
 def test_refused_note_on_existing_ticket_is_a_failure(desk: Desk) -> None:
     """The ticket is there: a second one would hide what is wrong."""
     desk.gets(a_mail(1, CUSTOMER))
-    desk.sandbox.hubspot.fail(Fault("status", "POST", "/crm/v3/objects/notes", status=400))
+    desk.sandbox.hubspot.fail(Fault("status", "POST", "/crm/objects/2026-09/notes", status=400))
     done = desk.gets(a_mail(2, CUSTOMER, In_Reply_To=b"<1@x.example>"))
     assert (done.outcome, done.step) == ("failed", "create_note")
     assert desk.made() == (1, 0, 0)

@@ -42,7 +42,7 @@ def test_frozen_machine_does_not_create_after_takeover(bench: StepHarness, step:
 @pytest.mark.parametrize("step", STEPS)
 def test_step_whose_answer_was_lost_creates_nothing_twice(bench: StepHarness, step: Step) -> None:
     """The object is there, and the answer to the call was cut: the next try finds it."""
-    bench.sandbox.hubspot.fail(Fault("cut_after_commit", "POST", f"/crm/v3/objects/{step.__name__[7:]}s"))
+    bench.sandbox.hubspot.fail(Fault("cut_after_commit", "POST", f"/crm/objects/2026-09/{step.__name__[7:]}s"))
     with pytest.raises(StepDeferredError):
         bench.takes(step)
     bench.record.now += timedelta(minutes=5)

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
     from integrations.sandbox.imap_account import ImapServer
 
-CONTACTS = "/crm/v3/objects/contacts"
-TICKETS = "/crm/v3/objects/tickets"
-NOTES = "/crm/v3/objects/notes"
+CONTACTS = "/crm/objects/2026-09/contacts"
+TICKETS = "/crm/objects/2026-09/tickets"
+NOTES = "/crm/objects/2026-09/notes"
+TICKETS_OF_CONTACTS = "/crm/associations/2026-09/contacts/tickets/batch/read"
 UNIQUE = {
     "groupName": "ticketinformation",
     "name": "figurative_reference",
@@ -129,7 +130,7 @@ def test_fault_applies_to_matching_requests_given_times(sandbox: Sandbox, hubspo
 def test_heal_ends_hang(end: str) -> None:
     with HubSpot() as server, socket.create_connection(("127.0.0.1", server.port), timeout=0.2) as client:
         server.fail(Fault("timeout", seconds=600.0))
-        client.sendall(b"GET /crm/v3/objects/contacts HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"GET /crm/objects/2026-09/contacts HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises(TimeoutError):
             client.recv(1)
         getattr(server, end)()
@@ -238,10 +239,8 @@ def test_ticket_and_note_are_created_with_associations(sandbox: Sandbox, hubspot
         "notes": [note_id],
         "contacts": [contact_id],
     }
-    listed = hubspot.get(f"/crm/v4/objects/contacts/{contact_id}/associations/tickets").json()
-    assert [(each["toObjectId"], each["associationTypes"][0]["typeId"]) for each in listed["results"]] == [
-        (int(ticket_id), 15)
-    ]
+    listed = hubspot.post(TICKETS_OF_CONTACTS, json={"inputs": [{"id": contact_id}]}).json()["results"][0]["to"]
+    assert [(each["toObjectId"], each["associationTypes"][0]["typeId"]) for each in listed] == [(ticket_id, 15)]
     batch = {"inputs": [{"id": note_id}, {"id": "1"}], "properties": ["hs_note_body"]}
     read = hubspot.post(f"{NOTES}/batch/read", json=batch)
     assert (read.status_code, read.json()["numErrors"]) == (207, 1)
@@ -262,22 +261,36 @@ def test_invalid_association_creates_no_ticket(
 def test_associations_come_in_pages(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     sandbox.hubspot.page_size = 2
     contact_id = contact(hubspot)
-    ids = [int(ticket(hubspot, contact_id).json()["id"]) for _ in range(5)]
+    ids = [ticket(hubspot, contact_id).json()["id"] for _ in range(5)]
     seen, after = [], "0"
     while after:
-        page = hubspot.get(
-            f"/crm/v4/objects/contacts/{contact_id}/associations/tickets", params={"after": after}
-        ).json()
-        assert len(page["results"]) <= 2
-        seen += [each["toObjectId"] for each in page["results"]]
+        inputs = [{"id": contact_id, "after": after}]
+        (page,) = hubspot.post(TICKETS_OF_CONTACTS, json={"inputs": inputs}).json()["results"]
+        assert len(page["to"]) <= 2
+        seen += [each["toObjectId"] for each in page["to"]]
         after = page.get("paging", {}).get("next", {}).get("after", "")
     assert seen == ids
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/crm/v3/objects/contacts/1",
+        "/crm/v4/objects/contacts/1/associations/tickets",
+        "/crm/objects/2026-09-beta/contacts/1",
+        "/account-info/v3/details",
+    ],
+)
+def test_hubspot_answers_under_its_dates_alone(hubspot: httpx.Client, path: str) -> None:
+    """So that a call to what HubSpot ends goes red."""
+    assert hubspot.get(path).status_code == 404
+    assert hubspot.get("/account-info/2026-03/details").status_code == 200
 
 
 def test_associating_twice_changes_nothing(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     contact_id = contact(hubspot)
     ticket_id = ticket(hubspot, contact_id).json()["id"]
-    path = f"/crm/v4/objects/tickets/{ticket_id}/associations/default/contacts/{contact_id}"
+    path = f"{TICKETS}/{ticket_id}/associations/default/contacts/{contact_id}"
     assert [hubspot.put(path).status_code for _ in range(2)] == [200, 200]
     assert sandbox.hubspot.associated("tickets", ticket_id, "contacts") == [contact_id]
 
@@ -285,8 +298,8 @@ def test_associating_twice_changes_nothing(sandbox: Sandbox, hubspot: httpx.Clie
 def test_unique_property_finds_ticket_and_refuses_duplicate(sandbox: Sandbox, hubspot: httpx.Client) -> None:
     path = f"{TICKETS}/abc?idProperty=figurative_reference"
     assert hubspot.get(path).status_code == 400
-    assert hubspot.post("/crm/v3/properties/tickets", json=UNIQUE).status_code == 201
-    assert hubspot.post("/crm/v3/properties/tickets", json=UNIQUE).status_code == 409
+    assert hubspot.post("/crm/properties/2026-09/tickets", json=UNIQUE).status_code == 201
+    assert hubspot.post("/crm/properties/2026-09/tickets", json=UNIQUE).status_code == 409
     assert hubspot.get(path).status_code == 404
     contact_id = contact(hubspot)
     id_ = ticket(hubspot, contact_id, figurative_reference="abc").json()["id"]
@@ -307,10 +320,10 @@ def test_search_index_lags_as_configured(sandbox: Sandbox, hubspot: httpx.Client
 
 
 def test_hubspot_requires_token_and_limits_rate(sandbox: Sandbox, hubspot: httpx.Client) -> None:
-    refused = hubspot.get("/account-info/v3/details", headers={"Authorization": "Bearer other"})
+    refused = hubspot.get("/account-info/2026-09/details", headers={"Authorization": "Bearer other"})
     assert (refused.status_code, refused.json()["category"]) == (401, "INVALID_AUTHENTICATION")
     sandbox.hubspot.rate_limit = RateLimit(1, 3600.0)
-    first, second = (hubspot.get("/account-info/v3/details") for _ in range(2))
+    first, second = (hubspot.get("/account-info/2026-09/details") for _ in range(2))
     assert (first.status_code, first.json()["portalId"]) == (200, int(sandbox.hubspot.hub_id))
     assert (second.status_code, second.json()["policyName"]) == (429, "TEN_SECONDLY_ROLLING")
     assert second.headers["x-hubspot-ratelimit-remaining"] == "0"
@@ -746,7 +759,7 @@ def test_environment_covers_all_services_and_reset_empties_them(
     assert left == ([], [], [], [])
     assert sandbox.hubspot.requests + sandbox.anthropic.requests + sandbox.s3.requests == []
     assert sandbox.imap.messages() == []
-    assert hubspot.get("/account-info/v3/details").status_code == 200
+    assert hubspot.get("/account-info/2026-09/details").status_code == 200
 
 
 def test_hubspot_keeps_two_private_files_of_one_name(sandbox: Sandbox) -> None:

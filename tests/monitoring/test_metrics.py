@@ -85,7 +85,7 @@ def drain(office: Office, *mails: str) -> tuple[Metrics, Daemon]:
 
 def test_finished_work_is_counted_once(office: Office) -> None:
     """Mails by outcome, steps by service and result, how long it took, who decided, and what Claude cost."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=500))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=500))
     of, daemon = drain(office, "support", "modelisation_with_files", "auto_reply", "ambiguous")
     found = told(of)
     again = told(of)
@@ -120,7 +120,7 @@ def test_finished_work_is_counted_once(office: Office) -> None:
 
 def test_metrics_count_only_own_process(office: Office) -> None:
     """Not what one before it did: Prometheus adds up the processes. A mail that failed and is tried again is new."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400, times=None))
     drain(office, "support")[0].close()
     office.sandbox.hubspot.heal()
     with office.sandbox.imap.session() as client:

@@ -96,7 +96,7 @@ def test_finished_mail_has_a_receipt(office: Office) -> None:
     ticket = office.sandbox.hubspot.tickets[0].id
     lines = text(message).splitlines()
     assert lines[:2] == ["Support (confiance\xa0: 93\xa0%)", "Demande traitée"]
-    assert any(line.startswith(f"✓ Ticket HubSpot n°\xa0{ticket}\xa0: https://app.hubspot.com/") for line in lines)
+    assert any(line.startswith(f"✓ Ticket HubSpot n°\xa0{ticket}\xa0: https://app-eu1.hubspot.com/") for line in lines)
     assert "✓ Notification envoyée" in lines
 
 
@@ -138,7 +138,7 @@ def test_ignored_mail_has_no_receipt(office: Office) -> None:
 
 def test_failure_receipt_is_unread_and_retry_adds_its_own(office: Office) -> None:
     """Each failure has one; dragged back along with the mail it is no work, and what is over is read and put aside."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     office.once(MAILS["modelisation_with_files"])
     ((lying, message),) = receipts(office, "Échecs")
     assert lying.flags == set()
@@ -292,7 +292,7 @@ def test_failing_receipts_do_not_block_mailbox(office: Office, logged: Callable[
 
 def test_failed_mail_waiting_for_receipt_is_retried_at_once(office: Office) -> None:
     """When a person puts it back into the inbox, however long the receipt would have waited."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
     with Relay(office.sandbox.imap.port) as relay:
         relay.breaks = [Break("close", b" APPEND ", after=False)]
@@ -412,7 +412,7 @@ def test_receipt_escapes_text_of_strangers(desk: Desk) -> None:
     message = read(desk.receipts[0].raw)
     made = page(message)
     assert made.tags <= PAGE_TAGS
-    assert {urlsplit(link).hostname for link in made.links} == {"app.hubspot.com", "app.clickup.com", "127.0.0.1"}
+    assert {urlsplit(link).hostname for link in made.links} == {"app-eu1.hubspot.com", "app.clickup.com", "127.0.0.1"}
     assert "\u202e" not in text(message) + message["Subject"]
 
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 REF = "0123456789abcdef"
 OTHER_REF = "fedcba9876543210"
-TICKETS = "/crm/v3/objects/tickets"
-CONTACTS = "/crm/v3/objects/contacts"
+TICKETS = "/crm/objects/2026-09/tickets"
+CONTACTS = "/crm/objects/2026-09/contacts"
 SECRET = "Chaise-longue de Mme Durand"
 
 

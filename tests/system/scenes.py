@@ -492,8 +492,8 @@ def corrected(step: str, point: str, request: str, *, ends: Act = CORRECTED) -> 
 for step, point, request in (
     ("find_original", ANSWERED, ""),
     ("upload_files", COMMITTED, CALLS["upload_files"]),
-    ("update_ticket", BEFORE, "PATCH /crm/v3/objects/tickets/"),
-    ("update_ticket", COMMITTED, "PATCH /crm/v3/objects/tickets/"),
+    ("update_ticket", BEFORE, "PATCH /crm/objects/2026-09/tickets/"),
+    ("update_ticket", COMMITTED, "PATCH /crm/objects/2026-09/tickets/"),
     ("create_note", COMMITTED, CALLS["create_note"]),
     ("create_subtask", COMMITTED, CALLS["create_subtask"]),
     ("label", BEFORE, CALLS["label"]),

@@ -31,9 +31,9 @@ CALLS: dict[str, tuple[str, Callable[[Office], int]]] = {
     "classify": ("POST /v1/messages", lambda office: len(office.sandbox.anthropic.calls("POST"))),
     "upload_files": ("PUT /", lambda office: office.counts()["files"]),
     "archive_files": ("fichiers.zip HTTP/1.1", lambda office: len(stored_files.zips(office.sandbox))),
-    "find_or_create_contact": ("POST /crm/v3/objects/contacts ", lambda office: office.counts()["contacts"]),
-    "create_ticket": ("POST /crm/v3/objects/tickets ", lambda office: office.counts()["tickets"]),
-    "create_note": ("POST /crm/v3/objects/notes ", lambda office: office.counts()["notes"]),
+    "find_or_create_contact": ("POST /crm/objects/2026-09/contacts ", lambda office: office.counts()["contacts"]),
+    "create_ticket": ("POST /crm/objects/2026-09/tickets ", lambda office: office.counts()["tickets"]),
+    "create_note": ("POST /crm/objects/2026-09/notes ", lambda office: office.counts()["notes"]),
     "create_subtask": ("POST /api/v2/list/", lambda office: office.counts()["subtasks"]),
     "add_comment": ("POST /api/v2/task/", lambda office: len(office.sandbox.clickup.subtasks[0].comments)),
     "send_notification": ("\r\n.\r\n", lambda office: office.counts()["notifications"]),
@@ -90,7 +90,7 @@ class Victim:
     def receives(self, outcome: str) -> None:
         """Deliver a mail that ends like this."""
         if outcome == "FAILED":
-            self.office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
+            self.office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400, times=None))
         category = "MODELISATION" if outcome == "MODELISATION" else "SUPPORT"
         answer = {"category": category, "confidence": 0.9, "reason": "Une phrase."}
         self.office.sandbox.anthropic.decide = lambda _: answer

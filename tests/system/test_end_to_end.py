@@ -94,7 +94,7 @@ def test_subtask_has_exactly_the_agreed_text(office: Office) -> None:
     box = office.sandbox
     task = box.clickup.subtasks[0]
     model, photo = (f"{box.s3.public_url}/{stored.path}" for stored in by_name(office))
-    ticket = f"https://app.hubspot.com/contacts/{box.hubspot.hub_id}/record/0-5/{box.hubspot.tickets[0].id}"
+    ticket = f"https://app-eu1.hubspot.com/contacts/{box.hubspot.hub_id}/record/0-5/{box.hubspot.tickets[0].id}"
     assert task.parent == box.clickup.parent_id
     assert task.markdown.startswith(
         "**Demande de modélisation**\n\n"
@@ -177,10 +177,10 @@ def test_api_calls_per_mail_are_minimal(office: Office) -> None:
     ("service", "method", "path"),
     [
         ("s3", "PUT", "/"),
-        ("hubspot", "GET", "/crm/v3/objects/contacts"),
-        ("hubspot", "POST", "/crm/v3/objects/contacts"),
-        ("hubspot", "POST", "/crm/v3/objects/tickets"),
-        ("hubspot", "POST", "/crm/v3/objects/notes"),
+        ("hubspot", "GET", "/crm/objects/2026-09/contacts"),
+        ("hubspot", "POST", "/crm/objects/2026-09/contacts"),
+        ("hubspot", "POST", "/crm/objects/2026-09/tickets"),
+        ("hubspot", "POST", "/crm/objects/2026-09/notes"),
         ("clickup", "GET", "/api/v2/task"),
         ("clickup", "POST", "/api/v2/list"),
     ],
@@ -249,7 +249,7 @@ def test_rejected_mail_does_not_stop_its_neighbours(office: Office) -> None:
 
 def test_failed_mail_moved_to_inbox_resumes_at_failed_step(office: Office) -> None:
     """The person mended the cause and moved the mail: what was done stays done, the rest follows."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     assert outcomes(office.once(MAILS["modelisation_with_files"])) == ["failed"]
     assert office.mailboxes() == {"Échecs": 1}
     office.sandbox.hubspot.heal()
@@ -327,7 +327,7 @@ def test_existing_contact_is_not_overwritten(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/crm/v3/objects/tickets", "/crm/v3/objects/notes"], ids=["create_ticket", "create_note"]
+    "path", ["/crm/objects/2026-09/tickets", "/crm/objects/2026-09/notes"], ids=["create_ticket", "create_note"]
 )
 def test_kill_during_completed_call_does_not_repeat_it(office: Office, path: str) -> None:
     """SIGKILL while the answer is on its way: the next run looks first, and goes on from there."""
@@ -389,7 +389,7 @@ def test_wrong_setting_is_one_line_and_exit_78(office: Office, name: str, value:
 def test_sigterm_finishes_current_message_and_exits_0(office: Office) -> None:
     """SIGTERM while a ticket is being created: the message is finished, then the process ends with 0."""
     office.environment["IMAP_POLL_INTERVAL_S"] = "0.3"
-    office.fail("hubspot", Fault("slow", "POST", "/crm/v3/objects/tickets"))
+    office.fail("hubspot", Fault("slow", "POST", "/crm/objects/2026-09/tickets"))
     process = office.begin("run")
     office.sandbox.imap.deliver(MAILS["support"])
     assert office.sandbox.hubspot.wait_for_hang()
@@ -415,7 +415,7 @@ def test_log_and_state_hold_no_personal_data_or_secret(office: Office) -> None:
     """Subject, text, names, addresses and keys: in none of the lines, and in no file of the state."""
     for raw in MAILS.values():
         office.sandbox.imap.deliver(raw)
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400))
     process = office.begin("--log-level", "DEBUG", "once").end()
     written = process.stderr + process.stdout
     state = b"".join(path.read_bytes() for path in office.state.rglob("*") if path.is_file()).decode("latin-1")
@@ -455,7 +455,7 @@ def test_key_revoked_while_running_alerts_once_and_mail_waits(office: Office) ->
 @pytest.mark.parametrize("times", [1, None], ids=["busy once", "refused for good"])
 def test_failed_mail_is_filed_when_notification_is_refused(office: Office, times: int | None) -> None:
     """The mail server refuses the notice of it, for now or for good: the message ends under Échecs, once."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/notes", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
     office.sandbox.smtp.fail(Refusal("rcpt", "451 4.3.0 later" if times else "550 5.1.1 no", times=times))
     assert outcomes(office.once(MAILS["modelisation_with_files"])) == ["failed"]
     assert office.mailboxes() == {"Échecs": 1}
@@ -504,7 +504,7 @@ def test_uidvalidity_change_dispatches_no_mail_twice(office: Office) -> None:
 
 def test_message_deleted_while_waiting_is_no_error(office: Office) -> None:
     """While it waits for HubSpot somebody deletes it: the run ends well, and a copy put back goes on."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", headers={"Retry-After": "3600"}))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", headers={"Retry-After": "3600"}))
     assert outcomes(office.once(MAILS["support"])) == ["waiting"]
     office.sandbox.imap.reset()
     office.sandbox.hubspot.heal()

@@ -238,7 +238,7 @@ def test_unconfirmed_notification_is_sent_at_most_twice(office: Office, smtp: Re
 @pytest.mark.parametrize("reply", ["550 5.1.1 no such user", "451 4.3.0 later"])
 def test_failed_mail_is_filed_after_delayed_failure_notice(office: Office, reply: str) -> None:
     """The mail is filed under Échecs, where a person sees it: after the letter, or without one that is refused."""
-    office.fail("hubspot", Fault("status", "POST", "/crm/v3/objects/tickets", status=400, times=None))
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400, times=None))
     refused = reply.startswith("5")
     office.sandbox.smtp.fail(Refusal("rcpt", reply, times=None if refused else 1))
     assert outcomes(office.once(MAILS["support"])) == ["failed"]

@@ -250,7 +250,8 @@ def test_attacks_do_not_stop_good_mails(office: Office) -> None:
     for note in box.hubspot.notes:
         check_note(note.properties["hs_note_body"], urls)
     tickets = {
-        f"https://app.hubspot.com/contacts/{box.hubspot.hub_id}/record/0-5/{each.id}" for each in box.hubspot.tickets
+        f"https://app-eu1.hubspot.com/contacts/{box.hubspot.hub_id}/record/0-5/{each.id}"
+        for each in box.hubspot.tickets
     }
     senders = {f"mailto:{each.properties['email']}" for each in box.hubspot.contacts}
     for subtask in box.clickup.subtasks:

@@ -75,7 +75,7 @@ def test_create_ticket_associates_contact_in_one_call(sandbox: Sandbox) -> None:
     hubspot = connect(sandbox)
     contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
     ticket = hubspot.create_ticket("Écran noir", f"Bonjour\n[ref: {REF}]", contact_id, REF)
-    assert ticket.url == f"https://app.hubspot.com/contacts/{sandbox.hubspot.hub_id}/record/0-5/{ticket.id}"
+    assert ticket.url == f"https://app-eu1.hubspot.com/contacts/{sandbox.hubspot.hub_id}/record/0-5/{ticket.id}"
     assert sandbox.hubspot.calls("POST", TICKETS)[0].body == {
         "properties": {
             "subject": "Écran noir",
@@ -91,6 +91,13 @@ def test_create_ticket_associates_contact_in_one_call(sandbox: Sandbox) -> None:
         ],
     }
     assert sandbox.hubspot.associated("tickets", ticket.id, "contacts") == [contact_id]
+
+
+@pytest.mark.parametrize("shown", [{}, {"url": None}, {"url": "javascript:alert(1)"}])
+def test_ticket_whose_answer_has_no_url_is_on_hubspots_own_host(sandbox: Sandbox, shown: dict[str, object]) -> None:
+    sandbox.hubspot.fail(Fault("status", "POST", TICKETS, status=201, body={"id": "77"} | shown))
+    ticket = connect(sandbox).create_ticket("Écran noir", "Bonjour", "1", REF)
+    assert ticket.url == f"https://app.hubspot.com/contacts/{sandbox.hubspot.hub_id}/record/0-5/77"
 
 
 def test_find_tickets_and_notes_return_all_with_reference(sandbox: Sandbox) -> None:
@@ -129,7 +136,8 @@ def test_create_note_on_contact_and_ticket_at_mail_time(sandbox: Sandbox) -> Non
     assert hubspot.find_note(contact_id, ticket.id, REF) is None
     note_id = hubspot.create_note(f"<p>Fichiers [ref: {REF}]</p>", at, contact_id, ticket.id)
     assert (
-        sandbox.hubspot.calls("POST", "/crm/v3/objects/notes")[0].body["properties"]["hs_timestamp"] == "1772366400250"
+        sandbox.hubspot.calls("POST", "/crm/objects/2026-09/notes")[0].body["properties"]["hs_timestamp"]
+        == "1772366400250"
     )
     assert sandbox.hubspot.associated("notes", note_id, "contacts") == [contact_id]
     assert sandbox.hubspot.associated("notes", note_id, "tickets") == [ticket.id]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integrations.errors import TransientError
+from integrations.hubspot.client import HubSpot
 from integrations.sandbox.stand_in import Fault
 from tests.support.hubspot_client import OTHER_REF, REF, TICKETS, connect
 
@@ -32,6 +34,31 @@ def test_find_ticket_reads_all_pages_of_contact_tickets(sandbox: Sandbox) -> Non
     assert found is not None
     assert found.id == sandbox.hubspot.tickets[-1].id
     assert len(sandbox.hubspot.calls("POST", TICKETS + "/search")) == 0
+
+
+def test_paging_without_an_end_is_given_up(sandbox: Sandbox) -> None:
+    """It is the service's fault, which may pass; "none" would open a second ticket."""
+    page = {"from": {"id": "1"}, "to": [], "paging": {"next": {"after": "7"}}}
+    sandbox.hubspot.fail(Fault("status", "POST", status=200, body={"results": [page]}, times=None))
+    with pytest.raises(TransientError, match="more than 100 pages"):
+        connect(sandbox).find_ticket("1", REF)
+    assert len(sandbox.hubspot.requests) == 100
+
+
+def test_calls_go_to_the_configured_date(sandbox: Sandbox) -> None:
+    """The account is read under the same one, and nothing under the paths that HubSpot ends."""
+    server = sandbox.hubspot
+    hubspot = HubSpot(server.token, server.hub_id, "0", "1", server.url, api_version="2026-03")
+    hubspot.check()
+    contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
+    ticket = hubspot.create_ticket("Facture", f"[ref: {REF}]", contact_id, REF)
+    hubspot.create_note(f"[ref: {REF}]", datetime.now(UTC), contact_id, ticket.id)
+    assert hubspot.find_ticket(contact_id, REF) == ticket
+    assert hubspot.find_note(contact_id, ticket.id, REF)
+    assert hubspot.update_ticket(ticket.id, "")
+    assert hubspot.create_reference_property()
+    assert hubspot.has_reference_property()
+    assert all("/2026-03/" in each.path for each in server.requests)
 
 
 def test_has_ticket_is_false_for_deleted_ticket(sandbox: Sandbox) -> None:

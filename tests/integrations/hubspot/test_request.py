@@ -122,7 +122,7 @@ def test_block_at_the_edge_is_about_the_mail_if_the_account_answers(sandbox: San
     sandbox.hubspot.fail(BLOCK)
     with pytest.raises(BlockedError, match=r"HubSpot create ticket: HTTP 403.*firewall"):
         hubspot.create_ticket(SECRET, SECRET, "1", REF)
-    assert [each.path for each in sandbox.hubspot.requests] == [TICKETS, "/account-info/v3/details"]
+    assert [each.path for each in sandbox.hubspot.requests] == [TICKETS, "/account-info/2026-09/details"]
 
 
 @pytest.mark.parametrize(

@@ -104,15 +104,20 @@ def breaches(vendor: str, exchanges: list[Exchange]) -> list[str]:
 def _calls(vendor: str, folder: Path | None) -> list[_Call]:
     """Return the operations of a vendor's documents: those in the folder, or ours."""
     return [
-        _Call(method, re.compile(re.sub(r"\{[^/]+?\}", "[^/]+", template)), template, operation, document, openapi)
+        _Call(method, _pattern(template), template, operation, document, openapi)
         for document in documents(vendor, folder)
         for openapi in [OpenAPI.from_dict(document)]
         for method, template, operation in operations(document)
     ]
 
 
+def _pattern(template: str) -> re.Pattern[str]:
+    """Return a pattern for the paths of a template. The parameter `path` may have slashes in it."""
+    return re.compile(re.sub(r"\{[^/]+?\}", "[^/]+", template.replace("{path}", "(?P<path>.+)")))
+
+
 def _request_errors(call: _Call, host: str, asked: Recorded) -> list[str]:
-    return [line for error in call.openapi.iter_request_errors(_request(host, asked)) for line in _lines(error)]
+    return [line for error in call.openapi.iter_request_errors(_request(call, host, asked)) for line in _lines(error)]
 
 
 def _answer_errors(call: _Call, host: str, exchange: Exchange) -> list[str]:
@@ -121,15 +126,18 @@ def _answer_errors(call: _Call, host: str, exchange: Exchange) -> list[str]:
     headers = {name.lower(): value for name, value in answer.headers.items()}
     media_type = headers.get("content-type", content_type).partition(";")[0]
     response = MockResponse(data, answer.status, headers, media_type)
-    errors = call.openapi.iter_response_errors(_request(host, exchange.request), response)
+    errors = call.openapi.iter_response_errors(_request(call, host, exchange.request), response)
     return [line for error in errors for line in _lines(error)]
 
 
-def _request(host: str, asked: Recorded) -> MockRequest:
+def _request(call: _Call, host: str, asked: Recorded) -> MockRequest:
+    matched = call.path.fullmatch(asked.path)
+    spanning = (matched.groupdict() if matched else {}).get("path", "")
     return MockRequest(
         host,
         asked.method.lower(),
-        asked.path,
+        # The validator takes no parameter with a slash in it.
+        asked.path.replace(spanning, spanning.replace("/", "%2F")),
         args=asked.query,
         headers=dict(asked.headers),
         data=asked.raw or None,

@@ -18,6 +18,11 @@ ID = {"id": "458", "hist_id": "1", "date": 1568036964079}
 COMMENT = {"comment_text": "Relance", "notify_all": False}
 
 
+@pytest.fixture(autouse=True)
+def _our_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENDOR_SPECS", raising=False)
+
+
 def exchange(
     body: object = None,
     answer: object = None,

@@ -13,7 +13,7 @@ import pytest
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 
-from tests.contract.documents import documents, operations, originals, parameter_names
+from tests.contract.documents import documents, form_field_names, operations, originals, parameter_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ HOSTS = {
     "clickup": "https://api.clickup.com",
     "hubspot": "https://api.hubapi.com",
 }
+_FORM_FIELD = re.compile(rb'form-data; name="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,15 @@ class _Call:
     def lists(self, status: int) -> bool:
         """Return True if the document describes this answer."""
         return bool({str(status), "default"} & self.operation["responses"].keys())
+
+    def unknown(self, request: Recorded) -> set[str]:
+        """Return the names in the request's query and form that the document does not have.
+
+        The validator passes over both.
+        """
+        fields = {name.decode() for name in _FORM_FIELD.findall(request.raw)} if _is_form(request) else set()
+        form = form_field_names(self.operation, self.document)
+        return (request.query.keys() - parameter_names(self.operation, self.document)) | (fields - form)
 
     def takes(self, request: Recorded) -> bool:
         return self.method == request.method and bool(self.path.fullmatch(request.path))
@@ -87,8 +97,7 @@ def breaches(vendor: str, exchanges: list[Exchange]) -> list[str]:
             said.append(f"{asked.method} {asked.path}: no such call")
             continue
         seen.add((call.method, call.template, str(status)))
-        unknown = sorted(asked.query.keys() - parameter_names(call.operation, call.document))
-        found = [f"unknown parameter {name}" for name in unknown]
+        found = [f"unknown parameter {name}" for name in sorted(call.unknown(asked))]
         found += _request_errors(call, HOSTS[vendor], asked)
         # Few originals list the refusals.
         if not folder or status < HTTPStatus.BAD_REQUEST or call.lists(status):
@@ -109,6 +118,10 @@ def _calls(vendor: str, folder: Path | None) -> list[_Call]:
         for openapi in [OpenAPI.from_dict(document)]
         for method, template, operation in operations(document)
     ]
+
+
+def _is_form(request: Recorded) -> bool:
+    return request.headers.get("content-type", "").startswith("multipart/form-data")
 
 
 def _pattern(template: str) -> re.Pattern[str]:

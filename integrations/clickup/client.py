@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx2 as httpx
 
+from integrations.clickup.fields import SubtaskFields
 from integrations.clickup.request import PARENT_NOT_IN_LIST, ask, refusal
 from integrations.errors import ConfigurationError, PermanentError
 from integrations.net.deadline import CALL_S, http_events
@@ -20,7 +21,7 @@ from integrations.net.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
+    from datetime import date, datetime
 
 _PAGE_ROWS = 100
 _REFERENCE = re.compile(r"\[ref: ([^\[\]]*)\]")
@@ -47,12 +48,13 @@ class ClickUp:
         parent_task_id: str,
         base_url: str | None = None,
         *,
+        fields: SubtaskFields = SubtaskFields(),  # noqa: B008  frozen
         calls_per_min: int = 100,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
         deadline_s: float = CALL_S,
     ) -> None:
-        self._parent_task_id = parent_task_id
+        self._parent_task_id, self._fields = parent_task_id, fields
         self._list_id = ""  # of the parent task; "" until it is known
         http = httpx.Client(
             # With a slash at the end, or httpx would replace the last part of the path.
@@ -71,24 +73,28 @@ class ClickUp:
         with blocks_told_apart(self._check_token):
             return self._ask_once(*arguments, **options)
 
-    def create_subtask(self, name: str, markdown: str) -> Subtask:
+    def create_subtask(self, name: str, markdown: str, due: date | None = None) -> Subtask:
         """Create a subtask of the parent task, in the parent's list.
 
         Not idempotent: the caller guards it with `find_subtask`, which needs `[ref: {reference}]` in the markdown.
 
         Raises:
-            ConfigurationError: also when the token cannot see the parent task.
+            ConfigurationError: also when the token cannot see the parent task, or the workspace lacks an assignee.
         """
-        task = {"name": name, "parent": self._parent_task_id, "markdown_content": markdown}
-        list_id = self._list_id or self._find_list_id()
-        status, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task, expect=(400, 401, 404))
-        if status == HTTPStatus.BAD_REQUEST and answer.get("ECODE") != PARENT_NOT_IN_LIST:
-            raise refusal("create subtask", status, {}, answer)
-        if status != HTTPStatus.OK:
+        task = {"name": name, "parent": self._parent_task_id, "markdown_content": markdown} | self._fields.as_json(due)
+        status, answer = self._try_create(self._list_id or self._find_list_id(), task)
+        if status != HTTPStatus.OK and (status != HTTPStatus.BAD_REQUEST or answer.get("ECODE") == PARENT_NOT_IN_LIST):
             # Nothing was created. The cached list id may be outdated, so it is read again for one more try.
-            list_id = self._find_list_id()
-            _, answer = self._ask("create subtask", "POST", f"list/{list_id}/task", json=task)
+            status, answer = self._try_create(self._find_list_id(), task)
+        if status == HTTPStatus.BAD_REQUEST:
+            # A member who left is no fault of the mail's.
+            self._check_fields(self._read_parent())
+        if status != HTTPStatus.OK:
+            raise refusal("create subtask", status, {}, answer)
         return _subtask(answer)
+
+    def _try_create(self, list_id: str, task: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return self._ask("create subtask", "POST", f"list/{list_id}/task", json=task, expect=(400, 401, 404))
 
     def find_subtask(self, reference: str, since: datetime) -> Subtask | None:
         """Return the parent's subtask, open or closed, that contains `[ref: {reference}]`, or None.
@@ -180,16 +186,36 @@ class ClickUp:
             query = {"start": str(comments[-1]["date"]), "start_id": str(comments[-1]["id"])}
 
     def check(self) -> str:
-        """Read the token's user and the parent task, and return a one-line summary.
+        """Read the token's user, the parent task and what its subtasks' fields name. Return a one-line summary.
 
         Raises:
-            ConfigurationError: the token is invalid, or cannot see CLICKUP_PARENT_TASK_ID.
+            ConfigurationError: the token is invalid, or cannot see CLICKUP_PARENT_TASK_ID, or the workspace lacks an
+                assignee or a tag.
         """
         self._check_token()
-        return f"ClickUp task {self._parent_task_id}, in list {self._find_list_id()}"
+        parent = self._read_parent()
+        self._check_fields(parent)
+        return f"ClickUp task {self._parent_task_id}, in list {parent['list']['id']}"
+
+    def _check_fields(self, parent: dict[str, Any]) -> None:
+        if self._fields.assignees:
+            _, answer = self._ask("read members", "GET", "team", yields="teams")
+            if missing := self._fields.missing_members(parent, answer["teams"]):
+                raise ConfigurationError(
+                    f"ClickUp: the workspace has no member {', '.join(missing)}, look at CLICKUP_ASSIGNEES"
+                )
+        if self._fields.tags:
+            space = quote(str(parent["space"]["id"]), safe="")
+            _, answer = self._ask("read tags", "GET", f"space/{space}/tag", yields="tags")
+            if missing := self._fields.missing_tags(answer["tags"]):
+                raise ConfigurationError(f"ClickUp: the space has no tag {', '.join(missing)}, look at CLICKUP_TAGS")
 
     def _find_list_id(self) -> str:
         """Return the id of the list that holds the parent task now. A subtask can be created in no other list."""
+        self._list_id = str(self._read_parent()["list"]["id"])
+        return self._list_id
+
+    def _read_parent(self) -> dict[str, Any]:
         status, task = self._ask(
             "read parent task",
             "GET",
@@ -204,8 +230,7 @@ class ClickUp:
                 f"ClickUp read parent task: HTTP {status} {task.get('ECODE', '')}: "
                 "the token works but sees no such task, look at CLICKUP_PARENT_TASK_ID"
             )
-        self._list_id = str(task["list"]["id"])
-        return self._list_id
+        return task
 
     def _ask_comments(self, call: str, method: str, task_id: str, **request: Any) -> dict[str, Any]:
         """Call the comments endpoint of a task and return its answer."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from integrations.sandbox import clickup_comments
-from integrations.sandbox.clickup_comments import Comment
+from integrations.sandbox.clickup_comments import USER, Comment
 from integrations.sandbox.loopback_server import Answer
 from integrations.sandbox.stand_in import RateLimit, RejectedError, StandIn
 
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from integrations.sandbox.loopback_server import Recorded
 
 PAGE_SIZE = 100
+_TEAM_ID, _SPACE_ID = "90120000001", "90120000002"
 _PRIORITIES = {1: "urgent", 2: "high", 3: "normal", 4: "low"}
 _CLOSED = {"complete", "closed"}
-_WRITABLE = ("name", "description", "markdown_content", "parent", "priority", "status", "tags", "archived")
+_COLOURS = {"to do": "#87909e", "complete": "#008844", "closed": "#008844"}
+_WRITABLE = (
+    *("name", "description", "markdown_content", "parent", "status", "archived"),
+    *("assignees", "tags", "priority", "due_date", "due_date_time"),
+)
 
 
 @dataclass(slots=True)
@@ -38,6 +43,9 @@ class Task:
     closed: bool = False
     archived: bool = False
     tags: list[str] = field(default_factory=list)
+    assignees: list[int] = field(default_factory=list)  # ids of members
+    due_date: int | None = None  # milliseconds since the epoch
+    due_date_time: bool = False  # whether the time of `due_date` is shown
     comments: list[Comment] = field(default_factory=list)  # oldest first
     created_at: float = field(default_factory=time.time)  # seconds since the epoch
 
@@ -52,7 +60,8 @@ class Task:
 class ClickUp(StandIn):
     """A workspace with one list, which holds the parent task of the subtasks.
 
-    A test may set `rate_limit` (None for none) and `list_lag_s`: the task lists omit tasks younger than that.
+    A test may set `rate_limit` (None for none) and `list_lag_s`: the task lists omit tasks younger than that. `members`
+    and `space_tags` are the people of the workspace and the tags of the space.
     """
 
     def __init__(self, token: str = "pk_147_SANDBOX") -> None:  # noqa: S107  a stand-in's
@@ -65,6 +74,8 @@ class ClickUp(StandIn):
         self.list_id = "901200000001"
         self.rate_limit: RateLimit | None = RateLimit(100, 60.0)
         self.list_lag_s = 0.0
+        self.members = {USER["id"]: USER}
+        self.space_tags = {"3d"}
         self.tasks = {self.parent_id: Task(self.parent_id, self.list_id, "Modélisations 3D", created_at=0.0)}
         self._ids = itertools.count(1)
         self._comment_ids = itertools.count(90_150_000_000_001)  # too large for 32 bits, as the real ones are
@@ -115,8 +126,8 @@ class ClickUp(StandIn):
 
     def _routed(self, request: Recorded) -> dict[str, Any]:
         match request.method, request.segments[2:]:
-            case "GET", ("user",):
-                return {"user": clickup_comments.USER}
+            case "GET", ("user" | "team" | "space", *_):
+                return self._workspace(request.segments[2:])
             case "GET", ("task", id_):
                 return self._shown_with_subtasks(self._found(id_), request.query)
             case "PUT", ("task", id_):
@@ -131,6 +142,18 @@ class ClickUp(StandIn):
                 # ClickUp treats a list that does not exist like one that the token may not see.
                 raise RejectedError(401, self.error(401))
         raise _refused(404, "Route not found", "APP_001")
+
+    def _workspace(self, path: tuple[str, ...]) -> dict[str, Any]:
+        match path:
+            case ("user",):
+                return {"user": USER}
+            case ("team",):
+                members = [{"user": member} for member in self.members.values()]
+                team = {"id": _TEAM_ID, "name": "Figurative", "color": "#40bc86", "members": members}
+                return {"teams": [team | {"avatar": "https://attachments.example/figurative.jpg"}]}
+            case ("space", id_, "tag") if id_ == _SPACE_ID:
+                return {"tags": [_tag(name) for name in sorted(self.space_tags)]}
+        raise RejectedError(401, self.error(401))
 
     def _found(self, id_: str) -> Task:
         if id_ not in self.tasks:
@@ -153,6 +176,8 @@ class ClickUp(StandIn):
             raise _refused(400, "Parent not child of list", "ITEM_137")
         if given.get("priority") not in {None, *_PRIORITIES}:
             raise _refused(400, "Priority invalid", "INPUT_006")
+        if unknown := set(given.get("assignees", [])) - self.members.keys():
+            raise _refused(400, f"Assignees not found: {sorted(unknown)}", "ITEM_018")
         if "custom_item_id" in body and not isinstance(body["custom_item_id"], int):
             raise _refused(400, "custom_item_id must be a number", "INPUT_008")
         task.markdown = str(given.pop("markdown_content", given.pop("description", task.markdown)) or "")
@@ -172,7 +197,7 @@ class ClickUp(StandIn):
             raise RejectedError(400, self.error(400))
         comment = Comment(next(self._comment_ids), text)
         task.comments.append(comment)
-        return {"id": comment.id, "hist_id": f"{comment.id}-1", "date": comment.date_ms}
+        return {"id": str(comment.id), "hist_id": f"{comment.id}-1", "date": comment.date_ms}
 
     def _listed(self, query: Mapping[str, list[str]]) -> dict[str, Any]:
         def asked(name: str, default: str = "false") -> str:
@@ -210,17 +235,33 @@ class ClickUp(StandIn):
             "name": task.name,
             "text_content": task.text,
             "description": task.text,
-            "status": {"status": task.status, "type": "closed" if task.closed else "open", "orderindex": 0},
+            "status": {
+                "status": task.status,
+                "color": _COLOURS.get(task.status, "#87909e"),
+                "type": "closed" if task.closed else "open",
+                "orderindex": 0,
+            },
             "date_created": _ms(task.created_at),
             "archived": task.archived,
+            "assignees": [self.members[id_] for id_ in task.assignees],
             "parent": task.parent,
-            "priority": task.priority and {"id": str(task.priority), "priority": _PRIORITIES[task.priority]},
-            "tags": [{"name": tag} for tag in task.tags],
+            "priority": task.priority and _priority(task.priority),
+            "due_date": None if task.due_date is None else str(task.due_date),
+            "tags": [_tag(tag) for tag in task.tags],
             "list": {"id": task.list_id, "name": "Production", "access": True},
-            "team_id": "90120000001",
+            "space": {"id": _SPACE_ID},
+            "team_id": _TEAM_ID,
             "url": f"https://app.clickup.com/t/{task.id}",
         }
         return shown | {"markdown_description": task.markdown} if with_markdown else shown
+
+
+def _priority(number: int) -> dict[str, Any]:
+    return {"id": str(number), "priority": _PRIORITIES[number], "color": "#6fddff", "orderindex": str(number)}
+
+
+def _tag(name: str) -> dict[str, Any]:
+    return {"name": name, "tag_fg": "#ffffff", "tag_bg": "#800000"}
 
 
 def _mapping(body: object) -> Mapping[str, Any]:

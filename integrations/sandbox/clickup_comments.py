@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PAGE_SIZE = 25
-USER = {"id": 147, "username": "Sandbox", "email": "sandbox@figurative.example"}  # the owner of the token
+USER: dict[str, Any] = {  # the owner of the token
+    "id": 147,
+    "username": "Sandbox",
+    "email": "sandbox@figurative.example",
+    "color": "#827718",
+    "profilePicture": "https://attachments.example/147.jpg",
+    "initials": "S",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ def _age(comment: Comment) -> tuple[int, int]:
 
 def _shown(comment: Comment) -> dict[str, Any]:
     return {
-        "id": str(comment.id),  # a number in the answer to its creation
+        "id": str(comment.id),
         "comment": [{"text": comment.text}],
         "comment_text": comment.text,
         "user": USER,
@@ -54,5 +61,5 @@ def _shown(comment: Comment) -> dict[str, Any]:
         "assigned_by": None,
         "reactions": [],
         "date": str(comment.date_ms),
-        "reply_count": 0,
+        "reply_count": "0",
     }

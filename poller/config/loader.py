@@ -34,7 +34,7 @@ class Explained:
     name: str  # "[imap] port"
     value: str | float | bool | None  # of a secret: "set" or "not set"
     source: str  # as in `SettingValue`, or "default"
-    bare: bool = False  # whether the files have the value without quotation marks, or it is that of a secret
+    bare: bool = False  # whether the files have the value as it is: a day, a list, or what is said of a secret
 
     @property
     def shown(self) -> str:
@@ -82,11 +82,13 @@ def explain(config: Path | None = None, dotenv: Path | None = None) -> Iterator[
         for key, field in keys.model_fields.items():
             value = getattr(getattr(settings, section), key)
             is_table = isinstance(value, TicketProperties) and str(value) != ""
-            bare = is_secret(field) or isinstance(value, date) or is_table
+            bare = is_secret(field) or isinstance(value, date | tuple) or is_table
             if is_secret(field):
                 value = "set" if value.get_secret_value() else "not set"
             elif isinstance(value, float) and value.is_integer():
                 value = int(value)
+            elif isinstance(value, tuple):
+                value = json.dumps(value, ensure_ascii=False)
             elif not isinstance(value, str | float | bool | int | None):
                 # Pydantic adds a slash behind a host name. The files do not have it.
                 value = str(value).rstrip("/")

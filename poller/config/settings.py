@@ -30,7 +30,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from poller.config.section import Section, Security, Service, is_secret
 from poller.config.ticket_properties import TicketProperties, TicketPropertiesSetting
-from poller.config.validators import FileType, FileTypes, Port, ServiceUrl, postgresql_problem, text
+from poller.config.validators import (
+    FileType,
+    FileTypes,
+    MemberIds,
+    Port,
+    Priority,
+    ServiceUrl,
+    Tags,
+    postgresql_problem,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +100,16 @@ class ClickUpSettings(Service):
     parent_task_id: str = Field("", description="task under which the subtasks are created")
     base_url: ServiceUrl | None = Field(None, description="where the API is; empty: ClickUp's own")
     calls_per_min: PositiveInt = Field(100, description="calls a minute: 100, Business Plus 1,000, Enterprise 10,000")
+    assignees: MemberIds = Field((), description="members that a subtask is assigned to, by their numbers; []: nobody")
+    tags: Tags = Field((), description="tags of a subtask, which must be in the space; []: none")
+    priority: Priority | None = Field(
+        None, description="priority of a subtask: urgent, high, normal, low, or 1 to 4; empty: none"
+    )
+    due_working_days: Annotated[int, Field(ge=0, le=250)] | None = Field(
+        None,
+        description="working days from a mail's arrival until its subtask is due, without the public holidays of "
+        "France; 0: the day itself; empty: no due date",
+    )
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:

@@ -72,7 +72,24 @@ def _words(given: object) -> object:
     return given.replace(",", " ").split() if isinstance(given, str) else given
 
 
+def _names(given: object) -> object:
+    """Return the names of a text with commas between as a list: a name may have spaces in it."""
+    return [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given
+
+
+def _priority(given: object) -> int:
+    """Return a priority's number, 1 to 4, from its number or its name."""
+    named = {name: str(number) for number, name in enumerate(("urgent", "high", "normal", "low"), start=1)}
+    number = named.get(str(given), str(given))
+    if number not in named.values():
+        raise ValueError("must be urgent, high, normal or low, or 1 to 4")
+    return int(number)
+
+
 FileType = Literal["models", "images", "documents", "archives", "video"]
 FileTypes = Annotated[tuple[FileType, ...], BeforeValidator(_words)]
+MemberIds = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_words)]
+Tags = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)]
+Priority = Annotated[int, BeforeValidator(_priority)]
 ServiceUrl = Annotated[HttpUrl, AfterValidator(_private)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from integrations.clickup import ClickUp
+from integrations.clickup import ClickUp, SubtaskFields
 from integrations.hubspot import HubSpot
 from integrations.r2 import R2
 from integrations.smtp import Smtp
@@ -87,7 +87,13 @@ def _clickup(settings: Settings) -> ClickUp | None:
     if given.base_url and given.base_url.path in {None, "", "/"}:
         base_url += "/api/v2"
     token = given.api_key.get_secret_value()
-    return ClickUp(token, given.parent_task_id, base_url=base_url or None, calls_per_min=given.calls_per_min)
+    return ClickUp(
+        token,
+        given.parent_task_id,
+        base_url=base_url or None,
+        fields=SubtaskFields(given.assignees, given.tags, given.priority),
+        calls_per_min=given.calls_per_min,
+    )
 
 
 def _smtp(settings: Settings) -> Smtp | None:

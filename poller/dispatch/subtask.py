@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 
 from integrations.clickup import TaskGoneError
 from poller.dispatch.job import GONE, skip
+from poller.dispatch.notify import reader_zone
 from poller.dispatch.upload import with_file_names
 from poller.model import DispatchResult, Link
 from poller.rendering import tickets
 from poller.workflow.steps import StepName
+from poller.working_days import due_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
 
     from poller.dispatch.job import StepContext
+    from poller.model import Request
     from poller.workflow.retry import Attempt
 
 
@@ -35,11 +39,19 @@ def create_subtask(job: StepContext, done: DispatchResult, *, look: bool = False
         found = clickup.find_subtask(request.reference, since - CLOCKS) if look or attempt.doubts else None
         if found is None:
             markdown = tickets.subtask_markdown(request, with_file_names(request, done))
-            found = clickup.create_subtask(tickets.subtask_name(request), markdown)
+            found = clickup.create_subtask(tickets.subtask_name(request), markdown, _due(job, request))
         return {"id": found.id, "url": found.url}
 
     subtask = job.journal.step(StepName.CREATE_SUBTASK, act)
     return replace(done, subtask=Link(**subtask)) if subtask else skip(done, StepName.CREATE_SUBTASK)
+
+
+def _due(job: StepContext, request: Request) -> date | None:
+    """Return the day on which the subtask is due, None where the settings name none."""
+    working_days = job.settings.clickup.due_working_days
+    if working_days is None:
+        return None
+    return due_day(request.received_at, working_days, reader_zone(job.settings))
 
 
 def add_comment(

@@ -41,7 +41,7 @@ UNSET = {"yours", "empty"}
 
 def shown(default: object) -> set[str]:
     """Return the words that the document may have for a default."""
-    if default in (None, "", TicketProperties()):
+    if default in (None, "", (), TicketProperties()):
         return UNSET
     if isinstance(default, bool):
         return {str(default).lower()}

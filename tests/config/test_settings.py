@@ -78,3 +78,31 @@ def test_unknown_kind_of_file_is_refused(monkeypatch: pytest.MonkeyPatch, name: 
 def test_a_mail_of_microsoft_365_is_read_whole() -> None:
     """It takes 150 MB at most."""
     assert load(need_imap=False).imap.max_message_bytes == 150 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "found"),
+    [
+        ("assignees", "183, 184", (183, 184)),
+        ("tags", "à modéliser, 3d", ("à modéliser", "3d")),
+        ("priority", "high", 2),
+        ("priority", "4", 4),
+        ("due_working_days", "0", 0),
+    ],
+)
+def test_fields_of_a_subtask_are_read(sandbox: Sandbox, name: str, given: str, found: object) -> None:
+    settings = settings_of(sandbox, **{f"CLICKUP_{name.upper()}": given})
+    assert getattr(settings.clickup, name) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("ASSIGNEES", "ana", "whole number"),
+        ("PRIORITY", "5", "must be urgent, high, normal or low, or 1 to 4"),
+        ("DUE_WORKING_DAYS", "-1", "greater than or equal to 0"),
+    ],
+)
+def test_wrong_fields_of_a_subtask_are_refused(sandbox: Sandbox, name: str, given: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"CLICKUP_{name}.*{said}"):
+        settings_of(sandbox, **{f"CLICKUP_{name}": given})

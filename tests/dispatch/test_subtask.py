@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +65,16 @@ def test_subtask_made_by_other_work_is_found_by_a_search(bench: StepHarness) -> 
     bench.record.entries.clear()
     assert create_subtask(bench.context(), bench.done, look=True).subtask == made.subtask
     assert len(bench.sandbox.clickup.subtasks) == 2
+
+
+def test_subtask_is_due_working_days_after_arrival(bench: StepHarness) -> None:
+    """The mail came on Sunday, 22 November 2026."""
+    bench.environment["CLICKUP_DUE_WORKING_DAYS"] = "2"
+    del bench.settings
+    made = bench.takes(create_subtask).subtask
+    assert made
+    due_date = bench.sandbox.clickup.tasks[made.id].due_date
+    assert due_date == datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp() * 1000
 
 
 def test_comment_on_a_deleted_subtask_forgets_it(bench: StepHarness) -> None:

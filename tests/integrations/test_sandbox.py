@@ -427,12 +427,11 @@ def test_clickup_rate_limit_reports_reset_time(sandbox: Sandbox, clickup: httpx.
 
 
 def test_comment_is_stored_with_its_task(sandbox: Sandbox, clickup: httpx.Client) -> None:
-    """Its id is a number where it is made and a string where it is listed, as at ClickUp."""
     id_ = subtask(clickup, sandbox, "Chaise").json()["id"]
     answer = clickup.post(f"/task/{id_}/comment", json={"comment_text": "Bonjour"})
     (kept,) = sandbox.clickup.tasks[id_].comments
     assert (answer.status_code, kept.text) == (200, "Bonjour")
-    assert {name: answer.json()[name] for name in ("id", "date")} == {"id": kept.id, "date": kept.date_ms}
+    assert {name: answer.json()[name] for name in ("id", "date")} == {"id": str(kept.id), "date": kept.date_ms}
     (listed,) = clickup.get(f"/task/{id_}/comment").json()["comments"]
     assert listed["id"] == str(kept.id)
     assert listed["comment_text"] == "Bonjour"

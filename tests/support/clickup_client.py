@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from integrations.clickup.client import ClickUp
+from integrations.clickup.fields import SubtaskFields
 
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
@@ -15,13 +16,21 @@ SECRET = "Chaise-longue de Mme Durand"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def connect(sandbox: Sandbox, *, token: str = "", parent: str = "", read_timeout_s: float = 5.0) -> ClickUp:
+def connect(
+    sandbox: Sandbox,
+    *,
+    token: str = "",
+    parent: str = "",
+    read_timeout_s: float = 5.0,
+    fields: SubtaskFields = SubtaskFields(),  # noqa: B008  frozen
+) -> ClickUp:
     """Return a client that gives up soon."""
     server = sandbox.clickup
     return ClickUp(
         token or server.token,
         parent or server.parent_id,
         server.base_url,
+        fields=fields,
         connect_timeout_s=2.0,
         read_timeout_s=read_timeout_s,
     )

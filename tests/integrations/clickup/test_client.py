@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integrations.clickup.client import ClickUp, TaskGoneError
-from integrations.errors import ConfigurationError, TransientError
+from integrations.clickup.fields import SubtaskFields
+from integrations.errors import ConfigurationError, PermanentError, TransientError
 from integrations.sandbox.clickup import Task
 from integrations.sandbox.clickup_comments import Comment
 from integrations.sandbox.stand_in import Fault
@@ -110,6 +111,8 @@ def test_add_comment_raises_task_gone_error_on_deleted_task(sandbox: Sandbox) ->
     (comment,) = sandbox.clickup.tasks[subtask.id].comments
     assert (id_, comment.text) == (str(comment.id), "Relance du client")
     assert sandbox.clickup.calls("POST")[-1].body == {"comment_text": "Relance du client", "notify_all": False}
+    sandbox.clickup.fail(Fault("status", "POST", status=200, body={"id": 458, "hist_id": "1", "date": 1568036964079}))
+    assert clickup.add_comment(subtask.id, "Relance") == "458"
     with pytest.raises(TaskGoneError):
         clickup.add_comment("86c/gone", "Relance")
     assert sandbox.clickup.calls("POST")[-1].path == "/api/v2/task/86c%2Fgone/comment"
@@ -203,3 +206,38 @@ def test_create_subtask_names_deleted_parent(sandbox: Sandbox) -> None:
     del sandbox.clickup.tasks[sandbox.clickup.parent_id]
     with pytest.raises(ConfigurationError, match="CLICKUP_PARENT_TASK_ID"):
         clickup.create_subtask("deux", "deux")
+
+
+def test_subtask_fields_are_sent_at_its_creation(sandbox: Sandbox) -> None:
+    """A day without a time; what is empty is left out."""
+    fields = SubtaskFields((147,), ("3d",), 2)
+    subtask = connect(sandbox, fields=fields).create_subtask("un", "un", date(2026, 12, 29))
+    task = sandbox.clickup.tasks[subtask.id]
+    assert (task.assignees, task.tags, task.priority, task.due_date_time) == ([147], ["3d"], 2, False)
+    assert datetime.fromtimestamp((task.due_date or 0) / 1000, UTC) == datetime(2026, 12, 29, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("fields", "setting"),
+    [
+        (SubtaskFields(assignees=(147, 148)), "no member 148, look at CLICKUP_ASSIGNEES"),
+        (SubtaskFields(tags=("3d", "rendu")), "no tag 'rendu', look at CLICKUP_TAGS"),
+    ],
+)
+def test_check_names_what_the_workspace_lacks(sandbox: Sandbox, fields: SubtaskFields, setting: str) -> None:
+    with pytest.raises(ConfigurationError, match=setting):
+        connect(sandbox, fields=fields).check()
+    sandbox.clickup.members[148] = {"id": 148}
+    sandbox.clickup.space_tags.add("rendu")
+    assert connect(sandbox, fields=fields).check().endswith(f"in list {sandbox.clickup.list_id}")
+
+
+def test_subtask_for_a_member_who_left_is_a_wrong_setting(sandbox: Sandbox) -> None:
+    """So mail waits, and is not filed as failed. Any other refusal is the mail's own."""
+    clickup = connect(sandbox, fields=SubtaskFields(assignees=(148,)))
+    with pytest.raises(ConfigurationError, match="CLICKUP_ASSIGNEES"):
+        clickup.create_subtask("un", "un")
+    sandbox.clickup.members[148] = {"id": 148}
+    with pytest.raises(PermanentError, match="INPUT_005"):
+        clickup.create_subtask(" ", "un")
+    assert not sandbox.clickup.subtasks

@@ -192,7 +192,7 @@ class ImapSettings(Service):
     authserv_id: Annotated[str, text(r"\S*", "must have no space in it")] = Field(
         "",
         description="the server's name in the Authentication-Results it writes (RFC 8601); - where it writes none, as "
-        "Microsoft 365; empty: nothing is said of whether a sender is genuine",
+        "Microsoft 365; empty: nothing is said of whether a sender is genuine, and no colleague is believed",
     )
     since: date | None = Field(
         None, description="day (2026-11-22) before which messages are left alone; empty: the day of the first start"

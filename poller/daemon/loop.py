@@ -21,6 +21,7 @@ from poller.daemon import malloc, sd_notify
 from poller.daemon.daemon import TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
 from poller.mailbox.watcher import MailboxWatcher
+from poller.monitoring import authserv
 from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.reporter import HealthReporter
 from poller.parsing import parser_process
@@ -143,6 +144,8 @@ class Loop:
         self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, id="watch", **once)
         self._scheduler.add_job(self._report, "interval", seconds=WATCH_S, id="report", **once)
         self._scheduler.add_job(self._reporter.send_due_digest, "interval", seconds=DIGEST_S, id="digest", **once)
+        if not self._settings.imap.authserv_id:
+            self._scheduler.add_job(authserv.warn, args=[self._settings], id="senders", misfire_grace_time=None)
         if self._reporter.canary:
             self._scheduler.add_job(self._reporter.run_canary, "interval", seconds=WATCH_S, id="canary", **once)
         if self._reporter.metrics.start():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from integrations.errors import ConfigurationError, TransientError
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
-from poller.triage import attachment_policy, sender
+from poller.triage import attachment_policy, form_mark, sender
 from poller.workflow.errors import MessageUnavailableError
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class LazyMessage:
                 request = replace(
                     request, defects=(*request.defects, attachment_policy.oversize(fetched.oversize_bytes))
                 )
-            request = sender.identify(request, sender.own_domains(self._imap), self._imap.authserv_id)
+            own, form_key = sender.own_domains(self._imap), form_mark.key_of(self._imap)
+            request = sender.identify(request, own, self._imap.authserv_id, form_key)
             self.junk = fetched.junk
             # A server may end a broken header elsewhere than the parser does. The reference computed first stays.
             self._request = replace(request, reference=self._reference)

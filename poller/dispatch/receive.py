@@ -46,7 +46,7 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
             thread_key=conversation.key(job.source.account, request.message_id),
             parent_keys=tuple(parent_keys),
             people=Participants(
-                _who(job, request.sender), _who(job, writer), colleague=sender.is_ours(writer.addr_spec, own)
+                _who(job, request.sender), _who(job, writer), colleague=sender.is_colleague(request, writer, own)
             ),
             unless_answer=unless_answer,
         )

@@ -29,6 +29,7 @@ from poller.forms.delivery import FormDelivery, is_too_big
 from poller.forms.problems import Problem, later
 from poller.forms.rate_limit import ConcurrencyLimit, TokenBucket
 from poller.forms.submission import KEY
+from poller.triage import form_mark
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -67,6 +68,7 @@ class Intake:
         """
         self._settings, self.letterbox = settings.forms, FormDelivery(settings)
         self._address = forms_message.address_of(settings)
+        self._form_key = form_mark.key_of(settings.imap)
         self._rate = TokenBucket(settings.forms.max_per_address_per_h)
         self._strangers, self._known = ConcurrencyLimit(IN_HAND, IN_HAND_EACH), ConcurrencyLimit(IN_HAND, IN_HAND)
         self._sessions = CapacityLimiter(SESSIONS)
@@ -137,7 +139,9 @@ class Intake:
 
     async def _dropped(self, submission: Submission, form: Form, key: str) -> str:
         now = datetime.now(UTC)
-        message = await to_thread.run_sync(forms_message.written, submission, form.name, self._address, now, key)
+        message = await to_thread.run_sync(
+            forms_message.written, submission, form.name, self._address, now, key, self._form_key
+        )
         try:
             with message.content:
                 async with self._dropping.setdefault(message.message_id, asyncio.Lock()):

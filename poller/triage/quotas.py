@@ -81,7 +81,7 @@ def assign_slot(
         on_ticket=on_ticket(store, settings, thread or reference, reference, pictures),
     )
     # A form of ours may write for hundreds of customers, so it has no limit where it is verified as ours.
-    ours = bool(request.verified) and triage_sender.is_ours(request.sender.addr_spec, triage_sender.own_domains(imap))
+    ours = triage_sender.is_colleague(request, request.sender, triage_sender.own_domains(imap))
     max_per_h = 0 if ours else imap.max_per_sender_per_h
     with _counting:
         had = account(store, sender, reference, now, max_per_h)

@@ -101,8 +101,8 @@ def identify(request: Request, own: Collection[str], authserv_id: str, form_key:
         if forwarded:  # even with a word above it, and under a subject of the colleague's own
             request = replace(request, newest=request.text.strip())
         # Without an authserv-id a site's own form counts as every other site's: anyone may name a visitor in that.
-        visitor = _visitor(request, own) if author.addr_spec and verified is not False else None
-        named = forwarded or visitor or (_recipient(request, own) if chooses else None)
+        filled_in = _visitor(request, own) if author.addr_spec and verified is not False else None
+        named = forwarded or filled_in or (_recipient(request, own) if chooses else None)
         sender = _other(request, own) or named or sender
     elif sender == author and takes_no_answer(author):
         sender = _visitor(request, own) or sender

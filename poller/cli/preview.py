@@ -18,6 +18,7 @@ from poller.daemon.cutoff import FIRST_START
 from poller.dispatch import conversation
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
+from poller.mailbox.variants import Variants
 from poller.model import Outcome
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
@@ -44,6 +45,7 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
         store = _store(settings)
         if store:
             stack.enter_context(closing(store))
+            inbox.variants = Variants(store)
         if not everything:
             inbox.since = settings.imap.since or _first_start(store)
         own, form_key = sender.own_domains(settings.imap), form_mark.key_of(settings.imap)

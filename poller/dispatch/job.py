@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.mime.reference import BEGINNING_BYTES, content_digest
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import attachment_policy, form_mark, sender
@@ -66,6 +67,20 @@ class LazyMessage:
             # A server may end a broken header elsewhere than the parser does. The reference computed first stays.
             self._request = replace(request, reference=self._reference)
         return self._request
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the message's content, see `mime.reference.content_digest`.
+
+        Raises:
+            MessageUnavailableError, MessageGoneError: as for `request`.
+        """
+        _ = self.request  # which fetches it
+        try:
+            with self._path.open("rb") as spooled:
+                return content_digest(spooled.read(BEGINNING_BYTES))
+        except OSError as error:
+            raise MessageUnavailableError(error) from error
 
     def look(self) -> None:
         """Make sure, as far as possible, that the message is still there.

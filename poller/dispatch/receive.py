@@ -49,6 +49,7 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
                 _who(job, request.sender), _who(job, writer), colleague=sender.is_colleague(request, writer, own)
             ),
             unless_answer=unless_answer,
+            digest=job.message.digest,
         )
         if ignored and not unless_answer:
             return received

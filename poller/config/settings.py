@@ -207,6 +207,11 @@ class ImapSettings(Service):
     max_per_sender_per_h: NonNegativeInt = Field(
         200, description="messages of one sender that are worked on in an hour, further ones wait; 0: no limit"
     )
+    max_new_senders_per_h: NonNegativeInt = Field(
+        500,
+        description="senders who have not written since yesterday, and are worked for in an hour; further ones wait; "
+        "0: no limit",
+    )
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
             upload_decisions=decisions,
             goes_on_at=slot.at,
             episode=slot.episode,
+            crowd=slot.crowd,
             support_files=job.settings.support.files,
         )
 

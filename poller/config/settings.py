@@ -256,6 +256,12 @@ class FormsSettings(Section):
     max_per_address_per_h: NonNegativeInt = Field(
         100, description="posts of one address to the public forms at once, and as many an hour after; 0: no limit"
     )
+    max_address_bytes_per_day: NonNegativeInt = Field(
+        250_000_000, description="bytes of the posts of one address to the public forms in a day; 0: no limit"
+    )
+    max_public_bytes_per_day: NonNegativeInt = Field(
+        2_500_000_000, description="bytes of all posts to the public forms in a day; 0: no limit"
+    )
     tokens: SecretStr = Field(SecretStr(""), description="bearer token of each form: contact=secret quote=secret")
     signing_keys: SecretStr = Field(SecretStr(""), description="key that each form's posts are signed with, likewise")
 

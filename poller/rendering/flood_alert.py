@@ -32,8 +32,8 @@ def sender_alert(
     )
     lines = (
         (
-            f"Rien n’est perdu{NBSP}: ses messages au-delà de {max_per_h} par heure attendent dans la boîte de réception, "
-            "et sont traités à ce rythme."
+            f"Rien n’est perdu{NBSP}: ses messages au-delà de {max_per_h} par heure attendent dans la boîte de "
+            "réception, et sont traités à ce rythme."
         ),
         unwanted,
         _raise_limit("max_per_sender_per_h"),

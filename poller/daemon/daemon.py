@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, CredentialsError, TransientError
+from poller import child_process
 from poller.daemon import cutoff
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
@@ -54,6 +55,7 @@ class Daemon:
 
         `progress` is called at each message that a scan or a tick gets on with.
         """
+        child_process.warm_up()  # before there are threads
         self._settings = settings
         self._inbox = Inbox(settings)
         self._services = services(settings)

@@ -16,7 +16,7 @@ from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import logs
+from poller import child_process, confinement, logs
 from poller.daemon import malloc, sd_notify
 from poller.daemon.daemon import TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
@@ -24,7 +24,6 @@ from poller.mailbox.watcher import MailboxWatcher
 from poller.monitoring import authserv
 from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.reporter import HealthReporter
-from poller.parsing import parser_process
 from poller.workflow.engine import STOP_S
 
 if TYPE_CHECKING:
@@ -55,7 +54,9 @@ def run(read: Callable[[], Settings]) -> None:
         ConfigurationError: settings that cannot work, at the start or on the way.
     """
     malloc.tune_malloc()
-    parser_process.warm_up()
+    child_process.warm_up()
+    if missing := confinement.missing():
+        log.warning("parser_not_confined", missing=missing)
     # A signal handler may put into a SimpleQueue during a get. Setting an Event during a wait may deadlock.
     asked: SimpleQueue[Asked] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):

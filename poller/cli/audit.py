@@ -18,6 +18,7 @@ from poller.dispatch.notify import IN_DOUBT, NOTIFICATION_TRIES
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
+from poller.mailbox.variants import Variants
 from poller.model import Outcome
 from poller.workflow import corrections
 from poller.workflow.store import open_store
@@ -67,11 +68,12 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
     with closing(open_store(settings)) as store, closing(Inbox(settings)) as inbox:
         # A message goes from the inbox to its label, and is then recorded as finished. Read in this order, none is
         # missed on its way. The state store is read again for those that came in the meantime.
+        inbox.variants = Variants(store)
         remembered = corrections.current(store.messages())
         waiting = set(inbox.scan())
         with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
             waiting_to_be_corrected = {reference for reference, _ in reclassify_mailboxes.list_waiting()}
-        lying = outcome_mailboxes.list_all_filed(settings)
+        lying = outcome_mailboxes.list_all_filed(settings, inbox.variants)
         known = {corrections.message_of(message.reference) for message in store.messages()}
         for message in remembered:
             corrected = corrections.message_of(message.reference) in waiting_to_be_corrected

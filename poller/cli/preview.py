@@ -18,10 +18,11 @@ from poller.daemon.cutoff import FIRST_START
 from poller.dispatch import conversation
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
+from poller.mailbox.variants import Variants
 from poller.model import Outcome
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
-from poller.triage import classification, quotas, screening, sender
+from poller.triage import classification, form_mark, quotas, screening, sender
 from poller.workflow.results import Participants
 from poller.workflow.store import StateStore, open_store
 
@@ -44,13 +45,14 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
         store = _store(settings)
         if store:
             stack.enter_context(closing(store))
+            inbox.variants = Variants(store)
         if not everything:
             inbox.since = settings.imap.since or _first_start(store)
-        own = sender.own_domains(settings.imap)
+        own, form_key = sender.own_domains(settings.imap), form_mark.key_of(settings.imap)
         for reference in inbox.scan():
             fetched = inbox.fetch(reference, path)
             request = parser_process.parse(path, inbox.account, fetched.received_at, unreadable=UNREADABLE)
-            request = sender.identify(request, own, settings.imap.authserv_id)
+            request = sender.identify(request, own, settings.imap.authserv_id, form_key)
             ignored = screening.screen(request, own=own, junk=fetched.junk)
             outcome, reason = (Outcome.IGNORED, ignored) if ignored else _by_the_rules(request)
             # Same as in `receive.receive`: some screened-out messages are work if they answer a ticket.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from poller.cli.options import json_option, settings_of
-from poller.mailbox import outcome_mailboxes
+from poller.mailbox import outcome_mailboxes, variants
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.model import Outcome
@@ -29,6 +29,7 @@ FINISHED = {Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED, Outcome.GONE
 # Prefixes of facts that expire. Facts under other keys, such as the day of the first start, are kept for ever.
 OF_A_MOMENT = ("sender-", "image-", "claude-", "alert-", "canary-", "digest-")
 THREADS = "thread-"
+SHARED = variants.FACT
 BACK = 500  # messages that are checked again and deleted in one go
 
 
@@ -48,7 +49,9 @@ def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Co
         messages = store.messages()
         # The mailbox is scanned after the state store is read: a message that comes back meanwhile is kept.
         with closing(Inbox(settings)) as inbox:
-            open_ = {*inbox.scan(all_or_none=True), *outcome_mailboxes.list_filed(settings, Outcome.FAILED)}
+            inbox.variants = variants.Variants(store)
+            failed = outcome_mailboxes.list_filed(settings, Outcome.FAILED, inbox.variants)
+            open_ = {*inbox.scan(all_or_none=True), *failed}
             with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
                 open_ |= {reference for reference, _ in reclassify_mailboxes.list_waiting()}
         old = {
@@ -66,6 +69,7 @@ def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Co
         facts += [key for key, root in store.facts(THREADS).items() if root in gone]
         kept = set(map(message_of, {each.reference for each in messages} - doomed.keys()))
         facts += [key for key in store.facts(FAILED, before) if message_of(key.removeprefix(FAILED)) not in kept]
+        facts += [key for key in store.facts(SHARED, before) if key.removeprefix(SHARED) not in kept]
         counts = Counter({"facts": len(facts)})
         if dry_run:
             return counts + Counter(each.status.outcome for each in doomed.values())

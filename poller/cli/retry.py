@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
 
 import click
 
+from integrations.errors import ConfigurationError
 from poller.cli.options import EXIT_FAILED, settings_of
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
+from poller.mailbox.variants import Variants
 from poller.model import Outcome
 from poller.workflow import corrections
 from poller.workflow.store import open_store
@@ -32,8 +34,11 @@ def retry(ctx: click.Context, reference: str | None, *, failed: bool) -> None:
         raise click.UsageError("give either a reference or --failed")
     settings = settings_of(ctx)
     wanted = {corrections.message_of(reference)} if reference else _failed(settings)
-    with closing(Inbox(settings)) as inbox:
-        brought = outcome_mailboxes.move_back_to_inbox(settings, wanted)
+    with ExitStack() as stack:
+        inbox = stack.enter_context(closing(Inbox(settings)))
+        with suppress(ConfigurationError):  # Nothing has run yet, so no reference is shared.
+            inbox.variants = Variants(stack.enter_context(closing(open_store(settings))))
+        brought = outcome_mailboxes.move_back_to_inbox(settings, wanted, inbox.variants)
         already = wanted.intersection(inbox.scan()) - brought if wanted - brought else set()
     for each in sorted(brought | already):
         where = f"{'back' if each in brought else 'already'} in {settings.imap.mailbox}"

@@ -16,7 +16,7 @@ from poller.dispatch.pipeline import Pipeline
 from poller.mailbox.source import Fetched
 from poller.model import Outcome
 from poller.parsing import parser
-from poller.triage import classification, screening, sender
+from poller.triage import classification, form_mark, screening, sender
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.facts import InMemoryFacts
 from poller.workflow.journal import Journal
@@ -80,7 +80,7 @@ def classify(settings: Settings, mail: Path) -> dict[str, Any]:
     """Return the category of a mail, who decided and why. Nothing is created."""
     own = sender.own_domains(settings.imap)
     request = parser.parse(mail, FileSource.account, datetime.now(UTC))
-    request = sender.identify(request, own, settings.imap.authserv_id)
+    request = sender.identify(request, own, settings.imap.authserv_id, form_mark.key_of(settings.imap))
     if ignored := screening.screen(request, own=own):
         return {"category": "IGNORED", "reason": ignored}
     try:

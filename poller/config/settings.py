@@ -217,7 +217,7 @@ class ImapSettings(Service):
     authserv_id: Annotated[str, text(r"\S*", "must have no space in it")] = Field(
         "",
         description="the server's name in the Authentication-Results it writes (RFC 8601); - where it writes none, as "
-        "Microsoft 365; empty: nothing is said of whether a sender is genuine",
+        "Microsoft 365; empty: nothing is said of whether a sender is genuine, and no colleague is believed",
     )
     since: date | None = Field(
         None, description="day (2026-11-22) before which messages are left alone; empty: the day of the first start"
@@ -231,6 +231,11 @@ class ImapSettings(Service):
     )
     max_per_sender_per_h: NonNegativeInt = Field(
         200, description="messages of one sender that are worked on in an hour, further ones wait; 0: no limit"
+    )
+    max_new_senders_per_h: NonNegativeInt = Field(
+        500,
+        description="senders who have not written since yesterday, and are worked for in an hour; further ones wait; "
+        "0: no limit",
     )
 
     @classmethod
@@ -275,6 +280,12 @@ class FormsSettings(Section):
     max_text_chars: Annotated[int, Field(ge=1, le=100_000)] = Field(50_000, description="characters of the message")
     max_per_address_per_h: NonNegativeInt = Field(
         100, description="posts of one address to the public forms at once, and as many an hour after; 0: no limit"
+    )
+    max_address_bytes_per_day: NonNegativeInt = Field(
+        250_000_000, description="bytes of the posts of one address to the public forms in a day; 0: no limit"
+    )
+    max_public_bytes_per_day: NonNegativeInt = Field(
+        2_500_000_000, description="bytes of all posts to the public forms in a day; 0: no limit"
     )
     tokens: SecretStr = Field(SecretStr(""), description="bearer token of each form: contact=secret quote=secret")
     signing_keys: SecretStr = Field(SecretStr(""), description="key that each form's posts are signed with, likewise")

@@ -32,10 +32,11 @@ class Admission:
     def admit_from_inbox(self, reference: str, status: MessageStatus | None, *, corrected: bool) -> None:
         """Start, resume or relabel a message found in the inbox.
 
-        The message may be new, waiting, moved back by a person, or a second copy. `corrected`: a person has
-        reclassified it.
+        The message may be new, waiting, moved back by a person, a second copy, or another message that only shares the
+        reference. `corrected`: a person has reclassified it.
         """
         self._load.progress()
+        self._tell_apart(reference, status)
         if reference in self._load.working:
             return
         last = reference
@@ -59,6 +60,13 @@ class Admission:
         else:
             # A second copy of the same mail goes to the mailbox of the first.
             self._inbox.label(reference, status.outcome)
+
+    def _tell_apart(self, reference: str, status: MessageStatus | None) -> None:
+        """Admit what only shares its reference with another message here, or with one that was filed."""
+        is_done = status is not None and not status.outcome.is_open
+        if is_done or len(self._inbox.seen.copies(reference)) > 1:
+            for own in self._inbox.tell_apart(reference):
+                self.admit_from_inbox(own, self._engine.store.statuses([own]).get(own), corrected=False)
 
     def _wait(self, last: str, status: MessageStatus) -> None:
         """Record that the message waits.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, CredentialsError, TransientError
+from poller import child_process
 from poller.daemon import cutoff
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
@@ -20,6 +21,7 @@ from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
+from poller.mailbox.variants import Variants
 from poller.model import SERVICE_NAMES, Outcome
 from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections
@@ -53,6 +55,7 @@ class Daemon:
 
         `progress` is called at each message that a scan or a tick gets on with.
         """
+        child_process.warm_up()  # before there are threads
         self._settings = settings
         self._inbox = Inbox(settings)
         self._services = services(settings)
@@ -83,6 +86,8 @@ class Daemon:
         self._refused: dict[str, str] = {}  # by service: its words when it last refused us
         self._misconfigured: set[str] = set()  # the services that last refused another setting than a key
         self._inbox.progress = progress
+        for source in (self._inbox, *self._reclassify_mailboxes.sources.values()):
+            source.variants = Variants(self._engine.store)
         self._accepted = AcceptedKeys(settings, self._engine.store)
         self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known

@@ -16,14 +16,14 @@ from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import logs
+from poller import child_process, confinement, logs
 from poller.daemon import malloc, sd_notify
 from poller.daemon.daemon import TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
 from poller.mailbox.watcher import MailboxWatcher
+from poller.monitoring import authserv
 from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.reporter import HealthReporter
-from poller.parsing import parser_process
 from poller.workflow.engine import STOP_S
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def run(read: Callable[[], Settings]) -> None:
         ConfigurationError: settings that cannot work, at the start or on the way.
     """
     malloc.tune_malloc()
-    parser_process.warm_up()
+    child_process.warm_up()
+    if missing := confinement.missing():
+        log.warning("parser_not_confined", missing=missing)
     # A signal handler may put into a SimpleQueue during a get. Setting an Event during a wait may deadlock.
     asked: SimpleQueue[Asked] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -143,6 +145,8 @@ class Loop:
         self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, id="watch", **once)
         self._scheduler.add_job(self._report, "interval", seconds=WATCH_S, id="report", **once)
         self._scheduler.add_job(self._reporter.send_due_digest, "interval", seconds=DIGEST_S, id="digest", **once)
+        if not self._settings.imap.authserv_id:
+            self._scheduler.add_job(authserv.warn, args=[self._settings], id="senders", misfire_grace_time=None)
         if self._reporter.canary:
             self._scheduler.add_job(self._reporter.run_canary, "interval", seconds=WATCH_S, id="canary", **once)
         if self._reporter.metrics.start():

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.dispatch.inspection_turns import InspectionTurns
+from poller.mime.reference import BEGINNING_BYTES, content_digest
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
-from poller.triage import attachment_policy, sender
+from poller.triage import attachment_policy, form_mark, sender
 from poller.workflow.errors import MessageUnavailableError
 
 if TYPE_CHECKING:
@@ -60,11 +61,26 @@ class LazyMessage:
                 request = replace(
                     request, defects=(*request.defects, attachment_policy.oversize(fetched.oversize_bytes))
                 )
-            request = sender.identify(request, sender.own_domains(self._imap), self._imap.authserv_id)
+            own, form_key = sender.own_domains(self._imap), form_mark.key_of(self._imap)
+            request = sender.identify(request, own, self._imap.authserv_id, form_key)
             self.junk = fetched.junk
             # A server may end a broken header elsewhere than the parser does. The reference computed first stays.
             self._request = replace(request, reference=self._reference)
         return self._request
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the message's content, see `mime.reference.content_digest`.
+
+        Raises:
+            MessageUnavailableError, MessageGoneError: as for `request`.
+        """
+        _ = self.request  # which fetches it
+        try:
+            with self._path.open("rb") as spooled:
+                return content_digest(spooled.read(BEGINNING_BYTES))
+        except OSError as error:
+            raise MessageUnavailableError(error) from error
 
     def look(self) -> None:
         """Make sure, as far as possible, that the message is still there.

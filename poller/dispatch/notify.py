@@ -17,9 +17,11 @@ from poller.dispatch.job import skip
 from poller.dispatch.upload import with_file_names
 from poller.errors import MessageGoneError
 from poller.model import Outcome
-from poller.rendering import notification
+from poller.rendering import flood_alert, notification
 from poller.rendering import receipt as rendering_receipt
 from poller.rendering.mail_page import MADE_UP
+from poller.triage import quotas
+from poller.triage.sender import own_domains
 from poller.workflow.corrections import FAILED, correction_of, message_of
 from poller.workflow.errors import MessageUnavailableError, StepFailedError
 from poller.workflow.steps import StepName
@@ -45,14 +47,24 @@ SENT, IN_DOUBT = "sent", "in doubt"  # the outcome of a mail, in the journal
 
 
 def send_alert(job: StepContext, received: Received) -> None:
-    """Tell the admin of a sender who writes too often, at the first of its messages that has to wait."""
+    """Tell the admin of a sender who writes too often, or of too many new ones, at the first mail that has to wait."""
     if received.episode != job.journal.reference:
         return
 
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
-        request, max_per_h = job.message.request, job.settings.imap.max_per_sender_per_h
-        return notification.flood_alert(
-            request, max_per_h, sender=sender, recipient=recipient, now=now, zone=reader_zone(job.settings)
+        request, imap, zone = job.message.request, job.settings.imap, reader_zone(job.settings)
+        if received.crowd:
+            return flood_alert.crowd_alert(
+                request, imap.max_new_senders_per_h, sender=sender, recipient=recipient, now=now, zone=zone
+            )
+        return flood_alert.sender_alert(
+            request,
+            imap.max_per_sender_per_h,
+            proven=quotas.proof_of(request, own_domains(imap)) is quotas.Proof.VERIFIED,
+            sender=sender,
+            recipient=recipient,
+            now=now,
+            zone=zone,
         )
 
     with suppress(StepFailedError):  # The failure is in the log, and the message goes on without the alert.

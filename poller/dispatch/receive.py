@@ -46,9 +46,10 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
             thread_key=conversation.key(job.source.account, request.message_id),
             parent_keys=tuple(parent_keys),
             people=Participants(
-                _who(job, request.sender), _who(job, writer), colleague=sender.is_ours(writer.addr_spec, own)
+                _who(job, request.sender), _who(job, writer), colleague=sender.is_colleague(request, writer, own)
             ),
             unless_answer=unless_answer,
+            digest=job.message.digest,
         )
         if ignored and not unless_answer:
             return received
@@ -62,6 +63,7 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
             upload_decisions=decisions,
             goes_on_at=slot.at,
             episode=slot.episode,
+            crowd=slot.crowd,
             support_files=job.settings.support.files,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import re
 import tempfile
 import time
@@ -27,8 +28,9 @@ from poller.forms import message as forms_message
 from poller.forms.auth import admit
 from poller.forms.delivery import FormDelivery, is_too_big
 from poller.forms.problems import Problem, later
-from poller.forms.rate_limit import ConcurrencyLimit, TokenBucket
+from poller.forms.rate_limit import ConcurrencyLimit, PublicLimits
 from poller.forms.submission import KEY
+from poller.triage import form_mark
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -67,7 +69,8 @@ class Intake:
         """
         self._settings, self.letterbox = settings.forms, FormDelivery(settings)
         self._address = forms_message.address_of(settings)
-        self._rate = TokenBucket(settings.forms.max_per_address_per_h)
+        self._form_key = form_mark.key_of(settings.imap)
+        self._limits = PublicLimits(settings.forms)
         self._strangers, self._known = ConcurrencyLimit(IN_HAND, IN_HAND_EACH), ConcurrencyLimit(IN_HAND, IN_HAND)
         self._sessions = CapacityLimiter(SESSIONS)
         # One at a time of each Message-ID: the second finds what the first has left in the mailbox.
@@ -97,6 +100,8 @@ class Intake:
                 # Answer as if it had been taken, so that the program does not learn from it. Nothing is done.
                 log.warning("form_dropped", form=form.name, reason="honeypot")
                 return uuid4().hex[:16]
+            if form.public:
+                self._check_bytes(post.address, body)
             if seal:
                 # Only signed values count. An intercepted post that is sent again is the same message.
                 key = submission.idempotency_key or seal.signature
@@ -137,7 +142,9 @@ class Intake:
 
     async def _dropped(self, submission: Submission, form: Form, key: str) -> str:
         now = datetime.now(UTC)
-        message = await to_thread.run_sync(forms_message.written, submission, form.name, self._address, now, key)
+        message = await to_thread.run_sync(
+            forms_message.written, submission, form.name, self._address, now, key, self._form_key
+        )
         try:
             with message.content:
                 async with self._dropping.setdefault(message.message_id, asyncio.Lock()):
@@ -157,8 +164,14 @@ class Intake:
         return reference
 
     def _check_rate(self, address: str) -> None:
-        if wait_s := self._rate.wait_s(address, time.monotonic()):
+        if wait_s := self._limits.wait_for_post_s(address, time.monotonic()):
             raise later("too many posts from this address", wait_s + 1, status=429)
+
+    def _check_bytes(self, address: str, body: IO[bytes]) -> None:
+        size_bytes = body.seek(0, os.SEEK_END)
+        if wait_s := self._limits.wait_for_bytes_s(address, time.monotonic(), size_bytes):
+            log.warning("form_over_budget", size_bytes=size_bytes)
+            raise later("too many bytes for a day", wait_s + 1, status=429)
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from uuid import uuid4
 from integrations.errors import ConfigurationError
 from poller.escaping import file_name, one_line, plain_text
 from poller.mime.encoded_words import encoded
-from poller.own_mail import FORM_HEADER
+from poller.own_mail import FORM_HEADER, FORM_MARK_HEADER
+from poller.triage import form_mark
 from poller.triage.sender import is_ours, own_domains
 
 if TYPE_CHECKING:
@@ -65,12 +66,13 @@ def address_of(settings: Settings) -> str:
     return address
 
 
-def written(submission: Submission, form: str, address: str, now: datetime, key: str) -> FormMessage:
+def written(submission: Submission, form: str, address: str, now: datetime, key: str, form_key: bytes) -> FormMessage:
     """Write a submission's message to a temporary file, which is deleted once it is closed.
 
     `form` is the form's name and `address` our own. `key` is the client's name for this submission, "" for none. The
     same key with the same content gives the same message. The same key with other content gives another message, so a
-    site that gives all its visitors one key loses none of them.
+    site that gives all its visitors one key loses none of them. `form_key` proves that the message is ours, see
+    `form_mark`.
 
     Two messages of the same key and content have one reference (`mime.reference.reference_of`), whatever their Date.
     Even if both reach the mailbox, they are one request.
@@ -78,17 +80,17 @@ def written(submission: Submission, form: str, address: str, now: datetime, key:
     unique = _digest(submission, form, key) if key else uuid4().hex
     message_id = f"<form-{unique}@{address.rpartition('@')[2]}>"
     boundary = f"form-{unique}"
+    name = one_line(submission.name)
+    reply_to = f"{encoded(name)} <{submission.email}>" if name else submission.email
     fields = [
         ("From", f"{encoded(f'{_shown_name(submission)} via {form}')} <{address}>"),
-        (
-            "Reply-To",
-            f"{encoded(name)} <{submission.email}>" if (name := one_line(submission.name)) else submission.email,
-        ),
+        ("Reply-To", reply_to),
         ("To", address),
         ("Subject", encoded(one_line(submission.subject) or f"Formulaire {form}")),
         ("Date", format_datetime(now)),
         ("Message-ID", message_id),
         (FORM_HEADER, form),
+        (FORM_MARK_HEADER, form_mark.mark(form_key, message_id, form, reply_to)),
         ("MIME-Version", "1.0"),
         ("Content-Type", f'multipart/mixed; boundary="{boundary}"'),
     ]

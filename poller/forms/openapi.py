@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from poller.forms import problems
 from poller.forms.auth import SIGNATURE_HEADER
-from poller.forms.submission import EMAIL, JSON_BYTES, KEY, LENGTHS, VISIBLE
+from poller.forms.submission import EMAIL, KEY, LENGTHS, VISIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ _PROBLEMS = {
     "413": "More bytes or parts than a form may have, or bytes than the mail server takes.",
     "415": "Neither JSON nor multipart/form-data.",
     "422": "Fields that cannot be taken; `errors` names each.",
-    "429": "Too many posts from one address to a public form; Retry-After says when.",
+    "429": "Too many posts or bytes from one address, or bytes in all, to a public form; Retry-After says when.",
     "500": "The mail server does not take the message, or a fault of ours: again would be the same.",
     "503": "The mailbox is out of reach: send it again after Retry-After, with the same Idempotency-Key.",
 }
@@ -76,11 +76,6 @@ def _fields(settings: FormsSettings) -> dict[str, Any]:
     }
     fields["email"]["pattern"], fields["idempotency_key"]["pattern"] = EMAIL, KEY
     fields["message"] = {"type": "string", "minLength": 1, "maxLength": settings.max_text_chars, "pattern": VISIBLE}
-    fields[settings.honeypot] = {
-        "type": "string",
-        "maxLength": JSON_BYTES,
-        "description": "Leave it out. A post to a public form that fills it in is answered with 202, and dropped.",
-    }
     return fields
 
 

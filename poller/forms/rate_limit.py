@@ -1,4 +1,7 @@
-"""Limit the posts of one client address by rate and in parallel, and find that address behind proxies."""
+"""Limit the posts of one client address by rate, by bytes and in parallel, and find that address behind proxies.
+
+An address of IPv6 counts with its network: whoever has one address has all of the others there.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
+    from poller.config.settings import FormsSettings
+
     Network: TypeAlias = IPv4Network | IPv6Network
 
 HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
 KEPT = 20_000  # addresses whose posts are counted
-IPV6_HOUSEHOLD_BITS = 64  # an access provider gives each customer a /64 at least
+IPV6_HOUSEHOLD_BITS = 56  # what an access provider gives a customer (RFC 6177, RIPE-690)
+IPV6_SITE_BITS = 48  # what anyone may have for the asking
+SITE_HOUSEHOLDS = 8  # times what one household may do, a site may do in all
 
 
 def networks_of(text: str) -> tuple[Network, ...]:
@@ -53,21 +61,24 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 class TokenBucket:
-    """Limit the posts of each address per hour (GCRA). The posts of an hour may come all at once."""
+    """Limit what each address may do in a time (GCRA). All of it may come at once."""
 
-    def __init__(self, max_per_h: int) -> None:
-        """Allow each address `max_per_h` posts an hour. 0 is no limit."""
-        self._max = max_per_h
-        self._free_at_s: dict[str, float] = {}  # when all posts of an address have been worked off
+    def __init__(self, most: int, period_s: float = HOUR_S, ipv6_bits: int = IPV6_HOUSEHOLD_BITS) -> None:
+        """Allow each address, or IPv6 network of so many bits, `most` of something in the period. 0 is no limit."""
+        self._max, self._period_s, self._bits = most, period_s, ipv6_bits
+        self._free_at_s: dict[str, float] = {}  # when all that an address did has been worked off
 
-    def wait_s(self, address: str, now_s: float) -> float:
-        """Count a post and return 0, or count nothing and return the seconds until a post is allowed."""
+    def wait_s(self, address: str, now_s: float, cost: int = 1) -> float:
+        """Count a post and return 0, or count nothing and return the seconds until it is allowed.
+
+        A post that costs more than the limit counts as all of it.
+        """
         if not self._max:
             return 0.0
-        key, each_s = _household(address), HOUR_S / self._max
-        free_at_s = max(self._free_at_s.get(key, 0.0), now_s) + each_s
-        if free_at_s - now_s > HOUR_S:
-            return free_at_s - now_s - HOUR_S
+        key, cost_s = _network(address, self._bits), self._period_s * min(cost, self._max) / self._max
+        free_at_s = max(self._free_at_s.get(key, 0.0), now_s) + cost_s
+        if free_at_s - now_s > self._period_s:
+            return free_at_s - now_s - self._period_s
         self._free_at_s.pop(key, None)
         self._free_at_s[key] = free_at_s
         if len(self._free_at_s) > KEPT:
@@ -84,6 +95,29 @@ class TokenBucket:
             del self._free_at_s[next(iter(self._free_at_s))]
 
 
+class PublicLimits:
+    """The limits of the public forms: posts an hour, and bytes a day that go to the mailbox."""
+
+    def __init__(self, settings: FormsSettings) -> None:
+        """Begin with nothing counted. A restart forgets what was."""
+        posts, size_bytes = settings.max_per_address_per_h, settings.max_address_bytes_per_day
+        self._posts = (TokenBucket(posts), TokenBucket(SITE_HOUSEHOLDS * posts, ipv6_bits=IPV6_SITE_BITS))
+        self._bytes = (
+            TokenBucket(size_bytes, DAY_S),
+            TokenBucket(SITE_HOUSEHOLDS * size_bytes, DAY_S, IPV6_SITE_BITS),
+        )
+        self._all_bytes = TokenBucket(settings.max_public_bytes_per_day, DAY_S)
+
+    def wait_for_post_s(self, address: str, now_s: float) -> float:
+        """Count a post and return 0, or return the seconds until the address may post again."""
+        return next((wait_s for each in self._posts if (wait_s := each.wait_s(address, now_s))), 0.0)
+
+    def wait_for_bytes_s(self, address: str, now_s: float, size_bytes: int) -> float:
+        """Count the bytes of a post and return 0, or return the seconds until the address may send so many."""
+        waits = (each.wait_s(address, now_s, size_bytes) for each in self._bytes)
+        return next((wait_s for wait_s in waits if wait_s), 0.0) or self._all_bytes.wait_s("", now_s, size_bytes)
+
+
 class ConcurrencyLimit:
     """Limit the posts in progress at once, in total and of each address."""
 
@@ -97,7 +131,7 @@ class ConcurrencyLimit:
 
         Give the place back with `leave` in the end.
         """
-        key = _household(address)
+        key = _network(address, IPV6_HOUSEHOLD_BITS)
         if self._taken.total() >= self._most or self._taken[key] >= self._most_each:
             return False
         self._taken[key] += 1
@@ -105,10 +139,10 @@ class ConcurrencyLimit:
 
     def leave(self, address: str) -> None:
         """Give a place of this address back."""
-        self._taken -= Counter([_household(address)])
+        self._taken -= Counter([_network(address, IPV6_HOUSEHOLD_BITS)])
 
 
-def _household(address: str) -> str:
+def _network(address: str, ipv6_bits: int) -> str:
     if ":" not in address:
         return address
-    return str(ip_network((address.partition("%")[0], IPV6_HOUSEHOLD_BITS), strict=False))
+    return str(ip_network((address.partition("%")[0], ipv6_bits), strict=False))

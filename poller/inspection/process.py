@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import signal
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from poller import child_process
 from poller.inspection import formats
 from poller.model import ModelFacts, ModelIssue, NoPicture
 
@@ -31,14 +31,9 @@ _MAX_MESSAGE_BYTES: Final = 256 * 1024
 _MAX_PICTURE_BYTES: Final = 8 << 20
 _MAX_COUNT: Final = 10**12  # a file may claim any number
 _MEDIA_TYPES: Final = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
-# When the machine or the daemon stops, all our processes get these signals. The file is not at fault. The fork server
-# gets them as well: where it ends first, nobody reads the exit code, and multiprocessing gives 255.
-_STOPPED: Final = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 255}
 _BEATEN: Final = {-signal.SIGXCPU, -signal.SIGKILL}
 _PACKAGES: Final = ("numpy", "PIL", "trimesh")
 
-# The same fork server as the parser's, which has none of the libraries loaded.
-_processes = multiprocessing.get_context("forkserver")
 _turn = threading.Lock()  # one file at a time: the unit's memory is for one
 
 
@@ -88,23 +83,12 @@ def _run(
     attachments: Sequence[Attachment], number: int, member: str, limit_s: float
 ) -> tuple[tuple[str, ...] | None, Inspected]:
     """Run the worker on one file. Return the members if it is an archive, else None, and what was found."""
-    with _turn, tempfile.TemporaryDirectory(prefix="inspection-", ignore_cleanup_errors=True) as directory:
-        answer, say = _processes.Pipe(duplex=False)
-        child = _processes.Process(target=_work, args=(say, attachments, number, member, Path(directory)), daemon=True)
-        child.start()
-        say.close()
-        # It ends every wait for the process, also for the rest of a message that was begun.
-        end = threading.Timer(limit_s, child.kill)
-        end.start()
-        try:
-            return _listen(answer, child, Inspected(member))
-        finally:
-            end.cancel()
-            end.join()
-            child.kill()
-            child.join()
-            child.close()
-            answer.close()
+    with (
+        _turn,
+        tempfile.TemporaryDirectory(prefix="inspection-", ignore_cleanup_errors=True) as directory,
+        child_process.run(_work, attachments, number, member, Path(directory), limit_s=limit_s) as (answer, child, _),
+    ):
+        return _listen(answer, child, Inspected(member))
 
 
 def _work(*arguments: Any) -> None:
@@ -118,7 +102,7 @@ def _listen(answer: Connection, child: Any, found: Inspected) -> tuple[tuple[str
     stage = "reading"
     while stage not in {"done", "too much"}:
         try:
-            message = json.loads(_received(answer, _MAX_MESSAGE_BYTES))
+            message = json.loads(child_process.received(answer, _MAX_MESSAGE_BYTES))
             if "failed" in message:
                 raise OSError(*message["failed"])
             if "members" in message:
@@ -127,28 +111,13 @@ def _listen(answer: Connection, child: Any, found: Inspected) -> tuple[tuple[str
             found = _taken(found, message, answer)
         except EOFError as error:
             child.join()
-            if child.exitcode in _STOPPED:
+            if child.exitcode in child_process.STOPPED:
                 raise InspectionStoppedError(f"exit code {child.exitcode}") from error
             return None, _ended(found, stage, beaten=child.exitcode in _BEATEN)
         # A process that was taken over may say anything.
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return None, _ended(found, stage, beaten=False)
     return None, _ended(found, stage, beaten=True) if stage == "too much" else found
-
-
-def _received(answer: Connection, limit_bytes: int) -> bytes:
-    """Return the next message.
-
-    Raises:
-        EOFError: the process has ended.
-        ValueError: it is longer than it may be.
-    """
-    try:
-        return answer.recv_bytes(limit_bytes)
-    except OSError as error:
-        if answer.closed:  # by multiprocessing, which reads nothing behind a length that it refuses
-            raise ValueError("message too long") from error
-        raise EOFError("the process ended within a message") from error
 
 
 def _taken(found: Inspected, message: dict[str, Any], answer: Connection) -> Inspected:
@@ -160,7 +129,7 @@ def _taken(found: Inspected, message: dict[str, Any], answer: Connection) -> Ins
     if message.get("facts") is not None:
         found = replace(found, facts=_facts(message["facts"]))
     if message.get("media_type"):
-        picture = _received(answer, _MAX_PICTURE_BYTES)
+        picture = child_process.received(answer, _MAX_PICTURE_BYTES)
         if not picture.startswith(_MEDIA_TYPES[message["media_type"]]):
             raise ValueError("not a picture")
         return replace(found, picture=picture, media_type=message["media_type"], no_picture=None)

@@ -15,7 +15,8 @@ import zlib
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from poller.inspection import confinement, formats
+from poller import confinement
+from poller.inspection import formats
 from poller.inspection.side_files import SideFiles, TooMuchError, of_archive, read_all
 from poller.model import ModelFacts, ModelIssue, NoPicture
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from poller.model import Attachment
 
+CPU_S: Final = 30
+FILE_BYTES: Final = 10_000_000
 _MAX_STREAMS: Final = 200
 PNG, JPEG = "image/png", "image/jpeg"
 _SIZE: Final = (800, 600)
@@ -42,10 +45,9 @@ def run(say: Connection, attachments: Sequence[Attachment], number: int, member:
     Each message to the parent is JSON: "members" of an archive, "failed" if the spool file cannot be read, or "facts",
     "no_picture" and "stage"; after one with a "media_type" comes the picture. What a library raises ends the process.
     """
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
-    confinement.limit()
+    confinement.close_all_but(say.fileno())
+    os.environ.clear()
+    confinement.limit(CPU_S)
     try:
         file = attachments[number]
         with file.content.open() as stream:
@@ -76,7 +78,7 @@ def _look(say: Connection, content: bytes, file: Attachment, sides: SideFiles, m
     if suffix in formats.ARCHIVES:
         archive = zipfile.ZipFile(io.BytesIO(content))
         if not member:
-            confinement.confine(directory)
+            confinement.confine(directory, FILE_BYTES)
             _send(say, members=_models(archive))
             return
         folder = member.rpartition("/")[0]
@@ -89,7 +91,7 @@ def _look(say: Connection, content: bytes, file: Attachment, sides: SideFiles, m
         layers, sides = write_layers(content, suffix, sides, directory)
     else:
         layers = {}
-    confinement.confine(directory)
+    confinement.confine(directory, FILE_BYTES)
     if suffix in formats.PHOTOS | formats.WEB | formats.PAGES:
         _page(say, content, suffix)
     elif suffix in formats.READ:

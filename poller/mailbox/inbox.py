@@ -16,6 +16,7 @@ from poller.mailbox.download import account_of, write
 from poller.mailbox.labeller import BatchLabeller
 from poller.mailbox.scanner import MailboxScanner, MailboxSnapshot, ScanScope
 from poller.mailbox.source import KEYWORDS, Fetched
+from poller.mailbox.variants import Variants
 from poller.model import Outcome
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Inbox:
         self.reach: Callable[[], date | None] = lambda: self.since
         self.taken_up: Callable[[Collection[str]], Collection[str]] = lambda _: ()
         self.progress: Callable[[], object] = lambda: None  # called at each message that a scan reads
+        self.variants = Variants()  # by which messages are told apart that share a reference
+        self._compared: dict[str, Collection[int]] = {}  # the UIDs under a reference that were compared last
         self.behind: Inbox | None = None  # another mailbox in which older messages may wait
         self.account = account_of(settings.imap)
         self._scanner, self._looking = MailboxScanner(settings.imap), threading.Lock()
@@ -99,8 +102,27 @@ class Inbox:
         # One scan at a time: a slow one must not overwrite the result of a later one.
         with self._looking, self._sessions.session(at_once=True) as session:
             view = ScanScope(session.uidvalidity, self.since, self.reach())
-            seen = self._scanner.scan(session, view, self.taken_up, self.progress, all_or_none=all_or_none)
+            scanner = self._scanner
+            seen = scanner.scan(session, view, self.variants, self.taken_up, self.progress, all_or_none=all_or_none)
         return seen.in_order()
+
+    def tell_apart(self, reference: str) -> set[str]:
+        """Give each message that only shares its reference with an earlier one a reference of its own. Return those.
+
+        The messages here are compared with each other, and with the one that work under the reference began with.
+        """
+        with self._looking:
+            seen = self.seen
+            copies = seen.by_reference.get(reference, {})
+            if not copies or self._compared.get(reference) == copies.keys():
+                return set()
+            in_order = sorted(copies, key=lambda uid: (copies[uid].received_at, uid))
+            with self._sessions.session(seen.uidvalidity) as session:
+                found = self.variants.tell_apart(session, reference, in_order)
+            self._scanner.rename(found)
+            self._compared = {each: uids for each, uids in self._compared.items() if each in seen.by_reference}
+            self._compared[reference] = copies.keys() - found.keys()
+        return set(found.values())
 
     def confirm(self, reference: str) -> bool:
         """Return whether the message is in the mailbox at this very moment."""
@@ -132,15 +154,17 @@ class Inbox:
                 session.mark_seen(copies)
 
     def label(self, reference: str, outcome: Outcome) -> None:
-        """See `MessageSource`."""
-        seen = self._look_for(reference)
+        """See `MessageSource`. What only shares the reference is not labelled."""
+        if len(self._look_for(reference).copies(reference)) > 1:
+            self.tell_apart(reference)
+        seen = self.seen
         if copies := list(seen.copies(reference)):
             self._labelling[outcome].file(copies, seen.uidvalidity)
         log.info("message_labelled", ref=reference, outcome=outcome, copies=len(copies))
 
     def fetch_filed(self, reference: str, outcome: Outcome, received_at: datetime, path: Path) -> Fetched:
         """See `MessageSource`."""
-        return outcome_mailboxes.fetch(self._settings, reference, outcome, received_at, path)
+        return outcome_mailboxes.fetch(self._settings, reference, outcome, received_at, path, self.variants)
 
     def append(self, outcome: Outcome, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         """Append a receipt to the mailbox of an outcome. See `MessageSource`.
@@ -180,7 +204,7 @@ class Inbox:
         if any(KEYWORDS[Outcome.FAILED].lower() in arrival.keywords for arrival in copies):
             return True
         # Not every server keeps keywords. But only a message that was not moved still lies among the failures.
-        return reference not in outcome_mailboxes.list_filed(self._settings, Outcome.FAILED)
+        return reference not in outcome_mailboxes.list_filed(self._settings, Outcome.FAILED, self.variants)
 
     def received_at(self) -> dict[str, datetime]:
         """Return the arrival time of the first copy of each message that waited here at the last scan."""

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
     from poller.config.settings import Settings
     from poller.imap.session import ImapSession
+    from poller.mailbox.variants import Variants
     from poller.model import Outcome
 
 OURS = {keyword.lower() for keyword in KEYWORDS.values()}
 _RECEIPT = re.compile(rb"^x-figurative-poller:\s*receipt\s*$", re.IGNORECASE | re.MULTILINE)
 
 
-def fetch(settings: Settings, reference: str, outcome: Outcome, received_at: datetime, path: Path) -> Fetched:
+def fetch(
+    settings: Settings, reference: str, outcome: Outcome, received_at: datetime, path: Path, variants: Variants
+) -> Fetched:
     """Write a message that was filed under its outcome to the path. It was received at `received_at`.
 
     Raises:
@@ -44,20 +47,21 @@ def fetch(settings: Settings, reference: str, outcome: Outcome, received_at: dat
             uids = session.uids(received_at.date() - timedelta(days=1))
             for arrival in session.fetch_summaries(uids[::-1], refused):
                 with suppress(MessageGoneError):
-                    if fetch_reference(session, arrival, imap) == reference:
+                    named = {arrival.uid: fetch_reference(session, arrival, imap)}
+                    if variants.named(session, named)[arrival.uid] == reference:
                         return Fetched(arrival.received_at, write(session, arrival, file, imap), arrival.junk)
     if refused:
         raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
     raise MessageGoneError(reference)
 
 
-def list_all_filed(settings: Settings) -> dict[str, dict[str, bool]]:
+def list_all_filed(settings: Settings, variants: Variants) -> dict[str, dict[str, bool]]:
     """Return the result of `list_filed` for each outcome."""
     with closing(imap_session.connect(settings.imap)) as session:
-        return {outcome: _lying(session, settings, outcome) for outcome in KEYWORDS}
+        return {outcome: _lying(session, settings, outcome, variants) for outcome in KEYWORDS}
 
 
-def list_filed(settings: Settings, outcome: Outcome) -> dict[str, bool]:
+def list_filed(settings: Settings, outcome: Outcome, variants: Variants) -> dict[str, bool]:
     """Return the references of all messages filed under an outcome. No mailbox is created for it.
 
     Each value says whether we filed the message: it bears a keyword of ours, or the server keeps none.
@@ -66,24 +70,27 @@ def list_filed(settings: Settings, outcome: Outcome) -> dict[str, bool]:
         TransientError: the mailbox is out of reach, or a message in it cannot be read.
     """
     with closing(imap_session.connect(settings.imap)) as session:
-        return _lying(session, settings, outcome)
+        return _lying(session, settings, outcome, variants)
 
 
-def _lying(session: ImapSession, settings: Settings, outcome: Outcome) -> dict[str, bool]:
+def _lying(session: ImapSession, settings: Settings, outcome: Outcome, variants: Variants) -> dict[str, bool]:
+    named: dict[int, str] = {}
+    are_ours: dict[int, bool] = {}
     found: dict[str, bool] = {}
     if not session.select(getattr(settings.labels, outcome)):
         return found
     for arrival in session.fetch_summaries(session.uids()):
         with suppress(MessageGoneError):  # A person took it between the search and the fetch.
-            reference = fetch_reference(session, arrival, settings.imap)
+            named[arrival.uid] = fetch_reference(session, arrival, settings.imap)
             # A receipt counts as ours only with a keyword: then a person had us file it.
             kept = session.keeps(KEYWORDS[outcome]) or bool(_RECEIPT.search(arrival.header))
-            ours = not kept or not arrival.keywords.isdisjoint(OURS)
-            found[reference] = ours or found.get(reference, False)
+            are_ours[arrival.uid] = not kept or not arrival.keywords.isdisjoint(OURS)
+    for uid, reference in variants.named(session, named).items():
+        found[reference] = are_ours[uid] or found.get(reference, False)
     return found
 
 
-def move_back_to_inbox(settings: Settings, references: Collection[str]) -> set[str]:
+def move_back_to_inbox(settings: Settings, references: Collection[str], variants: Variants) -> set[str]:
     """Move failed messages back into the polled mailbox, to be tried again.
 
     Return the references of those that were in the failed mailbox.
@@ -94,13 +101,13 @@ def move_back_to_inbox(settings: Settings, references: Collection[str]) -> set[s
     with closing(imap_session.connect(settings.imap)) as session:
         if not session.select(settings.labels.failed):
             return set()
-        found: dict[int, str] = {}
+        named: dict[int, str] = {}
         refused: set[int] = set()
         for arrival in session.fetch_summaries(session.uids(), refused):
             with suppress(MessageGoneError):
-                reference = fetch_reference(session, arrival, settings.imap)
-                if reference in references:
-                    found[arrival.uid] = reference
+                named[arrival.uid] = fetch_reference(session, arrival, settings.imap)
+        named = variants.named(session, named)
+        found = {uid: reference for uid, reference in named.items() if reference in references}
         if refused and not found:
             raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
         if found:

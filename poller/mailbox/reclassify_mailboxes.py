@@ -54,6 +54,7 @@ class ReclassifyMailboxes:
         self.sources = {category: Inbox(settings, within=name) for category, name in self.names.items()}
         for source in self.sources.values():
             source.behind = inbox
+            source.variants = inbox.variants
 
     def scan(self) -> Iterator[tuple[str, Category]]:
         """Yield the reference and the requested category of each message in the reclassify mailboxes.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from poller.imap.fetch import MessageSummary
     from poller.imap.search import Counts
     from poller.imap.session import ImapSession
+    from poller.mailbox.variants import Variants
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -97,6 +98,7 @@ class MailboxScanner:
         self,
         session: ImapSession,
         view: ScanScope,
+        variants: Variants,
         taken_up: Callable[[Collection[str]], Collection[str]],
         progress: Callable[[], object],
         *,
@@ -118,7 +120,7 @@ class MailboxScanner:
             uids = session.uids(view.reach and view.reach - timedelta(days=1), counts)
         counts = _shown(session, counts, uids, None if whole else then.counts)
         refused: set[int] = set()
-        waiting, early = self._taken_in(session, uids, view, then, progress, refused)
+        waiting, early = self._taken_in(session, uids, view, then, variants, progress, refused)
         left_alone = _left_alone(then, early, set(uids) if whole else None)
         # Another machine may have taken up what was left alone here: each full scan checks that.
         asked = left_alone if whole else early
@@ -138,6 +140,13 @@ class MailboxScanner:
         self.seen = _seen(view, counts, waiting, left_alone, unread, then)
         return self.seen
 
+    def rename(self, references: Mapping[int, str]) -> None:
+        """Give these of the waiting messages another reference, by UID."""
+        seen = self.seen
+        waiting = {uid: (references.get(uid, name), arrival) for uid, (name, arrival) in seen.waiting.items()}
+        if references and seen.view:
+            self.seen = _seen(seen.view, seen.counts, waiting, seen.left_alone, seen.unread, seen)
+
     def _changed(self, session: ImapSession, counts: Counts | None, then: MailboxSnapshot) -> list[int] | None:
         """Return the UIDs of what waited and still does, and of what is new. None means that a full scan is needed."""
         if not counts or not then.counts or time.monotonic() >= self._whole_look_at_s:
@@ -155,6 +164,7 @@ class MailboxScanner:
         uids: list[int],
         view: ScanScope,
         then: MailboxSnapshot,
+        variants: Variants,
         progress: Callable[[], object],
         refused: set[int],
     ) -> tuple[dict[int, tuple[str, MessageSummary]], dict[int, str]]:
@@ -164,15 +174,14 @@ class MailboxScanner:
         """
         waiting = {uid: then.waiting[uid] for uid in uids if uid in then.waiting}
         early: dict[int, str] = {}
+        fresh: dict[int, MessageSummary] = {}
+        named: dict[int, str] = {}
         new = [uid for uid in uids if uid not in waiting and uid not in then.left_alone]
         for arrival in session.fetch_summaries(new, refused):
             progress()
             with suppress(MessageGoneError):  # A person took it between the scan and the reading.
-                reference = fetch_reference(session, arrival, self._imap)
-                if view.since and arrival.received_at.date() < view.since:
-                    early[arrival.uid] = reference
-                else:
-                    waiting[arrival.uid] = reference, _lightened(arrival)
+                named[arrival.uid] = fetch_reference(session, arrival, self._imap)
+                fresh[arrival.uid] = _lightened(arrival)
         # If the server gives other messages, the fault is that message's. If it gives none, it may be the server's.
         doubtful = refused - then.unread.keys() and len(refused) == len(new)
         self._doubts = self._doubts + 1 if doubtful else 0
@@ -180,6 +189,11 @@ class MailboxScanner:
             why = f"IMAP FETCH: the server gives none of {len(new)} new messages"
             raise TransientError(why, outcome_unknown=False)
         self._doubts = 0
+        for uid, reference in variants.named(session, named).items():
+            if view.since and fresh[uid].received_at.date() < view.since:
+                early[uid] = reference
+            else:
+                waiting[uid] = reference, fresh[uid]
         return waiting, early
 
 

@@ -21,6 +21,7 @@ HEADER_BYTES: Final = 256 * 1024  # of the message's own header; what is longer 
 _VALUE_BYTES: Final = 16 * 1024  # of one field or parameter
 _VALUE_CHARS: Final = 4000  # of its text: normalising is quadratic in runs of combining characters
 _DATE_BYTES: Final = 200
+CUT: Final = "…"  # ends the text of a field that was cut, see `one_line`
 
 END_OF_HEADER: Final = re.compile(rb"(?>\r\n|\r|\n)(?:\r\n|\r|\n)")
 _BLANK_LINES: Final = re.compile(rb"[\r\n]+")
@@ -133,7 +134,8 @@ def text_of(name: bytes, value: bytes) -> str:
     section 5), and would let a forger write that server's name past the server itself.
     """
     if name in _AS_IT_STANDS:
-        return one_line(re.sub(rb"[^\t -~]", b"?", value[:_VALUE_BYTES]).decode("ascii"), _VALUE_CHARS)
+        cut = CUT if len(value) > _VALUE_BYTES else ""
+        return one_line(re.sub(rb"[^\t -~]", b"?", value[:_VALUE_BYTES]).decode("ascii") + cut, _VALUE_CHARS)
     return decode(value)
 
 

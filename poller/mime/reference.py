@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from poller.mime import headers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+COMPARED_BYTES: Final = 512 * 1024  # of a body, by which two messages are compared
+BEGINNING_BYTES: Final = headers.HEADER_BYTES + COMPARED_BYTES  # of a message, enough for `content_digest`
 
 _FORM_ID = re.compile(rb"<form-[0-9a-f]{32}@[^<>\s]+>")  # of our own making, see `forms.message.written`
 
@@ -48,6 +50,22 @@ def reference_of_content(account: str, path: Path) -> str:
         while piece := spooled.read(1024 * 1024):
             digest.update(piece)
     return digest.hexdigest()[:16]
+
+
+def content_digest(beginning: bytes) -> str:
+    """Return the digest by which two messages of one reference are compared: 32 hex digits.
+
+    It is made of Reply-To and the beginning of the body. `beginning` is of a message, BEGINNING_BYTES or all of it. The
+    fields that the reference is made of are alike, and copies by two aliases may differ in all others.
+    """
+    fields = headers.take_apart(beginning[: headers.HEADER_BYTES])
+    body = beginning[fields.body_at : fields.body_at + COMPARED_BYTES].rstrip()
+    return hashlib.sha256(b"\0".join([*_values(fields, b"reply-to"), body])).hexdigest()[:32]
+
+
+def variant_reference(reference: str, digest: str) -> str:
+    """Return the reference of a message of this content, where another one has the reference: 16 hex digits."""
+    return hashlib.sha256(f"{reference}\0{digest}".encode()).hexdigest()[:16]
 
 
 def _values(fields: headers.Header, *names: bytes) -> list[bytes]:

@@ -22,7 +22,7 @@ from poller.imap.responses import advice
 from poller.mailbox.reclassify_mailboxes import stranded
 from poller.mailbox.source import KEYWORDS
 from poller.model import Outcome
-from poller.monitoring import prometheus
+from poller.monitoring import authserv, prometheus
 from poller.monitoring.heartbeat import Heartbeat
 from poller.workflow import database
 
@@ -139,4 +139,5 @@ def _open_mailbox(settings: Settings) -> str:
         seen = f"{settings.imap.mailbox}: {len(session.uids())} messages"
         lying = stranded(settings.labels, session.count)
         left = [f"{count} in {name!r}, which is turned off: nobody looks there" for name, count in lying.items()]
-        return "; ".join([seen, *left, *session.shortcomings(KEYWORDS[Outcome.SUPPORT])])
+        shortcomings = session.shortcomings(KEYWORDS[Outcome.SUPPORT])
+        return "; ".join([seen, *left, *shortcomings, *authserv.advice(settings, session)])

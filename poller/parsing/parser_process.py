@@ -5,30 +5,26 @@ Whatever a mail does to the parser, the daemon and its other mails are not affec
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
-import resource
-import signal
-from multiprocessing import forkserver
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from poller import child_process, confinement
+from poller.parsing import request_json
 
 if TYPE_CHECKING:
     from datetime import datetime
     from multiprocessing.connection import Connection
-    from pathlib import Path
     from typing import Any
 
     from poller.model import Request
 
 LIMIT_S = 60.0  # the slowest mail known takes two
-MEMORY_BYTES = 2 << 30  # address space: far above what any mail needs, far below what would hurt the server
-# When the machine or the daemon stops, all our processes get these signals. The mail is not at fault. The fork server
-# gets them as well: where it ends first, nobody reads the exit code, and multiprocessing gives 255.
-_STOPPED = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 255}
-
-# The fork server has the parser loaded. A fork takes some milliseconds a mail, and copies no thread of ours.
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([__name__, "poller.parsing.parser"])
+CPU_S = 120  # never before LIMIT_S of the clock
+FILE_BYTES = 1 << 30  # of what it lays down of a wrapped mail
+_STATUS_BYTES = 1_000
 
 
 class ParserDiedError(Exception):
@@ -37,11 +33,6 @@ class ParserDiedError(Exception):
 
 class _BeatenError(Exception):
     """The mail is too much for the parser. `str()` says in a few English words in which way."""
-
-
-def warm_up() -> None:
-    """Start the fork server, so that the first mail need not wait for its imports."""
-    forkserver.ensure_running()
 
 
 def parse(path: Path, account: str, received_at: datetime, *, unreadable: str, limit_s: float = LIMIT_S) -> Request:
@@ -63,42 +54,46 @@ def parse(path: Path, account: str, received_at: datetime, *, unreadable: str, l
         raise ParserDiedError(f"{why}; its header: {error}") from error
 
 
-def _run(name: str, limit_s: float, *arguments: Any) -> Request:
+def _run(name: str, limit_s: float, path: Path, *arguments: Any) -> Request:
     """Run a function of `parser` in a process of its own, and return its result."""
-    answer, say = _processes.Pipe(duplex=False)
-    child = _processes.Process(target=_answer, args=(say, name, *arguments), daemon=True)
-    child.start()
-    say.close()
-    try:
-        if not answer.poll(limit_s):
-            raise _BeatenError(f"parser stopped after {limit_s:.0f} s")
-        answered: Request | OSError = answer.recv()
-    except EOFError as error:
-        child.join()
-        if child.exitcode in _STOPPED:
-            raise ParserDiedError(f"exit code {child.exitcode}") from error
-        raise _BeatenError(f"parser ended with exit code {child.exitcode}") from error
-    finally:
-        child.kill()
-        child.join()
-        child.close()
-        answer.close()
-    if isinstance(answered, OSError):
-        raise answered
-    return answered
+    with (
+        tempfile.TemporaryDirectory(prefix="parser-", ignore_cleanup_errors=True) as directory,
+        child_process.run(_answer, name, Path(directory), path, *arguments, limit_s=limit_s) as (answer, child, late),
+    ):
+        try:
+            failed = json.loads(child_process.received(answer, _STATUS_BYTES))
+            if failed:
+                raise OSError(*failed)
+            return request_json.loads(child_process.received(answer, request_json.MAX_BYTES), path)
+        except EOFError as error:
+            child.join()
+            if late.is_set():
+                raise _BeatenError(f"parser stopped after {limit_s:.0f} s") from error
+            if child.exitcode in child_process.STOPPED:
+                raise ParserDiedError(f"exit code {child.exitcode}") from error
+            raise _BeatenError(f"parser ended with exit code {child.exitcode}") from error
+        # A process that was taken over may say anything.
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise _BeatenError("parser gave no request") from error
 
 
-def _answer(say: Connection, name: str, *arguments: Any) -> None:
-    """Parse the mail in the child process, and send the request or the OSError to the parent.
+def _answer(say: Connection, name: str, directory: Path, *arguments: Any) -> None:
+    """Parse the mail in the child process, and send the request, or the error of the disk, to the parent.
 
-    Standard error is discarded, because a printed exception may quote the mail.
+    Both are JSON. Standard error is discarded, because a printed exception may quote the mail.
     """
-    from poller.parsing import parser  # noqa: PLC0415  # the daemon itself never needs its 4 MB of libraries
+    from poller.parsing import parser  # noqa: PLC0415  the daemon itself never needs its 4 MB of libraries
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    confinement.close_all_but(say.fileno())
+    os.environ.clear()
+    tempfile.tempdir = str(directory)
+    confinement.limit(CPU_S)
+    confinement.confine(directory, FILE_BYTES, readable=[arguments[0]])
     try:
         request = getattr(parser, name)(*arguments)
     except OSError as error:  # the disk's fault, not the mail's
-        request = error
-    say.send(request)
+        say.send_bytes(json.dumps([error.errno, error.strerror]).encode())
+        return
+    content = request_json.dumps(request)
+    say.send_bytes(b"[]")
+    say.send_bytes(content)

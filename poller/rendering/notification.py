@@ -10,7 +10,7 @@ from poller.own_mail import notification_id
 from poller.rendering import letter_parts
 from poller.rendering.failure import FAILED_MAILBOX, failure_facts, origin, to_do
 from poller.rendering.mail_page import Page, Tone, mail
-from poller.rendering.phrases import CATEGORIES, NBSP, moment, who, whose_answer
+from poller.rendering.phrases import CATEGORIES, NBSP, whose_answer
 from poller.rendering.tickets import ticket_subject
 from poller.workflow.corrections import message_of
 from poller.workflow.steps import StepName
@@ -108,7 +108,7 @@ def reply_notification(
         thumbnails=letter_parts.thumbnails(request, done),
         all_files=letter_parts.all_files(done),
     )
-    thread = _conversation(answers or request.reference)
+    thread = conversation(answers or request.reference)
     return mail(
         page,
         f"[Réponse] {_about(request)}",
@@ -168,57 +168,11 @@ def failure_notification(
         recipient=recipient,
         now=now,
         name="Échec · à reprendre",
-        thread=_conversation(reference),
+        thread=conversation(reference),
     )
 
 
-def flood_alert(
-    request: Request, max_per_h: int, *, sender: str, recipient: str, now: datetime, zone: tzinfo = UTC
-) -> EmailMessage:
-    """Write the alert about a sender over the limit of messages an hour.
-
-    Its mail waits, and a person may want to act. `zone` is the reader's.
-    """
-    lines = (
-        (
-            f"Rien n’est perdu{NBSP}: ses messages au-delà de {max_per_h} par heure attendent dans la boîte de "
-            "réception, et sont traités à ce rythme."
-        ),
-        "S’ils sont indésirables, bloquez l’expéditeur et retirez-les de la boîte de réception.",
-        (
-            f"S’ils sont légitimes, augmentez «{NBSP}max_per_sender_per_h{NBSP}» dans la section [imap] de "
-            f"config.toml, puis redémarrez le service{NBSP}: les suivants n’attendront plus."
-        ),
-    )
-    client = one_line(request.sender.addr_spec, 60) or "expéditeur inconnu"
-    page = Page(
-        kicker="Alerte",
-        title=f"Un expéditeur dépasse {max_per_h} messages par heure",
-        box=("Que faire", lines),
-        facts=[
-            ("Expéditeur", who(request.sender)),
-            ("Premier message en attente", ticket_subject(request)),
-            ("Reçu le", moment(request.received_at, zone)),
-        ],
-        buttons=(),
-        files=(),
-        reference=request.reference,
-        tone=Tone.WARNING,
-        preview=lines[0],
-    )
-    return mail(
-        page,
-        f"[Alerte] Trop de messages de {client}",
-        "flood",
-        sender=sender,
-        recipient=recipient,
-        now=now,
-        name="Alerte · trop de messages",
-        thread=_conversation(request.reference),
-    )
-
-
-def _conversation(reference: str) -> list[str]:
+def conversation(reference: str) -> list[str]:
     """Return the Message-ID that all letters about a request refer to: that of its notification, sent or not."""
     return [notification_id(message_of(reference), DISPATCHED)]
 

@@ -2,6 +2,8 @@
 
 Any sender can write such a field into a mail. So only the fields of the configured server count, and of these the
 topmost: a server puts its own above all that the mail came with, and removes what pretends to be its own (section 5).
+A failure counts from the fields below it too: where each milter of a server writes a field of its own, the verdict of
+DMARC may stand in any of them, and a sender who forges a failure harms nobody else.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poller.mime.addresses import aligned
+from poller.mime.headers import CUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +26,6 @@ _LEXEME: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"?|[();]|[^"();]++', re.D
 _EQUALS: Final = re.compile(r"\s*=\s*")
 _WORD: Final = re.compile(r'(?:"[^"\\]*+(?:\\.[^"\\]*+)*"?|[^\s"]++)+', re.DOTALL)
 _METHOD: Final = re.compile(r"([a-z0-9-]+)(?:/\d+)?=([a-z]+)")
-_UNDECIDED: Final = frozenset({"none", "neutral", "temperror"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +45,29 @@ class Result:
         return value.rpartition("@")[2].strip(".")
 
 
-def results(request: Request, authserv_id: str) -> tuple[Result, ...] | None:
-    """Return the results that the server of this name wrote, in its order. None when it wrote nothing."""
-    for name, value in request.headers:
-        if name == "authentication-results":
-            who, *said = _statements(value)
-            # A server may write its version after its name; one without a name begins with what it has to say.
-            if "=" in who:
-                who, said = NAMELESS, [who, *said]
-            if who.split()[:1] == [authserv_id.lower()]:
-                return tuple(result for each in said if (result := _result(each)))
-    return None
+def results(request: Request, authserv_id: str) -> tuple[Result, ...]:
+    """Return the results in the topmost field of the server of this name, and each failure of DMARC in the others.
+
+    A field too long to be read whole proves nothing: what is cut off may be the failure.
+    """
+    fields = [(value, *_field(value)) for name, value in request.headers if name == "authentication-results"]
+    ours = [(value, said) for value, server, said in fields if server == authserv_id.lower()]
+    found = [[result for each in said if (result := _result(each))] for _, said in ours]
+    if any(value.endswith(CUT) for value, _ in ours):
+        found.insert(0, [])
+    return (*(found[0] if found else ()), *(result for each in found[1:] for result in each if _failed_dmarc(result)))
+
+
+def server_of(value: str) -> str:
+    """Return the name of the server that wrote a field, in lower case, NAMELESS where it leaves its name out."""
+    return _field(value)[0]
 
 
 def vouched(found: Sequence[Result], domain: str) -> bool:
     """Return whether the results prove that a mail comes from this domain, that of From.
 
-    DMARC decides where its result is pass or fail. Otherwise the proof is a DKIM signature or an envelope sender of an
-    aligned domain.
+    DMARC decides where its result is pass or fail. Otherwise the proof is a DKIM signature, an envelope sender or a
+    login of an aligned domain.
     """
     dmarc = [result for result in found if result.method == "dmarc" and result.result in {"pass", "fail"}]
     if dmarc:
@@ -69,16 +76,27 @@ def vouched(found: Sequence[Result], domain: str) -> bool:
         return {result.result for result in dmarc} == {"pass"} and all(aligned(each, domain) for each in looked_at)
     signed_by = [result.domain("header.d", "header.i") for result in found if _passed(result, "dkim")]
     sent_by = [result.domain("smtp.mailfrom", "smtp.mail") for result in found if _passed(result, "spf")]
-    return any(aligned(each, domain) for each in (*signed_by, *sent_by))
+    # What a colleague sends through our own server may be checked by no other method (RFC 8601 section 2.7.4).
+    logged_in_at = [result.domain("smtp.auth") for result in found if _passed(result, "auth")]
+    return any(aligned(each, domain) for each in (*signed_by, *sent_by, *logged_in_at))
 
 
-def doubted(found: Sequence[Result], domain: str) -> bool:
-    """Return whether the server had something to judge by, and found no proof that a mail is from this domain.
+def refuted(found: Sequence[Result]) -> bool:
+    """Return whether the owner of the domain in From denies the mail, by DMARC."""
+    return any(map(_failed_dmarc, found))
 
-    For a mail between colleagues it may have nothing to judge by. That is no doubt.
-    """
-    decided = any(result.method in {"spf", "dkim", "dmarc"} and result.result not in _UNDECIDED for result in found)
-    return decided and not vouched(found, domain)
+
+def _failed_dmarc(result: Result) -> bool:
+    return (result.method, result.result) == ("dmarc", "fail")
+
+
+def _field(value: str) -> tuple[str, list[str]]:
+    """Split a field into the name of its server, NAMELESS without one, and what the server says."""
+    server, *said = _statements(value)
+    # A server may write its version after its name; one without a name begins with what it has to say.
+    if "=" in server:
+        return NAMELESS, [server, *said]
+    return server.partition(" ")[0], said
 
 
 def _passed(result: Result, method: str) -> bool:

@@ -2,6 +2,9 @@
 
 The counts are facts in the state store. They outlive the process, and machines that share a state store count together.
 The key of a fact is a keyed hash of the sender, so the state does not reveal who wrote.
+
+Who writes under another's address uses up nothing of theirs: what is verified, what only claims an address, and what
+was filled into a form count apart. And as addresses cost nothing, new senders count together as well.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import json
 import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from poller.model import UploadDecision
@@ -19,7 +23,7 @@ from poller.triage import attachment_policy
 from poller.triage import sender as triage_sender
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from poller.config.settings import Settings
     from poller.model import Request
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 HOUR = timedelta(hours=1)
 LOOKED_BACK = timedelta(hours=25)  # covers the total of one day, and the longest run of waiting messages
 IMAGES = 20  # images of a mail that are looked up
+_NEWCOMERS = "newcomers-"  # in place of a pseudonym
 MAILS, ANSWERED_WITHIN = 50, timedelta(days=365)  # of a ticket, whose images an answer is compared with
 
 # Held from the count to the reservation, so that two messages in progress in this process do not take the same slot.
@@ -35,12 +40,21 @@ MAILS, ANSWERED_WITHIN = 50, timedelta(days=365)  # of a ticket, whose images an
 _counting = threading.Lock()
 
 
+class Proof(StrEnum):
+    """What a sender's address rests on. Each kind has counts of its own."""
+
+    VERIFIED = "verified"  # our server vouches for the sender, or for a colleague who names them
+    CLAIMED = "claimed"  # nobody does
+    FORM = "form"  # a visitor of our own forms wrote it
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """The time at which a message may go on."""
 
     at: datetime  # aware, UTC; in the past when it need not wait
-    episode: str  # reference of the message with which its sender's run of waiting ones began; "" when it does not wait
+    episode: str  # reference of the message with which a run of waiting ones began; "" when it does not wait
+    crowd: bool = False  # True if the limit of all new senders makes it wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +66,15 @@ class SenderAccount:
     uploaded_bytes: int  # today, before this message
 
     def slot(self, reference: str, now: datetime, max_per_h: int) -> Slot:
-        """Return when the message may go on: an hour after the one that is `max_per_h` before it.
+        """Return when the message may go on: an hour after the one that is `max_per_h` before it, in their order.
 
         With `max_per_h` 0 there is no limit.
         """
         at = now
+        if max_per_h and self.slots:
+            at = max(now, self.slots[0])
         if 0 < max_per_h <= len(self.slots):
-            at = max(now, self.slots[max_per_h - 1] + HOUR)
+            at = max(at, self.slots[max_per_h - 1] + HOUR)
         return Slot(at, (self.episode or reference) if at > now else "")
 
 
@@ -81,10 +97,12 @@ def assign_slot(
         on_ticket=on_ticket(store, settings, thread or reference, reference, pictures),
     )
     # A form of ours may write for hundreds of customers, so it has no limit where it is verified as ours.
-    ours = bool(request.verified) and triage_sender.is_ours(request.sender.addr_spec, triage_sender.own_domains(imap))
+    ours = triage_sender.is_colleague(request, request.sender, triage_sender.own_domains(imap))
     max_per_h = 0 if ours else imap.max_per_sender_per_h
+    proof = proof_of(request, triage_sender.own_domains(imap))
+    counted = _counted(settings, request, proof)
     with _counting:
-        had = account(store, sender, reference, now, max_per_h)
+        had = account(store, counted, reference, now, max_per_h)
         if r2.max_sender_bytes_per_day:
             caps = replace(caps, left_bytes=max(0, r2.max_sender_bytes_per_day - had.uploaded_bytes))
         decided = attachment_policy.decide_uploads(request, caps, known, r2.file_types)
@@ -94,8 +112,36 @@ def assign_slot(
             if fate is UploadDecision.FILE
         )
         slot = had.slot(reference, now, max_per_h)
-        slot = reserve_slot(store, sender, reference, now, slot, had.uploaded_bytes + sum(sizes))
+        if not ours and not had.slots:
+            slot = newcomer_slot(store, proof, reference, now, imap.max_new_senders_per_h)
+        slot = reserve_slot(store, counted, reference, now, slot, had.uploaded_bytes + sum(sizes))
     return decided, slot
+
+
+def proof_of(request: Request, own: Collection[str]) -> Proof:
+    """Return what the sender's address rests on. A Reply-To is a claim, whoever signs the mail."""
+    if triage_sender.from_our_form(request, own):
+        return Proof.FORM
+    same = request.sender.addr_spec.casefold() == request.author.addr_spec.casefold()
+    vouched = request.verified and (same or triage_sender.is_colleague(request, request.author, own))
+    return Proof.VERIFIED if vouched else Proof.CLAIMED
+
+
+def newcomer_slot(store: FactStore, proof: Proof, reference: str, now: datetime, max_per_h: int) -> Slot:
+    """Reserve and return the slot of a sender who has not written since yesterday, among all such senders.
+
+    With `max_per_h` 0 there is no limit.
+    """
+    everyone = f"{_NEWCOMERS}{proof}"
+    all_had = account(store, everyone, reference, now, max_per_h)
+    slot = all_had.slot(reference, now, max_per_h)
+    return replace(reserve_slot(store, everyone, reference, now, slot, 0), crowd=slot.at > now)
+
+
+def _counted(settings: Settings, request: Request, proof: Proof) -> str:
+    """Return the pseudonym under which a sender's messages count. A claimed address has that of earlier releases."""
+    address = request.sender.addr_spec.casefold()
+    return pseudonym(settings, address) if proof is Proof.CLAIMED else pseudonym(settings, address, proof)
 
 
 def pseudonym(settings: Settings, *words: str) -> str:
@@ -123,8 +169,9 @@ def account(store: FactStore, sender: str, reference: str, now: datetime, max_pe
 def reserve_slot(store: FactStore, sender: str, reference: str, now: datetime, slot: Slot, uploaded_bytes: int) -> Slot:
     """Record a message's slot, and what its sender has uploaded today with it. Return the slot recorded first."""
     fact = {"at": slot.at.isoformat(), "episode": slot.episode, "day": day_of(now), "bytes": uploaded_bytes}
+    fact |= {"crowd": True} if slot.crowd else {}
     kept: dict[str, Any] = json.loads(store.remember(_prefix(sender) + reference, json.dumps(fact)))
-    return Slot(datetime.fromisoformat(kept["at"]), kept["episode"])
+    return Slot(datetime.fromisoformat(kept["at"]), kept["episode"], kept.get("crowd", False))
 
 
 def seen_before(store: FactStore, settings: Settings, sender: str, reference: str, images: Iterable[str]) -> set[str]:

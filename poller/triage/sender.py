@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from poller.mime.addresses import addresses, before_the_list, takes_no_answer
 from poller.mime.subject import Prefix, prefix_of
 from poller.own_mail import FORM_HEADER
-from poller.triage import auth_results
+from poller.triage import auth_results, form_mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -59,50 +59,59 @@ def is_ours(addr_spec: str, own: Collection[str]) -> bool:
 
 
 def from_our_form(request: Request, own: Collection[str]) -> bool:
-    """Return True if a mail bears all the marks of one that `poller forms` made.
-
-    From must be ours, so that a server that enforces DMARC accepts no such mail from others.
-    """
+    """Return True if a mail bears all the marks of one that `poller forms` made, and is verified, see `identify`."""
     author, message_id = request.author.addr_spec, _FORM_ID.fullmatch(request.message_id)
     return bool(
         message_id
+        and request.verified
         and request.header(FORM_HEADER)
         and is_ours(author, own)
         and message_id[1].lower() == author.rpartition("@")[2].lower()
     )
 
 
-def identify(request: Request, own: Collection[str], authserv_id: str) -> Request:
+def identify(request: Request, own: Collection[str], authserv_id: str, form_key: bytes = b"") -> Request:
     """Return the request with the customer as its sender, and with our server's verdict on its author.
 
     A Reply-To that leads back to us is no customer. Our own group or form hides the customer. If a colleague forwards a
     customer's mail, the ticket is for the writer of that mail. If a colleague writes to one customer, it is for that
     customer. An outside person who forwards a mail stays its sender, because otherwise anyone could choose the owner of
-    a ticket. So does a colleague whose From our server doubts. A visitor who fills in a form of the site is the person
-    to answer, whatever the address is. A form that writes no Reply-To names the visitor in its text.
+    a ticket. So does a colleague whose From is not verified. A visitor who fills in a form of the site is the person to
+    answer, whatever the address is. A form that writes no Reply-To names the visitor in its text.
 
-    `own` is as `own_domains` gives it. With "" for `authserv_id` the request says nothing about the author's
-    authenticity.
+    A mail is verified where our server vouches for From, or where it bears the mark of our forms and DMARC denies
+    nothing. `own` is as `own_domains` gives it, `form_key` as `form_mark.key_of`. With "" for `authserv_id` the request
+    says nothing about the authenticity of any other author.
     """
     author, domain = request.author, request.author.addr_spec.rpartition("@")[2]
-    found = auth_results.results(request, authserv_id) if authserv_id else None
-    verified = auth_results.vouched(found or (), domain) if authserv_id else None
+    found = auth_results.results(request, authserv_id) if authserv_id else ()
+    verified = auth_results.vouched(found, domain) if authserv_id else None
+    if form_mark.is_genuine(request, form_key) and not auth_results.refuted(found):
+        verified = True
+    request = replace(request, verified=verified)
     sender = request.sender
     if from_our_form(request, own):
         visitor = next(iter(addresses(request.header("reply-to").encode())), sender)
-        return replace(request, sender=visitor, verified=verified)
+        return replace(request, sender=visitor)
     if author.addr_spec and is_ours(sender.addr_spec, own):
         sender = author
     if is_ours(sender.addr_spec, own):
-        trusted = is_ours(author.addr_spec, own) and not auth_results.doubted(found or (), domain)
-        forwarded = _forwarded(request, own) if trusted else None
+        chooses = is_colleague(request, author, own)
+        forwarded = _forwarded(request, own) if chooses else None
         if forwarded:  # even with a word above it, and under a subject of the colleague's own
             request = replace(request, newest=request.text.strip())
-        named = (forwarded or _visitor(request, own) or _recipient(request, own)) if trusted else None
+        # Without an authserv-id a site's own form counts as every other site's: anyone may name a visitor in that.
+        filled_in = _visitor(request, own) if author.addr_spec and verified is not False else None
+        named = forwarded or filled_in or (_recipient(request, own) if chooses else None)
         sender = _other(request, own) or named or sender
     elif sender == author and takes_no_answer(author):
         sender = _visitor(request, own) or sender
-    return replace(request, sender=sender, verified=verified)
+    return replace(request, sender=sender)
+
+
+def is_colleague(request: Request, person: Address, own: Collection[str]) -> bool:
+    """Return True if a person behind a mail is one of ours, and the mail is verified: From alone is a claim."""
+    return bool(request.verified) and is_ours(person.addr_spec, own)
 
 
 def writer(request: Request, own: Collection[str]) -> Address:

@@ -52,6 +52,8 @@ class Received:
     episode: str = ""  # reference of the first message of its sender's run of waiting ones; "" if it need not wait
     support_files: str = "none"  # where the files go if it is a support request: "none", "hubspot" or "r2"
     support_decisions: tuple[UploadDecision, ...] = ()  # if it answers one and that is "none"; () if they are the same
+    crowd: bool = False  # True if it waits because too many new senders write
+    digest: str = ""  # of its content, see `mime.reference.content_digest`; "" where an earlier release recorded none
 
     def as_json(self) -> dict[str, Any]:
         """Return the recorded form."""
@@ -62,11 +64,15 @@ class Received:
             "forebears": list(self.parent_keys),
             "people": asdict(self.people),
         }
+        if self.digest:
+            found["digest"] = self.digest
         if self.ignored:
             found["unless_answer"] = self.unless_answer
         if self.goes_on_at:
             fates = [str(decision) for decision in self.upload_decisions]
             found |= {"fates": fates, "goes_on_at": self.goes_on_at.isoformat(), "episode": self.episode}
+        if self.crowd:
+            found["crowd"] = True
         if self.support_files != "none":
             found["support_files"] = self.support_files
         if self.support_decisions:
@@ -88,6 +94,8 @@ class Received:
             episode=found.get("episode", ""),
             support_files=found.get("support_files", "none"),
             support_decisions=tuple(map(UploadDecision, found.get("support_fates", ()))),
+            crowd=found.get("crowd", False),
+            digest=found.get("digest", ""),
         )
 
 

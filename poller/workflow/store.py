@@ -23,6 +23,7 @@ from poller.workflow.dbos_runtime import FACT, MESSAGE
 from poller.workflow.errors import StateUnavailableError
 from poller.workflow.results import WorkResult
 from poller.workflow.status import INTERNAL_ERROR, Entry, MessageRecord, MessageStatus
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from dbos._sys_db import SystemDatabase
 
     from poller.config.settings import Settings
-    from poller.workflow.steps import StepName
-
 
 _AT_WORK = ("ENQUEUED", "PENDING", "DELAYED")  # dbos' words for a message in progress
 _AT_ONCE = 500  # rows that are asked for, or deleted, by one statement
@@ -222,6 +221,11 @@ class StateStore:
             for step in steps
             if isinstance(step["output"], dict)  # a fact that a message keeps for others is no entry of its journal
         ]
+
+    def digest(self, reference: str) -> str:
+        """Return the digest of the content that the work on a message began with, "" where none is recorded."""
+        received = (entry.content.get("ok") for entry in self.journal(reference) if entry.step == StepName.RECEIVE)
+        return next((str(found.get("digest", "")) for found in received if isinstance(found, dict)), "")
 
     def forget(self, ids: Iterable[str]) -> None:
         """Delete messages by reference, and facts by key, with all that was recorded about them."""

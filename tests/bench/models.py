@@ -14,7 +14,8 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poller.inspection import confinement, formats, process
+from poller import confinement
+from poller.inspection import formats, process, worker
 from poller.model import Attachment, Kind
 from tests.bench.table import Row
 
@@ -129,7 +130,7 @@ def _hostile(looks: Sequence[Look]) -> list[Row]:
     beyond = [
         each
         for each in looks
-        if each.cpu_s > confinement.CPU_S + 3
+        if each.cpu_s > worker.CPU_S + 3
         or each.peak_bytes > confinement.MEMORY_BYTES
         or each.took_s > process.LIMIT_S + 10
     ]

@@ -95,24 +95,26 @@ def test_inspect_names_verdict_of_the_rules_and_of_the_screening(tmp_path: Path)
 
 def test_inspect_finds_customer_of_forward_by_own_domain(tmp_path: Path) -> None:
     message = EmailMessage()
+    message["Authentication-Results"] = "mx.figurative.example; dmarc=pass header.from=figurative.example"
     message["From"] = "Lina <lina@figurative.example>"
     message["Subject"] = "TR: chaise"
     message.set_content(
         "Pour toi.\n\n---------- Forwarded message ---------\nDe : Jeanne <jeanne@client.example>\n"
         "Date : lun. 2 nov. 2026\nSubject: chaise\nTo: <lina@figurative.example>\n\nUne chaise, svp.\n"
     )
-    without, with_ = inspected(tmp_path, message), inspected(tmp_path, message, "--own-domain", "Figurative.example")
+    own = ("--own-domain", "Figurative.example", "--authserv-id", "mx.figurative.example")
+    without, with_ = inspected(tmp_path, message), inspected(tmp_path, message, *own)
     assert without["original_senders"] == with_["original_senders"] == ["jeanne@client.example"]
     assert without["sender"]["address"] == "lina@figurative.example"
     assert with_["sender"] == {"address": "jeanne@client.example", "name": "Jeanne"}
-    shown = run("inspect", written(tmp_path, message), "--own-domain", "figurative.example").stdout
+    shown = run("inspect", written(tmp_path, message), *own).stdout
     assert "Jeanne <jeanne@client.example>  (wrote the mail that a colleague forwards)" in shown
 
 
 def test_inspect_believes_only_the_named_server(tmp_path: Path) -> None:
-    """A colleague's forward leads to the customer only if the believed server does not doubt the colleague."""
+    """A colleague's forward leads to the customer only if the believed server vouches for the colleague."""
     message = EmailMessage()
-    message["Authentication-Results"] = "mx.figurative.example; dmarc=fail header.from=figurative.example"
+    message["Authentication-Results"] = "mx.figurative.example; dmarc=pass header.from=figurative.example"
     message["From"] = "Lina <lina@figurative.example>"
     message["Subject"] = "TR: chaise"
     message.set_content(
@@ -121,8 +123,9 @@ def test_inspect_believes_only_the_named_server(tmp_path: Path) -> None:
     )
     own = ("--own-domain", "figurative.example")
     believed = inspected(tmp_path, message, *own, "--authserv-id", "mx.figurative.example")
-    assert believed["sender"]["address"] == "lina@figurative.example"
-    assert inspected(tmp_path, message, *own)["sender"]["address"] == "jeanne@client.example"
+    assert believed["sender"]["address"] == "jeanne@client.example"
+    for other in ((), ("--authserv-id", "mx.another.example")):
+        assert inspected(tmp_path, message, *own, *other)["sender"]["address"] == "lina@figurative.example"
 
 
 def test_inspect_shows_a_person_what_was_cut_and_why(tmp_path: Path) -> None:

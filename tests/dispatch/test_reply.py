@@ -303,6 +303,18 @@ def test_reply_waits_for_every_running_parent_mail(desk: Desk) -> None:
 
 
 COLLEAGUE = b"Paul <paul@figurative.example>"
+VERIFIED = b"mx.figurative.example; dmarc=pass header.from=figurative.example"
+
+
+@pytest.mark.parametrize(
+    "proof", [b"mx.figurative.example; dmarc=fail header.from=figurative.example", b"mx.else; none"]
+)
+def test_unverified_colleague_reply_opens_own_ticket(desk: Desk, proof: bytes) -> None:
+    """Whoever writes under our domain and quotes a Message-ID adds nothing to a customer's ticket."""
+    desk.environment["IMAP_AUTHSERV_ID"] = "mx.figurative.example"
+    desk.gets(a_mail(1, CUSTOMER))
+    desk.gets(a_mail(2, COLLEAGUE, In_Reply_To=b"<1@x.example>", Authentication_Results=proof))
+    assert desk.made() == (2, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -321,8 +333,9 @@ def test_colleague_reply_in_thread_adds_note_to_ticket(
     desk: Desk, named: bytes, headers: dict[str, bytes], made: tuple[int, int, int]
 ) -> None:
     """To the customer with us in copy, or to our own letter; what answers a letter of no ticket's is ignored."""
+    desk.environment["IMAP_AUTHSERV_ID"] = "mx.figurative.example"
     desk.gets(a_mail(1, CUSTOMER))
-    desk.gets(a_mail(2, COLLEAGUE, In_Reply_To=named, **headers))
+    desk.gets(a_mail(2, COLLEAGUE, In_Reply_To=named, **headers, Authentication_Results=VERIFIED))
     assert desk.made() == made
     expected = [b"jeanne@client.example"] + ([b"paul@figurative.example"] if made[0] == 2 and not headers else [])
     if made[1]:

@@ -97,6 +97,7 @@ def test_form_values_add_no_header_address_or_part(
             "Date",
             "Message-ID",
             "X-Figurative-Form",
+            "X-Figurative-Form-Mark",
             "MIME-Version",
             "Content-Type",
         )

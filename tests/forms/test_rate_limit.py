@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.forms.rate_limit import HOUR_S, KEPT, TokenBucket, client_address, networks_of
-from tests.support.form_site import TOKEN, Site, delivered
+from poller.config.settings import FormsSettings
+from poller.forms.rate_limit import (
+    DAY_S,
+    HOUR_S,
+    KEPT,
+    PublicLimits,
+    TokenBucket,
+    client_address,
+    networks_of,
+)
+from tests.support.form_site import CUSTOMER, TOKEN, Site, delivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +72,41 @@ def test_rate_limit_refills_evenly_per_hour() -> None:
     assert [rate.wait_s("2001:db8::1", at) for at in (0, 0)] == [0, 0]
     assert rate.wait_s("2001:db8::2", 0) == HOUR_S / 2
     assert [rate.wait_s("2001:db8::2", at) for at in (HOUR_S / 2, HOUR_S / 2)] == [0, HOUR_S / 2]
-    assert rate.wait_s("2001:db8:0:1::1", 0) == 0
+    assert rate.wait_s("2001:db8:0:ff::1", 0) > 0
+    assert rate.wait_s("2001:db8:0:100::1", 0) == 0
     for number in range(KEPT + 10):
         rate.wait_s(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", HOUR_S)
     assert len(rate._free_at_s) == KEPT
     assert [TokenBucket(0).wait_s("", 0) for _ in range(9)] == [0] * 9
+
+
+def test_ipv6_site_is_limited_as_eight_households() -> None:
+    """A /48 holds 256 of them, and is given to anyone who asks."""
+    limits = PublicLimits(FormsSettings(max_per_address_per_h=1, max_address_bytes_per_day=10))
+    sites = [f"2001:db8:0:{number:x}00::1" for number in range(9)]
+    assert [bool(limits.wait_for_post_s(each, 0)) for each in sites] == [False] * 8 + [True]
+    assert [bool(limits.wait_for_bytes_s(each, 0, 10)) for each in sites] == [False] * 8 + [True]
+    assert not limits.wait_for_post_s("2001:db8:1::1", 0)
+    assert not any(limits.wait_for_post_s(f"192.0.2.{number}", 0) for number in range(9))
+
+
+def test_bytes_of_address_and_of_all_are_limited_per_day() -> None:
+    """What is refused counts nothing, and a post larger than the limit counts as all of it."""
+    limits = PublicLimits(FormsSettings(max_address_bytes_per_day=100, max_public_bytes_per_day=250))
+    assert limits.wait_for_bytes_s("192.0.2.1", 0, 60) == 0
+    assert limits.wait_for_bytes_s("192.0.2.1", 0, 60) == pytest.approx(DAY_S * 0.2)
+    assert limits.wait_for_bytes_s("192.0.2.1", 0, 40) == 0
+    assert limits.wait_for_bytes_s("192.0.2.2", 0, 100) == 0
+    assert limits.wait_for_bytes_s("192.0.2.3", 0, 60) == pytest.approx(DAY_S * 0.04)
+    assert limits.wait_for_bytes_s("192.0.2.4", DAY_S, 1_000) == 0
+
+
+def test_public_form_over_its_budget_of_bytes_is_refused(sandbox: Sandbox, site: Callable[..., Site]) -> None:
+    """With when to come back. A client that shows its secret goes on."""
+    here = site(FORMS_MAX_ADDRESS_BYTES_PER_DAY="1000")
+    post = CUSTOMER | {"message": "x" * 600}
+    answers = [here.post(json=post) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 429]
+    assert 0 < int(answers[1].headers["Retry-After"]) <= DAY_S + 1
+    assert here.post("quote", headers={"Authorization": f"Bearer {TOKEN}"}, json=post).status_code == 202
+    assert len(delivered(sandbox)) == 2

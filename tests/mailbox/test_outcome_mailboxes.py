@@ -8,6 +8,7 @@ import pytest
 
 from integrations.errors import TransientError
 from poller.mailbox import outcome_mailboxes
+from poller.mailbox.variants import Variants
 from tests.support.imap_account import a_mail, all_settings
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def test_listing_filed_mail_raises_when_fetch_is_refused(server: Provider, inbox
     inbox.label(reference, "failed")
     server.refused = dict.fromkeys(server.boxes["Failed"], answer)
     for call in (
-        lambda: outcome_mailboxes.list_all_filed(given),
+        lambda: outcome_mailboxes.list_all_filed(given, Variants()),
         lambda: inbox.was_brought_back(reference),
-        lambda: outcome_mailboxes.move_back_to_inbox(given, [reference]),
+        lambda: outcome_mailboxes.move_back_to_inbox(given, [reference], Variants()),
     ):
         with pytest.raises(TransientError, match="FETCH"):
             call()

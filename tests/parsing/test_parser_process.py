@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poller import confinement
 from poller.cli.samples import samples
 from poller.model import Kind
 from poller.parsing import parser as parsing_parser
@@ -21,6 +24,9 @@ from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
     from tests.conftest import Office
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -93,10 +99,14 @@ class Child:
 
     _answer = staticmethod(parser_process._answer)
 
-    def __init__(self, parser: object, for_headers: object = parsing_parser.header_only) -> None:
-        self.parser, self.for_headers = parser, for_headers
+    def __init__(
+        self, parser: object, for_headers: object = parsing_parser.header_only, *, confined: bool = False
+    ) -> None:
+        self.parser, self.for_headers, self.confined = parser, for_headers, confined
 
     def __call__(self, *arguments: object) -> None:
+        if not self.confined:  # it would keep the parser from what it is to do here
+            confinement.confine = lambda *_, **__: None
         parsing_parser.parse = self.parser  # type: ignore[assignment]
         parsing_parser.header_only = self.for_headers  # type: ignore[assignment]
         self._answer(*arguments)  # type: ignore[arg-type]
@@ -142,6 +152,72 @@ def test_stopped_parser_is_retried(mail: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(parser_process, "_answer", child)
     with pytest.raises(parser_process.ParserDiedError):
         parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
+
+
+def pickled(say: Connection, *_: object) -> None:
+    say.send(["nothing"])
+
+
+def another_file(say: Connection, *_: object) -> None:
+    say.send_bytes(b"[]")
+    say.send_bytes(json.dumps({"reference": "0" * 16}).encode())
+
+
+@pytest.mark.parametrize("child", [pickled, another_file])
+def test_answer_that_is_no_request_is_refused(
+    mail: Path, monkeypatch: pytest.MonkeyPatch, child: Callable[..., None]
+) -> None:
+    """A parser that a mail has taken over may say anything. Nothing of it is run."""
+    monkeypatch.setattr(parser_process, "_answer", child)
+    with pytest.raises(parser_process.ParserDiedError, match="parser gave no request"):
+        parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
+
+
+def steal(path: Path, *_: object) -> None:
+    path.with_name("other.eml").read_bytes()
+
+
+def write_home(path: Path, *_: object) -> None:
+    path.with_name("new").touch()
+
+
+def connect(*_: object) -> None:
+    socket.socket()
+
+
+@pytest.mark.skipif(bool(confinement.missing()), reason="the kernel has no Landlock or seccomp: boot one that has")
+@pytest.mark.parametrize("parser", [steal, write_home, connect])
+def test_parser_reaches_no_other_file_and_no_network(
+    mail: Path, monkeypatch: pytest.MonkeyPatch, parser: object
+) -> None:
+    mail.with_name("other.eml").write_bytes(b"of another customer")
+    monkeypatch.setattr(parser_process, "_answer", Child(parser, confined=True))
+    with pytest.raises(PermissionError):
+        parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
+
+
+def tell(say: Connection) -> None:
+    """Send the environment that the process began with, and where its descriptors lead."""
+    confinement.close_all_but(say.fileno())
+    places = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    say.send_bytes(json.dumps([Path("/proc/self/environ").read_text(), *map(str, places)]).encode())
+
+
+def test_process_inherits_no_environment_and_no_descriptor() -> None:
+    """Neither the daemon's secrets nor its sessions."""
+    script = (
+        "import json\nfrom poller import child_process\nfrom tests.parsing.test_parser_process import tell\n"
+        "if __name__ == '__main__':\n    with child_process.run(tell, limit_s=60) as (answer, _, _):\n"
+        "        print(child_process.received(answer, 100_000).decode())\n"
+    )
+    root = Path(parsing_parser.__file__).parents[2]
+    given = {"IMAP_PASSWORD": "secret", "PATH": os.environ["PATH"], "PYTHONPATH": str(root)}
+    ran = subprocess.run([sys.executable, "-c", script], env=given, check=True, capture_output=True, text=True)
+    environment, *places = json.loads(ran.stdout)
+    names = {each.partition("=")[0] for each in environment.split("\0") if each}
+    assert names - {"LC_CTYPE"} == {"PATH", "PYTHONPATH"}  # Python itself may set LC_CTYPE (PEP 538)
+    left = [place.partition(":")[0] for place in places if place != os.devnull and not place.startswith("/proc")]
+    assert left == ["pipe"]
 
 
 def test_full_disk_does_not_fail_the_mail(mail: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,8 @@ from poller.model import (
     UploadDecision,
 )
 from poller.own_mail import notification_id
-from poller.rendering.notification import failure_notification, flood_alert, notification, reply_notification
+from poller.rendering.flood_alert import crowd_alert, sender_alert
+from poller.rendering.notification import failure_notification, notification, reply_notification
 from poller.rendering.phrases import UNREADABLE
 from tests.support.rendered_texts import PAGE_ATTRIBUTES, PAGE_TAGS
 
@@ -113,8 +114,9 @@ def fail(request: Request | None, detail: str = "", kind: str = "refused") -> Em
     return received(message)
 
 
-def alert(request: Request) -> EmailMessage:
-    return received(flood_alert(request, 200, sender="bot@figurative.example", recipient="admin@x.example", now=NOW))
+def alert(request: Request, *, proven: bool = True) -> EmailMessage:
+    people = {"sender": "bot@figurative.example", "recipient": "admin@x.example"}
+    return received(sender_alert(request, 200, proven=proven, now=NOW, **people))
 
 
 def received(message: EmailMessage) -> EmailMessage:
@@ -454,6 +456,23 @@ Reçu le : dimanche 22 novembre 2026 à 9 h 30
 [ref: 0123456789abcdef]
 """
     )
+
+
+def test_rate_limit_alert_of_claimed_address_spares_its_owner() -> None:
+    """Whoever bears the address may be the victim."""
+    text = body(alert(REQUEST, proven=False), "plain")
+    assert "Rien ne prouve qu’ils viennent de cette adresse : ne la bloquez pas" in text
+    assert "bloquez l’expéditeur" not in text
+
+
+def test_crowd_alert_names_limit_and_remedy() -> None:
+    people = {"sender": "bot@figurative.example", "recipient": "admin@x.example"}
+    message = received(crowd_alert(REQUEST, 500, now=NOW, **people))
+    assert message["Subject"] == "[Alerte] Trop de nouveaux expéditeurs"
+    text = body(message, "plain")
+    assert "Plus de 500 nouveaux expéditeurs en une heure" in text
+    assert "augmentez « max_new_senders_per_h »" in text
+    assert "bloquez" not in text
 
 
 def test_failure_notification_of_unreadable_message() -> None:

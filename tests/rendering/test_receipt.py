@@ -21,6 +21,7 @@ from poller.cli.samples import picture, samples
 from poller.dispatch.pipeline import Pipeline
 from poller.imap import session as imap_session
 from poller.mailbox import outcome_mailboxes
+from poller.mailbox.variants import Variants
 from poller.model import Outcome
 from poller.workflow.retry import RetryPolicy
 from tests.support import stored_files
@@ -236,7 +237,7 @@ def test_audit_recognises_receipts(office: Office) -> None:
     """Not even where the server keeps no keywords, and one that a person drags about is a mail like any of ours."""
     office.once(MAILS["support"])
     assert list(find_problems(office.settings)) == []
-    assert sorted(outcome_mailboxes.list_filed(office.settings, "support").values()) == [False, True]
+    assert sorted(outcome_mailboxes.list_filed(office.settings, "support", Variants()).values()) == [False, True]
     with office.sandbox.imap.session() as client:
         client.select_folder("Support")
         client.move(client.search(["HEADER", "X-Figurative-Poller", "receipt"]), "INBOX")
@@ -425,4 +426,4 @@ def test_receipt_is_no_filed_mail_without_keywords(office: Office) -> None:
             server.deliver(raw)
         server.boxes = {"INBOX": {}, "Support": server.boxes["INBOX"]}
         office.environment |= {"IMAP_PORT": str(server.port)}
-        assert list(outcome_mailboxes.list_filed(office.settings, "support").values()) == [True, False]
+        assert list(outcome_mailboxes.list_filed(office.settings, "support", Variants()).values()) == [True, False]

@@ -31,7 +31,7 @@ from poller.model import (
     StoredFile,
     UploadDecision,
 )
-from poller.rendering import digest, incident, notification, receipt
+from poller.rendering import digest, flood_alert, incident, notification, receipt
 from poller.rendering.mail_page import DONE, FileEntry, Page, Thumbnail
 from poller.rendering.template import FOLDER, render
 from poller.rendering.week import Failure, Week, WeeklyMessage
@@ -122,7 +122,8 @@ def letters(words: str) -> dict[str, bytes]:
         "failure": notification.failure_notification(
             request, request.reference, step="create_note", kind="refused", detail=words, now=NOW, **PEOPLE
         ),
-        "flood": notification.flood_alert(request, 200, now=NOW, **PEOPLE),
+        "flood": flood_alert.sender_alert(request, 200, proven=False, now=NOW, **PEOPLE),
+        "crowd": flood_alert.crowd_alert(request, 200, now=NOW, **PEOPLE),
         "incident": incident.incident_mail(
             incident.polls_failing(NOW, words, words), zone=ZoneInfo("Europe/Paris"), now=NOW, **PEOPLE
         ),

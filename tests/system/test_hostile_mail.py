@@ -132,9 +132,11 @@ DEFENCES = {
         "config/test_validators.py::test_service_url_must_use_tls_or_loopback",
     ],
     "17 From is a claim": [
-        "triage/test_auth_results.py::test_only_topmost_field_of_own_server_counts",
+        "triage/test_auth_results.py::test_only_topmost_field_of_own_server_vouches",
         "triage/test_sender.py::test_sender_is_verified_only_by_own_server",
-        "triage/test_sender.py::test_forward_by_forged_colleague_is_not_followed",
+        "triage/test_sender.py::test_colleague_chooses_customer_only_when_verified",
+        "triage/test_sender.py::test_form_mark_counts_only_when_verified",
+        "dispatch/test_reply.py::test_unverified_colleague_reply_opens_own_ticket",
         "triage/test_sender.py::test_unverified_address_is_escaped_in_texts",
         "system/test_end_to_end.py::test_existing_contact_is_not_overwritten",
         "dispatch/test_reply.py::test_stranger_with_known_message_id_gets_own_ticket",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poller.mime.headers import CUT
 from poller.model import Address, Request
 from poller.parsing import parser
-from poller.triage.auth_results import NAMELESS, doubted, results, vouched
+from poller.triage.auth_results import NAMELESS, refuted, results, vouched
 from tests.support.effort import one_pass
 
 if TYPE_CHECKING:
@@ -41,13 +42,12 @@ def request(*fields: str) -> Request:
 
 
 def verdict(field: str, name: str = OURS) -> tuple[bool, bool]:
-    """Return whether the results vouch for the domain, and whether they doubt it."""
+    """Return whether the results vouch for the domain, and whether they refute it."""
     found = results(request(field), name)
-    assert found is not None
-    return vouched(found, DOMAIN), doubted(found, DOMAIN)
+    return vouched(found, DOMAIN), refuted(found)
 
 
-GENUINE, DOUBTFUL, SILENT = (True, False), (False, True), (False, False)
+GENUINE, REFUTED, UNPROVEN = (True, False), (False, True), (False, False)
 FIELDS = {
     "mx.figurative.example; dmarc=pass (p=NONE sp=NONE dis=NONE) header.from=atelier.example": GENUINE,
     "MX.Figurative.example 1; DMARC=Pass header.from=Atelier.example": GENUINE,
@@ -61,30 +61,34 @@ FIELDS = {
         GENUINE
     ),
     "mx.figurative.example; dmarc=pass header.from=atelier.example; dkim=fail; spf=fail": GENUINE,
-    "mx.figurative.example; dmarc=fail header.from=atelier.example; dkim=pass header.d=atelier.example": DOUBTFUL,
-    "mx.figurative.example; dmarc=pass header.from=evil.example": DOUBTFUL,  # of the other From
-    "mx.figurative.example; dmarc=pass header.from=atelier.example; dmarc=fail": DOUBTFUL,
-    "mx.figurative.example; dmarc=pass header.from=atelier.example; dmarc=fail header.from=evil.example": DOUBTFUL,
-    "mx.figurative.example; dkim=pass header.d=evil.example": DOUBTFUL,
-    "mx.figurative.example; dkim=pass header.d=example": DOUBTFUL,
-    "mx.figurative.example; dkim=pass header.d=notatelier.example": DOUBTFUL,
-    "mx.figurative.example; spf=pass smtp.mailfrom=x@evil.example": DOUBTFUL,
-    "mx.figurative.example; spf=pass smtp.helo=atelier.example": DOUBTFUL,
-    "mx.figurative.example; spf=softfail smtp.mailfrom=claire@atelier.example": DOUBTFUL,
-    'mx.figurative.example; spf=pass smtp.mailfrom="x@atelier.example"@evil.example': DOUBTFUL,
-    'mx.figurative.example; spf=pass smtp.mailfrom="; dmarc=pass header.from=atelier.example"@evil.example': DOUBTFUL,
+    "mx.figurative.example; dmarc=fail header.from=atelier.example; dkim=pass header.d=atelier.example": REFUTED,
+    "mx.figurative.example; dmarc=pass header.from=evil.example": UNPROVEN,  # of the other From
+    "mx.figurative.example; dmarc=pass header.from=atelier.example; dmarc=fail": REFUTED,
+    "mx.figurative.example; dmarc=pass header.from=atelier.example; dmarc=fail header.from=evil.example": REFUTED,
+    "mx.figurative.example; dkim=pass header.d=evil.example": UNPROVEN,
+    "mx.figurative.example; dkim=pass header.d=example": UNPROVEN,
+    "mx.figurative.example; dkim=pass header.d=notatelier.example": UNPROVEN,
+    "mx.figurative.example; spf=pass smtp.mailfrom=x@evil.example": UNPROVEN,
+    "mx.figurative.example; spf=pass smtp.helo=atelier.example": UNPROVEN,
+    "mx.figurative.example; spf=softfail smtp.mailfrom=claire@atelier.example": UNPROVEN,
+    'mx.figurative.example; spf=pass smtp.mailfrom="x@atelier.example"@evil.example': UNPROVEN,
+    'mx.figurative.example; spf=pass smtp.mailfrom="; dmarc=pass header.from=atelier.example"@evil.example': UNPROVEN,
     'mx.figurative.example; dkim=fail reason="x header.d=atelier.example; dkim=pass header.d=atelier.example"': (
-        DOUBTFUL
+        UNPROVEN
     ),
     "mx.figurative.example; spf=fail (of x; dmarc=pass header.from=atelier.example) smtp.mailfrom=x@evil.example": (
-        DOUBTFUL
+        UNPROVEN
     ),
-    'mx.figurative.example; spf=fail (of "x) ; dkim=pass header.d=atelier.example ("@evil.example) a=b': DOUBTFUL,
-    "mx.figurative.example; spf=fail (never closed; dkim=pass header.d=atelier.example": DOUBTFUL,
-    "mx.figurative.example; dkim=none; spf=none; dmarc=none": SILENT,
-    "mx.figurative.example; auth=pass smtp.auth=claire": SILENT,
-    "mx.figurative.example; none": SILENT,
-    "mx.figurative.example": SILENT,
+    'mx.figurative.example; spf=fail (of "x) ; dkim=pass header.d=atelier.example ("@evil.example) a=b': UNPROVEN,
+    "mx.figurative.example; spf=fail (never closed; dkim=pass header.d=atelier.example": UNPROVEN,
+    "mx.figurative.example; dkim=none; spf=none; dmarc=none": UNPROVEN,
+    "mx.figurative.example; auth=pass (plain) smtp.auth=claire@atelier.example": GENUINE,
+    "mx.figurative.example; auth=fail smtp.auth=claire@atelier.example": UNPROVEN,
+    "mx.figurative.example; auth=pass smtp.auth=claire": UNPROVEN,
+    "mx.figurative.example; auth=pass smtp.auth=max@evil.example": UNPROVEN,
+    "mx.figurative.example; dmarc=temperror header.from=atelier.example": UNPROVEN,
+    "mx.figurative.example; none": UNPROVEN,
+    "mx.figurative.example": UNPROVEN,
 }
 
 
@@ -101,7 +105,6 @@ def test_unicode_domain_matches_its_ascii_form(written: str) -> None:
         f"spf=pass smtp.mailfrom={written}",
     ):
         found = results(request(f"{OURS}; {said}"), OURS)
-        assert found is not None
         assert vouched(found, "exämple.fr")
         assert not vouched(found, "example.fr")
 
@@ -114,12 +117,26 @@ FORGED = f"; dmarc=pass header.from={DOMAIN}"
     [
         [f"{OURS}; dmarc=fail header.from={DOMAIN}", f"{OURS}{FORGED}"],
         [f"mx.elsewhere.example{FORGED}", f"{OURS}; spf=none", f"{OURS}{FORGED}"],
+        [f"{OURS}; dkim=pass header.d={DOMAIN}", f"{OURS}; dmarc=fail header.from={DOMAIN}"],
+        [f"{OURS}; dkim=pass header.d={DOMAIN}{CUT}"],
+        [f"{OURS}; dkim=pass header.d={DOMAIN}", f"{OURS}; spf=none{CUT}"],
     ],
+    ids=["failure above", "nothing above", "failure of another milter", "cut", "cut of another milter"],
 )
-def test_only_topmost_field_of_own_server_counts(fields: list[str]) -> None:
-    found = results(request(*fields), OURS)
-    assert found is not None
-    assert not vouched(found, DOMAIN)
+def test_only_topmost_field_of_own_server_vouches(fields: list[str]) -> None:
+    """A failure counts wherever it stands, and a field that was cut off proves nothing."""
+    assert not vouched(results(request(*fields), OURS), DOMAIN)
+
+
+@pytest.mark.parametrize("filler", ["x=y " * 300, "\r\n" + " " * 4_000])
+def test_field_too_long_to_be_read_proves_nothing(tmp_path: Path, filler: str) -> None:
+    """The failure behind it is not seen."""
+    path = tmp_path / "mail.eml"
+    for length, expected in ((1, True), (5, False)):
+        field = f"Authentication-Results: {OURS}; dkim=pass header.d={DOMAIN}; {filler * length}; spf=none"
+        path.write_bytes(f"{field}\r\nFrom: claire@{DOMAIN}\r\nSubject: x\r\n\r\nBonjour\r\n".encode())
+        found = results(parser.parse(path, "account", datetime(2026, 11, 22, tzinfo=UTC)), OURS)
+        assert vouched(found, DOMAIN) is expected
 
 
 @pytest.mark.parametrize(
@@ -127,8 +144,8 @@ def test_only_topmost_field_of_own_server_counts(fields: list[str]) -> None:
     [f"mx.elsewhere.example{FORGED}", f"{OURS}.evil.example{FORGED}", f"x {OURS}{FORGED}", FORGED, "", "dmarc=pass"],
 )
 def test_results_of_other_servers_are_ignored(field: str) -> None:
-    assert results(request(field), OURS) is None
-    assert results(request(), OURS) is None
+    assert results(request(field), OURS) == ()
+    assert results(request(), OURS) == ()
 
 
 def test_results_without_server_name_are_recognised() -> None:
@@ -138,7 +155,7 @@ def test_results_without_server_name_are_recognised() -> None:
         f" verified) header.d={DOMAIN};figurative.example; dmarc=pass action=none header.from={DOMAIN};compauth=pass"
     )
     assert verdict(field, NAMELESS) == GENUINE
-    assert results(request(f"{OURS}{FORGED}"), NAMELESS) is None
+    assert results(request(f"{OURS}{FORGED}"), NAMELESS) == ()
 
 
 @pytest.mark.parametrize(
@@ -157,7 +174,7 @@ def test_encoded_server_name_is_not_accepted(tmp_path: Path, name: bytes) -> Non
     path.write_bytes(field + b"\r\nFrom: claire@atelier.example\r\nSubject: x\r\n\r\nBonjour\r\n")
     parsed = parser.parse(path, "account", datetime(2026, 11, 22, tzinfo=UTC))
     assert parsed.header("authentication-results").endswith(FORGED)
-    assert results(parsed, OURS) is None
+    assert results(parsed, OURS) == ()
 
 
 @pytest.mark.parametrize("piece", ["(", ")", '"', '\\"', "=", ";", " = ", 'a="', "dkim=pass ", "header.d=", "()"])

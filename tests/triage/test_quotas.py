@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from poller.config.settings import Settings
-from poller.model import Outcome
+from poller.model import Address, Outcome
 from poller.triage import quotas
 from poller.workflow.engine import Engine
 from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
-from tests.triage.helpers import NOW, DatedFacts
+from tests.triage.helpers import NOW, DatedFacts, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from poller.model import Request
     from poller.workflow.journal import Journal
 
 SETTINGS = Settings.model_validate({"r2": {"secret_access_key": "k"}, "imap": {"username": "support@f.example"}})
@@ -80,6 +82,60 @@ def test_resubmitted_message_keeps_its_slot(store: DatedFacts) -> None:
     assert arrive(store, 3, size_bytes=10) == first[3]
     assert quotas.account(store, "s", f"{3:016x}", store.now, 3).uploaded_bytes == 30
     assert quotas.account(store, "s", "f" * 16, store.now, 3).uploaded_bytes == 40
+
+
+def mail(address: str, *, author: str = "", verified: bool | None = None) -> Request:
+    author = author or address
+    return replace(request(sender=address), author=Address("", author), verified=verified)
+
+
+def receive(store: DatedFacts, number: int, mail: Request, **imap: int) -> quotas.Slot:
+    """Assign the slot of a mail, at this moment, and return it."""
+    store.now = datetime.now(UTC)
+    settings = Settings.model_validate({"imap": {"username": "support@figurative.example"} | imap})
+    return quotas.assign_slot(settings, store, f"{number:016x}", replace(mail, reference=f"{number:016x}"))[1]
+
+
+def test_claimed_address_uses_up_nothing_of_the_verified_one(store: DatedFacts) -> None:
+    """By From, by the Reply-To of a mail that another domain vouches for, or in a form."""
+    limit = {"max_per_sender_per_h": 1}
+    forged = mail("ana@ruiz.example", verified=False)
+    replies = mail("ana@ruiz.example", author="max@evil.example", verified=True)
+    for number, each in enumerate((forged, forged, replies)):
+        assert bool(receive(store, number, each, **limit).episode) is (number > 0)
+    assert receive(store, 3, mail("ana@ruiz.example", verified=True), **limit).episode == ""
+    assert receive(store, 4, mail("ana@ruiz.example", verified=True), **limit).episode == f"{4:016x}"
+
+
+@pytest.mark.parametrize(
+    ("sender", "author", "verified", "proof"),
+    [
+        ("ana@ruiz.example", "", True, "verified"),
+        ("ana@ruiz.example", "", None, "claimed"),
+        ("ana@ruiz.example", "max@evil.example", True, "claimed"),
+        ("ana@ruiz.example", "paul@figurative.example", True, "verified"),
+        ("ana@ruiz.example", "paul@figurative.example", False, "claimed"),
+    ],
+)
+def test_proof_is_of_the_sender(sender: str, author: str, verified: bool | None, proof: str) -> None:
+    found = quotas.proof_of(mail(sender, author=author, verified=verified), ("figurative.example",))
+    assert found == proof
+
+
+def test_new_senders_over_limit_wait_and_known_ones_do_not(store: DatedFacts) -> None:
+    """5,000 invented ones hold up no customer of yesterday, and none that is verified."""
+    limit = {"max_new_senders_per_h": 2, "max_per_sender_per_h": 10}
+    receive(store, 0, mail("ana@ruiz.example"), **limit)
+    slots = [receive(store, number, mail(f"{number}@evil.example"), **limit) for number in range(1, 6)]
+    assert [slot.crowd for slot in slots] == [False, True, True, True, True]
+    assert [slot.episode for slot in slots] == ["", *[f"{2:016x}"] * 4]
+    hours = [round((slot.at - datetime.now(UTC)) / quotas.HOUR) for slot in slots]
+    assert hours == [0, 1, 1, 2, 2]
+    assert receive(store, 6, mail("ana@ruiz.example"), **limit).episode == ""
+    assert receive(store, 7, mail("leo@client.example", verified=True), **limit).episode == ""
+    second = receive(store, 8, mail("5@evil.example"), **limit)
+    assert second.at == slots[4].at
+    assert receive(store, 3, mail("3@evil.example"), **limit) == slots[2]
 
 
 def test_without_limit_nothing_waits_and_uploads_are_counted(store: DatedFacts) -> None:

@@ -16,6 +16,7 @@ from poller.model import Address, Attachment, Category, Classification, Dispatch
 from poller.parsing import parser
 from poller.rendering import incident, notification
 from poller.triage.screening import screen
+from poller.triage.sender import identify
 from tests.triage.helpers import AUTOMATIC, AWAY, SUPPRESS, Bytes, calendar, request
 
 if TYPE_CHECKING:
@@ -268,12 +269,13 @@ def test_own_form_message_is_accepted_whatever_it_says(tmp_path: Path, subject: 
     """Its visitor was told that it has come; and no spam filter's word nor a list's mark changes that."""
     submission = Submission("jeanne@client.example", "Jeanne", subject, text, (), "")
     now = datetime.now(UTC)
-    with message.written(submission, "contact", "support@figurative.example", now, "").content as content:
+    with message.written(submission, "contact", "support@figurative.example", now, "", b"key").content as content:
         (tmp_path / "mail.eml").write_bytes(b"X-Spam-Flag: YES\r\nPrecedence: bulk\r\n" + content.read())
-    mail = parser.parse(tmp_path / "mail.eml", "account", now)
+    mail = identify(parser.parse(tmp_path / "mail.eml", "account", now), ("figurative.example",), "", b"key")
     assert screen(mail, own=("figurative.example",), junk=True) is None
-    # The same marks on what comes from elsewhere say nothing.
+    # The same marks on what comes from elsewhere, or is not verified, say nothing.
     assert screen(mail, own=("another.example",), junk=True) is not None
+    assert screen(replace(mail, verified=None), own=("figurative.example",), junk=True) is not None
 
 
 def raw_from(value: str, **fields: str) -> Request:

@@ -14,7 +14,7 @@ from poller.forms.submission import Submission
 from poller.model import Address, Category, Classification, DispatchResult, Link
 from poller.parsing import parser
 from poller.rendering import notification, tickets
-from poller.triage.sender import identify, is_ours, own_domains, writer
+from poller.triage.sender import from_our_form, identify, is_ours, own_domains, writer
 from tests.triage.helpers import request
 
 if TYPE_CHECKING:
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 OWN = ("figurative.example",)
 MX = "mx.figurative.example"
+PROOF = f"Authentication-Results: {MX}; dmarc=pass header.from=figurative.example"
 ANA = Address("Ana Ruiz", "ana@ruiz.example")
 PAUL = Address("Paul", "paul@figurative.example")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
+KEY = b"key of the forms"
 
 
 def identified(
@@ -35,12 +37,16 @@ def identified(
     header: str,
     *,
     original: Address | tuple[Address, ...] = (),
-    authserv_id: str = "",
+    proof: str = PROOF,
+    authserv_id: str = MX,
     own: tuple[str, ...] = OWN,
 ) -> Request:
-    """Return the request of a mail with this header. `original` holds the authors of the mail that it forwards."""
+    """Return the request of a mail with this header. `original` holds the authors of the mail that it forwards.
+
+    `proof` is what our server has written above it.
+    """
     path = tmp_path / "mail.eml"
-    path.write_bytes(header.strip().replace("\n", "\r\n").encode() + b"\r\n\r\nBonjour\r\n")
+    path.write_bytes(f"{proof}\n{header.strip()}\n\nBonjour\n".lstrip().replace("\n", "\r\n").encode())
     originals = original if isinstance(original, tuple) else (original,)
     request = replace(parser.parse(path, "account", NOW), original_senders=originals)
     return identify(request, own, authserv_id)
@@ -177,17 +183,26 @@ def test_forward_without_customer_keeps_colleague(tmp_path: Path, original: Addr
 @pytest.mark.parametrize(
     ("field", "trusted"),
     [
-        (f"Authentication-Results: {MX}; dmarc=pass header.from=figurative.example", True),
-        (f"Authentication-Results: {MX}; auth=pass smtp.auth=paul", True),
-        ("X-Nothing: 1", True),  # between colleagues the server may check nothing
+        (PROOF, True),
+        (f"Authentication-Results: {MX}; auth=pass smtp.auth=paul@figurative.example", True),
+        (f"Authentication-Results: {MX}; auth=pass smtp.auth=paul", False),
+        ("X-Nothing: 1", False),
+        (f"Authentication-Results: {MX}; dmarc=temperror header.from=figurative.example", False),
         (f"Authentication-Results: {MX}; dmarc=fail header.from=figurative.example", False),
         (f"Authentication-Results: {MX}; spf=fail smtp.mailfrom=figurative.example; dkim=none", False),
         (f"Authentication-Results: {MX}; spf=pass smtp.mailfrom=evil.example; dmarc=none", False),
+        (f"Authentication-Results: {MX}; spf=none\n{PROOF}", False),  # by the second of two milters
+        (f"{PROOF};{' x=y' * 2_000}; dkim=fail", False),  # too long to be read whole
     ],
 )
-def test_forward_by_forged_colleague_is_not_followed(tmp_path: Path, field: str, trusted: bool) -> None:
-    header = FORWARD.format("Paul <paul@figurative.example>", "TR: Devis") + field
-    assert identified(tmp_path, header, original=ANA, authserv_id=MX).sender == (ANA if trusted else PAUL)
+def test_colleague_chooses_customer_only_when_verified(tmp_path: Path, field: str, trusted: bool) -> None:
+    """By a forward, or by writing to one customer. Without an authserv-id nobody is verified."""
+    forward = FORWARD.format("Paul <paul@figurative.example>", "TR: Devis")
+    assert identified(tmp_path, forward, original=ANA, proof=field).sender == (ANA if trusted else PAUL)
+    assert identified(tmp_path, forward, original=ANA, proof=field, authserv_id="").sender == PAUL
+    written = "From: Paul <paul@figurative.example>\nTo: ana@ruiz.example\nCc: support@figurative.example"
+    chosen = identified(tmp_path, written, proof=field).sender.addr_spec
+    assert chosen == (ANA.addr_spec if trusted else PAUL.addr_spec)
 
 
 @pytest.mark.parametrize(
@@ -200,9 +215,9 @@ def test_forward_by_forged_colleague_is_not_followed(tmp_path: Path, field: str,
     ],
 )
 def test_sender_is_verified_only_by_own_server(tmp_path: Path, field: str, verified: bool) -> None:
-    header = "From: Ana Ruiz <ana@ruiz.example>\n" + field
-    assert identified(tmp_path, header, authserv_id=MX).verified is verified
-    assert identified(tmp_path, header).verified is None
+    header = "From: Ana Ruiz <ana@ruiz.example>"
+    assert identified(tmp_path, header, proof=field).verified is verified
+    assert identified(tmp_path, header, proof=field, authserv_id="").verified is None
 
 
 def test_own_domains_are_login_and_configured_domains() -> None:
@@ -294,10 +309,33 @@ def test_form_visitor_is_not_replaced_by_quoted_sender(tmp_path: Path, email: st
     """A visitor who enters a colleague's address and quotes a customer's mail does not become that customer."""
     text = "---------- Forwarded message ----------\nFrom: Ana Ruiz <ana@ruiz.example>\nSubject: Devis\n\nBonjour"
     submission = Submission(email, "", "Fwd: Devis", text, (), "")
-    with message.written(submission, "contact", "support@figurative.example", NOW, "").content as content:
+    with message.written(submission, "contact", "support@figurative.example", NOW, "", KEY).content as content:
         (tmp_path / "mail.eml").write_bytes(content.read())
     request = replace(parser.parse(tmp_path / "mail.eml", "account", NOW), original_senders=(ANA,))
-    assert identify(request, OWN, "").sender == Address("", email)
+    found = identify(request, OWN, "", KEY)
+    assert (found.sender, found.verified) == (Address("", email), True)
+
+
+@pytest.mark.parametrize(
+    ("field", "key", "is_form"),
+    [
+        ("X-Nothing: 1", b"k", True),
+        (f"Authentication-Results: {MX}; spf=none", b"k", True),
+        (PROOF, b"another", True),  # the server vouches for our own domain
+        ("X-Nothing: 1", b"another", False),
+        ("X-Nothing: 1", b"", False),
+        (f"Authentication-Results: {MX}; dmarc=fail header.from=figurative.example", b"k", False),
+        ("Reply-To: victim@else.example", b"k", False),
+    ],
+    ids=["mark", "nothing proved", "dmarc=pass", "another key", "no key", "dmarc=fail", "another customer"],
+)
+def test_form_mark_counts_only_when_verified(tmp_path: Path, field: str, key: bytes, is_form: bool) -> None:
+    """By the mark that `poller forms` makes with our key, unless DMARC denies the mail. Our server may vouch too."""
+    submission = Submission("ana@ruiz.example", "Ana", "Devis", "Bonjour", (), "")
+    with message.written(submission, "contact", "support@figurative.example", NOW, "", b"k").content as content:
+        (tmp_path / "mail.eml").write_bytes(field.encode() + b"\r\n" + content.read())
+    request = identify(parser.parse(tmp_path / "mail.eml", "account", NOW), OWN, MX, key)
+    assert from_our_form(request, OWN) is is_form
 
 
 def filled_in(header: str, text: str) -> Request:
@@ -354,9 +392,9 @@ def test_customer_to_whom_colleague_writes_is_sender(tmp_path: Path) -> None:
 def test_colleagues_forward_under_own_subject_is_read_whole(tmp_path: Path) -> None:
     text = "Pour vous.\n\nDe : Ana <ana@ruiz.example>\nEnvoyé : lundi 2 novembre 2026\nÀ : Paul\nObjet : x\n\nUn vase ?"
     path = tmp_path / "mail.eml"
-    header = "From: paul@figurative.example\nSubject: Demande\nIn-Reply-To: <1@ruiz.example>\n"
+    header = f"{PROOF}\nFrom: paul@figurative.example\nSubject: Demande\nIn-Reply-To: <1@ruiz.example>\n"
     header += "Content-Type: text/plain; charset=utf-8"
     path.write_bytes(f"{header}\n\n{text}".replace("\n", "\r\n").encode())
-    found = identify(parser.parse(path, "account", NOW), OWN, "")
+    found = identify(parser.parse(path, "account", NOW), OWN, MX)
     assert found.sender.addr_spec == "ana@ruiz.example"
     assert found.newest == text

@@ -1,4 +1,4 @@
-"""Take from a process what looking into a file does not need: memory without end, the network, and other files.
+"""Take from a process what reading a mail or a file does not need: memory without end, the network, other files.
 
 Landlock (Linux 5.13, https://docs.kernel.org/userspace-api/landlock.html) bounds the files, and a seccomp filter the
 system calls. Where the kernel, or the unit that the daemon runs in, does not let us use them, the limits still hold.
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MEMORY_BYTES: Final = 2 << 30  # address space
-CPU_S: Final = 30
-FILE_BYTES: Final = 10_000_000
 OPEN_FILES: Final = 256
 
-_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 22, 38
+_PR_SET_DUMPABLE, _PR_GET_SECCOMP, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 21, 22, 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # on every architecture
 _READ: Final = 1 << 2 | 1 << 3  # files, directories
 _EVERYTHING: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
@@ -51,25 +49,46 @@ _X32: Final = 0x40000000  # of each call of a third kind, on x86-64
 _THREAD: Final = 0x10000  # CLONE_THREAD
 
 
-def limit() -> None:
+def missing() -> list[str]:
+    """Return which of the two the kernel, or the unit that this process runs in, does not let us use."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    landlock = libc.syscall(_CREATE_RULESET, None, 0, 1) >= 1
+    seccomp = platform.machine() in _FORBIDDEN and libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
+    return [name for name, is_there in (("landlock", landlock), ("seccomp", seccomp)) if not is_there]
+
+
+def close_all_but(descriptor: int) -> None:
+    """Close every descriptor of this process but one. Standard input, output and error lead nowhere from then on."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    last = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, last)
+
+
+def limit(cpu_s: int) -> None:
     """Bound the memory, the time, the files and the core dumps of this process, for good."""
     os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", PXR_WORK_THREAD_LIMIT="1")
     for what, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_AS, MEMORY_BYTES, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, CPU_S, CPU_S + 1),
+        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
         (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
     ):
         resource.setrlimit(what, (soft, hard))
 
 
-def confine(writable: Path) -> None:
-    """Let this process read the libraries, write small files in one directory, and nothing else, for good."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+def confine(writable: Path, file_bytes: int, *, readable: Iterable[Path] = ()) -> None:
+    """Let this process read the libraries and some files, write files in one directory, and nothing else, for good.
+
+    `file_bytes` is the most that a written file may have.
+    """
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
-        _bound_files(libc, writable)
+        _bound_files(libc, writable, readable)
         _bound_calls(libc)
 
 
@@ -80,7 +99,7 @@ def _readable() -> Iterable[Path]:
     yield from map(Path, ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/null", "/dev/urandom"))
 
 
-def _bound_files(libc: ctypes.CDLL, writable: Path) -> None:
+def _bound_files(libc: ctypes.CDLL, writable: Path, readable: Iterable[Path]) -> None:
     version = libc.syscall(_CREATE_RULESET, None, 0, 1)
     if version < 1:
         return
@@ -90,7 +109,7 @@ def _bound_files(libc: ctypes.CDLL, writable: Path) -> None:
     rules = libc.syscall(_CREATE_RULESET, attributes, size, 0)
     if rules < 0:
         return
-    for path, access in [*((path, _READ) for path in _readable()), (writable, everything)]:
+    for path, access in [*((path, _READ) for path in (*_readable(), *readable)), (writable, everything)]:
         try:
             place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:

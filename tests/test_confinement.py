@@ -34,11 +34,11 @@ def test_confined_process_is_refused(tmp_path: Path, deed: str) -> None:
     (tmp_path / "secret").write_text("secret")
     code = (
         "import ctypes, os, platform, socket, subprocess, sys; from pathlib import Path\n"
-        "from poller.inspection import confinement\n"
+        "from poller import confinement\n"
         "x86, libc = platform.machine() == 'x86_64', ctypes.CDLL(None, use_errno=True)\n"
         "def called(*arguments):\n"
         "    if libc.syscall(*arguments) < 0:\n        raise OSError(ctypes.get_errno(), '')\n"
-        "confinement.limit(); confinement.confine(Path(sys.argv[1]))\n"
+        "confinement.limit(30); confinement.confine(Path(sys.argv[1]), 10_000_000)\n"
         f"try:\n    {TRIED[deed]}\nexcept (PermissionError, MemoryError):\n    print('refused')\n"
         "except OSError as error:\n    print('refused' if error.errno == 27 else error)\n"
     )
@@ -51,11 +51,11 @@ def test_confined_process_is_refused(tmp_path: Path, deed: str) -> None:
 def test_confined_process_has_no_calls_of_32_bits(tmp_path: Path) -> None:
     """They would pass a filter that knows the numbers of 64 bits alone: 20 is getpid there, and 359 socket."""
     code = (
-        "import ctypes, mmap, os, sys; from pathlib import Path; from poller.inspection import confinement\n"
+        "import ctypes, mmap, os, sys; from pathlib import Path; from poller import confinement\n"
         "memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)\n"
         "memory.write(bytes.fromhex('b814000000cd80c3'))  # mov eax, 20; int 0x80; ret\n"
         "call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))\n"
-        "confinement.limit(); confinement.confine(Path(sys.argv[1]))\n"
+        "confinement.limit(30); confinement.confine(Path(sys.argv[1]), 10_000_000)\n"
         "print(call() == os.getpid(), flush=True); os._exit(0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
@@ -64,8 +64,8 @@ def test_confined_process_has_no_calls_of_32_bits(tmp_path: Path) -> None:
 
 def test_confined_process_may_start_threads(tmp_path: Path) -> None:
     code = (
-        "import sys, threading; from pathlib import Path; from poller.inspection import confinement\n"
-        "confinement.limit(); confinement.confine(Path(sys.argv[1]))\n"
+        "import sys, threading; from pathlib import Path; from poller import confinement\n"
+        "confinement.limit(30); confinement.confine(Path(sys.argv[1]), 10_000_000)\n"
         "thread = threading.Thread(target=lambda: print('started')); thread.start(); thread.join()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
@@ -75,8 +75,8 @@ def test_confined_process_may_start_threads(tmp_path: Path) -> None:
 def test_confined_process_loads_the_libraries(tmp_path: Path) -> None:
     """They are read after the process has given up everything else, and it may write small files in its directory."""
     code = (
-        "import sys; from pathlib import Path; from poller.inspection import confinement\n"
-        "confinement.limit(); confinement.confine(Path(sys.argv[1]))\n"
+        "import sys; from pathlib import Path; from poller import confinement\n"
+        "confinement.limit(30); confinement.confine(Path(sys.argv[1]), 10_000_000)\n"
         "import cascadio, pypdfium2, pillow_heif, trimesh; from pxr import Usd\n"
         "print((Path(sys.argv[1]) / 'a').write_text('small'))\n"
     )

@@ -24,6 +24,11 @@ _FORM_FIELD: Final = re.compile(
 )
 _PLAIN_ADDRESS: Final = re.compile(r"[^\s<>@\[(:]@[^\s<>@]+\.[^\s<>@]")
 _OUTLOOK_RULE: Final = re.compile(r"_{20,}")
+_ITEM: Final = re.compile(r"(?:\d{1,2} ?[.)]|[-*•–]) ?\w")
+_NOTES_TO: Final = re.compile(r"(?:to|pour|à|an|para|per|aan) ?(?:: ?.*)?", re.IGNORECASE)
+_NOTES_SUBJECT: Final = re.compile(r"(?:subject|objet|sujet|betreff|thema|asunto|oggetto) ?(?:: ?.*)?", re.IGNORECASE)
+_NOTES_LINES: Final = 12  # without empty ones
+_MOMENT_CHARS: Final = 40
 _RULE: Final = re.compile(r"[_\-=*]{5,}")
 # The text says that its answers stand below, in what would be cut off: "voir ci-dessous", "mes réponses en rouge".
 _BELOW: Final = re.compile(
@@ -66,7 +71,7 @@ def newest_part(text: str) -> str:
     kept: list[str] = []
     own: list[str] = []
     pending: list[str] = []  # quoted and empty lines since the last own one
-    at, cut, below_quote = 0, False, False
+    at, cut, below_quote, in_list = 0, False, False, False
     while at < len(lines):
         line = lines[at]
         if forward_heading(line) is not None:
@@ -80,9 +85,11 @@ def newest_part(text: str) -> str:
         if _ends_what_is_new(lines, at):
             cut = True
             break
-        if line in {"--", "—"} and (end := _signature_end(lines, at)):
-            at = end
-            continue
+        if line in {"--", "—"}:
+            if not in_list and (end := _signature_end(lines, at, exact=raw[at] == "-- ")):
+                at = end
+                continue
+            in_list = not in_list
         if not line or line.startswith(">"):
             pending.append(raw[at])
             below_quote = below_quote or bool(line)
@@ -120,7 +127,11 @@ def _points_into_history(own: list[str]) -> bool:
 
 
 def _ends_what_is_new(lines: list[str], at: int) -> bool:
-    return original_heading(lines[at]) is not None or begins_header_block(lines, at)
+    return (
+        original_heading(lines[at]) is not None
+        or begins_header_block(lines, at)
+        or begins_notes_header(lines, at)
+    )
 
 
 def _is_quoted(lines: list[str], at: int) -> bool:
@@ -151,15 +162,37 @@ def begins_header_block(lines: list[str], at: int) -> bool:
     return "sent" in found and _OUTLOOK_RULE.fullmatch(above) is not None
 
 
-def _signature_end(lines: list[str], at: int) -> int:
+def begins_notes_header(lines: list[str], at: int) -> bool:
+    """Return True if the stacked header of HCL Notes begins here: the author, the moment, then To and Subject.
+
+    Each label has its value beside it, or on the line below.
+    """
+    if not _PLAIN_ADDRESS.search(lines[at][:LINE_CHARS]):
+        return False
+    near = [line for line in lines[at + 1 : at + 1 + 2 * _NOTES_LINES] if line][:_NOTES_LINES]
+    moments = (line for line in near[:2] if len(line) <= _MOMENT_CHARS)
+    if not any(DAY.search(line) and TIME.search(line) for line in moments):
+        return False
+    return all(any(label.fullmatch(line) for line in near) for label in (_NOTES_TO, _NOTES_SUBJECT))
+
+
+def _signature_end(lines: list[str], at: int, *, exact: bool) -> int:
     """Return the line behind the signature that "--" begins, 0 if it begins none.
 
-    A signature is a short block, up to the history or the end of the text.
+    A signature is a short block, up to the history or the end of the text. People also put "--" around a list. So a
+    signature has no items, and a second "--" below is one of a signature only if the first is `exact`, as programs
+    write it: "-- ".
     """
-    count = 0
+    above = next((line for line in reversed(lines[max(0, at - 2) : at]) if line), "")
+    if above.endswith(":"):
+        return 0
+    count = items = 0
     for index in range(at + 1, len(lines)):
         if lines[index].startswith(">") or _ends_what_is_new(lines, index) or introduction(lines, index)[0]:
             return index
+        items += _ITEM.match(lines[index]) is not None
+        if items > 1 or (lines[index] in {"--", "—"} and not exact):
+            return 0
         count += bool(lines[index])
         if count > _SIGNATURE_LINES:
             return 0

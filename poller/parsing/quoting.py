@@ -11,7 +11,16 @@ from typing import Final
 
 from poller.parsing.app_signatures import is_of_an_app
 from poller.parsing.field_labels import SPACES, begins_field, header_fields
-from poller.parsing.introductions import DAY, LINE_CHARS, TIME, forward_heading, introduction, original_heading
+from poller.parsing.introductions import (
+    DAY,
+    LINE_CHARS,
+    PLAIN_ADDRESS,
+    TIME,
+    begins_notes_header,
+    forward_heading,
+    introduction,
+    original_heading,
+)
 
 _LOOK_AHEAD: Final = 4  # lines; the first lines show a longer header block
 _SIGNATURE_LINES: Final = 12
@@ -22,13 +31,8 @@ _FORM_FIELD: Final = re.compile(
     r"|commentaires?) ?\*? ?:",
     re.IGNORECASE,
 )
-_PLAIN_ADDRESS: Final = re.compile(r"[^\s<>@\[(:]@[^\s<>@]+\.[^\s<>@]")
 _OUTLOOK_RULE: Final = re.compile(r"_{20,}")
 _ITEM: Final = re.compile(r"(?:\d{1,2} ?[.)]|[-*•–]) ?\w")
-_NOTES_TO: Final = re.compile(r"(?:to|pour|à|an|para|per|aan) ?(?:: ?.*)?", re.IGNORECASE)
-_NOTES_SUBJECT: Final = re.compile(r"(?:subject|objet|sujet|betreff|thema|asunto|oggetto) ?(?:: ?.*)?", re.IGNORECASE)
-_NOTES_LINES: Final = 12  # without empty ones
-_MOMENT_CHARS: Final = 40
 _RULE: Final = re.compile(r"[_\-=*]{5,}")
 # The text says that its answers stand below, in what would be cut off: "voir ci-dessous", "mes réponses en rouge".
 _BELOW: Final = re.compile(
@@ -71,7 +75,8 @@ def newest_part(text: str) -> str:
     kept: list[str] = []
     own: list[str] = []
     pending: list[str] = []  # quoted and empty lines since the last own one
-    at, cut, below_quote, in_list = 0, False, False, False
+    at, cut, below_quote = 0, False, False
+    signatures = _signatures(raw, lines)
     while at < len(lines):
         line = lines[at]
         if forward_heading(line) is not None:
@@ -85,11 +90,9 @@ def newest_part(text: str) -> str:
         if _ends_what_is_new(lines, at):
             cut = True
             break
-        if line in {"--", "—"}:
-            if not in_list and (end := _signature_end(lines, at, exact=raw[at] == "-- ")):
-                at = end
-                continue
-            in_list = not in_list
+        if at in signatures:
+            at = signatures[at]
+            continue
         if not line or line.startswith(">"):
             pending.append(raw[at])
             below_quote = below_quote or bool(line)
@@ -127,11 +130,7 @@ def _points_into_history(own: list[str]) -> bool:
 
 
 def _ends_what_is_new(lines: list[str], at: int) -> bool:
-    return (
-        original_heading(lines[at]) is not None
-        or begins_header_block(lines, at)
-        or begins_notes_header(lines, at)
-    )
+    return original_heading(lines[at]) is not None or begins_header_block(lines, at) or begins_notes_header(lines, at)
 
 
 def _is_quoted(lines: list[str], at: int) -> bool:
@@ -154,7 +153,7 @@ def begins_header_block(lines: list[str], at: int) -> bool:
     sent = found.get("sent", found.get("date"))
     if sent is None or "author" not in found or not found.keys() & {"to", "subject"}:
         return False
-    if _PLAIN_ADDRESS.search(found["author"]) or _PLAIN_ADDRESS.search(found.get("to", "")):
+    if PLAIN_ADDRESS.search(found["author"]) or PLAIN_ADDRESS.search(found.get("to", "")):
         return True
     if "subject" in found and DAY.search(sent) and ("sent" in found or TIME.search(sent)):
         return True
@@ -162,18 +161,19 @@ def begins_header_block(lines: list[str], at: int) -> bool:
     return "sent" in found and _OUTLOOK_RULE.fullmatch(above) is not None
 
 
-def begins_notes_header(lines: list[str], at: int) -> bool:
-    """Return True if the stacked header of HCL Notes begins here: the author, the moment, then To and Subject.
+def _signatures(raw: list[str], lines: list[str]) -> dict[int, int]:
+    """Return the line behind each signature, keyed by the number of the "--" that begins it.
 
-    Each label has its value beside it, or on the line below.
+    The "--" below one that begins no signature ends what that one began.
     """
-    if not _PLAIN_ADDRESS.search(lines[at][:LINE_CHARS]):
-        return False
-    near = [line for line in lines[at + 1 : at + 1 + 2 * _NOTES_LINES] if line][:_NOTES_LINES]
-    moments = (line for line in near[:2] if len(line) <= _MOMENT_CHARS)
-    if not any(DAY.search(line) and TIME.search(line) for line in moments):
-        return False
-    return all(any(label.fullmatch(line) for line in near) for label in (_NOTES_TO, _NOTES_SUBJECT))
+    ends: dict[int, int] = {}
+    is_open = False
+    for at, line in enumerate(lines):
+        if line in {"--", "—"}:
+            end = 0 if is_open else _signature_end(lines, at, exact=raw[at] == "-- ")
+            is_open = not (is_open or end)
+            ends |= {at: end} if end else {}
+    return ends
 
 
 def _signature_end(lines: list[str], at: int, *, exact: bool) -> int:

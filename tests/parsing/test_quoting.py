@@ -61,6 +61,8 @@ HISTORIES = {
     "notes, values below": f"S <s@e.fr>\n03/11/2026 10:12\n\nPour\nC/PAR/EX@EX\ncc\n\nObjet\nV3\n\n{OLD}",
     "notes, sent by": f"S <s@e.fr>\nEnvoyé par : T\n03/11/2026 10:12\n\nPour : C/EX\ncc :\nObjet : V3\n\n{OLD}",
     "notes, english": f"S <s@e.fr>\n11/03/2026 10:12 AM\n\nTo\nC/EX@EX\ncc\n\nSubject\nV3\n\n{OLD}",
+    "horde": f"Quoting Studio <s@example.com>:\n\n{QUOTED}",
+    "horde, german": f"Zitat von Studio <s@example.com>:\n\n{QUOTED}",
     "zoho": f"---- On Tue, 03 Nov 2026 10:12:00 +0100 Studio <s@example.com> wrote ---\n\n{OLD}",
     "zoho, french": f"---- Le mar., 03 nov. 2026 10:12:00 +0100 Studio <s@example.com> a écrit ----\n\n{OLD}",
     "zoho, german": f"---- Am Di, 03 Nov 2026 10:12:00 +0100 schrieb S <s@example.com> ----\n\n{OLD}",

@@ -101,7 +101,9 @@ _NOTICE_CHARS = 2000  # of the text of a notice
 _OPENING_CHARS = 500  # of the text, in which a notice says what it is
 _AWAY = re.compile(
     r"\b(?:(?:suis|serai|sommes|serons|est|etant) (?:actuellement |momentanement )?"
-    r"(?:absente?s?|en (?:conges?|vacances))|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
+    r"(?:absente?s?|en (?:conges?|vacances))"
+    r"|actuellement (?:absente?s?|en (?:conges?|vacances|deplacement))"
+    r"|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
     r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
     r"|(?:will|ll) (?:be back|return on|get back to you)|(?:am|m|is|be|are|re|currently) out of (?:the )?office"
     r"|out of (?:the )?office (?:until|till|from|through|on|this|next|with)"
@@ -115,10 +117,21 @@ _NOTICE = re.compile(
     r"|thank you for (?:your (?:e ?mail|message)|contacting)|out of (?:the )?office"
     r"|(?:ceci est|this is) (?:une?|an) (?:message|reponse|automat\w+) (?:automatique|message|reply|response))\b"
 )
+# What a notice of absence does not speak of.
+_TRADE = (
+    vocabulary.MODELLING,
+    vocabulary.NAMES,
+    vocabulary.CHANGES,
+    vocabulary.LOOKS,
+    vocabulary.GO_AHEAD,
+    vocabulary.TOPICS["de facturation"],
+    vocabulary.TOPICS["d’un dysfonctionnement"],
+)
 # A notice asks to write to somebody else, or to be patient. Any other wish is a person's.
 _ELSEWHERE = re.compile(
-    r"\b(?:merci de|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor)(?: \w+){0,4}? "
-    r"(?:contact\w*|joindre|vous adresser|adress\w*|appel\w*|ecri\w*|call|e ?mail|mail|reach|write|wend\w*"
+    r"\b(?:merci de|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor"
+    r"|potete|puo|puede|pueden|konnen sie|sie konnen)(?: \w+){0,4}? "
+    r"(?:conta\w*|joindre|vous adresser|adress\w*|appel\w*|ecri\w*|call|e ?mail|mail|reach|write|wend\w*"
     r"|kontakt\w*|patient\w*|excus\w*|not reply|ne pas|dirig\w*|rivolg\w*|help|aide)\b"
 )
 _UNDELIVERED = re.compile(
@@ -255,13 +268,14 @@ def says_so(request: Request) -> str | None:
 
 
 def _asks(request: Request) -> bool:
-    """Return whether the text has a question or a request, whose subject tells of an absence as well.
+    """Return whether the text has a question, a wish or a word of our trade, whose subject tells of an absence as well.
 
     The subject may repeat that of the mail it answers: "Absent jusqu'au 16 novembre Re: Devis 3D".
     """
     said = request.newest[:_NOTICE_CHARS]
-    wishes = vocabulary.ASKS.search(_ELSEWHERE.sub(" ", folded(said)))
-    return bool("?" in said or wishes or confident_verdict(replace(request, subject="")))
+    plain = _ELSEWHERE.sub(" ", folded(said))
+    of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, *_TRADE))
+    return bool("?" in said or of_work or confident_verdict(replace(request, subject="")))
 
 
 def read_receipt(request: Request) -> str | None:

@@ -109,6 +109,7 @@ SIGNED = (
     "Sent from Mail for Windows",
     "Sent from Yahoo Mail on Android",
     "Sent from my Samsung Galaxy smartphone.",
+    "Sent using Zoho Mail",
     "Cet e-mail a été envoyé depuis mon mobile Orange",
     "Envoyé depuis l'application Mail Orange",
     "Envoyé depuis l’application Mail Bouygues Telecom",

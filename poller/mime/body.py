@@ -27,7 +27,7 @@ RENDERED_CHARS: Final = 300_000  # of all HTML in a mail: a second and a half at
 
 _RENDERED_CHARS: Final = 250_000  # of HTML; inscriptis takes a second for a table row of that length
 
-_LINE_END: Final = re.compile(r"\r\n|\r|\n|\u2028|\u2029")
+_LINE_END: Final = re.compile(r"\r{0,2}\n|\r|\u2028|\u2029")
 _UNWANTED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
 _BLANK_LINES: Final = re.compile(r"\n[ \t\xa0]*+\n(?:[ \t\xa0]*+\n)+")
 # Noncharacters, which stand for the beginning and the end of a quotation while its HTML is rendered.

@@ -23,7 +23,10 @@ _VALUE_CHARS: Final = 4000  # of its text: normalising is quadratic in runs of c
 _DATE_BYTES: Final = 200
 CUT: Final = "…"  # ends the text of a field that was cut, see `one_line`
 
-END_OF_HEADER: Final = re.compile(rb"(?>\r\n|\r|\n)(?:\r\n|\r|\n)")
+# Some gateways end each line with CR CR LF, which is one line end.
+EOL: Final = rb"(?:\r{0,2}\n|\r)"
+END_OF_HEADER: Final = re.compile(rb"(?>\r{0,2}\n|\r)(?:\r{0,2}\n|\r)")
+_LINE: Final = re.compile(rb"[^\r\n]*+(?:\r{0,2}\n|\r)|[^\r\n]++")
 _BLANK_LINES: Final = re.compile(rb"[\r\n]+")
 _MBOX_LINE: Final = re.compile(rb">?From [^\r\n]{1,300}\d\d:\d\d[^\r\n]{0,100}+(?:\r\n|\r|\n)")
 _FIELD: Final = re.compile(rb"([!-9;-~]+)[ \t]*+:")
@@ -74,7 +77,8 @@ def take_apart(head: bytes) -> Header:
     junk: tuple[int, int] | None = None  # offset of the first line that is no field, and the number of fields before it
     known = False
     at = start
-    for line in head[start : end.start() if end else None].splitlines(keepends=True):
+    for raw in _LINE.findall(head, start, end.start() if end else len(head)):
+        line = raw.replace(b"\0", b"")
         field = _FIELD.match(line)
         if line.startswith((b" ", b"\t")) and fields:
             fields[-1][1].append(line.rstrip(b"\r\n"))
@@ -86,7 +90,9 @@ def take_apart(head: bytes) -> Header:
             fields.append((field[1].lower(), [line[field.end() :].rstrip(b"\r\n")]))
         elif junk is None:
             junk = at, len(fields)
-        at += len(line)
+        if line.startswith(b"--") and fields and not field:
+            break  # the first boundary: the fields below it are those of a part
+        at += len(raw)
     if not known:
         return Header((), start, finished=True, defects=(*defects, "no header"))
     body_at, count = junk or (end.end() if end else len(head), len(fields))
@@ -98,7 +104,7 @@ def take_apart(head: bytes) -> Header:
 def fields(block: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """Return the fields of a part's header: (name in lower case, unfolded raw value), in order."""
     found: list[tuple[bytes, list[bytes]]] = []
-    for line in block.splitlines(keepends=True):
+    for line in _LINE.findall(block.replace(b"\0", b"")):
         field = _FIELD.match(line)
         if line.startswith((b" ", b"\t")) and found:
             found[-1][1].append(line.rstrip(b"\r\n"))

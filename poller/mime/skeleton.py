@@ -31,17 +31,26 @@ _MAX_BOUNDARIES: Final = 100
 
 _BOUNDARY: Final = re.compile(rb'\bboundary[ \t]*+=\s*+(?:"([^"\\\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
 _READABLE: Final = re.compile(rb';\s*+boundary[ \t]*+=\s*+(?:"([^"\\\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_MAY_HAVE_PARTS: Final = re.compile(rb"multi-?part|boundary", re.IGNORECASE)
 _MULTIPART: Final = re.compile(rb"multipart/[a-z0-9.+-]{1,40}", re.IGNORECASE)
 _ODD_BOUNDARY: Final = re.compile(rb'\bboundary(?:\*|[ \t]*+=\s*+"[^"\r\n]{0,200}\\)', re.IGNORECASE)
 _FIRST_DASHES: Final = re.compile(rb"(?:\A|[\r\n])--([!-~][ -~]{0,198})")
 _FIRST_PART: Final = re.compile(
-    rb"(?:\A|[\r\n])--([!-~][ -~]{0,198}?)[ \t]*(?:\r\n|\r|\n)content-[a-z-]{2,30}:", re.IGNORECASE
+    rb"(?:\A|[\r\n])--([!-~][ -~]{0,198}?)[ \t]*" + headers.EOL + rb"content-[a-z-]{2,30}[ \t]{0,9}:", re.IGNORECASE
 )
-_EOL: Final = re.compile(rb"\r\n|\r|\n")
+_EOL: Final = re.compile(headers.EOL)
+_LAST_EOL: Final = re.compile(headers.EOL + rb"\Z")
 # The delimiter line, the fields, and the blank line: the email package reads these as a part's header.
 # Nothing after the repeated group can fail, so it need not be possessive, which Python 3.11.2 gets wrong for groups.
 _PART_HEADER: Final = re.compile(
-    rb"[^\r\n]*+(?:\r\n|\r|\n|\Z)(?:(?:[!-9;-~]*+:|[ \t])[^\r\n]*+(?:\r\n|\r|\n))*(\r\n|\r|\n)?"
+    rb"[^\r\n]*+(?:\r{0,2}\n|\r|\Z)"
+    rb"(?:(?:(?!--)[\0!-9;-~]*+:|content-[a-z-]{2,30}[ \t]{1,9}:|[ \t])[^\r\n]*+(?:\r{0,2}\n|\r))*(\r{0,2}\n|\r)?",
+    re.IGNORECASE,
+)
+# A blank line that a mailer put above the fields of a part.
+_BLANK_FIRST: Final = re.compile(
+    rb"[^\r\n]*+(?:\r{0,2}\n|\r)((?:\r{0,2}\n|\r){1,3})content-(?:type|transfer-encoding|disposition)[ \t]{0,9}:",
+    re.IGNORECASE,
 )
 _FIELD_START: Final = re.compile(rb"[!-9;-~]++:|[ \t]|[!-9;-~]{0,200}\Z")  # or the first bytes of one
 # Nested messages are not to be parsed: each is a file that the sender attached (RFC 2046 section 5.2).
@@ -142,28 +151,28 @@ def _message_header(spool: BinaryIO) -> tuple[headers.Header, int, bool]:
 def _part_header(spool: BinaryIO, start: int) -> tuple[bytes, int, str]:
     """Return the delimiter line, the part's fields and the blank line, the offset of its body, and why any are missing.
 
-    A header over 8 KB is reduced to its MIME fields. So is one of a multipart whose boundary needs to be repaired.
+    The header is reduced to its MIME fields, in the form that the email package reads.
     """
     header, ended, goes_on = b"", False, True
     for length in _LONGER_BYTES:
         if not goes_on:
             break
         head = _read(spool, start, length)
-        if match := _PART_HEADER.match(head):
-            header, ended = match[0], match[1] is not None
+        blank = _BLANK_FIRST.match(head)
+        if match := _PART_HEADER.match(head, blank.end(1) if blank else 0):
+            header, ended = head[: match.end()], match[1] is not None
         goes_on = len(head) == length and (
             len(header) == length or (not ended and _FIELD_START.match(head, len(header)) is not None)
         )
     at = start + len(header)
-    is_multipart = b"multipart/" in header.lower()
-    if not goes_on and len(header) <= _PART_HEADER_BYTES and not is_multipart:
-        return header, at, ""
+    may_have_parts = _MAY_HAVE_PARTS.search(header) is not None
     line = _EOL.search(header)
     fields_at = line.end() if line else len(header)
     fields = headers.fields(header[fields_at:])
-    rebuilt, cut = _rebuilt(fields, _read(spool, at, _BODY_BYTES) if is_multipart else b"")
+    rebuilt, cut = _rebuilt(fields, _read(spool, at, _BODY_BYTES) if may_have_parts else b"")
     loss = "part header over 256 KB" if goes_on else "MIME fields over 8 KB" if cut else ""
-    return header[:fields_at] + (rebuilt if ended else rebuilt.removesuffix(b"\r\n")), at, loss
+    delimiter = header[:fields_at].rstrip(b"\r\n") + (b"\r\n" if line else b"")
+    return delimiter + (rebuilt if ended else rebuilt.removesuffix(b"\r\n")), at, loss
 
 
 def _rebuilt(fields: Sequence[tuple[bytes, bytes]], body: bytes) -> tuple[bytes, bool]:
@@ -173,10 +182,12 @@ def _rebuilt(fields: Sequence[tuple[bytes, bytes]], body: bytes) -> tuple[bytes,
     """
     lines = b""
     cut = False
+    if not any(name == b"content-type" for name, _ in fields) and _FIRST_PART.search(body, 0, _SHORT_BYTES):
+        fields = (*fields, (b"content-type", b"multipart"))
     for name, value in fields:
         if not name.startswith((b"content-", b"mime-")):
             continue
-        if name == b"content-type" and b"multipart/" in value.lower():
+        if name == b"content-type" and _MAY_HAVE_PARTS.search(value):
             value = _with_boundary(value, body)  # noqa: PLW2901
         line = name + b": " + value.rstrip(b"; \t") + b"\r\n"
         if len(lines) + len(line) > _PART_HEADER_BYTES:
@@ -195,8 +206,12 @@ def _shortened(value: bytes) -> bytes:
 def _with_boundary(value: bytes, body: bytes) -> bytes:
     """Return the value of a multipart's Content-Type with a boundary that its body has.
 
-    Some mailers leave it out, or the semicolon before it, or put it in single quotes.
+    Some mailers leave it out, or the semicolon before it, or put it in single quotes. Others misspell the type.
     """
+    kind = _MULTIPART.search(value)
+    if kind is None:
+        first = _FIRST_PART.search(body)
+        return b'multipart/mixed; boundary="' + first[1].rstrip().replace(b'"', b"") + b'"' if first else value
     named = b"boundary" in value.lower()
     readable = _READABLE.search(value)
     if named and readable is None and _ODD_BOUNDARY.search(value):
@@ -206,9 +221,8 @@ def _with_boundary(value: bytes, body: bytes) -> bytes:
     first = (_FIRST_PART if named else _FIRST_DASHES).search(body)
     if first is None:
         return value
-    kind = _MULTIPART.search(value)
     boundary = b'; boundary="' + first[1].rstrip().replace(b'"', b"") + b'"'
-    return (kind[0] if named and kind else value.rstrip(b"; \t")) + boundary
+    return (kind[0] if named else value.rstrip(b"; \t")) + boundary
 
 
 def _tidied(header: bytes, veil: bytes) -> bytes:
@@ -241,8 +255,8 @@ def _marked(spool: BinaryIO, veil: bytes, start: int, end: int) -> bytes:
     if end - start <= _SHORT_BYTES:
         return _read(spool, start, end - start)
     # The line end before a delimiter belongs to the delimiter (RFC 2046 section 5.1.1).
-    last = _read(spool, end - 2, 2)
-    line_end = last if last == b"\r\n" else last[1:] if last[1:] in (b"\r", b"\n") else b""
+    last = _LAST_EOL.search(_read(spool, end - 3, 3))
+    line_end = last[0] if last else b""
     return b"[%b %d %d]%b" % (veil, start, end - start - len(line_end), line_end)
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 PIECE_BYTES: Final = 256 * 1024
 _NOT_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
-_SOFT_BREAK: Final = re.compile(rb"=[ \t]*+(?:\r\n|\r|\n)")
+_SOFT_BREAK: Final = re.compile(rb"=[ \t\0]*+(?:\r{0,2}\n|\r)")
 _UU_LINE: Final = re.compile(rb"[!-M][ -`]{4,62}")
-_EOL: Final = re.compile(rb"\r\n|\r|\n")
+_EOL: Final = re.compile(rb"\r{0,2}\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,7 @@ class Encoded:
 
     source: Path | Encoded  # the spool file, or the content that encloses this one
     pieces: tuple[Span | bytes, ...] = field(repr=False)  # in order; literal bytes if they were too few for a span
-    encoding: str  # Content-Transfer-Encoding in lower case; an unknown one means no encoding
-
-    def is_blank(self) -> bool:
-        """Return whether it is nothing but spaces, before it is decoded. A longer one is none."""
-        return all(isinstance(piece, bytes) and not piece.strip() for piece in self.pieces)
+    encoding: str  # a key of `_DECODERS`; any other word means no encoding
 
     def open(self, source: BinaryIO | None = None) -> BinaryIO:
         """Return a readable, seekable stream of the decoded bytes. Seeking backwards decodes again from the start.
@@ -217,7 +213,5 @@ _DECODERS: Final[dict[str, Callable[[Iterator[bytes]], Iterator[bytes]]]] = {
     "base64": _base64,
     "quoted-printable": _quoted_printable,
     "x-uuencode": _uuencoded,
-    "uuencode": _uuencoded,
-    "x-uue": _uuencoded,
-    "uue": _uuencoded,
 }
+DECODED: Final = frozenset(_DECODERS)

@@ -16,7 +16,7 @@ _APP: Final = (
     r"(?:yahoo|outlook|gmail|proton ?mail|courrier|correo|posta|mail (?:pour|for|für|para|per|voor|för|til|dla|orange"
     r"|sfr|free|bouygues)|orange|sfr|free|bouygues|bbox|la ?poste(?:\.net| mail)|mailo|spark|blue ?mail|zimbra"
     r"|thunderbird|e?m client|gmx|web\.de|(?:der )?(?:gmx|web\.de|telekom|freenet|t-online)(?: mail)?(?: app)?"
-    r"|libero ?mail|tutanota|tuta|hey\.com"
+    r"|libero ?mail|zoho(?: mail)?|tutanota|tuta|hey\.com"
     r"|l['’]appli(?:cation)?(?: mobile)? (?:mail|yahoo|outlook|gmail|proton|orange|sfr|free"
     r"|bouygues|la ?poste)|la messagerie (?:sécurisée|orange|sfr|free|bouygues|proton|la ?poste)|(?:mon|le) webmail)"
 )

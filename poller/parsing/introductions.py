@@ -52,6 +52,14 @@ DAY: Final = re.compile(
     r"\b(?:\d{1,4}([/.-])\d\d?\1\d{2,4}|\d\d?(?:er)?\.? (?:de )?[^\W\d_]{3,10}\.?|[^\W\d_]{3,10}\.? \d\d?, \d{4})(?!\w)"
 )
 TIME: Final = re.compile(r"\b\d\d?[:h]\d\d\b|(?<![\d.])\d\d\.\d\d(?![\d.])")
+PLAIN_ADDRESS: Final = re.compile(r"[^\s<>@\[(:]@[^\s<>@]+\.[^\s<>@]")
+_NOTES_TO: Final = re.compile(r"(?:to|pour|à|an|para|per|aan) ?(?:: ?.*)?", re.IGNORECASE)
+_NOTES_SUBJECT: Final = re.compile(r"(?:subject|objet|sujet|betreff|thema|asunto|oggetto) ?(?:: ?.*)?", re.IGNORECASE)
+_NOTES_LINES: Final = 12  # without empty ones
+_MOMENT_CHARS: Final = 40
+_HORDE: Final = re.compile(
+    r"(?:quoting|zitat von|citando a?|mensaje citado por) [^:]{0,120}<[^<>\s@]{1,64}@[^<>\s]{1,200}>:"
+)
 _MARKDOWN: Final = re.compile(r"\[([^\[\]]{0,200})\]\((?:mailto:)?[^()\s]{0,200}\)")
 
 
@@ -88,7 +96,9 @@ def introduction(lines: list[str], at: int) -> tuple[int, str]:
             return 0, ""
         joined = f"{joined} {line[:LINE_CHARS] if count > 1 else first}"
         end = line[-4:].rstrip("*_ ")
-        if end.endswith((":", "--")) and (_says_wrote(joined) or _names_moment_and_author(joined)):
+        if end.endswith((":", "--")) and (
+            _HORDE.fullmatch(joined.strip().lower()) or _says_wrote(joined) or _names_moment_and_author(joined)
+        ):
             return count, joined.strip()
     return 0, ""
 
@@ -111,3 +121,17 @@ def _names_moment_and_author(joined: str) -> bool:
         return False
     before = plain[: found.start()]
     return bool(DAY.search(before) and TIME.search(before)) and not _PERSON.search(before)
+
+
+def begins_notes_header(lines: list[str], at: int) -> bool:
+    """Return True if the stacked header of HCL Notes begins here: the author, the moment, then To and Subject.
+
+    Each label has its value beside it, or on the line below.
+    """
+    if not PLAIN_ADDRESS.search(lines[at][:LINE_CHARS]):
+        return False
+    near = [line for line in lines[at + 1 : at + 1 + 2 * _NOTES_LINES] if line][:_NOTES_LINES]
+    moments = (line for line in near[:2] if len(line) <= _MOMENT_CHARS)
+    if not any(DAY.search(line) and TIME.search(line) for line in moments):
+        return False
+    return all(any(label.fullmatch(line) for line in near) for label in (_NOTES_TO, _NOTES_SUBJECT))

@@ -7,6 +7,7 @@ So the parts are walked here, with bounds.
 from __future__ import annotations
 
 import email
+import email.errors
 import logging
 import re
 import warnings
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from mailparser import MailParser
 from mailparser.exceptions import MailParserError
 
-from poller.mime import body, headers
+from poller.mime import body, encoding_check, headers
 from poller.mime.transfer_encoding import Encoded
 from poller.parsing import tnef
 from poller.parsing.formats import UNKNOWN
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 logging.getLogger("mailparser").setLevel(logging.CRITICAL)  # its warnings quote the mail
 
 _PART_FIELD: Final = re.compile(rb"^content-[a-z-]{2,30}[ \t]{0,9}:", re.IGNORECASE | re.MULTILINE)
+_NO_MIME: Final = re.compile(rb"\bmime\b|multi-?part", re.IGNORECASE)  # of the notice for clients without MIME
 _LOOK_BYTES: Final = 64 * 1024
 _MAX_DEPTH: Final = 60
 _MESSAGES: Final = {"message/rfc822", "message/global", "message/news"}
@@ -95,9 +97,13 @@ def leaves(skeleton: Skeleton, source: ByteSource, limit: int) -> tuple[list[Lea
         content_type, parameters = headers.parameters(skeleton.restore(_fields(part).get("content-type", b"")))
         typed = _TYPE.match(content_type)
         content_type = typed[0] if typed else _untyped(content_type, default_type)
+        if content_type.startswith("multipart/"):
+            losses += _beside_parts(skeleton, source, part, is_outermost=not within)
         if not part.is_multipart():
             leaf = _leaf(skeleton, source, part, content_type, parameters)
-            if content_type.startswith("multipart/") and _holds_fields(leaf):
+            # With an end before the first part, the email package drops all that follows.
+            end = f"--{parameters.get('boundary', '')}--".encode("utf-8", "replace")
+            if content_type.startswith("multipart/") and (_holds_fields(leaf) or (end in skeleton.content)):
                 losses.append("multipart without parts")
             found.append(replace(leaf, alternative=alternative, within=within))
         elif len(within) >= _MAX_DEPTH:
@@ -109,6 +115,28 @@ def leaves(skeleton: Skeleton, source: ByteSource, limit: int) -> tuple[list[Lea
             children = cast("list[Message]", part.get_payload())
             waiting += [(child, alternative, (*within, content_type), default_type) for child in reversed(children)]
     return found, losses
+
+
+def _beside_parts(skeleton: Skeleton, source: ByteSource, part: Message, *, is_outermost: bool) -> list[str]:
+    """Return what is wrong around the parts of a multipart: text in front of them or below them, or no end."""
+    losses = []
+    before, below = (_said(skeleton, source, text) for text in (part.preamble, part.epilogue))
+    if _PART_FIELD.search(before) or (re.search(rb"\w", before) and not _NO_MIME.search(before)):
+        losses.append("text before the first part")
+    if re.search(rb"\w", below):
+        losses.append("text below the last part")
+    unclosed = any(isinstance(defect, email.errors.CloseBoundaryNotFoundDefect) for defect in part.defects)
+    if is_outermost and unclosed:
+        losses.append("message that breaks off")
+    return losses
+
+
+def _said(skeleton: Skeleton, source: ByteSource, text: str | None) -> bytes:
+    """Return the first bytes of what stands beside the parts."""
+    raw = (text or "").encode("ascii", "surrogateescape")
+    return (
+        Encoded(source.content, skeleton.pieces(raw), "").open(source.stream).read(_LOOK_BYTES) if raw.strip() else b""
+    )
 
 
 def _holds_fields(leaf: Leaf) -> bool:
@@ -187,7 +215,7 @@ def _fields(part: Message) -> dict[str, bytes]:
 def _leaf(skeleton: Skeleton, source: ByteSource, part: Message, content_type: str, parameters: dict[str, str]) -> Leaf:
     fields = _fields(part)
     disposition, of_disposition = headers.parameters(fields.get("content-disposition", b""))
-    encoding, _ = headers.parameters(fields.get("content-transfer-encoding", b""))
+    encoding = encoding_check.encoding_of(headers.decode(fields.get("content-transfer-encoding", b"")[:200]))
     # Without its encoding the email package gives the payload as it was sent, and does not decode the markers.
     del part["Content-Transfer-Encoding"]
     payload = part.get_payload(decode=True)
@@ -196,7 +224,7 @@ def _leaf(skeleton: Skeleton, source: ByteSource, part: Message, content_type: s
         content_type, encoding = "text/plain", ""
     return Leaf(
         source,
-        Encoded(source.content, pieces, encoding.strip('"').partition(" ")[0]),
+        Encoded(source.content, pieces, encoding),
         content_type,
         of_disposition.get("filename") or parameters.get("name", ""),
         parameters,

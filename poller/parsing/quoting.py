@@ -11,7 +11,16 @@ from typing import Final
 
 from poller.parsing.app_signatures import is_of_an_app
 from poller.parsing.field_labels import SPACES, begins_field, header_fields
-from poller.parsing.introductions import DAY, LINE_CHARS, TIME, forward_heading, introduction, original_heading
+from poller.parsing.introductions import (
+    DAY,
+    LINE_CHARS,
+    PLAIN_ADDRESS,
+    TIME,
+    begins_notes_header,
+    forward_heading,
+    introduction,
+    original_heading,
+)
 
 _LOOK_AHEAD: Final = 4  # lines; the first lines show a longer header block
 _SIGNATURE_LINES: Final = 12
@@ -22,8 +31,8 @@ _FORM_FIELD: Final = re.compile(
     r"|commentaires?) ?\*? ?:",
     re.IGNORECASE,
 )
-_PLAIN_ADDRESS: Final = re.compile(r"[^\s<>@\[(:]@[^\s<>@]+\.[^\s<>@]")
 _OUTLOOK_RULE: Final = re.compile(r"_{20,}")
+_ITEM: Final = re.compile(r"(?:\d{1,2} ?[.)]|[-*•–]) ?\w")
 _RULE: Final = re.compile(r"[_\-=*]{5,}")
 # The text says that its answers stand below, in what would be cut off: "voir ci-dessous", "mes réponses en rouge".
 _BELOW: Final = re.compile(
@@ -67,6 +76,7 @@ def newest_part(text: str) -> str:
     own: list[str] = []
     pending: list[str] = []  # quoted and empty lines since the last own one
     at, cut, below_quote = 0, False, False
+    signatures = _signatures(raw, lines)
     while at < len(lines):
         line = lines[at]
         if forward_heading(line) is not None:
@@ -80,8 +90,8 @@ def newest_part(text: str) -> str:
         if _ends_what_is_new(lines, at):
             cut = True
             break
-        if line in {"--", "—"} and (end := _signature_end(lines, at)):
-            at = end
+        if at in signatures:
+            at = signatures[at]
             continue
         if not line or line.startswith(">"):
             pending.append(raw[at])
@@ -120,7 +130,7 @@ def _points_into_history(own: list[str]) -> bool:
 
 
 def _ends_what_is_new(lines: list[str], at: int) -> bool:
-    return original_heading(lines[at]) is not None or begins_header_block(lines, at)
+    return original_heading(lines[at]) is not None or begins_header_block(lines, at) or begins_notes_header(lines, at)
 
 
 def _is_quoted(lines: list[str], at: int) -> bool:
@@ -143,7 +153,7 @@ def begins_header_block(lines: list[str], at: int) -> bool:
     sent = found.get("sent", found.get("date"))
     if sent is None or "author" not in found or not found.keys() & {"to", "subject"}:
         return False
-    if _PLAIN_ADDRESS.search(found["author"]) or _PLAIN_ADDRESS.search(found.get("to", "")):
+    if PLAIN_ADDRESS.search(found["author"]) or PLAIN_ADDRESS.search(found.get("to", "")):
         return True
     if "subject" in found and DAY.search(sent) and ("sent" in found or TIME.search(sent)):
         return True
@@ -151,15 +161,38 @@ def begins_header_block(lines: list[str], at: int) -> bool:
     return "sent" in found and _OUTLOOK_RULE.fullmatch(above) is not None
 
 
-def _signature_end(lines: list[str], at: int) -> int:
+def _signatures(raw: list[str], lines: list[str]) -> dict[int, int]:
+    """Return the line behind each signature, keyed by the number of the "--" that begins it.
+
+    The "--" below one that begins no signature ends what that one began.
+    """
+    ends: dict[int, int] = {}
+    is_open = False
+    for at, line in enumerate(lines):
+        if line in {"--", "—"}:
+            end = 0 if is_open else _signature_end(lines, at, exact=raw[at] == "-- ")
+            is_open = not (is_open or end)
+            ends |= {at: end} if end else {}
+    return ends
+
+
+def _signature_end(lines: list[str], at: int, *, exact: bool) -> int:
     """Return the line behind the signature that "--" begins, 0 if it begins none.
 
-    A signature is a short block, up to the history or the end of the text.
+    A signature is a short block, up to the history or the end of the text. People also put "--" around a list. So a
+    signature has no items, and a second "--" below is one of a signature only if the first is `exact`, as programs
+    write it: "-- ".
     """
-    count = 0
+    above = next((line for line in reversed(lines[max(0, at - 2) : at]) if line), "")
+    if above.endswith(":"):
+        return 0
+    count = items = 0
     for index in range(at + 1, len(lines)):
         if lines[index].startswith(">") or _ends_what_is_new(lines, index) or introduction(lines, index)[0]:
             return index
+        items += _ITEM.match(lines[index]) is not None
+        if items > 1 or (lines[index] in {"--", "—"} and not exact):
+            return 0
         count += bool(lines[index])
         if count > _SIGNATURE_LINES:
             return 0

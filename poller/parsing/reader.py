@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from poller.mime import addresses, body, headers, uuencode
+from poller.mime import addresses, body, encoding_check, headers, uuencode
 from poller.mime.skeleton import Skeleton, build_skeleton
 from poller.mime.transfer_encoding import PIECE_BYTES, Encoded, Span
 from poller.model import ENCRYPTED_DEFECT, Address
@@ -99,6 +99,7 @@ class Reading:
         found.losses += losses
         if not any(leaf.is_text() for leaf in leaves):
             leaves = [parts.as_text(leaf) for leaf in leaves]
+        leaves = [self._decodable(leaf, found) for leaf in leaves]
         with ExitStack() as open_texts:
             leaves = [leaf for part in leaves for leaf in self._without_files(part, found, open_texts)]
             texts = self._texts(leaves, found)
@@ -112,14 +113,18 @@ class Reading:
                 if wrapped is None or wrapped.losses:
                     file = attachments.attachment(leaf, shown, history)
                     found.attachments.append(file)
-                    if not file.size_bytes and not leaf.content.is_blank():
-                        found.losses.append("part whose encoding cannot be read")
                 if wrapped:
                     # Outlook may send the same text as a part of its own beside the winmail.dat.
                     texts[number] = "" if parts.is_outlook(leaf) and any(texts.values()) else wrapped.text
                     found.take(wrapped)
         found.text = "\n\n".join(texts[number] for number in sorted(texts) if texts[number])
         return found
+
+    def _decodable(self, leaf: Leaf, found: Contents) -> Leaf:
+        """Return a leaf with the encoding that it is in. What cannot be decoded is a loss."""
+        content, loss = encoding_check.checked(leaf.content, leaf.source.stream, is_text=leaf.is_text())
+        found.losses += [loss] if loss else []
+        return leaf if content is leaf.content else replace(leaf, content=content)
 
     def _texts(self, leaves: Sequence[Leaf], found: Contents) -> dict[int, str]:
         """Return the texts among the leaves, keyed by the number of the leaf at which each begins."""
@@ -137,6 +142,8 @@ class Reading:
             for leaf in alternatives:
                 with leaf.open() as stream:
                     content, complete = self._text_of(stream, found)
+                if encoding_check.holds_parts(content):
+                    found.losses.append("MIME parts in the text")
                 text = body.READERS[leaf.content_type](content, leaf.parameters, complete=complete)
                 read.setdefault(leaf.content_type, []).append(text)
             html = read.pop("text/html", [])

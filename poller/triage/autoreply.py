@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from poller.mime.addresses import takes_no_answer
 from poller.mime.subject import prefix_of
+from poller.triage import vocabulary
 from poller.triage.rules import confident_verdict, folded
 
 if TYPE_CHECKING:
@@ -43,22 +44,22 @@ _AUTO_REPLY_VALUES = {
 }
 # In folded text. A customer's own subject may begin with these words too ("Out of office chairs"), hence the end.
 _AUTO_REPLY_WORDS = (
-    r"(?:reponse automatique(?: d absence)?|absen(?:ce|te?) du bureau|(?:message|notification|avis) d absence|"
+    r"(?:reponse automatique(?: d absence)?|(?:message|notification|avis) d absence|"
     r"automat(?:ic|ed) reply|auto ?reply|auto(?:mat(?:ic|ed))? ?response|"
-    r"out of (?:the )?office(?: auto ?reply| reply| alert)?|"
+    r"out of (?:the )?office(?: auto ?reply| reply| alert)|"
     r"vacation (?:auto ?)?(?:reply|response)|automatische antwort|abwesenheitsnotiz|"
-    r"respuesta automatica|fuera de la oficina|risposta automatica|automatisch antwoord|resposta automatica|autosvar|"
+    r"respuesta automatica|risposta automatica|automatisch antwoord|resposta automatica|autosvar|"
     r"automatiskt svar|automatyczna odpowiedz|odpowiedz automatyczna)"
 )
 # How a person's own absence notice may begin. HCL Notes writes "AUTO: Jean Petit est absent(e) du bureau".
 _ABSENT = (
-    r"(?:absen(?:te?|ce)(?: e)?|(?:en )?(?:conges?|vacances)|out of (?:the )?office|(?:i m |i am )?away|"
-    r"on (?:leave|vacation|holiday)|abwesen\w+|im urlaub|nicht im (?:buro|haus)|ausente|"
+    r"(?:absen(?:te?|ce)(?: e)?(?: du bureau)?|(?:en )?(?:conges?|vacances)|out of (?:the )?office|(?:i m |i am )?away|"
+    r"on (?:leave|vacation|holiday)|abwesen\w+|im urlaub|nicht im (?:buro|haus)|ausente|fuera de la oficina|"
     r"de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig|franvarande|nieobecn\w+)"
 )
 _NOTES_SUBJECT = re.compile(r"auto \. .{0,200}\b" + _ABSENT + r"\b")
 _ABSENT_SUBJECT = re.compile(_ABSENT + r"\b")
-# A sentence of the text that says so of the mail itself.
+# A sentence of the text that says so of the mail itself. A person goes on otherwise: "... qui ne me répond pas".
 _SAYS_AUTOMATIC = re.compile(
     r"(?:^|\. )(?:ceci est une? (?:reponse|message|courriel|e mail|mail) automatique"
     r"|(?:ce (?:message|courriel|mail)|cette reponse) (?:est|a ete) (?:une reponse )?(?:automatique"
@@ -72,8 +73,12 @@ _SAYS_AUTOMATIC = re.compile(
     r"|quest[aoe] e (?:una?|un) (?:risposta|messaggio) automatic[ao]"
     r"|est[ae] e uma? (?:resposta|mensagem) automatica|dit is een automatisch (?:antwoord|bericht)"
     r"|detta ar ett auto(?:matiskt )?svar|to jest automatyczna (?:odpowiedz|wiadomosc)"
-    r"|(?:reponse|message) automatique(?: \.|$)|automatic reply(?: \.|$)|automatische antwort(?: \.|$))"
+    r"|(?:reponse|message) automatique|automatic reply|automatische antwort)"
+    r"(?= \.|$| (?:merci|veuillez|priere|please|do not|ne (?:pas|repondez)|bitte|por favor|si prega|non rispondere)\b"
+    r"| (?:a|au|de|du|d|envoye\w*|genere\w*)\b"
+    r"| (?:from|by|of|sent|generated|to|in|en|pour|suite|concernant|von|auf|zu|da|per)\b)"
 )
+_QUOTED = re.compile(r"«[^«»]{0,300}»|“[^“”]{0,300}”|„[^„“”]{0,300}[“”]|\"[^\"\n]{0,300}\"")
 _HISTORY = re.compile(r"^(?:>|\*?(?:de|from|von|da|van|od|fra|från) ?\*? ?:|-{3,} ?\w)", re.IGNORECASE | re.MULTILINE)
 _NOT_DELIVERED = (
     r"(?:could not|cannot|can t|couldn t|was not|wasn t|not) (?:be )?(?:been )?delivered|unable to deliver|"
@@ -96,14 +101,38 @@ _NOTICE_CHARS = 2000  # of the text of a notice
 _OPENING_CHARS = 500  # of the text, in which a notice says what it is
 _AWAY = re.compile(
     r"\b(?:(?:suis|serai|sommes|serons|est|etant) (?:actuellement |momentanement )?"
-    r"(?:absente?s?|en (?:conges?|vacances))|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
+    r"(?:absente?s?|en (?:conges?|vacances))"
+    r"|actuellement (?:absente?s?|en (?:conges?|vacances|deplacement))"
+    r"|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
     r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
-    r"|bien recu votre (?:message|mail|e mail|courriel|demande)|thank you for (?:your (?:e ?mail|message)|contacting)"
-    r"|(?:will|ll) (?:be back|return on|get back to you)|out of (?:the )?office"
+    r"|(?:will|ll) (?:be back|return on|get back to you)|(?:am|m|is|be|are|re|currently) out of (?:the )?office"
+    r"|out of (?:the )?office (?:until|till|from|through|on|this|next|with)"
     r"|(?:annual|parental|sick) leave|on (?:leave|vacation|holidays?)"
     r"|(?:am|be|are) (?:currently )?away|nicht im (?:buro|haus)|abwesend|im urlaub|de vacaciones|in ferie"
     r"|de ferias|met vakantie|pa semester|na urlopie|fuori (?:sede|ufficio)|assente|ausente|afwezig|nieobecn[aey]"
+    r")\b"
+)
+_NOTICE = re.compile(
+    _AWAY.pattern + r"|\b(?:bien recu votre (?:message|mail|e mail|courriel|demande)"
+    r"|thank you for (?:your (?:e ?mail|message)|contacting)|out of (?:the )?office"
     r"|(?:ceci est|this is) (?:une?|an) (?:message|reponse|automat\w+) (?:automatique|message|reply|response))\b"
+)
+# What a notice of absence does not speak of.
+_TRADE = (
+    vocabulary.MODELLING,
+    vocabulary.NAMES,
+    vocabulary.CHANGES,
+    vocabulary.LOOKS,
+    vocabulary.GO_AHEAD,
+    vocabulary.TOPICS["de facturation"],
+    vocabulary.TOPICS["d’un dysfonctionnement"],
+)
+# A notice asks to write to somebody else, or to be patient. Any other wish is a person's.
+_ELSEWHERE = re.compile(
+    r"\b(?:merci de|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor"
+    r"|potete|puo|puede|pueden|konnen sie|sie konnen)(?: \w+){0,4}? "
+    r"(?:conta\w*|joindre|vous adresser|adress\w*|appel\w*|ecri\w*|call|e ?mail|mail|reach|write|wend\w*"
+    r"|kontakt\w*|patient\w*|excus\w*|not reply|ne pas|dirig\w*|rivolg\w*|help|aide)\b"
 )
 _UNDELIVERED = re.compile(
     r"\b(?:" + _NOT_DELIVERED + r"|(?:could not|can ?not|couldn t|wasn t able to|unable to) (?:be )?deliver(?:ed)?"
@@ -118,20 +147,25 @@ _RECEIPT_WORDS = re.compile(
     r"|fue leido)\b"
 )
 _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
-_AUTO_REPLY_OPENING = re.compile(_AUTO_REPLY_WORDS + r"\b")
+# A customer may answer under such a subject, or write of a campaign of that name.
+_OUT_OF_OFFICE = r"(?:absen(?:ce|te?) du bureau|out of (?:the )?office|fuera de la oficina)"
+_AUTO_REPLY_OPENING = re.compile(f"(?:{_AUTO_REPLY_WORDS}|{_OUT_OF_OFFICE})" + r"\b")
+_OUT_OF_OFFICE_SUBJECT = re.compile(_OUT_OF_OFFICE + _END)
+_FEW_WORDS = 4  # a text that is no request, whatever it says
 _BOUNCE_SUBJECT = re.compile(_BOUNCE_WORDS + _END)
 # A bounce names whom it did not reach, or the code of the refusal.
 _RECIPIENT = re.compile(r"[^\s<>@]@[^\s<>@]+\.[^\s<>@]|\b[45]\.\d\.\d")
-_BOUNCE_MENTION = re.compile(
-    _BOUNCE_WORDS + r"|\b(?:" + _NOT_DELIVERED + r")|\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b"
-)
+_BOUNCE_MENTION = re.compile(_BOUNCE_WORDS + r"|\b(?:" + _NOT_DELIVERED + r"|delivery failed)\b")
+_FAILURE = re.compile(r"\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b")
 
 
 def mentions_bounce(request: Request) -> bool:
     """Return whether a mail says that another was not delivered, in its subject, or in the text if it is no answer."""
-    if _BOUNCE_MENTION.search(folded(request.subject)):
+    subject = folded(request.subject)
+    if _BOUNCE_MENTION.search(subject):
         return True
-    return prefix_of(request.subject) is None and bool(_UNDELIVERED.search(folded(request.text[:_OPENING_CHARS])))
+    mentioned = _FAILURE.search(subject) or prefix_of(request.subject) is None
+    return bool(mentioned and _UNDELIVERED.search(folded(request.text[:_OPENING_CHARS])))
 
 
 def auto_submitted(request: Request) -> str | None:
@@ -184,26 +218,43 @@ def subject(request: Request) -> str | None:
     that it answers, or not want an answer, or its text must say what it is.
     """
     words, text = folded(request.subject), folded(request.text[:_OPENING_CHARS])
-    backed = (
-        request.in_reply_to
-        or request.references
-        or any(request.header(name).strip() for name in ("x-auto-response-suppress", "precedence"))
-        or takes_no_answer(request.author)
-    )
+    backed = _answers(request) or _of_a_program(request)
     undelivered = _UNDELIVERED.search(text) and _RECIPIENT.search(request.text[:_NOTICE_CHARS])
     if _BOUNCE_SUBJECT.match(words) and (backed or undelivered):
         return "bounce (subject)"
-    if _AUTO_REPLY_SUBJECT.match(words) and (backed or _AWAY.search(text)):
+    if _AUTO_REPLY_SUBJECT.match(words) and (backed or _NOTICE.search(text)):
         return "auto-reply (subject)"
-    if _NOTES_SUBJECT.match(words) and (backed or _AWAY.search(text)):  # a car lacks a mirror: "Auto : miroir absent"
+    if _NOTES_SUBJECT.match(words) and (backed or _NOTICE.search(text)):  # a car lacks a mirror: "Auto : miroir absent"
         return "auto-reply (subject: AUTO)"
-    answers = request.in_reply_to or request.references
-    own = request.newest[:_OPENING_CHARS]
-    if answers and _ABSENT_SUBJECT.match(words) and _AWAY.search(folded(own)) and not _asks(request):
-        return "auto-reply (subject and text)"
     if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress"):
         return "auto-reply (subject and X-Auto-Response-Suppress)"
     return None
+
+
+def absence(request: Request) -> str | None:
+    """Recognise a person's notice of absence, whose subject a customer may write, too ("Congés", "Out of office").
+
+    The text must say that its author is away, and ask for nothing, or the mail must be a program's.
+    """
+    words = folded(request.subject)
+    own = folded(request.newest[:_OPENING_CHARS])
+    away = _AWAY.search(own) and not _asks(request)
+    if _OUT_OF_OFFICE_SUBJECT.match(words) and (
+        _of_a_program(request) or away or (_answers(request) and len(own.split()) < _FEW_WORDS)
+    ):
+        return "auto-reply (subject)"
+    if _answers(request) and away and _ABSENT_SUBJECT.match(words):
+        return "auto-reply (subject and text)"
+    return None
+
+
+def _answers(request: Request) -> bool:
+    return bool(request.in_reply_to or request.references)
+
+
+def _of_a_program(request: Request) -> bool:
+    fields = ("x-auto-response-suppress", "precedence")
+    return takes_no_answer(request.author) or any(request.header(name).strip() for name in fields)
 
 
 def says_so(request: Request) -> str | None:
@@ -211,18 +262,20 @@ def says_so(request: Request) -> str | None:
 
     The text is never enough alone: the mail must name the one that it answers.
     """
-    answers = request.in_reply_to or request.references
     # What a person quotes between their own lines may be such an answer, of ours.
-    own = _HISTORY.split(request.newest[:_NOTICE_CHARS], maxsplit=1)[0]
-    return "auto-reply (text)" if answers and _SAYS_AUTOMATIC.search(folded(own)) else None
+    own = _QUOTED.sub(" ", _HISTORY.split(request.newest[:_NOTICE_CHARS], maxsplit=1)[0])
+    return "auto-reply (text)" if _answers(request) and _SAYS_AUTOMATIC.search(folded(own)) else None
 
 
 def _asks(request: Request) -> bool:
-    """Return whether the text has a question or a request, whose subject tells of an absence as well.
+    """Return whether the text has a question, a wish or a word of our trade, whose subject tells of an absence as well.
 
     The subject may repeat that of the mail it answers: "Absent jusqu'au 16 novembre Re: Devis 3D".
     """
-    return "?" in request.newest[:_NOTICE_CHARS] or confident_verdict(replace(request, subject="")) is not None
+    said = request.newest[:_NOTICE_CHARS]
+    plain = _ELSEWHERE.sub(" ", folded(said))
+    of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, *_TRADE))
+    return bool("?" in said or of_work or confident_verdict(replace(request, subject="")))
 
 
 def read_receipt(request: Request) -> str | None:
@@ -238,6 +291,7 @@ ANSWERS: tuple[Callable[[Request], str | None], ...] = (
     null_envelope_sender,
     calendar_reply,
     subject,
+    absence,
     says_so,
     read_receipt,
 )

@@ -146,12 +146,15 @@ def _forwarded(request: Request, own: Collection[str]) -> Address | None:
     if prefix_of(request.subject) is Prefix.ANSWER:
         return None
     originals = (each for each in request.original_senders if each.addr_spec)
-    return next((each for each in originals if not is_ours(each.addr_spec, own)), None)
+    original = next((each for each in originals if not is_ours(each.addr_spec, own)), None)
+    # A colleague who writes to one customer may quote another.
+    written_to = {address.casefold() for address in _outside(request, "to", own)}
+    return original if original and (len(written_to) != 1 or original.addr_spec.casefold() in written_to) else None
 
 
 def _visitor(request: Request, own: Collection[str]) -> Address | None:
     """Return the outside person whom a form's text names as its visitor, None if it names none, or several."""
-    if request.in_reply_to or request.references or prefix_of(request.subject):
+    if request.in_reply_to or request.references or prefix_of(request.subject) or _outside(request, "to", own):
         return None
     named = {
         each.addr_spec: each
@@ -175,11 +178,12 @@ def labelled_addresses(text: str) -> list[Address]:
 def _recipient(request: Request, own: Collection[str]) -> Address | None:
     """Return the outside person to whom a colleague writes, None if there is none, or several."""
     for name in ("to", "cc"):
-        outside = {
-            each.addr_spec: each
-            for each in addresses(request.header(name).encode())
-            if not is_ours(each.addr_spec, own)
-        }
-        if outside:
+        if outside := _outside(request, name, own):
             return next(iter(outside.values())) if len(outside) == 1 else None
     return None
+
+
+def _outside(request: Request, name: str, own: Collection[str]) -> dict[str, Address]:
+    """Return the outside persons whom a field of recipients names, keyed by their addr-spec."""
+    named = addresses(request.header(name).encode())
+    return {each.addr_spec: each for each in named if not is_ours(each.addr_spec, own)}

@@ -105,7 +105,7 @@ def test_broken_quoted_printable_gives_readable_bytes(raw: bytes, decoded: bytes
 
 def test_invalid_uuencoded_line_is_skipped(tmp_path: Path) -> None:
     raw = uuencoded(b"bonjour").replace(b"`\nend", b"\xff\xff\xff\n\nend")
-    assert read(tmp_path, raw, "uuencode") == b"bonjour"
+    assert read(tmp_path, raw, "x-uuencode") == b"bonjour"
 
 
 @pytest.mark.parametrize("at", range(-4, 5))

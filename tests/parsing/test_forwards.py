@@ -29,6 +29,8 @@ BLOCKS = {
     'À: "lou"\nEnvoyé: Lundi 2\nObjet: porte\n',
     "folded": "---------- Forwarded message ---------\nFrom: Zoé Martin\n<zoe@client.example>\nDate: lundi\nTo: lou\n",
     "English": f"From: {FROM}\nSent: Monday\nTo: Lou\nSubject: door\n",
+    "Notes, stacked": "----- Forwarded by Lou/B on 11/03/2026 10:12 AM -----\n\n"
+    f"{FROM}\n11/02/2026 04:10 PM\n\nTo\nlou@b.example\ncc\n\nSubject\ndoor\n\nHello",
     "Yahoo": f"----- Message transmis ----- De : {FROM}À : lou@b.example\n"
     "Envoyé : lundi à 09:26:50 UTC+1Objet : porte\n Bonjour",
     "Outlook for Mac": "Le 03/11/2026 09:26, « Zoé Martin » <zoe@client.example> a écrit :\n\n    Bonjour,\n",

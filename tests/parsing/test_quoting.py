@@ -58,6 +58,11 @@ HISTORIES = {
     "glued": f"De : S <s@e.fr>À : C <c@e.fr>Envoyé : 3 novembre 2026 à 10:12:00 UTC+1Objet : V3\n{OLD}",
     "glued, english": f"From: S <s@e.fr>To: C <c@e.fr>Sent: Tuesday, November 3, 2026 at 10:12 AMSubject: V3\n{OLD}",
     "heading and fields on a line": f"----- Message d'origine ----- De : S <s@e.fr>À : C\n{OLD}",
+    "notes, values below": f"S <s@e.fr>\n03/11/2026 10:12\n\nPour\nC/PAR/EX@EX\ncc\n\nObjet\nV3\n\n{OLD}",
+    "notes, sent by": f"S <s@e.fr>\nEnvoyé par : T\n03/11/2026 10:12\n\nPour : C/EX\ncc :\nObjet : V3\n\n{OLD}",
+    "notes, english": f"S <s@e.fr>\n11/03/2026 10:12 AM\n\nTo\nC/EX@EX\ncc\n\nSubject\nV3\n\n{OLD}",
+    "horde": f"Quoting Studio <s@example.com>:\n\n{QUOTED}",
+    "horde, german": f"Zitat von Studio <s@example.com>:\n\n{QUOTED}",
     "zoho": f"---- On Tue, 03 Nov 2026 10:12:00 +0100 Studio <s@example.com> wrote ---\n\n{OLD}",
     "zoho, french": f"---- Le mar., 03 nov. 2026 10:12:00 +0100 Studio <s@example.com> a écrit ----\n\n{OLD}",
     "zoho, german": f"---- Am Di, 03 Nov 2026 10:12:00 +0100 schrieb S <s@example.com> ----\n\n{OLD}",
@@ -87,6 +92,8 @@ HISTORIES = {
     "outlook mobile, html": "[Obtenir Outlook pour Android](https://aka.ms/AAb9ysg)",
     "sent from": "Sent from my Galaxy",
     "signature": "-- \nCamille Roy\nDirectrice, Portes Roy\nUn devis ? Une facture ? Écrivez-nous",
+    "signature below a list": "--\nCamille Roy\nPortes Roy",
+    "signature in two": "-- \nCamille Roy\n--\nPortes Roy",
     "signature and history": f"-- \nCamille Roy\n\nLe 3 nov. 2026 à 10:12, Studio <s@example.com> a écrit :\n{QUOTED}",
 }  # fmt: skip
 SIGNED = (
@@ -102,6 +109,7 @@ SIGNED = (
     "Sent from Mail for Windows",
     "Sent from Yahoo Mail on Android",
     "Sent from my Samsung Galaxy smartphone.",
+    "Sent using Zoho Mail",
     "Cet e-mail a été envoyé depuis mon mobile Orange",
     "Envoyé depuis l'application Mail Orange",
     "Envoyé depuis l’application Mail Bouygues Telecom",
@@ -217,6 +225,10 @@ KEPT = {
     "a person's report, german": "Am 3. März haben Sie mir geschrieben:\nfertig. Es ist nicht fertig.",
     "on a phone, german": "Von meinem iPhone aus sehe ich das Modell nicht.",
     "a sentence with an address": "Le 3 mars à 10:12 j'ai envoyé le plan à Studio <s@example.com> :\nsans réponse.",
+    "a list between dashes": "Voici les retouches :\n--\nPieds fins\nAssise en cuir\n--\nPour vendredi ?",
+    "a list between dashes, no colon": "Bonjour\n--\nDossier en chêne\n--\nMerci",
+    "a list below dashes": "Please change\n--\n1. the legs\n2. the seat, 45 cm",
+    "a form with a date and two moments": "Ana <ana@e.fr>\n03/11/2026 10:12\nPour : la cuisine\nUn vase.",
     "an app to download": "Télécharger le modèle ne marche pas.",
 }
 

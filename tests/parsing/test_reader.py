@@ -341,6 +341,12 @@ LOST = {
     ),
     "multipart without parts": TOP % b"x"
     + b'Content-Type: multipart/mixed; boundary="D"\r\n\r\nContent-Type: text/html\r\n\r\nx',
+    "MIME parts in the text": multipart(
+        b"Content-Type: text/plain\r\n\r\nx\r\n--autre\r\nContent-Type: a/b\r\nContent-Transfer-Encoding: 7bit\r\n\r\nx"
+    ),
+    "message that breaks off": multipart(HELLO).rpartition(b"\r\n--")[0],
+    "text below the last part": multipart(HELLO) + b"\r\n\r\nEt la suite",
+    "text before the first part": multipart(HELLO).replace(b"\r\n\r\n--", b"\r\n\r\nBonjour\r\n--"),
     "part header over 256 KB": multipart(HELLO, b"X-A: y\r\n" * 50_000 + b"Content-Type: image/png\r\n\r\n\x89PNG"),
 }
 
@@ -350,6 +356,26 @@ def test_content_that_cannot_be_read_is_named_and_whole_mail_attached(loss: str,
     request = read(tmp_path, LOST[loss])
     assert loss in request.defects
     assert content(request.attachments[-1]) == LOST[loss]
+
+
+WITH_MODEL = multipart(HELLO, part(b"model/gltf-binary", b"glTF\2\0\0\0", b"a.glb"))
+ODD = {
+    "carriage returns doubled": WITH_MODEL.replace(b"\r\n", b"\r\r\n"),
+    "spaces before colons": WITH_MODEL.replace(b"-Type:", b"-Type :").replace(b"Encoding:", b"Encoding :"),
+    "NUL in fields": WITH_MODEL.replace(b"Content", b"Con\0tent"),
+    "blank line before fields": WITH_MODEL.replace(b"\r\nContent-Type: model", b"\r\n\r\nContent-Type: model"),
+    "no blank line before parts": WITH_MODEL.replace(b"\r\n\r\n--", b"\r\n--", 1),
+    "encoding misspelt": WITH_MODEL.replace(b": base64", b": Base 64"),
+    "type misspelt": WITH_MODEL.replace(b"multipart/", b"multi-part/"),
+    "type of one text": WITH_MODEL.replace(b"multipart/mixed", b"text/plain"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_mail_is_read_as_if_it_were_right(odd: str, tmp_path: Path) -> None:
+    request = read(tmp_path, ODD[odd])
+    assert request.text == "Bonjour"
+    assert [(file.filename, content(file)) for file in request.attachments] == [("a.glb", b"glTF\2\0\0\0")]
 
 
 def test_model_below_long_part_header_is_kept(tmp_path: Path) -> None:

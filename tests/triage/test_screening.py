@@ -332,6 +332,7 @@ def test_bounce_and_report_is_ignored_in_every_form(mail: Request, reason: str) 
 def test_postmaster_who_writes_as_person_is_no_bounce() -> None:
     for subject, text in (
         ("Devis", "Une chaise en 3D ?"),
+        ("Upload failed", "L'envoi de mon fichier échoue depuis ce matin."),
         ("Re: Devis", "Your mail could not be delivered, I had to search."),
     ):
         assert screen(raw_from("Paul <postmaster@e.example>", subject=subject, text=text)) is None

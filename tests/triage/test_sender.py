@@ -149,6 +149,20 @@ def test_mail_forwarded_by_colleague_is_of_the_customer(tmp_path: Path, subject:
     assert (request.sender, request.author) == (ANA, PAUL)
 
 
+TO_ANA = "From: Paul <paul@figurative.example>\nTo: Ana Ruiz <ana@ruiz.example>\nCc: support@figurative.example\n"
+
+
+@pytest.mark.parametrize("subject", ["Devis", "Fwd: Devis"])
+def test_colleague_writing_to_customer_may_quote_another(tmp_path: Path, subject: str) -> None:
+    ute = Address("Ute", "ute@else.example")
+    assert identified(tmp_path, f"{TO_ANA}Subject: {subject}", original=ute).sender == ANA
+
+
+def test_customer_in_copy_of_a_forward_is_not_its_author(tmp_path: Path) -> None:
+    header = FORWARD.format("Paul <paul@figurative.example>", "TR: Devis") + "Cc: ute@else.example"
+    assert identified(tmp_path, header, original=ANA).sender == ANA
+
+
 NOT_FORWARDED = {
     "by a stranger": FORWARD.format("Max <max@stranger.example>", "TR: Devis"),
     "by a stranger who answers to us": FORWARD.format("Max <max@stranger.example>", "TR: Devis")

@@ -1,0 +1,131 @@
+"""Find out in which encoding a part really is, and whether all of it can be decoded (RFC 2045 section 6).
+
+Mailers misspell Content-Transfer-Encoding, leave it out, or name one that the content is not in. Gateways write into
+content that they take for text. What is evidently encoded is decoded. What cannot be decoded is named, so that the
+whole message is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import pybase64
+
+from poller.mime.transfer_encoding import DECODED, PIECE_BYTES, Encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HEAD_BYTES: Final = 16 * 1024
+_LINE_BYTES: Final = 40  # of base64 that nobody declared
+_COMMENT: Final = re.compile(r"\([^()]{0,200}\)")
+_NAMES: Final = (
+    ("base64", ("base64", "b64", "mime64")),
+    ("quoted-printable", ("quotedprintable", "qp")),
+    ("x-uuencode", ("uuencode", "uue")),
+    ("", ("7", "8", "binary")),
+)
+_SPACE: Final = b" \t\r\n"
+_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_BASE64_LINE: Final = re.compile(rb"[A-Za-z0-9+/]{%d,}+={0,2}+" % _LINE_BYTES)
+_BASE64_END: Final = re.compile(rb"[A-Za-z0-9+/]*+={0,2}+")
+_ESCAPE: Final = re.compile(rb"=(?:[0-9A-F]{2}|[ \t]*+(?:\r?\n|\Z))")
+_SOFT_BREAK: Final = re.compile(rb"=[ \t]*+\r?\n")
+_HIGH_ESCAPE: Final = re.compile(rb"=[89A-F][0-9A-F]")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_MISNAMED: Final = "part in another encoding than it says"
+_UNREAD: Final = "part whose encoding cannot be read"
+_FIELDS: Final = re.compile(
+    rb"(?:\A|[\r\n])content-(?:(type)[ \t]*:[ \t]*[a-z]+/|(transfer-encoding|disposition)[ \t]*:)", re.IGNORECASE
+)
+
+
+def encoding_of(value: str) -> str:
+    """Return the encoding that a Content-Transfer-Encoding means: a key of `DECODERS`, "" for none.
+
+    A name that means nothing is returned as it is.
+    """
+    letters = re.sub(r"[^a-z0-9]", "", _COMMENT.sub("", value.lower())).removeprefix("x")
+    return next((name for name, starts in _NAMES if letters.startswith(starts)), letters)
+
+
+def checked(content: Encoded, source: BinaryIO, *, is_text: bool) -> tuple[Encoded, str]:
+    """Return the content with the encoding that it is in, and what is wrong with it, "" if nothing is.
+
+    `source` is a seekable stream of all that the content's source holds.
+
+    Raises:
+        OSError: the source cannot be read.
+    """
+    raw = replace(content, encoding="")
+    with raw.open(source) as stream:
+        head = stream.read(_HEAD_BYTES)
+        whole = len(head) < _HEAD_BYTES
+    if not head.strip():
+        return content, ""
+    if content.encoding == "base64" and not (is_text and _is_prose(head)):
+        with raw.open(source) as stream:
+            return content, _damage(iter(lambda: stream.read(PIECE_BYTES), b""))
+    evident = "base64" if _is_base64(head, whole=whole, is_text=is_text) else ""
+    if not evident and is_text and _is_escaped(head):
+        evident = "quoted-printable"
+    if evident:
+        return replace(content, encoding=evident), "" if evident == content.encoding else _MISNAMED
+    if content.encoding in {"", "quoted-printable"} or (is_text and content.encoding not in DECODED):
+        return content, ""
+    with content.open(source) as stream:
+        unread = content.encoding not in DECODED or content.encoding == "base64" or not stream.read(1)
+    return (raw, _UNREAD) if unread else (content, "")
+
+
+def holds_parts(text: bytes) -> bool:
+    """Return whether a text has the fields of MIME parts in it, so that its parts were not told apart."""
+    return len({match.lastindex for match in _FIELDS.finditer(text)}) > 1
+
+
+def _is_prose(head: bytes) -> bool:
+    """Return whether most of what should be base64 has characters that base64 has not, or words."""
+    letters = head.translate(None, _SPACE)
+    foreign = len(letters.translate(None, _LETTERS + b"="))
+    words = head.split()
+    return foreign * 4 > len(letters) or (len(words) > 2 and len(letters) < len(words) * 12)  # noqa: PLR2004
+
+
+def _is_base64(head: bytes, *, whole: bool, is_text: bool) -> bool:
+    """Return whether content is lines of base64, all of one length but the last, as no text and no file is.
+
+    A text must be one when it is decoded. A digest in hexadecimal has the same letters.
+    """
+    lines = head.split() if whole else head.split()[:-1]
+    if not lines or any(len(line) != len(lines[0]) for line in lines[:-1]) or not _BASE64_LINE.fullmatch(lines[0]):
+        return False
+    if not all(_BASE64_LINE.fullmatch(line) for line in lines[:-1]) or not _BASE64_END.fullmatch(lines[-1]):
+        return False
+    letters = b"".join(lines)
+    if len(letters) % 4 and whole:
+        return False
+    return not _CONTROL.search(pybase64.b64decode(letters[: len(letters) // 4 * 4])) if is_text else len(lines) > 1
+
+
+def _is_escaped(head: bytes) -> bool:
+    """Return whether a text is quoted-printable: every "=" in it begins an escape, and some could be nothing else."""
+    escapes = len(_ESCAPE.findall(head))
+    sure = len(_SOFT_BREAK.findall(head)) + len(_HIGH_ESCAPE.findall(head))
+    return sure > 1 and escapes >= head.count(b"=") - 1
+
+
+def _damage(pieces: Iterator[bytes]) -> str:
+    """Return what is wrong with base64, "" if nothing is."""
+    letters, ended = 0, False
+    for piece in pieces:
+        body = piece.translate(None, _SPACE)
+        if body.translate(None, _LETTERS + b"="):
+            return "base64 with other characters in it"
+        before, pad, after = body.partition(b"=")
+        if (ended and before) or after.strip(b"="):
+            return "base64 with more below its end"
+        letters += len(before)
+        ended = ended or bool(pad)
+    return "base64 that breaks off" if letters % 4 and not ended else ""

@@ -1,0 +1,90 @@
+"""Find out in which encoding a part really is."""
+
+from __future__ import annotations
+
+import base64
+import quopri
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poller.mime.encoding_check import checked, encoding_of, holds_parts
+from poller.mime.transfer_encoding import Encoded, Span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = ("Pourriez-vous modéliser cette chaise épurée, en noyer, d'une hauteur de 82 cm ? Merci.\r\n" * 3).encode()
+MODEL = b"glTF\2\0\0\0" + bytes(range(256)) * 3
+LETTERS = base64.encodebytes(TEXT)
+DIGEST = b"da39a3ee5e6b4b0d3255bfef95601890afd80709"
+
+
+def read(path: Path, raw: bytes, value: str, *, is_text: bool = True) -> tuple[bytes, str]:
+    """Return what a part is decoded to, and what is wrong with it."""
+    (path / "spool").write_bytes(raw)
+    content = Encoded(path / "spool", (Span(0, len(raw)),), encoding_of(value))
+    with (path / "spool").open("rb") as stream:
+        content, loss = checked(content, stream, is_text=is_text)
+    with content.open() as decoded:
+        return decoded.read(), loss
+
+
+@pytest.mark.parametrize(
+    ("value", "encoding"),
+    [
+        *(
+            (value, "base64")
+            for value in ("base 64", "BASE-64", '"base64"', "base64;", "(x) base64", "x-base64", "b64")
+        ),
+        *((value, "quoted-printable") for value in ("Quoted Printable", "quoted_printable;x", "qp")),
+        *((value, "x-uuencode") for value in ("x-uue", "uuencode")),
+        *((value, "") for value in ("", "7bit", "8 bit", "BINARY")),
+        ("unheard-of", "unheardof"),
+    ],
+)
+def test_encoding_of_misspelt_name_is_known(value: str, encoding: str) -> None:
+    assert encoding_of(value) == encoding
+
+
+@pytest.mark.parametrize("value", ["", "7bit", "quoted-printable", "unheard-of", "utf-8"])
+def test_base64_under_another_name_is_decoded_and_named(value: str, tmp_path: Path) -> None:
+    named = "part in another encoding than it says"
+    assert read(tmp_path, LETTERS, value) == (TEXT, named)
+    assert read(tmp_path, base64.encodebytes(MODEL), value, is_text=False) == (MODEL, named)
+
+
+@pytest.mark.parametrize("value", ["", "8bit", "base64", "unheard-of"])
+def test_quoted_printable_under_another_name_is_decoded(value: str, tmp_path: Path) -> None:
+    raw = quopri.encodestring(TEXT)
+    assert read(tmp_path, raw, value) == (quopri.decodestring(raw), "part in another encoding than it says")
+
+
+@pytest.mark.parametrize("value", ["base64", "x-uuencode"])
+def test_plain_text_under_an_encoding_is_read_and_named(value: str, tmp_path: Path) -> None:
+    assert read(tmp_path, TEXT, value) == (TEXT, "part whose encoding cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("raw", "loss"),
+    [
+        (LETTERS[:-7], "base64 that breaks off"),
+        (LETTERS.replace(b"\n", b"\n> "), "base64 with other characters in it"),
+        (base64.encodebytes(TEXT[:97]) + LETTERS, "base64 with more below its end"),
+    ],
+)
+def test_damaged_base64_is_named(raw: bytes, loss: str, tmp_path: Path) -> None:
+    assert read(tmp_path, raw, "base64", is_text=False)[1] == loss
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [(TEXT, "8bit"), (TEXT, "utf-8"), (DIGEST, ""), (b"a = b\r\n==\r\nRAL=3000\r\n", "7bit"), (b" \r\n", "base64")],
+)
+def test_content_as_it_says_has_no_defect(raw: bytes, value: str, tmp_path: Path) -> None:
+    assert read(tmp_path, raw, value)[1] == ""
+
+
+def test_text_with_fields_of_parts_holds_parts() -> None:
+    assert holds_parts(b"--b\r\r\nContent-Type: text/plain\r\r\nContent-Transfer-Encoding: 7bit\r\n\r\nx")
+    assert not holds_parts(b"Le champ\r\nContent-Type: text/html\r\nest faux")

@@ -10,17 +10,19 @@ import re
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.hubspot.account import check_key, check_properties, check_stage
 from integrations.hubspot.crm import Crm, record_of
 from integrations.hubspot.files import Files
-from integrations.hubspot.request import ask, refusal
+from integrations.hubspot.properties import REFERENCE_PROPERTY, creation_refusal, refused_properties
+from integrations.hubspot.request import ask
 from integrations.net.deadline import CALL_S
 from integrations.net.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import BinaryIO
 
@@ -31,7 +33,7 @@ _TICKET_TO_CONTACT = 16
 _NOTE_TO_CONTACT = 202
 _NOTE_TO_TICKET = 228
 
-_REFERENCE_PROPERTY = "figurative_reference"
+_NAMES = {"firstname", "lastname"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,12 @@ class HubSpot:
     def find_or_create_contact(self, email: str, first_name: str, last_name: str) -> str:
         """Return the id of the contact with this address, created when there is none. An existing one is not changed.
 
-        Safe to call again: HubSpot keeps e-mail addresses unique. The names may be empty.
+        Safe to call again: HubSpot keeps e-mail addresses unique. The names may be empty. Where HubSpot refuses one of
+        them, the contact has neither.
 
         Raises:
             PermanentError: HubSpot does not accept the address as an e-mail address.
+            ConfigurationError: the account requires something of contacts that comes from no mail.
         """
         if "@" not in email:
             # An empty id in the path would list every contact instead.
@@ -91,7 +95,13 @@ class HubSpot:
             return contact.id
         named = {"email": email, "firstname": first_name, "lastname": last_name}
         properties = {name: value for name, value in named.items() if value}
-        status, answer = self._crm.create("contacts", properties, expect=(409,))
+        status, answer = self._crm.create("contacts", properties, expect=(400, 409))
+        if status == HTTPStatus.BAD_REQUEST and _is_about_name(properties, answer):
+            # HubSpot refuses links and code in a name, and an account may have rules of its own.
+            properties = {"email": email}
+            status, answer = self._crm.create("contacts", properties, expect=(400, 409))
+        if status == HTTPStatus.BAD_REQUEST:
+            raise creation_refusal("contacts", properties, answer)
         if status != HTTPStatus.CONFLICT:
             return str(answer["id"])
         # Another process created it first, or it is a contact's secondary address. The id comes in one of two forms.
@@ -109,26 +119,33 @@ class HubSpot:
         contact = self._crm.find("contacts", "email", email) if "@" in email else None
         return contact.id if contact else None
 
-    def create_ticket(self, subject: str, content: str, contact_id: str, reference: str) -> Ticket:
+    def create_ticket(
+        self, subject: str, content: str, contact_id: str, reference: str, properties: Mapping[str, str] | None = None
+    ) -> Ticket:
         """Open a ticket in the configured pipeline and stage, associated with the contact in the same call.
+
+        `properties` are further ones, by internal name.
 
         Idempotent only when the account has the reference property. Otherwise the caller guards it with `find_ticket`,
         which needs `[ref: {reference}]` in the subject or the content.
+
+        Raises:
+            ConfigurationError: HubSpot refuses or misses a property that does not come from the mail.
         """
-        properties = {
+        sent = dict(properties or {}) | {
             "subject": subject,
             "content": content,
             "hs_pipeline": self._pipeline_id,
             "hs_pipeline_stage": self._stage_new,
         }
         if self._reference_property:
-            properties[_REFERENCE_PROPERTY] = reference
-        status, answer = self._crm.create("tickets", properties, (_TICKET_TO_CONTACT, contact_id), expect=(400,))
+            sent[REFERENCE_PROPERTY] = reference
+        status, answer = self._crm.create("tickets", sent, (_TICKET_TO_CONTACT, contact_id), expect=(400,))
         if status != HTTPStatus.BAD_REQUEST:
             return self._ticket(record_of(answer))
         if "CONFLICTING_UNIQUE_VALUE" in json.dumps(answer) and (ticket := self.find_ticket(contact_id, reference)):
             return ticket
-        raise refusal("create ticket", status, {}, answer)
+        raise creation_refusal("tickets", sent, answer)
 
     def update_ticket(self, ticket_id: str, content: str) -> bool:
         """Replace a ticket's content, and nothing else of it. Return False when the ticket was deleted.
@@ -148,7 +165,7 @@ class HubSpot:
         Reads the records themselves: the search index lags behind by up to half a minute.
         """
         if self._reference_property:
-            ticket = self._crm.find("tickets", _REFERENCE_PROPERTY, reference)
+            ticket = self._crm.find("tickets", REFERENCE_PROPERTY, reference)
             return self._ticket(ticket) if ticket else None
         return next(self._marked_tickets(contact_id, reference), None)
 
@@ -179,7 +196,10 @@ class HubSpot:
         if file_ids:
             properties["hs_attachment_ids"] = ";".join(file_ids)
         to_ticket = [(_NOTE_TO_TICKET, ticket_id)] if ticket_id else []
-        _, answer = self._crm.create("notes", properties, (_NOTE_TO_CONTACT, contact_id), *to_ticket)
+        to_contact = (_NOTE_TO_CONTACT, contact_id)
+        status, answer = self._crm.create("notes", properties, to_contact, *to_ticket, expect=(400,))
+        if status == HTTPStatus.BAD_REQUEST:
+            raise creation_refusal("notes", properties, answer)
         return str(answer["id"])
 
     def find_file(self, folder: str, name: str) -> str | None:
@@ -216,41 +236,35 @@ class HubSpot:
     def create_reference_property(self, label: str = "Figurative reference") -> bool:
         """Give tickets the unique property that makes `create_ticket` idempotent. Return False when it exists.
 
-        Needs the scope crm.schemas.tickets.write, and one of the ten unique properties an object may have.
+        Needs one of the ten unique properties an object may have.
         """
         text = {"groupName": "ticketinformation", "type": "string", "fieldType": "text"}
-        definition = text | {"name": _REFERENCE_PROPERTY, "label": label, "hasUniqueValue": True}
+        definition = text | {"name": REFERENCE_PROPERTY, "label": label, "hasUniqueValue": True}
         return self._crm.create_property("tickets", definition)
 
     def has_reference_property(self) -> bool:
         """Return True when tickets have the unique property that `create_reference_property` creates."""
-        definition = self._crm.read_property("tickets", _REFERENCE_PROPERTY)
+        definition = self._crm.read_property("tickets", REFERENCE_PROPERTY)
         return definition is not None and definition.get("hasUniqueValue") is True
 
-    def check(self) -> str:
-        """Read the account and the ticket pipeline, and return a one-line summary.
+    def check(self, ticket_properties: Mapping[str, Mapping[str, str]] | None = None) -> str:
+        """Read the account, its ticket pipeline and its rules, and return a one-line summary. Nothing is changed.
+
+        `ticket_properties` are those that tickets are created with, by the kind of ticket.
 
         Raises:
-            ConfigurationError: the token, HUBSPOT_HUB_ID, HUBSPOT_PIPELINE_ID or HUBSPOT_STAGE_NEW is wrong, or the
-                reference property is configured and missing, or private files are and the scope `files` is missing.
+            ConfigurationError: the token, one of its scopes, HUBSPOT_HUB_ID, HUBSPOT_PIPELINE_ID or HUBSPOT_STAGE_NEW
+                is wrong, or the reference property is configured and missing, or the account does not take the
+                properties or requires others.
         """
-        account_id = self._crm.account_id()
-        if account_id != self._hub_id:
-            raise ConfigurationError(
-                f"HubSpot: the token belongs to account {account_id}, HUBSPOT_HUB_ID says {self._hub_id}"
-            )
-        stages = self._crm.stages("tickets")
-        if self._pipeline_id not in stages:
-            raise ConfigurationError(f"HubSpot: no ticket pipeline {self._pipeline_id}, look at HUBSPOT_PIPELINE_ID")
-        if self._stage_new not in stages[self._pipeline_id]:
-            raise ConfigurationError(
-                f"HubSpot: pipeline {self._pipeline_id} has no stage {self._stage_new}, look at HUBSPOT_STAGE_NEW"
-            )
+        check_key(self._crm, self._hub_id)
+        check_stage(self._crm, self._pipeline_id, self._stage_new)
         if self._reference_property and not self.has_reference_property():
             raise ConfigurationError(
                 "HubSpot: tickets have no unique property figurative_reference: run poller setup-hubspot, or set "
                 "[hubspot] reference_property = false"
             )
+        check_properties(self._crm, ticket_properties or {})
         if self._private_files:
             self._files.check()
         return f"HubSpot account {self._hub_id}, ticket pipeline {self._pipeline_id}, stage {self._stage_new}"
@@ -260,3 +274,9 @@ class HubSpot:
         return Ticket(
             record.id, record.url or f"https://app.hubspot.com/contacts/{self._hub_id}/record/0-5/{record.id}"
         )
+
+
+def _is_about_name(sent: Mapping[str, str], answer: dict[str, Any]) -> bool:
+    """Return True if a 400 to the creation of a contact may be about the person's name."""
+    refused = refused_properties(answer)
+    return bool(_NAMES & sent.keys()) and (not refused or bool(_NAMES & set(refused)))

@@ -151,6 +151,26 @@ class Crm:
                 if any(marker in (row["properties"].get(name) or "") for name in properties):
                     yield record_of(row)
 
+    def required(self, object_type: str) -> list[str]:
+        """Return the properties that the account requires of new objects, none if it does not tell our key."""
+        path = f"/crm-object-schemas/{self._version}/schemas/{object_type}"
+        call = partial(self.client.call_api, path, "GET", auth_settings=["oauth2"])
+        status, answer = self._ask("read schema", call, expect=(403, 404), yields="requiredProperties")
+        return list(answer["requiredProperties"]) if status == HTTPStatus.OK else []
+
+    def properties(self, object_type: str) -> dict[str, dict[str, Any]]:
+        """Return the definition of every property of an object type, by name."""
+        _, answer = self._ask("read properties", self._properties.get_all, object_type, yields="results")
+        return {str(each["name"]): each for each in answer["results"]}
+
+    def lacks_scope(self, object_type: str, *, to_write: bool = False) -> bool:
+        """Return True if the key may not read, or else write, objects of a type. None has the id that is asked for."""
+        call = partial(self._objects.get_by_id, object_type, "0")
+        if to_write:
+            call = partial(self._objects.update, object_type, "0", {"properties": {}})
+        status, _ = self._ask(f"find {object_type.removesuffix('s')}", call, expect=(400, 403, 404))
+        return status == HTTPStatus.FORBIDDEN
+
     def create_property(self, object_type: str, definition: dict[str, Any]) -> bool:
         """Define a property of an object type. Return False when one of that name exists."""
         create = self._properties.create

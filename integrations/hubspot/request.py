@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ _API_EXCEPTIONS = (AssociationsApiException, ObjectsApiException, PipelinesApiEx
 # account's midnight, which HubSpot does not report: an hour is short enough not to miss it. The order matters, since
 # one name contains another. https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 _POLICY_WAIT_S = {"DAILY": 3600.0, "TEN_SECONDLY": 10.0, "SECONDLY": 1.0}
+
+_SCOPE_KEYS = ("requiredGranularScopes", "requiredScopes", "missingScopes")
+_SCOPE = re.compile(r"[a-z0-9_.-]{1,80}")
 
 _LATER = (408, 423, 425, 429, 477)  # 423: the record is locked; 477: the account is being moved
 _LOCKED_WAIT_S = 2.0  # the minimum that the documentation asks for
@@ -101,12 +105,22 @@ def refusal(
     if status == HTTPStatus.UNAUTHORIZED:
         return CredentialsError(f"{line}: the token is refused, look at HUBSPOT_API_KEY")
     if status == HTTPStatus.FORBIDDEN:
-        return CredentialsError(f"{line}: a scope is missing, look at those of HUBSPOT_API_KEY")
+        scopes = " or ".join(_scopes(answer)) or "look at those of it"
+        return CredentialsError(f"{line}: HUBSPOT_API_KEY lacks a scope: {scopes}")
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return TransientError(
             line, detail=detail, retry_after_s=_wait_s(status, headers, answer), outcome_unknown=creates
         )
     return PermanentError(line, detail=detail)
+
+
+def _scopes(answer: dict[str, Any]) -> list[str]:
+    """Return the scopes of which HubSpot says that one is needed."""
+    errors = answer.get("errors")
+    parts = [each for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
+    contexts = [each["context"] for each in parts if isinstance(each.get("context"), dict)]
+    found = [str(scope) for context in contexts for key in _SCOPE_KEYS for scope in context.get(key) or ()]
+    return [scope for scope in dict.fromkeys(found) if _SCOPE.fullmatch(scope)]
 
 
 def _is_own(answer: dict[str, Any]) -> bool:

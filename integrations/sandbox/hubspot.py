@@ -35,7 +35,7 @@ class HubSpot(StandIn):
     def _forget(self) -> None:
         self.crm = Crm()
         self.file_manager = FileManager()
-        self.has_files_scope = True  # whether the token may use the Files API
+        self.scopes = set(schema.SCOPES)  # of the token
         self.page_size = 500  # of the association lists, at most
         self.rate_limit: RateLimit | None = RateLimit(100, 10.0)  # None for no limit
 
@@ -83,12 +83,15 @@ class HubSpot(StandIn):
         if not admitted:
             raise RejectedError(429, self.error(429), headers)
         if request.path.startswith("/files/"):
-            if not self.has_files_scope:
-                raise RejectedError(403, self.error(403), headers)
+            self._require("files", headers)
             status, body = self.file_manager.answer(request)
         else:
             status, body = self._routed(request, _undated(request.segments))
         return Answer(status, body, headers)
+
+    def _require(self, scope: str, headers: Mapping[str, str] | None = None) -> None:
+        if scope not in self.scopes:
+            raise RejectedError(403, schema.missing_scope(scope), headers)
 
     def _rate_headers(self) -> dict[str, str]:
         if self.rate_limit is None:
@@ -110,6 +113,10 @@ class HubSpot(StandIn):
             case "POST", ("crm", "associations", kind, to_kind, "batch", "read"):
                 body = schema.mapping(request.body)
                 return self._list_associated(schema.kind_of(kind), schema.kind_of(to_kind), body)
+            case "GET", ("crm-object-schemas", "schemas", kind):
+                kind = schema.kind_of(kind)
+                definitions = list(self.crm.properties(kind).values())
+                return 200, schema.object_schema(kind, definitions, self.crm.required_properties[kind])
             case "GET", ("crm", "pipelines", "tickets"):
                 return 200, {"results": [schema.pipeline(id_, each) for id_, each in self.crm.pipelines.items()]}
             case "GET", ("account-info", "details"):
@@ -117,6 +124,8 @@ class HubSpot(StandIn):
         raise RejectedError(404, self.error(404))
 
     def _objects(self, request: Recorded, kind: str, rest: tuple[str, ...]) -> tuple[int, Any]:
+        reads = request.method == "GET" or rest[-1:] in {("search",), ("read",)}
+        self._require("tickets" if kind == "tickets" else f"crm.objects.contacts.{'read' if reads else 'write'}")
         match request.method, rest:
             case "POST", ():
                 body = schema.mapping(request.body)

@@ -34,6 +34,7 @@ class Crm:
         self.conflict_category = "CONFLICT"  # or OBJECT_ALREADY_EXISTS: the error body for an address that exists
         self.finds_additional_emails = False  # for GET by address; HubSpot does not document it
         self.custom_properties: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in schema.KINDS}
+        self.required_properties: dict[str, list[str]] = {kind: [] for kind in schema.KINDS}  # by the account's rules
         self._records: dict[str, dict[str, Record]] = {kind: {} for kind in schema.KINDS}
         self._links: dict[tuple[str, str, str], list[str]] = {}  # (kind, id, other kind): ids
         self._ids = itertools.count(29_000_000_001)
@@ -63,7 +64,7 @@ class Crm:
     def create(self, kind: str, given: object, associations: Iterable[Any] = ()) -> Record:
         """Create an object with its associations. Create nothing when a part is refused."""
         properties = schema.checked_properties(kind, given, self.custom_properties[kind])
-        schema.check_required(kind, properties)
+        schema.check_required(kind, properties, self.required_properties[kind])
         if kind == "tickets":
             schema.check_pipeline(properties, self.pipelines)
             properties.setdefault("hs_pipeline", "0")

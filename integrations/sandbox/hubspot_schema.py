@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from integrations.sandbox.stand_in import RejectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 MAX_PROPERTY_CHARS = 65_536
 KINDS = {"contacts": "0-1", "tickets": "0-5", "notes": "0-46"}
@@ -43,12 +43,18 @@ READ_ONLY = {
     "tickets": ("createdate", "hs_lastmodifieddate", "hs_object_id"),
     "notes": ("hs_createdate", "hs_lastmodifieddate", "hs_object_id"),
 }
-_OPTIONS = {
+_OPTIONS: dict[str, tuple[str, ...]] = {
     "hs_ticket_priority": ("LOW", "MEDIUM", "HIGH", "URGENT"),
     "source_type": ("CHAT", "EMAIL", "FORM", "PHONE"),
 }
-_REQUIRED = {"contacts": (), "tickets": ("subject", "hs_pipeline_stage"), "notes": ("hs_timestamp",)}
+SCOPES = ("crm.objects.contacts.read", "crm.objects.contacts.write", "tickets", "files")
+_REQUIRED: dict[str, tuple[str, ...]] = {
+    "contacts": (),
+    "tickets": ("subject", "hs_pipeline_stage"),
+    "notes": ("hs_timestamp",),
+}
 _SINCE = "2026-01-05T08:00:00.000Z"  # when the account was made
+_NO_NAME = re.compile(r"https?:|www\.|[<>{}]")  # links and code
 _EMAIL = re.compile(r"[^@\s,;<>()]+@[^@\s,;<>()]+\.[^@\s.,;<>()]+")
 _SPELLINGS = {spelling: kind for kind, id_ in KINDS.items() for spelling in (kind, kind[:-1], id_)}
 
@@ -67,7 +73,7 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value
 
 
-def checked_properties(kind: str, given: object, custom: Iterable[str]) -> dict[str, str]:
+def checked_properties(kind: str, given: object, custom: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return the properties as HubSpot stores them: strings, addresses in lower case, timestamps in ISO 8601."""
     known = {*DEFAULTS[kind], *OTHERS[kind], *custom}
     checked = {}
@@ -78,15 +84,18 @@ def checked_properties(kind: str, given: object, custom: Iterable[str]) -> dict[
             raise invalid(name, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist')
         if isinstance(value, list | dict):
             raise RejectedError(400, validation_error(f"Invalid input JSON: {name} must be a string"))
-        checked[name] = _checked_value(name, "" if value is None else str(value))
+        options = [each["value"] for each in custom.get(name, {}).get("options", ())] or _OPTIONS.get(name, ())
+        checked[name] = _checked_value(name, "" if value is None else str(value), options)
     return checked
 
 
-def _checked_value(name: str, value: str) -> str:
+def _checked_value(name: str, value: str, options: Collection[str]) -> str:
     if len(value) > MAX_PROPERTY_CHARS:
         raise invalid(name, "VALUE_TOO_LONG", f"Property value exceeds {MAX_PROPERTY_CHARS} characters")
-    if value and name in _OPTIONS and value not in _OPTIONS[name]:
-        raise invalid(name, "INVALID_OPTION", f"{value} was not one of the allowed options: {_OPTIONS[name]}")
+    if value and options and value not in options:
+        raise invalid(name, "INVALID_OPTION", f"{value} was not one of the allowed options: {options}")
+    if name in {"firstname", "lastname"} and _NO_NAME.search(value):
+        raise invalid(name, "INVALID_NAME", f"{value} is no name")
     if name == "hs_timestamp":
         return _checked_timestamp(value)
     if name == "email":
@@ -159,15 +168,43 @@ def check_pipeline(properties: Mapping[str, str], pipelines: Mapping[str, Iterab
         raise invalid("hs_pipeline_stage", "INVALID_OPTION", f"{stage} was not one of the allowed options")
 
 
-def check_required(kind: str, properties: Mapping[str, str]) -> None:
+def check_required(kind: str, properties: Mapping[str, str], also: Iterable[str] = ()) -> None:
     """Refuse a new object that lacks a required property. A contact needs one of its default properties."""
-    missing = [name for name in _REQUIRED[kind] if not properties.get(name)]
+    missing = [name for name in (*_REQUIRED[kind], *also) if not properties.get(name)]
     if kind == "contacts" and not any(properties.get(name) for name in DEFAULTS[kind]):
         missing = ["email"]
     if missing:
         message = f"Error creating {kind[:-1].upper()}. Some required properties were not set."
-        error = {"message": message, "code": "REQUIRED_PROPERTIES_MISSING", "context": {"properties": missing}}
-        raise RejectedError(400, validation_error(message) | {"errors": [error]})
+        context = {"context": {"properties": missing}}
+        error = {"message": message, "code": "REQUIRED_PROPERTIES_MISSING"} | context
+        raise RejectedError(400, validation_error(message) | context | {"errors": [error]})
+
+
+def object_schema(kind: str, definitions: list[dict[str, Any]], required: Iterable[str]) -> dict[str, Any]:
+    """Return the schema of a kind of objects. `required` are the properties that the account requires of new ones."""
+    return {
+        "id": KINDS[kind],
+        "objectTypeId": KINDS[kind],
+        "name": kind[:-1].upper(),
+        "fullyQualifiedName": kind[:-1].upper(),
+        "labels": {"singular": kind[:-1].title(), "plural": kind.title()},
+        "properties": definitions,
+        "requiredProperties": [*_REQUIRED[kind], *required],
+        "searchableProperties": [],
+        "secondaryDisplayProperties": [],
+        "associations": [],
+        "allowsSensitiveProperties": False,
+        "archived": False,
+    }
+
+
+def missing_scope(scope: str) -> dict[str, Any]:
+    """Return the body of a 403 for a token that lacks a scope."""
+    error = {
+        "message": "One or more of the following scopes are required.",
+        "context": {"requiredGranularScopes": [scope]},
+    }
+    return usual_error(403) | {"errors": [error]}
 
 
 def usual_error(status: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from poller.config import problems as config_problems
 from poller.config import sources
 from poller.config.section import is_secret
 from poller.config.settings import Settings, sections
+from poller.config.ticket_properties import TicketProperties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,7 +81,8 @@ def explain(config: Path | None = None, dotenv: Path | None = None) -> Iterator[
     for section, keys in sections().items():
         for key, field in keys.model_fields.items():
             value = getattr(getattr(settings, section), key)
-            bare = is_secret(field) or isinstance(value, date | tuple)
+            is_table = isinstance(value, TicketProperties) and str(value) != ""
+            bare = is_secret(field) or isinstance(value, date | tuple) or is_table
             if is_secret(field):
                 value = "set" if value.get_secret_value() else "not set"
             elif isinstance(value, float) and value.is_integer():

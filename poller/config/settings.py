@@ -29,6 +29,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from poller.config.section import Section, Security, Service, is_secret
+from poller.config.ticket_properties import TicketProperties, TicketPropertiesSetting
 from poller.config.validators import (
     FileType,
     FileTypes,
@@ -80,6 +81,9 @@ class HubSpotSettings(Service):
     calls_per_10s: PositiveInt = Field(100, description="calls in ten seconds: 100, or 190 from Professional on")
     reference_property: bool = Field(
         False, description="whether tickets have the unique property figurative_reference (poller setup-hubspot)"
+    )
+    ticket_properties: TicketPropertiesSetting = Field(
+        TicketProperties(), description="further properties of new tickets, and of those of one category"
     )
 
     @classmethod

@@ -65,7 +65,9 @@ def create_ticket(job: StepContext, done: DispatchResult) -> DispatchResult:
         ticket = hubspot.find_ticket(done.contact_id, reference) if attempt.doubts else None
         if ticket is None:
             content = tickets.ticket_content(request, with_file_names(request, done))
-            ticket = hubspot.create_ticket(tickets.ticket_subject(request), content, done.contact_id, reference)
+            properties = job.settings.hubspot.ticket_properties.of(done.classification.category)
+            subject = tickets.ticket_subject(request)
+            ticket = hubspot.create_ticket(subject, content, done.contact_id, reference, properties)
         return {"id": ticket.id, "url": ticket.url}
 
     ticket = job.journal.step(StepName.CREATE_TICKET, act)

@@ -8,6 +8,7 @@ import tempfile
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from errno import EISDIR
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,14 +62,19 @@ def check(settings: Settings) -> Iterator[Checked]:
     live = services(settings)
     yield tried("State", lambda: database.check(settings.state_url))
     yield tried("IMAP", lambda: _open_mailbox(settings))
-    for name, service, hint in (
-        ("Anthropic", live.claude, "the rules decide alone; set ANTHROPIC_API_KEY"),
-        ("R2", live.r2, "files stay in the mail; set R2_ACCESS_KEY_ID and the other R2_ settings"),
-        ("HubSpot", live.hubspot, "no ticket is opened; set HUBSPOT_API_KEY and HUBSPOT_HUB_ID"),
-        ("ClickUp", live.clickup, "no subtask is created; set CLICKUP_API_KEY and CLICKUP_PARENT_TASK_ID"),
-        ("SMTP", live.smtp, "nobody is told; set SMTP_HOST and NOTIFICATION_EMAIL"),
+    hubspot = partial(live.hubspot.check, settings.hubspot.ticket_properties.by_category()) if live.hubspot else None
+    for name, test, hint in (
+        ("Anthropic", live.claude and live.claude.check, "the rules decide alone; set ANTHROPIC_API_KEY"),
+        ("R2", live.r2 and live.r2.check, "files stay in the mail; set R2_ACCESS_KEY_ID and the other R2_ settings"),
+        ("HubSpot", hubspot, "no ticket is opened; set HUBSPOT_API_KEY and HUBSPOT_HUB_ID"),
+        (
+            "ClickUp",
+            live.clickup and live.clickup.check,
+            "no subtask is created; set CLICKUP_API_KEY and CLICKUP_PARENT_TASK_ID",
+        ),
+        ("SMTP", live.smtp and live.smtp.check, "nobody is told; set SMTP_HOST and NOTIFICATION_EMAIL"),
     ):
-        yield tried(name, service.check) if service else Checked(name, "off", hint)
+        yield tried(name, test) if test else Checked(name, "off", hint)
     if listen := settings.metrics.listen:
         yield tried("Metrics", lambda: _listen(listen))
     if textfile := settings.metrics.textfile:

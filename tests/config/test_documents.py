@@ -7,6 +7,7 @@ import re
 from poller.config.loader import load
 from poller.config.section import is_secret
 from poller.config.settings import sections
+from poller.config.ticket_properties import TicketProperties
 from tests.support.settings_files import ROOT, filled_in
 
 
@@ -21,7 +22,7 @@ def test_example_files_load_and_cover_every_setting() -> None:
                 assert re.search(rf"^{section}_{key}=", env, re.IGNORECASE | re.MULTILINE), f"{section}_{key}"
             else:
                 shown = table[0] if table else ""
-                assert re.search(rf"^(# )?{key} = ", shown, re.MULTILINE), f"[{section}] {key}"
+                assert re.search(rf"^(# )?({key} = |\[{section}\.{key}\])", shown, re.MULTILINE), f"[{section}] {key}"
 
 
 def test_example_files_show_the_defaults() -> None:
@@ -40,7 +41,7 @@ UNSET = {"yours", "empty"}
 
 def shown(default: object) -> set[str]:
     """Return the words that the document may have for a default."""
-    if default in {None, "", ()}:
+    if default in (None, "", (), TicketProperties()):
         return UNSET
     if isinstance(default, bool):
         return {str(default).lower()}

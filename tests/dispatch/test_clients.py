@@ -39,7 +39,7 @@ def test_service_without_credentials_is_off(sandbox: Sandbox, prefix: str, name:
 
 @pytest.mark.parametrize(("files", "is_refused"), [("none", False), ("hubspot", True), ("r2", False)])
 def test_hubspot_is_checked_for_files_only_if_it_gets_them(sandbox: Sandbox, files: str, *, is_refused: bool) -> None:
-    sandbox.hubspot.has_files_scope = False
+    sandbox.hubspot.scopes.discard("files")
     hubspot = made(sandbox, "none", SUPPORT_FILES=files).hubspot
     assert hubspot
     with pytest.raises(ConfigurationError, match="files") if is_refused else nullcontext():

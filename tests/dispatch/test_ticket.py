@@ -60,6 +60,24 @@ def test_step_without_a_contact_is_skipped(bench: StepHarness, step: Step) -> No
     assert bench.created == 0
 
 
+def test_ticket_has_the_properties_of_its_category(bench: StepHarness) -> None:
+    """Of a modelling request, its own win over the common ones."""
+    bench.environment["HUBSPOT_TICKET_PROPERTIES"] = (
+        '{ hs_ticket_priority = "LOW", source_type = "EMAIL", modelisation = { hs_ticket_priority = "HIGH" } }'
+    )
+    del bench.settings  # which the fixture has read already
+    bench.takes(create_ticket)
+    properties = bench.sandbox.hubspot.tickets[0].properties
+    assert (properties["hs_ticket_priority"], properties["source_type"]) == ("HIGH", "EMAIL")
+
+
+def test_ticket_whose_property_the_account_misses_waits(bench: StepHarness) -> None:
+    """It is no mail's failure: all wait, and the reason names the property."""
+    bench.sandbox.hubspot.crm.required_properties["tickets"].append("source_type")
+    with pytest.raises(StepDeferredError, match="source_type is required"):
+        bench.takes(create_ticket)
+
+
 def test_contact_of_a_mail_without_sender_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
     """A person must read such a mail."""
     bench = StepHarness(sandbox, tmp_path, b"Subject: Fauteuil\n\nBonjour")

@@ -177,6 +177,8 @@ def test_rate_limit_window_slides_and_skips_refused_requests() -> None:
         (CONTACTS, {"email": "not an address"}, "INVALID_EMAIL"),
         (CONTACTS, {"email": "a@b.co", "colour": "red"}, "PROPERTY_DOESNT_EXIST"),
         (CONTACTS, {"email": "a@b.co", "hs_object_id": "1"}, "READ_ONLY_VALUE"),
+        (CONTACTS, {"email": "a@b.co", "firstname": "Voir https://x.example"}, "INVALID_NAME"),
+        (CONTACTS, {"email": "a@b.co", "lastname": "<b>Durand</b>"}, "INVALID_NAME"),
         (CONTACTS, {"phone": "1"}, "REQUIRED_PROPERTIES_MISSING"),
         (TICKETS, {"hs_pipeline_stage": "1"}, "REQUIRED_PROPERTIES_MISSING"),
         (TICKETS, {"subject": "x"}, "REQUIRED_PROPERTIES_MISSING"),
@@ -778,5 +780,5 @@ def test_hubspot_keeps_two_private_files_of_one_name(sandbox: Sandbox) -> None:
     assert [post().json()["path"], post().json()["path"]] == ["/x/a.pdf", "/x/a-1.pdf"]
     assert [post(options="{}").status_code, post(folderPath="").status_code] == [400, 400]
     assert [file.body for file in server.files] == [b"%PDF"] * 2
-    server.has_files_scope = False
+    server.scopes.discard("files")
     assert post().status_code == 403

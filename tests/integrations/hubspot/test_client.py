@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, PermanentError, TransientError
 from integrations.hubspot.client import HubSpot
 from integrations.sandbox.stand_in import Fault
 from tests.support.hubspot_client import CONTACTS, OTHER_REF, REF, TICKETS, connect
@@ -69,6 +69,30 @@ def test_invalid_address_is_permanent_and_not_in_error_line(sandbox: Sandbox, em
         connect(sandbox).find_or_create_contact(email, "Zoé", "Durand")
     assert not email or email not in str(refused.value)
     assert sandbox.hubspot.contacts == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        {"message": 'Property values were not valid: [{"error":"INVALID_ALPHA","name":"lastname"}]'},
+        {"message": "Bad name", "category": "VALIDATION_ERROR"},
+    ],
+)
+def test_contact_whose_name_is_refused_has_the_address_alone(sandbox: Sandbox, body: object) -> None:
+    """However HubSpot says so: the request is worth more than the name."""
+    if body:
+        sandbox.hubspot.fail(Fault("status", "POST", CONTACTS, status=400, body=body))
+    contact_id = connect(sandbox).find_or_create_contact("zoe@example.com", "Gagnez", "sur https://win.example")
+    (contact,) = sandbox.hubspot.contacts
+    assert (contact.id, contact.properties) == (contact_id, {"email": "zoe@example.com"})
+    assert len(sandbox.hubspot.calls("POST", CONTACTS)) == 2
+
+
+def test_contact_whose_address_is_refused_is_tried_once(sandbox: Sandbox) -> None:
+    with pytest.raises(PermanentError):
+        connect(sandbox).find_or_create_contact("zoe@example", "Zoé", "Durand")
+    assert len(sandbox.hubspot.calls("POST", CONTACTS)) == 1
 
 
 def test_create_ticket_associates_contact_in_one_call(sandbox: Sandbox) -> None:
@@ -156,7 +180,8 @@ def test_create_note_without_ticket_is_on_contact_only(sandbox: Sandbox) -> None
 
 def test_check_names_account_and_pipeline(sandbox: Sandbox) -> None:
     assert connect(sandbox).check() == f"HubSpot account {sandbox.hubspot.hub_id}, ticket pipeline 0, stage 1"
-    assert {each.method for each in sandbox.hubspot.requests} == {"GET"}
+    writes = [(each.method, each.path) for each in sandbox.hubspot.requests if each.method != "GET"]
+    assert writes == [("PATCH", f"{CONTACTS}/0")], "of a contact that cannot be, for the scope"
 
 
 @pytest.mark.parametrize(
@@ -230,13 +255,28 @@ def test_upload_of_a_private_file_maps_failures(
     assert getattr(caught.value, "outcome_unknown", None) is unknown
 
 
+@pytest.mark.parametrize("scope", ["crm.objects.contacts.read", "crm.objects.contacts.write", "tickets"])
+def test_check_names_a_missing_scope(sandbox: Sandbox, scope: str) -> None:
+    sandbox.hubspot.scopes.discard(scope)
+    with pytest.raises(ConfigurationError, match=f"lacks the scope {scope}: "):
+        connect(sandbox).check()
+
+
+def test_call_without_its_scope_names_it(sandbox: Sandbox) -> None:
+    """In HubSpot's own words."""
+    hubspot = connect(sandbox)
+    sandbox.hubspot.scopes.discard("crm.objects.contacts.write")
+    with pytest.raises(CredentialsError, match=r"lacks a scope: crm\.objects\.contacts\.write"):
+        hubspot.find_or_create_contact("zoe@example.com", "", "")
+
+
 def test_check_names_the_scope_that_private_files_need(sandbox: Sandbox) -> None:
     """It is asked for only if they are used."""
     server = sandbox.hubspot
-    server.has_files_scope = False
+    server.scopes.discard("files")
     connect(sandbox).check()
     hubspot = HubSpot(server.token, server.hub_id, "0", "1", server.url, private_files=True)
     with pytest.raises(ConfigurationError, match='scope "files"'):
         hubspot.check()
-    server.has_files_scope = True
+    server.scopes.add("files")
     assert "HubSpot account" in hubspot.check()

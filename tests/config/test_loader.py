@@ -74,6 +74,7 @@ def test_setting_value_has_its_origin(monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / "credentials" / ".env").write_text("HUBSPOT_API_KEY=LEAK\nHUBSPOT_HUB_ID=1\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
     monkeypatch.setenv("IMAP_PORT", "993")
+    monkeypatch.setenv("CLICKUP_TAGS", "à modéliser, 3d")
     Path(".env").chmod(0o600)
     shown = {each.name: (each.value, each.source) for each in explain()}
     assert len(shown) == sum(len(keys.model_fields) for keys in sections().values())
@@ -84,4 +85,5 @@ def test_setting_value_has_its_origin(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert shown["[hubspot] api_key"] == ("set", "credentials")
     assert shown["[clickup] api_key"] == ("not set", "default")
     assert shown["[state] workers"] == (8, "default")
+    assert shown["[clickup] tags"] == ('["à modéliser", "3d"]', "environment")
     assert "LEAK" not in repr(shown)

@@ -21,13 +21,14 @@ AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
 def contacts(sandbox: Sandbox) -> None:
-    """Create a contact, find it, find it by an address that it has beside its own, and be refused one."""
+    """Create contacts, one whose name is refused, find one by either of its addresses, and be refused an address."""
     hubspot, crm = connect(sandbox), sandbox.hubspot.crm
     contact_id = hubspot.find_or_create_contact("ana@ruiz.example", "Ana", "")
     crm.find("contacts", contact_id).properties["hs_additional_emails"] = "ana@home.example"
     for crm.conflict_category in ("CONFLICT", "OBJECT_ALREADY_EXISTS"):
         assert hubspot.find_or_create_contact("ana@home.example", "Ana", "Ruiz") == contact_id
     assert hubspot.find_contact("ana@ruiz.example") == contact_id
+    assert hubspot.find_or_create_contact("bot@ruiz.example", "https://ruiz.example", "")
     with pytest.raises(PermanentError):
         hubspot.find_or_create_contact("ana@@ruiz", "", "")
 
@@ -42,7 +43,7 @@ def tickets(sandbox: Sandbox) -> None:
     assert plain.find_tickets(contact_id, REF) == []
     opened = unique.create_ticket("Écran noir", f"[ref: {REF}]", contact_id, REF)
     assert unique.create_ticket("Écran noir", f"[ref: {REF}]", contact_id, REF) == opened
-    deleted = plain.create_ticket("Autre", "", contact_id, "")
+    deleted = plain.create_ticket("Autre", "", contact_id, "", {"hs_ticket_priority": "HIGH"})
     with pytest.raises(PermanentError):
         plain.create_ticket("Écran noir", "", "404", "")
     assert plain.update_ticket(opened.id, f"Bonjour [ref: {REF}]")
@@ -70,20 +71,24 @@ def notes(sandbox: Sandbox) -> None:
 
 
 def checks(sandbox: Sandbox) -> None:
-    """Check the account: with all that it needs, without the scope for files, with a wrong key, and too often."""
+    """Check the account: with all that it needs, without each scope, with a wrong key, and too often."""
     server = sandbox.hubspot
 
-    def check(token: str) -> str:
-        return HubSpot(token, server.hub_id, "0", "1", server.url, private_files=True).check()
+    def check(token: str = server.token) -> str:
+        hubspot = HubSpot(token, server.hub_id, "0", "1", server.url, private_files=True)
+        return hubspot.check({"support": {"hs_ticket_priority": "HIGH"}})
 
-    assert check(server.token)
-    server.has_files_scope = False
-    for token in (server.token, "pat-wrong"):
+    assert check()
+    for scope in tuple(server.scopes):
+        server.scopes.discard(scope)
         with pytest.raises(ConfigurationError):
-            check(token)
+            check()
+        server.scopes.add(scope)
+    with pytest.raises(ConfigurationError):
+        check("pat-wrong")
     server.rate_limit = RateLimit(0, 10.0)
     with pytest.raises(TransientError):
-        check(server.token)
+        check()
 
 
 def test_hubspot_calls_and_answers_are_as_documented(sandbox: Sandbox) -> None:

@@ -66,7 +66,7 @@ class Variants:
         if found:
             # Recorded before anything is done under the new names: after a restart they are found again.
             self._store.remember(FACT + reference, keeper)
-            log.info("messages_told_apart", ref=reference, own=sorted(set(found.values())))
+            log.warning("messages_told_apart", ref=reference, own=sorted(set(found.values())))
         return found
 
 

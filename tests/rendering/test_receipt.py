@@ -348,8 +348,10 @@ def test_receipt_is_added_after_short_outage(sandbox: Sandbox, tmp_path: Path, m
 
 def test_colleague_reply_is_not_called_customer_reply(desk: Desk) -> None:
     """Neither in the receipt nor in the letter to the admin."""
+    desk.environment["IMAP_AUTHSERV_ID"] = "mx.figurative.example"
     desk.gets(MAILS["support"])
-    message = a_mail(In_Reply_To="<support@samples.example>")
+    proof = "mx.figurative.example; dmarc=pass header.from=figurative.example"
+    message = a_mail(In_Reply_To="<support@samples.example>", Authentication_Results=proof)
     message.replace_header("From", "Paul <paul@figurative.example>")
     desk.gets(bytes(message))
     letters = [each.message for each in desk.sandbox.smtp.messages] + [read(desk.receipts[-1].raw)]

@@ -10,7 +10,7 @@ import pytest
 
 from poller.cli.samples import samples
 from poller.parsing import parser
-from poller.parsing.request_json import dumps, loads
+from poller.parsing.parser_process import dumps, loads
 
 if TYPE_CHECKING:
     from pathlib import Path

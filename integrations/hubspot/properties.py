@@ -65,9 +65,9 @@ def creation_refusal(
     if not names or "CONFLICTING_UNIQUE_VALUE" in json.dumps(answer):
         return refusal(call, HTTPStatus.BAD_REQUEST, {}, answer)
     said = "; ".join(
-        f"the value of {name} is refused, {_remedy(object_type, name)}"
+        f"the value of {name} is refused, {_remedy(object_type, name, 'correct')}"
         if name in sent
-        else f"{name} is required, {_remedy(object_type, name)}"
+        else f"{name} is required, {_remedy(object_type, name, 'set')}"
         for name in names
     )
     return ConfigurationError(f"HubSpot {call}: HTTP 400: {said}")
@@ -107,10 +107,10 @@ def _value_problem(definition: Mapping[str, Any] | None, value: str) -> str:
     return ""
 
 
-def _remedy(object_type: str, name: str) -> str:
+def _remedy(object_type: str, name: str, verb: str) -> str:
     if object_type != "tickets":
         return f"which comes from no mail: make it optional for {object_type} in HubSpot"
-    return _OF_SETTINGS.get(name, f"look at {_PLACE}")
+    return _OF_SETTINGS.get(name, f"{verb} it in {_PLACE}")
 
 
 def _list(value: object) -> list[Any]:

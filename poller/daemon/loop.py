@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.reporter import HealthReporter
 from poller.parsing import parser_process
 from poller.workflow.engine import STOP_S
+from poller.workflow.errors import StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -96,16 +98,17 @@ class Loop:
 
         Raises:
             ConfigurationError: settings that cannot work, at the start or on the way.
+            TransientError: the state is out of reach at the start, or another daemon's.
         """
         ended: Settings | BaseException | None = None
-        self._daemon.start()
         try:
+            self._daemon.start()
             self._begin()
             with self._idle:
                 ended = self._wait(read)
                 log.info("daemon_stopping")
             self._scheduler.shutdown(wait=True)
-            self._reporter.alert()
+            self._beside(self._reporter.alert)
         finally:
             # To go on with new settings takes the state, which unfinished messages would keep: then no timeout applies.
             self._finish(STOP_S if ended is None or isinstance(ended, BaseException) else None)
@@ -141,13 +144,13 @@ class Loop:
         )
         self._scheduler.add_job(self._tick, "interval", seconds=TICK_S, id="tick", **once)
         self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, id="watch", **once)
-        self._scheduler.add_job(self._report, "interval", seconds=WATCH_S, id="report", **once)
-        self._scheduler.add_job(self._reporter.send_due_digest, "interval", seconds=DIGEST_S, id="digest", **once)
+        reports = [("report", self._report, WATCH_S), ("digest", self._reporter.send_due_digest, DIGEST_S)]
         if self._reporter.canary:
-            self._scheduler.add_job(self._reporter.run_canary, "interval", seconds=WATCH_S, id="canary", **once)
+            reports.append(("canary", self._reporter.run_canary, WATCH_S))
         if self._reporter.metrics.start():
-            # A job of its own: it reads the state store, which may be out of reach for long.
-            self._scheduler.add_job(self._reporter.metrics.tell, "interval", seconds=WATCH_S, id="metrics", **once)
+            reports.append(("metrics", self._reporter.metrics.tell, WATCH_S))
+        for name, act, every_s in reports:
+            self._scheduler.add_job(self._beside, "interval", [act], seconds=every_s, id=name, **once)
         # Not after the first poll: a mail server that is down at boot must not keep the unit from starting.
         sd_notify.tell(sd_notify.READY, self._status())
         self._scheduler.start()
@@ -211,6 +214,8 @@ class Loop:
             except TransientError as error:
                 log.warning("poll_failed", reason=str(error))
                 self._later(self._health.failed(datetime.now(UTC), str(error)))
+            except StateUnavailableError:  # The outage is in the log already.
+                self._later(self._health.hindered())
             except ConfigurationError as fault:
                 self._daemon.handle_refusal("imap", fault)
                 self._later(self._health.failed(datetime.now(UTC), str(fault), refused=True))
@@ -222,10 +227,13 @@ class Loop:
         self._scheduler.modify_job("poll", next_run_time=datetime.now(UTC) + timedelta(seconds=delay_s))
 
     def _tick(self) -> None:
-        try:
+        with suppress(StateUnavailableError):  # The outage is in the log already.
             self._daemon.tick()
-        except TransientError as error:
-            log.warning("tick_failed", reason=str(error))
+
+    def _beside(self, act: Callable[[], None]) -> None:
+        """Run a job that the mail does not depend on, in so far as it can be done while the state takes nothing."""
+        with suppress(StateUnavailableError), self._daemon.outage.failing_fast():  # The outage is in the log already.
+            act()
 
     def _watch(self) -> None:
         """Report the status to the service manager, and feed its watchdog while polls end in time."""
@@ -243,6 +251,7 @@ class Loop:
                 waiting=len(status.waiting),
                 out_of_reach=status.unreachable,
                 unreadable=len(status.unreadable),
+                outage=status.outage,
             )
         )
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from poller.monitoring.status import DaemonStatus
     from poller.rendering.incident import Incident
     from poller.workflow.facts import FactStore
+    from poller.workflow.outage import Outage
 
 
 class HealthReporter:
@@ -70,8 +71,9 @@ class HealthReporter:
         )
         if self._heartbeat:
             missing = self.canary is not None and self.canary.missing_since
-            failing = bool(missing) or self._polls_fail(now)
-            if failing or not self.canary or self.canary.decided:  # Success is reported only where it is known.
+            failing = bool(missing) or self._polls_fail(now) or self._has_lasted(status.outage, now)
+            is_known = not status.outage and (not self.canary or self.canary.decided)
+            if failing or is_known:  # Success is reported only where it is known.
                 self._heartbeat.tell(self._health.looked_at, failing=failing)
         if self._alerts:
             self._alerts.tell(present, now, [*self._undecided(status), *self._unproven(status)])
@@ -100,6 +102,8 @@ class HealthReporter:
             for service, reason in refused.items()
         ]
         self._told_of |= dict.fromkeys(refused, now)
+        if status.outage and self._has_lasted(status.outage, now):
+            found.append(incident.state_unavailable(status.outage.since, status.outage.reason, self._host))
         if since and not self._health.refused and self._polls_fail(now):
             found.append(incident.polls_failing(since, self._health.reason, self._host))
             self._told_of["imap"] = now
@@ -137,6 +141,9 @@ class HealthReporter:
     def _polls_fail(self, now: datetime) -> bool:
         since = self._health.failing_since
         return since is not None and now - since >= self._patience
+
+    def _has_lasted(self, outage: Outage | None, now: datetime) -> bool:
+        return outage is not None and now - outage.since >= self._patience
 
     def _is_deaf(self, status: DaemonStatus) -> bool:
         """Return whether a mail that has arrived might not be seen yet.

@@ -8,7 +8,6 @@ in the call, and its outcome is unknown. That is the whole crash protocol. `engi
 
 from __future__ import annotations
 
-import errno
 import json
 import traceback
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from poller.workflow.errors import (
     StepFailedError,
     UnusableMessageError,
 )
+from poller.workflow.outage import disk_fault
 from poller.workflow.retry import LONGEST_WAIT_S, Attempt
 
 if TYPE_CHECKING:
@@ -391,8 +391,7 @@ class Journal:
         log.warning("step_crashed", ref=self.reference, step=step.name, error=type(error).__name__, frames=frames)
         now = self._now()
         until = self._patience.until(now, len(retries) + 1, None)
-        # A full disk is no fault of the message.
-        bug = getattr(error, "errno", None) not in {errno.ENOSPC, errno.EDQUOT}
+        bug = not disk_fault(error)  # A full disk is no fault of the message.
         return {
             "retry": type(error).__name__,
             "at": now.isoformat(),

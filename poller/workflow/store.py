@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from contextlib import contextmanager
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -13,14 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
-from sqlalchemy.exc import DBAPIError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from integrations.errors import ConfigurationError, TransientError
+from integrations.errors import ConfigurationError
 from poller.model import Outcome
-from poller.workflow import corrections, database, dbos_runtime
+from poller.workflow import corrections, database, dbos_runtime, outage
 from poller.workflow.dbos_runtime import FACT, MESSAGE
-from poller.workflow.errors import StateUnavailableError
 from poller.workflow.results import WorkResult
 from poller.workflow.status import INTERNAL_ERROR, Entry, MessageRecord, MessageStatus
 
@@ -31,6 +27,7 @@ if TYPE_CHECKING:
     from dbos._sys_db import SystemDatabase
 
     from poller.config.settings import Settings
+    from poller.workflow.outage import StateOutage
     from poller.workflow.steps import StepName
 
 
@@ -48,22 +45,29 @@ class StateStore:
     TransientError, and ConfigurationError where nothing has run on it yet.
     """
 
-    def __init__(self, database: Callable[[], SystemDatabase], close: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        database: Callable[[], SystemDatabase],
+        close: Callable[[], None] | None = None,
+        unavailable: StateOutage | None = None,
+    ) -> None:
         """Read through dbos' system database, which need not be there yet.
 
-        `close` closes the connection of a store that was opened beside the daemon.
+        `close` closes the connection of a store that was opened beside the daemon. `unavailable` is where a store in
+        the daemon records that the database takes nothing.
         """
         # dbos cannot find a message by its result, so its tables are queried here. Its version is pinned.
         self._database, self.close = database, close or (lambda: None)
-        self._errors = _errors_beside if close else _errors_in_process
+        self._errors = unavailable.recorded if unavailable else outage.errors_beside
 
     def remember(self, key: str, value: str) -> str:
         """Keep a short text under a key, for good, and return the text that was kept there first.
 
         It is for the process of the engine alone.
         """
-        # In a context of its own: a step may call this, and it must not count as a step of the message.
-        return Context().run(dbos_runtime.remember, key, value)
+        with self._errors():
+            # In a context of its own: a step may call this, and it must not count as a step of the message.
+            return Context().run(dbos_runtime.remember, key, value)
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
         """Return what is kept under each key. A key under which nothing is kept is missing."""
@@ -243,7 +247,7 @@ def open_store(settings: Settings) -> StateStore:
         _look_for(path)
     elif (found := database.check(settings.state_url)).endswith(database.FRESH):
         raise ConfigurationError(f"nothing has run yet: {found}")
-    with _errors_beside():
+    with outage.errors_beside():
         client = DBOSClient(
             system_database_url=settings.state_url,
             serializer=DBOSPortableJSONSerializer(),
@@ -270,33 +274,6 @@ def _look_for(path: Path) -> None:
         raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}")
     if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         raise ConfigurationError(f"{path} is another user's: run this as the one that the daemon runs as")
-
-
-@contextmanager
-def _errors_in_process() -> Iterator[None]:
-    """Translate every error of the database: it is the failure of no service, and of no message."""
-    try:
-        yield
-    except (DBAPIError, NoConnectionError) as error:
-        raise StateUnavailableError("the database is out of reach") from error
-
-
-@contextmanager
-def _errors_beside() -> Iterator[None]:
-    """Translate an error of the database by what the person at the keyboard can do about it.
-
-    Its own text may hold names, and is not shown.
-    """
-    try:
-        yield
-    except ProgrammingError as error:
-        raise ConfigurationError("the state has no tables of ours: nothing has run on it yet") from error
-    except (DBAPIError, NoConnectionError) as error:
-        if "no such table" in str(error):
-            raise ConfigurationError("the state has no tables of ours: nothing has run on it yet") from error
-        if "not a database" in str(error):
-            raise ConfigurationError("the state is no SQLite database; look at STATE_URL") from error
-        raise TransientError("the database is out of reach: look at STATE_URL") from error
 
 
 def _remembered(row: WorkflowStatus) -> MessageRecord:

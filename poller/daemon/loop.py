@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,9 +19,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from integrations.errors import ConfigurationError, TransientError
 from poller import logs
 from poller.daemon import malloc, sd_notify
+from poller.daemon.clock import ClockWatch, Interval
 from poller.daemon.daemon import TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
 from poller.mailbox.watcher import MailboxWatcher
+from poller.model import SERVICE_NAMES
 from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.reporter import HealthReporter
 from poller.parsing import parser_process
@@ -39,6 +41,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WATCH_S = 5.0  # between two reports of the state
 FEED_S = 5.0  # between two feeds of the watchdog while the messages in progress are finished
+CLOCK_S = 5.0  # between two looks whether the clock was set
 DIGEST_S = 60.0  # between two checks whether the week's digest is due
 
 WORK = {"poll", "tick"}  # the jobs that the daemon cannot do without
@@ -139,18 +142,16 @@ class Loop:
         # Beside the running poll one more may wait: IDLE may report a message that the running one has missed.
         twice = once | {"max_instances": 2}
         interval_s = self._settings.imap.poll_interval_s
-        self._scheduler.add_job(
-            self._poll, "interval", seconds=interval_s, id="poll", next_run_time=datetime.now(UTC), **twice
-        )
-        self._scheduler.add_job(self._tick, "interval", seconds=TICK_S, id="tick", **once)
-        self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, id="watch", **once)
+        self._scheduler.add_job(self._poll, Interval(interval_s), id="poll", next_run_time=datetime.now(UTC), **twice)
+        self._scheduler.add_job(self._tick, Interval(TICK_S), id="tick", **once)
+        self._scheduler.add_job(self._watch, Interval(WATCH_S), id="watch", **once)
         reports = [("report", self._report, WATCH_S), ("digest", self._reporter.send_due_digest, DIGEST_S)]
         if self._reporter.canary:
             reports.append(("canary", self._reporter.run_canary, WATCH_S))
         if self._reporter.metrics.start():
             reports.append(("metrics", self._reporter.metrics.tell, WATCH_S))
         for name, act, every_s in reports:
-            self._scheduler.add_job(self._beside, "interval", [act], seconds=every_s, id=name, **once)
+            self._scheduler.add_job(self._beside, Interval(every_s), [act], id=name, **once)
         # Not after the first poll: a mail server that is down at boot must not keep the unit from starting.
         sd_notify.tell(sd_notify.READY, self._status())
         self._scheduler.start()
@@ -170,8 +171,17 @@ class Loop:
 
     def _wait(self, read: Callable[[], Settings]) -> Settings | BaseException | None:
         """Wait for the end of the loop. Return the settings to go on with, None to stop, or what a job raised."""
+        clock = ClockWatch()
         while True:
-            asked = self._asked.get()
+            try:
+                asked = self._asked.get(timeout=CLOCK_S)
+            except Empty:
+                if step_s := clock.step_s():
+                    # The jobs, and every time that this daemon keeps, belong to a clock that no longer is.
+                    log.warning("clock_set", by_s=round(step_s))
+                    self.proven = SERVICE_NAMES.keys() - self._daemon.status().unproven
+                    return self._settings
+                continue
             if asked == RELOAD:
                 self._read_anew(read)
             elif isinstance(asked, ReloadCheck):
@@ -229,6 +239,7 @@ class Loop:
     def _tick(self) -> None:
         with suppress(StateUnavailableError):  # The outage is in the log already.
             self._daemon.tick()
+        self._health.ticked()
 
     def _beside(self, act: Callable[[], None]) -> None:
         """Run a job that the mail does not depend on, in so far as it can be done while the state takes nothing."""
@@ -237,8 +248,8 @@ class Loop:
 
     def _watch(self) -> None:
         """Report the status to the service manager, and feed its watchdog while polls end in time."""
-        # The watchdog is fed when a poll has ended, successful or not, and while none is late. It is not fed while a
-        # poll hangs, which a restart mends. A restart does not mend a mail server, so a failed poll feeds it as well.
+        # The watchdog is fed when a poll has ended, successful or not, and while no poll or tick is late. It is not fed
+        # while one hangs, which a restart mends. A restart does not mend a mail server, so a failed poll feeds it, too.
         beat = (sd_notify.WATCHDOG,) if self._health.is_alive() else ()
         sd_notify.tell(self._status(), *beat)
 

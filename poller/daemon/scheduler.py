@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from poller.model import Outcome
+from poller.workflow.retry import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +22,18 @@ SHORT_WAIT_S = 30.0  # `poller once` waits for shorter waits and leaves the rest
 class Scheduler:
     """The messages that this process works on, and those that wait."""
 
-    def __init__(self, engine: Engine, progress: Callable[[], object]) -> None:
-        """Keep the arguments. `progress` is called for each message that is started or resumed."""
-        self._engine, self.progress = engine, progress
+    def __init__(
+        self, engine: Engine, progress: Callable[[], object], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Keep the arguments. `progress` is called for each message that is started or resumed.
+
+        `clock` returns seconds and is monotonic.
+        """
+        self._engine, self.progress, self._clock = engine, progress, clock
         self.working: set[str] = set()
         self.waiting: dict[str, MessageStatus] = {}
         self._unasked: list[str] = []  # messages at work whose status is still to be queried in this round
+        self._since_s: dict[str, float] = {}  # when each waiting message was first seen by a tick, by `clock`
         self._waited: dict[str, datetime] = {}  # when `poller once` first saw each waiting message
 
     def begin(self) -> None:
@@ -47,6 +55,7 @@ class Scheduler:
         self._engine.pause_queue(False)
         self._engine.resume(reference, seen)
         self.waiting.pop(reference, None)
+        self._since_s.pop(reference, None)
         self.working.add(reference)
 
     def tick(self) -> dict[str, MessageStatus]:
@@ -55,7 +64,7 @@ class Scheduler:
         tried: set[str] = set()
         for reference, status in list(self.waiting.items()):
             breaker = status.result.breaker
-            if breaker in tried or not self._due(status, now):
+            if breaker in tried or not (self._due(status, now) or self._has_waited_longest(reference)):
                 continue
             self.resume(reference, status)
             if breaker and not self._engine.breaker(breaker).is_closed:
@@ -82,6 +91,14 @@ class Scheduler:
         # before a message ends.
         limits = {reference: self._waited.setdefault(reference, now) + short for reference in self.waiting}
         return any(self._due(status, limits[reference]) for reference, status in self.waiting.items())
+
+    def _has_waited_longest(self, reference: str) -> bool:
+        """Return whether a message has waited here for as long as any may.
+
+        The time that it waits for may come from a clock that was ahead.
+        """
+        now_s = self._clock()
+        return now_s - self._since_s.setdefault(reference, now_s) >= LONGEST_WAIT_S
 
     def _due(self, status: MessageStatus, now: datetime) -> bool:
         until = status.result.until

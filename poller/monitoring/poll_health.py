@@ -21,9 +21,9 @@ _MINUTES_FROM_S = 120
 class PollHealth:
     """The health of the mailbox polls.
 
-    `is_alive` is for the watchdog. It is true as long as polls end and the next one begins in time. It ignores whether
-    polls succeed, because a restart cannot repair a mail server. A poll that hangs makes it false, because a restart
-    repairs that.
+    `is_alive` is for the watchdog. It is true as long as polls and ticks end and the next ones begin in time. It
+    ignores whether polls succeed, because a restart cannot repair a mail server. One that hangs makes it false, because
+    a restart repairs that.
     """
 
     def __init__(self, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +33,7 @@ class PollHealth:
         """
         self._interval_s, self._clock = interval_s, clock
         self._looking = False
-        self._due_s = clock()
+        self._due_s = self._ticked_s = clock()
         self._failures = 0
         self._out_of_reach: dict[str, datetime] = {}
         self.looked_at: datetime | None = None  # end of the last successful poll; aware, UTC
@@ -70,9 +70,13 @@ class PollHealth:
         self._due_s = self._clock() + next_in_s
         self._looking = False
 
+    def ticked(self) -> None:
+        """Record that a tick has ended: what waits is resumed when it is due."""
+        self._ticked_s = self._clock()
+
     def is_alive(self) -> bool:
-        """Return True if no poll is running and the next one is not late."""
-        return not self._looking and self._clock() < self._due_s + LATE_S
+        """Return True if no poll is running, and neither the next one nor a tick is late."""
+        return not self._looking and self._clock() < min(self._due_s, self._ticked_s) + LATE_S
 
     def status(
         self,

@@ -304,7 +304,9 @@ class Journal:
         retries = [earlier for earlier in since_asked(history) if "retry" in earlier]
         self._latest = None
         try:
-            entry = self._try(step, Attempt(len(retries), doubts(history[:-1]), first_begun(history)), retries)
+            # A first try that lies ahead was made before the clock was set back.
+            since = min(first_begun(history), self._now())
+            entry = self._try(step, Attempt(len(retries), doubts(history[:-1]), since), retries)
             json.dumps(entry, ensure_ascii=False).encode()  # as it will be recorded; a lone surrogate cannot be
         except Exception as error:  # noqa: BLE001  The one place that contains a message's failure.
             entry = self._gave_way(step, error, retries)

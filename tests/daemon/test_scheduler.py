@@ -19,6 +19,7 @@ from poller.daemon.scheduler import SHORT_WAIT_S, Scheduler
 from poller.model import Outcome
 from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.results import WorkResult
+from poller.workflow.retry import LONGEST_WAIT_S
 from poller.workflow.status import MessageStatus
 from tests.support.running_daemon import waiting_at
 
@@ -151,3 +152,14 @@ def test_message_that_ends_gives_waiting_ones_more_time(load: Scheduler, engine:
     load.working = {"done"}
     load.tick()
     assert load.soon()
+
+
+def test_no_message_waits_longer_than_the_longest_wait(engine: Engine) -> None:
+    """The time that it waits for is a day off: the clock was a day ahead when it was made."""
+    now = [50.0]
+    load = Scheduler(engine, lambda: None, lambda: now[0])
+    load.waiting = {"waits": waits_for("", 24 * HOUR)}
+    for after_s, resumed in ((0, []), (LONGEST_WAIT_S - 1, []), (1, ["waits"])):
+        now[0] += after_s
+        load.tick()
+        assert engine.resumed == resumed

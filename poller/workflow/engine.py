@@ -191,7 +191,9 @@ class Engine:
         if status.outcome is Outcome.FAILED:
             # The entries about the failure are dropped, and the step that failed is tried once more.
             steps = [step for step in self._steps(reference) if "fatal" in (step["output"] or ())]
-            start = 1 + max(s["function_id"] for s in steps if s["function_name"] == status.result.step)
+            # `audit --fix` may have closed one that never failed here: nothing is dropped.
+            failed = (s["function_id"] for s in steps if s["function_name"] == status.result.step)
+            start = 1 + max(failed, default=END - 1)
         elif status.result.reason == INTERNAL_ERROR:
             # An exception that was recorded would be raised again at each replay.
             steps = [step for step in self._steps(reference) if step["error"] is not None]

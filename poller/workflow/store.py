@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from contextvars import Context
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -226,6 +228,25 @@ class StateStore:
             for step in steps
             if isinstance(step["output"], dict)  # a fact that a message keeps for others is no entry of its journal
         ]
+
+    def close_waiting(self, message: MessageRecord, outcome: Outcome) -> bool:
+        """Record that a waiting message has this outcome. Return False if its record is another one by now."""
+        result, tables = message.status.result, self._database().tables
+        if result.outcome is not Outcome.WAITING:
+            return False
+        output = json.dumps(replace(result, outcome=outcome, until=None, breaker="").as_json())
+        rows = tables.workflow_status
+        as_read = rows.c.status == "SUCCESS", rows.c.updated_at == round(message.changed_at.timestamp() * 1000)
+        update = sa.update(rows).where(rows.c.workflow_uuid == message.reference, *as_read)
+        now_ms = int(datetime.now(UTC).timestamp() * 1000)
+        with self._errors(), self._database().engine.begin() as connection:
+            if not connection.execute(update.values(updated_at=now_ms)).rowcount:
+                return False
+            # An earlier release kept the result in the first of the tables, where the second has no row.
+            for table in (rows, tables.workflow_output):
+                its = table.c.workflow_uuid == message.reference, table.c.output.is_not(None)
+                connection.execute(sa.update(table).where(*its).values(output=output))
+        return True
 
     def forget(self, ids: Iterable[str]) -> None:
         """Delete messages by reference, and facts by key, with all that was recorded about them."""

@@ -66,12 +66,13 @@ class HealthReporter:
         now = datetime.now(UTC)
         status, health = self._status(), self._health
         present = self.incidents(now, status)
-        self._status_file.leave(
-            health.looked_at, health.failing_since, health.reason, len(status.unreadable), self._refused(status)
-        )
+        refused = self._refused(status)
+        if undeliverable := self._undeliverable():
+            refused["notification"] = f"{undeliverable}, look at NOTIFICATION_EMAIL"
+        self._status_file.leave(health.looked_at, health.failing_since, health.reason, len(status.unreadable), refused)
         if self._heartbeat:
             missing = self.canary is not None and self.canary.missing_since
-            failing = bool(missing) or self._polls_fail(now) or self._has_lasted(status.outage, now)
+            failing = bool(missing or undeliverable) or self._polls_fail(now) or self._has_lasted(status.outage, now)
             is_known = not status.outage and (not self.canary or self.canary.decided)
             if failing or is_known:  # Success is reported only where it is known.
                 self._heartbeat.tell(self._health.looked_at, failing=failing)
@@ -141,6 +142,10 @@ class HealthReporter:
     def _polls_fail(self, now: datetime) -> bool:
         since = self._health.failing_since
         return since is not None and now - since >= self._patience
+
+    def _undeliverable(self) -> str:
+        """Return why no mail reaches the admin, "" where it does. No mail can tell of it."""
+        return self._smtp.undeliverable.get(self._settings.notification.email or "", "") if self._smtp else ""
 
     def _has_lasted(self, outage: Outage | None, now: datetime) -> bool:
         return outage is not None and now - outage.since >= self._patience

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from poller import fork_server
 from poller.inspection import formats
 from poller.model import ModelFacts, ModelIssue, NoPicture
 
@@ -91,8 +92,13 @@ def _run(
     with _turn, tempfile.TemporaryDirectory(prefix="inspection-", ignore_cleanup_errors=True) as directory:
         answer, say = _processes.Pipe(duplex=False)
         child = _processes.Process(target=_work, args=(say, attachments, number, member, Path(directory)), daemon=True)
-        child.start()
-        say.close()
+        try:
+            fork_server.start(child)
+        except fork_server.ForkServerDiedError as error:
+            answer.close()
+            raise InspectionStoppedError("the fork server died") from error
+        finally:
+            say.close()
         # It ends every wait for the process, also for the rest of a message that was begun.
         end = threading.Timer(limit_s, child.kill)
         end.start()
@@ -101,9 +107,7 @@ def _run(
         finally:
             end.cancel()
             end.join()
-            child.kill()
-            child.join()
-            child.close()
+            fork_server.end(child)
             answer.close()
 
 
@@ -126,10 +130,10 @@ def _listen(answer: Connection, child: Any, found: Inspected) -> tuple[tuple[str
             stage = str(message["stage"])
             found = _taken(found, message, answer)
         except EOFError as error:
-            child.join()
-            if child.exitcode in _STOPPED:
-                raise InspectionStoppedError(f"exit code {child.exitcode}") from error
-            return None, _ended(found, stage, beaten=child.exitcode in _BEATEN)
+            code = fork_server.exit_code(child)
+            if code in _STOPPED:
+                raise InspectionStoppedError(f"exit code {code}") from error
+            return None, _ended(found, stage, beaten=code in _BEATEN)
         # A process that was taken over may say anything.
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return None, _ended(found, stage, beaten=False)

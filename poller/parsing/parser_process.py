@@ -9,8 +9,11 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING
+
+from poller import fork_server
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from poller.model import Request
 
 LIMIT_S = 60.0  # the slowest mail known takes two
+REST_S = 10.0  # for the rest of an answer, which is in the memory of the process
 MEMORY_BYTES = 2 << 30  # address space: far above what any mail needs, far below what would hurt the server
 # When the machine or the daemon stops, all our processes get these signals. The mail is not at fault. The fork server
 # gets them as well: where it ends first, nobody reads the exit code, and multiprocessing gives 255.
@@ -67,21 +71,29 @@ def _run(name: str, limit_s: float, *arguments: Any) -> Request:
     """Run a function of `parser` in a process of its own, and return its result."""
     answer, say = _processes.Pipe(duplex=False)
     child = _processes.Process(target=_answer, args=(say, name, *arguments), daemon=True)
-    child.start()
-    say.close()
+    try:
+        fork_server.start(child)
+    except fork_server.ForkServerDiedError as error:
+        answer.close()
+        raise ParserDiedError("the fork server died") from error
+    finally:
+        say.close()
+    # It ends the wait for the rest of an answer that was begun.
+    rest = threading.Timer(limit_s + REST_S, child.kill)
+    rest.start()
     try:
         if not answer.poll(limit_s):
             raise _BeatenError(f"parser stopped after {limit_s:.0f} s")
         answered: Request | OSError = answer.recv()
     except EOFError as error:
-        child.join()
-        if child.exitcode in _STOPPED:
-            raise ParserDiedError(f"exit code {child.exitcode}") from error
-        raise _BeatenError(f"parser ended with exit code {child.exitcode}") from error
+        code = fork_server.exit_code(child)
+        if code in _STOPPED:
+            raise ParserDiedError(f"exit code {code}") from error
+        raise _BeatenError(f"parser ended with exit code {code}") from error
     finally:
-        child.kill()
-        child.join()
-        child.close()
+        rest.cancel()
+        rest.join()
+        fork_server.end(child)
         answer.close()
     if isinstance(answered, OSError):
         raise answered

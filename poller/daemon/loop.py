@@ -20,8 +20,9 @@ from integrations.errors import ConfigurationError, TransientError
 from poller import logs
 from poller.daemon import malloc, sd_notify
 from poller.daemon.clock import ClockWatch, Interval
-from poller.daemon.daemon import TICK_S, Daemon
+from poller.daemon.daemon import OTHER_ACCOUNT, TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
+from poller.mailbox.download import account_of
 from poller.mailbox.watcher import MailboxWatcher
 from poller.model import SERVICE_NAMES
 from poller.monitoring.poll_health import PollHealth
@@ -206,6 +207,11 @@ class Loop:
             self._trying = read()
         except ConfigurationError as error:
             self._keep(str(error).splitlines())
+            return
+        before, then = self._settings, self._trying
+        if then.state_url == before.state_url and account_of(then.imap) != account_of(before.imap):
+            self._trying = None
+            self._keep([OTHER_ACCOUNT])
             return
         check_in_background(self._trying, self._asked.put)
 

@@ -14,6 +14,7 @@ from multiprocessing import forkserver
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerProcess
 
 START_S = 30.0  # a fork takes some milliseconds, and the first one waits for the imports
@@ -24,8 +25,8 @@ class ForkServerDiedError(Exception):
     """The fork server was killed, or hung and was killed by us, before the process had begun."""
 
 
-def start(child: ForkServerProcess, limit_s: float = START_S) -> None:
-    """Start the process.
+def start(child: ForkServerProcess, answer: Connection, say: Connection, limit_s: float = START_S) -> None:
+    """Start the process, and close `say`, our copy of its end of the pipe that it answers through.
 
     Raises:
         ForkServerDiedError: it has not begun in time.
@@ -36,9 +37,11 @@ def start(child: ForkServerProcess, limit_s: float = START_S) -> None:
     try:
         child.start()
     except (EOFError, ConnectionError) as error:
+        answer.close()
         raise ForkServerDiedError from error
     finally:
         too_late.cancel()
+        say.close()
 
 
 def exit_code(child: ForkServerProcess, limit_s: float = END_S) -> int | None:

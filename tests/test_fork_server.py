@@ -21,6 +21,10 @@ def sleeper() -> ForkServerProcess:
     return multiprocessing.get_context("forkserver").Process(target=time.sleep, args=(600,), daemon=True)
 
 
+def start(child: ForkServerProcess, limit_s: float = 30) -> None:
+    fork_server.start(child, *multiprocessing.Pipe(duplex=False), limit_s)
+
+
 def stop_fork_server() -> None:
     """Stop it, as a debugger does, or a machine that has no memory left."""
     os.kill(forkserver._forkserver._forkserver_pid, signal.SIGSTOP)  # type: ignore[attr-defined]
@@ -29,15 +33,15 @@ def stop_fork_server() -> None:
 def test_fork_server_that_hangs_is_replaced() -> None:
     """A start on it fails in time, the end of a process that it made comes, and the next start works."""
     first = sleeper()
-    fork_server.start(first)
+    start(first)
     stop_fork_server()
     with pytest.raises(fork_server.ForkServerDiedError):
-        fork_server.start(sleeper(), limit_s=0.1)
+        start(sleeper(), 0.1)
     fork_server.end(first)
     second = sleeper()
     while second.pid is None:
         try:
-            fork_server.start(second)
+            start(second)
         except fork_server.ForkServerDiedError:  # the kernel is still at the end of the first one
             second = sleeper()
     stop_fork_server()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from datetime import date, timedelta
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, CredentialsError, TransientError
-from poller.daemon import cutoff
+from poller.daemon import account, cutoff
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
 from poller.daemon.scheduler import Scheduler
@@ -39,11 +38,6 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 TICK_S = 1.0  # how often waits are checked for their end
-ACCOUNT = "account"  # key of the fact that holds the digest of the mailbox's name
-OTHER_ACCOUNT = (
-    "the state is another mailbox's: look at STATE_URL, which each mailbox needs of its own, "
-    "or at IMAP_HOST, IMAP_USERNAME and IMAP_MAILBOX"
-)
 PROBE_S = 5.0  # between two looks whether an outage of the state is over
 
 
@@ -153,7 +147,7 @@ class Daemon:
     def _begin(self, *, everything: bool) -> None:
         self._engine.start()
         self._load.begin()
-        self._check_account()
+        account.check(self.store, self._inbox.account)
         self.first_start = cutoff.first_start(self._engine.store)
         if not everything:
             self._inbox.since = self._settings.imap.since or self.first_start
@@ -161,12 +155,6 @@ class Daemon:
         self._accepted.prepare()
         self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine.store)
         self._inbox.taken_up = lambda references: self._engine.store.statuses(references).keys()
-
-    def _check_account(self) -> None:
-        """Make sure that the state is this mailbox's. Two that shared it would take each other's mail for gone."""
-        digest = hashlib.sha256(self._inbox.account.encode()).hexdigest()[:16]  # the state holds no address
-        if self.store.remember(ACCOUNT, digest) != digest:
-            raise ConfigurationError(OTHER_ACCOUNT)
 
     def _work(self, journal: Journal) -> WorkResult:
         with self._places:

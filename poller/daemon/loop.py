@@ -19,8 +19,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from integrations.errors import ConfigurationError, TransientError
 from poller import logs
 from poller.daemon import malloc, sd_notify
+from poller.daemon.account import OTHER_ACCOUNT
 from poller.daemon.clock import ClockWatch, Interval
-from poller.daemon.daemon import OTHER_ACCOUNT, TICK_S, Daemon
+from poller.daemon.daemon import TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
 from poller.mailbox.download import account_of
 from poller.mailbox.watcher import MailboxWatcher

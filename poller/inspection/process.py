@@ -93,12 +93,9 @@ def _run(
         answer, say = _processes.Pipe(duplex=False)
         child = _processes.Process(target=_work, args=(say, attachments, number, member, Path(directory)), daemon=True)
         try:
-            fork_server.start(child)
+            fork_server.start(child, answer, say)
         except fork_server.ForkServerDiedError as error:
-            answer.close()
             raise InspectionStoppedError("the fork server died") from error
-        finally:
-            say.close()
         # It ends every wait for the process, also for the rest of a message that was begun.
         end = threading.Timer(limit_s, child.kill)
         end.start()

@@ -72,12 +72,9 @@ def _run(name: str, limit_s: float, *arguments: Any) -> Request:
     answer, say = _processes.Pipe(duplex=False)
     child = _processes.Process(target=_answer, args=(say, name, *arguments), daemon=True)
     try:
-        fork_server.start(child)
+        fork_server.start(child, answer, say)
     except fork_server.ForkServerDiedError as error:
-        answer.close()
         raise ParserDiedError("the fork server died") from error
-    finally:
-        say.close()
     # It ends the wait for the rest of an answer that was begun.
     rest = threading.Timer(limit_s + REST_S, child.kill)
     rest.start()

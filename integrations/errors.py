@@ -37,6 +37,10 @@ class PermanentError(ServiceError):
     """Trying again cannot work for this message: any other 4xx, SMTP 5yz."""
 
 
+class UndeliverableError(PermanentError):
+    """The mail server takes no letter from us or for this recipient, whatever is in it: SMTP 5yz to the envelope."""
+
+
 class BlockedError(PermanentError):
     """A firewall before the service blocks what this call contains. The service itself has not seen it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,7 +12,14 @@ from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from integrations.errors import ConfigurationError, CredentialsError, PermanentError, ServiceError, TransientError
+from integrations.errors import (
+    ConfigurationError,
+    CredentialsError,
+    PermanentError,
+    ServiceError,
+    TransientError,
+    UndeliverableError,
+)
 from integrations.net.deadline import CALL_S, Deadline, ask_guard, watch
 from integrations.net.failures import describe_failure
 
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
 # 7bit: a body that is 8-bit is encoded on the way out, so the server need not offer 8BITMIME (RFC 6152).
 _WIRE = SMTP.clone(cte_type="7bit")
 
+# The recipient does not exist, or the mailbox is disabled or full (RFC 3463 sections 3.2 and 3.3), not 5.2.3: too long.
+_RECIPIENT_STATUS = re.compile(r"5\.(1\.\d+|2\.[0124])\b")
 _AUTHENTICATION_CODES = (530, 534, 535, 538)  # RFC 4954 section 6
 
 
@@ -73,6 +83,7 @@ class Smtp:
         self._timeout_s = timeout_s
         self._deadline_s = deadline_s
         self._context = context or ssl.create_default_context()
+        self.undeliverable: dict[str, str] = {}  # by the To field: why no letter reaches it; a letter that does ends it
 
     def send(self, message: EmailMessage) -> None:
         """Hand the message to the server, for the recipients of its To field.
@@ -80,7 +91,8 @@ class Smtp:
         Not idempotent: after a TransientError whose outcome is unknown, another attempt may send a second copy.
 
         Raises:
-            PermanentError: the server rejects the message, or To holds no address or one that is not ASCII.
+            UndeliverableError: the server rejects sender or recipient, or To holds no address or one that is not ASCII.
+            PermanentError: the server rejects this message.
         """
         with self.submission(message) as hand_over:
             hand_over()
@@ -91,9 +103,17 @@ class Smtp:
 
         Until then the server has no message, so only that call is not idempotent. Both raise the errors of `send`.
         """
-        recipients = [address for _, address in getaddresses([str(field) for field in message.get_all("To", [])])]
+        to = ", ".join(str(field) for field in message.get_all("To", []))
+        try:
+            yield from self._submission(message, to)
+        except UndeliverableError as error:
+            self.undeliverable[to] = str(error)
+            raise
+
+    def _submission(self, message: EmailMessage, to: str) -> Iterator[Callable[[], None]]:
+        recipients = [address for _, address in getaddresses([to])]
         if not recipients or not all("@" in address and address.isascii() for address in recipients):
-            raise PermanentError("SMTP send: no recipient, or one that is not ASCII", detail=", ".join(recipients))
+            raise UndeliverableError("SMTP send: no recipient, or one that is not ASCII", detail=", ".join(recipients))
         content = message.as_bytes(policy=_WIRE)
         with ExitStack() as opened:
             with _named("send"), Deadline(self._deadline_s):
@@ -101,12 +121,17 @@ class Smtp:
                 _expect(*server.mail(self._sender))
                 for recipient in recipients:
                     _expect(*server.rcpt(recipient))
-            yield partial(self._hand_over, server, content)
+            yield partial(self._hand_over, server, content, to)
 
-    def _hand_over(self, server: smtplib.SMTP, content: bytes) -> None:
+    def _hand_over(self, server: smtplib.SMTP, content: bytes, to: str) -> None:
         # From here on the server may have accepted the message, even if the connection breaks.
-        with _named("send", sent=True), Deadline(self._deadline_s, size_bytes=len(content), creates=True):
-            _expect(*server.data(content))
+        try:
+            with _named("send", sent=True), Deadline(self._deadline_s, size_bytes=len(content), creates=True):
+                _expect(*server.data(content))
+        except UndeliverableError as error:
+            self.undeliverable[to] = str(error)
+            raise
+        self.undeliverable.pop(to, None)
         # The server has accepted the message, so a failed QUIT changes nothing.
         with suppress(smtplib.SMTPException, OSError), Deadline(self._deadline_s):
             server.quit()
@@ -218,7 +243,8 @@ def _refusal(call: str, error: smtplib.SMTPResponseException, *, sent: bool) -> 
     if code in _AUTHENTICATION_CODES or (isinstance(error, smtplib.SMTPAuthenticationError) and code >= 500):  # noqa: PLR2004
         return CredentialsError(f"{line}: not authenticated, look at SMTP_USERNAME and SMTP_PASSWORD")
     if 500 <= code < 600:  # noqa: PLR2004
-        return PermanentError(line, detail=detail)
+        is_of_envelope = not sent or _RECIPIENT_STATUS.match(detail)
+        return UndeliverableError(line, detail=detail) if is_of_envelope else PermanentError(line, detail=detail)
     return TransientError(line, detail=detail, outcome_unknown=sent and code < 0)
 
 

@@ -239,6 +239,7 @@ class DispatchResult:
     attached: tuple[tuple[int, str], ...] = ()  # likewise of each private file of HubSpot, and its id there
     skipped: tuple[str, ...] = ()  # step names whose service has no credentials, in order
     in_doubt: tuple[str, ...] = ()  # names of steps whose effect is unknown, in order
+    refused: tuple[str, ...] = ()  # names of steps whose mail the server takes for nobody, in order
     upload_decisions: tuple[UploadDecision, ...] = ()  # of each attachment, in the mail's order
     previews: tuple[Preview, ...] = ()  # of the stored files, in the mail's order
     all_files: StoredFile | None = None  # a zip of the stored files; None if there are fewer than two

@@ -1,4 +1,4 @@
-"""Find what does not add up between the state store, the mailboxes and the services, and change nothing."""
+"""Find what does not add up between the state store, the mailboxes and the services."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from poller.workflow import corrections
 from poller.workflow.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from integrations.clickup import ClickUp, Subtask
     from integrations.hubspot import HubSpot
@@ -45,6 +45,7 @@ class Finding:
     reference: str
     outcome: str  # as recorded, see `MessageStatus`; "" where nothing is
     problem: str  # in a few English words, nothing of the content
+    remedy: str = ""  # the outcome that --fix records, "" where a person must decide
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as plain data."""
@@ -52,7 +53,8 @@ class Finding:
 
     def as_line(self) -> str:
         """Format the finding as a line for a person."""
-        return f"{self.reference}  {(self.outcome or 'unknown').upper():<12}  {self.problem}"
+        line = f"{self.reference}  {(self.outcome or 'unknown').upper():<12}  {self.problem}"
+        return f"{line}; to be closed as {self.remedy.upper()}" if self.remedy else line
 
 
 def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Finding]:
@@ -77,8 +79,9 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
         known = {corrections.message_of(message.reference) for message in store.messages()}
         for message in remembered:
             corrected = corrections.message_of(message.reference) in waiting_to_be_corrected
-            if not corrected and (problem := _misplaced(message, waiting, lying, settings.labels)):
-                yield Finding(message.reference, message.status.outcome, problem)
+            if not corrected and (found := _misplaced(message, waiting, lying, settings.labels)):
+                problem, remedy = found
+                yield Finding(message.reference, message.status.outcome, problem, remedy or "")
             for problem in _untold(store.journal(message.reference)):
                 yield Finding(message.reference, message.status.outcome, problem)
     for outcome, references in lying.items():
@@ -92,19 +95,26 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
 
 def _misplaced(
     message: MessageRecord, waiting: set[str], filed: Mapping[str, Mapping[str, bool]], labels: LabelsSettings
-) -> str | None:
-    """Return what is wrong with the place of a message, None when nothing is."""
+) -> tuple[str, Outcome | None] | None:
+    """Return what is wrong with the place of a message and the outcome that would be right, None when nothing is.
+
+    No outcome where a person must decide.
+    """
     reference, outcome = corrections.message_of(message.reference), message.status.outcome
-    found = [getattr(labels, other) for other, references in filed.items() if reference in references]
+    filed_as = [Outcome(other) for other, references in filed.items() if reference in references]
+    found = [getattr(labels, other) for other in filed_as]
     if outcome in filed:
         if reference in waiting:
             # A failed message was moved back, to be tried again at the next scan.
-            return None if outcome is Outcome.FAILED else "finished, and in the inbox"
+            return None if outcome is Outcome.FAILED else ("finished, and in the inbox", None)
         if reference not in filed[outcome]:
             elsewhere = f", but under {', '.join(map(repr, found))}" if found else ""
-            return f"not found under {getattr(labels, outcome)!r}{elsewhere}"
+            return f"not found under {getattr(labels, outcome)!r}{elsewhere}", None
     elif outcome.is_open and reference not in waiting and not found:
-        return "not finished, and nowhere to be found"
+        return "not finished, and nowhere to be found", Outcome.GONE if outcome is Outcome.WAITING else None
+    elif outcome is Outcome.WAITING and reference not in waiting and message.status.result.filed is None:
+        # As after a restore: it was finished after the backup. The daemon sees it in no mailbox and waits for ever.
+        return f"waits, but lies under {', '.join(map(repr, found))}", filed_as[0] if len(filed_as) == 1 else None
     return None
 
 
@@ -187,24 +197,45 @@ def _not_one(what: str, expected: str, found: list[str]) -> Iterator[str]:
             yield f"{what} {other} carries the reference, and is not the one remembered"
 
 
+def fix(settings: Settings, findings: Iterable[Finding]) -> int:
+    """Record the remedies of these findings, and return how many were recorded.
+
+    One whose message has gone on meanwhile is left alone.
+
+    Raises:
+        TransientError: the database is out of reach.
+    """
+    remedies = {finding.reference: Outcome(finding.remedy) for finding in findings if finding.remedy}
+    with closing(open_store(settings)) as store:
+        return sum(store.close_waiting(message, remedies[message.reference]) for message in store.named(remedies))
+
+
 @click.command()
 @click.option("--remote", is_flag=True, help="What HubSpot and ClickUp hold, too; some calls for each message.")
+@click.option("--fix", "to_fix", is_flag=True, help="Close the records of messages that wait for nothing.")
 @json_option("One JSON object a finding.")
 @click.pass_context
-def audit(ctx: click.Context, *, remote: bool, as_json: bool) -> None:
-    """Report what does not add up, and change nothing.
+def audit(ctx: click.Context, *, remote: bool, to_fix: bool, as_json: bool) -> None:
+    """Report what does not add up.
 
-    Compares the mailboxes with the state store, with --remote also with what HubSpot and ClickUp hold.
+    Compares the mailboxes with the state store, with --remote also with what HubSpot and ClickUp hold. With --fix it
+    then closes the records of messages that wait for nothing: those named as to be closed. No mailbox and no service
+    is changed.
 
     Exit code 0 when all adds up, 1 when anything does not, 75 when the mailbox or a service is out of reach.
     """
-    findings = unknown = 0
-    for finding in find_problems(settings_of(ctx), remote=remote):
-        findings += 1
-        unknown += not finding.outcome
+    settings, findings = settings_of(ctx), []
+    for finding in find_problems(settings, remote=remote):
+        findings.append(finding)
         click.echo(json.dumps(finding.as_json()) if as_json else finding.as_line())
     if not findings:
         click.echo("everything adds up", err=True)
-    if unknown:
+    if any(not finding.outcome for finding in findings):
         click.echo("To have an UNKNOWN one done, put it back into the inbox.", err=True)
-    ctx.exit(EXIT_FAILED if findings else 0)
+    closable = sum(bool(finding.remedy) for finding in findings)
+    fixed = fix(settings, findings) if to_fix and closable else 0
+    if to_fix:
+        click.echo(f"{fixed} of {len(findings)} closed", err=True)
+    elif closable:
+        click.echo(f"To close {closable} as named, run it with --fix.", err=True)
+    ctx.exit(EXIT_FAILED if len(findings) > fixed else 0)

@@ -33,7 +33,7 @@ SECTIONS = {
         "list": _Command("messages", "list_", "List the messages with their outcomes."),
         "show": _Command("messages", "show", "Show all that is stored about a message."),
         "corrections": _Command("corrections", "corrections_", "List the mails that people have reclassified."),
-        "audit": _Command("audit", "audit", "Report what does not add up, and change nothing."),
+        "audit": _Command("audit", "audit", "Report what does not add up."),
         "config": _Command("config", "config", "Show the settings."),
     },
     "Repair": {

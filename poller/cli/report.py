@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _VALUE_CHARS = 2_000
 _BESIDE = 3  # values returned by a step that fit into its line
 # What a service that refuses us stops, and what goes on.
+_NAMES = SERVICE_NAMES | {"notification": "The admin's mailbox"}
 _EFFECTS = {
+    "notification": "mail is processed and filed, and nobody is told",
     "anthropic": "unsure mail waits for a while, sure mail goes on",
     "r2": "mail with files to upload waits, other mail goes on",
     "hubspot": "mail waits for its ticket",
@@ -91,7 +93,7 @@ def status_lines(
             yield f"polls fail since {_moment(poll_status.failing_since)}: {poll_status.reason}"
         for service, reason in poll_status.refused.items():
             effect = _EFFECTS.get(service, "all mail waits")
-            yield f"{SERVICE_NAMES.get(service, service)} refuses us: {reason}; {effect}"
+            yield f"{_NAMES.get(service, service)} refuses us: {reason}; {effect}"
         if poll_status.unreadable:
             yield f"{poll_status.unreadable:>7}  that the mail server lists and does not give; the log has their UIDs"
 

@@ -30,8 +30,8 @@ def run(ctx: click.Context) -> None:
 
     SIGHUP makes it read its settings again. It keeps the old ones when the new ones cannot be used.
 
-    Exit code 0 when it was asked to stop, 75 when another one runs on this state or the database is out of reach, 78
-    for settings that cannot work.
+    Exit code 0 when it was asked to stop, 75 when another one runs on this state, the database is out of reach or the
+    disk is full, 78 for settings that cannot work.
     """
     loop.run(rereader(ctx))
 

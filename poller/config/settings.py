@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
-    EmailStr,
     Field,
     HttpUrl,
     NonNegativeFloat,
@@ -34,6 +33,7 @@ from poller.config.validators import (
     FileType,
     FileTypes,
     MemberIds,
+    OwnAddress,
     Port,
     Priority,
     ServiceUrl,
@@ -178,7 +178,7 @@ class SmtpSettings(Service):
         "password", description="password, or imap: the same access tokens as the mailbox's"
     )
     password: SecretStr = Field(SecretStr(""), description="password")
-    sender: EmailStr | None = Field(None, description="From address; empty: the SMTP login, else the IMAP login")
+    sender: OwnAddress | None = Field(None, description="From address; empty: the SMTP login, else the IMAP login")
 
     @classmethod
     def needed(cls, given: Mapping[str, object], /) -> tuple[str, ...]:
@@ -342,7 +342,7 @@ _SQLITE = re.compile(r"sqlite:///[^:?#]*[^:?#/]")  # SQLAlchemy accepts more, bu
 class NotificationSettings(Section):
     """The recipient of notifications."""
 
-    email: EmailStr | None = Field(None, description="the admin's address; empty: nobody is told")
+    email: OwnAddress | None = Field(None, description="the admin's address; empty: nobody is told")
     reply_to_customer: bool = Field(
         False, description="whether an answer to a notification goes to the customer (Reply-To), not to our own address"
     )
@@ -370,7 +370,7 @@ class CanarySettings(Section):
 
     interval_min: NonNegativeFloat = Field(0, description="minutes between two; 0: none is sent")
     late_min: PositiveFloat = Field(10, description="minutes after which one that has not arrived is told of")
-    address: EmailStr | None = Field(None, description="where it is sent; empty: the IMAP login")
+    address: OwnAddress | None = Field(None, description="where it is sent; empty: the IMAP login")
 
 
 class DigestSettings(Section):

@@ -7,7 +7,9 @@ from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, validate_email
+
+_PRIVATE_NAMES = {"local", "internal", "test"}
 
 
 def is_local(host: str) -> bool:
@@ -56,6 +58,13 @@ def _private(url: HttpUrl) -> HttpUrl:
     return url
 
 
+def _own_address(given: str) -> str:
+    """Return the address of an e-mail setting. The admin may have names that the Internet does not know (RFC 6762)."""
+    # Such names are no e-mail addresses to the library, so it is asked for one that differs in its end.
+    stand_in = ".fr" if given.lower().rpartition(".")[2] in _PRIVATE_NAMES else ""
+    return validate_email(given + stand_in)[1].removesuffix(stand_in)
+
+
 def text(pattern: str, words: str) -> AfterValidator:
     """Return a validator that a text must match `pattern` as a whole. `words` tell a person the rule."""
 
@@ -86,6 +95,7 @@ def _priority(given: object) -> int:
     return int(number)
 
 
+OwnAddress = Annotated[str, AfterValidator(_own_address)]
 FileType = Literal["models", "images", "documents", "archives", "video"]
 FileTypes = Annotated[tuple[FileType, ...], BeforeValidator(_words)]
 MemberIds = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_words)]

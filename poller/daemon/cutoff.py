@@ -15,7 +15,9 @@ LOOKED_BACK = 1_000  # such days; no setting is changed more often than that
 
 def first_start(store: FactStore) -> date:
     """Return the day (UTC) of the first start on this state store: today, if there was none."""
-    return date.fromisoformat(store.remember(FIRST_START, datetime.now(UTC).date().isoformat()))
+    today = datetime.now(UTC).date()
+    # The clock may have been ahead at the first start, and mail that has come since must not be left alone for it.
+    return min(date.fromisoformat(store.remember(FIRST_START, today.isoformat())), today)
 
 
 def keep(store: FactStore, since: date | None) -> None:

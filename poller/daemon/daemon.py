@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, CredentialsError, TransientError
-from poller import child_process
-from poller.daemon import cutoff
+from poller import fork_server
+from poller.daemon import account, cutoff
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
 from poller.daemon.scheduler import Scheduler
@@ -24,8 +24,9 @@ from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
 from poller.model import SERVICE_NAMES, Outcome
 from poller.monitoring.status import DaemonStatus, Wait
-from poller.workflow import corrections
+from poller.workflow import corrections, database
 from poller.workflow.engine import STOP_S, Engine
+from poller.workflow.errors import StateUnavailableError
 from poller.workflow.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 TICK_S = 1.0  # how often waits are checked for their end
+PROBE_S = 5.0  # between two looks whether an outage of the state is over
 
 
 class Daemon:
@@ -55,7 +57,7 @@ class Daemon:
 
         `progress` is called at each message that a scan or a tick gets on with.
         """
-        child_process.warm_up()  # before there are threads
+        fork_server.warm_up()  # before there are threads
         self._settings = settings
         self._inbox = Inbox(settings)
         self._services = services(settings)
@@ -81,6 +83,7 @@ class Daemon:
             ),
             takeover_s=settings.state.takeover_s,
         )
+        self.outage = self._engine.outage  # of the state
         self._load = Scheduler(self._engine, progress)
         self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
         self._refused: dict[str, str] = {}  # by service: its words when it last refused us
@@ -92,6 +95,7 @@ class Daemon:
         self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
         self._turn = threading.Lock()  # polls and ticks, one at a time
+        self._probed_s = 0.0  # on the monotonic clock
 
     @property
     def working(self) -> set[str]:
@@ -120,7 +124,7 @@ class Daemon:
 
         Raises:
             ConfigurationError: settings that cannot work.
-            TransientError: the mailbox is out of reach.
+            TransientError: the mailbox is out of reach, or the state is.
         """
         seen: dict[str, MessageStatus] = {}
         try:
@@ -134,13 +138,18 @@ class Daemon:
                             finished(reference, status)
             self._accepted.record(self._proven())
             return seen | self.waiting
+        except StateUnavailableError as error:
+            raise TransientError(f"{error}: look at STATE_URL") from error
         finally:
             self.stop()
 
     def start(self, *, everything: bool = False) -> None:
         """Take the state, and continue what was in hand. See `Engine.start`."""
         try:
-            self._begin(everything=everything)
+            with self.outage.failing_fast():
+                self._begin(everything=everything)
+        except StateUnavailableError as error:
+            raise TransientError(f"{error}: look at STATE_URL") from error
         finally:
             self._places.release(self._settings.state.workers)
         log.info("daemon_started", services_off=self._services.off())
@@ -148,6 +157,7 @@ class Daemon:
     def _begin(self, *, everything: bool) -> None:
         self._engine.start()
         self._load.begin()
+        account.check(self.store, self._inbox.account)
         self.first_start = cutoff.first_start(self._engine.store)
         if not everything:
             self._inbox.since = self._settings.imap.since or self.first_start
@@ -171,8 +181,14 @@ class Daemon:
         log.info("daemon_stopped")
 
     def poll(self) -> int:
-        """Scan the mailbox once, and return how many messages were taken up."""
-        with self._turn:
+        """Scan the mailbox once, and return how many messages were taken up.
+
+        Raises:
+            StateUnavailableError: the state takes nothing, so no message can be taken up.
+        """
+        with self._turn, self.outage.failing_fast():
+            if outage := self.outage.current:
+                raise StateUnavailableError(outage.reason)
             self._engine.pause_queue(False)  # so that messages queued without our knowledge are not left there for good
             references = self._inbox.scan()
             self._engine.breaker("imap").has_succeeded = True
@@ -201,13 +217,27 @@ class Daemon:
             return len(self.working) - before
 
     def tick(self) -> dict[str, MessageStatus]:
-        """Resume the messages that are due, and return the status of those that have stopped since the last tick."""
-        with self._turn:
+        """Resume the messages that are due, and return the status of those that have stopped since the last tick.
+
+        While the state takes nothing, nothing is due, and from time to time it is tried.
+        """
+        with self._turn, self.outage.failing_fast():
+            if self.outage.current and not self._is_back():
+                return {}
             for service in list(self._engine.faults):
                 self.handle_refusal(service, self._engine.faults.pop(service))
             stopped = self._load.tick()
             self._accepted.record(self._proven(), 1)  # a tick is short
             return stopped
+
+    def _is_back(self) -> bool:
+        """Return whether the state is known to take entries again."""
+        if time.monotonic() - self._probed_s < PROBE_S:
+            return False
+        self._probed_s = time.monotonic()
+        if is_back := database.is_writable(self._settings.state_url):
+            self.outage.end()
+        return is_back
 
     def handle_refusal(self, service: str, fault: ConfigurationError) -> None:
         """Handle settings that cannot work: stop if the service never took our key, else wait.
@@ -242,6 +272,7 @@ class Daemon:
             first_start=self.first_start,
             misconfigured=frozenset(self._misconfigured),
             unproven=frozenset(SERVICE_NAMES.keys() - self._proven()),
+            outage=self.outage.current,
         )
 
     def _proven(self) -> set[str]:

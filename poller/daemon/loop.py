@@ -7,8 +7,9 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,15 +17,20 @@ from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import child_process, confinement, logs
+from poller import confinement, fork_server, logs
 from poller.daemon import malloc, sd_notify
+from poller.daemon.account import OTHER_ACCOUNT
+from poller.daemon.clock import ClockWatch, Interval
 from poller.daemon.daemon import TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
+from poller.mailbox.download import account_of
 from poller.mailbox.watcher import MailboxWatcher
+from poller.model import SERVICE_NAMES
 from poller.monitoring import authserv
 from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.reporter import HealthReporter
 from poller.workflow.engine import STOP_S
+from poller.workflow.errors import StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -37,6 +43,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 WATCH_S = 5.0  # between two reports of the state
 FEED_S = 5.0  # between two feeds of the watchdog while the messages in progress are finished
+CLOCK_S = 5.0  # between two looks whether the clock was set
 DIGEST_S = 60.0  # between two checks whether the week's digest is due
 
 WORK = {"poll", "tick"}  # the jobs that the daemon cannot do without
@@ -54,7 +61,7 @@ def run(read: Callable[[], Settings]) -> None:
         ConfigurationError: settings that cannot work, at the start or on the way.
     """
     malloc.tune_malloc()
-    child_process.warm_up()
+    fork_server.warm_up()
     if missing := confinement.missing():
         log.warning("parser_not_confined", missing=missing)
     # A signal handler may put into a SimpleQueue during a get. Setting an Event during a wait may deadlock.
@@ -98,16 +105,17 @@ class Loop:
 
         Raises:
             ConfigurationError: settings that cannot work, at the start or on the way.
+            TransientError: the state is out of reach at the start, or another daemon's.
         """
         ended: Settings | BaseException | None = None
-        self._daemon.start()
         try:
+            self._daemon.start()
             self._begin()
             with self._idle:
                 ended = self._wait(read)
                 log.info("daemon_stopping")
             self._scheduler.shutdown(wait=True)
-            self._reporter.alert()
+            self._beside(self._reporter.alert)
         finally:
             # To go on with new settings takes the state, which unfinished messages would keep: then no timeout applies.
             self._finish(STOP_S if ended is None or isinstance(ended, BaseException) else None)
@@ -138,20 +146,18 @@ class Loop:
         # Beside the running poll one more may wait: IDLE may report a message that the running one has missed.
         twice = once | {"max_instances": 2}
         interval_s = self._settings.imap.poll_interval_s
-        self._scheduler.add_job(
-            self._poll, "interval", seconds=interval_s, id="poll", next_run_time=datetime.now(UTC), **twice
-        )
-        self._scheduler.add_job(self._tick, "interval", seconds=TICK_S, id="tick", **once)
-        self._scheduler.add_job(self._watch, "interval", seconds=WATCH_S, id="watch", **once)
-        self._scheduler.add_job(self._report, "interval", seconds=WATCH_S, id="report", **once)
-        self._scheduler.add_job(self._reporter.send_due_digest, "interval", seconds=DIGEST_S, id="digest", **once)
+        self._scheduler.add_job(self._poll, Interval(interval_s), id="poll", next_run_time=datetime.now(UTC), **twice)
+        self._scheduler.add_job(self._tick, Interval(TICK_S), id="tick", **once)
+        self._scheduler.add_job(self._watch, Interval(WATCH_S), id="watch", **once)
         if not self._settings.imap.authserv_id:
             self._scheduler.add_job(authserv.warn, args=[self._settings], id="senders", misfire_grace_time=None)
+        reports = [("report", self._report, WATCH_S), ("digest", self._reporter.send_due_digest, DIGEST_S)]
         if self._reporter.canary:
-            self._scheduler.add_job(self._reporter.run_canary, "interval", seconds=WATCH_S, id="canary", **once)
+            reports.append(("canary", self._reporter.run_canary, WATCH_S))
         if self._reporter.metrics.start():
-            # A job of its own: it reads the state store, which may be out of reach for long.
-            self._scheduler.add_job(self._reporter.metrics.tell, "interval", seconds=WATCH_S, id="metrics", **once)
+            reports.append(("metrics", self._reporter.metrics.tell, WATCH_S))
+        for name, act, every_s in reports:
+            self._scheduler.add_job(self._beside, Interval(every_s), [act], id=name, **once)
         # Not after the first poll: a mail server that is down at boot must not keep the unit from starting.
         sd_notify.tell(sd_notify.READY, self._status())
         self._scheduler.start()
@@ -171,8 +177,17 @@ class Loop:
 
     def _wait(self, read: Callable[[], Settings]) -> Settings | BaseException | None:
         """Wait for the end of the loop. Return the settings to go on with, None to stop, or what a job raised."""
+        clock = ClockWatch()
         while True:
-            asked = self._asked.get()
+            try:
+                asked = self._asked.get(timeout=CLOCK_S)
+            except Empty:
+                if step_s := clock.step_s():
+                    # The jobs, and every time that this daemon keeps, belong to a clock that no longer is.
+                    log.warning("clock_set", by_s=round(step_s))
+                    self.proven = SERVICE_NAMES.keys() - self._daemon.status().unproven
+                    return self._settings
+                continue
             if asked == RELOAD:
                 self._read_anew(read)
             elif isinstance(asked, ReloadCheck):
@@ -198,6 +213,11 @@ class Loop:
         except ConfigurationError as error:
             self._keep(str(error).splitlines())
             return
+        before, then = self._settings, self._trying
+        if then.state_url == before.state_url and account_of(then.imap) != account_of(before.imap):
+            self._trying = None
+            self._keep([OTHER_ACCOUNT])
+            return
         check_in_background(self._trying, self._asked.put)
 
     def _keep(self, problems: Sequence[str]) -> None:
@@ -215,6 +235,8 @@ class Loop:
             except TransientError as error:
                 log.warning("poll_failed", reason=str(error))
                 self._later(self._health.failed(datetime.now(UTC), str(error)))
+            except StateUnavailableError:  # The outage is in the log already.
+                self._later(self._health.hindered())
             except ConfigurationError as fault:
                 self._daemon.handle_refusal("imap", fault)
                 self._later(self._health.failed(datetime.now(UTC), str(fault), refused=True))
@@ -226,15 +248,19 @@ class Loop:
         self._scheduler.modify_job("poll", next_run_time=datetime.now(UTC) + timedelta(seconds=delay_s))
 
     def _tick(self) -> None:
-        try:
+        with suppress(StateUnavailableError):  # The outage is in the log already.
             self._daemon.tick()
-        except TransientError as error:
-            log.warning("tick_failed", reason=str(error))
+        self._health.ticked()
+
+    def _beside(self, act: Callable[[], None]) -> None:
+        """Run a job that the mail does not depend on, in so far as it can be done while the state takes nothing."""
+        with suppress(StateUnavailableError), self._daemon.outage.failing_fast():  # The outage is in the log already.
+            act()
 
     def _watch(self) -> None:
         """Report the status to the service manager, and feed its watchdog while polls end in time."""
-        # The watchdog is fed when a poll has ended, successful or not, and while none is late. It is not fed while a
-        # poll hangs, which a restart mends. A restart does not mend a mail server, so a failed poll feeds it as well.
+        # The watchdog is fed when a poll has ended, successful or not, and while no poll or tick is late. It is not fed
+        # while one hangs, which a restart mends. A restart does not mend a mail server, so a failed poll feeds it, too.
         beat = (sd_notify.WATCHDOG,) if self._health.is_alive() else ()
         sd_notify.tell(self._status(), *beat)
 
@@ -247,6 +273,7 @@ class Loop:
                 waiting=len(status.waiting),
                 out_of_reach=status.unreachable,
                 unreadable=len(status.unreadable),
+                outage=status.outage,
             )
         )
 

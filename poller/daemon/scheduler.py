@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from integrations.errors import TransientError
 from poller.model import Outcome
 from poller.workflow.corrections import message_of
 from poller.workflow.errors import StateUnavailableError
+from poller.workflow.retry import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +26,19 @@ SHORT_WAIT_S = 30.0  # `poller once` waits for shorter waits and leaves the rest
 class Scheduler:
     """The messages that this process works on, and those that wait."""
 
-    def __init__(self, engine: Engine, progress: Callable[[], object]) -> None:
-        """Keep the arguments. `progress` is called for each message that is started or resumed."""
-        self._engine, self.progress = engine, progress
+    def __init__(
+        self, engine: Engine, progress: Callable[[], object], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Keep the arguments. `progress` is called for each message that is started or resumed.
+
+        `clock` returns seconds and is monotonic.
+        """
+        self._engine, self.progress, self._clock = engine, progress, clock
         self.working: set[str] = set()
         self.waiting: dict[str, MessageStatus] = {}
         self._unasked: list[str] = []  # messages at work whose status is still to be queried in this round
         self._woken: set[str] = set()  # messages that another thread has resumed since the last tick
+        self._since_s: dict[str, float] = {}  # when each waiting message was first seen by a tick, by `clock`
         self._waited: dict[str, datetime] = {}  # when `poller once` first saw each waiting message
 
     def begin(self) -> None:
@@ -51,7 +59,11 @@ class Scheduler:
         self.progress()
         self._engine.pause_queue(False)
         self._engine.resume(reference, seen)
+        self._to_work(reference)
+
+    def _to_work(self, reference: str) -> None:
         self.waiting.pop(reference, None)
+        self._since_s.pop(reference, None)
         self.working.add(reference)
 
     def wake(self, reference: str) -> None:
@@ -69,12 +81,11 @@ class Scheduler:
         now = datetime.now(UTC)
         while self._woken:
             reference = self._woken.pop()
-            self.waiting.pop(reference, None)
-            self.working.add(reference)
+            self._to_work(reference)
         tried: set[str] = set()
         for reference, status in list(self.waiting.items()):
             breaker = status.result.breaker
-            if breaker in tried or not self._due(status, now):
+            if breaker in tried or not (self._due(status, now) or self._has_waited_longest(reference)):
                 continue
             self.resume(reference, status)
             if breaker and not self._engine.breaker(breaker).is_closed:
@@ -105,6 +116,14 @@ class Scheduler:
         # before a message ends.
         limits = {reference: self._waited.setdefault(reference, now) + short for reference in self.waiting}
         return any(self._due(status, limits[reference]) for reference, status in self.waiting.items())
+
+    def _has_waited_longest(self, reference: str) -> bool:
+        """Return whether a message has waited here for as long as any may.
+
+        The time that it waits for may come from a clock that was ahead.
+        """
+        now_s = self._clock()
+        return now_s - self._since_s.setdefault(reference, now_s) >= LONGEST_WAIT_S
 
     def _due(self, status: MessageStatus, now: datetime) -> bool:
         until = status.result.until

@@ -12,7 +12,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 
-from integrations.errors import ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import (
+    ConfigurationError,
+    PermanentError,
+    ServiceError,
+    TransientError,
+    UndeliverableError,
+)
 from poller.dispatch.job import skip
 from poller.dispatch.upload import with_file_names
 from poller.errors import MessageGoneError
@@ -43,7 +49,7 @@ NOTIFICATION_TRIES = 2  # of a mail whose outcome is unknown: an admin told twic
 RECEIPT_TRIES = 6  # of a receipt that the mailbox does not take for now: for twenty minutes, see `backoff.DELAYS_S`
 _GMAIL_HOSTS = {"imap.gmail.com", "imap.googlemail.com"}
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4, without folding or comments
-SENT, IN_DOUBT = "sent", "in doubt"  # the outcome of a mail, in the journal
+SENT, IN_DOUBT, REFUSED = "sent", "in doubt", "refused"  # the outcome of a mail, in the journal
 
 
 def send_alert(job: StepContext, received: Received) -> None:
@@ -76,7 +82,8 @@ def send_notification(
 ) -> DispatchResult:
     """Tell the admin what was made of the message, in the mail that `write` makes of it.
 
-    Returns `done`, with the step noted where it is in doubt or was skipped.
+    Returns `done`, with the step noted where it is in doubt, was refused or was skipped. A mail server that takes no
+    letter for the admin does not make the customer's request fail.
     """
 
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
@@ -95,6 +102,8 @@ def send_notification(
     fate = send(job, StepName.SEND_NOTIFICATION, letter)
     if fate == IN_DOUBT:
         return replace(done, in_doubt=(*done.in_doubt, StepName.SEND_NOTIFICATION))
+    if fate == REFUSED:
+        return replace(done, refused=(*done.refused, StepName.SEND_NOTIFICATION))
     return done if fate else skip(done, StepName.SEND_NOTIFICATION)
 
 
@@ -221,7 +230,7 @@ def _put(job: StepContext, outcome: Outcome, receipt: Receipt, *, look: bool) ->
 
 
 def send(job: StepContext, step: StepName, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
-    """Send a mail, and return SENT, IN_DOUBT, or "" when SMTP or the admin is not configured.
+    """Send a mail, and return SENT, IN_DOUBT, REFUSED, or "" when SMTP or the admin is not configured.
 
     `letter` makes the mail from sender, recipient and time. A mail whose outcome is unknown is sent once more, under
     the same Message-ID.
@@ -236,7 +245,7 @@ def send(job: StepContext, step: StepName, letter: Callable[[str, str, datetime]
 
 
 def _submit(job: StepContext, step: StepName, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
-    """Send a mail, unless it may be out already. Return SENT, IN_DOUBT, or "" when SMTP or the admin is not configured.
+    """Send a mail, unless it may be out already. Return its outcome as `send` does.
 
     It takes two steps. The first sends the server everything but the message. So a process death leaves a doubt only
     while the message is transferred.
@@ -245,22 +254,33 @@ def _submit(job: StepContext, step: StepName, letter: Callable[[str, str, dateti
     ready: list[Callable[[], None]] = []  # what the first step has prepared; for this execution alone
     with ExitStack() as connection:
 
-        def prepare(_: Attempt) -> bool:
+        def prepare(_: Attempt) -> bool | str:
             if smtp is None or recipient is None:
                 return False
             message = letter(job.settings.sender, recipient, datetime.now(UTC))
-            ready.append(connection.enter_context(smtp.submission(message)))
+            try:
+                ready.append(connection.enter_context(smtp.submission(message)))
+            except UndeliverableError as error:
+                return refused(error)
             return True
 
         def hand_over(attempt: Attempt) -> str:
             if attempt.doubts:
                 return IN_DOUBT
-            if not ready:
-                prepare(attempt)
-            ready.pop()()
+            if not ready and prepare(attempt) == REFUSED:
+                return REFUSED
+            try:
+                ready.pop()()
+            except UndeliverableError as error:
+                return refused(error)
             return SENT
 
-        if not job.journal.step(step.preparation, prepare):
-            return ""
+        def refused(error: UndeliverableError) -> str:
+            log.error("notification_refused", ref=job.journal.reference, step=step, reason=str(error))
+            return REFUSED
+
+        prepared = job.journal.step(step.preparation, prepare)
+        if prepared is not True:
+            return str(prepared or "")
         fate: str = job.journal.step(step, hand_over)
         return fate

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from poller import child_process
+from poller import child_process, fork_server
 from poller.inspection import formats
 from poller.model import ModelFacts, ModelIssue, NoPicture
 
@@ -83,12 +83,19 @@ def _run(
     attachments: Sequence[Attachment], number: int, member: str, limit_s: float
 ) -> tuple[tuple[str, ...] | None, Inspected]:
     """Run the worker on one file. Return the members if it is an archive, else None, and what was found."""
-    with (
-        _turn,
-        tempfile.TemporaryDirectory(prefix="inspection-", ignore_cleanup_errors=True) as directory,
-        child_process.run(_work, attachments, number, member, Path(directory), limit_s=limit_s) as (answer, child, _),
-    ):
-        return _listen(answer, child, Inspected(member))
+    try:
+        with (
+            _turn,
+            tempfile.TemporaryDirectory(prefix="inspection-", ignore_cleanup_errors=True) as directory,
+            child_process.run(_work, attachments, number, member, Path(directory), limit_s=limit_s) as (
+                answer,
+                child,
+                _,
+            ),
+        ):
+            return _listen(answer, child, Inspected(member))
+    except fork_server.ForkServerDiedError as error:
+        raise InspectionStoppedError("the fork server died") from error
 
 
 def _work(*arguments: Any) -> None:
@@ -110,10 +117,10 @@ def _listen(answer: Connection, child: Any, found: Inspected) -> tuple[tuple[str
             stage = str(message["stage"])
             found = _taken(found, message, answer)
         except EOFError as error:
-            child.join()
-            if child.exitcode in child_process.STOPPED:
-                raise InspectionStoppedError(f"exit code {child.exitcode}") from error
-            return None, _ended(found, stage, beaten=child.exitcode in _BEATEN)
+            code = fork_server.exit_code(child)
+            if code in child_process.STOPPED:
+                raise InspectionStoppedError(f"exit code {code}") from error
+            return None, _ended(found, stage, beaten=code in _BEATEN)
         # A process that was taken over may say anything.
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return None, _ended(found, stage, beaten=False)

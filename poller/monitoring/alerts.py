@@ -11,6 +11,7 @@ import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
 from poller.rendering import incident
+from poller.workflow.errors import StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,6 +55,9 @@ class Alerts:
         self._host = host
         self._seen: dict[str, datetime] | None = None  # when each cause that was reported was last seen
         self._silent_until: datetime | None = None
+        self._unrecorded: dict[
+            str, bool
+        ] = {}  # by cause: the last mail that the state did not take, if that it is over
 
     def tell(self, present: Iterable[Incident], now: datetime, undecided: Iterable[str] = ()) -> None:
         """Report every new cause, and the end of every reported one that is over. `now` is aware, UTC.
@@ -81,13 +85,22 @@ class Alerts:
                 log.warning("alert_not_sent", cause=key, reason=str(error))
                 self._silent_until = now + PAUSE
                 return False
-            self._store.remember(f"{_prefix(key)}{now.isoformat()}", json.dumps({"cause": key, "over": is_over}))
             log.warning("alert_sent", cause=key, over=is_over)
+            try:
+                self._store.remember(f"{_prefix(key)}{now.isoformat()}", json.dumps({"cause": key, "over": is_over}))
+                self._unrecorded.pop(key, None)
+            except StateUnavailableError:  # as of the outage that this very mail tells of
+                self._unrecorded[key] = is_over
         return True
 
     def _last_word(self, key: str, now: datetime) -> bool:
         """Return whether the last mail about the cause said that it is over. True when there was none."""
-        latest = self._store.latest(_prefix(key), now - REMEMBERED, 1)
+        if key in self._unrecorded:
+            return self._unrecorded[key]
+        try:
+            latest = self._store.latest(_prefix(key), now - REMEMBERED, 1)
+        except StateUnavailableError:
+            return True  # At worst the admin is told twice.
         return not latest or bool(json.loads(latest[0][1])["over"])
 
     def _told_before(self, now: datetime) -> list[str]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from poller.workflow.outage import Outage
+
 LATE_S = 60.0  # a poll that begins later than this means that the daemon itself is stuck
 _MINUTES_FROM_S = 120
 
@@ -19,9 +21,9 @@ _MINUTES_FROM_S = 120
 class PollHealth:
     """The health of the mailbox polls.
 
-    `is_alive` is for the watchdog. It is true as long as polls end and the next one begins in time. It ignores whether
-    polls succeed, because a restart cannot repair a mail server. A poll that hangs makes it false, because a restart
-    repairs that.
+    `is_alive` is for the watchdog. It is true as long as polls and ticks end and the next ones begin in time. It
+    ignores whether polls succeed, because a restart cannot repair a mail server. One that hangs makes it false, because
+    a restart repairs that.
     """
 
     def __init__(self, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,7 +33,7 @@ class PollHealth:
         """
         self._interval_s, self._clock = interval_s, clock
         self._looking = False
-        self._due_s = clock()
+        self._due_s = self._ticked_s = clock()
         self._failures = 0
         self._out_of_reach: dict[str, datetime] = {}
         self.looked_at: datetime | None = None  # end of the last successful poll; aware, UTC
@@ -57,18 +59,39 @@ class PollHealth:
         self._ended(delay_s)
         return delay_s
 
+    def hindered(self) -> float:
+        """Record that the poll ended because of something else than the mailbox. Return the delay before the next."""
+        delay_s = delay_of(self._failures)
+        self._failures += 1
+        self._ended(delay_s)
+        return delay_s
+
     def _ended(self, next_in_s: float) -> None:
         self._due_s = self._clock() + next_in_s
         self._looking = False
 
+    def ticked(self) -> None:
+        """Record that a tick has ended: what waits is resumed when it is due."""
+        self._ticked_s = self._clock()
+
     def is_alive(self) -> bool:
-        """Return True if no poll is running and the next one is not late."""
-        return not self._looking and self._clock() < self._due_s + LATE_S
+        """Return True if no poll is running, and neither the next one nor a tick is late."""
+        return not self._looking and self._clock() < min(self._due_s, self._ticked_s) + LATE_S
 
     def status(
-        self, now: datetime, *, in_hand: int, waiting: int, out_of_reach: Iterable[str], unreadable: int = 0
+        self,
+        now: datetime,
+        *,
+        in_hand: int,
+        waiting: int,
+        out_of_reach: Iterable[str],
+        unreadable: int = 0,
+        outage: Outage | None = None,
     ) -> str:
-        """Return the daemon's state in one line for a person. `out_of_reach` names the unreachable services."""
+        """Return the daemon's state in one line for a person. `out_of_reach` names the unreachable services.
+
+        `outage` is that of the state, None if there is none.
+        """
         self._out_of_reach = {name: self._out_of_reach.get(name, now) for name in sorted(out_of_reach)}
         parts = [f"{in_hand} in hand"] if in_hand else []
         parts.append(f"{waiting} waiting")
@@ -77,6 +100,8 @@ class PollHealth:
             parts.append(f"last poll {_age(now, self.looked_at)} ago")
         elif not self.failing_since:
             parts.append("first poll under way")
+        if outage:
+            parts.append(f"state not writable since {_time(outage.since, now)} ({outage.reason})")
         if self.failing_since:
             parts.append(f"mailbox out of reach since {_time(self.failing_since, now)} ({self.reason})")
         parts += [

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from poller.monitoring.status import DaemonStatus
     from poller.rendering.incident import Incident
     from poller.workflow.facts import FactStore
+    from poller.workflow.outage import Outage
 
 
 class HealthReporter:
@@ -65,13 +66,15 @@ class HealthReporter:
         now = datetime.now(UTC)
         status, health = self._status(), self._health
         present = self.incidents(now, status)
-        self._status_file.leave(
-            health.looked_at, health.failing_since, health.reason, len(status.unreadable), self._refused(status)
-        )
+        refused = self._refused(status)
+        if undeliverable := self._undeliverable():
+            refused["notification"] = f"{undeliverable}, look at NOTIFICATION_EMAIL"
+        self._status_file.leave(health.looked_at, health.failing_since, health.reason, len(status.unreadable), refused)
         if self._heartbeat:
             missing = self.canary is not None and self.canary.missing_since
-            failing = bool(missing) or self._polls_fail(now)
-            if failing or not self.canary or self.canary.decided:  # Success is reported only where it is known.
+            failing = bool(missing or undeliverable) or self._polls_fail(now) or self._has_lasted(status.outage, now)
+            is_known = not status.outage and (not self.canary or self.canary.decided)
+            if failing or is_known:  # Success is reported only where it is known.
                 self._heartbeat.tell(self._health.looked_at, failing=failing)
         if self._alerts:
             self._alerts.tell(present, now, [*self._undecided(status), *self._unproven(status)])
@@ -100,6 +103,8 @@ class HealthReporter:
             for service, reason in refused.items()
         ]
         self._told_of |= dict.fromkeys(refused, now)
+        if status.outage and self._has_lasted(status.outage, now):
+            found.append(incident.state_unavailable(status.outage.since, status.outage.reason, self._host))
         if since and not self._health.refused and self._polls_fail(now):
             found.append(incident.polls_failing(since, self._health.reason, self._host))
             self._told_of["imap"] = now
@@ -137,6 +142,13 @@ class HealthReporter:
     def _polls_fail(self, now: datetime) -> bool:
         since = self._health.failing_since
         return since is not None and now - since >= self._patience
+
+    def _undeliverable(self) -> str:
+        """Return why no mail reaches the admin, "" where it does. No mail can tell of it."""
+        return self._smtp.undeliverable.get(self._settings.notification.email or "", "") if self._smtp else ""
+
+    def _has_lasted(self, outage: Outage | None, now: datetime) -> bool:
+        return outage is not None and now - outage.since >= self._patience
 
     def _is_deaf(self, status: DaemonStatus) -> bool:
         """Return whether a mail that has arrived might not be seen yet.

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
+    from poller.workflow.outage import Outage
+
 
 class Wait(NamedTuple):
     """One message that waits."""
@@ -31,3 +33,4 @@ class DaemonStatus:
     first_start: date  # the day of the first start; date.max until it is known
     misconfigured: frozenset[str] = frozenset()  # those of `refused` where another setting is wrong than a key
     unproven: frozenset[str] = frozenset()  # services that have not answered this process yet
+    outage: Outage | None = None  # of the state; None: it takes what is recorded, as far as is known

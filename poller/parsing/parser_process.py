@@ -16,14 +16,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from poller import child_process, confinement
+from poller import child_process, confinement, fork_server
 from poller.escaping import one_line
 from poller.mime.transfer_encoding import Encoded, Span
 from poller.model import Address, Attachment, Kind, Request
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterable
     from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerProcess
 
 LIMIT_S = 60.0  # the slowest mail known takes two
 CPU_S = 120  # never before LIMIT_S of the clock
@@ -69,25 +71,39 @@ def parse(path: Path, account: str, received_at: datetime, *, unreadable: str, l
 
 def _run(name: str, limit_s: float, path: Path, *arguments: Any) -> Request:
     """Run a function of `parser` in a process of its own, and return its result."""
-    with (
-        tempfile.TemporaryDirectory(prefix="parser-", ignore_cleanup_errors=True) as directory,
-        child_process.run(_answer, name, Path(directory), path, *arguments, limit_s=limit_s) as (answer, child, late),
-    ):
-        try:
-            failed = json.loads(child_process.received(answer, _STATUS_BYTES))
-            if failed:
-                raise OSError(*failed)
-            return loads(child_process.received(answer, MAX_BYTES), path)
-        except EOFError as error:
-            child.join()
-            if late.is_set():
-                raise _BeatenError(f"parser stopped after {limit_s:.0f} s") from error
-            if child.exitcode in child_process.STOPPED:
-                raise ParserDiedError(f"exit code {child.exitcode}") from error
-            raise _BeatenError(f"parser ended with exit code {child.exitcode}") from error
-        # A process that was taken over may say anything.
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise _BeatenError("parser gave no request") from error
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="parser-", ignore_cleanup_errors=True) as directory,
+            child_process.run(_answer, name, Path(directory), path, *arguments, limit_s=limit_s) as (
+                answer,
+                child,
+                late,
+            ),
+        ):
+            return _answered(answer, child, late, path, limit_s)
+    except fork_server.ForkServerDiedError as error:
+        raise ParserDiedError("the fork server died") from error
+
+
+def _answered(
+    answer: Connection, child: ForkServerProcess, late: threading.Event, path: Path, limit_s: float
+) -> Request:
+    """Return the request that the process sends."""
+    try:
+        failed = json.loads(child_process.received(answer, _STATUS_BYTES))
+        if failed:
+            raise OSError(*failed)
+        return loads(child_process.received(answer, MAX_BYTES), path)
+    except EOFError as error:
+        code = fork_server.exit_code(child)
+        if late.is_set():
+            raise _BeatenError(f"parser stopped after {limit_s:.0f} s") from error
+        if code in child_process.STOPPED:
+            raise ParserDiedError(f"exit code {code}") from error
+        raise _BeatenError(f"parser ended with exit code {code}") from error
+    # A process that was taken over may say anything.
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise _BeatenError("parser gave no request") from error
 
 
 def _answer(say: Connection, name: str, directory: Path, *arguments: Any) -> None:

@@ -32,7 +32,7 @@ _KEYS = {
     "clickup": "CLICKUP_API_KEY dans le fichier .env",
 }
 WAITING, POLLS, REFUSED, CANARY, UNREADABLE = "waiting", "polls", "refused", "canary", "unreadable"
-MISCONFIGURED = "misconfigured"
+MISCONFIGURED, STATE = "misconfigured", "state"
 # Of each service that refuses us: what goes on, "" for nothing, and what waits.
 _EFFECTS = {
     "anthropic": (
@@ -107,6 +107,21 @@ def polls_failing(since: datetime, reason: str, host: str) -> Incident:
             f"Aucun message n’est perdu{NBSP}: ils restent dans la boîte de réception.",
             "Le service réessaie de lui-même, au moins toutes les cinq minutes.",
             f"Si le serveur IMAP répond, sur le serveur, {_CHECK}",
+        ),
+        (("Depuis le", since), ("Machine", one_line(host))),
+        one_line(reason, 500),
+    )
+
+
+def state_unavailable(since: datetime, reason: str, host: str) -> Incident:
+    """Describe a state that has taken nothing since `since`, as on a full disk."""
+    return Incident(
+        f"{STATE} {host}",
+        "Le service ne peut plus rien enregistrer",
+        (
+            f"Aucun message n’est perdu{NBSP}: ils restent dans la boîte de réception, et rien n’est traité.",
+            "Le disque du serveur est sans doute plein ou en panne, ou la base de données est arrêtée.",
+            f"Faites de la place{NBSP}: le service reprendra de lui-même. Sinon, sur le serveur, {_CHECK}",
         ),
         (("Depuis le", since), ("Machine", one_line(host))),
         one_line(reason, 500),
@@ -199,6 +214,7 @@ def over(key: str, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime
         POLLS: "La boîte de réception est de nouveau relevée",
         UNREADABLE: "Tous les messages peuvent de nouveau être lus",
         CANARY: "La boîte de réception reçoit de nouveau",
+        STATE: "Le service enregistre de nouveau",
         MISCONFIGURED: f"{SERVICES.get(service, service)} fonctionne de nouveau",
         REFUSED: f"{SERVICES.get(service, service)} accepte de nouveau nos identifiants",
     }[kind]

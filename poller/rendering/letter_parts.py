@@ -153,6 +153,11 @@ def to_check(request: Request, done: DispatchResult) -> list[str]:
             f"Le serveur d’envoi n’a pas confirmé la notification{NBSP}: vous l’avez peut-être reçue en double, ou pas "
             "du tout."
         )
+    if StepName.SEND_NOTIFICATION in done.refused:
+        lines.append(
+            f"Le serveur d’envoi refuse tout message à l’adresse des notifications{NBSP}: vous n’en recevez plus. "
+            "Videz cette boîte si elle est pleine, ou corrigez NOTIFICATION_EMAIL."
+        )
     for service, steps in services_off(done):
         lines.append(f"{service} n’est pas configuré. Non fait{NBSP}: {', '.join(steps)}.")
     lines += listed((f"«{NBSP}{name}{NBSP}» est vide." for name in empty(request)), _NAMES_LIMIT_CHARS)

@@ -165,6 +165,8 @@ def _told(done: DispatchResult) -> list[Line]:
         return []
     if StepName.SEND_NOTIFICATION in done.in_doubt:
         return [(LEFT, f"Notification{NBSP}: envoi non confirmé", "")]
+    if StepName.SEND_NOTIFICATION in done.refused:
+        return [(FAILED, f"Notification{NBSP}: refusée par le serveur d’envoi", "")]
     return [(DONE, "Notification envoyée", "")]
 
 

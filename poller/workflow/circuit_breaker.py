@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from poller.backoff import DELAYS_S
+from poller.workflow.retry import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +32,8 @@ class CircuitBreaker:
         with self._lock:
             if self.open_until is None:
                 return None
-            if now < self.open_until:
+            # One that is further off than any wait comes from a clock that was set back since.
+            if now < self.open_until <= now + timedelta(seconds=LONGEST_WAIT_S):
                 return self.open_until
             self.open_until = now + timedelta(seconds=self._delay_s())
             self._tried = True

@@ -17,6 +17,8 @@ from uuid import uuid4
 
 import psycopg
 import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,7 @@ CHANNEL = "poller_machines"
 SILENT_BEATS = 12  # beats that `takeover_s` is divided into
 # A machine that misses a third of SILENT_BEATS gives up its lease. The rest is left for a call that has begun.
 OWN_BEATS = 4
+DEAF_BEATS = 2  # after which a machine that has not heard itself says so
 # A dead connection must not block (https://www.postgresql.org/docs/current/libpq-connect.html).
 CONNECTION: dict[str, Any] = {
     "connect_timeout": 10,
@@ -65,6 +68,7 @@ class ClusterMembership:
         self._beat_s = takeover_s / SILENT_BEATS
         self._at_work, self._take_over, self._clock = at_work, take_over, clock
         self._heard: set[str] = set()  # since the last beat
+        self._deaf_beats = 0  # in a row, in which this machine did not hear itself
         self._silent: dict[str, int] = {}  # beats
         self._touch = threading.Lock()
         self._touched = clock()
@@ -115,7 +119,7 @@ class ClusterMembership:
                 ) as connection:
                     told = False
                     self._stay(connection)
-            except psycopg.OperationalError as error:
+            except (psycopg.OperationalError, DBAPIError, NoConnectionError) as error:  # ours, or dbos' connection
                 if not told:
                     # Logged once an outage. The text of the error may hold the names of server and user.
                     log.warning("machines_out_of_reach", error=type(error).__name__)
@@ -143,9 +147,15 @@ class ClusterMembership:
         """Take over from the machines that have been silent for too long.
 
         Beats are counted, not seconds. So no machine's clock matters, and neither does a time in which this one was
-        frozen.
+        frozen. A machine that does not hear itself, as through a pooler that changes connections, would take every
+        other one for dead. It takes over from none.
         """
         heard, self._heard = self._heard, set()
+        self._deaf_beats = 0 if self.name in heard else self._deaf_beats + 1
+        if self._deaf_beats == DEAF_BEATS:
+            log.error("machine_deaf", why="PostgreSQL delivers no NOTIFY: STATE_URL must name it, or a session pooler")
+        if self._deaf_beats:
+            return
         others = self._at_work() - {self.name}
         self._silent = {name: 0 if name in heard else self._silent.get(name, -1) + 1 for name in others}
         dead = {name for name, beats in self._silent.items() if beats >= SILENT_BEATS}

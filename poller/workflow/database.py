@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.workflow.outage import disk_fault
 
 # Permanent errors of a PostgreSQL server. libpq passes on the words alone, not the SQLSTATE (28000, 28P01, 3D000,
 # 42501), and the words are in the server's own language: English or French.
@@ -21,6 +23,7 @@ _REFUSED = re.compile(
 )
 FRESH = "made at the first start"  # end of the line about a state that has never been used
 _CONNECT_TIMEOUT_S = 10
+_ROOM_BYTES = 1 << 20  # that must be free before an outage of the disk is over
 _BUSY_S = 5.0  # longest wait for another writer of the SQLite file
 _VACUUM_BUSY_S = 30.0  # the same for VACUUM, which needs the file exclusively
 # The schema's owner (null: no schema yet), whether the server accepts writes, and whether it accepts ours.
@@ -38,15 +41,37 @@ LEFT JOIN pg_class ON relnamespace = pg_namespace.oid AND relname = 'workflow_st
 def write_ahead(url: str) -> None:
     """Set the SQLite file to write-ahead logging, so that readers do not block the daemon.
 
-    See https://sqlite.org/wal.html. The file and its directory are created if missing.
+    See https://sqlite.org/wal.html. The file and its directory are created if missing. It is written to, so that a disk
+    that is full shows now.
+
+    Raises:
+        TransientError: the disk is full or fails.
+        OSError: the file cannot be opened.
     """
     path = url.split("///", 1)[1]
     Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA secure_delete=ON")
-    connection.close()
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA secure_delete=ON")
+            connection.execute("PRAGMA user_version = 0")  # writes the first page, whatever stands in it
+    except sqlite3.OperationalError as error:
+        raise TransientError(f"state {path}: {disk_fault(error) or error}") from error
+
+
+def is_writable(url: str) -> bool:
+    """Return whether the database takes entries at this moment, where it was in reach before."""
+    try:
+        if not url.startswith("sqlite"):
+            return bool(check(url))
+        # The log is overwritten from its beginning, so that a write or two may work on a disk that is full.
+        with tempfile.TemporaryFile(dir=Path(url.split("///", 1)[1]).parent) as file:
+            os.posix_fallocate(file.fileno(), 0, _ROOM_BYTES)
+        write_ahead(url)
+    except (OSError, TransientError, ConfigurationError):
+        return False
+    return True
 
 
 def vacuum(url: str) -> None:
@@ -89,18 +114,23 @@ def _check_sqlite(path: Path) -> str:
         # Permission bits are not enough: root has all of them in /proc, where no file can be created.
         with tempfile.TemporaryFile(dir=directory):
             pass
+        if not path.exists():
+            return f"SQLite {path}, {FRESH}"
+        os.close(os.open(path, os.O_RDWR))  # SQLite says "cannot open" of a forbidden file and of a full disk alike
     except OSError as error:
-        reason = f"{path.parent} cannot be written to ({error.strerror})"
-        raise ConfigurationError(f"state {path}: {reason}; look at STATE_URL") from error
-    if not path.exists():
-        return f"SQLite {path}, {FRESH}"
+        said = f"state {path}: {path.parent} cannot be written to ({error.strerror}); look at STATE_URL"
+        if path.is_dir():
+            said = f"state {path}: unable to open, it is a directory; look at STATE_URL"
+        # A place that can be read alone is a wrong setting. But where the state lay there before, the disk has failed.
+        is_outage = disk_fault(error) and (error.errno != errno.EROFS or path.exists())
+        raise TransientError(said) if is_outage else ConfigurationError(said) from error
     try:
         # Open read-write, do not create: https://sqlite.org/uri.html
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", _BUSY_S, uri=True)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+        if disk_fault(error) or getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
             raise TransientError(f"state {path}: {error}") from error
         raise ConfigurationError(f"state {path}: {error}; look at STATE_URL") from error
     return f"SQLite {path}"

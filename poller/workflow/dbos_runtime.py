@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, _workflow_commands
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, _sys_db, _utils, _workflow_commands
 from dbos._dbos import _get_dbos_instance
 from sqlalchemy.exc import OperationalError
 
 from integrations.errors import TransientError
 from poller import logs
+from poller.workflow import outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dbos import Queue
     from dbos._sys_db import SystemDatabase
+
+    from poller.workflow.outage import StateOutage
 
 QUEUE = "messages"
 MESSAGE, FACT = "message", "fact"  # workflow names: of a message, and of a short text under a key
@@ -25,6 +28,8 @@ APPLICATION_VERSION = "1"
 # Seconds between two polls of the queue. Several machines that share a database poll less often.
 LOOK_S, SHARED_LOOK_S = 0.1, 0.2
 OWN_LOOK_S = 1.0  # the same for dbos' own queue: begun outside ours, and in hand at the last end
+# SQLSTATE of a transaction that the server ended: a deadlock, and one that idled. The server is there.
+ROLLED_BACK = {"40P01", "25P03"}
 UNUSED_S = 20.0  # between dbos' polls for features that we do not use
 
 _outages = logs.Outages()  # added to the logger at each start. The logger keeps it once
@@ -39,13 +44,15 @@ def launch(
     workers: int,
     takeover_s: float,
     alone: bool,
+    unavailable: StateOutage,
 ) -> None:
     """Start dbos, which continues what an executor of this name had in hand.
 
-    `execute` works on a message. `alone` says that no other process works on this database.
+    `execute` works on a message. `alone` says that no other process works on this database. Calls to it that fail from
+    now on are recorded in `unavailable`, and the threads that may wait try them again until they work.
 
     Raises:
-        TransientError: the database is out of reach.
+        TransientError: the database is out of reach, or its disk is full.
     """
     global _execute  # noqa: PLW0603  dbos finds the workflow by name, so its function belongs to the process.
     _execute = execute
@@ -67,21 +74,49 @@ def launch(
     # These jobs search for delayed workflows and deadlines, of which we have none. Among machines they hold a
     # lock meanwhile, which does not outlast a long wait.
     _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = UNUSED_S if alone else 1.0  # noqa: SLF001
+    _wait_out(unavailable)
     try:
         DBOS(config=config)
         _queue()._polling_interval_sec = LOOK_S if alone else SHARED_LOOK_S  # noqa: SLF001
         _own_queue()._polling_interval_sec = OWN_LOOK_S  # noqa: SLF001
         set_concurrency(workers)
-        DBOS.launch()
+        with unavailable.failing_fast():
+            DBOS.launch()
     except OperationalError as error:
         DBOS.destroy()
-        raise TransientError("the database is out of reach: look at STATE_URL") from error
+        raise TransientError(f"{outage.disk_fault(error) or outage.AWAY}: look at STATE_URL") from error
     # dbos' own handler writes plain text and bypasses our format.
     dbos_log = logging.getLogger("dbos")
     dbos_log.handlers.clear()
     dbos_log.propagate = True
     dbos_log.setLevel(logging.WARNING)
     dbos_log.addFilter(_outages)
+
+
+def _wait_out(unavailable: StateOutage) -> None:
+    """Have dbos try a call again that failed because of the disk, as it does where a PostgreSQL server is away.
+
+    Without it the thread of a message would end, and the message would stay in hand until the next start.
+    """
+
+    def retriable_on_sqlite(error: Exception) -> bool:
+        if _utils.retriable_sqlite_exception(error):  # another process holds the file's lock
+            return True
+        return _is_tried_again(outage.disk_fault(error))
+
+    def retriable_on_postgresql(error: Exception) -> bool:
+        if not _utils.retriable_postgres_exception(error):
+            return False
+        is_rolled_back = getattr(getattr(error, "orig", None), "sqlstate", None) in ROLLED_BACK
+        return is_rolled_back or _is_tried_again(outage.AWAY)
+
+    def _is_tried_again(reason: str) -> bool:
+        if reason:
+            unavailable.begin(reason)
+        return bool(reason) and unavailable.is_waited_out()
+
+    _sys_db.retriable_sqlite_exception = retriable_on_sqlite  # type: ignore[assignment,attr-defined]  # a parameter's name
+    _sys_db.retriable_postgres_exception = retriable_on_postgresql  # type: ignore[assignment,attr-defined]  # likewise
 
 
 def set_concurrency(workers: int) -> None:

@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, Any
 import structlog
 from dbos import DBOS, SetWorkflowID
 from dbos import error as dbos_error
-from sqlalchemy.exc import OperationalError
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.errors import MessageGoneError
@@ -27,6 +26,7 @@ from poller.workflow.dbos_runtime import MESSAGE
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.history import dispensable
 from poller.workflow.journal import Journal
+from poller.workflow.outage import StateOutage, disk_fault
 from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.shared_lock import SharedLock
@@ -37,6 +37,8 @@ from poller.workflow.store import StateStore
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from dbos._sys_db import StepInfo
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -77,7 +79,9 @@ class Engine:
             self._machines = ClusterMembership(
                 url, takeover_s, at_work=dbos_runtime.at_work, take_over=dbos_runtime.take_over
             )
-        self.store = StateStore(dbos_runtime.database)  # usable once the engine has started
+        self.outage = StateOutage()
+        # Usable once the engine has started.
+        self.store = StateStore(dbos_runtime.database, unavailable=self.outage)
         self.breakers: dict[str, CircuitBreaker] = {}
         self.faults: dict[str, ConfigurationError] = {}  # by service: settings that cannot work, found on the way
 
@@ -86,7 +90,7 @@ class Engine:
 
         Raises:
             AlreadyRunningError: the state is another daemon's.
-            TransientError: the database is out of reach.
+            TransientError: the database is out of reach, or the disk is full or fails.
             ConfigurationError: there can be no state in this directory, or the database refuses us.
         """
         found = database.check(self._url)
@@ -97,7 +101,8 @@ class Engine:
                 database.write_ahead(self._url)
             self._prepare()
         except OSError as error:
-            raise ConfigurationError(f"{self._directory}: {error.strerror}; look at STATE_URL") from error
+            where = f"{self._directory}: {error.strerror}; look at STATE_URL"
+            raise TransientError(where) if disk_fault(error) else ConfigurationError(where) from error
         dbos_runtime.launch(
             self._url,
             self.execute,
@@ -106,6 +111,7 @@ class Engine:
             workers=self._workers,
             takeover_s=self._takeover_s,
             alone=not self._machines,
+            unavailable=self.outage,
         )
         if found.endswith(database.FRESH):
             log.info("state_created", state=found.partition(",")[0])
@@ -125,14 +131,19 @@ class Engine:
         elif not self._in_hand:
             timeout_s = 0  # dbos waits a whole second before it checks whether anything is in hand.
         DBOS.destroy(workflow_completion_timeout_sec=timeout_s)
+        self.outage.give_up()
         if self._machines:
             self._machines.stop()
         if self._lock and not self._in_hand:
             self._lock.close()
 
     def submit(self, reference: str, *, at_once: bool = False) -> None:
-        """Queue a message, or begin with it where nothing is at work. A message that is known is left as it is."""
-        with SetWorkflowID(reference):
+        """Queue a message, or begin with it where nothing is at work. A message that is known is left as it is.
+
+        Raises:
+            StateUnavailableError: the state takes nothing. The message may be queued all the same.
+        """
+        with self.outage.recorded(), SetWorkflowID(reference):
             if at_once:  # dbos polls its queue only now and then.
                 DBOS.start_workflow(dbos_runtime.message, reference)
             else:
@@ -151,14 +162,17 @@ class Engine:
 
         At its start, they are those that were in hand when the process last ended.
         """
-        rows = DBOS.list_workflows(name=MESSAGE, status=["PENDING", "ENQUEUED"], load_input=False, load_output=False)
+        with self.outage.recorded():
+            rows = DBOS.list_workflows(
+                name=MESSAGE, status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
+            )
         return {row.workflow_id for row in rows if not self._machines or row.executor_id == self._machines.name}
 
     def to_be_labelled(self) -> dict[str, MessageStatus]:
         """Return the messages of this month that wait for label or receipt alone, in the mailbox or not.
 
         Raises:
-            TransientError: the database is out of reach.
+            StateUnavailableError: the database is out of reach.
         """
         month = datetime.now(UTC) - timedelta(days=30)
         found = self.store.waiting_at(AT_THE_END, month)
@@ -170,7 +184,7 @@ class Engine:
         If the status is no longer what was `seen`, the message is left alone: another machine was quicker.
 
         Raises:
-            TransientError: the database is out of reach.
+            StateUnavailableError: the state takes nothing.
         """
         start = END
         status = self.store.statuses([reference])[reference]
@@ -178,18 +192,19 @@ class Engine:
             return
         if status.outcome is Outcome.FAILED:
             # The entries about the failure are dropped, and the step that failed is tried once more.
-            steps = [step for step in DBOS.list_workflow_steps(reference) if "fatal" in (step["output"] or ())]
-            start = 1 + max(s["function_id"] for s in steps if s["function_name"] == status.result.step)
+            steps = [step for step in self._steps(reference) if "fatal" in (step["output"] or ())]
+            # `audit --fix` may have closed one that never failed here: nothing is dropped.
+            failed = (s["function_id"] for s in steps if s["function_name"] == status.result.step)
+            start = 1 + max(failed, default=END - 1)
         elif status.result.reason == INTERNAL_ERROR:
             # An exception that was recorded would be raised again at each replay.
-            steps = [step for step in DBOS.list_workflow_steps(reference) if step["error"] is not None]
+            steps = [step for step in self._steps(reference) if step["error"] is not None]
             start = min((step["function_id"] for step in steps), default=END)
         else:
             start = self._first_dispensable(reference, status.result.step)
         try:
-            DBOS.rewind_workflow(reference, queue_name=dbos_runtime.QUEUE, start_step=start)
-        except OperationalError as error:
-            raise TransientError("the database is out of reach") from error
+            with self.outage.recorded():
+                DBOS.rewind_workflow(reference, queue_name=dbos_runtime.QUEUE, start_step=start)
         except dbos_error.DBOSException:
             if self.store.statuses([reference])[reference] == status:
                 raise
@@ -198,11 +213,15 @@ class Engine:
     def _first_dispensable(self, reference: str, waiting_at: str) -> int:
         """Return the number of the first entry that the resumed message can do without, `END` if it needs all."""
         now = datetime.now(UTC)
-        steps = DBOS.list_workflow_steps(reference)
+        steps = self._steps(reference)
         of_step = list(takewhile(lambda step: step["function_name"] == waiting_at, reversed(steps)))[::-1]
         history = [step["output"] or {} for step in of_step]
         count = dispensable(history, lambda tried: self._patience.visible_at(tried, now) is None)
         return int(of_step[-count]["function_id"]) if count else END
+
+    def _steps(self, reference: str) -> list[StepInfo]:
+        with self.outage.recorded():
+            return DBOS.list_workflow_steps(reference)
 
     def breaker(self, service: str) -> CircuitBreaker:
         """Return the circuit breaker of a service."""

@@ -8,7 +8,6 @@ in the call, and its outcome is unknown. That is the whole crash protocol. `engi
 
 from __future__ import annotations
 
-import errno
 import json
 import traceback
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from poller.workflow.errors import (
     UnusableMessageError,
 )
 from poller.workflow.history import Entry, crashes, doubts, first_begun, last_seen, since_asked
+from poller.workflow.outage import disk_fault
 from poller.workflow.retry import LONGEST_WAIT_S, Attempt
 
 if TYPE_CHECKING:
@@ -268,7 +268,9 @@ class Journal:
         retries = [earlier for earlier in since_asked(history) if "retry" in earlier]
         self._latest = None
         try:
-            entry = self._try(step, Attempt(len(retries), doubts(history[:-1]), first_begun(history)), retries)
+            # A first try that lies ahead was made before the clock was set back.
+            since = min(first_begun(history), self._now())
+            entry = self._try(step, Attempt(len(retries), doubts(history[:-1]), since), retries)
             json.dumps(entry, ensure_ascii=False).encode()  # as it will be recorded; a lone surrogate cannot be
         except Exception as error:  # noqa: BLE001  The one place that contains a message's failure.
             entry = self._gave_way(step, error, retries)
@@ -358,8 +360,7 @@ class Journal:
         log.warning("step_crashed", ref=self.reference, step=step.name, error=type(error).__name__, frames=frames)
         now = self._now()
         until = self._patience.until(now, len(retries) + 1, None)
-        # A full disk is no fault of the message.
-        bug = getattr(error, "errno", None) not in {errno.ENOSPC, errno.EDQUOT}
+        bug = not disk_fault(error)  # A full disk is no fault of the message.
         return {
             "retry": type(error).__name__,
             "at": now.isoformat(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
-from contextlib import contextmanager
 from contextvars import Context
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -13,14 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
-from sqlalchemy.exc import DBAPIError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from integrations.errors import ConfigurationError, TransientError
+from integrations.errors import ConfigurationError
 from poller.model import Outcome
-from poller.workflow import corrections, database, dbos_runtime
+from poller.workflow import corrections, database, dbos_runtime, outage
 from poller.workflow.dbos_runtime import FACT, MESSAGE
-from poller.workflow.errors import StateUnavailableError
 from poller.workflow.results import WorkResult
 from poller.workflow.status import INTERNAL_ERROR, Entry, MessageRecord, MessageStatus
 from poller.workflow.steps import StepName
@@ -32,6 +30,8 @@ if TYPE_CHECKING:
     from dbos._sys_db import SystemDatabase
 
     from poller.config.settings import Settings
+    from poller.workflow.outage import StateOutage
+
 
 _AT_WORK = ("ENQUEUED", "PENDING", "DELAYED")  # dbos' words for a message in progress
 _AT_ONCE = 500  # rows that are asked for, or deleted, by one statement
@@ -47,22 +47,29 @@ class StateStore:
     TransientError, and ConfigurationError where nothing has run on it yet.
     """
 
-    def __init__(self, database: Callable[[], SystemDatabase], close: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        database: Callable[[], SystemDatabase],
+        close: Callable[[], None] | None = None,
+        unavailable: StateOutage | None = None,
+    ) -> None:
         """Read through dbos' system database, which need not be there yet.
 
-        `close` closes the connection of a store that was opened beside the daemon.
+        `close` closes the connection of a store that was opened beside the daemon. `unavailable` is where a store in
+        the daemon records that the database takes nothing.
         """
         # dbos cannot find a message by its result, so its tables are queried here. Its version is pinned.
         self._database, self.close = database, close or (lambda: None)
-        self._errors = _errors_beside if close else _errors_in_process
+        self._errors = unavailable.recorded if unavailable else outage.errors_beside
 
     def remember(self, key: str, value: str) -> str:
         """Keep a short text under a key, for good, and return the text that was kept there first.
 
         It is for the process of the engine alone.
         """
-        # In a context of its own: a step may call this, and it must not count as a step of the message.
-        return Context().run(dbos_runtime.remember, key, value)
+        with self._errors():
+            # In a context of its own: a step may call this, and it must not count as a step of the message.
+            return Context().run(dbos_runtime.remember, key, value)
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
         """Return what is kept under each key. A key under which nothing is kept is missing."""
@@ -227,6 +234,25 @@ class StateStore:
         received = (entry.content.get("ok") for entry in self.journal(reference) if entry.step == StepName.RECEIVE)
         return next((str(found.get("digest", "")) for found in received if isinstance(found, dict)), "")
 
+    def close_waiting(self, message: MessageRecord, outcome: Outcome) -> bool:
+        """Record that a waiting message has this outcome. Return False if its record is another one by now."""
+        result, tables = message.status.result, self._database().tables
+        if result.outcome is not Outcome.WAITING:
+            return False
+        output = json.dumps(replace(result, outcome=outcome, until=None, breaker="").as_json())
+        rows = tables.workflow_status
+        as_read = rows.c.status == "SUCCESS", rows.c.updated_at == round(message.changed_at.timestamp() * 1000)
+        update = sa.update(rows).where(rows.c.workflow_uuid == message.reference, *as_read)
+        now_ms = int(datetime.now(UTC).timestamp() * 1000)
+        with self._errors(), self._database().engine.begin() as connection:
+            if not connection.execute(update.values(updated_at=now_ms)).rowcount:
+                return False
+            # An earlier release kept the result in the first of the tables, where the second has no row.
+            for table in (rows, tables.workflow_output):
+                its = table.c.workflow_uuid == message.reference, table.c.output.is_not(None)
+                connection.execute(sa.update(table).where(*its).values(output=output))
+        return True
+
     def forget(self, ids: Iterable[str]) -> None:
         """Delete messages by reference, and facts by key, with all that was recorded about them."""
         wanted = list(ids)
@@ -247,7 +273,7 @@ def open_store(settings: Settings) -> StateStore:
         _look_for(path)
     elif (found := database.check(settings.state_url)).endswith(database.FRESH):
         raise ConfigurationError(f"nothing has run yet: {found}")
-    with _errors_beside():
+    with outage.errors_beside():
         client = DBOSClient(
             system_database_url=settings.state_url,
             serializer=DBOSPortableJSONSerializer(),
@@ -274,33 +300,6 @@ def _look_for(path: Path) -> None:
         raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}")
     if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         raise ConfigurationError(f"{path} is another user's: run this as the one that the daemon runs as")
-
-
-@contextmanager
-def _errors_in_process() -> Iterator[None]:
-    """Translate every error of the database: it is the failure of no service, and of no message."""
-    try:
-        yield
-    except (DBAPIError, NoConnectionError) as error:
-        raise StateUnavailableError("the database is out of reach") from error
-
-
-@contextmanager
-def _errors_beside() -> Iterator[None]:
-    """Translate an error of the database by what the person at the keyboard can do about it.
-
-    Its own text may hold names, and is not shown.
-    """
-    try:
-        yield
-    except ProgrammingError as error:
-        raise ConfigurationError("the state has no tables of ours: nothing has run on it yet") from error
-    except (DBAPIError, NoConnectionError) as error:
-        if "no such table" in str(error):
-            raise ConfigurationError("the state has no tables of ours: nothing has run on it yet") from error
-        if "not a database" in str(error):
-            raise ConfigurationError("the state is no SQLite database; look at STATE_URL") from error
-        raise TransientError("the database is out of reach: look at STATE_URL") from error
 
 
 def _remembered(row: WorkflowStatus) -> MessageRecord:

@@ -114,6 +114,40 @@ def test_audit_reports_missing_waiting_message(office: Office) -> None:
     assert problems(office) == [("waiting", "not finished, and nowhere to be found")]
 
 
+@pytest.mark.parametrize(
+    ("to", "problem", "remedy", "again"),
+    [
+        ("Support", "waits, but lies under 'Support'", "support", {"Support": 1}),
+        ("Échecs", "waits, but lies under 'Échecs'", "failed", {"Support": 1}),
+        (None, "not finished, and nowhere to be found", "gone", {"Support": 1}),
+    ],
+    ids=["done after the backup", "failed after the backup", "gone"],
+)
+def test_fix_closes_message_that_waits_for_nothing(
+    office: Office, to: str | None, problem: str, remedy: str, again: dict[str, int]
+) -> None:
+    """As after a restore. It is named first, no service is asked, and later it can be put back all the same."""
+    office.fail("hubspot", Fault("status", status=503, headers={"Retry-After": "3600"}, times=None))
+    (reference,) = office.once(MAILS["support"])
+    move(office, "INBOX", to)
+    assert problems(office) == [("waiting", problem)]
+    office.sandbox.hubspot.requests.clear()
+    result = audit(office, "--fix")
+    assert result.stdout == f"{reference}  WAITING       {problem}; to be closed as {remedy.upper()}\n"
+    assert (result.stderr, result.exit_code) == ("1 of 1 closed\n", 0)
+    assert problems(office, "--fix") == []
+    assert office.mailboxes() == ({to: 1} if to else {})
+    assert office.sandbox.hubspot.requests == []
+    office.sandbox.hubspot.heal()
+    if to:
+        move(office, to, "INBOX")
+        office.once()
+    else:
+        office.once(MAILS["support"])
+    assert office.mailboxes() == again
+    assert office.counts()["tickets"] == (0 if to == "Support" else 1)
+
+
 def test_audit_reports_message_unknown_to_state_store(office: Office) -> None:
     """It is older than the state store, or was put there by hand: it is named by its reference."""
     office.once(MAILS["support"])

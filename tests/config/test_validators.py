@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from poller.config import validators
 
@@ -71,3 +72,25 @@ def test_remote_database_url_must_verify_certificate(url: str, problem: str) -> 
 )
 def test_is_local_accepts_loopback_hosts_only(host: str, local: bool) -> None:
     assert validators.is_local(host) is local
+
+
+@pytest.mark.parametrize(
+    ("address", "accepted"),
+    [
+        ("admin@srv.local", True),
+        ("admin@mail.corp.internal", True),
+        ("admin@figurative.test", True),
+        ("admin@figurative.fr", True),
+        ("admin.local", False),
+        ("ad min@srv.local", False),
+        ("admin@-srv.local", False),
+        ("admin@figurative.invalid", False),
+    ],
+)
+def test_own_address_may_be_in_a_private_network(address: str, accepted: bool) -> None:
+    own = TypeAdapter(validators.OwnAddress)
+    if accepted:
+        assert own.validate_python(address) == address
+    else:
+        with pytest.raises(ValidationError, match="valid email address"):
+            own.validate_python(address)

@@ -26,6 +26,8 @@ def test_first_start_is_kept_from_the_first_time(monkeypatch: pytest.MonkeyPatch
     Stopped.day = 23
     assert cutoff.first_start(store) == date(2026, 11, 22)
     assert store.recall(["first-start"]) == {"first-start": "2026-11-22"}
+    Stopped.day = 21
+    assert cutoff.first_start(store) == date(2026, 11, 21), "the clock was a day ahead at the first start"
 
 
 @pytest.mark.parametrize(

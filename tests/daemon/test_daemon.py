@@ -227,3 +227,15 @@ def test_late_messages_are_found_in_one_scan(office: Office) -> None:
     daemon.waiting.update({f"{number:016x}": waiting_at(at, result) for number in range(5)})
     assert [(when - at).days for when, *_ in daemon.status().waits] == [0, 2, 4]
     assert found.rounds == 1
+
+
+def test_state_of_another_mailbox_ends_the_start(office: Office) -> None:
+    """Two that shared it would take each other's mail for gone. The state knows its own by a digest, and no address."""
+    assert outcomes(office.once(MAILS["support"])) == ["support"]
+    office.environment["IMAP_MAILBOX"] = "Autre"
+    with office.sandbox.imap.session() as client:
+        client.create_folder("Autre")
+    with pytest.raises(ConfigurationError, match="another mailbox's: look at STATE_URL"):
+        office.once()
+    del office.environment["IMAP_MAILBOX"]
+    assert outcomes(office.once(MAILS["bug"])) == ["support"]

@@ -19,6 +19,7 @@ from poller.daemon.scheduler import SHORT_WAIT_S, Scheduler
 from poller.model import Outcome
 from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.results import WorkResult
+from poller.workflow.retry import LONGEST_WAIT_S
 from poller.workflow.status import MessageStatus
 from tests.support.running_daemon import waiting_at
 
@@ -173,3 +174,14 @@ def test_woken_message_is_resumed_at_once_and_kept_in_hand(load: Scheduler, engi
     assert (engine.resumed, engine.paused) == (["one"], [False])
     load.tick()
     assert (load.working, load.waiting, engine.paused[-1], engine.resumed) == ({"one"}, {}, False, ["one"])
+
+
+def test_no_message_waits_longer_than_the_longest_wait(engine: Engine) -> None:
+    """The time that it waits for is a day off: the clock was a day ahead when it was made."""
+    now = [50.0]
+    load = Scheduler(engine, lambda: None, lambda: now[0])
+    load.waiting = {"waits": waits_for("", 24 * HOUR)}
+    for after_s, resumed in ((0, []), (LONGEST_WAIT_S - 1, []), (1, ["waits"])):
+        now[0] += after_s
+        load.tick()
+        assert engine.resumed == resumed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.errors import ConfigurationError, PermanentError, TransientError, UndeliverableError
 from integrations.sandbox import smtp as stand_in
 from integrations.sandbox.certificate import Certificate, self_signed
 from integrations.sandbox.smtp import Refusal
@@ -75,14 +75,16 @@ def test_send_without_valid_recipient_raises_permanent_error(sandbox: Sandbox, t
         (Refusal("mail", "421 4.3.2 shutting down"), TransientError, False),
         (Refusal("mail", "451 4.3.0 try later"), TransientError, False),
         (Refusal("mail", "530 5.7.0 authentication required"), ConfigurationError, None),
-        (Refusal("mail", "550 5.7.1 no"), PermanentError, None),
+        (Refusal("mail", "550 5.7.1 no"), UndeliverableError, None),
         (Refusal("mail"), TransientError, False),
         (Refusal("rcpt", "450 4.2.0 greylisted"), TransientError, False),
-        (Refusal("rcpt", f"550 5.1.1 {SECRET}"), PermanentError, None),
-        (Refusal("rcpt", "550 5.1.1 unknown", recipient="b@figurative.example"), PermanentError, None),
+        (Refusal("rcpt", f"550 5.1.1 {SECRET}"), UndeliverableError, None),
+        (Refusal("rcpt", "550 5.1.1 unknown", recipient="b@figurative.example"), UndeliverableError, None),
         (Refusal("rcpt"), TransientError, False),
         (Refusal("data", "421 4.3.2 shutting down"), TransientError, False),
         (Refusal("data", "452 4.3.1 disk full"), TransientError, False),
+        (Refusal("data", "552 5.2.2 full"), UndeliverableError, None),
+        (Refusal("data", "552 5.2.3 too long"), PermanentError, None),
         (Refusal("data", "554 5.6.0 content"), PermanentError, None),
         (Refusal("data"), TransientError, True),
         (Refusal("after_data"), TransientError, True),
@@ -93,8 +95,10 @@ def test_send_maps_every_failure_to_its_error(
     sandbox: Sandbox, refusal: Refusal, error: type[Exception], outcome_unknown: bool | None
 ) -> None:
     sandbox.smtp.fail(refusal)
+    smtp, to = connect(sandbox.smtp), "a@figurative.example, b@figurative.example"
     with pytest.raises(error) as raised:
-        connect(sandbox.smtp).send(mail("a@figurative.example, b@figurative.example"))
+        smtp.send(mail(to))
+    assert (type(raised.value) is UndeliverableError) == (to in smtp.undeliverable)
     assert getattr(raised.value, "outcome_unknown", None) is outcome_unknown
     assert str(raised.value).startswith("SMTP send: ")
     assert SECRET not in str(raised.value)

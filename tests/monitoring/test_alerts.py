@@ -14,6 +14,7 @@ from poller.model import Outcome
 from poller.monitoring.alerts import CALM, PAUSE, Alerts
 from poller.rendering import incident
 from poller.workflow.engine import Engine
+from poller.workflow.errors import StateUnavailableError
 from poller.workflow.results import WorkResult
 
 if TYPE_CHECKING:
@@ -183,3 +184,20 @@ def test_alert_names_uids_of_unreadable_messages(uids: Sequence[int], title: str
     letter = incident.over(cause.key, now=NOW, zone=PARIS, **who)
     assert letter["Subject"] == "[Fin d’alerte] Tous les messages peuvent de nouveau être lus"
     assert "22/11/2026 à 15:00" in letter.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+
+
+def test_alert_that_the_state_does_not_take_is_sent_once(store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a full disk: the mail is sent once, and so is the one that it is over, before and after there is room."""
+
+    def refuse(*_: object) -> str:
+        raise StateUnavailableError("the disk is full")
+
+    alerts = Machine(store, [])
+    full = incident.state_unavailable(NOW, "the disk is full", "gandalf")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "remember", refuse)
+        assert alerts.tell(0, full) == ["[Alerte] Le service ne peut plus rien enregistrer"]
+        assert alerts.tell(1, full) == []
+        assert alerts.tell(3) == ["[Fin d’alerte] Le service enregistre de nouveau"]
+    assert alerts.tell(4, full) == ["[Alerte] Le service ne peut plus rien enregistrer"]
+    assert Machine(store, []).tell(5, full) == []

@@ -42,6 +42,17 @@ def test_watchdog_is_fed_unless_a_scan_hangs(health: PollHealth, clock: Clock) -
     health.good(NOW)
     assert health.is_alive()
     clock.s += 60 + LATE_S - 1
+    health.ticked()
+    assert health.is_alive()
+
+
+def test_watchdog_is_not_fed_when_ticks_stop(health: PollHealth, clock: Clock) -> None:
+    """Polls go on, as IDLE asks for them, and what waits is resumed by nobody."""
+    for _ in range(3):
+        clock.s += LATE_S / 2
+        health.good(NOW)
+    assert not health.is_alive()
+    health.ticked()
     assert health.is_alive()
 
 
@@ -50,6 +61,7 @@ def test_watchdog_is_not_fed_when_no_scan_begins(health: PollHealth, clock: Cloc
     health.began()
     health.good(NOW)
     clock.s += 60 + LATE_S + 1
+    health.ticked()
     assert not health.is_alive()
 
 
@@ -59,6 +71,7 @@ def test_watchdog_is_fed_while_mail_server_is_down(health: PollHealth, clock: Cl
         health.began()
         clock.s += 30
         delay_s = health.failed(NOW, "IMAP: no answer in time")
+        health.ticked()
         assert health.is_alive()
         clock.s += delay_s
         assert health.is_alive()

@@ -11,6 +11,7 @@ import pytest
 from poller.daemon.daemon import Daemon
 from poller.imap.fetch import MessageSummary
 from poller.mailbox.scanner import MailboxSnapshot
+from poller.monitoring import status_file
 from poller.monitoring.poll_health import PollHealth
 from poller.rendering import incident
 from tests.support.recording_server import Listener, http
@@ -107,3 +108,22 @@ def test_missing_canary_fails_heartbeat_despite_good_polls(office: Office) -> No
     given: dict[str, Any] = who | {"now": NOW, "zone": ZoneInfo("Europe/Paris")}
     assert incident.incident_mail(cause, **given)["Subject"] == "[Alerte] La boîte de réception ne reçoit plus"
     assert incident.over(cause.key, **given)["Subject"] == "[Fin d’alerte] La boîte de réception reçoit de nouveau"
+
+
+def test_mail_that_reaches_no_admin_is_told_by_other_roads(office: Office) -> None:
+    """By the heartbeat, once, and by `poller status`: a mail about it would not arrive."""
+    with Listener(http(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as listener:
+        office.environment["HEARTBEAT_URL"] = f"http://127.0.0.1:{listener.port}/ping"
+        health, daemon = PollHealth(60), Daemon(office.settings)
+        assert daemon.smtp
+        reporter = office.reporter(daemon, health)
+        reporter._alerts = None
+        health.good(NOW)
+        daemon.smtp.undeliverable[office.settings.notification.email or ""] = "SMTP send: 550"
+        reporter.report()
+        assert listener.received.startswith(b"GET /ping/fail ")
+        assert reporter.incidents(NOW, daemon.status()) == []
+        reporter.close()
+    poll_status = status_file.read(office.settings.directory)
+    assert poll_status
+    assert poll_status.refused == {"notification": "SMTP send: 550, look at NOTIFICATION_EMAIL"}

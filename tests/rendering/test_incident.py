@@ -36,6 +36,12 @@ KINDS: list[tuple[Incident, str, str, str]] = [
         "La boîte de réception est de nouveau relevée",
     ),
     (
+        incident.state_unavailable(SINCE, "the disk is full", HOST),
+        "state gandalf",
+        "Le service ne peut plus rien enregistrer",
+        "Le service enregistre de nouveau",
+    ),
+    (
         incident.unreadable([7], SINCE, "INBOX", HOST),
         "unreadable gandalf",
         "Un message ne peut pas être lu",

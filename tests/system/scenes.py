@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -285,23 +284,16 @@ for step, counts in (("receive", FAILED), ("classify", FAILED), ("label", MODELI
     )
 
 
-def fails_at_letter(office: Office, refusal: Refusal) -> list[Act]:
+@scene("failed-send_notification", "A message failed at its letter, whose text the mail server refused once.")
+def fails_at_letter(office: Office) -> list[Act]:
     """Do all but the letter, which is refused once: the admin was told by the next one."""
-    office.sandbox.smtp.fail(refusal)
+    office.sandbox.smtp.fail(Refusal("data", "550 5.7.1 not accepted"))
     work(office, undecided())
     again = MODELISATION | {"notifications": 2, "receipts": 2}
     return [
         done(MODELISATION, {"Échecs": 2}, "failed"),
         done(again, {"Modélisation": 3}, "modelisation", drag=AGAIN),
     ]
-
-
-scene("failed-prepare_notification", "A message failed at its letter, whose recipient the mail server refused once.")(
-    partial(fails_at_letter, refusal=Refusal("rcpt", "550 5.1.1 no such user"))
-)
-scene("failed-send_notification", "A message failed at its letter, whose text the mail server refused once.")(
-    partial(fails_at_letter, refusal=Refusal("data", "550 5.7.1 not accepted"))
-)
 
 
 @scene("failed-send_failure", "A message failed, and so did the letter that was to tell of it.")

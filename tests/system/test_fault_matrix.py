@@ -6,6 +6,8 @@ import itertools
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.policy import default
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -246,12 +248,30 @@ def test_failed_mail_is_filed_after_delayed_failure_notice(office: Office, reply
     assert office.counts() == NOTHING | {"contacts": 1, "notifications": 0 if refused else 1}
 
 
-def test_refused_notification_files_mail_as_failed(office: Office) -> None:
-    """The ticket is there, the mail is filed under Échecs: nobody takes it for told."""
-    office.sandbox.smtp.fail(Refusal("rcpt", "550 5.1.1 no such user", times=None))
-    assert outcomes(office.once(MAILS["support"])) == ["failed"]
-    assert office.mailboxes() == {"Échecs": 1}
+@pytest.mark.parametrize(
+    ("refusal", "outcome"),
+    [
+        (Refusal("rcpt", "550 5.1.1 no such user", times=None), "support"),
+        (Refusal("data", "552 5.2.2 mailbox full", times=None), "support"),
+        (Refusal("data", "554 5.6.0 this content", times=None), "failed"),
+    ],
+    ids=["no such admin", "full mailbox", "content"],
+)
+def test_notification_that_reaches_nobody_fails_no_request(office: Office, refusal: Refusal, outcome: str) -> None:
+    """It is filed under its outcome, and an unread receipt says why. A refusal of this letter alone is its failure."""
+    office.environment["RECEIPTS_ENABLED"] = "true"
+    office.sandbox.smtp.fail(refusal)
+    assert outcomes(office.once(MAILS["support"])) == [outcome]
+    mailbox = "Support" if outcome == "support" else "Échecs"
+    assert office.mailboxes() == {mailbox: 2}
     assert office.counts() == ONE_SUPPORT | {"notifications": 0}
+    with office.sandbox.imap.session() as client:
+        client.select_folder(mailbox)
+        (uid,) = client.search(["HEADER", "X-Figurative-Poller", "receipt"])
+        found = client.fetch(uid, ["FLAGS", "BODY.PEEK[]"])[uid]
+    assert b"\\Seen" not in found[b"FLAGS"]
+    receipt = message_from_bytes(found[b"BODY[]"], policy=default).get_body(("plain",)).get_content()
+    assert ("NOTIFICATION_EMAIL" in receipt) == (outcome == "support")
 
 
 @pytest.mark.parametrize("step", [*CALLS, "send_notification"])

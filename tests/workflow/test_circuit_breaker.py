@@ -35,3 +35,12 @@ def test_concurrent_failures_count_once_in_circuit_breaker() -> None:
         breaker.failed(now, now)
         breaker.failed(now, now)
         assert breaker.open_until == now + timedelta(seconds=delay_s)
+
+
+def test_circuit_breaker_opened_by_a_wrong_clock_holds_nobody_back() -> None:
+    """The clock was a day ahead when the service failed, and was set back since."""
+    breaker = CircuitBreaker((10.0,))
+    ahead = NOW + timedelta(days=1)
+    breaker.failed(ahead, ahead)
+    assert breaker.wait(NOW) is None
+    assert breaker.wait(NOW) == NOW + timedelta(seconds=10)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from poller.workflow.cluster import OWN_BEATS, SILENT_BEATS, ClusterMembership
 
@@ -146,3 +147,16 @@ def test_lease_epoch_changes_while_database_is_unreachable() -> None:
     machine = ClusterMembership(NOWHERE, 90, at_work=set, take_over=lambda _: None, clock=clock)
     clock.now += 60
     assert machine.lease_epoch() != machine.lease_epoch()
+
+
+def test_machine_that_does_not_hear_itself_takes_over_from_none(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As through a pooler that delivers no NOTIFY: every other machine would be dead to it. It says so once."""
+    monkeypatch.setattr(psycopg.Connection, "add_notify_handler", lambda *_: None)
+    scanner, touched = TakeoverLog("alive"), threading.Semaphore(0)
+    touch = ClusterMembership._touched_at
+    monkeypatch.setattr(ClusterMembership, "_touched_at", lambda *given: (touched.release(), touch(*given)))
+    with capture_logs() as logged, alive(database, scanner.at_work, scanner.take_over):
+        for _ in range(SILENT_BEATS + 2):
+            assert touched.acquire(timeout=DEADLINE_S)
+    assert not scanner.taken_over
+    assert [line["log_level"] for line in logged if line["event"] == "machine_deaf"] == ["error"]

@@ -10,6 +10,7 @@ import pytest
 
 from integrations.errors import TransientError
 from poller.workflow import dbos_runtime
+from poller.workflow.outage import StateOutage
 from tests.workflow.test_engine import DEADLINE_S, DONE, REFERENCE, running, stopped
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def test_launch_without_its_database_raises_transient_error() -> None:
             workers=1,
             takeover_s=90,
             alone=False,
+            unavailable=StateOutage(),
         )
 
 

@@ -1,0 +1,48 @@
+"""The clock of the machine is set, and the intervals of the daemon stay as long as they are."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poller.daemon import loop
+from poller.daemon.clock import STEP_S, ClockWatch, Interval
+from poller.daemon.loop import STOP, Asked, Loop
+
+if TYPE_CHECKING:
+    from tests.conftest import Office
+
+NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("previous", [None, NOW, NOW - timedelta(days=20_000)], ids=["first", "usual", "set forward"])
+def test_next_run_is_one_interval_away(previous: datetime | None) -> None:
+    """It makes up for none of those that a clock without a battery has missed since 1970."""
+    assert Interval(60).get_next_fire_time(previous, NOW) == NOW + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("by_s", [-3600.0, 86_400.0])
+def test_clock_that_was_set_is_noticed_once(by_s: float) -> None:
+    """The wall clock and the steady one part. Time that passes, and a correction by seconds, is no step."""
+    now = {"wall": 1e9, "steady": 50.0}
+    watch = ClockWatch(lambda: now["wall"], lambda: now["steady"])
+    now = {"wall": 1e9 + 100 + STEP_S / 2, "steady": 150.0}
+    assert watch.step_s() == 0
+    now["wall"] += by_s
+    assert watch.step_s() == by_s
+    assert watch.step_s() == 0
+
+
+def test_loop_begins_anew_when_the_clock_was_set(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that it keeps belongs to the old clock: it goes on with the same settings, in a loop of its own."""
+    monkeypatch.setattr(loop, "CLOCK_S", 0.01)
+    wall = iter([3600.0, *[0.0] * 1000])
+    monkeypatch.setattr(loop, "ClockWatch", lambda: ClockWatch(lambda: next(wall), lambda: 0.0))
+    settings = office.settings
+    first = Loop(settings, asked := SimpleQueue[Asked]())
+    assert first.run(lambda: settings) is settings
+    asked.put(STOP)
+    assert Loop(settings, asked, first.proven).run(lambda: settings) is None

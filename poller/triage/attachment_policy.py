@@ -176,7 +176,7 @@ def _is_of_set(attachment: Attachment, mail: _Circumstances) -> bool:
     A picture that the mail shows in its text is no texture, unless the model names it.
     """
     is_texture = attachment.kind in {Kind.IMAGE, Kind.SIDE} and not attachment.shown
-    return mail.has_model and (attachment.side or is_texture)
+    return mail.has_model and (is_texture or attachment.side != "")
 
 
 def _is_there(attachment: Attachment, mail: _Circumstances) -> bool:

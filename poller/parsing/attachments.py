@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from poller.escaping import file_name, file_path
+from poller.formats import magic
+from poller.formats.references import last_part, read_references
+from poller.formats.table import suffix_of_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
-from poller.parsing import file_types, magic, parts, side_files
-from poller.parsing.formats import suffix_of_name
+from poller.parsing import file_types, parts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -139,13 +141,13 @@ def _paths(models: Sequence[Attachment]) -> dict[str, str]:
 
 
 def _key(path: str) -> str:
-    return file_name(side_files.last_part(path)).casefold()
+    return file_name(last_part(path)).casefold()
 
 
 def _references(model: Attachment) -> tuple[str, ...]:
     suffix = file_types.opens_as(model).lower().rpartition(".")[2]
     with model.content.open() as stream:
-        return side_files.read_references(stream, suffix)
+        return read_references(stream, suffix)
 
 
 def _fingerprint(file: Attachment) -> str:

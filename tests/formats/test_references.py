@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from poller.escaping import file_path
-from poller.parsing.side_files import MAX_NAMES, MAX_READ_BYTES, read_references
+from poller.formats.references import MAX_NAMES, MAX_READ_BYTES, read_references
 from tests.support.effort import one_pass
 
 GLTF = {

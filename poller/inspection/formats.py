@@ -24,6 +24,11 @@ EMBEDDED: Final = frozenset({
     "3dm", "blend", "c4d", "catpart", "catproduct", "dwg", "dwt", "f3d", "f3z", "fcstd", "iam", "idw", "ipn", "ipt",
     "max", "rfa", "rft", "rte", "rvt", "sh3d", "skb", "skp", "sldasm", "slddrw", "sldprt", "spp", "vwx",
 })  # fmt: skip
+# Formats that are drawn by f3d alone.
+F3D: Final = frozenset({
+    "3ds", "abc", "amf", "brep", "drc", "dxf", "fbx", "fcstd", "ifc", "las", "laz", "pcd", "ptx", "pts", "splat", "spz",
+    "vrml", "wrl", "x",
+})  # fmt: skip
 MATERIALS: Final = frozenset({"mtl", "mtlx", "mtl.gz", "mtlx.gz"})  # listed as models, and nothing to look at alone
 MODELS: Final = frozenset(suffix for suffix, (_, kind) in FORMATS.items() if kind is Kind.MODEL) - MATERIALS
 RAW: Final = frozenset(CAMERA_RAWS)
@@ -33,7 +38,10 @@ PAGES: Final = frozenset({"ai", "pdf"})
 WEB: Final = frozenset({"gif", "jpeg", "jpg", "png", "webp"})  # photos that browsers show
 SHOWN_BYTES: Final = 1_000_000  # of a photo that is shown as it is: a larger one would make a letter slow to open
 _LOOKED_AT: Final = MODELS | READ | EMBEDDED | PHOTOS | PAGES | ARCHIVES | WEB
-_Z_UP: Final = frozenset({"3mf", "3dxml", "iges", "igs", "off", "step", "stl", "stp", "stpz", "xyz"})
+_Z_UP: Final = frozenset({
+    "3dxml", "3ds", "3mf", "brep", "dxf", "fcstd", "ifc", "iges", "igs", "las", "laz", "off", "pcd", "pts", "ptx",
+    "step", "stl", "stp", "stpz", "xyz",
+})  # fmt: skip
 
 # Suffixes that say more than the content does, which is that of another format as well.
 _KINDS_OF: Final = {

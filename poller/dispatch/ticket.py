@@ -95,6 +95,23 @@ def create_note(job: StepContext, done: DispatchResult, *, look: bool = False) -
     return replace(done, note_id=note_id) if note_id else skip(done, StepName.CREATE_NOTE)
 
 
+def create_note_of_links(job: StepContext, done: DispatchResult) -> None:
+    """Create a note with the links to the files, beside one that has none. One that exists is searched for first."""
+    hubspot = job.services.hubspot
+    ticket_id = done.ticket.id if done.ticket else None
+
+    def act(_: Attempt) -> str | None:
+        if hubspot is None or not done.contact_id:
+            return None
+        request = job.message.request
+        if found := hubspot.find_note(done.contact_id, ticket_id, tickets.links_of(request)):
+            return found
+        html = tickets.files_note_html(request, with_file_names(request, done))
+        return hubspot.create_note(html, request.received_at, done.contact_id, ticket_id)
+
+    job.journal.step(StepName.CREATE_NOTE, act)
+
+
 def create_note_of_files(job: StepContext, done: DispatchResult) -> DispatchResult:
     """Create the note on a support ticket if there are files to link to or to attach."""
     return create_note(job, done) if done.uploads or done.attached else done

@@ -164,8 +164,13 @@ def attach_files(job: StepContext, done: DispatchResult, *, look: bool = False) 
 def _path_name(request: Request, number: int) -> str:
     """Return the name of a file in HubSpot, where a name is its own path and no other file of the request has it."""
     names = [escaping.key_name(file.filename) for file in stored_files(request, in_folders=False)]
-    is_shared = [name.casefold() for name in names].count(names[number].casefold()) > 1
-    return f"{number + 1}-{names[number]}" if is_shared else names[number]
+    taken = [name.casefold() for name in names]
+    name = names[number]
+    if taken.count(name.casefold()) == 1:
+        return name
+    while name.casefold() in taken:  # another file may be named as one that is told apart by its number
+        name = f"{number + 1}-{name}"
+    return name
 
 
 def with_file_names(request: Request, done: DispatchResult) -> DispatchResult:

@@ -115,12 +115,13 @@ def ticket_images(request: Request) -> list[str]:
 def without_consent(request: Request, decisions: Collection[UploadDecision]) -> tuple[UploadDecision, ...]:
     """Return the decisions for an answer to a support ticket where nobody allowed its files to be stored.
 
-    Only attached 3D files and images are files then: a screenshot in the text, or a document, may show what must not
-    lie at a public address.
+    Only attached 3D files with what belongs to them, and images, are files then: a screenshot in the text, or a
+    document, may show what must not lie at a public address.
     """
     return tuple(
         fate
-        if fate is not UploadDecision.FILE or (not file.shown and file.kind in {Kind.MODEL, Kind.IMAGE})
+        if fate is not UploadDecision.FILE
+        or (not file.shown and (file.side or file.kind in {Kind.MODEL, Kind.IMAGE, Kind.SIDE}))
         else UploadDecision.INLINE
         if file.shown
         else UploadDecision.KEPT

@@ -309,6 +309,20 @@ def test_private_files_are_stored_once_and_attached(bench: StepHarness) -> None:
     assert [file.body for file in files] == sent
 
 
+def test_private_files_of_one_name_are_told_apart(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Also beside a file that is named as one of them would be."""
+    message = EmailMessage()
+    message["From"], message["Message-ID"] = "elise@martin-mobilier.example", "<names@example.com>"
+    message.set_content("Voici.")
+    names = ("a b.png", "a-b.png", "1-a-b.png")
+    for number, name in enumerate(names):
+        message.add_attachment(b"\x89PNG\r\n\x1a\n%d" % number, "image", "png", filename=name)
+    bench = StepHarness(sandbox, tmp_path, message.as_bytes())
+    bench.open_ticket()
+    bench.takes(attach_files, upload_decisions=(FILE,) * 3)
+    assert [file.path.rpartition("/")[2] for file in sandbox.hubspot.files] == ["1-1-a-b.png", "2-a-b.png", "1-a-b.png"]
+
+
 def test_private_files_of_earlier_work_are_found(bench: StepHarness) -> None:
     """A correction may come after work that is not recorded any more."""
     bench.open_ticket()
@@ -364,11 +378,17 @@ def test_files_of_a_support_request_go_where_the_setting_says(
         assert all(stored.path in note.properties["hs_note_body"] for stored in on_r2.sent(sandbox))
 
 
-@pytest.mark.parametrize(("files", "stored"), [("none", ["photo.png"]), ("r2", ["photo.png", "plan.pdf", "vue.png"])])
+@pytest.mark.parametrize(
+    ("files", "stored"),
+    [
+        ("none", ["photo.png", "vase.bin", "vase.gltf"]),
+        ("r2", ["photo.png", "plan.pdf", "vase.bin", "vase.gltf", "vue.png"]),
+    ],
+)
 def test_answer_to_a_support_ticket_stores_no_document_unasked(
     sandbox: Sandbox, tmp_path: Path, files: str, stored: list[str]
 ) -> None:
-    """Nor a picture of the text: it may show what must not lie at a public address."""
+    """Nor a picture of the text: it may show what must not lie at a public address. Models bring what they name."""
     desk = Desk(sandbox, tmp_path)
     desk.environment["SUPPORT_FILES"] = files
     first = samples()["support"]
@@ -383,6 +403,9 @@ def test_answer_to_a_support_ticket_stores_no_document_unasked(
     message.get_payload()[1].add_related(picture, "image", "png", cid="<v>", filename="vue.png")
     message.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="plan.pdf")
     message.add_attachment(picture + b"2", maintype="image", subtype="png", filename="photo.png")
+    model = json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": "vase.bin"}]}).encode()
+    for name, content in (("vase.gltf", model), ("vase.bin", b"\0" * 96)):
+        message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
     result = desk.gets(bytes(message))
     assert (str(result.outcome), len(sandbox.hubspot.tickets)) == ("support", 1)
     assert sorted(each.key.rpartition("/")[2] for each in on_r2.sent(sandbox)) == stored

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from poller.formats.table import suffix_of_name
-from poller.inspection import f3d_client, formats
+from poller.inspection import formats
+from poller.inspection.f3d import client
 from poller.model import ModelFacts, ModelIssue, NoPicture
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _by_f3d(attachments: Sequence[Attachment], number: int, found: Inspected, f3
         return found
     beside = {} if found.member else {file.side: file for file in attachments if file.side and not file.refused}
     with _turn:
-        picture = f3d_client.draw(f3d, {model.side or model.filename: model} | beside, found.member)
+        picture = client.draw(f3d, {model.side or model.filename: model} | beside, found.member)
     if picture is not None:
         return replace(found, picture=picture, media_type="image/png", no_picture=None)
     return replace(found, no_picture=NoPicture.FAILED) if found.no_picture is NoPicture.FORMAT else found

@@ -18,7 +18,7 @@ from integrations.net.failures import is_broken
 from poller.dispatch.clients import services
 from poller.imap import session as imap_session
 from poller.imap.responses import advice
-from poller.inspection import f3d_client
+from poller.inspection.f3d import client
 from poller.mailbox.reclassify_mailboxes import stranded
 from poller.mailbox.source import KEYWORDS
 from poller.model import Outcome
@@ -110,7 +110,7 @@ def _ask_keeper(url: str) -> str:
 
 
 def _draw(f3d: Path) -> str:
-    if not f3d_client.is_ready(f3d):
+    if not client.is_ready(f3d):
         raise ConfigurationError(f"{f3d} gives no picture; look at `journalctl -u 'figurative-poller-f3d*'`")
     return "a triangle was drawn"
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from poller.inspection import f3d_client
-from poller.inspection.f3d_limits import MAX_BYTES
-from poller.inspection.f3d_server import receive
+from poller.inspection.f3d import client
+from poller.inspection.f3d.limits import MAX_BYTES
+from poller.inspection.f3d.server import receive
 from poller.inspection.process import Inspected, inspect
 from poller.model import ModelFacts, NoPicture
 from tests.inspection import samples
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 installed = pytest.mark.skipif(
     find_spec("f3d") is None, reason="f3d is not installed: pip install --require-hashes -r requirements-f3d.lock"
 )
-SERVER = (sys.executable, "-P", "-m", "poller.inspection.f3d_server")
+SERVER = (sys.executable, "-P", "-m", "poller.inspection.f3d.server")
 DIRECTX = b"""xof 0303txt 0032
 Mesh {
  3; 0;0;0;, 1;0;0;, 0;1;0;;
@@ -53,7 +53,7 @@ def test_model_that_nothing_else_draws_has_a_picture_by_f3d(tmp_path: Path) -> N
 def test_model_in_an_archive_is_drawn_by_f3d(tmp_path: Path) -> None:
     packed = samples.zipped(**{"lot/a.x": DIRECTX, "lot/t/bois.png": samples.image(GREEN), "../x.png": b"x"})
     with activated(tmp_path / "s", SERVER) as path:
-        picture = f3d_client.draw(path, {"a.zip": attached("a.zip", packed)}, "lot/a.x")
+        picture = client.draw(path, {"a.zip": attached("a.zip", packed)}, "lot/a.x")
     assert picture
     assert samples.share_of(picture, GREEN) > 0.05
 
@@ -62,8 +62,8 @@ def test_f3d_is_ready_where_it_answers_with_a_picture(tmp_path: Path) -> None:
     """Here a server that gives the same one for every model."""
     (tmp_path / "picture.png").write_bytes(samples.image(GREEN, (800, 600)))
     with activated(tmp_path / "s", ("sh", "-c", 'cat > /dev/null; cat "$0"', str(tmp_path / "picture.png"))) as path:
-        assert f3d_client.is_ready(path)
-    assert not f3d_client.is_ready(tmp_path / "none")
+        assert client.is_ready(path)
+    assert not client.is_ready(tmp_path / "none")
 
 
 FAULTS = {
@@ -81,7 +81,7 @@ def test_fault_of_f3d_is_no_picture(fault: str, tmp_path: Path) -> None:
     """Whatever the other side does, there is an answer within the time, and it is that there is none."""
     large = attached("vase.fbx", bytes(4 << 20))
     with activated(tmp_path / "s", (sys.executable, "-c", fault)) as path:
-        assert f3d_client.draw(path, {"vase.fbx": large}, limit_s=1.0) is None
+        assert client.draw(path, {"vase.fbx": large}, limit_s=1.0) is None
 
 
 def test_request_without_f3d_says_that_there_is_no_picture(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_request_without_f3d_says_that_there_is_no_picture(tmp_path: Path) -> No
 
 def test_set_that_is_too_large_is_not_sent(tmp_path: Path) -> None:
     large = replace(CLOSED, size_bytes=MAX_BYTES + 1)
-    assert f3d_client.draw(tmp_path / "none", {"a.fbx": large}) is None
+    assert client.draw(tmp_path / "none", {"a.fbx": large}) is None
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from poller.escaping import file_path
 from poller.formats.table import suffix_of_name
 from poller.inspection import confinement
-from poller.inspection.f3d_limits import HEIGHT, MAX_BYTES, MAX_FILES, MAX_HEADER_BYTES, WIDTH
+from poller.inspection.f3d.limits import HEIGHT, MAX_BYTES, MAX_FILES, MAX_HEADER_BYTES, WIDTH
 from poller.inspection.formats import ARCHIVES, up_axis
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Have a model drawn by f3d, which runs in a unit of its own behind a socket (`f3d_server`).
+"""Have a model drawn by f3d, which runs in a unit of its own behind a socket (`server`).
 
 The files go to the socket, and a picture comes back or none does. Nothing else is taken from the other side.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poller.inspection.f3d_limits import HEIGHT, MAX_BYTES, MAX_FILES, WIDTH
+from poller.inspection.f3d.limits import HEIGHT, MAX_BYTES, MAX_FILES, WIDTH
 from poller.model import Attachment, Kind
 
 if TYPE_CHECKING:

@@ -32,11 +32,38 @@ _SCOPES: Final = 3  # abstract sockets and signals, from version 6 on
 
 # Of socket, connect, bind, sendto, sendmsg, sendmmsg, execve, execveat, fork, vfork, ptrace, process_vm_readv,
 # process_vm_writev, kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal, pidfd_getfd,
-# io_uring_setup, keyctl, bpf, mount; then of clone and clone3. aarch64 has no fork.
+# io_uring_setup, keyctl, bpf, mount; then of clone and clone3. aarch64 has no fork. Kernels before 5.4 know the calls
+# of x32 by 512 and more as well, without the bit of x32: seccomp(2).
 _FORBIDDEN: Final = {
     "x86_64": (
         0xC000003E,
-        (41, 42, 49, 44, 46, 307, 59, 322, 57, 58, 101, 310, 311, 62, 200, 234, 129, 297, 424, 438, 425, 250, 321, 165),
+        (
+            41,
+            42,
+            49,
+            44,
+            46,
+            307,
+            59,
+            322,
+            57,
+            58,
+            101,
+            310,
+            311,
+            62,
+            200,
+            234,
+            129,
+            297,
+            424,
+            438,
+            425,
+            250,
+            321,
+            165,
+            *range(512, 548),
+        ),
         (56, 435),
     ),
     "aarch64": (

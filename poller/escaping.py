@@ -6,6 +6,7 @@ the customer wrote, but no machine takes it for markup.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import unicodedata
 from html import escape
@@ -195,6 +196,18 @@ def file_name(name: str, limit_chars: int = 150) -> str:
         stem, suffix = _split_suffix(name)
         name = stem[: limit_chars - len(suffix)].rstrip(" .") + suffix
     return name or "piece-jointe"
+
+
+def file_path(path: str, limit_chars: int = 150) -> str:
+    """Return the path that a file may be saved under below a directory: names as of `file_name`, with "/" between.
+
+    "." and ".." are resolved. "" when the path leads out of the directory, is absolute, is longer than `limit_chars`,
+    or has a folder that could not have its own name.
+    """
+    *folders, name = posixpath.normpath(path.replace("\\", "/")).split("/")
+    if len(path) > limit_chars or any(folder != file_name(folder) for folder in folders):
+        return ""
+    return "/".join([*folders, file_name(name)])
 
 
 def key_name(name: str) -> str:

@@ -113,7 +113,7 @@ class Attachment:
     refused: bool = False  # a program, a page or a script, by name or content: never on a public bucket
     shown: bool = False  # as `inline`, even if it is declared an attachment, as some programs do with all files
     quoted: bool = False  # of an answer: an image that stands in the quoted history alone
-    side: bool = False  # a 3D file of the mail refers to it by its name
+    side: str = ""  # safe path by which a 3D file of the mail refers to it, at least its name; "" if none does
 
 
 ENCRYPTED_DEFECT = "encrypted message"  # a defect of its own: reading it needs the key

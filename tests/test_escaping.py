@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from poller.escaping import (
     content_disposition,
     file_name,
+    file_path,
     header_text,
     html,
     html_image,
@@ -343,6 +344,24 @@ def test_file_name_length_is_bounded_everywhere(name: str) -> None:
 def test_long_file_name_keeps_suffix() -> None:
     assert file_name("x" * 400 + ".glb").endswith("x.glb")
     assert key_name("é" * 400 + ".step").endswith("e.step")
+
+
+@pytest.mark.parametrize(
+    ("path", "saved"),
+    [
+        ("textures/bois clair.png", "textures/bois clair.png"),
+        (".\\t\\a:b.png", "t/a_b.png"),
+        ("m/../t/a.png", "t/a.png"),
+        ("a.png", "a.png"),
+        *((path, "") for path in ("../a.png", "t/../../a.png", "/etc/passwd", "C:\\t\\a.png", "\\\\nas\\a.png")),
+        *(
+            (path, "")
+            for path in ("file:///a.png", ".ssh/keys", "a%2Fb/c.png", "t /a.png", "t\n/a.png", "t/" * 75 + "a")
+        ),
+    ],
+)
+def test_file_path_stays_below_its_directory(path: str, saved: str) -> None:
+    assert file_path(path) == saved
 
 
 @pytest.mark.parametrize("alt", EVIL)

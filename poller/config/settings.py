@@ -165,6 +165,13 @@ class ModelsSettings(Section):
     """Settings of the look into 3D files, photos and documents, which needs the extra `models`."""
 
     enabled: bool = Field(True, description="whether 3D files get a picture and facts, and photos and PDF a preview")
+    renderer: Literal["own", "f3d"] = Field("own", description="own; f3d: also f3d's unit, for what own cannot draw")
+    f3d_socket: str = Field("/run/figurative-poller-f3d.socket", description="socket of f3d's unit")
+
+    @property
+    def f3d(self) -> Path | None:
+        """Return the socket of f3d, None where it is not asked."""
+        return Path(self.f3d_socket) if self.renderer == "f3d" else None
 
 
 class SmtpSettings(Service):

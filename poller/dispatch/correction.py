@@ -14,7 +14,7 @@ from poller.dispatch.classify import initial_result
 from poller.dispatch.inspect_models import inspect_models
 from poller.dispatch.job import skip
 from poller.dispatch.subtask import add_comment, create_subtask
-from poller.dispatch.ticket import create_note, create_ticket, find_or_create_contact
+from poller.dispatch.ticket import create_note, create_note_of_links, create_ticket, find_or_create_contact
 from poller.dispatch.upload import attach_files, upload_files, with_file_names
 from poller.model import Category, Classification, Link, Outcome, UploadDecision
 from poller.rendering import tickets
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from poller.workflow.retry import Attempt
 
     Step = Callable[[StepContext, DispatchResult, "Original"], DispatchResult]
+
+NOTE_OF_LINKS = "note of links"  # recorded: the change since which private files that go to R2 get a note of links
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +189,21 @@ def inspect_files(job: StepContext, done: DispatchResult, _: Original) -> Dispat
     return done if done.note_id and done.subtask else inspect_models(job, done)
 
 
-def ensure_note(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
-    """Create the note with the links unless there is one."""
-    return done if done.note_id else create_note(job, done, look=True)
+def ensure_note(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
+    """Create the note with the links unless there is one. A note from before the files were on R2 has none of them."""
+    if not done.note_id:
+        return create_note(job, done, look=True)
+    is_earlier = done.note_id == original.result.note_id
+    has_links = original.result.files and not done.attached
+    if done.uploads and is_earlier and not has_links and job.journal.introduced(NOTE_OF_LINKS):
+        create_note_of_links(job, done)
+    return done
 
 
-def ensure_note_of_files(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:
+def ensure_note_of_files(job: StepContext, done: DispatchResult, _: Original) -> DispatchResult:
     """Create the note on a support ticket unless there is one, or nothing to link to or to attach."""
-    return ensure_note(job, done, original) if done.uploads or done.attached else done
+    has_files = done.uploads or done.attached
+    return create_note(job, done, look=True) if has_files and not done.note_id else done
 
 
 def ensure_subtask(job: StepContext, done: DispatchResult, original: Original) -> DispatchResult:

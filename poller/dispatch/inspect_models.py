@@ -127,7 +127,7 @@ def _inspected(job: StepContext, done: DispatchResult) -> list[Preview]:
         if time.monotonic() > ends_at:
             previews.append(Preview(number, no_picture=NoPicture.TOO_MUCH))
             continue
-        found = process.inspect(attachments, number)
+        found = process.inspect(attachments, number, f3d=job.settings.models.f3d)
         previews += [_stored(job, number, place, each) for place, each in enumerate(found)]
     return previews
 

@@ -108,9 +108,16 @@ def send_notification(
 
 
 def send_failure(
-    job: StepContext, failure: StepFailedError, message: LazyMessage | None, done: DispatchResult | None
+    job: StepContext,
+    failure: StepFailedError,
+    message: LazyMessage | None,
+    done: DispatchResult | None,
+    answers: str = "",
 ) -> None:
-    """Tell the admin what could not be done, and what to do about it. `done` is what was done before."""
+    """Tell the admin what could not be done, and what to do about it.
+
+    `done` is what was done before. `answers` is the reference of the message that this one answers, "" for none.
+    """
 
     def letter(sender: str, recipient: str, now: datetime) -> EmailMessage:
         request = message.request if message else None
@@ -127,6 +134,7 @@ def send_failure(
             done=done,
             mailbox=job.settings.labels.failed,
             message_url=gmail_url(job.settings.imap, request) if request else "",
+            answers=answers,
         )
 
     send(job, StepName.SEND_FAILURE, letter)

@@ -56,6 +56,7 @@ class PipelineProgress:
     done: DispatchResult | None = None  # None before the first step of its category
     thread: str = ""  # as in `WorkResult`, once it is known
     was: Outcome | None = None  # likewise
+    answers: str = ""  # reference of the message that opened the thread which this one may answer; "" for none
 
     def received(self, received: Received) -> None:
         """Take over what the first step found."""
@@ -153,7 +154,10 @@ class Pipeline:
         wait_turn(job, received)
         job = replace(job, upload_decisions=received.upload_decisions)
         root = job.journal.reference
-        if answered := answer(job, threads, received):
+        progress.answers = threads[0].reference if threads else ""  # the nearest, as long as none is chosen
+        answered = answer(job, threads, received)
+        progress.answers = answered[0].reference if answered else ""
+        if answered:
             thread, done = answered
             root = thread.reference
             done = send_answered(job, done, received, thread)
@@ -233,7 +237,7 @@ class Pipeline:
         write = failure_receipt(job, failure, message, progress.done, left)
         result = progress.result(Outcome.FAILED, step=failure.step, reason=failure.reason)
         with suppress(StepFailedError):  # The failure is logged, and the label below still shows it.
-            send_failure(job, failure, message, progress.done)
+            send_failure(job, failure, message, progress.done, progress.answers or progress.thread)
         with suppress(StepFailedError):  # The message then stays in place, and a later scan tries it again.
             self._label(job, Outcome.FAILED)
             return self._tell(job, result, progress, write)

@@ -16,7 +16,10 @@ from poller.workflow.errors import UnusableMessageError
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from poller.dispatch.job import StepContext
+    from poller.model import Request
     from poller.workflow.retry import Attempt
 
 
@@ -79,6 +82,26 @@ def create_note(job: StepContext, done: DispatchResult, *, look: bool = False) -
 
     With `look`, an existing note is searched for even where no try of this step may have made one.
     """
+    file_ids = [file_id for _, file_id in done.attached]
+    note_id = _write_note(job, done, lambda request: request.reference, tickets.note_html, file_ids, look=look)
+    return replace(done, note_id=note_id) if note_id else skip(done, StepName.CREATE_NOTE)
+
+
+def create_note_of_links(job: StepContext, done: DispatchResult) -> None:
+    """Create a note with the links to the files, beside one that has none. One that exists is searched for first."""
+    _write_note(job, done, tickets.links_of, tickets.files_note_html, [], look=True)
+
+
+def _write_note(
+    job: StepContext,
+    done: DispatchResult,
+    reference_of: Callable[[Request], str],
+    write: Callable[[Request, DispatchResult], str],
+    file_ids: list[str],
+    *,
+    look: bool,
+) -> str | None:
+    """Create a note unless there is one of its reference, and return its id, None without HubSpot or a contact."""
     hubspot = job.services.hubspot
     ticket_id = done.ticket.id if done.ticket else None
 
@@ -86,15 +109,15 @@ def create_note(job: StepContext, done: DispatchResult, *, look: bool = False) -
         if hubspot is None or not done.contact_id:
             return None
         request = job.message.request
-        found = hubspot.find_note(done.contact_id, ticket_id, request.reference) if look or attempt.doubts else None
+        reference = reference_of(request)
+        found = hubspot.find_note(done.contact_id, ticket_id, reference) if look or attempt.doubts else None
         if found is None:
-            html = tickets.note_html(request, with_file_names(request, done))
-            file_ids = [file_id for _, file_id in done.attached]
+            html = write(request, with_file_names(request, done))
             found = hubspot.create_note(html, request.received_at, done.contact_id, ticket_id, file_ids)
         return found
 
-    note_id = job.journal.step(StepName.CREATE_NOTE, act)
-    return replace(done, note_id=note_id) if note_id else skip(done, StepName.CREATE_NOTE)
+    note_id: str | None = job.journal.step(StepName.CREATE_NOTE, act)
+    return note_id
 
 
 def create_note_of_files(job: StepContext, done: DispatchResult) -> DispatchResult:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FILE_FACT = "file-secret"  # key of the fact that holds the secret of the file keys
 ONE_DIRECTORY = "one directory"  # recorded: the change since which the files of a request lie in one directory
+IN_FOLDERS = "in folders"  # recorded: that since which a file lies in the folder that a model names
 _ALL_FILES = "fichiers.zip"
 _PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
 _FOLDER = "/figurative-poller"  # of HubSpot's file manager
@@ -44,6 +45,7 @@ def upload_files(job: StepContext, done: DispatchResult) -> DispatchResult:
     if not numbers:
         return done
     together = job.journal.introduced(ONE_DIRECTORY)
+    in_folders = together and job.journal.introduced(IN_FOLDERS)
     r2 = job.services.r2
     uploads = []
     for number in numbers:
@@ -52,19 +54,24 @@ def upload_files(job: StepContext, done: DispatchResult) -> DispatchResult:
             if r2 is None:
                 return None
             request = job.message.request
-            file = stored_files(request)[number] if together else request.attachments[number]
+            file = stored_files(request, in_folders=in_folders)[number] if together else request.attachments[number]
             name = file.filename if together else file_types.opens_as(file)
             key = stored_key(request, name, _secret(job)) if together else file_key(request, number, _secret(job))
             # The key is the same at each try, and R2 refuses to write it twice: no need to look first.
             with file.content.open() as body:
-                return r2.upload(key, body, file.size_bytes, file.content_type, escaping.content_disposition(name))
+                as_file = escaping.content_disposition(name.rpartition("/")[2])
+                return r2.upload(key, body, file.size_bytes, file.content_type, as_file)
 
         url = job.journal.step(StepName.UPLOAD_FILES, act)
         if url is None:
             return skip(done, StepName.UPLOAD_FILES)
         uploads.append((number, url))
     stored = replace(done, uploads=tuple(uploads))
-    return replace(stored, all_files=_all_files(job, numbers)) if together and len(numbers) > 1 else stored
+    return (
+        replace(stored, all_files=_all_files(job, numbers, in_folders=in_folders))
+        if together and len(numbers) > 1
+        else stored
+    )
 
 
 def store_picture(job: StepContext, number: int, place: int, picture: bytes, media_type: str) -> str:
@@ -81,7 +88,7 @@ def store_picture(job: StepContext, number: int, place: int, picture: bytes, med
     files = stored_files(request)
     suffix = f".apercu{f'-{place + 1}' if place else ''}.{_PICTURES[media_type]}"
     name = f"{files[number].filename}{suffix}"
-    if name != escaping.file_name(name):  # it is too long, and would be cut as another is
+    if name != escaping.file_path(name):  # it is too long, and would be cut as another is
         name = f"{number + 1}{suffix}"
     key = stored_key(request, _beside(files, name), _secret(job))
     # We made it: unlike a file of the customer, a browser may show it.
@@ -93,12 +100,13 @@ def _beside(files: tuple[Attachment, ...], name: str) -> str:
     return attachments.named([*files, replace(files[0], filename=name)])[-1].filename
 
 
-def _all_files(job: StepContext, numbers: list[int]) -> StoredFile | None:
+def _all_files(job: StepContext, numbers: list[int], *, in_folders: bool) -> StoredFile | None:
     """Store the zip of these attachments beside them. None if R2 does not take it: each file has its own link."""
     r2 = job.services.r2
 
     def act(_: Attempt) -> dict[str, Any] | None:
-        return _store_zip(r2, job.message.request, numbers, _secret(job)) if r2 else None
+        files = stored_files(job.message.request, in_folders=in_folders)
+        return _store_zip(r2, job.message.request, files, numbers, _secret(job)) if r2 else None
 
     with suppress(StepFailedError):
         if stored := job.journal.step(StepName.ARCHIVE_FILES, act):
@@ -106,8 +114,9 @@ def _all_files(job: StepContext, numbers: list[int]) -> StoredFile | None:
     return None
 
 
-def _store_zip(r2: R2, request: Request, numbers: list[int], secret: str) -> dict[str, Any]:
-    files = stored_files(request)
+def _store_zip(
+    r2: R2, request: Request, files: tuple[Attachment, ...], numbers: list[int], secret: str
+) -> dict[str, Any]:
     name = _beside(files, _ALL_FILES)
     body = ZipStream([files[number] for number in numbers])
     url = r2.upload(
@@ -154,37 +163,45 @@ def attach_files(job: StepContext, done: DispatchResult, *, look: bool = False) 
 
 def _path_name(request: Request, number: int) -> str:
     """Return the name of a file in HubSpot, where a name is its own path and no other file of the request has it."""
-    names = [escaping.key_name(file.filename) for file in stored_files(request)]
-    is_shared = [name.casefold() for name in names].count(names[number].casefold()) > 1
-    return f"{number + 1}-{names[number]}" if is_shared else names[number]
+    names = [escaping.key_name(file.filename) for file in stored_files(request, in_folders=False)]
+    taken = [name.casefold() for name in names]
+    name = names[number]
+    if taken.count(name.casefold()) == 1:
+        return name
+    while name.casefold() in taken:  # another file may be named as one that is told apart by its number
+        name = f"{number + 1}-{name}"
+    return name
 
 
 def with_file_names(request: Request, done: DispatchResult) -> DispatchResult:
     """Add the names and sizes of the files, which only the mail holds, to the result."""
-    files = stored_files(request)
+    files = stored_files(request, in_folders=False)
     stored = [(files[number], url) for number, url in done.uploads]
     return replace(done, files=tuple(StoredFile(file.filename, url, file.size_bytes) for file, url in stored))
 
 
-def stored_files(request: Request) -> tuple[Attachment, ...]:
+def stored_files(request: Request, *, in_folders: bool = True) -> tuple[Attachment, ...]:
     """Return all attachments, each under the name that it is stored by: its own, as far as that is safe and unique.
 
-    Where the suffix is wrong, the right one is added, unless a 3D file refers to the file.
+    Where a 3D file refers to the file, it is the path by which it does, without `in_folders` the file's name.
+    Elsewhere, where the suffix is wrong, the right one is added.
     """
-    return attachments.named(
-        file if file.side else replace(file, filename=escaping.file_name(file_types.opens_as(file)))
-        for file in request.attachments
-    )
+
+    def stored(file: Attachment) -> str:
+        own = file.filename if file.side else escaping.file_name(file_types.opens_as(file))
+        return file.side if file.side and in_folders else own
+
+    return attachments.named(replace(file, filename=stored(file)) for file in request.attachments)
 
 
 def stored_key(request: Request, name: str, secret: str) -> str:
-    """Return the key of an object of a request: date, 128 bits that cannot be guessed, and the file's name.
+    """Return the key of an object of a request: date, 128 bits that cannot be guessed, and the file's name or path.
 
-    The key is the same at each try. All objects of a request lie in one directory under the customer's own names, so
-    that what a model refers to resolves by URL.
+    The key is the same at each try. All objects of a request lie below one directory under the customer's own names,
+    so that what a model refers to resolves by URL.
     """
     digest = hmac.new(secret.encode(), request.reference.encode(), hashlib.sha256).hexdigest()[:32]
-    return f"{request.received_at:%Y/%m/%d}/{digest}/{escaping.file_name(name)}"
+    return f"{request.received_at:%Y/%m/%d}/{digest}/{escaping.file_path(name) or escaping.file_name(name)}"
 
 
 def file_key(request: Request, number: int, secret: str) -> str:

@@ -6,7 +6,8 @@ import zipfile
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from poller.inspection.formats import USD, suffix_of
+from poller.formats.table import suffix_of_name
+from poller.inspection.formats import USD
 from poller.inspection.side_files import MAX_TOTAL_BYTES, SideFiles, TooMuchError, of_archive
 
 if TYPE_CHECKING:
@@ -28,15 +29,15 @@ def write_layers(content: bytes, suffix: str, sides: SideFiles, directory: Path)
     """
     if suffix == "usdz" or content.startswith(b"PK\x03\x04"):
         sides = SideFiles(of_archive(zipfile.ZipFile(BytesIO(content))), missing=sides.missing)
-        names = [name for name in sides.sources if suffix_of(name) in USD - {"usdz"}]
+        names = [name for name in sides.sources if suffix_of_name(name) in USD - {"usdz"}]
         if not names:
             raise ValueError("no layer")
         sides.folder = names[0].rpartition("/")[0] + "/" if "/" in names[0] else ""
-        root, suffix = sides.sources[names[0]](), suffix_of(names[0])
+        root, suffix = sides.sources[names[0]](), suffix_of_name(names[0])
         names = names[1:]
     else:
         root = content
-        names = [name for name in sides.sources if suffix_of(name) in USD - {"usdz"}]
+        names = [name for name in sides.sources if suffix_of_name(name) in USD - {"usdz"}]
     files: dict[str, Path] = {}
     left_bytes = MAX_TOTAL_BYTES
     for number, name in enumerate([ROOT, *names[:_MAX_LAYERS]]):
@@ -44,6 +45,6 @@ def write_layers(content: bytes, suffix: str, sides: SideFiles, directory: Path)
         left_bytes -= len(layer)
         if left_bytes < 0:
             raise TooMuchError
-        files[name] = directory / f"{number}.{suffix_of(name) or suffix}"
+        files[name] = directory / f"{number}.{suffix_of_name(name) or suffix}"
         files[name].write_bytes(layer)
     return files, sides

@@ -32,7 +32,7 @@ _TOOL: Final = re.compile(rb"<authoring_tool>([^<]{1,200})</authoring_tool>")
 _UP: Final = re.compile(rb"<up_axis>\s*([XYZ])_UP\s*</up_axis>")
 _UNIT: Final = re.compile(rb"<unit\b[^>]*\bmeter\s*=\s*[\"']([\d.eE+-]+)[\"']")
 _APPLICATION: Final = re.compile(rb"<metadata name=\"Application\"[^>]*>([^<]{1,200})<")
-_COMMENT: Final = re.compile(rb"\s*(?:ply\s+format [^\n]*\n(?:comment|obj_info) |#[#\s]*)(\w[^\r\n]{2,200})")
+_COMMENT: Final = re.compile(rb"\s*(?:ply\s+format [^\r\n]*[\r\n]+(?:comment|obj_info) |#[#\s]*)(\w[^\r\n]{2,200})")
 
 
 def first_facts(content: bytes, suffix: str, sides: SideFiles) -> ModelFacts:
@@ -162,11 +162,12 @@ def _from_zae(content: bytes, sides: SideFiles) -> tuple[bytes, SideFiles]:
 
 
 def _ply_lines(content: bytes) -> bytes:
-    """Return a PLY whose header has line feeds, as trimesh expects. Some programs end lines by CR alone."""
+    """Return a PLY whose lines end by line feeds, as trimesh expects. Some programs end them by CR alone."""
     end = content.find(b"end_header", 0, _HEAD_BYTES)
     if end < 0 or content[end + 10 : end + 11] != b"\r" or content[end + 11 : end + 12] == b"\n":
         return content
-    return content[: end + 11].replace(b"\r", b"\n") + content[end + 11 :]
+    binary = b"" if b"format ascii" in content[:end] else content[end + 11 :]
+    return content[: len(content) - len(binary)].replace(b"\r", b"\n") + binary
 
 
 def _application(content: bytes) -> str:

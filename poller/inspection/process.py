@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from poller import child_process, fork_server
+from poller.formats.table import suffix_of_name
 from poller.inspection import formats
+from poller.inspection.f3d import client
 from poller.model import ModelFacts, ModelIssue, NoPicture
 
 if TYPE_CHECKING:
@@ -57,13 +59,15 @@ def is_installed() -> bool:
     return all(find_spec(name) is not None for name in _PACKAGES)
 
 
-def inspect(attachments: Sequence[Attachment], number: int, *, limit_s: float = LIMIT_S) -> tuple[Inspected, ...]:
+def inspect(
+    attachments: Sequence[Attachment], number: int, *, limit_s: float = LIMIT_S, f3d: Path | None = None
+) -> tuple[Inspected, ...]:
     """Return what attachment `number` holds and a picture of it: one value, or one for each model of an archive.
 
     The tuple is empty where there is nothing to look at (`formats.is_inspected`), as in an archive without models. Of
     an archive the three largest models are looked at. `attachments` are those of the mail, among which a model's side
-    files are looked for. Whatever the file does to the libraries is a value: facts with `ModelIssue.UNREADABLE`, or the
-    reason why there is no picture.
+    files are looked for. `f3d` is the socket of the f3d that draws what has no picture here, None without it. Whatever
+    the file does to the libraries is a value: facts with `ModelIssue.UNREADABLE`, or why there is no picture.
 
     Raises:
         OSError: the spool file cannot be read, or the disk is full.
@@ -75,8 +79,22 @@ def inspect(attachments: Sequence[Attachment], number: int, *, limit_s: float = 
         return (Inspected(no_picture=NoPicture.OFF),)
     members, found = _run(attachments, number, "", limit_s)
     if members is None:
-        return (found,)
-    return tuple(_run(attachments, number, member, limit_s)[1] for member in members)
+        return (_by_f3d(attachments, number, found, f3d),)
+    return tuple(_by_f3d(attachments, number, _run(attachments, number, member, limit_s)[1], f3d) for member in members)
+
+
+def _by_f3d(attachments: Sequence[Attachment], number: int, found: Inspected, f3d: Path | None) -> Inspected:
+    """Return what was found, with the picture that f3d makes where there is none."""
+    model = attachments[number]
+    suffix = suffix_of_name(found.member or model.filename)
+    if f3d is None or found.picture is not None or suffix not in formats.F3D | formats.READ - formats.USD:
+        return found
+    beside = {} if found.member else {file.side: file for file in attachments if file.side and not file.refused}
+    with _turn:
+        picture = client.draw(f3d, {model.side or model.filename: model} | beside, found.member)
+    if picture is not None:
+        return replace(found, picture=picture, media_type="image/png", no_picture=None)
+    return replace(found, no_picture=NoPicture.FAILED) if found.no_picture is NoPicture.FORMAT else found
 
 
 def _run(

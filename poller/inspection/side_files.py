@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import unquote
 
+from poller.formats.references import last_part
+
 if TYPE_CHECKING:
     import zipfile
     from collections.abc import Callable, Iterable, Mapping
@@ -37,17 +39,17 @@ class SideFiles:
         """Index the files. Of two with the same name, the one beside the model counts, then the first."""
         for path in sorted(self.sources, key=lambda path: not path.startswith(self.folder)):
             self._names.setdefault(path.casefold(), path)
-            self._names.setdefault(_last(path).casefold(), path)
+            self._names.setdefault(last_part(path).casefold(), path)
 
     def find(self, name: str) -> str | None:
         """Return the path of a file that a model names, None and a note if there is none."""
         said = name.strip().strip("\"'").replace("\\", "/")
         for tried in (said, unquote(said)):
             plain = tried.removeprefix("./")
-            for key in ((self.folder + plain).casefold(), plain.casefold(), _last(plain).casefold()):
+            for key in ((self.folder + plain).casefold(), plain.casefold(), last_part(plain).casefold()):
                 if key in self._names:
                     return self._names[key]
-        shown = _last(unquote(said)) or said
+        shown = last_part(unquote(said)) or said
         shown = "".join(letter for letter in shown if letter.isprintable())[:_NAME_CHARS]
         if shown and shown not in self.missing and len(self.missing) < _MAX_MISSING:
             self.missing.append(shown)
@@ -86,10 +88,6 @@ class SideFiles:
         """Return the same files: their directories do not count."""
         del folder
         return self
-
-
-def _last(path: str) -> str:
-    return path.rstrip("/").rpartition("/")[2]
 
 
 def read_all(stream: BinaryIO) -> bytes:

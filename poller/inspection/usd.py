@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pxr import Sdf, Usd, UsdGeom, UsdShade, UsdUtils
 
+from poller.formats.table import suffix_of_name
 from poller.inspection.facts import one_line
-from poller.inspection.formats import USD, suffix_of
+from poller.inspection.formats import USD
 from poller.inspection.scene import read_image, turned
 from poller.inspection.side_files import TooMuchError
 from poller.inspection.surface import GREY, Material, Surface
@@ -49,7 +50,7 @@ class UsdReader:
         found = self._sides.find(path.replace("<UDIM>", "1001"))
         if found is None:
             return ""
-        if suffix_of(path) in USD:
+        if suffix_of_name(path) in USD:
             return str(self._layers.get(found, ""))
         if found not in self._textures:
             self._textures.append(found)

@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from poller import confinement
+from poller.formats.table import NAMED_MODELS, suffix_of_name
 from poller.inspection import formats
 from poller.inspection.side_files import SideFiles, TooMuchError, of_archive, read_all
 from poller.model import ModelFacts, ModelIssue, NoPicture
@@ -54,7 +55,7 @@ def run(say: Connection, attachments: Sequence[Attachment], number: int, member:
             content = read_all(stream)
         # Streams of the others are opened now: afterwards, no file can be.
         sources = {
-            each.filename: each.content.open()
+            each.side or each.filename: each.content.open()
             for at, each in enumerate(attachments[:_MAX_STREAMS])
             if at != number and not each.refused
         }
@@ -65,7 +66,11 @@ def run(say: Connection, attachments: Sequence[Attachment], number: int, member:
         _send(say, stage="done", no_picture=NoPicture.TOO_MUCH)
         return
     try:
-        sides = SideFiles({name: lambda stream=stream: read_all(stream) for name, stream in sources.items()})  # type: ignore[misc]
+        folder = file.side.rpartition("/")[0]
+        sides = SideFiles(
+            {name: lambda stream=stream: read_all(stream) for name, stream in sources.items()},  # type: ignore[misc]
+            f"{folder}/" if folder else "",
+        )
         _look(say, content, file, sides, member, directory)
     except (MemoryError, TooMuchError):
         _send(say, stage="too much")
@@ -74,7 +79,7 @@ def run(say: Connection, attachments: Sequence[Attachment], number: int, member:
 
 
 def _look(say: Connection, content: bytes, file: Attachment, sides: SideFiles, member: str, directory: Path) -> None:
-    suffix = formats.format_of(file.filename, file.content_type, content[: formats.HEAD_BYTES])
+    suffix = formats.format_of(file.filename, file.content_type, content)
     if suffix in formats.ARCHIVES:
         archive = zipfile.ZipFile(io.BytesIO(content))
         if not member:
@@ -84,7 +89,7 @@ def _look(say: Connection, content: bytes, file: Attachment, sides: SideFiles, m
         folder = member.rpartition("/")[0]
         sides = SideFiles(of_archive(archive), f"{folder}/" if folder else "")
         content = sides.sources[member.replace("\\", "/")]()  # as it is: a model may name it in other ways
-        suffix = formats.format_of(member, "", content[: formats.HEAD_BYTES])
+        suffix = formats.format_of(member, "", content)
     if suffix in formats.USD:
         from poller.inspection.layers import write_layers  # noqa: PLC0415 - for these formats alone
 
@@ -105,11 +110,11 @@ def _models(archive: zipfile.ZipFile) -> list[str]:
     found = [
         each
         for each in archive.infolist()[:20_000]
-        if formats.suffix_of(each.filename) in formats.MODELS
+        if suffix_of_name(each.filename) in (NAMED_MODELS | formats.READ) - formats.MATERIALS
         and not each.is_dir()
         and not each.filename.startswith("__MACOSX/")
     ]
-    largest = sorted(found, key=lambda each: (formats.suffix_of(each.filename) not in formats.READ, -each.file_size))
+    largest = sorted(found, key=lambda each: (suffix_of_name(each.filename) not in formats.READ, -each.file_size))
     return [each.filename for each in found if each in largest[: formats.MAX_MEMBERS]]
 
 

@@ -19,6 +19,7 @@ from integrations.net.failures import is_broken
 from poller.dispatch.clients import services
 from poller.imap import session as imap_session
 from poller.imap.responses import advice
+from poller.inspection.f3d import client
 from poller.mailbox.reclassify_mailboxes import stranded
 from poller.mailbox.source import KEYWORDS
 from poller.model import Outcome
@@ -57,7 +58,7 @@ class Checked:
 def check(settings: Settings) -> Iterator[Checked]:
     """Yield a result for each check, as they come.
 
-    Checked are the state store's database, each service, and the port and file of the metrics.
+    Checked are the state store's database, each service, f3d, and the port and file of the metrics.
     """
     live = services(settings)
     yield tried("State", lambda: database.check(settings.state_url))
@@ -75,6 +76,8 @@ def check(settings: Settings) -> Iterator[Checked]:
         ("SMTP", live.smtp and live.smtp.check, "nobody is told; set SMTP_HOST and NOTIFICATION_EMAIL"),
     ):
         yield tried(name, test) if test else Checked(name, "off", hint)
+    if f3d := settings.models.f3d:
+        yield tried("f3d", lambda: _draw(f3d))
     if listen := settings.metrics.listen:
         yield tried("Metrics", lambda: _listen(listen))
     if textfile := settings.metrics.textfile:
@@ -110,6 +113,12 @@ def tried(name: str, call: Callable[[], str]) -> Checked:
 def _ask_keeper(url: str) -> str:
     with closing(Heartbeat(url)) as heartbeat:
         return heartbeat.check()
+
+
+def _draw(f3d: Path) -> str:
+    if not client.is_ready(f3d):
+        raise ConfigurationError(f"{f3d} gives no picture; look at `journalctl -u 'figurative-poller-f3d*'`")
+    return "a triangle was drawn"
 
 
 def _listen(listen: str) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from poller.escaping import file_name
+from poller.escaping import file_name, file_path
+from poller.formats import magic
+from poller.formats.references import last_part, read_references
+from poller.formats.table import suffix_of_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
-from poller.parsing import file_types, magic, parts, side_files
-from poller.parsing.formats import suffix_of_name
+from poller.parsing import file_types, parts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 
 LOGO_BYTES: Final = 16 * 1024  # of an image in a signature at most; a photograph has more
 SMALL_BYTES: Final = 1 << 20  # a larger file has a fingerprint only where another one has its size
-_OF_SET: Final = {Kind.MODEL, Kind.IMAGE, Kind.SIDE}  # what lies beside a model belongs to it
 _NAME_CHARS: Final = 150
 _SUFFIX_CHARS: Final = 10
 _CID: Final = re.compile(r"""\bcid:([^"'\s<>()]{1,300})""", re.IGNORECASE)
@@ -95,24 +97,57 @@ def told_apart(attachments: Sequence[Attachment]) -> list[Attachment]:
 
 
 def with_side_files(attachments: Sequence[Attachment]) -> list[Attachment]:
-    """Return the attachments, with those marked that a 3D file among them refers to.
+    """Return the attachments, each with the path by which a 3D file among them refers to it.
 
-    The 3D files are read only if there is another file that may be meant and that would not be taken for a texture.
+    Where such a path is not safe, the file's name stands in its place. The 3D files are read only if there is another
+    file that may be meant.
 
     Raises:
         OSError: the spool file cannot be read.
     """
     models = [file for file in attachments if file.kind is Kind.MODEL and not file.refused]
-    if not any(file.shown or file.kind not in _OF_SET for file in attachments):
+    if not models or sum(not file.refused for file in attachments) == 1:
         return list(attachments)
-    names = {name.casefold() for model in models for name in _names_in(model)}
-    return [replace(file, side=file.filename.casefold() in names) if not file.refused else file for file in attachments]
+    paths = _paths(models)
+    return [
+        replace(file, side=paths[key] or file.filename)
+        if not file.refused and (key := _key(file.filename)) in paths
+        else file
+        for file in attachments
+    ]
 
 
-def _names_in(model: Attachment) -> Iterator[str]:
+def _paths(models: Sequence[Attachment]) -> dict[str, str]:
+    """Return the path by which each file is referred to, by its name in lower case. "" where no path is safe.
+
+    A path counts from the file that has it, which may itself lie in a folder: a material in that of its textures.
+    """
+    references: dict[str, list[str]] = {}
+    for model in models:
+        references.setdefault(_key(model.filename), []).extend(_references(model))
+    named = {_key(path) for paths in references.values() for path in paths}
+    found: dict[str, str] = {}
+    waiting = deque(sorted(references, key=named.__contains__))
+    while waiting:
+        name = waiting.popleft()
+        folder = found.get(name, "").rpartition("/")[0]
+        for path in references.pop(name, []):
+            key = _key(path)
+            # A path of the author's machine often stands beside the relative one.
+            found[key] = found.get(key) or file_path(posixpath.join(folder, path.replace("\\", "/")))
+            if key in references:
+                waiting.appendleft(key)
+    return found
+
+
+def _key(path: str) -> str:
+    return file_name(last_part(path)).casefold()
+
+
+def _references(model: Attachment) -> tuple[str, ...]:
     suffix = file_types.opens_as(model).lower().rpartition(".")[2]
     with model.content.open() as stream:
-        yield from map(file_name, side_files.names_side_files(stream, suffix))
+        return read_references(stream, suffix)
 
 
 def _fingerprint(file: Attachment) -> str:
@@ -124,8 +159,12 @@ def _fingerprint(file: Attachment) -> str:
 
 
 def named(attachments: Iterable[Attachment]) -> tuple[Attachment, ...]:
-    """Return the attachments, each with a name of its own. Names that differ in case alone count as equal."""
-    taken: dict[str, int] = {}
+    """Return the attachments, each with a name of its own. Names that differ in case alone count as equal.
+
+    A name may be a path: then no other file has the name of one of its folders.
+    """
+    attachments = list(attachments)
+    taken = {folder.casefold(): 1 for file in attachments for folder in _folders(file.filename)}
     found = []
     for number, file in enumerate(attachments, start=1):
         name = wanted = file.filename or f"piece-jointe-{number}{file_types.suffix_of(file.content_type)}"
@@ -137,9 +176,16 @@ def named(attachments: Iterable[Attachment]) -> tuple[Attachment, ...]:
     return tuple(found)
 
 
-def _numbered(name: str, number: int) -> str:
+def _folders(path: str) -> Iterator[str]:
+    while folder := path.rpartition("/")[0]:
+        yield folder
+        path = folder
+
+
+def _numbered(path: str, number: int) -> str:
+    folder, slash, name = path.rpartition("/")
     stem, dot, suffix = name.rpartition(".")
     if not stem or len(suffix) > _SUFFIX_CHARS:
         stem, dot, suffix = name, "", ""
     end = f" ({number}){dot}{suffix}"
-    return stem[: _NAME_CHARS - len(end)].rstrip() + end
+    return folder + slash + stem[: _NAME_CHARS - len(end)].rstrip() + end

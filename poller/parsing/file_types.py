@@ -6,10 +6,11 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from poller.formats import magic, table
+from poller.formats.magic import as_utf_8, by_content
+from poller.formats.table import FORMATS, IMAGES, MODELS, UNKNOWN, suffix_of_name, suffix_of_type
 from poller.model import Kind
-from poller.parsing import containers, formats, magic
-from poller.parsing.formats import FORMATS, IMAGES, MODELS, UNKNOWN, suffix_of_name
-from poller.parsing.magic import as_utf_8, by_content
+from poller.parsing import containers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ def sniff(
         found = suffix  # most formats of cameras are TIFF
     if found or suffix in FORMATS:
         return FORMATS[found or suffix] if found or _may_be(suffix, text) else (UNKNOWN, Kind.OTHER)
-    return formats.DECLARED.get(declared.lower(), (UNKNOWN, Kind.OTHER))
+    return table.DECLARED.get(declared.lower(), (UNKNOWN, Kind.OTHER))
 
 
 def _by_directory(head: bytes, size_bytes: int, suffix: str, open_content: Callable[[], BinaryIO]) -> str:
@@ -59,7 +60,7 @@ def _by_directory(head: bytes, size_bytes: int, suffix: str, open_content: Calla
         with open_content() as content:
             names = containers.ole_names(content)
         found = next((found for name, found in _OLE_STREAMS.items() if name in names), "")
-        return suffix if found in MODELS and suffix in formats.OLE_MODELS else found
+        return suffix if found in MODELS and suffix in table.OLE_MODELS else found
     if head.startswith(_ZSTD) and FORMATS.get(suffix, (UNKNOWN, Kind.OTHER))[1] in {Kind.OTHER, Kind.SIDE}:
         with open_content() as content:
             return "blend" if containers.is_seekable_zstd(content, size_bytes) else "zst"
@@ -71,14 +72,14 @@ def _may_be(suffix: str, head: bytes) -> bool:
     if not head:
         return True
     if head.startswith(_OLE):  # old Office files are OLE documents, too
-        return suffix not in MODELS or suffix in formats.OLE_MODELS
-    if suffix in formats.POINT_CLOUDS:
+        return suffix not in MODELS or suffix in table.OLE_MODELS
+    if suffix in table.POINT_CLOUDS:
         return _has_points(head)
-    if suffix in formats.SIGNED_MODELS:
+    if suffix in table.SIGNED_MODELS:
         return False
-    if suffix in formats.BINARY_MODELS:
+    if suffix in table.BINARY_MODELS:
         return _CONTROLS.search(head) is not None
-    return suffix not in formats.TEXT_MODELS or b"\0" not in head  # a compiler's .obj, say
+    return suffix not in table.TEXT_MODELS or b"\0" not in head  # a compiler's .obj, say
 
 
 def _has_points(head: bytes) -> bool:
@@ -104,7 +105,7 @@ def opens_as(file: Attachment) -> str:
 
 def suffix_of(content_type: str) -> str:
     """Return the usual suffix of a media type, with its dot, or ".bin" when there is none."""
-    return next((f".{suffix}" for suffix, (known, _) in FORMATS.items() if known == content_type != UNKNOWN), ".bin")
+    return f".{suffix_of_type(content_type) or 'bin'}"
 
 
 def _archive(head: bytes, suffix: str, names: list[str]) -> tuple[str, Kind]:
@@ -117,7 +118,7 @@ def _archive(head: bytes, suffix: str, names: list[str]) -> tuple[str, Kind]:
     if suffix in MODELS or named == (UNKNOWN, Kind.DOCUMENT):  # stpz, zae, 3dxml, pages and others are zips
         return named
     suffixes = {suffix_of_name(name) for name in names}
-    return FORMATS["zip"][0], Kind.MODEL if suffixes & _IN_ARCHIVES else Kind.ARCHIVE
+    return FORMATS["zip"][0], Kind.MODEL if suffixes & table.NAMED_MODELS else Kind.ARCHIVE
 
 
 def _packed_format(head: bytes, names: list[str]) -> str:
@@ -131,9 +132,6 @@ def _packed_format(head: bytes, names: list[str]) -> str:
     if {"Document.xml", "GuiDocument.xml"}.issubset(names):
         return "fcstd"
     return "sog" if {"meta.json", "means_l.webp"}.issubset(names) else ""
-
-
-_IN_ARCHIVES: Final = {suffix for suffix, (_, kind) in FORMATS.items() if kind is Kind.MODEL} - formats.AMBIGUOUS
 
 
 _SUFFIXES: Final = {

@@ -39,7 +39,7 @@ _AS_THEY_ARE: Final = (
     *("reference", "message_id", "in_reply_to", "references", "subject", "text", "newest", "headers", "defects"),
     "links",
 )
-_FLAGS: Final = ("inline", "logo", "signature", "refused", "shown", "quoted", "side")
+_FLAGS: Final = ("inline", "logo", "signature", "refused", "shown", "quoted")
 
 
 class ParserDiedError(Exception):
@@ -179,7 +179,7 @@ def _attachment_json(attachment: Attachment) -> dict[str, Any]:
     return (
         plain
         | {name: getattr(attachment, name) for name in _FLAGS}
-        | {"kind": str(attachment.kind), "content": list(_layers_json(content))}
+        | {"kind": str(attachment.kind), "side": attachment.side, "content": list(_layers_json(content))}
     )
 
 
@@ -206,6 +206,7 @@ def _attachment(found: dict[str, Any], path: Path) -> Attachment:
         kind=Kind(found["kind"]),
         content=_content(found["content"], path),
         fingerprint=_line(found["fingerprint"]),
+        side=_path(found["side"]),
         **{name: _flag(found[name]) for name in _FLAGS},
     )
 
@@ -253,6 +254,14 @@ def _count(found: object) -> int:
     if type(found) is not int or not 0 <= found <= _BYTES_MAX:
         raise ValueError("no number of bytes")
     return found
+
+
+def _path(found: object) -> str:
+    """Return a relative path that leads nowhere else, or ""."""
+    path = _line(found)
+    if path and (not {"", ".", ".."}.isdisjoint(path.split("/")) or "\\" in path):
+        raise ValueError("no safe path")
+    return path
 
 
 def _flag(found: object) -> bool:

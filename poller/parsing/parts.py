@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from mailparser import MailParser
 from mailparser.exceptions import MailParserError
 
+from poller.formats.table import UNKNOWN
 from poller.mime import body, encoding_check, headers
 from poller.mime.transfer_encoding import Encoded
 from poller.parsing import tnef
-from poller.parsing.formats import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, https_url
 from poller.model import SERVICE_NAMES, Outcome
+from poller.rendering import mail_page
 from poller.rendering.chart import Chart, as_text
 from poller.rendering.french_time import JOURS, duration, moment, period
-from poller.rendering.mail_page import Page, mail
 from poller.rendering.phrases import NBSP, marker, step_title
 from poller.rendering.template import render
 from poller.rendering.week import WEEK, Failure
@@ -94,10 +94,7 @@ def letter(
     page = _page(week, before, account)
     failed = week.count(Outcome.FAILED)
     subject = f"[Semaine] {page.title}" + (f", {_count(failed, 'échec')}" if failed else "")
-    # Its header is that of every letter. Its body is its own.
-    head = Page(page.kicker, page.title, ("", ()), (), (), (), page.reference)
-    message = mail(head, subject, "digest", sender=sender, recipient=recipient, now=now)
-    message.clear_content()
+    message = mail_page.letter(page.reference, subject, "digest", sender=sender, recipient=recipient, now=now)
     message.set_content(_text(page))
     message.add_alternative(render("digest.html", page=page), subtype="html")
     return message

@@ -101,22 +101,30 @@ def mail(
     with, the parent last (RFC 5322 section 3.6.4). One that is too long for a line is left out: the standard library
     would encode it.
     """
-    message = EmailMessage(policy=_POLICY)
-    message["From"] = formataddr((name, parseaddr(sender)[1])) if name else one_line(sender)
+    message = letter(page.reference, subject, what, sender=sender, recipient=recipient, now=now, name=name)
     if reply_to:
         message["Reply-To"] = reply_to
-    message["To"] = one_line(recipient)
     if references := [each for each in thread if _ID.fullmatch(each) and not each.endswith(MADE_UP)]:
         message["In-Reply-To"] = references[-1]
         message["References"] = " ".join(references)
-    message["Subject"] = header_text(subject)
-    message["Date"] = now
-    message["Message-ID"] = notification_id(page.reference, what)
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: no absence notice answers it
-    message[HEADER] = "notification"
     message.set_content(_as_text(page))
     html = render("letter.html", page=page, limit_chars=_FILES_LIMIT_CHARS)
     message.add_alternative(html, subtype="html")
+    return message
+
+
+def letter(
+    reference: str, subject: str, what: str, *, sender: str, recipient: str, now: datetime, name: str = ""
+) -> EmailMessage:
+    """Build the header of a mail of ours, without a body. `reference` is that of a page, the rest as in `mail`."""
+    message = EmailMessage(policy=_POLICY)
+    message["From"] = formataddr((name, parseaddr(sender)[1])) if name else one_line(sender)
+    message["To"] = one_line(recipient)
+    message["Subject"] = header_text(subject)
+    message["Date"] = now
+    message["Message-ID"] = notification_id(reference, what)
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5: no absence notice answers it
+    message[HEADER] = "notification"
     return message
 
 

@@ -136,12 +136,14 @@ def failure_notification(
     done: DispatchResult | None = None,
     mailbox: str = FAILED_MAILBOX,
     message_url: str = "",
+    answers: str = "",
 ) -> EmailMessage:
     """Write the mail about a failure: what could not be done, at which step, why, and how to try it again.
 
     `request` is None when the message was unreadable. `kind` is a key of `failure.REASONS`. `detail` is what the
     service or the program said, in its own words. `done` is what was done before. `mailbox` is where the message and
-    its receipt lie, and `message_url` opens them in a browser, "" if no page does.
+    its receipt lie, and `message_url` opens them in a browser, "" if no page does. `answers` is the reference of the
+    message whose letters it goes with, "" for its own.
     """
     facts = failure_facts(step, kind)
     if request is not None:
@@ -168,7 +170,7 @@ def failure_notification(
         recipient=recipient,
         now=now,
         name="Échec · à reprendre",
-        thread=conversation(reference),
+        thread=conversation(answers or reference),
     )
 
 

@@ -101,6 +101,24 @@ def note_html(request: Request, done: DispatchResult) -> str:
     return _note(head + _author_html(request), request.text, request, done)
 
 
+def files_note_html(request: Request, done: DispatchResult) -> str:
+    """Render the note with the links to the files, on a ticket whose first note has none of them."""
+    head = "<p><strong>Demande de modélisation</strong></p>"
+    return "\n".join([head, *_files(done), f"<p>{marker(links_of(request))}</p>"])
+
+
+def links_of(request: Request) -> str:
+    """Return the reference of the note of `files_note_html`."""
+    return f"{request.reference}/fichiers"
+
+
+def _files(done: DispatchResult) -> list[str]:
+    if not done.files:
+        return []
+    items = listed(stored_files.note_items(done), _FILES_LIMIT_CHARS, more="<li>{}</li>")
+    return [_html_list("Fichiers", items), *stored_files.all_files_html(done)]
+
+
 def reply_note_html(request: Request, done: DispatchResult, *, colleague: bool = False) -> str:
     """Render an answer as a note on its ticket: like `note_html`, from the text written for this mail only."""
     head = f"<p><strong>{whose_answer(colleague=colleague)}</strong>{NBSP}: {html(who(request.sender))}</p>"
@@ -115,9 +133,7 @@ def _author_html(request: Request) -> str:
 
 def _note(head: str, text: str, request: Request, done: DispatchResult) -> str:
     tail = [f"<p>{_NEWEST}</p>"] if _is_part(text, request) else []
-    if done.files:
-        items = listed(stored_files.note_items(done), _FILES_LIMIT_CHARS, more="<li>{}</li>")
-        tail += [_html_list("Fichiers", items), *stored_files.all_files_html(done)]
+    tail += _files(done)
     if links := to_fetch(request):
         lines = (f"<li>{html(url)}</li>" for url in links)
         tail.append(_html_list(TO_FETCH, listed(lines, _LINKS_LIMIT_CHARS, more="<li>{}</li>")))

@@ -115,12 +115,13 @@ def ticket_images(request: Request) -> list[str]:
 def without_consent(request: Request, decisions: Collection[UploadDecision]) -> tuple[UploadDecision, ...]:
     """Return the decisions for an answer to a support ticket where nobody allowed its files to be stored.
 
-    Only attached 3D files and images are files then: a screenshot in the text, or a document, may show what must not
-    lie at a public address.
+    Only attached 3D files with what belongs to them, and images, are files then: a screenshot in the text, or a
+    document, may show what must not lie at a public address.
     """
     return tuple(
         fate
-        if fate is not UploadDecision.FILE or (not file.shown and file.kind in {Kind.MODEL, Kind.IMAGE})
+        if fate is not UploadDecision.FILE
+        or (not file.shown and (file.side or file.kind in {Kind.MODEL, Kind.IMAGE, Kind.SIDE}))
         else UploadDecision.INLINE
         if file.shown
         else UploadDecision.KEPT
@@ -176,7 +177,7 @@ def _is_of_set(attachment: Attachment, mail: _Circumstances) -> bool:
     A picture that the mail shows in its text is no texture, unless the model names it.
     """
     is_texture = attachment.kind in {Kind.IMAGE, Kind.SIDE} and not attachment.shown
-    return mail.has_model and (attachment.side or is_texture)
+    return mail.has_model and (is_texture or attachment.side != "")
 
 
 def _is_there(attachment: Attachment, mail: _Circumstances) -> bool:

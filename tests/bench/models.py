@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poller import confinement
+from poller.formats.table import FORMATS, suffix_of_name
 from poller.inspection import formats, process, worker
 from poller.model import Attachment, Kind
 from tests.bench.table import Row
@@ -53,7 +54,8 @@ class Look:
 
 def attachment(path: Path) -> Attachment:
     """The file as a mail brings it."""
-    return Attachment(path.name, "application/octet-stream", path.stat().st_size, Kind.MODEL, False, Disk(path))
+    kind = FORMATS.get(suffix_of_name(path.name), ("", Kind.OTHER))[1]
+    return Attachment(path.name, "application/octet-stream", path.stat().st_size, kind, False, Disk(path))
 
 
 def look(path: Path) -> Look:
@@ -62,7 +64,7 @@ def look(path: Path) -> Look:
     began_s = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     has_picture, has_facts, is_whole, cpu_s, peak_kb = done.stdout.split()
-    suffix = formats.suffix_of(path.name)
+    suffix = suffix_of_name(path.name)
     flags = (has_picture == "True", has_facts == "True", is_whole == "True")
     return Look(suffix, *flags, time.monotonic() - began_s, float(cpu_s), int(peak_kb) * 1024)
 

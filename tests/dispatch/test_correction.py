@@ -113,10 +113,15 @@ def test_private_files_of_a_support_request_survive_corrections(office: Office) 
     assert len(hubspot.files) == 4
     drag(office, "Support", TO_MODELISATION, "HEADER", "Message-ID", "<undecided@lambert.example>")
     office.once()
-    assert office.counts() == MODELISATION | {"notes": 2, "notifications": 2}
+    assert office.counts() == MODELISATION | {"notes": 3, "notifications": 2}
+    links = hubspot.notes[-1]
+    assert all(each.path in links.properties["hs_note_body"] for each in stored_files.sent(office.sandbox))
+    assert hubspot.associated("notes", links.id, "tickets") == [hubspot.tickets[0].id]
     drag(office, "Modélisation", TO_SUPPORT)
     office.once()
-    assert office.counts() == MODELISATION | {"notes": 2, "notifications": 2}
+    drag(office, "Support", TO_MODELISATION, "HEADER", "Message-ID", "<undecided@lambert.example>")
+    office.once()
+    assert office.counts() == MODELISATION | {"notes": 3, "notifications": 2}
     assert len(hubspot.files) == 4
 
 

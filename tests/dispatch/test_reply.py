@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from email import message_from_bytes
 from typing import TYPE_CHECKING
 
 import pytest
@@ -229,6 +230,8 @@ def test_reply_to_failed_reply_finds_ticket(desk: Desk) -> None:
     desk.gets(a_mail(1, CUSTOMER, MODELLING))
     desk.sandbox.clickup.fail(Fault("status", "POST", re.compile("/comment"), status=400))
     assert desk.gets(a_mail(2, CUSTOMER, MODELLING, In_Reply_To=b"<1@x.example>")).outcome == "failed"
+    first, failure = (message_from_bytes(each.raw) for each in desk.sandbox.smtp.messages)
+    assert failure["In-Reply-To"] == failure["References"] == first["Message-ID"]
     desk.gets(a_mail(3, CUSTOMER, MODELLING, In_Reply_To=b"<2@x.example>"))
     assert desk.made() == (1, 3, 1)
 

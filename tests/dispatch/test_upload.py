@@ -20,6 +20,7 @@ from integrations.sandbox import Fault
 from poller.cli.samples import samples, triangle
 from poller.dispatch.upload import (
     FILE_FACT,
+    IN_FOLDERS,
     ONE_DIRECTORY,
     attach_files,
     file_key,
@@ -145,8 +146,8 @@ def test_upload_begun_by_an_earlier_release_goes_on_under_its_keys(bench: StepHa
     bench.sandbox.s3.fail(Fault("cut_after_commit", "PUT", re.compile("png")))
     with pytest.raises(StepDeferredError):
         bench.takes(upload_files, upload_decisions=(FILE, FILE))
-    # What that release recorded: everything but the change, with the objects under its own keys.
-    del bench.record.entries[[name for name, _ in bench.record.entries].index(ONE_DIRECTORY)]
+    # What that release recorded: everything but the changes, with the objects under its own keys.
+    bench.record.entries[:] = [each for each in bench.record.entries if each[0] not in {ONE_DIRECTORY, IN_FOLDERS}]
     bench.sandbox.s3.reset()
     request, secret = bench.message().request, bench.record.facts.recall([FILE_FACT])[FILE_FACT]
     assert bench.services.r2
@@ -231,6 +232,65 @@ def test_set_of_a_model_resolves_by_relative_urls(desk: Desk) -> None:
         assert archive.testzip() is None
 
 
+def in_folders() -> bytes:
+    """Return a mail with an OBJ whose material and texture it looks for in folders, all of them flat in the mail."""
+    message = EmailMessage()
+    message["From"], message["Message-ID"] = "elise@martin-mobilier.example", "<folders@example.com>"
+    message.set_content("Voici les modèles.")
+    for name, content in (
+        ("materials", b"a file with the name of a folder"),
+        ("vase.obj", b"mtllib materials/vase.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"),
+        ("vase.mtl", b"newmtl a\nmap_Kd ../textures/bois clair.png\nmap_Ks ../../etc/passwd\n"),
+        ("Bois clair.png", b"\x89PNG\r\n\x1a\n1"),
+        ("bois clair.png", b"\x89PNG\r\n\x1a\n22"),
+        ("passwd", b"none of ours"),
+    ):
+        message.add_attachment(content, "application", "octet-stream", filename=name)
+    return message.as_bytes()
+
+
+PLACES = [
+    "materials (2)",
+    "vase.obj",
+    "materials/vase.mtl",
+    "textures/bois clair.png",
+    "textures/bois clair (2).png",
+    "passwd",
+]
+
+
+def test_file_lies_in_the_folder_that_a_model_names(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Links and zip hold each file where the model looks for it. Texts have the names that the customer gave."""
+    bench = StepHarness(sandbox, tmp_path, in_folders())
+    done = bench.takes(upload_files, upload_decisions=(FILE,) * len(PLACES))
+    stored = {each.key.split("/", 4)[4]: each for each in on_r2.sent(sandbox)}
+    assert sorted(stored) == sorted(PLACES)
+    assert len({each.key.split("/")[3] for each in sandbox.s3.objects}) == 1
+    assert stored["materials/vase.mtl"].content_disposition.startswith('attachment; filename="vase.mtl"')
+    with urlopen(urljoin(done.uploads[2][1], "../textures/bois%20clair.png")) as answer:  # noqa: S310  the stand-in's
+        assert answer.read() == b"\x89PNG\r\n\x1a\n1"
+    with zipfile.ZipFile(io.BytesIO(on_r2.zips(sandbox)[0].body)) as archive:
+        assert archive.namelist() == PLACES
+        archive.extractall(tmp_path / "unpacked")
+    files = with_file_names(bench.message().request, done).files
+    assert [file.filename for file in files][1:4] == ["vase.obj", "vase.mtl", "Bois clair.png"]
+
+
+def test_upload_begun_without_folders_goes_on_without(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A message in hand keeps the keys of the release that began with it, in its links and its zip."""
+    bench = StepHarness(sandbox, tmp_path, in_folders())
+    sandbox.s3.fail(Fault("cut_after_commit", "PUT", re.compile("ois")))
+    decisions = (KEPT, FILE, FILE, FILE, KEPT, KEPT)
+    with pytest.raises(StepDeferredError):
+        bench.takes(upload_files, upload_decisions=decisions)
+    bench.record.entries[:] = [each for each in bench.record.entries if each[0] != IN_FOLDERS]
+    resumed(bench)
+    done = bench.takes(upload_files, upload_decisions=decisions)
+    assert done.uploads[2][1].rpartition("/")[0] == done.uploads[0][1].rpartition("/")[0]
+    with zipfile.ZipFile(io.BytesIO(on_r2.zips(sandbox)[0].body)) as archive:
+        assert archive.namelist() == ["vase.obj", "vase.mtl", "Bois clair.png"]
+
+
 def test_private_files_are_stored_once_and_attached(bench: StepHarness) -> None:
     """In a folder of the request, so that one whose answer was lost is found there."""
     bench.open_ticket()
@@ -247,6 +307,20 @@ def test_private_files_are_stored_once_and_attached(bench: StepHarness) -> None:
     request = bench.message().request
     sent = [attachment.content.open().read() for attachment in request.attachments]
     assert [file.body for file in files] == sent
+
+
+def test_private_files_of_one_name_are_told_apart(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Also beside a file that is named as one of them would be."""
+    message = EmailMessage()
+    message["From"], message["Message-ID"] = "elise@martin-mobilier.example", "<names@example.com>"
+    message.set_content("Voici.")
+    names = ("a b.png", "a-b.png", "1-a-b.png")
+    for number, name in enumerate(names):
+        message.add_attachment(b"\x89PNG\r\n\x1a\n%d" % number, "image", "png", filename=name)
+    bench = StepHarness(sandbox, tmp_path, message.as_bytes())
+    bench.open_ticket()
+    bench.takes(attach_files, upload_decisions=(FILE,) * 3)
+    assert [file.path.rpartition("/")[2] for file in sandbox.hubspot.files] == ["1-1-a-b.png", "2-a-b.png", "1-a-b.png"]
 
 
 def test_private_files_of_earlier_work_are_found(bench: StepHarness) -> None:
@@ -304,11 +378,17 @@ def test_files_of_a_support_request_go_where_the_setting_says(
         assert all(stored.path in note.properties["hs_note_body"] for stored in on_r2.sent(sandbox))
 
 
-@pytest.mark.parametrize(("files", "stored"), [("none", ["photo.png"]), ("r2", ["photo.png", "plan.pdf", "vue.png"])])
+@pytest.mark.parametrize(
+    ("files", "stored"),
+    [
+        ("none", ["photo.png", "vase.bin", "vase.gltf"]),
+        ("r2", ["photo.png", "plan.pdf", "vase.bin", "vase.gltf", "vue.png"]),
+    ],
+)
 def test_answer_to_a_support_ticket_stores_no_document_unasked(
     sandbox: Sandbox, tmp_path: Path, files: str, stored: list[str]
 ) -> None:
-    """Nor a picture of the text: it may show what must not lie at a public address."""
+    """Nor a picture of the text: it may show what must not lie at a public address. Models bring what they name."""
     desk = Desk(sandbox, tmp_path)
     desk.environment["SUPPORT_FILES"] = files
     first = samples()["support"]
@@ -323,6 +403,9 @@ def test_answer_to_a_support_ticket_stores_no_document_unasked(
     message.get_payload()[1].add_related(picture, "image", "png", cid="<v>", filename="vue.png")
     message.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="plan.pdf")
     message.add_attachment(picture + b"2", maintype="image", subtype="png", filename="photo.png")
+    model = json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": "vase.bin"}]}).encode()
+    for name, content in (("vase.gltf", model), ("vase.bin", b"\0" * 96)):
+        message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
     result = desk.gets(bytes(message))
     assert (str(result.outcome), len(sandbox.hubspot.tickets)) == ("support", 1)
     assert sorted(each.key.rpartition("/")[2] for each in on_r2.sent(sandbox)) == stored

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from poller.inspection.formats import HEAD_BYTES, format_of
+from poller.formats.magic import HEAD_BYTES
+from poller.inspection.formats import format_of
 
 COLLADA = b'<?xml version="1.0"?>\n<!-- a --> <!-- b -->\n<COLLADA version="1.4.1">'
 
@@ -24,4 +25,4 @@ def test_format_is_that_of_the_content(name: str, head: bytes, found: str) -> No
 
 def test_head_of_comments_is_read_in_a_straight_line() -> None:
     """A pattern that tries each end of each comment would not come to an end."""
-    assert format_of("a.obj", "", (b"<!---->" * HEAD_BYTES)[:HEAD_BYTES]) == "obj"
+    assert format_of("a.obj", "", b"<!---->" * HEAD_BYTES) == "obj"

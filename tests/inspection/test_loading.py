@@ -87,10 +87,15 @@ def test_compression_is_an_issue(extension: str, issue: ModelIssue) -> None:
 
 
 def test_ply_with_old_line_ends_opens(tmp_path: Path) -> None:
-    """Some programs end the lines of the header by CR alone."""
+    """Some programs end the lines by CR alone: those of the header, and of an ASCII file all."""
     content = samples.exported("ply")
     end = content.index(b"end_header\n") + 11
     assert told(content[:end].replace(b"\n", b"\r") + content[end:], "ply", tmp_path).triangles == 12
+    text = b"ply\nformat ascii 1.0\ncomment made by Atelier\nelement vertex 3\n"
+    text += b"".join(b"property float %c\n" % axis for axis in b"xyz")
+    text += b"element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
+    found = told(text.replace(b"\n", b"\r"), "ply", tmp_path)
+    assert (found.triangles, found.vertices, found.program) == (1, 3, "made by Atelier")
 
 
 def test_usdz_layers_find_their_references_inside(tmp_path: Path) -> None:

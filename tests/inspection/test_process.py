@@ -118,7 +118,7 @@ def test_document_has_a_jpeg_and_no_facts() -> None:
 @pytest.mark.parametrize("name", ["note.txt", "photo.jpg", "virus.glb"])
 def test_nothing_to_look_at_is_nothing(name: str) -> None:
     """A text, a photo that every client shows, and a file that is refused."""
-    kind = Kind.IMAGE if name == "photo.jpg" else Kind.MODEL
+    kind = {"note.txt": Kind.DOCUMENT, "photo.jpg": Kind.IMAGE, "virus.glb": Kind.OTHER}[name]
     assert inspect([replace(attached(name, b"glTF", refused=name == "virus.glb"), kind=kind)], 0) == ()
 
 

@@ -14,6 +14,8 @@ from poller.monitoring.checks import Checked
 from tests.support.recording_server import Listener, http
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Office
 
 SERVICES = ["State", "IMAP", "Anthropic", "R2", "HubSpot", "ClickUp", "SMTP"]
@@ -30,6 +32,14 @@ def test_check_accepts_all_services_that_work(office: Office) -> None:
     assert list(verdicts(found)) == SERVICES
     assert not any(office.counts().values())
     assert office.mailboxes() == {}
+
+
+def test_check_has_f3d_draw_where_it_is_the_renderer(office: Office, tmp_path: Path) -> None:
+    """Without a picture it says where to look."""
+    renderer = office.settings.models.model_copy(update={"renderer": "f3d", "f3d_socket": str(tmp_path / "none")})
+    found = list(checks.check(office.settings.model_copy(update={"models": renderer})))[-1]
+    assert (found.service, found.verdict) == ("f3d", "refused")
+    assert f"{tmp_path}/none gives no picture" in found.seen
 
 
 def test_check_names_services_that_are_off() -> None:

@@ -10,9 +10,9 @@ import zipfile
 
 import pytest
 
+from poller.formats.magic import HEAD_BYTES
 from poller.model import Attachment, Kind
 from poller.parsing.file_types import opens_as, refused, sniff, suffix_of
-from poller.parsing.magic import HEAD_BYTES
 from tests.parsing.test_containers import ole
 from tests.support.effort import counted, one_pass
 

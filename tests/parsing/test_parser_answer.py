@@ -34,6 +34,8 @@ BROKEN: dict[str, tuple[tuple[str | int, ...], Any]] = {
     "a line with a line end": (("subject",), "a\nBcc: b"),
     "a name with a directory": (("attachments", 0, "filename"), "../a.glb"),
     "no name": (("attachments", 0, "filename"), ""),
+    "a path that leads out": (("attachments", 0, "side"), "textures/../../a.png"),
+    "a path from the root": (("attachments", 0, "side"), "/etc/passwd"),
     "a span before the file": (("attachments", 0, "content", 0, "pieces"), [[-1, 9]]),
     "a span that is a number in words": (("attachments", 0, "content", 0, "pieces"), [["1", 9]]),
     "bytes that are no base64": (("attachments", 0, "content", 0, "pieces"), ["*"]),

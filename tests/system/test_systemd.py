@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2] / "systemd"
 UNIT, FORMS_UNIT = ROOT / "figurative-poller.service", ROOT / "figurative-poller-forms.service"
-UNITS = pytest.mark.parametrize("unit", [UNIT, FORMS_UNIT], ids=lambda path: path.stem)
+F3D_UNIT = ROOT / "figurative-poller-f3d@.service"
+UNITS = pytest.mark.parametrize("unit", [UNIT, FORMS_UNIT, F3D_UNIT], ids=lambda path: path.stem)
 # Directives of systemd 254 that older ones leave out, and say so.
 LATER = re.compile(r".*Unknown key 'Restart(Steps|MaxDelaySec)' in section \[Service\], ignoring\.")
 
@@ -88,10 +89,11 @@ def test_sysusers_and_tmpfiles_create_account_and_directories(tmp_path: Path) ->
 def test_systemd_readme_names_existing_files_and_directives() -> None:
     """Each file that lies beside it, and each directive that it speaks of."""
     readme = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"systemd/(figurative-poller[-\w.]*\.\w+)", readme))
+    named = set(re.findall(r"systemd/(figurative-poller[-\w.@]*\.\w+)", readme))
     assert named == {path.name for path in ROOT.iterdir()} - {"README.md"}
     for directive in re.findall(r"`([A-Z]\w+=)", readme):
-        assert re.search(rf"^(# )?{directive}", UNIT.read_text(), re.MULTILINE) or directive == "SocketBindAllow="
+        units = UNIT.read_text() + F3D_UNIT.read_text()
+        assert re.search(rf"^(# )?{directive}", units, re.MULTILINE) or directive == "SocketBindAllow="
 
 
 def test_daemon_notifies_systemd_of_its_state(office: Office, manager: Manager) -> None:

@@ -68,7 +68,7 @@ def fabric() -> bytes:
 @cache
 def plan() -> bytes:
     """Return the armchair's front view with its measures as a PDF file of one page (ISO 32000-1 section 7.5)."""
-    words = [(60, 760, 18, "Bergere Sillage"), (60, 738, 11, "Vue de face, cotes en mm")]
+    words = [(60, 760, 18, "Bergère Sillage"), (60, 738, 11, "Vue de face, cotes en mm")]
     words += [(287, 186, 11, "930"), (516, 415, 11, "850")]
     lines = [f"BT /F1 {size} Tf {x} {y} Td ({text}) Tj ET" for x, y, size, text in words]
     lines += [
@@ -78,8 +78,8 @@ def plan() -> bytes:
         "0.5 w 110 205 m 484 205 l S 110 200 m 110 210 l S 484 200 m 484 210 l S",
         "505 220 m 505 620 l S 500 220 m 510 220 l S 500 620 m 510 620 l S",
     ]
-    drawing = "\n".join(lines).encode("ascii")
-    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    drawing = "\n".join(lines).encode("cp1252")
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
     objects = (
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",

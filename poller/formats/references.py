@@ -23,11 +23,11 @@ _SCHEME: Final = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # no
 _MTL_OPTION: Final = re.compile(r"-?[\d.]+(?:e-?\d+)?|on|off|[rgbmlz]|sphere|cube_\w+", re.IGNORECASE)
 
 
-def names_side_files(stream: BinaryIO, suffix: str) -> tuple[str, ...]:
-    """Return the names of the files that a 3D file refers to, in order, each once, without their directories.
+def read_references(stream: BinaryIO, suffix: str) -> tuple[str, ...]:
+    """Return the paths of the files that a 3D file refers to, in order, each once.
 
     `stream` is at the beginning of the file. `suffix` is that of its format in lower case, without a dot. At most
-    64 MB are read, in pieces, and at most 200 names returned. They are as the file gives them, and untrusted. What is
+    64 MB are read, in pieces, and at most 200 paths returned. They are as the file gives them, and untrusted. What is
     in the file itself or on a web server is not named. The result is empty for a format that cannot be read cheaply.
 
     Raises:
@@ -40,12 +40,18 @@ def names_side_files(stream: BinaryIO, suffix: str) -> tuple[str, ...]:
     limit_bytes = _json_bytes(stream) if suffix == "glb" else MAX_READ_BYTES
     for match in islice(_matches(pattern, stream, limit_bytes), MAX_REFERENCES):
         for name in names_in(match):
-            base = re.split(r"[\\/]", name.strip().strip('"'))[-1].strip()
-            if base.strip(".") and len(base) <= _NAME_CHARS and base.isprintable() and not _SCHEME.match(name):
-                found[base] = None
+            path = name.strip().strip('"').strip()
+            base = last_part(path)
+            if base.strip(".") and len(base) <= _NAME_CHARS and path.isprintable() and not _SCHEME.match(path):
+                found[path] = None
         if len(found) >= MAX_NAMES:
             break
     return tuple(found)[:MAX_NAMES]
+
+
+def last_part(path: str) -> str:
+    """Return what stands behind the last slash or backslash of a path."""
+    return re.split(r"[\\/]", path)[-1].strip()
 
 
 def _matches(pattern: re.Pattern[bytes], stream: BinaryIO, limit_bytes: int) -> Iterator[re.Match[bytes]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from poller.parsing.magic import HEAD_BYTES, by_content
+from poller.formats.magic import HEAD_BYTES, by_content
 from tests.parsing.test_file_types import BINARY_STL, COLLADA, OBJ, STEP
 from tests.support.effort import one_pass
 

@@ -8,7 +8,7 @@ import zlib
 from functools import lru_cache
 from typing import Final
 
-from poller.parsing.formats import FORMATS, GZIPPED
+from poller.formats.table import FORMATS, GZIPPED
 
 HEAD_BYTES: Final = 16 * 1024  # length of the beginning that is examined
 _BLANK_BYTES: Final = 256

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from poller.formats.table import DECLARED, FORMATS, UNKNOWN, suffix_of_name
 from poller.model import Kind
-from poller.parsing.formats import DECLARED, FORMATS, UNKNOWN, suffix_of_name
 
 SUFFIXES = {
     "vase.GLB": "glb",

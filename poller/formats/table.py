@@ -43,7 +43,7 @@ IMAGES: Final = {
     "bmp": "image/bmp", "tif": "image/tiff", "tiff": "image/tiff", "heic": "image/heic", "heif": "image/heif",
     "avif": "image/avif",
 }  # fmt: skip
-_CAMERA_RAWS: Final = dict.fromkeys(("dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2", "pef", "srw"), UNKNOWN)
+CAMERA_RAWS: Final = dict.fromkeys(("dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2", "pef", "srw"), UNKNOWN)
 _DOCUMENTS: Final = {
     "pdf": "application/pdf", "txt": "text/plain", "csv": "text/csv", "doc": "application/msword",
     "xls": "application/vnd.ms-excel", "ppt": "application/vnd.ms-powerpoint",
@@ -89,8 +89,6 @@ BINARY_MODELS: Final = {"model", "par", "psm", "asm", "pln", "wire", "hip", "spl
 POINT_CLOUDS: Final = {"xyz", "pts", "ptx"}
 # Suffixes that say nothing without the signature of their format: sources, palettes, readings of a drill hole, photos.
 SIGNED_MODELS: Final = {"x", "ase", "las", "laz", "pcd"}
-# Suffixes that say little of a file that cannot be looked into: one in an archive.
-AMBIGUOUS: Final = BINARY_MODELS | POINT_CLOUDS | SIGNED_MODELS
 
 GZIPPED: Final = {f"{suffix}.gz" for suffix in TEXT_MODELS | {"ply", "stl", "fbx", "glb", "usdc", "3ds", "sab"}}
 FORMATS: Final = {
@@ -101,10 +99,16 @@ FORMATS: Final = {
         (Kind.ARCHIVE, _ARCHIVES),
         (Kind.VIDEO, _VIDEOS),
         (Kind.SIDE, _SIDE_FILES),
-        (Kind.IMAGE, IMAGES | _CAMERA_RAWS),
+        (Kind.IMAGE, IMAGES | CAMERA_RAWS),
         (Kind.MODEL, MODELS | dict.fromkeys(sorted(GZIPPED), "application/gzip")),
     )
     for suffix, media_type in table.items()
+}
+# Those that tell a model by its name alone, as in the directory of an archive.
+NAMED_MODELS: Final = {
+    suffix
+    for suffix, (_, kind) in FORMATS.items()
+    if kind is Kind.MODEL and suffix not in BINARY_MODELS | POINT_CLOUDS | SIGNED_MODELS
 }
 DECLARED: Final = {known.lower(): (known, kind) for known, kind in reversed(FORMATS.values()) if known != UNKNOWN}
 DECLARED["message/partial"] = ("message/partial", Kind.OTHER)  # a piece of a mail (RFC 2046), which has no name
@@ -126,3 +130,8 @@ def suffix_of_name(filename: str) -> str:
     if last.isdecimal() and before in {"prt", "asm"}:  # Creo numbers the versions of a file
         return before
     return f"{before}.{last}" if f"{before}.{last}" in GZIPPED else last
+
+
+def suffix_of_type(content_type: str) -> str:
+    """Return the usual suffix of a media type, without its dot, or "" when there is none."""
+    return next((suffix for suffix, (known, _) in FORMATS.items() if known == content_type != UNKNOWN), "")

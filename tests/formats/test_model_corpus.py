@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from poller.formats.magic import HEAD_BYTES, by_content
 from poller.model import Kind
 from poller.parsing.file_types import sniff
-from poller.parsing.magic import HEAD_BYTES, by_content
 
 CORPUS = os.environ.get("MODEL_CORPUS", "")
 pytestmark = pytest.mark.skipif(not CORPUS, reason="run with MODEL_CORPUS=<folder of 3D files, one folder a suffix>")

@@ -499,7 +499,7 @@ class Settings(BaseSettings):
     def sender(self) -> str:
         """Return the address that notifications come from."""
         logins = (login for login in (self.smtp.username, self.imap.username) if "@" in login)
-        return self.smtp.sender or next(logins, f"poller@{self.smtp.host}")
+        return self.smtp.sender or next(logins, f"poller@{self.smtp.host or self.imap.host or 'localhost'}")
 
     def without_secrets(self, text: str) -> str:
         """Return the text with stars in place of each secret: a service may repeat what it was sent."""

@@ -22,6 +22,14 @@ def test_r2_endpoint_with_bucket_path_is_refused(monkeypatch: pytest.MonkeyPatch
     assert any("R2_ENDPOINT_URL" in line and "without the bucket behind it" in line for line in problems())
 
 
+def test_sender_without_address_in_login_is_at_the_mail_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has two parts, whatever is configured."""
+    assert load(need_imap=False).sender == "poller@localhost"
+    for name, value in {"IMAP_HOST": "mail.figurative.example", "IMAP_USERNAME": "u", "IMAP_PASSWORD": "x"}.items():
+        monkeypatch.setenv(name, value)
+    assert load().sender == "poller@mail.figurative.example"
+
+
 def test_settings_repr_hides_secrets() -> None:
     """Printing or failing with the settings shows stars."""
     write(".env", "IMAP_HOST=h\nIMAP_USERNAME=u\nIMAP_PASSWORD=hunter2\nSTATE_URL=postgresql://u:hunter2@localhost/d")

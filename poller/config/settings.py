@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import date
+from datetime import UTC, date, tzinfo
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
@@ -508,6 +508,14 @@ class Settings(BaseSettings):
                 if is_secret(field) and (secret := getattr(getattr(self, name), key).get_secret_value()):
                     text = text.replace(secret, "***")
         return text
+
+
+def reader_zone(settings: Settings) -> tzinfo:
+    """Return the time zone of the times that a person reads, UTC on a machine that has no time zones."""
+    try:
+        return ZoneInfo(settings.digest.timezone)
+    except ZoneInfoNotFoundError:  # the default, which is not validated
+        return UTC
 
 
 def sections() -> dict[str, type[Section]]:

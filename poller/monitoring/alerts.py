@@ -14,8 +14,8 @@ from poller.rendering import incident
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import tzinfo
     from email.message import EmailMessage
-    from zoneinfo import ZoneInfo
 
     from poller.rendering.incident import Incident
     from poller.workflow.facts import FactStore
@@ -42,7 +42,7 @@ class Alerts:
         sender: str,
         recipient: str,
         host: str,
-        zone: ZoneInfo,
+        zone: tzinfo,
     ) -> None:
         """Prepare the alerts. `send` raises a ServiceError or a ConfigurationError.
 

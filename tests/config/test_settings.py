@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from tests.support.form_site import settings_of
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
 from poller.config.loader import load
+from poller.config.settings import DigestSettings, Settings, reader_zone
 from tests.support.settings_files import problems, write
 
 
@@ -28,6 +30,12 @@ def test_sender_without_address_in_login_is_at_the_mail_server(monkeypatch: pyte
     for name, value in {"IMAP_HOST": "mail.figurative.example", "IMAP_USERNAME": "u", "IMAP_PASSWORD": "x"}.items():
         monkeypatch.setenv(name, value)
     assert load().sender == "poller@mail.figurative.example"
+
+
+def test_machine_without_time_zones_tells_utc() -> None:
+    """As one without the zone of the default, which no validator has seen."""
+    settings = Settings(digest=DigestSettings.model_construct(timezone="Nowhere/Known"))
+    assert reader_zone(settings) is UTC
 
 
 def test_settings_repr_hides_secrets() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from poller.cli import report
-from poller.cli.options import EXIT_FAILED, json_option, settings_of
+from poller.cli.options import EXIT_FAILED, json_option, reader_now, settings_of
 from poller.cli.terminal import painted
 from poller.model import Outcome
 from poller.workflow import corrections
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from poller.workflow.status import MessageRecord
 
 
-_SINCE = "Only those first seen on that day or later (UTC), for instance 2026-11-22."
+_SINCE = "Only those first seen on that day or later, for instance 2026-11-22."
 
 
 def _day(text: str) -> datetime:
-    """Parse a day, and return its beginning (UTC)."""
+    """Parse a day, and return its beginning, in no time zone yet."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        return datetime.strptime(text, "%Y-%m-%d")  # noqa: DTZ007  the settings have the zone, see `list_`
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a day, for instance 2026-11-23") from error
 
@@ -44,9 +44,11 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
 
     The first seen comes first, each as its last correction left it. Exit code 0 whatever became of them.
     """
-    now = datetime.now(UTC)
+    settings = settings_of(ctx, need_imap=False)
+    now = reader_now(settings)
+    since = since.replace(tzinfo=now.tzinfo) if since else None
     wanted = {outcome for outcome, asked in ((Outcome.FAILED, failed), (Outcome.WAITING, waiting)) if asked}
-    with closing(open_store(settings_of(ctx, need_imap=False))) as store:
+    with closing(open_store(settings)) as store:
         found = store.with_outcomes(wanted, since) if wanted else corrections.current(store.messages(since))
     for message in found:
         if as_json:
@@ -54,20 +56,23 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
             click.echo(json.dumps(report.as_json(message.reference, message.status) | seen))
         else:
             line = report.line(message.reference, message.status, now)
-            click.echo(painted(f"{message.seen_at:%Y-%m-%d %H:%M:%S}  {line}"))
+            click.echo(painted(f"{report.moment(message.seen_at, now.tzinfo)}  {line}"))
 
 
 @click.command()
 @click.argument("reference")
+@click.option("--verbose", "-v", is_flag=True, help="All that each step returned, under its stored names.")
 @json_option("As one JSON object.")
 @click.pass_context
-def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
-    """Show all that is stored about a message.
+def show(ctx: click.Context, reference: str, *, verbose: bool, as_json: bool) -> None:
+    """Show what became of a message, and how.
 
-    For each try of each step: when it ended, how long it took, and what it returned, links included. The same follows
+    For each try of each step: when it ended, how long it took, and what came of it, links included. The same follows
     for each of its corrections. Exit code 1 when nothing is stored.
     """
-    with closing(open_store(settings_of(ctx, need_imap=False))) as store:
+    settings = settings_of(ctx, need_imap=False)
+    now = reader_now(settings)
+    with closing(open_store(settings)) as store:
 
         def read(ids: Iterable[str]) -> dict[str, MessageRecord]:
             return {each.reference: each for each in store.named(ids)}
@@ -82,7 +87,7 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
         click.echo(json.dumps(first | {"corrections": others}))
         return
     for message, tries in found:
-        click.echo(painted(report.line(message.reference, message.status, datetime.now(UTC))))
+        click.echo(painted(report.line(message.reference, message.status, now)))
         for tried in tries:
-            for line in report.try_lines(tried):
+            for line in report.try_lines(tried, now.tzinfo, verbose=verbose):
                 click.echo(line)

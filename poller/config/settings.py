@@ -510,6 +510,16 @@ class Settings(BaseSettings):
         return text
 
 
+def changed_settings(before: Settings, after: Settings) -> list[str]:
+    """Return the names of the settings that differ, as "section.key", in order and without their values."""
+    return [
+        f"{name}.{key}"
+        for name, section in sections().items()
+        for key in section.model_fields
+        if getattr(getattr(before, name), key) != getattr(getattr(after, name), key)
+    ]
+
+
 def reader_zone(settings: Settings) -> tzinfo:
     """Return the time zone of the times that a person reads, UTC on a machine that has no time zones."""
     try:

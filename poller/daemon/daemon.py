@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, CredentialsError, TransientError
-from poller.daemon import cutoff
+from poller.daemon import cutoff, retry_requests
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
 from poller.daemon.scheduler import Scheduler
@@ -18,6 +18,7 @@ from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
 from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
+from poller.logs import Trouble
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.model import SERVICE_NAMES, Outcome
@@ -86,6 +87,7 @@ class Daemon:
         self._accepted = AcceptedKeys(settings, self._engine.store)
         self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
+        self._requests_unread = Trouble(log, "retry_requests_not_read")
         self._turn = threading.Lock()  # polls and ticks, one at a time
 
     @property
@@ -200,9 +202,20 @@ class Daemon:
         with self._turn:
             for service in list(self._engine.faults):
                 self.handle_refusal(service, self._engine.faults.pop(service))
+            self._load.try_now(self._requests())
             stopped = self._load.tick()
             self._accepted.record(self._proven(), 1)  # a tick is short
             return stopped
+
+    def _requests(self) -> set[str]:
+        """Return what `poller retry` has asked for since the last tick."""
+        try:
+            asked = retry_requests.take(self._settings.directory)
+        except OSError as error:
+            self._requests_unread.met(str(error.strerror))
+            return set()
+        self._requests_unread.over()
+        return asked
 
     def handle_refusal(self, service: str, fault: ConfigurationError) -> None:
         """Handle settings that cannot work: stop if the service never took our key, else wait.

@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import logs
+from poller.config.settings import changed_settings
 from poller.daemon import malloc, sd_notify
 from poller.daemon.daemon import TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
@@ -176,7 +177,7 @@ class Loop:
                     continue  # The settings were read anew since, so this result is outdated.
                 if not asked.problems:
                     self.proven = asked.proven
-                    log.info("settings_reloaded")
+                    log.info("settings_reloaded", changed=changed_settings(self._settings, asked.settings))
                     return asked.settings
                 self._keep(asked.problems)
             else:

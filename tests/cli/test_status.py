@@ -34,12 +34,14 @@ def test_status_exits_69_when_mailbox_is_not_polled(office: Office) -> None:
     fresh = run("status", environment=office.environment)
     assert (fresh.exit_code, fresh.stdout.splitlines()[-1][:16]) == (0, "last good poll 0"[:16])
     ago = datetime.now(UTC) - timedelta(minutes=6)
-    status_file.StatusFile(office.state).leave(ago, ago, "IMAP: nothing listens there")
+    status_file.StatusFile(office.state, by_once=True).leave(ago, ago, "IMAP: nothing listens there")
+    office.environment["DIGEST_TIMEZONE"] = "Pacific/Kiritimati"
     late = run("status", environment=office.environment)
     assert late.exit_code == 69
-    assert late.stdout.splitlines()[-2:] == [
+    assert late.stdout.splitlines()[-3:] == [
         "last good poll 6 min ago",
-        f"polls fail since {ago:%Y-%m-%d %H:%M:%S} UTC: IMAP: nothing listens there",
+        f"polls fail since {ago + timedelta(hours=14):%Y-%m-%d %H:%M:%S} +14: IMAP: nothing listens there",
+        "         -> poller check",
     ]
     slower = office.environment | {"IMAP_POLL_INTERVAL_S": "600"}
     found = run("status", "--json", environment=slower)
@@ -47,12 +49,15 @@ def test_status_exits_69_when_mailbox_is_not_polled(office: Office) -> None:
 
 
 def test_status_reports_if_daemon_runs(office: Office) -> None:
-    """Mail without a daemon is to be noticed; the question leaves the lock free."""
+    """Mail without a daemon is to be noticed at once; the question leaves the lock free."""
     office.once(samples()["auto_reply"])
     alone = run("status", environment=office.environment)
-    assert (alone.exit_code, alone.stderr) == (0, "no daemon is running on this state\n")
+    assert (alone.exit_code, alone.stdout.splitlines()[0]) == (3, "NO DAEMON runs on this state")
     with lock.lock(office.state):
-        assert run("status", environment=office.environment).stderr == ""
+        beside = run("status", environment=office.environment)
+    assert (beside.exit_code, beside.stdout.splitlines()[0]) == (0, "      1  IGNORED")
+    office.environment["IMAP_MAX_MESSAGE_BYTES"] = str(10**15)
+    assert "has no room for another mail" in run("status", environment=office.environment).stdout
 
 
 def test_status_exits_77_when_a_service_refuses_us(office: Office) -> None:
@@ -61,9 +66,8 @@ def test_status_exits_77_when_a_service_refuses_us(office: Office) -> None:
     now = datetime.now(UTC)
     reason = "ClickUp read user: HTTP 401 OAUTH_019: the token is refused, look at CLICKUP_API_KEY"
     status_file.StatusFile(office.state).leave(now, None, "", refused={"clickup": reason})
-    said = run("status", environment=office.environment)
-    assert said.exit_code == 77
-    effect = "MODELISATION mail waits for its subtask, SUPPORT mail goes on"
-    assert said.stdout.splitlines()[-1] == f"ClickUp refuses us: {reason}; {effect}"
-    found = json.loads(run("status", "--json", environment=office.environment).stdout)
-    assert found["refused"] == {"clickup": reason}
+    with lock.lock(office.state):
+        said = run("status", environment=office.environment)
+        found = json.loads(run("status", "--json", environment=office.environment).stdout)
+    assert (said.exit_code, found["refused"]) == (77, {"clickup": reason})
+    assert f"ClickUp refuses us: {reason}; MODELISATION mail waits for its subtask" in said.stdout

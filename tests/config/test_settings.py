@@ -14,7 +14,7 @@ from tests.support.form_site import settings_of
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
 from poller.config.loader import load
-from poller.config.settings import DigestSettings, Settings, reader_zone
+from poller.config.settings import DigestSettings, Settings, changed_settings, reader_zone
 from tests.support.settings_files import problems, write
 
 
@@ -36,6 +36,14 @@ def test_machine_without_time_zones_tells_utc() -> None:
     """As one without the zone of the default, which no validator has seen."""
     settings = Settings(digest=DigestSettings.model_construct(timezone="Nowhere/Known"))
     assert reader_zone(settings) is UTC
+
+
+def test_changed_settings_are_named_without_their_values() -> None:
+    """A secret that has changed is one of them."""
+    before = Settings.model_validate({"smtp": {"password": "old"}})
+    after = Settings.model_validate({"smtp": {"password": "new"}, "imap": {"poll_interval_s": 30}})
+    assert changed_settings(before, after) == ["smtp.password", "imap.poll_interval_s"]
+    assert changed_settings(after, after) == []
 
 
 def test_settings_repr_hides_secrets() -> None:

@@ -35,3 +35,14 @@ def test_concurrent_failures_count_once_in_circuit_breaker() -> None:
         breaker.failed(now, now)
         breaker.failed(now, now)
         assert breaker.open_until == now + timedelta(seconds=delay_s)
+
+
+def test_held_back_service_may_be_tried_now() -> None:
+    """By one caller, whatever the service asked for. A service that answers is left as it is."""
+    breaker = CircuitBreaker((10.0,))
+    breaker.try_now(NOW)
+    assert breaker.is_closed
+    breaker.failed(NOW, NOW + timedelta(hours=1))
+    breaker.try_now(NOW)
+    assert breaker.wait(NOW) is None
+    assert breaker.wait(NOW) == NOW + timedelta(seconds=10)

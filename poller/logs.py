@@ -126,7 +126,7 @@ class Trouble:
     def over(self) -> None:
         """Log that the trouble is over, if it was there."""
         if self._reasons:
-            self._log.warning("trouble_over", trouble=self._event)
+            self._log.log(min(self._level, logging.WARNING), "trouble_over", trouble=self._event)
             self._reasons.clear()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from datetime import date, timedelta
@@ -83,6 +84,8 @@ class Daemon:
         self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
         self._refused: dict[str, str] = {}  # by service: its words when it last refused us
         self._misconfigured: set[str] = set()  # the services that last refused another setting than a key
+        self._refusals: dict[str, Trouble] = {}  # by service
+        self._skipped: dict[str, str] = {}  # the messages that the last poll skipped, each with the reason
         self._inbox.progress = progress
         self._accepted = AcceptedKeys(settings, self._engine.store)
         self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
@@ -173,6 +176,8 @@ class Daemon:
             self._engine.pause_queue(False)  # so that messages queued without our knowledge are not left there for good
             references = self._inbox.scan()
             self._engine.breaker("imap").has_succeeded = True
+            self._refusal("imap").over()
+            skipped: dict[str, str] = {}
             statuses = self._engine.store.statuses(references)
             # A message that was corrected before it was first seen here is not new.
             new = [reference for reference in references if reference not in statuses]
@@ -187,14 +192,17 @@ class Daemon:
                     )
                 except (TransientError, ConfigurationError) as error:
                     # Go on with the next message. This one is seen again at the next scan.
-                    log.warning("message_skipped", ref=reference, reason=str(error))
+                    skipped[reference] = str(error)
             for reference, category in self._reclassify_mailboxes.scan():
                 try:
                     self._admission.admit_correction(reference, category)
                 except MessageGoneError:
                     continue  # A person has just deleted the mailbox.
                 except (TransientError, ConfigurationError) as error:
-                    log.warning("message_skipped", ref=reference, reason=str(error))
+                    skipped[reference] = str(error)
+            for reference in skipped.keys() - self._skipped.keys():
+                log.warning("message_skipped", ref=reference, reason=skipped[reference])
+            self._skipped = skipped
             return len(self.working) - before
 
     def tick(self) -> dict[str, MessageStatus]:
@@ -229,7 +237,10 @@ class Daemon:
             self._misconfigured.add(service)
         if not self._engine.breaker(service).has_succeeded and service not in self._accepted:
             raise fault
-        log.error("service_refused", service=service, reason=str(fault))
+        self._refusal(service).met(str(fault), service=service)
+
+    def _refusal(self, service: str) -> Trouble:
+        return self._refusals.setdefault(service, Trouble(log, "service_refused", logging.ERROR))
 
     def mark_verified(self, services: Iterable[str]) -> None:
         """Mark services whose settings have worked in this run: what they refuse from now on is waited out."""
@@ -266,6 +277,8 @@ class Daemon:
             breaker = self._engine.breaker(service)
             if service not in waited_for and breaker.is_closed and breaker.has_succeeded:
                 self._refused.pop(service, None)
+                if service != "imap":  # whose polls alone show that it takes our login
+                    self._refusal(service).over()
         return dict(self._refused)
 
     def _waits(self) -> Iterator[Wait]:

@@ -21,6 +21,7 @@ from poller.config.settings import changed_settings
 from poller.daemon import malloc, sd_notify
 from poller.daemon.daemon import TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
+from poller.logs import Trouble
 from poller.mailbox.watcher import MailboxWatcher
 from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.reporter import HealthReporter
@@ -84,6 +85,7 @@ class Loop:
         self._trying: Settings | None = None  # newly read settings that are being checked
         self._health = PollHealth(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
+        self._unpolled, self._unticked = Trouble(log, "poll_failed"), Trouble(log, "tick_failed")
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each logged once
         daemon = self._daemon
         self._reporter = HealthReporter(
@@ -210,12 +212,13 @@ class Loop:
             try:
                 self._daemon.poll()
             except TransientError as error:
-                log.warning("poll_failed", reason=str(error))
+                self._unpolled.met(str(error))
                 self._later(self._health.failed(datetime.now(UTC), str(error)))
             except ConfigurationError as fault:
                 self._daemon.handle_refusal("imap", fault)
                 self._later(self._health.failed(datetime.now(UTC), str(fault), refused=True))
             else:
+                self._unpolled.over()
                 self._health.good(datetime.now(UTC))
         self._watch()
 
@@ -226,7 +229,9 @@ class Loop:
         try:
             self._daemon.tick()
         except TransientError as error:
-            log.warning("tick_failed", reason=str(error))
+            self._unticked.met(str(error))
+        else:
+            self._unticked.over()
 
     def _watch(self) -> None:
         """Report the status to the service manager, and feed its watchdog while polls end in time."""

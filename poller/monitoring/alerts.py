@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
+from poller.logs import Trouble
 from poller.rendering import incident
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Alerts:
         self._host = host
         self._seen: dict[str, datetime] | None = None  # when each cause that was reported was last seen
         self._silent_until: datetime | None = None
+        self._unsent = Trouble(log, "alert_not_sent")
 
     def tell(self, present: Iterable[Incident], now: datetime, undecided: Iterable[str] = ()) -> None:
         """Report every new cause, and the end of every reported one that is over. `now` is aware, UTC.
@@ -78,10 +80,11 @@ class Alerts:
             try:
                 self._send(letter)
             except (ServiceError, ConfigurationError) as error:
-                log.warning("alert_not_sent", cause=key, reason=str(error))
+                self._unsent.met(str(error), cause=key)
                 self._silent_until = now + PAUSE
                 return False
             self._store.remember(f"{_prefix(key)}{now.isoformat()}", json.dumps({"cause": key, "over": is_over}))
+            self._unsent.over()
             log.warning("alert_sent", cause=key, over=is_over)
         return True
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from poller.logs import Trouble
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -44,6 +46,7 @@ class StatusFile:
         """Record the current time as the daemon's start. Nothing is written yet."""
         self._path, self._began_at, self._by_once = directory / FILE, datetime.now(UTC), by_once
         self._said: PollStatus | None = None
+        self._unwritten = Trouble(log, "status_file_not_written")
 
     def leave(
         self,
@@ -53,7 +56,10 @@ class StatusFile:
         unreadable: int = 0,
         refused: Mapping[str, str] | None = None,
     ) -> None:
-        """Write the status file if the status changed. An OS error such as a full disk is only logged."""
+        """Write the status file if the status changed.
+
+        An OS error such as a full disk is logged, once, and the next call tries again.
+        """
         reason = reason if failing_since else ""
         poll_status = PollStatus(
             self._began_at, looked_at, failing_since, reason, unreadable, dict(refused or {}), self._by_once
@@ -68,7 +74,9 @@ class StatusFile:
         try:
             replace(self._path, text, 0o600)
         except OSError as error:
-            log.warning("status_file_not_written", reason=error.strerror)
+            self._unwritten.met(str(error.strerror))
+            return
+        self._unwritten.over()
         self._said = poll_status
 
 

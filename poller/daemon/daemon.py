@@ -104,11 +104,8 @@ class Daemon:
         return self._load.waiting
 
     def waiting_messages(self) -> list[MessageStatus]:
-        """Return the status of the messages that keep a person waiting.
-
-        A message that is filed, and waits for its receipt alone, is not one of them.
-        """
-        return [status for status in list(self.waiting.values()) if status.result.final_outcome is Outcome.WAITING]
+        """Return the status of the messages that keep a person waiting. See `Scheduler`."""
+        return self._load.waiting_messages()
 
     def once(
         self, finished: Callable[[str, MessageStatus], None], *, everything: bool = False

@@ -12,6 +12,7 @@ from poller.dispatch.receive import TOO_OFTEN
 from poller.model import Outcome
 from poller.workflow.corrections import message_of
 from poller.workflow.errors import StateUnavailableError
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from poller.workflow.engine import Engine
     from poller.workflow.status import MessageStatus
 
+AT_THE_END = {StepName.LABEL, StepName.SEND_RECEIPT}  # steps in which a message may not be in the mailbox any more
 AT_ONCE = 500  # messages whose status is queried at a time
 SHORT_WAIT_S = 30.0  # `poller once` waits for shorter waits and leaves the rest for later
 
@@ -34,6 +36,7 @@ class Scheduler:
         self._engine, self.progress = engine, progress
         self.working: set[str] = set()
         self.waiting: dict[str, MessageStatus] = {}
+        self._unseen: dict[str, MessageStatus] = {}  # by reference: what waits, in the state, and no scan has found yet
         self._tried: set[str] = set()  # those of `waiting` that this process has tried
         self._asked: set[str] = set()  # what a person asks to have tried now, see `retry_requests`
         self._unasked: list[str] = []  # messages at work whose status is still to be queried in this round
@@ -44,8 +47,22 @@ class Scheduler:
         """Load the unfinished messages of the previous process. The engine must be running."""
         # A scan may not find these: labelled already, a message has left the inbox before its last steps.
         self.working = self._engine.in_hand()
-        # Likewise: if the response to the labelling was lost, the message has already left the inbox.
-        self.waiting = self._engine.to_be_labelled()
+        for reference, status in self._engine.waiting().items():
+            # Likewise: if the response to the labelling was lost, the message has already left the inbox.
+            if status.result.step in AT_THE_END:
+                self.waiting[reference] = status
+            else:
+                self._unseen[message_of(reference)] = status
+
+    def waiting_messages(self) -> list[MessageStatus]:
+        """Return the status of each message that keeps a person waiting, as `poller status` counts them.
+
+        A message that is filed, and waits for its receipt alone, is not one of them.
+        """
+        waiting = dict(self.waiting)
+        known = set(map(message_of, [*waiting, *list(self.working)]))
+        unseen = [status for reference, status in list(self._unseen.items()) if reference not in known]
+        return [each for each in (*waiting.values(), *unseen) if each.result.final_outcome is Outcome.WAITING]
 
     def submit(self, reference: str) -> None:
         """Start work on a message or a correction."""
@@ -99,6 +116,8 @@ class Scheduler:
         self._engine.pause_queue(not (self.working or self._woken))
         waiting = {ref: status for ref, status in stopped.items() if status.outcome is Outcome.WAITING}
         self.waiting |= waiting
+        for reference in stopped:
+            self._unseen.pop(message_of(reference), None)
         self._tried = (self._tried - stopped.keys()) | waiting.keys()
         ended = {message_of(ref) for ref, status in stopped.items() if not status.result.final_outcome.is_open}
         if ended:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from dbos._sys_db import SystemDatabase
 
     from poller.config.settings import Settings
-    from poller.workflow.steps import StepName
 
 
 _AT_WORK = ("ENQUEUED", "PENDING", "DELAYED")  # dbos' words for a message in progress
@@ -165,8 +164,8 @@ class StateStore:
         done = [each for each in self.named(wanted.union(ids, corrected)) if since is None or each.seen_at >= since]
         return [message for message in corrections.current(done) if message.status.result.final_outcome in outcomes]
 
-    def waiting_at(self, steps: Collection[StepName], since: datetime) -> dict[str, MessageStatus]:
-        """Return the messages that wait at one of these steps and were first seen since then, by id."""
+    def waiting(self, since: datetime) -> dict[str, MessageStatus]:
+        """Return the messages and corrections that wait and were first seen since then, by id."""
         status = self._database().tables.workflow_status.c
         joined, result = _returned(self._database())
         query = (
@@ -177,7 +176,6 @@ class StateStore:
                 status.status == "SUCCESS",
                 status.created_at >= int(since.timestamp() * 1000),
                 result["outcome"].as_string() == Outcome.WAITING.value,
-                result["step"].as_string().in_([str(step) for step in steps]),
             )
         )
         return self.statuses(name for (name,) in self._rows(query))

@@ -72,6 +72,7 @@ class Engine:
     def __init__(self) -> None:
         self.store, self.stopped = self, {}
         self.last_works: dict[str, str] = {}  # of a message that was corrected: its last correction
+        self.left: dict[str, MessageStatus] = {}  # what waited when the process before ended
         self.resumed: list[str] = []
         self.paused: list[bool] = []
         self._breakers: defaultdict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
@@ -84,6 +85,12 @@ class Engine:
 
     def resume(self, reference: str, _seen: MessageStatus | None = None) -> None:
         self.resumed.append(reference)
+
+    def in_hand(self) -> set[str]:
+        return set()
+
+    def waiting(self) -> dict[str, MessageStatus]:
+        return self.left
 
     def last(self, reference: str) -> tuple[str, MessageStatus | None]:
         last = self.last_works.get(reference, reference)
@@ -234,3 +241,19 @@ def test_asked_message_that_no_scan_finds_is_tried(load: Scheduler, engine: Engi
     load.try_now({"1"})
     load.tick()
     assert engine.resumed == ["1"]
+
+
+def test_new_process_counts_what_waits_in_the_state(load: Scheduler, engine: Engine) -> None:
+    """Before a scan has found it, as `poller status` does; and no longer when it has ended. It is not resumed unseen."""
+    filed = WorkResult(Outcome.WAITING, step="send_receipt", filed=Outcome.SUPPORT)
+    engine.left = {"1": waits_for("hubspot", HOUR), "2/support/1": waits_for("r2", HOUR), "3": MessageStatus(filed)}
+    load.begin()
+    load.tick()
+    assert engine.resumed == ["3"]
+    assert [status.service for status in load.waiting_messages()] == ["hubspot", "r2"]
+    load.working.add("2/support/1")
+    assert len(load.waiting_messages()) == 1
+    engine.stopped = {"2/support/1": MessageStatus(WorkResult(Outcome.SUPPORT))}
+    load.tick()
+    load.working.clear()
+    assert [status.service for status in load.waiting_messages()] == ["hubspot"]

@@ -244,7 +244,7 @@ def test_asked_message_that_no_scan_finds_is_tried(load: Scheduler, engine: Engi
 
 
 def test_new_process_counts_what_waits_in_the_state(load: Scheduler, engine: Engine) -> None:
-    """Before a scan has found it, as `poller status` does; and no longer when it has ended. It is not resumed unseen."""
+    """Before a scan has found it, as `poller status` does, and until it has ended. It is not resumed unseen."""
     filed = WorkResult(Outcome.WAITING, step="send_receipt", filed=Outcome.SUPPORT)
     engine.left = {"1": waits_for("hubspot", HOUR), "2/support/1": waits_for("r2", HOUR), "3": MessageStatus(filed)}
     load.begin()

@@ -31,7 +31,7 @@ SECTIONS = {
     "Inspect": {
         "status": _Command("status", "status", "Count the messages of each outcome."),
         "list": _Command("messages", "list_", "List the messages with their outcomes."),
-        "find": _Command("find", "find", "Find messages by id, address or subject."),
+        "find": _Command("messages", "find", "Find messages by id, address or subject."),
         "show": _Command("messages", "show", "Show what became of a message, and how."),
         "corrections": _Command("corrections", "corrections_", "List the mails that people have reclassified."),
         "audit": _Command("audit", "audit", "Report what does not add up, and change nothing."),

@@ -1,4 +1,4 @@
-"""The `list` and `show` commands."""
+"""The `list`, `find` and `show` commands."""
 
 from __future__ import annotations
 
@@ -97,6 +97,37 @@ def _mail_line(mail: FoundMail | None) -> str:
 
 def _mail_json(mail: FoundMail | None) -> dict[str, str | None]:
     return {"from": mail.sender if mail else None, "subject": mail.subject if mail else None}
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True)
+@json_option("One JSON object a message.")
+@click.pass_context
+def find(ctx: click.Context, words: tuple[str, ...], *, as_json: bool) -> None:
+    """Find messages by id, address or subject.
+
+    WORDS are the id or the URL of a ticket or a subtask, an address, a Message-ID, or words of a subject. Where no
+    ticket or subtask has the id, the mailboxes are searched. Exit code 1 when nothing is found, 75 when the mailbox is
+    out of reach.
+    """
+    from poller.mailbox import lookup  # noqa: PLC0415  keeps `list` and `show` quick
+
+    settings = settings_of(ctx)
+    asked = " ".join(words)
+    with closing(open_store(settings)) as store:
+        found = [] if "@" in asked or " " in asked else store.with_object(asked.rstrip("/").rpartition("/")[2])
+        mails: dict[str, FoundMail] = {}
+        if not found:
+            mails = {mail.reference: mail for mail in lookup.search(settings, asked)}
+            found = store.current(mails)
+    print_messages(found, reader_now(settings), mails or None, as_json=as_json)
+    known = {corrections.message_of(message.reference) for message in found}
+    for mail in mails.values():
+        if mail.reference not in known:
+            click.echo(f"{mail.reference} lies in {mail.mailbox!r}, and the state does not know it", err=True)
+    if not found:
+        click.echo("poller: nothing is found", err=True)
+        ctx.exit(EXIT_FAILED)
 
 
 @click.command()

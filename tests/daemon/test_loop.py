@@ -13,8 +13,8 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
 from poller import backoff
-from poller.cli.overview import Overview
 from poller.cli.samples import samples
+from poller.cli.status import Overview
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
 from poller.daemon.loop import RELOAD, STOP, Asked, Loop

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _FRAMES = 6  # of a traceback: the last ones say where
 _VALUE_CHARS = 2000
+REASONS = 5  # of one trouble that are logged
 _OUTAGE_TOLD_EVERY_S = 3600.0
 _OUTAGE = re.compile("OperationalError|InterfaceError|connection", re.IGNORECASE)
 
@@ -103,6 +104,30 @@ class Outages(logging.Filter):
         self._until_s = self._clock() + _OUTAGE_TOLD_EVERY_S
         record.msg, record.args, record.exc_info = "database_out_of_reach", (), None
         return True
+
+
+class Trouble:
+    """A trouble that is logged when it is first met and when it is over, however often it is met in between.
+
+    Another reason for it is logged too, but no more than REASONS of them.
+    """
+
+    def __init__(self, log: structlog.stdlib.BoundLogger, event: str, level: int = logging.WARNING) -> None:
+        """Begin without the trouble. `event` and `level` are those of the line when it is met."""
+        self._log, self._event, self._level = log, event, level
+        self._reasons: set[str] = set()  # those that were logged since it began
+
+    def met(self, reason: str, **ids: object) -> None:
+        """Log that the trouble is there, unless that was logged. `reason` and `ids` are fit for a log."""
+        if reason not in self._reasons and len(self._reasons) < REASONS:
+            self._log.log(self._level, self._event, reason=reason, **ids)
+            self._reasons.add(reason)
+
+    def over(self) -> None:
+        """Log that the trouble is over, if it was there."""
+        if self._reasons:
+            self._log.log(min(self._level, logging.WARNING), "trouble_over", trouble=self._event)
+            self._reasons.clear()
 
 
 def places(error: BaseException) -> list[str]:

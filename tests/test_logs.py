@@ -83,3 +83,27 @@ def test_unreachable_database_is_logged_once_an_hour(monkeypatch: pytest.MonkeyP
     assert events == ["database_out_of_reach", "database_out_of_reach", "something else"]
     assert "db.example" not in said
     assert "role" not in said
+
+
+def test_trouble_is_logged_when_it_begins_and_when_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it lasts. Another reason is logged too, but not every one of many."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    logs.configure()
+    trouble = logs.Trouble(structlog.get_logger("test"), "file_not_written")
+    trouble.over()
+    for number in range(1000):
+        trouble.met("disk full" if number < 900 else f"reason {number}", file="x")
+    for _ in range(2):
+        trouble.over()
+    trouble.met("disk full")
+    said = [json.loads(line) for line in sys.stderr.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert [line["event"] for line in said] == ["file_not_written"] * logs.REASONS + [
+        "trouble_over",
+        "file_not_written",
+    ]
+    assert {name: said[0][name] for name in ("level", "reason", "file")} == {
+        "level": "warning",
+        "reason": "disk full",
+        "file": "x",
+    }
+    assert said[-2]["trouble"] == "file_not_written"

@@ -31,13 +31,14 @@ SECTIONS = {
     "Inspect": {
         "status": _Command("status", "status", "Count the messages of each outcome."),
         "list": _Command("messages", "list_", "List the messages with their outcomes."),
-        "show": _Command("messages", "show", "Show all that is stored about a message."),
+        "find": _Command("messages", "find", "Find messages by id, address or subject."),
+        "show": _Command("messages", "show", "Show what became of a message, and how."),
         "corrections": _Command("corrections", "corrections_", "List the mails that people have reclassified."),
         "audit": _Command("audit", "audit", "Report what does not add up."),
         "config": _Command("config", "config", "Show the settings."),
     },
     "Repair": {
-        "retry": _Command("retry", "retry", "Retry failed messages."),
+        "retry": _Command("retry", "retry", "Retry failed messages, and try waiting ones now."),
         "purge": _Command("purge", "purge", "Forget messages that ended long ago."),
         "setup-hubspot": _Command("check", "setup_hubspot", "Give HubSpot's tickets a unique reference."),
     },

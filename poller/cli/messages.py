@@ -1,34 +1,39 @@
-"""The `list` and `show` commands."""
+"""The `list`, `find` and `show` commands."""
 
 from __future__ import annotations
 
 import json
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from poller.cli import report
-from poller.cli.options import EXIT_FAILED, json_option, settings_of
+from poller.cli.options import EXIT_FAILED, json_option, reader_now, settings_of
 from poller.cli.terminal import painted
+from poller.escaping import one_line
 from poller.model import Outcome
 from poller.workflow import corrections
 from poller.workflow.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from poller.config.settings import Settings
+    from poller.mailbox.lookup import FoundMail
     from poller.workflow.status import MessageRecord
 
 
-_SINCE = "Only those first seen on that day or later (UTC), for instance 2026-11-22."
+LONGEST_UNSEEN = timedelta(days=30)  # between the arrival of a mail and the first work on it
+_MAIL = "Sender and subject too, read from the mailbox."
+_SINCE = "Only those first seen on that day or later, for instance 2026-11-22."
 
 
 def _day(text: str) -> datetime:
-    """Parse a day, and return its beginning (UTC)."""
+    """Parse a day, and return its beginning, in no time zone yet."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        return datetime.strptime(text, "%Y-%m-%d")  # noqa: DTZ007  the settings have the zone, see `list_`
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a day, for instance 2026-11-23") from error
 
@@ -37,37 +42,109 @@ def _day(text: str) -> datetime:
 @click.option("--failed", is_flag=True, help="Only those that need a person.")
 @click.option("--waiting", is_flag=True, help="Only those that wait for a service.")
 @click.option("--since", type=_day, metavar="DAY", help=_SINCE)
+@click.option("--mail", is_flag=True, help=_MAIL)
 @json_option("One JSON object a message.")
 @click.pass_context
-def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | None, as_json: bool) -> None:
+def list_(
+    ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | None, mail: bool, as_json: bool
+) -> None:
     """List the messages with their outcomes.
 
     The first seen comes first, each as its last correction left it. Exit code 0 whatever became of them.
     """
-    now = datetime.now(UTC)
+    settings = settings_of(ctx, need_imap=mail)
+    now = reader_now(settings)
+    since = since.replace(tzinfo=now.tzinfo) if since else None
     wanted = {outcome for outcome, asked in ((Outcome.FAILED, failed), (Outcome.WAITING, waiting)) if asked}
-    with closing(open_store(settings_of(ctx, need_imap=False))) as store:
+    with closing(open_store(settings)) as store:
         found = store.with_outcomes(wanted, since) if wanted else corrections.current(store.messages(since))
+    print_messages(found, now, _mails(settings, found) if mail else None, as_json=as_json)
+
+
+def print_messages(
+    found: Iterable[MessageRecord], now: datetime, mails: Mapping[str, FoundMail] | None, *, as_json: bool
+) -> None:
+    """Print a line for each message. With `mails`, by reference, each has its sender and subject too."""
     for message in found:
+        mail = mails.get(corrections.message_of(message.reference)) if mails is not None else None
         if as_json:
             seen = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
-            click.echo(json.dumps(report.as_json(message.reference, message.status) | seen))
+            said = {} if mails is None else _mail_json(mail)
+            click.echo(json.dumps(report.as_json(message.reference, message.status) | seen | said))
         else:
             line = report.line(message.reference, message.status, now)
-            click.echo(painted(f"{message.seen_at:%Y-%m-%d %H:%M:%S}  {line}"))
+            click.echo(painted(f"{report.moment(message.seen_at, now.tzinfo)}  {line}"))
+            if mails is not None:
+                click.echo(_mail_line(mail))
+
+
+def _mails(settings: Settings, messages: Sequence[MessageRecord]) -> dict[str, FoundMail]:
+    """Read the mails of these messages from the mailbox, by reference."""
+    from poller.mailbox import lookup  # noqa: PLC0415  keeps `list` and `show` quick
+
+    if not messages:
+        return {}
+    since = min(message.seen_at for message in messages) - LONGEST_UNSEEN
+    return lookup.read(settings, {corrections.message_of(each.reference) for each in messages}, since.date())
+
+
+def _mail_line(mail: FoundMail | None) -> str:
+    """Return sender and subject, which a stranger wrote, as a line that a terminal can show."""
+    if mail is None:
+        return "      not found in the mailbox"
+    return f"      {one_line(mail.sender) or 'no sender'}: {one_line(mail.subject)}"
+
+
+def _mail_json(mail: FoundMail | None) -> dict[str, str | None]:
+    return {"from": mail.sender if mail else None, "subject": mail.subject if mail else None}
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True)
+@json_option("One JSON object a message.")
+@click.pass_context
+def find(ctx: click.Context, words: tuple[str, ...], *, as_json: bool) -> None:
+    """Find messages by id, address or subject.
+
+    WORDS are the id or the URL of a ticket or a subtask, an address, a Message-ID, or words of a subject. Where no
+    ticket or subtask has the id, the mailboxes are searched. Exit code 1 when nothing is found, 75 when the mailbox is
+    out of reach.
+    """
+    from poller.mailbox import lookup  # noqa: PLC0415  keeps `list` and `show` quick
+
+    settings = settings_of(ctx)
+    asked = " ".join(words)
+    with closing(open_store(settings)) as store:
+        found = [] if "@" in asked or " " in asked else store.with_object(asked.rstrip("/").rpartition("/")[2])
+        mails: dict[str, FoundMail] = {}
+        if not found:
+            mails = {mail.reference: mail for mail in lookup.search(settings, asked)}
+            found = store.current(mails)
+    print_messages(found, reader_now(settings), mails or None, as_json=as_json)
+    known = {corrections.message_of(message.reference) for message in found}
+    for mail in mails.values():
+        if mail.reference not in known:
+            click.echo(f"{mail.reference} lies in {mail.mailbox!r}, and the state does not know it", err=True)
+    if not found:
+        click.echo("poller: nothing is found", err=True)
+        ctx.exit(EXIT_FAILED)
 
 
 @click.command()
 @click.argument("reference")
+@click.option("--verbose", "-v", is_flag=True, help="All that each step returned, under its stored names.")
+@click.option("--mail", is_flag=True, help=_MAIL)
 @json_option("As one JSON object.")
 @click.pass_context
-def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
-    """Show all that is stored about a message.
+def show(ctx: click.Context, reference: str, *, verbose: bool, mail: bool, as_json: bool) -> None:
+    """Show what became of a message, and how.
 
-    For each try of each step: when it ended, how long it took, and what it returned, links included. The same follows
+    For each try of each step: when it ended, how long it took, and what came of it, links included. The same follows
     for each of its corrections. Exit code 1 when nothing is stored.
     """
-    with closing(open_store(settings_of(ctx, need_imap=False))) as store:
+    settings = settings_of(ctx, need_imap=mail)
+    now = reader_now(settings)
+    with closing(open_store(settings)) as store:
 
         def read(ids: Iterable[str]) -> dict[str, MessageRecord]:
             return {each.reference: each for each in store.named(ids)}
@@ -77,12 +154,17 @@ def show(ctx: click.Context, reference: str, *, as_json: bool) -> None:
     if not found:
         click.echo(f"poller: no message has the reference {reference}", err=True)
         ctx.exit(EXIT_FAILED)
+    mails = _mails(settings, [message for message, _ in found]) if mail else {}
+    its_mail = mails.get(corrections.message_of(reference))
     if as_json:
         first, *others = (report.whole(message, tries) for message, tries in found)
-        click.echo(json.dumps(first | {"corrections": others}))
+        said = _mail_json(its_mail) if mail else {}
+        click.echo(json.dumps(first | said | {"corrections": others}))
         return
+    if mail:
+        click.echo(_mail_line(its_mail))
     for message, tries in found:
-        click.echo(painted(report.line(message.reference, message.status, datetime.now(UTC))))
+        click.echo(painted(report.line(message.reference, message.status, now)))
         for tried in tries:
-            for line in report.try_lines(tried):
+            for line in report.try_lines(tried, now.tzinfo, verbose=verbose):
                 click.echo(line)

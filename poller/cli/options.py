@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 # sysexits.h; systemd names them in `systemctl status`.
 EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_LATER, EXIT_REFUSED, EXIT_CONFIGURATION = 1, 69, 75, 77, 78
+EXIT_NOT_RUNNING = 3  # of `poller status`, as of an init script (LSB)
 
 
 def json_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -32,6 +34,13 @@ def settings_of(ctx: click.Context, *, need_imap: bool = True) -> Settings:
     if need_imap:
         oauth.prepare(settings.imap)
     return settings
+
+
+def reader_now(settings: Settings) -> datetime:
+    """Return this moment in the time zone in which the reader is told times."""
+    from poller.config.settings import reader_zone  # noqa: PLC0415  keeps --help quick
+
+    return datetime.now(reader_zone(settings))
 
 
 def rereader(ctx: click.Context) -> Callable[[], Settings]:

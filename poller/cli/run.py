@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from poller.cli import report
-from poller.cli.options import EXIT_FAILED, EXIT_LATER, json_option, rereader, settings_of
+from poller.cli.options import EXIT_FAILED, EXIT_LATER, json_option, reader_now, rereader, settings_of
 from poller.cli.preview import print_preview
 from poller.cli.terminal import Progress, painted
 from poller.daemon import loop
@@ -56,7 +56,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
 
     def print_line(reference: str, status: MessageStatus) -> None:
         progress.show("")
-        line = report.line(reference, status, datetime.now(UTC))
+        line = report.line(reference, status, reader_now(settings))
         click.echo(json.dumps(report.as_json(reference, status)) if as_json else painted(line))
 
     def finished(reference: str, status: MessageStatus) -> None:
@@ -74,7 +74,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
         daemon = Daemon(settings, progress=show)
         statuses = daemon.once(finished, everything=everything)
         unreadable = daemon.status().unreadable
-        status_file.StatusFile(settings.directory).leave(datetime.now(UTC), None, "", len(unreadable))
+        status_file.StatusFile(settings.directory, by_once=True).leave(datetime.now(UTC), None, "", len(unreadable))
         for reference, status in statuses.items():
             if status.outcome is Outcome.WAITING:
                 print_line(reference, status)

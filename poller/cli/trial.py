@@ -102,7 +102,8 @@ def _verdict(found: Classification) -> dict[str, Any]:
 
 
 def live(settings: Settings, mail: Path) -> dict[str, Any]:
-    """Run all steps on one mail with the configured services. Only the mailbox is left out."""
+    """Run all steps on one mail with the configured services. Only the mailbox is left out, and so the receipt."""
+    settings = settings.model_copy(update={"receipts": settings.receipts.model_copy(update={"enabled": False})})
     source = FileSource(mail)
     received_at = datetime.now(UTC)
     reference = parser.parse(mail, source.account, received_at).reference

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import date
+from datetime import UTC, date, tzinfo
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
@@ -542,7 +542,7 @@ class Settings(BaseSettings):
     def sender(self) -> str:
         """Return the address that notifications come from."""
         logins = (login for login in (self.smtp.username, self.imap.username) if "@" in login)
-        return self.smtp.sender or next(logins, f"poller@{self.smtp.host}")
+        return self.smtp.sender or next(logins, f"poller@{self.smtp.host or self.imap.host or 'localhost'}")
 
     def without_secrets(self, text: str) -> str:
         """Return the text with stars in place of each secret: a service may repeat what it was sent."""
@@ -551,6 +551,24 @@ class Settings(BaseSettings):
                 if is_secret(field) and (secret := getattr(getattr(self, name), key).get_secret_value()):
                     text = text.replace(secret, "***")
         return text
+
+
+def changed_settings(before: Settings, after: Settings) -> list[str]:
+    """Return the names of the settings that differ, as "section.key", in order and without their values."""
+    return [
+        f"{name}.{key}"
+        for name, section in sections().items()
+        for key in section.model_fields
+        if getattr(getattr(before, name), key) != getattr(getattr(after, name), key)
+    ]
+
+
+def reader_zone(settings: Settings) -> tzinfo:
+    """Return the time zone of the times that a person reads, UTC on a machine that has no time zones."""
+    try:
+        return ZoneInfo(settings.digest.timezone)
+    except ZoneInfoNotFoundError:  # the default, which is not validated
+        return UTC
 
 
 def sections() -> dict[str, type[Section]]:

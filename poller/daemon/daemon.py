@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from datetime import date, timedelta
@@ -11,7 +12,7 @@ import structlog
 
 from integrations.errors import ConfigurationError, CredentialsError, TransientError
 from poller import fork_server
-from poller.daemon import account, cutoff
+from poller.daemon import account, cutoff, retry_requests
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
 from poller.daemon.scheduler import Scheduler
@@ -19,6 +20,7 @@ from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
 from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
+from poller.logs import Trouble
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
@@ -88,12 +90,15 @@ class Daemon:
         self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
         self._refused: dict[str, str] = {}  # by service: its words when it last refused us
         self._misconfigured: set[str] = set()  # the services that last refused another setting than a key
+        self._refusals: dict[str, Trouble] = {}  # by service
+        self._skipped: dict[str, str] = {}  # the messages that the last poll skipped, each with the reason
         self._inbox.progress = progress
         for source in (self._inbox, *self._reclassify_mailboxes.sources.values()):
             source.variants = Variants(self._engine.store)
         self._accepted = AcceptedKeys(settings, self._engine.store)
         self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
+        self._requests_unread = Trouble(log, "retry_requests_not_read")
         self._turn = threading.Lock()  # polls and ticks, one at a time
         self._probed_s = 0.0  # on the monotonic clock
 
@@ -108,11 +113,8 @@ class Daemon:
         return self._load.waiting
 
     def waiting_messages(self) -> list[MessageStatus]:
-        """Return the status of the messages that keep a person waiting.
-
-        A message that is filed, and waits for its receipt alone, is not one of them.
-        """
-        return [status for status in list(self.waiting.values()) if status.result.final_outcome is Outcome.WAITING]
+        """Return the status of the messages that keep a person waiting. See `Scheduler`."""
+        return self._load.waiting_messages()
 
     def once(
         self, finished: Callable[[str, MessageStatus], None], *, everything: bool = False
@@ -192,6 +194,8 @@ class Daemon:
             self._engine.pause_queue(False)  # so that messages queued without our knowledge are not left there for good
             references = self._inbox.scan()
             self._engine.breaker("imap").has_succeeded = True
+            self._refusal("imap").over()
+            skipped: dict[str, str] = {}
             statuses = self._engine.store.statuses(references)
             # A message that was corrected before it was first seen here is not new.
             new = [reference for reference in references if reference not in statuses]
@@ -206,14 +210,17 @@ class Daemon:
                     )
                 except (TransientError, ConfigurationError) as error:
                     # Go on with the next message. This one is seen again at the next scan.
-                    log.warning("message_skipped", ref=reference, reason=str(error))
+                    skipped[reference] = str(error)
             for reference, category in self._reclassify_mailboxes.scan():
                 try:
                     self._admission.admit_correction(reference, category)
                 except MessageGoneError:
                     continue  # A person has just deleted the mailbox.
                 except (TransientError, ConfigurationError) as error:
-                    log.warning("message_skipped", ref=reference, reason=str(error))
+                    skipped[reference] = str(error)
+            for reference in skipped.keys() - self._skipped.keys():
+                log.warning("message_skipped", ref=reference, reason=skipped[reference])
+            self._skipped = skipped
             return len(self.working) - before
 
     def tick(self) -> dict[str, MessageStatus]:
@@ -226,6 +233,7 @@ class Daemon:
                 return {}
             for service in list(self._engine.faults):
                 self.handle_refusal(service, self._engine.faults.pop(service))
+            self._load.try_now(self._requests())
             stopped = self._load.tick()
             self._accepted.record(self._proven(), 1)  # a tick is short
             return stopped
@@ -239,6 +247,16 @@ class Daemon:
             self.outage.end()
         return is_back
 
+    def _requests(self) -> set[str]:
+        """Return what `poller retry` has asked for since the last tick."""
+        try:
+            asked = retry_requests.take(self._settings.directory)
+        except OSError as error:
+            self._requests_unread.met(str(error.strerror))
+            return set()
+        self._requests_unread.over()
+        return asked
+
     def handle_refusal(self, service: str, fault: ConfigurationError) -> None:
         """Handle settings that cannot work: stop if the service never took our key, else wait.
 
@@ -251,7 +269,10 @@ class Daemon:
             self._misconfigured.add(service)
         if not self._engine.breaker(service).has_succeeded and service not in self._accepted:
             raise fault
-        log.error("service_refused", service=service, reason=str(fault))
+        self._refusal(service).met(str(fault), service=service)
+
+    def _refusal(self, service: str) -> Trouble:
+        return self._refusals.setdefault(service, Trouble(log, "service_refused", logging.ERROR))
 
     def mark_verified(self, services: Iterable[str]) -> None:
         """Mark services whose settings have worked in this run: what they refuse from now on is waited out."""
@@ -289,6 +310,8 @@ class Daemon:
             breaker = self._engine.breaker(service)
             if service not in waited_for and breaker.is_closed and breaker.has_succeeded:
                 self._refused.pop(service, None)
+                if service != "imap":  # whose polls alone show that it takes our login
+                    self._refusal(service).over()
         return dict(self._refused)
 
     def _waits(self) -> Iterator[Wait]:

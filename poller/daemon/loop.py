@@ -18,11 +18,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import confinement, fork_server, logs
+from poller.config.settings import changed_settings
 from poller.daemon import malloc, sd_notify
 from poller.daemon.account import OTHER_ACCOUNT
 from poller.daemon.clock import ClockWatch, Interval
 from poller.daemon.daemon import TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
+from poller.logs import Trouble
 from poller.mailbox.download import account_of
 from poller.mailbox.watcher import MailboxWatcher
 from poller.model import SERVICE_NAMES
@@ -92,6 +94,7 @@ class Loop:
         self._trying: Settings | None = None  # newly read settings that are being checked
         self._health = PollHealth(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
+        self._unpolled = Trouble(log, "poll_failed")
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each logged once
         daemon = self._daemon
         self._reporter = HealthReporter(
@@ -195,7 +198,7 @@ class Loop:
                     continue  # The settings were read anew since, so this result is outdated.
                 if not asked.problems:
                     self.proven = asked.proven
-                    log.info("settings_reloaded")
+                    log.info("settings_reloaded", changed=changed_settings(self._settings, asked.settings))
                     return asked.settings
                 self._keep(asked.problems)
             else:
@@ -233,7 +236,7 @@ class Loop:
             try:
                 self._daemon.poll()
             except TransientError as error:
-                log.warning("poll_failed", reason=str(error))
+                self._unpolled.met(str(error))
                 self._later(self._health.failed(datetime.now(UTC), str(error)))
             except StateUnavailableError:  # The outage is in the log already.
                 self._later(self._health.hindered())
@@ -241,6 +244,7 @@ class Loop:
                 self._daemon.handle_refusal("imap", fault)
                 self._later(self._health.failed(datetime.now(UTC), str(fault), refused=True))
             else:
+                self._unpolled.over()
                 self._health.good(datetime.now(UTC))
         self._watch()
 

@@ -8,23 +8,30 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
+from poller.daemon.retry_requests import EVERYTHING
+from poller.dispatch.receive import TOO_OFTEN
 from poller.model import Outcome
 from poller.workflow.corrections import message_of
 from poller.workflow.errors import StateUnavailableError
 from poller.workflow.retry import LONGEST_WAIT_S
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from poller.workflow.engine import Engine
     from poller.workflow.status import MessageStatus
 
+AT_THE_END = {StepName.LABEL, StepName.SEND_RECEIPT}  # steps in which a message may not be in the mailbox any more
 AT_ONCE = 500  # messages whose status is queried at a time
 SHORT_WAIT_S = 30.0  # `poller once` waits for shorter waits and leaves the rest for later
 
 
 class Scheduler:
-    """The messages that this process works on, and those that wait."""
+    """The messages that this process works on, and those that wait.
+
+    What this process has not tried yet is due at once, however long an earlier process was told to wait.
+    """
 
     def __init__(
         self, engine: Engine, progress: Callable[[], object], clock: Callable[[], float] = time.monotonic
@@ -36,6 +43,9 @@ class Scheduler:
         self._engine, self.progress, self._clock = engine, progress, clock
         self.working: set[str] = set()
         self.waiting: dict[str, MessageStatus] = {}
+        self._unseen: dict[str, MessageStatus] = {}  # by reference: what waits, in the state, and no scan has found yet
+        self._tried: set[str] = set()  # those of `waiting` that this process has tried
+        self._asked: set[str] = set()  # what a person asks to have tried now, see `retry_requests`
         self._unasked: list[str] = []  # messages at work whose status is still to be queried in this round
         self._woken: set[str] = set()  # messages that another thread has resumed since the last tick
         self._since_s: dict[str, float] = {}  # when each waiting message was first seen by a tick, by `clock`
@@ -45,8 +55,22 @@ class Scheduler:
         """Load the unfinished messages of the previous process. The engine must be running."""
         # A scan may not find these: labelled already, a message has left the inbox before its last steps.
         self.working = self._engine.in_hand()
-        # Likewise: if the response to the labelling was lost, the message has already left the inbox.
-        self.waiting = self._engine.to_be_labelled()
+        for reference, status in self._engine.waiting().items():
+            # Likewise: if the response to the labelling was lost, the message has already left the inbox.
+            if status.result.step in AT_THE_END:
+                self.waiting[reference] = status
+            else:
+                self._unseen[message_of(reference)] = status
+
+    def waiting_messages(self) -> list[MessageStatus]:
+        """Return the status of each message that keeps a person waiting, as `poller status` counts them.
+
+        A message that is filed, and waits for its receipt alone, is not one of them.
+        """
+        waiting = dict(self.waiting)
+        known = set(map(message_of, [*waiting, *list(self.working)]))
+        unseen = [status for reference, status in list(self._unseen.items()) if reference not in known]
+        return [each for each in (*waiting.values(), *unseen) if each.result.final_outcome is Outcome.WAITING]
 
     def submit(self, reference: str) -> None:
         """Start work on a message or a correction."""
@@ -76,20 +100,25 @@ class Scheduler:
         with suppress(TransientError, StateUnavailableError):
             self._engine.resume(reference)
 
+    def try_now(self, asked: Collection[str]) -> None:
+        """Have the next tick try messages of these names, as in `retry_requests`, whatever they wait for."""
+        self._asked.update(asked)
+
     def tick(self) -> dict[str, MessageStatus]:
         """Resume what is due, and return the status of the messages that have stopped since the last call."""
         now = datetime.now(UTC)
         while self._woken:
             reference = self._woken.pop()
             self._to_work(reference)
-        tried: set[str] = set()
-        for reference, status in list(self.waiting.items()):
-            breaker = status.result.breaker
-            if breaker in tried or not (self._due(status, now) or self._has_waited_longest(reference)):
+        self._take_up_asked(now)
+        in_trial: set[str] = set()
+        for reference, status in sorted(self.waiting.items(), key=lambda each: each[0] in self._tried):
+            service = status.service if self._is_untried(reference, status) else status.result.breaker
+            if service in in_trial or not (self._due(reference, status, now) or self._has_waited_longest(reference)):
                 continue
             self.resume(reference, status)
-            if breaker and not self._engine.breaker(breaker).is_closed:
-                tried.add(breaker)  # One message tries the service. The others would only be deferred again.
+            if service and not self._answers(service):
+                in_trial.add(service)  # One message tries the service. The others would only be deferred again.
         # Query a long queue in parts, in turn. No timestamps: machines that share the database have their own clocks.
         self._unasked = self._unasked or list(self.working)
         asked, self._unasked = self._unasked[:AT_ONCE], self._unasked[AT_ONCE:]
@@ -98,6 +127,9 @@ class Scheduler:
         self._engine.pause_queue(not (self.working or self._woken))
         waiting = {ref: status for ref, status in stopped.items() if status.outcome is Outcome.WAITING}
         self.waiting |= waiting
+        for reference in stopped:
+            self._unseen.pop(message_of(reference), None)
+        self._tried = (self._tried - stopped.keys()) | waiting.keys()
         ended = {message_of(ref) for ref, status in stopped.items() if not status.result.final_outcome.is_open}
         if ended:
             self._waited.clear()  # Others may have waited for the message that has ended, and wait anew.
@@ -115,7 +147,7 @@ class Scheduler:
         # An answer retries every few seconds as long as the message that it answers waits, so its limit must not move
         # before a message ends.
         limits = {reference: self._waited.setdefault(reference, now) + short for reference in self.waiting}
-        return any(self._due(status, limits[reference]) for reference, status in self.waiting.items())
+        return any(self._due(reference, status, limits[reference]) for reference, status in self.waiting.items())
 
     def _has_waited_longest(self, reference: str) -> bool:
         """Return whether a message has waited here for as long as any may.
@@ -125,11 +157,34 @@ class Scheduler:
         now_s = self._clock()
         return now_s - self._since_s.setdefault(reference, now_s) >= LONGEST_WAIT_S
 
-    def _due(self, status: MessageStatus, now: datetime) -> bool:
+    def _take_up_asked(self, now: datetime) -> None:
+        for reference in self._asked - {EVERYTHING}:
+            last, status = self._engine.store.last(reference)
+            if status and status.outcome is Outcome.WAITING:
+                self.waiting[last] = status  # It may wait outside of the mailbox, where no scan finds it.
+        for reference, status in self.waiting.items():
+            if EVERYTHING in self._asked or message_of(reference) in self._asked:
+                self._tried.discard(reference)
+                if status.service:
+                    self._engine.breaker(status.service).try_now(now)
+        self._asked.clear()
+
+    def _is_untried(self, reference: str, status: MessageStatus) -> bool:
+        """Return whether this process has still to try the message. One that waits for its turn has nothing to try."""
+        return reference not in self._tried and status.result.reason != TOO_OFTEN
+
+    def _answers(self, service: str) -> bool:
+        breaker = self._engine.breaker(service)
+        return breaker.is_closed and breaker.has_succeeded
+
+    def _due(self, reference: str, status: MessageStatus, now: datetime) -> bool:
         until = status.result.until
         if name := status.result.breaker:
             breaker = self._engine.breaker(name)
             if breaker.open_until or breaker.has_succeeded:
                 # This process knows newer facts about the service than the message recorded.
                 until = breaker.open_until or now
+        if self._is_untried(reference, status):
+            held_until = self._engine.breaker(status.service).open_until if status.service else None
+            until = min(until or now, held_until or now)
         return until is not None and until <= now

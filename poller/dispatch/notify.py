@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 
@@ -19,6 +18,7 @@ from integrations.errors import (
     TransientError,
     UndeliverableError,
 )
+from poller.config.settings import reader_zone
 from poller.dispatch.job import skip
 from poller.dispatch.upload import with_file_names
 from poller.errors import MessageGoneError
@@ -34,10 +34,9 @@ from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import tzinfo
     from email.message import EmailMessage
 
-    from poller.config.settings import ImapSettings, Settings
+    from poller.config.settings import ImapSettings
     from poller.dispatch.job import LazyMessage, StepContext
     from poller.model import DispatchResult, Receipt, Request
     from poller.workflow.results import Received
@@ -138,14 +137,6 @@ def send_failure(
         )
 
     send(job, StepName.SEND_FAILURE, letter)
-
-
-def reader_zone(settings: Settings) -> tzinfo:
-    """Return the time zone of the times in mails, UTC on a machine that has no time zones."""
-    try:
-        return ZoneInfo(settings.digest.timezone)
-    except ZoneInfoNotFoundError:  # the default, which is not validated
-        return UTC
 
 
 def gmail_url(imap: ImapSettings, request: Request) -> str:

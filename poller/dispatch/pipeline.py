@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from poller.config.settings import reader_zone
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.classify import classify, initial_result
 from poller.dispatch.inspection_turns import InspectionTurns
 from poller.dispatch.job import LazyMessage, StepContext
 from poller.dispatch.notify import (
     failure_receipt,
-    reader_zone,
     send_alert,
     send_failure,
     send_receipt,

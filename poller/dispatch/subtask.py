@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from integrations.clickup import TaskGoneError
+from poller.config.settings import reader_zone
 from poller.dispatch.job import GONE, skip
-from poller.dispatch.notify import reader_zone
 from poller.dispatch.upload import with_file_names
 from poller.model import DispatchResult, Link
 from poller.rendering import tickets

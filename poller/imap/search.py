@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
 
 from integrations.errors import TransientError
+from poller.escaping import one_line
 from poller.imap.responses import is_busy
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from imapclient import IMAPClient
 
 ANSWER = 50_000  # UIDs that one SEARCH may answer with: imaplib reads no line over 1,000,000 bytes
+_SPECIAL = re.compile(r"""[\s(){}%*"\\\[\]]+""")  # what is no plain atom in a command (RFC 9051 section 9)
 LISTED = 1_000  # UIDs that one SEARCH names: servers do not read long lines either
 
 
@@ -74,6 +77,24 @@ def new_uids(client: IMAPClient, first: int, known: Collection[int]) -> list[int
 def last_uid(client: IMAPClient) -> int:
     """Return the UID of the last message, marked deleted or not, or 0 if there is none."""
     return max(client.search(["UID", "*"]), default=0)
+
+
+def matching(client: IMAPClient, words: str) -> list[int]:
+    """Return the UIDs of the messages from an address, with a Message-ID, or with all words in the subject, in order.
+
+    The first two have an @ in them. A server compares without case, and takes a part for the whole.
+    """
+    # A line end would begin another command, and the library leaves these characters unquoted.
+    parts = [part for part in _SPECIAL.split(one_line(words)) if part]
+    if not parts:
+        return []
+    if len(words.split()) == 1 and "@" in words:
+        named = max(parts, key=lambda part: ("@" in part, len(part)))
+        criteria = ["OR", "FROM", named, "OR", "HEADER", "Reply-To", named, "HEADER", "Message-ID", named]
+    else:
+        criteria = [term for part in parts for term in ("SUBJECT", part)]
+    charset = None if all(part.isascii() for part in parts) else "UTF-8"
+    return sorted(client.search([*criteria, "UNDELETED"], charset))
 
 
 def present(client: IMAPClient, uids: Sequence[int]) -> list[int]:

@@ -325,6 +325,11 @@ class ImapSession:
         with self._call("SEARCH"):
             return sorted(self._client.search(["HEADER", "Message-ID", message_id, "UNDELETED"]))
 
+    def matching(self, words: str) -> list[int]:
+        """Return the UIDs of the messages that a person describes by these words, see `search.matching`."""
+        with self._call("SEARCH"):
+            return search.matching(self._client, words)
+
     def _has(self, *names: str) -> bool:
         """Return whether the server announces one of these capabilities."""
         return any(name.encode() in self._capabilities for name in names)

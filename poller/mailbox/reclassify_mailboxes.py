@@ -10,6 +10,7 @@ import structlog
 from integrations.errors import ConfigurationError, TransientError
 from poller.config.settings import LabelsSettings
 from poller.errors import MessageGoneError
+from poller.logs import Trouble
 from poller.mailbox.inbox import Inbox
 from poller.model import Category
 
@@ -51,6 +52,7 @@ class ReclassifyMailboxes:
         self._labels, self._inbox, self._made = settings.labels, inbox, False
         self._seen: dict[Category, frozenset[str]] = {}  # references in each at the last scan
         self.names = names(settings.labels)
+        self._unscanned = {category: Trouble(log, "reclassify_mailbox_skipped") for category in self.names}
         self.sources = {category: Inbox(settings, within=name) for category, name in self.names.items()}
         for source in self.sources.values():
             source.behind = inbox
@@ -72,8 +74,9 @@ class ReclassifyMailboxes:
                 continue
             except (TransientError, ConfigurationError) as error:
                 # A failure of one mailbox stops neither the other one nor the inbox.
-                log.warning("reclassify_mailbox_skipped", mailbox=self.names[category], reason=str(error))
+                self._unscanned[category].met(str(error), mailbox=self.names[category])
                 continue
+            self._unscanned[category].over()
             self._seen[category] = frozenset(found)
             yield from ((reference, category) for reference in found)
 

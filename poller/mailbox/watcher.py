@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 import threading
@@ -14,6 +15,7 @@ import structlog
 from integrations.errors import ConfigurationError, TransientError
 from poller.backoff import delay_of
 from poller.imap import session as imap_session
+from poller.logs import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +65,7 @@ class MailboxWatcher:
         return threading.Thread(target=self._watch, name="idle", daemon=True)
 
     def _watch(self) -> None:
-        failures = 0
+        failures, interrupted = 0, Trouble(log, "idle_interrupted", logging.INFO)
         while not self._stopped():
             began_s = time.monotonic()
             try:
@@ -72,6 +74,7 @@ class MailboxWatcher:
                         log.info("idle_unsupported", why="the server has no IDLE; it is asked now and then")
                         self._over = True
                         return
+                    interrupted.over()
                     while not self._stopped():
                         for _ in session.idle(RENEW_S, self._bell):
                             if not self._stopped():
@@ -79,7 +82,7 @@ class MailboxWatcher:
                         session.reselect()  # The mailbox may be gone, and the server does not say so.
             except (TransientError, ConfigurationError) as error:
                 # The scans meet the same error and handle it.
-                log.info("idle_interrupted", reason=str(error))
+                interrupted.met(str(error))
                 failures = 0 if time.monotonic() - began_s > GOOD_S else failures
                 self._stopped(delay_of(failures, refused=isinstance(error, ConfigurationError)))
                 failures += 1

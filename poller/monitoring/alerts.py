@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
+from poller.logs import Trouble
 from poller.rendering import incident
 from poller.workflow.errors import StateUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import tzinfo
     from email.message import EmailMessage
-    from zoneinfo import ZoneInfo
 
     from poller.rendering.incident import Incident
     from poller.workflow.facts import FactStore
@@ -43,7 +44,7 @@ class Alerts:
         sender: str,
         recipient: str,
         host: str,
-        zone: ZoneInfo,
+        zone: tzinfo,
     ) -> None:
         """Prepare the alerts. `send` raises a ServiceError or a ConfigurationError.
 
@@ -58,6 +59,7 @@ class Alerts:
         self._unrecorded: dict[
             str, bool
         ] = {}  # by cause: the last mail that the state did not take, if that it is over
+        self._unsent = Trouble(log, "alert_not_sent")
 
     def tell(self, present: Iterable[Incident], now: datetime, undecided: Iterable[str] = ()) -> None:
         """Report every new cause, and the end of every reported one that is over. `now` is aware, UTC.
@@ -82,9 +84,10 @@ class Alerts:
             try:
                 self._send(letter)
             except (ServiceError, ConfigurationError) as error:
-                log.warning("alert_not_sent", cause=key, reason=str(error))
+                self._unsent.met(str(error), cause=key)
                 self._silent_until = now + PAUSE
                 return False
+            self._unsent.over()
             log.warning("alert_sent", cause=key, over=is_over)
             try:
                 self._store.remember(f"{_prefix(key)}{now.isoformat()}", json.dumps({"cause": key, "over": is_over}))

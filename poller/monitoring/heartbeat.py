@@ -16,6 +16,7 @@ import structlog
 from integrations.errors import ConfigurationError, TransientError
 from integrations.net.deadline import Deadline, http_events
 from integrations.net.failures import describe_failure
+from poller.logs import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ class Heartbeat:
         self._pinged_s = -EVERY_S + clock()
         self._told: datetime | None = None  # the last good poll that was reported
         self._told_failing = False
-        self._missed = False
+        self._unsent = Trouble(log, "heartbeat_not_sent")
 
     def close(self) -> None:
         """Close the connection."""
@@ -86,13 +87,11 @@ class Heartbeat:
             with Deadline(self._timeout_s):
                 self._http.get(url).raise_for_status()
         except (httpx.HTTPError, TimeoutError) as error:
-            if not self._missed:
-                # The text of the error contains the address.
-                status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 0
-                log.warning("heartbeat_not_sent", reason=f"HTTP {status}" if status else describe_failure(error))
-            self._missed = True
+            # The text of the error contains the address.
+            status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 0
+            self._unsent.met(f"HTTP {status}" if status else describe_failure(error))
             return False
-        self._missed = False
+        self._unsent.over()
         return True
 
 

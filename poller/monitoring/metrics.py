@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from integrations.claude import PRICES
 from integrations.errors import ConfigurationError, ServiceError
+from poller.logs import Trouble
 from poller.model import SERVICE_NAMES, Outcome
 from poller.monitoring import status_file
 from poller.monitoring.prometheus import served
@@ -59,7 +60,8 @@ class Metrics:
         self._server: ThreadingHTTPServer | None = None
         self._stopped: dict[str, MessageRecord] = {}  # the messages of the last read, as they were then
         self._counted: dict[str, datetime] = {}  # of messages that may go on: until when their entries are counted
-        self._troubles: set[str] = set()
+        self._unserved, self._uncounted = Trouble(log, "metrics_not_served"), Trouble(log, "metrics_not_counted")
+        self._unwritten = Trouble(log, "metrics_not_written")
         # Each `_created` would repeat figurative_start_timestamp_seconds.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(support_collectors_without_names=True)
@@ -101,9 +103,9 @@ class Metrics:
         try:
             self._server = served(listen, self.registry)
         except OSError as error:
-            self._trouble("metrics_not_served", f"{listen}: {error.strerror or error}")
+            self._unserved.met(f"{listen}: {error.strerror or error}")
             return
-        self._troubles.discard("metrics_not_served")
+        self._unserved.over()
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
     def close(self) -> None:
@@ -112,7 +114,7 @@ class Metrics:
             try:
                 Path(textfile).unlink(missing_ok=True)
             except OSError as error:
-                self._trouble("metrics_not_removed", f"{textfile}: {error.strerror}")
+                log.warning("metrics_not_removed", reason=f"{textfile}: {error.strerror}")
         if self._server:
             self._server.shutdown()
             self._server.server_close()
@@ -129,9 +131,9 @@ class Metrics:
             self._store = self._store or open_store(self._settings)
             self._count(self._store, now)
         except (ServiceError, ConfigurationError) as error:
-            self._trouble("metrics_not_counted", str(error))
+            self._uncounted.met(str(error))
             return
-        self._troubles.discard("metrics_not_counted")
+        self._uncounted.over()
         self._write()
 
     def _count(self, store: StateStore, now: datetime) -> None:
@@ -185,15 +187,9 @@ class Metrics:
             # prometheus-client would leave the mode to our umask, which is 077.
             status_file.replace(Path(textfile), generate_latest(self.registry).decode(), 0o644)
         except OSError as error:
-            self._trouble("metrics_not_written", f"{textfile}: {error.strerror}")
+            self._unwritten.met(f"{textfile}: {error.strerror}")
         else:
-            self._troubles.discard("metrics_not_written")
-
-    def _trouble(self, event: str, reason: str) -> None:
-        """Log a problem once, until it is over."""
-        if event not in self._troubles:
-            log.warning(event, reason=reason)
-        self._troubles.add(event)
+            self._unwritten.over()
 
     def collect(self) -> Iterator[Metric]:
         """Yield what is known at this moment, and not counted here."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
+from poller.config.settings import reader_zone
 from poller.monitoring import canary, digest
 from poller.monitoring.alerts import Alerts
 from poller.monitoring.heartbeat import Heartbeat
@@ -185,5 +185,5 @@ class HealthReporter:
         recipient, smtp = self._settings.notification.email, self._smtp
         if recipient is None or smtp is None:
             return None
-        sender, zone = self._settings.sender, ZoneInfo(self._settings.digest.timezone)
+        sender, zone = self._settings.sender, reader_zone(self._settings)
         return Alerts(self._store, smtp.send, sender=sender, recipient=recipient, host=self._host, zone=zone)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from poller.logs import Trouble
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -30,6 +32,7 @@ class PollStatus:
     reason: str = ""  # why polls fail
     unreadable: int = 0  # messages that the mail server lists but does not return
     refused: Mapping[str, str] = field(default_factory=dict)  # services that refuse us, each with its reason
+    by_once: bool = False  # whether it is of `poller once`, after which no process is left
 
     def is_late(self, now: datetime, interval_s: float) -> bool:
         """Return True if the last good poll is too long ago for polls at this interval."""
@@ -39,10 +42,11 @@ class PollStatus:
 class StatusFile:
     """The status file of one daemon."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, by_once: bool = False) -> None:
         """Record the current time as the daemon's start. Nothing is written yet."""
-        self._path, self._began_at = directory / FILE, datetime.now(UTC)
+        self._path, self._began_at, self._by_once = directory / FILE, datetime.now(UTC), by_once
         self._said: PollStatus | None = None
+        self._unwritten = Trouble(log, "status_file_not_written")
 
     def leave(
         self,
@@ -52,19 +56,27 @@ class StatusFile:
         unreadable: int = 0,
         refused: Mapping[str, str] | None = None,
     ) -> None:
-        """Write the status file if the status changed. An OS error such as a full disk is only logged."""
+        """Write the status file if the status changed.
+
+        An OS error such as a full disk is logged, once, and the next call tries again.
+        """
         reason = reason if failing_since else ""
-        poll_status = PollStatus(self._began_at, looked_at, failing_since, reason, unreadable, dict(refused or {}))
+        poll_status = PollStatus(
+            self._began_at, looked_at, failing_since, reason, unreadable, dict(refused or {}), self._by_once
+        )
         if poll_status == self._said:
             return
         times = {"began_at": self._began_at, "looked_at": looked_at, "failing_since": failing_since}
         said: dict[str, Any] = {"reason": poll_status.reason, "unreadable": unreadable}
         said |= {"refused": poll_status.refused} if refused else {}
+        said |= {"once": True} if self._by_once else {}
         text = json.dumps({name: at and at.isoformat() for name, at in times.items()} | said)
         try:
             replace(self._path, text, 0o600)
         except OSError as error:
-            log.warning("status_file_not_written", reason=error.strerror)
+            self._unwritten.met(str(error.strerror))
+            return
+        self._unwritten.over()
         self._said = poll_status
 
 
@@ -79,7 +91,8 @@ def read(directory: Path) -> PollStatus | None:
         unreadable = int(left.get("unreadable", 0))
         began = began or datetime.fromtimestamp(0, UTC)
         refused = {str(service): str(reason) for service, reason in left.get("refused", {}).items()}
-        return PollStatus(began, looked, failing, str(left["reason"]), unreadable, refused)
+        by_once = bool(left.get("once"))
+        return PollStatus(began, looked, failing, str(left["reason"]), unreadable, refused, by_once)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # The machine may have crashed before the whole file was on the disk.
 

@@ -13,8 +13,8 @@ from poller.rendering.phrases import NBSP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import tzinfo
     from email.message import EmailMessage
-    from zoneinfo import ZoneInfo
 
 SERVICES = {
     "anthropic": "Claude",
@@ -179,7 +179,7 @@ def refused(service: str, reason: str, host: str, *, is_key: bool = True) -> Inc
     )
 
 
-def incident_mail(cause: Incident, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime) -> EmailMessage:
+def incident_mail(cause: Incident, *, sender: str, recipient: str, zone: tzinfo, now: datetime) -> EmailMessage:
     """Compose the mail that tells the admin of an incident, and what to do. Its times are in `zone`."""
     facts = [(label, _date(said, zone) if isinstance(said, datetime) else said) for label, said in cause.facts]
     page = Page(
@@ -205,7 +205,7 @@ def incident_mail(cause: Incident, *, sender: str, recipient: str, zone: ZoneInf
     )
 
 
-def over(key: str, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime) -> EmailMessage:
+def over(key: str, *, sender: str, recipient: str, zone: tzinfo, now: datetime) -> EmailMessage:
     """Compose the mail that tells the admin that an incident is over, by its key. Its times are in `zone`."""
     kind, _, which = key.partition(" ")
     service, _, host = which.rpartition(" ")
@@ -231,7 +231,7 @@ def over(key: str, *, sender: str, recipient: str, zone: ZoneInfo, now: datetime
     )
 
 
-def _date(moment: datetime, zone: ZoneInfo) -> str:
+def _date(moment: datetime, zone: tzinfo) -> str:
     return f"{moment.astimezone(zone):%d/%m/%Y à %H:%M}"
 
 

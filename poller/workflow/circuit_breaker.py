@@ -54,6 +54,12 @@ class CircuitBreaker:
             self._failures, self._tried, self.open_until = 0, False, None
             self.has_succeeded = self.has_succeeded or called
 
+    def try_now(self, now: datetime) -> None:
+        """Let the next caller try a service that is held back, however long it asked to be left alone."""
+        with self._lock:
+            if self.open_until:
+                self.open_until = min(self.open_until, now)
+
     @property
     def is_closed(self) -> bool:
         """Return whether every caller may call the service."""

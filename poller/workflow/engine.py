@@ -31,7 +31,6 @@ from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
 from poller.workflow.shared_lock import SharedLock
 from poller.workflow.status import INTERNAL_ERROR, MessageStatus
-from poller.workflow.steps import StepName
 from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 # Behind every entry: none is dropped, and the replay reads all of them and goes on.
 END = 2**31 - 1
 STOP_S = 60  # for which a stop waits for the messages in hand
-AT_THE_END = {StepName.LABEL, StepName.SEND_RECEIPT}  # steps in which a message may not be in the mailbox any more
 
 
 class Engine:
@@ -168,14 +166,13 @@ class Engine:
             )
         return {row.workflow_id for row in rows if not self._machines or row.executor_id == self._machines.name}
 
-    def to_be_labelled(self) -> dict[str, MessageStatus]:
-        """Return the messages of this month that wait for label or receipt alone, in the mailbox or not.
+    def waiting(self) -> dict[str, MessageStatus]:
+        """Return the messages of this month that wait, in the mailbox or not.
 
         Raises:
             StateUnavailableError: the database is out of reach.
         """
-        month = datetime.now(UTC) - timedelta(days=30)
-        found = self.store.waiting_at(AT_THE_END, month)
+        found = self.store.waiting(datetime.now(UTC) - timedelta(days=30))
         return {reference: status for reference, status in found.items() if status.outcome is Outcome.WAITING}
 
     def resume(self, reference: str, seen: MessageStatus | None = None) -> None:

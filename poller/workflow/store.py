@@ -171,8 +171,8 @@ class StateStore:
         done = [each for each in self.named(wanted.union(ids, corrected)) if since is None or each.seen_at >= since]
         return [message for message in corrections.current(done) if message.status.result.final_outcome in outcomes]
 
-    def waiting_at(self, steps: Collection[StepName], since: datetime) -> dict[str, MessageStatus]:
-        """Return the messages that wait at one of these steps and were first seen since then, by id."""
+    def waiting(self, since: datetime) -> dict[str, MessageStatus]:
+        """Return the messages and corrections that wait and were first seen since then, by id."""
         status = self._database().tables.workflow_status.c
         joined, result = _returned(self._database())
         query = (
@@ -183,10 +183,33 @@ class StateStore:
                 status.status == "SUCCESS",
                 status.created_at >= int(since.timestamp() * 1000),
                 result["outcome"].as_string() == Outcome.WAITING.value,
-                result["step"].as_string().in_([str(step) for step in steps]),
             )
         )
         return self.statuses(name for (name,) in self._rows(query))
+
+    def current(self, references: Iterable[str]) -> list[MessageRecord]:
+        """Return the messages of these references that there are, each as its last correction left it."""
+        wanted = set(references)
+        corrected = [each for each in self._corrections() if corrections.message_of(each) in wanted]
+        return corrections.current(self.named(wanted.union(corrected)))
+
+    def with_object(self, object_id: str) -> list[MessageRecord]:
+        """Return the messages whose ticket or subtask has this id, as their last corrections left them.
+
+        Those that only answer its first message are among them.
+        """
+        system = self._database()
+        status, steps = system.tables.workflow_status.c, system.tables.operation_outputs.c
+        joined, result = _returned(system)
+        has_it = [result[(name, "id")].as_string() == object_id for name in ("ticket", "subtask")]
+        ended = sa.select(status.workflow_uuid).select_from(joined).where(status.name == MESSAGE, sa.or_(*has_it))
+        # A message that still waits has no result with its ticket yet.
+        created = sa.select(steps.workflow_uuid).where(
+            steps.function_name.in_([str(StepName.CREATE_TICKET), str(StepName.CREATE_SUBTASK)]),
+            _json(system, steps.output)[("ok", "id")].as_string() == object_id,
+        )
+        found = {corrections.message_of(name) for (name,) in self._rows(ended.union(created))}
+        return self.current(found)
 
     def _corrections(self) -> list[str]:
         """Return the ids of all corrections."""
@@ -209,7 +232,7 @@ class StateStore:
         columns = status.workflow_uuid.label("id"), status.created_at.label("seen_ms"), outcome.label("outcome")
         return sa.select(*columns).select_from(joined).where(status.name == MESSAGE)
 
-    def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
+    def _rows(self, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> Sequence[Any]:
         with self._errors(), self._database().engine.connect() as connection:
             return connection.execute(query).all()
 
@@ -285,10 +308,14 @@ def open_store(settings: Settings) -> StateStore:
 def _returned(system: SystemDatabase) -> tuple[sa.FromClause, sa.ColumnElement[Any]]:
     """Return a join of all workflows with their results, and what each returned, as JSON."""
     status, output = system.tables.workflow_status, system.tables.workflow_output
+    result = _json(system, sa.func.coalesce(output.c.output, status.c.output))
+    return status.outerjoin(output, output.c.workflow_uuid == status.c.workflow_uuid), result
+
+
+def _json(system: SystemDatabase, text: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     # JSON of SQLite is text, and a cast would make a number of it.
     as_json = sa.type_coerce if system.engine.dialect.name == "sqlite" else sa.cast
-    result = as_json(sa.func.coalesce(output.c.output, status.c.output), sa.JSON)
-    return status.outerjoin(output, output.c.workflow_uuid == status.c.workflow_uuid), result
+    return as_json(text, sa.JSON)
 
 
 def _look_for(path: Path) -> None:

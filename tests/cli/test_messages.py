@@ -25,13 +25,13 @@ def test_list_status_and_show_report_every_message(office: Office) -> None:
     """From the state store alone, beside or without a daemon: ids and links, nothing of the content."""
     office.once(samples()["support"], samples()["modelisation_with_files"], samples()["auto_reply"])
     listed = run("list", environment=office.environment).stdout.splitlines()
-    assert sorted(line.split()[3] for line in listed) == ["IGNORED", "MODELISATION", "SUPPORT"]
+    assert sorted(line.split()[4] for line in listed) == ["IGNORED", "MODELISATION", "SUPPORT"]
     assert run("list", "--failed", environment=office.environment).stdout == ""
     for day, count in (("2000-01-01", 3), ("2999-01-01", 0)):
         assert len(run("list", "--since", day, environment=office.environment).stdout.splitlines()) == count
     status = run("status", "--json", environment=office.environment)
     assert json.loads(status.stdout)["outcomes"] == {"support": 1, "modelisation": 1, "ignored": 1}
-    reference = next(line.split()[2] for line in listed if "MODELISATION" in line)
+    reference = next(line.split()[3] for line in listed if "MODELISATION" in line)
     shown = json.loads(run("show", reference, "--json", environment=office.environment).stdout)
     done = [step["step"] for step in shown["steps"] if "ok" in step]
     assert done == [

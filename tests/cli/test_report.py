@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from poller.cli import report
-from poller.monitoring.status_file import PollStatus
 from poller.workflow.results import WorkResult
-from poller.workflow.status import Entry, MessageRecord, MessageStatus
+from poller.workflow.status import Entry, MessageStatus
 
-NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
+PARIS = ZoneInfo("Europe/Paris")
+NOW = datetime(2026, 11, 22, 15, tzinfo=PARIS)
 EARLIER = NOW - timedelta(seconds=1)
 TICKET = {"id": "1", "url": "https://app.hubspot.com/1"}
 
@@ -23,53 +23,8 @@ def waiting(found: dict[str, Any]) -> MessageStatus:
     return MessageStatus(WorkResult.from_json({"outcome": "waiting", "until": NOW.isoformat()} | found))
 
 
-def message(number: int, outcome: str, minutes_ago: int = 0, **result: Any) -> MessageRecord:
-    at = NOW - timedelta(minutes=minutes_ago)
-    return MessageRecord(
-        f"{number:016x}", at, at, MessageStatus(WorkResult.from_json((result or {}) | {"outcome": outcome}))
-    )
-
-
 def entry(step: str, second: float, **content: Any) -> Entry:
     return Entry(step, NOW + timedelta(seconds=second), content | {"by": "a"})
-
-
-MESSAGES = [
-    message(1, "support", ticket=TICKET),
-    message(2, "waiting", 30, step="create_ticket", breaker="hubspot", reason="HubSpot is out of reach"),
-    message(3, "waiting", 90, step="receive", breaker="", reason="its sender writes too often"),
-    message(4, "waiting", 10, step="create_ticket", breaker="", reason="HubSpot create ticket: HTTP 503"),
-    message(5, "failed", step="create_note", reason="HubSpot create note: HTTP 400"),
-    message(6, "working"),
-]
-COUNTS = Counter(each.status.outcome for each in MESSAGES)
-WAITING = [each for each in MESSAGES if each.status.outcome == "waiting"]
-
-
-def test_status_shows_counts_waits_and_polls() -> None:
-    """By outcome, since when, for which service, and how the polls go."""
-    poll_status = PollStatus(NOW, NOW - timedelta(minutes=3), NOW - timedelta(minutes=2), "IMAP: timed out")
-    assert list(report.status_lines(COUNTS, WAITING, poll_status, NOW)) == [
-        "      1  FAILED",
-        "      1  SUPPORT",
-        "      3  WAITING",
-        "      1  WORKING",
-        "the oldest waits since 2026-11-22 12:30:00 UTC; they wait for:",
-        "      2  HubSpot",
-        "      1  its sender writes too often",
-        "last good poll 3 min ago",
-        "polls fail since 2026-11-22 13:58:00 UTC: IMAP: timed out",
-    ]
-    assert report.status(COUNTS, WAITING, poll_status, running=True) == {
-        "outcomes": {"support": 1, "waiting": 3, "failed": 1, "working": 1},
-        "waiting": {"oldest_since": "2026-11-22T12:30:00+00:00", "services": {"hubspot": 2, "": 1}},
-        "last_poll_at": "2026-11-22T13:57:00+00:00",
-        "polls_failing_since": "2026-11-22T13:58:00+00:00",
-        "polls_failing_because": "IMAP: timed out",
-        "unreadable": 0,
-        "refused": {},
-        "daemon_running": True,
-    }
 
 
 @pytest.mark.parametrize(
@@ -93,31 +48,16 @@ def test_message_waiting_for_receipt_is_shown_as_done() -> None:
     """As what it is filed as; why it has no receipt yet, and until when, stands beside that."""
     why = {"step": "send_receipt", "gate": "", "reason": "IMAP connect: refused"}
     assert report.line("1", waiting(why | {"filed": "modelisation"}), EARLIER) == (
-        "1  MODELISATION  send_receipt: IMAP connect: refused  until 2026-11-22 14:00:00 UTC"
+        "1  MODELISATION  send_receipt: IMAP connect: refused  until 2026-11-22 15:00:00 CET"
     )
 
 
 def test_past_wait_is_shown_as_due() -> None:
     """Its turn has not come yet, or no daemon runs: no moment that is past is one until which it waits."""
     why = {"step": "create_note", "gate": "hubspot", "reason": "HubSpot is out of reach"}
-    for now, until in ((EARLIER, "until 2026-11-22 14:00:00 UTC"), (NOW, "due now")):
+    for now, until in ((EARLIER, "until 2026-11-22 15:00:00 CET"), (NOW, "due now")):
         shown = report.line("1", waiting(why), now)
         assert shown == f"1  WAITING  create_note: HubSpot is out of reach  {until}"
-
-
-def test_status_of_new_daemon_shows_no_polls() -> None:
-    """Nothing is made up: no poll, nothing that waits."""
-    assert list(report.status_lines({}, [], PollStatus(NOW, None), NOW)) == ["no poll was good yet"]
-    assert list(report.status_lines({}, [], None, NOW)) == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(-3, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 days")]
-)
-def test_age_of_last_poll_is_shown_in_suitable_unit(seconds: int, shown: str) -> None:
-    """In the unit that a person would take; a clock that was set back shows nothing odd."""
-    poll_status = PollStatus(NOW, NOW - timedelta(seconds=seconds))
-    assert list(report.status_lines({}, [], poll_status, NOW)) == [f"last good poll {shown} ago"]
 
 
 def test_show_lists_every_attempt_with_result() -> None:
@@ -145,13 +85,13 @@ def test_show_lists_every_attempt_with_result() -> None:
         ("send_failure", 1, None),
     ]
     assert (tries[2]["ok"], "by" in tries[2]) == (TICKET, False)
-    assert [" ".join(line.split()) for each in tries for line in report.try_lines(each)] == [
-        "2026-11-22 14:00:00 create_ticket begun, and no end of it yet",
-        "2026-11-22 14:00:10 create_ticket try 2 0.5 s failed: HTTP 503; again at 2026-11-22 14:01:00",
-        "2026-11-22 14:01:00 create_ticket try 3 0.2 s id: 1, url: https://app.hubspot.com/1",
-        "2026-11-22 14:01:02 upload_files 1.0 s https://files.example/1",
-        "2026-11-22 14:01:04 upload_files 2.0 s FAILED for good: R2 upload: HTTP 400",
-        "2026-11-22 14:01:05 send_failure begun, and no end of it yet",
+    assert [" ".join(line.split()) for each in tries for line in report.try_lines(each, PARIS)] == [
+        "2026-11-22 15:00:00 CET create_ticket begun, and no end of it yet",
+        "2026-11-22 15:00:10 CET create_ticket try 2 0.5 s failed: HTTP 503; again at 2026-11-22 15:01:00 CET",
+        "2026-11-22 15:01:00 CET create_ticket try 3 0.2 s https://app.hubspot.com/1",
+        "2026-11-22 15:01:02 CET upload_files 1.0 s https://files.example/1",
+        "2026-11-22 15:01:04 CET upload_files 2.0 s FAILED for good: R2 upload: HTTP 400",
+        "2026-11-22 15:01:05 CET send_failure begun, and no end of it yet",
     ]
 
 
@@ -173,6 +113,25 @@ def test_show_lists_every_attempt_with_result() -> None:
 def test_show_prints_step_results_safely(returned: Any, beside: str, below: list[str]) -> None:
     """Names and values, nothing that is empty, nothing that a terminal would obey."""
     (tried,) = report.tries([entry("receive", 0, begun="x"), entry("receive", 1, ok=returned)])
-    first, *others = report.try_lines(tried)
-    assert first == f"  2026-11-22 14:00:01  {'receive':<22} {'':<6}   1.0 s  {beside}".rstrip()
+    first, *others = report.try_lines(tried, PARIS, verbose=True)
+    assert first == f"  2026-11-22 15:00:01 CET  {'receive':<22} {'':<6}   1.0 s  {beside}".rstrip()
     assert [line.strip() for line in others] == below
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        (True, "done"),
+        (
+            {"key": "thread-3b", "people": {"customer": "cdcd"}, "fates": ["file"], "ignored": "our own mail"},
+            "ignored: our own mail",
+        ),
+        ({"id": "1", "url": "https://app.hubspot.com/1"}, "https://app.hubspot.com/1"),
+        ([{"number": 0, "url": "https://files.example/1.png"}], "https://files.example/1.png"),
+    ],
+)
+def test_show_leaves_out_internals(returned: Any, told: str) -> None:
+    """Digests, keys and stored names are for `--verbose`."""
+    (tried,) = report.tries([entry("receive", 0, begun="x"), entry("receive", 1, ok=returned)])
+    (line,) = report.try_lines(tried, PARIS)
+    assert line.partition(" s  ")[2] == told

@@ -32,3 +32,16 @@ def test_try_live_uses_configured_services_without_mailbox(office: Office, tmp_p
     result = run("try", str(mail), "--live", environment=environment)
     assert json.loads(result.stdout)["outcome"] == "support"
     assert office.counts()["tickets"] == 1
+
+
+def test_try_live_without_mail_server_makes_no_receipt(office: Office, tmp_path: Path) -> None:
+    """There is no mailbox to put it into, and no address to send it from."""
+    mail = tmp_path / "mail.eml"
+    mail.write_bytes(samples()["support"])
+    left_out = ("IMAP_", "SMTP_", "RECEIPTS_")
+    environment = {name: value for name, value in office.environment.items() if not name.startswith(left_out)}
+    result = run("--log-level", "INFO", "try", str(mail), "--live", environment=environment)
+    assert (result.exit_code, json.loads(result.stdout)["outcome"]) == (0, "support")
+    assert office.counts()["tickets"] == 1
+    assert "create_ticket" in result.stderr
+    assert "send_receipt" not in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from tests.support.form_site import settings_of
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
 from poller.config.loader import load
+from poller.config.settings import DigestSettings, Settings, changed_settings, reader_zone
 from tests.support.settings_files import problems, write
 
 
@@ -20,6 +22,28 @@ def test_r2_endpoint_with_bucket_path_is_refused(monkeypatch: pytest.MonkeyPatch
     """Files would lie under other keys than their links name."""
     monkeypatch.setenv("R2_ENDPOINT_URL", "https://x.r2.cloudflarestorage.com/files")
     assert any("R2_ENDPOINT_URL" in line and "without the bucket behind it" in line for line in problems())
+
+
+def test_sender_without_address_in_login_is_at_the_mail_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has two parts, whatever is configured."""
+    assert load(need_imap=False).sender == "poller@localhost"
+    for name, value in {"IMAP_HOST": "mail.figurative.example", "IMAP_USERNAME": "u", "IMAP_PASSWORD": "x"}.items():
+        monkeypatch.setenv(name, value)
+    assert load().sender == "poller@mail.figurative.example"
+
+
+def test_machine_without_time_zones_tells_utc() -> None:
+    """As one without the zone of the default, which no validator has seen."""
+    settings = Settings(digest=DigestSettings.model_construct(timezone="Nowhere/Known"))
+    assert reader_zone(settings) is UTC
+
+
+def test_changed_settings_are_named_without_their_values() -> None:
+    """A secret that has changed is one of them."""
+    before = Settings.model_validate({"smtp": {"password": "old"}})
+    after = Settings.model_validate({"smtp": {"password": "new"}, "imap": {"poll_interval_s": 30}})
+    assert changed_settings(before, after) == ["smtp.password", "imap.poll_interval_s"]
+    assert changed_settings(after, after) == []
 
 
 def test_settings_repr_hides_secrets() -> None:

@@ -13,8 +13,8 @@ import pytest
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault
 from poller import backoff
-from poller.cli import report
 from poller.cli.samples import samples
+from poller.cli.status import Overview
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
 from poller.daemon.loop import RELOAD, STOP, Asked, Loop
@@ -139,7 +139,7 @@ def test_unreadable_message_is_reported_while_polls_are_good(
     poll_status = status_file.read(office.state)
     assert poll_status
     assert (poll_status.unreadable, poll_status.failing_since) == (1, None)
-    (line,) = (line for line in report.status_lines({}, [], poll_status, datetime.now(UTC)) if "does not give" in line)
+    (line,) = (line for line in Overview({}, [], poll_status).lines(datetime.now(UTC)) if "does not give" in line)
     assert line.split()[0] == "1"
 
 

@@ -15,9 +15,12 @@ from sqlalchemy import event
 from poller.cli.samples import samples
 from poller.daemon import scheduler
 from poller.daemon.daemon import Daemon
+from poller.daemon.retry_requests import EVERYTHING
 from poller.daemon.scheduler import SHORT_WAIT_S, Scheduler
+from poller.dispatch.receive import TOO_OFTEN
 from poller.model import Outcome
 from poller.workflow.circuit_breaker import CircuitBreaker
+from poller.workflow.corrections import message_of
 from poller.workflow.results import WorkResult
 from poller.workflow.retry import LONGEST_WAIT_S
 from poller.workflow.status import MessageStatus
@@ -69,6 +72,8 @@ class Engine:
 
     def __init__(self) -> None:
         self.store, self.stopped = self, {}
+        self.last_works: dict[str, str] = {}  # of a message that was corrected: its last correction
+        self.left: dict[str, MessageStatus] = {}  # what waited when the process before ended
         self.resumed: list[str] = []
         self.paused: list[bool] = []
         self._breakers: defaultdict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
@@ -81,6 +86,16 @@ class Engine:
 
     def resume(self, reference: str, _seen: MessageStatus | None = None) -> None:
         self.resumed.append(reference)
+
+    def in_hand(self) -> set[str]:
+        return set()
+
+    def waiting(self) -> dict[str, MessageStatus]:
+        return self.left
+
+    def last(self, reference: str) -> tuple[str, MessageStatus | None]:
+        last = self.last_works.get(reference, reference)
+        return last, self.stopped.get(last)
 
     def statuses(self, references: list[str]) -> dict[str, MessageStatus]:
         working = MessageStatus(WorkResult(Outcome.WORKING))
@@ -97,12 +112,17 @@ def load(engine: Engine) -> Scheduler:
     return Scheduler(engine, lambda: None)
 
 
-def waits_for(service: str, after: timedelta) -> MessageStatus:
-    return waiting_at(datetime.now(UTC) + after, {"step": "create_ticket", "reason": "HTTP 503", "gate": service})
+def waits_for(service: str, after: timedelta, reason: str = "HTTP 503") -> MessageStatus:
+    return waiting_at(datetime.now(UTC) + after, {"step": "create_ticket", "reason": reason, "gate": service})
+
+
+def tried(load: Scheduler, waiting: dict[str, MessageStatus]) -> None:
+    """Have messages wait that this process has tried."""
+    load.waiting, load._tried = waiting, set(waiting)
 
 
 def test_tick_resumes_only_messages_that_are_due(engine: Engine, load: Scheduler) -> None:
-    load.waiting = {"due": waits_for("", -HOUR), "early": waits_for("", HOUR)}
+    tried(load, {"due": waits_for("", -HOUR), "early": waits_for("", HOUR)})
     assert load.tick() == {}
     assert engine.resumed == ["due"]
     assert (load.waiting.keys(), load.working) == ({"early"}, {"due"})
@@ -112,10 +132,9 @@ def test_tick_resumes_one_message_per_service_that_is_down(engine: Engine, load:
     """It tries the service. The others would be deferred again."""
     long_ago = datetime.now(UTC) - HOUR
     engine.breaker("hubspot").failed(long_ago, long_ago)
-    load.waiting = {f"{number}": waits_for("hubspot", -HOUR) for number in range(3)}
-    load.waiting["other"] = waits_for("clickup", -HOUR)
+    tried(load, {f"{number}": waits_for("hubspot", -HOUR) for number in range(3)} | {"o": waits_for("clickup", -HOUR)})
     load.tick()
-    assert engine.resumed == ["0", "other"]
+    assert engine.resumed == ["0", "o"]
 
 
 def test_tick_resumes_every_message_once_its_service_answers(engine: Engine, load: Scheduler) -> None:
@@ -139,13 +158,13 @@ def test_tick_returns_stopped_messages_and_pauses_idle_queue(engine: Engine, loa
 @pytest.mark.parametrize(("after_s", "soon"), [(SHORT_WAIT_S / 2, True), (SHORT_WAIT_S * 100, False)])
 def test_only_short_waits_end_soon(load: Scheduler, after_s: float, *, soon: bool) -> None:
     assert not load.soon()
-    load.waiting = {"waits": waits_for("", timedelta(seconds=after_s))}
+    tried(load, {"waits": waits_for("", timedelta(seconds=after_s))})
     assert load.soon() is soon
 
 
 def test_message_that_ends_gives_waiting_ones_more_time(load: Scheduler, engine: Engine) -> None:
     """One of them may have waited for it."""
-    load.waiting = {"waits": waits_for("", timedelta(seconds=SHORT_WAIT_S / 2))}
+    tried(load, {"waits": waits_for("", timedelta(seconds=SHORT_WAIT_S / 2))})
     load._waited = {"waits": datetime.now(UTC) - HOUR}
     assert not load.soon()
     engine.stopped = {"done": MessageStatus(WorkResult(Outcome.SUPPORT))}
@@ -158,7 +177,8 @@ def test_message_that_ends_resumes_those_that_wait_for_it(load: Scheduler, engin
     """Long before they are due. A correction ends as well, and one that waits for its receipt alone is done."""
     late = datetime.now(UTC) + HOUR
     wait = {"step": "find_thread", "reason": "at work"}
-    load.waiting = {each: waiting_at(late, wait | {"behind": each[-1]}) for each in ("a for 1", "b for 2", "c for 3")}
+    names = "a for 1", "b for 2", "c for 3"
+    tried(load, {each: waiting_at(late, wait | {"behind": each[-1]}) for each in names})
     filed = WorkResult(Outcome.WAITING, step="send_receipt", until=late, filed=Outcome.SUPPORT)
     engine.stopped = {"1/support/1": MessageStatus(WorkResult(Outcome.SUPPORT)), "2": MessageStatus(filed)}
     load.working = {"1/support/1", "2", "3"}
@@ -185,3 +205,67 @@ def test_no_message_waits_longer_than_the_longest_wait(engine: Engine) -> None:
         now[0] += after_s
         load.tick()
         assert engine.resumed == resumed
+
+
+def test_new_process_tries_at_once_what_waits(load: Scheduler, engine: Engine) -> None:
+    """One message a tick tries a service that has not answered yet; from the first answer on all go on."""
+    load.waiting = {f"{number}": waits_for("hubspot", HOUR) for number in range(4)} | {"o": waits_for("clickup", HOUR)}
+    load.waiting["turn"] = waits_for("", HOUR, TOO_OFTEN)
+    assert load.soon()
+    load.tick()
+    assert engine.resumed == ["0", "o"]
+    load.tick()
+    assert engine.resumed == ["0", "o", "1"]
+    engine.breaker("hubspot").answered()
+    load.tick()
+    assert (engine.resumed[3:], load.waiting.keys()) == (["2", "3"], {"turn"})
+
+
+def test_new_process_waits_for_a_service_that_fails_again(load: Scheduler, engine: Engine) -> None:
+    """The message that tried it is tried when it is due, and the others when the circuit breaker lets one through."""
+    load.waiting = {"0": waits_for("", HOUR), "1": waits_for("", HOUR)}
+    load.tick()
+    now = datetime.now(UTC)
+    engine.breaker("hubspot").failed(now, now + HOUR)
+    engine.stopped["0"] = waits_for("", HOUR)
+    for _ in range(3):
+        load.tick()
+    assert (engine.resumed, load.waiting.keys()) == (["0"], {"0", "1"})
+    assert not load.soon()
+
+
+@pytest.mark.parametrize(("asked", "resumed"), [("1", ["1"]), ("unknown", []), (EVERYTHING, ["0"])])
+def test_asked_message_is_tried_at_once(load: Scheduler, engine: Engine, asked: str, resumed: list[str]) -> None:
+    """By one message first, though its service asked to be left alone for an hour."""
+    now = datetime.now(UTC)
+    engine.breaker("hubspot").failed(now, now + HOUR)
+    tried(load, {"0": waits_for("hubspot", HOUR), "1/support/1": waits_for("", HOUR)})
+    engine.last_works = {"1": "1/support/1"}
+    load.try_now({asked})
+    load.tick()
+    assert [message_of(each) for each in engine.resumed] == resumed
+    assert (engine.breaker("hubspot").wait(now + HOUR / 2) is None) is bool(resumed)
+
+
+def test_asked_message_that_no_scan_finds_is_tried(load: Scheduler, engine: Engine) -> None:
+    """The state knows of it."""
+    engine.stopped = {"1": waits_for("hubspot", HOUR)}
+    load.try_now({"1"})
+    load.tick()
+    assert engine.resumed == ["1"]
+
+
+def test_new_process_counts_what_waits_in_the_state(load: Scheduler, engine: Engine) -> None:
+    """Before a scan has found it, as `poller status` does, and until it has ended. It is not resumed unseen."""
+    filed = WorkResult(Outcome.WAITING, step="send_receipt", filed=Outcome.SUPPORT)
+    engine.left = {"1": waits_for("hubspot", HOUR), "2/support/1": waits_for("r2", HOUR), "3": MessageStatus(filed)}
+    load.begin()
+    load.tick()
+    assert engine.resumed == ["3"]
+    assert [status.service for status in load.waiting_messages()] == ["hubspot", "r2"]
+    load.working.add("2/support/1")
+    assert len(load.waiting_messages()) == 1
+    engine.stopped = {"2/support/1": MessageStatus(WorkResult(Outcome.SUPPORT))}
+    load.tick()
+    load.working.clear()
+    assert [status.service for status in load.waiting_messages()] == ["hubspot"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from types import SimpleNamespace
@@ -16,9 +16,9 @@ import pytest
 from integrations.sandbox import Fault, Refusal
 from integrations.smtp import Smtp
 from poller.cli.samples import samples
-from poller.config.settings import DigestSettings, ImapSettings, Settings
+from poller.config.settings import ImapSettings
 from poller.dispatch.clients import Services
-from poller.dispatch.notify import gmail_url, reader_zone, send, send_notification
+from poller.dispatch.notify import gmail_url, send, send_notification
 from poller.escaping import http_url
 from poller.rendering.phrases import moment
 from poller.workflow.errors import StepDeferredError, StepFailedError
@@ -208,12 +208,6 @@ def test_answer_to_a_notification_goes_to_the_customer_if_set(office: Office) ->
         second["Reply-To"] == message_from_bytes(samples()["bug"], policy=policy.default)["From"].addresses[0].addr_spec
     )
     assert second["References"] == "<bug@samples.example>"
-
-
-def test_machine_without_time_zones_tells_utc() -> None:
-    """As one without the zone of the default, which no validator has seen."""
-    settings = Settings(digest=DigestSettings.model_construct(timezone="Nowhere/Known"))
-    assert reader_zone(settings) is UTC
 
 
 def test_time_of_arrival_is_in_the_zone_of_the_setting(office: Office) -> None:

@@ -44,3 +44,14 @@ def test_circuit_breaker_opened_by_a_wrong_clock_holds_nobody_back() -> None:
     breaker.failed(ahead, ahead)
     assert breaker.wait(NOW) is None
     assert breaker.wait(NOW) == NOW + timedelta(seconds=10)
+
+
+def test_held_back_service_may_be_tried_now() -> None:
+    """By one caller, whatever the service asked for. A service that answers is left as it is."""
+    breaker = CircuitBreaker((10.0,))
+    breaker.try_now(NOW)
+    assert breaker.is_closed
+    breaker.failed(NOW, NOW + timedelta(hours=1))
+    breaker.try_now(NOW)
+    assert breaker.wait(NOW) is None
+    assert breaker.wait(NOW) == NOW + timedelta(seconds=10)

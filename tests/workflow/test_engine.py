@@ -155,8 +155,8 @@ def test_waiting_message_resumes_after_finished_steps(state_url: str, tmp_path: 
     assert service.calls == ["ticket", "note", "note", "search for the note"]
 
 
-def test_messages_waiting_for_label_are_read_without_finished(state_url: str, tmp_path: Path) -> None:
-    """Of a month of messages only the few that wait for the label are read; who waits for a service is none of them."""
+def test_waiting_messages_are_read_without_finished_ones(state_url: str, tmp_path: Path) -> None:
+    """Of a month of messages only the few that wait are read."""
     ends = {
         "today": (Outcome.WAITING, StepName.LABEL, 0),
         "finished": (Outcome.SUPPORT, StepName.LABEL, 1),
@@ -164,6 +164,7 @@ def test_messages_waiting_for_label_are_read_without_finished(state_url: str, tm
         "a month ago, nearly": (Outcome.WAITING, StepName.SEND_RECEIPT, 29.5),
         "a month ago": (Outcome.WAITING, StepName.LABEL, 31),
     }
+    waiting = {"today", "waits for a ticket", "a month ago, nearly"}
 
     def work(journal: Journal) -> WorkResult:
         outcome, step, _ = ends[journal.reference]
@@ -183,11 +184,11 @@ def test_messages_waiting_for_label_are_read_without_finished(state_url: str, tm
         heard = lambda *given: asked.append(repr(given[3])) if threading.get_ident() == me else None  # noqa: E731
         event.listen(SqlEngine, "before_cursor_execute", heard)
         try:
-            assert engine.to_be_labelled().keys() == {"today", "a month ago, nearly"}
+            assert engine.waiting().keys() == waiting
         finally:
             event.remove(SqlEngine, "before_cursor_execute", heard)
     _, read = asked
-    assert {reference for reference in ends if f"'{reference}'" in read} == {"today", "a month ago, nearly"}
+    assert {reference for reference in ends if f"'{reference}'" in read} == waiting
 
 
 def test_recorded_exception_is_not_raised_after_fix(state_url: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from integrations.errors import ConfigurationError
 from poller.config import loader
 from poller.config.settings import Settings
-from poller.model import Outcome
+from poller.model import Category, Link, Outcome
 from poller.workflow import corrections, database
 from poller.workflow.engine import Engine
 from poller.workflow.results import WorkResult
@@ -34,15 +34,16 @@ NAMES = ("support", "ignored", "failed", "waiting", "corrected", "again", "broke
 IDS = {name: f"{number:016x}" for number, name in enumerate(NAMES)}
 AT_FOUR = datetime(2026, 11, 22, 14, tzinfo=UTC)
 WAITS = WorkResult(Outcome.WAITING, step=StepName.LABEL, reason="IMAP", until=AT_FOUR)
+TICKET, SUBTASK = Link("29000000001", "https://app.hubspot.com/1"), Link("86c000001", "https://app.clickup.com/1")
 RETURNED = {
-    IDS["support"]: WorkResult(Outcome.SUPPORT),
+    IDS["support"]: WorkResult(Outcome.SUPPORT, category=Category.SUPPORT, ticket=TICKET),
     IDS["ignored"]: WorkResult(Outcome.IGNORED),
     IDS["failed"]: WorkResult(Outcome.FAILED, reason='it says "outcome":"waiting"'),
     IDS["waiting"]: WAITS,
     IDS["receipt"]: replace(WAITS, filed=Outcome.SUPPORT),
     IDS["corrected"]: WorkResult(Outcome.FAILED),
     f"{IDS['corrected']}/support/1": WorkResult(Outcome.SUPPORT),
-    IDS["again"]: WorkResult(Outcome.SUPPORT),
+    IDS["again"]: WorkResult(Outcome.SUPPORT, category=Category.SUPPORT, ticket=TICKET, subtask=SUBTASK),
     f"{IDS['again']}/modelisation/1": WorkResult(Outcome.MODELISATION),
     f"{IDS['again']}/support/2": WorkResult(Outcome.FAILED),
 }
@@ -58,6 +59,8 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
             done.wait()
         if journal.reference == IDS["broken"]:
             raise RuntimeError
+        if journal.reference == IDS["waiting"]:
+            journal.step(StepName.CREATE_TICKET, lambda _: {"id": "29000000002", "url": "https://app.hubspot.com/2"})
         return RETURNED.get(journal.reference, WorkResult(Outcome.GONE))
 
     engine = Engine(state_url, tmp_path, work)
@@ -116,6 +119,15 @@ def test_messages_with_an_outcome_since_a_time_leave_earlier_ones_out(store: Sta
                 m for m in corrections.current(store.messages(since)) if m.status.result.final_outcome is Outcome.FAILED
             ]
             assert store.with_outcomes([Outcome.FAILED], since) == every
+
+
+def test_messages_are_found_by_ticket_and_subtask(store: StateStore) -> None:
+    """As their last correction left them; one that still waits by the ticket that it has created."""
+    found = {TICKET.id: ["support", "again"], SUBTASK.id: ["again"], "29000000002": ["waiting"], "2900000000": []}
+    for object_id, names in found.items():
+        messages = store.with_object(object_id)
+        assert [corrections.message_of(each.reference) for each in messages] == [IDS[name] for name in names]
+    assert store.with_object(SUBTASK.id)[0].status.outcome is Outcome.FAILED
 
 
 def test_named_without_references_is_empty(store: StateStore) -> None:

@@ -200,7 +200,7 @@ def test_no_message_waits_longer_than_the_longest_wait(engine: Engine) -> None:
     """The time that it waits for is a day off: the clock was a day ahead when it was made."""
     now = [50.0]
     load = Scheduler(engine, lambda: None, lambda: now[0])
-    load.waiting = {"waits": waits_for("", 24 * HOUR)}
+    tried(load, {"waits": waits_for("", 24 * HOUR)})
     for after_s, resumed in ((0, []), (LONGEST_WAIT_S - 1, []), (1, ["waits"])):
         now[0] += after_s
         load.tick()

@@ -82,7 +82,7 @@ class HubSpot:
         """Return the id of the contact with this address, created when there is none. An existing one is not changed.
 
         Safe to call again: HubSpot keeps e-mail addresses unique. The names may be empty. Where HubSpot refuses one of
-        them, the contact has neither.
+        them, the contact has neither. Where the account requires one that is not given, it is made of the address.
 
         Raises:
             PermanentError: HubSpot does not accept the address as an e-mail address.
@@ -99,6 +99,9 @@ class HubSpot:
         if status == HTTPStatus.BAD_REQUEST and _is_about_name(properties, answer):
             # HubSpot refuses links and code in a name, and an account may have rules of its own.
             properties = {"email": email}
+            status, answer = self._crm.create("contacts", properties, expect=(400, 409))
+        if status == HTTPStatus.BAD_REQUEST and (required := _NAMES & set(refused_properties(answer))):
+            properties |= dict.fromkeys(sorted(required - properties.keys()), _spoken(email))
             status, answer = self._crm.create("contacts", properties, expect=(400, 409))
         if status == HTTPStatus.BAD_REQUEST:
             raise creation_refusal("contacts", properties, answer)
@@ -279,4 +282,9 @@ class HubSpot:
 def _is_about_name(sent: Mapping[str, str], answer: dict[str, Any]) -> bool:
     """Return True if a 400 to the creation of a contact may be about the person's name."""
     refused = refused_properties(answer)
-    return bool(_NAMES & sent.keys()) and (not refused or bool(_NAMES & set(refused)))
+    return bool(_NAMES & sent.keys()) and (not refused or bool(_NAMES & sent.keys() & set(refused)))
+
+
+def _spoken(email: str) -> str:
+    """Return an address without its domain and its punctuation, which HubSpot might take for a link."""
+    return " ".join(re.findall(r"\w+", email.partition("@")[0])) or "-"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MAX_PAGES = 100  # of the associations of one object; a page holds up to 500
 _BATCH_ROWS = 100  # the most that a batch read may ask for
+_NOT_THERE = {"OBJECT_NOT_FOUND", "VALIDATION_ERROR"}  # the errors of a batch about ids of which there is nothing
 _UNDATED = re.compile(r"^/crm/v[34]/(\w+)")
 
 
@@ -123,7 +124,7 @@ class Crm:
         """Return the ids of all objects of a type that are associated with an object, in no order.
 
         Raises:
-            TransientError: also if every one of 100 pages names a next one.
+            TransientError: also if every one of 100 pages names a next one, or the answer is not a whole one.
         """
         call = f"list {to_object_type}"
         read = partial(self._associations.get_page, object_type, to_object_type)
@@ -132,8 +133,9 @@ class Crm:
         for _ in range(_MAX_PAGES):
             # A 207 without results says that there are none.
             _, answer = self._ask(call, read, {"inputs": [wanted]}, yields="results")
-            ids += [str(row["toObjectId"]) for result in answer["results"] for row in result["to"]]
-            pages = (result.get("paging", {}).get("next", {}) for result in answer["results"])
+            results = _whole(call, answer)
+            ids += [str(row["toObjectId"]) for result in results for row in result["to"]]
+            pages = ((result.get("paging") or {}).get("next") or {} for result in results)
             after = next((page["after"] for page in pages if page.get("after")), None)
             if not after:
                 return ids
@@ -141,13 +143,17 @@ class Crm:
         raise TransientError(f"HubSpot {call}: more than {_MAX_PAGES} pages", outcome_unknown=False)
 
     def marked(self, object_type: str, ids: list[str], properties: tuple[str, ...], reference: str) -> Iterator[Record]:
-        """Yield those of these objects that contain `[ref: {reference}]` in a property. Batches are read lazily."""
-        marker = f"[ref: {reference}]"
+        """Yield those of these objects that contain `[ref: {reference}]` in a property. Batches are read lazily.
+
+        Raises:
+            TransientError: also if the answer is not a whole one.
+        """
+        call, marker = f"read {object_type}", f"[ref: {reference}]"
         for start in range(0, len(ids), _BATCH_ROWS):
             inputs = [{"id": object_id} for object_id in ids[start : start + _BATCH_ROWS]]
             batch = {"inputs": inputs, "properties": list(properties), "propertiesWithHistory": []}
-            _, answer = self._ask(f"read {object_type}", self._batches.read, object_type, batch, yields="results")
-            for row in answer["results"]:
+            _, answer = self._ask(call, self._batches.read, object_type, batch, yields="results")
+            for row in _whole(call, answer):
                 if any(marker in (row["properties"].get(name) or "") for name in properties):
                     yield record_of(row)
 
@@ -202,6 +208,18 @@ def record_of(answer: dict[str, Any]) -> Record:
     """Return the object that an answer describes."""
     url = answer.get("url")
     return Record(str(answer["id"]), url if isinstance(url, str) and url.startswith("https://") else "")
+
+
+def _whole(call: str, answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the results of a batch, which HubSpot answers even where it could not read all of them.
+
+    Raises:
+        TransientError: some were not read, though they may be there. What was created would be created again.
+    """
+    categories = {str(each["category"]) for each in answer.get("errors") or () if each.get("category")}
+    if categories - _NOT_THERE:
+        raise TransientError(f"HubSpot {call}: not all was read", outcome_unknown=False)
+    return list(answer["results"])
 
 
 def _date(api_client: Any, version: str) -> None:

@@ -58,11 +58,12 @@ def creation_refusal(
     """Return the error of a 400 to the creation of an object with the properties `sent`.
 
     It is the mail's own (PermanentError), unless HubSpot names a property that does not come from the mail: then it
-    would refuse every mail, and the error says where to set that property.
+    would refuse every mail, and the error says where to set that property. That another ticket has the reference is
+    this mail's.
     """
     call = f"create {object_type.removesuffix('s')}"
     names = [name for name in refused_properties(answer) if name not in FROM_MAIL[object_type]]
-    if not names or "CONFLICTING_UNIQUE_VALUE" in json.dumps(answer):
+    if not names or (names == [REFERENCE_PROPERTY] and "CONFLICTING_UNIQUE_VALUE" in json.dumps(answer)):
         return refusal(call, HTTPStatus.BAD_REQUEST, {}, answer)
     said = "; ".join(
         f"the value of {name} is refused, {_remedy(object_type, name, 'correct')}"
@@ -99,6 +100,8 @@ def _value_problem(definition: Mapping[str, Any] | None, value: str) -> str:
         return "tickets have no such property"
     if (definition.get("modificationMetadata") or {}).get("readOnlyValue"):
         return "the property is read-only"
+    if definition.get("hasUniqueValue"):
+        return "each ticket must have a value of its own"
     options = [str(each["value"]) for each in definition.get("options") or ()]
     values = value.split(";") if definition.get("fieldType") == "checkbox" else [value]
     # The options of some properties, such as the owner, are kept elsewhere.

@@ -108,7 +108,7 @@ class ClickUpSettings(Service):
     due_working_days: Annotated[int, Field(ge=0, le=250)] | None = Field(
         None,
         description="working days from a mail's arrival until its subtask is due, without the public holidays of "
-        "France; 0: the day itself; empty: no due date",
+        "France; 0: the day itself, or the next working day; empty: no due date",
     )
 
     @classmethod

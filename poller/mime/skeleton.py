@@ -108,6 +108,11 @@ def build_skeleton(spool: BinaryIO) -> Skeleton:
             losses.append("more parts than are looked at")
             break
         skeleton += _marked(spool, veil, at, start)
+        line = _EOL.split(_read(spool, start, _DELIMITER_BYTES), 1)[0]
+        if boundaries.end(line):
+            skeleton += line
+            at = start + len(line)
+            continue
         part_header, at, loss = _part_header(spool, start)
         losses += [loss] if loss else []
         boundaries.learn(part_header)
@@ -130,6 +135,11 @@ class _Boundaries:
     def begin(self, line: bytes) -> bool:
         # If a boundary is unclear, every line with dashes may be one: that costs memory but loses nothing.
         return self._unclear or line.startswith(self._lines)
+
+    def end(self, line: bytes) -> bool:
+        """Return whether a line ends a multipart: what stands below it is no part's header, though it may look so."""
+        line = line.rstrip()
+        return line.endswith(b"--") and line not in self._lines and line[:-2] in self._lines
 
 
 def _message_header(spool: BinaryIO) -> tuple[headers.Header, int, bool]:

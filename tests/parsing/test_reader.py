@@ -358,6 +358,14 @@ def test_content_that_cannot_be_read_is_named_and_whole_mail_attached(loss: str,
     assert content(request.attachments[-1]) == LOST[loss]
 
 
+def test_text_below_the_end_that_looks_like_a_field_is_named(tmp_path: Path) -> None:
+    """Nothing below the end of a multipart is a part's header."""
+    raw = multipart(HELLO) + b"\r\nPS: en rouge, merci\r\n"
+    request = read(tmp_path, raw)
+    assert request.defects == ("text below the last part",)
+    assert content(request.attachments[-1]) == raw
+
+
 WITH_MODEL = multipart(HELLO, part(b"model/gltf-binary", b"glTF\2\0\0\0", b"a.glb"))
 ODD = {
     "carriage returns doubled": WITH_MODEL.replace(b"\r\n", b"\r\r\n"),

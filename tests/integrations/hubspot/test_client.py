@@ -89,6 +89,24 @@ def test_contact_whose_name_is_refused_has_the_address_alone(sandbox: Sandbox, b
     assert len(sandbox.hubspot.calls("POST", CONTACTS)) == 2
 
 
+@pytest.mark.parametrize(
+    ("first_name", "last_name", "names"),
+    [
+        ("", "", {"lastname": "zoe durand"}),
+        ("Zoé", "", {"firstname": "Zoé", "lastname": "zoe durand"}),
+        ("Gagnez", "sur https://win.example", {"lastname": "zoe durand"}),
+    ],
+)
+def test_name_that_the_account_requires_is_made_of_the_address(
+    sandbox: Sandbox, first_name: str, last_name: str, names: dict[str, str]
+) -> None:
+    """Many mails name no one, and none of these may be lost."""
+    sandbox.hubspot.crm.required_properties["contacts"].append("lastname")
+    connect(sandbox).find_or_create_contact("zoe.durand@example.com", first_name, last_name)
+    (contact,) = sandbox.hubspot.contacts
+    assert contact.properties == {"email": "zoe.durand@example.com"} | names
+
+
 def test_contact_whose_address_is_refused_is_tried_once(sandbox: Sandbox) -> None:
     with pytest.raises(PermanentError):
         connect(sandbox).find_or_create_contact("zoe@example", "Zoé", "Durand")

@@ -45,6 +45,26 @@ def test_paging_without_an_end_is_given_up(sandbox: Sandbox) -> None:
     assert len(sandbox.hubspot.requests) == 100
 
 
+@pytest.mark.parametrize("path", ["/crm/associations/", f"{TICKETS}/batch/read"])
+def test_batch_that_was_not_read_whole_is_not_none(sandbox: Sandbox, path: str) -> None:
+    """HubSpot answers 207 and no row, too, where it could not look: "none" would open a second ticket."""
+    hubspot = connect(sandbox)
+    contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
+    ticket = hubspot.create_ticket("Facture", f"[ref: {REF}]", contact_id, REF)
+    error = {"status": "error", "category": "RATE_LIMITS", "message": "later", "context": {}, "errors": [], "links": {}}
+    body = {"status": "COMPLETE", "results": [], "numErrors": 1, "errors": [error]}
+    sandbox.hubspot.fail(Fault("status", "POST", path, status=207, body=body))
+    with pytest.raises(TransientError, match="not all was read"):
+        hubspot.find_ticket(contact_id, REF)
+    assert hubspot.find_ticket(contact_id, REF) == ticket
+
+
+def test_page_whose_next_is_null_is_the_last(sandbox: Sandbox) -> None:
+    body = {"results": [{"from": {"id": "1"}, "to": [], "paging": None}]}
+    sandbox.hubspot.fail(Fault("status", "POST", status=200, body=body))
+    assert connect(sandbox).find_ticket("1", REF) is None
+
+
 def test_calls_go_to_the_configured_date(sandbox: Sandbox) -> None:
     """The account is read under the same one, and nothing under the paths that HubSpot ends."""
     server = sandbox.hubspot

@@ -10,7 +10,7 @@ import pytest
 from integrations.errors import ConfigurationError, PermanentError
 from integrations.hubspot.properties import refused_properties
 from integrations.sandbox.stand_in import Fault
-from tests.support.hubspot_client import REF, SECRET, TICKETS, connect
+from tests.support.hubspot_client import OTHER_REF, REF, SECRET, TICKETS, connect
 
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
@@ -116,6 +116,18 @@ def test_check_names_each_property_that_cannot_be(
     assert said in str(refused.value)
     assert "[hubspot.ticket_properties]" in str(refused.value)
     assert connect(sandbox).check({"SUPPORT": {"studio": "lyon"}})
+
+
+def test_property_that_must_be_unique_is_no_mails_fault(sandbox: Sandbox) -> None:
+    """A setting gives all tickets the same value, so HubSpot would refuse every one but the first."""
+    hubspot, given = connect(sandbox), {"studio": "lyon"}
+    sandbox.hubspot.crm.custom_properties["tickets"]["studio"] = {"name": "studio", "hasUniqueValue": True}
+    with pytest.raises(ConfigurationError, match="each ticket must have a value of its own"):
+        hubspot.check({"SUPPORT": given, "MODELISATION": given})
+    contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
+    hubspot.create_ticket("s", "c", contact_id, REF, given)
+    with pytest.raises(ConfigurationError, match=r"value of studio is refused, .*\[hubspot\.ticket_properties\]"):
+        hubspot.create_ticket("s", "c", contact_id, OTHER_REF, given)
 
 
 @pytest.mark.parametrize("status", [403, 404])

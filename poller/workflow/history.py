@@ -51,12 +51,12 @@ def doubts(history: list[Entry]) -> int:
 def dispensable(history: list[Entry], visible: Callable[[datetime], bool]) -> int:
     """Count the last entries of a waiting step that can be deleted, so that no wait adds entries without bound.
 
-    They are waits, and failed tries beyond the first few, each with its `begun`. The first try stays, for its time. A
-    crash stays. A try that may have had its effect stays unless an earlier one does and `visible`, called with the time
-    of the try, says that a search finds what was done then.
+    They are waits, and failed tries beyond the first few, each with its `begun`. The first try since a person last
+    asked for the step stays, for its time. A crash stays. A try that may have had its effect stays unless an earlier
+    one does and `visible`, called with the time of the try, says that a search finds what was done then.
     """
     done = [index for index, entry in enumerate(history) if "ok" in entry]  # of a step of the same name before it
-    left = history[done[-1] + 1 :] if done else list(history)
+    left = since_asked(history[done[-1] + 1 :] if done else history)
     count = len(left)
     while left and (size := _dispensable(left, visible)):
         del left[-size:]

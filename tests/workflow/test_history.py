@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.workflow.errors import DependencyPendingError, MessageUnavailableError, StepDeferredError
+from poller.workflow.errors import DependencyPendingError, MessageUnavailableError, StepDeferredError, StepFailedError
 from poller.workflow.history import TRIES_KEPT
 from poller.workflow.retry import Attempt
 from poller.workflow.steps import StepName
@@ -63,6 +63,28 @@ def test_wait_of_five_days_leaves_some_dozens_of_entries(record: JournalRecord, 
     doubted = getattr(error, "outcome_unknown", False)
     attempt: Attempt = record.execution().step(StepName.UPDATE_TICKET, AttemptValue, returns=AttemptValue).it
     assert (attempt.since, bool(attempt.doubts)) == (START, doubted)
+
+
+def test_step_asked_for_again_waits_longer_and_gives_up_again(record: JournalRecord) -> None:
+    """The tries before the request are over: those after it are kept and counted by themselves."""
+    failing = raising(TransientError("503"))
+
+    def days_until_it_fails() -> float:
+        began, tries = record.now, 0
+        while tries < 1_000:
+            tries += 1
+            try:
+                record.execution().step(StepName.FIND_THREAD, failing, gated=False)
+            except StepDeferredError as wait:
+                record.now = wait.until
+                record.resume()
+            except StepFailedError:
+                return (record.now - began) / timedelta(days=1)
+        raise AssertionError(f"{tries} tries in {record.now - began}")
+
+    assert days_until_it_fails() == pytest.approx(5, abs=0.1)
+    record.ask_again()
+    assert days_until_it_fails() == pytest.approx(5, abs=0.1)
 
 
 def test_wait_for_another_message_grows_and_names_it(record: JournalRecord, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from poller.escaping import one_line
-from poller.model import SERVICE_NAMES, Outcome
+from poller.model import LABELS, SERVICE_NAMES, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +24,7 @@ _EFFECTS = {
     "hubspot": "mail waits for its ticket",
     "clickup": "MODELISATION mail waits for its subtask, SUPPORT mail goes on",
     "smtp": "mail waits for its notification, tickets are opened",
+    LABELS: "tickets are opened, mail stays in the inbox until it can be filed",
 }
 RESULTS = ("ok", "retry", "wait", "fatal", "gone")  # results of an attempt, see `journal`
 

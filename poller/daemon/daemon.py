@@ -22,7 +22,7 @@ from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
-from poller.model import SERVICE_NAMES, Outcome
+from poller.model import LABELS, SERVICE_NAMES, Outcome
 from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
@@ -212,6 +212,8 @@ class Daemon:
     def handle_refusal(self, service: str, fault: ConfigurationError) -> None:
         """Handle settings that cannot work: stop if the service never took our key, else wait.
 
+        A label that was never taken is waited for: it stops no ticket.
+
         Raises:
             ConfigurationError: the service never took the key, in no run on this state.
         """
@@ -219,7 +221,8 @@ class Daemon:
         self._misconfigured.discard(service)
         if not isinstance(fault, CredentialsError):
             self._misconfigured.add(service)
-        if not self._engine.breaker(service).has_succeeded and service not in self._accepted:
+        proven = service == LABELS or self._engine.breaker(service).has_succeeded or service in self._accepted
+        if not proven:
             raise fault
         log.error("service_refused", service=service, reason=str(fault))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from imapclient import IMAPClient, SocketTimeout
-from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError, LoginError
+from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError, LoginError, ProtocolError
 from imapclient.imap4 import IMAP4WithTimeout
 from imapclient.tls import IMAP4_TLS
 
@@ -41,6 +41,7 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 # Errors of imapclient and of ours at an answer which is no base64, no ASCII, no number, or lacks a part.
 NONSENSE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RecursionError)
+WORDS_CHARS = 200  # of a refusal that is quoted
 # imapclient logs literals, that is mails, at DEBUG.
 logging.getLogger("imapclient").setLevel(logging.INFO)
 
@@ -171,10 +172,10 @@ def _raise_busy(error: LoginError) -> None:
 
 
 @contextmanager
-def imap_errors(call: str) -> Iterator[None]:
+def imap_errors(call: str, *, quoting: bool = False) -> Iterator[None]:
     """Turn every failure on a connection into a TransientError, for another try on a new connection.
 
-    The answer's text stays out of the error's message.
+    The answer's text stays out of the error's message, but where a refusal is `quoting` no mail.
     """
     try:
         yield
@@ -185,4 +186,6 @@ def imap_errors(call: str) -> Iterator[None]:
             # It may also be our own bug. Its text may quote the mail, so only its type and places are logged.
             log.warning("answer_not_understood", call=call, error=type(error).__name__, frames=places(error))
         detail = said(error) if isinstance(error, IMAPClientError) else ""
-        raise TransientError(f"IMAP {call}: {why}{code(error)}", detail=detail, outcome_unknown=False) from error
+        is_refusal = isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError | IMAPClientAbortError)
+        words = f": {detail[:WORDS_CHARS]}" if quoting and is_refusal and detail else code(error)
+        raise TransientError(f"IMAP {call}: {why}{words}", detail=detail, outcome_unknown=False) from error

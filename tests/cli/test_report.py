@@ -75,7 +75,8 @@ def test_status_shows_counts_waits_and_polls() -> None:
 @pytest.mark.parametrize(
     ("result", "service"),
     [
-        ({"step": "label", "gate": "", "reason": "IMAP: timed out"}, "imap"),
+        ({"step": "label", "gate": "", "reason": "IMAP: timed out"}, "labels"),
+        ({"step": "label", "gate": "imap", "reason": "IMAP is out of reach"}, "imap"),
         ({"step": "create_note", "gate": "", "reason": "IMAP: timed out"}, "imap"),
         ({"step": "create_note", "gate": "imap", "reason": "IMAP is out of reach"}, "imap"),
         ({"step": "create_note", "gate": "", "reason": "what was done may not show yet"}, "hubspot"),

@@ -45,6 +45,8 @@ class Provider:
     challenge: bytes = b""  # what a refused token is answered with first
     separator: str = "/"
     lies: tuple[str, ...] = ()  # commands that are answered OK and not done
+    denied: dict[str, str] = field(default_factory=dict)  # by words of a command: what it is answered with
+    rights: dict[str, str] = field(default_factory=dict)  # by mailbox: what MYRIGHTS tells of it
     closed: str = ""  # what a SELECT is answered with
     refused: dict[int, str] = field(default_factory=dict)  # by UID: what a FETCH of it is answered with
     hidden: set[int] = field(default_factory=set)  # UIDs that STATUS counts already, and SEARCH does not know yet
@@ -120,7 +122,8 @@ class _Session(socketserver.StreamRequestHandler):
             name = command.split()[0].lower()
             if name == "uid":
                 name = f"uid_{command.split()[1].lower()}"
-            answer = getattr(self, f"do_{name}", lambda _: "BAD unknown command")(command)
+            denial = next((answer for words, answer in provider.denied.items() if words in command), "")
+            answer = denial or getattr(self, f"do_{name}", lambda _: "BAD unknown command")(command)
             self._say(f"{tag} {answer}")
             if name == "logout":
                 return
@@ -188,6 +191,11 @@ class _Session(socketserver.StreamRequestHandler):
         return "OK done"
 
     do_subscribe = do_noop
+
+    def do_myrights(self, command: str) -> str:
+        name = shlex.split(command)[1]
+        self._say(f'* MYRIGHTS "{name}" {self.provider.rights[name]}')
+        return "OK done"
 
     def do_append(self, _: str) -> str:
         return self.provider.full

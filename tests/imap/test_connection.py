@@ -82,10 +82,8 @@ def test_imap_certificate_is_verified_before_password(
     certificate = self_signed(tmp_path, host)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
-    begin = b"{tag} OK begin\r\n"
-    part = lines(
-        {b"CAPABILITY": OFFERED, b"STARTTLS": begin, b"AUTHENTICATE": b"{tag} NO wrong\r\n"}, b"{tag} OK done\r\n"
-    )
+    begin, no = b"{tag} OK begin\r\n", b"{tag} NO wrong\r\n"
+    part = lines({b"CAPABILITY": OFFERED, b"STARTTLS": begin, b"AUTHENTICATE": no, b"LOGIN": no}, b"{tag} OK done\r\n")
     upgrades = security == "starttls"
     with (
         Listener(part, greeting=GREETING, context=certificate.server_context(), upgrades=upgrades) as server,

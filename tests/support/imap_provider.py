@@ -45,7 +45,7 @@ class Provider:
     challenge: bytes = b""  # what a refused token is answered with first
     separator: str = "/"
     lies: tuple[str, ...] = ()  # commands that are answered OK and not done
-    denied: dict[str, str] = field(default_factory=dict)  # by words of a command: what it is answered with
+    denied: dict[str, str] = field(default_factory=dict)  # by words of a command: what it is answered with; "" hangs up
     rights: dict[str, str] = field(default_factory=dict)  # by mailbox: what MYRIGHTS tells of it
     closed: str = ""  # what a SELECT is answered with
     refused: dict[int, str] = field(default_factory=dict)  # by UID: what a FETCH of it is answered with
@@ -122,8 +122,10 @@ class _Session(socketserver.StreamRequestHandler):
             name = command.split()[0].lower()
             if name == "uid":
                 name = f"uid_{command.split()[1].lower()}"
-            denial = next((answer for words, answer in provider.denied.items() if words in command), "")
-            answer = denial or getattr(self, f"do_{name}", lambda _: "BAD unknown command")(command)
+            denials = [answer for words, answer in provider.denied.items() if words in command]
+            if "" in denials:
+                return
+            answer = denials[0] if denials else getattr(self, f"do_{name}", lambda _: "BAD unknown command")(command)
             self._say(f"{tag} {answer}")
             if name == "logout":
                 return
@@ -159,6 +161,14 @@ class _Session(socketserver.StreamRequestHandler):
             if self.rfile.readline() != b"\r\n":
                 return "BAD an empty line is wanted"
         return "OK done" if self.known else self.provider.refusal
+
+    def do_login(self, command: str) -> str:
+        self.known = shlex.split(command)[1:] == [self.provider.username, self.provider.password]
+        return "OK done" if self.known else self.provider.refusal
+
+    def do_id(self, _: str) -> str:
+        self._say("* ID NIL")
+        return "OK done"
 
     def do_namespace(self, _: str) -> str:
         self._say(f'* NAMESPACE (("" "{self.provider.separator}")) NIL NIL')

@@ -174,8 +174,8 @@ class _Session(socketserver.StreamRequestHandler):
         self._say(f'* NAMESPACE (("" "{self.provider.separator}")) NIL NIL')
         return "OK done"
 
-    def do_list(self, _: str) -> str:
-        for name in self.provider.boxes:
+    def do_list(self, command: str) -> str:
+        for name in ("",) if command == 'LIST "" ""' else self.provider.boxes:
             flags = r"\HasNoChildren \All" if name.startswith("[Gmail]") else r"\HasNoChildren"
             self._say(f'* LIST ({flags}) "{self.provider.separator}" "{name}"')
         return "OK done"

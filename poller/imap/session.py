@@ -12,7 +12,7 @@ from integrations.net.deadline import CALL_S, Deadline
 from poller.errors import MessageGoneError
 from poller.imap import gmail, idle, move, rights, search
 from poller.imap.connection import NONSENSE, drop, dropped_unless_done, imap_errors, logged_in
-from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, MessageSummary, arrival_of
+from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, MessageSummary, arrival_of, body_of
 from poller.imap.keywords import Keywords
 from poller.imap.namespace import Hierarchy
 from poller.imap.responses import is_busy, is_gone, said
@@ -168,9 +168,10 @@ class ImapSession:
             size = min(PIECE_BYTES, limit_bytes - offset)
             with self._call("FETCH", size_bytes=size):
                 piece = self._piece(uid, offset, size)
-            yield piece
+            yield piece[: limit_bytes - offset]
             offset += len(piece)
-            if len(piece) < size:
+            # A server that gives more than a piece gives all of the message, whatever it is asked for.
+            if len(piece) != size:
                 return
 
     def _piece(self, uid: int, offset: int, size: int) -> bytes:
@@ -180,7 +181,7 @@ class ImapSession:
             if is_gone(error):
                 raise MessageGoneError("FETCH") from error
             raise
-        piece = row.get(b"BODY[]<%d>" % offset)
+        piece = body_of(row, b"", offset)
         if piece is None:
             raise MessageGoneError("FETCH")
         if not isinstance(piece, bytes):

@@ -9,9 +9,12 @@ import socketserver
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tests.support.loopback_server import served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GMAIL = "IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID XLIST CHILDREN X-GM-EXT-1"
 EXCHANGE = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
@@ -51,6 +54,10 @@ class Provider:
     refused: dict[int, str] = field(default_factory=dict)  # by UID: what a FETCH of it is answered with
     hidden: set[int] = field(default_factory=set)  # UIDs that STATUS counts already, and SEARCH does not know yet
     facts: bytes = field(default_factory=_came_today)  # what a row of a FETCH says of a message of this size
+    origin: Callable[[int, int], bytes] = lambda first, _: (
+        b"<%d>" % first
+    )  # offset and size of a piece -> its name in a row
+    all_at_once: bool = False  # a piece is answered with the whole message
     counts: str = ""  # what a STATUS is answered with in place of the truth
     found: str = ""  # and a SEARCH
     full: str = "BAD unknown command"  # what an APPEND is answered with
@@ -248,11 +255,12 @@ class _Session(socketserver.StreamRequestHandler):
                 shown = " ".join(label for label in labels if label and label != self._label(self.selected))
                 row += f" X-GM-MSGID {mail.identity} X-GM-LABELS ({shown})".encode()
             if "HEADER" in items:
-                row += b" BODY[HEADER]<0> {%d}\r\n%s" % (len(header), header)
+                origin = self.provider.origin(0, 1 << 18)
+                row += b" BODY[HEADER]%s {%d}\r\n%s" % (origin, len(header), header)
             if piece := re.search(r"BODY.PEEK\[\]<(\d+)\.(\d+)>", items):
                 first, size = int(piece[1]), int(piece[2])
-                part = mail.raw[first : first + size]
-                row += b" BODY[]<%d> {%d}\r\n%s" % (first, len(part), part)
+                part = mail.raw if self.provider.all_at_once else mail.raw[first : first + size]
+                row += b" BODY[]%s {%d}\r\n%s" % (self.provider.origin(first, size), len(part), part)
             self._say(b"* %d FETCH (%s)" % (number, row))
         return "OK done"
 

@@ -17,6 +17,7 @@ from imapclient.tls import IMAP4_TLS
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.net.deadline import Deadline, watch
+from integrations.net.trust import trusting
 from poller.imap.login import log_in
 from poller.imap.responses import code, said
 from poller.logs import places
@@ -85,7 +86,7 @@ def logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
         TransientError: the server is out of reach, or busy.
         ConfigurationError: it refuses the login, or its certificate is not to be trusted.
     """
-    context = None if imap.security == "none" else ssl.create_default_context()
+    context = None if imap.security == "none" else trusting(imap.ca_file, "IMAP_CA_FILE")
     with imap_errors(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
         timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)
         tls = imap.security == "tls"

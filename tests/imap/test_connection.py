@@ -133,6 +133,16 @@ def test_trusted_imap_certificate_is_accepted(security: str, monkeypatch: pytest
         connect(imap_settings(server)).close()
 
 
+@needs_dovecot
+def test_imap_certificate_of_private_authority_is_accepted(tmp_path: Path) -> None:
+    """The file vouches for its own server alone: the system's authorities count no more."""
+    with Dovecot(security="starttls") as server:
+        connect(imap_settings(server, ca_file=str(server.certificate_path))).close()
+        another = self_signed(tmp_path).path
+        with pytest.raises(ConfigurationError, match="certificate is refused"):
+            connect(imap_settings(server, ca_file=str(another)))
+
+
 def test_imap_without_starttls_gets_no_password(sandbox: Sandbox) -> None:
     """STARTTLS is required where it is configured, not tried."""
     with pytest.raises(ConfigurationError, match="STARTTLS"):

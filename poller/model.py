@@ -256,6 +256,7 @@ class Receipt:
     needs_person: bool  # whether it is left unread
 
 
+LABELS = "labels"  # the mailbox as it is filed into: it may refuse that, and still give mail
 SERVICE_NAMES = {
     "anthropic": "Claude",
     "r2": "R2",
@@ -263,4 +264,5 @@ SERVICE_NAMES = {
     "clickup": "ClickUp",
     "smtp": "SMTP",
     "imap": "IMAP",
+    LABELS: "IMAP (labels)",
 }

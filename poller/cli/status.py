@@ -22,7 +22,7 @@ from poller.cli.options import (
 )
 from poller.cli.report import moment
 from poller.cli.terminal import painted
-from poller.model import SERVICE_NAMES, Outcome
+from poller.model import LABELS, SERVICE_NAMES, Outcome
 from poller.monitoring import status_file
 from poller.workflow import lock
 from poller.workflow.store import open_store
@@ -44,6 +44,7 @@ _EFFECTS = {
     "hubspot": "mail waits for its ticket",
     "clickup": "MODELISATION mail waits for its subtask, SUPPORT mail goes on",
     "smtp": "mail waits for its notification, tickets are opened",
+    LABELS: "tickets are opened, mail stays in the inbox until it can be filed",
 }
 _FULL = "OVERQUOTA"  # the response code of a mailbox that is full (RFC 5530)
 

@@ -180,6 +180,9 @@ class SmtpSettings(Service):
     host: str = Field("", description="server; empty: no notification is sent")
     port: Port = Field(587, description="port")
     security: Security = Field("starttls", description="tls, starttls, or none (loopback only)")
+    ca_file: str = Field(
+        "", description="PEM file of the certificate authorities that vouch for the server; empty: the system's"
+    )
     username: str = Field("", description="login; empty: none")
     auth: Literal["password", "imap"] = Field(
         "password", description="password, or imap: the same access tokens as the mailbox's"
@@ -200,6 +203,9 @@ class ImapSettings(Service):
     host: str = Field("", description="server")
     port: Port = Field(993, description="port")
     security: Security = Field("tls", description="tls, starttls, or none (loopback only)")
+    ca_file: str = Field(
+        "", description="PEM file of the certificate authorities that vouch for the server; empty: the system's"
+    )
     username: str = Field("", description="login; with tokens, the mailbox's address")
     auth: Literal["password", "google", "microsoft"] = Field(
         "password", description="password, or access tokens of google or microsoft"

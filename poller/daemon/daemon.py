@@ -24,7 +24,7 @@ from poller.logs import Trouble
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
-from poller.model import SERVICE_NAMES, Outcome
+from poller.model import LABELS, SERVICE_NAMES, Outcome
 from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections, database
 from poller.workflow.engine import STOP_S, Engine
@@ -260,6 +260,8 @@ class Daemon:
     def handle_refusal(self, service: str, fault: ConfigurationError) -> None:
         """Handle settings that cannot work: stop if the service never took our key, else wait.
 
+        A label that was never taken is waited for: it stops no ticket.
+
         Raises:
             ConfigurationError: the service never took the key, in no run on this state.
         """
@@ -267,7 +269,8 @@ class Daemon:
         self._misconfigured.discard(service)
         if not isinstance(fault, CredentialsError):
             self._misconfigured.add(service)
-        if not self._engine.breaker(service).has_succeeded and service not in self._accepted:
+        proven = service == LABELS or self._engine.breaker(service).has_succeeded or service in self._accepted
+        if not proven:
             raise fault
         self._refusal(service).met(str(fault), service=service)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from integrations.clickup import ClickUp, SubtaskFields
 from integrations.hubspot import HubSpot
+from integrations.net.trust import trusting
 from integrations.r2 import R2
 from integrations.smtp import Smtp
 from poller.imap import oauth
@@ -108,5 +109,6 @@ def _smtp(settings: Settings) -> Smtp | None:
         given.username or (settings.imap.username if by_token else ""),
         given.password.get_secret_value(),
         settings.sender,
+        context=trusting(given.ca_file, "SMTP_CA_FILE") if given.ca_file else None,
         token=(lambda: oauth.tokens(settings.imap).token()[0]) if by_token else None,
     )

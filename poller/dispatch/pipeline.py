@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from integrations.errors import CredentialsError
 from poller.config.settings import reader_zone
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.classify import classify, initial_result
@@ -27,7 +28,7 @@ from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import receipt
 from poller.triage import canary_mark
 from poller.workflow.corrections import correction_of, message_of
-from poller.workflow.errors import StepDeferredError, StepFailedError
+from poller.workflow.errors import MessageUnavailableError, StepDeferredError, StepFailedError
 from poller.workflow.results import Participants, WorkResult
 from poller.workflow.steps import StepName
 
@@ -248,9 +249,12 @@ class Pipeline:
         reference = message_of(job.journal.reference)
 
         def act(_: Attempt) -> None:
-            if seen:
-                job.source.mark_seen(reference)
-            job.source.label(reference, outcome)
+            try:
+                if seen:
+                    job.source.mark_seen(reference)
+                job.source.label(reference, outcome)
+            except CredentialsError as error:  # The whole mailbox refuses us, and not the label alone.
+                raise MessageUnavailableError(error) from error
 
         job.journal.step(StepName.LABEL, act)
 

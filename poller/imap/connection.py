@@ -6,18 +6,20 @@ import logging
 import socket
 import ssl
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import structlog
 from imapclient import IMAPClient, SocketTimeout
-from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError, LoginError
+from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError, ProtocolError
 from imapclient.imap4 import IMAP4WithTimeout
 from imapclient.tls import IMAP4_TLS
 
-from integrations.errors import ConfigurationError, CredentialsError, TransientError
+from integrations.errors import ConfigurationError, TransientError
 from integrations.net.deadline import Deadline, watch
-from poller.imap.oauth import tokens
-from poller.imap.responses import advice, code, is_busy, said
+from integrations.net.trust import trusting
+from poller.imap.login import log_in
+from poller.imap.responses import code, said
 from poller.logs import places
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 # Errors of imapclient and of ours at an answer which is no base64, no ASCII, no number, or lacks a part.
 NONSENSE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RecursionError)
+NAME = "figurative-poller"
+VERSION = version(NAME)
+WORDS_CHARS = 200  # of a refusal that is quoted
 # imapclient logs literals, that is mails, at DEBUG.
 logging.getLogger("imapclient").setLevel(logging.INFO)
 
@@ -81,7 +86,7 @@ def logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
         TransientError: the server is out of reach, or busy.
         ConfigurationError: it refuses the login, or its certificate is not to be trusted.
     """
-    context = None if imap.security == "none" else ssl.create_default_context()
+    context = None if imap.security == "none" else trusting(imap.ca_file, "IMAP_CA_FILE")
     with imap_errors(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
         timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)
         tls = imap.security == "tls"
@@ -94,7 +99,8 @@ def logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
             if imap.security == "starttls":
                 client.starttls(context)
         with imap_errors("login"), Deadline(deadline_s):
-            _log_in(client, imap)
+            log_in(client, imap)
+            _introduce(client)
     return client
 
 
@@ -124,57 +130,22 @@ def _verified(imap: ImapSettings) -> Iterator[None]:
         raise ConfigurationError(f"IMAP server {imap.host} offers no STARTTLS: check IMAP_SECURITY") from error
 
 
-def _log_in(client: IMAPClient, imap: ImapSettings) -> None:
-    if imap.auth != "password":
-        _log_in_by_token(client, imap)
-        return
-    password = imap.password.get_secret_value()
-    try:
-        # LOGIN cannot carry every password; PLAIN can (RFC 4616).
-        login = client.plain_login if b"AUTH=PLAIN" in client.capabilities() else client.login
-        login(imap.username, password)
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(
-            "IMAP login: LOGIN, all that the server offers, takes an ASCII password only"
-        ) from error
-    except LoginError as error:
-        _raise_busy(error)
-        words = said(error).replace(password or " ", "***" if password else " ")
-        raise CredentialsError(f"IMAP login refused: {words}: {advice(words, imap.auth)}") from error
-
-
-def _log_in_by_token(client: IMAPClient, imap: ImapSettings) -> None:
-    if b"AUTH=XOAUTH2" not in client.capabilities():
-        raise ConfigurationError(f"IMAP server {imap.host} takes no access tokens (no AUTH=XOAUTH2): check IMAP_AUTH")
-    source = tokens(imap)
-    token, shared = source.token()
-    first = f"user={imap.username}\1auth=Bearer {token}\1\1".encode()
-    try:
-        # The server sends its reason for a refusal as a challenge. It says no after an empty answer.
-        client.sasl_login("XOAUTH2", lambda challenge: b"" if challenge else first)
-    except LoginError as error:
-        _raise_busy(error)
-        source.forget()
-        if shared:
-            raise TransientError("IMAP login: the access token has ended", outcome_unknown=False) from error
-        words = said(error).replace(token, "***")
-        raise CredentialsError(
-            f"IMAP login refused: {words}: {advice(words, imap.auth) or source.advice(token, imap.username)}"
-        ) from error
-
-
-def _raise_busy(error: LoginError) -> None:
-    # imapclient calls a connection cut in mid-login a LoginError, too.
-    if isinstance(error.__context__, IMAPClientAbortError) or is_busy(error):
-        why = "IMAP login: the server is not available"
-        raise TransientError(why, detail=said(error), outcome_unknown=False) from error
+def _introduce(client: IMAPClient) -> None:
+    """Tell the server who we are (RFC 2971): some refuse every mailbox to a client that does not ("Unsafe Login")."""
+    if b"ID" in client.capabilities():
+        try:
+            client.id_({"name": NAME, "version": VERSION})
+        except IMAPClientAbortError:
+            raise
+        except (IMAPClientError, *NONSENSE) as error:
+            log.info("id_refused", error=type(error).__name__)
 
 
 @contextmanager
-def imap_errors(call: str) -> Iterator[None]:
+def imap_errors(call: str, *, quoting: bool = False) -> Iterator[None]:
     """Turn every failure on a connection into a TransientError, for another try on a new connection.
 
-    The answer's text stays out of the error's message.
+    The answer's text stays out of the error's message, but where a refusal is `quoting` no mail.
     """
     try:
         yield
@@ -185,4 +156,6 @@ def imap_errors(call: str) -> Iterator[None]:
             # It may also be our own bug. Its text may quote the mail, so only its type and places are logged.
             log.warning("answer_not_understood", call=call, error=type(error).__name__, frames=places(error))
         detail = said(error) if isinstance(error, IMAPClientError) else ""
-        raise TransientError(f"IMAP {call}: {why}{code(error)}", detail=detail, outcome_unknown=False) from error
+        is_refusal = isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError | IMAPClientAbortError)
+        words = f": {detail[:WORDS_CHARS]}" if quoting and is_refusal and detail else code(error)
+        raise TransientError(f"IMAP {call}: {why}{words}", detail=detail, outcome_unknown=False) from error

@@ -39,8 +39,8 @@ def arrival_of(uid: int, row: Mapping[bytes, Any]) -> MessageSummary | None:
     Without its header a message cannot be identified. Where the server has no date for it, the message counts as
     received at its Date, or now if that lies ahead or is no date.
     """
-    header = row.get(b"BODY[HEADER]<0>")
-    if not isinstance(header, bytes):
+    header = header_of(row)
+    if header is None:
         return None
     size, flags = row.get(b"RFC822.SIZE"), flags_of(row)
     return MessageSummary(
@@ -51,6 +51,23 @@ def arrival_of(uid: int, row: Mapping[bytes, Any]) -> MessageSummary | None:
         _junk(flags),
         frozenset(flag.decode("ascii", "replace") for flag in flags),
     )
+
+
+def header_of(row: Mapping[bytes, Any]) -> bytes | None:
+    """Return the header in a row of a FETCH of HEADER, at most HEADER_BYTES, None where there is none."""
+    header = body_of(row, b"HEADER", 0)
+    return header[:HEADER_BYTES] if isinstance(header, bytes) else None
+
+
+def body_of(row: Mapping[bytes, Any], section: bytes, offset: int) -> object:
+    """Return what a row gives of a section from an offset on, None where it gives nothing.
+
+    RFC 9051 section 7.5.2 names the offset in angle brackets. Some servers repeat the size there too, or leave the
+    brackets out.
+    """
+    name = b"BODY[%s]" % section
+    begins = (b"%s<%d>" % (name, offset), b"%s<%d." % (name, offset))
+    return next((value for key, value in row.items() if key == name or key.startswith(begins)), None)
 
 
 def flags_of(row: Mapping[bytes, Any]) -> set[bytes]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imapclient.imap_utf7 import decode
-
 from integrations.errors import ConfigurationError, TransientError
+from poller.imap.listing import decoded, mailboxes
 from poller.imap.search import expect_gone, selected
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def archive(client: IMAPClient, uids: Sequence[int], inbox: str) -> None:
     """Take the inbox label off at the same message (X-GM-MSGID) in "All Mail", where that has an effect."""
     rows = client.fetch(uids, ["X-GM-MSGID"])
     identities = [row[b"X-GM-MSGID"] for uid, row in rows.items() if uid in uids and b"X-GM-MSGID" in row]
-    everything = client.find_special_folder(b"\\All")
+    everything = next((each.name for each in mailboxes(client) if b"\\all" in each.flags), None)
     if everything is None:
         raise ConfigurationError('IMAP: Gmail hides "All Mail": Gmail > Settings > Labels > All Mail > Show in IMAP')
     with selected(client, everything, inbox):
@@ -46,11 +45,15 @@ def archive(client: IMAPClient, uids: Sequence[int], inbox: str) -> None:
 
 
 def _gmail_labels(client: IMAPClient, uids: Sequence[int]) -> dict[int, set[str]]:
-    """Return the labels of each message, in lower case: their case means nothing."""
+    """Return the labels of each message, in lower case: their case means nothing. Names of no mailbox are left out."""
     rows = client.fetch(uids, ["X-GM-LABELS"])
     return {
-        # A label of digits alone comes as a number.
-        uid: {(decode(label) if isinstance(label, bytes) else str(label)).casefold() for label in row[b"X-GM-LABELS"]}
+        uid: {name.casefold() for label in row[b"X-GM-LABELS"] if (name := _name(label)) is not None}
         for uid, row in rows.items()
         if uid in uids and b"X-GM-LABELS" in row
     }
+
+
+def _name(label: bytes | int) -> str | None:
+    # A label of digits alone comes as a number.
+    return decoded(label) if isinstance(label, bytes) else str(label)

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, ProtocolError
 
 from integrations.errors import PermanentError, TransientError
-from poller.imap.fetch import HEADER
+from poller.imap.fetch import HEADER, header_of
 from poller.imap.gmail import archive
 from poller.imap.responses import code, is_busy, said
 from poller.imap.search import expect_gone, present, selected
@@ -152,7 +152,7 @@ def _already_in(client: IMAPClient, uids: Sequence[int], source: str, target: st
     A copy has the same size and the same header.
     """
     rows = client.fetch(uids, ["RFC822.SIZE", HEADER]) if uids else {}
-    found = {uid: (row.get(b"RFC822.SIZE"), row.get(b"BODY[HEADER]<0>")) for uid, row in rows.items() if uid in uids}
+    found = {uid: (row.get(b"RFC822.SIZE"), header_of(row)) for uid, row in rows.items() if uid in uids}
     wanted = {uid: (size, header) for uid, (size, header) in found.items() if size and header}
     if not wanted:
         return set()
@@ -163,5 +163,5 @@ def _already_in(client: IMAPClient, uids: Sequence[int], source: str, target: st
         }
         alike = [uid for uids in sizes.values() for uid in uids]
         copies = client.fetch(alike, [HEADER]) if alike else {}
-        headers = {row.get(b"BODY[HEADER]<0>") for uid, row in copies.items() if uid in alike}
+        headers = {header_of(row) for uid, row in copies.items() if uid in alike}
     return {uid for uid, (_, header) in wanted.items() if header in headers}

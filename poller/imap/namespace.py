@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
 
 from integrations.errors import ConfigurationError
+from poller.imap.listing import mailboxes
 from poller.imap.responses import is_busy, said
 
 if TYPE_CHECKING:
@@ -80,5 +81,4 @@ class Hierarchy:
         return [path if path.startswith(prefix) else prefix + path for prefix in self._prefixes]
 
     def _listed(self) -> set[str]:
-        listed = self._client.list_folders()
-        return {name for flags, _, name in listed if NO_MAILBOX.isdisjoint(flag.lower() for flag in flags)}
+        return {each.name for each in mailboxes(self._client) if NO_MAILBOX.isdisjoint(each.flags)}

@@ -10,9 +10,9 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, IMAPCli
 from integrations.errors import ConfigurationError, TransientError
 from integrations.net.deadline import CALL_S, Deadline
 from poller.errors import MessageGoneError
-from poller.imap import gmail, idle, move, search
+from poller.imap import gmail, idle, move, rights, search
 from poller.imap.connection import NONSENSE, drop, dropped_unless_done, imap_errors, logged_in
-from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, MessageSummary, arrival_of
+from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, MessageSummary, arrival_of, body_of
 from poller.imap.keywords import Keywords
 from poller.imap.namespace import Hierarchy
 from poller.imap.responses import is_busy, is_gone, said
@@ -50,7 +50,7 @@ class ImapSession:
         selected = self._client.select_folder(name)
         self._entered = name
         self.uidvalidity: int = selected.get(b"UIDVALIDITY", 0)
-        self._keywords.select(name, selected.get(b"PERMANENTFLAGS", ()))
+        self._keywords.select(name, selected.get(b"PERMANENTFLAGS"))
         return int(selected.get(b"EXISTS", 0))
 
     def close(self) -> None:
@@ -168,9 +168,10 @@ class ImapSession:
             size = min(PIECE_BYTES, limit_bytes - offset)
             with self._call("FETCH", size_bytes=size):
                 piece = self._piece(uid, offset, size)
-            yield piece
+            yield piece[: limit_bytes - offset]
             offset += len(piece)
-            if len(piece) < size:
+            # A server that gives more than a piece gives all of the message, whatever it is asked for.
+            if len(piece) != size:
                 return
 
     def _piece(self, uid: int, offset: int, size: int) -> bytes:
@@ -180,7 +181,7 @@ class ImapSession:
             if is_gone(error):
                 raise MessageGoneError("FETCH") from error
             raise
-        piece = row.get(b"BODY[]<%d>" % offset)
+        piece = body_of(row, b"", offset)
         if piece is None:
             raise MessageGoneError("FETCH")
         if not isinstance(piece, bytes):
@@ -204,7 +205,7 @@ class ImapSession:
         Raises:
             ConfigurationError: the server refuses a mailbox of that name.
         """
-        with self._call("LABEL", size_bytes=len(uids) * HEADER_BYTES):
+        with self._call("LABEL", size_bytes=len(uids) * HEADER_BYTES, quoting=True):
             name = self._hierarchy.ensure(mailbox)
             others_there = {self._hierarchy.names(label)[0] for label in labels}
             try:
@@ -223,6 +224,8 @@ class ImapSession:
         # MOVE is atomic. Without it, a message that bears the keyword may have been copied before.
         marked = () if self._has("MOVE") else self._keywords.marked(uids, keyword)
         self._keywords.mark(uids, keyword, others)
+        if not self._keywords.keeps(keyword):
+            marked = uids
         if self._has("X-GM-EXT-1"):
             gmail.relabel(self._client, uids, name, others_there)
         self._move(uids, name, marked)
@@ -230,6 +233,18 @@ class ImapSession:
     def keeps(self, keyword: str) -> bool:
         """Return whether a message that `label` files bears the keyword from then on."""
         return self._keywords.keeps(keyword)
+
+    def missing_rights(self, mailboxes: Iterable[str]) -> list[str]:
+        """Return the rights without which nothing can be filed, as lines for a person.
+
+        `mailboxes` are those that are filed into, by the names that `label` takes. One that is missing is passed over.
+        """
+        with self._call("MYRIGHTS"):
+            found = [] if self._keywords.may_delete else [f"{self._entered!r}: \\Deleted is not permitted there"]
+            if self._has("ACL"):
+                there = [name for mailbox in mailboxes if (name := self._hierarchy.find(mailbox))]
+                found += rights.missing(self._client, self._entered, there)
+        return found
 
     def shortcomings(self, keyword: str) -> list[str]:
         """Return what the server cannot do, and what is done instead, as lines for a person."""
@@ -268,12 +283,12 @@ class ImapSession:
         Raises:
             ConfigurationError: the server refuses that name.
         """
-        with self._call("CREATE"):
+        with self._call("CREATE", quoting=True):
             return self._hierarchy.ensure(mailbox)
 
     def move(self, uids: Sequence[int], mailbox: str) -> None:
         """Move messages to the mailbox of this exact name, and leave their keywords as they are."""
-        with self._call("MOVE", size_bytes=len(uids) * HEADER_BYTES):
+        with self._call("MOVE", size_bytes=len(uids) * HEADER_BYTES, quoting=True):
             self._move(uids, mailbox, uids)
 
     def supersede_receipts(self, begins: str, mailbox: str, but: str) -> None:
@@ -351,9 +366,9 @@ class ImapSession:
         return idle.idle(self._client, seconds, bell, self._deadline_s)
 
     @contextmanager
-    def _call(self, command: str, *, size_bytes: int = 0) -> Iterator[None]:
+    def _call(self, command: str, *, size_bytes: int = 0, quoting: bool = False) -> Iterator[None]:
         """Run a command within the deadline, which allows for `size_bytes` of transfer, and translate its errors."""
-        with imap_errors(command), Deadline(self._deadline_s, size_bytes=size_bytes):
+        with imap_errors(command, quoting=quoting), Deadline(self._deadline_s, size_bytes=size_bytes):
             yield
 
 

@@ -148,5 +148,7 @@ def _open_mailbox(settings: Settings) -> str:
         seen = f"{settings.imap.mailbox}: {len(session.uids())} messages"
         lying = stranded(settings.labels, session.count)
         left = [f"{count} in {name!r}, which is turned off: nobody looks there" for name, count in lying.items()]
+        if lacking := session.missing_rights([getattr(settings.labels, outcome) for outcome in KEYWORDS]):
+            raise ConfigurationError(f"IMAP: nothing can be filed: {'; '.join(lacking)}")
         shortcomings = session.shortcomings(KEYWORDS[Outcome.SUPPORT])
         return "; ".join([seen, *left, *shortcomings, *authserv.advice(settings, session)])

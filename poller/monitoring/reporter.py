@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from poller.config.settings import reader_zone
+from poller.model import LABELS
 from poller.monitoring import canary, digest
 from poller.monitoring.alerts import Alerts
 from poller.monitoring.heartbeat import Heartbeat
@@ -107,7 +108,7 @@ class HealthReporter:
             found.append(incident.state_unavailable(status.outage.since, status.outage.reason, self._host))
         if since and not self._health.refused and self._polls_fail(now):
             found.append(incident.polls_failing(since, self._health.reason, self._host))
-            self._told_of["imap"] = now
+            self._told_of |= dict.fromkeys(("imap", LABELS), now)
         unreadable = status.unreadable
         if unreadable and now - (first := min(unreadable.values())) >= self._patience:
             found.append(incident.unreadable(sorted(unreadable), first, self._settings.imap.mailbox, self._host))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
+from poller.model import LABELS
 from poller.rendering.mail_page import Page, Tone, mail
 from poller.rendering.phrases import NBSP
 
@@ -23,6 +24,7 @@ SERVICES = {
     "clickup": "ClickUp",
     "smtp": "Le serveur SMTP",
     "imap": "Le serveur IMAP",
+    LABELS: "Le classement des messages",
 }
 # What to correct, and where. The mailbox and the SMTP server have a password or tokens.
 _KEYS = {
@@ -56,6 +58,10 @@ _EFFECTS = {
         "les messages attendent dans la boîte de réception que leur notification puisse partir.",
     ),
     "imap": ("", "tous attendent dans la boîte de réception."),
+    LABELS: (
+        "les tickets, notes, sous-tâches et notifications sont créés.",
+        "les messages traités restent dans la boîte de réception jusqu’à ce qu’ils puissent être classés.",
+    ),
 }
 _UIDS = 10  # that are named, of all that cannot be read
 _REASONS = 3  # that are named, of all for which messages wait

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from poller.model import LABELS
 from poller.workflow.steps import service_of
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ class MessageStatus:
         # A message stopped by an open circuit breaker names the service; one whose call failed has only its step.
         if self.result.breaker:
             return self.result.breaker
-        if self.result.reason.startswith("IMAP"):
-            return "imap"
         called = service_of(self.result.step)
-        return "" if called == "imap" else called
+        if self.result.reason.startswith("IMAP"):
+            return LABELS if called == LABELS else "imap"
+        return "" if called in {"imap", LABELS} else called
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from poller.model import LABELS
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -49,7 +51,7 @@ class StepName(StrEnum):
     SEND_NOTIFICATION = "send_notification", "smtp"
     PREPARE_FAILURE = "prepare_failure", "smtp"
     SEND_FAILURE = "send_failure", "smtp"
-    LABEL = "label", "imap"
+    LABEL = "label", LABELS
     PREPARE_RECEIPT = "prepare_receipt"
     # It uses the mailbox and names no service: a mailbox may refuse receipts and still give mail.
     SEND_RECEIPT = "send_receipt", "", True

@@ -30,7 +30,8 @@ def entry(step: str, second: float, **content: Any) -> Entry:
 @pytest.mark.parametrize(
     ("result", "service"),
     [
-        ({"step": "label", "gate": "", "reason": "IMAP: timed out"}, "imap"),
+        ({"step": "label", "gate": "", "reason": "IMAP: timed out"}, "labels"),
+        ({"step": "label", "gate": "imap", "reason": "IMAP is out of reach"}, "imap"),
         ({"step": "create_note", "gate": "", "reason": "IMAP: timed out"}, "imap"),
         ({"step": "create_note", "gate": "imap", "reason": "IMAP is out of reach"}, "imap"),
         ({"step": "create_note", "gate": "", "reason": "what was done may not show yet"}, "hubspot"),

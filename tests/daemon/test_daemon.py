@@ -18,6 +18,7 @@ from poller.imap.fetch import MessageSummary
 from poller.mailbox.scanner import MailboxSnapshot
 from poller.workflow.retry import RetryPolicy
 from tests.support.faulty_relay import Break, Relay
+from tests.support.imap_provider import Provider
 from tests.support.running_daemon import waiting_at
 
 if TYPE_CHECKING:
@@ -241,3 +242,26 @@ def test_state_of_another_mailbox_ends_the_start(office: Office) -> None:
         office.once()
     del office.environment["IMAP_MAILBOX"]
     assert outcomes(office.once(MAILS["bug"])) == ["support"]
+
+
+def test_refused_label_stops_no_ticket_of_other_mail(office: Office) -> None:
+    """Over quota, the mailbox still gives its mail: each has its ticket, and waits for its label in its words."""
+    basic = "IMAP4rev1 AUTH=PLAIN UIDPLUS MOVE"
+    with Provider(basic, basic, denied={"UID MOVE": "NO [OVERQUOTA] Over quota"}) as server:
+        office.environment |= {"IMAP_PORT": str(server.port), "STATE_WORKERS": "1"}
+        office.retry_policy = RetryPolicy(delays_s=(NEVER_S,), settle_s=0)
+        for name in ("support", "bug"):
+            server.deliver(MAILS[name].replace(b"\n", b"\r\n"))
+        first, second = sorted(office.once().values(), key=lambda status: status.result.breaker)
+        assert office.counts()["tickets"] == 2
+        assert (first.service, second.service) == ("labels", "labels")
+        assert first.result.reason == "IMAP LABEL: the server says no: [OVERQUOTA] Over quota"
+        assert second.result.reason == "IMAP (labels) is out of reach"
+
+
+def test_label_that_was_never_taken_does_not_end_daemon(office: Office) -> None:
+    """A mailbox that cannot be made is a setting to mend, of which the admin is told: tickets go on."""
+    daemon = Daemon(office.settings)
+    daemon.handle_refusal("labels", ConfigurationError("mailbox 'Support' cannot be created: Permission denied"))
+    status = daemon.status()
+    assert (list(status.refused), status.misconfigured) == (["labels"], {"labels"})

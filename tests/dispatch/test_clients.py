@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import ConfigurationError
+from integrations.errors import ConfigurationError, TransientError
+from integrations.sandbox.certificate import self_signed
+from integrations.sandbox.smtp import Smtp
 from poller.config import loader
 from poller.dispatch.clients import services
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from integrations.sandbox import Sandbox
     from poller.dispatch.clients import Services
 
@@ -58,3 +62,16 @@ def test_clickup_base_url_may_be_a_host_alone(sandbox: Sandbox, path: str) -> No
     assert client
     client.create_subtask("Fauteuil", "Une demande")
     assert len(sandbox.clickup.subtasks) == 1
+
+
+def test_smtp_server_of_private_authority_is_believed_by_its_file(sandbox: Sandbox, tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path)
+    with Smtp(security="starttls", ssl_context=certificate.server_context()) as server:
+        given = {"SMTP_PORT": str(server.port), "SMTP_SECURITY": "starttls"}
+        trusting = made(sandbox, "none", **given, SMTP_CA_FILE=str(certificate.path)).smtp
+        assert trusting
+        assert "starttls" in trusting.check()
+        stranger = made(sandbox, "none", **given).smtp
+        assert stranger
+        with pytest.raises(TransientError, match="not to be trusted"):
+            stranger.check()

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from integrations.errors import CredentialsError
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
 from poller.dispatch.order import STEPS
 from poller.dispatch.pipeline import Pipeline, PipelineProgress, _steps_behind
 from poller.model import Category, Classification, DispatchResult, Outcome
+from poller.workflow.errors import StepDeferredError
 from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
 from tests.support import stored_files
@@ -72,6 +74,18 @@ def test_result_of_a_mail_taken_away_keeps_its_ticket(desk: Desk) -> None:
     result = desk.gets(MAILS["support"])
     assert (result.outcome, result.step) == (Outcome.GONE, "")
     assert result.ticket
+
+
+def test_login_refused_at_the_label_is_the_refusal_of_the_mailbox(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The poll meets the same: it is one fault, not one of the labels beside."""
+
+    def label(*_: object) -> None:
+        raise CredentialsError("IMAP login refused")
+
+    monkeypatch.setattr(desk, "label", label)
+    with pytest.raises(StepDeferredError) as deferred:
+        desk.gets(MAILS["support"])
+    assert (deferred.value.step, deferred.value.breaker) == (StepName.LABEL, "imap")
 
 
 def test_work_leaves_no_mail_on_the_disk(desk: Desk) -> None:

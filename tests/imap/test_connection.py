@@ -82,10 +82,8 @@ def test_imap_certificate_is_verified_before_password(
     certificate = self_signed(tmp_path, host)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
-    begin = b"{tag} OK begin\r\n"
-    part = lines(
-        {b"CAPABILITY": OFFERED, b"STARTTLS": begin, b"AUTHENTICATE": b"{tag} NO wrong\r\n"}, b"{tag} OK done\r\n"
-    )
+    begin, no = b"{tag} OK begin\r\n", b"{tag} NO wrong\r\n"
+    part = lines({b"CAPABILITY": OFFERED, b"STARTTLS": begin, b"AUTHENTICATE": no, b"LOGIN": no}, b"{tag} OK done\r\n")
     upgrades = security == "starttls"
     with (
         Listener(part, greeting=GREETING, context=certificate.server_context(), upgrades=upgrades) as server,
@@ -133,6 +131,16 @@ def test_trusted_imap_certificate_is_accepted(security: str, monkeypatch: pytest
     with Dovecot(security=security) as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate_path))
         connect(imap_settings(server)).close()
+
+
+@needs_dovecot
+def test_imap_certificate_of_private_authority_is_accepted(tmp_path: Path) -> None:
+    """The file vouches for its own server alone: the system's authorities count no more."""
+    with Dovecot(security="starttls") as server:
+        connect(imap_settings(server, ca_file=str(server.certificate_path))).close()
+        another = self_signed(tmp_path).path
+        with pytest.raises(ConfigurationError, match="certificate is refused"):
+            connect(imap_settings(server, ca_file=str(another)))
 
 
 def test_imap_without_starttls_gets_no_password(sandbox: Sandbox) -> None:

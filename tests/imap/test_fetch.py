@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller.imap import fetch
+from poller.imap.session import connect
 from poller.mailbox.inbox import Inbox
-from tests.support.imap_account import RAW, a_mail, all_settings
+from tests.support.imap_account import RAW, a_mail, all_settings, imap_settings
 from tests.support.imap_provider import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
@@ -113,3 +114,22 @@ def test_future_date_is_not_used_as_received_time(
     server.facts = SIZE + b"INTERNALDATE NIL"
     (reference,) = inbox.scan()
     assert inbox.received_at() == {reference: NOW}
+
+
+@pytest.mark.parametrize(
+    ("origin", "whole"),
+    [(lambda *_: b"", False), (lambda *piece: b"<%d.%d>" % piece, False), (lambda *_: b"", True)],
+    ids=["no origin", "origin and size", "the whole message"],
+)
+def test_message_is_read_whatever_its_pieces_are_called(
+    server: Provider, inbox: Inbox, tmp_path: Path, origin: Callable[[int, int], bytes], *, whole: bool
+) -> None:
+    """Servers differ in how they name a part of a body (RFC 9051 section 7.5.2), and in whether they cut it."""
+    raw = a_mail(1) + b"0123456789abcde\n" * 100_000
+    server.deliver(raw)
+    server.origin, server.all_at_once = origin, whole
+    (reference,) = inbox.scan()
+    assert inbox.fetch(reference, tmp_path / "mail.eml").oversize_bytes == 0
+    assert (tmp_path / "mail.eml").read_bytes() == raw
+    with closing(connect(imap_settings(server))) as session:
+        assert b"".join(session.pieces(1, 100)) == raw[:100]

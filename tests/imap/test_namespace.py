@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integrations.sandbox.dovecot import Dovecot
+from poller.imap import listing
 from poller.imap.session import ImapSession, connect
 from tests.support.imap_account import RAW, imap_settings
+from tests.support.imap_provider import GMAIL, Provider
 from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from integrations.sandbox import Sandbox
 
 KEYWORD, OTHERS = "Figurative-Support", ["Figurative-Failed"]
@@ -51,3 +56,18 @@ def test_reading_does_not_create_missing_mailbox(sandbox: Sandbox, session: Imap
     assert session.select("Échecs")
     (arrival,) = session.fetch_summaries(session.uids())
     assert KEYWORD.lower() in arrival.keywords
+
+
+@pytest.mark.parametrize("offered", ["IMAP4rev1 AUTH=PLAIN MOVE", f"{GMAIL} AUTH=PLAIN"], ids=["any", "Gmail"])
+def test_mailbox_with_broken_name_stops_no_filing(offered: str, logged: Callable[[], str]) -> None:
+    """Another program made it, without modified UTF-7: it is passed over, and told of once in a process."""
+    listing._told.clear()
+    with Provider(offered, offered, boxes={"INBOX": {}, "R&D": {}}) as server:
+        mail = server.deliver(RAW)
+        server.put(mail, "R&D")
+        for name in ("Failed", "Support"):
+            with closing(connect(imap_settings(server))) as session:
+                session.label(session.uids(), name, KEYWORD, OTHERS, ["Failed"])
+                server.put(mail, "INBOX")
+        assert "Support" in server.where(mail)
+        assert logged().count("mailbox_passed_over") == 1

@@ -102,7 +102,7 @@ def test_finished_work_is_counted_once(office: Office) -> None:
     assert step("create_ticket", "hubspot", "ok") == 3
     assert step("create_ticket", "hubspot", "retried") == 1
     assert step("upload_files", "r2", "ok") == 3
-    assert (step("label", "imap", "ok"), step("receive", "imap", "ok")) == (4, 4)
+    assert (step("label", "labels", "ok"), step("receive", "imap", "ok")) == (4, 4)
     assert (step("classify", "anthropic", "ok"), step("classify", "", "ok")) == (1, 2)
     assert found['figurative_classifications_total{decided_by="claude"}'] == 1
     seconds = 'figurative_delivery_to_label_seconds{0}{{{1}outcome="ignored"}}'

@@ -9,9 +9,12 @@ import socketserver
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tests.support.loopback_server import served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GMAIL = "IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID XLIST CHILDREN X-GM-EXT-1"
 EXCHANGE = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
@@ -45,10 +48,16 @@ class Provider:
     challenge: bytes = b""  # what a refused token is answered with first
     separator: str = "/"
     lies: tuple[str, ...] = ()  # commands that are answered OK and not done
+    denied: dict[str, str] = field(default_factory=dict)  # by words of a command: what it is answered with; "" hangs up
+    rights: dict[str, str] = field(default_factory=dict)  # by mailbox: what MYRIGHTS tells of it
     closed: str = ""  # what a SELECT is answered with
     refused: dict[int, str] = field(default_factory=dict)  # by UID: what a FETCH of it is answered with
     hidden: set[int] = field(default_factory=set)  # UIDs that STATUS counts already, and SEARCH does not know yet
     facts: bytes = field(default_factory=_came_today)  # what a row of a FETCH says of a message of this size
+    origin: Callable[[int, int], bytes] = lambda first, _: (
+        b"<%d>" % first
+    )  # offset and size of a piece -> its name in a row
+    all_at_once: bool = False  # a piece is answered with the whole message
     counts: str = ""  # what a STATUS is answered with in place of the truth
     found: str = ""  # and a SEARCH
     full: str = "BAD unknown command"  # what an APPEND is answered with
@@ -120,7 +129,10 @@ class _Session(socketserver.StreamRequestHandler):
             name = command.split()[0].lower()
             if name == "uid":
                 name = f"uid_{command.split()[1].lower()}"
-            answer = getattr(self, f"do_{name}", lambda _: "BAD unknown command")(command)
+            denials = [answer for words, answer in provider.denied.items() if words in command]
+            if "" in denials:
+                return
+            answer = denials[0] if denials else getattr(self, f"do_{name}", lambda _: "BAD unknown command")(command)
             self._say(f"{tag} {answer}")
             if name == "logout":
                 return
@@ -157,12 +169,20 @@ class _Session(socketserver.StreamRequestHandler):
                 return "BAD an empty line is wanted"
         return "OK done" if self.known else self.provider.refusal
 
+    def do_login(self, command: str) -> str:
+        self.known = shlex.split(command)[1:] == [self.provider.username, self.provider.password]
+        return "OK done" if self.known else self.provider.refusal
+
+    def do_id(self, _: str) -> str:
+        self._say("* ID NIL")
+        return "OK done"
+
     def do_namespace(self, _: str) -> str:
         self._say(f'* NAMESPACE (("" "{self.provider.separator}")) NIL NIL')
         return "OK done"
 
-    def do_list(self, _: str) -> str:
-        for name in self.provider.boxes:
+    def do_list(self, command: str) -> str:
+        for name in ("",) if command == 'LIST "" ""' else self.provider.boxes:
             flags = r"\HasNoChildren \All" if name.startswith("[Gmail]") else r"\HasNoChildren"
             self._say(f'* LIST ({flags}) "{self.provider.separator}" "{name}"')
         return "OK done"
@@ -188,6 +208,11 @@ class _Session(socketserver.StreamRequestHandler):
         return "OK done"
 
     do_subscribe = do_noop
+
+    def do_myrights(self, command: str) -> str:
+        name = shlex.split(command)[1]
+        self._say(f'* MYRIGHTS "{name}" {self.provider.rights[name]}')
+        return "OK done"
 
     def do_append(self, _: str) -> str:
         return self.provider.full
@@ -230,11 +255,12 @@ class _Session(socketserver.StreamRequestHandler):
                 shown = " ".join(label for label in labels if label and label != self._label(self.selected))
                 row += f" X-GM-MSGID {mail.identity} X-GM-LABELS ({shown})".encode()
             if "HEADER" in items:
-                row += b" BODY[HEADER]<0> {%d}\r\n%s" % (len(header), header)
+                origin = self.provider.origin(0, 1 << 18)
+                row += b" BODY[HEADER]%s {%d}\r\n%s" % (origin, len(header), header)
             if piece := re.search(r"BODY.PEEK\[\]<(\d+)\.(\d+)>", items):
                 first, size = int(piece[1]), int(piece[2])
-                part = mail.raw[first : first + size]
-                row += b" BODY[]<%d> {%d}\r\n%s" % (first, len(part), part)
+                part = mail.raw if self.provider.all_at_once else mail.raw[first : first + size]
+                row += b" BODY[]%s {%d}\r\n%s" % (self.provider.origin(first, size), len(part), part)
             self._say(b"* %d FETCH (%s)" % (number, row))
         return "OK done"
 

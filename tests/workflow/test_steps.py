@@ -37,7 +37,7 @@ RECORDED = {
     "send_notification": "smtp",
     "prepare_failure": "smtp",
     "send_failure": "smtp",
-    "label": "imap",
+    "label": "labels",
     "prepare_receipt": "",
     "send_receipt": "",
 }

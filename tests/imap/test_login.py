@@ -1,0 +1,75 @@
+"""Logins by password: each server has its own idea of how, and wants to know who we are."""
+
+from __future__ import annotations
+
+import pytest
+
+from integrations.errors import CredentialsError
+from poller.imap import login
+from poller.imap.session import connect
+from tests.support.imap_account import imap_settings
+from tests.support.imap_provider import Provider
+
+WITH_PLAIN, WITHOUT = "IMAP4rev1 AUTH=PLAIN", "IMAP4rev1"
+WRONG = "NO [AUTHENTICATIONFAILED] Authentication failed."
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known() -> None:
+    login._taken.clear()
+
+
+def logins(server: Provider) -> list[str]:
+    """The commands by which a login was tried."""
+    return [command.split()[0] for command in server.commands if command.startswith(("AUTHENTICATE", "LOGIN "))]
+
+
+@pytest.mark.parametrize(
+    ("offered", "denied", "tried"),
+    [(WITH_PLAIN, "AUTHENTICATE", ["AUTHENTICATE", "LOGIN"]), (WITHOUT, "LOGIN ", ["LOGIN", "AUTHENTICATE"])],
+)
+def test_refused_login_is_tried_once_the_other_way(offered: str, denied: str, tried: list[str]) -> None:
+    """The next connection begins with what was taken."""
+    with Provider(offered, offered, denied={denied: WRONG}) as server:
+        connect(imap_settings(server)).close()
+        assert logins(server) == tried
+        connect(imap_settings(server)).close()
+        assert logins(server) == [*tried, tried[1]]
+
+
+@pytest.mark.parametrize(
+    ("offered", "denied", "named"),
+    [
+        (WITH_PLAIN, {}, "AUTHENTICATE PLAIN and LOGIN"),
+        (f"{WITH_PLAIN} LOGINDISABLED", {}, "AUTHENTICATE PLAIN"),
+        (WITH_PLAIN, {"LOGIN ": ""}, "AUTHENTICATE PLAIN and LOGIN"),
+        (WITH_PLAIN, {"LOGIN ": "NO [UNAVAILABLE] too many tries"}, "AUTHENTICATE PLAIN and LOGIN"),
+    ],
+    ids=["both refused", "LOGIN is off", "hung up after the first", "busy after the first"],
+)
+def test_refusal_names_what_was_tried(offered: str, denied: dict[str, str], named: str) -> None:
+    """The first answer stands, and says what to look at."""
+    with Provider(offered, offered, denied=denied, refusal=WRONG) as server:
+        with pytest.raises(CredentialsError) as refused:
+            connect(imap_settings(server, password="wrong"))
+        assert str(refused.value) == (
+            f"IMAP login refused: [AUTHENTICATIONFAILED] Authentication failed (tried: {named}): "
+            "check IMAP_USERNAME and IMAP_PASSWORD"
+        )
+        assert len(logins(server)) == len(named.split(" and "))
+
+
+@pytest.mark.parametrize(
+    ("offered", "denied", "told"),
+    [(f"{WITH_PLAIN} ID", {}, True), (f"{WITH_PLAIN} ID", {"ID (": "BAD what"}, True), (WITH_PLAIN, {}, False)],
+    ids=["offered", "refused", "not offered"],
+)
+def test_client_names_itself_before_it_selects(offered: str, denied: dict[str, str], *, told: bool) -> None:
+    """Some servers refuse every mailbox to a client that does not; no server is left for refusing the name."""
+    with Provider(offered, offered, denied=denied) as server:
+        connect(imap_settings(server)).close()
+        names = [command.split()[0] for command in server.commands]
+        assert ("ID" in names) == told
+        if told:
+            assert names.index("AUTHENTICATE") < names.index("ID") < names.index("SELECT")
+            assert server.commands[names.index("ID")].startswith('ID ("name" "figurative-poller" "version" "')

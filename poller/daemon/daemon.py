@@ -16,6 +16,7 @@ from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
 from poller.daemon.scheduler import Scheduler
 from poller.dispatch.clients import services
+from poller.dispatch.job import WITHHELD
 from poller.dispatch.pipeline import Pipeline
 from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
@@ -116,7 +117,8 @@ class Daemon:
         """Drain the mailbox and return the status of each message that was in it.
 
         `finished` is called for each message as it ends. `everything` takes up old messages as well, from before
-        `imap.since`. A message that has to wait for longer than half a minute is left for the next time.
+        `imap.since`. A message that has to wait for longer than half a minute is left for the next time, and so is one
+        that comes to the same outcome twice.
 
         Raises:
             ConfigurationError: settings that cannot work.
@@ -125,13 +127,17 @@ class Daemon:
         seen: dict[str, MessageStatus] = {}
         try:
             self.start(everything=everything)
-            while self.poll() or self.working or self._load.soon():
+            progress = True
+            while (self.poll() or self.working or self._load.soon()) and progress:
+                before = {reference: status.outcome for reference, status in seen.items()}
                 while self.working or self._load.soon():
                     time.sleep(TICK_S / 20)
                     for reference, status in self.tick().items():
                         seen[reference] = status
                         if status.outcome is not Outcome.WAITING:
                             finished(reference, status)
+                # What another client moves back each time would be taken up without end.
+                progress = before != {reference: status.outcome for reference, status in seen.items()}
             self._accepted.record(self._proven())
             return seen | self.waiting
         finally:
@@ -234,7 +240,7 @@ class Daemon:
             in_progress=frozenset(list(self.working)),
             waiting=tuple(status.service for status in self.waiting_messages()),
             waits=tuple(self._waits()),
-            unreadable=self._inbox.seen.unread,
+            unreadable=self._inbox.unreadable,
             refused=self._still_refused(),
             unreachable=tuple(
                 service for service, breaker in list(self._engine.breakers.items()) if service and not breaker.is_closed
@@ -264,11 +270,11 @@ class Daemon:
         """Return since when each message waits, for which service ("": none), and for what reason.
 
         A wait begins when the message arrived, or when a person put it under a category. A message whose sender writes
-        too often is left out: it waits as it should.
+        too often is left out: it waits as it should. So is one that cannot be read: that is an incident of its own.
         """
         arrived = self._inbox.received_at()
         for name, status in list(self.waiting.items()):
             reference = corrections.message_of(name)
             since = status.since if self._reclassify_mailboxes.holds(reference) else arrived.get(name)
-            if since and status.result.reason != TOO_OFTEN:
+            if since and status.result.reason not in {TOO_OFTEN, WITHHELD}:
                 yield Wait(since, status.service, status.result.reason)

@@ -17,7 +17,7 @@ from imapclient.tls import IMAP4_TLS
 from integrations.errors import ConfigurationError, CredentialsError, TransientError
 from integrations.net.deadline import Deadline, watch
 from poller.imap.oauth import tokens
-from poller.imap.responses import advice, code, is_busy, said
+from poller.imap.responses import advice, asked_s, code, is_busy, said
 from poller.logs import places
 
 if TYPE_CHECKING:
@@ -27,22 +27,27 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+CUT, REFUSES = "the connection was cut", "the server says no"
 # What went wrong on the way to the server, in words; the first that fits.
 REASONS: tuple[tuple[type[Exception], str], ...] = (
     (socket.gaierror, "the host name is unknown"),
     (ConnectionRefusedError, "nothing listens there"),
     (TimeoutError, "no answer in time"),
     (ssl.SSLError, "no TLS there: look at IMAP_SECURITY and IMAP_PORT"),
-    (ConnectionError, "the connection was cut"),
-    (IMAPClientAbortError, "the connection was cut"),
-    (EOFError, "the connection was cut"),
+    (ConnectionError, CUT),
+    (IMAPClientAbortError, CUT),
+    (EOFError, CUT),
     (OSError, "there is no way to that host"),
-    (IMAPClientError, "the server says no"),
+    (IMAPClientError, REFUSES),
 )
 # Errors of imapclient and of ours at an answer which is no base64, no ASCII, no number, or lacks a part.
 NONSENSE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RecursionError)
 # imapclient logs literals, that is mails, at DEBUG.
 logging.getLogger("imapclient").setLevel(logging.INFO)
+
+
+class ConnectionCutError(TransientError):
+    """The server has ended the connection in mid-call. One message may be at fault, at which it hangs up each time."""
 
 
 class _Watched:
@@ -167,7 +172,7 @@ def _raise_busy(error: LoginError) -> None:
     # imapclient calls a connection cut in mid-login a LoginError, too.
     if isinstance(error.__context__, IMAPClientAbortError) or is_busy(error):
         why = "IMAP login: the server is not available"
-        raise TransientError(why, detail=said(error), outcome_unknown=False) from error
+        raise TransientError(why, detail=said(error), retry_after_s=asked_s(error), outcome_unknown=False) from error
 
 
 @contextmanager
@@ -185,4 +190,7 @@ def imap_errors(call: str) -> Iterator[None]:
             # It may also be our own bug. Its text may quote the mail, so only its type and places are logged.
             log.warning("answer_not_understood", call=call, error=type(error).__name__, frames=places(error))
         detail = said(error) if isinstance(error, IMAPClientError) else ""
-        raise TransientError(f"IMAP {call}: {why}{code(error)}", detail=detail, outcome_unknown=False) from error
+        kind = ConnectionCutError if why is CUT else TransientError
+        raise kind(
+            f"IMAP {call}: {why}{code(error)}", detail=detail, retry_after_s=asked_s(error), outcome_unknown=False
+        ) from error

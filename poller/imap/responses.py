@@ -37,6 +37,19 @@ def is_busy(error: Exception) -> bool:
     return BUSY.search(str(error)) is not None
 
 
+def is_bug(error: Exception) -> bool:
+    """Return True if the server failed by a fault of its own: a busy one says so too, as does one with damaged data."""
+    return "[SERVERBUG]" in str(error).upper()
+
+
+def asked_s(error: Exception) -> float | None:
+    """Return for how many seconds a throttling server asks to be left alone, None where it does not say."""
+    found = re.search(r"backoff time: (\d{1,9}) (milliseconds|seconds)?", str(error), re.IGNORECASE)
+    if not found:
+        return None
+    return int(found[1]) / (1 if found[2] == "seconds" else 1000)
+
+
 def is_gone(error: Exception) -> bool:
     """Return True if the refusal means that the message was expunged in the meantime."""
     return "[EXPUNGEISSUED]" in str(error).upper()

@@ -47,6 +47,11 @@ class Provider:
     lies: tuple[str, ...] = ()  # commands that are answered OK and not done
     closed: str = ""  # what a SELECT is answered with
     refused: dict[int, str] = field(default_factory=dict)  # by UID: what a FETCH of it is answered with
+    hang_ups: set[int] = field(default_factory=set)  # UIDs at a FETCH of which it hangs up
+    withheld: dict[int, str] = field(
+        default_factory=dict
+    )  # by UID: its content is "NIL", "" (no item), or "BYE": it hangs up
+    strange: set[int] = field(default_factory=set)  # UIDs that SEARCH lists and FETCH does not know
     hidden: set[int] = field(default_factory=set)  # UIDs that STATUS counts already, and SEARCH does not know yet
     facts: bytes = field(default_factory=_came_today)  # what a row of a FETCH says of a message of this size
     counts: str = ""  # what a STATUS is answered with in place of the truth
@@ -55,6 +60,7 @@ class Provider:
     taken: bool = False  # somebody takes the first message of the next MOVE or COPY before it is carried out
     remade_by: str = ""  # the mailbox whose selection somebody waited for to make the others anew
     uidvalidity: int = 7
+    last_uid: int = 0  # the highest that any mailbox ever had
     boxes: dict[str, dict[int, Mail]] = field(default_factory=lambda: {"INBOX": {}})
     commands: list[str] = field(default_factory=list)
     host = "127.0.0.1"
@@ -121,6 +127,8 @@ class _Session(socketserver.StreamRequestHandler):
             if name == "uid":
                 name = f"uid_{command.split()[1].lower()}"
             answer = getattr(self, f"do_{name}", lambda _: "BAD unknown command")(command)
+            if not answer:
+                return
             self._say(f"{tag} {answer}")
             if name == "logout":
                 return
@@ -180,7 +188,8 @@ class _Session(socketserver.StreamRequestHandler):
 
     def do_status(self, command: str) -> str:
         box = self.provider.boxes[shlex.split(command)[1]]
-        uids = f"UIDNEXT {max(box, default=0) + 1} UIDVALIDITY {self.provider.uidvalidity}"
+        last = self.provider.last_uid = max(self.provider.last_uid, max(box, default=0))
+        uids = f"UIDNEXT {last + 1} UIDVALIDITY {self.provider.uidvalidity}"
         self._say(f'* STATUS "x" ({self.provider.counts or f"MESSAGES {len(box)} {uids}"})')
         return "OK done"
 
@@ -219,7 +228,10 @@ class _Session(socketserver.StreamRequestHandler):
         _, _, uids, items = command.split(maxsplit=3)
         if refused := [answer for uid, answer in self.provider.refused.items() if uid in self._chosen(uids)]:
             return refused[0]
-        for number, (uid, mail) in enumerate(self._chosen(uids).items(), 1):
+        chosen = {uid: mail for uid, mail in self._chosen(uids).items() if uid not in self.provider.strange}
+        if not self._hang_ups(items).isdisjoint(chosen):
+            return ""
+        for number, (uid, mail) in enumerate(chosen.items(), 1):
             header = mail.raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
             labels = [self._label(name) for name, box in self.provider.boxes.items() if mail in box.values()]
             row = b"UID %d FLAGS (%s)" % (uid, " ".join(sorted(mail.flags)).encode())
@@ -234,9 +246,15 @@ class _Session(socketserver.StreamRequestHandler):
             if piece := re.search(r"BODY.PEEK\[\]<(\d+)\.(\d+)>", items):
                 first, size = int(piece[1]), int(piece[2])
                 part = mail.raw[first : first + size]
-                row += b" BODY[]<%d> {%d}\r\n%s" % (first, len(part), part)
+                given = {None: b" BODY[]<%d> {%d}\r\n%s" % (first, len(part), part), "NIL": b" BODY[]<%d> NIL" % first}
+                row += given.get(self.provider.withheld.get(uid), b"")
             self._say(b"* %d FETCH (%s)" % (number, row))
         return "OK done"
+
+    def _hang_ups(self, items: str) -> set[int]:
+        """The UIDs at which it hangs up when these items are requested."""
+        whole = {uid for uid, content in self.provider.withheld.items() if content == "BYE" and "PEEK[]" in items}
+        return self.provider.hang_ups | whole
 
     def _label(self, box: str) -> str:
         return {"INBOX": r'"\\Inbox"'}.get(box, "" if box.startswith("[Gmail]") else f'"{box}"')

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from integrations.errors import ConfigurationError, CredentialsError, TransientError
+from integrations.errors import CertificateError, ConfigurationError, CredentialsError, TransientError
 from poller import child_process
 from poller.daemon import cutoff
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
+from poller.daemon.login_refusals import LoginRefusals
 from poller.daemon.scheduler import Scheduler
 from poller.dispatch.clients import services
 from poller.dispatch.job import WITHHELD
@@ -85,7 +86,8 @@ class Daemon:
         self._load = Scheduler(self._engine, progress)
         self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
         self._refused: dict[str, str] = {}  # by service: its words when it last refused us
-        self._misconfigured: set[str] = set()  # the services that last refused another setting than a key
+        self._last_faults: dict[str, ConfigurationError] = {}  # by service: its last refusal, over by now or not
+        self._login_refusals = LoginRefusals()
         self._inbox.progress = progress
         for source in (self._inbox, *self._reclassify_mailboxes.sources.values()):
             source.variants = Variants(self._engine.store)
@@ -221,12 +223,11 @@ class Daemon:
         Raises:
             ConfigurationError: the service never took the key, in no run on this state.
         """
-        self._refused[service] = str(fault)
-        self._misconfigured.discard(service)
-        if not isinstance(fault, CredentialsError):
-            self._misconfigured.add(service)
+        self._refused[service], self._last_faults[service] = str(fault), fault
         if not self._engine.breaker(service).has_succeeded and service not in self._accepted:
             raise fault
+        if service == "imap":
+            self._login_refusals.add()
         log.error("service_refused", service=service, reason=str(fault))
 
     def mark_verified(self, services: Iterable[str]) -> None:
@@ -236,6 +237,9 @@ class Daemon:
 
     def status(self) -> DaemonStatus:
         """Return the state of the daemon at this moment."""
+        faults = list(self._last_faults.items())
+        untrusted = {service for service, fault in faults if isinstance(fault, CertificateError)}
+        keys = {service for service, fault in faults if isinstance(fault, CredentialsError)}
         return DaemonStatus(
             in_progress=frozenset(list(self.working)),
             waiting=tuple(status.service for status in self.waiting_messages()),
@@ -246,7 +250,9 @@ class Daemon:
                 service for service, breaker in list(self._engine.breakers.items()) if service and not breaker.is_closed
             ),
             first_start=self.first_start,
-            misconfigured=frozenset(self._misconfigured),
+            misconfigured=frozenset(self._last_faults.keys() - keys - untrusted),
+            untrusted=frozenset(untrusted),
+            may_pass=frozenset({"imap"} if self._login_refusals.may_pass else ()),
             unproven=frozenset(SERVICE_NAMES.keys() - self._proven()),
         )
 

@@ -14,7 +14,7 @@ from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPCli
 from imapclient.imap4 import IMAP4WithTimeout
 from imapclient.tls import IMAP4_TLS
 
-from integrations.errors import ConfigurationError, CredentialsError, TransientError
+from integrations.errors import CertificateError, ConfigurationError, CredentialsError, TransientError
 from integrations.net.deadline import Deadline, watch
 from poller.imap.oauth import tokens
 from poller.imap.responses import advice, asked_s, code, is_busy, said
@@ -120,11 +120,11 @@ def drop(client: IMAPClient) -> None:
 
 @contextmanager
 def _verified(imap: ImapSettings) -> Iterator[None]:
-    """Raise ConfigurationError where the server cannot prove its identity, so that it gets no password."""
+    """Raise CertificateError where the server cannot prove its identity, so that it gets no password."""
     try:
         yield
     except ssl.SSLCertVerificationError as error:
-        raise ConfigurationError(f"IMAP server {imap.host}: certificate is refused: {error.verify_message}") from error
+        raise CertificateError(f"IMAP server {imap.host}: certificate is refused: {error.verify_message}") from error
     except CapabilityError as error:
         raise ConfigurationError(f"IMAP server {imap.host} offers no STARTTLS: check IMAP_SECURITY") from error
 

@@ -9,8 +9,9 @@ from poller.escaping import one_line
 # Codes of RFC 5530, and what Gmail and Exchange say without one. "Try again" after a wrong password is no busy server.
 BUSY = re.compile(
     r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG|OVERQUOTA|THROTTLED|CONTACTADMIN)\]"
-    r"|too many [a-z ]*connections|maximum (number of )?connection|connection limit|bandwidth limits"
-    r"|temporary|server unavailable|authenticated but not connected"
+    r"|too many [a-z ]*(connections|sessions|logins)|maximum (number of )?connection|connection limit|bandwidth limits"
+    r"|temporar|(server|service|backend) (is )?(currently )?(unavailable|down)|maintenance|overload"
+    r"|i/o error|authenticated but not connected"
     r"|throttled|backoff time|server busy|^(?!.*\[AUTHENTICATIONFAILED\]).*try again",
     re.IGNORECASE,
 )

@@ -162,7 +162,8 @@ class ImapSession:
                 raise
             except (IMAPClientError, *NONSENSE) as error:
                 # What the library says of a response may quote a mail.
-                if isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError) and is_busy(error):
+                is_answer = isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError)
+                if is_answer and is_busy(error) and not is_bug(error):
                     raise
                 if items is LEAST:
                     return {} if is_gone(error) else {uids[0]: {}}

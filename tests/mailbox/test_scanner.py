@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 OLD, NEW = datetime(2026, 11, 1, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
 REFUSED = "NO Internal failure reading the message"
+BUG = "NO [SERVERBUG] Internal error occurred"
 BUSY = (
     "NO [UNAVAILABLE] Temporary storage failure",
-    "NO [SERVERBUG] Internal error occurred",
     "BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds",
 )
 
@@ -80,11 +80,12 @@ def test_single_refused_message_is_reported_after_two_failed_scans(server: Provi
     assert inbox.seen.unread == {}
 
 
-def test_refused_message_blocks_no_other_and_is_retried_each_scan(server: Provider, inbox: Inbox) -> None:
+@pytest.mark.parametrize("refusal", [REFUSED, BUG])
+def test_refused_message_blocks_no_other_and_is_retried_each_scan(server: Provider, inbox: Inbox, refusal: str) -> None:
     """Alone, too, once it is known to be the trouble; and the log says so once."""
     for number in range(3):
         server.deliver(a_mail(number))
-    server.refused = {uids(server)[1]: REFUSED}
+    server.refused = {uids(server)[1]: refusal}
     with capture_logs() as logged:
         assert [len(inbox.scan()) for _ in range(2)] == [2, 2]
         server.deliver(a_mail(3))

@@ -130,7 +130,7 @@ class Daemon:
         try:
             self.start(everything=everything)
             progress = True
-            while (self.poll() or self.working or self._load.soon()) and progress:
+            while progress and (self.poll() or self.working or self._load.soon()):
                 before = {reference: status.outcome for reference, status in seen.items()}
                 while self.working or self._load.soon():
                     time.sleep(TICK_S / 20)
@@ -140,6 +140,8 @@ class Daemon:
                             finished(reference, status)
                 # What another client moves back each time would be taken up without end.
                 progress = before != {reference: status.outcome for reference, status in seen.items()}
+                if not progress:
+                    log.warning("no_progress", why="a message came to the same outcome twice")
             self._accepted.record(self._proven())
             return seen | self.waiting
         finally:

@@ -125,9 +125,7 @@ def test_server_in_trouble_ends_no_daemon_whose_settings_have_worked(office: Off
 
 
 @pytest.mark.parametrize("has_worked", [True, False])
-def test_expired_certificate_ends_only_a_daemon_whose_settings_never_worked(
-    office: Office, *, has_worked: bool
-) -> None:
+def test_expired_certificate_ends_only_settings_that_never_worked(office: Office, *, has_worked: bool) -> None:
     """It is told as what it is: no key and no other setting of ours is wrong."""
     if has_worked:
         office.once()

@@ -55,3 +55,7 @@ class ConfigurationError(Exception):
 
 class CredentialsError(ConfigurationError):
     """The service refuses our key, our password, or what they give access to: 401, 403, login refused."""
+
+
+class CertificateError(ConfigurationError):
+    """The server cannot prove who it is: its certificate has expired or is another's, or our clock is wrong."""

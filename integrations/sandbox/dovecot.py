@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from integrations.sandbox.certificate import self_signed
 from integrations.sandbox.imap_account import ImapServer, Security
@@ -44,7 +44,7 @@ default_internal_group = {group}
 default_login_user = {user}
 first_valid_uid = {uid}
 first_valid_gid = 0
-mail_location = maildir:{folder}/mail
+mail_location = {mail_format}:{folder}/mail
 mail_fsync = never
 mail_max_userip_connections = 0
 auth_failure_delay = 0
@@ -100,14 +100,23 @@ class Dovecot(ImapServer):
         namespace_prefix: str = "",
         separator: str = "/",
         without: Collection[str] = (),
+        mail_format: Literal["maildir", "sdbox"] = "maildir",
     ) -> None:
         super().__init__(username, password)
         self.security = security
         self._namespace_prefix = namespace_prefix
         self._separator = separator
         self._without = set(without)
+        self._mail_format = mail_format
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def mail_directory(self) -> Path:
+        """Return the directory with the messages of a running server."""
+        if self._folder is None:
+            raise RuntimeError("Dovecot does not run")
+        return self._folder / "mail"
 
     @staticmethod
     def executable() -> str | None:
@@ -193,6 +202,7 @@ class Dovecot(ImapServer):
             group=grp.getgrgid(account.pw_gid).gr_name,
             uid=account.pw_uid,
             gid=account.pw_gid,
+            mail_format=self._mail_format,
             prefix=self._namespace_prefix,
             separator=self._separator,
             clear_port=clear_port,

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from integrations.errors import ConfigurationError, CredentialsError, TransientError
+from integrations.errors import CertificateError, ConfigurationError, CredentialsError, TransientError
 from poller import fork_server
 from poller.daemon import account, cutoff, retry_requests
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
+from poller.daemon.login_refusals import LoginRefusals
 from poller.daemon.scheduler import Scheduler
 from poller.dispatch.clients import services
+from poller.dispatch.job import WITHHELD
 from poller.dispatch.pipeline import Pipeline
 from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
@@ -89,7 +91,8 @@ class Daemon:
         self._load = Scheduler(self._engine, progress)
         self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
         self._refused: dict[str, str] = {}  # by service: its words when it last refused us
-        self._misconfigured: set[str] = set()  # the services that last refused another setting than a key
+        self._last_faults: dict[str, ConfigurationError] = {}  # by service: its last refusal, over by now or not
+        self._login_refusals = LoginRefusals()
         self._refusals: dict[str, Trouble] = {}  # by service
         self._skipped: dict[str, str] = {}  # the messages that the last poll skipped, each with the reason
         self._inbox.progress = progress
@@ -122,7 +125,8 @@ class Daemon:
         """Drain the mailbox and return the status of each message that was in it.
 
         `finished` is called for each message as it ends. `everything` takes up old messages as well, from before
-        `imap.since`. A message that has to wait for longer than half a minute is left for the next time.
+        `imap.since`. A message that has to wait for longer than half a minute is left for the next time, and so is one
+        that comes to the same outcome twice.
 
         Raises:
             ConfigurationError: settings that cannot work.
@@ -131,13 +135,19 @@ class Daemon:
         seen: dict[str, MessageStatus] = {}
         try:
             self.start(everything=everything)
-            while self.poll() or self.working or self._load.soon():
+            progress = True
+            while progress and (self.poll() or self.working or self._load.soon()):
+                before = {reference: status.outcome for reference, status in seen.items()}
                 while self.working or self._load.soon():
                     time.sleep(TICK_S / 20)
                     for reference, status in self.tick().items():
                         seen[reference] = status
                         if status.outcome is not Outcome.WAITING:
                             finished(reference, status)
+                # What another client moves back each time would be taken up without end.
+                progress = before != {reference: status.outcome for reference, status in seen.items()}
+                if not progress:
+                    log.warning("no_progress", why="a message came to the same outcome twice")
             self._accepted.record(self._proven())
             return seen | self.waiting
         except StateUnavailableError as error:
@@ -265,13 +275,12 @@ class Daemon:
         Raises:
             ConfigurationError: the service never took the key, in no run on this state.
         """
-        self._refused[service] = str(fault)
-        self._misconfigured.discard(service)
-        if not isinstance(fault, CredentialsError):
-            self._misconfigured.add(service)
+        self._refused[service], self._last_faults[service] = str(fault), fault
         proven = service == LABELS or self._engine.breaker(service).has_succeeded or service in self._accepted
         if not proven:
             raise fault
+        if service == "imap":
+            self._login_refusals.add()
         self._refusal(service).met(str(fault), service=service)
 
     def _refusal(self, service: str) -> Trouble:
@@ -284,17 +293,22 @@ class Daemon:
 
     def status(self) -> DaemonStatus:
         """Return the state of the daemon at this moment."""
+        faults = list(self._last_faults.items())
+        untrusted = {service for service, fault in faults if isinstance(fault, CertificateError)}
+        keys = {service for service, fault in faults if isinstance(fault, CredentialsError)}
         return DaemonStatus(
             in_progress=frozenset(list(self.working)),
             waiting=tuple(status.service for status in self.waiting_messages()),
             waits=tuple(self._waits()),
-            unreadable=self._inbox.seen.unread,
+            unreadable=self._inbox.unreadable,
             refused=self._still_refused(),
             unreachable=tuple(
                 service for service, breaker in list(self._engine.breakers.items()) if service and not breaker.is_closed
             ),
             first_start=self.first_start,
-            misconfigured=frozenset(self._misconfigured),
+            misconfigured=frozenset(self._last_faults.keys() - keys - untrusted),
+            untrusted=frozenset(untrusted),
+            may_pass=frozenset({"imap"} if self._login_refusals.may_pass else ()),
             unproven=frozenset(SERVICE_NAMES.keys() - self._proven()),
             outage=self.outage.current,
         )
@@ -321,11 +335,11 @@ class Daemon:
         """Return since when each message waits, for which service ("": none), and for what reason.
 
         A wait begins when the message arrived, or when a person put it under a category. A message whose sender writes
-        too often is left out: it waits as it should.
+        too often is left out: it waits as it should. So is one that cannot be read: that is an incident of its own.
         """
         arrived = self._inbox.received_at()
         for name, status in list(self.waiting.items()):
             reference = corrections.message_of(name)
             since = status.since if self._reclassify_mailboxes.holds(reference) else arrived.get(name)
-            if since and status.result.reason != TOO_OFTEN:
+            if since and status.result.reason not in {TOO_OFTEN, WITHHELD}:
                 yield Wait(since, status.service, status.result.reason)

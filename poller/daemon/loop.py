@@ -95,6 +95,7 @@ class Loop:
         self._health = PollHealth(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
         self._unpolled = Trouble(log, "poll_failed")
+        self._is_throttled = False  # the server asked at the last poll to be left alone for a while
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each logged once
         daemon = self._daemon
         self._reporter = HealthReporter(
@@ -139,8 +140,9 @@ class Loop:
         stopped.result()
 
     def wake(self) -> None:
-        """Poll the mailbox now. Any thread may call this."""
-        self._scheduler.modify_job("poll", next_run_time=datetime.now(UTC))
+        """Poll the mailbox now, unless the server asked to be left alone. Any thread may call this."""
+        if not self._is_throttled:
+            self._scheduler.modify_job("poll", next_run_time=datetime.now(UTC))
 
     def _begin(self) -> None:
         self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
@@ -233,11 +235,13 @@ class Loop:
     def _poll(self) -> None:
         with self._looking:
             self._health.began()
+            self._is_throttled = False
             try:
                 self._daemon.poll()
             except TransientError as error:
                 self._unpolled.met(str(error))
-                self._later(self._health.failed(datetime.now(UTC), str(error)))
+                self._is_throttled = error.retry_after_s is not None
+                self._later(self._health.failed(datetime.now(UTC), str(error), asked_s=error.retry_after_s))
             except StateUnavailableError:  # The outage is in the log already.
                 self._later(self._health.hindered())
             except ConfigurationError as fault:

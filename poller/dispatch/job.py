@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.dispatch.inspection_turns import InspectionTurns
+from poller.errors import MessageWithheldError
 from poller.mime.reference import BEGINNING_BYTES, content_digest
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import attachment_policy, form_mark, sender
-from poller.workflow.errors import MessageUnavailableError
+from poller.workflow.errors import DependencyPendingError, MessageUnavailableError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from poller.model import DispatchResult, Outcome, Request, UploadDecision
     from poller.workflow.journal import Journal
     from poller.workflow.steps import StepName
+
+
+WITHHELD = "the mail server lists it and does not give it"  # the reason why such a message waits
 
 
 class LazyMessage:
@@ -48,6 +52,7 @@ class LazyMessage:
         Raises:
             MessageUnavailableError: the mailbox is out of reach, the parser was stopped, or the disk is full.
             MessageGoneError: the message was taken away.
+            DependencyPendingError: the mail server has it, and does not give it.
         """
         if self._request is None:
             try:
@@ -55,6 +60,8 @@ class LazyMessage:
                 request = parser_process.parse(
                     self._path, self._source.account, fetched.received_at, unreadable=UNREADABLE
                 )
+            except MessageWithheldError as error:
+                raise DependencyPendingError(WITHHELD) from error
             except (TransientError, ConfigurationError, parser_process.ParserDiedError, OSError) as error:
                 raise MessageUnavailableError(error) from error
             if fetched.oversize_bytes:
@@ -73,7 +80,7 @@ class LazyMessage:
         """Return the digest of the message's content, see `mime.reference.content_digest`.
 
         Raises:
-            MessageUnavailableError, MessageGoneError: as for `request`.
+            MessageUnavailableError, MessageGoneError, DependencyPendingError: as for `request`.
         """
         _ = self.request  # which fetches it
         try:
@@ -90,7 +97,7 @@ class LazyMessage:
         Raises:
             MessageGoneError: it was taken away.
         """
-        with suppress(MessageUnavailableError):
+        with suppress(MessageUnavailableError, DependencyPendingError):
             # In a context of its own: the mailbox's calls to the state store are no steps of the message in progress.
             Context().run(lambda: self.request)
 

@@ -15,11 +15,11 @@ from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPCli
 from imapclient.imap4 import IMAP4WithTimeout
 from imapclient.tls import IMAP4_TLS
 
-from integrations.errors import ConfigurationError, TransientError
+from integrations.errors import CertificateError, ConfigurationError, TransientError
 from integrations.net.deadline import Deadline, watch
 from integrations.net.trust import trusting
 from poller.imap.login import log_in
-from poller.imap.responses import code, said
+from poller.imap.responses import asked_s, code, said
 from poller.logs import places
 
 if TYPE_CHECKING:
@@ -29,17 +29,18 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+CUT, REFUSES = "the connection was cut", "the server says no"
 # What went wrong on the way to the server, in words; the first that fits.
 REASONS: tuple[tuple[type[Exception], str], ...] = (
     (socket.gaierror, "the host name is unknown"),
     (ConnectionRefusedError, "nothing listens there"),
     (TimeoutError, "no answer in time"),
     (ssl.SSLError, "no TLS there: look at IMAP_SECURITY and IMAP_PORT"),
-    (ConnectionError, "the connection was cut"),
-    (IMAPClientAbortError, "the connection was cut"),
-    (EOFError, "the connection was cut"),
+    (ConnectionError, CUT),
+    (IMAPClientAbortError, CUT),
+    (EOFError, CUT),
     (OSError, "there is no way to that host"),
-    (IMAPClientError, "the server says no"),
+    (IMAPClientError, REFUSES),
 )
 # Errors of imapclient and of ours at an answer which is no base64, no ASCII, no number, or lacks a part.
 NONSENSE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError, RecursionError)
@@ -48,6 +49,10 @@ VERSION = version(NAME)
 WORDS_CHARS = 200  # of a refusal that is quoted
 # imapclient logs literals, that is mails, at DEBUG.
 logging.getLogger("imapclient").setLevel(logging.INFO)
+
+
+class ConnectionCutError(TransientError):
+    """The server has ended the connection in mid-call. One message may be at fault, at which it hangs up each time."""
 
 
 class _Watched:
@@ -121,11 +126,11 @@ def drop(client: IMAPClient) -> None:
 
 @contextmanager
 def _verified(imap: ImapSettings) -> Iterator[None]:
-    """Raise ConfigurationError where the server cannot prove its identity, so that it gets no password."""
+    """Raise CertificateError where the server cannot prove its identity, so that it gets no password."""
     try:
         yield
     except ssl.SSLCertVerificationError as error:
-        raise ConfigurationError(f"IMAP server {imap.host}: certificate is refused: {error.verify_message}") from error
+        raise CertificateError(f"IMAP server {imap.host}: certificate is refused: {error.verify_message}") from error
     except CapabilityError as error:
         raise ConfigurationError(f"IMAP server {imap.host} offers no STARTTLS: check IMAP_SECURITY") from error
 
@@ -158,4 +163,7 @@ def imap_errors(call: str, *, quoting: bool = False) -> Iterator[None]:
         detail = said(error) if isinstance(error, IMAPClientError) else ""
         is_refusal = isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError | IMAPClientAbortError)
         words = f": {detail[:WORDS_CHARS]}" if quoting and is_refusal and detail else code(error)
-        raise TransientError(f"IMAP {call}: {why}{words}", detail=detail, outcome_unknown=False) from error
+        kind = ConnectionCutError if why is CUT else TransientError
+        raise kind(
+            f"IMAP {call}: {why}{words}", detail=detail, retry_after_s=asked_s(error), outcome_unknown=False
+        ) from error

@@ -9,7 +9,7 @@ from imapclient.exceptions import IMAPClientAbortError, LoginError
 
 from integrations.errors import ConfigurationError, CredentialsError, TransientError
 from poller.imap.oauth import tokens
-from poller.imap.responses import advice, is_busy, said
+from poller.imap.responses import advice, asked_s, is_busy, said
 
 if TYPE_CHECKING:
     from imapclient import IMAPClient
@@ -102,7 +102,7 @@ def _by_token(client: IMAPClient, imap: ImapSettings) -> None:
 def _raise_busy(error: LoginError) -> None:
     if _is_busy(error):
         why = "IMAP login: the server is not available"
-        raise TransientError(why, detail=said(error), outcome_unknown=False) from error
+        raise TransientError(why, detail=said(error), retry_after_s=asked_s(error), outcome_unknown=False) from error
 
 
 def _is_busy(error: LoginError) -> bool:

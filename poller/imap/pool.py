@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from integrations.errors import TransientError
-from poller.errors import MessageGoneError
+from poller.errors import MessageGoneError, MessageWithheldError
 from poller.imap import session as imap_session
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class SessionPool:
                     raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)
                 yield session
                 clean = True
-            except MessageGoneError:
+            except (MessageGoneError, MessageWithheldError):
                 clean = True
                 raise
             finally:

@@ -9,8 +9,9 @@ from poller.escaping import one_line
 # Codes of RFC 5530, and what Gmail and Exchange say without one. "Try again" after a wrong password is no busy server.
 BUSY = re.compile(
     r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG|OVERQUOTA|THROTTLED|CONTACTADMIN)\]"
-    r"|too many [a-z ]*connections|maximum (number of )?connection|connection limit|bandwidth limits"
-    r"|temporary|server unavailable|authenticated but not connected"
+    r"|too many [a-z ]*(connections|sessions|logins)|maximum (number of )?connection|connection limit|bandwidth limits"
+    r"|temporar|(server|service|backend) (is )?(currently )?(unavailable|down)|maintenance|overload"
+    r"|i/o error|authenticated but not connected"
     r"|throttled|backoff time|server busy|^(?!.*\[AUTHENTICATIONFAILED\]).*try again",
     re.IGNORECASE,
 )
@@ -35,6 +36,19 @@ PASSWORD_ADVICE = {
 def is_busy(error: Exception) -> bool:
     """Return True if the refusal is temporary."""
     return BUSY.search(str(error)) is not None
+
+
+def is_bug(error: Exception) -> bool:
+    """Return True if the server failed by a fault of its own: a busy one says so too, as does one with damaged data."""
+    return "[SERVERBUG]" in str(error).upper()
+
+
+def asked_s(error: Exception) -> float | None:
+    """Return for how many seconds a throttling server asks to be left alone, None where it does not say."""
+    found = re.search(r"backoff time: (\d{1,9}) (milliseconds|seconds)?", str(error), re.IGNORECASE)
+    if not found:
+        return None
+    return int(found[1]) / (1 if found[2] == "seconds" else 1000)
 
 
 def is_gone(error: Exception) -> bool:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, IMAPClientReadOnlyError, ProtocolError
 
 from integrations.errors import ConfigurationError, TransientError
 from integrations.net.deadline import CALL_S, Deadline
-from poller.errors import MessageGoneError
+from poller.errors import MessageGoneError, MessageWithheldError
 from poller.imap import gmail, idle, move, rights, search
-from poller.imap.connection import NONSENSE, drop, dropped_unless_done, imap_errors, logged_in
+from poller.imap.connection import NONSENSE, REFUSES, drop, dropped_unless_done, imap_errors, logged_in
 from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, MessageSummary, arrival_of, body_of
 from poller.imap.keywords import Keywords
 from poller.imap.namespace import Hierarchy
-from poller.imap.responses import is_busy, is_gone, said
+from poller.imap.responses import code, is_bug, is_busy, is_gone, said
 from poller.imap.search import Counts
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 1 << 20
 BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers
+
+
+class DaySearchError(TransientError):
+    """The server cannot tell when messages arrived: one that is damaged is enough. This session is of no more use."""
 
 
 class ImapSession:
@@ -83,11 +87,21 @@ class ImapSession:
         """Return the UIDs not marked deleted that arrived on that day or later, in order of arrival.
 
         `counts` are those of this moment, where they are known.
+
+        Raises:
+            DaySearchError: the server cannot compare days. Another connection gives the UIDs of all days.
         """
         counts = counts or self.counts()
         messages = counts.messages if counts else self.reselect()
         with self._call("SEARCH"):
-            return search.uids(self._client, messages, since)
+            try:
+                return search.uids(self._client, messages, since)
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError as error:
+                if since is None or (is_busy(error) and not is_bug(error)):
+                    raise
+                raise DaySearchError(f"IMAP SEARCH SINCE: {REFUSES}{code(error)}", outcome_unknown=False) from error
 
     def reselect(self) -> int:
         """Select the mailbox once more, and return how many messages are in it.
@@ -148,7 +162,8 @@ class ImapSession:
                 raise
             except (IMAPClientError, *NONSENSE) as error:
                 # What the library says of a response may quote a mail.
-                if isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError) and is_busy(error):
+                is_answer = isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError)
+                if is_answer and is_busy(error) and not is_bug(error):
                     raise
                 if items is LEAST:
                     return {} if is_gone(error) else {uids[0]: {}}
@@ -162,6 +177,7 @@ class ImapSession:
 
         Raises:
             MessageGoneError: it was taken away.
+            MessageWithheldError: it is there, and the server does not give it.
         """
         offset = 0
         while offset < limit_bytes:
@@ -179,14 +195,21 @@ class ImapSession:
             row = self._client.fetch([uid], [f"BODY.PEEK[]<{offset}.{size}>"]).get(uid, {})
         except IMAPClientError as error:
             if is_gone(error):
-                raise MessageGoneError("FETCH") from error
+                self._raise_missing(uid)
             raise
         piece = body_of(row, b"", offset)
         if piece is None:
-            raise MessageGoneError("FETCH")
+            self._raise_missing(uid)
         if not isinstance(piece, bytes):
             raise TypeError("a piece is bytes")  # imapclient may parse a response as a number or a list
         return piece
+
+    def _raise_missing(self, uid: int) -> NoReturn:
+        # A server answers as if it were gone for a message that it cannot read, too.
+        self._client.noop()  # which tells the session what was expunged
+        if search.present(self._client, [uid]):
+            raise MessageWithheldError
+        raise MessageGoneError("FETCH")
 
     def mark_seen(self, uids: Sequence[int]) -> None:
         """Mark messages as read."""

@@ -8,23 +8,27 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from poller.errors import MessageGoneError
+from poller.errors import MessageGoneError, MessageWithheldError
 from poller.imap import session as imap_session
+from poller.imap.connection import ConnectionCutError
 from poller.imap.pool import SessionPool
+from poller.imap.session import DaySearchError
 from poller.mailbox import outcome_mailboxes
-from poller.mailbox.download import account_of, write
+from poller.mailbox.download import account_of, fetch_reference, write
 from poller.mailbox.labeller import BatchLabeller
 from poller.mailbox.scanner import MailboxScanner, MailboxSnapshot, ScanScope
 from poller.mailbox.source import KEYWORDS, Fetched
 from poller.mailbox.variants import Variants
+from poller.mailbox.withheld import WithheldMessages
 from poller.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import date, datetime
     from pathlib import Path
 
     from poller.config.settings import Settings
+    from poller.imap.fetch import MessageSummary
     from poller.model import Receipt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -56,15 +60,22 @@ class Inbox:
         self.taken_up: Callable[[Collection[str]], Collection[str]] = lambda _: ()
         self.progress: Callable[[], object] = lambda: None  # called at each message that a scan reads
         self.variants = Variants()  # by which messages are told apart that share a reference
-        self._compared: dict[str, Collection[int]] = {}  # the UIDs under a reference that were compared last
+        self._compared: dict[str, Mapping[int, MessageSummary]] = {}  # the copies of a reference compared last
         self.behind: Inbox | None = None  # another mailbox in which older messages may wait
         self.account = account_of(settings.imap)
+        self._withheld = WithheldMessages()
         self._scanner, self._looking = MailboxScanner(settings.imap), threading.Lock()
 
     @property
     def seen(self) -> MailboxSnapshot:
         """Return the mailbox as the last scan found it."""
         return self._scanner.seen
+
+    @property
+    def unreadable(self) -> dict[int, datetime]:
+        """Return the UIDs of the messages that the server lists and does not give, each with since when."""
+        seen, withheld = self.seen, self._withheld.since()
+        return {**seen.unread, **{uid: at for name, at in withheld.items() for uid in seen.by_reference.get(name, ())}}
 
     def count(self, mailboxes: Collection[str]) -> dict[str, int]:
         """Count the messages in each of these mailboxes of the account. Each takes one round trip."""
@@ -93,14 +104,24 @@ class Inbox:
         """Return the references of all messages that wait, the oldest first, each once.
 
         A scan requests only new messages, and checks whether those that waited are still there. Everything is scanned
-        now and then, and whenever the number of messages is not the expected one.
+        now and then, and whenever the number of messages is not the expected one. Where the server hangs up at a
+        message, it takes several connections, see `new_messages`.
 
         Raises:
             TransientError: the server is out of reach, or gives none of the new messages at the first or second
                 scan that requests them. With `all_or_none`, also where it does not give all.
         """
         # One scan at a time: a slow one must not overwrite the result of a later one.
-        with self._looking, self._sessions.session(at_once=True) as session:
+        with self._looking:
+            while True:
+                try:
+                    return self._scan(all_or_none=all_or_none)
+                except (ConnectionCutError, DaySearchError) as error:
+                    if not self._scanner.goes_on(error):
+                        raise
+
+    def _scan(self, *, all_or_none: bool) -> list[str]:
+        with self._sessions.session(at_once=True) as session:
             view = ScanScope(session.uidvalidity, self.since, self.reach())
             scanner = self._scanner
             seen = scanner.scan(session, view, self.variants, self.taken_up, self.progress, all_or_none=all_or_none)
@@ -114,21 +135,33 @@ class Inbox:
         with self._looking:
             seen = self.seen
             copies = seen.by_reference.get(reference, {})
-            if not copies or self._compared.get(reference) == copies.keys():
+            if not copies or self._compared.get(reference) == copies:
                 return set()
             in_order = sorted(copies, key=lambda uid: (copies[uid].received_at, uid))
             with self._sessions.session(seen.uidvalidity) as session:
                 found = self.variants.tell_apart(session, reference, in_order)
             self._scanner.rename(found)
             self._compared = {each: uids for each, uids in self._compared.items() if each in seen.by_reference}
-            self._compared[reference] = copies.keys() - found.keys()
+            self._compared[reference] = {uid: copy for uid, copy in copies.items() if uid not in found}
         return set(found.values())
 
     def confirm(self, reference: str) -> bool:
-        """Return whether the message is in the mailbox at this very moment."""
+        """Return whether the message is in the mailbox at this very moment, by its header.
+
+        A server that was restored or repaired may give its UID to another message. Then everything is read anew.
+        """
         seen = self.seen
+        named: dict[int, str] = {}
         with self._sessions.session(seen.uidvalidity) as session:
-            return bool(session.present(list(seen.copies(reference))))
+            for arrival in session.fetch_summaries(session.present(list(seen.copies(reference)))):
+                with suppress(MessageGoneError):
+                    named[arrival.uid] = fetch_reference(session, arrival, self._imap)
+            is_it = [name == reference for name in self.variants.named(session, named).values()]
+        if not all(is_it):
+            log.warning("uids_reused", uidvalidity=seen.uidvalidity)
+            with self._looking:
+                self._scanner.forget()
+        return bool(is_it) and all(is_it)
 
     def fetch(self, reference: str, path: Path) -> Fetched:
         """Write the message to the path. See `MessageSource`.
@@ -137,14 +170,29 @@ class Inbox:
         """
         seen = self._look_for(reference)
         for uid, waiting in seen.copies(reference).items():
-            with (
-                self._sessions.session(seen.uidvalidity, fetching=True) as session,
-                path.open("wb") as file,
-                suppress(MessageGoneError),
-            ):
-                for arrival in [waiting] if waiting else session.fetch_summaries([uid]):
-                    return Fetched(arrival.received_at, write(session, arrival, file, self._imap), arrival.junk)
+            try:
+                with (
+                    self._sessions.session(seen.uidvalidity, fetching=True) as session,
+                    path.open("wb") as file,
+                    suppress(MessageGoneError),
+                ):
+                    for arrival in [waiting] if waiting else session.fetch_summaries([uid]):
+                        oversize_bytes = write(session, arrival, file, self._imap)
+                        self._withheld.discard(reference)
+                        return Fetched(arrival.received_at, oversize_bytes, arrival.junk)
+            except MessageWithheldError:
+                self._withheld.add(reference, seen.by_reference)
+                raise
+            except ConnectionCutError as cut:
+                if self._withheld.was_cut(reference, seen.by_reference) and self._is_there(uid, seen.uidvalidity):
+                    self._withheld.add(reference, seen.by_reference)
+                    raise MessageWithheldError from cut
+                raise
         raise MessageGoneError(reference)
+
+    def _is_there(self, uid: int, uidvalidity: int) -> bool:
+        with self._sessions.session(uidvalidity) as session:
+            return bool(session.present([uid]))
 
     def mark_seen(self, reference: str) -> None:
         """See `MessageSource`."""

@@ -48,7 +48,7 @@ def fetch(
             for arrival in session.fetch_summaries(uids[::-1], refused):
                 with suppress(MessageGoneError):
                     named = {arrival.uid: fetch_reference(session, arrival, imap)}
-                    if variants.named(session, named)[arrival.uid] == reference:
+                    if variants.named(session, named).get(arrival.uid) == reference:
                         return Fetched(arrival.received_at, write(session, arrival, file, imap), arrival.junk)
     if refused:
         raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,15 +10,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import TransientError
-from poller.errors import MessageGoneError
 from poller.imap import search
-from poller.mailbox.download import fetch_reference
+from poller.imap.session import DaySearchError
+from poller.mailbox.new_messages import NewMessages, lightened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import date
 
     from poller.config.settings import ImapSettings
+    from poller.imap.connection import ConnectionCutError
     from poller.imap.fetch import MessageSummary
     from poller.imap.search import Counts
     from poller.imap.session import ImapSession
@@ -30,9 +29,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 DOUBTS = 3  # scans in a row that get none of the new messages: then the fault is the messages', not the server's
 WHOLE_LOOK_S = 600.0  # between two full scans: only these see that a mark of deletion was taken off
+UNKNOWN_S = 600.0  # for which SEARCH lists a message that FETCH does not know, before it counts as unreadable
+NAMED = 10  # UIDs, of those that an error is about
 FEW = 1_000  # messages; a mailbox of no more is selected anew at each scan, one of more at each full scan
-
-_MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # matches addresses too, which does no harm
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,8 @@ class MailboxSnapshot:
     waiting: Mapping[int, tuple[str, MessageSummary]] = field(default_factory=dict)  # each with its reference
     left_alone: Mapping[int, str] = field(default_factory=dict)  # the reference alone: there may be a hundred thousand
     unread: Mapping[int, datetime] = field(default_factory=dict)  # what the server does not give, since when
+    unknown: Mapping[int, float] = field(default_factory=dict)  # what FETCH does not know yet, since when; monotonic
+    next_uid: int = 0  # UIDNEXT, 0 where the server does not tell it
     by_reference: Mapping[str, Mapping[int, MessageSummary]] = field(default_factory=dict)  # what waits, by reference
     are_left_alone: frozenset[str] = frozenset()  # the references that are left alone
 
@@ -91,7 +92,10 @@ class MailboxScanner:
         """
         self._imap = imap
         self.seen = MailboxSnapshot()
+        self._new = NewMessages(imap)
+        self._view: ScanScope | None = None  # that of the new messages
         self._doubts = 0  # scans in a row at which the server gave nothing that is new
+        self._lists_all = False  # as the server cannot tell the messages of some days from the others
         self._whole_look_at_s = 0.0  # on the monotonic clock
 
     def scan(
@@ -109,15 +113,24 @@ class MailboxScanner:
         `taken_up` returns which of some references were taken up once, though they are from before `since`. `progress`
         is called at each message that is read.
         """
+        if self._view != view:
+            self._view, self._new = view, NewMessages(self._imap)
         then = self.seen if self.seen.view == view else MailboxSnapshot()
         if not then.counts or then.counts.messages <= FEW or time.monotonic() >= self._whole_look_at_s:
             session.reselect()
         counts = session.counts()
+        next_uid = counts.next_uid if counts else 0
+        if counts and next_uid < then.next_uid:
+            # RFC 9051 section 2.3.1.1 forbids it. A mailbox that was restored or repaired does it all the same.
+            log.warning("uids_reused", uidvalidity=view.uidvalidity)
+            self.forget()
+            then = self.seen
         uids = self._changed(session, counts, then)
         whole = uids is None
         if uids is None:
             # SINCE compares days in the server's own time zone (RFC 9051 section 6.4.4), so one day more is requested.
-            uids = session.uids(view.reach and view.reach - timedelta(days=1), counts)
+            since = view.reach - timedelta(days=1) if view.reach and not self._lists_all else None
+            uids = session.uids(since, counts)
         counts = _shown(session, counts, uids, None if whole else then.counts)
         refused: set[int] = set()
         waiting, early = self._taken_in(session, uids, view, then, variants, progress, refused)
@@ -127,25 +140,38 @@ class MailboxScanner:
         if asked and (found := taken_up(set(asked.values()))):
             again = [uid for uid, reference in asked.items() if reference in found]
             for arrival in session.fetch_summaries(again, refused):
-                waiting[arrival.uid] = asked[arrival.uid], _lightened(arrival)
+                waiting[arrival.uid] = asked[arrival.uid], lightened(arrival)
             left_alone = {uid: name for uid, name in left_alone.items() if uid not in {*waiting, *refused}}
-        for uid in refused - then.unread.keys():
+        unknown = [uid for uid in uids if uid not in waiting and uid not in left_alone]
+        unread, unknown_since = _not_given(unknown, refused, then)
+        for uid in unread.keys() - then.unread.keys():
             log.warning("message_unreadable", uid=uid, uidvalidity=view.uidvalidity)
-        now = datetime.now(UTC)
-        unread = {uid: then.unread.get(uid, now) for uid in uids if uid not in waiting and uid not in left_alone}
-        if unread and all_or_none:
+        if unknown and all_or_none:
             raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
         if whole:
             self._whole_look_at_s = time.monotonic() + WHOLE_LOOK_S
-        self.seen = _seen(view, counts, waiting, left_alone, unread, then)
+        now = replace(then, view=view, counts=counts, unread=unread, unknown=unknown_since, next_uid=next_uid)
+        self.seen = _seen(now, waiting, left_alone)
         return self.seen
+
+    def goes_on(self, error: ConnectionCutError | DaySearchError) -> bool:
+        """Return whether to scan once more, on another connection, after such an error."""
+        if isinstance(error, DaySearchError):
+            log.warning("days_not_searched", reason=str(error))
+            self._lists_all = True
+            return True
+        return self._new.goes_on()
+
+    def forget(self) -> None:
+        """Forget what was found: the UIDs mean other messages now."""
+        self.seen, self._new = MailboxSnapshot(), NewMessages(self._imap)
 
     def rename(self, references: Mapping[int, str]) -> None:
         """Give these of the waiting messages another reference, by UID."""
         seen = self.seen
         waiting = {uid: (references.get(uid, name), arrival) for uid, (name, arrival) in seen.waiting.items()}
         if references and seen.view:
-            self.seen = _seen(seen.view, seen.counts, waiting, seen.left_alone, seen.unread, seen)
+            self.seen = _seen(seen, waiting, seen.left_alone)
 
     def _changed(self, session: ImapSession, counts: Counts | None, then: MailboxSnapshot) -> list[int] | None:
         """Return the UIDs of what waited and still does, and of what is new. None means that a full scan is needed."""
@@ -153,7 +179,7 @@ class MailboxScanner:
             return None
         if counts.messages - then.counts.messages > search.ANSWER:
             return None
-        known = {*then.waiting, *then.unread}
+        known = {*then.waiting, *then.unread, *then.unknown}
         uids = session.new_uids(then.counts.next_uid, known)
         expected = then.counts.messages + len(uids) - len(known)
         return uids if counts.messages == expected else None
@@ -174,26 +200,24 @@ class MailboxScanner:
         """
         waiting = {uid: then.waiting[uid] for uid in uids if uid in then.waiting}
         early: dict[int, str] = {}
-        fresh: dict[int, MessageSummary] = {}
-        named: dict[int, str] = {}
         new = [uid for uid in uids if uid not in waiting and uid not in then.left_alone]
-        for arrival in session.fetch_summaries(new, refused):
-            progress()
-            with suppress(MessageGoneError):  # A person took it between the scan and the reading.
-                named[arrival.uid] = fetch_reference(session, arrival, self._imap)
-                fresh[arrival.uid] = _lightened(arrival)
+        fresh = self._new.read(session, new, refused, progress)
         # If the server gives other messages, the fault is that message's. If it gives none, it may be the server's.
         doubtful = refused - then.unread.keys() and len(refused) == len(new)
         self._doubts = self._doubts + 1 if doubtful else 0
         if 0 < self._doubts < DOUBTS:
-            why = f"IMAP FETCH: the server gives none of {len(new)} new messages"
+            uid_list = ", ".join(map(str, new[:NAMED])) + (", ..." if len(new) > NAMED else "")
+            why = f"IMAP FETCH: the server gives none of {len(new)} new messages (UID {uid_list})"
             raise TransientError(why, outcome_unknown=False)
         self._doubts = 0
-        for uid, reference in variants.named(session, named).items():
-            if view.since and fresh[uid].received_at.date() < view.since:
+        named = variants.named(session, {uid: reference for uid, (reference, _) in fresh.items()})
+        refused |= fresh.keys() - named.keys()
+        for uid, reference in named.items():
+            _, arrival = fresh[uid]
+            if view.since and arrival.received_at.date() < view.since:
                 early[uid] = reference
             else:
-                waiting[uid] = reference, fresh[uid]
+                waiting[uid] = reference, arrival
         return waiting, early
 
 
@@ -218,22 +242,31 @@ def _shown(session: ImapSession, counts: Counts | None, uids: list[int], then: C
     return replace(counts, next_uid=min(counts.next_uid, last + 1))
 
 
+def _not_given(
+    uids: Iterable[int], refused: Collection[int], then: MailboxSnapshot
+) -> tuple[dict[int, datetime], dict[int, float]]:
+    """Return those of these messages that cannot be read, and those that FETCH does not know yet, each since when."""
+    unread: dict[int, datetime] = {}
+    unknown: dict[int, float] = {}
+    now, now_s = datetime.now(UTC), time.monotonic()
+    for uid in uids:
+        since_s = then.unknown.get(uid, now_s)
+        if uid in refused or uid in then.unread or now_s - since_s >= UNKNOWN_S:
+            unread[uid] = then.unread.get(uid, now)
+        else:
+            unknown[uid] = since_s
+    return unread, unknown
+
+
 def _seen(
-    view: ScanScope,
-    counts: Counts | None,
-    waiting: Mapping[int, tuple[str, MessageSummary]],
-    left_alone: Mapping[int, str],
-    unread: Mapping[int, datetime],
-    then: MailboxSnapshot,
+    found: MailboxSnapshot, waiting: Mapping[int, tuple[str, MessageSummary]], left_alone: Mapping[int, str]
 ) -> MailboxSnapshot:
+    """Return the snapshot with these messages that wait and are left alone. `found` has those of the last scan."""
     by_reference: dict[str, dict[int, MessageSummary]] = {}
     for uid, (reference, arrival) in waiting.items():
         by_reference.setdefault(reference, {})[uid] = arrival
-    same = left_alone is then.left_alone
-    are_left_alone = then.are_left_alone if same else frozenset(left_alone.values())
-    return MailboxSnapshot(view, counts, waiting, left_alone, unread, by_reference, are_left_alone)
-
-
-def _lightened(arrival: MessageSummary) -> MessageSummary:
-    """Reduce the header to the message ids in it, which is all that `Inbox.holds_older` needs."""
-    return replace(arrival, header=b"".join(_MESSAGE_ID.findall(arrival.header)))
+    same = left_alone is found.left_alone
+    are_left_alone = found.are_left_alone if same else frozenset(left_alone.values())
+    return replace(
+        found, waiting=waiting, left_alone=left_alone, by_reference=by_reference, are_left_alone=are_left_alone
+    )

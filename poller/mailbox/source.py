@@ -38,7 +38,12 @@ class MessageSource(Protocol):
     account: str  # identifies the mailbox; part of every reference
 
     def fetch(self, reference: str, path: Path) -> Fetched:
-        """Write the raw message to the path. Of a message over the size limit, write only its beginning."""
+        """Write the raw message to the path. Of a message over the size limit, write only its beginning.
+
+        Raises:
+            MessageGoneError: it is not in the mailbox.
+            MessageWithheldError: it is, and the server does not give it.
+        """
 
     def mark_seen(self, reference: str) -> None:
         """Mark every copy of a message as read.

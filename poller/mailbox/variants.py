@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from poller.errors import MessageGoneError
+from poller.errors import MessageGoneError, MessageWithheldError
 from poller.mime.reference import BEGINNING_BYTES, content_digest, variant_reference
 
 if TYPE_CHECKING:
@@ -36,14 +36,18 @@ class Variants:
     def named(self, session: ImapSession, references: Mapping[int, str]) -> dict[int, str]:
         """Return the reference of each message by UID, given what its header says.
 
-        Only a message whose reference is shared is read for it.
+        Only a message whose reference is shared is read for it. Where the server does not give it, it is missing.
         """
         keepers = self._store.recall({FACT + each for each in references.values()}) if self._store else {}
         found = dict(references)
         for uid, reference in references.items():
             if keeper := keepers.get(FACT + reference):
-                with suppress(MessageGoneError):
+                try:
                     found[uid] = _own(session, uid, reference, keeper)
+                except MessageGoneError:
+                    continue
+                except MessageWithheldError:
+                    del found[uid]
         return found
 
     def tell_apart(self, session: ImapSession, reference: str, uids: Iterable[int]) -> dict[int, str]:

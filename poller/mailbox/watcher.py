@@ -84,7 +84,8 @@ class MailboxWatcher:
                 # The scans meet the same error and handle it.
                 interrupted.met(str(error))
                 failures = 0 if time.monotonic() - began_s > GOOD_S else failures
-                self._stopped(delay_of(failures, refused=isinstance(error, ConfigurationError)))
+                asked_s = error.retry_after_s if isinstance(error, TransientError) else None
+                self._stopped(delay_of(failures, refused=isinstance(error, ConfigurationError), asked_s=asked_s))
                 failures += 1
 
     def _stopped(self, within_s: float = 0) -> bool:

@@ -14,7 +14,7 @@ from poller.mime import headers
 from poller.triage.auth_results import server_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from poller.config.settings import Settings
     from poller.imap.session import ImapSession
@@ -26,12 +26,12 @@ LAST = 20  # mails that are looked at
 OFF = "no colleague is believed, so what one forwards or answers counts as a stranger's"
 
 
-def advice(settings: Settings, session: ImapSession) -> list[str]:
+def advice(settings: Settings, session: ImapSession, unreadable: Collection[int] = ()) -> list[str]:
     """Return what to say of `imap.authserv_id`: one sentence, none if the last mails bear the configured name.
 
-    The session may be in another mailbox afterwards.
+    The session may be in another mailbox afterwards. `unreadable` are UIDs that the server does not give.
     """
-    seen, given = _servers(_last_headers(settings, session)), settings.imap.authserv_id.lower()
+    seen, given = _servers(_last_headers(settings, session, unreadable)), settings.imap.authserv_id.lower()
     total = sum(seen.values())
     if given:
         return [] if not total or seen[given] else [f"none of the last {total} mails bears imap.authserv_id: {OFF}"]
@@ -65,11 +65,12 @@ def _servers(found: Iterable[bytes]) -> Counter[str]:
     )
 
 
-def _last_headers(settings: Settings, session: ImapSession) -> Iterator[bytes]:
+def _last_headers(settings: Settings, session: ImapSession, unreadable: Collection[int] = ()) -> Iterator[bytes]:
     """Yield the headers of the last mails, from the polled mailbox and from those that processed mail is filed in."""
     labels, left = settings.labels, LAST
     for name in ("", labels.support, labels.modelisation, labels.ignored):
         if left and (not name or session.select(name)):
-            for summary in session.fetch_summaries(session.uids()[-left:], set()):
+            uids = [uid for uid in session.uids() if name or uid not in unreadable]
+            for summary in session.fetch_summaries(uids[-left:], set()):
                 left -= 1
                 yield summary.header

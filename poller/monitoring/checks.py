@@ -7,6 +7,7 @@ import re
 import tempfile
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from errno import EISDIR
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from poller.dispatch.clients import services
 from poller.imap import session as imap_session
 from poller.imap.responses import advice
 from poller.inspection.f3d import client
+from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import stranded
 from poller.mailbox.source import KEYWORDS
 from poller.model import Outcome
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from poller.config.settings import Settings
+
+
+RECENT = timedelta(days=7)  # the age of messages that are read where `imap.since` names no day
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +149,16 @@ def _write(textfile: Path) -> str:
 
 
 def _open_mailbox(settings: Settings) -> str:
+    with closing(Inbox(settings)) as inbox:
+        inbox.since = settings.imap.since or datetime.now(UTC).date() - RECENT
+        inbox.scan()
+        unreadable = sorted(inbox.unreadable)
     with closing(imap_session.connect(settings.imap)) as session:
         seen = f"{settings.imap.mailbox}: {len(session.uids())} messages"
+        withheld = [f"the server does not give the message with UID {uid}" for uid in unreadable]
         lying = stranded(settings.labels, session.count)
         left = [f"{count} in {name!r}, which is turned off: nobody looks there" for name, count in lying.items()]
         if lacking := session.missing_rights([getattr(settings.labels, outcome) for outcome in KEYWORDS]):
             raise ConfigurationError(f"IMAP: nothing can be filed: {'; '.join(lacking)}")
         shortcomings = session.shortcomings(KEYWORDS[Outcome.SUPPORT])
-        return "; ".join([seen, *left, *shortcomings, *authserv.advice(settings, session)])
+        return "; ".join([seen, *withheld, *left, *shortcomings, *authserv.advice(settings, session, unreadable)])

@@ -50,11 +50,14 @@ class PollHealth:
         self.looked_at, self.failing_since, self._failures, self.refused = now, None, 0, False
         self._ended(self._interval_s)
 
-    def failed(self, now: datetime, reason: str, *, refused: bool = False) -> float:
-        """Record that the poll failed, and return the delay before the next one, in seconds."""
+    def failed(self, now: datetime, reason: str, *, refused: bool = False, asked_s: float | None = None) -> float:
+        """Record that the poll failed, and return the delay before the next one, in seconds.
+
+        `asked_s` is for how long the server asked to be left alone, None where it did not.
+        """
         self.failing_since = self.failing_since or now
         self.reason, self.refused = reason, refused
-        delay_s = delay_of(self._failures, refused=refused)
+        delay_s = delay_of(self._failures, refused=refused, asked_s=asked_s)
         self._failures += 1
         self._ended(delay_s)
         return delay_s

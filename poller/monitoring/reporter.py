@@ -98,9 +98,12 @@ class HealthReporter:
 
     def incidents(self, now: datetime, status: DaemonStatus) -> list[Incident]:
         """Return every incident that a person should know of at this moment."""
-        refused, since = self._refused(status), self._health.failing_since
+        since = self._health.failing_since
+        refused = {name: reason for name, reason in self._refused(status).items() if name not in status.may_pass}
         found = [
-            incident.refused(service, reason, self._host, is_key=service not in status.misconfigured)
+            incident.untrusted(service, reason, self._host)
+            if service in status.untrusted
+            else incident.refused(service, reason, self._host, is_key=service not in status.misconfigured)
             for service, reason in refused.items()
         ]
         self._told_of |= dict.fromkeys(refused, now)
@@ -170,7 +173,7 @@ class HealthReporter:
             undecided += [
                 incident.WAITING,
                 f"{incident.POLLS} {self._host}",
-                f"{incident.REFUSED} imap {self._host}",
+                *(f"{kind} imap {self._host}" for kind in incident.REFUSALS),
                 f"{incident.UNREADABLE} {self._host}",
             ]
         elif status.unreadable:
@@ -179,8 +182,7 @@ class HealthReporter:
 
     def _unproven(self, status: DaemonStatus) -> list[str]:
         """Return the keys of refusals by services that have not answered since the start, and may refuse us still."""
-        kinds = incident.REFUSED, incident.MISCONFIGURED
-        return [f"{kind} {service} {self._host}" for kind in kinds for service in status.unproven]
+        return [f"{kind} {service} {self._host}" for kind in incident.REFUSALS for service in status.unproven]
 
     def _made_alerts(self) -> Alerts | None:
         recipient, smtp = self._settings.notification.email, self._smtp

@@ -32,5 +32,7 @@ class DaemonStatus:
     unreachable: tuple[str, ...]  # services whose circuit breaker is open
     first_start: date  # the day of the first start; date.max until it is known
     misconfigured: frozenset[str] = frozenset()  # those of `refused` where another setting is wrong than a key
+    untrusted: frozenset[str] = frozenset()  # those of `refused` that cannot prove who they are
+    may_pass: frozenset[str] = frozenset()  # those of `refused` that may well be over soon: nobody is told yet
     unproven: frozenset[str] = frozenset()  # services that have not answered this process yet
     outage: Outage | None = None  # of the state; None: it takes what is recorded, as far as is known

@@ -34,7 +34,8 @@ _KEYS = {
     "clickup": "CLICKUP_API_KEY dans le fichier .env",
 }
 WAITING, POLLS, REFUSED, CANARY, UNREADABLE = "waiting", "polls", "refused", "canary", "unreadable"
-MISCONFIGURED, STATE = "misconfigured", "state"
+MISCONFIGURED, CERTIFICATE, STATE = "misconfigured", "certificate", "state"
+REFUSALS = REFUSED, MISCONFIGURED, CERTIFICATE  # the kinds of which each concerns one service
 # Of each service that refuses us: what goes on, "" for nothing, and what waits.
 _EFFECTS = {
     "anthropic": (
@@ -185,6 +186,23 @@ def refused(service: str, reason: str, host: str, *, is_key: bool = True) -> Inc
     )
 
 
+def untrusted(service: str, reason: str, host: str) -> Incident:
+    """Describe a service whose certificate is not to be trusted. `reason` says why, in the words of TLS."""
+    name, (_, waits) = SERVICES.get(service, service), _EFFECTS.get(service, _EFFECTS["imap"])
+    return Incident(
+        f"{CERTIFICATE} {service} {host}",
+        f"{name} présente un certificat refusé",
+        (
+            f"Aucun message n’est perdu{NBSP}: {waits} Nos identifiants n’ont pas été envoyés.",
+            f"Vérifiez d’abord l’heure de la machine{NBSP}: une horloge fausse fait refuser un certificat valable.",
+            "Si elle est juste, c’est à l’hébergeur du serveur de corriger son certificat, et non à nos réglages.",
+            f"Le service réessaie de lui-même, au moins toutes les cinq minutes. {_CHECK}",
+        ),
+        (("Machine", one_line(host)),),
+        one_line(reason, 500),
+    )
+
+
 def incident_mail(cause: Incident, *, sender: str, recipient: str, zone: tzinfo, now: datetime) -> EmailMessage:
     """Compose the mail that tells the admin of an incident, and what to do. Its times are in `zone`."""
     facts = [(label, _date(said, zone) if isinstance(said, datetime) else said) for label, said in cause.facts]
@@ -222,6 +240,7 @@ def over(key: str, *, sender: str, recipient: str, zone: tzinfo, now: datetime) 
         CANARY: "La boîte de réception reçoit de nouveau",
         STATE: "Le service enregistre de nouveau",
         MISCONFIGURED: f"{SERVICES.get(service, service)} fonctionne de nouveau",
+        CERTIFICATE: f"{SERVICES.get(service, service)} présente de nouveau un certificat valable",
         REFUSED: f"{SERVICES.get(service, service)} accepte de nouveau nos identifiants",
     }[kind]
     facts = [("Terminée le", _date(now, zone)), *([("Machine", one_line(host))] if host else [])]

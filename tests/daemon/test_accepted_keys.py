@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integrations.errors import ConfigurationError, CredentialsError
+from integrations.errors import CertificateError, ConfigurationError, CredentialsError, TransientError
 from poller.cli.samples import samples
 from poller.daemon.accepted_keys import PREFIX, AcceptedKeys
 from poller.daemon.daemon import Daemon
+from poller.daemon.login_refusals import ENOUGH, LASTING_S
+from poller.monitoring.poll_health import PollHealth
 from poller.workflow.facts import InMemoryFacts
 from poller.workflow.store import open_store
+from tests.support.imap_account import NAMES
+from tests.support.imap_provider import Provider
 
 if TYPE_CHECKING:
     from tests.conftest import Office
@@ -78,6 +83,69 @@ def test_login_refused_after_restart_is_waited_out(office: Office) -> None:
                 daemon.tick()
         finally:
             daemon.stop()
+
+
+TROUBLE = (  # what real servers say at a login while they are in trouble
+    "NO AUTHENTICATE failed.",
+    "NO LOGIN failed.",
+    "NO [AUTHENTICATIONFAILED] Authentication failed.",
+    "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)",
+    "NO [AUTHORIZATIONFAILED] User not authorized",
+    "NO [PRIVACYREQUIRED] Plaintext authentication disallowed",
+    "NO [EXPIRED] Session ended",
+    "NO Login incorrect",
+    "NO Internal error, contact the administrator",
+    "NO Cannot reach the user database",
+    "NO System I/O error",
+    "NO [ALERT] Too many sessions",
+    "NO Scheduled maintenance",
+    "BAD Command not understood",
+    "NO [CONTACTADMIN] Account is being moved",
+)
+
+
+def test_server_in_trouble_ends_no_daemon_whose_settings_have_worked(office: Office) -> None:
+    """Whatever its words are, and at the first poll: a restart in an outage goes on when the outage is over."""
+    with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 AUTH=PLAIN UIDPLUS MOVE") as server:
+        office.environment |= {f"IMAP_{name.upper()}": str(getattr(server, name)) for name in NAMES}
+        office.once()
+        server.password = "another"
+        daemon = Daemon(office.settings)
+        daemon.start()
+        try:
+            for server.refusal in TROUBLE:
+                with suppress(TransientError):
+                    with pytest.raises(ConfigurationError) as refused:
+                        daemon.poll()
+                    daemon.handle_refusal("imap", refused.value)
+            server.password = "sandbox"
+            assert daemon.poll() == 0
+        finally:
+            daemon.stop()
+
+
+@pytest.mark.parametrize("has_worked", [True, False])
+def test_expired_certificate_ends_only_settings_that_never_worked(office: Office, *, has_worked: bool) -> None:
+    """It is told as what it is: no key and no other setting of ours is wrong."""
+    if has_worked:
+        office.once()
+    daemon, expired = Daemon(office.settings), CertificateError("IMAP server x: certificate is refused: it has expired")
+    daemon.start()
+    try:
+        if not has_worked:
+            with pytest.raises(CertificateError):
+                daemon.handle_refusal("imap", expired)
+            return
+        for _ in range(ENOUGH):
+            daemon.handle_refusal("imap", expired)
+    finally:
+        daemon.stop()
+    reporter, now = office.reporter(daemon, PollHealth(60)), datetime.now(UTC)
+    assert reporter.incidents(now, daemon.status()) == [], "it may pass, as after a boot with a wrong clock"
+    daemon._login_refusals._first_s -= LASTING_S
+    (told,) = reporter.incidents(now, daemon.status())
+    assert told.key.startswith("certificate imap ")
+    assert daemon.status().misconfigured == set()
 
 
 def test_key_that_never_worked_ends_the_start(office: Office) -> None:

@@ -206,6 +206,21 @@ def test_rate_limited_mail_is_not_late(office: Office) -> None:
     assert "503" in reason
 
 
+def test_once_ends_when_messages_are_moved_back_each_time(office: Office) -> None:
+    """As by a rule of another client: it is tried twice, and not for ever."""
+    refuse_tickets(office)
+    office.sandbox.imap.deliver(MAILS["support"])
+    ended: list[str] = []
+
+    def move_back(reference: str, _: MessageStatus) -> None:
+        ended.append(reference)
+        assert len(ended) < 5
+        drag_back(office)
+
+    Daemon(office.settings, retry_policy=office.retry_policy).once(move_back)
+    assert len(ended) == 2
+
+
 def test_late_messages_are_found_in_one_scan(office: Office) -> None:
     """However many wait: the workers are kept from the mailbox meanwhile."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from poller.daemon import loop
 from poller.daemon.daemon import Daemon
 from poller.daemon.loop import RELOAD, STOP, Asked, Loop
 from poller.monitoring import status_file
+from tests.support.imap_account import NAMES
 from tests.support.imap_provider import Provider
 from tests.support.recording_server import Listener, http
 from tests.support.running_daemon import running, waiting_at
@@ -117,6 +118,19 @@ def test_long_poll_failure_is_reported(office: Office, manager: Manager, monkeyp
     assert keeper.received.count(b"GET /ping/fail ") == keeper.received.count(b"GET ") == 1
 
 
+def test_wake_does_not_shorten_back_off_that_server_asked_for(office: Office, manager: Manager) -> None:
+    """Whatever IDLE reports meanwhile."""
+    closed = "BAD Request is throttled. Suggested Backoff Time: 600000 milliseconds"
+    with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 AUTH=PLAIN", closed=closed) as server:
+        office.environment |= {f"IMAP_{name.upper()}": str(getattr(server, name)) for name in NAMES}
+        with running(office.settings) as at_work:
+            while "out of reach" not in manager.until("STATUS")["STATUS"]:
+                continue
+            at_work.wake()
+            job = at_work._scheduler.get_job("poll")
+            assert job.next_run_time - datetime.now(UTC) > timedelta(minutes=9)
+
+
 def test_unreadable_message_is_reported_while_polls_are_good(
     office: Office, manager: Manager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,8 +141,7 @@ def test_unreadable_message_is_reported_while_polls_are_good(
         server.deliver(samples()["support"])
         (uid,) = server.boxes["INBOX"]
         server.refused = {uid: "NO Internal failure reading the message"}
-        names = ("host", "port", "security", "username", "password")
-        office.environment |= {f"IMAP_{name.upper()}": str(getattr(server, name)) for name in names}
+        office.environment |= {f"IMAP_{name.upper()}": str(getattr(server, name)) for name in NAMES}
         office.environment |= {"ALERTS_POLLS_FAILING_MIN": "0.0001", "IMAP_POLL_INTERVAL_S": "0.1"}
         with running(office.settings):
             while "[Alerte] Un message ne peut pas être lu" not in subjects(office):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from integrations.errors import ConfigurationError, TransientError
 from poller.imap.session import connect
@@ -29,6 +30,21 @@ def test_throttling_server_raises_transient_error(answer: str) -> None:
         pytest.raises(TransientError),
     ):
         connect(imap_settings(server).model_copy(update={"username": "somebody"}))
+
+
+@pytest.mark.parametrize(("unit", "seconds"), [("milliseconds", 299.91), ("seconds", 299910)])
+def test_throttling_server_names_its_back_off(unit: str, seconds: float) -> None:
+    """At a login and at a SELECT."""
+    answer = f"BAD Request is throttled. Suggested Backoff Time: 299910 {unit}"
+    for refusal, closed in ((answer, ""), ("", answer)):
+        with (
+            Provider(
+                BASIC, BASIC, refusal=refusal, closed=closed, password="right" if refusal else "sandbox"
+            ) as server,
+            pytest.raises(TransientError) as caught,
+        ):
+            connect(imap_settings(server).model_copy(update={"password": SecretStr("sandbox")}))
+        assert caught.value.retry_after_s == seconds
 
 
 def test_wrong_password_with_retry_hint_is_configuration_error() -> None:

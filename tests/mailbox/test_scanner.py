@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 OLD, NEW = datetime(2026, 11, 1, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, tzinfo=UTC)
 REFUSED = "NO Internal failure reading the message"
+BUG = "NO [SERVERBUG] Internal error occurred"
 BUSY = (
     "NO [UNAVAILABLE] Temporary storage failure",
-    "NO [SERVERBUG] Internal error occurred",
     "BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds",
 )
 
@@ -80,11 +80,12 @@ def test_single_refused_message_is_reported_after_two_failed_scans(server: Provi
     assert inbox.seen.unread == {}
 
 
-def test_refused_message_blocks_no_other_and_is_retried_each_scan(server: Provider, inbox: Inbox) -> None:
+@pytest.mark.parametrize("refusal", [REFUSED, BUG])
+def test_refused_message_blocks_no_other_and_is_retried_each_scan(server: Provider, inbox: Inbox, refusal: str) -> None:
     """Alone, too, once it is known to be the trouble; and the log says so once."""
     for number in range(3):
         server.deliver(a_mail(number))
-    server.refused = {uids(server)[1]: REFUSED}
+    server.refused = {uids(server)[1]: refusal}
     with capture_logs() as logged:
         assert [len(inbox.scan()) for _ in range(2)] == [2, 2]
         server.deliver(a_mail(3))
@@ -150,6 +151,53 @@ def test_skipped_mail_is_not_refetched_after_newest_is_removed(
     server.commands.clear()
     inbox.scan()
     assert [each for each in server.commands if "SEARCH" in each] == ["UID SEARCH UID 2:*,1 UNDELETED"]
+
+
+def test_uid_that_fetch_does_not_know_is_unreadable_after_a_while(
+    server: Provider, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may list a message before it has it, and after it has lost it, which is nobody's trouble for a while."""
+    for number in range(2):
+        server.deliver(a_mail(number))
+    server.strange = {uids(server)[1]}
+    for _ in range(2):
+        assert len(inbox.scan()) == 1
+        assert inbox.unreadable == {}
+    monkeypatch.setattr(scanner, "UNKNOWN_S", 0.0)
+    inbox.scan()
+    assert inbox.unreadable.keys() == server.strange
+    server.strange = set()
+    assert len(inbox.scan()) == 2
+
+
+def reuse_uids(server: Provider) -> None:
+    """Give the messages other content under the UIDs that they have, as after a repair of the mailbox."""
+    for uid, mail in server.boxes["INBOX"].items():
+        mail.raw = a_mail(1000 + uid)
+
+
+def test_falling_next_uid_has_everything_read_anew(server: Provider, inbox: Inbox) -> None:
+    """Under one UIDVALIDITY the UIDs mean other messages then, and none of them is taken for one that is known."""
+    for number in range(3):
+        server.deliver(a_mail(number))
+    before = inbox.scan()
+    del server.boxes["INBOX"][uids(server)[-1]]
+    reuse_uids(server)
+    server.last_uid = 0
+    after = inbox.scan()
+    assert len(after) == 2
+    assert not {*after} & {*before}
+
+
+def test_message_under_reused_uid_is_not_confirmed(server: Provider, inbox: Inbox) -> None:
+    """So it is not filed as a second copy of the one that had its UID, though UIDNEXT shows nothing."""
+    server.deliver(a_mail(1))
+    (before,) = inbox.scan()
+    assert inbox.confirm(before)
+    reuse_uids(server)
+    assert not inbox.confirm(before)
+    (after,) = inbox.scan()
+    assert after != before
 
 
 def put(office: Office, raw: bytes, at: datetime = NEW, mailbox: str = "INBOX") -> None:

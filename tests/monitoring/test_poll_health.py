@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from poller.backoff import POLL_DELAYS_S, POLL_REFUSED_S
+from poller.backoff import POLL_ASKED_MOST_S, POLL_DELAYS_S, POLL_REFUSED_S
 from poller.monitoring.poll_health import LATE_S, PollHealth
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
@@ -28,6 +28,13 @@ def clock() -> Clock:
 @pytest.fixture
 def health(clock: Clock) -> PollHealth:
     return PollHealth(interval_s=60, clock=clock)
+
+
+def test_delay_is_what_the_server_asks_within_bounds(health: PollHealth) -> None:
+    """A quarter of an hour at most; the usual delay where it asks for less, or for nothing."""
+    assert health.failed(NOW, "", asked_s=92.4) == 92.4
+    assert health.failed(NOW, "", asked_s=1e9) == POLL_ASKED_MOST_S
+    assert health.failed(NOW, "", asked_s=0.001) <= POLL_DELAYS_S[2]
 
 
 def local(moment: datetime) -> str:

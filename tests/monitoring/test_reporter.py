@@ -72,7 +72,12 @@ def test_restart_during_outage_does_not_report_its_end(office: Office) -> None:
     daemon, health, now = Daemon(office.settings), PollHealth(60), datetime.now(UTC)
     reporter = office.reporter(daemon, health)
     host = reporter._host
-    open_yet = {"waiting", f"polls {host}", f"refused imap {host}", f"unreadable {host}"}
+    open_yet = {
+        "waiting",
+        f"polls {host}",
+        *(f"{kind} imap {host}" for kind in incident.REFUSALS),
+        f"unreadable {host}",
+    }
     assert (reporter.incidents(now, daemon.status()), set(reporter._undecided(daemon.status()))) == ([], open_yet)
     health.failed(now, "IMAP SEARCH: no answer in time")
     assert (reporter.incidents(now, daemon.status()), set(reporter._undecided(daemon.status()))) == ([], open_yet)

@@ -141,6 +141,14 @@ def test_wrong_setting_is_not_called_a_key() -> None:
     assert over["Subject"] == "[Fin d’alerte] ClickUp fonctionne de nouveau"
 
 
+def test_refused_certificate_is_not_called_a_setting() -> None:
+    found = incident.untrusted("imap", "IMAP server x: certificate is refused: certificate has expired", HOST)
+    assert (found.key, found.title) == ("certificate imap gandalf", "Le serveur IMAP présente un certificat refusé")
+    assert not any("Corrigez" in line for line in found.to_do)
+    over = incident.over(found.key, now=NOW, zone=ZONE, **PEOPLE)
+    assert over["Subject"] == "[Fin d’alerte] Le serveur IMAP présente de nouveau un certificat valable"
+
+
 @pytest.mark.parametrize(
     ("minutes", "words"), [(1, "d’une minute"), (1.5, "de 1,5 minute"), (2, "de 2 minutes"), (60, "de 60 minutes")]
 )

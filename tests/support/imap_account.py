@@ -8,6 +8,7 @@ from poller.config import loader
 from poller.config.settings import ImapSettings
 
 if TYPE_CHECKING:
+    from integrations.sandbox.imap_account import ImapServer
     from poller.config.settings import Settings
     from tests.support.imap_provider import Provider
 
@@ -20,7 +21,7 @@ def imap_settings(server: object, **changes: object) -> ImapSettings:
     return ImapSettings.model_validate({name: getattr(server, name) for name in NAMES} | changes)
 
 
-def all_settings(server: Provider) -> Settings:
+def all_settings(server: Provider | ImapServer) -> Settings:
     """Settings of a daemon on the account; its state cannot be opened."""
     given = {f"IMAP_{name.upper()}": str(getattr(server, name)) for name in NAMES}
     return loader.from_names(given | {"STATE_URL": "sqlite:////nonexistent/x", "LABELS_FAILED": "Failed"})

@@ -52,6 +52,11 @@ class Provider:
     rights: dict[str, str] = field(default_factory=dict)  # by mailbox: what MYRIGHTS tells of it
     closed: str = ""  # what a SELECT is answered with
     refused: dict[int, str] = field(default_factory=dict)  # by UID: what a FETCH of it is answered with
+    hang_ups: set[int] = field(default_factory=set)  # UIDs at a FETCH of which it hangs up
+    withheld: dict[int, str] = field(
+        default_factory=dict
+    )  # by UID: its content is "NIL", "" (no item), or "BYE": it hangs up
+    strange: set[int] = field(default_factory=set)  # UIDs that SEARCH lists and FETCH does not know
     hidden: set[int] = field(default_factory=set)  # UIDs that STATUS counts already, and SEARCH does not know yet
     facts: bytes = field(default_factory=_came_today)  # what a row of a FETCH says of a message of this size
     origin: Callable[[int, int], bytes] = lambda first, _: (
@@ -64,6 +69,7 @@ class Provider:
     taken: bool = False  # somebody takes the first message of the next MOVE or COPY before it is carried out
     remade_by: str = ""  # the mailbox whose selection somebody waited for to make the others anew
     uidvalidity: int = 7
+    last_uid: int = 0  # the highest that any mailbox ever had
     boxes: dict[str, dict[int, Mail]] = field(default_factory=lambda: {"INBOX": {}})
     commands: list[str] = field(default_factory=list)
     host = "127.0.0.1"
@@ -130,9 +136,9 @@ class _Session(socketserver.StreamRequestHandler):
             if name == "uid":
                 name = f"uid_{command.split()[1].lower()}"
             denials = [answer for words, answer in provider.denied.items() if words in command]
-            if "" in denials:
-                return
             answer = denials[0] if denials else getattr(self, f"do_{name}", lambda _: "BAD unknown command")(command)
+            if not answer:
+                return
             self._say(f"{tag} {answer}")
             if name == "logout":
                 return
@@ -200,7 +206,8 @@ class _Session(socketserver.StreamRequestHandler):
 
     def do_status(self, command: str) -> str:
         box = self.provider.boxes[shlex.split(command)[1]]
-        uids = f"UIDNEXT {max(box, default=0) + 1} UIDVALIDITY {self.provider.uidvalidity}"
+        last = self.provider.last_uid = max(self.provider.last_uid, max(box, default=0))
+        uids = f"UIDNEXT {last + 1} UIDVALIDITY {self.provider.uidvalidity}"
         self._say(f'* STATUS "x" ({self.provider.counts or f"MESSAGES {len(box)} {uids}"})')
         return "OK done"
 
@@ -244,7 +251,10 @@ class _Session(socketserver.StreamRequestHandler):
         _, _, uids, items = command.split(maxsplit=3)
         if refused := [answer for uid, answer in self.provider.refused.items() if uid in self._chosen(uids)]:
             return refused[0]
-        for number, (uid, mail) in enumerate(self._chosen(uids).items(), 1):
+        chosen = {uid: mail for uid, mail in self._chosen(uids).items() if uid not in self.provider.strange}
+        if not self._hang_ups(items).isdisjoint(chosen):
+            return ""
+        for number, (uid, mail) in enumerate(chosen.items(), 1):
             header = mail.raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
             labels = [self._label(name) for name, box in self.provider.boxes.items() if mail in box.values()]
             row = b"UID %d FLAGS (%s)" % (uid, " ".join(sorted(mail.flags)).encode())
@@ -260,9 +270,16 @@ class _Session(socketserver.StreamRequestHandler):
             if piece := re.search(r"BODY.PEEK\[\]<(\d+)\.(\d+)>", items):
                 first, size = int(piece[1]), int(piece[2])
                 part = mail.raw if self.provider.all_at_once else mail.raw[first : first + size]
-                row += b" BODY[]%s {%d}\r\n%s" % (self.provider.origin(first, size), len(part), part)
+                name = self.provider.origin(first, size)
+                given = {None: b" BODY[]%s {%d}\r\n%s" % (name, len(part), part), "NIL": b" BODY[]%s NIL" % name}
+                row += given.get(self.provider.withheld.get(uid), b"")
             self._say(b"* %d FETCH (%s)" % (number, row))
         return "OK done"
+
+    def _hang_ups(self, items: str) -> set[int]:
+        """The UIDs at which it hangs up when these items are requested."""
+        whole = {uid for uid, content in self.provider.withheld.items() if content == "BYE" and "PEEK[]" in items}
+        return self.provider.hang_ups | whole
 
     def _label(self, box: str) -> str:
         return {"INBOX": r'"\\Inbox"'}.get(box, "" if box.startswith("[Gmail]") else f'"{box}"')

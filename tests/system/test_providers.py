@@ -14,6 +14,7 @@ from poller.config.settings import ImapSettings
 from poller.imap.session import ImapSession, connect
 from poller.monitoring import checks
 from tests.support.faulty_relay import Break, Relay
+from tests.support.imap_account import a_mail
 from tests.support.imap_provider import EXCHANGE, GMAIL, SYSTEM, Provider
 from tests.support.needs import needs_dovecot
 
@@ -229,6 +230,9 @@ def test_login_refusal_quotes_server_and_gives_advice(refusal: str, advice: str)
         "NO [UNAVAILABLE] Temporary authentication failure",
         "NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)",
         "NO Server Unavailable. 15",
+        "NO System I/O error",
+        "NO [ALERT] Too many sessions from your address",
+        "NO The service is down for maintenance",
     ],
 )
 def test_busy_imap_server_raises_transient_error(refusal: str) -> None:
@@ -257,6 +261,17 @@ def test_check_names_missing_server_capabilities() -> None:
     assert result.verdict == "ok"
     for word in ("INBOX: 0 messages", "no MOVE", "no UIDPLUS", "no IDLE", "no keywords"):
         assert word in result.seen
+
+
+def test_check_names_uid_of_message_that_server_does_not_give(exchange: Provider) -> None:
+    """It is what to open, to answer and to file by hand; the others are no matter."""
+    for number in range(3):
+        exchange.deliver(a_mail(number))
+    uid = list(exchange.boxes["INBOX"])[1]
+    exchange.hang_ups = {uid}
+    result = checked(configured(exchange))
+    assert result.verdict == "ok"
+    assert f"INBOX: 3 messages; the server does not give the message with UID {uid}; " in result.seen
 
 
 def test_check_is_silent_about_complete_server(gmail: Provider) -> None:

@@ -1,0 +1,113 @@
+"""Read the new messages of a mailbox, and find those at which the server hangs up.
+
+A message may be damaged on the server in such a way that each request for it ends the connection, and with it the
+request for its neighbours. So after a second cut at the same messages fewer are requested at a time, each time on a new
+connection, until the one at fault is alone. What was read before a cut is not read again.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from poller.errors import MessageGoneError, MessageWithheldError
+from poller.imap.session import BATCH
+from poller.mailbox.download import fetch_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from poller.config.settings import ImapSettings
+    from poller.imap.fetch import MessageSummary
+    from poller.imap.session import ImapSession
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+CUTS = 10  # in a row, without a message in between: then the fault is the server's. One message of a batch takes 7
+AGAIN_S = 600.0  # before a message at which the server hung up is requested again
+
+_MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # matches addresses too, which does no harm
+
+
+class NewMessages:
+    """The new messages of one scan, however many connections it takes. UIDs are those of one UIDVALIDITY."""
+
+    def __init__(self, imap: ImapSettings) -> None:
+        """Begin with nothing read."""
+        self._imap = imap
+        self._read: dict[int, tuple[str, MessageSummary]] = {}  # so far, by UID, each with its reference
+        self._batch = BATCH  # messages in the next request
+        self._requested: frozenset[int] = frozenset()  # at this moment
+        self._suspects: frozenset[int] = frozenset()  # one of them may be at fault
+        self._cuts = 0  # since a message was read
+        self._again_at_s: dict[int, float] = {}  # each UID at which the server hangs up; on the monotonic clock
+
+    def read(
+        self, session: ImapSession, uids: Sequence[int], refused: set[int], progress: Callable[[], object]
+    ) -> dict[int, tuple[str, MessageSummary]]:
+        """Return the reference and the lightened summary of each message that the server gives, by UID.
+
+        `uids` are all that were not read by an earlier scan. Those that it does not give are added to `refused`.
+        `progress` is called at each message that is read.
+
+        Raises:
+            ConnectionCutError: read once more on another connection if `goes_on` says so.
+        """
+        now_s = time.monotonic()
+        self._again_at_s = {uid: at_s for uid, at_s in self._again_at_s.items() if uid in set(uids)}
+        refused |= {uid for uid, at_s in self._again_at_s.items() if at_s > now_s}
+        for batch in self._batches([uid for uid in uids if uid not in refused and uid not in self._read]):
+            self._requested = frozenset(batch)
+            for arrival in session.fetch_summaries(batch, refused):
+                progress()
+                self._requested = frozenset([arrival.uid])  # It may be read whole.
+                try:
+                    with suppress(MessageGoneError):  # A person took it between the scan and the reading.
+                        reference = fetch_reference(session, arrival, self._imap)
+                        self._read[arrival.uid] = reference, lightened(arrival)
+                except MessageWithheldError:
+                    refused.add(arrival.uid)
+                self._cuts = 0
+            for uid in batch:
+                self._again_at_s.pop(uid, None)
+            self._requested, self._batch = frozenset(), min(2 * self._batch, BATCH)
+        found, self._read = {uid: self._read[uid] for uid in uids if uid in self._read}, {}
+        self._batch, self._suspects = BATCH, frozenset()
+        return found
+
+    def _batches(self, uids: Collection[int]) -> Iterator[list[int]]:
+        """Yield the messages in requests, each as large as the ones before it allow, and each culprit by itself."""
+        yield from ([uid] for uid in uids if uid in self._again_at_s)
+        left = [uid for uid in uids if uid not in self._again_at_s]
+        while left:
+            batch, left = left[: self._batch], left[self._batch :]
+            yield batch
+
+    def goes_on(self) -> bool:
+        """Return whether to read once more, on another connection, after the one that was read on was cut."""
+        requested, self._requested = self._requested, frozenset()
+        self._cuts += 1
+        if not requested or self._cuts >= CUTS:
+            self._cuts = 0
+            return False
+        is_known = not requested.isdisjoint(self._again_at_s)
+        if not is_known and not requested <= self._suspects:
+            self._suspects = requested  # It may be chance: the same once more.
+        elif len(requested) > 1:
+            self._suspects, self._batch = requested, len(requested) // 2
+        else:
+            (uid,) = requested
+            log.warning("server_hung_up_at_message", uid=uid)
+            self._again_at_s[uid] = time.monotonic() + AGAIN_S
+            self._batch = 1  # Its neighbours may be damaged as well.
+        return True
+
+
+def lightened(arrival: MessageSummary) -> MessageSummary:
+    """Reduce the header to the message ids in it, which is all that `Inbox.holds_older` needs."""
+    return replace(arrival, header=b"".join(_MESSAGE_ID.findall(arrival.header)))

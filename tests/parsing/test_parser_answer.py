@@ -23,7 +23,9 @@ FORWARDED = (
 
 
 # A file that a Mac named: the accent is a letter of its own, and a part of the address.
-LINKED = "From: a@b.example\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<a href='https://we.tl/t-e\u0301te\u0301'>x</a>"
+LINKED = (
+    "From: a@b.example\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<a href='https://we.tl/t-e\u0301te\u0301'>x</a>"
+)
 
 
 @pytest.mark.parametrize("raw", [*samples().values(), FORWARDED, LINKED.encode(), b"", b"\xff\xfe"])

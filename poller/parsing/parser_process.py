@@ -158,7 +158,7 @@ def loads(answer: bytes, path: Path) -> Request:
         in_reply_to=_lines(found["in_reply_to"]),
         references=_lines(found["references"]),
         defects=_lines(found["defects"]),
-        links=_lines(found["links"]),
+        links=tuple(map(_link, found["links"])),
         text=_text(found["text"]),
         newest=_text(found["newest"]),
         headers=tuple((_line(name), _line(value)) for name, value in found["headers"]),
@@ -248,6 +248,14 @@ def _line(found: object) -> str:
 
 def _lines(found: list[object]) -> tuple[str, ...]:
     return tuple(map(_line, found))
+
+
+def _link(found: object) -> str:
+    """Return a URL as it stands: one whose accents are letters of their own leads nowhere when they are composed."""
+    url = _text(found)
+    if not url.startswith("https://") or not url.isprintable() or " " in url:
+        raise ValueError("no link")
+    return url
 
 
 def _count(found: object) -> int:

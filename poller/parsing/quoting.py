@@ -180,8 +180,8 @@ def _signature_end(lines: list[str], at: int, *, exact: bool) -> int:
     """Return the line behind the signature that "--" begins, 0 if it begins none.
 
     A signature is a short block, up to the history or the end of the text. People also put "--" around a list. So a
-    signature has no items, and a second "--" below is one of a signature only if the first is `exact`, as programs
-    write it: "-- ".
+    signature has no items, and a second "--" or a question below is one of a signature only if the first "--" is
+    `exact`, as programs write it: "-- ".
     """
     above = next((line for line in reversed(lines[max(0, at - 2) : at]) if line), "")
     if above.endswith(":"):
@@ -191,7 +191,7 @@ def _signature_end(lines: list[str], at: int, *, exact: bool) -> int:
         if lines[index].startswith(">") or _ends_what_is_new(lines, index) or introduction(lines, index)[0]:
             return index
         items += _ITEM.match(lines[index]) is not None
-        if items > 1 or (lines[index] in {"--", "—"} and not exact):
+        if items > 1 or (not exact and (lines[index] in {"--", "—"} or lines[index].endswith("?"))):
             return 0
         count += bool(lines[index])
         if count > _SIGNATURE_LINES:

@@ -22,7 +22,13 @@ FORWARDED = (
 )
 
 
-@pytest.mark.parametrize("raw", [*samples().values(), FORWARDED, b"", b"\xff\xfe"])
+# A file that a Mac named: the accent is a letter of its own, and a part of the address.
+LINKED = (
+    "From: a@b.example\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<a href='https://we.tl/t-e\u0301te\u0301'>x</a>"
+)
+
+
+@pytest.mark.parametrize("raw", [*samples().values(), FORWARDED, LINKED.encode(), b"", b"\xff\xfe"])
 def test_request_is_same_on_arrival(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "mail.eml"
     path.write_bytes(raw)
@@ -32,6 +38,8 @@ def test_request_is_same_on_arrival(tmp_path: Path, raw: bytes) -> None:
 
 BROKEN: dict[str, tuple[tuple[str | int, ...], Any]] = {
     "a line with a line end": (("subject",), "a\nBcc: b"),
+    "a link with a line end": (("links",), ["https://we.tl/t-a\n"]),
+    "a link to a program": (("links",), ["javascript:alert(1)"]),
     "a name with a directory": (("attachments", 0, "filename"), "../a.glb"),
     "no name": (("attachments", 0, "filename"), ""),
     "a path that leads out": (("attachments", 0, "side"), "textures/../../a.png"),

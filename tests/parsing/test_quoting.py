@@ -228,6 +228,7 @@ KEPT = {
     "a list between dashes": "Voici les retouches :\n--\nPieds fins\nAssise en cuir\n--\nPour vendredi ?",
     "a list between dashes, no colon": "Bonjour\n--\nDossier en chêne\n--\nMerci",
     "a list below dashes": "Please change\n--\n1. the legs\n2. the seat, 45 cm",
+    "a question below dashes": "Bonjour\n\n--\n\nLa chaise est arrivée.\nPouvez-vous modéliser la table ?",
     "a form with a date and two moments": "Ana <ana@e.fr>\n03/11/2026 10:12\nPour : la cuisine\nUn vase.",
     "an app to download": "Télécharger le modèle ne marche pas.",
 }

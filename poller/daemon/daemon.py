@@ -17,7 +17,7 @@ from poller.daemon.admission import Admission
 from poller.daemon.scheduler import Scheduler
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
-from poller.dispatch.receive import TOO_OFTEN
+from poller.dispatch.receive import CROWD, TOO_OFTEN
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
@@ -294,12 +294,12 @@ class Daemon:
     def _waits(self) -> Iterator[Wait]:
         """Return since when each message waits, for which service ("": none), and for what reason.
 
-        A wait begins when the message arrived, or when a person put it under a category. A message whose sender writes
-        too often is left out: it waits as it should.
+        A wait begins when the message arrived, or when a person put it under a category. A message that a rate
+        limit holds back is left out: it waits as it should.
         """
         arrived = self._inbox.received_at()
         for name, status in list(self.waiting.items()):
             reference = corrections.message_of(name)
             since = status.since if self._reclassify_mailboxes.holds(reference) else arrived.get(name)
-            if since and status.result.reason != TOO_OFTEN:
+            if since and status.result.reason not in {TOO_OFTEN, CROWD}:
                 yield Wait(since, status.service, status.result.reason)

@@ -21,6 +21,7 @@ from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
 from poller.model import Outcome
 from poller.workflow import corrections
+from poller.workflow.engine import AT_THE_END
 from poller.workflow.store import open_store
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def _misplaced(
     No outcome where a person must decide.
     """
     reference, outcome = corrections.message_of(message.reference), message.status.outcome
+    if outcome is Outcome.WAITING and message.status.result.step in AT_THE_END:
+        return None  # The daemon goes on with it wherever it lies, and knows its ticket.
     filed_as = [Outcome(other) for other, references in filed.items() if reference in references]
     found = [getattr(labels, other) for other in filed_as]
     if outcome in filed:
@@ -112,7 +115,7 @@ def _misplaced(
             return f"not found under {getattr(labels, outcome)!r}{elsewhere}", None
     elif outcome.is_open and reference not in waiting and not found:
         return "not finished, and nowhere to be found", Outcome.GONE if outcome is Outcome.WAITING else None
-    elif outcome is Outcome.WAITING and reference not in waiting and message.status.result.filed is None:
+    elif outcome is Outcome.WAITING and reference not in waiting:
         # As after a restore: it was finished after the backup. The daemon sees it in no mailbox and waits for ever.
         return f"waits, but lies under {', '.join(map(repr, found))}", filed_as[0] if len(filed_as) == 1 else None
     return None

@@ -12,7 +12,7 @@ from poller.cli import report
 from poller.cli.options import EXIT_FAILED, EXIT_LATER, settings_of
 from poller.config.settings import reader_zone
 from poller.daemon import retry_requests
-from poller.dispatch.receive import TOO_OFTEN
+from poller.dispatch.receive import RATE_LIMITS
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.variants import Variants
@@ -68,9 +68,11 @@ def _retry_one(settings: Settings, reference: str) -> int:
 
 def _try_now(settings: Settings, reference: str, status: MessageStatus) -> int:
     result = status.result
-    if result.reason == TOO_OFTEN:
+    if result.reason in RATE_LIMITS:
         until = f" until {report.moment(result.until, reader_zone(settings))}" if result.until else ""
-        click.echo(f"poller: {reference} waits for its turn{until}: {TOO_OFTEN}; retry does not change that", err=True)
+        click.echo(
+            f"poller: {reference} waits for its turn{until}: {result.reason}; retry does not change that", err=True
+        )
         return EXIT_LATER
     click.echo(f"{reference} waits ({report.cause(result)}); {_ask(settings, reference, 'it')}.")
     return 0
@@ -79,11 +81,11 @@ def _try_now(settings: Settings, reference: str, status: MessageStatus) -> int:
 def _try_all_waiting(settings: Settings) -> None:
     with closing(open_store(settings)) as store:
         found = store.with_outcomes([Outcome.WAITING])
-    able = [message for message in found if message.status.result.reason != TOO_OFTEN]
+    able = [message for message in found if message.status.result.reason not in RATE_LIMITS]
     if able:
         click.echo(f"{_number(len(able))}; {_ask(settings, retry_requests.EVERYTHING, 'them')}, one per service first.")
     if late := len(found) - len(able):
-        click.echo(f"{_number(late)} for its turn: {TOO_OFTEN}; retry does not change that.")
+        click.echo(f"{_number(late)} for its turn behind a rate limit; retry does not change that.")
     if not found:
         click.echo("nothing to do", err=True)
 

@@ -247,7 +247,7 @@ class ImapSettings(Service):
     )
     max_new_senders_per_h: NonNegativeInt = Field(
         500,
-        description="senders who have not written since yesterday, and are worked for in an hour; further ones wait; "
+        description="senders who have not written before, and are worked for in an hour; further ones wait; "
         "0: no limit",
     )
 

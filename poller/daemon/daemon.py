@@ -20,7 +20,7 @@ from poller.daemon.scheduler import Scheduler
 from poller.dispatch.clients import services
 from poller.dispatch.job import WITHHELD
 from poller.dispatch.pipeline import Pipeline
-from poller.dispatch.receive import TOO_OFTEN
+from poller.dispatch.receive import RATE_LIMITS
 from poller.errors import MessageGoneError
 from poller.logs import Trouble
 from poller.mailbox.inbox import Inbox
@@ -334,12 +334,12 @@ class Daemon:
     def _waits(self) -> Iterator[Wait]:
         """Return since when each message waits, for which service ("": none), and for what reason.
 
-        A wait begins when the message arrived, or when a person put it under a category. A message whose sender writes
-        too often is left out: it waits as it should. So is one that cannot be read: that is an incident of its own.
+        A wait begins when the message arrived, or when a person put it under a category. A message that a rate limit
+        holds back is left out: it waits as it should. So is one that cannot be read: that is an incident of its own.
         """
         arrived = self._inbox.received_at()
         for name, status in list(self.waiting.items()):
             reference = corrections.message_of(name)
             since = status.since if self._reclassify_mailboxes.holds(reference) else arrived.get(name)
-            if since and status.result.reason not in {TOO_OFTEN, WITHHELD}:
+            if since and status.result.reason not in {*RATE_LIMITS, WITHHELD}:
                 yield Wait(since, status.service, status.result.reason)

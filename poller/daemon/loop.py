@@ -191,6 +191,8 @@ class Loop:
                     # The jobs, and every time that this daemon keeps, belong to a clock that no longer is.
                     log.warning("clock_set", by_s=round(step_s))
                     self.proven = SERVICE_NAMES.keys() - self._daemon.status().unproven
+                    if self._trying:
+                        self._asked.put(RELOAD)  # No loop after this one knows what is being checked.
                     return self._settings
                 continue
             if asked == RELOAD:
@@ -202,6 +204,7 @@ class Loop:
                     self.proven = asked.proven
                     log.info("settings_reloaded", changed=changed_settings(self._settings, asked.settings))
                     return asked.settings
+                self._trying = None
                 self._keep(asked.problems)
             else:
                 fault = asked if isinstance(asked, BaseException) else None

@@ -93,12 +93,14 @@ class Scheduler:
     def wake(self, reference: str) -> None:
         """Resume a message that waits for something that has just ended. Any thread may call this.
 
-        Nothing happens if the message does not wait yet, or the database is out of reach: it is resumed when it is due.
+        Nothing happens if the message does not wait, or the database is out of reach: it is resumed when it is due.
         """
         self._woken.add(reference)
         self._engine.pause_queue(False)
         with suppress(TransientError, StateUnavailableError):
-            self._engine.resume(reference)
+            status = self._engine.store.statuses([reference]).get(reference)
+            if status and status.outcome is Outcome.WAITING:
+                self._engine.resume(reference, status)
 
     def try_now(self, asked: Collection[str]) -> None:
         """Have the next tick try messages of these names, as in `retry_requests`, whatever they wait for."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-TOO_OFTEN = "its sender writes too often"  # the reason why a rate-limited message waits
+RATE_LIMITS = TOO_OFTEN, CROWD = "its sender writes too often", "too many new senders write"  # why a message waits
 
 
 def receive(job: StepContext, *, asked: bool = False) -> Received:
@@ -79,10 +79,11 @@ def wait_turn(job: StepContext, received: Received) -> None:
     """Return if the message may go on now.
 
     Raises:
-        StepDeferredError: its sender's rate limit is reached. The wait is not held against the message.
+        StepDeferredError: the rate limit of its sender, or of all new ones, is reached. The wait is not held against
+            the message.
         MessageGoneError: a person removed it while it waited, perhaps to reclassify it.
     """
     if received.goes_on_at and received.episode and received.goes_on_at > datetime.now(UTC):
         job.message.look()
         log.warning("message_rate_limited", ref=job.journal.reference, until=received.goes_on_at.isoformat())
-        raise StepDeferredError(StepName.RECEIVE, TOO_OFTEN, received.goes_on_at)
+        raise StepDeferredError(StepName.RECEIVE, CROWD if received.crowd else TOO_OFTEN, received.goes_on_at)

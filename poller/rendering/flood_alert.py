@@ -50,8 +50,8 @@ def crowd_alert(
     lines = (
         (
             f"Rien n’est perdu{NBSP}: les messages des nouveaux expéditeurs au-delà de {max_per_h} par heure attendent "
-            "dans la boîte de réception, et sont traités à ce rythme. Ceux de vos correspondants habituels n’attendent "
-            "pas."
+            "dans la boîte de réception, et sont traités à ce rythme. Ceux des personnes qui vous ont déjà écrit "
+            "n’attendent pas."
         ),
         (
             f"S’ils sont indésirables, retirez-les de la boîte de réception{NBSP}: leurs adresses sont sans doute "

@@ -65,13 +65,13 @@ class SenderAccount:
     episode: str  # of the last one of them that had to wait, "" when none had
     uploaded_bytes: int  # today, before this message
 
-    def slot(self, reference: str, now: datetime, max_per_h: int) -> Slot:
-        """Return when the message may go on: an hour after the one that is `max_per_h` before it, in their order.
+    def slot(self, reference: str, now: datetime, max_per_h: int, *, in_order: bool = True) -> Slot:
+        """Return when the message may go on: an hour after the one that is `max_per_h` before it.
 
-        With `max_per_h` 0 there is no limit.
+        With `in_order` it is not before the last one. With `max_per_h` 0 there is no limit.
         """
         at = now
-        if max_per_h and self.slots:
+        if in_order and max_per_h and self.slots:
             at = max(now, self.slots[0])
         if 0 < max_per_h <= len(self.slots):
             at = max(at, self.slots[max_per_h - 1] + HOUR)
@@ -112,7 +112,7 @@ def assign_slot(
             if fate is UploadDecision.FILE
         )
         slot = had.slot(reference, now, max_per_h)
-        if not ours and not had.slots:
+        if not ours and not had.slots and is_new(store, counted, reference):
             slot = newcomer_slot(store, proof, reference, now, imap.max_new_senders_per_h)
         slot = reserve_slot(store, counted, reference, now, slot, had.uploaded_bytes + sum(sizes))
     return decided, slot
@@ -128,14 +128,20 @@ def proof_of(request: Request, own: Collection[str]) -> Proof:
 
 
 def newcomer_slot(store: FactStore, proof: Proof, reference: str, now: datetime, max_per_h: int) -> Slot:
-    """Reserve and return the slot of a sender who has not written since yesterday, among all such senders.
+    """Reserve and return the slot of a sender who has not written before, among all such senders.
 
     With `max_per_h` 0 there is no limit.
     """
     everyone = f"{_NEWCOMERS}{proof}"
     all_had = account(store, everyone, reference, now, max_per_h)
-    slot = all_had.slot(reference, now, max_per_h)
+    # Strangers need no order, and a limit that was raised ends the wait behind a crowd.
+    slot = all_had.slot(reference, now, max_per_h, in_order=False)
     return replace(reserve_slot(store, everyone, reference, now, slot, 0), crowd=slot.at > now)
+
+
+def is_new(store: FactStore, sender: str, reference: str) -> bool:
+    """Return whether a message is the first of the sender of this pseudonym that is remembered, and remember it."""
+    return store.remember(_prefix(sender).rstrip("-"), reference) == reference
 
 
 def _counted(settings: Settings, request: Request, proof: Proof) -> str:

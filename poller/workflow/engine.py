@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-# Behind every entry: none is dropped, and the replay reads all of them and goes on.
+# Behind every entry: dbos drops none, and the replay reads all of them and goes on.
 END = 2**31 - 1
 STOP_S = 60  # for which a stop waits for the messages in hand
 
@@ -183,38 +183,37 @@ class Engine:
         Raises:
             StateUnavailableError: the state takes nothing.
         """
-        start = END
-        status = self.store.statuses([reference])[reference]
+        (message,) = self.store.named([reference])
+        status = message.status
         if status.outcome is Outcome.WORKING or (seen and seen != status):
             return
-        if status.outcome is Outcome.FAILED:
-            # The entries about the failure are dropped, and the step that failed is tried once more.
-            steps = [step for step in self._steps(reference) if "fatal" in (step["output"] or ())]
-            # `audit --fix` may have closed one that never failed here: nothing is dropped.
-            failed = (s["function_id"] for s in steps if s["function_name"] == status.result.step)
-            start = 1 + max(failed, default=END - 1)
-        elif status.result.reason == INTERNAL_ERROR:
-            # An exception that was recorded would be raised again at each replay.
-            steps = [step for step in self._steps(reference) if step["error"] is not None]
-            start = min((step["function_id"] for step in steps), default=END)
-        else:
-            start = self._first_dispensable(reference, status.result.step)
+        steps = self._steps(reference)
+        # dbos would drop the entries whatever another machine has added to them since.
+        if (count := self._droppable(steps, status)) and not self.store.drop_entries(message, steps, count):
+            log.info("message_resumed_elsewhere", ref=reference)
+            return
         try:
             with self.outage.recorded():
-                DBOS.rewind_workflow(reference, queue_name=dbos_runtime.QUEUE, start_step=start)
+                DBOS.rewind_workflow(reference, queue_name=dbos_runtime.QUEUE, start_step=END)
         except dbos_error.DBOSException:
             if self.store.statuses([reference])[reference] == status:
                 raise
             log.info("message_resumed_elsewhere", ref=reference)
 
-    def _first_dispensable(self, reference: str, waiting_at: str) -> int:
-        """Return the number of the first entry that the resumed message can do without, `END` if it needs all."""
+    def _droppable(self, steps: list[StepInfo], status: MessageStatus) -> int:
+        """Return how many of the last entries a resumed message must not find, or can do without."""
+        if status.outcome is Outcome.FAILED:
+            # The entries about the failure are dropped, and the step that failed is tried once more.
+            # `audit --fix` may have closed one that never failed here: nothing is dropped.
+            names = [step["function_name"] if "fatal" in (step["output"] or ()) else "" for step in steps[::-1]]
+            return names.index(status.result.step) if status.result.step in names else 0
+        if status.result.reason == INTERNAL_ERROR:
+            # An exception that was recorded would be raised again at each replay.
+            return len(steps) - next((at for at, step in enumerate(steps) if step["error"] is not None), len(steps))
         now = datetime.now(UTC)
-        steps = self._steps(reference)
-        of_step = list(takewhile(lambda step: step["function_name"] == waiting_at, reversed(steps)))[::-1]
+        of_step = list(takewhile(lambda step: step["function_name"] == status.result.step, reversed(steps)))[::-1]
         history = [step["output"] or {} for step in of_step]
-        count = dispensable(history, lambda tried: self._patience.visible_at(tried, now) is None)
-        return int(of_step[-count]["function_id"]) if count else END
+        return dispensable(history, lambda tried: self._patience.visible_at(tried, now) is None)
 
     def _steps(self, reference: str) -> list[StepInfo]:
         with self.outage.recorded():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from dbos import WorkflowStatus
-    from dbos._sys_db import SystemDatabase
+    from dbos._sys_db import StepInfo, SystemDatabase
 
     from poller.config.settings import Settings
     from poller.workflow.outage import StateOutage
@@ -264,8 +264,7 @@ class StateStore:
             return False
         output = json.dumps(replace(result, outcome=outcome, until=None, breaker="").as_json())
         rows = tables.workflow_status
-        as_read = rows.c.status == "SUCCESS", rows.c.updated_at == round(message.changed_at.timestamp() * 1000)
-        update = sa.update(rows).where(rows.c.workflow_uuid == message.reference, *as_read)
+        update = sa.update(rows).where(*_as_read(rows.c, message), rows.c.status == "SUCCESS")
         now_ms = int(datetime.now(UTC).timestamp() * 1000)
         with self._errors(), self._database().engine.begin() as connection:
             if not connection.execute(update.values(updated_at=now_ms)).rowcount:
@@ -274,6 +273,27 @@ class StateStore:
             for table in (rows, tables.workflow_output):
                 its = table.c.workflow_uuid == message.reference, table.c.output.is_not(None)
                 connection.execute(sa.update(table).where(*its).values(output=output))
+        return True
+
+    def drop_entries(self, message: MessageRecord, entries: Sequence[StepInfo], count: int) -> bool:
+        """Delete the last `count` entries of a message at rest, all of whose entries are given.
+
+        Return False if its record, or its last entry, is another one by now.
+        """
+        rows, steps = self._database().tables.workflow_status, self._database().tables.operation_outputs
+        # Locked until they are deleted, so that no other machine takes the message up in between.
+        unchanged = sa.select(rows.c.workflow_uuid).where(*_as_read(rows.c, message)).with_for_update()
+        its = steps.c.workflow_uuid == message.reference
+        # SQLite records when a message came to rest in whole seconds. An entry has the milliseconds.
+        newest = sa.select(steps.c.function_id, steps.c.completed_at_epoch_ms).where(its)
+        last, first = entries[-1], entries[-count]["function_id"]
+        with self._errors(), self._database().engine.begin() as connection:
+            if connection.execute(unchanged).first() is None:
+                return False
+            found = connection.execute(newest.order_by(steps.c.function_id.desc()).limit(1)).first()
+            if found is None or tuple(found) != (last["function_id"], last["completed_at_epoch_ms"]):
+                return False
+            connection.execute(sa.delete(steps).where(its, steps.c.function_id >= first))
         return True
 
     def forget(self, ids: Iterable[str]) -> None:
@@ -316,6 +336,12 @@ def _json(system: SystemDatabase, text: sa.ColumnElement[Any]) -> sa.ColumnEleme
     # JSON of SQLite is text, and a cast would make a number of it.
     as_json = sa.type_coerce if system.engine.dialect.name == "sqlite" else sa.cast
     return as_json(text, sa.JSON)
+
+
+def _as_read(row: Any, message: MessageRecord) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions under which the record of a message at rest is still the one that was read."""
+    changed_ms = round(message.changed_at.timestamp() * 1000)
+    return row.workflow_uuid == message.reference, row.status.not_in(_AT_WORK), row.updated_at == changed_ms
 
 
 def _look_for(path: Path) -> None:

@@ -15,6 +15,8 @@ from poller.cli.main import commands
 from poller.cli.samples import samples
 from poller.mailbox.inbox import Inbox
 from poller.mime.reference import reference_of
+from poller.workflow.retry import RetryPolicy
+from tests.support.faulty_relay import Break, Relay
 
 if TYPE_CHECKING:
     from tests.conftest import Office
@@ -146,6 +148,20 @@ def test_fix_closes_message_that_waits_for_nothing(
         office.once(MAILS["support"])
     assert office.mailboxes() == again
     assert office.counts()["tickets"] == (0 if to == "Support" else 1)
+
+
+def test_audit_leaves_a_filed_message_to_the_daemon(office: Office) -> None:
+    """The answer to the label was lost. Closed by hand it would have no ticket, and its customer's answer another."""
+    office.retry_policy = RetryPolicy(delays_s=(3600.0,), settle_s=0)
+    with Relay(office.sandbox.imap.port) as relay:
+        office.environment["IMAP_PORT"] = str(relay.port)
+        relay.breaks += [Break("close", b" UID MOVE ", after=True)]
+        office.once(MODELLING)
+    office.environment["IMAP_PORT"] = str(office.sandbox.imap.port)
+    assert office.mailboxes() == {"Modélisation": 1}
+    assert problems(office, "--fix") == []
+    office.once(an_answer())
+    assert office.counts()["tickets"] == 1
 
 
 def test_audit_reports_message_unknown_to_state_store(office: Office) -> None:

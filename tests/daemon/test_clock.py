@@ -10,7 +10,7 @@ import pytest
 
 from poller.daemon import loop
 from poller.daemon.clock import STEP_S, ClockWatch, Interval
-from poller.daemon.loop import STOP, Asked, Loop
+from poller.daemon.loop import RELOAD, STOP, Asked, Loop
 
 if TYPE_CHECKING:
     from tests.conftest import Office
@@ -34,6 +34,20 @@ def test_clock_that_was_set_is_noticed_once(by_s: float) -> None:
     now["wall"] += by_s
     assert watch.step_s() == by_s
     assert watch.step_s() == 0
+
+
+def test_settings_that_are_tried_are_not_lost_when_the_clock_is_set(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop that asked for them is over, so the next one reads them."""
+    monkeypatch.setattr(loop, "CLOCK_S", 0.01)
+    monkeypatch.setattr(loop, "check_in_background", lambda *_: None)  # still asks the services
+    wall = iter([0.0, *[3600.0] * 1000])
+    monkeypatch.setattr(loop, "ClockWatch", lambda: ClockWatch(lambda: next(wall), lambda: 0.0))
+    asked = SimpleQueue[Asked]()
+    asked.put(RELOAD)
+    Loop(office.settings, asked).run(lambda: office.settings)
+    assert asked.get_nowait() == RELOAD
 
 
 def test_loop_begins_anew_when_the_clock_was_set(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

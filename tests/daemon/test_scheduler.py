@@ -189,11 +189,21 @@ def test_message_that_ends_resumes_those_that_wait_for_it(load: Scheduler, engin
 
 def test_woken_message_is_resumed_at_once_and_kept_in_hand(load: Scheduler, engine: Engine) -> None:
     """By the thread that wakes it. The queue is not paused before it is looked into."""
-    load.waiting = {"one": waits_for("", HOUR)}
+    load.waiting = engine.stopped = {"one": waits_for("", HOUR)}
     load.wake("one")
     assert (engine.resumed, engine.paused) == (["one"], [False])
+    engine.stopped = {}
     load.tick()
     assert (load.working, load.waiting, engine.paused[-1], engine.resumed) == ({"one"}, {}, False, ["one"])
+
+
+@pytest.mark.parametrize("outcome", [Outcome.WORKING, Outcome.FAILED, Outcome.GONE])
+def test_message_that_waits_no_more_is_not_woken(load: Scheduler, engine: Engine, outcome: Outcome) -> None:
+    """As one that ended, or that a person took away, before its turn came."""
+    engine.stopped = {"one": MessageStatus(WorkResult(outcome))}
+    load.wake("one")
+    load.wake("forgotten")
+    assert engine.resumed == []
 
 
 def test_no_message_waits_longer_than_the_longest_wait(engine: Engine) -> None:

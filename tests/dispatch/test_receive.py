@@ -11,7 +11,7 @@ import pytest
 
 from poller.cli.samples import samples
 from poller.dispatch import conversation
-from poller.dispatch.receive import TOO_OFTEN, receive, wait_turn
+from poller.dispatch.receive import CROWD, TOO_OFTEN, receive, wait_turn
 from poller.errors import MessageGoneError
 from poller.model import UploadDecision
 from poller.own_mail import HEADER
@@ -95,6 +95,8 @@ def test_turn_in_the_future_is_waited_for(harness: Callable[[bytes], StepHarness
         wait_turn(bench.context(), later)
     assert (caught.value.step, caught.value.reason) == (StepName.RECEIVE, TOO_OFTEN)
     assert (caught.value.until, caught.value.breaker) == (later.goes_on_at, "")
+    with pytest.raises(StepDeferredError, match=CROWD):
+        wait_turn(bench.context(), replace(later, crowd=True))
     bench.fault = MessageGoneError()
     with pytest.raises(MessageGoneError):
         wait_turn(bench.context(), later)

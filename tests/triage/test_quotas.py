@@ -138,6 +138,25 @@ def test_new_senders_over_limit_wait_and_known_ones_do_not(store: DatedFacts) ->
     assert receive(store, 3, mail("3@evil.example"), **limit) == slots[2]
 
 
+def test_sender_of_long_ago_is_not_new(store: DatedFacts) -> None:
+    """A crowd of invented senders, each verified at a domain of its own, holds up no customer of last month."""
+    limit = {"max_new_senders_per_h": 2}
+    customer = mail("ana@ruiz.example", verified=True)
+    assert receive(store, 0, customer, **limit).episode == ""
+    store.facts = {key: (fact[0] - timedelta(days=30), *fact[1:]) for key, fact in store.facts.items()}
+    for number in range(1, 5):
+        receive(store, number, mail(f"max@evil{number}.example", verified=True), **limit)
+    assert receive(store, 5, customer, **limit).episode == ""
+    assert receive(store, 6, mail("new@client.example", verified=True), **limit).crowd
+
+
+def test_raised_limit_ends_the_wait_of_further_new_senders(store: DatedFacts) -> None:
+    """As the alert says. Those that wait keep their turns."""
+    slots = [receive(store, each, mail(f"{each}@evil.example"), max_new_senders_per_h=2) for each in range(6)]
+    assert slots[-1].crowd
+    assert receive(store, 6, mail("new@client.example"), max_new_senders_per_h=20).episode == ""
+
+
 def test_without_limit_nothing_waits_and_uploads_are_counted(store: DatedFacts) -> None:
     turns = [arrive(store, number, max_per_h=0, size_bytes=100) for number in range(5)]
     assert {(turn.at, turn.episode) for turn in turns} == {(NOW, "")}

@@ -25,6 +25,7 @@ from poller.model import Category, Link, Outcome
 from poller.workflow import dbos_runtime
 from poller.workflow.engine import Engine
 from poller.workflow.errors import DependencyPendingError, StepFailedError
+from poller.workflow.history import dispensable
 from poller.workflow.lock import AlreadyRunningError
 from poller.workflow.results import WorkResult
 from poller.workflow.retry import RetryPolicy
@@ -32,7 +33,9 @@ from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
+    from poller.workflow.history import Entry
     from poller.workflow.journal import Journal
     from poller.workflow.retry import Attempt
     from poller.workflow.status import MessageStatus
@@ -236,6 +239,29 @@ def test_message_resumed_by_another_machine_is_not_resumed_again(state_url: str,
         engine.resume(REFERENCE, seen)
         assert engine.store.statuses([REFERENCE])[REFERENCE].outcome is Outcome.FAILED
     assert service.calls.count("failure") == 1
+
+
+def test_what_another_machine_did_meanwhile_is_not_dropped(
+    state_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that froze as it resumed a message does not forget what the other one has created since."""
+    service = Service(*[DependencyPendingError("at work")] * 2)
+    with running(state_url, tmp_path, service.work) as engine:
+        engine.submit(REFERENCE)
+        stopped(engine)
+        engine.resume(REFERENCE)
+        seen = stopped(engine)
+
+        def frozen(history: list[Entry], visible: Callable[[datetime], bool]) -> int:
+            monkeypatch.undo()
+            engine.resume(REFERENCE, seen)
+            assert stopped(engine).outcome is Outcome.SUPPORT
+            return dispensable(history, visible)
+
+        monkeypatch.setattr("poller.workflow.engine.dispensable", frozen)
+        engine.resume(REFERENCE, seen)
+        assert stopped(engine).result == made_of("T1", "N1")
+    assert service.calls == ["ticket", "note", "note", "note"]
 
 
 def test_running_message_is_not_resumed(state_url: str, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from poller.cli.options import settings_of
+from poller.cli.options import reader_now, settings_of
+from poller.cli.report import moment
 from poller.dispatch.job import LazyMessage
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
@@ -137,8 +138,10 @@ def corrections_(ctx: click.Context, *, jsonl: bool) -> None:
             else:
                 click.echo(f"{reference} is not where it was filed, and is left out", err=True)
         return
-    with closing(open_store(settings_of(ctx, need_imap=False))) as store:
+    settings = settings_of(ctx, need_imap=False)
+    zone = reader_now(settings).tzinfo
+    with closing(open_store(settings)) as store:
         for each in corrected(store):
             was = each.status.result.was
             earlier = "unknown" if was in {None, Outcome.FORGOTTEN} else was
-            click.echo(f"{each.seen_at:%Y-%m-%d %H:%M:%S}  {each.reference}  was {earlier}")
+            click.echo(f"{moment(each.seen_at, zone)}  {each.reference}  was {earlier}")

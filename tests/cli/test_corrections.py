@@ -35,15 +35,14 @@ def test_commands_report_a_correction(office: Office, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400))
     office.once(MAILS["modelisation_with_files"])
-    reference = poller(office, "list").stdout.split()[2]
-    assert poller(office, "status").exit_code == 1
+    reference = poller(office, "list").stdout.split()[3]
+    assert "poller list --failed" in poller(office, "status").stdout
     drag(office, "Échecs", TO_MODELISATION)
     assert poller(office, "audit", "--remote").exit_code == 0
     office.once()
     correction = f"{reference}/modelisation/1"
-    assert poller(office, "status").stdout.split()[:2] == ["1", "MODELISATION"]
-    assert poller(office, "status").exit_code == 0
-    assert [line.split()[2:4] for line in poller(office, "list").stdout.splitlines()] == [[correction, "MODELISATION"]]
+    assert poller(office, "status").stdout.splitlines()[2:] == ["      1  MODELISATION"]
+    assert [line.split()[3:5] for line in poller(office, "list").stdout.splitlines()] == [[correction, "MODELISATION"]]
     shown = poller(office, "show", reference).stdout
     assert [line.split()[:2] for line in shown.splitlines() if line.startswith(reference)] == [
         [reference, "FAILED"],
@@ -52,7 +51,7 @@ def test_commands_report_a_correction(office: Office, monkeypatch: pytest.Monkey
     (corrected,) = json.loads(poller(office, "show", reference, "--json").stdout)["corrections"]
     assert corrected["steps"][0]["step"] == "find_original"
     assert poller(office, "show", correction).stdout.startswith(correction)
-    assert poller(office, "corrections").stdout.split()[2:] == [correction, "was", "modelisation"]
+    assert poller(office, "corrections").stdout.split()[3:] == [correction, "was", "modelisation"]
     assert poller(office, "audit", "--remote").exit_code == 0
     assert poller(office, "retry", "--failed").stderr == "nothing to do\n"
     with closing(open_store(office.settings)) as store:

@@ -537,8 +537,8 @@ def test_two_opposite_corrections_work_on_postgresql(
     assert correct(office, "Modélisation", TO_SUPPORT).result.was == "modelisation"
     assert office.counts() == MODELISATION
     assert len(comments(office)) == 1
-    assert [line.split()[3] for line in poller(office, "list").stdout.splitlines()] == ["SUPPORT"]
-    told = [line.split()[2].partition("/")[2] for line in poller(office, "corrections").stdout.splitlines()]
+    assert [line.split()[4] for line in poller(office, "list").stdout.splitlines()] == ["SUPPORT"]
+    told = [line.split()[3].partition("/")[2] for line in poller(office, "corrections").stdout.splitlines()]
     assert told == ["support/2"]
 
 

@@ -21,7 +21,7 @@ from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
 from poller.model import Outcome
 from poller.workflow import corrections
-from poller.workflow.engine import AT_THE_END
+from poller.workflow.steps import AT_THE_END
 from poller.workflow.store import open_store
 
 if TYPE_CHECKING:

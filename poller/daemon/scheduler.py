@@ -14,7 +14,7 @@ from poller.model import Outcome
 from poller.workflow.corrections import message_of
 from poller.workflow.errors import StateUnavailableError
 from poller.workflow.retry import LONGEST_WAIT_S
-from poller.workflow.steps import StepName
+from poller.workflow.steps import AT_THE_END
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from poller.workflow.engine import Engine
     from poller.workflow.status import MessageStatus
 
-AT_THE_END = {StepName.LABEL, StepName.SEND_RECEIPT}  # steps in which a message may not be in the mailbox any more
 AT_ONCE = 500  # messages whose status is queried at a time
 SHORT_WAIT_S = 30.0  # `poller once` waits for shorter waits and leaves the rest for later
 

@@ -73,3 +73,6 @@ _SERVICES = {step.value: step.service for step in StepName}
 def service_of(step: str) -> str:
     """Return the service that a recorded step calls. "" if it calls none, or this release does not know the step."""
     return _SERVICES.get(step, "")
+
+
+AT_THE_END = {StepName.LABEL, StepName.SEND_RECEIPT}  # steps in which a message may not be in the mailbox any more

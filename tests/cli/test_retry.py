@@ -104,4 +104,4 @@ def test_retry_leaves_alone_who_waits_for_a_turn(office: Office) -> None:
     assert one.exit_code == 75
     assert re.search(r"waits for its turn until [\d: -]+ CES?T: its sender writes too often", one.stderr)
     both = run("retry", "--waiting", environment=office.environment)
-    assert both.stdout == "1 message waits for its turn: its sender writes too often; retry does not change that.\n"
+    assert both.stdout == "1 message waits for its turn behind a rate limit; retry does not change that.\n"

@@ -61,10 +61,12 @@ def test_ctrl_c_ends_command_quietly_with_130(tmp_path: Path) -> None:
     """No trace, and no word: who pressed it knows."""
     os.mkfifo(tmp_path / "mail.eml")
     command = [sys.executable, "-m", "poller", "inspect", str(tmp_path / "mail.eml")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        with (tmp_path / "mail.eml").open("wb"):  # once the command reads from it
-            process.send_signal(signal.SIGINT)
-            said, _ = process.communicate(timeout=30)
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
+        (tmp_path / "mail.eml").open("wb"),  # opens once the command reads from it
+    ):
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
     assert (process.returncode, said) == (130, b"")
 
 

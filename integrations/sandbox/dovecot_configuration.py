@@ -13,7 +13,61 @@ if TYPE_CHECKING:
 
     from integrations.sandbox.certificate import Certificate
 
-_SERVICES = """\
+# dovecot.conf(5), of version 2.3.
+_OF_2_3 = """\
+protocols = imap
+mail_location = maildir:{folder}/mail
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {folder}/users
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}
+}}
+"""
+
+# https://doc.dovecot.org/2.4.1/installation/upgrade/2.3-to-2.4.html
+_OF_2_4 = """\
+dovecot_config_version = {config_version}
+dovecot_storage_version = 2.4.0
+protocols {{
+  imap = yes
+}}
+mail_driver = maildir
+mail_path = {folder}/mail
+passdb passwd-file {{
+  passwd_file_path = {folder}/users
+  default_password_scheme = PLAIN
+}}
+userdb static {{
+  fields {{
+    uid = {uid}
+    gid = {gid}
+    home = {folder}
+  }}
+}}
+"""
+
+_OF_BOTH = """\
+listen = {host}
+base_dir = {folder}/run
+state_dir = {folder}/run
+log_path = {folder}/log
+{tls}{capability}
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+first_valid_uid = {uid}
+first_valid_gid = 0
+mail_fsync = never
+mail_max_userip_connections = 0
+auth_failure_delay = 0
+namespace inbox {{
+  inbox = yes
+  prefix = {prefix}
+  separator = {separator}
+}}
 service imap-login {{
   chroot =
   inet_listener imap {{
@@ -35,84 +89,6 @@ service stats {{
   chroot =
 }}
 """
-
-# dovecot.conf(5), of version 2.3.
-_OF_2_3 = (
-    """\
-protocols = imap
-listen = {host}
-base_dir = {folder}/run
-state_dir = {folder}/run
-log_path = {folder}/log
-{tls}{capability}
-default_internal_user = {user}
-default_internal_group = {group}
-default_login_user = {user}
-first_valid_uid = {uid}
-first_valid_gid = 0
-mail_location = maildir:{folder}/mail
-mail_fsync = never
-mail_max_userip_connections = 0
-auth_failure_delay = 0
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%u {folder}/users
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={folder}
-}}
-namespace inbox {{
-  inbox = yes
-  prefix = {prefix}
-  separator = {separator}
-}}
-"""
-    + _SERVICES
-)
-
-# https://doc.dovecot.org/2.4.1/installation/upgrade/2.3-to-2.4.html
-_OF_2_4 = (
-    """\
-dovecot_config_version = {config_version}
-dovecot_storage_version = 2.4.0
-protocols {{
-  imap = yes
-}}
-listen = {host}
-base_dir = {folder}/run
-state_dir = {folder}/run
-log_path = {folder}/log
-{tls}{capability}
-default_internal_user = {user}
-default_internal_group = {group}
-default_login_user = {user}
-first_valid_uid = {uid}
-first_valid_gid = 0
-mail_driver = maildir
-mail_path = {folder}/mail
-mail_fsync = never
-mail_max_userip_connections = 0
-auth_failure_delay = 0
-passdb passwd-file {{
-  passwd_file_path = {folder}/users
-  default_password_scheme = PLAIN
-}}
-userdb static {{
-  fields {{
-    uid = {uid}
-    gid = {gid}
-    home = {folder}
-  }}
-}}
-namespace inbox {{
-  inbox = yes
-  prefix = {prefix}
-  separator = {separator}
-}}
-"""
-    + _SERVICES
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +129,7 @@ def configuration(
     else:
         key, cert = ("ssl_server_key_file = ", "ssl_server_cert_file = ") if new else ("ssl_key = <", "ssl_cert = <")
         tls = f"ssl = required\n{cert}{certificate.path}\n{key}{certificate.key_path}\n"
-    return (_OF_2_4 if new else _OF_2_3).format(
+    return ((_OF_2_4 if new else _OF_2_3) + _OF_BOTH).format(
         config_version=".".join(map(str, version.numbers)),
         host=host,
         folder=folder,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
-
 ROOT = Path(__file__).parents[1]
+PIN = r"^(\S+)==(\S+)(?: ; .*)? \\\n    --hash=sha256:"
 MODULES = sorted(path for folder in ("poller", "integrations") for path in (ROOT / folder).rglob("*.py"))
 
 
@@ -28,20 +30,28 @@ def test_only_one_place_catches_exception() -> None:
     assert broad == ["poller/workflow/journal.py"]
 
 
-def test_python_with_buffering_imaplib_is_refused() -> None:
-    """IDLE looks into the file that imaplib reads from, and 3.14's reads past it."""
-    wanted = re.search(r'^requires-python = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert wanted
-    assert not SpecifierSet(wanted[1]).contains("3.14.0")
-    assert SpecifierSet(wanted[1]).contains("3.13.9")
+def test_lock_files_pin_every_package_of_pyproject() -> None:
+    """What runs and what builds, and each extra on top, with hashes and without an address."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = {"": project["project"]["dependencies"], "-build": project["build-system"]["requires"]}
+    wanted |= {f"-{extra}": needed for extra, needed in project["project"]["optional-dependencies"].items()}
+    base = set(re.findall(PIN, (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    everything = set(re.findall(PIN, (ROOT / "requirements-dev.lock").read_text(), re.MULTILINE))
+    for suffix, needed in wanted.items():
+        text = (ROOT / f"requirements{suffix}.lock").read_text()
+        assert "://" not in text
+        pins = set(re.findall(PIN, text, re.MULTILINE))
+        assert suffix == "-build" or pins <= everything, "the versions of development"
+        names = {"figurative-poller"} | {name for name, *_ in pins | base}
+        assert {re.split(r"[^\w.-]", package)[0] for package in needed} <= names, suffix
 
 
-def test_lock_files_match_pyproject() -> None:
-    """Both lock files pin every direct dependency, with hashes and without an address."""
-    text = (ROOT / "pyproject.toml").read_text()
-    wanted = re.findall(r"^dependencies = \[(.*?)^\]", text, re.DOTALL | re.MULTILINE)[0]
-    for lock in ("requirements.lock", "requirements-dev.lock"):
-        pinned = (ROOT / lock).read_text()
-        assert "://" not in pinned
-        for package in re.findall(r'^\s+"([\w-]+)', wanted, re.MULTILINE):
-            assert re.search(rf"^{package}==\S+ .*\\\n    --hash=sha256:", pinned, re.MULTILINE), f"{package} in {lock}"
+def test_dev_script_can_be_read_by_old_python() -> None:
+    """It refuses it in one line, and does not fail at its own syntax."""
+    ast.parse((ROOT / "dev").read_text(), feature_version=(3, 6))
+    old = "import runpy, sys; sys.version_info = (3, 9, 18); runpy.run_path('dev', run_name='__main__')"
+    ended = subprocess.run(
+        [sys.executable, "-c", old], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert ended.returncode == 1
+    assert re.fullmatch(r"dev: Python 3\.11 or newer is needed, \S+ is 3\.9\.18.*\n", ended.stderr)

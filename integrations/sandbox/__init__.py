@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from integrations.sandbox.anthropic import Anthropic
 from integrations.sandbox.clickup import ClickUp
+from integrations.sandbox.dovecot import Dovecot, DovecotError
 from integrations.sandbox.hubspot import HubSpot
-from integrations.sandbox.imap import Dovecot, Pymap, imap_server
+from integrations.sandbox.imap import Pymap, imap_server
 from integrations.sandbox.s3 import S3
 from integrations.sandbox.smtp import Refusal, Smtp
 from integrations.sandbox.stand_in import Fault, RateLimit, StandIn
@@ -29,28 +31,41 @@ class Sandbox:
         self.anthropic = Anthropic()
         self.s3 = S3()
         self.smtp = Smtp()
-        self.imap = imap_server()
+        self.imap: Dovecot | Pymap = imap_server()  # the one that runs, once it is entered
         self._running = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as started, ThreadPoolExecutor() as pool:
             # In parallel: S3 alone takes a second, and IMAP waits for another process.
-            for service, starting in [(each, pool.submit(each.start)) for each in self._services]:
+            imap = pool.submit(self._start_imap)
+            others = [(each, pool.submit(each.start)) for each in self._http_and_smtp]
+            imap.result()
+            started.callback(self.imap.stop)
+            for service, starting in others:
                 started.callback(service.stop)
                 starting.result()
             self._running = started.pop_all()
         return self
 
+    def _start_imap(self) -> None:
+        """Start Dovecot. Where it does not start, say why in one line and start the server in Python in its place."""
+        try:
+            self.imap.start()
+        except DovecotError as error:
+            print(f"{error}. A smaller IMAP server in Python takes its place.", file=sys.stderr)  # noqa: T201
+            self.imap = Pymap()
+            self.imap.start()
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._running.close()
 
     @property
-    def _services(self) -> tuple[StandIn | Smtp | Dovecot | Pymap, ...]:
-        return (self.hubspot, self.clickup, self.anthropic, self.s3, self.smtp, self.imap)
+    def _http_and_smtp(self) -> tuple[StandIn | Smtp, ...]:
+        return (self.hubspot, self.clickup, self.anthropic, self.s3, self.smtp)
 
     def reset(self) -> None:
         """Empty every service, the mailboxes too, and end every fault."""
-        for each in self._services:
+        for each in (*self._http_and_smtp, self.imap):
             each.reset()
 
     def environment(self) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import shutil
@@ -12,17 +11,21 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from integrations.sandbox.certificate import self_signed
+from integrations.sandbox.dovecot_configuration import MailFormat, Version, configuration, version_of
 from integrations.sandbox.imap_account import ImapServer, Security
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 _START_TIMEOUT_S = 10.0
+_VERSION_TIMEOUT_S = 10.0
+_REASON_CHARS = 500  # of what a server says that does not start
+_SAID = "said"  # the file of what it prints
 _ATTEMPTS = 3  # another process may take the port after we probed it and before Dovecot binds it
-# The capabilities of Dovecot 2.3 after login. `without` removes some of them.
+# The capabilities of Dovecot 2.3 after login, which 2.4 has too. `without` removes some of them.
 CAPABILITIES = (
     "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS "
     "THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED "
@@ -31,61 +34,14 @@ CAPABILITIES = (
 )
 
 
-# dovecot.conf(5), of version 2.3.
-_CONFIGURATION = """\
-protocols = imap
-listen = {host}
-base_dir = {folder}/run
-state_dir = {folder}/run
-log_path = {folder}/log
-{tls}{capability}
-default_internal_user = {user}
-default_internal_group = {group}
-default_login_user = {user}
-first_valid_uid = {uid}
-first_valid_gid = 0
-mail_location = {mail_format}:{folder}/mail
-mail_fsync = never
-mail_max_userip_connections = 0
-auth_failure_delay = 0
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%u {folder}/users
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={folder}
-}}
-namespace inbox {{
-  inbox = yes
-  prefix = {prefix}
-  separator = {separator}
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {clear_port}
-  }}
-  inet_listener imaps {{
-    port = {tls_port}
-    ssl = yes
-  }}
-}}
-service anvil {{
-  chroot =
-  # Without it no wrong password delays the next login from this address.
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-service stats {{
-  chroot =
-}}
-"""
+class DovecotError(RuntimeError):
+    """The server did not start. The message is one line that says why."""
 
 
 class Dovecot(ImapServer):
-    """Dovecot 2.3 with its own configuration in a temporary folder. The system's is neither read nor changed.
+    """Dovecot 2.3 or 2.4 with a configuration of its own in a temporary folder.
+
+    The system's is neither read nor changed.
 
     `namespace_prefix` and `separator` are those of the personal namespace: "" and "/", or "INBOX." and ".".
     Capabilities in `without` are not announced, as on a server that lacks them: `without={"MOVE", "UIDPLUS"}`.
@@ -100,7 +56,7 @@ class Dovecot(ImapServer):
         namespace_prefix: str = "",
         separator: str = "/",
         without: Collection[str] = (),
-        mail_format: Literal["maildir", "sdbox"] = "maildir",
+        mail_format: MailFormat = "maildir",
     ) -> None:
         super().__init__(username, password)
         self.security = security
@@ -127,43 +83,44 @@ class Dovecot(ImapServer):
         """Start the server and wait until it listens.
 
         Raises:
-            RuntimeError: the server did not start. The message is its log.
+            DovecotError: the server did not start.
         """
         executable = self.executable()
         if executable is None:
-            raise RuntimeError("Dovecot is not installed: apt install dovecot-imapd")
+            raise DovecotError("Dovecot is not installed: apt install dovecot-imapd")
+        version = _version(executable)
         for _ in range(_ATTEMPTS):
-            folder = self._launch(executable)
+            folder = self._launch(executable, version)
             if self._listens(folder):
                 return
-            log = folder / "log"
-            reason = log.read_text(encoding="utf-8", errors="replace") if log.exists() else "it left no log"
+            reason = _reason(folder)
             self.stop()
-        raise RuntimeError(f"Dovecot did not start: {reason}")
+        raise DovecotError(f"Dovecot {version.text} did not start: {reason}")
 
-    def _launch(self, executable: str) -> Path:
+    def _launch(self, executable: str, version: Version) -> Path:
         # Dovecot's login processes refuse to run as root, so root runs all of it as the user `nobody`.
         account = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
         # A short path: the names of Dovecot's sockets must fit into 108 bytes.
         self._folder = folder = Path(tempfile.mkdtemp(prefix="dovecot-", dir="/tmp"))
         self.port = _free_port()
-        configuration = folder / "dovecot.conf"
-        configuration.write_text(self._configuration(folder, account), encoding="utf-8")
+        file = folder / "dovecot.conf"
+        file.write_text(self._configuration(folder, account, version), encoding="utf-8")
         (folder / "users").write_text(f"{self.username}:{{PLAIN}}{self.password}\n", encoding="utf-8")
         root = os.getuid() == 0
         if root:
             for each in (folder, *folder.iterdir()):
                 os.chown(each, account.pw_uid, account.pw_gid)
-        self._process = subprocess.Popen(  # noqa: S603  our own configuration, no shell
-            [executable, "-F", "-c", str(configuration)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # its own process group, so that Ctrl-C at the terminal does not reach it
-            user=account.pw_uid if root else None,
-            group=account.pw_gid if root else None,
-            extra_groups=[] if root else None,
-        )
+        with (folder / _SAID).open("wb") as said:  # what is wrong with its configuration, as it has no log then
+            self._process = subprocess.Popen(  # noqa: S603  our own configuration, no shell
+                [executable, "-F", "-c", str(file)],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,  # its own process group, so that Ctrl-C at the terminal does not reach it
+                user=account.pw_uid if root else None,
+                group=account.pw_gid if root else None,
+                extra_groups=[] if root else None,
+            )
         return folder
 
     def stop(self) -> None:
@@ -190,32 +147,50 @@ class Dovecot(ImapServer):
             time.sleep(0.005)
         return False
 
-    def _configuration(self, folder: Path, account: pwd.struct_passwd) -> str:
+    def _configuration(self, folder: Path, account: pwd.struct_passwd, version: Version) -> str:
+        """Return the configuration, after making the certificate that it names."""
+        certificate = None if self.security == "none" else self_signed(folder)
+        self.certificate_path = certificate.path if certificate else None
         clear_port, tls_port = (0, self.port) if self.security == "tls" else (self.port, 0)
         offered = " ".join(word for word in CAPABILITIES.split() if word not in self._without)
-        return _CONFIGURATION.format(
+        return configuration(
+            version,
             host=self.host,
             folder=folder,
-            tls=self._tls(folder),
-            capability=f"imap_capability = {offered}\n" if self._without else "",
-            user=account.pw_name,
-            group=grp.getgrgid(account.pw_gid).gr_name,
-            uid=account.pw_uid,
-            gid=account.pw_gid,
             mail_format=self._mail_format,
+            account=account,
+            certificate=certificate,
+            capabilities=offered if self._without else "",
             prefix=self._namespace_prefix,
             separator=self._separator,
             clear_port=clear_port,
             tls_port=tls_port,
         )
 
-    def _tls(self, folder: Path) -> str:
-        """Return the lines about TLS, after making the certificate that they name."""
-        if self.security == "none":
-            return "ssl = no\ndisable_plaintext_auth = no\n"
-        certificate = self_signed(folder)
-        self.certificate_path = certificate.path
-        return f"ssl = required\nssl_cert = <{certificate.path}\nssl_key = <{certificate.key_path}\n"
+
+def _version(executable: str) -> Version:
+    try:
+        ended = subprocess.run(  # noqa: S603  the program that we run anyway
+            [executable, "--version"], capture_output=True, text=True, check=False, timeout=_VERSION_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DovecotError(f"{executable} --version: {error}") from error
+    version = version_of(ended.stdout)
+    if version is None:
+        raise DovecotError(f"{executable} --version tells no version: {_one_line(ended.stdout + ended.stderr)}")
+    return version
+
+
+def _reason(folder: Path) -> str:
+    """Return in one line what a server said that did not start: on its terminal, else in its log."""
+    for file in (folder / _SAID, folder / "log"):
+        if file.exists() and (said := _one_line(file.read_text(encoding="utf-8", errors="replace"))):
+            return said
+    return "it does not say why"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_REASON_CHARS]
 
 
 def _free_port() -> int:

@@ -1,19 +1,22 @@
-"""The `config show` command."""
+"""The `config show` and `config example` commands."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+from pathlib import Path
 
 import click
 
 from poller import logs
-from poller.cli.options import json_option
+from poller.cli.options import EXIT_FAILED, json_option
 from poller.config import loader
 
 
 @click.group()
 def config() -> None:
-    """Show the settings."""
+    """Show the settings, or write examples of them."""
 
 
 @config.command(name="show")
@@ -31,3 +34,32 @@ def show_config(ctx: click.Context, *, as_json: bool) -> None:
             click.echo(json.dumps({"name": each.name, "value": each.value, "source": each.source}, ensure_ascii=False))
         else:
             click.echo(f"{each.name:<34} {each.shown:<40} {each.source}")
+
+
+@config.command(name="example")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), default=".")
+@click.pass_context
+def write_examples(ctx: click.Context, directory: Path) -> None:
+    """Write config.example.toml, .env.example and systemd/ into DIRECTORY, by default the current one.
+
+    They are those of this release. Nothing is overwritten: exit code 1 when one of the files is there already.
+    """
+    source = _examples()
+    names = [
+        "config.example.toml",
+        ".env.example",
+        *sorted(f"systemd/{each.name}" for each in source.glob("systemd/*")),
+    ]
+    if there := [name for name in names if (directory / name).exists()]:
+        click.echo(f"poller: nothing written, as these are there already: {', '.join(there)}", err=True)
+        ctx.exit(EXIT_FAILED)
+    (directory / "systemd").mkdir(parents=True, exist_ok=True)
+    for name in names:
+        shutil.copyfile(source / name, directory / name)
+        click.echo(directory / name)
+
+
+def _examples() -> Path:
+    """Return the directory of the example files: where the wheel has put them, else the checkout."""
+    installed = Path(sys.prefix, "share", "figurative-poller")
+    return installed if installed.is_dir() else Path(__file__).parents[2]

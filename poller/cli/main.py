@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.cli.options import EXIT_CONFIGURATION, EXIT_LATER
+from poller.cli.options import EXIT_CONFIGURATION, EXIT_INTERRUPTED, EXIT_LATER
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -35,7 +35,7 @@ SECTIONS = {
         "show": _Command("messages", "show", "Show what became of a message, and how."),
         "corrections": _Command("corrections", "corrections_", "List the mails that people have reclassified."),
         "audit": _Command("audit", "audit", "Report what does not add up."),
-        "config": _Command("config", "config", "Show the settings."),
+        "config": _Command("config", "config", "Show the settings, or write examples of them."),
     },
     "Repair": {
         "retry": _Command("retry", "retry", "Retry failed messages, and try waiting ones now."),
@@ -86,7 +86,7 @@ class _Commands(click.Group):
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Say in one line what only the person at the keyboard can mend."""
+        """Say in one line what only the person at the keyboard can mend. Ctrl-C says nothing."""
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
@@ -95,6 +95,8 @@ class _Commands(click.Group):
         except TransientError as error:
             click.echo(f"poller: {error}; try again later", err=True)
             ctx.exit(EXIT_LATER)
+        except KeyboardInterrupt:
+            ctx.exit(EXIT_INTERRUPTED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

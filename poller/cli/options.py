@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # sysexits.h; systemd names them in `systemctl status`.
 EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_LATER, EXIT_REFUSED, EXIT_CONFIGURATION = 1, 69, 75, 77, 78
 EXIT_NOT_RUNNING = 3  # of `poller status`, as of an init script (LSB)
+EXIT_INTERRUPTED = 130  # by Ctrl-C, as a shell says it
 
 
 def json_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

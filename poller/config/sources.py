@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import stat
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,17 +49,25 @@ def written(config: Path | None, dotenv: Path | None, problems: list[str]) -> It
 def _in_files(config: Path | None, dotenv: Path | None, problems: list[str]) -> Iterator[SettingValue]:
     yield from _from_toml(config, problems)
     credentials = _credentials()
-    if dotenv is not None and not dotenv.is_file():
+    if dotenv is not None and not _is_file(dotenv):
         problems.append(f"{dotenv}: {'not a file' if dotenv.exists() else 'no such file'}")
     yield from _from_dotenv(dotenv or Path(".env"), problems)
     yield from _from_dotenv(credentials / ".env", problems, "credentials")
-    ours = [path for path in credentials.glob("*_*") if split(path.name) and path.is_file()]
+    ours = [path for path in credentials.glob("*_*") if split(path.name) and _is_file(path)]
     yield from from_names({path.name: _text(path, problems).strip() for path in ours}, "credentials")
 
 
 def _credentials() -> Path:
     """Return the directory of the systemd credentials. Its modes are systemd's business (systemd.exec(5))."""
     return Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"))
+
+
+def _is_file(path: Path) -> bool:
+    """Return True for a file. Unlike `Path.is_file` of Python 3.14, raise PermissionError where we may not look."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _text(path: Path, problems: list[str]) -> str:
@@ -77,7 +86,7 @@ def _text(path: Path, problems: list[str]) -> str:
 
 def _from_dotenv(path: Path, problems: list[str], source: str = "") -> Iterator[SettingValue]:
     """Yield the values in a file of KEY=VALUE lines. `source` is given as their place instead of file and line."""
-    if not path.is_file():
+    if not _is_file(path):
         return
     if (mode := path.stat().st_mode & 0o777) & 0o077 and path.parent != _credentials():
         log.warning("secrets_readable_by_others", file=str(path), mode=f"{mode:04o}", mend=f"chmod 600 {path}")
@@ -104,7 +113,7 @@ def from_names(values: Mapping[str, str], source: str) -> Iterator[SettingValue]
 
 def _from_toml(config: Path | None, problems: list[str]) -> Iterator[SettingValue]:
     path = config or Path("config.toml")
-    if not path.is_file():
+    if not _is_file(path):
         if config is not None:
             hint = "not a file" if path.exists() else f"no such file; start with: cp config.example.toml {path}"
             problems.append(f"{path}: {hint}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import ssl
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -56,21 +57,28 @@ def _heard(client: IMAPClient, seconds: float, bell: socket.socket) -> bool:
     """Wait for the server's next line. Return False when none comes in time, or the bell rings first."""
     # The connection may have been reset after the last line. The peek then raises the error.
     with imap_errors("IDLE"):
-        imap, sock = client._imap, client.socket()  # noqa: SLF001
-        # Bytes read along with an earlier line lie in our buffer, and the socket does not show them as readable.
-        sock.setblocking(False)
-        try:
-            if imap.file.peek(1):
-                return True
-        except ssl.SSLWantReadError:
-            pass
-        finally:
-            client._set_read_timeout()  # noqa: SLF001
+        if _is_buffered(client):
+            return True
+        sock = client.socket()
         waiting = select.poll()  # not `select`, which takes no descriptor over 1,023
         waiting.register(sock, select.POLLIN)
         waiting.register(bell, select.POLLIN)
         ready = {number for number, _ in waiting.poll(max(seconds, 0) * 1000)}
     return bell.fileno() not in ready and sock.fileno() in ready
+
+
+def _is_buffered(client: IMAPClient) -> bool:
+    """Return True if bytes were read along with an earlier line. The socket does not show them as readable."""
+    imap, sock = client._imap, client.socket()  # noqa: SLF001
+    if sys.version_info >= (3, 14):  # where imaplib has a buffer of its own, and TLS may have another
+        return any(imap._readbuf) or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)  # noqa: SLF001
+    sock.setblocking(False)
+    try:
+        return bool(imap.file.peek(1))
+    except ssl.SSLWantReadError:
+        return False
+    finally:
+        client._set_read_timeout()  # noqa: SLF001
 
 
 @contextmanager

@@ -7,14 +7,16 @@ share a mailbox each reports the whole of it, except for Claude.
 
 from __future__ import annotations
 
+import platform
 import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from integrations.claude import PRICES
@@ -82,6 +84,8 @@ class Metrics:
             buckets=BUCKETS_S,
             registry=self.registry,
         )
+        build = Info("figurative_build", "The version that runs, and the Python below it.", registry=self.registry)
+        build.info({"version": _version(), "python": platform.python_version()})
         self.registry.register(self)  # for what `collect` knows
 
     def start(self) -> bool:
@@ -252,3 +256,11 @@ def _said(entry: Entry, name: str) -> str:
     """Return what a finished step returned under a name, "" where it did not: another release may have written it."""
     returned = entry.content["ok"]
     return str(returned.get(name, "")) if isinstance(returned, dict) else ""
+
+
+def _version() -> str:
+    """Return the version that is installed, "unknown" where the sources run without an installation."""
+    try:
+        return metadata.version("figurative-poller")
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -82,17 +82,16 @@ class StatusFile:
 
 def read(directory: Path) -> PollStatus | None:
     """Return the status that was last written, or None if there is none or it cannot be read."""
-    path = directory / FILE
-    if not path.exists():
-        return None
     try:
-        left = json.loads(path.read_text(encoding="utf-8"))
+        left = json.loads((directory / FILE).read_text(encoding="utf-8"))
         began, looked, failing = (_time(left[name]) for name in ("began_at", "looked_at", "failing_since"))
         unreadable = int(left.get("unreadable", 0))
         began = began or datetime.fromtimestamp(0, UTC)
         refused = {str(service): str(reason) for service, reason in left.get("refused", {}).items()}
         by_once = bool(left.get("once"))
         return PollStatus(began, looked, failing, str(left["reason"]), unreadable, refused, by_once)
+    except FileNotFoundError:
+        return None
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # The machine may have crashed before the whole file was on the disk.
 

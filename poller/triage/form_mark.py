@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,9 @@ def key_of(imap: ImapSettings) -> bytes:
     """Derive the key from what opens the mailbox. Return b"" if the settings hold no such secret."""
     secret = "\0".join(each.get_secret_value() for each in (imap.password, imap.refresh_token, imap.client_secret))
     content = secret.strip("\0").encode()
-    if imap.service_account_file and Path(imap.service_account_file).is_file():
-        content += Path(imap.service_account_file).read_bytes()
+    if imap.service_account_file:
+        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            content += Path(imap.service_account_file).read_bytes()
     return hashlib.sha256(b"figurative form\0" + content).digest() if content else b""
 
 

@@ -84,7 +84,8 @@ def vacuum(url: str) -> None:
     """
     try:
         if url.startswith("sqlite"):
-            with closing(sqlite3.connect(url.split("///", 1)[1], _VACUUM_BUSY_S, isolation_level=None)) as connection:
+            path = url.split("///", 1)[1]
+            with closing(sqlite3.connect(path, timeout=_VACUUM_BUSY_S, isolation_level=None)) as connection:
                 connection.execute("PRAGMA secure_delete=ON")
                 connection.execute("VACUUM")
                 # The old pages stay in the write-ahead log until it is truncated.
@@ -126,7 +127,7 @@ def _check_sqlite(path: Path) -> str:
         raise TransientError(said) if is_outage else ConfigurationError(said) from error
     try:
         # Open read-write, do not create: https://sqlite.org/uri.html
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", _BUSY_S, uri=True)) as connection:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=_BUSY_S, uri=True)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
     except sqlite3.Error as error:

@@ -33,13 +33,12 @@ def lock(directory: Path) -> IO[str]:
 
 def in_use(directory: Path) -> bool:
     """Return True if a process holds the lock at this moment."""
-    path = directory / "daemon.lock"
-    if not path.exists():
-        return False
-    with path.open() as looked_at:
-        try:
+    try:
+        with (directory / "daemon.lock").open() as looked_at:
             # A shared lock, released at once: two processes that check do not take each other for a daemon.
             fcntl.flock(looked_at, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
     return False

@@ -346,11 +346,11 @@ def _as_read(row: Any, message: MessageRecord) -> tuple[sa.ColumnElement[bool], 
 
 def _look_for(path: Path) -> None:
     try:
-        is_there = path.is_file()
-    except PermissionError:  # of its directory
-        is_there = True
-    if not is_there:
-        raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}")
+        path.stat()
+    except PermissionError:  # of its directory; `Path.is_file` of Python 3.14 does not tell
+        pass
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}") from None
     if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         raise ConfigurationError(f"{path} is another user's: run this as the one that the daemon runs as")
 

@@ -1,4 +1,4 @@
-"""Tests of the `config show` and `completion` commands."""
+"""Tests of the `config show`, `config example` and `completion` commands."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from poller.cli.main import commands
 from tests.support.command import run
+from tests.support.settings_files import ROOT
 
 if TYPE_CHECKING:
     from tests.conftest import Office
@@ -35,6 +36,23 @@ def test_config_shows_settings_with_origin_and_no_secret(office: Office) -> None
         json.loads(line) for line in as_json.splitlines()
     ]
     assert office.environment["HUBSPOT_API_KEY"] not in as_json + "".join(lines)
+
+
+def test_config_example_writes_files_and_overwrites_none(tmp_path: Path) -> None:
+    """Those of this release: the settings, the secrets and the units."""
+    written = [Path(line) for line in run("config", "example", str(tmp_path)).stdout.splitlines()]
+    assert {path.relative_to(tmp_path).as_posix() for path in written} >= {
+        "config.example.toml",
+        ".env.example",
+        "systemd/figurative-poller.service",
+        "systemd/figurative-poller.sysusers.conf",
+    }
+    assert all(path.read_text() == (ROOT / path.relative_to(tmp_path)).read_text() for path in written)
+    (tmp_path / ".env.example").write_text("mine")
+    again = run("config", "example", str(tmp_path))
+    assert again.exit_code == 1
+    assert "nothing written" in again.stderr
+    assert (tmp_path / ".env.example").read_text() == "mine"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +55,19 @@ def test_missing_config_option_file_is_an_error() -> None:
     result = CliRunner().invoke(commands, ["--config", "nowhere.toml", "check"])
     assert result.exit_code == 78
     assert "nowhere.toml: no such file" in result.stderr
+
+
+def test_ctrl_c_ends_command_quietly_with_130(tmp_path: Path) -> None:
+    """No trace, and no word: who pressed it knows."""
+    os.mkfifo(tmp_path / "mail.eml")
+    command = [sys.executable, "-m", "poller", "inspect", str(tmp_path / "mail.eml")]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
+        (tmp_path / "mail.eml").open("wb"),  # opens once the command reads from it
+    ):
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, b"")
 
 
 def test_dev_script_keeps_working_directory(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 import smtplib
 import socket
 import ssl
+import tempfile
 import time
 from email.message import EmailMessage
 from pathlib import Path
@@ -723,6 +725,36 @@ def test_dovecot_serves_tls_with_self_signed_certificate(security: Any) -> None:
         server.certificate_path = None
         with pytest.raises(ssl.SSLCertVerificationError):
             server.messages()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("echo 2.9.1", r"Dovecot 2\.9\.1 did not start: doveconf: Fatal: no such language"),
+        ("echo nothing", r"/dovecot --version tells no version: nothing"),
+    ],
+)
+def test_sandbox_falls_back_to_pymap_and_says_why(
+    said: str, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A Dovecot of the future, or what only has its name."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # where the user that Dovecot runs as may look
+    program = folder / "dovecot"
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && {said} && exit\necho doveconf: Fatal: no such language; exit 89'
+    )
+    program.chmod(0o755)
+    folder.chmod(0o755)
+    monkeypatch.setattr(Dovecot, "executable", staticmethod(lambda: str(program)))
+    box = Sandbox()
+    box._start_imap()
+    try:
+        box.imap.deliver(RAW)
+        assert [each.raw for each in box.imap.messages()] == [RAW]
+    finally:
+        box.imap.stop()
+        shutil.rmtree(folder)
+    assert re.fullmatch(f".*{reason}\\. A smaller IMAP server in Python takes its place\\.\n", capsys.readouterr().err)
 
 
 @needs_dovecot

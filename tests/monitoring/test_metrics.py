@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import socket
 import threading
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -219,6 +221,10 @@ def test_metrics_are_complete_at_first_request(office: Office, tmp_path: Path) -
         assert of.start()
         answer = httpx.get(f"http://127.0.0.1:{port}/metrics").text
         assert read(answer)["figurative_in_hand"] == 0
+        assert (
+            f'figurative_build_info{{python="{platform.python_version()}",version="{version("figurative-poller")}"}}'
+            in answer
+        )
         assert file.read_text() == answer
 
 

@@ -188,4 +188,7 @@ def _numbered(path: str, number: int) -> str:
     if not stem or len(suffix) > _SUFFIX_CHARS:
         stem, dot, suffix = name, "", ""
     end = f" ({number}){dot}{suffix}"
-    return folder + slash + stem[: _NAME_CHARS - len(end)].rstrip() + end
+    room = _NAME_CHARS - len(folder + slash + end)
+    if room < 1:
+        folder, slash, room = "", "", _NAME_CHARS - len(end)
+    return folder + slash + stem[:room].rstrip() + end

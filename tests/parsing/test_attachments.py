@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from poller import escaping
 from poller.model import Kind
-from poller.parsing.attachments import SMALL_BYTES
+from poller.parsing.attachments import SMALL_BYTES, named
 from tests.parsing.helpers import multipart, part, read
 
 MAILS = Path(__file__).parents[1] / "mails"
@@ -121,3 +123,13 @@ def test_image_in_html_is_inline_unless_also_attached(tmp_path: Path) -> None:
 def test_attachment_file_name_is_made_safe(name: bytes, safe: str, tmp_path: Path) -> None:
     part = b'Content-Type: a/b\r\nContent-Disposition: attachment; filename="%b"\r\n\r\nx' % name
     assert [file.filename for file in read(tmp_path, multipart(part)).attachments] == [safe]
+
+
+@pytest.mark.parametrize("folder", ["f" * 60 + "/" + "g" * 60, "f" * 146])
+def test_long_paths_are_told_apart_within_their_length(folder: str, tmp_path: Path) -> None:
+    """A longer one would be cut, and be that of another file again."""
+    (file,) = read(tmp_path, multipart(part(b"image/png", b"\x89PNG", b"a.png"))).attachments
+    path = f"{folder}/{'n' * 99}"[:150]
+    paths = [each.filename for each in named([replace(file, filename=path)] * 3)]
+    assert len(set(paths)) == 3
+    assert [escaping.file_path(each) for each in paths] == paths

@@ -60,7 +60,7 @@ def test_unwritten_files_are_logged_once(office: Office, tmp_path: Path, logged:
     assert {path.name for path in place.iterdir()} == {"last-poll.json", "poller.prom"}
 
 
-def test_failing_polls_and_ticks_are_logged_once(office: Office, logged: Callable[[], str]) -> None:
+def test_failing_polls_are_logged_once(office: Office, logged: Callable[[], str]) -> None:
     """A day of a mailbox that is out of reach, or of a login that is refused, is no flood of lines."""
     loop = Loop(office.settings, SimpleQueue())
     loop._later = lambda _: None
@@ -68,15 +68,13 @@ def test_failing_polls_and_ticks_are_logged_once(office: Office, logged: Callabl
     def fail() -> int:
         raise TransientError("IMAP: timed out", outcome_unknown=False)
 
-    loop._daemon.poll = loop._daemon.tick = fail
+    loop._daemon.poll = fail
     for _ in range(LONG):
         loop._poll()
-        loop._tick()
-    assert events(logged()) == ["poll_failed", "tick_failed"]
-    loop._daemon.poll = loop._daemon.tick = lambda: 0
+    assert events(logged()) == ["poll_failed"]
+    loop._daemon.poll = lambda: 0
     loop._poll()
-    loop._tick()
-    assert events(logged()) == ["trouble_over poll_failed", "trouble_over tick_failed"]
+    assert events(logged()) == ["trouble_over poll_failed"]
 
 
 def test_refused_key_is_logged_once(office: Office, logged: Callable[[], str]) -> None:

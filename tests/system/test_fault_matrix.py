@@ -204,7 +204,8 @@ def test_once_with_unreachable_mailbox_works_at_next_run(
     office: Office, imap: Relay, command: bytes, kind: Kind
 ) -> None:
     """`once` says that it is out of reach; the next time everything is done."""
-    imap.breaks += [Break(kind, command, after=True)]
+    reads_on = command == b"RFC822.SIZE" and kind in {"close", "reset", "garbage"}  # by itself, after the first cut
+    imap.breaks += [Break(kind, command, after=True)] * (2 if reads_on else 1)
     with pytest.raises(TransientError, match="IMAP"):
         office.once(MAILS["support"])
     assert office.counts() == NOTHING

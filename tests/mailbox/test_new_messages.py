@@ -50,16 +50,12 @@ def test_scan_reads_all_but_messages_at_which_server_hangs_up(
     assert logins(server) == 0
 
 
-def test_message_at_which_server_hung_up_is_asked_for_again(
-    server: Provider, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_message_at_which_server_hung_up_is_asked_for_again(server: Provider, inbox: Inbox) -> None:
     """By itself, so that it costs one connection; and when the server gives it, it is a message as any other."""
     uids = filled(server, 3)
     server.hang_ups = {uids[1]}
     inbox.scan()
-    monkeypatch.setattr(new_messages, "AGAIN_S", 0.0)
     inbox._scanner._new._again_at_s = dict.fromkeys(server.hang_ups, 0.0)
-    monkeypatch.undo()
     server.commands.clear()
     assert len(inbox.scan()) == 2
     assert logins(server) == 1

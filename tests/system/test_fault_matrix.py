@@ -206,7 +206,8 @@ def test_once_with_unreachable_mailbox_works_at_next_run(
     office: Office, imap: Relay, command: bytes, kind: Kind
 ) -> None:
     """`once` says that it is out of reach; the next time everything is done."""
-    imap.breaks += [Break(kind, command, after=True)]
+    reads_on = command == b"RFC822.SIZE" and kind in {"close", "reset", "garbage"}  # by itself, after the first cut
+    imap.breaks += [Break(kind, command, after=True)] * (2 if reads_on else 1)
     with pytest.raises(TransientError, match="IMAP"):
         office.once(MAILS["support"])
     assert office.counts() == NOTHING
@@ -304,17 +305,20 @@ def break_down(office: Office, service: str) -> None:
 
 @pytest.mark.parametrize("service", ["s3", "hubspot", "clickup", "smtp"])
 def test_waiting_mail_stays_in_inbox_and_waits_after_restart(office: Office, service: str) -> None:
-    """Nothing more is made, and the service is not asked before the time."""
+    """A restart tries once what waits for that service, and nothing more is made."""
     office.retry_policy = RetryPolicy(delays_s=(0.05, 0.05, 3600.0))  # longer than `once` waits
     break_down(office, service)
     (status,) = office.once(modelling(office)).values()
     assert (status.outcome, status.result.until is not None) == ("waiting", True)
     made = office.counts()
     assert all(count <= ONE_MODELISATION[what] for what, count in made.items())
-    for server in (office.sandbox.s3, office.sandbox.hubspot, office.sandbox.clickup):
+    servers = {name: getattr(office.sandbox, name) for name in ("s3", "hubspot", "clickup")}
+    for server in servers.values():
         server.requests.clear()
     assert outcomes(office.once()) == ["waiting"]
-    assert [*office.sandbox.s3.requests, *office.sandbox.hubspot.requests, *office.sandbox.clickup.requests] == []
+    assert {name: len(server.requests) for name, server in servers.items()} == dict.fromkeys(servers, 0) | (
+        {service: 1} if service in servers else {}
+    )
     assert office.counts() == made
     assert office.mailboxes() == {"INBOX": 1}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from datetime import date, timedelta
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from integrations.errors import CertificateError, ConfigurationError, CredentialsError, TransientError
+from integrations.errors import ConfigurationError, TransientError
 from poller import fork_server
 from poller.daemon import account, cutoff, retry_requests
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
-from poller.daemon.login_refusals import LoginRefusals
+from poller.daemon.refusals import Refusals
 from poller.daemon.scheduler import Scheduler
 from poller.dispatch.clients import services
 from poller.dispatch.job import WITHHELD
@@ -90,10 +89,7 @@ class Daemon:
         self.outage = self._engine.outage  # of the state
         self._load = Scheduler(self._engine, progress)
         self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
-        self._refused: dict[str, str] = {}  # by service: its words when it last refused us
-        self._last_faults: dict[str, ConfigurationError] = {}  # by service: its last refusal, over by now or not
-        self._login_refusals = LoginRefusals()
-        self._refusals: dict[str, Trouble] = {}  # by service
+        self._refusals = Refusals()
         self._skipped: dict[str, str] = {}  # the messages that the last poll skipped, each with the reason
         self._inbox.progress = progress
         for source in (self._inbox, *self._reclassify_mailboxes.sources.values()):
@@ -204,7 +200,7 @@ class Daemon:
             self._engine.pause_queue(False)  # so that messages queued without our knowledge are not left there for good
             references = self._inbox.scan()
             self._engine.breaker("imap").has_succeeded = True
-            self._refusal("imap").over()
+            self._refusals.over("imap")
             skipped: dict[str, str] = {}
             statuses = self._engine.store.statuses(references)
             # A message that was corrected before it was first seen here is not new.
@@ -275,16 +271,11 @@ class Daemon:
         Raises:
             ConfigurationError: the service never took the key, in no run on this state.
         """
-        self._refused[service], self._last_faults[service] = str(fault), fault
+        self._refusals.add(service, fault)
         proven = service == LABELS or self._engine.breaker(service).has_succeeded or service in self._accepted
         if not proven:
             raise fault
-        if service == "imap":
-            self._login_refusals.add()
-        self._refusal(service).met(str(fault), service=service)
-
-    def _refusal(self, service: str) -> Trouble:
-        return self._refusals.setdefault(service, Trouble(log, "service_refused", logging.ERROR))
+        self._refusals.tell(service)
 
     def mark_verified(self, services: Iterable[str]) -> None:
         """Mark services whose settings have worked in this run: what they refuse from now on is waited out."""
@@ -293,9 +284,6 @@ class Daemon:
 
     def status(self) -> DaemonStatus:
         """Return the state of the daemon at this moment."""
-        faults = list(self._last_faults.items())
-        untrusted = {service for service, fault in faults if isinstance(fault, CertificateError)}
-        keys = {service for service, fault in faults if isinstance(fault, CredentialsError)}
         return DaemonStatus(
             in_progress=frozenset(list(self.working)),
             waiting=tuple(status.service for status in self.waiting_messages()),
@@ -306,9 +294,9 @@ class Daemon:
                 service for service, breaker in list(self._engine.breakers.items()) if service and not breaker.is_closed
             ),
             first_start=self.first_start,
-            misconfigured=frozenset(self._last_faults.keys() - keys - untrusted),
-            untrusted=frozenset(untrusted),
-            may_pass=frozenset({"imap"} if self._login_refusals.may_pass else ()),
+            misconfigured=self._refusals.misconfigured,
+            untrusted=self._refusals.untrusted,
+            may_pass=self._refusals.may_pass,
             unproven=frozenset(SERVICE_NAMES.keys() - self._proven()),
             outage=self.outage.current,
         )
@@ -323,13 +311,11 @@ class Daemon:
         A service that has answered since is left out.
         """
         waited_for = {status.result.breaker for status in list(self.waiting.values())}
-        for service in list(self._refused):
+        for service in self._refusals.current():
             breaker = self._engine.breaker(service)
             if service not in waited_for and breaker.is_closed and breaker.has_succeeded:
-                self._refused.pop(service, None)
-                if service != "imap":  # whose polls alone show that it takes our login
-                    self._refusal(service).over()
-        return dict(self._refused)
+                self._refusals.answered(service)
+        return self._refusals.current()
 
     def _waits(self) -> Iterator[Wait]:
         """Return since when each message waits, for which service ("": none), and for what reason.

@@ -12,7 +12,7 @@ from integrations.errors import CertificateError, ConfigurationError, Credential
 from poller.cli.samples import samples
 from poller.daemon.accepted_keys import PREFIX, AcceptedKeys
 from poller.daemon.daemon import Daemon
-from poller.daemon.login_refusals import ENOUGH, LASTING_S
+from poller.daemon.refusals import ENOUGH, LASTING_S
 from poller.monitoring.poll_health import PollHealth
 from poller.workflow.facts import InMemoryFacts
 from poller.workflow.store import open_store
@@ -142,7 +142,7 @@ def test_expired_certificate_ends_only_settings_that_never_worked(office: Office
         daemon.stop()
     reporter, now = office.reporter(daemon, PollHealth(60)), datetime.now(UTC)
     assert reporter.incidents(now, daemon.status()) == [], "it may pass, as after a boot with a wrong clock"
-    daemon._login_refusals._first_s -= LASTING_S
+    daemon._refusals._logins._first_s -= LASTING_S
     (told,) = reporter.incidents(now, daemon.status())
     assert told.key.startswith("certificate imap ")
     assert daemon.status().misconfigured == set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poller.daemon.login_refusals import APART_S, LASTING_S, LoginRefusals
+from poller.daemon.refusals import APART_S, LASTING_S, LoginRefusals
 
 
 def test_refusals_call_for_a_person_when_three_last_two_minutes() -> None:

@@ -87,8 +87,8 @@ class ClickUp:
             # Nothing was created. The cached list id may be outdated, so it is read again for one more try.
             status, answer = self._try_create(self._find_list_id(), task)
         if status == HTTPStatus.BAD_REQUEST:
-            # A member who left is no fault of the mail's.
-            self._check_fields(self._read_parent())
+            # A member who left is no fault of the mail's. A tag that is gone is refused to no task.
+            self._check_members(self._read_parent())
         if status != HTTPStatus.OK:
             raise refusal("create subtask", status, {}, answer)
         return _subtask(answer)
@@ -194,16 +194,19 @@ class ClickUp:
         """
         self._check_token()
         parent = self._read_parent()
-        self._check_fields(parent)
+        self._check_members(parent)
+        self._check_tags(parent)
         return f"ClickUp task {self._parent_task_id}, in list {parent['list']['id']}"
 
-    def _check_fields(self, parent: dict[str, Any]) -> None:
+    def _check_members(self, parent: dict[str, Any]) -> None:
         if self._fields.assignees:
             _, answer = self._ask("read members", "GET", "team", yields="teams")
             if missing := self._fields.missing_members(parent, answer["teams"]):
                 raise ConfigurationError(
                     f"ClickUp: the workspace has no member {', '.join(missing)}, look at CLICKUP_ASSIGNEES"
                 )
+
+    def _check_tags(self, parent: dict[str, Any]) -> None:
         if self._fields.tags:
             space = quote(str(parent["space"]["id"]), safe="")
             _, answer = self._ask("read tags", "GET", f"space/{space}/tag", yields="tags")

@@ -241,3 +241,10 @@ def test_subtask_for_a_member_who_left_is_a_wrong_setting(sandbox: Sandbox) -> N
     with pytest.raises(PermanentError, match="INPUT_005"):
         clickup.create_subtask(" ", "un")
     assert not sandbox.clickup.subtasks
+
+
+def test_refusal_of_a_mail_is_no_matter_of_a_tag_that_is_gone(sandbox: Sandbox) -> None:
+    """Other mails pass with it, so it is no reason to hold all of them back."""
+    clickup = connect(sandbox, fields=SubtaskFields(tags=("parti",)))
+    with pytest.raises(PermanentError, match="INPUT_005"):
+        clickup.create_subtask(" ", "un")

@@ -93,7 +93,7 @@ def _as_an_answer(
             outcome = result.category.outcome if result.category else result.outcome
             return outcome, f"an answer to {root}: a note on its ticket"
     if not opened:
-        waits = inbox.holds_older(reference, [*request.in_reply_to, *request.references])
+        waits = inbox.older(reference, [*request.in_reply_to, *request.references])
         return ("unsure", "may be an answer: it names a message that still waits") if waits else None
     # Only HubSpot knows the contact, and a message that is still in progress may yet open a ticket.
     return "unsure", f"may be an answer to {next(iter(opened))}: it is if the contact of that ticket wrote it"

@@ -63,10 +63,10 @@ class FileSource:
     def append(self, outcome: Outcome, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         """Do nothing: there is no mailbox for the receipt."""
 
-    def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
-        """Return False: there is no other message."""
+    def older(self, reference: str, message_ids: Iterable[str]) -> str:
+        """Return "": there is no other message."""
         del reference, message_ids
-        return False
+        return ""
 
 
 def is_mail(path: Path) -> bool:

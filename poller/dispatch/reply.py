@@ -55,13 +55,13 @@ def find_threads(job: StepContext, keys: Sequence[str]) -> list[Conversation]:
     def act(_: Attempt) -> list[dict[str, Any]]:
         request = job.message.request
         # Check the mailbox first: a message that no longer waits there has its ticket in the state store by now.
-        waits = job.source.holds_older(request.reference, [*request.in_reply_to, *request.references])
+        waits = job.source.older(request.reference, [*request.in_reply_to, *request.references])
         known = store.recall(keys)
         # Some mails reference themselves, and a correction finds its own message. A message must not wait for itself.
         own = message_of(job.journal.reference)
         references = [each for each in dict.fromkeys(known[key] for key in keys if key in known) if each != own]
         if waits and not references:
-            raise DependencyPendingError("the message that it answers still waits")
+            raise DependencyPendingError("the message that it answers still waits", waits)
         results = {reference: store.result(reference) for reference in references}
         # A message that only waits for its receipt is done and labelled.
         for reference, result in results.items():

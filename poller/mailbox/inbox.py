@@ -229,18 +229,18 @@ class Inbox:
         with self._sessions.session() as session:
             session.append(name, receipt.raw, seen=not receipt.needs_person, unless=message_id if look else "")
 
-    def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
+    def older(self, reference: str, message_ids: Iterable[str]) -> str:
         """See `MessageSource`."""
         wanted, seen = [message_id.encode() for message_id in message_ids], self.seen
         copies = seen.by_reference.get(reference)
         if not copies:
-            return False
+            return ""
         came_at, uid = min((arrival.received_at, uid) for uid, arrival in copies.items())
-        older = seen.before(came_at, uid)
+        before = seen.before(came_at, uid)
         if self.behind:
             # UIDs order their own mailbox alone, and times are in whole seconds, so a tie counts as older.
-            older += self.behind.seen.before(came_at, _UIDS)
-        return any(message_id in header for header in older for message_id in wanted)
+            before += self.behind.seen.before(came_at, _UIDS)
+        return next((name for name, header in before if any(message_id in header for message_id in wanted)), "")
 
     def was_brought_back(self, reference: str) -> bool:
         """Return whether a failed message was put back to be tried again.

@@ -109,5 +109,5 @@ class NewMessages:
 
 
 def lightened(arrival: MessageSummary) -> MessageSummary:
-    """Reduce the header to the message ids in it, which is all that `Inbox.holds_older` needs."""
+    """Reduce the header to the message ids in it, which is all that `Inbox.older` needs."""
     return replace(arrival, header=b"".join(_MESSAGE_ID.findall(arrival.header)))

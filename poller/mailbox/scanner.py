@@ -67,10 +67,10 @@ class MailboxSnapshot:
         oldest_first = sorted((arrival.received_at, uid, name) for uid, (name, arrival) in self.waiting.items())
         return list(dict.fromkeys(reference for _, _, reference in oldest_first))
 
-    def before(self, at: datetime, uid: int) -> list[bytes]:
-        """Return the headers of what waits and came before that moment, or at it and under a lower UID."""
-        waiting = (arrival for _, arrival in self.waiting.values())
-        return [arrival.header for arrival in waiting if (arrival.received_at, arrival.uid) < (at, uid)]
+    def before(self, at: datetime, uid: int) -> list[tuple[str, bytes]]:
+        """Return what waits and came before that moment, or at it and under a lower UID: reference and header."""
+        waiting = self.waiting.values()
+        return [(name, arrival.header) for name, arrival in waiting if (arrival.received_at, arrival.uid) < (at, uid)]
 
     def copies(self, reference: str) -> dict[int, MessageSummary | None]:
         """Return every copy of a message by UID. The value is None for a copy that is left alone."""

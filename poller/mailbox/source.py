@@ -63,5 +63,5 @@ class MessageSource(Protocol):
         Earlier receipts, whose Message-ID begins with `supersedes`, are moved beside it and marked as read.
         """
 
-    def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
-        """Return True if an older message that still waits has or references one of these Message-IDs."""
+    def older(self, reference: str, message_ids: Iterable[str]) -> str:
+        """Return an older message that still waits and has or references one of these Message-IDs, "" if none does."""

@@ -39,9 +39,9 @@ def test_message_waits_only_for_older_messages(office: Office, inbox: Inbox) -> 
     put(office, a_mail(1, b"References: <2@ruiz.example>"))
     put(office, a_mail(2, b"References: <1@ruiz.example>"))
     first, second = inbox.scan()
-    assert not inbox.holds_older(first, ["<2@ruiz.example>"])
-    assert inbox.holds_older(second, ["<1@ruiz.example>"])
-    assert not inbox.holds_older(second, ["<3@ruiz.example>"])
+    assert not inbox.older(first, ["<2@ruiz.example>"])
+    assert inbox.older(second, ["<1@ruiz.example>"]) == first
+    assert not inbox.older(second, ["<3@ruiz.example>"])
 
 
 @pytest.fixture

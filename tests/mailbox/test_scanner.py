@@ -216,8 +216,8 @@ def test_mail_before_first_day_is_skipped_unless_admitted(office: Office, office
     office_inbox.reach = lambda: None
     office_inbox.taken_up = {second}.intersection
     assert office_inbox.scan() == [second, third]
-    assert office_inbox.holds_older(third, ["<2@ruiz.example>"])
-    assert not office_inbox.holds_older(third, ["<1@ruiz.example>"])
+    assert office_inbox.older(third, ["<2@ruiz.example>"])
+    assert not office_inbox.older(third, ["<1@ruiz.example>"])
     assert office_inbox.confirm(first), "another machine may have been told to take all"
 
 

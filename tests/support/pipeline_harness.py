@@ -72,9 +72,9 @@ class Desk:
         del outcome, look, supersedes
         self.receipts.append(receipt)
 
-    def holds_older(self, reference: str, message_ids: Iterable[str]) -> bool:
+    def older(self, reference: str, message_ids: Iterable[str]) -> str:
         del reference, message_ids
-        return False
+        return ""
 
     def remember(self, key: str, value: str) -> str:
         return self.facts.setdefault(key, value)

@@ -65,7 +65,7 @@ class Refusals:
     def misconfigured(self) -> frozenset[str]:
         """Return the services that refused another setting than a key last."""
         keys = {name for name, fault in list(self._last.items()) if isinstance(fault, CredentialsError)}
-        return self._last.keys() - keys - self.untrusted
+        return frozenset(self._last.keys() - keys - self.untrusted)
 
     @property
     def may_pass(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,6 +19,7 @@ from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
 from poller.dispatch.receive import TOO_OFTEN
 from poller.errors import MessageGoneError
+from poller.mailbox import account
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
@@ -26,7 +27,9 @@ from poller.model import LABELS, SERVICE_NAMES, Outcome
 from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections
 from poller.workflow.engine import STOP_S, Engine
+from poller.workflow.errors import StepDeferredError
 from poller.workflow.retry import RetryPolicy
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -92,6 +95,7 @@ class Daemon:
         self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
         self._turn = threading.Lock()  # polls and ticks, one at a time
+        self._is_foreign = False  # the state is another account's, so what was in hand is left for later
 
     @property
     def working(self) -> set[str]:
@@ -147,6 +151,11 @@ class Daemon:
 
     def _begin(self, *, everything: bool) -> None:
         self._engine.start()
+        try:
+            account.confirm(self._engine.store, self._settings.imap)
+        except ConfigurationError:
+            self._is_foreign = True
+            raise
         self._load.begin()
         self.first_start = cutoff.first_start(self._engine.store)
         if not everything:
@@ -156,8 +165,20 @@ class Daemon:
         self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine.store)
         self._inbox.taken_up = lambda references: self._engine.store.statuses(references).keys()
 
+    def adopt(self) -> str:
+        """Take the configured account for that of the state, and return the name that this keeps. No mail is read."""
+        self._is_foreign = True
+        self._places.release(self._settings.state.workers)
+        try:
+            self._engine.start()
+            return account.adopt(self._engine.store, self._settings.imap)
+        finally:
+            self.stop()
+
     def _work(self, journal: Journal) -> WorkResult:
         with self._places:
+            if self._is_foreign:
+                raise StepDeferredError(StepName.RECEIVE, "the settings name another mailbox", datetime.now(UTC))
             return self._pipeline(journal)
 
     def _wake(self, reference: str) -> None:

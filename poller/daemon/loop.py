@@ -100,8 +100,8 @@ class Loop:
             ConfigurationError: settings that cannot work, at the start or on the way.
         """
         ended: Settings | BaseException | None = None
-        self._daemon.start()
         try:
+            self._daemon.start()
             self._begin()
             with self._idle:
                 ended = self._wait(read)

@@ -12,7 +12,7 @@ from poller.errors import MessageGoneError
 from poller.imap import session as imap_session
 from poller.imap.pool import SessionPool
 from poller.mailbox import outcome_mailboxes
-from poller.mailbox.download import account_of, write
+from poller.mailbox.download import write
 from poller.mailbox.labeller import BatchLabeller
 from poller.mailbox.scanner import MailboxScanner, MailboxSnapshot, ScanScope
 from poller.mailbox.source import KEYWORDS, Fetched
@@ -58,8 +58,12 @@ class Inbox:
         self.variants = Variants()  # by which messages are told apart that share a reference
         self._compared: dict[str, Collection[int]] = {}  # the UIDs under a reference that were compared last
         self.behind: Inbox | None = None  # another mailbox in which older messages may wait
-        self.account = account_of(settings.imap)
         self._scanner, self._looking = MailboxScanner(settings.imap), threading.Lock()
+
+    @property
+    def account(self) -> str:
+        """Return the name of the account. See `MessageSource`."""
+        return self.variants.account(self._imap)
 
     @property
     def seen(self) -> MailboxSnapshot:

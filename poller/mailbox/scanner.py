@@ -176,11 +176,12 @@ class MailboxScanner:
         early: dict[int, str] = {}
         fresh: dict[int, MessageSummary] = {}
         named: dict[int, str] = {}
+        account = variants.account(self._imap)
         new = [uid for uid in uids if uid not in waiting and uid not in then.left_alone]
         for arrival in session.fetch_summaries(new, refused):
             progress()
             with suppress(MessageGoneError):  # A person took it between the scan and the reading.
-                named[arrival.uid] = fetch_reference(session, arrival, self._imap)
+                named[arrival.uid] = fetch_reference(session, arrival, self._imap, account)
                 fresh[arrival.uid] = _lightened(arrival)
         # If the server gives other messages, the fault is that message's. If it gives none, it may be the server's.
         doubtful = refused - then.unread.keys() and len(refused) == len(new)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.mailbox.lookup import FoundMail
     from poller.workflow.status import MessageRecord
+    from poller.workflow.store import StateStore
 
 
 LONGEST_UNSEEN = timedelta(days=30)  # between the arrival of a mail and the first work on it
@@ -58,7 +59,8 @@ def list_(
     wanted = {outcome for outcome, asked in ((Outcome.FAILED, failed), (Outcome.WAITING, waiting)) if asked}
     with closing(open_store(settings)) as store:
         found = store.with_outcomes(wanted, since) if wanted else corrections.current(store.messages(since))
-    print_messages(found, now, _mails(settings, found) if mail else None, as_json=as_json)
+        mails = _mails(settings, store, found) if mail else None
+    print_messages(found, now, mails, as_json=as_json)
 
 
 def print_messages(
@@ -78,14 +80,16 @@ def print_messages(
                 click.echo(_mail_line(mail))
 
 
-def _mails(settings: Settings, messages: Sequence[MessageRecord]) -> dict[str, FoundMail]:
+def _mails(settings: Settings, store: StateStore, messages: Sequence[MessageRecord]) -> dict[str, FoundMail]:
     """Read the mails of these messages from the mailbox, by reference."""
     from poller.mailbox import lookup  # noqa: PLC0415  keeps `list` and `show` quick
+    from poller.mailbox.variants import Variants  # noqa: PLC0415  likewise
 
     if not messages:
         return {}
     since = min(message.seen_at for message in messages) - LONGEST_UNSEEN
-    return lookup.read(settings, {corrections.message_of(each.reference) for each in messages}, since.date())
+    references = {corrections.message_of(each.reference) for each in messages}
+    return lookup.read(settings, Variants(store), references, since.date())
 
 
 def _mail_line(mail: FoundMail | None) -> str:
@@ -111,6 +115,7 @@ def find(ctx: click.Context, words: tuple[str, ...], *, as_json: bool) -> None:
     out of reach.
     """
     from poller.mailbox import lookup  # noqa: PLC0415  keeps `list` and `show` quick
+    from poller.mailbox.variants import Variants  # noqa: PLC0415  likewise
 
     settings = settings_of(ctx)
     asked = " ".join(words)
@@ -118,7 +123,7 @@ def find(ctx: click.Context, words: tuple[str, ...], *, as_json: bool) -> None:
         found = [] if "@" in asked or " " in asked else store.with_object(asked.rstrip("/").rpartition("/")[2])
         mails: dict[str, FoundMail] = {}
         if not found:
-            mails = {mail.reference: mail for mail in lookup.search(settings, asked)}
+            mails = {mail.reference: mail for mail in lookup.search(settings, Variants(store), asked)}
             found = store.current(mails)
     print_messages(found, reader_now(settings), mails or None, as_json=as_json)
     known = {corrections.message_of(message.reference) for message in found}
@@ -151,10 +156,10 @@ def show(ctx: click.Context, reference: str, *, verbose: bool, mail: bool, as_js
 
         known = read([reference]) if corrections.correction_of(reference) else corrections.chain(reference, read)
         found = [(each, list(report.tries(store.journal(name)))) for name, each in known.items()]
+        mails = _mails(settings, store, [message for message, _ in found]) if mail else {}
     if not found:
         click.echo(f"poller: no message has the reference {reference}", err=True)
         ctx.exit(EXIT_FAILED)
-    mails = _mails(settings, [message for message, _ in found]) if mail else {}
     its_mail = mails.get(corrections.message_of(reference))
     if as_json:
         first, *others = (report.whole(message, tries) for message, tries in found)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
 from poller import fork_server
-from poller.daemon import account, cutoff, retry_requests
+from poller.daemon import cutoff, retry_requests
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
 from poller.daemon.refusals import Refusals
@@ -22,6 +22,7 @@ from poller.dispatch.pipeline import Pipeline
 from poller.dispatch.receive import RATE_LIMITS
 from poller.errors import MessageGoneError
 from poller.logs import Trouble
+from poller.mailbox import account
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
@@ -29,8 +30,9 @@ from poller.model import LABELS, SERVICE_NAMES, Outcome
 from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections, database
 from poller.workflow.engine import STOP_S, Engine
-from poller.workflow.errors import StateUnavailableError
+from poller.workflow.errors import StateUnavailableError, StepDeferredError
 from poller.workflow.retry import RetryPolicy
+from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -100,6 +102,7 @@ class Daemon:
         self._requests_unread = Trouble(log, "retry_requests_not_read")
         self._turn = threading.Lock()  # polls and ticks, one at a time
         self._probed_s = 0.0  # on the monotonic clock
+        self._is_foreign = False  # the state is another account's, so what was in hand is left for later
 
     @property
     def working(self) -> set[str]:
@@ -164,8 +167,12 @@ class Daemon:
 
     def _begin(self, *, everything: bool) -> None:
         self._engine.start()
+        try:
+            account.confirm(self._engine.store, self._settings.imap)
+        except ConfigurationError:
+            self._is_foreign = True
+            raise
         self._load.begin()
-        account.check(self.store, self._inbox.account)
         self.first_start = cutoff.first_start(self._engine.store)
         if not everything:
             self._inbox.since = self._settings.imap.since or self.first_start
@@ -174,8 +181,20 @@ class Daemon:
         self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine.store)
         self._inbox.taken_up = lambda references: self._engine.store.statuses(references).keys()
 
+    def adopt(self) -> str:
+        """Take the configured account for that of the state, and return the name that this keeps. No mail is read."""
+        self._is_foreign = True
+        self._places.release(self._settings.state.workers)
+        try:
+            self._engine.start()
+            return account.adopt(self._engine.store, self._settings.imap)
+        finally:
+            self.stop()
+
     def _work(self, journal: Journal) -> WorkResult:
         with self._places:
+            if self._is_foreign:
+                raise StepDeferredError(StepName.RECEIVE, "the settings name another mailbox", datetime.now(UTC))
             return self._pipeline(journal)
 
     def _wake(self, reference: str) -> None:

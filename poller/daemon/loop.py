@@ -20,12 +20,11 @@ from integrations.errors import ConfigurationError, TransientError
 from poller import confinement, fork_server, logs
 from poller.config.settings import changed_settings
 from poller.daemon import malloc, sd_notify
-from poller.daemon.account import OTHER_ACCOUNT
 from poller.daemon.clock import ClockWatch, Interval
 from poller.daemon.daemon import TICK_S, Daemon
 from poller.daemon.reload import ReloadCheck, check_in_background
 from poller.logs import Trouble
-from poller.mailbox.download import account_of
+from poller.mailbox.account import account_of, is_same
 from poller.mailbox.watcher import MailboxWatcher
 from poller.model import SERVICE_NAMES
 from poller.monitoring import authserv
@@ -222,9 +221,9 @@ class Loop:
             self._keep(str(error).splitlines())
             return
         before, then = self._settings, self._trying
-        if then.state_url == before.state_url and account_of(then.imap) != account_of(before.imap):
+        if then.state_url == before.state_url and not is_same(before.imap, then.imap):
             self._trying = None
-            self._keep([OTHER_ACCOUNT])
+            self._keep([f"the state belongs to the mailbox {account_of(before.imap)}: look at STATE_URL"])
             return
         check_in_background(self._trying, self._asked.put)
 

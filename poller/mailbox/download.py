@@ -16,25 +16,20 @@ if TYPE_CHECKING:
 BEGINNING_BYTES = 1 << 20  # of a message over the size limit: enough for the header and the text of nearly all
 
 
-def account_of(imap: ImapSettings) -> str:
-    """Return the name of the mailbox with its account, which is part of every reference."""
-    return f"{imap.username}@{imap.host}/{imap.mailbox}"
-
-
-def fetch_reference(session: ImapSession, arrival: MessageSummary, imap: ImapSettings) -> str:
-    """Return the reference of a message, from its header.
+def fetch_reference(session: ImapSession, arrival: MessageSummary, imap: ImapSettings, account: str) -> str:
+    """Return the reference of a message of the account, from its header.
 
     A message without a Message-ID or a Date is identified by its content, so it is read whole.
 
     Raises:
         MessageGoneError: a person took the message in the meantime.
     """
-    if reference := reference_of(account_of(imap), arrival.header):
+    if reference := reference_of(account, arrival.header):
         return reference
     with tempfile.NamedTemporaryFile() as file:
         write(session, arrival, file, imap)
         file.flush()
-        return reference_of_content(account_of(imap), Path(file.name))
+        return reference_of_content(account, Path(file.name))
 
 
 def write(session: ImapSession, arrival: MessageSummary, file: IO[bytes], imap: ImapSettings) -> int:

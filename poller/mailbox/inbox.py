@@ -14,7 +14,7 @@ from poller.imap.connection import ConnectionCutError
 from poller.imap.pool import SessionPool
 from poller.imap.session import DaySearchError
 from poller.mailbox import outcome_mailboxes
-from poller.mailbox.download import account_of, fetch_reference, write
+from poller.mailbox.download import fetch_reference, write
 from poller.mailbox.labeller import BatchLabeller
 from poller.mailbox.scanner import MailboxScanner, MailboxSnapshot, ScanScope
 from poller.mailbox.source import KEYWORDS, Fetched
@@ -62,9 +62,13 @@ class Inbox:
         self.variants = Variants()  # by which messages are told apart that share a reference
         self._compared: dict[str, Mapping[int, MessageSummary]] = {}  # the copies of a reference compared last
         self.behind: Inbox | None = None  # another mailbox in which older messages may wait
-        self.account = account_of(settings.imap)
         self._withheld = WithheldMessages()
         self._scanner, self._looking = MailboxScanner(settings.imap), threading.Lock()
+
+    @property
+    def account(self) -> str:
+        """Return the name of the account. See `MessageSource`."""
+        return self.variants.account(self._imap)
 
     @property
     def seen(self) -> MailboxSnapshot:
@@ -155,7 +159,7 @@ class Inbox:
         with self._sessions.session(seen.uidvalidity) as session:
             for arrival in session.fetch_summaries(session.present(list(seen.copies(reference)))):
                 with suppress(MessageGoneError):
-                    named[arrival.uid] = fetch_reference(session, arrival, self._imap)
+                    named[arrival.uid] = fetch_reference(session, arrival, self._imap, self.account)
             is_it = [name == reference for name in self.variants.named(session, named).values()]
         if not all(is_it):
             log.warning("uids_reused", uidvalidity=seen.uidvalidity)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.imap.fetch import MessageSummary
     from poller.imap.session import ImapSession
+    from poller.mailbox.variants import Variants
 
 MOST = 200  # messages of one mailbox that are read for one search, the last ones first
 _OURS = re.compile(rb"^%s:" % HEADER.encode(), re.IGNORECASE | re.MULTILINE)
@@ -41,7 +42,7 @@ class FoundMail:
     subject: str  # decoded, one line
 
 
-def search(settings: Settings, words: str) -> Iterator[FoundMail]:
+def search(settings: Settings, variants: Variants, words: str) -> Iterator[FoundMail]:
     """Yield the mails from an address, with a Message-ID, or with all words in the subject.
 
     At most MOST are read in each mailbox, and each mail is yielded once.
@@ -49,10 +50,10 @@ def search(settings: Settings, words: str) -> Iterator[FoundMail]:
     Raises:
         TransientError: the mailbox is out of reach, or the server cannot search so.
     """
-    yield from _read(settings, lambda session: session.matching(words)[: -MOST - 1 : -1], lambda _: True)
+    yield from _read(settings, variants, lambda session: session.matching(words)[: -MOST - 1 : -1], lambda _: True)
 
 
-def read(settings: Settings, references: Collection[str], since: date) -> dict[str, FoundMail]:
+def read(settings: Settings, variants: Variants, references: Collection[str], since: date) -> dict[str, FoundMail]:
     """Return the mails of these references that arrived since then, by reference.
 
     Raises:
@@ -60,14 +61,14 @@ def read(settings: Settings, references: Collection[str], since: date) -> dict[s
     """
     left = set(references)
     found: dict[str, FoundMail] = {}
-    for mail in _read(settings, lambda session: session.uids(since)[::-1] if left else [], left.__contains__):
+    for mail in _read(settings, variants, lambda session: session.uids(since)[::-1] if left else [], left.__contains__):
         found[mail.reference] = mail
         left.discard(mail.reference)
     return found
 
 
 def _read(
-    settings: Settings, uids_of: Callable[[ImapSession], list[int]], wanted: Callable[[str], bool]
+    settings: Settings, variants: Variants, uids_of: Callable[[ImapSession], list[int]], wanted: Callable[[str], bool]
 ) -> Iterator[FoundMail]:
     """Yield the wanted mails among these UIDs of each mailbox, each once, without our own."""
     seen: set[str] = set()
@@ -79,7 +80,8 @@ def _read(
                 if _OURS.search(arrival.header):
                     continue
                 with suppress(MessageGoneError):  # A person took it between the search and the fetch.
-                    reference = fetch_reference(session, arrival, settings.imap)
+                    named = fetch_reference(session, arrival, settings.imap, variants.account(settings.imap))
+                    reference = variants.named(session, {arrival.uid: named}).get(arrival.uid, named)
                     if reference not in seen and wanted(reference):
                         seen.add(reference)
                         yield _described(arrival, reference, mailbox)

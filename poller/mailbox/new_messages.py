@@ -48,11 +48,17 @@ class NewMessages:
         self._again_at_s: dict[int, float] = {}  # each UID at which the server hangs up; on the monotonic clock
 
     def read(
-        self, session: ImapSession, uids: Sequence[int], refused: set[int], progress: Callable[[], object]
+        self,
+        session: ImapSession,
+        uids: Sequence[int],
+        account: str,
+        refused: set[int],
+        progress: Callable[[], object],
     ) -> dict[int, tuple[str, MessageSummary]]:
         """Return the reference and the lightened summary of each message that the server gives, by UID.
 
-        `uids` are all that were not read by an earlier scan. Those that it does not give are added to `refused`.
+        `uids` are all that were not read by an earlier scan. `account` is part of each reference. Those that the
+        server does not give are added to `refused`.
         `progress` is called at each message that is read.
 
         Raises:
@@ -68,7 +74,7 @@ class NewMessages:
                 self._requested = frozenset([arrival.uid])  # It may be read whole.
                 try:
                     with suppress(MessageGoneError):  # A person took it between the scan and the reading.
-                        reference = fetch_reference(session, arrival, self._imap)
+                        reference = fetch_reference(session, arrival, self._imap, account)
                         self._read[arrival.uid] = reference, lightened(arrival)
                 except MessageWithheldError:
                     refused.add(arrival.uid)

@@ -47,7 +47,7 @@ def fetch(
             uids = session.uids(received_at.date() - timedelta(days=1))
             for arrival in session.fetch_summaries(uids[::-1], refused):
                 with suppress(MessageGoneError):
-                    named = {arrival.uid: fetch_reference(session, arrival, imap)}
+                    named = {arrival.uid: fetch_reference(session, arrival, imap, variants.account(imap))}
                     if variants.named(session, named).get(arrival.uid) == reference:
                         return Fetched(arrival.received_at, write(session, arrival, file, imap), arrival.junk)
     if refused:
@@ -81,7 +81,7 @@ def _lying(session: ImapSession, settings: Settings, outcome: Outcome, variants:
         return found
     for arrival in session.fetch_summaries(session.uids()):
         with suppress(MessageGoneError):  # A person took it between the search and the fetch.
-            named[arrival.uid] = fetch_reference(session, arrival, settings.imap)
+            named[arrival.uid] = fetch_reference(session, arrival, settings.imap, variants.account(settings.imap))
             # A receipt counts as ours only with a keyword: then a person had us file it.
             kept = session.keeps(KEYWORDS[outcome]) or bool(_RECEIPT.search(arrival.header))
             are_ours[arrival.uid] = not kept or not arrival.keywords.isdisjoint(OURS)
@@ -105,7 +105,7 @@ def move_back_to_inbox(settings: Settings, references: Collection[str], variants
         refused: set[int] = set()
         for arrival in session.fetch_summaries(session.uids(), refused):
             with suppress(MessageGoneError):
-                named[arrival.uid] = fetch_reference(session, arrival, settings.imap)
+                named[arrival.uid] = fetch_reference(session, arrival, settings.imap, variants.account(settings.imap))
         named = variants.named(session, named)
         found = {uid: reference for uid, reference in named.items() if reference in references}
         if refused and not found:

@@ -201,7 +201,7 @@ class MailboxScanner:
         waiting = {uid: then.waiting[uid] for uid in uids if uid in then.waiting}
         early: dict[int, str] = {}
         new = [uid for uid in uids if uid not in waiting and uid not in then.left_alone]
-        fresh = self._new.read(session, new, refused, progress)
+        fresh = self._new.read(session, new, variants.account(self._imap), refused, progress)
         # If the server gives other messages, the fault is that message's. If it gives none, it may be the server's.
         doubtful = refused - then.unread.keys() and len(refused) == len(new)
         self._doubts = self._doubts + 1 if doubtful else 0

@@ -35,7 +35,9 @@ class Fetched:
 class MessageSource(Protocol):
     """A mailbox that gives messages and labels them."""
 
-    account: str  # identifies the mailbox; part of every reference
+    @property
+    def account(self) -> str:
+        """Return what identifies the mailbox. It is part of every reference."""
 
     def fetch(self, reference: str, path: Path) -> Fetched:
         """Write the raw message to the path. Of a message over the size limit, write only its beginning.

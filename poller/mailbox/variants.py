@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from poller.errors import MessageGoneError, MessageWithheldError
+from poller.mailbox.account import account_of, recorded_account
 from poller.mime.reference import BEGINNING_BYTES, content_digest, variant_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from poller.config.settings import ImapSettings
     from poller.imap.session import ImapSession
     from poller.workflow.store import StateStore
 
@@ -31,7 +33,12 @@ class Variants:
 
     def __init__(self, store: StateStore | None = None) -> None:
         """Take over the store. Without one, no reference is known to be shared."""
-        self._store = store
+        self._store, self._account = store, ""
+
+    def account(self, imap: ImapSettings) -> str:
+        """Return the name of the account in every reference, which is that of the first start."""
+        self._account = self._account or (recorded_account(self._store, imap) if self._store else account_of(imap))
+        return self._account
 
     def named(self, session: ImapSession, references: Mapping[int, str]) -> dict[int, str]:
         """Return the reference of each message by UID, given what its header says.

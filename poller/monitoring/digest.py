@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
-from poller.mailbox.download import account_of
+from poller.mailbox.account import account_of
 from poller.model import Outcome
 from poller.rendering.digest import letter
 from poller.rendering.week import WEEK, Failure, Week, WeeklyMessage

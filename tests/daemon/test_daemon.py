@@ -247,18 +247,6 @@ def test_late_messages_are_found_in_one_scan(office: Office) -> None:
     assert found.rounds == 1
 
 
-def test_state_of_another_mailbox_ends_the_start(office: Office) -> None:
-    """Two that shared it would take each other's mail for gone. The state knows its own by a digest, and no address."""
-    assert outcomes(office.once(MAILS["support"])) == ["support"]
-    office.environment["IMAP_MAILBOX"] = "Autre"
-    with office.sandbox.imap.session() as client:
-        client.create_folder("Autre")
-    with pytest.raises(ConfigurationError, match="another mailbox's: look at STATE_URL"):
-        office.once()
-    del office.environment["IMAP_MAILBOX"]
-    assert outcomes(office.once(MAILS["bug"])) == ["support"]
-
-
 def test_refused_label_stops_no_ticket_of_other_mail(office: Office) -> None:
     """Over quota, the mailbox still gives its mail: each has its ticket, and waits for its label in its words."""
     basic = "IMAP4rev1 AUTH=PLAIN UIDPLUS MOVE"
@@ -280,3 +268,27 @@ def test_label_that_was_never_taken_does_not_end_daemon(office: Office) -> None:
     daemon.handle_refusal("labels", ConfigurationError("mailbox 'Support' cannot be created: Permission denied"))
     status = daemon.status()
     assert (list(status.refused), status.misconfigured) == (["labels"], {"labels"})
+
+
+def test_renamed_host_continues_what_waits(office: Office) -> None:
+    """The provider has renamed it: the mail in hand is the same, and has one ticket in the end."""
+    office.fail("clickup", Fault("status", status=401, times=1))
+    with pytest.raises(ConfigurationError):
+        office.once(MAILS["modelisation"])
+    office.environment["IMAP_HOST"] = "localhost"
+    assert outcomes(office.once()) == ["modelisation"]
+    assert office.counts()["tickets"] == 1
+
+
+def test_other_mailbox_ends_start_and_touches_nothing(office: Office) -> None:
+    """Until a person says that it is the same: then the state goes on under its name."""
+    office.once()
+    office.environment["IMAP_MAILBOX"] = "Demandes"
+    with pytest.raises(ConfigurationError, match="belongs to the mailbox"):
+        office.once()
+    said = office.begin("state", "adopt").end()
+    assert said.returncode == 0
+    assert "under the name support@figurative.example@127.0.0.1/INBOX" in said.stdout
+    with office.sandbox.imap.session() as client:
+        client.create_folder("Demandes")
+    assert office.once() == {}

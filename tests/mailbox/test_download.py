@@ -69,7 +69,7 @@ def test_reference_without_message_id_is_of_the_content(server: Provider) -> Non
     with closing(connect(imap)) as session:
         arrivals = list(session.fetch_summaries(session.uids()))
         server.commands.clear()
-        one, other, copy, known = (download.fetch_reference(session, arrival, imap) for arrival in arrivals)
+        one, other, copy, known = (download.fetch_reference(session, arrival, imap, "account") for arrival in arrivals)
     assert one == copy
     assert len({one, other, known}) == 3
     assert len([command for command in server.commands if "BODY.PEEK[]" in command]) == 3
@@ -82,9 +82,4 @@ def test_reference_of_removed_message_raises_message_gone(server: Provider) -> N
         (arrival,) = session.fetch_summaries(session.uids())
         server.boxes["INBOX"].clear()
         with pytest.raises(MessageGoneError):
-            download.fetch_reference(session, arrival, imap)
-
-
-def test_account_names_login_host_and_mailbox(server: Provider) -> None:
-    """It is a part of every reference, so it never changes."""
-    assert download.account_of(imap_settings(server)) == "support@figurative.example@127.0.0.1/INBOX"
+            download.fetch_reference(session, arrival, imap, "account")

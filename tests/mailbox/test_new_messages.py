@@ -92,11 +92,12 @@ def damage(server: Dovecot, number: int, mail_format: str) -> None:
         (path,) = server.mail_directory.glob(f"**/u.{number}")
         os.truncate(path, path.stat().st_size // 2)
         return
-    path = sorted(path for path in server.mail_directory.glob("*/*") if ",S=" in path.name)[number - 1]
+    uids = server.mail_directory / "dovecot-uidlist"
+    (base,) = re.findall(rf"^{number} .*:(.+)$", uids.read_text(), re.MULTILINE)
+    (path,) = server.mail_directory.glob(f"*/{base}*")
     name = re.sub(r",S=\d+,W=\d+", ",S=10,W=10", path.name)
     path.rename(path.with_name(name))
-    uids = server.mail_directory / "dovecot-uidlist"
-    uids.write_text(uids.read_text().replace(path.name, name))
+    uids.write_text(uids.read_text().replace(base, name.partition(":")[0]))
     for index in server.mail_directory.glob("dovecot.index*"):
         index.unlink()
 

@@ -39,7 +39,7 @@ SECTIONS = {
     },
     "Repair": {
         "retry": _Command("retry", "retry", "Retry failed messages, and try waiting ones now."),
-        "state": _Command("state", "state", "Repair what the state says of the mailbox."),
+        "state": _Command("run", "state", "Repair what the state says of the mailbox."),
         "purge": _Command("purge", "purge", "Forget messages that ended long ago."),
         "setup-hubspot": _Command("check", "setup_hubspot", "Give HubSpot's tickets a unique reference."),
     },

@@ -1,8 +1,9 @@
-"""The `run` and `once` commands."""
+"""The commands that need the state for themselves: `run`, `once` and `state`."""
 
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from poller.daemon import loop
 from poller.daemon.daemon import Daemon
 from poller.model import Outcome
 from poller.monitoring import status_file
+from poller.workflow.store import open_store
 
 if TYPE_CHECKING:
     from poller.workflow.status import MessageStatus
@@ -86,3 +88,22 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
     ctx.exit(
         EXIT_FAILED if Outcome.FAILED in outcomes else EXIT_LATER if Outcome.WAITING in outcomes or unreadable else 0
     )
+
+
+@click.group()
+def state() -> None:
+    """Repair what the state says of the mailbox."""
+
+
+@state.command()
+@click.pass_context
+def adopt(ctx: click.Context) -> None:
+    """Take the configured mailbox for that of the state, under a new name.
+
+    Only for a mailbox that was renamed, or moved to another login. The daemon must be stopped.
+    """
+    settings = settings_of(ctx)
+    with closing(open_store(settings)):
+        pass  # Where nothing has run yet there is nothing to adopt.
+    name = Daemon(settings).adopt()
+    click.echo(f"the state goes on with {settings.imap.mailbox} of {settings.imap.username}, under the name {name}")

@@ -152,7 +152,7 @@ def test_reply_to_unknown_first_message_does_not_wait(office: Office) -> None:
 
 
 def test_purge_keeps_permanent_facts(office: Office) -> None:
-    """The first start, the secret that file keys are made with, and accepted keys stay; what is counted goes."""
+    """First start, account, the secret that file keys are made with, and accepted keys stay; what is counted goes."""
     office.once(samples()["modelisation_with_files"])
     with closing(open_store(office.settings)) as store:
         kept = store.recall(["first-start", "file-secret"])
@@ -161,7 +161,7 @@ def test_purge_keeps_permanent_facts(office: Office) -> None:
     forget(office.settings, soon())
     with closing(open_store(office.settings)) as store:
         assert store.recall(kept) == kept
-        assert {key.split("-")[0] for key in store.facts("")} == {"first", "file", "since", "accepted"}
+        assert {key.split("-")[0] for key in store.facts("")} == {"first", "file", "since", "accepted", "account"}
 
 
 def test_purge_prints_counts(office: Office) -> None:

@@ -47,14 +47,14 @@ def list_(ctx: click.Context, *, failed: bool, waiting: bool, since: datetime | 
     now = datetime.now(UTC)
     wanted = {outcome for outcome, asked in ((Outcome.FAILED, failed), (Outcome.WAITING, waiting)) if asked}
     with closing(open_store(settings_of(ctx, need_imap=False))) as store:
-        found = store.with_outcomes(wanted, since) if wanted else corrections.current(store.messages(since))
-    for message in found:
-        if as_json:
-            seen = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
-            click.echo(json.dumps(report.as_json(message.reference, message.status) | seen))
-        else:
-            line = report.line(message.reference, message.status, now)
-            click.echo(painted(f"{message.seen_at:%Y-%m-%d %H:%M:%S}  {line}"))
+        # They may be too many for memory, so each is printed as it is read.
+        for message in store.with_outcomes(wanted, since) if wanted else store.current(since):
+            if as_json:
+                seen = {"seen_at": message.seen_at.isoformat(), "changed_at": message.changed_at.isoformat()}
+                click.echo(json.dumps(report.as_json(message.reference, message.status) | seen))
+            else:
+                line = report.line(message.reference, message.status, now)
+                click.echo(painted(f"{message.seen_at:%Y-%m-%d %H:%M:%S}  {line}"))
 
 
 @click.command()

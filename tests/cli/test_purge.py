@@ -161,7 +161,7 @@ def test_purge_keeps_permanent_facts(office: Office) -> None:
     forget(office.settings, soon())
     with closing(open_store(office.settings)) as store:
         assert store.recall(kept) == kept
-        assert {key.split("-")[0] for key in store.facts("")} == {"first", "file", "since", "accepted"}
+        assert {key.split("-")[0] for key in store.facts("")} == {"first", "file", "since", "accepted", "account"}
 
 
 def test_purge_prints_counts(office: Office) -> None:

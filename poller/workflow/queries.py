@@ -1,0 +1,127 @@
+"""Write the SQL for dbos' tables that dbos has no call for. Its version is pinned.
+
+No query reads all rows, as a state may remember a million messages. `indexes` has what that takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from poller.model import Outcome
+from poller.workflow import indexes
+from poller.workflow.dbos_runtime import MESSAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from dbos._sys_db import SystemDatabase
+
+    from poller.workflow.steps import StepName
+
+# Statuses of dbos other than SUCCESS, in the words of its partial indexes.
+_AT_WORK = ("status IN ('ENQUEUED', 'PENDING')", "status = 'DELAYED'")
+_BROKEN = "status IN ('ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')"
+
+
+def outcome_counts(system: SystemDatabase, ids: Collection[str] | None = None) -> sa.CompoundSelect[Any]:
+    """Select the final outcomes in the results of messages and corrections, each with a number of them.
+
+    An outcome may come twice. With `ids`, only those are counted.
+    """
+    final = indexes.final_outcome(system.engine.dialect.name)
+    parts = []
+    for table in _with_results(system):
+        query = sa.select(final, sa.func.count()).select_from(table).where(indexes.IS_RESULT).group_by(final)
+        parts.append(query if ids is None else query.where(table.c.workflow_uuid.in_(ids)))
+    return sa.union_all(*parts)
+
+
+def ids_with(system: SystemDatabase, outcomes: Collection[Outcome]) -> sa.CompoundSelect[Any]:
+    """Select the ids of the messages and corrections whose result has one of these final outcomes."""
+    final = indexes.final_outcome(system.engine.dialect.name)
+    wanted = [str(outcome) for outcome in outcomes]
+    return sa.union_all(
+        *(
+            sa.select(table.c.workflow_uuid).where(indexes.IS_RESULT, final.in_(wanted))
+            for table in _with_results(system)
+        )
+    )
+
+
+def ids_waiting_at(system: SystemDatabase, steps: Collection[StepName]) -> sa.CompoundSelect[Any]:
+    """Select the ids of the messages and corrections that wait at one of these steps, a receipt included.
+
+    One that waited for its receipt until `audit --fix` closed it is among them.
+    """
+    dialect = system.engine.dialect.name
+    final, filed, step = indexes.final_outcome(dialect), indexes.filed(dialect), indexes.step(dialect)
+    every = [str(outcome) for outcome in Outcome]  # so that the first column of the index is given
+    conditions = [(final == Outcome.WAITING.value,), (final.in_(every), filed.is_not(None))]
+    return sa.union_all(
+        *(
+            sa.select(table.c.workflow_uuid).where(indexes.IS_RESULT, *condition, step.in_([str(s) for s in steps]))
+            for table in _with_results(system)
+            for condition in conditions
+        )
+    )
+
+
+def unsettled(system: SystemDatabase) -> sa.CompoundSelect[Any]:
+    """Select the id, the executor, and whether it is at work, of messages and corrections without a result."""
+    table = system.tables.workflow_status
+    columns = table.c.workflow_uuid, table.c.executor_id
+    conditions = [(status, True) for status in _AT_WORK] + [(_BROKEN, False)]
+    return sa.union_all(
+        *(
+            sa.select(*columns, sa.literal(at_work)).where(sa.text(status), table.c.name == MESSAGE)
+            for status, at_work in conditions
+        )
+    )
+
+
+def correction_ids(system: SystemDatabase) -> sa.Select[Any]:
+    """Select the ids of all corrections, the first begun first."""
+    table = system.tables.workflow_status
+    return sa.select(table.c.workflow_uuid).where(indexes.IS_CORRECTION).order_by(table.c.created_at)
+
+
+def messages_after(system: SystemDatabase, since_ms: int, last: tuple[int, str], limit: int) -> sa.Select[Any]:
+    """Select the next messages and corrections first seen since then, behind the last one, with their results.
+
+    `last` is when it was seen and its id.
+    """
+    table, output = system.tables.workflow_status, system.tables.workflow_output
+    place = table.c.created_at, table.c.workflow_uuid
+    result = sa.func.coalesce(output.c.output, table.c.output).label("output")
+    return (
+        sa.select(*place, table.c.updated_at, table.c.status, result)
+        .select_from(table.outerjoin(output, output.c.workflow_uuid == table.c.workflow_uuid))
+        # The first condition seems to follow from the second, and is what uses the index.
+        .where(table.c.created_at >= max(since_ms, last[0]), sa.tuple_(*place) > sa.tuple_(*last))
+        .where(table.c.name == MESSAGE)
+        .order_by(*place)
+        .limit(limit)
+    )
+
+
+def facts_after(system: SystemDatabase, prefix: str, last: str, before_ms: int | None, limit: int) -> sa.Select[Any]:
+    """Select the next facts whose key has a prefix, behind the last key, with their texts."""
+    table, output = system.tables.workflow_status, system.tables.workflow_output
+    key = indexes.key(table.c.workflow_uuid, system.engine.dialect.name)
+    text = sa.func.coalesce(output.c.output, table.c.output).label("output")
+    query = (
+        sa.select(table.c.workflow_uuid, text)
+        .select_from(table.outerjoin(output, output.c.workflow_uuid == table.c.workflow_uuid))
+        .where(key > last if last else key >= prefix, key < f"{prefix}\U0010ffff")
+        .where(indexes.IS_FACT, table.c.status == "SUCCESS")
+        .order_by(key)
+        .limit(limit)
+    )
+    return query if before_ms is None else query.where(table.c.created_at <= before_ms)
+
+
+def _with_results(system: SystemDatabase) -> tuple[sa.Table, sa.Table]:
+    """Return the tables that have results: an earlier release kept them in the second. None is in both."""
+    return system.tables.workflow_output, system.tables.workflow_status

@@ -1,0 +1,1 @@
+"""What a long memory costs: commands and looks on a state that remembers very many messages."""

@@ -77,6 +77,6 @@ def _definitions(dialect: str) -> Iterator[tuple[str, str, str]]:
     outcome = f"({final_outcome(dialect)}, {filed(dialect)}) WHERE {IS_RESULT}"
     yield "poller_outcomes", "workflow_output", outcome
     yield "poller_earlier_outcomes", "workflow_status", outcome  # where an earlier release kept the results
-    yield "poller_corrections", "workflow_status", f"(workflow_uuid) WHERE {IS_CORRECTION}"
+    yield "poller_corrections", "workflow_status", f"(created_at, workflow_uuid) WHERE {IS_CORRECTION}"
     if dialect != "sqlite":  # whose primary key is in the order of bytes
         yield "poller_facts", "workflow_status", f'(workflow_uuid COLLATE "C") WHERE {IS_FACT}'

@@ -83,8 +83,14 @@ def unsettled(system: SystemDatabase) -> sa.CompoundSelect[Any]:
 
 def correction_ids(system: SystemDatabase) -> sa.Select[Any]:
     """Select the ids of all corrections, the first begun first."""
+    row = system.tables.workflow_status.c
+    return sa.select(row.workflow_uuid).where(indexes.IS_CORRECTION).order_by(row.created_at, row.workflow_uuid)
+
+
+def ids_stopped_since(system: SystemDatabase, since_ms: int) -> sa.Select[Any]:
+    """Select the ids of the messages and corrections that finished, or began to wait, since then."""
     table = system.tables.workflow_status
-    return sa.select(table.c.workflow_uuid).where(indexes.IS_CORRECTION).order_by(table.c.created_at)
+    return sa.select(table.c.workflow_uuid).where(table.c.completed_at >= since_ms, table.c.name == MESSAGE)
 
 
 def messages_after(system: SystemDatabase, since_ms: int, last: tuple[int, str], limit: int) -> sa.Select[Any]:

@@ -220,9 +220,8 @@ class StateStore:
 
     def stopped(self, since: datetime) -> list[MessageRecord]:
         """Return the messages that finished, or began to wait, at that moment or later."""
-        with self._errors():
-            rows = self._database().list_workflows(name=MESSAGE, completed_after=since.isoformat(), load_input=False)
-        return [records.of_workflow(row) for row in rows]
+        query = queries.ids_stopped_since(self._database(), int(since.timestamp() * 1000))
+        return self.named(name for (name,) in self._rows(query))
 
     def journal(self, reference: str) -> list[Entry]:
         """Return everything that was recorded about a message, in order."""

@@ -10,13 +10,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 
 from integrations.errors import ConfigurationError
 from poller.config import loader
 from poller.config.settings import Settings
 from poller.model import Outcome
-from poller.workflow import corrections, database
+from poller.workflow import corrections, database, indexes
+from poller.workflow import store as store_module
 from poller.workflow.engine import Engine
 from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
@@ -24,7 +27,7 @@ from poller.workflow.store import StateStore, open_store
 from tests.support.other_user import as_nobody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from poller.workflow.journal import Journal
@@ -70,6 +73,8 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
         deadline = time.monotonic() + 20
         while len(engine.in_hand()) > 1 and time.monotonic() < deadline:
             continue
+        for key, text in (("a-1", "one"), ("a-2", "two"), ("b", "three")):
+            engine.store.remember(key, text)
         with closing(open_store(loader.from_names(given))) as store:
             yield store
     finally:
@@ -116,6 +121,93 @@ def test_messages_with_an_outcome_since_a_time_leave_earlier_ones_out(store: Sta
                 m for m in corrections.current(store.messages(since)) if m.status.result.final_outcome is Outcome.FAILED
             ]
             assert store.with_outcomes([Outcome.FAILED], since) == every
+
+
+def test_messages_and_facts_read_in_parts_are_complete(store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of one row, of which several may be of the same millisecond: nothing is missed, nothing comes twice."""
+    whole = list(store.messages())
+    whole_facts = store.facts("")
+    current = list(store.current())
+    monkeypatch.setattr(store_module, "_AT_ONCE", 1)
+    assert list(store.messages()) == whole
+    assert [len(some) for some in store.messages_in_parts()] == [1] * len(whole)
+    assert list(store.current()) == current == corrections.current(whole)
+    assert store.facts("") == whole_facts == {"a-1": "one", "a-2": "two", "b": "three"}
+    assert list(store.facts_in_parts("a-")) == [{"a-1": "one"}, {"a-2": "two"}]
+    assert list(store.facts_in_parts("a-", datetime.now(UTC) - timedelta(days=1))) == []
+
+
+def test_messages_deleted_while_they_are_read_hide_no_other(store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`poller purge` deletes each part before it reads the next."""
+    monkeypatch.setattr(store_module, "_AT_ONCE", 2)
+    whole = [each.reference for each in store.messages() if each.status.outcome is not Outcome.WORKING]
+    read = []
+    for some in store.messages_in_parts():
+        done = [each.reference for each in some if each.status.outcome is not Outcome.WORKING]
+        store.forget(done)
+        read += done
+    assert read == whole
+    assert [each.reference for each in store.messages()] == [IDS["working"]]
+
+
+def test_answers_without_our_indexes_are_the_same(store: StateStore) -> None:
+    """As where the tables are another role's, or an update of dbos has dropped them."""
+
+    def answers() -> list[object]:
+        found = [store.with_outcomes([outcome]) for outcome in (Outcome.FAILED, Outcome.WAITING, Outcome.SUPPORT)]
+        waiting = store.waiting_at({StepName.LABEL}, AT_FOUR - timedelta(days=9_999))
+        return [store.counts(), *found, waiting, store.corrections(), store.facts("a-"), store.at_work()]
+
+    before = answers()
+    engine = store._database().engine
+    schema = "" if engine.dialect.name == "sqlite" else "dbos."
+    with engine.begin() as connection:
+        for name, *_ in indexes._definitions(engine.dialect.name):
+            connection.execute(sa.text(f"DROP INDEX {schema}{name}"))
+    assert answers() == before
+    indexes.create(engine)
+    assert answers() == before
+
+
+@pytest.mark.parametrize("state_url", ["sqlite"], indirect=True)
+def test_no_query_reads_all_rows(store: StateStore) -> None:
+    """Each of them finds what it returns by an index, and scans none but those with few rows. Counting scans one."""
+    engine, asked = store._database().engine, []
+    sa.event.listen(engine, "before_cursor_execute", lambda _c, _r, sql, given, *_: asked.append((sql, given)))
+    now = datetime.now(UTC)
+    store.with_outcomes([Outcome.FAILED, Outcome.WAITING])
+    store.waiting_at({StepName.LABEL}, now)
+    store.stopped(now)
+    store.latest("a-", now, 1)
+    store.at_work()
+    store.counts()
+    assert list(store.current(now)) == [] != store.facts("a-")
+    assert len(asked) < 20
+    with engine.connect() as connection:
+        plans = [
+            row[3]
+            for sql, given in tuple(asked)
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", given)
+        ]
+        partial = set(connection.scalars(sa.text("SELECT name FROM sqlite_master WHERE sql LIKE '% WHERE %'")))
+    scans = [plan.rpartition("INDEX ")[2] for plan in plans if plan.startswith("SCAN")]
+    assert set(scans) <= partial
+    assert scans.count("poller_outcomes") == 1
+
+
+@pytest.mark.parametrize("state_url", ["postgresql"], indirect=True)
+def test_indexes_of_another_roles_tables_are_left_out(state_url: str, logged: Callable[[], str]) -> None:
+    """A daemon that may read and write, and not more, works as before."""
+    with psycopg.connect(state_url, autocommit=True) as connection:
+        connection.execute("DROP INDEX dbos.poller_corrections")
+        connection.execute("DROP ROLE IF EXISTS reader")
+        connection.execute("CREATE ROLE reader LOGIN")
+        connection.execute("GRANT USAGE ON SCHEMA dbos TO reader")
+        connection.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA dbos TO reader")
+    engine = sa.create_engine(state_url.replace("postgresql://poller@", "postgresql+psycopg://reader@"))
+    indexes.create(engine)
+    engine.dispose()
+    assert logged().count("indexes_not_created") == 1
 
 
 def test_named_without_references_is_empty(store: StateStore) -> None:

@@ -17,10 +17,10 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 
 from integrations.errors import ConfigurationError
 from poller.model import Outcome
-from poller.workflow import corrections, database, dbos_runtime, outage, queries, records
+from poller.workflow import corrections, database, dbos_runtime, outage, queries
 from poller.workflow.dbos_runtime import MESSAGE
 from poller.workflow.results import WorkResult
-from poller.workflow.status import Entry, MessageRecord, MessageStatus
+from poller.workflow.status import Entry, moment, record_of_row, record_of_workflow
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from poller.config.settings import Settings
     from poller.workflow.outage import StateOutage
+    from poller.workflow.status import MessageRecord, MessageStatus
 
 
 _AT_ONCE = 500  # rows that are asked for, or deleted, by one statement
@@ -56,7 +57,6 @@ class StateStore:
         `close` closes the connection of a store that was opened beside the daemon. `unavailable` is where a store in
         the daemon records that the database takes nothing.
         """
-        # dbos cannot find a message by its result, so its tables are queried here. Its version is pinned.
         self._database, self.close = database, close or (lambda: None)
         self._errors = unavailable.recorded if unavailable else outage.errors_beside
 
@@ -103,7 +103,7 @@ class StateStore:
 
     def statuses(self, references: Iterable[str]) -> dict[str, MessageStatus]:
         """Return the status of each message. A message that was never submitted is missing."""
-        return {row.workflow_id: records.of_workflow(row).status for row in self._list(references)}
+        return {row.workflow_id: record_of_workflow(row).status for row in self._list(references)}
 
     def last(self, reference: str, before: str = "") -> tuple[str, MessageStatus | None]:
         """Return the id and status of the last work on a message, its corrections included. None: there is none.
@@ -120,9 +120,8 @@ class StateStore:
         return status.result if status else WorkResult(Outcome.FORGOTTEN)
 
     def messages(self, since: datetime | None = None) -> Iterator[MessageRecord]:
-        """Yield all messages, or those first seen since then, in the order in which they were first seen."""
-        for some in self.messages_in_parts(since):
-            yield from some
+        """Return all messages, or those first seen since then, in the order in which they were first seen."""
+        return (each for some in self.messages_in_parts(since) for each in some)
 
     def current(self, since: datetime | None = None) -> Iterator[MessageRecord]:
         """Yield each message once, as its last correction left it, the first seen first.
@@ -149,11 +148,11 @@ class StateStore:
         last = (0, "")
         while rows := self._rows(queries.messages_after(self._database(), since_ms, last, _AT_ONCE)):
             last = rows[-1].created_at, rows[-1].workflow_uuid
-            yield [records.of_row(row) for row in rows]
+            yield [record_of_row(row) for row in rows]
 
     def named(self, references: Iterable[str]) -> list[MessageRecord]:
         """Return the messages of these references that there are, in the order in which they were first seen."""
-        found = map(records.of_workflow, self._list(references, name=MESSAGE))
+        found = map(record_of_workflow, self._list(references, name=MESSAGE))
         return sorted(found, key=lambda message: message.seen_at)
 
     def _list(
@@ -167,30 +166,29 @@ class StateStore:
 
     def counts(self) -> Counter[Outcome]:
         """Count the messages of each outcome. Of a corrected message the last correction counts."""
-        found = self._count()
+        found = self._counted(queries.outcome_counts(self._database()))
         unsettled = self._unsettled()
         replaced = corrections.replaced(self.corrections())
         found.update(outcome for name, outcome in unsettled.items() if name not in replaced)
         for some in _in_parts(replaced - unsettled.keys()):
-            found.subtract(self._count(some))
+            found.subtract(self._counted(queries.outcome_counts_of(self._database(), some)))
         return +found
 
-    def _count(self, ids: Collection[str] | None = None) -> Counter[Outcome]:
-        """Count the outcomes in the results of messages and corrections, or of those with these ids."""
+    def _counted(self, query: sa.CompoundSelect[Any]) -> Counter[Outcome]:
         found: Counter[Outcome] = Counter()
-        for outcome, count in self._rows(queries.outcome_counts(self._database(), ids)):
+        for outcome, count in self._rows(query):
             found[Outcome(outcome)] += int(count)
         return found
 
     def _unsettled(self) -> dict[str, Outcome]:
         """Return the messages without a result, by id: at work, or broken by a fault of our own."""
-        rows = self._rows(queries.unsettled(self._database()))
-        return {name: Outcome.WORKING if at_work else Outcome.WAITING for name, _, at_work in rows}
+        unsettled = queries.unsettled(self._database())
+        return {name: Outcome.WORKING if at_work else Outcome.WAITING for name, _, at_work in self._rows(unsettled)}
 
     def at_work(self, executor: str | None = None) -> set[str]:
         """Return the messages and corrections that are queued or worked on, or those of one executor."""
-        rows = self._rows(queries.unsettled(self._database()))
-        return {name for name, owner, at_work in rows if at_work and executor in {None, owner}}
+        unsettled = queries.unsettled(self._database())
+        return {name for name, owner, at_work in self._rows(unsettled) if at_work and executor in {None, owner}}
 
     def with_outcomes(self, outcomes: Collection[Outcome], since: datetime | None = None) -> list[MessageRecord]:
         """Return the messages with these outcomes, the first seen first. `since` keeps those first seen since then."""
@@ -228,7 +226,7 @@ class StateStore:
         with self._errors():
             steps = self._database().list_workflow_steps(reference)
         return [
-            Entry(step["function_name"], records.moment(step["completed_at_epoch_ms"]), step["output"])
+            Entry(step["function_name"], moment(step["completed_at_epoch_ms"]), step["output"])
             for step in steps
             if isinstance(step["output"], dict)  # a fact that a message keeps for others is no entry of its journal
         ]

@@ -72,7 +72,7 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
         # A message goes from the inbox to its label, and is then recorded as finished. Read in this order, none is
         # missed on its way. The state store is read again for those that came in the meantime.
         inbox.variants = Variants(store)
-        remembered = corrections.current(store.messages())
+        remembered = list(store.current())
         waiting = set(inbox.scan())
         with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
             waiting_to_be_corrected = {reference for reference, _ in reclassify_mailboxes.list_waiting()}

@@ -35,11 +35,9 @@ if TYPE_CHECKING:
 
 def corrected(store: StateStore) -> list[MessageRecord]:
     """Return the last finished correction of each message that has one, the first seen message first."""
-    return [
-        message
-        for message in corrections.current(store.messages())
-        if corrections.correction_of(message.reference) and message.status.outcome.is_dispatched
-    ]
+    ids = store.corrections()
+    done = corrections.current(store.named({*ids, *map(corrections.message_of, ids)}))
+    return [each for each in done if corrections.correction_of(each.reference) and each.status.outcome.is_dispatched]
 
 
 def examples(settings: Settings) -> Iterator[tuple[str, dict[str, Any] | None]]:

@@ -58,8 +58,12 @@ def list_(
     since = since.replace(tzinfo=now.tzinfo) if since else None
     wanted = {outcome for outcome, asked in ((Outcome.FAILED, failed), (Outcome.WAITING, waiting)) if asked}
     with closing(open_store(settings)) as store:
-        found = store.with_outcomes(wanted, since) if wanted else corrections.current(store.messages(since))
-        mails = _mails(settings, store, found) if mail else None
+        messages = store.with_outcomes(wanted, since) if wanted else store.current(since)
+        if not mail:  # They may be too many for memory, so each is printed as it is read.
+            print_messages(messages, now, None, as_json=as_json)
+            return
+        found = list(messages)
+        mails = _mails(settings, store, found)
     print_messages(found, now, mails, as_json=as_json)
 
 
@@ -124,7 +128,7 @@ def find(ctx: click.Context, words: tuple[str, ...], *, as_json: bool) -> None:
         mails: dict[str, FoundMail] = {}
         if not found:
             mails = {mail.reference: mail for mail in lookup.search(settings, Variants(store), asked)}
-            found = store.current(mails)
+            found = store.current_of(mails)
     print_messages(found, reader_now(settings), mails or None, as_json=as_json)
     known = {corrections.message_of(message.reference) for message in found}
     for mail in mails.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ from poller.workflow.corrections import FAILED, message_of
 from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from poller.config.settings import Settings
     from poller.workflow.status import MessageRecord
@@ -30,7 +32,7 @@ FINISHED = {Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED, Outcome.GONE
 OF_A_MOMENT = ("sender-", "image-", "claude-", "alert-", "canary-", "digest-")
 THREADS = "thread-"
 SHARED = variants.FACT
-BACK = 500  # messages that are checked again and deleted in one go
+AT_ONCE = 500  # messages that are looked up in one go
 
 
 def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Counter[str]:
@@ -45,47 +47,75 @@ def forget(settings: Settings, before: datetime, *, dry_run: bool = False) -> Co
         ConfigurationError: nothing has run yet, or the settings cannot work.
         TransientError: the mailbox or the database is out of reach.
     """
+    counts: Counter[str] = Counter()
     with closing(open_store(settings)) as store:
-        messages = store.messages()
-        # The mailbox is scanned after the state store is read: a message that comes back meanwhile is kept.
-        with closing(Inbox(settings)) as inbox:
-            inbox.variants = variants.Variants(store)
-            failed = outcome_mailboxes.list_filed(settings, Outcome.FAILED, inbox.variants)
-            open_ = {*inbox.scan(all_or_none=True), *failed}
-            with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
-                open_ |= {reference for reference, _ in reclassify_mailboxes.list_waiting()}
-        old = {
-            each.reference: each
-            for each in messages
-            if _is_old(each, before) and message_of(each.reference) not in open_
-        }
-        needed = {root for each in messages if each.reference not in old for root in _threads(store, each)}
-        # A message and its corrections are kept together: the last correction holds its category.
-        needed |= {message_of(each.reference) for each in messages if each.reference not in old}
-        # Of a kept thread only the first message is needed: the others are found through it.
-        doomed = {reference: each for reference, each in old.items() if message_of(reference) not in needed}
-        gone = set(map(message_of, doomed))
-        facts = [key for prefix in OF_A_MOMENT for key in store.facts(prefix, before)]
-        facts += [key for key, root in store.facts(THREADS).items() if root in gone]
-        kept = set(map(message_of, {each.reference for each in messages} - doomed.keys()))
-        facts += [key for key in store.facts(FAILED, before) if message_of(key.removeprefix(FAILED)) not in kept]
-        facts += [key for key in store.facts(SHARED, before) if key.removeprefix(SHARED) not in kept]
-        counts = Counter({"facts": len(facts)})
-        if dry_run:
-            return counts + Counter(each.status.outcome for each in doomed.values())
+        rule = _rule(settings, store, before)
         # Facts first: a fact that names a deleted message would keep an answer waiting.
-        store.forget(facts)
-        for some in _in_parts(doomed):
-            # A message that changed in the meantime is no longer old.
-            still = [each for each in store.named(some) if doomed[each.reference] == each]
-            store.forget(each.reference for each in still)
-            counts.update(each.status.outcome for each in still)
-    database.vacuum(settings.state_url)
+        for keys in _old_facts(store, rule):
+            counts["facts"] += len(keys)
+            if not dry_run:
+                store.forget(keys)
+        for some in store.messages_in_parts():
+            doomed = [each for each in some if rule.dooms(each)]
+            counts.update(each.status.outcome for each in doomed)
+            if not dry_run:
+                store.forget(each.reference for each in doomed)
+    if not dry_run:
+        database.vacuum(settings.state_url)
     return counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """The rule of what is deleted. It holds references of few messages, however many there are."""
+
+    before: datetime
+    needed: AbstractSet[str]  # the references of messages that are kept, though they may have finished before
+    corrections: Mapping[str, list[str]]  # the ids of the corrections of each message that has any
+
+    def dooms(self, message: MessageRecord) -> bool:
+        """Return whether the record of a message, or of a correction, is to be deleted."""
+        return _is_old(message, self.before) and message_of(message.reference) not in self.needed
+
+
+def _rule(settings: Settings, store: StateStore, before: datetime) -> _Rule:
+    corrections: dict[str, list[str]] = {}
+    for name in store.corrections():
+        corrections.setdefault(message_of(name), []).append(name)
+    needed: set[str] = set()
+    for message in store.messages():
+        if not _is_old(message, before):
+            needed.update(_needed_by(store, message, corrections))
+    # The mailbox is scanned after the state store is read: a message that comes back meanwhile is kept.
+    lying = _lying(settings, store)
+    for some in _in_parts(lying):
+        for message in _records(store, some, corrections):
+            needed.update(_needed_by(store, message, corrections))
+    return _Rule(before, needed | lying, corrections)
+
+
+def _lying(settings: Settings, store: StateStore) -> set[str]:
+    """Return the messages in the inbox, in the failed mailbox and in the reclassify mailboxes."""
+    with closing(Inbox(settings)) as inbox:
+        inbox.variants = variants.Variants(store)
+        failed = outcome_mailboxes.list_filed(settings, Outcome.FAILED, inbox.variants)
+        lying = {*inbox.scan(all_or_none=True), *failed}
+        with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
+            return lying | {reference for reference, _ in reclassify_mailboxes.list_waiting()}
 
 
 def _is_old(message: MessageRecord, before: datetime) -> bool:
     return message.status.outcome in FINISHED and message.changed_at < before
+
+
+def _needed_by(store: StateStore, message: MessageRecord, corrections: Container[str]) -> Iterator[str]:
+    """Yield the messages other than itself that are kept with a kept message."""
+    reference = message_of(message.reference)
+    # Of a kept thread only the first message is needed: the others are found through it.
+    yield from (root for root in _threads(store, message) if root != reference)
+    # A message and its corrections are kept together: the last correction holds its category.
+    if reference in corrections:
+        yield reference
 
 
 def _threads(store: StateStore, message: MessageRecord) -> Iterator[str]:
@@ -98,10 +128,31 @@ def _threads(store: StateStore, message: MessageRecord) -> Iterator[str]:
                 yield from (each["reference"] for each in found)
 
 
+def _old_facts(store: StateStore, rule: _Rule) -> Iterator[list[str]]:
+    """Yield the keys of the facts to delete, a few hundred at a time."""
+    for prefix in OF_A_MOMENT:
+        yield from map(list, store.facts_in_parts(prefix, rule.before))
+    for facts in store.facts_in_parts(THREADS):
+        roots = _records(store, facts.values(), rule.corrections)
+        gone = {message_of(each.reference) for each in roots if rule.dooms(each)}
+        yield [key for key, root in facts.items() if root in gone]
+    for prefix in (FAILED, SHARED):
+        for facts in store.facts_in_parts(prefix, rule.before):
+            named = {key: message_of(key.removeprefix(prefix)) for key in facts}
+            found = _records(store, named.values(), rule.corrections)
+            kept = {message_of(each.reference) for each in found if not rule.dooms(each)}
+            yield [key for key, reference in named.items() if reference not in kept]
+
+
+def _records(store: StateStore, references: Iterable[str], corrections: Mapping[str, list[str]]) -> list[MessageRecord]:
+    """Return the records of messages, and of their corrections."""
+    return store.named({each for reference in references for each in (reference, *corrections.get(reference, ()))})
+
+
 def _in_parts(references: Iterable[str]) -> Iterator[list[str]]:
     rest = list(references)
-    for start in range(0, len(rest), BACK):
-        yield rest[start : start + BACK]
+    for start in range(0, len(rest), AT_ONCE):
+        yield rest[start : start + AT_ONCE]
 
 
 # A sender's turns are counted over 25 hours, so nothing that is so young may be forgotten.

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 FIRST_START = "first-start"  # key of the fact that holds the day of the first start
 SINCE = "since-"  # prefix of facts, with a day: it was once the day before which messages are left alone
-LOOKED_BACK = 1_000  # such days; no setting is changed more often than that
 
 
 def first_start(store: FactStore) -> date:
@@ -28,6 +27,5 @@ def keep(store: FactStore, since: date | None) -> None:
 def earliest_cutoff(store: FactStore) -> date | None:
     """Return the day before which no message was ever taken up. None when all of them were once asked for."""
     # Read each time, because another machine may have been told to take all.
-    kept = store.latest(SINCE, datetime.fromtimestamp(0, UTC), LOOKED_BACK)
-    first = min(date.fromisoformat(key.removeprefix(SINCE)) for key, _ in kept)
+    first = min(date.fromisoformat(key.removeprefix(SINCE)) for key in store.facts(SINCE))
     return None if first == date.min else first

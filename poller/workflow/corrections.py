@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from poller.model import Category, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from poller.workflow.results import WorkResult
     from poller.workflow.status import MessageRecord
@@ -83,6 +83,22 @@ def current(messages: Iterable[MessageRecord]) -> list[MessageRecord]:
         if number_of(message.reference) >= number_of(last.get(reference, message).reference):
             last[reference] = message
     return list(last.values())
+
+
+def last_of_each(ids: Iterable[str]) -> dict[str, str]:
+    """Return the id of the last correction of each message, by reference. `ids` has the first begun first."""
+    last: dict[str, str] = {}
+    for each in ids:
+        reference = message_of(each)
+        if number_of(each) >= number_of(last.get(reference, each)):
+            last[reference] = each
+    return last
+
+
+def replaced(ids: Collection[str]) -> set[str]:
+    """Return the ids of the messages and corrections that one of these corrections has replaced."""
+    last = last_of_each(ids)
+    return last.keys() | set(ids) - set(last.values())
 
 
 def is_half_done(result: WorkResult) -> bool:

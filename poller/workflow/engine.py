@@ -19,10 +19,9 @@ from dbos import error as dbos_error
 from integrations.errors import ConfigurationError, TransientError
 from poller.errors import MessageGoneError
 from poller.model import Outcome
-from poller.workflow import database, dbos_runtime, lock
+from poller.workflow import database, dbos_runtime, indexes, lock
 from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.cluster import ClusterMembership
-from poller.workflow.dbos_runtime import MESSAGE
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.history import dispensable
 from poller.workflow.journal import Journal
@@ -111,6 +110,7 @@ class Engine:
             alone=not self._machines,
             unavailable=self.outage,
         )
+        indexes.create(dbos_runtime.database().engine)
         if found.endswith(database.FRESH):
             log.info("state_created", state=found.partition(",")[0])
         if self._machines:
@@ -160,11 +160,7 @@ class Engine:
 
         At its start, they are those that were in hand when the process last ended.
         """
-        with self.outage.recorded():
-            rows = DBOS.list_workflows(
-                name=MESSAGE, status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
-            )
-        return {row.workflow_id for row in rows if not self._machines or row.executor_id == self._machines.name}
+        return self.store.at_work(self._machines.name if self._machines else None)
 
     def waiting(self) -> dict[str, MessageStatus]:
         """Return the messages of this month that wait, in the mailbox or not.

@@ -24,6 +24,9 @@ class FactStore(Protocol):
     def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
         """Return the last keys with this prefix kept since then, the latest first, each with its text."""
 
+    def facts(self, prefix: str) -> dict[str, str]:
+        """Return the texts kept under the keys that begin with `prefix`, by key."""
+
     def result(self, reference: str, before: str = "") -> WorkResult:
         """Return the result of the work on a message, or of its last correction: WORKING while it is at work.
 
@@ -51,6 +54,10 @@ class InMemoryFacts:
         """Return the last keys with this prefix. All of them were kept since this run began."""
         del since
         return [item for item in reversed(self._kept.items()) if item[0].startswith(prefix)][:limit]
+
+    def facts(self, prefix: str) -> dict[str, str]:
+        """Return the texts kept under the keys that begin with `prefix`, by key."""
+        return {key: text for key, text in self._kept.items() if key.startswith(prefix)}
 
     def result(self, reference: str, before: str = "") -> WorkResult:
         """Return that nothing is recorded of the message."""

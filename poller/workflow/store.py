@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from contextvars import Context
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,11 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 
 from integrations.errors import ConfigurationError
 from poller.model import Outcome
-from poller.workflow import corrections, database, dbos_runtime, outage
-from poller.workflow.dbos_runtime import FACT, MESSAGE
+from poller.workflow import corrections, database, dbos_runtime, outage, queries
+from poller.workflow.dbos_runtime import MESSAGE
 from poller.workflow.results import WorkResult
-from poller.workflow.status import INTERNAL_ERROR, Entry, MessageRecord, MessageStatus
-from poller.workflow.steps import StepName
+from poller.workflow.status import AT_WORK, Entry, moment, record_of_row, record_of_workflow
+from poller.workflow.steps import AT_THE_END, StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -31,11 +31,10 @@ if TYPE_CHECKING:
 
     from poller.config.settings import Settings
     from poller.workflow.outage import StateOutage
+    from poller.workflow.status import MessageRecord, MessageStatus
 
 
-_AT_WORK = ("ENQUEUED", "PENDING", "DELAYED")  # dbos' words for a message in progress
 _AT_ONCE = 500  # rows that are asked for, or deleted, by one statement
-AFTER_A_FAULT = timedelta(minutes=5)
 
 
 class StateStore:
@@ -58,7 +57,6 @@ class StateStore:
         `close` closes the connection of a store that was opened beside the daemon. `unavailable` is where a store in
         the daemon records that the database takes nothing.
         """
-        # dbos cannot find a message by its result, so its tables are queried here. Its version is pinned.
         self._database, self.close = database, close or (lambda: None)
         self._errors = unavailable.recorded if unavailable else outage.errors_beside
 
@@ -88,24 +86,24 @@ class StateStore:
             )
         return [(row.workflow_id, str(row.output)) for row in rows]
 
-    def facts(self, prefix: str, before: datetime | None = None) -> dict[str, str]:
-        """Return the texts kept under the keys that begin with `prefix`, by key.
+    def facts(self, prefix: str) -> dict[str, str]:
+        """Return the texts kept under the keys that begin with `prefix`, by key."""
+        return {key: text for some in self.facts_in_parts(prefix) for key, text in some.items()}
 
-        With `before`, only those from before that moment are returned.
+    def facts_in_parts(self, prefix: str, before: datetime | None = None) -> Iterator[dict[str, str]]:
+        """Yield the texts kept under the keys that begin with `prefix`, by key, a few hundred at a time.
+
+        With `before`, only those from before that moment are returned. Those of an earlier part may be deleted
+        meanwhile.
         """
-        with self._errors():
-            rows = self._database().list_workflows(
-                name=FACT,
-                workflow_id_prefix=prefix,
-                end_time=before.isoformat() if before else None,
-                status="SUCCESS",
-                load_input=False,
-            )
-        return {row.workflow_id: str(row.output) for row in rows}
+        last, before_ms = "", int(before.timestamp() * 1000) if before else None
+        while rows := self._rows(queries.facts_after(self._database(), prefix, last, before_ms, _AT_ONCE)):
+            last = rows[-1].workflow_uuid
+            yield {row.workflow_uuid: str(json.loads(row.output)) for row in rows}
 
     def statuses(self, references: Iterable[str]) -> dict[str, MessageStatus]:
         """Return the status of each message. A message that was never submitted is missing."""
-        return {row.workflow_id: status_of(row) for row in self._list(references)}
+        return {row.workflow_id: record_of_workflow(row).status for row in self._list(references)}
 
     def last(self, reference: str, before: str = "") -> tuple[str, MessageStatus | None]:
         """Return the id and status of the last work on a message, its corrections included. None: there is none.
@@ -121,76 +119,108 @@ class StateStore:
         _, status = self.last(reference, before)
         return status.result if status else WorkResult(Outcome.FORGOTTEN)
 
-    def messages(self, since: datetime | None = None) -> list[MessageRecord]:
+    def messages(self, since: datetime | None = None) -> Iterator[MessageRecord]:
         """Return all messages, or those first seen since then, in the order in which they were first seen."""
-        with self._errors():
-            rows = self._database().list_workflows(
-                name=MESSAGE, start_time=since.isoformat() if since else None, load_input=False
-            )
-        return [_remembered(row) for row in rows]
+        return (each for some in self.messages_in_parts(since) for each in some)
+
+    def current(self, since: datetime | None = None) -> Iterator[MessageRecord]:
+        """Yield each message once, as its last correction left it, the first seen first.
+
+        They are read a few hundred at a time. A correction that begins meanwhile may be left out.
+        """
+        last = corrections.last_of_each(self.corrections())
+        told = set()
+        for some in self.messages_in_parts(since):
+            here = {corrections.message_of(each.reference) for each in some}
+            corrected = self.named(last[reference] for reference in here & last.keys())
+            as_left = {corrections.message_of(each.reference): each for each in corrected}
+            for each in some:
+                reference = corrections.message_of(each.reference)
+                if reference in last and reference not in told:
+                    told.add(reference)
+                    yield as_left.get(reference, each)
+                elif reference == each.reference and reference not in last:
+                    yield each
+
+    def messages_in_parts(self, since: datetime | None = None) -> Iterator[list[MessageRecord]]:
+        """Yield what `messages` does, a few hundred at a time. Those of an earlier part may be deleted meanwhile."""
+        since_ms = int(since.timestamp() * 1000) if since else 0
+        last = (0, "")
+        while rows := self._rows(queries.messages_after(self._database(), since_ms, last, _AT_ONCE)):
+            last = rows[-1].created_at, rows[-1].workflow_uuid
+            yield [record_of_row(row) for row in rows]
 
     def named(self, references: Iterable[str]) -> list[MessageRecord]:
         """Return the messages of these references that there are, in the order in which they were first seen."""
-        return sorted(map(_remembered, self._list(references, name=MESSAGE)), key=lambda message: message.seen_at)
+        found = map(record_of_workflow, self._list(references, name=MESSAGE))
+        return sorted(found, key=lambda message: message.seen_at)
 
     def _list(
         self, ids: Iterable[str], *, name: str | None = None, status: str | None = None
     ) -> Iterator[WorkflowStatus]:
         """Yield the workflows with these ids, asked for in parts."""
-        wanted = list(ids)
-        # For an empty list of ids, dbos returns everything.
-        for start in range(0, len(wanted), _AT_ONCE):
+        for some in _in_parts(ids):  # never an empty list, for which dbos returns everything
             with self._errors():
-                rows = self._database().list_workflows(
-                    workflow_ids=wanted[start : start + _AT_ONCE], name=name, status=status, load_input=False
-                )
+                rows = self._database().list_workflows(workflow_ids=some, name=name, status=status, load_input=False)
             yield from rows
 
     def counts(self) -> Counter[Outcome]:
         """Count the messages of each outcome. Of a corrected message the last correction counts."""
-        final = self._final_outcomes().subquery()
-        query = sa.select(final.c.outcome, sa.func.count()).group_by(final.c.outcome)
-        found = Counter({Outcome(outcome): int(count) for outcome, count in self._rows(query)})
-        # Corrections are few, so their rows are read.
-        ids = self._corrections()
-        done = self.named({*ids, *map(corrections.message_of, ids)})
-        found.subtract(message.status.result.final_outcome for message in done)
-        found.update(message.status.result.final_outcome for message in corrections.current(done))
+        found = self._counted(queries.outcome_counts(self._database()))
+        unsettled = self._unsettled()
+        replaced = corrections.replaced(self.corrections())
+        found.update(outcome for name, outcome in unsettled.items() if name not in replaced)
+        for some in _in_parts(replaced - unsettled.keys()):
+            found.subtract(self._counted(queries.outcome_counts_of(self._database(), some)))
         return +found
+
+    def _counted(self, query: sa.CompoundSelect[Any]) -> Counter[Outcome]:
+        found: Counter[Outcome] = Counter()
+        for outcome, count in self._rows(query):
+            found[Outcome(outcome)] += int(count)
+        return found
+
+    def _unsettled(self) -> dict[str, Outcome]:
+        """Return the messages without a result, by id: at work, or broken by a fault of our own."""
+        unsettled = queries.unsettled(self._database())
+        return {name: Outcome.WORKING if at_work else Outcome.WAITING for name, _, at_work in self._rows(unsettled)}
+
+    def at_work(self, executor: str | None = None) -> set[str]:
+        """Return the messages and corrections that are queued or worked on, or those of one executor."""
+        unsettled = queries.unsettled(self._database())
+        return {name for name, owner, at_work in self._rows(unsettled) if at_work and executor in {None, owner}}
 
     def with_outcomes(self, outcomes: Collection[Outcome], since: datetime | None = None) -> list[MessageRecord]:
         """Return the messages with these outcomes, the first seen first. `since` keeps those first seen since then."""
-        final = self._final_outcomes().subquery()
-        first_ms = since.timestamp() * 1000 if since else 0
-        query = sa.select(final.c.id).where(
-            final.c.outcome.in_([str(outcome) for outcome in outcomes]), final.c.seen_ms >= first_ms
-        )
-        ids = [name for (name,) in self._rows(query)]
+        ids = [name for (name,) in self._rows(queries.ids_with(self._database(), outcomes))]
+        ids += [name for name, outcome in self._unsettled().items() if outcome in outcomes]
         wanted = set(map(corrections.message_of, ids))
-        corrected = [each for each in self._corrections() if corrections.message_of(each) in wanted]
+        corrected = [each for each in self.corrections() if corrections.message_of(each) in wanted]
         done = [each for each in self.named(wanted.union(ids, corrected)) if since is None or each.seen_at >= since]
         return [message for message in corrections.current(done) if message.status.result.final_outcome in outcomes]
 
     def waiting(self, since: datetime) -> dict[str, MessageStatus]:
         """Return the messages and corrections that wait and were first seen since then, by id."""
-        status = self._database().tables.workflow_status.c
-        joined, result = _returned(self._database())
-        query = (
-            sa.select(status.workflow_uuid)
-            .select_from(joined)
-            .where(
-                status.name == MESSAGE,
-                status.status == "SUCCESS",
-                status.created_at >= int(since.timestamp() * 1000),
-                result["outcome"].as_string() == Outcome.WAITING.value,
-            )
-        )
-        return self.statuses(name for (name,) in self._rows(query))
+        system = self._database()
+        ids = [
+            name
+            for query in (queries.ids_with(system, [Outcome.WAITING]), queries.ids_waiting_at(system, AT_THE_END))
+            for (name,) in self._rows(query)
+        ]
+        return {
+            each.reference: each.status
+            for each in self.named(set(ids))
+            if each.status.outcome is Outcome.WAITING and each.seen_at >= since
+        }
 
-    def current(self, references: Iterable[str]) -> list[MessageRecord]:
+    def corrections(self) -> list[str]:
+        """Return the ids of all corrections, the first begun first. They are few."""
+        return [name for (name,) in self._rows(queries.correction_ids(self._database()))]
+
+    def current_of(self, references: Iterable[str]) -> list[MessageRecord]:
         """Return the messages of these references that there are, each as its last correction left it."""
         wanted = set(references)
-        corrected = [each for each in self._corrections() if corrections.message_of(each) in wanted]
+        corrected = [each for each in self.corrections() if corrections.message_of(each) in wanted]
         return corrections.current(self.named(wanted.union(corrected)))
 
     def with_object(self, object_id: str) -> list[MessageRecord]:
@@ -198,39 +228,8 @@ class StateStore:
 
         Those that only answer its first message are among them.
         """
-        system = self._database()
-        status, steps = system.tables.workflow_status.c, system.tables.operation_outputs.c
-        joined, result = _returned(system)
-        has_it = [result[(name, "id")].as_string() == object_id for name in ("ticket", "subtask")]
-        ended = sa.select(status.workflow_uuid).select_from(joined).where(status.name == MESSAGE, sa.or_(*has_it))
-        # A message that still waits has no result with its ticket yet.
-        created = sa.select(steps.workflow_uuid).where(
-            steps.function_name.in_([str(StepName.CREATE_TICKET), str(StepName.CREATE_SUBTASK)]),
-            _json(system, steps.output)[("ok", "id")].as_string() == object_id,
-        )
-        found = {corrections.message_of(name) for (name,) in self._rows(ended.union(created))}
-        return self.current(found)
-
-    def _corrections(self) -> list[str]:
-        """Return the ids of all corrections."""
-        rows = self._database().tables.workflow_status.c
-        query = sa.select(rows.workflow_uuid).where(rows.name == MESSAGE, rows.workflow_uuid.contains("/"))
-        return [name for (name,) in self._rows(query)]
-
-    def _final_outcomes(self) -> sa.Select[Any]:
-        """Return the query for the `final_outcome` of every message and correction.
-
-        SQL counts the messages, so that a hundred thousand rows need not be read.
-        """
-        status = self._database().tables.workflow_status.c
-        joined, result = _returned(self._database())
-        outcome = sa.case(
-            (status.status.in_(_AT_WORK), Outcome.WORKING.value),
-            (status.status != "SUCCESS", Outcome.WAITING.value),
-            else_=sa.func.coalesce(result["filed"].as_string(), result["outcome"].as_string(), Outcome.WAITING.value),
-        )
-        columns = status.workflow_uuid.label("id"), status.created_at.label("seen_ms"), outcome.label("outcome")
-        return sa.select(*columns).select_from(joined).where(status.name == MESSAGE)
+        found = self._rows(queries.ids_with_object(self._database(), object_id))
+        return self.current_of(corrections.message_of(name) for (name,) in found)
 
     def _rows(self, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> Sequence[Any]:
         with self._errors(), self._database().engine.connect() as connection:
@@ -238,16 +237,15 @@ class StateStore:
 
     def stopped(self, since: datetime) -> list[MessageRecord]:
         """Return the messages that finished, or began to wait, at that moment or later."""
-        with self._errors():
-            rows = self._database().list_workflows(name=MESSAGE, completed_after=since.isoformat(), load_input=False)
-        return [_remembered(row) for row in rows]
+        query = queries.ids_stopped_since(self._database(), int(since.timestamp() * 1000))
+        return self.named(name for (name,) in self._rows(query))
 
     def journal(self, reference: str) -> list[Entry]:
         """Return everything that was recorded about a message, in order."""
         with self._errors():
             steps = self._database().list_workflow_steps(reference)
         return [
-            Entry(step["function_name"], _time(step["completed_at_epoch_ms"]), step["output"])
+            Entry(step["function_name"], moment(step["completed_at_epoch_ms"]), step["output"])
             for step in steps
             if isinstance(step["output"], dict)  # a fact that a message keeps for others is no entry of its journal
         ]
@@ -298,10 +296,9 @@ class StateStore:
 
     def forget(self, ids: Iterable[str]) -> None:
         """Delete messages by reference, and facts by key, with all that was recorded about them."""
-        wanted = list(ids)
         with self._errors():
-            for start in range(0, len(wanted), _AT_ONCE):
-                self._database().delete_workflows(wanted[start : start + _AT_ONCE])
+            for some in _in_parts(ids):
+                self._database().delete_workflows(some)
 
 
 def open_store(settings: Settings) -> StateStore:
@@ -325,23 +322,10 @@ def open_store(settings: Settings) -> StateStore:
     return StateStore(lambda: client._sys_db, client.destroy)  # noqa: SLF001  the connection, see `StateStore`
 
 
-def _returned(system: SystemDatabase) -> tuple[sa.FromClause, sa.ColumnElement[Any]]:
-    """Return a join of all workflows with their results, and what each returned, as JSON."""
-    status, output = system.tables.workflow_status, system.tables.workflow_output
-    result = _json(system, sa.func.coalesce(output.c.output, status.c.output))
-    return status.outerjoin(output, output.c.workflow_uuid == status.c.workflow_uuid), result
-
-
-def _json(system: SystemDatabase, text: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    # JSON of SQLite is text, and a cast would make a number of it.
-    as_json = sa.type_coerce if system.engine.dialect.name == "sqlite" else sa.cast
-    return as_json(text, sa.JSON)
-
-
 def _as_read(row: Any, message: MessageRecord) -> tuple[sa.ColumnElement[bool], ...]:
     """Return the conditions under which the record of a message at rest is still the one that was read."""
     changed_ms = round(message.changed_at.timestamp() * 1000)
-    return row.workflow_uuid == message.reference, row.status.not_in(_AT_WORK), row.updated_at == changed_ms
+    return row.workflow_uuid == message.reference, row.status.not_in(AT_WORK), row.updated_at == changed_ms
 
 
 def _look_for(path: Path) -> None:
@@ -355,22 +339,7 @@ def _look_for(path: Path) -> None:
         raise ConfigurationError(f"{path} is another user's: run this as the one that the daemon runs as")
 
 
-def _remembered(row: WorkflowStatus) -> MessageRecord:
-    return MessageRecord(row.workflow_id, _time(row.created_at), _time(row.updated_at), status_of(row))
-
-
-def status_of(row: WorkflowStatus) -> MessageStatus:
-    """Return the status of a workflow's message."""
-    if row.status in _AT_WORK:
-        return MessageStatus(WorkResult(Outcome.WORKING))
-    if row.status != "SUCCESS" or row.output is None:
-        # A fault in our own workflow, outside of any step: the message stays where it is and is tried again later.
-        until = datetime.fromtimestamp((row.updated_at or 0) / 1000, UTC) + AFTER_A_FAULT
-        result = WorkResult(Outcome.WAITING, reason=INTERNAL_ERROR, until=until)
-    else:
-        result = WorkResult.from_json(row.output)
-    return MessageStatus(result, _time(row.created_at) if result.outcome is Outcome.WAITING else None)
-
-
-def _time(epoch_ms: int | None) -> datetime:
-    return datetime.fromtimestamp((epoch_ms or 0) / 1000, UTC)
+def _in_parts(ids: Iterable[str]) -> Iterator[list[str]]:
+    rest = list(ids)
+    for start in range(0, len(rest), _AT_ONCE):
+        yield rest[start : start + _AT_ONCE]

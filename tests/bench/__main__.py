@@ -1,5 +1,6 @@
-"""Measurements: `python -m tests.bench [classification | soak | backlog | bars | models]`, by default the first two.
+"""Measurements: `python -m tests.bench [classification | soak | backlog | bars | models | memory]`.
 
+By default the first two are run.
 Exit code 1 when anything is lost or doubled, does not come to its end, or takes more time or calls than it may.
 """
 
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import backlog, bars, classification, models, soak
+from tests.bench import backlog, bars, classification, memory, models, soak
 from tests.bench.table import Row, show
 
 if TYPE_CHECKING:
@@ -60,7 +61,19 @@ def portray(_: Namespace) -> list[Row]:
     return models.run(tell)
 
 
-BENCHES = {"classification": classify, "soak": torment, "backlog": drain, "bars": measure, "models": portray}
+def remember(given: Namespace) -> list[Row]:
+    """What a long memory costs."""
+    return memory.run(given.messages, tell)
+
+
+BENCHES = {
+    "classification": classify,
+    "soak": torment,
+    "backlog": drain,
+    "bars": measure,
+    "models": portray,
+    "memory": remember,
+}
 USUAL = ("classification", "soak")  # the backlog and the bars take as long as the services' limits do
 
 
@@ -73,6 +86,7 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=usual.mails, help="that the soak delivers")
     parser.add_argument("--kills", type=int, default=usual.kills, help="that the soak makes")
     parser.add_argument("--backlog", type=int, default=1000, help="mails that wait when the backlog begins")
+    parser.add_argument("--messages", type=int, default=1_000_000, help="that the memory holds")
     parser.add_argument("--bar", action="append", choices=bars.BARS, help="of the bars; all when none is named")
     given = parser.parse_args()
     if unknown := set(given.bench) - BENCHES.keys():

@@ -171,7 +171,7 @@ def settle(settings: Settings, daemon: Daemon, deadline: float) -> None:
 def remembered(settings: Settings, tell: Callable[[str], object]) -> list[Row]:
     """What the daemon's own memory says: that the kills came at work, and that nothing is left to do."""
     with closing(open_store(settings)) as store:
-        messages = store.messages()
+        messages = list(store.messages())
         deaths = sum(deaths([entry.content for entry in store.journal(each.reference)]) for each in messages)
     unfinished = [each for each in messages if each.status.outcome not in DONE]
     for each in unfinished:

@@ -9,13 +9,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from integrations.sandbox import Fault
+from poller.cli import purge
 from poller.cli.purge import forget
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
+from poller.workflow import store as store_module
 from poller.workflow.store import open_store
 from tests.support.command import run
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.conftest import Office
 
 
@@ -111,8 +115,13 @@ def test_purge_keeps_failure_record_with_its_message(office: Office) -> None:
         assert store.facts("failed-") == {}
 
 
-def test_purge_keeps_thread_with_any_kept_message(office: Office) -> None:
-    """An answer to an answer finds its ticket; when all of it is forgotten, the next answer opens one of its own."""
+def test_purge_keeps_thread_with_any_kept_message(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer to an answer finds its ticket; when all of it is forgotten, the next answer opens one of its own.
+
+    The parts in which messages are deleted make no difference.
+    """
+    monkeypatch.setattr(store_module, "_AT_ONCE", 1)
+    monkeypatch.setattr(purge, "AT_ONCE", 1)
     (root,) = office.once(samples()["modelisation_with_files"])
     (answer,) = office.once(an_answer("modelisation_with_files@samples.example", 1))
     with sqlite3.connect(office.state / "poller.sqlite") as state:

@@ -2,84 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
-from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integrations.errors import ConfigurationError
-from poller.config import loader
 from poller.config.settings import Settings
-from poller.model import Category, Link, Outcome
+from poller.model import Outcome
 from poller.workflow import corrections, database
-from poller.workflow.engine import Engine
-from poller.workflow.results import WorkResult
-from poller.workflow.steps import StepName
+from poller.workflow import store as store_module
 from poller.workflow.store import StateStore, open_store
 from tests.support.other_user import as_nobody
+from tests.workflow.remembered import IDS, SUBTASK, TICKET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from poller.workflow.journal import Journal
     from tests.support.postgres import Cluster
-
-NAMES = ("support", "ignored", "failed", "waiting", "corrected", "again", "broken", "working", "receipt")
-IDS = {name: f"{number:016x}" for number, name in enumerate(NAMES)}
-AT_FOUR = datetime(2026, 11, 22, 14, tzinfo=UTC)
-WAITS = WorkResult(Outcome.WAITING, step=StepName.LABEL, reason="IMAP", until=AT_FOUR)
-TICKET, SUBTASK = Link("29000000001", "https://app.hubspot.com/1"), Link("86c000001", "https://app.clickup.com/1")
-RETURNED = {
-    IDS["support"]: WorkResult(Outcome.SUPPORT, category=Category.SUPPORT, ticket=TICKET),
-    IDS["ignored"]: WorkResult(Outcome.IGNORED),
-    IDS["failed"]: WorkResult(Outcome.FAILED, reason='it says "outcome":"waiting"'),
-    IDS["waiting"]: WAITS,
-    IDS["receipt"]: replace(WAITS, filed=Outcome.SUPPORT),
-    IDS["corrected"]: WorkResult(Outcome.FAILED),
-    f"{IDS['corrected']}/support/1": WorkResult(Outcome.SUPPORT),
-    IDS["again"]: WorkResult(Outcome.SUPPORT, category=Category.SUPPORT, ticket=TICKET, subtask=SUBTASK),
-    f"{IDS['again']}/modelisation/1": WorkResult(Outcome.MODELISATION),
-    f"{IDS['again']}/support/2": WorkResult(Outcome.FAILED),
-}
-
-
-@pytest.fixture
-def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
-    """Open the state with a message of each kind, two of them corrected, one at work."""
-    done = threading.Event()
-
-    def work(journal: Journal) -> WorkResult:
-        if journal.reference == IDS["working"]:
-            done.wait()
-        if journal.reference == IDS["broken"]:
-            raise RuntimeError
-        if journal.reference == IDS["waiting"]:
-            journal.step(StepName.CREATE_TICKET, lambda _: {"id": "29000000002", "url": "https://app.hubspot.com/2"})
-        return RETURNED.get(journal.reference, WorkResult(Outcome.GONE))
-
-    engine = Engine(state_url, tmp_path, work)
-    engine.start()
-    names = {"HOST": "imap.test", "USERNAME": "u", "PASSWORD": "p"}
-    given = {f"IMAP_{name}": value for name, value in names.items()} | {"STATE_URL": state_url}
-    try:
-        for each in (*RETURNED, IDS["broken"], IDS["working"]):
-            engine.submit(each)
-        deadline = time.monotonic() + 20
-        while len(engine.in_hand()) > 1 and time.monotonic() < deadline:
-            continue
-        with closing(open_store(loader.from_names(given))) as store:
-            yield store
-    finally:
-        done.set()
-        while engine._in_hand:  # or the stop waits a second for it
-            continue
-        engine.stop()
 
 
 def test_counts_take_a_message_by_its_last_correction(store: StateStore) -> None:
@@ -128,6 +69,33 @@ def test_messages_are_found_by_ticket_and_subtask(store: StateStore) -> None:
         messages = store.with_object(object_id)
         assert [corrections.message_of(each.reference) for each in messages] == [IDS[name] for name in names]
     assert store.with_object(SUBTASK.id)[0].status.outcome is Outcome.FAILED
+
+
+def test_messages_and_facts_read_in_parts_are_complete(store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of one row, of which several may be of the same millisecond: nothing is missed, nothing comes twice."""
+    whole = list(store.messages())
+    whole_facts = store.facts("")
+    current = list(store.current())
+    monkeypatch.setattr(store_module, "_AT_ONCE", 1)
+    assert list(store.messages()) == whole
+    assert [len(some) for some in store.messages_in_parts()] == [1] * len(whole)
+    assert list(store.current()) == current == corrections.current(whole)
+    assert store.facts("") == whole_facts == {"a-1": "one", "a-2": "two", "b": "three"}
+    assert list(store.facts_in_parts("a-")) == [{"a-1": "one"}, {"a-2": "two"}]
+    assert list(store.facts_in_parts("a-", datetime.now(UTC) - timedelta(days=1))) == []
+
+
+def test_messages_deleted_while_they_are_read_hide_no_other(store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`poller purge` deletes each part before it reads the next."""
+    monkeypatch.setattr(store_module, "_AT_ONCE", 2)
+    whole = [each.reference for each in store.messages() if each.status.outcome is not Outcome.WORKING]
+    read = []
+    for some in store.messages_in_parts():
+        done = [each.reference for each in some if each.status.outcome is not Outcome.WORKING]
+        store.forget(done)
+        read += done
+    assert read == whole
+    assert [each.reference for each in store.messages()] == [IDS["working"]]
 
 
 def test_named_without_references_is_empty(store: StateStore) -> None:

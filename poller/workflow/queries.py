@@ -1,0 +1,174 @@
+"""Write the SQL for dbos' tables that dbos has no call for. Its version is pinned.
+
+Only a search by ticket or subtask reads all rows: a state may remember a million messages. `indexes` has what that
+takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from poller.model import Outcome
+from poller.workflow import indexes
+from poller.workflow.dbos_runtime import MESSAGE
+from poller.workflow.steps import StepName
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from dbos._sys_db import SystemDatabase
+
+# Statuses of dbos other than SUCCESS, in the words of its partial indexes.
+_AT_WORK = ("status IN ('ENQUEUED', 'PENDING')", "status = 'DELAYED'")
+_BROKEN = "status IN ('ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')"
+
+
+def outcome_counts(system: SystemDatabase) -> sa.CompoundSelect[Any]:
+    """Select each outcome with a number of messages and corrections of which it is final. One may come twice.
+
+    It reads a part of an index for each outcome, as SQLite takes a third longer to group them.
+    """
+    final = indexes.final_outcome(system.engine.dialect.name)
+    return sa.union_all(
+        *(
+            sa.select(sa.literal(str(outcome)), sa.func.count())
+            .select_from(table)
+            .where(indexes.IS_RESULT, final == str(outcome))
+            for table in _with_results(system)
+            for outcome in Outcome
+        )
+    )
+
+
+def outcome_counts_of(system: SystemDatabase, ids: Collection[str]) -> sa.CompoundSelect[Any]:
+    """Select what `outcome_counts` does of the messages and corrections with these ids."""
+    final = indexes.final_outcome(system.engine.dialect.name)
+    return sa.union_all(
+        *(
+            sa.select(final, sa.func.count())
+            .select_from(table)
+            .where(indexes.IS_RESULT, table.c.workflow_uuid.in_(ids))
+            .group_by(final)
+            for table in _with_results(system)
+        )
+    )
+
+
+def ids_with(system: SystemDatabase, outcomes: Collection[Outcome]) -> sa.CompoundSelect[Any]:
+    """Select the ids of the messages and corrections whose result has one of these final outcomes."""
+    final = indexes.final_outcome(system.engine.dialect.name)
+    wanted = [str(outcome) for outcome in outcomes]
+    return sa.union_all(
+        *(
+            sa.select(table.c.workflow_uuid).where(indexes.IS_RESULT, final.in_(wanted))
+            for table in _with_results(system)
+        )
+    )
+
+
+def ids_waiting_at(system: SystemDatabase, steps: Collection[StepName]) -> sa.CompoundSelect[Any]:
+    """Select the ids of the messages and corrections that wait at one of these steps, a receipt included.
+
+    One that waited for its receipt until `audit --fix` closed it is among them.
+    """
+    dialect = system.engine.dialect.name
+    final, filed, step = indexes.final_outcome(dialect), indexes.filed(dialect), indexes.step(dialect)
+    # Both columns of the index are given. For `IS NOT NULL`, SQLite would read all of the first.
+    every = [str(outcome) for outcome in Outcome]
+    conditions = [(final == Outcome.WAITING.value,), (final.in_(every), filed > "")]
+    return sa.union_all(
+        *(
+            sa.select(table.c.workflow_uuid).where(indexes.IS_RESULT, *condition, step.in_([str(s) for s in steps]))
+            for table in _with_results(system)
+            for condition in conditions
+        )
+    )
+
+
+def unsettled(system: SystemDatabase) -> sa.CompoundSelect[Any]:
+    """Select the id, the executor, and whether it is at work, of messages and corrections without a result."""
+    table = system.tables.workflow_status
+    columns = table.c.workflow_uuid, table.c.executor_id
+    conditions = [(status, True) for status in _AT_WORK] + [(_BROKEN, False)]
+    return sa.union_all(
+        *(
+            sa.select(*columns, sa.literal(at_work)).where(sa.text(status), table.c.name == MESSAGE)
+            for status, at_work in conditions
+        )
+    )
+
+
+def correction_ids(system: SystemDatabase) -> sa.Select[Any]:
+    """Select the ids of all corrections, the first begun first."""
+    row = system.tables.workflow_status.c
+    return sa.select(row.workflow_uuid).where(indexes.IS_CORRECTION).order_by(row.created_at, row.workflow_uuid)
+
+
+def ids_stopped_since(system: SystemDatabase, since_ms: int) -> sa.Select[Any]:
+    """Select the ids of the messages and corrections that finished, or began to wait, since then."""
+    table = system.tables.workflow_status
+    return sa.select(table.c.workflow_uuid).where(table.c.completed_at >= since_ms, table.c.name == MESSAGE)
+
+
+def messages_after(system: SystemDatabase, since_ms: int, last: tuple[int, str], limit: int) -> sa.Select[Any]:
+    """Select the next messages and corrections first seen since then, behind the last one, with their results.
+
+    `last` is when it was seen and its id.
+    """
+    table, output = system.tables.workflow_status, system.tables.workflow_output
+    place = table.c.created_at, table.c.workflow_uuid
+    result = sa.func.coalesce(output.c.output, table.c.output).label("output")
+    return (
+        sa.select(*place, table.c.updated_at, table.c.status, result)
+        .select_from(table.outerjoin(output, output.c.workflow_uuid == table.c.workflow_uuid))
+        # The first condition seems to follow from the second, and is what uses the index.
+        .where(table.c.created_at >= max(since_ms, last[0]), sa.tuple_(*place) > sa.tuple_(*last))
+        .where(table.c.name == MESSAGE)
+        .order_by(*place)
+        .limit(limit)
+    )
+
+
+def facts_after(system: SystemDatabase, prefix: str, last: str, before_ms: int | None, limit: int) -> sa.Select[Any]:
+    """Select the next facts whose key has a prefix, behind the last key, with their texts."""
+    table, output = system.tables.workflow_status, system.tables.workflow_output
+    key = indexes.key(table.c.workflow_uuid, system.engine.dialect.name)
+    text = sa.func.coalesce(output.c.output, table.c.output).label("output")
+    query = (
+        sa.select(table.c.workflow_uuid, text)
+        .select_from(table.outerjoin(output, output.c.workflow_uuid == table.c.workflow_uuid))
+        .where(key > last if last else key >= prefix, key < f"{prefix}\U0010ffff")
+        .where(indexes.IS_FACT, table.c.status == "SUCCESS")
+        .order_by(key)
+        .limit(limit)
+    )
+    return query if before_ms is None else query.where(table.c.created_at <= before_ms)
+
+
+def _with_results(system: SystemDatabase) -> tuple[sa.Table, sa.Table]:
+    """Return the tables that have results: an earlier release kept them in the second. None is in both."""
+    return system.tables.workflow_output, system.tables.workflow_status
+
+
+def ids_with_object(system: SystemDatabase, object_id: str) -> sa.CompoundSelect[Any]:
+    """Select the ids of the messages and corrections whose ticket or subtask has this id. It reads all results."""
+    status, output = system.tables.workflow_status, system.tables.workflow_output
+    steps = system.tables.operation_outputs.c
+    result = _json(system, sa.func.coalesce(output.c.output, status.c.output))
+    has_it = [result[(name, "id")].as_string() == object_id for name in ("ticket", "subtask")]
+    joined = status.outerjoin(output, output.c.workflow_uuid == status.c.workflow_uuid)
+    ended = sa.select(status.c.workflow_uuid).select_from(joined).where(status.c.name == MESSAGE, sa.or_(*has_it))
+    # A message that still waits has no result with its ticket yet.
+    created = sa.select(steps.workflow_uuid).where(
+        steps.function_name.in_([str(StepName.CREATE_TICKET), str(StepName.CREATE_SUBTASK)]),
+        _json(system, steps.output)[("ok", "id")].as_string() == object_id,
+    )
+    return ended.union(created)
+
+
+def _json(system: SystemDatabase, text: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    # JSON of SQLite is text, and a cast would make a number of it.
+    as_json = sa.type_coerce if system.engine.dialect.name == "sqlite" else sa.cast
+    return as_json(text, sa.JSON)

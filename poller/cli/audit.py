@@ -21,8 +21,8 @@ from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
 from poller.model import Outcome
 from poller.workflow import corrections
+from poller.workflow.open_state import open_store
 from poller.workflow.steps import AT_THE_END
-from poller.workflow.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

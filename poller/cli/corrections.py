@@ -23,7 +23,7 @@ from poller.mailbox.inbox import Inbox
 from poller.model import Category, Kind, Outcome
 from poller.workflow import corrections
 from poller.workflow.errors import MessageUnavailableError
-from poller.workflow.store import StateStore, open_store
+from poller.workflow.open_state import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.model import Address, Request
     from poller.workflow.status import MessageRecord
+    from poller.workflow.store import StateStore
 
 
 def corrected(store: StateStore) -> list[MessageRecord]:

@@ -23,14 +23,15 @@ from poller.model import Outcome
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import classification, form_mark, quotas, screening, sender
+from poller.workflow.open_state import open_store
 from poller.workflow.results import Participants
-from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from poller.config.settings import Settings
     from poller.model import Address, Request
+    from poller.workflow.store import StateStore
 
 
 def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.model import Outcome
 from poller.workflow import database
 from poller.workflow.corrections import FAILED, message_of
-from poller.workflow.store import StateStore, open_store
+from poller.workflow.open_state import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from poller.config.settings import Settings
     from poller.workflow.status import MessageRecord
+    from poller.workflow.store import StateStore
 
 FINISHED = {Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED, Outcome.GONE, Outcome.FAILED}
 # Prefixes of facts that expire. Facts under other keys, such as the day of the first start, are kept for ever.

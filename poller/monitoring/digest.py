@@ -16,8 +16,8 @@ from poller.model import Outcome
 from poller.rendering.digest import letter
 from poller.rendering.week import WEEK, Failure, Week, WeeklyMessage
 from poller.triage import canary_mark
-from poller.workflow import store
 from poller.workflow.corrections import correction_of, current, message_of
+from poller.workflow.open_state import open_store
 
 if TYPE_CHECKING:
     from datetime import date
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from poller.config.settings import DigestSettings, Settings
     from poller.workflow.facts import FactStore
     from poller.workflow.status import Entry, MessageRecord, MessageStatus
+    from poller.workflow.store import StateStore
 
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -50,7 +51,7 @@ def tell(settings: Settings, facts: FactStore, smtp: Smtp | None, first_start: d
     if facts.remember(f"{key}-{(now - due) // HOUR}", claim) != claim:
         return
     try:
-        with closing(store.open_store(settings)) as remembered:
+        with closing(open_store(settings)) as remembered:
             ends = due.replace(hour=0)
             week = look_back(remembered, ends, settings.hubspot.hub_id)
             # A week that the service saw in part would make the next look better or worse than it was.
@@ -74,7 +75,7 @@ def last_due(digest: DigestSettings, now: datetime) -> datetime:
     return due if due <= local else due - WEEK
 
 
-def look_back(remembered: store.StateStore, ends: datetime, hub_id: str = "") -> Week:
+def look_back(remembered: StateStore, ends: datetime, hub_id: str = "") -> Week:
     """Return the week before that midnight: the messages first seen in it, as they stand by now.
 
     `hub_id` is the HubSpot account, whose contacts a failure links to, "" for no links.
@@ -98,7 +99,7 @@ def _is_ours(message: MessageRecord) -> bool:
     return message.status.result.reason == canary_mark.REASON
 
 
-def _done(message: MessageRecord, now: MessageStatus, remembered: store.StateStore, hub_id: str) -> WeeklyMessage:
+def _done(message: MessageRecord, now: MessageStatus, remembered: StateStore, hub_id: str) -> WeeklyMessage:
     result, outcome = now.result, now.result.final_outcome
     is_answer = result.decided_by == "thread"
     is_failed = outcome is Outcome.FAILED

@@ -26,8 +26,8 @@ from poller.model import SERVICE_NAMES, Outcome
 from poller.monitoring import status_file
 from poller.monitoring.prometheus import served
 from poller.workflow.corrections import correction_of
+from poller.workflow.open_state import open_store
 from poller.workflow.steps import service_of
-from poller.workflow.store import StateStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from poller.monitoring.poll_health import PollHealth
     from poller.monitoring.status import DaemonStatus
     from poller.workflow.status import Entry, MessageRecord
+    from poller.workflow.store import StateStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -13,12 +13,15 @@ import sqlalchemy as sa
 from poller.model import Outcome
 from poller.workflow import indexes
 from poller.workflow.dbos_runtime import MESSAGE
+from poller.workflow.status import AT_WORK
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from dbos._sys_db import SystemDatabase
+
+    from poller.workflow.status import MessageRecord
 
 # Statuses of dbos other than SUCCESS, in the words of its partial indexes.
 _AT_WORK = ("status IN ('ENQUEUED', 'PENDING')", "status = 'DELAYED'")
@@ -166,6 +169,12 @@ def ids_with_object(system: SystemDatabase, object_id: str) -> sa.CompoundSelect
         _json(system, steps.output)[("ok", "id")].as_string() == object_id,
     )
     return ended.union(created)
+
+
+def as_read(row: Any, message: MessageRecord) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions under which the record of a message at rest is still the one that was read."""
+    changed_ms = round(message.changed_at.timestamp() * 1000)
+    return row.workflow_uuid == message.reference, row.status.not_in(AT_WORK), row.updated_at == changed_ms
 
 
 def _json(system: SystemDatabase, text: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

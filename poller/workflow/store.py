@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from dbos import DBOSClient, DBOSPortableJSONSerializer
 
-from integrations.errors import ConfigurationError
 from poller.model import Outcome
-from poller.workflow import corrections, database, dbos_runtime, outage, queries
+from poller.workflow import corrections, dbos_runtime, outage, queries
 from poller.workflow.dbos_runtime import MESSAGE
 from poller.workflow.results import WorkResult
-from poller.workflow.status import AT_WORK, Entry, moment, record_of_row, record_of_workflow
+from poller.workflow.status import Entry, moment, record_of_row, record_of_workflow
 from poller.workflow.steps import AT_THE_END, StepName
 
 if TYPE_CHECKING:
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
     from dbos import WorkflowStatus
     from dbos._sys_db import StepInfo, SystemDatabase
 
-    from poller.config.settings import Settings
     from poller.workflow.outage import StateOutage
     from poller.workflow.status import MessageRecord, MessageStatus
 
@@ -202,11 +197,8 @@ class StateStore:
     def waiting(self, since: datetime) -> dict[str, MessageStatus]:
         """Return the messages and corrections that wait and were first seen since then, by id."""
         system = self._database()
-        ids = [
-            name
-            for query in (queries.ids_with(system, [Outcome.WAITING]), queries.ids_waiting_at(system, AT_THE_END))
-            for (name,) in self._rows(query)
-        ]
+        asked = queries.ids_with(system, [Outcome.WAITING]), queries.ids_waiting_at(system, AT_THE_END)
+        ids = [name for query in asked for (name,) in self._rows(query)]
         return {
             each.reference: each.status
             for each in self.named(set(ids))
@@ -262,7 +254,7 @@ class StateStore:
             return False
         output = json.dumps(replace(result, outcome=outcome, until=None, breaker="").as_json())
         rows = tables.workflow_status
-        update = sa.update(rows).where(*_as_read(rows.c, message), rows.c.status == "SUCCESS")
+        update = sa.update(rows).where(*queries.as_read(rows.c, message), rows.c.status == "SUCCESS")
         now_ms = int(datetime.now(UTC).timestamp() * 1000)
         with self._errors(), self._database().engine.begin() as connection:
             if not connection.execute(update.values(updated_at=now_ms)).rowcount:
@@ -280,7 +272,7 @@ class StateStore:
         """
         rows, steps = self._database().tables.workflow_status, self._database().tables.operation_outputs
         # Locked until they are deleted, so that no other machine takes the message up in between.
-        unchanged = sa.select(rows.c.workflow_uuid).where(*_as_read(rows.c, message)).with_for_update()
+        unchanged = sa.select(rows.c.workflow_uuid).where(*queries.as_read(rows.c, message)).with_for_update()
         its = steps.c.workflow_uuid == message.reference
         # SQLite records when a message came to rest in whole seconds. An entry has the milliseconds.
         newest = sa.select(steps.c.function_id, steps.c.completed_at_epoch_ms).where(its)
@@ -299,44 +291,6 @@ class StateStore:
         with self._errors():
             for some in _in_parts(ids):
                 self._database().delete_workflows(some)
-
-
-def open_store(settings: Settings) -> StateStore:
-    """Open the state store of these settings, beside a daemon that may be at work on it. It must be closed.
-
-    Raises:
-        ConfigurationError: nothing has run on it yet, or the database refuses us.
-        TransientError: the database is out of reach.
-    """
-    path = Path(settings.state_url.split("///", 1)[-1])
-    if settings.state_url.startswith("sqlite"):
-        _look_for(path)
-    elif (found := database.check(settings.state_url)).endswith(database.FRESH):
-        raise ConfigurationError(f"nothing has run yet: {found}")
-    with outage.errors_beside():
-        client = DBOSClient(
-            system_database_url=settings.state_url,
-            serializer=DBOSPortableJSONSerializer(),
-            retry_connection_errors=False,
-        )
-    return StateStore(lambda: client._sys_db, client.destroy)  # noqa: SLF001  the connection, see `StateStore`
-
-
-def _as_read(row: Any, message: MessageRecord) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions under which the record of a message at rest is still the one that was read."""
-    changed_ms = round(message.changed_at.timestamp() * 1000)
-    return row.workflow_uuid == message.reference, row.status.not_in(AT_WORK), row.updated_at == changed_ms
-
-
-def _look_for(path: Path) -> None:
-    try:
-        path.stat()
-    except PermissionError:  # of its directory; `Path.is_file` of Python 3.14 does not tell
-        pass
-    except (FileNotFoundError, NotADirectoryError):
-        raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}") from None
-    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
-        raise ConfigurationError(f"{path} is another user's: run this as the one that the daemon runs as")
 
 
 def _in_parts(ids: Iterable[str]) -> Iterator[list[str]]:

@@ -24,7 +24,7 @@ from integrations.sandbox import Sandbox
 from poller.config import loader
 from poller.mailbox.inbox import Inbox
 from poller.workflow.history import deaths
-from poller.workflow.store import open_store
+from poller.workflow.open_state import open_store
 from tests.bench.books import balance, calls
 from tests.bench.faults import faults
 from tests.bench.post import mails

@@ -12,9 +12,9 @@ import pytest
 from poller.config import loader
 from poller.model import Outcome
 from poller.workflow.engine import Engine
+from poller.workflow.open_state import open_store
 from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
-from poller.workflow.store import StateStore, open_store
 from tests.workflow.remembered import IDS, RETURNED
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.workflow.journal import Journal
+    from poller.workflow.store import StateStore
 
 
 @pytest.fixture

@@ -13,13 +13,14 @@ from poller.config.settings import Settings
 from poller.model import Outcome
 from poller.workflow import corrections, database
 from poller.workflow import store as store_module
-from poller.workflow.store import StateStore, open_store
+from poller.workflow.open_state import open_store
 from tests.support.other_user import as_nobody
 from tests.workflow.remembered import IDS, SUBTASK, TICKET
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from poller.workflow.store import StateStore
     from tests.support.postgres import Cluster
 
 

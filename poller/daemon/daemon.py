@@ -95,7 +95,8 @@ class Daemon:
         self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
         self._turn = threading.Lock()  # polls and ticks, one at a time
-        self._is_foreign = False  # the state is another account's, so what was in hand is left for later
+        self._is_foreign = True  # the state may be another account's, so what was in hand is left for later
+        self._is_recorded = False  # the account, which is recorded once its mailbox was opened
 
     @property
     def working(self) -> set[str]:
@@ -151,11 +152,8 @@ class Daemon:
 
     def _begin(self, *, everything: bool) -> None:
         self._engine.start()
-        try:
-            account.confirm(self._engine.store, self._settings.imap)
-        except ConfigurationError:
-            self._is_foreign = True
-            raise
+        account.confirm(self._engine.store, self._settings.imap)
+        self._is_foreign = False
         self._load.begin()
         self.first_start = cutoff.first_start(self._engine.store)
         if not everything:
@@ -167,7 +165,6 @@ class Daemon:
 
     def adopt(self) -> str:
         """Take the configured account for that of the state, and return the name that this keeps. No mail is read."""
-        self._is_foreign = True
         self._places.release(self._settings.state.workers)
         try:
             self._engine.start()
@@ -197,6 +194,9 @@ class Daemon:
             self._engine.pause_queue(False)  # so that messages queued without our knowledge are not left there for good
             references = self._inbox.scan()
             self._engine.breaker("imap").has_succeeded = True
+            if not self._is_recorded:
+                account.record(self._engine.store, self._settings.imap)
+                self._is_recorded = True
             statuses = self._engine.store.statuses(references)
             # A message that was corrected before it was first seen here is not new.
             new = [reference for reference in references if reference not in statuses]

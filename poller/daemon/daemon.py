@@ -102,7 +102,8 @@ class Daemon:
         self._requests_unread = Trouble(log, "retry_requests_not_read")
         self._turn = threading.Lock()  # polls and ticks, one at a time
         self._probed_s = 0.0  # on the monotonic clock
-        self._is_foreign = False  # the state is another account's, so what was in hand is left for later
+        self._is_foreign = True  # the state may be another account's, so what was in hand is left for later
+        self._is_recorded = False  # the account, which is recorded once its mailbox was opened
 
     @property
     def working(self) -> set[str]:
@@ -167,11 +168,8 @@ class Daemon:
 
     def _begin(self, *, everything: bool) -> None:
         self._engine.start()
-        try:
-            account.confirm(self._engine.store, self._settings.imap)
-        except ConfigurationError:
-            self._is_foreign = True
-            raise
+        account.confirm(self._engine.store, self._settings.imap)
+        self._is_foreign = False
         self._load.begin()
         self.first_start = cutoff.first_start(self._engine.store)
         if not everything:
@@ -183,7 +181,6 @@ class Daemon:
 
     def adopt(self) -> str:
         """Take the configured account for that of the state, and return the name that this keeps. No mail is read."""
-        self._is_foreign = True
         self._places.release(self._settings.state.workers)
         try:
             self._engine.start()
@@ -220,6 +217,9 @@ class Daemon:
             references = self._inbox.scan()
             self._engine.breaker("imap").has_succeeded = True
             self._refusals.over("imap")
+            if not self._is_recorded:
+                account.record(self._engine.store, self._settings.imap)
+                self._is_recorded = True
             skipped: dict[str, str] = {}
             statuses = self._engine.store.statuses(references)
             # A message that was corrected before it was first seen here is not new.

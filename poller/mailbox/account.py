@@ -33,15 +33,20 @@ def recorded_account(store: FactStore, imap: ImapSettings) -> str:
     return store.recall([FACT]).get(FACT) or account_of(imap)
 
 
+def record(store: FactStore, imap: ImapSettings) -> None:
+    """Record the account where none is recorded yet. Its mailbox was opened: a slip in its name is no account."""
+    store.remember(FACT, account_of(imap))
+
+
 def confirm(store: FactStore, imap: ImapSettings) -> None:
-    """Record the account at the first start, and later make sure that the settings name the same one.
+    """Make sure that the settings name the recorded account, if there is one.
 
     Another host is the same account: providers rename theirs.
 
     Raises:
         ConfigurationError: the settings name another user or another mailbox, which no person has adopted.
     """
-    name, now = store.remember(FACT, account_of(imap)), account_of(imap)
+    name, now = recorded_account(store, imap), account_of(imap)
     if name == now:
         return
     host = name.removeprefix(f"{imap.username}@").removesuffix(f"/{imap.mailbox}")

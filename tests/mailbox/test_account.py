@@ -22,6 +22,8 @@ def started(**changes: str) -> InMemoryFacts:
     """The facts of a state that began with the account."""
     facts = InMemoryFacts()
     account.confirm(facts, imap(**changes))
+    account.record(facts, imap(**changes))
+    account.record(facts, imap(host="later.example"))
     return facts
 
 

@@ -21,7 +21,7 @@ from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
 from poller.model import Outcome
 from poller.workflow import corrections
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 from poller.workflow.steps import AT_THE_END
 
 if TYPE_CHECKING:

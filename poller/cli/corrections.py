@@ -22,8 +22,8 @@ from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from poller.model import Category, Kind, Outcome
 from poller.workflow import corrections
+from poller.workflow.database import open_store
 from poller.workflow.errors import MessageUnavailableError
-from poller.workflow.open_state import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,7 +26,7 @@ from poller.mime.reference import reference_of
 from poller.model import Outcome
 from poller.own_mail import HEADER
 from poller.rendering.receipt import KIND
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

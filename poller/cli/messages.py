@@ -15,7 +15,7 @@ from poller.cli.terminal import painted
 from poller.escaping import one_line
 from poller.model import Outcome
 from poller.workflow import corrections
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

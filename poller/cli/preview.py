@@ -23,7 +23,7 @@ from poller.model import Outcome
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import classification, form_mark, quotas, screening, sender
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 from poller.workflow.results import Participants
 
 if TYPE_CHECKING:

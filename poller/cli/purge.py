@@ -18,7 +18,7 @@ from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.model import Outcome
 from poller.workflow import database
 from poller.workflow.corrections import FAILED, message_of
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping

@@ -18,7 +18,7 @@ from poller.mailbox.inbox import Inbox
 from poller.mailbox.variants import Variants
 from poller.model import Outcome
 from poller.workflow import corrections, lock
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 
 if TYPE_CHECKING:
     from poller.config.settings import Settings

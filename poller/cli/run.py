@@ -17,7 +17,7 @@ from poller.daemon import loop
 from poller.daemon.daemon import Daemon
 from poller.model import Outcome
 from poller.monitoring import status_file
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 
 if TYPE_CHECKING:
     from poller.workflow.status import MessageStatus

@@ -25,7 +25,7 @@ from poller.cli.terminal import painted
 from poller.model import LABELS, SERVICE_NAMES, Outcome
 from poller.monitoring import status_file
 from poller.workflow import lock
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

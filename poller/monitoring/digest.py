@@ -17,7 +17,7 @@ from poller.rendering.digest import letter
 from poller.rendering.week import WEEK, Failure, Week, WeeklyMessage
 from poller.triage import canary_mark
 from poller.workflow.corrections import correction_of, current, message_of
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 
 if TYPE_CHECKING:
     from datetime import date

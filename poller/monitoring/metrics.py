@@ -26,7 +26,7 @@ from poller.model import SERVICE_NAMES, Outcome
 from poller.monitoring import status_file
 from poller.monitoring.prometheus import served
 from poller.workflow.corrections import correction_of
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 from poller.workflow.steps import service_of
 
 if TYPE_CHECKING:

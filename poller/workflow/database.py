@@ -1,4 +1,4 @@
-"""Guard the state directory, which one daemon uses at a time, and check the database of the state store."""
+"""Check the database of the state store, and open the store beside a daemon."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
+from dbos import DBOSClient, DBOSPortableJSONSerializer
 
 from integrations.errors import ConfigurationError, TransientError
-from poller.workflow.outage import disk_fault
+from poller.workflow.outage import disk_fault, errors_beside
+from poller.workflow.store import StateStore
+
+if TYPE_CHECKING:
+    from poller.config.settings import Settings
 
 # Permanent errors of a PostgreSQL server. libpq passes on the words alone, not the SQLSTATE (28000, 28P01, 3D000,
 # 42501), and the words are in the server's own language: English or French.
@@ -159,3 +165,35 @@ def _check_postgresql(url: str) -> str:
 def _said(error: psycopg.Error) -> str:
     """Return the core of the first error in one line. A name with two addresses gives an error for each."""
     return str(error).partition("\n")[0].rpartition("failed: ")[2]
+
+
+def open_store(settings: Settings) -> StateStore:
+    """Open the state store of these settings, beside a daemon that may be at work on it. It must be closed.
+
+    Raises:
+        ConfigurationError: nothing has run on it yet, or the database refuses us.
+        TransientError: the database is out of reach.
+    """
+    path = Path(settings.state_url.split("///", 1)[-1])
+    if settings.state_url.startswith("sqlite"):
+        _look_for(path)
+    elif (found := check(settings.state_url)).endswith(FRESH):
+        raise ConfigurationError(f"nothing has run yet: {found}")
+    with errors_beside():
+        client = DBOSClient(
+            system_database_url=settings.state_url,
+            serializer=DBOSPortableJSONSerializer(),
+            retry_connection_errors=False,
+        )
+    return StateStore(lambda: client._sys_db, client.destroy)  # noqa: SLF001  the connection, see `StateStore`
+
+
+def _look_for(path: Path) -> None:
+    try:
+        path.stat()
+    except PermissionError:  # of its directory; `Path.is_file` of Python 3.14 does not tell
+        pass
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(f"nothing has run yet: there is no state in {path.parent}") from None
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        raise ConfigurationError(f"{path} is another user's: run this as the one that the daemon runs as")

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 from integrations.sandbox import Sandbox
 from poller.config import loader
 from poller.mailbox.inbox import Inbox
+from poller.workflow.database import open_store
 from poller.workflow.history import deaths
-from poller.workflow.open_state import open_store
 from tests.bench.books import balance, calls
 from tests.bench.faults import faults
 from tests.bench.post import mails

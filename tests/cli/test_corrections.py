@@ -13,7 +13,7 @@ from integrations.sandbox import Fault
 from poller.cli.purge import forget
 from poller.cli.samples import picture
 from poller.monitoring.digest import look_back
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 from tests.support.corrections import (
     MAILS,
     TO_MODELISATION,

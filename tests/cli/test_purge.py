@@ -14,7 +14,7 @@ from poller.cli.purge import forget
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
 from poller.workflow import store as store_module
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 from tests.support.command import run
 
 if TYPE_CHECKING:

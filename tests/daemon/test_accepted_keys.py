@@ -14,8 +14,8 @@ from poller.daemon.accepted_keys import PREFIX, AcceptedKeys
 from poller.daemon.daemon import Daemon
 from poller.daemon.refusals import ENOUGH, LASTING_S
 from poller.monitoring.poll_health import PollHealth
+from poller.workflow.database import open_store
 from poller.workflow.facts import InMemoryFacts
-from poller.workflow.open_state import open_store
 from tests.support.imap_account import NAMES
 from tests.support.imap_provider import Provider
 

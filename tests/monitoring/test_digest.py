@@ -14,7 +14,7 @@ from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import samples
 from poller.config.settings import DigestSettings
 from poller.monitoring import digest
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 from poller.workflow.store import StateStore
 from tests.rendering.test_digest import text
 

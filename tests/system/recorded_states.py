@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from poller.rendering import incident
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 from tests.system import world
 
 if TYPE_CHECKING:

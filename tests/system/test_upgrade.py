@@ -18,7 +18,7 @@ from poller.monitoring import digest
 from poller.monitoring.alerts import CALM, Alerts
 from poller.monitoring.canary import CanarySender
 from poller.triage import claude_budget, quotas
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 from tests.support import stored_files
 from tests.system.recorded_states import CAUSE, ENVIRONMENT, HOST, PARIS, facts, load, recorded
 

@@ -11,8 +11,8 @@ import pytest
 
 from poller.config import loader
 from poller.model import Outcome
+from poller.workflow.database import open_store
 from poller.workflow.engine import Engine
-from poller.workflow.open_state import open_store
 from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
 from tests.workflow.remembered import IDS, RETURNED

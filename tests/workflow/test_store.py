@@ -13,7 +13,7 @@ from poller.config.settings import Settings
 from poller.model import Outcome
 from poller.workflow import corrections, database
 from poller.workflow import store as store_module
-from poller.workflow.open_state import open_store
+from poller.workflow.database import open_store
 from tests.support.other_user import as_nobody
 from tests.workflow.remembered import IDS, SUBTASK, TICKET
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
@@ -56,7 +57,13 @@ def test_tick_checks_long_queue_in_parts(office: Office) -> None:
         daemon.working.update(f"{number:016x}" for number in range(2 * scheduler.AT_ONCE))
         asked: list[int] = []  # of the state store, by each tick
         stopped: list[str] = []
-        with statements(lambda *given: asked.append(asked.pop() + len(given[3]))):
+        ours = threading.get_ident()  # the workers ask as well
+
+        def count(*given: object) -> None:
+            if threading.get_ident() == ours:
+                asked.append(asked.pop() + len(given[3]))  # type: ignore[arg-type]
+
+        with statements(count):
             deadline = time.monotonic() + 30
             while not stopped and time.monotonic() < deadline:
                 asked.append(0)

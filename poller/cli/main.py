@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -113,3 +114,4 @@ class _Commands(click.Group):
 def commands(ctx: click.Context, config: Path | None, env_file: Path | None, log_level: str | None) -> None:
     """Read Figurative's support mailbox and dispatch every request in it."""
     ctx.obj = {"config": config, "dotenv": env_file, "log_level": log_level}
+    gc.freeze()  # The modules stay, and a garbage collection takes 0.08 s to go through all that they hold.

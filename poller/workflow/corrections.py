@@ -46,8 +46,8 @@ def correction_of(workflow_id: str) -> Correction | None:
 
 def number_of(workflow_id: str) -> int:
     """Return the number of the correction that a workflow is, 0 for the work on a message itself."""
-    correction = correction_of(workflow_id)
-    return correction.number if correction else 0
+    number = workflow_id.rpartition("/")[2]
+    return int(number) if number != workflow_id else 0
 
 
 def message_of(workflow_id: str) -> str:

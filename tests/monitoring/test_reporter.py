@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from integrations.errors import CredentialsError
 from poller.daemon.daemon import Daemon
 from poller.imap.fetch import MessageSummary
 from poller.mailbox.scanner import MailboxSnapshot
@@ -52,7 +53,7 @@ def test_one_outage_sends_one_alert(office: Office, service: str) -> None:
     if service == "imap":
         health.failed(at, "IMAP SEARCH: no answer in time")
     else:
-        daemon._refused[service] = "HTTP 401"
+        daemon._refusals.add(service, CredentialsError("HTTP 401"))
     told = {"imap": "polls"}.get(service, "refused")
     assert kinds(0.9) == kinds(2) == [told]
     assert "waiting" in reporter._undecided(daemon.status()), "that it was told of before is not taken back"
@@ -60,7 +61,7 @@ def test_one_outage_sends_one_alert(office: Office, service: str) -> None:
     assert kinds(3) == [told, "waiting"], "for another service as well, which is news"
     daemon.waiting.pop(f"{2:016x}")
     health.good(at)
-    daemon._refused.clear()
+    daemon._refusals.answered(service)
     assert (kinds(3.9), kinds(4)) == ([], ["waiting"])
     daemon.waiting.clear()
     assert kinds(5) == []

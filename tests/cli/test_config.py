@@ -71,5 +71,6 @@ def test_shell_completion_lists_commands(shell: str, monkeypatch: pytest.MonkeyP
     } == {
         "setup-hubspot",
         "show",
+        "state",
         "status",
     }

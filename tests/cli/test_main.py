@@ -59,11 +59,11 @@ def test_missing_config_option_file_is_an_error() -> None:
 
 def test_ctrl_c_ends_command_quietly_with_130(tmp_path: Path) -> None:
     """No trace, and no word: who pressed it knows."""
-    os.mkfifo(tmp_path / "mail.eml")
-    command = [sys.executable, "-m", "poller", "inspect", str(tmp_path / "mail.eml")]
+    os.mkfifo(tmp_path / "config.toml")
+    command = [sys.executable, "-m", "poller", "--config", str(tmp_path / "config.toml"), "config", "show"]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
-        (tmp_path / "mail.eml").open("wb"),  # opens once the command reads from it
+        (tmp_path / "config.toml").open("wb"),  # opens once the command reads from it
     ):
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=30)

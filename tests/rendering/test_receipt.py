@@ -103,6 +103,7 @@ def test_finished_mail_has_a_receipt(office: Office) -> None:
 
 def test_modelisation_receipt_links_everything_created(office: Office) -> None:
     """Ticket, note, subtask and each file, in HTML and in text; each attachment once, with its decision."""
+    office.environment["MODELS_ENABLED"] = "true"
     office.once(MAILS["modelisation_with_files"])
     ((lying, message),) = receipts(office, "Modélisation")
     assert lying.flags == {"\\Seen"}

@@ -157,6 +157,7 @@ def test_one_run_dispatches_every_kind_of_mail(office: Office) -> None:
 
 def test_api_calls_per_mail_are_minimal(office: Office) -> None:
     """A known contact's SUPPORT mail costs HubSpot two calls, a MODELISATION three and ClickUp one besides the list."""
+    office.environment["MODELS_ENABLED"] = "true"
     office.once(MAILS["support"], MAILS["modelisation_with_files"])
     for server in (office.sandbox.hubspot, office.sandbox.clickup, office.sandbox.s3):
         server.requests.clear()
@@ -356,7 +357,7 @@ def test_once_prints_one_line_per_message_on_stdout(office: Office) -> None:
     )
     assert process.returncode == 0
     (line,) = process.stdout.splitlines()
-    assert re.match(r"[0-9a-f]{16}  SUPPORT  https://app\.hubspot\.com/contacts/\d+/record/0-5/\d+", line)
+    assert re.match(r"[0-9a-f]{16}  SUPPORT  https://app(-eu1)?\.hubspot\.com/contacts/\d+/record/0-5/\d+", line)
 
 
 def test_once_exits_75_when_service_stays_unreachable(office: Office) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import re
-import tempfile
 from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -112,10 +112,10 @@ def test_inspection_that_kills_the_daemon_three_times_is_left_out(stored: StepHa
 def test_inspection_on_a_full_disk_is_left_out_in_the_end(stored: StepHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ticket and files exist: note and subtask do not wait until somebody makes room for a picture."""
 
-    def full(*_: object) -> None:
+    def full(**_: object) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    monkeypatch.setattr("poller.inspection.process.tempfile", SimpleNamespace(TemporaryDirectory=full))
     for _ in range(2):
         with pytest.raises(StepDeferredError):
             stored.takes(inspect_models)

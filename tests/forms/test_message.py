@@ -157,9 +157,9 @@ def test_same_key_with_other_content_makes_another_message(sandbox: Sandbox, sit
 
 
 def test_forms_without_sender_address_are_refused(sandbox: Sandbox) -> None:
-    """The sender is the login if that is an address, else the configured one."""
+    """The sender is the login if that is an address, else the configured one, else one at the mail host."""
     make_app(settings_of(sandbox, IMAP_USERNAME="support", IMAP_OWN_DOMAINS="figurative.example"))
-    with pytest.raises(ConfigurationError, match=r"\[smtp\] sender: "):
+    with pytest.raises(ConfigurationError, match=r"\[imap\] own_domains: forms come from poller@"):
         make_app(settings_of(sandbox, IMAP_USERNAME="support", SMTP_SENDER="", SMTP_HOST=""))
 
 

@@ -57,7 +57,7 @@ def test_disk_that_fills_and_empties_loses_and_doubles_nothing(
     monkeypatch.setattr(daemon_module, "PROBE_S", 0.1)
     monkeypatch.setattr("poller.monitoring.alerts.CALM", timedelta(seconds=0.3))
     monkeypatch.setattr("poller.monitoring.heartbeat.EVERY_S", 0.0)
-    office.fail("hubspot", Fault("slow", "POST", "/crm/v3/objects/tickets"))
+    office.fail("hubspot", Fault("slow", "POST", "/crm/objects/2026-09/tickets"))
     office.sandbox.imap.deliver(samples()["support"])
     with Listener(http(OK)) as keeper:
         office.environment |= {

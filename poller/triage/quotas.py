@@ -63,16 +63,18 @@ class SenderAccount:
 
     slots: tuple[datetime, ...]  # of its other messages, the latest reserved first; as many as may go on in an hour
     episode: str  # of the last one of them that had to wait, "" when none had
+    waits_until: datetime | None  # its slot
     uploaded_bytes: int  # today, before this message
 
     def slot(self, reference: str, now: datetime, max_per_h: int, *, in_order: bool = True) -> Slot:
         """Return when the message may go on: an hour after the one that is `max_per_h` before it.
 
-        With `in_order` it is not before the last one. With `max_per_h` 0 there is no limit.
+        With `in_order` it is not before the last one that had to wait. With `max_per_h` 0 there is no limit.
         """
         at = now
-        if in_order and max_per_h and self.slots:
-            at = max(now, self.slots[0])
+        # The slot of one that need not wait may lie ahead too: the two are received at once, or on two machines.
+        if in_order and max_per_h and self.waits_until:
+            at = max(now, self.waits_until)
         if 0 < max_per_h <= len(self.slots):
             at = max(at, self.slots[max_per_h - 1] + HOUR)
         return Slot(at, (self.episode or reference) if at > now else "")
@@ -165,10 +167,13 @@ def account(store: FactStore, sender: str, reference: str, now: datetime, max_pe
     latest = store.latest(_prefix(sender), now - LOOKED_BACK, max(max_per_h, 1) + 1)
     # An earlier try of this message that died may have reserved its slot.
     facts = [json.loads(value) for key, value in latest if key != _prefix(sender) + reference]
-    episode = next((fact["episode"] for fact in facts if fact["episode"]), "")
+    waiting = next((fact for fact in facts if fact["episode"]), None)
     today = facts and facts[0]["day"] == day_of(now)
     return SenderAccount(
-        tuple(datetime.fromisoformat(fact["at"]) for fact in facts), episode, facts[0]["bytes"] if today else 0
+        slots=tuple(datetime.fromisoformat(fact["at"]) for fact in facts),
+        episode=waiting["episode"] if waiting else "",
+        waits_until=datetime.fromisoformat(waiting["at"]) if waiting else None,
+        uploaded_bytes=facts[0]["bytes"] if today else 0,
     )
 
 

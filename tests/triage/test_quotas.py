@@ -75,6 +75,14 @@ def test_sender_just_above_limit_is_reported_once(store: DatedFacts) -> None:
     assert told == 1
 
 
+def test_message_that_another_one_overtakes_does_not_wait(store: DatedFacts) -> None:
+    """Two of a sender are received at once, or on machines whose clocks differ: nobody writes too often."""
+    store.now = NOW + timedelta(seconds=2)
+    arrive(store, 0)
+    store.now = NOW
+    assert arrive(store, 1) == quotas.Slot(NOW, "")
+
+
 def test_resubmitted_message_keeps_its_slot(store: DatedFacts) -> None:
     """The process died after the booking: it does not stand in its own way, and counts once."""
     first = [arrive(store, number, size_bytes=10) for number in range(4)]

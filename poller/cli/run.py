@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -103,7 +102,6 @@ def adopt(ctx: click.Context) -> None:
     Only for a mailbox that was renamed, or moved to another login. The daemon must be stopped.
     """
     settings = settings_of(ctx)
-    with closing(open_store(settings)):
-        pass  # Where nothing has run yet there is nothing to adopt.
+    open_store(settings).close()  # It raises where nothing has run yet: there is nothing to adopt.
     name = Daemon(settings).adopt()
     click.echo(f"the state goes on with {settings.imap.mailbox} of {settings.imap.username}, under the name {name}")

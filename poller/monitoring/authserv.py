@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -43,11 +43,9 @@ def advice(settings: Settings, session: ImapSession, unreadable: Collection[int]
 def warn(settings: Settings) -> None:
     """Log what is off, and the name to set where the mailbox is in reach."""
     seen: Counter[str] = Counter()
-    try:
-        with closing(imap_session.connect(settings.imap)) as session:
-            seen = _servers(_last_headers(settings, session))
-    except (TransientError, ConfigurationError):
-        pass  # The poll tells of it.
+    # A mailbox that is out of reach is told of by the poll.
+    with suppress(TransientError, ConfigurationError), closing(imap_session.connect(settings.imap)) as session:
+        seen = _servers(_last_headers(settings, session))
     log.warning("senders_not_verified", off=OFF, setting="imap.authserv_id", proposed=proposed(seen))
 
 

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from integrations.sandbox.dovecot_configuration import Version, configuration
 from integrations.sandbox.imap_account import ImapServer
 
 if TYPE_CHECKING:
@@ -50,56 +51,6 @@ SERVICES {{
   imap cmd="{program} -C {folder}/imapd.conf" listen="127.0.0.1:{port}" proto=tcp4 prefork=0
 }}
 EVENTS {{
-}}
-"""
-# https://doc.dovecot.org/2.4.1/
-_DOVECOT = """\
-dovecot_config_version = 2.4.0
-dovecot_storage_version = 2.4.0
-protocols = imap
-listen = 127.0.0.1
-base_dir = {folder}/run
-state_dir = {folder}/run
-log_path = {folder}/log
-ssl = no
-auth_allow_cleartext = yes
-auth_failure_delay = 0
-default_internal_user = nobody
-default_internal_group = nogroup
-default_login_user = nobody
-first_valid_uid = {nobody}
-mail_driver = maildir
-mail_path = {folder}/mail
-mail_fsync = never
-mail_max_userip_connections = 0
-passdb static {{
-  passdb_static_password = sandbox
-}}
-userdb static {{
-  fields {{
-    uid = {nobody}
-    gid = {nobody}
-    home = {folder}
-  }}
-}}
-namespace inbox {{
-  inbox = yes
-  separator = /
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {port}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-service anvil {{
-  chroot =
-}}
-service stats {{
-  chroot =
 }}
 """
 
@@ -181,7 +132,21 @@ class Dovecot24(UnpackedServer):
         with self._folder(root / "tmp") as folder:
             (folder / "mail").mkdir()
             inside = Path("/") / folder.relative_to(root)
-            (folder / "dovecot.conf").write_text(_DOVECOT.format(folder=inside, port=self.port, nobody=NOBODY))
+            written = configuration(
+                Version("2.4.0", (2, 4, 0)),
+                host=self.host,
+                folder=inside,
+                mail_format="maildir",
+                account=pwd.getpwuid(NOBODY),
+                certificate=None,
+                capabilities="",
+                prefix="",
+                separator="/",
+                clear_port=self.port,
+                tls_port=0,
+            )
+            (folder / "dovecot.conf").write_text(written)
+            (folder / "users").write_text(f"{self.username}:{{PLAIN}}{self.password}\n")
             _give(folder, NOBODY)
             program = ("/usr/sbin/dovecot", "-F", "-c", inside / "dovecot.conf")
             self._launch(["chroot", f"--userspec={NOBODY}:{NOBODY}", root, *program])

@@ -168,8 +168,7 @@ class Engine:
         Raises:
             StateUnavailableError: the database is out of reach.
         """
-        found = self.store.waiting(datetime.now(UTC) - timedelta(days=30))
-        return {reference: status for reference, status in found.items() if status.outcome is Outcome.WAITING}
+        return self.store.waiting(datetime.now(UTC) - timedelta(days=30))
 
     def resume(self, reference: str, seen: MessageStatus | None = None) -> None:
         """Resume a waiting message where it stopped, a failed one from the failed step.

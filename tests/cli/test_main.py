@@ -59,6 +59,7 @@ def test_ctrl_c_ends_command_quietly_with_130() -> None:
     """No trace, and no word: who pressed it knows."""
     code = (
         "import signal, sys; from poller.config import loader; from poller.__main__ import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # A job in the background ignores it.
         "loader.load = lambda *_, **__: signal.raise_signal(signal.SIGINT)\n"
         "sys.argv = ['poller', 'status']; main()\n"
     )

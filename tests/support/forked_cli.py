@@ -133,7 +133,8 @@ def load_clients(settings: Settings) -> None:
 
 
 def shorten_waits(patch: pytest.MonkeyPatch) -> None:
-    """Have queues, ticks, and a message that waits for another looked at soon instead of after seconds."""
+    """Have queues, ticks, and a message that waits for another looked at soon, and digests of keys made fast."""
+    patch.setattr("poller.daemon.accepted_keys._ROUNDS", 1)
     for name, seconds in (("LOOK_S", 0.025), ("SHARED_LOOK_S", 0.05), ("OWN_LOOK_S", 0.1)):
         patch.setattr(f"poller.workflow.dbos_runtime.{name}", seconds)
     patch.setattr("poller.workflow.journal.AGAIN_S", 0.3)

@@ -45,6 +45,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 WATCH_S = 5.0  # between two reports of the state
 FEED_S = 5.0  # between two feeds of the watchdog while the messages in progress are finished
 CLOCK_S = 5.0  # between two looks whether the clock was set
+SENDERS_S = 7 * 86_400.0  # between two warnings that no sender is verified
 DIGEST_S = 60.0  # between two checks whether the week's digest is due
 
 WORK = {"poll", "tick"}  # the jobs that the daemon cannot do without
@@ -154,7 +155,11 @@ class Loop:
         self._scheduler.add_job(self._tick, Interval(TICK_S), id="tick", **once)
         self._scheduler.add_job(self._watch, Interval(WATCH_S), id="watch", **once)
         if not self._settings.imap.authserv_id:
-            self._scheduler.add_job(authserv.warn, args=[self._settings], id="senders", misfire_grace_time=None)
+            # Not a job of one run: APScheduler removes that itself, and fails if it is stopped at this moment.
+            now = datetime.now(UTC)
+            self._scheduler.add_job(
+                authserv.warn, Interval(SENDERS_S), [self._settings], id="senders", next_run_time=now, **once
+            )
         reports = [("report", self._report, WATCH_S), ("digest", self._reporter.send_due_digest, DIGEST_S)]
         if self._reporter.canary:
             reports.append(("canary", self._reporter.run_canary, WATCH_S))

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-CUT, REFUSES = "the connection was cut", "the server says no"
+CUT, SILENT, REFUSES = "the connection was cut", "no answer in time", "the server says no"
 # What went wrong on the way to the server, in words; the first that fits.
 REASONS: tuple[tuple[type[Exception], str], ...] = (
     (socket.gaierror, "the host name is unknown"),
     (ConnectionRefusedError, "nothing listens there"),
-    (TimeoutError, "no answer in time"),
+    (TimeoutError, SILENT),
     (ssl.SSLError, "no TLS there: look at IMAP_SECURITY and IMAP_PORT"),
     (ConnectionError, CUT),
     (IMAPClientAbortError, CUT),
@@ -52,7 +52,10 @@ logging.getLogger("imapclient").setLevel(logging.INFO)
 
 
 class ConnectionCutError(TransientError):
-    """The server has ended the connection in mid-call. One message may be at fault, at which it hangs up each time."""
+    """The server has ended the connection in mid-call, or has not answered.
+
+    One message may be at fault, at which it does so each time.
+    """
 
 
 class _Watched:
@@ -163,7 +166,7 @@ def imap_errors(call: str, *, quoting: bool = False) -> Iterator[None]:
         detail = said(error) if isinstance(error, IMAPClientError) else ""
         is_refusal = isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError | IMAPClientAbortError)
         words = f": {detail[:WORDS_CHARS]}" if quoting and is_refusal and detail else code(error)
-        kind = ConnectionCutError if why is CUT else TransientError
+        kind = ConnectionCutError if why in {CUT, SILENT} else TransientError
         raise kind(
             f"IMAP {call}: {why}{words}", detail=detail, retry_after_s=asked_s(error), outcome_unknown=False
         ) from error

@@ -121,6 +121,7 @@ class Inbox:
                 try:
                     return self._scan(all_or_none=all_or_none)
                 except (ConnectionCutError, DaySearchError) as error:
+                    self.progress()
                     if not self._scanner.goes_on(error):
                         raise
 

@@ -53,6 +53,7 @@ class Provider:
     closed: str = ""  # what a SELECT is answered with
     refused: dict[int, str] = field(default_factory=dict)  # by UID: what a FETCH of it is answered with
     hang_ups: set[int] = field(default_factory=set)  # UIDs at a FETCH of which it hangs up
+    silent: bool = False  # it does not hang up then, and says nothing more
     withheld: dict[int, str] = field(
         default_factory=dict
     )  # by UID: its content is "NIL", "" (no item), or "BYE": it hangs up
@@ -253,6 +254,8 @@ class _Session(socketserver.StreamRequestHandler):
             return refused[0]
         chosen = {uid: mail for uid, mail in self._chosen(uids).items() if uid not in self.provider.strange}
         if not self._hang_ups(items).isdisjoint(chosen):
+            if self.provider.silent:
+                self.rfile.read()  # until the client has had enough
             return ""
         for number, (uid, mail) in enumerate(chosen.items(), 1):
             header = mail.raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"

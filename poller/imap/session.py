@@ -193,8 +193,11 @@ class ImapSession:
     def _piece(self, uid: int, offset: int, size: int) -> bytes:
         try:
             row = self._client.fetch([uid], [f"BODY.PEEK[]<{offset}.{size}>"]).get(uid, {})
+        except (IMAPClientAbortError, ProtocolError):
+            raise
         except IMAPClientError as error:
-            if is_gone(error):
+            # As in `_rows`: a refusal may be about this message alone, which is damaged.
+            if is_gone(error) or is_bug(error) or not is_busy(error):
                 self._raise_missing(uid)
             raise
         piece = body_of(row, b"", offset)

@@ -56,7 +56,7 @@ class Provider:
     silent: bool = False  # it does not hang up then, and says nothing more
     withheld: dict[int, str] = field(
         default_factory=dict
-    )  # by UID: its content is "NIL", "" (no item), or "BYE": it hangs up
+    )  # by UID: its content is "NIL", "" (no item), "BYE": it hangs up, or the words of a refusal
     strange: set[int] = field(default_factory=set)  # UIDs that SEARCH lists and FETCH does not know
     hidden: set[int] = field(default_factory=set)  # UIDs that STATUS counts already, and SEARCH does not know yet
     facts: bytes = field(default_factory=_came_today)  # what a row of a FETCH says of a message of this size
@@ -253,6 +253,9 @@ class _Session(socketserver.StreamRequestHandler):
         if refused := [answer for uid, answer in self.provider.refused.items() if uid in self._chosen(uids)]:
             return refused[0]
         chosen = {uid: mail for uid, mail in self._chosen(uids).items() if uid not in self.provider.strange}
+        withheld = [self.provider.withheld.get(uid, "") for uid in chosen if "PEEK[]" in items]
+        if no := [content for content in withheld if content.startswith("NO ")]:
+            return no[0]
         if not self._hang_ups(items).isdisjoint(chosen):
             if self.provider.silent:
                 self.rfile.read()  # until the client has had enough

@@ -46,6 +46,17 @@ def test_label_uses_separator_and_namespace_of_server(separator: str, prefix: st
         assert len(server.messages(f"{prefix}Traités{separator}Support")) == 1
 
 
+@pytest.mark.parametrize("denied", ["NAMESPACE", 'LIST "" ""'])
+def test_refused_namespace_closes_no_mailbox(denied: str) -> None:
+    """Some servers announce it and reject it: names are then taken as they are."""
+    after = "IMAP4rev1 MOVE" + (" NAMESPACE" if denied == "NAMESPACE" else "")
+    with Provider("IMAP4rev1", after, denied={denied: "BAD command syntax error"}) as server:
+        mail = server.deliver(RAW)
+        with closing(connect(imap_settings(server))) as session:
+            session.label(session.uids(), "Support", KEYWORD, OTHERS)
+        assert server.where(mail) == {"Support"}
+
+
 def test_reading_does_not_create_missing_mailbox(sandbox: Sandbox, session: ImapSession) -> None:
     """Only a message that goes there needs it."""
     assert not session.select("Échecs")

@@ -53,7 +53,7 @@ class Provider:
     closed: str = ""  # what a SELECT is answered with
     refused: dict[int, str] = field(default_factory=dict)  # by UID: what a FETCH of it is answered with
     hang_ups: set[int] = field(default_factory=set)  # UIDs at a FETCH of which it hangs up
-    silent: bool = False  # it does not hang up then, and says nothing more
+    silent: bool = False  # where it would hang up, it says nothing more instead
     withheld: dict[int, str] = field(
         default_factory=dict
     )  # by UID: its content is "NIL", "" (no item), "BYE": it hangs up, or the words of a refusal
@@ -139,6 +139,8 @@ class _Session(socketserver.StreamRequestHandler):
             denials = [answer for words, answer in provider.denied.items() if words in command]
             answer = denials[0] if denials else getattr(self, f"do_{name}", lambda _: "BAD unknown command")(command)
             if not answer:
+                if provider.silent:
+                    self.rfile.read()  # until the client has had enough
                 return
             self._say(f"{tag} {answer}")
             if name == "logout":
@@ -257,8 +259,6 @@ class _Session(socketserver.StreamRequestHandler):
         if no := [content for content in withheld if content.startswith("NO ")]:
             return no[0]
         if not self._hang_ups(items).isdisjoint(chosen):
-            if self.provider.silent:
-                self.rfile.read()  # until the client has had enough
             return ""
         for number, (uid, mail) in enumerate(chosen.items(), 1):
             header = mail.raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"

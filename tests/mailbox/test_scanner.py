@@ -19,6 +19,7 @@ from tests.support.imap_account import a_mail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import Office
     from tests.support.imap_provider import Provider
@@ -198,6 +199,24 @@ def test_message_under_reused_uid_is_not_confirmed(server: Provider, inbox: Inbo
     assert not inbox.confirm(before)
     (after,) = inbox.scan()
     assert after != before
+
+
+@pytest.mark.parametrize("act", ["fetch", "label"])
+def test_message_under_reused_uid_is_neither_fetched_nor_filed(
+    server: Provider, inbox: Inbox, tmp_path: Path, act: str
+) -> None:
+    """Hours may pass between the scan and the work; then everything is read anew."""
+    server.deliver(a_mail(1))
+    (before,) = inbox.scan()
+    reuse_uids(server)
+    with pytest.raises(TransientError, match="a UID means another message now"):
+        inbox.fetch(before, tmp_path / "mail.eml") if act == "fetch" else inbox.label(before, "support")
+    assert len(server.boxes["INBOX"]) == 1
+    (after,) = inbox.scan()
+    assert after != before
+    inbox.fetch(after, tmp_path / "mail.eml")
+    inbox.label(after, "support")
+    assert len(server.boxes["Support"]) == 1
 
 
 def put(office: Office, raw: bytes, at: datetime = NEW, mailbox: str = "INBOX") -> None:

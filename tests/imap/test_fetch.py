@@ -38,6 +38,16 @@ def test_arrivals_are_oldest_first_with_header_size_and_date(sandbox: Sandbox, s
     assert all(arrival.received_at.utcoffset().total_seconds() == 0 for arrival in arrivals)  # type: ignore[union-attr]
 
 
+def test_header_is_requested_behind_everything_else() -> None:
+    """Some servers end a row behind a literal, whatever else was requested."""
+    with Provider(BASIC, BASIC) as server:
+        server.deliver(RAW)
+        with closing(connect(imap_settings(server))) as session:
+            assert list(session.fetch_summaries(session.uids()))
+        (command,) = (each for each in server.commands if each.startswith("UID FETCH"))
+        assert command.endswith(f" {fetch.HEADER})")
+
+
 @pytest.mark.parametrize(
     ("flags", "junk"),
     [

@@ -117,6 +117,15 @@ def test_invalid_status_counts_cause_full_scan(server: Provider, inbox: Inbox, c
         assert len(inbox.scan()) == number + 1
 
 
+@pytest.mark.parametrize("answer", ["", BUG], ids=["hangs up", "bug"])
+def test_search_by_day_that_always_fails_is_done_without(server: Provider, inbox: Inbox, answer: str) -> None:
+    """One damaged message is enough for it; what the server says of each message tells its day as well."""
+    server.deliver(a_mail(1))
+    inbox.since = datetime.now(UTC).date()
+    server.denied = {"SINCE": answer}
+    assert len(inbox.scan()) == 1
+
+
 def test_unparsable_imap_answer_raises_transient_error(server: Provider, inbox: Inbox) -> None:
     """Whatever the library makes of it."""
     server.deliver(a_mail(1))

@@ -126,6 +126,24 @@ def test_search_by_day_that_always_fails_is_done_without(server: Provider, inbox
     assert len(inbox.scan()) == 1
 
 
+def test_search_answered_in_several_lines_is_one(server: Provider, inbox: Inbox) -> None:
+    """Some servers begin a new line with each hundred messages, and say nothing at all where there is none."""
+    server.splits = True
+    assert inbox.scan() == []
+    for number in range(3):
+        server.deliver(a_mail(number))
+    assert len(inbox.scan()) == 3
+    assert len(inbox.scan()) == 3
+
+
+def test_extended_answer_is_not_taken_for_empty_mailbox(server: Provider, inbox: Inbox) -> None:
+    """Mail would lie there, and nobody would know."""
+    server.deliver(a_mail(1))
+    server.extends = True
+    with pytest.raises(TransientError, match="SEARCH"):
+        inbox.scan()
+
+
 def test_unparsable_imap_answer_raises_transient_error(server: Provider, inbox: Inbox) -> None:
     """Whatever the library makes of it."""
     server.deliver(a_mail(1))

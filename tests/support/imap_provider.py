@@ -66,6 +66,8 @@ class Provider:
     all_at_once: bool = False  # a piece is answered with the whole message
     counts: str = ""  # what a STATUS is answered with in place of the truth
     found: str = ""  # and a SEARCH
+    splits: bool = False  # a SEARCH is answered with a line for each message
+    extends: bool = False  # it is answered with ESEARCH
     full: str = "BAD unknown command"  # what an APPEND is answered with
     taken: bool = False  # somebody takes the first message of the next MOVE or COPY before it is carried out
     remade_by: str = ""  # the mailbox whose selection somebody waited for to make the others anew
@@ -247,7 +249,12 @@ class _Session(socketserver.StreamRequestHandler):
         if identity := re.search(r"X-GM-MSGID (\d+)", command):
             found = {uid: mail for uid, mail in found.items() if mail.identity == int(identity[1])}
         uids = [uid for uid, mail in found.items() if r"\Deleted" not in mail.flags or "UNDELETED" not in command]
-        self._say(" ".join(["* SEARCH", self.provider.found or " ".join(map(str, reversed(uids)))]))
+        told = self.provider.found or " ".join(map(str, reversed(uids)))
+        if self.provider.extends:
+            self._say(f'* ESEARCH (TAG "x") UID ALL {told.replace(" ", ",")}')
+            return "OK done"
+        for line in told.split() if self.provider.splits else [told]:
+            self._say(f"* SEARCH {line}".rstrip())
         return "OK done"
 
     def do_uid_fetch(self, command: str) -> str:

@@ -18,12 +18,13 @@ from imapclient.tls import IMAP4_TLS
 from integrations.errors import CertificateError, ConfigurationError, TransientError
 from integrations.net.deadline import Deadline, watch
 from integrations.net.trust import trusting
+from poller.imap.listing import pass_over
 from poller.imap.login import log_in
 from poller.imap.responses import asked_s, code, said
 from poller.logs import places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from poller.config.settings import ImapSettings
 
@@ -85,6 +86,16 @@ class _Client(IMAPClient):  # type: ignore[misc]
         if self.ssl:
             return _Tls(self.host, self.port, self.ssl_context, self._timeout.connect)
         return _Plain(self.host, self.port, self._timeout.connect)
+
+    def _proc_folder_list(self, folder_data: Iterable[bytes | tuple[bytes, ...] | None]) -> list[Any]:
+        """Parse the lines of a LIST one by one: imapclient takes all or none of them."""
+        found = []
+        for line in folder_data:
+            try:
+                found += super()._proc_folder_list([line])
+            except (ProtocolError, *NONSENSE):
+                pass_over(line, "its line is malformed")
+        return found
 
     def _raw_command_untagged(self, command: bytes, *args: Any, **kwargs: Any) -> Any:
         """Run a command. A SEARCH that is answered in several lines counts as one: imapclient takes no more."""

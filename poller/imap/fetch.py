@@ -73,7 +73,8 @@ def body_of(row: Mapping[bytes, Any], section: bytes, offset: int) -> object:
 def flags_of(row: Mapping[bytes, Any]) -> set[bytes]:
     """Return the flags of a FETCH row in lower case: their case means nothing."""
     # A flag of digits alone comes as a number. None of the flags that we know is one.
-    return {flag.lower() for flag in row.get(b"FLAGS") or () if isinstance(flag, bytes)}
+    flags = row.get(b"FLAGS")
+    return {flag.lower() for flag in flags if isinstance(flag, bytes)} if isinstance(flags, tuple) else set()
 
 
 def _received_at(told: object, header: bytes) -> datetime:

@@ -92,6 +92,7 @@ def inbox(server: Provider) -> Iterator[Inbox]:
         (b'INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
         (b'RFC822.SIZE NIL INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
         (SIZE + b'FLAGS NIL INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
+        (SIZE + b'FLAGS 7 INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
         (SIZE + b'FLAGS (7 \\Seen) INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
     ],
 )

@@ -63,6 +63,7 @@ class _Watched:
     """Base of the imaplib clients that registers the connection with the deadline of the call."""
 
     sock: socket.socket
+    _is_in_row = False
 
     def readline(self) -> bytes:
         """Register the connection, and read a line.
@@ -71,6 +72,18 @@ class _Watched:
         """
         watch(self.sock)
         return super().readline()  # type: ignore[misc,no-any-return]  # imaplib's
+
+    def _append_untagged(self, typ: str, dat: object) -> None:
+        self._is_in_row = typ == "FETCH" and isinstance(dat, tuple)  # behind a literal, and before what closes the row
+        super()._append_untagged(typ, dat)  # type: ignore[misc]  # imaplib's
+
+    def _get_line(self) -> bytes:
+        """Read a line, and pass over the blank one that some servers send behind a literal."""
+        line: bytes = super()._get_line()  # type: ignore[misc]  # imaplib's
+        if self._is_in_row and not line:
+            line = super()._get_line()  # type: ignore[misc]  # imaplib's
+        self._is_in_row = False
+        return line
 
 
 class _Plain(_Watched, IMAP4WithTimeout):  # type: ignore[misc]

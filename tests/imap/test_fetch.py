@@ -108,6 +108,16 @@ def test_message_with_odd_fetch_data_is_admitted(
     assert (fetched.received_at, fetched.oversize_bytes) == (at, 0)
 
 
+def test_blank_line_behind_a_literal_is_passed_over(server: Provider, inbox: Inbox, tmp_path: Path) -> None:
+    """Some servers send one, which is no part of the message."""
+    for number in range(2):
+        server.deliver(a_mail(number))
+    server.blank = b"\r\n"
+    first, _ = inbox.scan()
+    inbox.fetch(first, tmp_path / "mail.eml")
+    assert (tmp_path / "mail.eml").read_bytes() == a_mail(0)
+
+
 class Stopped(datetime):
     """A clock that stands still."""
 

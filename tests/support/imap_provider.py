@@ -63,6 +63,7 @@ class Provider:
     origin: Callable[[int, int], bytes] = lambda first, _: (
         b"<%d>" % first
     )  # offset and size of a piece -> its name in a row
+    blank: bytes = b""  # what it sends behind each literal of a FETCH
     all_at_once: bool = False  # a piece is answered with the whole message
     counts: str = ""  # what a STATUS is answered with in place of the truth
     found: str = ""  # and a SEARCH
@@ -279,12 +280,13 @@ class _Session(socketserver.StreamRequestHandler):
                 row += f" X-GM-MSGID {mail.identity} X-GM-LABELS ({shown})".encode()
             if "HEADER" in items:
                 origin = self.provider.origin(0, 1 << 18)
-                row += b" BODY[HEADER]%s {%d}\r\n%s" % (origin, len(header), header)
+                row += b" BODY[HEADER]%s {%d}\r\n%s%s" % (origin, len(header), header, self.provider.blank)
             if piece := re.search(r"BODY.PEEK\[\]<(\d+)\.(\d+)>", items):
                 first, size = int(piece[1]), int(piece[2])
                 part = mail.raw if self.provider.all_at_once else mail.raw[first : first + size]
                 name = self.provider.origin(first, size)
-                given = {None: b" BODY[]%s {%d}\r\n%s" % (name, len(part), part), "NIL": b" BODY[]%s NIL" % name}
+                content = b" BODY[]%s {%d}\r\n%s%s" % (name, len(part), part, self.provider.blank)
+                given = {None: content, "NIL": b" BODY[]%s NIL" % name}
                 row += given.get(self.provider.withheld.get(uid), b"")
             self._say(b"* %d FETCH (%s)" % (number, row))
         return "OK done"

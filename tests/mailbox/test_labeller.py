@@ -43,7 +43,7 @@ class Wire(Relay):
     def passed(self, data: bytes) -> bytes:
         """See `Relay`."""
         self.said += data
-        if b" UID MOVE " not in data:
+        if not re.search(rb" UID (MOVE|COPY) ", data):
             return data
         if not self.moves.is_set():
             self.moves.set()

@@ -130,13 +130,14 @@ class Daemon:
 
         Raises:
             ConfigurationError: settings that cannot work.
-            TransientError: the mailbox is out of reach, or the state is.
+            TransientError: the mailbox is out of reach, or refuses what it has taken before, or the state is out of
+                reach.
         """
         seen: dict[str, MessageStatus] = {}
         try:
             self.start(everything=everything)
             progress = True
-            while progress and (self.poll() or self.working or self._load.soon()):
+            while progress and (self._poll_once() or self.working or self._load.soon()):
                 before = {reference: status.outcome for reference, status in seen.items()}
                 while self.working or self._load.soon():
                     time.sleep(TICK_S / 20)
@@ -154,6 +155,13 @@ class Daemon:
             raise TransientError(f"{error}: look at STATE_URL") from error
         finally:
             self.stop()
+
+    def _poll_once(self) -> int:
+        try:
+            return self.poll()
+        except ConfigurationError as fault:
+            self.handle_refusal("imap", fault)
+            raise TransientError(str(fault)) from fault
 
     def start(self, *, everything: bool = False) -> None:
         """Take the state, and continue what was in hand. See `Engine.start`."""

@@ -88,6 +88,17 @@ def screen(
     return None if of_a_person else _first(_BULK, request)
 
 
+def sign_of_program(request: Request, *, junk: bool | None = None) -> str | None:
+    """Return a sign that a mail may be a program's, a list's or a spammer's, be it work or not, None without any.
+
+    Whoever may be no person must get no automatic answer (RFC 3834 section 2). `junk` is as for `screen`.
+    """
+    if junk or (junk is None and _marked_as_spam(request)):
+        return "spam"
+    named = ("list-unsubscribe", "x-auto-response-suppress", *_BULK_FIELDS)
+    return _first((*autoreply.SIGNS, *_BULK), request) or next((name for name in named if request.header(name)), None)
+
+
 def _first(rules: Iterable[Callable[[Request], str | None]], request: Request) -> str | None:
     return next((reason for rule in rules if (reason := rule(request))), None)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from integrations.errors import CredentialsError
 from poller.config.settings import reader_zone
 from poller.dispatch import correction as dispatch_correction
+from poller.dispatch.acknowledge import acknowledge
 from poller.dispatch.classify import classify, initial_result
 from poller.dispatch.inspection_turns import InspectionTurns
 from poller.dispatch.job import LazyMessage, StepContext
@@ -24,6 +25,7 @@ from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.errors import MessageGoneError
 from poller.model import Category, DispatchResult, Outcome
+from poller.rendering.acknowledgement import KIND, AcknowledgementWriter
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import receipt
 from poller.triage import canary_mark
@@ -111,10 +113,14 @@ class Pipeline:
 
         `spool` is a directory of our own. `reclassify_mailboxes` maps each category to the reclassify mailbox that asks
         for it. `wake` resumes a message that waits, see `InspectionTurns`.
+
+        Raises:
+            ConfigurationError: a template of a letter does not work.
         """
         self._settings, self._services, self._source, self._spool = settings, services, source, spool
         self._reclassify_mailboxes = reclassify_mailboxes or {}
         self._inspection_turns = InspectionTurns(wake)
+        self._letters = AcknowledgementWriter(settings) if settings.acknowledgement.enabled else None
 
     def clear(self) -> None:
         """Delete the spool files that a killed process left behind."""
@@ -169,7 +175,10 @@ class Pipeline:
             for name, step in steps_of(done.classification.category, received.support_files).items():
                 done = progress.done = step(job, done)
                 if name is StepName.CREATE_TICKET and done.ticket:
-                    remember(job, received.thread_key, root, DISPATCHED)
+                    told = (DISPATCHED, KIND) if received.acknowledge else (DISPATCHED,)
+                    remember(job, received.thread_key, root, *told)
+            if received.acknowledge:
+                done = progress.done = acknowledge(job, done, received, self._letters)
         progress.done = done
         outcome = done.classification.category.outcome
         self._label(job, outcome)

@@ -65,6 +65,7 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
             episode=slot.episode,
             crowd=slot.crowd,
             support_files=job.settings.support.files,
+            acknowledge=job.settings.acknowledgement.enabled and not asked,
         )
 
     return job.journal.step(StepName.RECEIVE, act, returns=Received)

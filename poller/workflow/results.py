@@ -53,6 +53,7 @@ class Received:
     support_files: str = "none"  # where the files go if it is a support request: "none", "hubspot" or "r2"
     support_decisions: tuple[UploadDecision, ...] = ()  # if it answers one and that is "none"; () if they are the same
     crowd: bool = False  # True if it waits because too many new senders write
+    acknowledge: bool = False  # whether the customer is to be told that it has arrived, if it opens a ticket
     digest: str = ""  # of its content, see `mime.reference.content_digest`; "" where an earlier release recorded none
 
     def as_json(self) -> dict[str, Any]:
@@ -73,6 +74,8 @@ class Received:
             found |= {"fates": fates, "goes_on_at": self.goes_on_at.isoformat(), "episode": self.episode}
         if self.crowd:
             found["crowd"] = True
+        if self.acknowledge:
+            found["acknowledge"] = True
         if self.support_files != "none":
             found["support_files"] = self.support_files
         if self.support_decisions:
@@ -95,6 +98,7 @@ class Received:
             support_files=found.get("support_files", "none"),
             support_decisions=tuple(map(UploadDecision, found.get("support_fates", ()))),
             crowd=found.get("crowd", False),
+            acknowledge=found.get("acknowledge", False),
             digest=found.get("digest", ""),
         )
 

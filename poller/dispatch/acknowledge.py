@@ -16,8 +16,7 @@ from integrations.errors import (
     TransientError,
 )
 from poller.model import Acknowledgement
-from poller.own_mail import notification_id
-from poller.rendering import acknowledgement as rendering
+from poller.own_mail import ACKNOWLEDGEMENT, notification_id
 from poller.triage import acknowledgement as triage
 from poller.triage import quotas
 from poller.triage.language import language_of
@@ -160,7 +159,7 @@ class _Sending:
 
     def _look(self) -> Acknowledgement:
         """Look for a letter of which it is not known whether it was sent. It is not sent again in any case."""
-        message_id = notification_id(self._job.journal.reference, rendering.KIND)
+        message_id = notification_id(self._job.journal.reference, ACKNOWLEDGEMENT)
         try:
             if self._job.source.was_sent(message_id):
                 return Acknowledgement.SENT

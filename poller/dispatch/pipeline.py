@@ -11,6 +11,7 @@ from integrations.errors import CredentialsError
 from poller.config.settings import reader_zone
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.acknowledge import acknowledge
+from poller.dispatch.bounce import bounce_receipt, is_first_bounce
 from poller.dispatch.classify import classify, initial_result
 from poller.dispatch.inspection_turns import InspectionTurns
 from poller.dispatch.job import LazyMessage, StepContext
@@ -25,7 +26,8 @@ from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.errors import MessageGoneError
 from poller.model import Category, DispatchResult, Outcome
-from poller.rendering.acknowledgement import KIND, AcknowledgementWriter
+from poller.own_mail import ACKNOWLEDGEMENT
+from poller.rendering.acknowledgement import AcknowledgementWriter
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import receipt
 from poller.triage import canary_mark
@@ -153,7 +155,7 @@ class Pipeline:
         progress.received(received)
         ignored = received.ignored
         if ignored and not received.unless_answer:
-            return self._ignore(job, ignored)
+            return self._ignore(job, ignored, progress, received.bounced)
         threads = find_threads(job, received.parent_keys)
         if ignored and not threads:
             return self._ignore(job, ignored)
@@ -175,7 +177,7 @@ class Pipeline:
             for name, step in steps_of(done.classification.category, received.support_files).items():
                 done = progress.done = step(job, done)
                 if name is StepName.CREATE_TICKET and done.ticket:
-                    told = (DISPATCHED, KIND) if received.acknowledge else (DISPATCHED,)
+                    told = (DISPATCHED, ACKNOWLEDGEMENT) if received.acknowledge else (DISPATCHED,)
                     remember(job, received.thread_key, root, *told)
             if received.acknowledge:
                 done = progress.done = acknowledge(job, done, received, self._letters)
@@ -234,9 +236,19 @@ class Pipeline:
         )
         return self._tell(job, progress.result(outcome), progress, lambda _: write(job.message.request))
 
-    def _ignore(self, job: StepContext, reason: str) -> WorkResult:
+    def _ignore(
+        self, job: StepContext, reason: str, progress: PipelineProgress | None = None, bounced: str = ""
+    ) -> WorkResult:
+        """Label the message as ignored. `bounced` is the reference of the message that it is a bounce about, or ""."""
         self._label(job, Outcome.IGNORED, seen=reason == canary_mark.REASON)
-        return WorkResult(Outcome.IGNORED, reason=reason)
+        result = WorkResult(Outcome.IGNORED, reason=reason)
+        if not (progress and bounced and is_first_bounce(job, bounced)):
+            return result
+        answered = job.journal.store.result(bounced)
+        if not answered.final_outcome.is_dispatched:
+            return result
+        write = partial(bounce_receipt, job, bounced, answered, self._spool)
+        return self._tell(job, result, progress, lambda _: write(), beside=answered.final_outcome)
 
     def _give_up(self, job: StepContext, failure: StepFailedError, progress: PipelineProgress) -> WorkResult:
         """Notify the admin of a failed step, and label the message as failed."""
@@ -268,9 +280,17 @@ class Pipeline:
         job.journal.step(StepName.LABEL, act)
 
     def _tell(
-        self, job: StepContext, result: WorkResult, progress: PipelineProgress, write: Callable[[str], Receipt]
+        self,
+        job: StepContext,
+        result: WorkResult,
+        progress: PipelineProgress,
+        write: Callable[[str], Receipt],
+        *,
+        beside: Outcome | None = None,
     ) -> WorkResult:
         """Append a receipt next to the message in the mailbox, and return the result.
+
+        A receipt about another message lies where that is filed, `beside`.
 
         If only the receipt is left to write, the outcome is WAITING and `filed` holds the final outcome. Answers to
         the message then need not wait for the receipt.
@@ -279,7 +299,7 @@ class Pipeline:
         if progress.received_at:
             job.message.filed(outcome, progress.received_at)
         try:
-            send_receipt(job, outcome, write)
+            send_receipt(job, beside or outcome, write)
         except StepDeferredError as wait:
             return replace(
                 result,

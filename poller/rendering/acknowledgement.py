@@ -17,7 +17,7 @@ from integrations.errors import ConfigurationError
 from poller.config.settings import office_hours
 from poller.escaping import header_text, one_line, reply_address
 from poller.model import Category
-from poller.own_mail import HEADER
+from poller.own_mail import ACKNOWLEDGEMENT, HEADER
 from poller.rendering import mail_page
 from poller.rendering.letter_time import day, hour, hour_of_day, next_hour
 from poller.rendering.received_files import SHOWN, ReceivedFile, received_files
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from poller.config.settings import Settings
     from poller.model import DispatchResult, Request
 
-KIND = "acknowledgement"  # in our own header field and in the Message-ID
 _SUFFIXES = ("txt", "html")
 _MESSAGE_ID = re.compile(r"<(?!\S*=\?)[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4; no encoded word, which is decoded
 _REFERENCES = 20  # at most so many of the customer's are repeated
@@ -68,7 +67,7 @@ class AcknowledgementWriter:
         """
         self._settings, self._office = settings, office_hours(settings)
         given = settings.acknowledgement.templates
-        names = [f"{KIND}.{language}.{suffix}" for language in Language for suffix in _SUFFIXES]
+        names = [f"{ACKNOWLEDGEMENT}.{language}.{suffix}" for language in Language for suffix in _SUFFIXES]
         if given and not any(Path(given, name).is_file() for name in names):
             raise ConfigurationError(f"[acknowledgement] templates: {given} has none of {', '.join(names)}")
         environment = environment_of(*([Path(given)] if given else []), FOLDER)
@@ -96,14 +95,14 @@ class AcknowledgementWriter:
         message = mail_page.letter(
             request.reference,
             subject,
-            KIND,
+            ACKNOWLEDGEMENT,
             sender=self._settings.sender,
             recipient=reply_address(request.sender.addr_spec),
             now=now,
             name=one_line(self._settings.acknowledgement.name),
         )
         message.replace_header("Auto-Submitted", "auto-replied")
-        message.replace_header(HEADER, KIND)
+        message.replace_header(HEADER, ACKNOWLEDGEMENT)
         message["X-Auto-Response-Suppress"] = "All"  # what Exchange goes by
         message["Reply-To"] = self._settings.mailbox_address
         if is_named(request.message_id):
@@ -142,10 +141,12 @@ class AcknowledgementWriter:
 
     def _texts(self, letter: Letter, language: Language) -> tuple[str, str, str]:
         """Return subject, text and HTML."""
-        text, html = (self._templates[f"{KIND}.{language}.{suffix}"].render(letter=letter) for suffix in _SUFFIXES)
+        text, html = (
+            self._templates[f"{ACKNOWLEDGEMENT}.{language}.{suffix}"].render(letter=letter) for suffix in _SUFFIXES
+        )
         subject, _, body = text.partition("\n")
         if not header_text(subject) or not body.strip():
-            raise ValueError(f"{KIND}.{language}.txt: the first line is the subject, and the text follows")
+            raise ValueError(f"{ACKNOWLEDGEMENT}.{language}.txt: the first line is the subject, and the text follows")
         return header_text(subject), body.strip() + "\n", html
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from poller.model import DispatchResult, Request
     from poller.rendering.mail_page import Line
     from poller.workflow.errors import StepFailedError
+    from poller.workflow.results import WorkResult
 
 KIND = "receipt"  # in our own header field and in the Message-ID
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4, without folding or comments
@@ -105,6 +106,28 @@ def receipt(
     name = f"{category} · {'à vérifier' if checks else 'fait'}"
     message_id = receipt_id(request.reference, found.category.outcome, str(correction or ""))
     return Receipt(message_id, _raw(page, request, message_id, name, sender), needs_person=bool(checks))
+
+
+def bounce_receipt(request: Request, answered: WorkResult, *, sender: str, zone: tzinfo = UTC) -> Receipt:
+    """Render that the letter to the customer came back. `answered` is the result of the work on the request."""
+    title = step_title(StepName.SEND_ACKNOWLEDGEMENT)
+    check = (
+        f"L’adresse du client est peut-être fausse, ou sa boîte pleine{NBSP}: une réponse ne lui parviendrait pas non "
+        "plus. Joignez-le autrement."
+    )
+    category = CATEGORIES[answered.final_outcome.category]
+    page = Page(
+        kicker=category,
+        title=f"{title} non remis",
+        box=("À vérifier", [check]),
+        facts=letter_parts.people(request, zone),
+        buttons=[("Ouvrir le ticket HubSpot", answered.ticket.url)] if answered.ticket else (),
+        files=(),
+        reference=request.reference,
+        tone=Tone.WARNING,
+    )
+    message_id = receipt_id(request.reference, "bounce")
+    return Receipt(message_id, _raw(page, request, message_id, f"{category} · à vérifier", sender), needs_person=True)
 
 
 def failure_receipt(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from poller.model import Request
 
 OWN = "own notification"  # the reason given for screening out our own mail
+DELIVERY_REPORT = "report (delivery-status)"  # and a report of whether a mail has arrived
 
 _BULK_FIELDS = (
     "list-unsubscribe-post",

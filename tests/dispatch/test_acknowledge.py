@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import cached_property
@@ -129,6 +130,38 @@ def test_receipt_says_what_became_of_the_letter(
     assert desk.gets(mail()).outcome is Outcome.SUPPORT
     assert line in receipt_of(desk).replace("=\r\n", "")
     assert desk.receipts[-1].needs_person is needs_person
+
+
+def report(sent: Delivered, action: str = "failed") -> bytes:
+    """What a mail server writes about a letter that it did not deliver (RFC 3464)."""
+    header = sent.raw.split(b"\r\n\r\n")[0].decode()
+    return (
+        "Return-Path: <>\r\nFrom: Mail Delivery System <mailer-daemon@mx.example>\r\nTo: support@figurative.example\r\n"
+        "Subject: Undelivered Mail Returned to Sender\r\nMessage-ID: <dsn@mx.example>\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nThe mail system could not deliver it.\r\n"
+        f"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\n"
+        f"Final-Recipient: rfc822; ana@ruiz.example\r\nAction: {action}\r\nStatus: 5.1.1\r\n"
+        f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n{header}\r\n--b--\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(("action", "receipts"), [("failed", 2), ("delayed", 1)])
+def test_bounce_of_the_letter_is_told_beside_the_message(desk: Desk, action: str, receipts: int) -> None:
+    """Once, with the ticket, and unread: an answer would not arrive either."""
+    desk.gets(mail())
+    (sent,) = letters(desk.sandbox)
+    for _ in range(2):
+        assert desk.gets(report(sent, action)).outcome is Outcome.IGNORED
+    assert len(desk.receipts) == receipts
+    if action == "failed":
+        told = message_from_bytes(desk.receipts[-1].raw, policy=policy.default)
+        text = told.get_body(("plain",)).get_content()  # type: ignore[attr-defined]
+        assert "Accusé de réception non remis" in text
+        assert desk.sandbox.hubspot.tickets[0].id in text
+        assert told["In-Reply-To"] == "<1@ruiz.example>"
+        assert desk.receipts[-1].needs_person
+        assert list(desk.spool.glob("*.eml")) == []
 
 
 class Clerk(StepHarness):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from poller.dispatch.job import StepContext
     from poller.model import DispatchResult
-    from poller.rendering.acknowledgement import AcknowledgementWriter
+    from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
     from poller.workflow.results import Received
     from poller.workflow.retry import Attempt
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,23 +22,23 @@ from poller.dispatch.notify import (
     send_receipt,
 )
 from poller.dispatch.order import steps_of
+from poller.dispatch.progress import PipelineProgress
 from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.errors import MessageGoneError
-from poller.model import Category, DispatchResult, Outcome
+from poller.model import Category, Outcome
 from poller.own_mail import ACKNOWLEDGEMENT
-from poller.rendering.acknowledgement import AcknowledgementWriter
+from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import receipt
 from poller.triage import canary_mark
 from poller.workflow.corrections import correction_of, message_of
 from poller.workflow.errors import MessageUnavailableError, StepDeferredError, StepFailedError
-from poller.workflow.results import Participants, WorkResult
+from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
     from pathlib import Path
 
     from poller.config.settings import Settings
@@ -47,52 +47,7 @@ if TYPE_CHECKING:
     from poller.model import Receipt
     from poller.workflow.corrections import Correction
     from poller.workflow.journal import Journal
-    from poller.workflow.results import Received
     from poller.workflow.retry import Attempt
-
-
-@dataclass(slots=True)
-class PipelineProgress:
-    """The progress of one message: later answers need its ticket even if the message itself fails."""
-
-    people: Participants = field(default_factory=Participants)
-    received_at: datetime | None = None  # None before the message is received
-    support_files: str = "none"  # as in `Received`
-    done: DispatchResult | None = None  # None before the first step of its category
-    thread: str = ""  # as in `WorkResult`, once it is known
-    was: Outcome | None = None  # likewise
-    answers: str = ""  # reference of the message that opened the thread which this one may answer; "" for none
-
-    def received(self, received: Received) -> None:
-        """Take over what the first step found."""
-        self.people, self.received_at = received.people, received.received_at
-        self.support_files = received.support_files
-
-    def result(self, outcome: Outcome, *, step: str = "", reason: str = "") -> WorkResult:
-        """Return the result of the message if it stops here: what was created for it, nothing of its content."""
-        result, done = WorkResult(outcome, step=step, reason=reason), self.done
-        if done is None:
-            return result
-        return replace(
-            result,
-            thread=self.thread,
-            was=self.was,
-            people=self.people,
-            category=done.classification.category,
-            confidence=done.classification.confidence,
-            decided_by=done.classification.decided_by,
-            needs_review=done.classification.needs_review,
-            upload_decisions=done.upload_decisions,
-            files=tuple(url for _, url in done.uploads),
-            all_files=done.all_files,
-            attached=done.attached,
-            contact_id=done.contact_id,
-            ticket=done.ticket,
-            note_id=done.note_id,
-            subtask=done.subtask,
-            skipped=done.skipped,
-            previews=done.previews,
-        )
 
 
 class Pipeline:

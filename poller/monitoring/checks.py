@@ -27,7 +27,7 @@ from poller.mailbox.source import KEYWORDS
 from poller.model import Outcome
 from poller.monitoring import authserv, prometheus
 from poller.monitoring.heartbeat import Heartbeat
-from poller.rendering.acknowledgement import AcknowledgementWriter
+from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
 from poller.workflow import database
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from integrations.sandbox import Refusal
 from poller.dispatch.acknowledge import DEFERRED_FOR, acknowledge
 from poller.dispatch.clients import Services, services
 from poller.model import Acknowledgement, Category, Classification, DispatchResult, Link, Outcome
-from poller.rendering.acknowledgement import AcknowledgementWriter
+from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.results import Participants, Received
 from poller.workflow.steps import StepName

@@ -13,7 +13,7 @@ from poller.escaping import plain_text
 from poller.inspection import process
 from poller.model import DispatchResult, Preview
 from poller.parsing import parser_process
-from poller.rendering.acknowledgement import AcknowledgementWriter
+from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import acknowledgement as triage
 from poller.triage import attachment_policy, classification, form_mark, screening, sender

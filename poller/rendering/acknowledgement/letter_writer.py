@@ -19,8 +19,8 @@ from poller.escaping import header_text, one_line, reply_address
 from poller.model import Category
 from poller.own_mail import ACKNOWLEDGEMENT, HEADER
 from poller.rendering import mail_page
-from poller.rendering.letter_time import day, hour, hour_of_day, next_hour
-from poller.rendering.received_files import SHOWN, ReceivedFile, received_files
+from poller.rendering.acknowledgement.letter_time import day, hour, hour_of_day, next_hour
+from poller.rendering.acknowledgement.received_files import SHOWN, ReceivedFile, received_files
 from poller.rendering.template import FOLDER, environment_of
 from poller.triage.language import Language
 

@@ -11,8 +11,18 @@ import pytest
 
 from integrations.errors import ConfigurationError
 from poller.config.settings import Settings
-from poller.model import Address, Category, Classification, DispatchResult, ModelFacts, ModelIssue, Preview
-from poller.rendering.acknowledgement import AcknowledgementWriter
+from poller.model import (
+    Acknowledgement,
+    Address,
+    Category,
+    Classification,
+    DispatchResult,
+    ModelFacts,
+    ModelIssue,
+    Preview,
+)
+from poller.rendering import receipt
+from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
 from poller.triage.language import Language
 from tests.rendering.test_template import HOSTILE, OURS, Seen, hostile_done, hostile_request
 from tests.rendering.test_tickets import REQUEST
@@ -179,3 +189,15 @@ def test_templates_that_do_not_work_are_a_wrong_setting(tmp_path: Path, template
     with pytest.raises(ConfigurationError, match="templates") as refused:
         AcknowledgementWriter(settings(acknowledgement={"templates": str(tmp_path)}))
     assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize("fate", Acknowledgement)
+def test_receipt_has_a_line_for_each_fate_of_the_letter(fate: Acknowledgement) -> None:
+    """In French, and a person is asked only where the address was refused."""
+    told = receipt.receipt(REQUEST, DispatchResult(MODELLING, acknowledgement=fate), sender="robot@figurative.example")
+    read = message_from_bytes(told.raw, policy=policy.default)
+    (line,) = [line for line in body(read).splitlines() if "ccusé de réception" in line]  # type: ignore[arg-type]
+    assert line[0] in "✓✗–"
+    assert fate not in line
+    plain = receipt.receipt(REQUEST, DispatchResult(MODELLING), sender="robot@figurative.example")
+    assert told.needs_person is (plain.needs_person or fate is Acknowledgement.REFUSED)

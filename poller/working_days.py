@@ -47,7 +47,7 @@ class OfficeHours:
         """Return whether a moment is within the office hours."""
         now = at.astimezone(self.zone)
         begins, ends = self._span(now.date(), now)
-        return begins < ends
+        return begins <= now < ends
 
     def _span(self, day: date, not_before: datetime) -> tuple[datetime, datetime]:
         """Return the beginning and the end of a day's office hours, of equal value if there are none."""

@@ -74,3 +74,17 @@ def test_office_hours_after_a_moment_skip_nights_and_closed_days(at: str, hours:
     assert OFFICE.after(since.astimezone(UTC), hours) == found
     assert OFFICE.between(since, found.astimezone(UTC)) == hours
     assert OFFICE.between(found, since) == 0
+
+
+@pytest.mark.parametrize(
+    ("at", "is_open"),
+    [
+        ("2026-12-03T09:00", True),
+        ("2026-12-03T08:59", False),
+        ("2026-12-03T18:00", False),
+        ("2026-12-05T12:00", False),
+        ("2026-12-28T12:00", False),
+    ],
+)
+def test_office_is_open_within_its_hours_on_working_days(at: str, is_open: bool) -> None:
+    assert OFFICE.is_open(datetime.fromisoformat(at).replace(tzinfo=PARIS).astimezone(UTC)) is is_open

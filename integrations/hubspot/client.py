@@ -34,6 +34,7 @@ _NOTE_TO_CONTACT = 202
 _NOTE_TO_TICKET = 228
 
 _NAMES = {"firstname", "lastname"}
+_FIRST_REPLY = "first_agent_reply_date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,19 @@ class HubSpot:
     def _marked_tickets(self, contact_id: str, reference: str) -> Iterator[Ticket]:
         ids = self._crm.associated("contacts", contact_id, "tickets")
         return map(self._ticket, self._crm.marked("tickets", ids, ("content", "subject"), reference))
+
+    def untouched(self, ticket_ids: Sequence[str]) -> set[str]:
+        """Return the ids of those tickets that no agent has answered or moved on, without any that was deleted.
+
+        A hundred are read in one call. HubSpot sets the date of the first reply where an agent answers from it.
+        """
+        rows = self._crm.rows("tickets", ticket_ids, ("hs_pipeline_stage", _FIRST_REPLY))
+        found = ((str(row["id"]), row["properties"]) for row in rows)
+        return {
+            id_
+            for id_, properties in found
+            if properties.get("hs_pipeline_stage") == self._stage_new and not properties.get(_FIRST_REPLY)
+        }
 
     def create_note(
         self, body_html: str, at: datetime, contact_id: str, ticket_id: str | None, file_ids: Sequence[str] = ()

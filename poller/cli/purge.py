@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FINISHED = {Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED, Outcome.GONE, Outcome.FAILED}
 # Prefixes of facts that expire. Facts under other keys, such as the day of the first start, are kept for ever.
-OF_A_MOMENT = ("sender-", "acknowledged-", "image-", "claude-", "alert-", "canary-", "digest-")
+OF_A_MOMENT = ("sender-", "acknowledged-", "image-", "claude-", "alert-", "canary-", "digest-", "unanswered-")
 THREADS = "thread-"
 SHARED = variants.FACT
 AT_ONCE = 500  # messages that are looked up in one go

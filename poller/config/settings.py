@@ -390,6 +390,14 @@ class AlertsSettings(Section):
     polls_failing_min: PositiveFloat = Field(
         15, description="minutes that the mailbox is out of reach before the admin is told"
     )
+    unanswered_after_h: NonNegativeFloat = Field(
+        0,
+        description="office hours after which a ticket that nobody has answered or moved is listed in the digest; "
+        "0: none is",
+    )
+    unanswered_letter: bool = Field(
+        False, description="whether a letter lists them as well, on each working day that there are any"
+    )
 
 
 class HeartbeatSettings(Section):

@@ -34,7 +34,6 @@ _NOTE_TO_CONTACT = 202
 _NOTE_TO_TICKET = 228
 
 _NAMES = {"firstname", "lastname"}
-_FIRST_REPLY = "first_agent_reply_date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +192,10 @@ class HubSpot:
 
         A hundred are read in one call. HubSpot sets the date of the first reply where an agent answers from it.
         """
-        rows = self._crm.rows("tickets", ticket_ids, ("hs_pipeline_stage", _FIRST_REPLY))
-        found = ((str(row["id"]), row["properties"]) for row in rows)
-        return {
-            id_
-            for id_, properties in found
-            if properties.get("hs_pipeline_stage") == self._stage_new and not properties.get(_FIRST_REPLY)
-        }
+        stage, reply = "hs_pipeline_stage", "first_agent_reply_date"
+        rows = self._crm.rows("tickets", ticket_ids, (stage, reply))
+        found = {str(row["id"]): row["properties"] for row in rows}
+        return {id_ for id_, of in found.items() if of.get(stage) == self._stage_new and not of.get(reply)}
 
     def create_note(
         self, body_html: str, at: datetime, contact_id: str, ticket_id: str | None, file_ids: Sequence[str] = ()

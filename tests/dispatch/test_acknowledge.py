@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from integrations.errors import ConfigurationError
 from integrations.sandbox import Refusal
+from poller.daemon.daemon import Daemon
 from poller.dispatch.acknowledge import DEFERRED_FOR, acknowledge
 from poller.dispatch.clients import Services, services
 from poller.model import Acknowledgement, Category, Classification, DispatchResult, Link, Outcome
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from integrations.sandbox import Sandbox
     from integrations.sandbox.smtp import Delivered
+    from tests.conftest import Office
 
 ON = {
     "ACKNOWLEDGEMENT_ENABLED": "true",
@@ -272,6 +275,14 @@ def test_letter_is_not_sent_when_it_was_turned_off_meanwhile(sandbox: Sandbox, t
     clerk.is_on = False
     assert clerk.ends() is Acknowledgement.OFF
     assert letters(sandbox) == []
+
+
+def test_start_with_a_broken_template_is_refused(office: Office, tmp_path: Path) -> None:
+    """And not the first letter, days later."""
+    (tmp_path / "acknowledgement.fr.html").write_text("{% block %}")
+    office.environment |= ON | {"ACKNOWLEDGEMENT_TEMPLATES": str(tmp_path)}
+    with pytest.raises(ConfigurationError, match=r"acknowledgement\.fr\.html, line 1"):
+        Daemon(office.settings)
 
 
 def test_message_of_an_earlier_release_gets_no_letter() -> None:

@@ -93,20 +93,17 @@ class _Sending:
             return Acknowledgement.OFF
         if self._done.ticket is None:
             return Acknowledgement.NO_TICKET
-        request, own, store, now = (
-            job.message.request,
-            own_domains(job.settings.imap),
-            job.journal.store,
-            datetime.now(UTC),
-        )
+        request, own, now = job.message.request, own_domains(job.settings.imap), datetime.now(UTC)
         if reason := triage.reason_against(request, own, now, junk=job.message.junk):
             return reason
-        known = store.recall(self._received.parent_keys)
+        known = job.journal.store.recall(self._received.parent_keys)
         if set(known.values()) - {request.reference}:
             return Acknowledgement.IN_CONVERSATION
         person = quotas.pseudonym(job.settings, request.sender.addr_spec.casefold())
         most = job.settings.acknowledgement.max_per_sender_per_day
-        return None if triage.reserve(store, person, request.reference, now, most) else Acknowledgement.OFTEN
+        return (
+            None if triage.reserve(job.journal.store, person, request.reference, now, most) else Acknowledgement.OFTEN
+        )
 
     def _reach(self, step: StepName, attempt: Attempt, connection: ExitStack) -> Acknowledgement | None:
         """Send the server everything but the message. Return why it takes none, None if it waits for it.
@@ -125,18 +122,22 @@ class _Sending:
         def connect() -> bool:
             try:
                 self._ready.append(connection.enter_context(smtp.submission(letter, automatic=True)))
-            except RecipientDeferredError as error:
-                if datetime.now(UTC) - attempt.since > DEFERRED_FOR:
-                    raise PermanentError(str(error)) from error
-                # No fault of the server: the letters to others need not wait.
-                raise DependencyPendingError("the mail server does not take the recipient for now") from error
+            except RecipientDeferredError:
+                return False  # The server answers: the letters to others need not wait.
             return True
 
         try:
             reached = job.journal.call_service(step, connect, self._latest)
         except PermanentError as error:
-            return self._refused(error)
-        return None if reached else Acknowledgement.OLD
+            return self._refused(str(error))
+        if reached is None:
+            return Acknowledgement.OLD
+        if reached:
+            return None
+        reason = "the mail server does not take the recipient for now"
+        if datetime.now(UTC) - attempt.since > DEFERRED_FOR:
+            return self._refused(reason)
+        raise DependencyPendingError(reason)
 
     def _hand_over(self, attempt: Attempt, connection: ExitStack) -> Acknowledgement:
         job = self._job
@@ -154,7 +155,7 @@ class _Sending:
         try:
             given = job.journal.call_service(StepName.SEND_ACKNOWLEDGEMENT, give, self._latest)
         except PermanentError as error:
-            return self._refused(error)
+            return self._refused(str(error))
         return Acknowledgement.SENT if given else Acknowledgement.IN_DOUBT
 
     def _look(self) -> Acknowledgement:
@@ -169,6 +170,6 @@ class _Sending:
         log.warning("acknowledgement_in_doubt", ref=self._job.journal.reference)
         return Acknowledgement.IN_DOUBT
 
-    def _refused(self, error: PermanentError) -> Acknowledgement:
-        log.warning("acknowledgement_refused", ref=self._job.journal.reference, reason=str(error))
+    def _refused(self, reason: str) -> Acknowledgement:
+        log.warning("acknowledgement_refused", ref=self._job.journal.reference, reason=reason)
         return Acknowledgement.REFUSED

@@ -117,6 +117,11 @@ def test_letter_names_a_closing_period_that_lies_before_the_answer() -> None:
     assert "fermés" not in body(letter(office={"closed_from": "2026-12-24", "closed_until": "2026-12-31"}))
 
 
+def test_letter_repeats_the_subject_without_its_prefixes() -> None:
+    message = letter(replace(REQUEST, subject="[EXTERNAL] TR: RE: Une chaise"))
+    assert message["Subject"] == "Bien reçu : Une chaise"
+
+
 def test_letter_without_a_promise_names_no_hour() -> None:
     assert "dès que possible" in body(letter(acknowledgement={"answer_within_h": 0}))
 

@@ -16,6 +16,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from integrations.errors import ConfigurationError
 from poller.config.settings import office_hours
 from poller.escaping import header_text, one_line, reply_address
+from poller.mime.subject import without_prefixes
 from poller.model import Category
 from poller.own_mail import ACKNOWLEDGEMENT, HEADER
 from poller.rendering import mail_page
@@ -126,7 +127,7 @@ class AcknowledgementWriter:
         return Letter(
             name=given.name,
             reference=request.reference,
-            subject=one_line(request.subject, _SUBJECT_CHARS) if repeats else "",
+            subject=one_line(without_prefixes(request.subject), _SUBJECT_CHARS) if repeats else "",
             is_modelling=is_modelling,
             files=files[:SHOWN],
             more_files=max(0, len(files) - SHOWN),

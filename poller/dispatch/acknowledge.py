@@ -89,8 +89,6 @@ class _Sending:
 
     def _reason_against(self) -> Acknowledgement | None:
         job = self._job
-        if self._writer is None or job.services.smtp is None:
-            return Acknowledgement.OFF
         if self._done.ticket is None:
             return Acknowledgement.NO_TICKET
         request, own, now = job.message.request, own_domains(job.settings.imap), datetime.now(UTC)

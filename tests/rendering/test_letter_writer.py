@@ -51,6 +51,12 @@ def settings(**given: Any) -> Settings:
     )
 
 
+def sent(request: Any, done: DispatchResult, language: Language, *, repeats: bool, **given: Any) -> bytes:
+    """Write the letter as it goes over the wire."""
+    written = AcknowledgementWriter(settings(**given)).write(request, done, language, FRIDAY, repeats=repeats)
+    return written.as_bytes(policy=policy.SMTP.clone(cte_type="7bit"))
+
+
 def letter(
     request: Any = REQUEST,
     done: DispatchResult | None = None,
@@ -61,8 +67,7 @@ def letter(
 ) -> EmailMessage:
     """Write the letter, and read what would be sent."""
     done = done or DispatchResult(MODELLING, previews=(Preview(0, facts=CHAIR, url=PICTURE),))
-    written = AcknowledgementWriter(settings(**given)).write(request, done, language, FRIDAY, repeats=repeats)
-    return message_from_bytes(written.as_bytes(policy=policy.SMTP.clone(cte_type="7bit")), policy=policy.default)
+    return message_from_bytes(sent(request, done, language, repeats=repeats, **given), policy=policy.default)
 
 
 def body(message: EmailMessage, kind: str = "plain") -> str:
@@ -129,7 +134,10 @@ def test_letter_without_a_promise_names_no_hour() -> None:
 def test_letter_is_an_automatic_answer_that_finds_its_ticket() -> None:
     """RFC 3834: programs leave it alone; a long Message-ID, as of Exchange, is not encoded."""
     named = "<" + "PAXPR02MB" * 9 + "@eurprd02.prod.outlook.com>"
-    message = letter(replace(REQUEST, message_id=named, references=("<1@ana.example>", "<=?utf-8?q?a=0Aa?=@x>")))
+    request = replace(REQUEST, message_id=named, references=("<1@ana.example>", "<=?utf-8?q?a=0Aa?=@x>"))
+    message = letter(request)
+    raw = sent(request, DispatchResult(MODELLING), Language.FRENCH, repeats=True)
+    assert f"In-Reply-To: {named}\r\nReferences: <1@ana.example>\r\n {named}\r\n".encode() in raw
     found = {name: str(message[name]) for name in ("Auto-Submitted", "Reply-To", "In-Reply-To", "Message-ID")}
     assert found == {
         "Auto-Submitted": "auto-replied",

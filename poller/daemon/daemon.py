@@ -97,7 +97,8 @@ class Daemon:
         for source in (self._inbox, *self._reclassify_mailboxes.sources.values()):
             source.variants = Variants(self._engine.store)
         self._accepted = AcceptedKeys(settings, self._engine.store)
-        self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
+        self.store, self.hubspot = self._engine.store, self._services.hubspot
+        self.smtp, self.claude = self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
         self._requests_unread = Trouble(log, "retry_requests_not_read")
         self._turn = threading.Lock()  # polls and ticks, one at a time

@@ -99,7 +99,13 @@ class Loop:
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each logged once
         daemon = self._daemon
         self._reporter = HealthReporter(
-            settings, daemon.status, self._health, store=daemon.store, smtp=daemon.smtp, claude=daemon.claude
+            settings,
+            daemon.status,
+            self._health,
+            store=daemon.store,
+            smtp=daemon.smtp,
+            claude=daemon.claude,
+            hubspot=daemon.hubspot,
         )
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._idle = MailboxWatcher(settings.imap, self.wake)
@@ -160,7 +166,7 @@ class Loop:
             self._scheduler.add_job(
                 authserv.warn, Interval(SENDERS_S), [self._settings], id="senders", next_run_time=now, **once
             )
-        reports = [("report", self._report, WATCH_S), ("digest", self._reporter.send_due_digest, DIGEST_S)]
+        reports = [("report", self._report, WATCH_S), ("digest", self._reporter.send_due_letters, DIGEST_S)]
         if self._reporter.canary:
             reports.append(("canary", self._reporter.run_canary, WATCH_S))
         if self._reporter.metrics.start():

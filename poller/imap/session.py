@@ -22,6 +22,7 @@ from poller.imap.connection import (
 )
 from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, MessageSummary, arrival_of, body_of
 from poller.imap.keywords import Keywords
+from poller.imap.listing import mailboxes
 from poller.imap.namespace import Hierarchy
 from poller.imap.responses import code, is_bug, is_busy, is_gone, said
 from poller.imap.search import Counts
@@ -311,6 +312,14 @@ class ImapSession:
         """
         with self._call("SELECT"):
             name = self._hierarchy.find(mailbox)
+            if name is not None:
+                self._select(name)
+        return name is not None
+
+    def select_sent(self) -> bool:
+        """Select the mailbox of sent mail, which the server marks as such (RFC 6154). Return False if it marks none."""
+        with self._call("SELECT"):
+            name = next((each.name for each in mailboxes(self._client) if b"\\sent" in each.flags), None)
             if name is not None:
                 self._select(name)
         return name is not None

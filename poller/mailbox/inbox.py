@@ -255,6 +255,11 @@ class Inbox:
         with self._sessions.session() as session:
             session.append(name, receipt.raw, seen=not receipt.needs_person, unless=message_id if look else "")
 
+    def was_sent(self, message_id: str) -> bool:
+        """See `MessageSource`."""
+        with closing(imap_session.connect(self._imap)) as session:
+            return session.select_sent() and bool(session.with_message_id(message_id))
+
     def older(self, reference: str, message_ids: Iterable[str]) -> str:
         """See `MessageSource`."""
         wanted, seen = [message_id.encode() for message_id in message_ids], self.seen

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, https_url
 from poller.model import SERVICE_NAMES, Outcome
-from poller.rendering import mail_page
+from poller.rendering import mail_page, unanswered
 from poller.rendering.chart import Chart, as_text
 from poller.rendering.french_time import JOURS, duration, moment, period
 from poller.rendering.phrases import NBSP, marker, step_title
@@ -80,6 +80,8 @@ class DigestPage:
     more_portraits: int  # that are not shown
     failures: Sequence[FailureLine]
     more_failures: int
+    unanswered: Sequence[tuple[str, str]]  # label and URL
+    more_unanswered: int
     facts: Sequence[tuple[str, str]]
     reference: str
 
@@ -121,6 +123,8 @@ def _page(week: Week, before: Week | None, account: str) -> DigestPage:
         more_portraits=max(0, len(portraits) - PORTRAITS),
         failures=[_failure(each, week) for each in failed[:FAILURES]],
         more_failures=max(0, len(failed) - FAILURES),
+        unanswered=[unanswered.line(each) for each in week.unanswered[:FAILURES]],
+        more_unanswered=max(0, len(week.unanswered) - FAILURES),
         facts=_facts(week) if week.messages else (),
         # Two mailboxes have two digests, even where both go to the same admin.
         reference=f"{week.ends:%Y%m%d}.{hashlib.sha256(account.encode()).hexdigest()[:8]}",
@@ -181,6 +185,8 @@ def _checks(week: Week) -> list[str]:
             f"{unsure} classement{'s' if unsure > 1 else ''} incertain{'s' if unsure > 1 else ''}{NBSP}: "
             f"relisez ces demandes, signalées «{NBSP}à{NBSP}vérifier{NBSP}»."
         )
+    if waits := len(week.unanswered):
+        checks.append(f"{unanswered.counted(waits)} sans réponse dans HubSpot{NBSP}: la liste est plus bas.")
     if not week.messages:
         checks.append(
             f"La boîte aux lettres n’a rien reçu. Si cela vous étonne, envoyez-lui un message d’essai{NBSP}: "
@@ -262,6 +268,10 @@ def _text(page: DigestPage) -> str:
         blocks.append("\n".join([*head, *said, *links]))
     if page.more_failures:
         blocks.append(f"et {page.more_failures} de plus")
+    if page.unanswered:
+        lines = [f"- {label}{NBSP}: {http_url(url)}" for label, url in page.unanswered]
+        lines += [f"et {page.more_unanswered} de plus"] if page.more_unanswered else []
+        blocks.append("\n".join([f"Sans réponse{NBSP}:", *lines]))
     return "\n\n".join([*blocks, marker(page.reference)]) + "\n"
 
 

@@ -67,6 +67,7 @@ def undecided(name: str = "undecided") -> bytes:
     for width in (6, 8):
         image = picture(width, len(name))
         message.add_attachment(image, maintype="image", subtype="png", filename=f"{width}.png")
+    message.set_boundary("=" * 15 + name)  # The same mail each time that it comes.
     return message.as_bytes()
 
 

@@ -148,7 +148,10 @@ def failure_receipt(
     `request` is None if the message was unreadable. `left` names the steps after the failed one. `detail` is the
     message of the service or the program, without secrets. `zone` is the reader's. `mailbox` is where the receipt lies.
     """
-    steps = [*(_steps(done) if done else ()), (FAILED, f"{step_title(failure.step)}{NBSP}: échec", "")]
+    steps = [
+        *([*_steps(done), *_answered(done)] if done else ()),
+        (FAILED, f"{step_title(failure.step)}{NBSP}: échec", ""),
+    ]
     steps += [(LEFT, f"{step_title(step)}{NBSP}: reste à faire", "") for step in left]
     facts = failure_facts(failure.step, failure.kind)[1:]  # the title names the step
     if request is not None:

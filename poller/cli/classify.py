@@ -13,6 +13,7 @@ from poller.cli import trial
 from poller.cli.options import json_option, settings_of
 from poller.cli.terminal import Progress
 from poller.dispatch.clients import services
+from poller.learning.advice import adviser
 from poller.triage import evaluation
 
 
@@ -25,7 +26,7 @@ from poller.triage import evaluation
     type=click.File(encoding="utf-8"),
     help="Labelled mails, JSON Lines as `poller corrections --jsonl` writes them: how many come out right.",
 )
-@click.option("--no-claude", is_flag=True, help="With --evaluate: the rules alone.")
+@click.option("--no-claude", is_flag=True, help="With --evaluate: the rules and what is learnt, alone.")
 @json_option("As one JSON object.")
 @click.pass_context
 def classify(
@@ -59,10 +60,11 @@ def _evaluate(ctx: click.Context, labelled: IO[str], *, no_claude: bool, as_json
     except evaluation.InvalidExamplesError as error:
         raise click.BadParameter(str(error), ctx, param_hint="--evaluate") from error
     verdicts: list[evaluation.Verdict] = []
+    advised = adviser(settings)
     with Progress() as progress:
         for mail in mails:
             progress.show(f"{len(verdicts)} of {len(mails)} classified")
-            verdicts.append(evaluation.judge(mail, claude))
+            verdicts.append(evaluation.judge(mail, claude, advised))
     asked = evaluation.usage(claude, PRICES.get(settings.anthropic.model))
     if as_json:
         click.echo(json.dumps(evaluation.as_json(verdicts, asked)))

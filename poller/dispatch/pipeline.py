@@ -23,6 +23,7 @@ from poller.dispatch.order import steps_of
 from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.errors import MessageGoneError
+from poller.learning.advice import adviser
 from poller.model import Category, DispatchResult, Outcome
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import receipt
@@ -78,6 +79,7 @@ class PipelineProgress:
             confidence=done.classification.confidence,
             decided_by=done.classification.decided_by,
             needs_review=done.classification.needs_review,
+            opinion=done.classification.opinion,
             upload_decisions=done.upload_decisions,
             files=tuple(url for _, url in done.uploads),
             all_files=done.all_files,
@@ -115,6 +117,7 @@ class Pipeline:
         self._settings, self._services, self._source, self._spool = settings, services, source, spool
         self._reclassify_mailboxes = reclassify_mailboxes or {}
         self._inspection_turns = InspectionTurns(wake)
+        self._adviser = adviser(settings)
 
     def clear(self) -> None:
         """Delete the spool files that a killed process left behind."""
@@ -129,7 +132,13 @@ class Pipeline:
         path = self._spool / f"{journal.reference.replace('/', '-')}.eml"
         message = LazyMessage(message_of(journal.reference), source, path, self._settings.imap)
         job = StepContext(
-            journal, message, source, self._services, self._settings, inspection_turns=self._inspection_turns
+            journal,
+            message,
+            source,
+            self._services,
+            self._settings,
+            inspection_turns=self._inspection_turns,
+            adviser=self._adviser,
         )
         progress = PipelineProgress()
         try:

@@ -1,4 +1,7 @@
-"""Classify a request as support or 3D studio: by the rules where they are sure, by Claude where not."""
+"""Classify a request as support or 3D studio.
+
+The rules decide where they are sure, then the learnt model if it may, then Claude.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import structlog
 
 from integrations.errors import PermanentError
 from poller.escaping import one_line, plain_text
+from poller.learning import advice
 from poller.model import Category, Classification, Kind
 from poller.triage import rules
 from poller.triage.claude_budget import OverBudgetError
@@ -17,7 +21,8 @@ from poller.triage.claude_budget import OverBudgetError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from poller.model import Request
+    from poller.learning.advice import Advice, Adviser
+    from poller.model import Opinion, Request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -98,40 +103,56 @@ class Classifier(Protocol):
         """Return the model's answer to `content`, in the form of `schema`."""
 
 
-def classify_request(request: Request, claude: Classifier | None) -> Classification:
-    """Return the team that must act, by the rules where they are sure, else by Claude.
+def classify_request(request: Request, claude: Classifier | None, adviser: Adviser | None = None) -> Classification:
+    """Return the team that must act, by the rules where they are sure, else by the learnt model or by Claude.
 
-    Where Claude is off or gives no usable answer, `fallback` decides.
+    The model decides where it may and is sure. Its opinion stands beside the decision in any case. Where Claude is off
+    or gives no usable answer, `fallback` decides.
 
     Raises:
         TransientError: Claude cannot be reached now.
         ConfigurationError: Claude refuses the credentials.
     """
-    if opinion := rules.confident_verdict(request):
-        return Classification(opinion.category, opinion.confidence, "rules", opinion.reason, needs_review=False)
+    if verdict := rules.confident_verdict(request):
+        return Classification(verdict.category, verdict.confidence, "rules", verdict.reason, needs_review=False)
+    advised = adviser.advise(request) if adviser else advice.NONE
+    if advised.decides and advised.opinion and advised.opinion.sure:
+        return _by_model(advised.opinion, "learned", needs_review=False)
     if claude is None:
-        return fallback(request)
+        return fallback(request, advised)
     try:
         values = claude.ask(SYSTEM, content_of(request), SCHEMA).values
     except (PermanentError, OverBudgetError, UnansweredError) as error:
         # A refusal or a cut answer is about the mail, not about the service. A person will look at it.
         log.warning("classification_refused", ref=request.reference, reason=str(error))
-        return fallback(request)
-    if (answered := _classification(values)) is None:
+        return fallback(request, advised)
+    if (answered := _classification(values, advised.opinion)) is None:
         log.warning("classification_off_schema", ref=request.reference)
-        return fallback(request)
+        return fallback(request, advised)
     return answered
 
 
-def fallback(request: Request) -> Classification:
-    """Return the likelier category by the rules, where neither they nor Claude can be sure.
+def fallback(request: Request, advised: Advice = advice.NONE) -> Classification:
+    """Return the likelier category by the model if it may decide, else by the rules, where nobody is sure.
 
-    The confidence is at most 0.5, and a person should look.
+    A person should look. The confidence of the rules is at most 0.5.
     """
-    opinion = rules.best_guess(request)
+    if advised.decides and advised.opinion:
+        return _by_model(advised.opinion, "learned without claude", needs_review=True)
+    guess = rules.best_guess(request)
     return Classification(
-        opinion.category, opinion.confidence, "rules without claude", opinion.reason, needs_review=True
+        guess.category,
+        guess.confidence,
+        "rules without claude",
+        guess.reason,
+        needs_review=True,
+        opinion=advised.opinion,
     )
+
+
+def _by_model(opinion: Opinion, decided_by: str, *, needs_review: bool) -> Classification:
+    reason = "Ressemble aux demandes de cette catégorie, telles que des personnes les ont classées."
+    return Classification(opinion.category, opinion.confidence, decided_by, reason, needs_review, opinion)
 
 
 def content_of(request: Request) -> str:
@@ -158,7 +179,7 @@ def content_of(request: Request) -> str:
     return f"<mail>\n{encoded}\n</mail>\nWhich team must act on this mail?"
 
 
-def _classification(values: Mapping[str, Any]) -> Classification | None:
+def _classification(values: Mapping[str, Any], opinion: Opinion | None) -> Classification | None:
     """Build the classification from Claude's answer, within bounds. None when it is not what was asked for."""
     category, confidence, reason = (values.get(name) for name in ("category", "confidence", "reason"))
     if category not in tuple(Category) or not isinstance(reason, str):
@@ -167,5 +188,10 @@ def _classification(values: Mapping[str, Any]) -> Classification | None:
         return None
     confidence = min(max(float(confidence), 0.0), 1.0)
     return Classification(
-        Category(category), confidence, "claude", one_line(reason, _MAX_REASON_CHARS), confidence < _REVIEW_BELOW
+        Category(category),
+        confidence,
+        "claude",
+        one_line(reason, _MAX_REASON_CHARS),
+        confidence < _REVIEW_BELOW,
+        opinion,
     )

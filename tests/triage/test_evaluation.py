@@ -130,11 +130,11 @@ def test_evaluation_waits_for_claude_at_most_a_minute(desk: Desk) -> None:
     busy = Fault("status", "POST", status=429, headers={"Retry-After": "3600"}, times=2)
     desk.sandbox.anthropic.fail(busy)
     slept: list[float] = []
-    assert judge(mail, services(desk.settings).claude, slept.append).found.decided_by == "claude"
+    assert judge(mail, services(desk.settings).claude, sleep=slept.append).found.decided_by == "claude"
     assert slept == [60.0, 60.0]
     desk.sandbox.anthropic.fail(Fault("status", "POST", status=529, times=None))
     with pytest.raises(TransientError):
-        judge(mail, services(desk.settings).claude, slept.append)
+        judge(mail, services(desk.settings).claude, sleep=slept.append)
     assert slept[2:] == [2.0, 4.0, 8.0]
 
 
@@ -159,7 +159,7 @@ def test_exported_mail_is_classified_like_the_original(tmp_path: Path, name: str
     path = tmp_path / "mail.eml"
     path.write_bytes(bytes(mail))
     request = parser.parse(path, "support@figurative.example", datetime.now(UTC))
-    (read_again,) = read([json.dumps(example(request, Category.MODELISATION, "support"))])
+    (read_again,) = read([json.dumps(example(request, Category.MODELISATION, ["confirmed"]))])
     assert read_again.request.author == request.author
     assert [each.kind for each in read_again.request.attachments] == [Kind.MODEL, Kind.MODEL]
     assert content_of(read_again.request) == content_of(request)

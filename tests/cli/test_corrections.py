@@ -129,8 +129,8 @@ def test_model_is_learnt_from_corrections_and_what_stayed(
     monkeypatch.setattr(learned_model, "LABELLED", tmp_path / "few.jsonl")
     assert json.loads(poller(office, "learn", "--json").stdout)["examples"] == 47
     assert learned_model.current(office.state).examples == 47
-    (tmp_path / "few.jsonl").write_text("[]")
-    refused = poller(office, "learn", "few.jsonl")
+    (tmp_path / "bad.jsonl").write_text("[]")
+    refused = poller(office, "learn", "bad.jsonl")
     assert (refused.exit_code, "line 1 is no labelled mail" in refused.stderr) == (2, True)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from poller.config import loader
+from poller.config.settings import LearningSettings, Settings
 from poller.learning import advice, embedding, learned_model
 from poller.learning.embedding import EmbeddingFailedError
 from poller.model import Category
@@ -54,5 +54,5 @@ def test_failed_embedding_gives_no_opinion(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(("mode", "is_asked"), [("off", False), ("shadow", True), ("decide", True)])
 def test_mode_says_whether_the_model_is_asked(mode: str, is_asked: bool) -> None:
-    settings = loader.from_names({"LEARNING_MODE": mode})
+    settings = Settings(learning=LearningSettings.model_validate({"mode": mode}))
     assert (advice.adviser(settings) is not None) == is_asked

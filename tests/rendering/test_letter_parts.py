@@ -67,9 +67,7 @@ def test_failure_receipt_has_words_button_and_origin() -> None:
         (None, "rules", None),
     ],
 )
-def test_receipt_has_the_opinion_beside_the_decision(
-    opinion: Opinion | None, decided_by: str, line: str | None
-) -> None:
+def test_receipt_has_opinion_beside_decision(opinion: Opinion | None, decided_by: str, line: str | None) -> None:
     done = replace(DONE, classification=replace(SURE, decided_by=decided_by, opinion=opinion))
     text, *_ = read(receipt(REQUEST, done, sender=SENDER).raw)
     assert ("Avis appris" in text) == bool(line)

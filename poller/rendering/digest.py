@@ -33,6 +33,8 @@ FAILURES = 20  # that are named
 PORTRAITS = 12  # that are shown
 _SHOWN = (Outcome.SUPPORT, Outcome.MODELISATION)  # by the parts of a column
 _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
+_SURE_MIN = 20  # sure opinions in a week, from which their share that is right says something
+_SURE_RIGHT = 0.95  # below which the model should learn anew: it is sure from where 98 % were right
 _NOTABLE = 1.25  # growth from which a change is called better or worse
 _HTTP_STATUS = re.compile(r"\bHTTP (\d{3})\b")
 # Keyed by the kind of a `StepFailedError`.
@@ -121,7 +123,7 @@ def _page(week: Week, before: Week | None, account: str) -> DigestPage:
         more_portraits=max(0, len(portraits) - PORTRAITS),
         failures=[_failure(each, week) for each in failed[:FAILURES]],
         more_failures=max(0, len(failed) - FAILURES),
-        facts=_facts(week) if week.messages else (),
+        facts=[*_facts(week), *_learned(week, before)] if week.messages else (),
         # Two mailboxes have two digests, even where both go to the same admin.
         reference=f"{week.ends:%Y%m%d}.{hashlib.sha256(account.encode()).hexdigest()[:8]}",
     )
@@ -181,6 +183,12 @@ def _checks(week: Week) -> list[str]:
             f"{unsure} classement{'s' if unsure > 1 else ''} incertain{'s' if unsure > 1 else ''}{NBSP}: "
             f"relisez ces demandes, signalées «{NBSP}à{NBSP}vérifier{NBSP}»."
         )
+    sure, right = week.sure_opinions
+    if sure >= _SURE_MIN and right / sure < _SURE_RIGHT:
+        checks.append(
+            f"Le modèle appris se trompe plus qu’il ne devrait{NBSP}: {right} avis sûrs sur {sure} étaient justes. "
+            f"Relancez «{NBSP}poller learn{NBSP}»."
+        )
     if not week.messages:
         checks.append(
             f"La boîte aux lettres n’a rien reçu. Si cela vous étonne, envoyez-lui un message d’essai{NBSP}: "
@@ -202,6 +210,24 @@ def _facts(week: Week) -> list[tuple[str, str]]:
     ]
     if gone := week.count(Outcome.GONE):
         facts.append(("Retirés de la boîte avant la fin du traitement", str(gone)))
+    return facts
+
+
+def _learned(week: Week, before: Week | None) -> list[tuple[str, str]]:
+    """Return what the learnt model was worth. Nothing where it had no opinion."""
+    if not any(each.opinion for each in week.messages):
+        return []
+    sure, right = week.sure_opinions
+    earlier, earlier_right = before.sure_opinions if before else (0, 0)
+    then = f" (semaine précédente{NBSP}: {earlier_right} sur {earlier})" if earlier else ""
+    facts = [("Avis sûrs du modèle appris, justes à ce jour", f"{right} sur {sure}{then}")]
+    if decided := sum(each.decided_by == "learned" for each in week.messages):
+        facts.append(("Demandes que le modèle appris a classées, sans Claude", str(decided)))
+    if spared := sum(each.decided_by == "claude" for each in week.surely_judged):
+        facts.append(("Demandes qu’il aurait pu classer à la place de Claude", str(spared)))
+    if moved := week.moved_with_opinion:
+        agreed = sum(each.is_right for each in moved)
+        facts.append(("Demandes reclassées où il avait déjà le bon avis", f"{agreed} sur {len(moved)}"))
     return facts
 
 

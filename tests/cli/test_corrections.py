@@ -57,7 +57,7 @@ def test_commands_report_a_correction(office: Office, monkeypatch: pytest.Monkey
     assert poller(office, "retry", "--failed").stderr == "nothing to do\n"
     with closing(open_store(office.settings)) as store:
         week = look_back(store, datetime.now(UTC) + timedelta(days=1))
-    assert ([each.outcome for each in week.messages], week.corrections) == (["modelisation"], 1)
+    assert ([(each.was, each.outcome) for each in week.messages], week.corrections) == ([("failed", "modelisation")], 1)
 
 
 def test_corrections_are_exported_as_labelled_set(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from poller.dispatch.corrected_mails import examples_for
 from poller.model import Category, Classification, DispatchResult
 from poller.triage import classification, claude_budget
 from poller.workflow.results import opinion_of
@@ -62,7 +63,8 @@ def classify(job: StepContext) -> Classification:
             claude = claude_budget.DailyBudget(claude, job.journal.store, most)
         if claude:
             claude = _PatientClassifier(claude, job.journal, attempt.since + timedelta(seconds=settings.wait_s))
-        found = classification.classify_request(job.message.request, claude, job.adviser)
+        lessons = partial(examples_for, job.corrected_mails, job.journal.store)
+        found = classification.classify_request(job.message.request, claude, job.adviser, lessons)
         reasons.append(found.reason)
         return _as_json(found)
 

@@ -11,14 +11,10 @@ from integrations.errors import CredentialsError
 from poller.config.settings import reader_zone
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.classify import classify, initial_result
+from poller.dispatch.corrected_mails import CorrectedMails
 from poller.dispatch.inspection_turns import InspectionTurns
 from poller.dispatch.job import LazyMessage, StepContext
-from poller.dispatch.notify import (
-    failure_receipt,
-    send_alert,
-    send_failure,
-    send_receipt,
-)
+from poller.dispatch.notify import failure_receipt, send_alert, send_failure, send_receipt
 from poller.dispatch.order import steps_of
 from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
@@ -114,10 +110,16 @@ class Pipeline:
         `spool` is a directory of our own. `reclassify_mailboxes` maps each category to the reclassify mailbox that asks
         for it. `wake` resumes a message that waits, see `InspectionTurns`.
         """
-        self._settings, self._services, self._source, self._spool = settings, services, source, spool
+        self._settings, self._source, self._spool = settings, source, spool
         self._reclassify_mailboxes = reclassify_mailboxes or {}
-        self._inspection_turns = InspectionTurns(wake)
-        self._adviser = adviser(settings)
+        self._context = partial(
+            StepContext,
+            services=services,
+            settings=settings,
+            inspection_turns=InspectionTurns(wake),
+            adviser=adviser(settings),
+            corrected_mails=CorrectedMails(source, spool, settings.imap) if settings.learning.examples else None,
+        )
 
     def clear(self) -> None:
         """Delete the spool files that a killed process left behind."""
@@ -131,15 +133,7 @@ class Pipeline:
         source = self._reclassify_mailboxes.get(correction.category, self._source) if correction else self._source
         path = self._spool / f"{journal.reference.replace('/', '-')}.eml"
         message = LazyMessage(message_of(journal.reference), source, path, self._settings.imap)
-        job = StepContext(
-            journal,
-            message,
-            source,
-            self._services,
-            self._settings,
-            inspection_turns=self._inspection_turns,
-            adviser=self._adviser,
-        )
+        job = self._context(journal, message, source)
         progress = PipelineProgress()
         try:
             return self._correct(job, correction, progress) if correction else self._dispatch(job, progress)

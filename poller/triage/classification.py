@@ -112,7 +112,8 @@ class Classifier(Protocol):
         """Return the model's answer to `content`, in the form of `schema`."""
 
 
-def _no_lessons(vector: Vector | None) -> Sequence[Lesson]:
+def no_lessons(vector: Vector | None) -> Sequence[Lesson]:
+    """Return that Claude is shown nothing beside a request."""
     del vector
     return ()
 
@@ -121,7 +122,7 @@ def classify_request(
     request: Request,
     claude: Classifier | None,
     adviser: Adviser | None = None,
-    lessons: Callable[[Vector | None], Sequence[Lesson]] = _no_lessons,
+    lessons: Callable[[Vector | None], Sequence[Lesson]] = no_lessons,
 ) -> Classification:
     """Return the team that must act, by the rules where they are sure, else by the learnt model or by Claude.
 

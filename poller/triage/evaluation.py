@@ -17,14 +17,16 @@ from poller.mime.subject import Prefix, prefix_of
 from poller.model import Address, Attachment, Category, Classification, Kind, Request
 from poller.parsing.file_types import sniff
 from poller.parsing.quoting import newest_part
-from poller.triage.classification import classify_request
+from poller.triage.classification import classify_request, no_lessons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from enum import StrEnum
 
     from integrations.claude import Claude
     from poller.learning.advice import Adviser
+    from poller.learning.embedding import Vector
+    from poller.learning.lessons import Lesson
 
 TRIES = 4  # of a call that Claude asks us to repeat later
 LONGEST_WAIT_S = 60.0  # before the next try
@@ -158,6 +160,8 @@ def judge(
     mail: Labelled,
     claude: Claude | None,
     adviser: Adviser | None = None,
+    *,
+    lessons: Callable[[Vector | None], Sequence[Lesson]] = no_lessons,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Verdict:
     """Classify the mail as it would be today. Claude is waited for, within bounds.
@@ -168,10 +172,10 @@ def judge(
     """
     for tried in range(1, TRIES):
         try:
-            return Verdict(mail, classify_request(mail.request, claude, adviser))
+            return Verdict(mail, classify_request(mail.request, claude, adviser, lessons))
         except TransientError as error:
             sleep(min(max(error.retry_after_s or 0.0, 2.0**tried), LONGEST_WAIT_S))
-    return Verdict(mail, classify_request(mail.request, claude, adviser))
+    return Verdict(mail, classify_request(mail.request, claude, adviser, lessons))
 
 
 def usage(claude: Claude | None, prices: tuple[float, float] | None) -> Usage:

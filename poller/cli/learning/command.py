@@ -8,7 +8,6 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from integrations.errors import ConfigurationError
 from poller.cli import corrections
 from poller.cli.options import EXIT_FAILED, json_option, settings_of
 from poller.cli.terminal import Progress
@@ -40,8 +39,7 @@ def learn(ctx: click.Context, files: Sequence[IO[str]], *, dry_run: bool, as_jso
 
     Exit code 1 when it cannot be learnt, 75 when the mailbox is out of reach, 78 when the extra is not installed.
     """
-    if not embedding.is_installed():
-        raise ConfigurationError("the extra is not installed: pip install '.[learning]'")
+    embedding.require_installed()
     from poller.learning import training  # noqa: PLC0415 - numpy is of the extra
     from poller.triage.training_set import seed, training_set  # noqa: PLC0415 - likewise
 

@@ -27,6 +27,7 @@ from poller.workflow import corrections
 from poller.workflow.corrections import correction_of
 from poller.workflow.database import open_store
 from poller.workflow.errors import MessageUnavailableError
+from poller.workflow.status import received_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,9 +106,9 @@ def _tags(record: MessageRecord) -> list[str]:
 
 
 def _received_at(store: StateStore, reference: str) -> datetime:
-    if (received_at := store.received_at(reference)) is None:
+    if (at := received_at(store.journal(reference))) is None:
         raise MessageGoneError(reference)  # purged while we read
-    return received_at
+    return at
 
 
 def example(request: Request, label: Category, tags: Sequence[str]) -> dict[str, Any]:

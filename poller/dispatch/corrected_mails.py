@@ -15,6 +15,7 @@ from poller.errors import MessageGoneError
 from poller.learning import embedding, lessons
 from poller.workflow.corrections import correction_of, last_of_each
 from poller.workflow.errors import DependencyPendingError, MessageUnavailableError
+from poller.workflow.status import received_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,12 +87,12 @@ class CorrectedMails:
             MessageGoneError: it is not there, or the correction did not come to its end.
             MessageUnavailableError, DependencyPendingError: it cannot be read now.
         """
-        received_at = store.received_at(correction.id)
-        if received_at is None or store.result(correction.reference).outcome is not correction.category.outcome:
+        at = received_at(store.journal(correction.id))
+        if at is None or store.result(correction.reference).outcome is not correction.category.outcome:
             raise MessageGoneError(correction.id)
         path = self._spool / f"corrected-{correction.reference}.eml"
         message = LazyMessage(correction.reference, self._source, path, self._imap)
-        message.filed(correction.category.outcome, received_at)
+        message.filed(correction.category.outcome, at)
         try:
             return message.request
         finally:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     _Numbers = NDArray[np.float64]
 
-WANTED: Final = 0.98  # right among those that it may decide
+WANTED: Final = 0.985  # right among those that it may decide
 LEAST: Final = 0.80  # confidence below which it never decides
 CONFIDENCES: Final = (0.80, 0.85, 0.90, 0.95, 0.98)
 FEWEST: Final = 40  # labelled requests

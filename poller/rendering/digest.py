@@ -34,7 +34,7 @@ PORTRAITS = 12  # that are shown
 _SHOWN = (Outcome.SUPPORT, Outcome.MODELISATION)  # by the parts of a column
 _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
 _SURE_MIN = 20  # sure opinions in a week, from which their share that is right says something
-_SURE_RIGHT = 0.95  # below which the model should learn anew: it is sure from where 98 % were right
+_SURE_RIGHT = 0.95  # below which the model should learn anew: it is sure from where 98.5 % were right
 _NOTABLE = 1.25  # growth from which a change is called better or worse
 _HTTP_STATUS = re.compile(r"\bHTTP (\d{3})\b")
 # Keyed by the kind of a `StepFailedError`.

@@ -34,6 +34,7 @@ _MAX_SUBJECT_CHARS = 300
 _MAX_ATTACHMENTS = 50
 _MAX_REASON_CHARS = 300
 _REVIEW_BELOW = 0.6
+_OVERRULES_GUESS = 0.85  # confidence of the learnt model from which it is more often right than the rules' guess
 
 SYSTEM = """\
 You sort the mail of Figurative, a French studio that sells 3D models of products and a viewer that shows them on \
@@ -155,20 +156,15 @@ def classify_request(
 
 
 def fallback(request: Request, advised: Advice = advice.NONE) -> Classification:
-    """Return the likelier category by the model if it may decide, else by the rules, where nobody is sure.
+    """Return the likelier category by the rules, or by the model if it may decide and is rather sure.
 
-    A person should look. The confidence of the rules is at most 0.5.
+    Neither is certain, so a person should look. The confidence of the rules is at most 0.5.
     """
-    if advised.decides and advised.opinion:
-        return _by_model(advised.opinion, "learned without claude", needs_review=True)
-    guess = rules.best_guess(request)
+    opinion, guess = advised.opinion, rules.best_guess(request)
+    if advised.decides and opinion and opinion.confidence >= _OVERRULES_GUESS:
+        return _by_model(opinion, "learned without claude", needs_review=True)
     return Classification(
-        guess.category,
-        guess.confidence,
-        "rules without claude",
-        guess.reason,
-        needs_review=True,
-        opinion=advised.opinion,
+        guess.category, guess.confidence, "rules without claude", guess.reason, needs_review=True, opinion=opinion
     )
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from poller.workflow.status import Entry
+
 
 class FactStore(Protocol):
     """The stored facts, which all messages share."""
@@ -37,8 +39,8 @@ class FactStore(Protocol):
     def corrections(self) -> list[str]:
         """Return the ids of all corrections, the first begun first. They are few."""
 
-    def received_at(self, reference: str) -> datetime | None:
-        """Return when a message was received, None where nothing or no moment is recorded of it."""
+    def journal(self, reference: str) -> list[Entry]:
+        """Return everything that was recorded about a message, in order."""
 
 
 class InMemoryFacts:
@@ -74,7 +76,7 @@ class InMemoryFacts:
         """Return that there is none."""
         return []
 
-    def received_at(self, reference: str) -> datetime | None:
+    def journal(self, reference: str) -> list[Entry]:
         """Return that nothing is recorded of the message."""
         del reference
-        return None
+        return []

@@ -247,14 +247,6 @@ class StateStore:
         received = (entry.content.get("ok") for entry in self.journal(reference) if entry.step == StepName.RECEIVE)
         return next((str(found.get("digest", "")) for found in received if isinstance(found, dict)), "")
 
-    def received_at(self, reference: str) -> datetime | None:
-        """Return when a message was received, None where nothing or no moment is recorded of it."""
-        for entry in self.journal(reference):
-            returned = entry.content.get("ok")
-            if isinstance(returned, dict) and "received_at" in returned:
-                return datetime.fromisoformat(returned["received_at"])
-        return None
-
     def close_waiting(self, message: MessageRecord, outcome: Outcome) -> bool:
         """Record that a waiting message has this outcome. Return False if its record is another one by now."""
         result, tables = message.status.result, self._database().tables

@@ -48,7 +48,7 @@ def test_check_says_what_the_learnt_model_is_worth(office: Office) -> None:
     settings = office.settings.model_copy(update={"learning": learning})
     found = list(checks.check(settings))[-1]
     assert (found.service, found.verdict) == ("Learning", "ok")
-    assert found.seen.startswith("shadow; learnt from 337 requests, 90% right")
+    assert found.seen.startswith("shadow; learnt from 491 requests, 89% right")
     (settings.directory / "learned.json").write_text("[]")
     assert list(checks.check(settings))[-1].seen == "learned.json is broken: run poller learn"
 

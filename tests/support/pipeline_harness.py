@@ -90,13 +90,6 @@ class Desk:
         del before
         return self.results.get(reference, WorkResult(Outcome.WORKING))
 
-    def corrections(self) -> list[str]:
-        return [each for each in self.results if "/" in each]
-
-    def received_at(self, reference: str) -> datetime | None:
-        del reference
-        return datetime(2026, 11, 22, 10, tzinfo=UTC)
-
     def journal(self, reference: str, record: Callable[..., Any] = lambda _, make: make()) -> Journal:
         return Journal(
             reference,

@@ -217,7 +217,8 @@ class _Advised(Adviser):
 
 
 SURELY = Opinion(Category.SUPPORT, 0.97, sure=True)
-PERHAPS = Opinion(Category.SUPPORT, 0.7, sure=False)
+RATHER = Opinion(Category.SUPPORT, 0.85, sure=False)
+PERHAPS = Opinion(Category.SUPPORT, 0.84, sure=False)
 
 
 @pytest.mark.parametrize(
@@ -225,9 +226,10 @@ PERHAPS = Opinion(Category.SUPPORT, 0.7, sure=False)
     [
         (SURELY, True, True, (Category.SUPPORT, "learned", False)),
         (SURELY, False, True, (Category.MODELISATION, "claude", False)),
-        (PERHAPS, True, True, (Category.MODELISATION, "claude", False)),
-        (PERHAPS, True, False, (Category.SUPPORT, "learned without claude", True)),
-        (PERHAPS, False, False, (Category.MODELISATION, "rules without claude", True)),
+        (RATHER, True, True, (Category.MODELISATION, "claude", False)),
+        (RATHER, True, False, (Category.SUPPORT, "learned without claude", True)),
+        (PERHAPS, True, False, (Category.MODELISATION, "rules without claude", True)),
+        (RATHER, False, False, (Category.MODELISATION, "rules without claude", True)),
         (None, True, False, (Category.MODELISATION, "rules without claude", True)),
     ],
 )
@@ -256,8 +258,8 @@ def test_learnt_model_is_not_asked_where_the_rules_are_sure() -> None:
 
 def test_refused_answer_of_claude_falls_back_to_learnt_model(sandbox: Sandbox, claude: Claude) -> None:
     sandbox.anthropic.stop_reason = "refusal"
-    found = classify_request(UNSURE, claude, _Advised(PERHAPS, decides=True))
-    assert (found.category, found.decided_by, found.confidence) == (Category.SUPPORT, "learned without claude", 0.7)
+    found = classify_request(UNSURE, claude, _Advised(RATHER, decides=True))
+    assert (found.category, found.decided_by, found.confidence) == (Category.SUPPORT, "learned without claude", 0.85)
 
 
 def test_claude_receives_lessons_as_data_before_the_mail(sandbox: Sandbox, claude: Claude) -> None:

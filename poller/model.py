@@ -216,14 +216,26 @@ class Acknowledgement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """The judgement of the model that was learnt from labelled requests."""
+
+    category: Category
+    confidence: float  # 0.5 to 1.0
+    sure: bool  # it may decide
+
+
+@dataclass(frozen=True, slots=True)
 class Classification:
     """The team that must act, the confidence, and the origin of the decision."""
 
     category: Category
     confidence: float  # 0.0 to 1.0
-    decided_by: str  # "rules", "claude", "rules without claude", or "thread" for an answer to a request under way
+    decided_by: (
+        str  # "rules", "learned", "claude", "rules without claude", "learned without claude"; "thread": an answer
+    )
     reason: str  # one French sentence for the admin; untrusted text if Claude decided, because the model wrote it
     needs_review: bool  # a person should check: neither the rules nor Claude were sure
+    opinion: Opinion | None = None  # of the learnt model; None where the rules were sure, or it is not asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,14 @@ from poller.cli import trial
 from poller.cli.options import json_option, settings_of
 from poller.cli.terminal import Progress
 from poller.dispatch.clients import services
+from poller.learning import embedding
+from poller.learning.advice import adviser
 from poller.triage import evaluation
+from poller.triage import leave_one_out as examples
+
+if TYPE_CHECKING:
+    from integrations.claude import Claude
+    from poller.triage.leave_one_out import Change
 
 
 @click.command()
@@ -25,23 +32,33 @@ from poller.triage import evaluation
     type=click.File(encoding="utf-8"),
     help="Labelled mails, JSON Lines as `poller corrections --jsonl` writes them: how many come out right.",
 )
-@click.option("--no-claude", is_flag=True, help="With --evaluate: the rules alone.")
+@click.option("--no-claude", is_flag=True, help="With --evaluate: the rules and what is learnt, alone.")
+@click.option("--leave-one-out", is_flag=True, help="With --evaluate: also what Claude says with examples.")
 @json_option("As one JSON object.")
 @click.pass_context
 def classify(
-    ctx: click.Context, mail: Path | None, *, labelled: IO[str] | None, no_claude: bool, as_json: bool
+    ctx: click.Context,
+    mail: Path | None,
+    *,
+    labelled: IO[str] | None,
+    no_claude: bool,
+    leave_one_out: bool,
+    as_json: bool,
 ) -> None:
     """Show the category of a mail, and why.
 
     MAIL is a raw message, .eml. Nothing is created. Claude is asked if the rules are unsure and there is a key.
 
     With --evaluate, show instead the accuracy, the confusions, who decided, and the cost of Claude. Exit code 75 when
-    Claude is out of reach, 78 also when it refuses the key.
+    Claude is out of reach, 78 also when it refuses the key. With --leave-one-out Claude is asked again about each mail
+    that it decided on, with the most similar of the others as examples.
     """
-    if (mail is None) == (labelled is None) or (no_claude and labelled is None):
+    if (mail is None) == (labelled is None) or ((no_claude or leave_one_out) and labelled is None):
         raise click.UsageError("give either a mail, or --evaluate and a file")
+    if no_claude and leave_one_out:
+        raise click.UsageError("--leave-one-out needs Claude")
     if labelled:
-        _evaluate(ctx, labelled, no_claude=no_claude, as_json=as_json)
+        _evaluate(ctx, labelled, no_claude=no_claude, leave_one_out=leave_one_out, as_json=as_json)
         return
     if mail is None or not trial.is_mail(mail):
         raise click.BadParameter(f"{mail} is no mail: it does not begin with a header", ctx, param_hint="MAIL")
@@ -51,7 +68,7 @@ def classify(
     )
 
 
-def _evaluate(ctx: click.Context, labelled: IO[str], *, no_claude: bool, as_json: bool) -> None:
+def _evaluate(ctx: click.Context, labelled: IO[str], *, no_claude: bool, leave_one_out: bool, as_json: bool) -> None:
     settings = settings_of(ctx, need_imap=False)
     claude = None if no_claude else services(settings).claude
     try:
@@ -59,15 +76,29 @@ def _evaluate(ctx: click.Context, labelled: IO[str], *, no_claude: bool, as_json
     except evaluation.InvalidExamplesError as error:
         raise click.BadParameter(str(error), ctx, param_hint="--evaluate") from error
     verdicts: list[evaluation.Verdict] = []
+    advised = adviser(settings)
     with Progress() as progress:
         for mail in mails:
             progress.show(f"{len(verdicts)} of {len(mails)} classified")
-            verdicts.append(evaluation.judge(mail, claude))
+            verdicts.append(evaluation.judge(mail, claude, advised))
+        changes: list[Change] = []
+        if leave_one_out and claude:
+            progress.show("classified again with examples ...")
+            changes += _with_examples(verdicts, claude)
     asked = evaluation.usage(claude, PRICES.get(settings.anthropic.model))
     if as_json:
-        click.echo(json.dumps(evaluation.as_json(verdicts, asked)))
+        told = evaluation.as_json(verdicts, asked)
+        click.echo(json.dumps(told | ({"leave_one_out": examples.as_json(changes)} if changes else {})))
         return
-    for line in evaluation.as_lines(verdicts, asked):
+    for line in (*evaluation.as_lines(verdicts, asked), *(examples.as_lines(changes) if changes else ())):
         click.echo(line)
     if claude is None and not no_claude:
         click.echo("Claude is off: set ANTHROPIC_API_KEY", err=True)
+
+
+def _with_examples(verdicts: list[evaluation.Verdict], claude: Claude) -> list[Change]:
+    embedding.require_installed()
+    try:
+        return list(examples.changes(verdicts, claude))
+    except embedding.EmbeddingFailedError as error:
+        raise click.ClickException(f"the mails cannot be compared: {error}") from error

@@ -41,6 +41,7 @@ SECTIONS = {
     "Repair": {
         "retry": _Command("retry", "retry", "Retry failed messages, and try waiting ones now."),
         "state": _Command("run", "state", "Repair what the state says of the mailbox."),
+        "learn": _Command("learning.command", "learn", "Learn from what people corrected and confirmed."),
         "purge": _Command("purge", "purge", "Forget messages that ended long ago."),
         "setup-hubspot": _Command("check", "setup_hubspot", "Give HubSpot's tickets a unique reference."),
     },

@@ -106,6 +106,8 @@ def _told(values: Iterable[tuple[str, str]]) -> Iterator[str]:
         last = name.rpartition(".")[2]
         if last == "url" or (not name and words not in _YES_NO.values()):
             yield words
+        elif name == "opinion.category":
+            yield f"opinion: {words}"
         elif last in _TOLD:
             yield f"{last}: {words}"
 

@@ -13,6 +13,7 @@ from integrations.errors import ConfigurationError, ServiceError
 from poller.cli import demo
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
+from poller.learning.advice import adviser
 from poller.mailbox.source import Fetched
 from poller.model import Outcome
 from poller.parsing import parser
@@ -88,22 +89,27 @@ def classify(settings: Settings, mail: Path) -> dict[str, Any]:
     request = sender.identify(request, own, settings.imap.authserv_id, form_mark.key_of(settings.imap))
     if ignored := screening.screen(request, own=own):
         return {"category": "IGNORED", "reason": ignored}
+    advised = adviser(settings)
     try:
-        found = classification.classify_request(request, services(settings).claude)
+        found = classification.classify_request(request, services(settings).claude, advised)
     except ServiceError as error:
-        found = classification.classify_request(request, None)
+        found = classification.classify_request(request, None, advised)
         return _verdict(found) | {"claude": str(error)}
     return _verdict(found)
 
 
 def _verdict(found: Classification) -> dict[str, Any]:
-    return {
+    verdict = {
         "category": found.category,
         "confidence": found.confidence,
         "decided_by": found.decided_by,
         "reason": found.reason,
         "needs_review": found.needs_review,
     }
+    if opinion := found.opinion:
+        learned = {"learned": opinion.category, "learned_confidence": opinion.confidence, "learned_sure": opinion.sure}
+        return verdict | learned
+    return verdict
 
 
 def live(settings: Settings, mail: Path) -> dict[str, Any]:

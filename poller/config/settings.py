@@ -196,6 +196,17 @@ class OfficeSettings(Section):
     closed_until: date | None = Field(None, description="its last day")
 
 
+class LearningSettings(Section):
+    """What is learnt from people's corrections, which needs the extra `learning`."""
+
+    mode: Literal["off", "shadow", "decide"] = Field(
+        "shadow",
+        description="off; shadow: its opinion stands beside the decision; decide: it decides where the rules are "
+        "unsure and it is sure, and in Claude's place where that is out of reach",
+    )
+    examples: bool = Field(False, description="whether Claude is shown the most similar mails that people corrected")
+
+
 class SmtpSettings(Service):
     """Settings of the SMTP server that sends the notifications to the admin."""
 
@@ -533,6 +544,7 @@ class Settings(BaseSettings):
     r2: R2Settings = R2Settings()
     support: SupportSettings = SupportSettings()
     models: ModelsSettings = ModelsSettings()
+    learning: LearningSettings = LearningSettings()
     notification: NotificationSettings = NotificationSettings()
     acknowledgement: AcknowledgementSettings = AcknowledgementSettings()
     office: OfficeSettings = OfficeSettings()

@@ -7,8 +7,10 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from poller.dispatch.corrected_mails import examples_for
 from poller.model import Category, Classification, DispatchResult
 from poller.triage import classification, claude_budget
+from poller.workflow.results import opinion_of
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
@@ -61,11 +63,27 @@ def classify(job: StepContext) -> Classification:
             claude = claude_budget.DailyBudget(claude, job.journal.store, most)
         if claude:
             claude = _PatientClassifier(claude, job.journal, attempt.since + timedelta(seconds=settings.wait_s))
-        found = classification.classify_request(job.message.request, claude)
+        lessons = partial(examples_for, job.corrected_mails, job.journal.store)
+        found = classification.classify_request(job.message.request, claude, job.adviser, lessons)
         reasons.append(found.reason)
-        # A model's own words may quote the mail, and the state store keeps none of its content.
-        return asdict(found) | {"reason": "" if found.decided_by == "claude" else found.reason}
+        return _as_json(found)
 
-    value = job.journal.step(StepName.CLASSIFY, act, gated=False)
-    found = Classification(**value | {"category": Category(value["category"])})
+    found = _from_json(job.journal.step(StepName.CLASSIFY, act, gated=False))
     return replace(found, reason=reasons[0]) if reasons else found
+
+
+def _as_json(found: Classification) -> dict[str, Any]:
+    """Return the recorded form."""
+    recorded = asdict(found)
+    if found.opinion is None:
+        del recorded["opinion"]
+    # A model's own words may quote the mail, and the state store keeps none of its content.
+    return recorded | ({"reason": ""} if found.decided_by == "claude" else {})
+
+
+def _from_json(recorded: dict[str, Any]) -> Classification:
+    """Read the recorded form, of this release or an earlier one."""
+    opinion = recorded.get("opinion")
+    return Classification(
+        **recorded | {"category": Category(recorded["category"]), "opinion": opinion_of(opinion) if opinion else None}
+    )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from poller.config.settings import ImapSettings, Settings
     from poller.dispatch.clients import Services
+    from poller.dispatch.corrected_mails import CorrectedMails
+    from poller.learning.advice import Adviser
     from poller.mailbox.source import Fetched, MessageSource
     from poller.model import DispatchResult, Outcome, Request, UploadDecision
     from poller.workflow.journal import Journal
@@ -133,6 +135,8 @@ class StepContext:
         UploadDecision, ...
     ] = ()  # decision on each attachment, in the mail's order; known once the message is received
     inspection_turns: InspectionTurns = field(default_factory=InspectionTurns)
+    adviser: Adviser | None = None  # None where nothing is learnt
+    corrected_mails: CorrectedMails | None = None  # None where Claude is shown none
 
 
 GONE = "gone"  # in the journal: the object to add something to was deleted

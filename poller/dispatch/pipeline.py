@@ -13,19 +13,16 @@ from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.acknowledge import acknowledge
 from poller.dispatch.bounce import bounce_receipt, is_first_bounce
 from poller.dispatch.classify import classify, initial_result
+from poller.dispatch.corrected_mails import CorrectedMails
 from poller.dispatch.inspection_turns import InspectionTurns
 from poller.dispatch.job import LazyMessage, StepContext
-from poller.dispatch.notify import (
-    failure_receipt,
-    send_alert,
-    send_failure,
-    send_receipt,
-)
+from poller.dispatch.notify import failure_receipt, send_alert, send_failure, send_receipt
 from poller.dispatch.order import steps_of
 from poller.dispatch.progress import PipelineProgress
 from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.errors import MessageGoneError
+from poller.learning.advice import adviser
 from poller.model import Category, Outcome
 from poller.own_mail import ACKNOWLEDGEMENT
 from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
@@ -74,10 +71,17 @@ class Pipeline:
         Raises:
             ConfigurationError: a template of a letter does not work.
         """
-        self._settings, self._services, self._source, self._spool = settings, services, source, spool
+        self._settings, self._source, self._spool = settings, source, spool
         self._reclassify_mailboxes = reclassify_mailboxes or {}
-        self._inspection_turns = InspectionTurns(wake)
         self._letters = AcknowledgementWriter(settings) if settings.acknowledgement.enabled else None
+        self._context = partial(
+            StepContext,
+            services=services,
+            settings=settings,
+            inspection_turns=InspectionTurns(wake),
+            adviser=adviser(settings),
+            corrected_mails=CorrectedMails(source, spool, settings.imap) if settings.learning.examples else None,
+        )
 
     def clear(self) -> None:
         """Delete the spool files that a killed process left behind."""
@@ -91,9 +95,7 @@ class Pipeline:
         source = self._reclassify_mailboxes.get(correction.category, self._source) if correction else self._source
         path = self._spool / f"{journal.reference.replace('/', '-')}.eml"
         message = LazyMessage(message_of(journal.reference), source, path, self._settings.imap)
-        job = StepContext(
-            journal, message, source, self._services, self._settings, inspection_turns=self._inspection_turns
-        )
+        job = self._context(journal, message, source)
         progress = PipelineProgress()
         try:
             return self._correct(job, correction, progress) if correction else self._dispatch(job, progress)

@@ -45,6 +45,7 @@ class PipelineProgress:
             confidence=done.classification.confidence,
             decided_by=done.classification.decided_by,
             needs_review=done.classification.needs_review,
+            opinion=done.classification.opinion,
             upload_decisions=done.upload_decisions,
             files=tuple(url for _, url in done.uploads),
             all_files=done.all_files,

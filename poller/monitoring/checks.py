@@ -21,6 +21,7 @@ from poller.dispatch.clients import services
 from poller.imap import session as imap_session
 from poller.imap.responses import advice
 from poller.inspection.f3d import client
+from poller.learning import embedding, learned_model
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import stranded
 from poller.mailbox.source import KEYWORDS
@@ -64,8 +65,8 @@ class Checked:
 def check(settings: Settings) -> Iterator[Checked]:
     """Yield a result for each check, as they come.
 
-    Checked are the state store's database, each service, the letters to customers, f3d, and the port and file of the
-    metrics.
+    Checked are the state store's database, each service, the letters to customers, f3d, the learnt model, and the port
+    and file of the metrics.
     """
     live = services(settings)
     yield tried("State", lambda: database.check(settings.state_url))
@@ -87,6 +88,8 @@ def check(settings: Settings) -> Iterator[Checked]:
         yield tried("Letters", lambda: _try_templates(settings))
     if f3d := settings.models.f3d:
         yield tried("f3d", lambda: _draw(f3d))
+    if (mode := settings.learning.mode) == "decide" or (mode == "shadow" and embedding.is_installed()):
+        yield tried("Learning", lambda: _embed(settings.directory, mode))
     if listen := settings.metrics.listen:
         yield tried("Metrics", lambda: _listen(listen))
     if textfile := settings.metrics.textfile:
@@ -134,6 +137,16 @@ def _draw(f3d: Path) -> str:
     if not client.is_ready(f3d):
         raise ConfigurationError(f"{f3d} gives no picture; look at `journalctl -u 'figurative-poller-f3d*'`")
     return "a triangle was drawn"
+
+
+def _embed(directory: Path, mode: str) -> str:
+    embedding.require_installed()
+    try:
+        embedding.embed(["Bonjour"])
+        model = learned_model.current(directory)
+    except (embedding.EmbeddingFailedError, learned_model.UnusableModelError) as error:
+        raise ConfigurationError(str(error)) from error
+    return f"{mode}; learnt from {model.examples} requests, {model.accuracy:.0%} right by cross-validation"
 
 
 def _listen(listen: str) -> str:

@@ -141,6 +141,9 @@ def _done(message: MessageRecord, now: MessageStatus, remembered: StateStore, hu
         subtask=result.subtask,
         contact_url=_contact_url(hub_id, result.contact_id),
         portraits=tuple(each for each in result.previews if each.facts and each.url),
+        decided_by=message.status.result.decided_by,
+        opinion=message.status.result.opinion,  # a correction has none
+        was=message.status.outcome if now is not message.status else None,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,14 +10,14 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, https_url
-from poller.model import SERVICE_NAMES, Outcome
+from poller.model import Outcome
 from poller.rendering import mail_page, unanswered
 from poller.rendering.chart import Chart, as_text
-from poller.rendering.french_time import JOURS, duration, moment, period
-from poller.rendering.phrases import NBSP, marker, step_title
+from poller.rendering.failure import FailureLine, failure_line
+from poller.rendering.french_time import JOURS, duration, period
+from poller.rendering.phrases import NBSP, marker
 from poller.rendering.template import render
-from poller.rendering.week import WEEK, Failure
-from poller.workflow.steps import service_of
+from poller.rendering.week import WEEK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,22 +25,16 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from poller.model import Preview
-    from poller.rendering.week import Week, WeeklyMessage
+    from poller.rendering.week import Week
 
 
 FAILURES = 20  # that are named
 PORTRAITS = 12  # that are shown
 _SHOWN = (Outcome.SUPPORT, Outcome.MODELISATION)  # by the parts of a column
 _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
+_SURE_MIN = 20  # sure opinions in a week, from which their share that is right says something
+_SURE_RIGHT = 0.95  # below which the model should learn anew: it is sure from where 98.5 % were right
 _NOTABLE = 1.25  # growth from which a change is called better or worse
-_HTTP_STATUS = re.compile(r"\bHTTP (\d{3})\b")
-# Keyed by the kind of a `StepFailedError`.
-_REASONS = {
-    "refused": "{service} a refusé la demande{status}.",
-    "unanswered": "{service} n’a pas répondu pendant plusieurs jours.",
-    "crashed": "Le traitement s’est interrompu plusieurs fois à cette étape.",
-    "unusable": "Le message n’a pas d’adresse d’expéditeur.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +46,6 @@ class Tile:
     before: str = ""  # likewise; "" if nothing is known of that week
     mark: str = ""  # ▲ or ▼ before it, "" if the two are the same
     tone: str = ""  # "good" or "bad"; "" if the change is neither
-
-
-@dataclass(frozen=True, slots=True)
-class FailureLine:
-    """A failed message, as the letter names it."""
-
-    title: str
-    reason: str
-    when: str
-    links: Sequence[tuple[str, str]]  # label and URL
-    marker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +103,11 @@ def _page(week: Week, before: Week | None, account: str) -> DigestPage:
         chart=chart if chart.most else None,
         portraits=portraits[:PORTRAITS],
         more_portraits=max(0, len(portraits) - PORTRAITS),
-        failures=[_failure(each, week) for each in failed[:FAILURES]],
+        failures=[failure_line(each, week) for each in failed[:FAILURES]],
         more_failures=max(0, len(failed) - FAILURES),
         unanswered=[unanswered.line(each) for each in week.unanswered[:FAILURES]],
         more_unanswered=max(0, len(week.unanswered) - FAILURES),
-        facts=_facts(week) if week.messages else (),
+        facts=[*_facts(week), *_learned(week, before)] if week.messages else (),
         # Two mailboxes have two digests, even where both go to the same admin.
         reference=f"{week.ends:%Y%m%d}.{hashlib.sha256(account.encode()).hexdigest()[:8]}",
     )
@@ -187,6 +169,12 @@ def _checks(week: Week) -> list[str]:
         )
     if waits := len(week.unanswered):
         checks.append(f"{unanswered.counted(waits)} sans réponse dans HubSpot{NBSP}: la liste est plus bas.")
+    sure, right = week.sure_opinions
+    if sure >= _SURE_MIN and right / sure < _SURE_RIGHT:
+        checks.append(
+            f"Le modèle appris se trompe plus qu’il ne devrait{NBSP}: {right} avis sûrs sur {sure} étaient justes. "
+            f"Relancez «{NBSP}poller learn{NBSP}»."
+        )
     if not week.messages:
         checks.append(
             f"La boîte aux lettres n’a rien reçu. Si cela vous étonne, envoyez-lui un message d’essai{NBSP}: "
@@ -211,24 +199,22 @@ def _facts(week: Week) -> list[tuple[str, str]]:
     return facts
 
 
-def _failure(message: WeeklyMessage, week: Week) -> FailureLine:
-    failure = message.failure or Failure("")
-    status = _HTTP_STATUS.search(failure.reason)
-    service = SERVICE_NAMES.get(service_of(failure.step), "Le service")
-    reason = _REASONS.get(failure.kind, "La cause est dans le reçu, à côté du message.")
-    links = [("Fiche du client", message.contact_url)]
-    if message.ticket:
-        links.append((f"Ticket n°{NBSP}{message.ticket.id}", message.ticket.url))
-    if message.subtask:
-        links.append(("Sous-tâche", message.subtask.url))
-    at = message.seen_at.astimezone(week.ends.tzinfo)
-    return FailureLine(
-        title=step_title(failure.step),
-        reason=reason.format(service=service, status=f" (erreur {status[1]})" if status else ""),
-        when=moment(at),
-        links=[(label, url) for label, url in links if http_url(url)],
-        marker=marker(message.reference),
-    )
+def _learned(week: Week, before: Week | None) -> list[tuple[str, str]]:
+    """Return what the learnt model was worth. Nothing where it had no opinion."""
+    if not any(each.opinion for each in week.messages):
+        return []
+    sure, right = week.sure_opinions
+    earlier, earlier_right = before.sure_opinions if before else (0, 0)
+    then = f" (semaine précédente{NBSP}: {earlier_right} sur {earlier})" if earlier else ""
+    facts = [("Avis sûrs du modèle appris, justes à ce jour", f"{right} sur {sure}{then}")]
+    if decided := sum(each.decided_by == "learned" for each in week.messages):
+        facts.append(("Demandes que le modèle appris a classées, sans Claude", str(decided)))
+    if spared := sum(each.decided_by == "claude" for each in week.surely_judged):
+        facts.append(("Demandes qu’il aurait pu classer à la place de Claude", str(spared)))
+    if moved := week.moved_with_opinion:
+        agreed = sum(each.is_right for each in moved)
+        facts.append(("Demandes reclassées où il avait déjà le bon avis", f"{agreed} sur {len(moved)}"))
+    return facts
 
 
 def _caption(preview: Preview) -> str:

@@ -42,8 +42,10 @@ if TYPE_CHECKING:
 
 _DECIDED_BY = {
     "rules": "Décidé par les règles.",
+    "learned": "Décidé par le modèle appris.",
     "claude": "Décidé par Claude.",
     "rules without claude": "Décidé par les règles, sans l’avis de Claude.",
+    "learned without claude": "Décidé par le modèle appris, sans l’avis de Claude.",
     "thread": "",  # an answer to a ticket needs no decision
     "person": "",
 }
@@ -75,6 +77,17 @@ def why(classification: Classification) -> str:
         return f"Classé par Claude ({_confidence(classification)})."
     decided_by = _DECIDED_BY.get(classification.decided_by, classification.decided_by)
     return f"{reason} {decided_by}".strip()
+
+
+def opinion(classification: Classification) -> list[tuple[str, str]]:
+    """Return the opinion of the learnt model, where another decided."""
+    found = classification.opinion
+    if found is None or classification.decided_by in {"learned", "learned without claude"}:
+        return []
+    confidence = f"{found.confidence:.0%}".replace("%", f"{NBSP}%")
+    agrees = "même avis" if found.category is classification.category else CATEGORIES[found.category]
+    sure = "" if found.sure else ", pas assez pour décider"
+    return [("Avis appris", f"{agrees} (confiance{NBSP}: {confidence}{sure})")]
 
 
 def people(request: Request, zone: tzinfo = UTC) -> list[tuple[str, str]]:

@@ -92,7 +92,11 @@ def receipt(
         kicker=kicker,
         title=title + (", à vérifier" if checks else ""),
         box=("À vérifier", checks),
-        facts=[*letter_parts.people(request, zone), ("Pourquoi", letter_parts.why(found))],
+        facts=[
+            *letter_parts.people(request, zone),
+            ("Pourquoi", letter_parts.why(found)),
+            *letter_parts.opinion(found),
+        ],
         buttons=(),
         files=(),
         reference=request.reference,

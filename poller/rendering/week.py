@@ -11,7 +11,7 @@ from poller.model import Outcome
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from poller.model import Link, Preview
+    from poller.model import Link, Opinion, Preview
 
 WEEK = timedelta(days=7)
 
@@ -40,6 +40,14 @@ class WeeklyMessage:
     subtask: Link | None = None
     contact_url: str = ""  # of its customer at HubSpot; "" if none is known
     portraits: tuple[Preview, ...] = ()  # those of 3D files, with a picture
+    decided_by: str = ""  # who classified it first, as in `Classification`
+    opinion: Opinion | None = None  # as in `Classification`
+    was: Outcome | None = None  # its category before a person moved it; None if nobody did
+
+    @property
+    def is_right(self) -> bool:
+        """Return whether the learnt model's opinion is the category that the message has now."""
+        return self.opinion is not None and self.opinion.category.outcome is self.outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,21 @@ class Week:
     def delays_s(self) -> list[float]:
         """Return the times from delivery to ticket, of those that opened one."""
         return [each.ticket_after_s for each in self.messages if each.ticket_after_s is not None]
+
+    @property
+    def surely_judged(self) -> list[WeeklyMessage]:
+        """Return the dispatched messages that the learnt model was sure of."""
+        return [each for each in self.messages if each.opinion and each.opinion.sure and each.outcome.is_dispatched]
+
+    @property
+    def sure_opinions(self) -> tuple[int, int]:
+        """Return how many opinions of the learnt model were sure, and how many of them people left standing."""
+        return len(self.surely_judged), sum(each.is_right for each in self.surely_judged)
+
+    @property
+    def moved_with_opinion(self) -> list[WeeklyMessage]:
+        """Return the messages that a person moved and that the learnt model had an opinion on."""
+        return [each for each in self.messages if each.opinion and each.was and each.outcome.is_dispatched]
 
     @property
     def to_check(self) -> int:

@@ -17,21 +17,26 @@ from poller.mime.subject import Prefix, prefix_of
 from poller.model import Address, Attachment, Category, Classification, Kind, Request
 from poller.parsing.file_types import sniff
 from poller.parsing.quoting import newest_part
-from poller.triage.classification import classify_request
+from poller.triage.classification import classify_request, no_lessons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from enum import StrEnum
 
     from integrations.claude import Claude
+    from poller.learning.advice import Adviser
+    from poller.learning.embedding import Vector
+    from poller.learning.lessons import Lesson
 
 TRIES = 4  # of a call that Claude asks us to repeat later
 LONGEST_WAIT_S = 60.0  # before the next try
 
 _DECIDED = {
     "rules": "the rules were sure",
+    "learned": "the learnt model was sure",
     "claude": "Claude decided",
     "rules without claude": "the rules guessed",
+    "learned without claude": "the learnt model guessed",
 }
 
 
@@ -151,7 +156,14 @@ def _attachment(row: dict[str, Any]) -> Attachment:
     return Attachment(filename, content_type, size, kind, inline=False, content=_Described())
 
 
-def judge(mail: Labelled, claude: Claude | None, sleep: Callable[[float], object] = time.sleep) -> Verdict:
+def judge(
+    mail: Labelled,
+    claude: Claude | None,
+    adviser: Adviser | None = None,
+    *,
+    lessons: Callable[[Vector | None], Sequence[Lesson]] = no_lessons,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Verdict:
     """Classify the mail as it would be today. Claude is waited for, within bounds.
 
     Raises:
@@ -160,10 +172,10 @@ def judge(mail: Labelled, claude: Claude | None, sleep: Callable[[float], object
     """
     for tried in range(1, TRIES):
         try:
-            return Verdict(mail, classify_request(mail.request, claude))
+            return Verdict(mail, classify_request(mail.request, claude, adviser, lessons))
         except TransientError as error:
             sleep(min(max(error.retry_after_s or 0.0, 2.0**tried), LONGEST_WAIT_S))
-    return Verdict(mail, classify_request(mail.request, claude))
+    return Verdict(mail, classify_request(mail.request, claude, adviser, lessons))
 
 
 def usage(claude: Claude | None, prices: tuple[float, float] | None) -> Usage:
@@ -182,6 +194,7 @@ def as_json(verdicts: list[Verdict], asked: Usage) -> dict[str, Any]:
         "confusion": {label: {said: _count(verdicts, label, said) for said in Category} for label in Category},
         "decided_by": {who: _tally(given) for who, given in _by(verdicts).items()},
         "needs_review": sum(each.found.needs_review for each in verdicts),
+        "learned": {"asked": _opinions(verdicts), "sure": _opinions(verdicts, sure=True)},
         "claude": {
             "calls": asked.calls,
             "input_tokens": asked.input_tokens,
@@ -206,9 +219,13 @@ def as_lines(verdicts: list[Verdict], asked: Usage) -> Iterator[str]:
     """Format the score as lines for a person."""
     yield f"{_score(verdicts)} right"
     for who, given in _by(verdicts).items():
-        yield f"  {_DECIDED.get(who, who):<22} {len(given):>5} mails, {_score(given)} right"
+        yield f"  {_DECIDED.get(who, who):<25} {len(given):>5} mails, {_score(given)} right"
     review = sum(each.found.needs_review for each in verdicts)
     yield f"  a person should look at {review:>3} of them"
+    for what, sure in (("the learnt model was asked about", False), ("and would decide", True)):
+        asked_about = _opinions(verdicts, sure=sure)
+        if asked_about["mails"]:
+            yield f"  {what} {asked_about['mails']}, {asked_about['right']} right"
     cost = "" if asked.dollars is None else f", about ${asked.dollars:.4f}"
     yield f"Claude: {asked.calls} calls, {asked.input_tokens} tokens in, {asked.output_tokens} out{cost}"
     yield f"{'is':<14}" + "".join(f"{'said ' + said:>20}" for said in Category)
@@ -218,6 +235,13 @@ def as_lines(verdicts: list[Verdict], asked: Usage) -> Iterator[str]:
         if not each.right:
             said = f"by {each.found.decided_by} ({each.found.confidence:.0%})"
             yield f"wrong: {each.mail.id} is {each.mail.label}, {said}"
+
+
+def _opinions(verdicts: list[Verdict], *, sure: bool = False) -> dict[str, int]:
+    """Count the mails that the learnt model was asked about, or was sure of, and those where it is right."""
+    given = [(each.found.opinion, each.mail.label) for each in verdicts if each.found.opinion]
+    counted = [opinion.category is label for opinion, label in given if opinion.sure or not sure]
+    return {"mails": len(counted), "right": sum(counted)}
 
 
 def _by(verdicts: list[Verdict]) -> dict[str, list[Verdict]]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from poller.workflow.status import Entry
+
 
 class FactStore(Protocol):
     """The stored facts, which all messages share."""
@@ -33,6 +35,12 @@ class FactStore(Protocol):
         With `before`, the result before the correction of that id. For an unknown message, as after `poller purge`, the
         outcome is FORGOTTEN and there is nothing else.
         """
+
+    def corrections(self) -> list[str]:
+        """Return the ids of all corrections, the first begun first. They are few."""
+
+    def journal(self, reference: str) -> list[Entry]:
+        """Return everything that was recorded about a message, in order."""
 
 
 class InMemoryFacts:
@@ -63,3 +71,12 @@ class InMemoryFacts:
         """Return that nothing is recorded of the message."""
         del reference, before
         return WorkResult(Outcome.FORGOTTEN)
+
+    def corrections(self) -> list[str]:
+        """Return that there is none."""
+        return []
+
+    def journal(self, reference: str) -> list[Entry]:
+        """Return that nothing is recorded of the message."""
+        del reference
+        return []

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from poller.model import Category, Link, ModelFacts, Outcome, Preview, StoredFile, UploadDecision
+from poller.model import Category, Link, ModelFacts, Opinion, Outcome, Preview, StoredFile, UploadDecision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,6 +126,7 @@ class WorkResult:
     confidence: float = 0.0
     decided_by: str = ""  # as in `Classification`
     needs_review: bool = False
+    opinion: Opinion | None = None  # as in `Classification`
     upload_decisions: tuple[UploadDecision, ...] = ()  # of each attachment, in the mail's order
     files: tuple[str, ...] = ()  # the URL of each stored attachment, in the mail's order
     all_files: StoredFile | None = None  # as in `DispatchResult`
@@ -172,6 +173,8 @@ class WorkResult:
             found["all_files"] = asdict(self.all_files)
         if self.attached:
             found["attached"] = [list(each) for each in self.attached]
+        if self.opinion:
+            found["opinion"] = asdict(self.opinion)
         return found
 
     def _created(self) -> dict[str, Any]:
@@ -195,6 +198,7 @@ class WorkResult:
         """Read the recorded form, of this release or an earlier one."""
         category, was, filed = found.get("category"), found.get("was"), found.get("filed")
         ticket, subtask, all_files = found.get("ticket"), found.get("subtask"), found.get("all_files")
+        opinion = found.get("opinion")
         return cls(
             outcome=Outcome(found["outcome"]),
             step=found.get("step", ""),
@@ -211,6 +215,7 @@ class WorkResult:
             confidence=found.get("confidence", 0.0),
             decided_by=found.get("decided_by", ""),
             needs_review=found.get("needs_review", False),
+            opinion=opinion_of(opinion) if opinion else None,
             upload_decisions=tuple(map(UploadDecision, found.get("fates", ()))),
             files=tuple(found.get("files", ())),
             all_files=StoredFile(**all_files) if all_files else None,
@@ -222,6 +227,11 @@ class WorkResult:
             skipped=tuple(found.get("skipped", ())),
             previews=tuple(map(_preview, found.get("previews", ()))),
         )
+
+
+def opinion_of(found: Mapping[str, Any]) -> Opinion:
+    """Read the recorded form of an opinion."""
+    return Opinion(Category(found["category"]), found["confidence"], found["sure"])
 
 
 def _preview_json(preview: Preview) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from poller.workflow.results import WorkResult
 from poller.workflow.steps import service_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dbos import WorkflowStatus
 
 AT_WORK = ("ENQUEUED", "PENDING", "DELAYED")  # dbos' words for a message in progress
@@ -85,6 +87,15 @@ def _record(
         result = WorkResult.from_json(output)
     since = seen_at if result.outcome is Outcome.WAITING else None
     return MessageRecord(reference, seen_at, changed_at, MessageStatus(result, since))
+
+
+def received_at(journal: Iterable[Entry]) -> datetime | None:
+    """Return when a message was received, by its journal, None where that has no such moment."""
+    for entry in journal:
+        returned = entry.content.get("ok")
+        if isinstance(returned, dict) and returned.get("received_at"):
+            return datetime.fromisoformat(returned["received_at"])
+    return None
 
 
 def moment(epoch_ms: int | None) -> datetime:

@@ -1,4 +1,4 @@
-"""Measurements: `python -m tests.bench [classification | soak | backlog | bars | models | memory]`.
+"""Measurements: `python -m tests.bench [classification | learned | soak | backlog | bars | models | memory]`.
 
 By default the first two are run.
 Exit code 1 when anything is lost or doubled, does not come to its end, or takes more time or calls than it may.
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import backlog, bars, classification, memory, models, soak
+from tests.bench import backlog, bars, classification, learned, memory, models, soak
 from tests.bench.table import Row, show
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ def classify(_: Namespace) -> list[Row]:
         "rules alone, overall": f"{(score.right + score.rest_right) / number:.1%}",
     }
     return [Row("classification", measure, value) for measure, value in counted.items()]
+
+
+def learn(_: Namespace) -> list[Row]:
+    """How right rules and learnt model are together."""
+    return learned.run(tell)
 
 
 def torment(given: Namespace) -> list[Row]:
@@ -68,6 +73,7 @@ def remember(given: Namespace) -> list[Row]:
 
 BENCHES = {
     "classification": classify,
+    "learned": learn,
     "soak": torment,
     "backlog": drain,
     "bars": measure,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from integrations.sandbox import Fault
 from poller.cli.purge import forget
 from poller.cli.samples import picture
+from poller.learning import learned_model
 from poller.monitoring.digest import look_back
 from poller.workflow.database import open_store
 from tests.support.corrections import (
@@ -56,7 +57,7 @@ def test_commands_report_a_correction(office: Office, monkeypatch: pytest.Monkey
     assert poller(office, "retry", "--failed").stderr == "nothing to do\n"
     with closing(open_store(office.settings)) as store:
         week = look_back(store, datetime.now(UTC) + timedelta(days=1))
-    assert ([each.outcome for each in week.messages], week.corrections) == (["modelisation"], 1)
+    assert ([(each.was, each.outcome) for each in week.messages], week.corrections) == ([("failed", "modelisation")], 1)
 
 
 def test_corrections_are_exported_as_labelled_set(
@@ -103,6 +104,34 @@ def test_corrections_are_exported_as_labelled_set(
     again = poller(office, "corrections", "--jsonl")
     assert len(again.stdout.splitlines()) == 1
     assert "is not where it was filed, and is left out" in again.stderr
+
+
+def test_model_is_learnt_from_corrections_and_what_stayed(
+    office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What stayed counts after a week; a mail that somebody moved counts as what they made of it."""
+    monkeypatch.chdir(tmp_path)
+    office.once(MAILS["support"], MAILS["bug"])
+    drag(office, "Support", TO_MODELISATION, "HEADER", "Message-ID", "<support@samples.example>")
+    office.once()
+
+    def exported() -> list[tuple[str, list[str]]]:
+        lines = poller(office, "corrections", "--jsonl", "--confirmed").stdout.splitlines()
+        return [(row["label"], row["tags"]) for row in map(json.loads, lines)]
+
+    corrected = ("MODELISATION", ["correction", "was_support"])
+    assert exported() == [corrected]
+    with closing(sqlite3.connect(office.state / "poller.sqlite")) as state, state:
+        state.execute("UPDATE workflow_status SET updated_at = updated_at - 8 * 86400000")
+    assert exported() == [corrected, ("SUPPORT", ["confirmed"])]
+    few = learned_model.LABELLED.read_text().splitlines()[:45]
+    (tmp_path / "few.jsonl").write_text("\n".join(few))
+    monkeypatch.setattr(learned_model, "LABELLED", tmp_path / "few.jsonl")
+    assert json.loads(poller(office, "learn", "--json").stdout)["examples"] == 47
+    assert learned_model.current(office.state).examples == 47
+    (tmp_path / "bad.jsonl").write_text("[]")
+    refused = poller(office, "learn", "bad.jsonl")
+    assert (refused.exit_code, "line 1 is no labelled mail" in refused.stderr) == (2, True)
 
 
 def test_purge_removes_message_with_its_corrections(office: Office) -> None:

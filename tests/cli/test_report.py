@@ -129,6 +129,10 @@ def test_show_prints_step_results_safely(returned: Any, beside: str, below: list
         ),
         ({"id": "1", "url": "https://app.hubspot.com/1"}, "https://app.hubspot.com/1"),
         ([{"number": 0, "url": "https://files.example/1.png"}], "https://files.example/1.png"),
+        (
+            {"category": "SUPPORT", "opinion": {"category": "MODELISATION", "confidence": 0.6, "sure": False}},
+            "category: SUPPORT, opinion: MODELISATION",
+        ),
     ],
 )
 def test_show_leaves_out_internals(returned: Any, told: str) -> None:

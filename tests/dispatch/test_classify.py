@@ -11,6 +11,7 @@ import pytest
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
 from poller.dispatch.classify import classify, initial_result
+from poller.learning.advice import Adviser
 from poller.model import Category, UploadDecision
 from poller.workflow.errors import StepDeferredError
 from tests.support.pipeline_harness import REFERENCE, StepHarness
@@ -39,6 +40,19 @@ def test_answer_of_claude_is_kept_without_its_words(bench: StepHarness) -> None:
     assert classify(bench.context()) == replace(first, reason="")
     assert "fauteuil" not in str(bench.record.entries)
     assert len(bench.sandbox.anthropic.calls("POST")) == 1
+
+
+def test_opinion_is_kept_beside_the_decision(bench: StepHarness, tmp_path: Path) -> None:
+    """A row of an earlier release has none, and is read all the same."""
+    adviser = Adviser(tmp_path, decides=False)
+    first = classify(bench.context(adviser=adviser))
+    assert first.decided_by == "claude"
+    assert first.opinion
+    again = classify(bench.context(adviser=None))
+    assert again == replace(first, reason="")
+    (recorded,) = [entry["ok"] for _, entry in bench.record.entries if "ok" in entry]
+    del recorded["opinion"]
+    assert classify(bench.context(adviser=adviser)) == replace(again, opinion=None)
 
 
 def entries(bench: StepHarness) -> int:

@@ -55,6 +55,17 @@ def test_check_tries_the_templates_of_letters(tmp_path: Path) -> None:
         assert seen in found.seen
 
 
+def test_check_says_what_the_learnt_model_is_worth(office: Office) -> None:
+    """A broken one is named."""
+    learning = office.settings.learning.model_copy(update={"mode": "shadow"})
+    settings = office.settings.model_copy(update={"learning": learning})
+    found = list(checks.check(settings))[-1]
+    assert (found.service, found.verdict) == ("Learning", "ok")
+    assert found.seen.startswith("shadow; learnt from 491 requests, 89% right")
+    (settings.directory / "learned.json").write_text("[]")
+    assert list(checks.check(settings))[-1].seen == "learned.json is broken: run poller learn"
+
+
 def test_check_names_services_that_are_off() -> None:
     """Each with the settings that turn it on; a mailbox out of reach ends no other check."""
     given = {"IMAP_HOST": "127.0.0.1", "IMAP_PORT": "9", "IMAP_USERNAME": "u", "IMAP_PASSWORD": "p"}

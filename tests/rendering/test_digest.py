@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from poller.model import Link, ModelFacts, Outcome, Preview
+from poller.model import Category, Link, ModelFacts, Opinion, Outcome, Preview
 from poller.rendering import digest
 from poller.rendering.week import Failure, Week, WeeklyMessage
 from tests.rendering.test_template import Seen, html_of
@@ -198,3 +198,40 @@ def test_portrait_from_a_plain_address_is_not_shown() -> None:
 def test_week_is_named_as_people_write_it(ends: str, said: str) -> None:
     end = datetime.fromisoformat(ends).replace(tzinfo=ENDS.tzinfo)
     assert text(Week(end - timedelta(days=7), end, (), 0)).startswith(said)
+
+
+def advised(number: int, said: Category, outcome: Outcome, **given: object) -> WeeklyMessage:
+    opinion = Opinion(said, 0.97, sure=bool(given.pop("sure", True)))
+    return message(number, outcome, opinion=opinion, **({"decided_by": "claude"} | given))
+
+
+SUPPORT, MODELISATION = Category.SUPPORT, Category.MODELISATION
+
+
+def test_digest_says_what_the_learnt_model_was_worth() -> None:
+    """What it would have saved, and where it and people disagreed."""
+    week = a_week(
+        advised(1, SUPPORT, Outcome.SUPPORT),
+        advised(2, SUPPORT, Outcome.SUPPORT, decided_by="learned"),
+        advised(3, MODELISATION, Outcome.MODELISATION, was=Outcome.SUPPORT),
+        advised(4, MODELISATION, Outcome.SUPPORT, was=Outcome.MODELISATION, decided_by="learned"),
+        advised(5, MODELISATION, Outcome.SUPPORT, sure=False),
+        advised(6, MODELISATION, Outcome.FAILED),
+        message(7),
+    )
+    lines = text(week, a_week(advised(1, SUPPORT, Outcome.SUPPORT))).splitlines()
+    for line in (
+        "Avis sûrs du modèle appris, justes à ce jour : 3 sur 4 (semaine précédente : 1 sur 1)",
+        "Demandes que le modèle appris a classées, sans Claude : 2",
+        "Demandes qu’il aurait pu classer à la place de Claude : 2",
+        "Demandes reclassées où il avait déjà le bon avis : 1 sur 2",
+    ):
+        assert line in lines
+    assert "appris" not in text(a_week(message()))
+
+
+@pytest.mark.parametrize(("wrong", "number", "is_told"), [(1, 20, False), (2, 20, True), (5, 19, False)])
+def test_digest_says_when_the_learnt_model_drifts(wrong: int, number: int, is_told: bool) -> None:
+    right = [advised(each, SUPPORT, Outcome.SUPPORT) for each in range(number - wrong)]
+    found = text(a_week(*right, *(advised(each, SUPPORT, Outcome.MODELISATION) for each in range(wrong))))
+    assert ("- Le modèle appris se trompe plus qu’il ne devrait : 18 avis sûrs sur 20" in found) == is_told

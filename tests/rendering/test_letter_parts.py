@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from poller.model import Category, DispatchResult, Preview, StoredFile, UploadDecision
+from poller.model import Category, DispatchResult, Opinion, Preview, StoredFile, UploadDecision
 from poller.rendering import letter_parts
 from poller.rendering.mail_page import LEFT, Tone
 from poller.rendering.receipt import failure_receipt, receipt
@@ -52,6 +52,26 @@ def test_failure_receipt_has_words_button_and_origin() -> None:
     assert DONE.ticket
     assert f"Ouvrir le ticket HubSpot : {DONE.ticket.url}\n" in text
     assert DONE.ticket.url in page.links
+
+
+@pytest.mark.parametrize(
+    ("opinion", "decided_by", "line"),
+    [
+        (Opinion(Category.MODELISATION, 0.97, sure=True), "claude", "même avis (confiance : 97 %)"),
+        (
+            Opinion(Category.SUPPORT, 0.7, sure=False),
+            "claude",
+            "Support (confiance : 70 %, pas assez pour décider)",
+        ),
+        (Opinion(Category.MODELISATION, 0.97, sure=True), "learned", None),
+        (None, "rules", None),
+    ],
+)
+def test_receipt_has_opinion_beside_decision(opinion: Opinion | None, decided_by: str, line: str | None) -> None:
+    done = replace(DONE, classification=replace(SURE, decided_by=decided_by, opinion=opinion))
+    text, *_ = read(receipt(REQUEST, done, sender=SENDER).raw)
+    assert ("Avis appris" in text) == bool(line)
+    assert line is None or f"Avis appris : {line}\n" in text
 
 
 @pytest.mark.parametrize(

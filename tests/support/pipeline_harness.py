@@ -37,7 +37,7 @@ class Desk:
 
     def __init__(self, sandbox: Sandbox, spool: Path) -> None:
         self.sandbox, self.spool = sandbox, spool
-        self.environment = sandbox.environment() | {"MODELS_ENABLED": "false"}  # see `Office`
+        self.environment = sandbox.environment() | {"MODELS_ENABLED": "false", "LEARNING_MODE": "off"}  # see `Office`
         self.mails: dict[str, bytes] = {}
         self.received_at = datetime(2026, 11, 22, 10, tzinfo=UTC)  # of each mail
         self.facts: dict[str, str] = {}

@@ -73,6 +73,26 @@ def test_evaluation_reports_accuracy_and_cost(desk: Desk) -> None:
     assert claude["input_tokens"] > 0
 
 
+def test_evaluation_says_what_examples_change(desk: Desk) -> None:
+    """Of what Claude decided, each mail is asked about again, with the others as examples."""
+    desk.sandbox.anthropic.decide = lambda content: {
+        "category": "SUPPORT" if "examples" in content else "MODELISATION",
+        "confidence": 0.9,
+        "reason": "Une phrase.",
+    }
+    told = json.loads(evaluate(desk, "--leave-one-out", "--json").stdout)
+    assert told["leave_one_out"] == {
+        "asked": 2,
+        "right_before": 1,
+        "right_after": 1,
+        "mended": ["wrong"],
+        "spoilt": ["asked"],
+    }
+    shown = desk.sandbox.anthropic.calls("POST")[-1].body["messages"][0]["content"]
+    assert shown.count('"category"') == 2
+    assert shown.count(ROWS[2]["body"]) == 1
+
+
 def test_evaluation_without_claude_makes_no_call(desk: Desk) -> None:
     """And what they guessed at stands apart from what they were sure of."""
     result = evaluate(desk, "--no-claude")
@@ -82,6 +102,13 @@ def test_evaluation_without_claude_makes_no_call(desk: Desk) -> None:
     assert lines[1].split() == ["the", "rules", "were", "sure", "1", "mails,", "1", "of", "1", "(100%)", "right"]
     assert lines[2].startswith("  the rules guessed")
     assert desk.sandbox.anthropic.calls("POST") == []
+
+
+def test_evaluation_says_how_right_the_learnt_model_is(desk: Desk) -> None:
+    """Of the mails that the rules are unsure of."""
+    desk.environment["LEARNING_MODE"] = "shadow"
+    lines = evaluate(desk, "--no-claude").stdout.splitlines()
+    assert any(line.startswith("  the learnt model was asked about 2, ") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +157,11 @@ def test_evaluation_waits_for_claude_at_most_a_minute(desk: Desk) -> None:
     busy = Fault("status", "POST", status=429, headers={"Retry-After": "3600"}, times=2)
     desk.sandbox.anthropic.fail(busy)
     slept: list[float] = []
-    assert judge(mail, services(desk.settings).claude, slept.append).found.decided_by == "claude"
+    assert judge(mail, services(desk.settings).claude, sleep=slept.append).found.decided_by == "claude"
     assert slept == [60.0, 60.0]
     desk.sandbox.anthropic.fail(Fault("status", "POST", status=529, times=None))
     with pytest.raises(TransientError):
-        judge(mail, services(desk.settings).claude, slept.append)
+        judge(mail, services(desk.settings).claude, sleep=slept.append)
     assert slept[2:] == [2.0, 4.0, 8.0]
 
 
@@ -159,7 +186,7 @@ def test_exported_mail_is_classified_like_the_original(tmp_path: Path, name: str
     path = tmp_path / "mail.eml"
     path.write_bytes(bytes(mail))
     request = parser.parse(path, "support@figurative.example", datetime.now(UTC))
-    (read_again,) = read([json.dumps(example(request, Category.MODELISATION, "support"))])
+    (read_again,) = read([json.dumps(example(request, Category.MODELISATION, ["confirmed"]))])
     assert read_again.request.author == request.author
     assert [each.kind for each in read_again.request.attachments] == [Kind.MODEL, Kind.MODEL]
     assert content_of(read_again.request) == content_of(request)

@@ -1,0 +1,110 @@
+"""Judge a request by the weights that were learnt from labelled ones, and read them from a file."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from poller.learning import embedding
+from poller.model import Category, Opinion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from poller.learning.embedding import Vector
+
+FILE: Final = "learned.json"  # in the state directory
+SEED: Final = Path(__file__).parent / "seed"
+LABELLED: Final = SEED / "requests.jsonl"  # the labelled requests that every model learns from
+SEED_MODEL: Final = SEED / "model.json"  # what is learnt from them alone
+_MAX_BYTES: Final = 100_000
+
+
+class UnusableModelError(Exception):
+    """The file holds no model that can be used. `str()` says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedModel:
+    """A linear classifier of embedded requests. Nothing of a mail can be read from it."""
+
+    embedding: str  # as `embedding.NAME`
+    weights: tuple[float, ...]  # of each dimension; positive for the studio
+    bias: float
+    slope: float  # confidence is the logistic function of slope times the distance from the boundary
+    threshold: float | None  # confidence from which it may decide; None: it is never sure enough
+    accuracy: float  # right by cross-validation, a share of 1
+    examples: int  # that it was learnt from
+    digest: str  # hex digits of the SHA-256 over them
+
+    def opinion(self, vector: Vector) -> Opinion:
+        """Return the category of an embedded request, and whether it is sure enough to decide."""
+        score = self.bias + math.fsum(weight * value for weight, value in zip(self.weights, vector, strict=True))
+        confidence = confidence_of(score, self.slope)
+        sure = self.threshold is not None and confidence >= self.threshold
+        return Opinion(Category.MODELISATION if score > 0 else Category.SUPPORT, round(confidence, 3), sure)
+
+
+def confidence_of(score: float, slope: float) -> float:
+    """Return the confidence in the sign of a score, from 0.5 on."""
+    return 1 / (1 + math.exp(-min(slope * abs(score), 50.0)))
+
+
+def current(directory: Path) -> LearnedModel:
+    """Return the model that was learnt here, or the one that came with the package.
+
+    Raises:
+        UnusableModelError: the file is broken, or of another embedding.
+    """
+    path = directory / FILE
+    return load(path if path.exists() else SEED_MODEL)
+
+
+def load(path: Path) -> LearnedModel:
+    """Read a model.
+
+    Raises:
+        UnusableModelError: the file is broken, or of another embedding.
+    """
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.read(_MAX_BYTES))
+        model = _model(found)
+    except OSError as error:
+        raise UnusableModelError(f"{path.name} cannot be read ({error.strerror})") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UnusableModelError(f"{path.name} is broken: run poller learn") from error
+    if model.embedding != embedding.NAME:
+        raise UnusableModelError(f"{path.name} was learnt with another embedding: run poller learn")
+    return model
+
+
+def dumps(model: LearnedModel) -> str:
+    """Return a model as `load` reads it: JSON on one line."""
+    return json.dumps(asdict(model)) + "\n"
+
+
+def _model(found: Mapping[str, Any]) -> LearnedModel:
+    """Return a model from JSON, each value checked.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not as `dumps` writes it.
+    """
+    weights = tuple(map(float, found["weights"]))
+    threshold = found["threshold"]
+    model = LearnedModel(
+        embedding=str(found["embedding"]),
+        weights=weights,
+        bias=float(found["bias"]),
+        slope=float(found["slope"]),
+        threshold=None if threshold is None else float(threshold),
+        accuracy=float(found["accuracy"]),
+        examples=int(found["examples"]),
+        digest=str(found["digest"]),
+    )
+    if len(weights) != embedding.DIMENSIONS or not all(map(math.isfinite, (*weights, model.bias, model.slope))):
+        raise ValueError("not the weights of a model")
+    return model

@@ -11,7 +11,7 @@ from poller.model import Acknowledgement, Category, Outcome, Receipt
 from poller.own_mail import HEADER, notification_id
 from poller.rendering import letter_parts
 from poller.rendering.failure import FAILED_MAILBOX, failure_facts, origin, to_do
-from poller.rendering.mail_page import DONE, FAILED, LEFT, MADE_UP, Page, Tone, mail
+from poller.rendering.mail_page import DONE, FAILED, LEFT, Page, Tone, mail, thread_of
 from poller.rendering.phrases import (
     CATEGORIES,
     NBSP,
@@ -28,7 +28,6 @@ from poller.workflow.steps import StepName
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import tzinfo
-    from email.message import EmailMessage
 
     from poller.model import DispatchResult, Request
     from poller.rendering.mail_page import Line
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from poller.workflow.results import WorkResult
 
 KIND = "receipt"  # in our own header field and in the Message-ID
-_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4, without folding or comments
 _TITLES = {"thread": "Réponse ajoutée", "person": "Demande reclassée"}  # keyed by `decided_by`
 _IS_ANSWER = re.compile(r"re\s*:", re.IGNORECASE)  # RFC 5322 section 3.6.5, and as French writes it
 _NO_LETTER = {
@@ -51,7 +49,6 @@ _NO_LETTER = {
     Acknowledgement.OLD: "le message a plus d’un jour",
     Acknowledgement.OFTEN: "l’expéditeur en a déjà reçu assez aujourd’hui",
 }
-_REFERENCES = 20  # at most so many of the original's are repeated
 
 
 def receipt_id(reference: str, outcome: str, stamp: str = "") -> str:
@@ -261,19 +258,9 @@ def _raw(page: Page, request: Request | None, message_id: str, name: str, sender
     if request:
         subject = ticket_subject(request)
         subject = subject if _IS_ANSWER.match(subject) else f"Re: {subject}"
-    message: EmailMessage = mail(page, subject, KIND, sender=sender, recipient=sender, now=datetime.now(UTC), name=name)
+    thread = thread_of(request) if request else ()
+    now = datetime.now(UTC)
+    message = mail(page, subject, KIND, sender=sender, recipient=sender, now=now, name=name, thread=thread)
     message.replace_header("Message-ID", message_id)
     message.replace_header(HEADER, KIND)
-    return _thread(request) + bytes(message)
-
-
-def _thread(request: Request | None) -> bytes:
-    """Return In-Reply-To and References (RFC 5322 section 3.6.4), one id a line, or b"" without a valid id.
-
-    The standard library would encode a long id.
-    """
-    if request is None or request.message_id.endswith(MADE_UP) or not _MESSAGE_ID.fullmatch(request.message_id):
-        return b""
-    forebears = [each for each in request.references or request.in_reply_to if _MESSAGE_ID.fullmatch(each)]
-    references = [*forebears[-_REFERENCES:], request.message_id]
-    return "\r\n ".join([f"In-Reply-To: {request.message_id}\r\nReferences:", *references, ""])[:-1].encode()
+    return bytes(message)

@@ -6,7 +6,6 @@ subject. A directory of the customer's own may have others in their place. Each 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from poller.model import DispatchResult, Request
 
 _SUFFIXES = ("txt", "html")
-_MESSAGE_ID = re.compile(r"<(?!\S*=\?)[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4; no encoded word, which is decoded
-_REFERENCES = 20  # at most so many of the customer's are repeated
 _SUBJECT_CHARS = 150  # of the customer's, in a letter
 
 
@@ -106,10 +103,7 @@ class AcknowledgementWriter:
         message.replace_header(HEADER, ACKNOWLEDGEMENT)
         message["X-Auto-Response-Suppress"] = "All"  # what Exchange goes by
         message["Reply-To"] = self._settings.mailbox_address
-        if is_named(request.message_id):
-            forebears = [each for each in request.references or request.in_reply_to if is_named(each)]
-            message["In-Reply-To"] = request.message_id
-            message["References"] = " ".join([*forebears[-_REFERENCES:], request.message_id])
+        mail_page.set_thread(message, mail_page.thread_of(request))
         message.set_content(text)
         message.add_alternative(html, subtype="html")
         return message
@@ -149,11 +143,6 @@ class AcknowledgementWriter:
         if not header_text(subject) or not body.strip():
             raise ValueError(f"{ACKNOWLEDGEMENT}.{language}.txt: the first line is the subject, and the text follows")
         return header_text(subject), body.strip() + "\n", html
-
-
-def is_named(message_id: str) -> bool:
-    """Return whether a Message-ID is the sender's own, and may stand in a header field."""
-    return bool(_MESSAGE_ID.fullmatch(message_id)) and not message_id.endswith(mail_page.MADE_UP)
 
 
 def _samples() -> tuple[Letter, Letter]:

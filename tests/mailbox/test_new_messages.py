@@ -66,7 +66,7 @@ def test_scan_reads_all_but_message_that_server_never_answers(server: Provider) 
     uids = filled(server, 2)
     server.hang_ups, server.silent = {uids[0]}, True
     settings = all_settings(server)
-    impatient = settings.model_copy(update={"imap": settings.imap.model_copy(update={"timeout_s": 0.1})})
+    impatient = settings.model_copy(update={"imap": settings.imap.model_copy(update={"timeout_s": 0.5})})
     with closing(Inbox(impatient)) as inbox:
         assert len(inbox.scan()) == 1
         assert inbox.unreadable.keys() == server.hang_ups

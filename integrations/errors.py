@@ -41,6 +41,10 @@ class UndeliverableError(PermanentError):
     """The mail server takes no letter from us or for this recipient, whatever is in it: SMTP 5yz to the envelope."""
 
 
+class RecipientDeferredError(TransientError):
+    """The mail server works, and does not take this recipient for now: SMTP 4yz to RCPT."""
+
+
 class BlockedError(PermanentError):
     """A firewall before the service blocks what this call contains. The service itself has not seen it."""
 

@@ -16,6 +16,7 @@ from integrations.errors import (
     ConfigurationError,
     CredentialsError,
     PermanentError,
+    RecipientDeferredError,
     ServiceError,
     TransientError,
     UndeliverableError,
@@ -34,6 +35,7 @@ _WIRE = SMTP.clone(cte_type="7bit")
 # The recipient does not exist, or the mailbox is disabled or full (RFC 3463 sections 3.2 and 3.3), not 5.2.3: too long.
 _RECIPIENT_STATUS = re.compile(r"5\.(1\.\d+|2\.[0124])\b")
 _AUTHENTICATION_CODES = (530, 534, 535, 538)  # RFC 4954 section 6
+_NOT_ALLOWED = "5.7."  # how a reply of policy begins (RFC 3463 section 3.8)
 
 
 class Smtp:
@@ -83,6 +85,7 @@ class Smtp:
         self._timeout_s = timeout_s
         self._deadline_s = deadline_s
         self._context = context or ssl.create_default_context()
+        self._sends_without_path = True  # whether the server may take a letter that has none
         self.undeliverable: dict[str, str] = {}  # by the To field: why no letter reaches it; a letter that does ends it
 
     def send(self, message: EmailMessage) -> None:
@@ -98,43 +101,62 @@ class Smtp:
             hand_over()
 
     @contextmanager
-    def submission(self, message: EmailMessage) -> Iterator[Callable[[], None]]:
+    def submission(self, message: EmailMessage, *, automatic: bool = False) -> Iterator[Callable[[], None]]:
         """Send the envelope, and yield a function that sends the message itself when it is called once.
 
-        Until then the server has no message, so only that call is not idempotent. Both raise the errors of `send`.
+        Until then the server has no message, so only that call is not idempotent. Both raise the errors of `send`. An
+        `automatic` answer has no return path (RFC 3834 section 3.3), or ours where the server refuses that.
+
+        Raises:
+            RecipientDeferredError: the server does not take a recipient for now.
         """
         to = ", ".join(str(field) for field in message.get_all("To", []))
-        try:
-            yield from self._submission(message, to)
-        except UndeliverableError as error:
-            self.undeliverable[to] = str(error)
-            raise
-
-    def _submission(self, message: EmailMessage, to: str) -> Iterator[Callable[[], None]]:
         recipients = [address for _, address in getaddresses([to])]
-        if not recipients or not all("@" in address and address.isascii() for address in recipients):
-            raise UndeliverableError("SMTP send: no recipient, or one that is not ASCII", detail=", ".join(recipients))
-        content = message.as_bytes(policy=_WIRE)
+        told = "" if automatic else to
+        without_path = automatic and self._sends_without_path
         with ExitStack() as opened:
-            with _named("send"), Deadline(self._deadline_s):
-                server = opened.enter_context(self._connection())
-                _expect(*server.mail(self._sender))
-                for recipient in recipients:
-                    _expect(*server.rcpt(recipient))
-            yield partial(self._hand_over, server, content, to)
+            with self._judged(told, without_path=without_path):
+                if not recipients or not all("@" in address and address.isascii() for address in recipients):
+                    reason = "SMTP send: no recipient, or one that is not ASCII"
+                    raise UndeliverableError(reason, detail=", ".join(recipients))
+                content = message.as_bytes(policy=_WIRE)
+                with _named("send"), Deadline(self._deadline_s):
+                    server = opened.enter_context(self._connection())
+                    if not (without_path and _is_done(*server.mail(""))):
+                        _expect(*server.mail(self._sender))
+                    for recipient in recipients:
+                        _expect_recipient(*server.rcpt(recipient))
+            yield partial(self._hand_over, server, content, told, without_path=without_path)
 
-    def _hand_over(self, server: smtplib.SMTP, content: bytes, to: str) -> None:
+    def _hand_over(self, server: smtplib.SMTP, content: bytes, told: str, *, without_path: bool) -> None:
         # From here on the server may have accepted the message, even if the connection breaks.
-        try:
-            with _named("send", sent=True), Deadline(self._deadline_s, size_bytes=len(content), creates=True):
-                _expect(*server.data(content))
-        except UndeliverableError as error:
-            self.undeliverable[to] = str(error)
-            raise
-        self.undeliverable.pop(to, None)
+        with (
+            self._judged(told, without_path=without_path),
+            _named("send", sent=True),
+            Deadline(self._deadline_s, size_bytes=len(content), creates=True),
+        ):
+            _expect(*server.data(content))
+        self.undeliverable.pop(told, None)
         # The server has accepted the message, so a failed QUIT changes nothing.
         with suppress(smtplib.SMTPException, OSError), Deadline(self._deadline_s):
             server.quit()
+
+    @contextmanager
+    def _judged(self, told: str, *, without_path: bool) -> Iterator[None]:
+        """Record that no letter reaches the To field `told`, if it is not "".
+
+        Some servers send nothing without a return path for whoever has logged in, and say so only in the end. From then
+        on each letter has one.
+        """
+        try:
+            yield
+        except PermanentError as error:
+            if without_path and error.detail.startswith(_NOT_ALLOWED):
+                self._sends_without_path = False
+                raise TransientError(f"{error} without a return path", outcome_unknown=False) from error
+            if told and isinstance(error, UndeliverableError):
+                self.undeliverable[told] = str(error)
+            raise
 
     def check(self) -> str:
         """Connect, secure, authenticate and disconnect, and return a one-line summary.
@@ -175,10 +197,28 @@ class Smtp:
             server.close()
 
 
+class _RecipientDeferredError(smtplib.SMTPResponseException):
+    """A 4yz to RCPT."""
+
+
+def _is_done(code: int, reply: bytes) -> bool:
+    """Return whether a reply is a 2yz. After a 421 the server has closed the connection (RFC 5321 section 3.8)."""
+    if code in {-1, 421}:
+        raise smtplib.SMTPResponseException(code, reply)
+    return 200 <= code < 300  # noqa: PLR2004  # RFC 5321 section 4.2.1
+
+
 def _expect(code: int, reply: bytes) -> None:
     """Raise an SMTPResponseException for a reply, unless it is a 2yz."""
-    if not 200 <= code < 300:  # noqa: PLR2004  # RFC 5321 section 4.2.1
+    if not _is_done(code, reply):
         raise smtplib.SMTPResponseException(code, reply)
+
+
+def _expect_recipient(code: int, reply: bytes) -> None:
+    """Raise what `_expect` does, or for a recipient that is not taken for now a _RecipientDeferredError."""
+    if 400 <= code < 500 and code != 421:  # noqa: PLR2004  # RFC 5321 section 4.2.1
+        raise _RecipientDeferredError(code, reply)
+    _expect(code, reply)
 
 
 class _Watched:
@@ -217,6 +257,8 @@ def _named(call: str, *, sent: bool = False) -> Iterator[None]:
     """Turn every failure into one of our errors. `sent` says that the server may have the message."""
     try:
         yield
+    except _RecipientDeferredError as error:
+        raise RecipientDeferredError(f"SMTP {call}: {error.smtp_code}", outcome_unknown=False) from error
     except smtplib.SMTPResponseException as error:
         raise _refusal(call, error, sent=sent) from error
     except smtplib.SMTPServerDisconnected as error:

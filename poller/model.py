@@ -197,6 +197,24 @@ class Preview:
     no_picture: NoPicture | None = None  # why there is none
 
 
+class Acknowledgement(StrEnum):
+    """What became of the letter that tells a customer that the mail has arrived. The values are recorded."""
+
+    SENT = "sent"
+    IN_DOUBT = "perhaps sent"  # its fate is unknown, and it is not sent a second time
+    REFUSED = "refused by the mail server"
+    FAILED = "not sent: it could not be written"
+    OFF = "not sent: it is turned off"
+    NO_TICKET = "not sent: no ticket was opened"
+    IN_CONVERSATION = "not sent: the mail belongs to a known conversation"
+    OURS = "not sent: the sender is one of ours"
+    NO_ANSWER = "not sent: the address takes no answer"
+    AUTOMATIC = "not sent: a program or a list may have sent the mail"
+    UNPROVEN = "not sent: nobody vouches for the sender"
+    OLD = "not sent: the mail is older than a day"
+    OFTEN = "not sent: the sender has had enough of them in a day"
+
+
 @dataclass(frozen=True, slots=True)
 class Opinion:
     """The judgement of the model that was learnt from labelled requests."""
@@ -256,6 +274,7 @@ class DispatchResult:
     previews: tuple[Preview, ...] = ()  # of the stored files, in the mail's order
     all_files: StoredFile | None = None  # a zip of the stored files; None if there are fewer than two
     max_file_bytes: int = 0  # a single file over this was TOO_BIG; 0 if unknown
+    acknowledgement: Acknowledgement | None = None  # None where none is asked for
     max_mail_bytes: int = 0  # a file was TOO_BIG if it and the files before it were over this; 0 if unknown
 
 

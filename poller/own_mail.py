@@ -5,6 +5,7 @@ from __future__ import annotations
 FORM_HEADER = "X-Figurative-Form"  # names the site's form that the message came from
 FORM_MARK_HEADER = "X-Figurative-Form-Mark"  # proves it, see `triage.form_mark`
 HEADER = "X-Figurative-Poller"  # screening recognises our own mail by it
+ACKNOWLEDGEMENT = "acknowledgement"  # the kind of a letter to a customer, in its Message-ID
 OWN_DOMAIN = "figurative-poller.invalid"  # right-hand side of our own Message-IDs
 
 

@@ -221,7 +221,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the fuzz goes on."""
-    parser.addoption("--fuzz-examples", type=int, default=1000, help="hostile mails that the fuzz makes")
+    parser.addoption("--fuzz-examples", type=int, default=400, help="hostile mails that the fuzz makes")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

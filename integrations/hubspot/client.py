@@ -187,6 +187,16 @@ class HubSpot:
         ids = self._crm.associated("contacts", contact_id, "tickets")
         return map(self._ticket, self._crm.marked("tickets", ids, ("content", "subject"), reference))
 
+    def untouched(self, ticket_ids: Sequence[str]) -> set[str]:
+        """Return the ids of those tickets that no agent has answered or moved on, without any that was deleted.
+
+        A hundred are read in one call. HubSpot sets the date of the first reply where an agent answers from it.
+        """
+        stage, reply = "hs_pipeline_stage", "first_agent_reply_date"
+        rows = self._crm.rows("tickets", ticket_ids, (stage, reply))
+        found = {str(row["id"]): row["properties"] for row in rows}
+        return {id_ for id_, of in found.items() if of.get(stage) == self._stage_new and not of.get(reply)}
+
     def create_note(
         self, body_html: str, at: datetime, contact_id: str, ticket_id: str | None, file_ids: Sequence[str] = ()
     ) -> str:

@@ -19,7 +19,7 @@ from integrations.net.deadline import watched_pools
 from integrations.net.edge import blocks_told_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _MAX_PAGES = 100  # of the associations of one object; a page holds up to 500
 _BATCH_ROWS = 100  # the most that a batch read may ask for
@@ -148,14 +148,23 @@ class Crm:
         Raises:
             TransientError: also if the answer is not a whole one.
         """
-        call, marker = f"read {object_type}", f"[ref: {reference}]"
+        marker = f"[ref: {reference}]"
+        for row in self.rows(object_type, ids, properties):
+            if any(marker in (row["properties"].get(name) or "") for name in properties):
+                yield record_of(row)
+
+    def rows(self, object_type: str, ids: Sequence[str], properties: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield these objects with these properties, as HubSpot gives them, without those that do not exist.
+
+        Raises:
+            TransientError: also if the answer is not a whole one.
+        """
+        call = f"read {object_type}"
         for start in range(0, len(ids), _BATCH_ROWS):
             inputs = [{"id": object_id} for object_id in ids[start : start + _BATCH_ROWS]]
             batch = {"inputs": inputs, "properties": list(properties), "propertiesWithHistory": []}
             _, answer = self._ask(call, self._batches.read, object_type, batch, yields="results")
-            for row in _whole(call, answer):
-                if any(marker in (row["properties"].get(name) or "") for name in properties):
-                    yield record_of(row)
+            yield from _whole(call, answer)
 
     def required(self, object_type: str) -> list[str]:
         """Return the properties that the account requires of new objects, none if it does not tell our key."""

@@ -67,6 +67,10 @@ namespace inbox {{
   inbox = yes
   prefix = {prefix}
   separator = {separator}
+  # Announced where a client creates it.
+  mailbox Sent {{
+    special_use = \\Sent
+  }}
 }}
 service imap-login {{
   chroot =

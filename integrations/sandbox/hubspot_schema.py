@@ -35,7 +35,7 @@ DEFAULTS = {
 }
 OTHERS = {
     "contacts": ("company", "hs_additional_emails", "hs_language", "hubspot_owner_id", "lifecyclestage", "phone"),
-    "tickets": ("hs_file_upload", "hubspot_owner_id", "source_type"),
+    "tickets": ("first_agent_reply_date", "hs_file_upload", "hubspot_owner_id", "source_type"),
     "notes": ("hs_attachment_ids", "hs_note_body", "hs_timestamp", "hubspot_owner_id"),
 }
 READ_ONLY = {

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from aiosmtpd.smtp import Envelope, Session
 
+_NO_PATH = "<>"  # the null return path; aiosmtpd takes an empty one for none
 Stage = Literal["mail", "rcpt", "data", "after_data"]
 
 
@@ -165,9 +166,11 @@ class Smtp:
         """Answer MAIL FROM."""
         if self.password and not session.authenticated:
             return "530 5.7.0 Authentication required"
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return self._refused(server, "mail") or "250 2.1.0 OK"
+        refused = self._refused(server, "mail")
+        if refused is None:
+            envelope.mail_from = address or _NO_PATH
+            envelope.mail_options.extend(options)
+        return refused or "250 2.1.0 OK"
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
@@ -187,5 +190,6 @@ class Smtp:
         raw = cast("bytes", envelope.content)  # a str only with `decode_data`
         tls = cast("asyncio.Transport", server.transport).get_extra_info("ssl_object") is not None
         username = str(session.auth_data or "") if session.authenticated else ""
-        self.messages.append(Delivered(envelope.mail_from or "", tuple(envelope.rcpt_tos), raw, tls, username))
+        sender = (envelope.mail_from or "").removesuffix(_NO_PATH)
+        self.messages.append(Delivered(sender, tuple(envelope.rcpt_tos), raw, tls, username))
         return self._refused(server, "after_data") or "250 2.0.0 OK"

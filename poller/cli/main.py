@@ -49,6 +49,9 @@ SECTIONS = {
         "check": _Command("check", "check", "Try the state, every service and the forms."),
         "inspect": _Command("inspect_mail.command", "inspect_", "Show what the daemon sees in a mail."),
         "classify": _Command("classify", "classify", "Show the category of a mail, and why."),
+        "acknowledgement": _Command(
+            "acknowledgement.command", "acknowledgement", "Show the letter that customers get."
+        ),
         "try": _Command("try_mail", "try_", "Run all steps on one mail."),
         "demo": _Command("demo", "demo", "Dispatch sample mails on local stand-ins."),
     },

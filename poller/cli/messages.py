@@ -14,6 +14,7 @@ from poller.cli.options import EXIT_FAILED, json_option, reader_now, settings_of
 from poller.cli.terminal import painted
 from poller.escaping import one_line
 from poller.model import Outcome
+from poller.triage import bounce
 from poller.workflow import corrections
 from poller.workflow.database import open_store
 
@@ -160,6 +161,8 @@ def show(ctx: click.Context, reference: str, *, verbose: bool, mail: bool, as_js
 
         known = read([reference]) if corrections.correction_of(reference) else corrections.chain(reference, read)
         found = [(each, list(report.tries(store.journal(name)))) for name, each in known.items()]
+        fact = f"{bounce.FACT}{corrections.message_of(reference)}"
+        bounced_at = store.recall([fact]).get(fact, "").partition(" ")[2]
         mails = _mails(settings, store, [message for message, _ in found]) if mail else {}
     if not found:
         click.echo(f"poller: no message has the reference {reference}", err=True)
@@ -167,7 +170,7 @@ def show(ctx: click.Context, reference: str, *, verbose: bool, mail: bool, as_js
     its_mail = mails.get(corrections.message_of(reference))
     if as_json:
         first, *others = (report.whole(message, tries) for message, tries in found)
-        said = _mail_json(its_mail) if mail else {}
+        said = (_mail_json(its_mail) if mail else {}) | {"acknowledgement_bounced_at": bounced_at or None}
         click.echo(json.dumps(first | said | {"corrections": others}))
         return
     if mail:
@@ -177,3 +180,6 @@ def show(ctx: click.Context, reference: str, *, verbose: bool, mail: bool, as_js
         for tried in tries:
             for line in report.try_lines(tried, now.tzinfo, verbose=verbose):
                 click.echo(line)
+    if bounced_at:
+        when = report.moment(datetime.fromisoformat(bounced_at), now.tzinfo)
+        click.echo(painted(f"  {when}  the letter to the customer came back"))

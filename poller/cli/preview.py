@@ -16,6 +16,8 @@ from poller.cli.options import settings_of
 from poller.cli.terminal import painted
 from poller.daemon.cutoff import FIRST_START
 from poller.dispatch import conversation
+from poller.dispatch.job import WITHHELD
+from poller.errors import MessageGoneError, MessageWithheldError
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
@@ -51,7 +53,13 @@ def preview(settings: Settings, *, everything: bool = False) -> Iterator[dict[st
             inbox.since = settings.imap.since or _first_start(store)
         own, form_key = sender.own_domains(settings.imap), form_mark.key_of(settings.imap)
         for reference in inbox.scan():
-            fetched = inbox.fetch(reference, path)
+            try:
+                fetched = inbox.fetch(reference, path)
+            except MessageGoneError:
+                continue
+            except MessageWithheldError:
+                yield {"reference": reference, "outcome": Outcome.WAITING.value, "reason": WITHHELD}
+                continue
             request = parser_process.parse(path, inbox.account, fetched.received_at, unreadable=UNREADABLE)
             request = sender.identify(request, own, settings.imap.authserv_id, form_key)
             ignored = screening.screen(request, own=own, junk=fetched.junk)

@@ -16,6 +16,7 @@ from poller.mailbox import outcome_mailboxes, variants
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.model import Outcome
+from poller.triage import bounce
 from poller.workflow import database
 from poller.workflow.corrections import FAILED, message_of
 from poller.workflow.database import open_store
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 FINISHED = {Outcome.SUPPORT, Outcome.MODELISATION, Outcome.IGNORED, Outcome.GONE, Outcome.FAILED}
 # Prefixes of facts that expire. Facts under other keys, such as the day of the first start, are kept for ever.
-OF_A_MOMENT = ("sender-", "image-", "claude-", "alert-", "canary-", "digest-")
+OF_A_MOMENT = ("sender-", "acknowledged-", "image-", "claude-", "alert-", "canary-", "digest-", "unanswered-")
 THREADS = "thread-"
 SHARED = variants.FACT
 AT_ONCE = 500  # messages that are looked up in one go
@@ -137,7 +138,7 @@ def _old_facts(store: StateStore, rule: _Rule) -> Iterator[list[str]]:
         roots = _records(store, facts.values(), rule.corrections)
         gone = {message_of(each.reference) for each in roots if rule.dooms(each)}
         yield [key for key, root in facts.items() if root in gone]
-    for prefix in (FAILED, SHARED):
+    for prefix in (FAILED, SHARED, bounce.FACT):
         for facts in store.facts_in_parts(prefix, rule.before):
             named = {key: message_of(key.removeprefix(prefix)) for key in facts}
             found = _records(store, named.values(), rule.corrections)

@@ -64,6 +64,11 @@ class FileSource:
     def append(self, outcome: Outcome, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         """Do nothing: there is no mailbox for the receipt."""
 
+    def was_sent(self, message_id: str) -> bool:
+        """Return False: there is no mailbox."""
+        del message_id
+        return False
+
     def older(self, reference: str, message_ids: Iterable[str]) -> str:
         """Return "": there is no other message."""
         del reference, message_ids
@@ -108,8 +113,13 @@ def _verdict(found: Classification) -> dict[str, Any]:
 
 
 def live(settings: Settings, mail: Path) -> dict[str, Any]:
-    """Run all steps on one mail with the configured services. Only the mailbox is left out, and so the receipt."""
-    settings = settings.model_copy(update={"receipts": settings.receipts.model_copy(update={"enabled": False})})
+    """Run all steps on one mail with the configured services. Only the mailbox is left out, and so the receipt.
+
+    The customer, who knows nothing of it, gets no letter.
+    """
+    off = {"enabled": False}
+    receipts, letters = settings.receipts.model_copy(update=off), settings.acknowledgement.model_copy(update=off)
+    settings = settings.model_copy(update={"receipts": receipts, "acknowledgement": letters})
     source = FileSource(mail)
     received_at = datetime.now(UTC)
     reference = parser.parse(mail, source.account, received_at).reference

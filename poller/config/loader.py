@@ -132,7 +132,7 @@ def _assembled(
             config_problems.refused(entry["loc"], entry["type"], entry["msg"], chosen) for entry in error.errors()
         ]
     else:
-        problems += config_problems.canary_problems(settings)
+        problems += config_problems.conflicts(settings)
     problems += config_problems.incomplete(chosen, examples, need_imap=need_imap)
     if problems:
         raise InvalidSettingsError(problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from datetime import timedelta
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ EXAMPLES = {
     ("smtp", "username"): "support@example.com",
     ("smtp", "sender"): "support@example.com",
 }
+
+_LONGEST_CLOSING = timedelta(days=365)
 
 # Replaces pydantic's message where a value is of another type.
 WANTED = {
@@ -183,8 +186,15 @@ def _without_tokens(chosen: Mapping[tuple[str, str], SettingValue]) -> Iterator[
         yield f"{borrowed.source}: {borrowed.name}: the mailbox has no access tokens; set imap.auth, or smtp.password"
 
 
-def canary_problems(settings: Settings) -> Iterator[str]:
-    """Yield the settings that the canary needs and does not have."""
+def conflicts(settings: Settings) -> Iterator[str]:
+    """Yield what settings of several keys, each valid by itself, lack or say together."""
+    yield from _canary_problems(settings)
+    if settings.acknowledgement.enabled and not settings.smtp.on:
+        yield "[acknowledgement] enabled: it is sent by SMTP: set smtp.host"
+    yield from _office_problems(settings)
+
+
+def _canary_problems(settings: Settings) -> Iterator[str]:
     if settings.canary.interval_min:
         if not settings.smtp.on or settings.notification.email is None:
             yield (
@@ -193,3 +203,12 @@ def canary_problems(settings: Settings) -> Iterator[str]:
             )
         if not settings.canary.address and "@" not in settings.imap.username:
             yield "[canary] address: missing, as the IMAP login is no address"
+
+
+def _office_problems(settings: Settings) -> Iterator[str]:
+    office = settings.office
+    if office.opens_h >= office.closes_h:
+        yield "[office] opens_h: must be before closes_h"
+    begins, ends = office.closed_from, office.closed_until
+    if (begins or ends) and not (begins and ends and begins <= ends <= begins + _LONGEST_CLOSING):
+        yield "[office] closed_from, closed_until: a closing period has both days, and lasts a year at most"

@@ -41,6 +41,7 @@ from poller.config.validators import (
     postgresql_problem,
     text,
 )
+from poller.working_days import OfficeHours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -172,6 +173,27 @@ class ModelsSettings(Section):
     def f3d(self) -> Path | None:
         """Return the socket of f3d, None where it is not asked."""
         return Path(self.f3d_socket) if self.renderer == "f3d" else None
+
+
+class AcknowledgementSettings(Section):
+    """The short letter that tells a customer that the mail has arrived."""
+
+    enabled: bool = Field(False, description="whether customers get one")
+    name: str = Field("Figurative", description="name that it comes from and is signed with")
+    templates: str = Field("", description="directory with templates in place of ours; empty: ours")
+    answer_within_h: NonNegativeFloat = Field(
+        8, description="office hours within which a person answers, as the letter says; 0: it says nothing of it"
+    )
+    max_per_sender_per_day: PositiveInt = Field(2, description="letters to one address in 24 hours")
+
+
+class OfficeSettings(Section):
+    """The office hours, Monday to Friday without the public holidays of France."""
+
+    opens_h: Annotated[int, Field(ge=0, le=23)] = Field(9, description="hour at which the office opens")
+    closes_h: Annotated[int, Field(ge=1, le=24)] = Field(18, description="hour at which it closes")
+    closed_from: date | None = Field(None, description="first day (2026-12-24) of a closing period; empty: none")
+    closed_until: date | None = Field(None, description="its last day")
 
 
 class LearningSettings(Section):
@@ -379,6 +401,14 @@ class AlertsSettings(Section):
     polls_failing_min: PositiveFloat = Field(
         15, description="minutes that the mailbox is out of reach before the admin is told"
     )
+    unanswered_after_h: NonNegativeFloat = Field(
+        0,
+        description="office hours after which a ticket that nobody has answered or moved is listed in the digest; "
+        "0: none is",
+    )
+    unanswered_letter: bool = Field(
+        False, description="whether a letter lists them as well, on each working day that there are any"
+    )
 
 
 class HeartbeatSettings(Section):
@@ -516,6 +546,8 @@ class Settings(BaseSettings):
     models: ModelsSettings = ModelsSettings()
     learning: LearningSettings = LearningSettings()
     notification: NotificationSettings = NotificationSettings()
+    acknowledgement: AcknowledgementSettings = AcknowledgementSettings()
+    office: OfficeSettings = OfficeSettings()
     smtp: SmtpSettings = SmtpSettings()
     imap: ImapSettings = ImapSettings()
     labels: LabelsSettings = LabelsSettings()
@@ -562,6 +594,11 @@ class Settings(BaseSettings):
         logins = (login for login in (self.smtp.username, self.imap.username) if "@" in login)
         return self.smtp.sender or next(logins, f"poller@{self.smtp.host or self.imap.host or 'localhost'}")
 
+    @property
+    def mailbox_address(self) -> str:
+        """Return the address that customers write to: the IMAP login where that is an address, else the sender."""
+        return self.imap.username if "@" in self.imap.username else self.sender
+
     def without_secrets(self, text: str) -> str:
         """Return the text with stars in place of each secret: a service may repeat what it was sent."""
         for name, section in sections().items():
@@ -587,6 +624,12 @@ def reader_zone(settings: Settings) -> tzinfo:
         return ZoneInfo(settings.digest.timezone)
     except ZoneInfoNotFoundError:  # the default, which is not validated
         return UTC
+
+
+def office_hours(settings: Settings) -> OfficeHours:
+    """Return the office hours, in the time zone in which a person is told times."""
+    given = settings.office
+    return OfficeHours(given.opens_h, given.closes_h, reader_zone(settings), given.closed_from, given.closed_until)
 
 
 def sections() -> dict[str, type[Section]]:

@@ -97,7 +97,8 @@ class Daemon:
         for source in (self._inbox, *self._reclassify_mailboxes.sources.values()):
             source.variants = Variants(self._engine.store)
         self._accepted = AcceptedKeys(settings, self._engine.store)
-        self.store, self.smtp, self.claude = self._engine.store, self._services.smtp, self._services.claude
+        self.store, self.hubspot = self._engine.store, self._services.hubspot
+        self.smtp, self.claude = self._services.smtp, self._services.claude
         self.first_start = date.max  # the day of it, once that is known
         self._requests_unread = Trouble(log, "retry_requests_not_read")
         self._turn = threading.Lock()  # polls and ticks, one at a time
@@ -130,13 +131,14 @@ class Daemon:
 
         Raises:
             ConfigurationError: settings that cannot work.
-            TransientError: the mailbox is out of reach, or the state is.
+            TransientError: the mailbox is out of reach, or refuses what it has taken before, or the state is out of
+                reach.
         """
         seen: dict[str, MessageStatus] = {}
         try:
             self.start(everything=everything)
             progress = True
-            while progress and (self.poll() or self.working or self._load.soon()):
+            while progress and (self._poll_once() or self.working or self._load.soon()):
                 before = {reference: status.outcome for reference, status in seen.items()}
                 while self.working or self._load.soon():
                     time.sleep(TICK_S / 20)
@@ -154,6 +156,13 @@ class Daemon:
             raise TransientError(f"{error}: look at STATE_URL") from error
         finally:
             self.stop()
+
+    def _poll_once(self) -> int:
+        try:
+            return self.poll()
+        except ConfigurationError as fault:
+            self.handle_refusal("imap", fault)
+            raise TransientError(str(fault)) from fault
 
     def start(self, *, everything: bool = False) -> None:
         """Take the state, and continue what was in hand. See `Engine.start`."""

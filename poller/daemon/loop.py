@@ -45,6 +45,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 WATCH_S = 5.0  # between two reports of the state
 FEED_S = 5.0  # between two feeds of the watchdog while the messages in progress are finished
 CLOCK_S = 5.0  # between two looks whether the clock was set
+WEEK_S = 7 * 86_400.0  # between two warnings that no sender is verified
 DIGEST_S = 60.0  # between two checks whether the week's digest is due
 
 WORK = {"poll", "tick"}  # the jobs that the daemon cannot do without
@@ -87,8 +88,8 @@ class Loop:
         `proven` names the services that have accepted these settings already.
         """
         self._settings, self._asked = settings, asked
-        self._daemon = Daemon(settings, progress=lambda: sd_notify.tell(sd_notify.WATCHDOG))
-        self._daemon.mark_verified(proven)
+        self._daemon = daemon = Daemon(settings, progress=lambda: sd_notify.tell(sd_notify.WATCHDOG))
+        daemon.mark_verified(proven)
         self.proven: Collection[str] = ()  # the services that have accepted the settings to go on with
         self._trying: Settings | None = None  # newly read settings that are being checked
         self._health = PollHealth(settings.imap.poll_interval_s)
@@ -96,9 +97,14 @@ class Loop:
         self._unpolled = Trouble(log, "poll_failed")
         self._is_throttled = False  # the server asked at the last poll to be left alone for a while
         self._faults: set[tuple[str, str, tuple[str, ...]]] = set()  # of other jobs than WORK, each logged once
-        daemon = self._daemon
         self._reporter = HealthReporter(
-            settings, daemon.status, self._health, store=daemon.store, smtp=daemon.smtp, claude=daemon.claude
+            settings,
+            daemon.status,
+            self._health,
+            store=daemon.store,
+            smtp=daemon.smtp,
+            claude=daemon.claude,
+            hubspot=daemon.hubspot,
         )
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._idle = MailboxWatcher(settings.imap, self.wake)
@@ -147,15 +153,16 @@ class Loop:
         self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # it would log the text of an error
         once = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        now = once | {"next_run_time": datetime.now(UTC)}
         # Beside the running poll one more may wait: IDLE may report a message that the running one has missed.
-        twice = once | {"max_instances": 2}
-        interval_s = self._settings.imap.poll_interval_s
-        self._scheduler.add_job(self._poll, Interval(interval_s), id="poll", next_run_time=datetime.now(UTC), **twice)
+        twice = now | {"max_instances": 2}
+        self._scheduler.add_job(self._poll, Interval(self._settings.imap.poll_interval_s), id="poll", **twice)
         self._scheduler.add_job(self._tick, Interval(TICK_S), id="tick", **once)
         self._scheduler.add_job(self._watch, Interval(WATCH_S), id="watch", **once)
         if not self._settings.imap.authserv_id:
-            self._scheduler.add_job(authserv.warn, args=[self._settings], id="senders", misfire_grace_time=None)
-        reports = [("report", self._report, WATCH_S), ("digest", self._reporter.send_due_digest, DIGEST_S)]
+            # Not a job of one run: APScheduler removes that itself, and fails if it is stopped at this moment.
+            self._scheduler.add_job(authserv.warn, Interval(WEEK_S), [self._settings], id="senders", **now)
+        reports = [("report", self._report, WATCH_S), ("digest", self._reporter.send_due_letters, DIGEST_S)]
         if self._reporter.canary:
             reports.append(("canary", self._reporter.run_canary, WATCH_S))
         if self._reporter.metrics.start():

@@ -99,7 +99,7 @@ def _clickup(settings: Settings) -> ClickUp | None:
 
 def _smtp(settings: Settings) -> Smtp | None:
     given = settings.smtp
-    if not given.on or settings.notification.email is None:
+    if not given.on or (settings.notification.email is None and not settings.acknowledgement.enabled):
         return None
     by_token = given.auth == "imap"
     return Smtp(

@@ -84,10 +84,19 @@ class LazyMessage:
         Raises:
             MessageUnavailableError, MessageGoneError, DependencyPendingError: as for `request`.
         """
+        return content_digest(self.beginning)
+
+    @property
+    def beginning(self) -> bytes:
+        """Return the first bytes of the raw message, BEGINNING_BYTES at most.
+
+        Raises:
+            MessageUnavailableError, MessageGoneError, DependencyPendingError: as for `request`.
+        """
         _ = self.request  # which fetches it
         try:
             with self._path.open("rb") as spooled:
-                return content_digest(spooled.read(BEGINNING_BYTES))
+                return spooled.read(BEGINNING_BYTES)
         except OSError as error:
             raise MessageUnavailableError(error) from error
 

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from integrations.errors import CredentialsError
 from poller.config.settings import reader_zone
 from poller.dispatch import correction as dispatch_correction
+from poller.dispatch.acknowledge import acknowledge
+from poller.dispatch.bounce import bounce_receipt, is_first_bounce
 from poller.dispatch.classify import classify, initial_result
 from poller.dispatch.corrected_mails import CorrectedMails
 from poller.dispatch.inspection_turns import InspectionTurns
 from poller.dispatch.job import LazyMessage, StepContext
 from poller.dispatch.notify import failure_receipt, send_alert, send_failure, send_receipt
 from poller.dispatch.order import steps_of
+from poller.dispatch.progress import PipelineProgress
 from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.errors import MessageGoneError
 from poller.learning.advice import adviser
-from poller.model import Category, DispatchResult, Outcome
+from poller.model import Category, Outcome
+from poller.own_mail import ACKNOWLEDGEMENT
+from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import receipt
 from poller.triage import canary_mark
 from poller.workflow.corrections import correction_of, message_of
 from poller.workflow.errors import MessageUnavailableError, StepDeferredError, StepFailedError
-from poller.workflow.results import Participants, WorkResult
+from poller.workflow.results import WorkResult
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
     from pathlib import Path
 
     from poller.config.settings import Settings
@@ -40,53 +44,7 @@ if TYPE_CHECKING:
     from poller.model import Receipt
     from poller.workflow.corrections import Correction
     from poller.workflow.journal import Journal
-    from poller.workflow.results import Received
     from poller.workflow.retry import Attempt
-
-
-@dataclass(slots=True)
-class PipelineProgress:
-    """The progress of one message: later answers need its ticket even if the message itself fails."""
-
-    people: Participants = field(default_factory=Participants)
-    received_at: datetime | None = None  # None before the message is received
-    support_files: str = "none"  # as in `Received`
-    done: DispatchResult | None = None  # None before the first step of its category
-    thread: str = ""  # as in `WorkResult`, once it is known
-    was: Outcome | None = None  # likewise
-    answers: str = ""  # reference of the message that opened the thread which this one may answer; "" for none
-
-    def received(self, received: Received) -> None:
-        """Take over what the first step found."""
-        self.people, self.received_at = received.people, received.received_at
-        self.support_files = received.support_files
-
-    def result(self, outcome: Outcome, *, step: str = "", reason: str = "") -> WorkResult:
-        """Return the result of the message if it stops here: what was created for it, nothing of its content."""
-        result, done = WorkResult(outcome, step=step, reason=reason), self.done
-        if done is None:
-            return result
-        return replace(
-            result,
-            thread=self.thread,
-            was=self.was,
-            people=self.people,
-            category=done.classification.category,
-            confidence=done.classification.confidence,
-            decided_by=done.classification.decided_by,
-            needs_review=done.classification.needs_review,
-            opinion=done.classification.opinion,
-            upload_decisions=done.upload_decisions,
-            files=tuple(url for _, url in done.uploads),
-            all_files=done.all_files,
-            attached=done.attached,
-            contact_id=done.contact_id,
-            ticket=done.ticket,
-            note_id=done.note_id,
-            subtask=done.subtask,
-            skipped=done.skipped,
-            previews=done.previews,
-        )
 
 
 class Pipeline:
@@ -109,9 +67,13 @@ class Pipeline:
 
         `spool` is a directory of our own. `reclassify_mailboxes` maps each category to the reclassify mailbox that asks
         for it. `wake` resumes a message that waits, see `InspectionTurns`.
+
+        Raises:
+            ConfigurationError: a template of a letter does not work.
         """
         self._settings, self._source, self._spool = settings, source, spool
         self._reclassify_mailboxes = reclassify_mailboxes or {}
+        self._letters = AcknowledgementWriter(settings) if settings.acknowledgement.enabled else None
         self._context = partial(
             StepContext,
             services=services,
@@ -150,7 +112,7 @@ class Pipeline:
         progress.received(received)
         ignored = received.ignored
         if ignored and not received.unless_answer:
-            return self._ignore(job, ignored)
+            return self._ignore(job, ignored, progress, received.bounced)
         threads = find_threads(job, received.parent_keys)
         if ignored and not threads:
             return self._ignore(job, ignored)
@@ -172,7 +134,10 @@ class Pipeline:
             for name, step in steps_of(done.classification.category, received.support_files).items():
                 done = progress.done = step(job, done)
                 if name is StepName.CREATE_TICKET and done.ticket:
-                    remember(job, received.thread_key, root, DISPATCHED)
+                    told = (DISPATCHED, ACKNOWLEDGEMENT) if received.acknowledge else (DISPATCHED,)
+                    remember(job, received.thread_key, root, *told)
+            if received.acknowledge:
+                done = progress.done = acknowledge(job, done, received, self._letters)
         progress.done = done
         outcome = done.classification.category.outcome
         self._label(job, outcome)
@@ -228,9 +193,19 @@ class Pipeline:
         )
         return self._tell(job, progress.result(outcome), progress, lambda _: write(job.message.request))
 
-    def _ignore(self, job: StepContext, reason: str) -> WorkResult:
+    def _ignore(
+        self, job: StepContext, reason: str, progress: PipelineProgress | None = None, bounced: str = ""
+    ) -> WorkResult:
+        """Label the message as ignored. `bounced` is the reference of the message that it is a bounce about, or ""."""
         self._label(job, Outcome.IGNORED, seen=reason == canary_mark.REASON)
-        return WorkResult(Outcome.IGNORED, reason=reason)
+        result = WorkResult(Outcome.IGNORED, reason=reason)
+        if not (progress and bounced and is_first_bounce(job, bounced)):
+            return result
+        answered = job.journal.store.result(bounced)
+        if not answered.final_outcome.is_dispatched:
+            return result
+        write = partial(bounce_receipt, job, bounced, answered, self._spool)
+        return self._tell(job, result, progress, lambda _: write(), beside=answered.final_outcome)
 
     def _give_up(self, job: StepContext, failure: StepFailedError, progress: PipelineProgress) -> WorkResult:
         """Notify the admin of a failed step, and label the message as failed."""
@@ -262,9 +237,17 @@ class Pipeline:
         job.journal.step(StepName.LABEL, act)
 
     def _tell(
-        self, job: StepContext, result: WorkResult, progress: PipelineProgress, write: Callable[[str], Receipt]
+        self,
+        job: StepContext,
+        result: WorkResult,
+        progress: PipelineProgress,
+        write: Callable[[str], Receipt],
+        *,
+        beside: Outcome | None = None,
     ) -> WorkResult:
         """Append a receipt next to the message in the mailbox, and return the result.
+
+        A receipt about another message lies where that is filed, `beside`.
 
         If only the receipt is left to write, the outcome is WAITING and `filed` holds the final outcome. Answers to
         the message then need not wait for the receipt.
@@ -273,7 +256,7 @@ class Pipeline:
         if progress.received_at:
             job.message.filed(outcome, progress.received_at)
         try:
-            send_receipt(job, outcome, write)
+            send_receipt(job, beside or outcome, write)
         except StepDeferredError as wait:
             return replace(
                 result,

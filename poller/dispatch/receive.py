@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from poller.dispatch import conversation
-from poller.triage import attachment_policy, canary_mark, quotas, screening, sender
+from poller.triage import attachment_policy, bounce, canary_mark, quotas, screening, sender
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.results import Participants, Received
 from poller.workflow.steps import StepName
@@ -49,6 +49,7 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
                 _who(job, request.sender), _who(job, writer), colleague=sender.is_colleague(request, writer, own)
             ),
             unless_answer=unless_answer,
+            bounced=bounce.bounced(job.message.beginning) if ignored == screening.DELIVERY_REPORT and not asked else "",
             digest=job.message.digest,
         )
         if ignored and not unless_answer:
@@ -65,6 +66,7 @@ def receive(job: StepContext, *, asked: bool = False) -> Received:
             episode=slot.episode,
             crowd=slot.crowd,
             support_files=job.settings.support.files,
+            acknowledge=job.settings.acknowledgement.enabled and not asked,
         )
 
     return job.journal.step(StepName.RECEIVE, act, returns=Received)

@@ -118,13 +118,13 @@ def _thread(found: dict[str, Any]) -> Conversation:
     )
 
 
-def remember(job: StepContext, key: str, reference: str, told: str) -> None:
+def remember(job: StepContext, key: str, reference: str, *told: str) -> None:
     """Record that later answers to this message belong to the message that opened the ticket.
 
-    Answers to the notification about it belong there too. `told` is the kind of that notification.
+    Answers to our letters about it belong there too. `told` are the kinds of those.
     """
-    letter = notification_id(job.journal.reference, told)
-    for each in (key, conversation.key(job.source.account, letter)):
+    letters = [conversation.key(job.source.account, notification_id(job.journal.reference, each)) for each in told]
+    for each in (key, *letters):
         job.journal.store.remember(each, reference)
 
 

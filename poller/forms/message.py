@@ -56,7 +56,7 @@ def address_of(settings: Settings) -> str:
     Raises:
         ConfigurationError: there is none, or mail from it would be taken for a stranger's.
     """
-    address = settings.imap.username if "@" in settings.imap.username else settings.sender
+    address = settings.mailbox_address
     if not _ADDRESS.fullmatch(address):
         raise ConfigurationError("[smtp] sender: forms come from it, where the IMAP login is no address; set it")
     if not is_ours(address, own_domains(settings.imap)):

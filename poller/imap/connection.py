@@ -7,7 +7,7 @@ import socket
 import ssl
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from imapclient import IMAPClient, SocketTimeout
@@ -18,23 +18,24 @@ from imapclient.tls import IMAP4_TLS
 from integrations.errors import CertificateError, ConfigurationError, TransientError
 from integrations.net.deadline import Deadline, watch
 from integrations.net.trust import trusting
+from poller.imap.listing import pass_over
 from poller.imap.login import log_in
 from poller.imap.responses import asked_s, code, said
 from poller.logs import places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from poller.config.settings import ImapSettings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-CUT, REFUSES = "the connection was cut", "the server says no"
+CUT, SILENT, REFUSES = "the connection was cut", "no answer in time", "the server says no"
 # What went wrong on the way to the server, in words; the first that fits.
 REASONS: tuple[tuple[type[Exception], str], ...] = (
     (socket.gaierror, "the host name is unknown"),
     (ConnectionRefusedError, "nothing listens there"),
-    (TimeoutError, "no answer in time"),
+    (TimeoutError, SILENT),
     (ssl.SSLError, "no TLS there: look at IMAP_SECURITY and IMAP_PORT"),
     (ConnectionError, CUT),
     (IMAPClientAbortError, CUT),
@@ -52,13 +53,17 @@ logging.getLogger("imapclient").setLevel(logging.INFO)
 
 
 class ConnectionCutError(TransientError):
-    """The server has ended the connection in mid-call. One message may be at fault, at which it hangs up each time."""
+    """The server has ended the connection in mid-call, or has not answered.
+
+    One message may be at fault, at which it does so each time.
+    """
 
 
 class _Watched:
     """Base of the imaplib clients that registers the connection with the deadline of the call."""
 
     sock: socket.socket
+    _is_in_row = False
 
     def readline(self) -> bytes:
         """Register the connection, and read a line.
@@ -67,6 +72,18 @@ class _Watched:
         """
         watch(self.sock)
         return super().readline()  # type: ignore[misc,no-any-return]  # imaplib's
+
+    def _append_untagged(self, typ: str, dat: object) -> None:
+        self._is_in_row = typ == "FETCH" and isinstance(dat, tuple)  # behind a literal, and before what closes the row
+        super()._append_untagged(typ, dat)  # type: ignore[misc]  # imaplib's
+
+    def _get_line(self) -> bytes:
+        """Read a line, and pass over the blank one that some servers send behind a literal."""
+        line: bytes = super()._get_line()  # type: ignore[misc]  # imaplib's
+        if self._is_in_row and not line:
+            line = super()._get_line()  # type: ignore[misc]  # imaplib's
+        self._is_in_row = False
+        return line
 
 
 class _Plain(_Watched, IMAP4WithTimeout):  # type: ignore[misc]
@@ -82,6 +99,26 @@ class _Client(IMAPClient):  # type: ignore[misc]
         if self.ssl:
             return _Tls(self.host, self.port, self.ssl_context, self._timeout.connect)
         return _Plain(self.host, self.port, self._timeout.connect)
+
+    def _proc_folder_list(self, folder_data: Iterable[bytes | tuple[bytes, ...] | None]) -> list[Any]:
+        """Parse the lines of a LIST one by one: imapclient takes all or none of them."""
+        found = []
+        for line in folder_data:
+            try:
+                found += super()._proc_folder_list([line])
+            except (ProtocolError, *NONSENSE):
+                pass_over(line, "its line is malformed")
+        return found
+
+    def _raw_command_untagged(self, command: bytes, *args: Any, **kwargs: Any) -> Any:
+        """Run a command. A SEARCH that is answered in several lines counts as one: imapclient takes no more."""
+        lines = super()._raw_command_untagged(command, *args, **kwargs)
+        if command != b"SEARCH":
+            return lines
+        if not any(lines) and self._imap.untagged_responses.pop("ESEARCH", None):
+            # Its ranges may name UIDs that are not there, and an empty mailbox it is not.
+            raise ProtocolError("SEARCH is answered with ESEARCH, which was not asked for")
+        return [b" ".join(filter(None, lines))]
 
 
 def logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
@@ -163,7 +200,7 @@ def imap_errors(call: str, *, quoting: bool = False) -> Iterator[None]:
         detail = said(error) if isinstance(error, IMAPClientError) else ""
         is_refusal = isinstance(error, IMAPClientError) and not isinstance(error, ProtocolError | IMAPClientAbortError)
         words = f": {detail[:WORDS_CHARS]}" if quoting and is_refusal and detail else code(error)
-        kind = ConnectionCutError if why is CUT else TransientError
+        kind = ConnectionCutError if why in {CUT, SILENT} else TransientError
         raise kind(
             f"IMAP {call}: {why}{words}", detail=detail, retry_after_s=asked_s(error), outcome_unknown=False
         ) from error

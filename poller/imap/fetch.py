@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HEADER_BYTES = 1 << 18  # of a header, the part that is read before the message is fetched
 HEADER = f"BODY.PEEK[HEADER]<0.{HEADER_BYTES}>"
 LEAST = ("FLAGS", HEADER)  # by which a message can be known
-ITEMS = (*LEAST, "RFC822.SIZE", "INTERNALDATE")
+ITEMS = ("FLAGS", "RFC822.SIZE", "INTERNALDATE", HEADER)  # the header last: some servers end a row behind it
 # The verdict of the server's filter or of a person (RFC 9051 section 2.3.2), and as Thunderbird writes it.
 JUNK = {b"$junk", b"junk"}
 NOT_JUNK = {b"$notjunk", b"notjunk", b"nonjunk"}
@@ -73,7 +73,8 @@ def body_of(row: Mapping[bytes, Any], section: bytes, offset: int) -> object:
 def flags_of(row: Mapping[bytes, Any]) -> set[bytes]:
     """Return the flags of a FETCH row in lower case: their case means nothing."""
     # A flag of digits alone comes as a number. None of the flags that we know is one.
-    return {flag.lower() for flag in row.get(b"FLAGS") or () if isinstance(flag, bytes)}
+    flags = row.get(b"FLAGS")
+    return {flag.lower() for flag in flags if isinstance(flag, bytes)} if isinstance(flags, tuple) else set()
 
 
 def _received_at(told: object, header: bytes) -> datetime:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-_told: set[bytes] = set()  # names that were passed over, each logged once in a process
+_told: set[object] = set()  # names and lines that were passed over, each logged once in a process
 
 
 class Mailbox(NamedTuple):
@@ -34,12 +34,18 @@ def mailboxes(client: IMAPClient) -> list[Mailbox]:
     for flags, _, raw in found:
         name = decoded(raw) if isinstance(raw, bytes) else str(raw)
         if name is not None:
-            listed.append(Mailbox(frozenset(flag.lower() for flag in flags), name))
-        elif raw not in _told:
-            _told.add(raw)
-            # Without the name: people name mailboxes after customers.
-            log.warning("mailbox_passed_over", why="its name is no modified UTF-7")
+            listed.append(Mailbox(frozenset(flag.lower() for flag in flags or ()), name))
+        else:
+            pass_over(raw, "its name is no modified UTF-7")
     return listed
+
+
+def pass_over(told: object, why: str) -> None:
+    """Log once that a mailbox is left out, which the server named so."""
+    if told not in _told:
+        _told.add(told)
+        # Without the name: people name mailboxes after customers.
+        log.warning("mailbox_passed_over", why=why)
 
 
 def decoded(name: bytes) -> str | None:

@@ -53,6 +53,10 @@ def _by_password(client: IMAPClient, imap: ImapSettings) -> None:
             # Where the server is busy only now, or has hung up, its first refusal stands.
             tried.append(way)
             refusals.append(error)
+        except OSError:
+            if not refusals:
+                raise
+            tried.append(way)  # It has reset the connection, or says nothing more.
         else:
             with _taking:
                 _taken[_account(imap)] = way

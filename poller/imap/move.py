@@ -14,7 +14,7 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, Protoco
 from integrations.errors import PermanentError, TransientError
 from poller.imap.fetch import HEADER, header_of
 from poller.imap.gmail import archive
-from poller.imap.responses import code, is_busy, said
+from poller.imap.responses import code, is_busy, is_rejected, said
 from poller.imap.search import expect_gone, present, selected
 
 if TYPE_CHECKING:
@@ -41,12 +41,18 @@ def move(
         TransientError: the server said yes, and did not do it.
     """
     source, target = mailboxes
-    if b"X-GM-EXT-1" in capabilities and b"MOVE" not in capabilities:
-        archive(client, uids, source)
-        return
     if b"MOVE" in capabilities:
-        moved = _copied(client, lambda: client.move(uids, target))
-        expect_gone(client, [uid for uid in uids if uid not in moved])
+        try:
+            moved = _copied(client, lambda: client.move(uids, target))
+        except IMAPClientError as error:
+            if not is_rejected(error):
+                raise
+            doubtful = uids  # Some servers announce it and know no such command. An earlier try may have copied.
+        else:
+            expect_gone(client, [uid for uid in uids if uid not in moved])
+            return
+    if b"X-GM-EXT-1" in capabilities:
+        archive(client, uids, source)
         return
     here = present(client, uids)
     there = _already_in(client, [uid for uid in here if uid in set(doubtful)], source, target)

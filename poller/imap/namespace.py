@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
 
 from integrations.errors import ConfigurationError
+from poller.imap.connection import NONSENSE
 from poller.imap.listing import mailboxes
 from poller.imap.responses import is_busy, said
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
     from imapclient import IMAPClient
 
@@ -24,12 +25,12 @@ class Hierarchy:
     def __init__(self, client: IMAPClient, capabilities: Container[bytes]) -> None:
         """Ask for the personal namespace (RFC 2342)."""
         self._client = client
-        personal = client.namespace().personal if b"NAMESPACE" in capabilities else None
+        personal = _unless_refused(lambda: client.namespace().personal) if b"NAMESPACE" in capabilities else None
         if personal:
             self._prefixes: tuple[str, ...] = (personal[0][0],)
             self._separator: str = personal[0][1] or "/"
         else:
-            root = client.list_folders("", "")
+            root = _unless_refused(lambda: client.list_folders("", ""))
             self._separator = root[0][1].decode() if root and root[0][1] else "/"
             # A server that has a namespace and does not announce it has it below the inbox.
             self._prefixes = ("", f"INBOX{self._separator}")
@@ -82,3 +83,15 @@ class Hierarchy:
 
     def _listed(self) -> set[str]:
         return {each.name for each in mailboxes(self._client) if NO_MAILBOX.isdisjoint(each.flags)}
+
+
+def _unless_refused(ask: Callable[[], Any]) -> Any:
+    """Return the answer, None where the server refuses what it has announced, or talks nonsense."""
+    try:
+        return ask()
+    except IMAPClientAbortError:
+        raise
+    except (IMAPClientError, *NONSENSE) as error:
+        if is_busy(error):
+            raise
+        return None

@@ -43,6 +43,11 @@ def is_bug(error: Exception) -> bool:
     return "[SERVERBUG]" in str(error).upper()
 
 
+def is_rejected(error: Exception) -> bool:
+    """Return True if the server does not take the command as such (BAD), which says nothing of its state."""
+    return "command error: BAD " in str(error) and not is_busy(error)
+
+
 def asked_s(error: Exception) -> float | None:
     """Return for how many seconds a throttling server asks to be left alone, None where it does not say."""
     found = re.search(r"backoff time: (\d{1,9}) (milliseconds|seconds)?", str(error), re.IGNORECASE)

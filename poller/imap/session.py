@@ -11,9 +11,18 @@ from integrations.errors import ConfigurationError, TransientError
 from integrations.net.deadline import CALL_S, Deadline
 from poller.errors import MessageGoneError, MessageWithheldError
 from poller.imap import gmail, idle, move, rights, search
-from poller.imap.connection import NONSENSE, REFUSES, drop, dropped_unless_done, imap_errors, logged_in
+from poller.imap.connection import (
+    NONSENSE,
+    REFUSES,
+    ConnectionCutError,
+    drop,
+    dropped_unless_done,
+    imap_errors,
+    logged_in,
+)
 from poller.imap.fetch import HEADER_BYTES, ITEMS, LEAST, MessageSummary, arrival_of, body_of
 from poller.imap.keywords import Keywords
+from poller.imap.listing import mailboxes
 from poller.imap.namespace import Hierarchy
 from poller.imap.responses import code, is_bug, is_busy, is_gone, said
 from poller.imap.search import Counts
@@ -32,7 +41,10 @@ BATCH = 50  # messages a FETCH: the measured knee, and at most 13 MB of headers
 
 
 class DaySearchError(TransientError):
-    """The server cannot tell when messages arrived: one that is damaged is enough. This session is of no more use."""
+    """The server cannot tell when messages arrived: one that is damaged is enough. It says so, hangs up or is silent.
+
+    This session is of no more use.
+    """
 
 
 class ImapSession:
@@ -93,15 +105,23 @@ class ImapSession:
         """
         counts = counts or self.counts()
         messages = counts.messages if counts else self.reselect()
-        with self._call("SEARCH"):
-            try:
-                return search.uids(self._client, messages, since)
-            except IMAPClientAbortError:
+        try:
+            with self._call("SEARCH"):
+                return self._search(messages, since)
+        except ConnectionCutError as error:
+            if since is None:
                 raise
-            except IMAPClientError as error:
-                if since is None or (is_busy(error) and not is_bug(error)):
-                    raise
-                raise DaySearchError(f"IMAP SEARCH SINCE: {REFUSES}{code(error)}", outcome_unknown=False) from error
+            raise DaySearchError(str(error), outcome_unknown=False) from error
+
+    def _search(self, messages: int, since: date | None) -> list[int]:
+        try:
+            return search.uids(self._client, messages, since)
+        except IMAPClientAbortError:
+            raise
+        except IMAPClientError as error:
+            if since is None or (is_busy(error) and not is_bug(error)):
+                raise
+            raise DaySearchError(f"IMAP SEARCH SINCE: {REFUSES}{code(error)}", outcome_unknown=False) from error
 
     def reselect(self) -> int:
         """Select the mailbox once more, and return how many messages are in it.
@@ -193,8 +213,11 @@ class ImapSession:
     def _piece(self, uid: int, offset: int, size: int) -> bytes:
         try:
             row = self._client.fetch([uid], [f"BODY.PEEK[]<{offset}.{size}>"]).get(uid, {})
+        except (IMAPClientAbortError, ProtocolError):
+            raise
         except IMAPClientError as error:
-            if is_gone(error):
+            # As in `_rows`: a refusal may be about this message alone, which is damaged.
+            if is_gone(error) or is_bug(error) or not is_busy(error):
                 self._raise_missing(uid)
             raise
         piece = body_of(row, b"", offset)
@@ -289,6 +312,14 @@ class ImapSession:
         """
         with self._call("SELECT"):
             name = self._hierarchy.find(mailbox)
+            if name is not None:
+                self._select(name)
+        return name is not None
+
+    def select_sent(self) -> bool:
+        """Select the mailbox of sent mail, which the server marks as such (RFC 6154). Return False if it marks none."""
+        with self._call("SELECT"):
+            name = next((each.name for each in mailboxes(self._client) if b"\\sent" in each.flags), None)
             if name is not None:
                 self._select(name)
         return name is not None

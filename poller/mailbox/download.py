@@ -1,19 +1,52 @@
-"""Identify a message in a mailbox by its reference, and write its bytes or their beginning to a file."""
+"""Identify messages in a mailbox by their references, and write the bytes of one or their beginning to a file."""
 
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from integrations.errors import TransientError
+from poller.errors import MessageGoneError
+from poller.mime import headers
 from poller.mime.reference import reference_of, reference_of_content
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from poller.config.settings import ImapSettings
     from poller.imap.fetch import MessageSummary
     from poller.imap.session import ImapSession
+    from poller.mailbox.variants import Variants
 
 BEGINNING_BYTES = 1 << 20  # of a message over the size limit: enough for the header and the text of nearly all
+
+
+class UidReusedError(TransientError):
+    """A UID means another message now, as after a restore or a repair. Nothing that was found before holds."""
+
+    def __init__(self) -> None:
+        """Nothing was done to the other message."""
+        super().__init__("IMAP: a UID means another message now", outcome_unknown=False)
+
+
+def fetch_references(
+    session: ImapSession, uids: Sequence[int], imap: ImapSettings, variants: Variants
+) -> dict[int, str]:
+    """Return the reference of each of these messages that is still there, by UID."""
+    named: dict[int, str] = {}
+    for arrival in session.fetch_summaries(uids):
+        with suppress(MessageGoneError):
+            named[arrival.uid] = fetch_reference(session, arrival, imap, variants.account(imap))
+    return variants.named(session, named)
+
+
+def reference_in(path: Path, account: str) -> str:
+    """Return the reference of the message in a file. A server may end a broken header elsewhere than this does."""
+    with path.open("rb") as spooled:
+        beginning = spooled.read(headers.HEADER_BYTES)
+    return reference_of(account, beginning) or reference_of_content(account, path)
 
 
 def fetch_reference(session: ImapSession, arrival: MessageSummary, imap: ImapSettings, account: str) -> str:

@@ -14,7 +14,7 @@ from poller.imap.connection import ConnectionCutError
 from poller.imap.pool import SessionPool
 from poller.imap.session import DaySearchError
 from poller.mailbox import outcome_mailboxes
-from poller.mailbox.download import fetch_reference, write
+from poller.mailbox.download import UidReusedError, fetch_references, reference_in, write
 from poller.mailbox.labeller import BatchLabeller
 from poller.mailbox.scanner import MailboxScanner, MailboxSnapshot, ScanScope
 from poller.mailbox.source import KEYWORDS, Fetched
@@ -23,12 +23,13 @@ from poller.mailbox.withheld import WithheldMessages
 from poller.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
     from pathlib import Path
 
     from poller.config.settings import Settings
     from poller.imap.fetch import MessageSummary
+    from poller.imap.session import ImapSession
     from poller.model import Receipt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -52,7 +53,9 @@ class Inbox:
         """
         self._settings, self._imap, self._names = settings, settings.imap, settings.labels
         self._sessions = SessionPool(settings.imap, within)
-        self._labelling = {outcome: BatchLabeller(self._sessions, settings.labels, outcome) for outcome in KEYWORDS}
+        self._labelling = {
+            outcome: BatchLabeller(self._sessions, settings.labels, outcome, self._references) for outcome in KEYWORDS
+        }
         self.since: date | None = None  # messages from before this day (UTC) are left alone; None: no message is
         # Older messages that were taken up once are not left alone. `earliest_cutoff` gives the first day that ever was
         # `since`, `taken_up` which of some references are such messages.
@@ -121,6 +124,7 @@ class Inbox:
                 try:
                     return self._scan(all_or_none=all_or_none)
                 except (ConnectionCutError, DaySearchError) as error:
+                    self.progress()
                     if not self._scanner.goes_on(error):
                         raise
 
@@ -155,17 +159,25 @@ class Inbox:
         A server that was restored or repaired may give its UID to another message. Then everything is read anew.
         """
         seen = self.seen
-        named: dict[int, str] = {}
         with self._sessions.session(seen.uidvalidity) as session:
-            for arrival in session.fetch_summaries(session.present(list(seen.copies(reference)))):
-                with suppress(MessageGoneError):
-                    named[arrival.uid] = fetch_reference(session, arrival, self._imap, self.account)
-            is_it = [name == reference for name in self.variants.named(session, named).values()]
+            found = self._references(session, session.present(list(seen.copies(reference))))
+        is_it = [name == reference for name in found.values()]
         if not all(is_it):
-            log.warning("uids_reused", uidvalidity=seen.uidvalidity)
-            with self._looking:
-                self._scanner.forget()
+            self._forget()
         return bool(is_it) and all(is_it)
+
+    def _references(self, session: ImapSession, uids: Sequence[int]) -> dict[int, str]:
+        return fetch_references(session, uids, self._imap, self.variants)
+
+    def _expect(self, session: ImapSession, uids: Sequence[int], reference: str) -> None:
+        if any(name != reference for name in self._references(session, uids).values()):
+            raise UidReusedError
+
+    def _forget(self) -> None:
+        """Have everything read anew: a UID was found to mean another message."""
+        with self._looking:
+            log.warning("uids_reused", uidvalidity=self.seen.uidvalidity)
+            self._scanner.forget()
 
     def fetch(self, reference: str, path: Path) -> Fetched:
         """Write the message to the path. See `MessageSource`.
@@ -182,8 +194,14 @@ class Inbox:
                 ):
                     for arrival in [waiting] if waiting else session.fetch_summaries([uid]):
                         oversize_bytes = write(session, arrival, file, self._imap)
+                        file.flush()
+                        if reference_in(path, self.account) != reference:
+                            self._expect(session, [uid], reference)
                         self._withheld.discard(reference)
                         return Fetched(arrival.received_at, oversize_bytes, arrival.junk)
+            except UidReusedError:
+                self._forget()
+                raise
             except MessageWithheldError:
                 self._withheld.add(reference, seen.by_reference)
                 raise
@@ -211,7 +229,11 @@ class Inbox:
             self.tell_apart(reference)
         seen = self.seen
         if copies := list(seen.copies(reference)):
-            self._labelling[outcome].file(copies, seen.uidvalidity)
+            try:
+                self._labelling[outcome].file(reference, copies, seen.uidvalidity)
+            except UidReusedError:
+                self._forget()
+                raise
         log.info("message_labelled", ref=reference, outcome=outcome, copies=len(copies))
 
     def fetch_filed(self, reference: str, outcome: Outcome, received_at: datetime, path: Path) -> Fetched:
@@ -232,6 +254,11 @@ class Inbox:
                         session.supersede_receipts(supersedes, name, message_id)
         with self._sessions.session() as session:
             session.append(name, receipt.raw, seen=not receipt.needs_person, unless=message_id if look else "")
+
+    def was_sent(self, message_id: str) -> bool:
+        """See `MessageSource`."""
+        with closing(imap_session.connect(self._imap)) as session:
+            return session.select_sent() and bool(session.with_message_id(message_id))
 
     def older(self, reference: str, message_ids: Iterable[str]) -> str:
         """See `MessageSource`."""

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.mailbox.download import UidReusedError
 from poller.mailbox.source import KEYWORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from poller.config.settings import LabelsSettings
     from poller.imap.pool import SessionPool
@@ -30,6 +31,7 @@ MOST = 8  # messages; at 3 s a message they still fit into one imap.timeout_s
 class _LabelRequest:
     """A thread's request to file the copies of a message, and its result."""
 
+    reference: str
     uids: Sequence[int]
     uidvalidity: int  # under which the UIDs hold
     tried: bool = False
@@ -44,10 +46,20 @@ class BatchLabeller:
     manage in time, the next one has a single message. Each success then doubles the size, up to MOST.
     """
 
-    def __init__(self, sessions: SessionPool, labels: LabelsSettings, outcome: Outcome) -> None:
-        """Prepare the names of the outcome. Nothing is connected before the first message is filed."""
+    def __init__(
+        self,
+        sessions: SessionPool,
+        labels: LabelsSettings,
+        outcome: Outcome,
+        references: Callable[[ImapSession, Sequence[int]], Mapping[int, str]],
+    ) -> None:
+        """Prepare the names of the outcome. Nothing is connected before the first message is filed.
+
+        `references` fetches the reference of each of these messages that is still there, by UID.
+        """
         others = [name for name in KEYWORDS if name != outcome]
         self._sessions, self._mailbox, self._keyword = sessions, getattr(labels, outcome), KEYWORDS[outcome]
+        self._references = references
         self._other_keywords = [KEYWORDS[name] for name in others]
         self._other_mailboxes = [getattr(labels, name) for name in others]
         self._changed = threading.Condition()
@@ -55,14 +67,15 @@ class BatchLabeller:
         self._filing = False  # whether one of these threads is filing
         self._most = MOST  # messages in the next batch
 
-    def file(self, uids: Sequence[int], uidvalidity: int) -> None:
+    def file(self, reference: str, uids: Sequence[int], uidvalidity: int) -> None:
         """File the copies of a message, alone or together with others. See `ImapSession.label`.
 
         Raises:
+            UidReusedError: one of the UIDs means another message now, so none of its copies was filed.
             TransientError: it may or may not have been filed. The next try finds out.
             ConfigurationError: the server refuses a mailbox of that name, or the login.
         """
-        wish = _LabelRequest(uids, uidvalidity)
+        wish = _LabelRequest(reference, uids, uidvalidity)
         with self._changed:
             self._wishes.append(wish)
         try:
@@ -122,7 +135,11 @@ class BatchLabeller:
             return [first, *others[: most - 1]]
 
     def _label(self, session: ImapSession, batch: Sequence[_LabelRequest]) -> None:
-        uids = [uid for each in batch for uid in each.uids]
+        wanted = {uid: each.reference for each in batch for uid in each.uids}
+        uids = list(wanted)
+        # A look of its own, as hours may have passed since the scan.
+        if any(wanted[uid] != reference for uid, reference in self._references(session, uids).items()):
+            raise UidReusedError
         session.label(uids, self._mailbox, self._keyword, self._other_keywords, self._other_mailboxes)
 
 

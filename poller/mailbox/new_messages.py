@@ -1,8 +1,8 @@
 """Read the new messages of a mailbox, and find those at which the server hangs up.
 
-A message may be damaged on the server in such a way that each request for it ends the connection, and with it the
-request for its neighbours. So after a second cut at the same messages fewer are requested at a time, each time on a new
-connection, until the one at fault is alone. What was read before a cut is not read again.
+A message may be damaged on the server in such a way that each request for it ends the connection, or is never answered,
+and with it the request for its neighbours. So after a second cut at the same messages fewer are requested at a time,
+each time on a new connection, until the one at fault is alone. What was answered before a cut is not requested again.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 CUTS = 10  # in a row, without a message in between: then the fault is the server's. One message of a batch takes 7
+CUTS_S = 100.0  # from the first of them on, or the next scan goes on: a server that falls silent takes long for each
 AGAIN_S = 600.0  # before a message at which the server hung up is requested again
 
 _MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # matches addresses too, which does no harm
@@ -41,10 +42,12 @@ class NewMessages:
         """Begin with nothing read."""
         self._imap = imap
         self._read: dict[int, tuple[str, MessageSummary]] = {}  # so far, by UID, each with its reference
+        self._asked: set[int] = set()  # so far, and answered; what was not read is gone, unknown or refused
+        self._refused: set[int] = set()  # so far
         self._batch = BATCH  # messages in the next request
         self._requested: frozenset[int] = frozenset()  # at this moment
         self._suspects: frozenset[int] = frozenset()  # one of them may be at fault
-        self._cuts = 0  # since a message was read
+        self._cuts, self._cut_at_s = 0, 0.0  # since a message was read, and when the first was; on the monotonic clock
         self._again_at_s: dict[int, float] = {}  # each UID at which the server hangs up; on the monotonic clock
 
     def read(
@@ -64,12 +67,13 @@ class NewMessages:
         Raises:
             ConnectionCutError: read once more on another connection if `goes_on` says so.
         """
-        now_s = time.monotonic()
-        self._again_at_s = {uid: at_s for uid, at_s in self._again_at_s.items() if uid in set(uids)}
+        now_s, present = time.monotonic(), set(uids)
+        self._again_at_s = {uid: at_s for uid, at_s in self._again_at_s.items() if uid in present}
         refused |= {uid for uid, at_s in self._again_at_s.items() if at_s > now_s}
-        for batch in self._batches([uid for uid in uids if uid not in refused and uid not in self._read]):
+        known = {*refused, *self._read, *self._asked}
+        for batch in self._batches([uid for uid in uids if uid not in known]):
             self._requested = frozenset(batch)
-            for arrival in session.fetch_summaries(batch, refused):
+            for arrival in session.fetch_summaries(batch, self._refused):
                 progress()
                 self._requested = frozenset([arrival.uid])  # It may be read whole.
                 try:
@@ -77,19 +81,23 @@ class NewMessages:
                         reference = fetch_reference(session, arrival, self._imap, account)
                         self._read[arrival.uid] = reference, lightened(arrival)
                 except MessageWithheldError:
-                    refused.add(arrival.uid)
+                    self._refused.add(arrival.uid)
                 self._cuts = 0
+            self._asked.update(batch)
             for uid in batch:
                 self._again_at_s.pop(uid, None)
             self._requested, self._batch = frozenset(), min(2 * self._batch, BATCH)
         found, self._read = {uid: self._read[uid] for uid in uids if uid in self._read}, {}
+        refused |= self._refused
         self._batch, self._suspects = BATCH, frozenset()
+        self._asked, self._refused = set(), set()
         return found
 
     def _batches(self, uids: Collection[int]) -> Iterator[list[int]]:
         """Yield the messages in requests, each as large as the ones before it allow, and each culprit by itself."""
-        yield from ([uid] for uid in uids if uid in self._again_at_s)
-        left = [uid for uid in uids if uid not in self._again_at_s]
+        culprits = self._again_at_s.keys() & set(uids)
+        left = [uid for uid in uids if uid not in culprits]
+        yield from ([uid] for uid in sorted(culprits))
         while left:
             batch, left = left[: self._batch], left[self._batch :]
             yield batch
@@ -97,10 +105,11 @@ class NewMessages:
     def goes_on(self) -> bool:
         """Return whether to read once more, on another connection, after the one that was read on was cut."""
         requested, self._requested = self._requested, frozenset()
-        self._cuts += 1
-        if not requested or self._cuts >= CUTS:
+        if not requested:
             self._cuts = 0
             return False
+        now_s = time.monotonic()
+        self._cuts, self._cut_at_s = self._cuts + 1, self._cut_at_s if self._cuts else now_s
         is_known = not requested.isdisjoint(self._again_at_s)
         if not is_known and not requested <= self._suspects:
             self._suspects = requested  # It may be chance: the same once more.
@@ -109,9 +118,11 @@ class NewMessages:
         else:
             (uid,) = requested
             log.warning("server_hung_up_at_message", uid=uid)
-            self._again_at_s[uid] = time.monotonic() + AGAIN_S
+            self._again_at_s[uid] = now_s + AGAIN_S
             self._batch = 1  # Its neighbours may be damaged as well.
-        return True
+        if is_over := self._cuts >= CUTS or now_s - self._cut_at_s >= CUTS_S:
+            self._cuts = 0
+        return not is_over
 
 
 def lightened(arrival: MessageSummary) -> MessageSummary:

@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING
 from integrations.errors import TransientError
 from poller.errors import MessageGoneError
 from poller.imap import session as imap_session
+from poller.imap.connection import ConnectionCutError
+from poller.imap.session import BATCH, DaySearchError
 from poller.mailbox.download import fetch_reference, write
+from poller.mailbox.new_messages import NewMessages
 from poller.mailbox.source import KEYWORDS, Fetched
+from poller.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
+    from collections.abc import Collection, Generator
+    from datetime import date, datetime
     from pathlib import Path
 
     from poller.config.settings import Settings
+    from poller.imap.fetch import MessageSummary
     from poller.imap.session import ImapSession
     from poller.mailbox.variants import Variants
-    from poller.model import Outcome
 
 OURS = {keyword.lower() for keyword in KEYWORDS.values()}
 _RECEIPT = re.compile(rb"^x-figurative-poller:\s*receipt\s*$", re.IGNORECASE | re.MULTILINE)
@@ -40,19 +44,43 @@ def fetch(
         TransientError: it was not found, and not every message there can be read.
     """
     refused: set[int] = set()
-    imap = settings.imap
-    with closing(imap_session.connect(imap)) as session, path.open("wb") as file:
-        if session.select(getattr(settings.labels, outcome)):
-            # SINCE compares days in the server's own time zone. The messages filed last are at the end.
-            uids = session.uids(received_at.date() - timedelta(days=1))
-            for arrival in session.fetch_summaries(uids[::-1], refused):
+    # SINCE compares days in the server's own time zone.
+    since = received_at.date() - timedelta(days=1)
+    with closing(_read(settings, outcome, variants, refused, since)) as parts, path.open("wb") as file:
+        for session, found in parts:
+            named = variants.named(session, {uid: name for uid, (name, _) in found.items()})
+            for arrival in (found[uid][1] for uid, name in named.items() if name == reference):
                 with suppress(MessageGoneError):
-                    named = {arrival.uid: fetch_reference(session, arrival, imap, variants.account(imap))}
-                    if variants.named(session, named).get(arrival.uid) == reference:
-                        return Fetched(arrival.received_at, write(session, arrival, file, imap), arrival.junk)
+                    return Fetched(arrival.received_at, write(session, arrival, file, settings.imap), arrival.junk)
     if refused:
         raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
     raise MessageGoneError(reference)
+
+
+def _read(
+    settings: Settings, outcome: Outcome, variants: Variants, refused: set[int], since: date | None = None
+) -> Generator[tuple[ImapSession, dict[int, tuple[str, MessageSummary]]]]:
+    """Yield the messages filed under an outcome in parts, the last ones first, each part with its session.
+
+    They are those of `NewMessages.read`. Where the server hangs up at a message, it takes several connections.
+    """
+    imap, reader = settings.imap, NewMessages(settings.imap)
+    done: set[int] = set()
+    while True:
+        try:
+            with closing(imap_session.connect(imap)) as session:
+                is_there = session.select(getattr(settings.labels, outcome))
+                left = [uid for uid in session.uids(since)[::-1] if uid not in done] if is_there else []
+                for part in (left[start : start + BATCH] for start in range(0, len(left), BATCH)):
+                    found = reader.read(session, part, variants.account(imap), refused, lambda: None)
+                    done.update(part)
+                    yield session, found
+                return
+        except DaySearchError:
+            since = None
+        except ConnectionCutError:
+            if not reader.goes_on():
+                raise
 
 
 def list_all_filed(settings: Settings, variants: Variants) -> dict[str, dict[str, bool]]:
@@ -98,18 +126,14 @@ def move_back_to_inbox(settings: Settings, references: Collection[str], variants
     Raises:
         TransientError: the mailbox is out of reach, or a message that cannot be read may be one of them.
     """
-    with closing(imap_session.connect(settings.imap)) as session:
-        if not session.select(settings.labels.failed):
-            return set()
-        named: dict[int, str] = {}
-        refused: set[int] = set()
-        for arrival in session.fetch_summaries(session.uids(), refused):
-            with suppress(MessageGoneError):
-                named[arrival.uid] = fetch_reference(session, arrival, settings.imap, variants.account(settings.imap))
-        named = variants.named(session, named)
-        found = {uid: reference for uid, reference in named.items() if reference in references}
-        if refused and not found:
-            raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
-        if found:
-            session.move(list(found), settings.imap.mailbox)
-    return set(found.values())
+    refused: set[int] = set()
+    moved: set[str] = set()
+    with closing(_read(settings, Outcome.FAILED, variants, refused)) as parts:
+        for session, found in parts:
+            named = variants.named(session, {uid: name for uid, (name, _) in found.items()})
+            if wanted := {uid: name for uid, name in named.items() if name in references}:
+                session.move(list(wanted), settings.imap.mailbox)
+                moved.update(wanted.values())
+    if refused and not moved:
+        raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
+    return moved

@@ -95,6 +95,7 @@ class MailboxScanner:
         self._new = NewMessages(imap)
         self._view: ScanScope | None = None  # that of the new messages
         self._doubts = 0  # scans in a row at which the server gave nothing that is new
+        self._day_failures = 0  # in a row, of searches by day
         self._lists_all = False  # as the server cannot tell the messages of some days from the others
         self._whole_look_at_s = 0.0  # on the monotonic clock
 
@@ -131,6 +132,7 @@ class MailboxScanner:
             # SINCE compares days in the server's own time zone (RFC 9051 section 6.4.4), so one day more is requested.
             since = view.reach - timedelta(days=1) if view.reach and not self._lists_all else None
             uids = session.uids(since, counts)
+            self._day_failures = 0
         counts = _shown(session, counts, uids, None if whole else then.counts)
         refused: set[int] = set()
         waiting, early = self._taken_in(session, uids, view, then, variants, progress, refused)
@@ -157,8 +159,10 @@ class MailboxScanner:
     def goes_on(self, error: ConnectionCutError | DaySearchError) -> bool:
         """Return whether to scan once more, on another connection, after such an error."""
         if isinstance(error, DaySearchError):
-            log.warning("days_not_searched", reason=str(error))
-            self._lists_all = True
+            self._day_failures += 1
+            if self._day_failures > 1:  # The first may be chance.
+                log.warning("days_not_searched", reason=str(error))
+                self._lists_all = True
             return True
         return self._new.goes_on()
 

@@ -65,5 +65,11 @@ class MessageSource(Protocol):
         Earlier receipts, whose Message-ID begins with `supersedes`, are moved beside it and marked as read.
         """
 
+    def was_sent(self, message_id: str) -> bool:
+        """Return whether a letter with a Message-ID of our own making lies in the account's mailbox of sent mail.
+
+        False where there is no such mailbox. A server need not put all that it sends there.
+        """
+
     def older(self, reference: str, message_ids: Iterable[str]) -> str:
         """Return an older message that still waits and has or references one of these Message-IDs, "" if none does."""

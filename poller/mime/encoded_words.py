@@ -51,6 +51,15 @@ class _Mailboxes(UniqueAddressHeader):
         return _folded(f"{self.name}: " + ",\r\n ".join(shown), policy)
 
 
+class _Ids(UniqueUnstructuredHeader):
+    """A field of Message-IDs, each on a line: the library would encode a long one."""
+
+    name: str
+
+    def fold(self, *, policy: Policy) -> str:
+        return _folded(f"{self.name}: " + "\r\n ".join(str(self).split()), policy)
+
+
 def _mailbox(phrase: str, addr_spec: str) -> str:
     """Return a name and an address, on one line where there is room for a field's name before them."""
     line = f"{phrase} <{addr_spec}>"
@@ -64,6 +73,7 @@ def _folded(field: str, policy: Policy) -> str:
 def header_factory() -> HeaderRegistry:
     """Return the `header_factory` of an `EmailPolicy` that writes Subject, From and To by `encoded`."""
     registry = HeaderRegistry()
-    for name, form in (("subject", _Words), ("from", _Mailboxes), ("to", _Mailboxes)):
+    forms = {"subject": _Words, "from": _Mailboxes, "to": _Mailboxes, "in-reply-to": _Ids, "references": _Ids}
+    for name, form in forms.items():
         registry.map_to_type(name, cast("type[BaseHeader]", form))
     return registry

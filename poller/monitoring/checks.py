@@ -28,6 +28,7 @@ from poller.mailbox.source import KEYWORDS
 from poller.model import Outcome
 from poller.monitoring import authserv, prometheus
 from poller.monitoring.heartbeat import Heartbeat
+from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
 from poller.workflow import database
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ class Checked:
 def check(settings: Settings) -> Iterator[Checked]:
     """Yield a result for each check, as they come.
 
-    Checked are the state store's database, each service, f3d, the learnt model, and the port and file of the
-    metrics.
+    Checked are the state store's database, each service, the letters to customers, f3d, the learnt model, and the port
+    and file of the metrics.
     """
     live = services(settings)
     yield tried("State", lambda: database.check(settings.state_url))
@@ -83,6 +84,8 @@ def check(settings: Settings) -> Iterator[Checked]:
         ("SMTP", live.smtp and live.smtp.check, "nobody is told; set SMTP_HOST and NOTIFICATION_EMAIL"),
     ):
         yield tried(name, test) if test else Checked(name, "off", hint)
+    if settings.acknowledgement.enabled:
+        yield tried("Letters", lambda: _try_templates(settings))
     if f3d := settings.models.f3d:
         yield tried("f3d", lambda: _draw(f3d))
     if (mode := settings.learning.mode) == "decide" or (mode == "shadow" and embedding.is_installed()):
@@ -122,6 +125,12 @@ def tried(name: str, call: Callable[[], str]) -> Checked:
 def _ask_keeper(url: str) -> str:
     with closing(Heartbeat(url)) as heartbeat:
         return heartbeat.check()
+
+
+def _try_templates(settings: Settings) -> str:
+    AcknowledgementWriter(settings)
+    to = "customers get one" if settings.imap.authserv_id else "visitors of forms alone get one; see imap.authserv_id"
+    return f"acknowledgement: {to}"
 
 
 def _draw(f3d: Path) -> str:

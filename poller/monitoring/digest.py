@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -13,6 +14,7 @@ import structlog
 from integrations.errors import ConfigurationError, ServiceError
 from poller.mailbox.account import account_of
 from poller.model import Outcome
+from poller.monitoring import unanswered
 from poller.rendering.digest import letter
 from poller.rendering.week import WEEK, Failure, Week, WeeklyMessage
 from poller.triage import canary_mark
@@ -22,8 +24,10 @@ from poller.workflow.database import open_store
 if TYPE_CHECKING:
     from datetime import date
 
+    from integrations.hubspot import HubSpot
     from integrations.smtp import Smtp
     from poller.config.settings import DigestSettings, Settings
+    from poller.rendering.week import UnansweredTicket
     from poller.workflow.facts import FactStore
     from poller.workflow.status import Entry, MessageRecord, MessageStatus
     from poller.workflow.store import StateStore
@@ -35,7 +39,14 @@ HOUR = timedelta(hours=1)
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-def tell(settings: Settings, facts: FactStore, smtp: Smtp | None, first_start: date, now: datetime) -> None:
+def tell(
+    settings: Settings,
+    facts: FactStore,
+    smtp: Smtp | None,
+    first_start: date,
+    now: datetime,
+    hubspot: HubSpot | None = None,
+) -> None:
     """Send the digest of the last week if it is due, once across restarts and machines. `now` is aware.
 
     A digest that could not be sent is tried again in the next hour, by the machine that is first to try. None is sent
@@ -57,6 +68,7 @@ def tell(settings: Settings, facts: FactStore, smtp: Smtp | None, first_start: d
             # A week that the service saw in part would make the next look better or worse than it was.
             whole = first_start <= (ends - 2 * WEEK).date()
             before = look_back(remembered, ends - WEEK) if whole else None
+            week = replace(week, unanswered=_unanswered(settings, remembered, hubspot, now))
         account = account_of(settings.imap)
         message = letter(week, account=account, sender=settings.sender, recipient=recipient, now=now, before=before)
         smtp.send(message)
@@ -65,6 +77,17 @@ def tell(settings: Settings, facts: FactStore, smtp: Smtp | None, first_start: d
         return
     facts.remember(key, claim)
     log.info("digest_sent", week=key, messages=len(week.messages))
+
+
+def _unanswered(
+    settings: Settings, store: StateStore, hubspot: HubSpot | None, now: datetime
+) -> tuple[UnansweredTicket, ...]:
+    """Return the tickets that nobody has answered, none where HubSpot does not tell: the digest goes without them."""
+    try:
+        return tuple(unanswered.find(settings, store, hubspot, now))
+    except (ServiceError, ConfigurationError) as error:
+        log.warning("unanswered_tickets_unknown", reason=str(error))
+        return ()
 
 
 def last_due(digest: DigestSettings, now: datetime) -> datetime:

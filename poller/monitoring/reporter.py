@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from poller.config.settings import reader_zone
 from poller.model import LABELS
-from poller.monitoring import canary, digest
+from poller.monitoring import canary, digest, unanswered
 from poller.monitoring.alerts import Alerts
 from poller.monitoring.heartbeat import Heartbeat
 from poller.monitoring.metrics import Metrics
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from integrations.claude import Claude
+    from integrations.hubspot import HubSpot
     from integrations.smtp import Smtp
     from poller.config.settings import Settings
     from poller.monitoring.poll_health import PollHealth
@@ -41,10 +42,11 @@ class HealthReporter:
         store: FactStore,
         smtp: Smtp | None,
         claude: Claude | None = None,
+        hubspot: HubSpot | None = None,
     ) -> None:
-        """Report nothing yet; `smtp` and `claude` are None where they are off."""
+        """Report nothing yet; `smtp`, `claude` and `hubspot` are None where they are off."""
         self._settings, self._status, self._health = settings, status, health
-        self._store, self._smtp = store, smtp
+        self._store, self._smtp, self._hubspot = store, smtp, hubspot
         self._host = socket.gethostname()
         self._patience = timedelta(minutes=settings.alerts.polls_failing_min)
         self._in_hand: dict[str, datetime] = {}  # since when
@@ -92,9 +94,11 @@ class HealthReporter:
         if self.canary:
             self.canary.run(datetime.now(UTC), deaf=self._is_deaf(self._status()))
 
-    def send_due_digest(self) -> None:
-        """Send the week's digest when it is due."""
-        digest.tell(self._settings, self._store, self._smtp, self._status().first_start, datetime.now(UTC))
+    def send_due_letters(self) -> None:
+        """Send the week's digest and the day's reminder when they are due."""
+        now, first_start = datetime.now(UTC), self._status().first_start
+        digest.tell(self._settings, self._store, self._smtp, first_start, now, self._hubspot)
+        unanswered.tell(self._settings, self._store, self._smtp, self._hubspot, now)
 
     def incidents(self, now: datetime, status: DaemonStatus) -> list[Incident]:
         """Return every incident that a person should know of at this moment."""

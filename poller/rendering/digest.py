@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,14 +10,14 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, https_url
-from poller.model import SERVICE_NAMES, Outcome
-from poller.rendering import mail_page
+from poller.model import Outcome
+from poller.rendering import mail_page, unanswered
 from poller.rendering.chart import Chart, as_text
-from poller.rendering.french_time import JOURS, duration, moment, period
-from poller.rendering.phrases import NBSP, marker, step_title
+from poller.rendering.failure import FailureLine, failure_line
+from poller.rendering.french_time import JOURS, duration, period
+from poller.rendering.phrases import NBSP, marker
 from poller.rendering.template import render
-from poller.rendering.week import WEEK, Failure
-from poller.workflow.steps import service_of
+from poller.rendering.week import WEEK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from poller.model import Preview
-    from poller.rendering.week import Week, WeeklyMessage
+    from poller.rendering.week import Week
 
 
 FAILURES = 20  # that are named
@@ -36,14 +35,6 @@ _PARTS = (("Support", "#3b82f6"), ("Modélisation", "#d97706"))
 _SURE_MIN = 20  # sure opinions in a week, from which their share that is right says something
 _SURE_RIGHT = 0.95  # below which the model should learn anew: it is sure from where 98.5 % were right
 _NOTABLE = 1.25  # growth from which a change is called better or worse
-_HTTP_STATUS = re.compile(r"\bHTTP (\d{3})\b")
-# Keyed by the kind of a `StepFailedError`.
-_REASONS = {
-    "refused": "{service} a refusé la demande{status}.",
-    "unanswered": "{service} n’a pas répondu pendant plusieurs jours.",
-    "crashed": "Le traitement s’est interrompu plusieurs fois à cette étape.",
-    "unusable": "Le message n’a pas d’adresse d’expéditeur.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +46,6 @@ class Tile:
     before: str = ""  # likewise; "" if nothing is known of that week
     mark: str = ""  # ▲ or ▼ before it, "" if the two are the same
     tone: str = ""  # "good" or "bad"; "" if the change is neither
-
-
-@dataclass(frozen=True, slots=True)
-class FailureLine:
-    """A failed message, as the letter names it."""
-
-    title: str
-    reason: str
-    when: str
-    links: Sequence[tuple[str, str]]  # label and URL
-    marker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +62,8 @@ class DigestPage:
     more_portraits: int  # that are not shown
     failures: Sequence[FailureLine]
     more_failures: int
+    unanswered: Sequence[tuple[str, str]]  # label and URL
+    more_unanswered: int
     facts: Sequence[tuple[str, str]]
     reference: str
 
@@ -121,8 +103,10 @@ def _page(week: Week, before: Week | None, account: str) -> DigestPage:
         chart=chart if chart.most else None,
         portraits=portraits[:PORTRAITS],
         more_portraits=max(0, len(portraits) - PORTRAITS),
-        failures=[_failure(each, week) for each in failed[:FAILURES]],
+        failures=[failure_line(each, week) for each in failed[:FAILURES]],
         more_failures=max(0, len(failed) - FAILURES),
+        unanswered=[unanswered.line(each) for each in week.unanswered[:FAILURES]],
+        more_unanswered=max(0, len(week.unanswered) - FAILURES),
         facts=[*_facts(week), *_learned(week, before)] if week.messages else (),
         # Two mailboxes have two digests, even where both go to the same admin.
         reference=f"{week.ends:%Y%m%d}.{hashlib.sha256(account.encode()).hexdigest()[:8]}",
@@ -183,6 +167,8 @@ def _checks(week: Week) -> list[str]:
             f"{unsure} classement{'s' if unsure > 1 else ''} incertain{'s' if unsure > 1 else ''}{NBSP}: "
             f"relisez ces demandes, signalées «{NBSP}à{NBSP}vérifier{NBSP}»."
         )
+    if waits := len(week.unanswered):
+        checks.append(f"{unanswered.counted(waits)} sans réponse dans HubSpot{NBSP}: la liste est plus bas.")
     sure, right = week.sure_opinions
     if sure >= _SURE_MIN and right / sure < _SURE_RIGHT:
         checks.append(
@@ -231,26 +217,6 @@ def _learned(week: Week, before: Week | None) -> list[tuple[str, str]]:
     return facts
 
 
-def _failure(message: WeeklyMessage, week: Week) -> FailureLine:
-    failure = message.failure or Failure("")
-    status = _HTTP_STATUS.search(failure.reason)
-    service = SERVICE_NAMES.get(service_of(failure.step), "Le service")
-    reason = _REASONS.get(failure.kind, "La cause est dans le reçu, à côté du message.")
-    links = [("Fiche du client", message.contact_url)]
-    if message.ticket:
-        links.append((f"Ticket n°{NBSP}{message.ticket.id}", message.ticket.url))
-    if message.subtask:
-        links.append(("Sous-tâche", message.subtask.url))
-    at = message.seen_at.astimezone(week.ends.tzinfo)
-    return FailureLine(
-        title=step_title(failure.step),
-        reason=reason.format(service=service, status=f" (erreur {status[1]})" if status else ""),
-        when=moment(at),
-        links=[(label, url) for label, url in links if http_url(url)],
-        marker=marker(message.reference),
-    )
-
-
 def _caption(preview: Preview) -> str:
     triangles = preview.facts.triangles if preview.facts else None
     if not triangles:  # a cloud of points has none
@@ -288,6 +254,10 @@ def _text(page: DigestPage) -> str:
         blocks.append("\n".join([*head, *said, *links]))
     if page.more_failures:
         blocks.append(f"et {page.more_failures} de plus")
+    if page.unanswered:
+        lines = [f"- {label}{NBSP}: {http_url(url)}" for label, url in page.unanswered]
+        lines += [f"et {page.more_unanswered} de plus"] if page.more_unanswered else []
+        blocks.append("\n".join([f"Sans réponse{NBSP}:", *lines]))
     return "\n\n".join([*blocks, marker(page.reference)]) + "\n"
 
 

@@ -1,11 +1,22 @@
-"""Say why a step is given up, and what a person can do about it."""
+"""Say why a step is given up, and what a person can do about it, in a letter or in a line of the digest."""
 
 from __future__ import annotations
 
-from poller.escaping import plain_text
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from poller.escaping import http_url, plain_text
 from poller.model import SERVICE_NAMES
-from poller.rendering.phrases import NBSP, step_title
+from poller.rendering.french_time import moment
+from poller.rendering.phrases import NBSP, marker, step_title
+from poller.rendering.week import Failure
 from poller.workflow.steps import StepName, service_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poller.rendering.week import Week, WeeklyMessage
 
 FAILED_MAILBOX = "Échecs"  # default of [labels] failed
 _ORIGIN_LIMIT_CHARS = 2_000
@@ -21,6 +32,27 @@ REASONS = {
     "unanswered": "Le service n’a pas répondu pendant plusieurs jours.",
     "crashed": "Le traitement de ce message s’est interrompu plusieurs fois à cette étape.",
 }
+
+
+_HTTP_STATUS = re.compile(r"\bHTTP (\d{3})\b")
+# Keyed by the kind of a `StepFailedError`, in a line.
+_SHORT = {
+    "refused": "{service} a refusé la demande{status}.",
+    "unanswered": "{service} n’a pas répondu pendant plusieurs jours.",
+    "crashed": "Le traitement s’est interrompu plusieurs fois à cette étape.",
+    "unusable": "Le message n’a pas d’adresse d’expéditeur.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLine:
+    """A failed message, as the letter names it."""
+
+    title: str
+    reason: str
+    when: str
+    links: Sequence[tuple[str, str]]  # label and URL
+    marker: str
 
 
 def _setting(*names: str, section: str) -> str:
@@ -96,3 +128,24 @@ def _remedy(step: str, kind: str) -> str:
         )
     service = SERVICE_NAMES.get(service_of(step), "Le service")
     return f"{service} a-t-il été en panne{NBSP}? Sur le serveur, «{NBSP}poller check{NBSP}» dit s’il répond."
+
+
+def failure_line(message: WeeklyMessage, week: Week) -> FailureLine:
+    """Return what the digest says of a message that failed."""
+    failure = message.failure or Failure("")
+    status = _HTTP_STATUS.search(failure.reason)
+    service = SERVICE_NAMES.get(service_of(failure.step), "Le service")
+    reason = _SHORT.get(failure.kind, "La cause est dans le reçu, à côté du message.")
+    links = [("Fiche du client", message.contact_url)]
+    if message.ticket:
+        links.append((f"Ticket n°{NBSP}{message.ticket.id}", message.ticket.url))
+    if message.subtask:
+        links.append(("Sous-tâche", message.subtask.url))
+    at = message.seen_at.astimezone(week.ends.tzinfo)
+    return FailureLine(
+        title=step_title(failure.step),
+        reason=reason.format(service=service, status=f" (erreur {status[1]})" if status else ""),
+        when=moment(at),
+        links=[(label, url) for label, url in links if http_url(url)],
+        marker=marker(message.reference),
+    )

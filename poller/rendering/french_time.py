@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from poller.rendering.phrases import NBSP
 
 JOURS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
-_MOIS = (
+MOIS = (
     *("janvier", "février", "mars", "avril", "mai", "juin"),
     *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
 )
@@ -27,7 +27,7 @@ def period(begins: datetime, ends: datetime) -> str:
 
 
 def _day(day: datetime) -> str:
-    return f"{_ordinal(day)} {_MOIS[day.month - 1]}"
+    return f"{_ordinal(day)} {MOIS[day.month - 1]}"
 
 
 def _ordinal(day: datetime) -> str:

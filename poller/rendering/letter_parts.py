@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from poller.escaping import http_url, one_line
-from poller.model import Category
+from poller.model import Acknowledgement, Category
 from poller.parsing.file_types import opens_as
 from poller.rendering.excerpt import first_sentence, quotation
 from poller.rendering.mail_page import LEFT, FileEntry, Thumbnail, Tone
@@ -170,6 +170,11 @@ def to_check(request: Request, done: DispatchResult) -> list[str]:
         lines.append(
             f"Le serveur d’envoi refuse tout message à l’adresse des notifications{NBSP}: vous n’en recevez plus. "
             "Videz cette boîte si elle est pleine, ou corrigez NOTIFICATION_EMAIL."
+        )
+    if done.acknowledgement is Acknowledgement.REFUSED:
+        lines.append(
+            f"Le serveur d’envoi refuse l’adresse du client{NBSP}: une réponse ne lui parviendrait sans doute pas non "
+            "plus."
         )
     for service, steps in services_off(done):
         lines.append(f"{service} n’est pas configuré. Non fait{NBSP}: {', '.join(steps)}.")

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from poller.model import Request
+
     # One of the marks, words, URL or "", and lines below.
     Line = tuple[str, str, str] | tuple[str, str, str, Sequence[str]]
 
 DONE, FAILED, LEFT = "✓", "✗", "–"  # before a line; the template knows their colours
 ORIGIN = "Message d’origine du service"
 MADE_UP = "@message-id.invalid>"  # the parser's Message-ID of a message without one
-_ID = re.compile(r"<[!-;=?-~]{1,62}>")  # that stands on a line with the field's name (RFC 5322 section 3.6.4)
+# RFC 5322 section 3.6.4, without folding, comments, or an encoded word, which the standard library would decode.
+_ID = re.compile(r"<(?!\S*=\?)[!-;=?-~]{1,300}>")
+_REFERENCES = 20  # at most so many of a mail's are repeated
 _FILES_LIMIT_CHARS = 20_000
 _POLICY = SMTP.clone(cte_type="7bit", header_factory=header_factory())  # not every relay announces 8BITMIME (RFC 6152)
 
@@ -97,20 +101,35 @@ def mail(
     """Build the message of a page.
 
     `what` is a word that tells the kinds of mail apart in the Message-ID. `name` is shown as the sender's, in place of
-    one that `sender` has. `reply_to` is an address, "" for the sender's. `thread` holds the Message-IDs that it goes
-    with, the parent last (RFC 5322 section 3.6.4). One that is too long for a line is left out: the standard library
-    would encode it.
+    one that `sender` has. `reply_to` is an address, "" for the sender's. `thread` is as for `set_thread`.
     """
     message = letter(page.reference, subject, what, sender=sender, recipient=recipient, now=now, name=name)
     if reply_to:
         message["Reply-To"] = reply_to
-    if references := [each for each in thread if _ID.fullmatch(each) and not each.endswith(MADE_UP)]:
-        message["In-Reply-To"] = references[-1]
-        message["References"] = " ".join(references)
+    set_thread(message, thread)
     message.set_content(_as_text(page))
     html = render("letter.html", page=page, limit_chars=_FILES_LIMIT_CHARS)
     message.add_alternative(html, subtype="html")
     return message
+
+
+def set_thread(message: EmailMessage, thread: Sequence[str]) -> None:
+    """Say which Message-IDs a mail goes with, the parent last, as far as they can stand in a header field."""
+    if references := [each for each in thread if _is_named(each)]:
+        message["In-Reply-To"] = references[-1]
+        message["References"] = " ".join(references)
+
+
+def thread_of(request: Request) -> list[str]:
+    """Return the thread of what answers a mail (RFC 5322 section 3.6.4), [] if the mail has no Message-ID."""
+    if not _is_named(request.message_id):
+        return []
+    forebears = [each for each in request.references or request.in_reply_to if _is_named(each)]
+    return [*forebears[-_REFERENCES:], request.message_id]
+
+
+def _is_named(message_id: str) -> bool:
+    return bool(_ID.fullmatch(message_id)) and not message_id.endswith(MADE_UP)
 
 
 def letter(

@@ -41,6 +41,8 @@ STEPS: dict[str, str] = {
     StepName.ADD_COMMENT: "commentaire ClickUp",
     StepName.PREPARE_NOTIFICATION: "notification",
     StepName.SEND_NOTIFICATION: "notification",
+    StepName.PREPARE_ACKNOWLEDGEMENT: "accusé de réception",
+    StepName.SEND_ACKNOWLEDGEMENT: "accusé de réception",
     StepName.LABEL: "classement du message",
     StepName.SEND_RECEIPT: "reçu dans la boîte aux lettres",
 }

@@ -109,12 +109,12 @@ def facts_line(facts: ModelFacts) -> str:
     "" if nothing is known. The name of the program is the file's own word.
     """
     parts = [
-        _counted(facts.triangles, "triangle") if facts.triangles else _counted(facts.vertices, "sommet"),
+        counted(facts.triangles, "triangle") if facts.triangles else counted(facts.vertices, "sommet"),
         dimensions(facts),
-        _counted(facts.parts, "pièce") if facts.parts and facts.parts > 1 else "",
-        _counted(facts.materials, "matière"),
+        counted(facts.parts, "pièce") if facts.parts and facts.parts > 1 else "",
+        counted(facts.materials, "matière"),
         _textures(facts.textures),
-        _counted(facts.animations, "animation"),
+        counted(facts.animations, "animation"),
         one_line(facts.program, _NAME_CHARS),
     ]
     return SEPARATOR.join(part for part in parts if part)
@@ -125,18 +125,24 @@ def dimensions(facts: ModelFacts) -> str:
 
     Where the format states no unit, say so, and guess where the numbers speak. "" if there is no size.
     """
+    sides, unit = measure(facts)
+    if unit or not sides or facts.size is None:
+        return f"{sides}{NBSP}{unit}".strip(NBSP)
+    guess = _guess(max(facts.size))
+    said = f"sans doute des {guess} (unité non précisée)" if guess else "unité non précisée"
+    return f"{sides}, {said}"
+
+
+def measure(facts: ModelFacts) -> tuple[str, str]:
+    """Return the sides of the bounding box, and their unit, "" where the format states none. "", "" without a size."""
     if facts.size is None or not all(0 <= side < _LARGEST for side in facts.size) or not any(facts.size):
-        return ""
+        return "", ""
     largest, unit = max(facts.size), one_line(facts.unit, 20)
-    if not unit:
-        guess = _guess(largest)
-        said = f"sans doute des {guess} (unité non précisée)" if guess else "unité non précisée"
-        return f"{_sides(facts.size)}, {said}"
     metres = _METRES.get(unit) or _METRES.get(unit.lower().removesuffix("s"))
     if metres is None:
-        return f"{_sides(facts.size)}{NBSP}{unit}"
+        return _sides(facts.size), unit
     name, factor = next((name, factor) for below, name, factor in _UNITS if largest * metres < below)
-    return f"{_sides([side * metres / factor for side in facts.size])}{NBSP}{name}"
+    return _sides([side * metres / factor for side in facts.size]), name
 
 
 def _guess(largest: float) -> str:
@@ -163,7 +169,8 @@ def decimal(number: float) -> str:
     return whole.replace(",", THIN) + (f",{rest}" if rest else "")
 
 
-def _counted(number: int | None, noun: str) -> str:
+def counted(number: int | None, noun: str) -> str:
+    """Return a number with its noun: « 15 000 triangles ». "" for none."""
     if not number or number < 0:
         return ""
     return f"{number:,}".replace(",", THIN) + f"{NBSP}{noun}{'s' if number > 1 else ''}"
@@ -175,7 +182,7 @@ def _textures(textures: tuple[tuple[int, int], ...]) -> str:
     width, height = textures[0]
     most = "au moins " if len(textures) >= _MOST_TEXTURES else ""
     up_to = "" if set(textures) == {textures[0]} else "jusqu’à "
-    return f"{most}{_counted(len(textures), 'texture')} ({up_to}{width}{NBSP}×{NBSP}{height})"
+    return f"{most}{counted(len(textures), 'texture')} ({up_to}{width}{NBSP}×{NBSP}{height})"
 
 
 def warnings(facts: ModelFacts) -> list[str]:

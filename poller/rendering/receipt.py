@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
-from poller.model import Category, Outcome, Receipt
+from poller.model import Acknowledgement, Category, Outcome, Receipt
 from poller.own_mail import HEADER, notification_id
 from poller.rendering import letter_parts
 from poller.rendering.failure import FAILED_MAILBOX, failure_facts, origin, to_do
-from poller.rendering.mail_page import DONE, FAILED, LEFT, MADE_UP, Page, Tone, mail
+from poller.rendering.mail_page import DONE, FAILED, LEFT, Page, Tone, mail, thread_of
 from poller.rendering.phrases import (
     CATEGORIES,
     NBSP,
@@ -28,17 +28,27 @@ from poller.workflow.steps import StepName
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import tzinfo
-    from email.message import EmailMessage
 
     from poller.model import DispatchResult, Request
     from poller.rendering.mail_page import Line
     from poller.workflow.errors import StepFailedError
+    from poller.workflow.results import WorkResult
 
 KIND = "receipt"  # in our own header field and in the Message-ID
-_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4, without folding or comments
 _TITLES = {"thread": "Réponse ajoutée", "person": "Demande reclassée"}  # keyed by `decided_by`
 _IS_ANSWER = re.compile(r"re\s*:", re.IGNORECASE)  # RFC 5322 section 3.6.5, and as French writes it
-_REFERENCES = 20  # at most so many of the original's are repeated
+_NO_LETTER = {
+    Acknowledgement.FAILED: "il n’a pas pu être rédigé",
+    Acknowledgement.OFF: "il est désactivé",
+    Acknowledgement.NO_TICKET: "aucun ticket n’a été ouvert",
+    Acknowledgement.IN_CONVERSATION: "le message fait partie d’un échange connu",
+    Acknowledgement.OURS: "l’expéditeur est de la maison",
+    Acknowledgement.NO_ANSWER: "cette adresse ne reçoit pas de réponse",
+    Acknowledgement.AUTOMATIC: "le message vient peut-être d’un programme ou d’une liste",
+    Acknowledgement.UNPROVEN: "rien ne prouve l’adresse de l’expéditeur",
+    Acknowledgement.OLD: "le message a plus d’un jour",
+    Acknowledgement.OFTEN: "l’expéditeur en a déjà reçu assez aujourd’hui",
+}
 
 
 def receipt_id(reference: str, outcome: str, stamp: str = "") -> str:
@@ -87,7 +97,7 @@ def receipt(
         buttons=(),
         files=(),
         reference=request.reference,
-        lists=_lists([*_steps(done), *_told(done), *_skipped(done)], request, done),
+        lists=_lists([*_steps(done), *_told(done), *_answered(done), *_skipped(done)], request, done),
         tone=letter_parts.tone(done),
         preview=letter_parts.preview(request),
         quotation=letter_parts.quoted(request, colleague=colleague),
@@ -97,6 +107,28 @@ def receipt(
     name = f"{category} · {'à vérifier' if checks else 'fait'}"
     message_id = receipt_id(request.reference, found.category.outcome, str(correction or ""))
     return Receipt(message_id, _raw(page, request, message_id, name, sender), needs_person=bool(checks))
+
+
+def bounce_receipt(request: Request, answered: WorkResult, *, sender: str, zone: tzinfo = UTC) -> Receipt:
+    """Render that the letter to the customer came back. `answered` is the result of the work on the request."""
+    title = step_title(StepName.SEND_ACKNOWLEDGEMENT)
+    check = (
+        f"L’adresse du client est peut-être fausse, ou sa boîte pleine{NBSP}: une réponse ne lui parviendrait pas non "
+        "plus. Joignez-le autrement."
+    )
+    category = CATEGORIES[answered.final_outcome.category]
+    page = Page(
+        kicker=category,
+        title=f"{title} non remis",
+        box=("À vérifier", [check]),
+        facts=letter_parts.people(request, zone),
+        buttons=[("Ouvrir le ticket HubSpot", answered.ticket.url)] if answered.ticket else (),
+        files=(),
+        reference=request.reference,
+        tone=Tone.WARNING,
+    )
+    message_id = receipt_id(request.reference, "bounce")
+    return Receipt(message_id, _raw(page, request, message_id, f"{category} · à vérifier", sender), needs_person=True)
 
 
 def failure_receipt(
@@ -117,7 +149,10 @@ def failure_receipt(
     `request` is None if the message was unreadable. `left` names the steps after the failed one. `detail` is the
     message of the service or the program, without secrets. `zone` is the reader's. `mailbox` is where the receipt lies.
     """
-    steps = [*(_steps(done) if done else ()), (FAILED, f"{step_title(failure.step)}{NBSP}: échec", "")]
+    steps = [
+        *([*_steps(done), *_answered(done)] if done else ()),
+        (FAILED, f"{step_title(failure.step)}{NBSP}: échec", ""),
+    ]
     steps += [(LEFT, f"{step_title(step)}{NBSP}: reste à faire", "") for step in left]
     facts = failure_facts(failure.step, failure.kind)[1:]  # the title names the step
     if request is not None:
@@ -174,6 +209,21 @@ def _told(done: DispatchResult) -> list[Line]:
     return [(DONE, "Notification envoyée", "")]
 
 
+def _answered(done: DispatchResult) -> list[Line]:
+    """Return a line about the letter to the customer, if one was asked for."""
+    title = step_title(StepName.SEND_ACKNOWLEDGEMENT)
+    match done.acknowledgement:
+        case None:
+            return []
+        case Acknowledgement.SENT:
+            return [(DONE, f"{title} envoyé au client", "")]
+        case Acknowledgement.IN_DOUBT:
+            return [(LEFT, f"{title}{NBSP}: peut-être envoyé au client", "")]
+        case Acknowledgement.REFUSED:
+            return [(FAILED, f"{title}{NBSP}: refusé par le serveur d’envoi", "")]
+    return [(LEFT, f"Pas d’{title[:1].lower()}{title[1:]}{NBSP}: {_NO_LETTER[done.acknowledgement]}", "")]
+
+
 def _skipped(done: DispatchResult) -> list[Line]:
     return [
         (LEFT, f"{step[:1].upper()}{step[1:]}{NBSP}: {service} n’est pas configuré", "")
@@ -208,19 +258,9 @@ def _raw(page: Page, request: Request | None, message_id: str, name: str, sender
     if request:
         subject = ticket_subject(request)
         subject = subject if _IS_ANSWER.match(subject) else f"Re: {subject}"
-    message: EmailMessage = mail(page, subject, KIND, sender=sender, recipient=sender, now=datetime.now(UTC), name=name)
+    thread = thread_of(request) if request else ()
+    now = datetime.now(UTC)
+    message = mail(page, subject, KIND, sender=sender, recipient=sender, now=now, name=name, thread=thread)
     message.replace_header("Message-ID", message_id)
     message.replace_header(HEADER, KIND)
-    return _thread(request) + bytes(message)
-
-
-def _thread(request: Request | None) -> bytes:
-    """Return In-Reply-To and References (RFC 5322 section 3.6.4), one id a line, or b"" without a valid id.
-
-    The standard library would encode a long id.
-    """
-    if request is None or request.message_id.endswith(MADE_UP) or not _MESSAGE_ID.fullmatch(request.message_id):
-        return b""
-    forebears = [each for each in request.references or request.in_reply_to if _MESSAGE_ID.fullmatch(each)]
-    references = [*forebears[-_REFERENCES:], request.message_id]
-    return "\r\n ".join([f"In-Reply-To: {request.message_id}\r\nReferences:", *references, ""])[:-1].encode()
+    return bytes(message)

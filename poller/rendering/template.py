@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from poller.escaping import http_url, https_url, one_line, plain_text
@@ -25,9 +25,17 @@ def render(name: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
+    environment = environment_of(FOLDER)
+    for name in environment.list_templates():
+        environment.get_template(name)  # Now, so that an upgrade of the files changes no running process.
+    return environment
+
+
+def environment_of(*folders: Path) -> Environment:
+    """Return what sets values into the templates of these folders, the first that has one. Only text is not escaped."""
     environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
+        loader=FileSystemLoader(folders),
+        autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
         undefined=StrictUndefined,
         finalize=_plain,
         trim_blocks=True,
@@ -43,8 +51,6 @@ def _environment() -> Environment:
         "marker": marker,
         "one_line": one_line,
     }
-    for name in environment.list_templates():
-        environment.get_template(name)  # Now, so that an upgrade of the files changes no running process.
     return environment
 
 

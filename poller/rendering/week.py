@@ -51,6 +51,14 @@ class WeeklyMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class UnansweredTicket:
+    """A ticket that nobody has answered or moved on."""
+
+    ticket: Link
+    waits_h: float  # office hours since its mail was first taken up
+
+
+@dataclass(frozen=True, slots=True)
 class Week:
     """The messages of seven whole days."""
 
@@ -58,6 +66,7 @@ class Week:
     ends: datetime  # likewise, seven days later
     messages: tuple[WeeklyMessage, ...]
     corrections: int  # messages that a person has put under another category
+    unanswered: tuple[UnansweredTicket, ...] = ()  # now, whenever they were opened, the longest wait first
 
     def count(self, *outcomes: Outcome) -> int:
         """Return how many messages have one of these outcomes."""

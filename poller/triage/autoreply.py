@@ -81,8 +81,7 @@ _SAYS_AUTOMATIC = re.compile(
 _QUOTED = re.compile(r"«[^«»]{0,300}»|“[^“”]{0,300}”|„[^„“”]{0,300}[“”]|\"[^\"\n]{0,300}\"")
 _HISTORY = re.compile(r"^(?:>|\*?(?:de|from|von|da|van|od|fra|från) ?\*? ?:|-{3,} ?\w)", re.IGNORECASE | re.MULTILINE)
 _NOT_DELIVERED = (
-    r"(?:could not|cannot|can t|couldn t|was not|wasn t|not) (?:be )?(?:been )?delivered|unable to deliver|"
-    r"delivery problems?|"
+    r"(?:cannot|can t|couldn t|wasn t|not) (?:be )?(?:been )?delivered|unable to deliver|delivery problems?|"
     r"(?:n a|n ont) pas (?:pu etre|ete) (?:remis|delivre|distribue|achemine)\w*|impossible de (?:remettre|distribuer)|"
     r"(?:konnte|wurde) nicht zugestellt|nicht zustellbar|no (?:se )?(?:pudo|ha podido) (?:ser )?entreg\w+|"
     r"non (?:e stato|puo essere) (?:possibile )?(?:consegna\w+|recapita\w+)|nao (?:foi|pode ser) entregue|"
@@ -117,8 +116,7 @@ _NOTICE = re.compile(
     r"|thank you for (?:your (?:e ?mail|message)|contacting)|out of (?:the )?office"
     r"|(?:ceci est|this is) (?:une?|an) (?:message|reponse|automat\w+) (?:automatique|message|reply|response))\b"
 )
-# What a notice of absence does not speak of.
-_TRADE = (
+_TRADE = (  # what a notice of absence does not speak of
     vocabulary.MODELLING,
     vocabulary.NAMES,
     vocabulary.CHANGES,
@@ -126,7 +124,10 @@ _TRADE = (
     vocabulary.GO_AHEAD,
     vocabulary.TOPICS["de facturation"],
     vocabulary.TOPICS["d’un dysfonctionnement"],
+    vocabulary.any_of("lien ... expire*, link ... expired, casse*, abime*, endommage*, broken, damaged"),
 )
+# Only a person pleads with us, but for "do not reply, please".
+_PLEADS = re.compile(r"(?:^|\. )(?![^.]*\b(?:repond|conta|appel|patient))[^.]*\b(?:svp|stp|s il (?:vous|te) plait)\b")
 # A notice asks to write to somebody else, or to be patient. Any other wish is a person's.
 _ELSEWHERE = re.compile(
     r"\b(?:merci de|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor"
@@ -253,8 +254,8 @@ def _answers(request: Request) -> bool:
 
 
 def _of_a_program(request: Request) -> bool:
-    fields = ("x-auto-response-suppress", "precedence")
-    return takes_no_answer(request.author) or any(request.header(name).strip() for name in fields)
+    marks = request.header("x-auto-response-suppress") + request.header("precedence")
+    return takes_no_answer(request.author) or bool(marks.strip())
 
 
 def says_so(request: Request) -> str | None:
@@ -263,8 +264,9 @@ def says_so(request: Request) -> str | None:
     The text is never enough alone: the mail must name the one that it answers.
     """
     # What a person quotes between their own lines may be such an answer, of ours.
-    own = _QUOTED.sub(" ", _HISTORY.split(request.newest[:_NOTICE_CHARS], maxsplit=1)[0])
-    return "auto-reply (text)" if _answers(request) and _SAYS_AUTOMATIC.search(folded(own)) else None
+    own = folded(_QUOTED.sub(" ", _HISTORY.split(request.newest[:_NOTICE_CHARS], maxsplit=1)[0]))
+    automatic = _SAYS_AUTOMATIC.search(own) and not _PLEADS.search(own)
+    return "auto-reply (text)" if _answers(request) and automatic else None
 
 
 def _asks(request: Request) -> bool:
@@ -274,7 +276,7 @@ def _asks(request: Request) -> bool:
     """
     said = request.newest[:_NOTICE_CHARS]
     plain = _ELSEWHERE.sub(" ", folded(said))
-    of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, *_TRADE))
+    of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, _PLEADS, *_TRADE))
     return bool("?" in said or of_work or confident_verdict(replace(request, subject="")))
 
 

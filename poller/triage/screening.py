@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from poller.mime import addresses
 from poller.mime.addresses import aligned
 from poller.model import Kind
-from poller.own_mail import HEADER, OWN_DOMAIN
+from poller.own_mail import ACKNOWLEDGEMENT, HEADER, OWN_DOMAIN
 from poller.triage import autoreply
 from poller.triage.sender import from_our_form, is_ours, labelled_addresses
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from poller.model import Request
 
 OWN = "own notification"  # the reason given for screening out our own mail
+DELIVERY_REPORT = "report (delivery-status)"  # and a report of whether a mail has arrived
 
 _BULK_FIELDS = (
     "list-unsubscribe-post",
@@ -73,7 +74,7 @@ def screen(
     """
     if reason := _first(_NEVER, request):
         return reason
-    told = any(each.endswith(f"@{OWN_DOMAIN}>") for each in (*request.in_reply_to, *request.references))
+    told = _answers_our_letter(request)
     if from_our_form(request, own) or _brings_files(request, own) or (answer and not told):
         return None
     generated = request.header("auto-submitted").strip().lower().startswith("auto-generated")
@@ -86,6 +87,27 @@ def screen(
         return "spam"
     of_a_person = _is_ours(request, own) or _names_its_writer(request, own) or _is_of_a_group(request, own)
     return None if of_a_person else _first(_BULK, request)
+
+
+def _answers_our_letter(request: Request) -> bool:
+    """Return whether a mail answers a letter of ours.
+
+    Every later mail of a customer refers to our letter to them, and need not answer it.
+    """
+    to_customer = f".{ACKNOWLEDGEMENT}@{OWN_DOMAIN}>"
+    letters = (*request.in_reply_to, *(each for each in request.references if not each.endswith(to_customer)))
+    return any(each.endswith(f"@{OWN_DOMAIN}>") for each in letters)
+
+
+def sign_of_program(request: Request, *, junk: bool | None = None) -> str | None:
+    """Return a sign that a mail may be a program's, a list's or a spammer's, be it work or not, None without any.
+
+    Whoever may be no person must get no automatic answer (RFC 3834 section 2). `junk` is as for `screen`.
+    """
+    if junk or (junk is None and _marked_as_spam(request)):
+        return "spam"
+    named = ("list-unsubscribe", "x-auto-response-suppress", *_BULK_FIELDS)
+    return _first((*autoreply.SIGNS, *_BULK), request) or next((name for name in named if request.header(name)), None)
 
 
 def _first(rules: Iterable[Callable[[Request], str | None]], request: Request) -> str | None:

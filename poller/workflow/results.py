@@ -53,6 +53,8 @@ class Received:
     support_files: str = "none"  # where the files go if it is a support request: "none", "hubspot" or "r2"
     support_decisions: tuple[UploadDecision, ...] = ()  # if it answers one and that is "none"; () if they are the same
     crowd: bool = False  # True if it waits because too many new senders write
+    bounced: str = ""  # of an ignored one: the reference of the message whose letter came back, "" for none
+    acknowledge: bool = False  # whether the customer is to be told that it has arrived, if it opens a ticket
     digest: str = ""  # of its content, see `mime.reference.content_digest`; "" where an earlier release recorded none
 
     def as_json(self) -> dict[str, Any]:
@@ -68,11 +70,15 @@ class Received:
             found["digest"] = self.digest
         if self.ignored:
             found["unless_answer"] = self.unless_answer
+        if self.bounced:
+            found["bounced"] = self.bounced
         if self.goes_on_at:
             fates = [str(decision) for decision in self.upload_decisions]
             found |= {"fates": fates, "goes_on_at": self.goes_on_at.isoformat(), "episode": self.episode}
         if self.crowd:
             found["crowd"] = True
+        if self.acknowledge:
+            found["acknowledge"] = True
         if self.support_files != "none":
             found["support_files"] = self.support_files
         if self.support_decisions:
@@ -95,6 +101,8 @@ class Received:
             support_files=found.get("support_files", "none"),
             support_decisions=tuple(map(UploadDecision, found.get("support_fates", ()))),
             crowd=found.get("crowd", False),
+            bounced=found.get("bounced", ""),
+            acknowledge=found.get("acknowledge", False),
             digest=found.get("digest", ""),
         )
 

@@ -49,6 +49,8 @@ class StepName(StrEnum):
     ADD_COMMENT = "add_comment", "clickup", True
     PREPARE_NOTIFICATION = "prepare_notification", "smtp"
     SEND_NOTIFICATION = "send_notification", "smtp"
+    PREPARE_ACKNOWLEDGEMENT = "prepare_acknowledgement", "smtp"
+    SEND_ACKNOWLEDGEMENT = "send_acknowledgement", "smtp", True
     PREPARE_FAILURE = "prepare_failure", "smtp"
     SEND_FAILURE = "send_failure", "smtp"
     LABEL = "label", LABELS

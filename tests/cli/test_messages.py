@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from poller.cli.purge import forget
 from poller.cli.samples import samples
+from poller.workflow.database import open_store
+from tests.dispatch.test_acknowledge import ON, letters, mail, report
 from tests.support.command import run
 
 if TYPE_CHECKING:
@@ -51,3 +57,21 @@ def test_list_status_and_show_report_every_message(office: Office) -> None:
     ]
     assert "Ondine" not in json.dumps(shown).replace("fauteuil%20Ondine.glb", "")
     assert run("show", "0" * 16, environment=office.environment).exit_code == 1
+
+
+def test_show_tells_of_the_letter_to_the_customer_and_of_its_return(office: Office) -> None:
+    """A receipt beside the mail does, too: in the mailbox that the mail was filed in."""
+    office.environment |= ON | {"RECEIPTS_ENABLED": "true"}
+    ((reference, _),) = office.once(mail()).items()
+    (sent,) = letters(office.sandbox)
+    office.once(report(sent))
+    shown = run("show", reference, environment=office.environment).stdout
+    assert re.search(r"send_acknowledgement .* sent\n", shown)
+    assert shown.splitlines()[-1].endswith("the letter to the customer came back")
+    assert json.loads(run("show", reference, "--json", environment=office.environment).stdout)[
+        "acknowledgement_bounced_at"
+    ]
+    assert office.mailboxes() == {"Support": 3, "Ignorés": 1}
+    forget(office.settings, datetime.now(UTC) + timedelta(minutes=1))
+    with closing(open_store(office.settings)) as store:
+        assert [*store.facts("acknowledged-"), *store.facts("bounced-")] == [], "a purge forgets both"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from poller.cli.preview import preview
 from poller.cli.samples import samples
 from tests.support.command import run
+from tests.support.imap_account import all_settings
+from tests.support.imap_provider import Provider
 
 if TYPE_CHECKING:
     from tests.conftest import Office
@@ -33,6 +36,15 @@ def test_dry_run_shows_requested_corrections(office: Office) -> None:
     (line,) = run("once", "--dry-run", environment=office.environment).stdout.splitlines()
     assert line.split("  ")[1:] == ["SUPPORT", "a person has put it into 'Reclasser/Support'"]
     assert office.mailboxes() == {"Reclasser/Support": 1}
+
+
+def test_dry_run_goes_on_behind_message_that_is_not_given() -> None:
+    """It is listed as what it would do: wait."""
+    with Provider("IMAP4rev1", "IMAP4rev1") as server:
+        for name in ("bug", "support"):
+            server.deliver(samples()[name].replace(b"\n", b"\r\n"))
+        server.withheld = {min(server.boxes["INBOX"]): "NIL"}
+        assert [message["outcome"] for message in preview(all_settings(server))] == ["waiting", "support"]
 
 
 def an_answer(writer: str) -> bytes:

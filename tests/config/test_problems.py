@@ -154,3 +154,20 @@ def test_unrelated_environment_variable_is_ignored(monkeypatch: pytest.MonkeyPat
     for name in ("R2_D2", "STATE", "IMAP_PROXY_COMMAND", "SMTP_RELAY_FOR_CRON"):
         monkeypatch.setenv(name, "x")
     load(need_imap=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("[acknowledgement]\nenabled = true\n", "[acknowledgement] enabled: it is sent by SMTP: set smtp.host"),
+        ("[office]\nopens_h = 20\n", "[office] opens_h: must be before closes_h"),
+        ("[office]\nclosed_from = 2026-12-24\n", "a closing period has both days"),
+        ("[office]\nclosed_from = 2026-12-24\nclosed_until = 2026-12-23\n", "a closing period has both days"),
+        ("[office]\nclosed_from = 2026-12-24\nclosed_until = 2027-12-25\n", "lasts a year at most"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_reported(given: str, problem: str) -> None:
+    """An office that never opens has no hour to promise."""
+    write("config.toml", given)
+    (found,) = problems()
+    assert problem in found

@@ -46,6 +46,7 @@ def tickets(sandbox: Sandbox) -> None:
     deleted = plain.create_ticket("Autre", "", contact_id, "", {"hs_ticket_priority": "HIGH"})
     with pytest.raises(PermanentError):
         plain.create_ticket("Écran noir", "", "404", "")
+    assert plain.untouched([opened.id, "404"]) == {opened.id}
     assert plain.update_ticket(opened.id, f"Bonjour [ref: {REF}]")
     assert plain.ticket_content(opened.id)
     sandbox.hubspot.page_size = 1

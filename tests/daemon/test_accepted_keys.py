@@ -69,6 +69,16 @@ def test_revoked_key_stops_only_its_service_after_restart(office: Office, monkey
     assert office.counts()["subtasks"] == 2
 
 
+def test_once_comes_back_to_login_that_was_accepted(office: Office) -> None:
+    """A server in trouble refuses a login for a moment, and a timer that runs `once` must not be stopped for it."""
+    with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 AUTH=PLAIN") as server:
+        office.environment |= {f"IMAP_{name.upper()}": str(getattr(server, name)) for name in NAMES}
+        office.once()
+        server.password = "changed"
+        with pytest.raises(TransientError, match="login refused"):
+            office.once()
+
+
 def test_login_refused_after_restart_is_waited_out(office: Office) -> None:
     """The mailbox too was read with this password once, in another process."""
     for last in (False, True):

@@ -46,10 +46,10 @@ class Mortal(Smtp):
     deaths: list[str]
 
     @contextmanager
-    def submission(self, message: EmailMessage) -> Iterator[Callable[[], None]]:
+    def submission(self, message: EmailMessage, *, automatic: bool = False) -> Iterator[Callable[[], None]]:
         """Do as a client does, but for the deaths."""
         self._dies(ON_THE_WAY)
-        with super().submission(message) as hand_over:
+        with super().submission(message, automatic=automatic) as hand_over:
 
             def hand_over_and_die() -> None:
                 hand_over()

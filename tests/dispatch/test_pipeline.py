@@ -11,7 +11,8 @@ from integrations.errors import CredentialsError
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
 from poller.dispatch.order import STEPS
-from poller.dispatch.pipeline import Pipeline, PipelineProgress, _steps_behind
+from poller.dispatch.pipeline import Pipeline, _steps_behind
+from poller.dispatch.progress import PipelineProgress
 from poller.model import Category, Classification, DispatchResult, Outcome
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.results import WorkResult

@@ -38,6 +38,16 @@ def test_arrivals_are_oldest_first_with_header_size_and_date(sandbox: Sandbox, s
     assert all(arrival.received_at.utcoffset().total_seconds() == 0 for arrival in arrivals)  # type: ignore[union-attr]
 
 
+def test_header_is_requested_behind_everything_else() -> None:
+    """Some servers end a row behind a literal, whatever else was requested."""
+    with Provider(BASIC, BASIC) as server:
+        server.deliver(RAW)
+        with closing(connect(imap_settings(server))) as session:
+            assert list(session.fetch_summaries(session.uids()))
+        (command,) = (each for each in server.commands if each.startswith("UID FETCH"))
+        assert command.endswith(f" {fetch.HEADER})")
+
+
 @pytest.mark.parametrize(
     ("flags", "junk"),
     [
@@ -82,6 +92,7 @@ def inbox(server: Provider) -> Iterator[Inbox]:
         (b'INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
         (b'RFC822.SIZE NIL INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
         (SIZE + b'FLAGS NIL INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
+        (SIZE + b'FLAGS 7 INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
         (SIZE + b'FLAGS (7 \\Seen) INTERNALDATE "22-Nov-2026 09:00:00 +0000"', SENT_AT),
     ],
 )
@@ -95,6 +106,16 @@ def test_message_with_odd_fetch_data_is_admitted(
     fetched = inbox.fetch(reference, tmp_path / "mail.eml")
     assert (tmp_path / "mail.eml").read_bytes() == a_mail(1)
     assert (fetched.received_at, fetched.oversize_bytes) == (at, 0)
+
+
+def test_blank_line_behind_a_literal_is_passed_over(server: Provider, inbox: Inbox, tmp_path: Path) -> None:
+    """Some servers send one, which is no part of the message."""
+    for number in range(2):
+        server.deliver(a_mail(number))
+    server.blank = b"\r\n"
+    first, _ = inbox.scan()
+    inbox.fetch(first, tmp_path / "mail.eml")
+    assert (tmp_path / "mail.eml").read_bytes() == a_mail(0)
 
 
 class Stopped(datetime):

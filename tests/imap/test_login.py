@@ -59,6 +59,15 @@ def test_refusal_names_what_was_tried(offered: str, denied: dict[str, str], name
         assert len(logins(server)) == len(named.split(" and "))
 
 
+def test_silence_after_first_refusal_hides_it_not() -> None:
+    """Some servers answer no second login on one connection, or reset it: the password is wrong all the same."""
+    with (
+        Provider(WITH_PLAIN, WITH_PLAIN, denied={"LOGIN ": ""}, silent=True, refusal=WRONG) as server,
+        pytest.raises(CredentialsError, match="AUTHENTICATE PLAIN and LOGIN"),
+    ):
+        connect(imap_settings(server, password="wrong", timeout_s=0.1))
+
+
 @pytest.mark.parametrize(
     ("offered", "denied", "told"),
     [(f"{WITH_PLAIN} ID", {}, True), (f"{WITH_PLAIN} ID", {"ID (": "BAD what"}, True), (WITH_PLAIN, {}, False)],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
+from integrations.errors import TransientError
 from integrations.sandbox.dovecot import Dovecot
 from poller.imap.session import connect
 from tests.support.imap_account import RAW, a_mail, imap_settings
@@ -46,3 +47,15 @@ def test_label_skips_message_expunged_meanwhile(after: str) -> None:
             session.label(session.uids(), "Support", "Figurative-Support", [])
         assert "Support" in server.where(left)
         assert server.where(taken) == set()
+
+
+def test_rejected_move_is_done_by_copy() -> None:
+    """Some servers announce MOVE and know no such command; what an earlier try has copied is copied no second time."""
+    with Provider(BASIC, f"{BASIC} UIDPLUS MOVE", denied={"UID MOVE": "BAD Command Error. 12", "STORE": ""}) as server:
+        mail = server.deliver(RAW)
+        for _ in range(2):
+            with closing(connect(imap_settings(server))) as session, suppress(TransientError):
+                session.move(session.uids(), session.ensure("Support"))
+            server.denied.pop("STORE", None)
+        assert server.where(mail) == {"Support"}
+        assert len(server.boxes["Support"]) == 1

@@ -46,6 +46,17 @@ def test_label_uses_separator_and_namespace_of_server(separator: str, prefix: st
         assert len(server.messages(f"{prefix}Traités{separator}Support")) == 1
 
 
+@pytest.mark.parametrize("denied", ["NAMESPACE", 'LIST "" ""'])
+def test_refused_namespace_closes_no_mailbox(denied: str) -> None:
+    """Some servers announce it and reject it: names are then taken as they are."""
+    after = "IMAP4rev1 MOVE" + (" NAMESPACE" if denied == "NAMESPACE" else "")
+    with Provider("IMAP4rev1", after, denied={denied: "BAD command syntax error"}) as server:
+        mail = server.deliver(RAW)
+        with closing(connect(imap_settings(server))) as session:
+            session.label(session.uids(), "Support", KEYWORD, OTHERS)
+        assert server.where(mail) == {"Support"}
+
+
 def test_reading_does_not_create_missing_mailbox(sandbox: Sandbox, session: ImapSession) -> None:
     """Only a message that goes there needs it."""
     assert not session.select("Échecs")
@@ -60,9 +71,12 @@ def test_reading_does_not_create_missing_mailbox(sandbox: Sandbox, session: Imap
 
 @pytest.mark.parametrize("offered", ["IMAP4rev1 AUTH=PLAIN MOVE", f"{GMAIL} AUTH=PLAIN"], ids=["any", "Gmail"])
 def test_mailbox_with_broken_name_stops_no_filing(offered: str, logged: Callable[[], str]) -> None:
-    """Another program made it, without modified UTF-7: it is passed over, and told of once in a process."""
+    """Another program made it, without modified UTF-7, or with a quote that the server does not escape.
+
+    It is passed over, and told of once in a process.
+    """
     listing._told.clear()
-    with Provider(offered, offered, boxes={"INBOX": {}, "R&D": {}}) as server:
+    with Provider(offered, offered, boxes={"INBOX": {}, "R&D": {}, 'a"b': {}}) as server:
         mail = server.deliver(RAW)
         server.put(mail, "R&D")
         for name in ("Failed", "Support"):
@@ -70,4 +84,4 @@ def test_mailbox_with_broken_name_stops_no_filing(offered: str, logged: Callable
                 session.label(session.uids(), name, KEYWORD, OTHERS, ["Failed"])
                 server.put(mail, "INBOX")
         assert "Support" in server.where(mail)
-        assert logged().count("mailbox_passed_over") == 1
+        assert logged().count("mailbox_passed_over") == 2

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from integrations.errors import ConfigurationError, PermanentError, TransientError, UndeliverableError
+from integrations.errors import (
+    ConfigurationError,
+    PermanentError,
+    RecipientDeferredError,
+    TransientError,
+    UndeliverableError,
+)
 from integrations.sandbox import smtp as stand_in
 from integrations.sandbox.certificate import Certificate, self_signed
 from integrations.sandbox.smtp import Refusal
@@ -77,7 +83,7 @@ def test_send_without_valid_recipient_raises_permanent_error(sandbox: Sandbox, t
         (Refusal("mail", "530 5.7.0 authentication required"), ConfigurationError, None),
         (Refusal("mail", "550 5.7.1 no"), UndeliverableError, None),
         (Refusal("mail"), TransientError, False),
-        (Refusal("rcpt", "450 4.2.0 greylisted"), TransientError, False),
+        (Refusal("rcpt", "450 4.2.0 greylisted"), RecipientDeferredError, False),
         (Refusal("rcpt", f"550 5.1.1 {SECRET}"), UndeliverableError, None),
         (Refusal("rcpt", "550 5.1.1 unknown", recipient="b@figurative.example"), UndeliverableError, None),
         (Refusal("rcpt"), TransientError, False),
@@ -103,6 +109,40 @@ def test_send_maps_every_failure_to_its_error(
     assert str(raised.value).startswith("SMTP send: ")
     assert SECRET not in str(raised.value)
     assert len(sandbox.smtp.messages) == (1 if refusal.stage == "after_data" else 0)
+
+
+def test_automatic_answer_has_no_return_path(sandbox: Sandbox) -> None:
+    """Where the server refuses that at once, it is our own address."""
+    smtp = connect(sandbox.smtp)
+    for refusals in ((), (Refusal("mail", "550 5.1.7 no"),)):
+        for refusal in refusals:
+            sandbox.smtp.fail(refusal)
+        with smtp.submission(mail("a@x.example"), automatic=True) as hand_over:
+            hand_over()
+    assert [each.sender for each in sandbox.smtp.messages] == ["", "robot@figurative.example"]
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "data"])
+def test_automatic_answer_gets_a_return_path_where_policy_asks_for_it(
+    sandbox: Sandbox, stage: Literal["rcpt", "data"]
+) -> None:
+    """As at Microsoft 365, which refuses it at the end: nothing was sent, and the next try has one."""
+    smtp = connect(sandbox.smtp)
+    sandbox.smtp.fail(Refusal(stage, "554 5.7.60 not permitted to send as this sender"))
+
+    def send() -> None:
+        with smtp.submission(mail("a@x.example"), automatic=True) as hand_over:
+            hand_over()
+
+    with pytest.raises(TransientError) as refused:
+        send()
+    assert not refused.value.outcome_unknown
+    send()
+    assert [each.sender for each in sandbox.smtp.messages] == ["robot@figurative.example"]
+    sandbox.smtp.fail(Refusal("rcpt", "550 5.1.1 unknown"))
+    with pytest.raises(UndeliverableError):
+        send()
+    assert smtp.undeliverable == {}, "it is for the admin's address alone: there are many customers"
 
 
 def test_smtp_reply_is_in_error_detail_only(sandbox: Sandbox) -> None:

@@ -44,6 +44,16 @@ def test_message_waits_only_for_older_messages(office: Office, inbox: Inbox) -> 
     assert not inbox.older(second, ["<3@ruiz.example>"])
 
 
+def test_letter_was_sent_if_it_lies_in_the_mailbox_of_sent_mail(office: Office, inbox: Inbox) -> None:
+    """Which the server names, whatever people call it; there need not be any."""
+    assert not inbox.was_sent("<1@ruiz.example>")
+    with office.sandbox.imap.session() as client:
+        client.create_folder("Sent")
+    put(office, a_mail(1), mailbox="Sent")
+    put(office, a_mail(2))
+    assert [inbox.was_sent(f"<{number}@ruiz.example>") for number in (1, 2)] == [True, False]
+
+
 @pytest.fixture
 def made_anew(office: Office) -> Iterator[tuple[Inbox, ImapSession]]:
     """A mailbox with one message in it, and a session on what had its name before, which Dovecot lets go on there."""

@@ -43,7 +43,7 @@ class Wire(Relay):
     def passed(self, data: bytes) -> bytes:
         """See `Relay`."""
         self.said += data
-        if b" UID MOVE " not in data:
+        if not re.search(rb" UID (MOVE|COPY) ", data):
             return data
         if not self.moves.is_set():
             self.moves.set()
@@ -108,7 +108,7 @@ def finishing(inbox: Inbox, references: Sequence[str], in_use: int = pool.IN_USE
 
 
 def test_messages_waiting_for_session_are_filed_with_one_move(office: Office, inbox: Inbox, wire: Wire) -> None:
-    """And with one STORE that takes keywords off, and one that puts theirs on."""
+    """And with one look at their headers, one STORE that takes keywords off, and one that puts theirs on."""
     references = scanned(office, inbox)
     wire.said = b""
     with finishing(inbox, references) as labels:
@@ -150,7 +150,7 @@ def test_single_message_is_filed_at_once(office: Office, inbox: Inbox, wire: Wir
     inbox.label(first, "ignored")
     wire.said = b""
     inbox.label(second, "ignored")
-    assert wire.commands(r"UID \w+|\w+") == ["NOOP", "UID STORE", "UID STORE", "UID MOVE"]
+    assert wire.commands(r"UID \w+|\w+") == ["NOOP", "UID FETCH", "UID STORE", "UID STORE", "UID MOVE"]
 
 
 def test_removed_message_does_not_stop_its_batch(office: Office, inbox: Inbox, wire: Wire) -> None:

@@ -50,6 +50,28 @@ def test_scan_reads_all_but_messages_at_which_server_hangs_up(
     assert logins(server) == 0
 
 
+@pytest.mark.parametrize("first", ["refused", "unknown"])
+def test_message_that_is_not_given_hides_no_culprit_behind_it(server: Provider, inbox: Inbox, first: str) -> None:
+    """It is answered for once a scan, or it would come into each new request beside the culprit, for ever."""
+    uids = filled(server, 3)
+    server.refused = {uids[0]: "NO Internal failure"} if first == "refused" else {}
+    server.strange = set() if first == "refused" else {uids[0]}
+    server.hang_ups = {uids[1]}
+    assert len(inbox.scan()) == 1
+    assert inbox.unreadable.keys() == server.hang_ups | server.refused.keys()
+
+
+def test_scan_reads_all_but_message_that_server_never_answers(server: Provider) -> None:
+    """Some servers do not hang up at such a message: they fall silent."""
+    uids = filled(server, 2)
+    server.hang_ups, server.silent = {uids[0]}, True
+    settings = all_settings(server)
+    impatient = settings.model_copy(update={"imap": settings.imap.model_copy(update={"timeout_s": 0.1})})
+    with closing(Inbox(impatient)) as inbox:
+        assert len(inbox.scan()) == 1
+        assert inbox.unreadable.keys() == server.hang_ups
+
+
 def test_message_at_which_server_hung_up_is_asked_for_again(server: Provider, inbox: Inbox) -> None:
     """By itself, so that it costs one connection; and when the server gives it, it is a message as any other."""
     uids = filled(server, 3)

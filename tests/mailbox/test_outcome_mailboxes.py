@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,9 +10,12 @@ import pytest
 from integrations.errors import TransientError
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.variants import Variants
+from poller.model import Outcome
 from tests.support.imap_account import a_mail, all_settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from poller.mailbox.inbox import Inbox
     from tests.support.imap_provider import Provider
 
@@ -40,3 +44,22 @@ def test_listing_filed_mail_raises_when_fetch_is_refused(server: Provider, inbox
             call()
     server.refused = {}
     assert not inbox.was_brought_back(reference)
+
+
+def test_message_at_which_server_hangs_up_hides_no_other(server: Provider, inbox: Inbox, tmp_path: Path) -> None:
+    """Filed mail may be damaged as well: the others are fetched for their receipts, and moved back."""
+    for number in range(3):
+        server.deliver(a_mail(number))
+    references, given = inbox.scan(), all_settings(server)
+    received_at, path = inbox.received_at(), tmp_path / "mail.eml"
+    for reference in references:
+        inbox.label(reference, "failed")
+    server.hang_ups = {sorted(server.boxes["Failed"])[1]}
+    found = []
+    for reference in references:
+        with suppress(TransientError):
+            inbox.fetch_filed(reference, Outcome.FAILED, received_at[reference], path)
+            found.append(reference)
+    assert found == [references[0], references[2]]
+    assert outcome_mailboxes.move_back_to_inbox(given, references, Variants()) == {*found}
+    assert len(server.boxes["INBOX"]) == 2

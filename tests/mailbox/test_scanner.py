@@ -19,6 +19,7 @@ from tests.support.imap_account import a_mail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import Office
     from tests.support.imap_provider import Provider
@@ -116,6 +117,33 @@ def test_invalid_status_counts_cause_full_scan(server: Provider, inbox: Inbox, c
         assert len(inbox.scan()) == number + 1
 
 
+@pytest.mark.parametrize("answer", ["", BUG], ids=["hangs up", "bug"])
+def test_search_by_day_that_always_fails_is_done_without(server: Provider, inbox: Inbox, answer: str) -> None:
+    """One damaged message is enough for it; what the server says of each message tells its day as well."""
+    server.deliver(a_mail(1))
+    inbox.since = datetime.now(UTC).date()
+    server.denied = {"SINCE": answer}
+    assert len(inbox.scan()) == 1
+
+
+def test_search_answered_in_several_lines_is_one(server: Provider, inbox: Inbox) -> None:
+    """Some servers begin a new line with each hundred messages, and say nothing at all where there is none."""
+    server.splits = True
+    assert inbox.scan() == []
+    for number in range(3):
+        server.deliver(a_mail(number))
+    assert len(inbox.scan()) == 3
+    assert len(inbox.scan()) == 3
+
+
+def test_extended_answer_is_not_taken_for_empty_mailbox(server: Provider, inbox: Inbox) -> None:
+    """Mail would lie there, and nobody would know."""
+    server.deliver(a_mail(1))
+    server.extends = True
+    with pytest.raises(TransientError, match="SEARCH"):
+        inbox.scan()
+
+
 def test_unparsable_imap_answer_raises_transient_error(server: Provider, inbox: Inbox) -> None:
     """Whatever the library makes of it."""
     server.deliver(a_mail(1))
@@ -198,6 +226,24 @@ def test_message_under_reused_uid_is_not_confirmed(server: Provider, inbox: Inbo
     assert not inbox.confirm(before)
     (after,) = inbox.scan()
     assert after != before
+
+
+@pytest.mark.parametrize("act", ["fetch", "label"])
+def test_message_under_reused_uid_is_neither_fetched_nor_filed(
+    server: Provider, inbox: Inbox, tmp_path: Path, act: str
+) -> None:
+    """Hours may pass between the scan and the work; then everything is read anew."""
+    server.deliver(a_mail(1))
+    (before,) = inbox.scan()
+    reuse_uids(server)
+    with pytest.raises(TransientError, match="a UID means another message now"):
+        inbox.fetch(before, tmp_path / "mail.eml") if act == "fetch" else inbox.label(before, "support")
+    assert len(server.boxes["INBOX"]) == 1
+    (after,) = inbox.scan()
+    assert after != before
+    inbox.fetch(after, tmp_path / "mail.eml")
+    inbox.label(after, "support")
+    assert len(server.boxes["Support"]) == 1
 
 
 def put(office: Office, raw: bytes, at: datetime = NEW, mailbox: str = "INBOX") -> None:

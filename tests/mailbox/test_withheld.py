@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from tests.conftest import Office
 
 
-@pytest.mark.parametrize("content", ["NIL", "", "BYE"], ids=["NIL", "no item", "hangs up"])
+REFUSED, BUG, BUSY = "NO Internal failure", "NO [SERVERBUG] Internal error occurred", "NO [UNAVAILABLE] Not now"
+
+
+@pytest.mark.parametrize(
+    "content", ["NIL", "", "BYE", REFUSED, BUG], ids=["NIL", "no item", "hangs up", "refused", "bug"]
+)
 def test_message_without_content_is_withheld_not_gone(
     server: Provider, inbox: Inbox, tmp_path: Path, content: str
 ) -> None:
@@ -40,6 +45,16 @@ def test_message_without_content_is_withheld_not_gone(
     inbox.fetch(reference, tmp_path / "mail.eml")
     assert inbox.unreadable == {}
     assert (tmp_path / "mail.eml").read_bytes() == a_mail(1)
+
+
+def test_busy_server_withholds_no_message(server: Provider, inbox: Inbox, tmp_path: Path) -> None:
+    """Its trouble is everybody's, and passes."""
+    server.deliver(a_mail(1))
+    (reference,) = inbox.scan()
+    server.withheld = dict.fromkeys(server.boxes["INBOX"], BUSY)
+    with pytest.raises(TransientError, match="UNAVAILABLE"):
+        inbox.fetch(reference, tmp_path / "mail.eml")
+    assert inbox.unreadable == {}
 
 
 def test_message_without_content_that_is_taken_away_is_gone(server: Provider, inbox: Inbox, tmp_path: Path) -> None:

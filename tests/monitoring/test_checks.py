@@ -42,6 +42,19 @@ def test_check_has_f3d_draw_where_it_is_the_renderer(office: Office, tmp_path: P
     assert f"{tmp_path}/none gives no picture" in found.seen
 
 
+def test_check_tries_the_templates_of_letters(tmp_path: Path) -> None:
+    """A reload asks it too, and keeps the old settings where it is refused. No service is in reach here."""
+    given = {"IMAP_HOST": "127.0.0.1", "IMAP_PORT": "9", "IMAP_USERNAME": "u", "IMAP_PASSWORD": "p"}
+    given |= {"IMAP_SECURITY": "none", "STATE_URL": "sqlite:////nonexistent/x", "ACKNOWLEDGEMENT_ENABLED": "true"}
+    given |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": "9", "SMTP_SECURITY": "none"}
+    (tmp_path / "acknowledgement.en.txt").write_text("Received\n\n{{ letter.sender }}\n")
+    for templates, verdict, seen in (("", "ok", "visitors of forms alone"), (str(tmp_path), "refused", "'sender'")):
+        settings = loader.from_names(given | {"ACKNOWLEDGEMENT_TEMPLATES": templates})
+        (found,) = [each for each in checks.check(settings) if each.service == "Letters"]
+        assert found.verdict == verdict
+        assert seen in found.seen
+
+
 def test_check_says_what_the_learnt_model_is_worth(office: Office) -> None:
     """A broken one is named."""
     learning = office.settings.learning.model_copy(update={"mode": "shadow"})

@@ -38,7 +38,11 @@ def html(week: Week, before: Week | None = None) -> str:
 
 
 def text(week: Week, before: Week | None = None) -> str:
-    letter = a_letter(week, before=before)
+    return body(a_letter(week, before=before))
+
+
+def body(letter: EmailMessage) -> str:
+    """Return the text of a letter, with ordinary spaces."""
     return str(letter.get_body(("plain",)).get_content()).replace("\r\n", "\n").replace("\xa0", " ")  # type: ignore[union-attr]
 
 

@@ -29,6 +29,7 @@ import pytest
 from integrations import r2
 from poller.__main__ import main
 from poller.dispatch.clients import services
+from poller.rendering import template
 from tests.support import kill_points
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Forks:
 
 
 def load_clients(settings: Settings) -> None:
-    """Load the modules that the clients load when they are first made, and Claude's when it is first asked."""
+    """Load the modules that the clients load when they are first made, Claude's when it is first asked, and letters."""
     # What each client would read and make anew is the same for all: a megabyte of JSON and 130 hooks for S3, and the
     # package's metadata for each part of HubSpot. That is a third of what a command does with one mail.
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)  # type: ignore[attr-defined]
@@ -130,15 +131,17 @@ def load_clients(settings: Settings) -> None:
     made = services(settings)
     assert made.claude
     _ = made.claude._client.messages.with_raw_response
+    template._environment()
 
 
 def shorten_waits(patch: pytest.MonkeyPatch) -> None:
-    """Have queues, ticks, and a message that waits for another looked at soon instead of after seconds."""
-    for name, seconds in (("LOOK_S", 0.025), ("SHARED_LOOK_S", 0.05), ("OWN_LOOK_S", 0.1)):
+    """Have queues, ticks, and a message that waits for another looked at soon, and digests of keys made fast."""
+    patch.setattr("poller.daemon.accepted_keys._ROUNDS", 1)
+    for name, seconds in (("LOOK_S", 0.05), ("SHARED_LOOK_S", 0.05), ("OWN_LOOK_S", 0.1)):
         patch.setattr(f"poller.workflow.dbos_runtime.{name}", seconds)
     patch.setattr("poller.workflow.journal.AGAIN_S", 0.3)
-    for module in ("daemon", "loop"):
-        patch.setattr(f"poller.daemon.{module}.TICK_S", 0.3)
+    patch.setattr("poller.daemon.daemon.TICK_S", 0.8)
+    patch.setattr("poller.daemon.loop.TICK_S", 0.3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,18 +53,22 @@ class Provider:
     closed: str = ""  # what a SELECT is answered with
     refused: dict[int, str] = field(default_factory=dict)  # by UID: what a FETCH of it is answered with
     hang_ups: set[int] = field(default_factory=set)  # UIDs at a FETCH of which it hangs up
+    silent: bool = False  # where it would hang up, it says nothing more instead
     withheld: dict[int, str] = field(
         default_factory=dict
-    )  # by UID: its content is "NIL", "" (no item), or "BYE": it hangs up
+    )  # by UID: its content is "NIL", "" (no item), "BYE": it hangs up, or the words of a refusal
     strange: set[int] = field(default_factory=set)  # UIDs that SEARCH lists and FETCH does not know
     hidden: set[int] = field(default_factory=set)  # UIDs that STATUS counts already, and SEARCH does not know yet
     facts: bytes = field(default_factory=_came_today)  # what a row of a FETCH says of a message of this size
     origin: Callable[[int, int], bytes] = lambda first, _: (
         b"<%d>" % first
     )  # offset and size of a piece -> its name in a row
+    blank: bytes = b""  # what it sends behind each literal of a FETCH
     all_at_once: bool = False  # a piece is answered with the whole message
     counts: str = ""  # what a STATUS is answered with in place of the truth
     found: str = ""  # and a SEARCH
+    splits: bool = False  # a SEARCH is answered with a line for each message
+    extends: bool = False  # it is answered with ESEARCH
     full: str = "BAD unknown command"  # what an APPEND is answered with
     taken: bool = False  # somebody takes the first message of the next MOVE or COPY before it is carried out
     remade_by: str = ""  # the mailbox whose selection somebody waited for to make the others anew
@@ -138,6 +142,8 @@ class _Session(socketserver.StreamRequestHandler):
             denials = [answer for words, answer in provider.denied.items() if words in command]
             answer = denials[0] if denials else getattr(self, f"do_{name}", lambda _: "BAD unknown command")(command)
             if not answer:
+                if provider.silent:
+                    self.rfile.read()  # until the client has had enough
                 return
             self._say(f"{tag} {answer}")
             if name == "logout":
@@ -244,7 +250,12 @@ class _Session(socketserver.StreamRequestHandler):
         if identity := re.search(r"X-GM-MSGID (\d+)", command):
             found = {uid: mail for uid, mail in found.items() if mail.identity == int(identity[1])}
         uids = [uid for uid, mail in found.items() if r"\Deleted" not in mail.flags or "UNDELETED" not in command]
-        self._say(" ".join(["* SEARCH", self.provider.found or " ".join(map(str, reversed(uids)))]))
+        told = self.provider.found or " ".join(map(str, reversed(uids)))
+        if self.provider.extends:
+            self._say(f'* ESEARCH (TAG "x") UID ALL {told.replace(" ", ",")}')
+            return "OK done"
+        for line in told.split() if self.provider.splits else [told]:
+            self._say(f"* SEARCH {line}".rstrip())
         return "OK done"
 
     def do_uid_fetch(self, command: str) -> str:
@@ -252,6 +263,9 @@ class _Session(socketserver.StreamRequestHandler):
         if refused := [answer for uid, answer in self.provider.refused.items() if uid in self._chosen(uids)]:
             return refused[0]
         chosen = {uid: mail for uid, mail in self._chosen(uids).items() if uid not in self.provider.strange}
+        withheld = [self.provider.withheld.get(uid, "") for uid in chosen if "PEEK[]" in items]
+        if no := [content for content in withheld if content.startswith("NO ")]:
+            return no[0]
         if not self._hang_ups(items).isdisjoint(chosen):
             return ""
         for number, (uid, mail) in enumerate(chosen.items(), 1):
@@ -266,12 +280,13 @@ class _Session(socketserver.StreamRequestHandler):
                 row += f" X-GM-MSGID {mail.identity} X-GM-LABELS ({shown})".encode()
             if "HEADER" in items:
                 origin = self.provider.origin(0, 1 << 18)
-                row += b" BODY[HEADER]%s {%d}\r\n%s" % (origin, len(header), header)
+                row += b" BODY[HEADER]%s {%d}\r\n%s%s" % (origin, len(header), header, self.provider.blank)
             if piece := re.search(r"BODY.PEEK\[\]<(\d+)\.(\d+)>", items):
                 first, size = int(piece[1]), int(piece[2])
                 part = mail.raw if self.provider.all_at_once else mail.raw[first : first + size]
                 name = self.provider.origin(first, size)
-                given = {None: b" BODY[]%s {%d}\r\n%s" % (name, len(part), part), "NIL": b" BODY[]%s NIL" % name}
+                content = b" BODY[]%s {%d}\r\n%s%s" % (name, len(part), part, self.provider.blank)
+                given = {None: content, "NIL": b" BODY[]%s NIL" % name}
                 row += given.get(self.provider.withheld.get(uid), b"")
             self._say(b"* %d FETCH (%s)" % (number, row))
         return "OK done"

@@ -39,10 +39,12 @@ class Desk:
         self.sandbox, self.spool = sandbox, spool
         self.environment = sandbox.environment() | {"MODELS_ENABLED": "false", "LEARNING_MODE": "off"}  # see `Office`
         self.mails: dict[str, bytes] = {}
+        self.received_at = datetime(2026, 11, 22, 10, tzinfo=UTC)  # of each mail
         self.facts: dict[str, str] = {}
         self.results: dict[str, WorkResult] = {}
         self.receipts: list[Receipt] = []
         self.seen: list[str] = []  # the references of the mails that were marked as read
+        self.sent: set[str] = set()  # the Message-IDs in the account's mailbox of sent mail
         self.taken = ""  # the reference of a mail that a person takes away when it is to be labelled
 
     @cached_property
@@ -55,7 +57,7 @@ class Desk:
 
     def fetch(self, reference: str, path: Path) -> Fetched:
         path.write_bytes(self.mails[reference])
-        return Fetched(datetime(2026, 11, 22, 10, tzinfo=UTC))
+        return Fetched(self.received_at)
 
     def mark_seen(self, reference: str) -> None:
         self.seen.append(reference)
@@ -71,6 +73,9 @@ class Desk:
     def append(self, outcome: str, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
         del outcome, look, supersedes
         self.receipts.append(receipt)
+
+    def was_sent(self, message_id: str) -> bool:
+        return message_id in self.sent
 
     def older(self, reference: str, message_ids: Iterable[str]) -> str:
         del reference, message_ids

@@ -29,6 +29,12 @@ STATES = Path(__file__).parent / "states"
 SCHEMA, STATE, CASE, WORLD = "schema.sql", "state.sql.gz", "case.json", "world.json"
 # Links to files are remembered, and the stand-in's own address is another one each time.
 ENVIRONMENT = {"R2_PUBLIC_URL": "https://files.figurative.example", "RECEIPTS_ENABLED": "true"}
+OWN = (
+    "IMAP_MAX",
+    "IMAP_OWN",
+    "IMAP_AUTHSERV",
+    "ACKNOWLEDGEMENT",
+)  # how the names of the settings begin that a state may have
 # By these columns the memory says how long ago something was. It looks back for a month at most, and files lie longer.
 CLOCKS = ("created_at", "updated_at", "completed_at")
 HOST = "poller-1"  # the machine whose alert is recorded: a made-up one
@@ -102,7 +108,7 @@ def keep(folder: Path, office: Office, what: str, category: str, acts: list[Act]
     tables = [statement for statement in statements if statement.startswith("CREATE")]
     (folder.parent / SCHEMA).write_text("\n".join(tables) + "\n")
     (folder / STATE).write_bytes(gzip.compress("\n".join([*rows, ""]).encode(), mtime=0))
-    own = {name: value for name, value in office.environment.items() if name.startswith("IMAP_MAX")}
+    own = {name: value for name, value in office.environment.items() if name.startswith(OWN)}
     now = datetime.now(UTC).isoformat()
     _write(folder / CASE, asdict(Case(what, category, own, now, facts(office), acts)))
     _write(folder / WORLD, world.taken(office.sandbox))

@@ -35,6 +35,7 @@ from poller.monitoring.canary import CanarySender
 from poller.triage import quotas
 from poller.workflow.retry import RetryPolicy
 from tests.conftest import Office
+from tests.dispatch import test_acknowledge
 from tests.support.faulty_relay import Break, Relay
 from tests.support.forked_cli import Forks
 from tests.support.kill_points import ANSWERED, BEFORE, COMMITTED, Death, arm
@@ -365,6 +366,15 @@ for point in (BEFORE, COMMITTED):
 scene("in-hand-prepare_notification", "The process was killed when the letter was ready.")(
     in_hand("prepare_notification", ANSWERED)
 )
+
+
+@scene("in-hand-send_acknowledgement", "The process was killed when the customer's letter was with the server.")
+def in_hand_letter(office: Office) -> list[Act]:
+    """It is in doubt, and not sent again."""
+    office.environment |= test_acknowledge.ON
+    office.sandbox.imap.deliver(test_acknowledge.mail())
+    dies(office, "send_acknowledgement", CALLS["send_notification"], COMMITTED, 2)
+    return [done(SUPPORT | {"notifications": 2}, {"Support": 2}, "support")]
 
 
 @scene("in-hand-queued", "The process was killed in create_ticket of one message, and two more were queued.")

@@ -16,6 +16,7 @@ import pytest
 from integrations.sandbox import Fault
 from poller.cli.samples import picture
 from poller.workflow.cluster import ClusterMembership
+from tests.dispatch import test_acknowledge
 from tests.support import stored_files
 from tests.support.kill_points import ANSWERED, BEFORE, COMMITTED, POINTS, Death
 
@@ -66,6 +67,7 @@ def undecided(name: str = "undecided") -> bytes:
     for width in (6, 8):
         image = picture(width, len(name))
         message.add_attachment(image, maintype="image", subtype="png", filename=f"{width}.png")
+    message.set_boundary("=" * 15 + name)  # The same mail each time that it comes.
     return message.as_bytes()
 
 
@@ -188,3 +190,15 @@ def test_notification_of_unknown_outcome_is_sent_at_most_twice(victim: Victim) -
     victim.dies("send_notification", COMMITTED)
     victim.dies("send_notification", COMMITTED)
     victim.leaves_one_of_everything("SUPPORT", letters=2)
+
+
+def test_kill_at_the_letter_to_a_customer_sends_it_once(office: Office) -> None:
+    """After the notification: what is in doubt is not sent again. `tests/dispatch` has every other moment."""
+    office.environment |= test_acknowledge.ON
+    office.sandbox.imap.deliver(test_acknowledge.mail())
+    death = Death("send_acknowledgement", CALLS["send_notification"][0], COMMITTED, 2)
+    assert office.begin("once", death=death).end().returncode == -signal.SIGKILL
+    office.once()
+    assert office.counts()["tickets"] == 1
+    assert len(test_acknowledge.letters(office.sandbox)) == 1
+    assert office.mailboxes() == {"Support": 1}

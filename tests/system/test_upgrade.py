@@ -62,7 +62,7 @@ def test_a_state_of_an_earlier_release_comes_to_one_of_everything(office: Office
 def test_facts_of_an_earlier_release_mean_what_they_meant(office: Office, folder: Path) -> None:
     """Each kind is asked for by what it is for, at the time of the recording."""
     case = load(folder, office)
-    assert {_kind(key) for key in case.facts} == KINDS
+    assert {_kind(key) for key in case.facts} >= KINDS
     office.once()
     arrived = [key.removesuffix("-arrived") for key in facts(office) if key.endswith("-arrived")]
     assert len(arrived) == 1
@@ -78,7 +78,8 @@ def test_facts_of_an_earlier_release_mean_what_they_meant(office: Office, folder
         assert f"{cutoff.SINCE}{cutoff.earliest_cutoff(store)}" in case.facts
         assert store.remember(FILE_FACT, "another") == case.facts[FILE_FACT]
         sender = quotas.pseudonym(office.settings, "hugues@lambert.example")
-        assert len(quotas.account(store, sender, "", now, 5).slots) == _count(case, "sender")
+        slots = [key for key in case.facts if key.startswith(f"sender-{sender}-")]
+        assert len(quotas.account(store, sender, "", now, 5).slots) == len(slots) > 0
         claude = claude_budget.DailyBudget(daemon.claude, store, _count(case, "claude"), now=lambda: now)  # type: ignore[arg-type]
         with pytest.raises(claude_budget.OverBudgetError):
             claude.ask("", "", {})

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LETTER = own_mail.notification_id("0123456789abcdef", own_mail.ACKNOWLEDGEMENT)
 GLB = Attachment("chaise.glb", "model/gltf-binary", 1, Kind.MODEL, inline=False, content=Bytes())
 
 
@@ -424,3 +425,18 @@ def test_word_of_transfer_service_without_reply_to_is_work() -> None:
     assert screen(mail, own=("figurative.example",)) is None
     news = replace(mail, subject="Nouveau chez SwissTransfer, pour support@figurative.example")
     assert screen(news, own=("figurative.example",)) == "auto-reply (Auto-Submitted: auto-generated)"
+
+
+@pytest.mark.parametrize(
+    ("in_reply_to", "references", "reason"),
+    [
+        ("<agent@hubspot.example>", (LETTER, "<agent@hubspot.example>"), None),
+        (LETTER, (LETTER,), "auto-reply (Auto-Submitted: auto-replied)"),
+    ],
+)
+def test_program_that_answers_an_agent_after_our_letter_is_a_note(
+    in_reply_to: str, references: tuple[str, ...], reason: str | None
+) -> None:
+    """The customer is away: the ticket should say so. What answers our letter itself is nobody's words."""
+    mail = replace(request(("Auto-Submitted", "auto-replied")), in_reply_to=(in_reply_to,), references=references)
+    assert screen(mail, answer=True) == reason

@@ -35,6 +35,8 @@ RECORDED = {
     "add_comment": "clickup",
     "prepare_notification": "smtp",
     "send_notification": "smtp",
+    "prepare_acknowledgement": "smtp",
+    "send_acknowledgement": "smtp",
     "prepare_failure": "smtp",
     "send_failure": "smtp",
     "label": "labels",
@@ -50,7 +52,8 @@ def test_names_and_services_of_steps_are_those_that_are_recorded() -> None:
 
 def test_steps_that_search_are_those_that_create_or_append() -> None:
     """Only these wait until the effect of an earlier try would show."""
-    searching = {"attach_files", "create_ticket", "create_note", "create_subtask", "add_comment", "send_receipt"}
+    searching = {"attach_files", "create_ticket", "create_note", "create_subtask", "add_comment"}
+    searching |= {"send_acknowledgement", "send_receipt"}
     assert {step.value for step in StepName if step.searches} == searching
 
 

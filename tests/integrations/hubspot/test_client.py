@@ -298,3 +298,16 @@ def test_check_names_the_scope_that_private_files_need(sandbox: Sandbox) -> None
         hubspot.check()
     server.scopes.add("files")
     assert "HubSpot account" in hubspot.check()
+
+
+def test_untouched_tickets_are_read_a_hundred_at_a_time(sandbox: Sandbox) -> None:
+    """One that was deleted, moved or answered is none of them."""
+    hubspot = connect(sandbox)
+    contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
+    ids = [hubspot.create_ticket(f"{number}", "", contact_id, "").id for number in range(3)]
+    sandbox.hubspot.tickets[1].properties["hs_pipeline_stage"] = "2"
+    sandbox.hubspot.tickets[2].properties["first_agent_reply_date"] = "2026-11-23T10:00:00Z"
+    sandbox.hubspot.requests.clear()
+    assert hubspot.untouched([*ids, *(f"{number}" for number in range(98))]) == {ids[0]}
+    assert [len(each.body["inputs"]) for each in sandbox.hubspot.requests] == [100, 1]
+    assert hubspot.untouched([]) == set()

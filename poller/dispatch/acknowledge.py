@@ -1,0 +1,173 @@
+"""Tell the customer that the mail has arrived: at most once, and whatever happens, the request goes on."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from integrations.errors import (
+    ConfigurationError,
+    PermanentError,
+    RecipientDeferredError,
+    TransientError,
+)
+from poller.model import Acknowledgement
+from poller.own_mail import ACKNOWLEDGEMENT, notification_id
+from poller.triage import acknowledgement as triage
+from poller.triage import quotas
+from poller.triage.language import language_of
+from poller.triage.sender import own_domains
+from poller.workflow.errors import DependencyPendingError, MessageUnavailableError, StepFailedError
+from poller.workflow.steps import StepName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poller.dispatch.job import StepContext
+    from poller.model import DispatchResult
+    from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
+    from poller.workflow.results import Received
+    from poller.workflow.retry import Attempt
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+DEFERRED_FOR = timedelta(minutes=30)  # for which a recipient is tried that the server does not take for now
+_READY = "ready"  # in the journal: the server waits for the letter
+
+
+def acknowledge(
+    job: StepContext, done: DispatchResult, received: Received, writer: AcknowledgementWriter | None
+) -> DispatchResult:
+    """Send the letter about a mail that opened a ticket, and return the result with what became of it.
+
+    `writer` is None where no letter is to be written any more.
+
+    Raises:
+        StepDeferredError: the mail server is out of reach, and the mail is not a day old.
+        MessageGoneError: the message was taken away.
+    """
+    try:
+        return replace(done, acknowledgement=_Sending(job, done, received, writer).run())
+    except StepFailedError:  # It is logged, and the ticket exists.
+        return replace(done, acknowledgement=Acknowledgement.FAILED)
+
+
+class _Sending:
+    """The way of one letter to the mail server, in this execution.
+
+    It takes two steps, as that of a notification does: a death of the process leaves a doubt only while the message
+    itself is transferred. What is in doubt is never sent a second time.
+    """
+
+    def __init__(
+        self, job: StepContext, done: DispatchResult, received: Received, writer: AcknowledgementWriter | None
+    ) -> None:
+        self._job, self._done, self._received, self._writer = job, done, received, writer
+        self._latest = (received.received_at or datetime.now(UTC)) + triage.LATEST
+        self._ready: list[Callable[[], None]] = []  # what gives the letter to the server
+
+    def run(self) -> Acknowledgement:
+        """Run both steps, and return what became of the letter."""
+        journal = self._job.journal
+        with ExitStack() as connection:
+            prepared = journal.step(
+                StepName.PREPARE_ACKNOWLEDGEMENT, lambda attempt: self._prepare(attempt, connection), gated=False
+            )
+            if prepared != _READY:
+                return Acknowledgement(prepared)
+            fate = journal.step(
+                StepName.SEND_ACKNOWLEDGEMENT, lambda attempt: self._hand_over(attempt, connection), gated=False
+            )
+        return Acknowledgement(fate)
+
+    def _prepare(self, attempt: Attempt, connection: ExitStack) -> str:
+        return self._reason_against() or self._reach(StepName.PREPARE_ACKNOWLEDGEMENT, attempt, connection) or _READY
+
+    def _reason_against(self) -> Acknowledgement | None:
+        job = self._job
+        if self._done.ticket is None:
+            return Acknowledgement.NO_TICKET
+        request, own, now = job.message.request, own_domains(job.settings.imap), datetime.now(UTC)
+        if reason := triage.reason_against(request, own, now, junk=job.message.junk):
+            return reason
+        known = job.journal.store.recall(self._received.parent_keys)
+        if set(known.values()) - {request.reference}:
+            return Acknowledgement.IN_CONVERSATION
+        person = quotas.pseudonym(job.settings, request.sender.addr_spec.casefold())
+        most = job.settings.acknowledgement.max_per_sender_per_day
+        return (
+            None if triage.reserve(job.journal.store, person, request.reference, now, most) else Acknowledgement.OFTEN
+        )
+
+    def _reach(self, step: StepName, attempt: Attempt, connection: ExitStack) -> Acknowledgement | None:
+        """Send the server everything but the message. Return why it takes none, None if it waits for it.
+
+        Raises:
+            TransientError, ConfigurationError, ServiceHeldBackError: it is out of reach, or refuses us.
+            DependencyPendingError: it does not take the recipient for now.
+        """
+        job, smtp, writer = self._job, self._job.services.smtp, self._writer
+        if smtp is None or writer is None:
+            return Acknowledgement.OFF
+        request = job.message.request
+        repeats = triage.repeats_words(request, own_domains(job.settings.imap))
+        letter = writer.write(request, self._done, language_of(request), datetime.now(UTC), repeats=repeats)
+
+        def connect() -> bool:
+            try:
+                self._ready.append(connection.enter_context(smtp.submission(letter, automatic=True)))
+            except RecipientDeferredError:
+                return False  # The server answers: the letters to others need not wait.
+            return True
+
+        try:
+            reached = job.journal.call_service(step, connect, self._latest)
+        except PermanentError as error:
+            return self._refused(str(error))
+        if reached is None:
+            return Acknowledgement.OLD
+        if reached:
+            return None
+        reason = "the mail server does not take the recipient for now"
+        if datetime.now(UTC) - attempt.since > DEFERRED_FOR:
+            return self._refused(reason)
+        raise DependencyPendingError(reason)
+
+    def _hand_over(self, attempt: Attempt, connection: ExitStack) -> Acknowledgement:
+        job = self._job
+        if attempt.doubts:
+            return self._look()
+        if datetime.now(UTC) > self._latest:
+            return Acknowledgement.OLD
+        if not self._ready and (reason := self._reach(StepName.SEND_ACKNOWLEDGEMENT, attempt, connection)):
+            return reason
+
+        def give() -> bool:
+            self._ready.pop()()
+            return True
+
+        try:
+            given = job.journal.call_service(StepName.SEND_ACKNOWLEDGEMENT, give, self._latest)
+        except PermanentError as error:
+            return self._refused(str(error))
+        return Acknowledgement.SENT if given else Acknowledgement.IN_DOUBT
+
+    def _look(self) -> Acknowledgement:
+        """Look for a letter of which it is not known whether it was sent. It is not sent again in any case."""
+        message_id = notification_id(self._job.journal.reference, ACKNOWLEDGEMENT)
+        try:
+            if self._job.source.was_sent(message_id):
+                return Acknowledgement.SENT
+        except (TransientError, ConfigurationError) as error:
+            if datetime.now(UTC) <= self._latest:
+                raise MessageUnavailableError(error) from error
+        log.warning("acknowledgement_in_doubt", ref=self._job.journal.reference)
+        return Acknowledgement.IN_DOUBT
+
+    def _refused(self, reason: str) -> Acknowledgement:
+        log.warning("acknowledgement_refused", ref=self._job.journal.reference, reason=reason)
+        return Acknowledgement.REFUSED

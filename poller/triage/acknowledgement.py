@@ -1,0 +1,78 @@
+"""Decide who gets an automatic letter: never a program, a stranger whom nobody vouches for, or the same person often.
+
+An automatic answer to a forged address is a nuisance to whom it belongs, and two programs that answer each other never
+end (RFC 3834 section 2).
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from poller.escaping import reply_address
+from poller.mime.addresses import takes_no_answer
+from poller.model import Acknowledgement
+from poller.triage import quotas, screening, sender
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from poller.model import Request
+    from poller.workflow.facts import FactStore
+
+LATEST = timedelta(days=1)  # after the mail's arrival: a later letter only puzzles
+FACT = "acknowledged-"  # before the pseudonym of a person and the reference of a mail
+_DAY = timedelta(days=1)
+# Held from the count to the reservation, as in `quotas`.
+_counting = threading.Lock()
+
+
+def reason_against(
+    request: Request, own: Collection[str], now: datetime, *, junk: bool | None = None
+) -> Acknowledgement | None:
+    """Return why a mail gets no letter, None if it may get one.
+
+    `own` is as `sender.own_domains` gives it, `junk` the mailbox's verdict. `now` is aware.
+    """
+    person, is_form = request.sender, sender.from_our_form(request, own)
+    if sender.is_ours(person.addr_spec, own):
+        return Acknowledgement.OURS
+    if not reply_address(person.addr_spec) or takes_no_answer(person):
+        return Acknowledgement.NO_ANSWER
+    if not is_form and screening.sign_of_program(request, junk=junk):
+        return Acknowledgement.AUTOMATIC
+    if not is_form and not _is_vouched_for(request, own):
+        return Acknowledgement.UNPROVEN
+    if is_old(request, now):
+        return Acknowledgement.OLD
+    return None
+
+
+def is_old(request: Request, now: datetime) -> bool:
+    """Return whether a mail arrived, or says that it was sent, more than a day ago."""
+    return now - min(request.received_at, request.sent_at or request.received_at) > LATEST
+
+
+def repeats_words(request: Request, own: Collection[str]) -> bool:
+    """Return whether a letter may repeat the sender's words: a form's visitor may have named anybody's address."""
+    return not sender.from_our_form(request, own)
+
+
+def reserve(store: FactStore, person: str, reference: str, now: datetime, most: int) -> bool:
+    """Count a letter to the person of this pseudonym. Return False if there were `most` in the last 24 hours."""
+    prefix = f"{FACT}{person}-"
+    with _counting:
+        # An earlier try of this mail may have reserved its own.
+        others = [key for key, _ in store.latest(prefix, now - _DAY, most + 1) if key != prefix + reference]
+        if len(others) >= most:
+            return False
+        store.remember(prefix + reference, "")
+        return True
+
+
+def _is_vouched_for(request: Request, own: Collection[str]) -> bool:
+    """Return whether our server vouches for the very address that is to be answered. Reply-To may name anyone."""
+    same = request.sender.addr_spec.casefold() == request.author.addr_spec.casefold()
+    return same and quotas.proof_of(request, own) is quotas.Proof.VERIFIED

@@ -1,0 +1,104 @@
+"""Tickets that nobody has answered: listed in the digest, and in one letter on a working day."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integrations.errors import TransientError
+from integrations.sandbox import Fault, Refusal
+from poller.cli.samples import samples
+from poller.monitoring import digest, unanswered
+from poller.workflow.database import open_store
+from poller.working_days import is_working_day
+from tests.rendering.test_digest import body
+
+if TYPE_CHECKING:
+    from tests.conftest import Office
+    from tests.support.pipeline_harness import Desk
+
+MAILS = samples()
+LONG_AGO = date(2026, 1, 1)
+
+
+def next_working_moment(hour: int, days: int = 1) -> datetime:
+    """Return an hour (UTC) on a working day to come, after which there is another."""
+    at = datetime.now(UTC).replace(hour=hour, minute=0, second=0, microsecond=0) + timedelta(days=days)
+    while not (is_working_day(at.date()) and is_working_day(at.date() + timedelta(days=1))):
+        at += timedelta(days=1)
+    return at
+
+
+@pytest.fixture
+def office(office: Office) -> Office:
+    """Three tickets: one in the stage of new ones, one that an agent has moved, one that an agent has answered."""
+    office.environment |= {"ALERTS_UNANSWERED_AFTER_H": "1", "ALERTS_UNANSWERED_LETTER": "true"}
+    office.once(MAILS["support"], MAILS["bug"], MAILS["modelisation"])
+    _, moved, answered = office.sandbox.hubspot.tickets
+    moved.properties["hs_pipeline_stage"] = "2"
+    answered.properties["first_agent_reply_date"] = "2026-11-23T10:00:00Z"
+    office.sandbox.smtp.reset()
+    return office
+
+
+def found(office: Office, desk: Desk, now: datetime) -> list[str]:
+    with closing(open_store(office.settings)) as store:
+        return [each.ticket.id for each in unanswered.find(office.settings, store, desk.services.hubspot, now)]
+
+
+def test_unanswered_tickets_are_those_that_no_agent_touched_in_time(office: Office, desk: Desk) -> None:
+    waiting, *_ = office.sandbox.hubspot.tickets
+    later = next_working_moment(14, days=3)
+    assert found(office, desk, later) == [waiting.id]
+    assert found(office, desk, datetime.now(UTC)) == [], "it has just come"
+    assert found(office, desk, later + timedelta(days=60)) == [], "nobody is reminded for ever"
+    office.environment["ALERTS_UNANSWERED_AFTER_H"] = "0"
+    assert found(office, desk, later) == []
+
+
+def test_unanswered_tickets_are_listed_in_the_digest(office: Office, desk: Desk) -> None:
+    """Whatever HubSpot says, the digest goes out."""
+    waiting, *_ = office.sandbox.hubspot.tickets
+    box, monday = office.sandbox.smtp, next_working_moment(14, days=7)
+    for fault in (None, Fault("status", status=500)):
+        if fault:
+            office.fail("hubspot", fault)
+        digest.tell(office.settings, desk, desk.services.smtp, LONG_AGO, monday, desk.services.hubspot)
+        monday += timedelta(days=7)
+    first, second = (body(each.message) for each in box.messages)
+    assert f"Ticket n° {waiting.id}, depuis" in first
+    assert "1 ticket sans réponse dans HubSpot" in first
+    assert "sans réponse" not in second
+
+
+def test_reminder_is_sent_once_on_a_working_day(office: Office, desk: Desk) -> None:
+    """Across restarts and machines; one that could not be sent is tried again in the next hour."""
+    waiting, *_ = office.sandbox.hubspot.tickets
+    box, day = office.sandbox.smtp, next_working_moment(10, days=3)
+
+    def told_at(now: datetime) -> int:
+        unanswered.tell(office.settings, desk, desk.services.smtp, desk.services.hubspot, now)
+        return len(box.messages)
+
+    assert told_at(day.replace(hour=2)) == 0, "nobody is there"
+    box.fail(Refusal("mail", "451 4.3.0 later"))
+    assert told_at(day) == told_at(day + timedelta(minutes=30)) == 0
+    assert told_at(day + timedelta(hours=1)) == told_at(day + timedelta(hours=2)) == 1
+    assert waiting.id in body(box.messages[0].message)
+    waiting.properties["hs_pipeline_stage"] = "2"
+    assert told_at(day + timedelta(days=1)) == 1, "there is nothing to tell"
+
+
+def test_reminder_waits_for_hubspot(office: Office, desk: Desk) -> None:
+    office.fail("hubspot", Fault("status", status=500))
+    day = next_working_moment(10, days=3)
+    with closing(open_store(office.settings)) as store, pytest.raises(TransientError):
+        unanswered.find(office.settings, store, desk.services.hubspot, day)
+    office.fail("hubspot", Fault("status", status=500))
+    unanswered.tell(office.settings, desk, desk.services.smtp, desk.services.hubspot, day)
+    assert office.sandbox.smtp.messages == []
+    unanswered.tell(office.settings, desk, desk.services.smtp, desk.services.hubspot, day + timedelta(hours=1))
+    assert len(office.sandbox.smtp.messages) == 1

@@ -73,26 +73,6 @@ def test_evaluation_reports_accuracy_and_cost(desk: Desk) -> None:
     assert claude["input_tokens"] > 0
 
 
-def test_evaluation_says_what_examples_change(desk: Desk) -> None:
-    """Of what Claude decided, each mail is asked about again, with the others as examples."""
-    desk.sandbox.anthropic.decide = lambda content: {
-        "category": "SUPPORT" if "examples" in content else "MODELISATION",
-        "confidence": 0.9,
-        "reason": "Une phrase.",
-    }
-    told = json.loads(evaluate(desk, "--leave-one-out", "--json").stdout)
-    assert told["leave_one_out"] == {
-        "asked": 2,
-        "right_before": 1,
-        "right_after": 1,
-        "mended": ["wrong"],
-        "spoilt": ["asked"],
-    }
-    shown = desk.sandbox.anthropic.calls("POST")[-1].body["messages"][0]["content"]
-    assert shown.count('"category"') == 2
-    assert shown.count(ROWS[2]["body"]) == 1
-
-
 def test_evaluation_without_claude_makes_no_call(desk: Desk) -> None:
     """And what they guessed at stands apart from what they were sure of."""
     result = evaluate(desk, "--no-claude")

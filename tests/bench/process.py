@@ -22,7 +22,8 @@ class Daemon:
     """Started and killed any number of times on one state."""
 
     def __init__(self, settings: dict[str, str], directory: Path) -> None:
-        self._settings, self._directory = settings, directory
+        # Whatever is installed beside it: an opinion takes longer than all the rest of a mail.
+        self._settings, self._directory = {"LEARNING_MODE": "off"} | settings, directory
         self.log = directory / "log"
         self.ended_by_itself: list[int] = []  # exit codes
         self._process: subprocess.Popen[bytes] | None = None

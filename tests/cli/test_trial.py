@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller.cli import trial
+from poller.config.settings import Settings, StateSettings
+from poller.model import Category
 from tests.support.command import run
+from tests.system.test_crash_matrix import undecided
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,3 +48,16 @@ def test_classify_refuses_file_that_is_no_mail(tmp_path: Path, command: str) -> 
     result = run(command, str(file))
     assert result.exit_code == 2
     assert "plan.pdf is no mail" in result.stderr
+
+
+def test_classify_tells_the_opinion_where_the_rules_are_unsure(tmp_path: Path) -> None:
+    """Beside the decision, and not in its place."""
+    settings = Settings(state=StateSettings.model_validate({"url": f"sqlite:///{tmp_path}/state.sqlite"}))
+    mail = tmp_path / "mail.eml"
+    mail.write_bytes(undecided())
+    verdict = trial.classify(settings, mail)
+    assert verdict["decided_by"] == "rules without claude"
+    assert (verdict["learned"] in set(Category), 0.5 <= verdict["learned_confidence"] <= 1) == (True, True)
+    assert verdict["learned_sure"] is False
+    mail.write_bytes(MAIL)
+    assert "learned" not in trial.classify(settings, mail)

@@ -38,8 +38,10 @@ def classify(
     With --evaluate, show instead the accuracy, the confusions, who decided, and the cost of Claude. Exit code 75 when
     Claude is out of reach, 78 also when it refuses the key.
     """
-    if (mail is None) == (labelled is None) or (no_claude and labelled is None):
+    if (mail is None) == (labelled is None):
         raise click.UsageError("give either a mail, or --evaluate and a file")
+    if no_claude and not labelled:
+        raise click.UsageError("--no-claude goes with --evaluate")
     if labelled:
         _evaluate(ctx, labelled, no_claude=no_claude, as_json=as_json)
         return

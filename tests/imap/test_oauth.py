@@ -272,8 +272,10 @@ def test_missing_oauth_extra_is_named(auth: str, package: str, monkeypatch: pyte
         ("{}", "Google: key.json: no key of a service account is in it: check IMAP_SERVICE_ACCOUNT_FILE"),
         (
             "msal",
-            "IMAP_AUTH is microsoft, and its package is missing: "
-            "pip install --require-hashes -r requirements-microsoft.lock",
+            (
+                "IMAP_AUTH is microsoft, and its package is missing: "
+                "pip install --require-hashes -r requirements-microsoft.lock"
+            ),
         ),
     ],
 )

@@ -118,7 +118,7 @@ def unverified(request: Request) -> str:
     if request.verified is not False:
         return ""
     author = one_line(request.author.addr_spec, 320) or "cette adresse"
-    return f"Expéditeur non vérifié{NBSP}: rien ne prouve que ce message vient bien de {author}."
+    return f"Expéditeur non vérifié{NBSP}: rien ne prouve que ce message vienne bien de {author}."
 
 
 def moment(at: datetime, zone: tzinfo = UTC) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,12 @@ def who(address: Address) -> str:
     if name and addr_spec and name != addr_spec:
         return f"{name} <{addr_spec}>"
     return name or addr_spec or "expéditeur inconnu"
+
+
+def of(name: str) -> str:
+    """Put « de » before a name: « de Jeanne », « d’Élise ». Before h and y, where both are in use, it stays « de »."""
+    first = unicodedata.normalize("NFD", name[:1]).lower()[:1]
+    return f"d’{name}" if first and first in "aeiouæœ" else f"de {name}"
 
 
 def author_fact(request: Request) -> tuple[str, str] | None:

@@ -164,7 +164,7 @@ class Smtp:
         Raises:
             ConfigurationError: no STARTTLS where it is required, or the password is refused.
         """
-        with _named("check"), Deadline(self._deadline_s), self._connection() as server:
+        with _named(f"server {self._host}:{self._port}"), Deadline(self._deadline_s), self._connection() as server:
             _expect(*server.noop())
         authenticated = "authenticated" if self._username else "not authenticated"
         return f"SMTP {self._host}:{self._port}, security {self._security}, {authenticated}"

@@ -70,7 +70,9 @@ def check_forms(settings: Settings) -> Iterator[Checked]:
 
     def serve() -> str:
         if missing := next((package for package in FORMS_PACKAGES if find_spec(package) is None), ""):
-            raise ConfigurationError(f"{missing} is not installed: pip install '.[forms]'")
+            raise ConfigurationError(
+                f"{missing} is not installed: pip install --require-hashes -r requirements-forms.lock"
+            )
         names = ", ".join(forms_of(settings.forms))
         return f"{names}; from {address_of(settings)}"
 

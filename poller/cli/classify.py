@@ -53,8 +53,10 @@ def classify(
     Claude is out of reach, 78 also when it refuses the key. With --leave-one-out Claude is asked again about each mail
     that it decided on, with the most similar of the others as examples.
     """
-    if (mail is None) == (labelled is None) or ((no_claude or leave_one_out) and labelled is None):
+    if (mail is None) == (labelled is None):
         raise click.UsageError("give either a mail, or --evaluate and a file")
+    if (no_claude or leave_one_out) and labelled is None:
+        raise click.UsageError(f"--{'no-claude' if no_claude else 'leave-one-out'} goes with --evaluate")
     if no_claude and leave_one_out:
         raise click.UsageError("--leave-one-out needs Claude")
     if labelled:

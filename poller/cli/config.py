@@ -53,10 +53,14 @@ def write_examples(ctx: click.Context, directory: Path) -> None:
     if there := [name for name in names if (directory / name).exists()]:
         click.echo(f"poller: nothing written, as these are there already: {', '.join(there)}", err=True)
         ctx.exit(EXIT_FAILED)
-    (directory / "systemd").mkdir(parents=True, exist_ok=True)
-    for name in names:
-        shutil.copyfile(source / name, directory / name)
-        click.echo(directory / name)
+    try:
+        (directory / "systemd").mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shutil.copyfile(source / name, directory / name)
+            click.echo(directory / name)
+    except OSError as error:
+        click.echo(f"poller: {directory}: {error.strerror}", err=True)
+        ctx.exit(EXIT_FAILED)
 
 
 def _examples() -> Path:

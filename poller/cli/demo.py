@@ -58,7 +58,9 @@ def run(
         from integrations.sandbox import Sandbox  # noqa: PLC0415
         from poller.cli.demonstration.page import page_of  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigurationError(f"the sandbox needs {error.name}: pip install '.[sandbox]'") from error
+        raise ConfigurationError(
+            f"the sandbox needs {error.name}: pip install --require-hashes -r requirements-sandbox.lock"
+        ) from error
     logs.configure("ERROR")
     echo("Starting stand-ins for IMAP, SMTP, S3, HubSpot, ClickUp and Claude (who here only counts words) ...")
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as state:

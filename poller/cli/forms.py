@@ -23,6 +23,8 @@ def forms(ctx: click.Context, *, host: str, port: int) -> None:
     try:
         from poller.forms.asgi import serve  # noqa: PLC0415  keeps --help quick
     except ModuleNotFoundError as missing:
-        raise ConfigurationError(f"{missing.name} is not installed: pip install '.[forms]'") from missing
+        raise ConfigurationError(
+            f"{missing.name} is not installed: pip install --require-hashes -r requirements-forms.lock"
+        ) from missing
 
     serve(settings_of(ctx), host, port)

@@ -113,7 +113,7 @@ class Overview:
             yield _next("poller list --failed, then poller retry REFERENCE")
         yield from self._wait_lines(now)
         if self.poll_status:
-            yield from _poll_lines(self.poll_status, now)
+            yield from _poll_lines(self.poll_status, now, is_late=self.is_late and not self.lacks_daemon)
 
     def _wait_lines(self, now: datetime) -> Iterator[str]:
         if self.waiting:
@@ -131,9 +131,14 @@ class Overview:
         return any(_FULL in reason for reason in (*reasons, self.poll_status.reason if self.poll_status else ""))
 
 
-def _poll_lines(poll_status: PollStatus, now: datetime) -> Iterator[str]:
+def _poll_lines(poll_status: PollStatus, now: datetime, *, is_late: bool) -> Iterator[str]:
     looked_at = poll_status.looked_at
-    yield f"last good poll {_age(now, looked_at)} ago" if looked_at else "no poll was good yet"
+    is_late = is_late and not poll_status.failing_since
+    late = ", which is too long" if is_late else ""
+    yield f"last good poll {_age(now, looked_at)} ago{late}" if looked_at else "no poll was good yet"
+    if is_late:
+        once = "poller once, and see that its timer or cron job still runs it"
+        yield _next(once if poll_status.by_once else "poller check")
     if poll_status.failing_since:
         yield f"polls fail since {moment(poll_status.failing_since, now.tzinfo)}: {poll_status.reason}"
         yield _next("poller check")

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -20,7 +21,6 @@ from poller.config.ticket_properties import TicketProperties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from poller.config.sources import SettingValue
 
@@ -63,7 +63,10 @@ def load(config: Path | None = None, dotenv: Path | None = None, *, need_imap: b
     Raises:
         InvalidSettingsError: with every problem found.
     """
-    settings = _assembled(_gathered(config, dotenv), [], os.environ, need_imap=need_imap)
+    given = _gathered(config, dotenv)
+    # Most often the command was run in another directory than that of the files.
+    nothing = f"no setting is given: {Path.cwd()} has no config.toml; go to where it is, or run `poller config example`"
+    settings = _assembled(given, [nothing] if need_imap and not given else [], os.environ, need_imap=need_imap)
     for name, near in config_problems.similar_names(os.environ):
         log.warning("unknown_variable", name=name, did_you_mean=near)
     return settings

@@ -102,7 +102,8 @@ def _tokens(imap: ImapSettings) -> Tokens:
         return Tokens(_microsoft(imap) if imap.auth == "microsoft" else _google(imap))
     except ImportError as error:
         raise ConfigurationError(
-            f"IMAP_AUTH is {imap.auth}, and its package is missing: pip install '.[{imap.auth}]'"
+            f"IMAP_AUTH is {imap.auth}, and its package is missing: "
+            f"pip install --require-hashes -r requirements-{imap.auth}.lock"
         ) from error
 
 

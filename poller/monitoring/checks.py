@@ -177,7 +177,8 @@ def _open_mailbox(settings: Settings) -> str:
         inbox.scan()
         unreadable = sorted(inbox.unreadable)
     with closing(imap_session.connect(settings.imap)) as session:
-        seen = f"{settings.imap.mailbox}: {len(session.uids())} messages"
+        number = len(session.uids())
+        seen = f"{settings.imap.mailbox}: {number} message{'' if number == 1 else 's'}"
         withheld = [f"the server does not give the message with UID {uid}" for uid in unreadable]
         lying = stranded(settings.labels, session.count)
         left = [f"{count} in {name!r}, which is turned off: nobody looks there" for name, count in lying.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,12 @@ def who(address: Address) -> str:
     return name or addr_spec or "expéditeur inconnu"
 
 
+def of(name: str) -> str:
+    """Put « de » before a name: « de Jeanne », « d’Élise ». Before h and y, where both are in use, it stays « de »."""
+    first = unicodedata.normalize("NFD", name[:1]).lower()[:1]
+    return f"d’{name}" if first and first in "aeiouæœ" else f"de {name}"
+
+
 def author_fact(request: Request) -> tuple[str, str] | None:
     """Return the French role of From and its address if it is not the customer, or None if it is."""
     author = request.author
@@ -120,7 +127,7 @@ def unverified(request: Request) -> str:
     if request.verified is not False:
         return ""
     author = one_line(request.author.addr_spec, 320) or "cette adresse"
-    return f"Expéditeur non vérifié{NBSP}: rien ne prouve que ce message vient bien de {author}."
+    return f"Expéditeur non vérifié{NBSP}: rien ne prouve que ce message vienne bien de {author}."
 
 
 def moment(at: datetime, zone: tzinfo = UTC) -> str:

@@ -27,6 +27,7 @@ from poller.rendering.phrases import (
     left_behind,
     listed,
     marker,
+    of,
     services_off,
     to_fetch,
     unread,
@@ -95,7 +96,7 @@ def note_html(request: Request, done: DispatchResult) -> str:
     It links to our own files only.
     """
     category = CATEGORIES[done.classification.category].lower()
-    head = f"<p><strong>Demande de {category}</strong> de {html(who(request.sender))}</p>"
+    head = f"<p><strong>Demande de {category}</strong> {html(of(who(request.sender)))}</p>"
     if done.classification.needs_review:
         head += f"\n<p><strong>À vérifier{NBSP}:</strong> {html(_doubt(done))}</p>"
     return _note(head + _author_html(request), request.text, request, done)

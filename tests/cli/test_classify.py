@@ -21,3 +21,6 @@ def test_classify_prints_category_without_services(tmp_path: Path) -> None:
     assert verdict["confidence"] >= 0.9
     mail.write_bytes(samples()["auto_reply"])
     assert "IGNORED" in run("classify", str(mail)).stdout
+    refused = run("classify", str(mail), "--no-claude")
+    assert refused.exit_code == 2
+    assert "--no-claude goes with --evaluate" in refused.stderr

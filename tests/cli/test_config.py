@@ -55,6 +55,14 @@ def test_config_example_writes_files_and_overwrites_none(tmp_path: Path) -> None
     assert (tmp_path / ".env.example").read_text() == "mine"
 
 
+def test_config_example_says_when_directory_cannot_be_written(tmp_path: Path) -> None:
+    """The reason, and no crash."""
+    (tmp_path / "file").write_text("")
+    result = run("config", "example", str(tmp_path / "file" / "below"))
+    assert result.exit_code == 1
+    assert result.stderr == f"poller: {tmp_path}/file/below: Not a directory\n"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completion_lists_commands(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The script asks us for the words, and is told the commands."""

@@ -99,6 +99,19 @@ def test_demo_page_gives_each_mail_its_reason_and_cards(page: Path) -> None:
         assert f"<h3>{name}<span>" in source
 
 
+def test_demo_page_lists_files_in_the_order_of_the_mails(tmp_path: Path) -> None:
+    """The picture at the top is the first model's, whichever mail is done first."""
+    path, mails = tmp_path / "demo.html", samples()
+    order = ("armchair", "modelisation_with_files", "hostile_name")
+    demo.run(lambda _: None, {name: mails[name] for name in order}, page=path)
+    names = re.findall(r' download="([^"]+)"', path.read_text().partition("Files on R2")[2])
+    assert [name for name in names if name.endswith(".glb")] == [
+        "bergère Sillage.glb",
+        "fauteuil Ondine.glb",
+        "passwdgpj.glb",
+    ]
+
+
 def test_demo_page_loads_nothing_and_its_links_lead_into_it(page: Path) -> None:
     """The stand-ins end with the demo, so a link to them would open nothing."""
     seen = Seen(page.read_text())

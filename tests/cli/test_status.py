@@ -102,6 +102,21 @@ def test_age_of_last_poll_is_shown_in_suitable_unit(seconds: int, shown: str) ->
     assert told(poll_status=PollStatus(NOW, NOW - timedelta(seconds=seconds))) == [f"last good poll {shown} ago"]
 
 
+@pytest.mark.parametrize(
+    ("by_once", "command"),
+    [(False, "poller check"), (True, "poller once, and see that its timer or cron job still runs it")],
+)
+def test_status_names_next_command_when_polls_are_late(*, by_once: bool, command: str) -> None:
+    """The exit code is 69, so a line says why. A poll that fails has its own."""
+    late = PollStatus(NOW, NOW - timedelta(minutes=9), by_once=by_once)
+    assert told(poll_status=late, is_late=True) == [
+        "last good poll 9 min ago, which is too long",
+        f"         -> {command}",
+    ]
+    failing = PollStatus(NOW, NOW - timedelta(minutes=9), failing_since=NOW, reason="down")
+    assert told(poll_status=failing, is_late=True) == told(poll_status=failing)
+
+
 def test_status_names_what_a_person_must_do_next() -> None:
     """A disk or a mailbox that is full, a key that is refused, a message that the server does not give."""
     full = message(2, "waiting", step="label", reason="IMAP LABEL: the server refuses (OVERQUOTA)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -124,10 +125,14 @@ def test_problem_is_one_line_without_secret(toml: str, env: str, problem: str) -
 
 
 def test_missing_mailbox_settings_are_named() -> None:
-    """An empty directory is answered with the three settings to begin with."""
+    """An empty directory is named, as the files may lie elsewhere, and the three settings to begin with."""
     with pytest.raises(InvalidSettingsError) as caught:
         load()
-    assert [line.split(":")[0] for line in caught.value.problems] == ["IMAP_HOST", "IMAP_USERNAME", "IMAP_PASSWORD"]
+    named = [line.split(":")[0] for line in caught.value.problems]
+    assert named == ["no setting is given", "IMAP_HOST", "IMAP_USERNAME", "IMAP_PASSWORD"]
+    assert str(Path.cwd()) in caught.value.problems[0]
+    write(".env", "IMAP_HOST=imap.example.net")
+    assert not any("no setting" in line for line in problems())
 
 
 def test_reclassify_mailboxes_can_both_be_off() -> None:

@@ -246,6 +246,14 @@ def test_untrusted_certificate_gets_no_password_and_no_message(
         assert server.messages == []
 
 
+def test_check_names_server_that_is_out_of_reach() -> None:
+    """A wrong port is a frequent slip, so the address stands in the line."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(TransientError, match=f"^SMTP server 127.0.0.1:{port}: nothing listens there"):
+        Smtp("127.0.0.1", port, "none", "", "", SENDER, 5.0).check()
+
+
 def test_missing_starttls_stops_send(sandbox: Sandbox) -> None:
     with pytest.raises(ConfigurationError, match="SMTP_SECURITY"):
         connect(sandbox.smtp, "starttls").send(mail())

@@ -425,6 +425,16 @@ def test_huge_mail_texts_stay_within_bounds(character: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "words"),
+    [("Jeanne", "de Jeanne"), ("Inès", "d’Inès"), ("Élise", "d’Élise"), ("Hugues", "de Hugues"), ("李", "de 李")],
+)
+def test_note_elides_de_before_a_vowel(name: str, words: str) -> None:
+    """As a French reader would. Before h and y both are in use, so « de » stays."""
+    request = replace(REQUEST, sender=Address(name, "u@example.com"))
+    assert f"<strong>Demande de modélisation</strong> {words} &lt;u@" in note_html(request, DONE)
+
+
+@pytest.mark.parametrize(
     ("subject", "addr_spec", "ticket", "subtask"),
     [
         ("Une chaise", "a@b.example", "Une chaise", "Une chaise"),

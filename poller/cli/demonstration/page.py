@@ -101,7 +101,7 @@ def page_of(
     `mails` are the customers' mails by reference, `reasons` the recorded reasons for their categories, `ended` where
     each ended, and `box` what the services hold. `public_url` is the address of the bucket in the texts.
     """
-    files = _files(box, public_url)
+    files = _in_order(_files(box, public_url), [ended[each].result for each in mails if each in ended])
     links = _links(box, public_url, files, ended)
     parsed = {
         name: [(each.flags, _parsed(each.raw)) for each in box.imap.messages(name)] for name in box.imap.mailboxes()
@@ -250,6 +250,17 @@ def _files(box: Sandbox, public_url: str) -> list[File]:
         )
         files.append(file)
     return files
+
+
+def _in_order(files: Sequence[File], results: Sequence[WorkResult]) -> list[File]:
+    """Return the files in the order of the results. The keys of the stored ones have no order that a person sees."""
+    directories = [_directory(result.files[0]) for result in results if result.files]
+    order = {directory: number for number, directory in enumerate(directories)}
+    return sorted(files, key=lambda file: order.get(_directory(file.urls[0]), len(order)))
+
+
+def _directory(url: str) -> str:
+    return url.rpartition("/")[0]
 
 
 def _links(box: Sandbox, public_url: str, files: Sequence[File], ended: Mapping[str, MessageStatus]) -> PageLinks:

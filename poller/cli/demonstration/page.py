@@ -254,8 +254,7 @@ def _files(box: Sandbox, public_url: str) -> list[File]:
 
 def _in_order(files: Sequence[File], results: Sequence[WorkResult]) -> list[File]:
     """Return the files in the order of the results. The keys of the stored ones have no order that a person sees."""
-    directories = [_directory(result.files[0]) for result in results if result.files]
-    order = {directory: number for number, directory in enumerate(directories)}
+    order = {_directory(each.files[0]): number for number, each in enumerate(results) if each.files}
     return sorted(files, key=lambda file: order.get(_directory(file.urls[0]), len(order)))
 
 

@@ -62,16 +62,16 @@ def run(read: Callable[[], Settings]) -> None:
     Raises:
         ConfigurationError: settings that cannot work, at the start or on the way.
     """
-    malloc.tune_malloc()
-    fork_server.warm_up()
-    if missing := confinement.missing():
-        log.warning("parser_not_confined", missing=missing)
     # A signal handler may put into a SimpleQueue during a get. Setting an Event during a wait may deadlock.
     asked: SimpleQueue[Asked] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.put(STOP))
     # SIGHUP from a terminal means that it was closed, and asks for no reload.
     signal.signal(signal.SIGHUP, lambda *_: asked.put(STOP if sys.stderr.isatty() else RELOAD))
+    malloc.tune_malloc()
+    fork_server.warm_up()
+    if missing := confinement.missing():
+        log.warning("parser_not_confined", missing=missing)
     settings: Settings | None = read()
     proven: Collection[str] = ()
     while settings:

@@ -20,6 +20,7 @@ from integrations.net.failures import is_broken
 from poller.dispatch.clients import services
 from poller.imap import session as imap_session
 from poller.imap.responses import advice
+from poller.inspection import process as inspection
 from poller.inspection.f3d import client
 from poller.learning import embedding, learned_model
 from poller.mailbox.inbox import Inbox
@@ -86,6 +87,8 @@ def check(settings: Settings) -> Iterator[Checked]:
         yield tried(name, test) if test else Checked(name, "off", hint)
     if settings.acknowledgement.enabled:
         yield tried("Letters", lambda: _try_templates(settings))
+    if settings.models.enabled and not inspection.is_installed():
+        yield Checked("Models", "off", "no pictures and facts of 3D files; install requirements-models.lock")
     if f3d := settings.models.f3d:
         yield tried("f3d", lambda: _draw(f3d))
     if (mode := settings.learning.mode) == "decide" or (mode == "shadow" and embedding.is_installed()):

@@ -34,6 +34,15 @@ def test_check_accepts_all_services_that_work(office: Office) -> None:
     assert office.mailboxes() == {}
 
 
+def test_check_says_that_nothing_can_look_into_models(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are on by default, and their packages are an extra."""
+    office.environment["MODELS_ENABLED"] = "true"
+    assert "Models" not in [each.service for each in checks.check(office.settings)]
+    monkeypatch.setattr("poller.inspection.process.is_installed", lambda: False)
+    (found,) = [each for each in checks.check(office.settings) if each.service == "Models"]
+    assert (found.verdict, found.seen) == ("off", "no pictures and facts of 3D files; install requirements-models.lock")
+
+
 def test_check_has_f3d_draw_where_it_is_the_renderer(office: Office, tmp_path: Path) -> None:
     """Without a picture it says where to look."""
     renderer = office.settings.models.model_copy(update={"renderer": "f3d", "f3d_socket": str(tmp_path / "none")})

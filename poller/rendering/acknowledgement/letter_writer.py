@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _SUFFIXES = ("txt", "html")
 _MESSAGE_ID = re.compile(r"<(?!\S*=\?)[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4; no encoded word, which is decoded
 _REFERENCES = 20  # at most so many of the customer's are repeated
+# A template is a program, and may fail in any of these ways.
+_FAULTS = (TemplateError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _SUBJECT_CHARS = 150  # of the customer's, in a letter
 
 
@@ -80,8 +82,7 @@ class AcknowledgementWriter:
         except TemplateSyntaxError as error:
             where = f"{error.name}, line {error.lineno}"
             raise ConfigurationError(f"[acknowledgement] templates: {where}: {error.message}") from error
-        # A template is a program, and may fail in any of these ways.
-        except (TemplateError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        except _FAULTS as error:
             raise ConfigurationError(f"[acknowledgement] templates: {one_line(str(error))}") from error
 
     def write(

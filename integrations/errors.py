@@ -42,7 +42,7 @@ class UndeliverableError(PermanentError):
 
 
 class RecipientDeferredError(TransientError):
-    """The mail server works, and does not take this recipient for now: SMTP 4yz to RCPT."""
+    """The mail server works, and does not take this recipient for now: SMTP 4yz to RCPT, or a letter without a path."""
 
 
 class BlockedError(PermanentError):

@@ -108,7 +108,7 @@ class Smtp:
         `automatic` answer has no return path (RFC 3834 section 3.3), or ours where the server refuses that.
 
         Raises:
-            RecipientDeferredError: the server does not take a recipient for now.
+            RecipientDeferredError: the server does not take a recipient for now, or no letter without a return path.
         """
         to = ", ".join(str(field) for field in message.get_all("To", []))
         recipients = [address for _, address in getaddresses([to])]
@@ -153,7 +153,7 @@ class Smtp:
         except PermanentError as error:
             if without_path and error.detail.startswith(_NOT_ALLOWED):
                 self._sends_without_path = False
-                raise TransientError(f"{error} without a return path", outcome_unknown=False) from error
+                raise RecipientDeferredError(f"{error} without a return path", outcome_unknown=False) from error
             if told and isinstance(error, UndeliverableError):
                 self.undeliverable[told] = str(error)
             raise

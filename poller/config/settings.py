@@ -181,7 +181,7 @@ class AcknowledgementSettings(Section):
     enabled: bool = Field(False, description="whether customers get one")
     name: str = Field("Figurative", description="name that it comes from and is signed with")
     templates: str = Field("", description="directory with templates in place of ours; empty: ours")
-    answer_within_h: NonNegativeFloat = Field(
+    answer_within_h: Annotated[float, Field(ge=0, le=1000)] = Field(
         8, description="office hours within which a person answers, as the letter says; 0: it says nothing of it"
     )
     max_per_sender_per_day: PositiveInt = Field(2, description="letters to one address in 24 hours")

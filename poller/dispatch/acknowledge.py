@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 DEFERRED_FOR = timedelta(minutes=30)  # for which a recipient is tried that the server does not take for now
+_NOT_FOR_NOW = "the mail server does not take the recipient for now"
 _READY = "ready"  # in the journal: the server waits for the letter
 
 
@@ -94,10 +95,11 @@ class _Sending:
         request, own, now = job.message.request, own_domains(job.settings.imap), datetime.now(UTC)
         if reason := triage.reason_against(request, own, now, junk=job.message.junk):
             return reason
-        known = job.journal.store.recall(self._received.parent_keys)
+        # A second copy, by a group or an alias, may have another reference under the same Message-ID.
+        known = job.journal.store.recall((self._received.thread_key, *self._received.parent_keys))
         if set(known.values()) - {request.reference}:
             return Acknowledgement.IN_CONVERSATION
-        person = quotas.pseudonym(job.settings, request.sender.addr_spec.casefold())
+        person = quotas.pseudonym(job.settings, triage.mailbox_of(request.sender.addr_spec))
         most = job.settings.acknowledgement.max_per_sender_per_day
         return (
             None if triage.reserve(job.journal.store, person, request.reference, now, most) else Acknowledgement.OFTEN
@@ -132,10 +134,9 @@ class _Sending:
             return Acknowledgement.OLD
         if reached:
             return None
-        reason = "the mail server does not take the recipient for now"
         if datetime.now(UTC) - attempt.since > DEFERRED_FOR:
-            return self._refused(reason)
-        raise DependencyPendingError(reason)
+            return self._refused(_NOT_FOR_NOW)
+        raise DependencyPendingError(_NOT_FOR_NOW)
 
     def _hand_over(self, attempt: Attempt, connection: ExitStack) -> Acknowledgement:
         job = self._job
@@ -147,13 +148,18 @@ class _Sending:
             return reason
 
         def give() -> bool:
-            self._ready.pop()()
+            try:
+                self._ready.pop()()
+            except RecipientDeferredError:
+                return False
             return True
 
         try:
             given = job.journal.call_service(StepName.SEND_ACKNOWLEDGEMENT, give, self._latest)
         except PermanentError as error:
             return self._refused(str(error))
+        if given is False:
+            raise DependencyPendingError(_NOT_FOR_NOW)
         return Acknowledgement.SENT if given else Acknowledgement.IN_DOUBT
 
     def _look(self) -> Acknowledgement:

@@ -66,29 +66,36 @@ class CorrectedMails:
         read: list[tuple[Correction, Request]] = []
         for correction in filter(None, map(correction_of, new)):
             try:
-                read.append((correction, self._fetch(correction, store)))
-            except MessageGoneError:
+                if request := self._fetch(correction, store):
+                    read.append((correction, request))
+            except (MessageGoneError, DependencyPendingError):
                 self._known[correction.id] = None
-            except (MessageUnavailableError, DependencyPendingError) as error:
+            except MessageUnavailableError as error:
                 log.warning("corrected_mail_not_read", ref=correction.reference, reason=str(error))
                 break
         try:
             vectors = embedding.embed([embedding.text_of(request) for _, request in read])
         except embedding.EmbeddingFailedError as error:
             log.warning("corrected_mail_not_read", reason=str(error))
+            # One of them may be more than the process can bear. All are given up, so that the others get their turn.
+            self._known |= dict.fromkeys(correction.id for correction, _ in read)
             return
         for vector, (correction, request) in zip(vectors, read, strict=True):
             self._known[correction.id] = vector, lessons.lesson_of(request, correction.category)
 
-    def _fetch(self, correction: Correction, store: FactStore) -> Request:
-        """Read a corrected mail from where it is filed.
+    def _fetch(self, correction: Correction, store: FactStore) -> Request | None:
+        """Read a corrected mail from where it is filed. Return None while the correction is at work.
 
         Raises:
             MessageGoneError: it is not there, or the correction did not come to its end.
-            MessageUnavailableError, DependencyPendingError: it cannot be read now.
+            DependencyPendingError: the mail server has it, and does not give it.
+            MessageUnavailableError: it cannot be read now.
         """
+        outcome = store.result(correction.reference).final_outcome
+        if outcome.is_open:
+            return None
         at = received_at(store.journal(correction.id))
-        if at is None or store.result(correction.reference).outcome is not correction.category.outcome:
+        if at is None or outcome is not correction.category.outcome:
             raise MessageGoneError(correction.id)
         path = self._spool / f"corrected-{correction.reference}.eml"
         message = LazyMessage(correction.reference, self._source, path, self._imap)

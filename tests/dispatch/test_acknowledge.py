@@ -8,7 +8,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -99,6 +99,13 @@ def test_stranger_in_a_known_conversation_gets_no_letter(desk: Desk) -> None:
     desk.gets(mail())
     desk.gets(mail("2", "eve@evil.example", References="<1@ruiz.example>"))
     assert desk.made()[0] == 2
+    assert len(letters(desk.sandbox)) == 1
+
+
+def test_second_copy_of_a_mail_gets_no_second_letter(desk: Desk) -> None:
+    """As a group brings it, with a mark in its subject: its Message-ID is the same, and its reference is not."""
+    desk.gets(mail())
+    desk.gets(mail().replace(b"Subject: ", b"Subject: [support] "))
     assert len(letters(desk.sandbox)) == 1
 
 
@@ -257,6 +264,20 @@ def test_recipient_that_is_not_taken_for_now_holds_back_no_other_letter(sandbox:
     long_ago = datetime.now(UTC) - DEFERRED_FOR - timedelta(seconds=1)
     clerk.record.entries[0] = (name, begun | {"begun": long_ago.isoformat()})
     assert clerk.ends() is Acknowledgement.REFUSED
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "data"])
+def test_letter_that_must_have_a_return_path_holds_back_no_other(
+    sandbox: Sandbox, tmp_path: Path, stage: Literal["rcpt", "data"]
+) -> None:
+    """A customer's server may refuse one address in the same words."""
+    sandbox.smtp.fail(Refusal(stage, "550 5.7.1 refused"))
+    clerk = Clerk(sandbox, tmp_path)
+    with pytest.raises(StepDeferredError):
+        clerk.tries()
+    assert clerk.record.breakers["smtp"].is_closed
+    assert clerk.ends() is Acknowledgement.SENT
+    assert len(letters(sandbox)) == 1
 
 
 def test_letter_of_a_day_old_mail_is_given_up_when_the_server_is_down(sandbox: Sandbox, tmp_path: Path) -> None:

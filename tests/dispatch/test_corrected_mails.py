@@ -13,7 +13,7 @@ from poller.cli.samples import samples
 from poller.dispatch import corrected_mails
 from poller.dispatch.classify import classify
 from poller.dispatch.corrected_mails import AT_ONCE, CorrectedMails
-from poller.errors import MessageGoneError
+from poller.errors import MessageGoneError, MessageWithheldError
 from poller.learning import embedding
 from poller.learning.advice import Adviser
 from poller.model import Outcome
@@ -50,13 +50,14 @@ class Corrected(InMemoryFacts):
         references = [f"{each:016x}" for each in range(number)]
         bench.mails |= dict.fromkeys(references, samples()["support"])
         self.ids = [f"{each}/support/1" for each in references]
+        self.outcome = Outcome.SUPPORT
 
     def corrections(self) -> list[str]:
         return self.ids
 
     def result(self, reference: str, before: str = "") -> WorkResult:
         del reference, before
-        return WorkResult(Outcome.SUPPORT)
+        return WorkResult(self.outcome)
 
     def journal(self, reference: str) -> list[Entry]:
         at = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -102,13 +103,38 @@ def test_correction_that_was_taken_back_is_shown_no_more(bench: StepHarness) -> 
 
 
 @pytest.mark.usefixtures("_quick")
-@pytest.mark.parametrize(("fault", "tries"), [(TransientError("down"), 2), (MessageGoneError("gone"), 1)])
+@pytest.mark.parametrize(
+    ("fault", "tries"), [(TransientError("down"), 2), (MessageGoneError("gone"), 1), (MessageWithheldError(), 1)]
+)
 def test_mail_that_cannot_be_read_holds_nothing_up(bench: StepHarness, fault: Exception, tries: int) -> None:
-    """One that is gone is not looked for again."""
+    """One that is gone, or that the mail server does not give, is not looked for again."""
     mails, store = of(bench), Corrected(bench, 1)
     bench.fault = fault
     assert mails.nearest(VECTOR, store) == mails.nearest(VECTOR, store) == []
     assert bench.fetches == tries
+
+
+def test_mails_that_end_the_embedding_are_read_only_once(bench: StepHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next request reads the next ones."""
+
+    def embed(texts: list[str]) -> list[embedding.Vector]:
+        if len(texts) == AT_ONCE:
+            raise embedding.EmbeddingFailedError("exit code -9")
+        return [VECTOR] * len(texts)
+
+    monkeypatch.setattr(embedding, "embed", embed)
+    mails, store = of(bench), Corrected(bench, AT_ONCE + 1)
+    assert [len(mails.nearest(VECTOR, store)) for _ in range(2)] == [0, 1]
+    assert bench.fetches == AT_ONCE + 1
+
+
+@pytest.mark.usefixtures("_quick")
+def test_correction_at_work_is_shown_when_it_is_done(bench: StepHarness) -> None:
+    mails, store = of(bench), Corrected(bench, 1)
+    store.outcome = Outcome.WORKING
+    assert mails.nearest(VECTOR, store) == []
+    store.outcome = Outcome.SUPPORT
+    assert len(mails.nearest(VECTOR, store)) == 1
 
 
 @pytest.mark.usefixtures("_quick")

@@ -49,6 +49,10 @@ def test_model_is_read_as_it_was_written(tmp_path: Path) -> None:
         {"weights": None},
         {"bias": float("inf")},
         {"threshold": "high"},
+        {"slope": -1e6},
+        {"weights": [1e308] * SIZE},
+        {"bias": 10**400},
+        {"examples": float("inf")},
     ],
 )
 def test_broken_model_is_named(tmp_path: Path, changed: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from email import message_from_bytes, policy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
 from integrations.errors import ConfigurationError
 from poller.config.settings import Settings
@@ -127,6 +128,12 @@ def test_letter_repeats_the_subject_without_its_prefixes() -> None:
     assert message["Subject"] == "Bien reçu : Une chaise"
 
 
+def test_promise_without_end_is_a_wrong_setting() -> None:
+    """No letter could be written with it."""
+    with pytest.raises(ValidationError, match="answer_within_h"):
+        settings(acknowledgement={"answer_within_h": float("inf")})
+
+
 def test_letter_without_a_promise_names_no_hour() -> None:
     assert "dès que possible" in body(letter(acknowledgement={"answer_within_h": 0}))
 
@@ -191,6 +198,8 @@ def test_templates_of_a_customer_take_the_place_of_ours(tmp_path: Path) -> None:
         ("Reçu\n\n{{ client }}\n", "'client' is undefined"),
         ("Reçu\n\n{{ letter.name() }}\n", "not callable"),
         ("Reçu\n\n{% include 'other.txt' %}\n", "other.txt"),
+        ("Reçu\n\n{{ letter.__class__.__init__.__globals__ }}\n", "unsafe"),
+        ("Reçu\n\n{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}\n", "recursion"),
         ("Reçu\n", "the first line is the subject"),
         (None, "has none of acknowledgement.fr.txt"),
     ],

@@ -14,7 +14,7 @@ from poller.forms import message
 from poller.forms.submission import Submission
 from poller.model import Acknowledgement, Address, Attachment, Kind, Request
 from poller.parsing import parser
-from poller.triage.acknowledgement import reason_against, repeats_words, reserve
+from poller.triage.acknowledgement import mailbox_of, reason_against, repeats_words, reserve
 from poller.triage.screening import screen
 from poller.triage.sender import identify
 from tests.triage.helpers import AUTOMATIC, AWAY, SUPPRESS, Bytes, DatedFacts, request
@@ -41,6 +41,8 @@ def test_person_for_whom_our_server_vouches_gets_a_letter() -> None:
         (replace(PERSON, author=Address("", "anna@figurative.example")), Acknowledgement.UNPROVEN),
         (replace(PERSON, sender=Address("", "anna@figurative.example")), Acknowledgement.OURS),
         (replace(PERSON, sender=Address("", "no-reply@vasseur.example")), Acknowledgement.NO_ANSWER),
+        (replace(PERSON, sender=Address("", "Bounces+ana=x@list.example")), Acknowledgement.NO_ANSWER),
+        (replace(PERSON, sender=Address("", "meubles-request@list.example")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, sender=Address("", "")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, sender=Address("", "a\nb@x.example")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, received_at=NOW - timedelta(hours=24, seconds=1)), Acknowledgement.OLD),
@@ -57,6 +59,8 @@ SIGNS = [
     *(request(field) for field in [SUPPRESS, ("List-Id", "<a.x.example>"), ("List-Unsubscribe", "<mailto:a@x>")]),
     *(request(("Precedence", value)) for value in ("bulk", "list", "junk")),
     request(("Feedback-ID", "1")),
+    request(("List-Help", "<mailto:a@x>")),
+    request(("Mailing-List", "contact a@x")),
     request(("X-Spam-Flag", "YES")),
 ]
 
@@ -97,6 +101,12 @@ def test_mail_of_a_report_that_is_no_work_gets_no_letter() -> None:
             answered.append(name)
     assert len(ignored) > 10
     assert answered == []
+
+
+def test_tag_of_an_address_makes_no_other_person_of_it() -> None:
+    """Nobody gets more letters than others by a form that is filled in for ana+1@, ana+2@ and so on."""
+    assert mailbox_of("Ana+1@Ruiz.example") == mailbox_of("ana@ruiz.example") == "ana@ruiz.example"
+    assert mailbox_of("+1@ruiz.example") == "+1@ruiz.example"
 
 
 def test_sender_gets_only_so_many_letters_in_24_hours() -> None:

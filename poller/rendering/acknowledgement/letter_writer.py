@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from poller.model import DispatchResult, Request
 
 _SUFFIXES = ("txt", "html")
+# A template is a program, and may fail in any of these ways.
+_FAULTS = (TemplateError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _SUBJECT_CHARS = 150  # of the customer's, in a letter
 
 
@@ -77,8 +79,7 @@ class AcknowledgementWriter:
         except TemplateSyntaxError as error:
             where = f"{error.name}, line {error.lineno}"
             raise ConfigurationError(f"[acknowledgement] templates: {where}: {error.message}") from error
-        # A template is a program, and may fail in any of these ways.
-        except (TemplateError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        except _FAULTS as error:
             raise ConfigurationError(f"[acknowledgement] templates: {one_line(str(error))}") from error
 
     def write(

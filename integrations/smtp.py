@@ -146,14 +146,15 @@ class Smtp:
         """Record that no letter reaches the To field `told`, if it is not "".
 
         Some servers send nothing without a return path for whoever has logged in, and say so only in the end. From then
-        on each letter has one.
+        on each letter has one, until the server refuses one that has it in the same words: that is the recipient's.
         """
         try:
             yield
         except PermanentError as error:
-            if without_path and error.detail.startswith(_NOT_ALLOWED):
-                self._sends_without_path = False
-                raise RecipientDeferredError(f"{error} without a return path", outcome_unknown=False) from error
+            if not told and error.detail.startswith(_NOT_ALLOWED):
+                self._sends_without_path = not without_path
+                if without_path:
+                    raise RecipientDeferredError(f"{error} without a return path", outcome_unknown=False) from error
             if told and isinstance(error, UndeliverableError):
                 self.undeliverable[told] = str(error)
             raise

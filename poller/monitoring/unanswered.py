@@ -14,6 +14,7 @@ from poller.config.settings import office_hours
 from poller.mailbox.account import account_of
 from poller.rendering.unanswered import letter
 from poller.rendering.week import UnansweredTicket
+from poller.workflow.corrections import correction_of, message_of
 from poller.workflow.database import open_store
 
 if TYPE_CHECKING:
@@ -46,10 +47,15 @@ def find(settings: Settings, store: StateStore, hubspot: HubSpot | None, now: da
     for message in store.current((now - LOOKED_BACK).astimezone(UTC)):
         ticket = message.status.result.ticket
         # An answer has the ticket of the message that it answers, which was first.
-        if ticket and ticket.id not in found and (waits_h := office.between(message.seen_at, now)) >= limit_h:
+        if not ticket or ticket.id in found:
+            continue
+        # What is current may be a correction. The customer has waited since the mail.
+        first = store.named([message_of(message.reference)]) if correction_of(message.reference) else []
+        waits_h = office.between(first[0].seen_at if first else message.seen_at, now)
+        if waits_h >= limit_h:
             found[ticket.id] = UnansweredTicket(ticket, waits_h)
     untouched = hubspot.untouched(list(found)[-MOST:])
-    return [each for id_, each in found.items() if id_ in untouched]
+    return sorted((each for id_, each in found.items() if id_ in untouched), key=lambda each: -each.waits_h)
 
 
 def tell(settings: Settings, facts: FactStore, smtp: Smtp | None, hubspot: HubSpot | None, now: datetime) -> None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from poller.escaping import reply_address
-from poller.mime.addresses import takes_no_answer
+from poller.mime.addresses import addresses, takes_no_answer
 from poller.model import Acknowledgement
 from poller.triage import quotas, screening, sender
 
@@ -27,7 +27,10 @@ LATEST = timedelta(days=1)  # after the mail's arrival: a later letter only puzz
 FACT = "acknowledged-"  # before the pseudonym of a person and the reference of a mail
 _DAY = timedelta(days=1)
 # Local parts behind which a list or a mailer reads (RFC 5230 section 4.6). A tag may follow: "bounces+ana=x.example".
-_PROGRAM = re.compile(r"owner-.*|.*-(?:owner|request|bounces?)|bounces?|listserv|majordomo|mailman|notifications?")
+_PROGRAM = re.compile(
+    r"owner-.*|.*-(?:owner|request|bounces?)|bounces?|listserv|majordomo|mailman|notifications?"
+    r"|(?:no|nao|non)[._-]?(?:respond\w+|contest\w+|rispond\w+)|(?:nicht|keine)[._-]?antwort\w*"
+)
 # Held from the count to the reservation, as in `quotas`.
 _counting = threading.Lock()
 
@@ -86,6 +89,10 @@ def _of_a_program(addr_spec: str) -> bool:
 
 
 def _is_vouched_for(request: Request, own: Collection[str]) -> bool:
-    """Return whether our server vouches for the very address that is to be answered. Reply-To may name anyone."""
+    """Return whether our server vouches for the very address that is to be answered. Reply-To may name anyone.
+
+    Of several authors none is: it vouches for their domain, and one of them may have named the others.
+    """
     same = request.sender.addr_spec.casefold() == request.author.addr_spec.casefold()
-    return same and quotas.proof_of(request, own) is quotas.Proof.VERIFIED
+    authors = {each.addr_spec.casefold() for each in addresses(request.header("from").encode())}
+    return same and len(authors) <= 1 and quotas.proof_of(request, own) is quotas.Proof.VERIFIED

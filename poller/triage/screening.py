@@ -107,7 +107,15 @@ def sign_of_program(request: Request, *, junk: bool | None = None) -> str | None
     if junk or (junk is None and _marked_as_spam(request)):
         return "spam"
     lists = (name for name, _ in request.headers if name.startswith("list-"))
-    named = (*lists, "mailing-list", "x-mailing-list", "x-loop", "x-auto-response-suppress", *_BULK_FIELDS)
+    named = (
+        *lists,
+        "mailing-list",
+        "x-mailing-list",
+        "precedence",
+        "x-loop",
+        "x-auto-response-suppress",
+        *_BULK_FIELDS,
+    )
     return _first((*autoreply.SIGNS, *_BULK), request) or next((name for name in named if request.header(name)), None)
 
 

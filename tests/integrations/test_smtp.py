@@ -145,6 +145,22 @@ def test_automatic_answer_gets_a_return_path_where_policy_asks_for_it(
     assert smtp.undeliverable == {}, "it is for the admin's address alone: there are many customers"
 
 
+def test_recipient_who_is_refused_takes_no_other_letter_its_null_path(sandbox: Sandbox) -> None:
+    """Policy refuses a recipient in the words in which it asks for a return path."""
+    smtp = connect(sandbox.smtp)
+
+    def send() -> None:
+        with smtp.submission(mail("a@x.example"), automatic=True) as hand_over:
+            hand_over()
+
+    sandbox.smtp.fail(Refusal("rcpt", "550 5.7.1 blocked", times=2))
+    for error in (RecipientDeferredError, UndeliverableError):
+        with pytest.raises(error):
+            send()
+    send()
+    assert [each.sender for each in sandbox.smtp.messages] == [""]
+
+
 def test_smtp_reply_is_in_error_detail_only(sandbox: Sandbox) -> None:
     sandbox.smtp.fail(Refusal("rcpt", f"550 5.1.1 {SECRET}"))
     with pytest.raises(PermanentError) as refused:

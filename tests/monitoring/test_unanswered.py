@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from integrations.errors import TransientError
 from integrations.sandbox import Fault, Refusal
 from poller.cli.samples import samples
+from poller.config.settings import Settings
+from poller.model import Link, Outcome
 from poller.monitoring import digest, unanswered
 from poller.workflow.database import open_store
+from poller.workflow.results import WorkResult
+from poller.workflow.status import MessageRecord, MessageStatus
 from poller.working_days import is_working_day
 from tests.rendering.test_digest import body
 
@@ -57,6 +61,35 @@ def test_unanswered_tickets_are_those_that_no_agent_touched_in_time(office: Offi
     assert found(office, desk, later + timedelta(days=60)) == [], "nobody is reminded for ever"
     office.environment["ALERTS_UNANSWERED_AFTER_H"] = "0"
     assert found(office, desk, later) == []
+
+
+class Corrected:
+    """A mail that a person corrected two days after it had come, and HubSpot, where nobody has touched its ticket."""
+
+    def __init__(self, came_at: datetime) -> None:
+        status = MessageStatus(WorkResult(Outcome.MODELISATION, ticket=Link("1", "https://x.example/1")), None)
+        self.mail = MessageRecord("0" * 16, came_at, came_at, status)
+        corrected_at = came_at + timedelta(days=2)
+        self.correction = MessageRecord(f"{'0' * 16}/modelisation/1", corrected_at, corrected_at, status)
+
+    def current(self, since: datetime) -> list[MessageRecord]:
+        return [self.correction] if self.correction.seen_at >= since else []
+
+    def named(self, references: list[str]) -> list[MessageRecord]:
+        assert references == [self.mail.reference]
+        return [self.mail]
+
+    def untouched(self, ticket_ids: list[str]) -> set[str]:
+        return set(ticket_ids)
+
+
+def test_customer_whose_mail_was_corrected_waits_since_it_came() -> None:
+    monday = datetime(2026, 11, 23, 8, tzinfo=UTC)
+    mailbox = {"host": "h", "username": "support@figurative.example", "password": "x"}
+    settings = Settings.model_validate({"imap": mailbox, "alerts": {"unanswered_after_h": 20}})
+    known: Any = Corrected(monday)
+    (found,) = unanswered.find(settings, known, known, monday + timedelta(days=3))
+    assert found.waits_h == 27
 
 
 def test_unanswered_tickets_are_listed_in_the_digest(office: Office, desk: Desk) -> None:

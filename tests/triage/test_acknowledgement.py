@@ -25,6 +25,7 @@ NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 PERSON = replace(request(), verified=True)
 GLB = Attachment("chaise.glb", "model/gltf-binary", 1, Kind.MODEL, inline=False, content=Bytes())
 OTHER = Address("", "other@victim.example")
+TWO = f"{PERSON.author.addr_spec}, eve@{PERSON.author.addr_spec.partition('@')[2]}"
 
 
 def test_person_for_whom_our_server_vouches_gets_a_letter() -> None:
@@ -43,6 +44,8 @@ def test_person_for_whom_our_server_vouches_gets_a_letter() -> None:
         (replace(PERSON, sender=Address("", "no-reply@vasseur.example")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, sender=Address("", "Bounces+ana=x@list.example")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, sender=Address("", "meubles-request@list.example")), Acknowledgement.NO_ANSWER),
+        (replace(PERSON, sender=Address("", "no-responder@x.example")), Acknowledgement.NO_ANSWER),
+        (replace(PERSON, headers=(("from", TWO),)), Acknowledgement.UNPROVEN),
         (replace(PERSON, sender=Address("", "")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, sender=Address("", "a\nb@x.example")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, received_at=NOW - timedelta(hours=24, seconds=1)), Acknowledgement.OLD),
@@ -61,6 +64,7 @@ SIGNS = [
     request(("Feedback-ID", "1")),
     request(("List-Help", "<mailto:a@x>")),
     request(("Mailing-List", "contact a@x")),
+    request(("Precedence", "bulk (weekly)")),
     request(("X-Spam-Flag", "YES")),
 ]
 

@@ -52,16 +52,21 @@ def run(
     *,
     latency_s: float = 0,
     slower: float = SLOWER,
+    pictures: bool = True,
 ) -> list[Row]:
     """What was counted. The log and the state are kept where anything is wrong, and `tell` says where.
 
     `latency_s` is what each HTTP service takes for an answer; `slower`, how many times the limits' time it may take.
+    `pictures` is whether 3D files are looked into, which takes time of its own.
     """
     directory = Path(tempfile.mkdtemp(prefix="backlog-"))
     with Sandbox() as box:
         limits = {"HubSpot": Limit(*HUBSPOT), "ClickUp": Limit(*CLICKUP)}
         box.hubspot.rate_limit, box.clickup.rate_limit = limits.values()
-        environment = box.environment() | {"STATE_URL": f"sqlite:///{directory / 'poller.sqlite'}"}
+        environment = box.environment() | {
+            "STATE_URL": f"sqlite:///{directory / 'poller.sqlite'}",
+            "MODELS_ENABLED": str(pictures).lower(),
+        }
         for service in (box.hubspot, box.clickup, box.s3, box.anthropic):
             if latency_s:
                 service.fail(Fault("slow", times=None, seconds=latency_s))

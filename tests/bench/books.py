@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from poller.own_mail import notification_id
 from tests.bench.table import Row
+from tests.support import stored_files
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -70,7 +71,10 @@ def balance(bench: str, box: Sandbox, mails: list[Mail], labels: LabelsSettings,
             comments,
             [(mail.reference, mail.opener.reference) for mail in answers if mail.opener in models],
         ),
-        "files": (Counter(each.body for each in box.s3.objects), [file for mail in work for file in mail.files]),
+        "files": (
+            Counter(each.body for each in stored_files.sent(box)),
+            [file for mail in work for file in mail.files],
+        ),
     }
     return [
         *(_row(bench, measure, found, wanted) for measure, (found, wanted) in expected.items()),

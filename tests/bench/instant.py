@@ -36,8 +36,9 @@ CALLS = (
     # What is sent, and how many calls it may make to HubSpot, ClickUp and R2.
     ("SUPPORT of a new contact", "support", (3, 0, 0)),
     ("SUPPORT of a known contact", "support", (2, 0, 0)),
-    ("MODELISATION of a new contact, 2 files, the run's first", "modelisation_with_files", (4, 2, 2)),
-    ("MODELISATION of a known contact, 2 files", "modelisation_with_files", (3, 1, 2)),
+    # Two files, the zip of them, and the picture of the model.
+    ("MODELISATION of a new contact, 2 files, the run's first", "modelisation_with_files", (4, 2, 4)),
+    ("MODELISATION of a known contact, 2 files", "modelisation_with_files", (3, 1, 4)),
 )
 
 

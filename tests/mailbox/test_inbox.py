@@ -12,6 +12,7 @@ from integrations.errors import TransientError
 from poller.errors import MessageGoneError
 from poller.mailbox.inbox import Inbox
 from tests.support.imap_account import a_mail
+from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ def test_message_waits_only_for_older_messages(office: Office, inbox: Inbox) -> 
     assert not inbox.older(second, ["<3@ruiz.example>"])
 
 
+@needs_dovecot
 def test_letter_was_sent_if_it_lies_in_the_mailbox_of_sent_mail(office: Office, inbox: Inbox) -> None:
     """Which the server names, whatever people call it; there need not be any."""
     assert not inbox.was_sent("<1@ruiz.example>")

@@ -43,11 +43,11 @@ def test_indexes_of_another_roles_tables_are_left_out(state_url: str, logged: Ca
     """A daemon that may read and write, and not more, works as before."""
     with psycopg.connect(state_url, autocommit=True) as connection:
         connection.execute("DROP INDEX dbos.poller_corrections")
-        connection.execute("DROP ROLE IF EXISTS reader")
-        connection.execute("CREATE ROLE reader LOGIN")
-        connection.execute("GRANT USAGE ON SCHEMA dbos TO reader")
-        connection.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA dbos TO reader")
-    engine = sa.create_engine(state_url.replace("postgresql://poller@", "postgresql+psycopg://reader@"))
+        connection.execute("DROP ROLE IF EXISTS onlooker")
+        connection.execute("CREATE ROLE onlooker LOGIN")
+        connection.execute("GRANT USAGE ON SCHEMA dbos TO onlooker")
+        connection.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA dbos TO onlooker")
+    engine = sa.create_engine(state_url.replace("postgresql://poller@", "postgresql+psycopg://onlooker@"))
     indexes.create(engine)
     engine.dispose()
     assert logged().count("indexes_not_created") == 1

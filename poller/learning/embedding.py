@@ -55,7 +55,9 @@ def require_installed() -> None:
         ConfigurationError: it is not.
     """
     if not is_installed():
-        raise ConfigurationError("the extra is not installed: pip install '.[learning]'")
+        raise ConfigurationError(
+            "the extra is not installed: pip install --require-hashes -r requirements-learning.lock"
+        )
 
 
 def text_of(request: Request) -> str:

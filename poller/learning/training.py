@@ -120,13 +120,16 @@ def train(examples: Sequence[Example]) -> Trained:
         decided=tuple(_decided(confidence, *of_silent) for confidence in CONFIDENCES),
         chosen=None if threshold is None else _decided(threshold, *of_silent),
         confusion={
-            (label, said): int(((wanted > 0) == (label is Category.MODELISATION))[
-                (scores > 0) == (said is Category.MODELISATION)
-            ].sum())
+            (label, said): int((_are(label, wanted) & _are(said, scores)).sum())
             for label in Category
             for said in Category
         },
-    )  # fmt: skip
+    )
+
+
+def _are(category: Category, scores: _Numbers) -> NDArray[np.bool_]:
+    """Return which of the scores stand for the category."""
+    return scores > 0 if category is Category.MODELISATION else scores <= 0
 
 
 def digest_of(examples: Sequence[Example]) -> str:

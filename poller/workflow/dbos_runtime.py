@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, _sys_db, _utils, _workflow_commands
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, _sys_db, _utils, _workflow_commands
 from dbos._dbos import _get_dbos_instance
 from sqlalchemy.exc import OperationalError
 
@@ -16,6 +16,7 @@ from poller.workflow import outage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import sqlalchemy as sa
     from dbos import Queue
     from dbos._sys_db import SystemDatabase
 
@@ -32,6 +33,7 @@ OWN_LOOK_S = 1.0  # the same for dbos' own queue: begun outside ours, and in han
 ROLLED_BACK = {"40P01", "25P03"}
 UNUSED_S = 20.0  # between dbos' polls for features that we do not use
 
+_Result = TypeVar("_Result")
 _outages = logs.Outages()  # added to the logger at each start. The logger keeps it once
 _execute: Callable[[str], dict[str, Any]] | None = None
 
@@ -147,15 +149,25 @@ def message(reference: str) -> dict[str, Any]:
 
 @DBOS.workflow(name=FACT)  # type: ignore[untyped-decorator,unused-ignore]
 def _fact(value: str) -> str:
-    """Return a text: the workflow that keeps it once under a key, as the smallest record of the state store."""
+    """Return a text. An earlier release kept each fact by this workflow. One that was cut short is run to its end."""
     return value
 
 
-def remember(key: str, value: str) -> str:
-    """Keep a short text under a key, for good. Return the text that was kept there first."""
-    with SetWorkflowID(key):
-        kept: str = DBOS.start_workflow(_fact, value).get_result()
-    return kept
+def result_of_fact(key: str) -> str:
+    """Return the text of a fact that a workflow keeps, as soon as it has ended."""
+    return str(DBOS.retrieve_workflow(key).get_result())
+
+
+def in_transaction(write: Callable[[sa.Connection], _Result]) -> _Result:
+    """Return the result of writing to dbos' database in one transaction. It is tried again as dbos' own calls are."""
+    system = database()
+
+    @_sys_db.db_retry(sys_db=system)
+    def attempt() -> _Result:
+        with system.engine.begin() as connection:
+            return write(connection)
+
+    return attempt()
 
 
 def database() -> SystemDatabase:

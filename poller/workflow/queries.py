@@ -6,13 +6,14 @@ takes.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from poller.model import Outcome
 from poller.workflow import indexes
-from poller.workflow.dbos_runtime import MESSAGE
+from poller.workflow.dbos_runtime import APPLICATION_VERSION, FACT, MESSAGE
 from poller.workflow.status import AT_WORK
 from poller.workflow.steps import StepName
 
@@ -134,20 +135,46 @@ def messages_after(system: SystemDatabase, since_ms: int, last: tuple[int, str],
     )
 
 
+def keep_fact(system: SystemDatabase, connection: sa.Connection, key: str, text: str) -> bool:
+    """Insert a fact as a workflow would leave it. Return False where there is one under its key."""
+    status, output = system.tables.workflow_status, system.tables.workflow_output
+    row = {"workflow_uuid": key, "name": FACT, "status": "SUCCESS", "serialization": "portable_json"}
+    insert = system.dialect.insert(status).values(application_version=APPLICATION_VERSION, **row)
+    inserted = connection.execute(insert.on_conflict_do_nothing().returning(status.c.workflow_uuid))
+    if inserted.first() is None:
+        return False
+    connection.execute(sa.insert(output).values(workflow_uuid=key, output=json.dumps(text)))
+    return True
+
+
+def facts_of(system: SystemDatabase, keys: Collection[str]) -> sa.Select[Any]:
+    """Select these keys with their texts."""
+    return _facts(system).where(system.tables.workflow_status.c.workflow_uuid.in_(keys))
+
+
+def latest_facts(system: SystemDatabase, prefix: str, since_ms: int, limit: int) -> sa.Select[Any]:
+    """Select the last keys that have a prefix and were kept since then, the latest first, with their texts."""
+    row = system.tables.workflow_status.c
+    facts = _facts(system).where(row.created_at >= since_ms, row.workflow_uuid.startswith(prefix, autoescape=True))
+    return facts.order_by(row.created_at.desc()).limit(limit)
+
+
 def facts_after(system: SystemDatabase, prefix: str, last: str, before_ms: int | None, limit: int) -> sa.Select[Any]:
     """Select the next facts whose key has a prefix, behind the last key, with their texts."""
+    row = system.tables.workflow_status.c
+    key = indexes.key(row.workflow_uuid, system.engine.dialect.name)
+    behind = key > last if last else key >= prefix
+    query = _facts(system).where(behind, key < f"{prefix}\U0010ffff").order_by(key).limit(limit)
+    return query if before_ms is None else query.where(row.created_at <= before_ms)
+
+
+def _facts(system: SystemDatabase) -> sa.Select[Any]:
     table, output = system.tables.workflow_status, system.tables.workflow_output
-    key = indexes.key(table.c.workflow_uuid, system.engine.dialect.name)
     text = sa.func.coalesce(output.c.output, table.c.output).label("output")
-    query = (
-        sa.select(table.c.workflow_uuid, text)
-        .select_from(table.outerjoin(output, output.c.workflow_uuid == table.c.workflow_uuid))
-        .where(key > last if last else key >= prefix, key < f"{prefix}\U0010ffff")
-        .where(indexes.IS_FACT, table.c.status == "SUCCESS")
-        .order_by(key)
-        .limit(limit)
+    joined = table.outerjoin(output, output.c.workflow_uuid == table.c.workflow_uuid)
+    return (
+        sa.select(table.c.workflow_uuid, text).select_from(joined).where(indexes.IS_FACT, table.c.status == "SUCCESS")
     )
-    return query if before_ms is None else query.where(table.c.created_at <= before_ms)
 
 
 def _with_results(system: SystemDatabase) -> tuple[sa.Table, sa.Table]:

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
     """Open the state with a message of each kind, two of them corrected, one at work."""
-    done = threading.Event()
+    began, done = threading.Event(), threading.Event()
 
     def work(journal: Journal) -> WorkResult:
         if journal.reference == IDS["working"]:
+            began.set()
             done.wait()
         if journal.reference == IDS["broken"]:
             raise RuntimeError
@@ -47,6 +48,7 @@ def store(state_url: str, tmp_path: Path) -> Iterator[StateStore]:
         for each in (*RETURNED, IDS["broken"], IDS["working"]):
             engine.submit(each)
         deadline = time.monotonic() + 20
+        assert began.wait(20)
         while len(engine.in_hand()) > 1 and time.monotonic() < deadline:
             continue
         for key, text in (("a-1", "one"), ("a-2", "two"), ("b", "three")):

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 from integrations.errors import TransientError
 from poller.workflow import dbos_runtime
@@ -26,6 +27,24 @@ def test_remember_keeps_first_value_of_key(state_url: str, tmp_path: Path) -> No
         assert [engine.store.remember("day", value) for value in ("monday", "tuesday")] == ["monday", "monday"]
         assert engine.store.recall(["day", "night"]) == {"day": "monday"}
         assert engine.store.recall([]) == {}
+
+
+def test_fact_cut_short_in_earlier_release_keeps_its_text(state_url: str, tmp_path: Path) -> None:
+    """There a fact was kept by a workflow, which the next start runs to its end."""
+    with running(state_url, tmp_path, lambda _: DONE) as engine:
+        engine.submit(REFERENCE)
+        stopped(engine)
+        database = dbos_runtime.database()
+        tables = database.tables
+        status, given = sa.insert(tables.workflow_status), sa.insert(tables.workflow_input)
+        row = {"workflow_uuid": "day", "name": "fact", "status": "PENDING", "serialization": "portable_json"}
+        with database.engine.begin() as connection:
+            machine = connection.scalar(sa.select(tables.workflow_status.c.executor_id))
+            connection.execute(status.values(executor_id=machine, application_version="1", **row))
+            connection.execute(given.values(workflow_uuid="day", inputs='{"positionalArgs":["monday"],"namedArgs":{}}'))
+    with running(state_url, tmp_path, lambda _: DONE) as engine:
+        assert engine.store.remember("day", "tuesday") == "monday"
+        assert engine.store.recall(["day"]) == {"day": "monday"}
 
 
 def test_machine_is_at_work_while_it_has_a_message_in_hand(state_url: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from poller.formats.references import last_part, read_references
 from poller.formats.table import suffix_of_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
-from poller.parsing import file_types, parts
+from poller.parsing import file_types
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -27,6 +27,13 @@ LOGO_BYTES: Final = 16 * 1024  # of an image in a signature at most; a photograp
 SMALL_BYTES: Final = 1 << 20  # a larger file has a fingerprint only where another one has its size
 _NAME_CHARS: Final = 150
 _SUFFIX_CHARS: Final = 10
+_SIGNATURES: Final = {
+    "application/pkcs7-signature",
+    "application/x-pkcs7-signature",
+    "application/pgp-signature",
+    "application/pgp-keys",
+}
+_CARDS: Final = {"text/vcard", "text/x-vcard", "text/directory"}
 _CID: Final = re.compile(r"""\bcid:([^"'\s<>()]{1,300})""", re.IGNORECASE)
 
 
@@ -70,12 +77,21 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
         inline=is_shown and is_image and leaf.disposition != "attachment",
         content=leaf.content,
         logo=is_image and is_of_the_text and size_bytes <= LOGO_BYTES,
-        signature=parts.is_signature(leaf),
+        signature=_is_signature(leaf),
         fingerprint=digest.hexdigest()[:32] if size_bytes <= SMALL_BYTES else "",
         refused=refused,
         shown=is_shown and is_image,
         quoted=leaf.content_id in history,
     )
+
+
+def _is_signature(leaf: Leaf) -> bool:
+    """Return whether the leaf signs the mail, for programs or as a card of its author, and is no file that was sent."""
+    if leaf.content_type in _CARDS:
+        return leaf.disposition != "attachment"
+    if leaf.content_type not in _SIGNATURES:
+        return False
+    return "multipart/signed" in leaf.within or leaf.name.lower() in {"smime.p7s", "signature.asc"}
 
 
 def told_apart(attachments: Sequence[Attachment]) -> list[Attachment]:

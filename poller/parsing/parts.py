@@ -37,13 +37,6 @@ _LOOK_BYTES: Final = 64 * 1024
 _MAX_DEPTH: Final = 60
 _MESSAGES: Final = {"message/rfc822", "message/global", "message/news"}
 _CONTINUED: Final = re.compile(r"ATT\d{4,5}\.{1,2}(?:txt|html?)", re.IGNORECASE)
-_SIGNATURES: Final = {
-    "application/pkcs7-signature",
-    "application/x-pkcs7-signature",
-    "application/pgp-signature",
-    "application/pgp-keys",
-}
-_CARDS: Final = {"text/vcard", "text/x-vcard", "text/directory"}
 _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}")
 
 
@@ -176,15 +169,6 @@ def is_smime(leaf: Leaf) -> bool:
     return leaf.content_type in {"application/pkcs7-mime", "application/x-pkcs7-mime"} or leaf.name.lower().endswith(
         ".p7m"
     )
-
-
-def is_signature(leaf: Leaf) -> bool:
-    """Return whether the leaf signs the mail, for programs or as a card of its author, and is no file that was sent."""
-    if leaf.content_type in _CARDS:
-        return leaf.disposition != "attachment"
-    if leaf.content_type not in _SIGNATURES:
-        return False
-    return "multipart/signed" in leaf.within or leaf.name.lower() in {"smime.p7s", "signature.asc"}
 
 
 def is_message(leaf: Leaf) -> bool:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 STOP_S = 90.0
 TOLD_EVERY_S = 10.0
+# `python -m poller` as on a server: rich is there for the tests, and structlog imports it where it can.
+_PROGRAM = "import runpy, sys; sys.modules['rich'] = None; runpy.run_module('poller', run_name='__main__')"
 
 
 class Daemon:
@@ -48,7 +50,7 @@ class Daemon:
             self._log_begins = log.tell()
             # Not in the checkout: its config.toml and .env are somebody's real ones.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "poller", "run"],
+                [sys.executable, "-c", _PROGRAM, "run"],
                 env=os.environ | self._settings,
                 cwd=self._directory,
                 stdout=log,

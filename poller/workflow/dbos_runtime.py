@@ -65,8 +65,9 @@ def launch(
         executor_id=executor,
         serializer=DBOSPortableJSONSerializer(),
         max_executor_threads=workers + 4,
-        # A file does not hang up as a server does, so it needs no check before each transaction.
-        db_engine_kwargs={"pool_pre_ping": not alone} | ({"pool_size": 1, "max_overflow": 0} if alone else {}),
+        # A file takes one transaction at a time. Who waits for the one connection gets it at once, where SQLite would
+        # look again and again. And a file does not hang up as a server does, so it needs no check.
+        db_engine_kwargs={"pool_size": 1, "max_overflow": 0, "pool_pre_ping": False} if alone else {},
         # A machine that freezes within a transaction holds rows. The machine that takes over must find them free.
         sys_db_idle_transaction_timeout_sec=takeover_s / 3,
         # dbos polls for notifications, which we never send, and a stop waits for its next poll.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from poller.own_mail import notification_id
 from tests.bench.table import Row
@@ -58,7 +58,7 @@ def balance(bench: str, box: Sandbox, mails: list[Mail], labels: LabelsSettings,
         if not _RECEIPT.search(message.raw)
     )
     spooled = [path.name for path in (state / "spool").glob("*")]
-    expected: dict[str, tuple[Counter[Hashable], Iterable[Hashable]]] = {
+    expected: dict[str, tuple[Counter[Any], Iterable[Hashable]]] = {
         "mails under their label": (filed, [(getattr(labels, mail.outcome), mail.message_id) for mail in mails]),
         "contacts": (Counter(contacts.values()), {mail.customer for mail in work}),
         "tickets, each on its customer": (owners, [(mail.reference, mail.customer) for mail in openers]),

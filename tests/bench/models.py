@@ -145,7 +145,7 @@ def _hostile(looks: Sequence[Look]) -> list[Row]:
 def main() -> None:
     """Look into the file that is named, and print what came of it."""
     found = process.inspect([attachment(Path(sys.argv[1]))], 0)
-    forkserver._forkserver._stop()  # what its children took is counted when it has ended
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # what its children took is counted when it has ended
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(  # noqa: T201  the parent reads it
         any(each.picture for each in found),

@@ -101,10 +101,10 @@ def state() -> None:
 @state.command()
 @click.pass_context
 def adopt(ctx: click.Context) -> None:
-    """Take the configured mailbox for that of the state, under a new name.
+    """Take a renamed mailbox for that of the state.
 
-    Only for a mailbox that was renamed, or moved to another login. The daemon must be stopped. It logs in and prints
-    what lies there before it records anything.
+    The state goes on with the configured mailbox. Only for one that was renamed, or moved to another login. The daemon
+    must be stopped. What lies there is printed before anything is recorded.
 
     Exit code 75 when the daemon runs or the mailbox is out of reach, 78 when the mailbox refuses the login or is not
     there, or when nothing has run on the state yet.

@@ -20,6 +20,7 @@ from poller import escaping
 from poller.cli.demonstration.links import PageLinks
 from poller.model import Classification, Outcome
 from poller.own_mail import HEADER
+from poller.rendering.ignored import why_ignored
 from poller.rendering.letter_parts import why
 from poller.rendering.phrases import size
 from poller.rendering.receipt import KIND
@@ -155,6 +156,8 @@ def _story(
 
 
 def _reason(result: WorkResult, recorded: str) -> str:
+    if result.outcome is Outcome.IGNORED:
+        return why_ignored(result.reason)
     if result.category is None:
         return result.reason
     found = Classification(result.category, result.confidence, result.decided_by, recorded, result.needs_review)

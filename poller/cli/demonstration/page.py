@@ -156,13 +156,10 @@ def _story(
 
 
 def _reason(result: WorkResult, recorded: str) -> str:
-    if result.outcome is Outcome.IGNORED:
-        return why_ignored(result.reason)
     if result.category is None:
-        return result.reason
+        return why_ignored(result.reason) if result.outcome is Outcome.IGNORED else result.reason
     found = Classification(result.category, result.confidence, result.decided_by, recorded, result.needs_review)
-    said = why(found)
-    return f"{said} {result.reason}".strip()
+    return f"{why(found)} {result.reason}".strip()
 
 
 def _at_services(result: WorkResult, box: Sandbox, links: PageLinks) -> list[Card]:

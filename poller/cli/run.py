@@ -123,4 +123,4 @@ def _what_lies_there(settings: Settings) -> str:
         counts = {name: session.count(name) for name in (getattr(settings.labels, outcome) for outcome in KEYWORDS)}
     filed = ", ".join(f"{count} in {name!r}" for name, count in counts.items() if count)
     here = f"{settings.imap.mailbox} of {settings.imap.username} has {waiting} message{'' if waiting == 1 else 's'}"
-    return f"{here}; filed beside it: {filed or 'nothing, so look whether it is the same mailbox'}"
+    return f"{here}; filed beside it, with receipts: {filed or 'nothing, so look whether it is the same mailbox'}"

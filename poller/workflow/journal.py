@@ -73,8 +73,10 @@ _T = TypeVar("_T")
 _Value = TypeVar("_Value", bound=Recorded)
 
 
-def _out_of_reach(service: str) -> str:
-    return f"{SERVICE_NAMES.get(service, service)} is out of reach"
+def _held(service: str, step: StepName) -> str:
+    """Return why the open circuit breaker of a step's service, or of a part of that, keeps the message waiting."""
+    name = SERVICE_NAMES.get(service, service)
+    return f"{name} is out of reach" if service == step.service else f"{name}: a setting is wrong"
 
 
 def _kind(error: PermanentError) -> str:
@@ -265,7 +267,7 @@ class Journal:
             return {"wait": reason, "until": until.isoformat(), "by": self._execution}
         for service in (step.part, step.name.service) if step.gated else ():
             if service and (until := self._breaker(service).wait(now)):
-                held = {"wait": _out_of_reach(service), "until": until.isoformat(), "gate": service}
+                held = {"wait": _held(service, step.name), "until": until.isoformat(), "gate": service}
                 return held | {"by": self._execution}
         if not step.name.apart:
             stack.enter_context(self._step_lock.exclusive() if gave_way else self._step_lock.shared())
@@ -298,7 +300,7 @@ class Journal:
         except DependencyPendingError as error:
             return self._not_yet(error, attempt)
         except ServiceHeldBackError as held:
-            return {"wait": _out_of_reach(step.name.service), "until": self._bounded(held.until).isoformat()}
+            return {"wait": _held(step.name.service, step.name), "until": self._bounded(held.until).isoformat()}
         except StateUnavailableError as error:
             return {"unknown": False} | self._retried(self._now(), str(error), 0.0, retries)
         except (MessageGoneError, OwnershipLostError, ServiceError, ConfigurationError) as error:

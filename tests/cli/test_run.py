@@ -71,5 +71,5 @@ def test_adopt_logs_in_before_it_records_the_account(office: Office) -> None:
         assert store.facts("account-adopted-") == {}
     office.sandbox.imap.deliver(samples()["bug"])
     found, adopted = run("state", "adopt", environment=office.environment).stdout.splitlines()
-    assert found == "INBOX of support@figurative.example has 1 message; filed beside it: 1 in 'Support'"
+    assert found == "INBOX of support@figurative.example has 1 message; filed beside it, with receipts: 1 in 'Support'"
     assert adopted.startswith("the state goes on with INBOX")

@@ -235,7 +235,7 @@ def test_wrong_setting_of_a_part_holds_back_that_part_alone(record: JournalRecor
     with pytest.raises(StepDeferredError) as caught:
         record.execution().step(StepName.CREATE_TICKET, raising(fault), part="hubspot-support")
     assert (record.faults, caught.value.breaker) == ([("hubspot-support", fault)], "hubspot-support")
-    with pytest.raises(StepDeferredError, match="SUPPORT tickets"):
+    with pytest.raises(StepDeferredError, match=r"^create_ticket: HubSpot \(SUPPORT tickets\): a setting is wrong$"):
         record.execution().step(StepName.CREATE_TICKET, raising(AssertionError("called")), part="hubspot-support")
     record.entries.clear()
     goes_on = record.execution()

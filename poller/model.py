@@ -1,7 +1,4 @@
-"""Define what a customer asked for and what was made of it.
-
-These are values only. The one I/O is reading an attachment's bytes.
-"""
+"""Define what a customer asked for and what was made of it. The one I/O is reading an attachment's bytes."""
 
 from __future__ import annotations
 
@@ -288,6 +285,7 @@ class Receipt:
 
 
 LABELS = "labels"  # the mailbox as it is filed into: it may refuse that, and still give mail
+TICKETS = {each: f"hubspot-{each.lower()}" for each in Category}  # new ones: HubSpot may refuse those of one category
 SERVICE_NAMES = {
     "anthropic": "Claude",
     "r2": "R2",
@@ -296,4 +294,5 @@ SERVICE_NAMES = {
     "smtp": "SMTP",
     "imap": "IMAP",
     LABELS: "IMAP (labels)",
+    **{name: f"HubSpot ({category} tickets)" for category, name in TICKETS.items()},
 }

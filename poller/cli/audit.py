@@ -89,7 +89,7 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
         for reference in sorted(references.keys() - known):
             # A message that a person filed there by hand is no finding.
             if references[reference]:
-                yield Finding(reference, "", f"lies under {getattr(settings.labels, outcome)!r}, unknown to the memory")
+                yield Finding(reference, "", f"lies under {getattr(settings.labels, outcome)!r}, unknown to the state")
     if remote:
         yield from _amiss_at_services(settings, remembered)
 

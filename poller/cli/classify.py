@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
 from integrations.claude import PRICES
 from poller.cli import trial
-from poller.cli.options import json_option, settings_of
+from poller.cli.options import json_option, mail_argument, settings_of
 from poller.cli.terminal import Progress
 from poller.dispatch.clients import services
 from poller.learning import embedding
@@ -19,12 +18,14 @@ from poller.triage import evaluation
 from poller.triage import leave_one_out as examples
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from integrations.claude import Claude
     from poller.triage.leave_one_out import Change
 
 
 @click.command()
-@click.argument("mail", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@mail_argument(required=False)
 @click.option(
     "--evaluate",
     "labelled",

@@ -40,9 +40,10 @@ def show_config(ctx: click.Context, *, as_json: bool) -> None:
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), default=".")
 @click.pass_context
 def write_examples(ctx: click.Context, directory: Path) -> None:
-    """Write config.example.toml, .env.example and systemd/ into DIRECTORY, by default the current one.
+    """Write examples of the settings into a directory.
 
-    They are those of this release. Nothing is overwritten: exit code 1 when one of the files is there already.
+    They are config.example.toml, .env.example and systemd/ of this release. DIRECTORY is by default the current one.
+    Nothing is overwritten: exit code 1 when one of the files is there already.
     """
     source = _examples()
     names = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from poller.workflow import corrections
 from poller.workflow.database import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from poller.config.settings import Settings
     from poller.mailbox.lookup import FoundMail
@@ -52,20 +53,34 @@ def list_(
 ) -> None:
     """List the messages with their outcomes.
 
-    The first seen comes first, each as its last correction left it. Exit code 0 whatever became of them.
+    The first seen comes first, each with that time, as its last correction left it. Exit code 0 whatever became of
+    them.
     """
     settings = settings_of(ctx, need_imap=mail)
     now = reader_now(settings)
     since = since.replace(tzinfo=now.tzinfo) if since else None
     wanted = {outcome for outcome, asked in ((Outcome.FAILED, failed), (Outcome.WAITING, waiting)) if asked}
     with closing(open_store(settings)) as store:
-        messages = store.with_outcomes(wanted, since) if wanted else store.current(since)
+        messages = _as_seen(store, store.with_outcomes(wanted, since) if wanted else store.current(since), since)
         if not mail:  # They may be too many for memory, so each is printed as it is read.
             print_messages(messages, now, None, as_json=as_json)
             return
         found = list(messages)
         mails = _mails(settings, store, found)
     print_messages(found, now, mails, as_json=as_json)
+
+
+def _as_seen(
+    store: StateStore, messages: Iterable[MessageRecord], since: datetime | None = None
+) -> Iterator[MessageRecord]:
+    """Yield the messages first seen since then. A corrected one has the time of its mail, not of its correction."""
+    for message in messages:
+        if corrections.correction_of(message.reference):
+            # One by one: corrections are few.
+            (first, *_) = store.named([corrections.message_of(message.reference)]) or [message]
+            message = replace(message, seen_at=first.seen_at)  # noqa: PLW2901
+        if since is None or message.seen_at >= since:
+            yield message
 
 
 def print_messages(
@@ -130,6 +145,7 @@ def find(ctx: click.Context, words: tuple[str, ...], *, as_json: bool) -> None:
         if not found:
             mails = {mail.reference: mail for mail in lookup.search(settings, Variants(store), asked)}
             found = store.current_of(mails)
+        found = list(_as_seen(store, found))
     print_messages(found, reader_now(settings), mails or None, as_json=as_json)
     known = {corrections.message_of(message.reference) for message in found}
     for mail in mails.values():

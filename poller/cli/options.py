@@ -24,6 +24,20 @@ def json_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     return click.option("--json", "as_json", is_flag=True, help=what)
 
 
+def mail_argument(
+    metavar: str | None = None, *, required: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the argument for the file of a raw message that is not empty, as the parameter `mail`."""
+    path = click.Path(exists=True, dir_okay=False, path_type=Path)
+    return click.argument("mail", metavar=metavar, required=required, type=path, callback=_filled)
+
+
+def _filled(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path and path.is_file() and not path.stat().st_size:  # A pipe has no size.
+        raise click.BadParameter(f"{path} is empty", ctx, parameter)
+    return path
+
+
 def settings_of(ctx: click.Context, *, need_imap: bool = True) -> Settings:
     """Set up the log and load the settings, as the command line asks."""
     from poller import logs  # noqa: PLC0415  keeps --help quick

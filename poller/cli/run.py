@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,14 @@ from poller.cli.preview import print_preview
 from poller.cli.terminal import Progress, painted
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
+from poller.imap import session as imap_session
+from poller.mailbox.source import KEYWORDS
 from poller.model import Outcome
 from poller.monitoring import status_file
 from poller.workflow.database import open_store
 
 if TYPE_CHECKING:
+    from poller.config.settings import Settings
     from poller.workflow.status import MessageStatus
 
 
@@ -97,11 +101,26 @@ def state() -> None:
 @state.command()
 @click.pass_context
 def adopt(ctx: click.Context) -> None:
-    """Take the configured mailbox for that of the state, under a new name.
+    """Take a renamed mailbox for that of the state.
 
-    Only for a mailbox that was renamed, or moved to another login. The daemon must be stopped.
+    The state goes on with the configured mailbox. Only for one that was renamed, or moved to another login. The daemon
+    must be stopped. What lies there is printed before anything is recorded.
+
+    Exit code 75 when the daemon runs or the mailbox is out of reach, 78 when the mailbox refuses the login or is not
+    there, or when nothing has run on the state yet.
     """
     settings = settings_of(ctx)
     open_store(settings).close()  # It raises where nothing has run yet: there is nothing to adopt.
+    click.echo(_what_lies_there(settings))
     name = Daemon(settings).adopt()
     click.echo(f"the state goes on with {settings.imap.mailbox} of {settings.imap.username}, under the name {name}")
+
+
+def _what_lies_there(settings: Settings) -> str:
+    """Log in, and return how many messages the configured mailbox has, and those of the outcomes beside it."""
+    with closing(imap_session.connect(settings.imap)) as session:
+        waiting = len(session.uids())
+        counts = {name: session.count(name) for name in (getattr(settings.labels, outcome) for outcome in KEYWORDS)}
+    filed = ", ".join(f"{count} in {name!r}" for name, count in counts.items() if count)
+    here = f"{settings.imap.mailbox} of {settings.imap.username} has {waiting} message{'' if waiting == 1 else 's'}"
+    return f"{here}; filed beside it, with receipts: {filed or 'nothing, so look whether it is the same mailbox'}"

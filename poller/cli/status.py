@@ -22,7 +22,7 @@ from poller.cli.options import (
 )
 from poller.cli.report import moment
 from poller.cli.terminal import painted
-from poller.model import LABELS, SERVICE_NAMES, Outcome
+from poller.model import LABELS, SERVICE_NAMES, TICKETS, Outcome
 from poller.monitoring import status_file
 from poller.workflow import lock
 from poller.workflow.database import open_store
@@ -45,6 +45,7 @@ _EFFECTS = {
     "clickup": "MODELISATION mail waits for its subtask, SUPPORT mail goes on",
     "smtp": "mail waits for its notification, tickets are opened",
     LABELS: "tickets are opened, mail stays in the inbox until it can be filed",
+    **{name: f"new {category} mail waits for its ticket, other mail goes on" for category, name in TICKETS.items()},
 }
 _FULL = "OVERQUOTA"  # the response code of a mailbox that is full (RFC 5530)
 

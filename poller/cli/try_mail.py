@@ -10,13 +10,13 @@ import click
 
 from poller.cli import samples, trial
 from poller.cli.demo import end_with_the_stand_ins
-from poller.cli.options import EXIT_FAILED, settings_of
+from poller.cli.options import EXIT_FAILED, mail_argument, settings_of
 
 PAYLOADS = ["support", "modelisation", "modelisation_with_files"]
 
 
 @click.command(name="try")
-@click.argument("mail", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@mail_argument(required=False)
 @click.option("--payload", type=click.Choice(PAYLOADS), help="A built-in mail.")
 @click.option("--live", is_flag=True, help="With the configured services, not the sandbox; creates real tickets.")
 @click.pass_context

@@ -26,7 +26,7 @@ from poller.mailbox import account
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
 from poller.mailbox.variants import Variants
-from poller.model import LABELS, SERVICE_NAMES, Outcome
+from poller.model import LABELS, SERVICE_NAMES, TICKETS, Outcome
 from poller.monitoring.status import DaemonStatus, Wait
 from poller.workflow import corrections, database
 from poller.workflow.engine import STOP_S, Engine
@@ -294,13 +294,14 @@ class Daemon:
     def handle_refusal(self, service: str, fault: ConfigurationError) -> None:
         """Handle settings that cannot work: stop if the service never took our key, else wait.
 
-        A label that was never taken is waited for: it stops no ticket.
+        A label that was never taken is waited for: it stops no ticket. So are new tickets of one category.
 
         Raises:
             ConfigurationError: the service never took the key, in no run on this state.
         """
         self._refusals.add(service, fault)
-        proven = service == LABELS or self._engine.breaker(service).has_succeeded or service in self._accepted
+        alone = service in {LABELS, *TICKETS.values()}
+        proven = alone or self._engine.breaker(service).has_succeeded or service in self._accepted
         if not proven:
             raise fault
         self._refusals.tell(service)

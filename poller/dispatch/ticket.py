@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from poller.dispatch.job import skip
 from poller.dispatch.upload import with_file_names
-from poller.model import DispatchResult, Link
+from poller.model import TICKETS, DispatchResult, Link
 from poller.rendering import tickets
 from poller.workflow.errors import UnusableMessageError
 from poller.workflow.steps import StepName
@@ -57,7 +57,7 @@ def person_name(display_name: str) -> tuple[str, str]:
 
 
 def create_ticket(job: StepContext, done: DispatchResult) -> DispatchResult:
-    """Create the HubSpot ticket on the contact."""
+    """Create the HubSpot ticket on the contact. Its properties may be refused for its category alone."""
     hubspot = job.services.hubspot
 
     def act(attempt: Attempt) -> dict[str, str] | None:
@@ -73,7 +73,7 @@ def create_ticket(job: StepContext, done: DispatchResult) -> DispatchResult:
             ticket = hubspot.create_ticket(subject, content, done.contact_id, reference, properties)
         return {"id": ticket.id, "url": ticket.url}
 
-    ticket = job.journal.step(StepName.CREATE_TICKET, act)
+    ticket = job.journal.step(StepName.CREATE_TICKET, act, part=TICKETS[done.classification.category])
     return replace(done, ticket=Link(**ticket)) if ticket else skip(done, StepName.CREATE_TICKET)
 
 

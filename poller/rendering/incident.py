@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from poller.escaping import one_line
-from poller.model import LABELS
+from poller.model import LABELS, TICKETS
 from poller.rendering.mail_page import Page, Tone, mail
 from poller.rendering.phrases import NBSP
 
@@ -25,6 +25,7 @@ SERVICES = {
     "smtp": "Le serveur SMTP",
     "imap": "Le serveur IMAP",
     LABELS: "Le classement des messages",
+    **{name: f"La création des tickets {category}" for category, name in TICKETS.items()},
 }
 # What to correct, and where. The mailbox and the SMTP server have a password or tokens.
 _KEYS = {
@@ -63,6 +64,13 @@ _EFFECTS = {
         "les tickets, notes, sous-tâches et notifications sont créés.",
         "les messages traités restent dans la boîte de réception jusqu’à ce qu’ils puissent être classés.",
     ),
+    **{
+        name: (
+            "les messages de l’autre catégorie et les réponses aux tickets ouverts sont traités comme d’habitude.",
+            f"les messages {category} attendent leur ticket dans la boîte de réception.",
+        )
+        for category, name in TICKETS.items()
+    },
 }
 _UIDS = 10  # that are named, of all that cannot be read
 _REASONS = 3  # that are named, of all for which messages wait

@@ -104,7 +104,7 @@ def _portrait(preview: Preview, name: str, url: str) -> Portrait:
 
 
 def facts_line(facts: ModelFacts) -> str:
-    """Return the facts on one line: « 15 000 triangles · 812 × 450 × 430 mm · 2 matières · Blender 4.2 ».
+    """Return the facts on one line: « 15 000 triangles · 812 × 450 × 430 mm · 2 matériaux · Blender 4.2 ».
 
     "" if nothing is known. The name of the program is the file's own word.
     """
@@ -112,7 +112,7 @@ def facts_line(facts: ModelFacts) -> str:
         counted(facts.triangles, "triangle") if facts.triangles else counted(facts.vertices, "sommet"),
         dimensions(facts),
         counted(facts.parts, "pièce") if facts.parts and facts.parts > 1 else "",
-        counted(facts.materials, "matière"),
+        counted(facts.materials, "matériau", "matériaux"),
         _textures(facts.textures),
         counted(facts.animations, "animation"),
         one_line(facts.program, _NAME_CHARS),
@@ -169,11 +169,11 @@ def decimal(number: float) -> str:
     return whole.replace(",", THIN) + (f",{rest}" if rest else "")
 
 
-def counted(number: int | None, noun: str) -> str:
-    """Return a number with its noun: « 15 000 triangles ». "" for none."""
+def counted(number: int | None, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: « 15 000 triangles ». "" for none. `plural` is for one that takes no « s »."""
     if not number or number < 0:
         return ""
-    return f"{number:,}".replace(",", THIN) + f"{NBSP}{noun}{'s' if number > 1 else ''}"
+    return f"{number:,}".replace(",", THIN) + f"{NBSP}{(plural or f'{noun}s') if number > 1 else noun}"
 
 
 def _textures(textures: tuple[tuple[int, int], ...]) -> str:

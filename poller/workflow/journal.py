@@ -19,7 +19,15 @@ from uuid import uuid4
 
 import structlog
 
-from integrations.errors import BlockedError, ConfigurationError, PermanentError, ServiceError, TransientError
+from integrations.errors import (
+    BlockedError,
+    CertificateError,
+    ConfigurationError,
+    CredentialsError,
+    PermanentError,
+    ServiceError,
+    TransientError,
+)
 from integrations.net.deadline import guarded
 from poller.errors import MessageGoneError
 from poller.model import SERVICE_NAMES
@@ -65,8 +73,10 @@ _T = TypeVar("_T")
 _Value = TypeVar("_Value", bound=Recorded)
 
 
-def _out_of_reach(step: StepName) -> str:
-    return f"{SERVICE_NAMES.get(step.service, step.service)} is out of reach"
+def _held(service: str, step: StepName) -> str:
+    """Return why the open circuit breaker of a step's service, or of a part of that, keeps the message waiting."""
+    name = SERVICE_NAMES.get(service, service)
+    return f"{name} is out of reach" if service == step.service else f"{name}: a setting is wrong"
 
 
 def _kind(error: PermanentError) -> str:
@@ -92,6 +102,7 @@ class _Step:
     name: StepName
     act: Callable[[Attempt], Any]
     gated: bool
+    part: str
     is_value: bool
 
 
@@ -128,7 +139,7 @@ class Journal:
         self._latest: datetime | None = None  # when a step that may do without its service waits no longer
 
     @overload
-    def step(self, name: StepName, act: Callable[[Attempt], Any], *, gated: bool = True) -> Any: ...
+    def step(self, name: StepName, act: Callable[[Attempt], Any], *, gated: bool = True, part: str = "") -> Any: ...
 
     @overload
     def step(self, name: StepName, act: Callable[[Attempt], _Value], *, returns: type[_Value]) -> _Value: ...
@@ -139,6 +150,7 @@ class Journal:
         act: Callable[[Attempt], Any],
         *,
         gated: bool = True,
+        part: str = "",
         returns: type[Recorded] | None = None,
     ) -> Any:
         """Run `act` unless it is done, and return what it returned, now or when it was done.
@@ -146,14 +158,15 @@ class Journal:
         That is JSON, or a value of the class `returns`, which is recorded as JSON.
 
         A step that is not `gated` may do without its service, and calls it by `call_service`. A step that `searches` is
-        not tried again before the effect of an earlier try would show.
+        not tried again before the effect of an earlier try would show. `part` names what the step uses of its service,
+        with a circuit breaker of its own: a wrong setting, but for the key, keeps messages from that part alone.
 
         Raises:
             StepDeferredError: it is not done yet.
             StepFailedError: it will never be done.
             MessageGoneError: the message was taken away.
         """
-        step = _Step(name, act, gated, is_value=returns is not None)
+        step = _Step(name, act, gated, part, is_value=returns is not None)
         history: list[Entry] = []
         with ExitStack() as stack:
             while True:
@@ -252,9 +265,10 @@ class Journal:
         if step.name.searches and doubts(history) and (until := self._patience.visible_at(last_seen(history), now)):
             reason = "what was done may not show yet"
             return {"wait": reason, "until": until.isoformat(), "by": self._execution}
-        if step.gated and step.name.service and (until := self._breaker(step.name.service).wait(now)):
-            held = {"wait": _out_of_reach(step.name), "until": until.isoformat(), "gate": step.name.service}
-            return held | {"by": self._execution}
+        for service in (step.part, step.name.service) if step.gated else ():
+            if service and (until := self._breaker(service).wait(now)):
+                held = {"wait": _held(service, step.name), "until": until.isoformat(), "gate": service}
+                return held | {"by": self._execution}
         if not step.name.apart:
             stack.enter_context(self._step_lock.exclusive() if gave_way else self._step_lock.shared())
         self._begun_in = self._lease_epoch()
@@ -286,13 +300,15 @@ class Journal:
         except DependencyPendingError as error:
             return self._not_yet(error, attempt)
         except ServiceHeldBackError as held:
-            return {"wait": _out_of_reach(step.name), "until": self._bounded(held.until).isoformat()}
+            return {"wait": _held(step.name.service, step.name), "until": self._bounded(held.until).isoformat()}
         except StateUnavailableError as error:
             return {"unknown": False} | self._retried(self._now(), str(error), 0.0, retries)
         except (MessageGoneError, OwnershipLostError, ServiceError, ConfigurationError) as error:
             return self._failed(step, step.name.service, error, retries)
         if step.gated:
             self._breaker(step.name.service).answered(called=not step.name.is_preparation)
+        if step.part:
+            self._breaker(step.part).answered()
         return {"ok": value.as_json() if step.is_value else value}
 
     def _failed(self, step: _Step, service: str, error: Exception, retries: list[Entry]) -> Entry:
@@ -317,6 +333,13 @@ class Journal:
                 return {"fatal": str(error), "kind": _kind(error)}
             case ConfigurationError():
                 # Not this message's failure. A restarted process tries it at once.
+                if (
+                    step.part
+                    and service == step.name.service
+                    and not isinstance(error, CredentialsError | CertificateError)
+                ):
+                    self._breaker(service).answered()
+                    service = step.part
                 self._hold_back(service, error)
                 return {"wait": str(error), "until": now.isoformat(), "gate": service}
         return self._gave_way(step, error, retries, unknown=service == step.name.service)

@@ -168,7 +168,7 @@ def test_audit_reports_message_unknown_to_state_store(office: Office) -> None:
     """It is older than the state store, or was put there by hand: it is named by its reference."""
     office.once(MAILS["support"])
     office.sandbox.imap.deliver(MAILS["english"], "Support", ["Figurative-Support"])
-    assert problems(office) == [("", "lies under 'Support', unknown to the memory")]
+    assert problems(office) == [("", "lies under 'Support', unknown to the state")]
     result = audit(office)
     assert result.stderr == "To have an UNKNOWN one done, put it back into the inbox.\n"
     line = result.stdout

@@ -58,6 +58,15 @@ def test_commands_report_a_correction(office: Office, monkeypatch: pytest.Monkey
     with closing(open_store(office.settings)) as store:
         week = look_back(store, datetime.now(UTC) + timedelta(days=1))
     assert ([(each.was, each.outcome) for each in week.messages], week.corrections) == ([("failed", "modelisation")], 1)
+    with closing(sqlite3.connect(office.state / "poller.sqlite")) as state, state:
+        state.execute(
+            "UPDATE workflow_status SET created_at = created_at - 3 * 86400000 WHERE workflow_uuid NOT LIKE '%/%'"
+        )
+    (listed,) = map(json.loads, poller(office, "list", "--json").stdout.splitlines())
+    shown = json.loads(poller(office, "show", reference, "--json").stdout)
+    assert (listed["reference"], listed["seen_at"]) == (correction, shown["seen_at"]), "it is listed where it arrived"
+    yesterday = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+    assert poller(office, "list", "--since", yesterday).stdout == ""
 
 
 def test_corrections_are_exported_as_labelled_set(

@@ -91,7 +91,7 @@ def test_demo_shows_every_mail_and_mailbox(tmp_path: Path) -> None:
 def test_demo_page_gives_each_mail_its_reason_and_cards(page: Path) -> None:
     source = page.read_text()
     assert "Fichier 3D joint (.glb). Décidé par les règles." in source
-    assert "auto-reply (Auto-Submitted: auto-replied)" in source
+    assert "Réponse automatique (Auto-Submitted: auto-replied)." in source
     kinds = re.findall(r"<figcaption><i [^>]*></i>([^<]+)<", source)
     modelling = ["Customer’s mail", "Ticket", "Note", "Subtask", "Notification", "Receipt"]
     assert kinds == [*modelling, "Customer’s mail", *modelling]

@@ -160,7 +160,7 @@ def test_inspect_redacts_every_script(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"\x00\xff", b"no header at all", b"Subject: =?utf-8?q?=ED=A0=80?=\r\n\r\n\x1b[2J"]
+    "raw", [b"\n", b"\x00\xff", b"no header at all", b"Subject: =?utf-8?q?=ED=A0=80?=\r\n\r\n\x1b[2J"]
 )
 def test_inspect_takes_any_file_and_prints_no_control(tmp_path: Path, raw: bytes) -> None:
     for options in ((), ("--json",), ("--redact",)):

@@ -16,6 +16,8 @@ from poller.cli.samples import samples
 from tests.support.command import run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.conftest import Office
 
 
@@ -46,6 +48,25 @@ def test_short_help_of_commands_is_not_truncated() -> None:
             assert command
             assert command.get_short_help_str(limit=200) == row.summary
     assert "--since DAY" in run("list", "--help").stdout
+
+
+def helped(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Yield the help of a command, and that of each command below it, for a terminal of 80 columns."""
+    yield command.get_help(context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below
+            yield from helped(below, click.Context(below, info_name=name, parent=context))
+
+
+def test_help_of_every_command_fits_a_terminal() -> None:
+    """No line of it is cut short, and none is wider than 80 columns."""
+    context = click.Context(commands, info_name="poller", terminal_width=78)  # click leaves two columns free
+    pages = list(helped(commands, context))
+    lines = [line for page in pages for line in page.splitlines()[1:]]  # The first has the arguments: `WORDS...`.
+    assert len(pages) > len(SECTIONS)
+    assert [line for line in lines if line.endswith("...") or len(line) > 80] == []
 
 
 def test_missing_config_option_file_is_an_error() -> None:

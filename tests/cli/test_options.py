@@ -10,6 +10,7 @@ import pytest
 from integrations.errors import ConfigurationError
 from poller.cli.main import commands
 from poller.cli.options import rereader
+from tests.support.command import run
 
 
 def test_settings_file_missing_at_reload_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +25,12 @@ def test_settings_file_missing_at_reload_is_an_error(monkeypatch: pytest.MonkeyP
     Path("config.toml").unlink()
     with pytest.raises(ConfigurationError, match=r"config\.toml: no such file"):
         read()
+
+
+@pytest.mark.parametrize("command", ["inspect", "classify", "try", "acknowledgement preview"])
+def test_empty_file_is_no_mail_for_any_command(command: str) -> None:
+    """It is no message, but a download that failed; a person who tries one is told so."""
+    Path("mail.eml").touch()
+    result = run(*command.split(), "mail.eml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith("mail.eml is empty\n")

@@ -1,8 +1,9 @@
-"""Tests of the `once` command. The `run` command is tested in tests/system."""
+"""Tests of the `once` and `state` commands. The `run` command is tested in tests/system."""
 
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
+from poller.workflow.database import open_store
 from tests.support.command import run
 
 if TYPE_CHECKING:
@@ -57,3 +59,17 @@ def test_once_exit_code_tells_failed_from_waiting(
     result = run("once", environment=office.environment)
     (line,) = result.stdout.splitlines()
     assert (line.split()[1], result.exit_code) == (outcome, code)
+
+
+def test_adopt_logs_in_before_it_records_the_account(office: Office) -> None:
+    """It says what lies there, by which a person sees a slip in the name; what does not open is not adopted."""
+    office.once(samples()["support"])
+    for name, value in (("IMAP_MAILBOX", "Demnades"), ("IMAP_PASSWORD", "wrong")):
+        refused = run("state", "adopt", environment=office.environment | {name: value})
+        assert (refused.exit_code, refused.stdout) == (78, "")
+    with closing(open_store(office.settings)) as store:
+        assert store.facts("account-adopted-") == {}
+    office.sandbox.imap.deliver(samples()["bug"])
+    found, adopted = run("state", "adopt", environment=office.environment).stdout.splitlines()
+    assert found == "INBOX of support@figurative.example has 1 message; filed beside it, with receipts: 1 in 'Support'"
+    assert adopted.startswith("the state goes on with INBOX")

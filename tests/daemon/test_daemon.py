@@ -16,7 +16,9 @@ from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
 from poller.imap.fetch import MessageSummary
 from poller.mailbox.scanner import MailboxSnapshot
+from poller.monitoring.poll_health import PollHealth
 from poller.workflow.retry import RetryPolicy
+from tests.support.command import run
 from tests.support.faulty_relay import Break, Relay
 from tests.support.imap_provider import Provider
 from tests.support.running_daemon import waiting_at
@@ -270,6 +272,22 @@ def test_label_that_was_never_taken_does_not_end_daemon(office: Office) -> None:
     assert (list(status.refused), status.misconfigured) == (["labels"], {"labels"})
 
 
+def test_wrong_property_of_one_category_holds_back_its_mail_alone(office: Office) -> None:
+    """The alert names the category and the property; with the setting corrected, each mail has one ticket."""
+    office.environment["HUBSPOT_TICKET_PROPERTIES"] = '{ modelisation = { studio = "3D" } }'
+    for name in ("modelisation", "support"):
+        office.sandbox.imap.deliver(MAILS[name])
+    daemon = Daemon(office.settings)
+    statuses = daemon.once(lambda *_: None)
+    assert outcomes(statuses) == ["support", "waiting"]
+    (told,) = office.reporter(daemon, PollHealth(DEADLINE_S)).incidents(datetime.now(UTC), daemon.status())
+    assert told.title == "La création des tickets MODELISATION\xa0: un réglage est à corriger"
+    assert "studio" in told.origin
+    del office.environment["HUBSPOT_TICKET_PROPERTIES"]
+    assert outcomes(office.once(MAILS["bug"])) == ["modelisation", "support"]
+    assert office.counts()["tickets"] == 3
+
+
 def test_renamed_host_continues_what_waits(office: Office) -> None:
     """The provider has renamed it: the mail in hand is the same, and has one ticket in the end."""
     office.fail("clickup", Fault("status", status=401, times=1))
@@ -286,9 +304,9 @@ def test_other_mailbox_ends_start_and_touches_nothing(office: Office) -> None:
     office.environment["IMAP_MAILBOX"] = "Demandes"
     with pytest.raises(ConfigurationError, match="belongs to the mailbox"):
         office.once()
-    said = office.begin("state", "adopt").end()
-    assert said.returncode == 0
-    assert "under the name support@figurative.example@127.0.0.1/INBOX" in said.stdout
     with office.sandbox.imap.session() as client:
         client.create_folder("Demandes")
+    said = run("state", "adopt", environment=office.environment)
+    assert said.exit_code == 0
+    assert "under the name support@figurative.example@127.0.0.1/INBOX" in said.stdout
     assert office.once() == {}

@@ -32,7 +32,7 @@ def plain(words: str) -> str:
 def test_facts_are_one_line_in_french() -> None:
     """Digits are grouped by narrow no-break spaces, and nothing breaks a number from its unit."""
     line = facts_line(CHAIR)
-    assert plain(line) == "15 000 triangles · 812 × 450 × 430 mm · 2 matières · 3 textures (2048 × 2048) · Blender 4.2"
+    assert plain(line) == "15 000 triangles · 812 × 450 × 430 mm · 2 matériaux · 3 textures (2048 × 2048) · Blender 4.2"
     assert "15\u202f000\xa0triangles" in line
     assert "812\xa0×\xa0450\xa0×\xa0430\xa0mm" in line
 
@@ -43,7 +43,7 @@ def test_facts_are_one_line_in_french() -> None:
         (ModelFacts(), ""),
         (
             ModelFacts(triangles=1, materials=1, parts=3, animations=1),
-            "1 triangle · 3 pièces · 1 matière · 1 animation",
+            "1 triangle · 3 pièces · 1 matériau · 1 animation",
         ),
         (ModelFacts(triangles=0, vertices=1_234_567), "1 234 567 sommets"),
         (ModelFacts(textures=((4096, 2048), (512, 512))), "2 textures (jusqu’à 4096 × 2048)"),

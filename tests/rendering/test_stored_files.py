@@ -38,7 +38,7 @@ HOSTILE = replace(
     ),
     all_files=StoredFile(EVIL, "javascript:alert(1)", 1),
 )
-LINE = "15 000 triangles · 812 × 450 × 430 mm · 2 matières · Blender 4.2"
+LINE = "15 000 triangles · 812 × 450 × 430 mm · 2 matériaux · Blender 4.2"
 MISSING = "Il manque « model.bin », à demander au client."
 
 
@@ -63,7 +63,7 @@ Nom du client : Jeanne Petit
 photo\.jpg (1,2 Mo)
 
 [![Aperçu de model.glb]({FILES}/model.glb.apercu.png)]({FILES}/model.glb){"  "}
-model\.glb (48 Mo) · 15 000 triangles · 812 × 450 × 430 mm · 2 matières · Blender 4.2
+model\.glb (48 Mo) · 15 000 triangles · 812 × 450 × 430 mm · 2 matériaux · Blender 4.2
 
 - Il manque « model\.bin », à demander au client.
 

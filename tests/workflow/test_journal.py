@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from integrations.errors import ConfigurationError, PermanentError, TransientError
+from integrations.errors import ConfigurationError, CredentialsError, PermanentError, TransientError
 from integrations.net.deadline import Deadline, ask_guard
 from poller.errors import MessageGoneError
 from poller.model import Outcome
@@ -226,6 +226,24 @@ def test_refusing_service_is_not_called_by_next_message(record: JournalRecord) -
         record.execution().step(StepName.UPDATE_TICKET, raising(ConfigurationError("401")))
     with pytest.raises(StepDeferredError) as caught:
         record.execution().step(StepName.UPDATE_TICKET, raising(AssertionError("called")))
+    assert caught.value.breaker == "hubspot"
+
+
+def test_wrong_setting_of_a_part_holds_back_that_part_alone(record: JournalRecord) -> None:
+    """The service has answered: what does not need that part goes on. A refused key keeps all of them away."""
+    fault = ConfigurationError("HTTP 400: studio is required")
+    with pytest.raises(StepDeferredError) as caught:
+        record.execution().step(StepName.CREATE_TICKET, raising(fault), part="hubspot-support")
+    assert (record.faults, caught.value.breaker) == ([("hubspot-support", fault)], "hubspot-support")
+    with pytest.raises(StepDeferredError, match=r"^create_ticket: HubSpot \(SUPPORT tickets\): a setting is wrong$"):
+        record.execution().step(StepName.CREATE_TICKET, raising(AssertionError("called")), part="hubspot-support")
+    record.entries.clear()
+    goes_on = record.execution()
+    assert goes_on.step(StepName.CREATE_TICKET, lambda _: "7", part="hubspot-modelisation") == "7"
+    assert goes_on.step(StepName.CREATE_NOTE, lambda _: "8") == "8"
+    record.entries.clear()
+    with pytest.raises(StepDeferredError) as caught:
+        record.execution().step(StepName.CREATE_TICKET, raising(CredentialsError("401")), part="hubspot-modelisation")
     assert caught.value.breaker == "hubspot"
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from poller.cli.options import settings_of
+from poller.cli.options import mail_argument, settings_of
 from poller.escaping import plain_text
 from poller.inspection import process
 from poller.model import DispatchResult, Preview
@@ -21,6 +20,7 @@ from poller.triage.language import Language, language_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from poller.config.settings import ImapSettings
     from poller.model import Attachment, Request
@@ -32,7 +32,7 @@ def acknowledgement() -> None:
 
 
 @acknowledgement.command()
-@click.argument("mail", metavar="FILE.eml", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@mail_argument("FILE.eml")
 @click.option(
     "--language",
     type=click.Choice([each.value for each in Language]),

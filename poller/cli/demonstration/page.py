@@ -20,6 +20,7 @@ from poller import escaping
 from poller.cli.demonstration.links import PageLinks
 from poller.model import Classification, Outcome
 from poller.own_mail import HEADER
+from poller.rendering.ignored import why_ignored
 from poller.rendering.letter_parts import why
 from poller.rendering.phrases import size
 from poller.rendering.receipt import KIND
@@ -156,10 +157,9 @@ def _story(
 
 def _reason(result: WorkResult, recorded: str) -> str:
     if result.category is None:
-        return result.reason
+        return why_ignored(result.reason) if result.outcome is Outcome.IGNORED else result.reason
     found = Classification(result.category, result.confidence, result.decided_by, recorded, result.needs_review)
-    said = why(found)
-    return f"{said} {result.reason}".strip()
+    return f"{why(found)} {result.reason}".strip()
 
 
 def _at_services(result: WorkResult, box: Sandbox, links: PageLinks) -> list[Card]:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from poller import logs
 from poller.cli.inspect_mail import findings, redaction
-from poller.cli.options import json_option
+from poller.cli.options import json_option, mail_argument
 from poller.escaping import one_line, plain_text
 from poller.parsing.parser_process import ParserDiedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @click.command(name="inspect")
-@click.argument("mail", metavar="FILE.eml", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@mail_argument("FILE.eml")
 @json_option("As one JSON object.")
 @click.option(
     "--own-domain", "own", metavar="DOMAIN", multiple=True, help="A domain or an address of ours; may be repeated."

@@ -250,7 +250,9 @@ class Journal:
             log.error("step_failed", ref=self.reference, step=step.name, reason=entry["fatal"])
             raise StepFailedError(step.name, entry["kind"], entry["fatal"], self._detail)
         reason = entry.get("retry") or entry["wait"]
-        log.warning("step_deferred", ref=self.reference, step=step.name, reason=reason, until=entry["until"])
+        # To wait for another message is no trouble.
+        tell = log.warning if "retry" in entry or "gate" in entry else log.info
+        tell("step_deferred", ref=self.reference, step=step.name, reason=reason, until=entry["until"])
         until = datetime.fromisoformat(entry["until"])
         raise StepDeferredError(step.name, reason, until, breaker=entry.get("gate", ""), behind=entry.get("behind", ""))
 

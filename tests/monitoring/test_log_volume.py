@@ -18,7 +18,7 @@ from poller.monitoring.metrics import Metrics
 from poller.monitoring.poll_health import PollHealth
 from poller.monitoring.status_file import StatusFile
 from poller.rendering import incident
-from poller.workflow.errors import StepDeferredError
+from poller.workflow.errors import DependencyPendingError, StepDeferredError
 from poller.workflow.facts import InMemoryFacts
 from poller.workflow.steps import StepName
 from tests.support.journal_record import START, JournalRecord, raising
@@ -101,6 +101,14 @@ def test_day_of_an_outage_is_a_line_per_try(logged: Callable[[], str]) -> None:
             record.execution().step(StepName.CREATE_TICKET, raising(TransientError("503")))
         record.now = wait.value.until
     assert 24 < events(logged()).count("step_deferred") < 24 * 9
+
+
+def test_wait_for_another_message_is_no_warning(logged: Callable[[], str]) -> None:
+    """A burst of models is looked into one after the other, and nothing is wrong."""
+    with pytest.raises(StepDeferredError):
+        JournalRecord().execution().step(StepName.INSPECT_MODELS, raising(DependencyPendingError("others come first")))
+    said = logged()
+    assert (events(said), "info" in said, "warning" in said) == (["step_deferred"], True, False)
 
 
 def test_unsent_heartbeat_and_alerts_are_logged_once(logged: Callable[[], str]) -> None:

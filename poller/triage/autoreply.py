@@ -171,11 +171,19 @@ def mentions_bounce(request: Request) -> bool:
 
 def auto_submitted(request: Request) -> str | None:
     """Recognise Auto-Submitted: every value but "no" is set by a program (RFC 3834 section 5)."""
-    value = re.match(r"[a-z-]*", request.header("auto-submitted").strip().lower())
-    if not value or value[0] in {"", "no"}:
-        return None
-    known = value[0] if value[0] in {"auto-replied", "auto-generated", "auto-notified"} else "other"
-    return f"auto-reply (Auto-Submitted: {known})"
+    value = next(iter(submission_types(request)), "")
+    known = value if value in {"", "auto-replied", "auto-generated", "auto-notified"} else "other"
+    return f"auto-reply (Auto-Submitted: {known})" if known else None
+
+
+def submission_types(request: Request) -> list[str]:
+    """Return the value of each Auto-Submitted field in lower case, without comments and parameters, and without "no".
+
+    A mail should have one such field. A relay or a list may add its own to that of the program.
+    """
+    fields = (value.strip().lower() for name, value in request.headers if name == "auto-submitted")
+    values = (re.match(r"[a-z-]*", each) for each in fields)
+    return [value[0] for value in values if value and value[0] not in {"", "no"}]
 
 
 def auto_reply_field(request: Request) -> str | None:

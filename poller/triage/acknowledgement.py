@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from poller.escaping import reply_address
 from poller.mime.addresses import addresses, takes_no_answer
+from poller.mime.headers import CUT
 from poller.model import Acknowledgement
 from poller.triage import quotas, screening, sender
 
@@ -94,5 +95,10 @@ def _is_vouched_for(request: Request, own: Collection[str]) -> bool:
     Of several authors none is: it vouches for their domain, and one of them may have named the others.
     """
     same = request.sender.addr_spec.casefold() == request.author.addr_spec.casefold()
-    authors = {each.addr_spec.casefold() for each in addresses(request.header("from").encode())}
-    return same and len(authors) <= 1 and quotas.proof_of(request, own) is quotas.Proof.VERIFIED
+    return same and _has_one_author(request) and quotas.proof_of(request, own) is quotas.Proof.VERIFIED
+
+
+def _has_one_author(request: Request) -> bool:
+    fields = [value for name, value in request.headers if name == "from"]
+    authors = {each.addr_spec.casefold() for value in fields for each in addresses(value.encode())}
+    return len(authors) <= 1 and not any(value.endswith(CUT) for value in fields)

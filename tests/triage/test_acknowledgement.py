@@ -56,6 +56,26 @@ def test_anyone_else_gets_no_letter_for_a_reason(mail: Request, reason: Acknowle
     assert reason_against(mail, OWN, NOW) is reason
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ("From: =?utf-8?q?ana=40ruiz=2Eexample=2C?= <claire@vasseur.example>", None),
+        ("From: claire@vasseur.example, eve@vasseur.example", Acknowledgement.UNPROVEN),
+        ("From: claire@vasseur.example\r\nFrom: eve@vasseur.example", Acknowledgement.UNPROVEN),
+        ("From: claire@vasseur.example, " + "x" * 17_000 + ", eve@vasseur.example", Acknowledgement.UNPROVEN),
+    ],
+)
+def test_mail_of_one_author_alone_gets_a_letter(tmp_path: Path, fields: str, reason: Acknowledgement | None) -> None:
+    """An address in the name of the author is none. A second author may have named the first."""
+    proof = "Authentication-Results: mx.figurative.example; dmarc=pass header.from=vasseur.example"
+    (tmp_path / "mail.eml").write_bytes(
+        f"{proof}\r\n{fields}\r\nTo: support@figurative.example\r\n\r\nBonjour".encode()
+    )
+    mail = identify(parser.parse(tmp_path / "mail.eml", "", NOW), OWN, "mx.figurative.example")
+    assert mail.sender.addr_spec == "claire@vasseur.example"
+    assert reason_against(mail, OWN, NOW) is reason
+
+
 SIGNS = [
     *(mail for mail, _ in AUTOMATIC),
     AWAY,

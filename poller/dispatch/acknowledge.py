@@ -11,10 +11,11 @@ import structlog
 
 from integrations.errors import (
     ConfigurationError,
+    LetterDeferredError,
     PermanentError,
-    RecipientDeferredError,
     TransientError,
 )
+from poller.dispatch.notify import NOT_FOR_NOW
 from poller.model import Acknowledgement
 from poller.own_mail import ACKNOWLEDGEMENT, notification_id
 from poller.triage import acknowledgement as triage
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-DEFERRED_FOR = timedelta(minutes=30)  # for which a recipient is tried that the server does not take for now
-_NOT_FOR_NOW = "the mail server does not take the recipient for now"
+DEFERRED_FOR = timedelta(minutes=30)  # for which a letter is tried that the server does not take for now
 _READY = "ready"  # in the journal: the server waits for the letter
 
 
@@ -110,7 +110,7 @@ class _Sending:
 
         Raises:
             TransientError, ConfigurationError, ServiceHeldBackError: it is out of reach, or refuses us.
-            DependencyPendingError: it does not take the recipient for now.
+            DependencyPendingError: it does not take the letter for now.
         """
         job, smtp, writer = self._job, self._job.services.smtp, self._writer
         if smtp is None or writer is None:
@@ -122,7 +122,7 @@ class _Sending:
         def connect() -> bool:
             try:
                 self._ready.append(connection.enter_context(smtp.submission(letter, automatic=True)))
-            except RecipientDeferredError:
+            except LetterDeferredError:
                 return False  # The server answers: the letters to others need not wait.
             return True
 
@@ -132,11 +132,7 @@ class _Sending:
             return self._refused(str(error))
         if reached is None:
             return Acknowledgement.OLD
-        if reached:
-            return None
-        if datetime.now(UTC) - attempt.since > DEFERRED_FOR:
-            return self._refused(_NOT_FOR_NOW)
-        raise DependencyPendingError(_NOT_FOR_NOW)
+        return None if reached else self._deferred(attempt)
 
     def _hand_over(self, attempt: Attempt, connection: ExitStack) -> Acknowledgement:
         job = self._job
@@ -150,7 +146,7 @@ class _Sending:
         def give() -> bool:
             try:
                 self._ready.pop()()
-            except RecipientDeferredError:
+            except LetterDeferredError:
                 return False
             return True
 
@@ -159,7 +155,7 @@ class _Sending:
         except PermanentError as error:
             return self._refused(str(error))
         if given is False:
-            raise DependencyPendingError(_NOT_FOR_NOW)
+            return self._deferred(attempt)
         return Acknowledgement.SENT if given else Acknowledgement.IN_DOUBT
 
     def _look(self) -> Acknowledgement:
@@ -173,6 +169,16 @@ class _Sending:
                 raise MessageUnavailableError(error) from error
         log.warning("acknowledgement_in_doubt", ref=self._job.journal.reference)
         return Acknowledgement.IN_DOUBT
+
+    def _deferred(self, attempt: Attempt) -> Acknowledgement:
+        """Give up a letter that the server has not taken for long.
+
+        Raises:
+            DependencyPendingError: it is to be tried again.
+        """
+        if datetime.now(UTC) - attempt.since > DEFERRED_FOR:
+            return self._refused(NOT_FOR_NOW)
+        raise DependencyPendingError(NOT_FOR_NOW)
 
     def _refused(self, reason: str) -> Acknowledgement:
         log.warning("acknowledgement_refused", ref=self._job.journal.reference, reason=reason)

@@ -253,16 +253,21 @@ def test_letter_that_the_server_does_not_take_is_tried_again_or_given_up(
     assert len(letters(sandbox)) == count
 
 
-def test_recipient_that_is_not_taken_for_now_holds_back_no_other_letter(sandbox: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data"])
+def test_letter_that_is_not_taken_for_now_holds_back_no_other(
+    sandbox: Sandbox, tmp_path: Path, stage: Literal["mail", "rcpt", "data"]
+) -> None:
     """It is given up before anyone is alarmed by a mail that waits."""
-    sandbox.smtp.fail(Refusal("rcpt", "450 4.1.8 no such domain", times=None))
+    sandbox.smtp.fail(Refusal(stage, "451 4.1.8 not now", times=None))
     clerk = Clerk(sandbox, tmp_path)
     with pytest.raises(StepDeferredError):
         clerk.tries()
     assert clerk.record.breakers.get("smtp") is None or clerk.record.breakers["smtp"].is_closed
-    name, begun = clerk.record.entries[0]
     long_ago = datetime.now(UTC) - DEFERRED_FOR - timedelta(seconds=1)
-    clerk.record.entries[0] = (name, begun | {"begun": long_ago.isoformat()})
+    begun = {"begun": long_ago.isoformat()}
+    clerk.record.entries = [
+        (name, entry | begun if "begun" in entry else entry) for name, entry in clerk.record.entries
+    ]
     assert clerk.ends() is Acknowledgement.REFUSED
 
 

@@ -213,6 +213,7 @@ class Acknowledgement(StrEnum):
     UNPROVEN = "not sent: nobody vouches for the sender"
     OLD = "not sent: the mail is older than a day"
     OFTEN = "not sent: the sender has had enough of them in a day"
+    FORMS = "not sent: visitors of the forms have had enough of them in a day"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from poller.own_mail import ACKNOWLEDGEMENT, notification_id
 from poller.triage import acknowledgement as triage
 from poller.triage import quotas
 from poller.triage.language import language_of
-from poller.triage.sender import own_domains
+from poller.triage.sender import from_our_form, own_domains
 from poller.workflow.errors import DependencyPendingError, MessageUnavailableError, StepFailedError
 from poller.workflow.steps import StepName
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poller.dispatch.job import StepContext
-    from poller.model import DispatchResult
+    from poller.model import DispatchResult, Request
     from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
     from poller.workflow.results import Received
     from poller.workflow.retry import Attempt
@@ -99,11 +99,20 @@ class _Sending:
         known = job.journal.store.recall((self._received.thread_key, *self._received.parent_keys))
         if set(known.values()) - {request.reference}:
             return Acknowledgement.IN_CONVERSATION
-        person = quotas.pseudonym(job.settings, triage.mailbox_of(request.sender.addr_spec))
-        most = job.settings.acknowledgement.max_per_sender_per_day
-        return (
-            None if triage.reserve(job.journal.store, person, request.reference, now, most) else Acknowledgement.OFTEN
-        )
+        return self._over_quota(request, now, is_form=from_our_form(request, own))
+
+    def _over_quota(self, request: Request, now: datetime, *, is_form: bool) -> Acknowledgement | None:
+        """Count the letter, and return why it is one too many, None if it is not."""
+        store, given = self._job.journal.store, self._job.settings.acknowledgement
+        person = quotas.pseudonym(self._job.settings, triage.mailbox_of(request.sender.addr_spec))
+        if not triage.reserve(store, person, request.reference, now, given.max_per_sender_per_day):
+            return Acknowledgement.OFTEN
+        # After the person's own: one who gets none takes nobody's place.
+        if is_form and not triage.reserve(
+            store, triage.VISITORS, request.reference, now, given.max_form_letters_per_day
+        ):
+            return Acknowledgement.FORMS
+        return None
 
     def _reach(self, step: StepName, attempt: Attempt, connection: ExitStack) -> Acknowledgement | None:
         """Send the server everything but the message. Return why it takes none, None if it waits for it.

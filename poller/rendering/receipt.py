@@ -48,6 +48,7 @@ _NO_LETTER = {
     Acknowledgement.UNPROVEN: "rien ne prouve l’adresse de l’expéditeur",
     Acknowledgement.OLD: "le message a plus d’un jour",
     Acknowledgement.OFTEN: "l’expéditeur en a déjà reçu assez aujourd’hui",
+    Acknowledgement.FORMS: "les visiteurs des formulaires en ont déjà reçu assez aujourd’hui",
 }
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LATEST = timedelta(days=1)  # after the mail's arrival: a later letter only puzzles
 FACT = "acknowledged-"  # before the pseudonym of a person and the reference of a mail
+VISITORS = "form"  # in place of a pseudonym: all visitors of the forms together
 _DAY = timedelta(days=1)
 # Local parts behind which a list or a mailer reads (RFC 5230 section 4.6). A tag may follow: "bounces+ana=x.example".
 _PROGRAM = re.compile(

@@ -17,8 +17,11 @@ from integrations.sandbox import Refusal
 from poller.daemon.daemon import Daemon
 from poller.dispatch.acknowledge import DEFERRED_FOR, acknowledge
 from poller.dispatch.clients import Services, services
+from poller.forms import message
+from poller.forms.submission import Submission
 from poller.model import Acknowledgement, Category, Classification, DispatchResult, Link, Outcome
 from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
+from poller.triage import form_mark
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.results import Participants, Received
 from poller.workflow.steps import StepName
@@ -113,6 +116,29 @@ def test_customer_who_writes_often_gets_two_letters_a_day(desk: Desk) -> None:
     for number in range(4):
         desk.gets(mail(str(number)))
     assert len(letters(desk.sandbox)) == 2
+
+
+def visit(desk: Desk, address: str) -> bytes:
+    """The mail of a visitor of our form, who may have typed in anybody's address."""
+    filled_in = Submission(address, "", "Facture", "Ma facture a été prélevée deux fois.", (), "")
+    key = form_mark.key_of(desk.settings.imap)
+    form = message.written(filled_in, "contact", "support@figurative.example", datetime.now(UTC), "", key)
+    with form.content as content:
+        return content.read()
+
+
+def test_strangers_whom_forms_name_get_only_so_many_letters_a_day(desk: Desk) -> None:
+    """Whoever types a thousand addresses into a form writes to few of them. A customer's own mail is not counted."""
+    desk.environment["ACKNOWLEDGEMENT_MAX_FORM_LETTERS_PER_DAY"] = "2"
+    for number in range(4):
+        assert desk.gets(visit(desk, f"victim@{number}.example")).outcome is Outcome.SUPPORT
+    assert "visiteurs des formulaires en ont d=C3=A9j=C3=A0 re=C3=A7u assez" in receipt_of(desk).replace("=\r\n", "")
+    desk.gets(mail())
+    assert [each.recipients for each in letters(desk.sandbox)] == [
+        ("victim@0.example",),
+        ("victim@1.example",),
+        ("ana@ruiz.example",),
+    ]
 
 
 def test_letter_that_reaches_another_poller_gets_no_answer(desk: Desk) -> None:

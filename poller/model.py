@@ -203,6 +203,7 @@ class Acknowledgement(StrEnum):
     SENT = "sent"
     IN_DOUBT = "perhaps sent"  # its fate is unknown, and it is not sent a second time
     REFUSED = "refused by the mail server"
+    BOUNCED = "sent, and not delivered"
     FAILED = "not sent: it could not be written"
     OFF = "not sent: it is turned off"
     NO_TICKET = "not sent: no ticket was opened"

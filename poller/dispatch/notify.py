@@ -165,28 +165,30 @@ def failure_receipt(
     message: LazyMessage | None,
     done: DispatchResult | None,
     left: list[StepName],
-) -> Callable[[str], Receipt]:
-    """Return what makes the receipt of a failure of its stamp. `left` names the steps after the failed one."""
-
-    def write(stamp: str) -> Receipt:
-        return rendering_receipt.failure_receipt(
-            message.request if message else None,
-            message_of(job.journal.reference),
-            failure,
-            done,
-            left,
-            detail=failure_detail(job, failure),
-            stamp=stamp,
-            sender=job.settings.sender,
-            zone=reader_zone(job.settings),
-            mailbox=job.settings.labels.failed,
-        )
-
-    return write
+    stamp: str,
+) -> Receipt:
+    """Write the receipt of a failure. `left` names the steps after the failed one. `stamp` is as for `send_receipt`."""
+    return rendering_receipt.failure_receipt(
+        message.request if message else None,
+        message_of(job.journal.reference),
+        failure,
+        done,
+        left,
+        detail=failure_detail(job, failure),
+        stamp=stamp,
+        sender=job.settings.sender,
+        zone=reader_zone(job.settings),
+        mailbox=job.settings.labels.failed,
+    )
 
 
-def send_receipt(job: StepContext, outcome: Outcome, write: Callable[[str], Receipt]) -> None:
-    """Put a receipt beside the message that was filed, exactly once.
+def send_receipt(
+    job: StepContext,
+    outcome: Outcome,
+    write: Callable[[str], Receipt],
+    beside: Callable[[], Outcome] | None = None,
+) -> None:
+    """Put a receipt beside the message that was filed, or where `beside` says, exactly once.
 
     `write` makes the receipt, given a stamp or "". A receipt that the mailbox keeps refusing is given up in the end.
     That is in the log, and affects neither this message nor any other.
@@ -199,7 +201,7 @@ def send_receipt(job: StepContext, outcome: Outcome, write: Callable[[str], Rece
 
     def act(attempt: Attempt) -> bool:
         try:
-            _put(job, outcome, write(stamp), look=bool(attempt.failures or attempt.doubts))
+            _put(job, beside() if beside else outcome, write(stamp), look=bool(attempt.failures or attempt.doubts))
         except MessageGoneError:
             return False  # A person took it: there is nothing to put a receipt beside.
         except (MessageUnavailableError, TransientError, ConfigurationError) as error:

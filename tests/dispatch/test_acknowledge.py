@@ -23,7 +23,7 @@ from poller.model import Acknowledgement, Category, Classification, DispatchResu
 from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
 from poller.triage import form_mark
 from poller.workflow.errors import StepDeferredError
-from poller.workflow.results import Participants, Received
+from poller.workflow.results import Participants, Received, WorkResult
 from poller.workflow.steps import StepName
 from tests.dispatch.test_notify import ON_THE_WAY, READY, UNDER_WAY, Mortal
 from tests.support.journal_record import ProcessDiedError
@@ -44,7 +44,7 @@ ON = {
 SUPPORT = Classification(Category.SUPPORT, 1.0, "rules", "", needs_review=False)
 DONE = DispatchResult(SUPPORT, ticket=Link("1", "https://x.example/1"))
 LETTER = f"<{REFERENCE}.acknowledgement@figurative-poller.invalid>"
-CREATED = "/crm/objects/2026-09/tickets"
+FIRST = f"{0:016x}"  # reference of the first mail of a desk
 
 
 def mail(name: str = "1", sender: str = "ana@ruiz.example", **headers: str) -> bytes:
@@ -198,6 +198,41 @@ def test_bounce_of_the_letter_is_told_beside_the_message(desk: Desk, action: str
         assert told["In-Reply-To"] == "<1@ruiz.example>"
         assert desk.receipts[-1].needs_person
         assert list(desk.spool.glob("*.eml")) == []
+
+
+def test_bounce_while_the_message_is_at_work_is_told_after_its_end(desk: Desk) -> None:
+    """The report is filed at once, and its receipt waits. Nobody would learn of it else."""
+    done = desk.gets(mail())
+    (sent,) = letters(desk.sandbox)
+    desk.results[FIRST] = WorkResult(Outcome.WORKING)
+    waiting = desk.gets(report(sent))
+    assert (waiting.outcome, waiting.final_outcome, waiting.behind) == (Outcome.WAITING, Outcome.IGNORED, FIRST)
+    assert len(desk.receipts) == 1
+    desk.results[FIRST] = done
+    assert desk.works_on(f"{1:016x}").outcome is Outcome.IGNORED
+    assert "non remis" in receipt_of(desk)
+    assert len(desk.receipts) == 2
+
+
+@pytest.mark.parametrize(("name", "fact"), [(f"{FIRST}/modelisation/1", ""), (FIRST, f"failed-{FIRST}")])
+def test_receipt_in_place_of_others_says_that_the_letter_came_back(desk: Desk, name: str, fact: str) -> None:
+    """It replaces the one that said so: that of a correction, or of a message that failed at first."""
+    desk.gets(mail())
+    desk.gets(report(letters(desk.sandbox)[0]))
+    desk.receipts.clear()
+    desk.facts |= {fact: ""} if fact else {}
+    assert desk.works_on(name).outcome.is_dispatched
+    (receipt,) = desk.receipts
+    assert "non remis au client" in receipt_of(desk).replace("=\r\n", "")
+    assert receipt.needs_person
+
+
+def test_report_that_names_itself_waits_for_nobody(desk: Desk) -> None:
+    """Whoever writes it knows its reference."""
+    desk.gets(mail())
+    itself = report(letters(desk.sandbox)[0]).replace(FIRST.encode(), f"{1:016x}".encode())
+    assert desk.gets(itself).outcome is Outcome.IGNORED
+    assert len(desk.receipts) == 1
 
 
 class Clerk(StepHarness):

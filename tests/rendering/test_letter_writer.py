@@ -215,11 +215,12 @@ def test_templates_that_do_not_work_are_a_wrong_setting(tmp_path: Path, template
 
 @pytest.mark.parametrize("fate", Acknowledgement)
 def test_receipt_has_a_line_for_each_fate_of_the_letter(fate: Acknowledgement) -> None:
-    """In French, and a person is asked only where the address was refused."""
+    """In French, and a person is asked only where the address was refused, at once or later."""
     told = receipt.receipt(REQUEST, DispatchResult(MODELLING, acknowledgement=fate), sender="robot@figurative.example")
     read = message_from_bytes(told.raw, policy=policy.default)
     (line,) = [line for line in body(read).splitlines() if "ccusé de réception" in line]  # type: ignore[arg-type]
     assert line[0] in "✓✗–"
     assert fate not in line
     plain = receipt.receipt(REQUEST, DispatchResult(MODELLING), sender="robot@figurative.example")
-    assert told.needs_person is (plain.needs_person or fate is Acknowledgement.REFUSED)
+    needs_person = fate in {Acknowledgement.REFUSED, Acknowledgement.BOUNCED}
+    assert told.needs_person is (plain.needs_person or needs_person)

@@ -212,6 +212,7 @@ class Acknowledgement(StrEnum):
     NO_ANSWER = "not sent: the address takes no answer"
     AUTOMATIC = "not sent: a program or a list may have sent the mail"
     UNPROVEN = "not sent: nobody vouches for the sender"
+    NOT_TO_US = "not sent: no address of ours is among the recipients"
     OLD = "not sent: the mail is older than a day"
     OFTEN = "not sent: the sender has had enough of them in a day"
     FORMS = "not sent: visitors of the forms have had enough of them in a day"

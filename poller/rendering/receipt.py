@@ -46,6 +46,7 @@ _NO_LETTER = {
     Acknowledgement.NO_ANSWER: "cette adresse ne reçoit pas de réponse",
     Acknowledgement.AUTOMATIC: "le message vient peut-être d’un programme ou d’une liste",
     Acknowledgement.UNPROVEN: "rien ne prouve l’adresse de l’expéditeur",
+    Acknowledgement.NOT_TO_US: "aucune de nos adresses n’est parmi les destinataires",
     Acknowledgement.OLD: "le message a plus d’un jour",
     Acknowledgement.OFTEN: "l’expéditeur en a déjà reçu assez aujourd’hui",
     Acknowledgement.FORMS: "les visiteurs des formulaires en ont déjà reçu assez aujourd’hui",

@@ -28,6 +28,7 @@ LATEST = timedelta(days=1)  # after the mail's arrival: a later letter only puzz
 FACT = "acknowledged-"  # before the pseudonym of a person and the reference of a mail
 VISITORS = "form"  # in place of a pseudonym: all visitors of the forms together
 _DAY = timedelta(days=1)
+_GMAIL = {"gmail.com", "googlemail.com"}
 # Local parts behind which a list or a mailer reads (RFC 5230 section 4.6). A tag may follow: "bounces+ana=x.example".
 _PROGRAM = re.compile(
     r"owner-.*|.*-(?:owner|request|bounces?)|bounces?|listserv|majordomo|mailman|notifications?"
@@ -44,18 +45,24 @@ def reason_against(
 
     `own` is as `sender.own_domains` gives it, `junk` the mailbox's verdict. `now` is aware.
     """
-    person, is_form = request.sender, sender.from_our_form(request, own)
+    person = request.sender
     if sender.is_ours(person.addr_spec, own):
         return Acknowledgement.OURS
     if not reply_address(person.addr_spec) or takes_no_answer(person) or _of_a_program(person.addr_spec):
         return Acknowledgement.NO_ANSWER
-    if not is_form and screening.sign_of_program(request, junk=junk):
+    if not sender.from_our_form(request, own) and (doubt := _doubt_about(request, own, junk)):
+        return doubt
+    return Acknowledgement.OLD if is_old(request, now) else None
+
+
+def _doubt_about(request: Request, own: Collection[str], junk: bool | None) -> Acknowledgement | None:
+    """Return why a mail may not be a person's own, to us, None if it is. That of a form of ours cannot show it."""
+    if screening.sign_of_program(request, junk=junk):
         return Acknowledgement.AUTOMATIC
-    if not is_form and not _is_vouched_for(request, own):
+    if not _is_vouched_for(request, own):
         return Acknowledgement.UNPROVEN
-    if is_old(request, now):
-        return Acknowledgement.OLD
-    return None
+    # A copy whose recipients are others, as of a mail to a list or to hundreds at once (RFC 5230 section 4.5).
+    return None if sender.is_addressed_to_us(request, own) else Acknowledgement.NOT_TO_US
 
 
 def is_old(request: Request, now: datetime) -> bool:
@@ -69,9 +76,13 @@ def repeats_words(request: Request, own: Collection[str]) -> bool:
 
 
 def mailbox_of(addr_spec: str) -> str:
-    """Return an address in lower case without its tag: mail to ana+1@ and to ana+2@ comes to one person (RFC 5233)."""
+    """Return an address in lower case without its tag: mail to ana+1@ and to ana+2@ comes to one person (RFC 5233).
+
+    Gmail also ignores dots, and has two domains (https://support.google.com/mail/answer/7436150).
+    """
     local, _, domain = addr_spec.casefold().rpartition("@")
-    return f"{local.partition('+')[0] or local}@{domain}"
+    local = local.partition("+")[0] or local
+    return f"{local.replace('.', '')}@gmail.com" if domain in _GMAIL else f"{local}@{domain}"
 
 
 def reserve(store: FactStore, person: str, reference: str, now: datetime, most: int) -> bool:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
 
+NAMED = ("Auto-Submitted", "X-Auto-Response-Suppress", "Reply-To", "In-Reply-To", "Message-ID")
 FRIDAY = datetime(2026, 11, 27, 15, 20, tzinfo=UTC)
 CHAIR = ModelFacts(
     triangles=15_000,
@@ -139,15 +140,19 @@ def test_letter_without_a_promise_names_no_hour() -> None:
 
 
 def test_letter_is_an_automatic_answer_that_finds_its_ticket() -> None:
-    """RFC 3834: programs leave it alone; a long Message-ID, as of Exchange, is not encoded."""
+    """RFC 3834: programs leave it alone; a long Message-ID, as of Exchange, is not encoded.
+
+    Exchange is asked to answer it with nothing but the report that it was not delivered ([MS-OXCMAIL] 2.1.3.2.20).
+    """
     named = "<" + "PAXPR02MB" * 9 + "@eurprd02.prod.outlook.com>"
     request = replace(REQUEST, message_id=named, references=("<1@ana.example>", "<=?utf-8?q?a=0Aa?=@x>"))
     message = letter(request)
     raw = sent(request, DispatchResult(MODELLING), Language.FRENCH, repeats=True)
     assert f"In-Reply-To: {named}\r\nReferences: <1@ana.example>\r\n {named}\r\n".encode() in raw
-    found = {name: str(message[name]) for name in ("Auto-Submitted", "Reply-To", "In-Reply-To", "Message-ID")}
+    found = {name: str(message[name]) for name in NAMED}
     assert found == {
         "Auto-Submitted": "auto-replied",
+        "X-Auto-Response-Suppress": "DR, RN, NRN, OOF, AutoReply",
         "Reply-To": "support@figurative.example",
         "In-Reply-To": named,
         "Message-ID": f"<{REQUEST.reference}.acknowledgement@figurative-poller.invalid>",

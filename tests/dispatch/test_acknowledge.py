@@ -45,6 +45,7 @@ SUPPORT = Classification(Category.SUPPORT, 1.0, "rules", "", needs_review=False)
 DONE = DispatchResult(SUPPORT, ticket=Link("1", "https://x.example/1"))
 LETTER = f"<{REFERENCE}.acknowledgement@figurative-poller.invalid>"
 FIRST = f"{0:016x}"  # reference of the first mail of a desk
+LETTER_TO_FIRST = f"<{FIRST}.acknowledgement@figurative-poller.invalid>".encode()
 
 
 def mail(name: str = "1", sender: str = "ana@ruiz.example", **headers: str) -> bytes:
@@ -198,6 +199,24 @@ def test_bounce_of_the_letter_is_told_beside_the_message(desk: Desk, action: str
         assert told["In-Reply-To"] == "<1@ruiz.example>"
         assert desk.receipts[-1].needs_person
         assert list(desk.spool.glob("*.eml")) == []
+
+
+def test_bounce_of_a_later_answer_is_none_of_the_letter(desk: Desk) -> None:
+    """An agent's answer to the customer refers to the letter, too."""
+    desk.gets(mail())
+    told = report(letters(desk.sandbox)[0]).replace(b"Message-ID: " + LETTER_TO_FIRST, b"Message-ID: <agent@x.example>")
+    answer = told.replace(b"In-Reply-To: <1@ruiz.example>", b"In-Reply-To: " + LETTER_TO_FIRST)
+    assert answer.count(LETTER_TO_FIRST) == 1
+    assert desk.gets(answer).outcome is Outcome.IGNORED
+    assert len(desk.receipts) == 1
+
+
+def test_report_that_returns_no_header_names_the_letter_that_it_answers(desk: Desk) -> None:
+    """As Exchange may be set up."""
+    desk.gets(mail())
+    bare = report(letters(desk.sandbox)[0]).partition(b"--b\r\nContent-Type: text/rfc822-headers")[0]
+    assert desk.gets(b"In-Reply-To: " + LETTER_TO_FIRST + b"\r\n" + bare).outcome is Outcome.IGNORED
+    assert len(desk.receipts) == 2
 
 
 def test_bounce_while_the_message_is_at_work_is_told_after_its_end(desk: Desk) -> None:

@@ -97,9 +97,7 @@ class Content(Protocol):
 class Attachment:
     """One part of the mail that is not its text."""
 
-    filename: (
-        str  # decoded, no directory, one line, at most 150 characters; "piece-jointe-3.bin" when the sender gave none
-    )
+    filename: str  # decoded, no directory, one line, at most 150 characters; "piece-jointe-3.bin" where it has none
     content_type: (
         str  # "type/subtype" by content and name, from our own table; the sender's value if the table has none
     )

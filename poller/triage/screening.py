@@ -77,7 +77,7 @@ def screen(
     told = _answers_our_letter(request)
     if from_our_form(request, own) or _brings_files(request, own) or (answer and not told):
         return None
-    generated = set(autoreply.submission_types(request)) == {"auto-generated"}
+    generated = autoreply.auto_submitted(request) == autoreply.GENERATED
     signs = autoreply.ANSWERS if generated and (answer or _is_form(request, own)) else autoreply.SIGNS
     if (reason := _first(signs, request)) or answer:
         return reason

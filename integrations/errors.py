@@ -41,8 +41,8 @@ class UndeliverableError(PermanentError):
     """The mail server takes no letter from us or for this recipient, whatever is in it: SMTP 5yz to the envelope."""
 
 
-class RecipientDeferredError(TransientError):
-    """The mail server works, and does not take this recipient for now: SMTP 4yz to RCPT, or a letter without a path."""
+class LetterDeferredError(TransientError):
+    """The mail server works, and does not take this letter for now: SMTP 4yz to its envelope or its content."""
 
 
 class BlockedError(PermanentError):

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from integrations.errors import (
     ConfigurationError,
     CredentialsError,
+    LetterDeferredError,
     PermanentError,
-    RecipientDeferredError,
     ServiceError,
     TransientError,
     UndeliverableError,
@@ -108,7 +108,7 @@ class Smtp:
         `automatic` answer has no return path (RFC 3834 section 3.3), or ours where the server refuses that.
 
         Raises:
-            RecipientDeferredError: the server does not take a recipient for now, or no letter without a return path.
+            LetterDeferredError: the server does not take this letter for now, or none without a return path.
         """
         to = ", ".join(str(field) for field in message.get_all("To", []))
         recipients = [address for _, address in getaddresses([to])]
@@ -122,10 +122,11 @@ class Smtp:
                 content = message.as_bytes(policy=_WIRE)
                 with _named("send"), Deadline(self._deadline_s):
                     server = opened.enter_context(self._connection())
-                    if not (without_path and _is_done(*server.mail(""))):
-                        _expect(*server.mail(self._sender))
-                    for recipient in recipients:
-                        _expect_recipient(*server.rcpt(recipient))
+                    with _of_this_letter():
+                        if not (without_path and _is_done(*server.mail(""))):
+                            _expect(*server.mail(self._sender))
+                        for recipient in recipients:
+                            _expect(*server.rcpt(recipient))
             yield partial(self._hand_over, server, content, told, without_path=without_path)
 
     def _hand_over(self, server: smtplib.SMTP, content: bytes, told: str, *, without_path: bool) -> None:
@@ -134,6 +135,7 @@ class Smtp:
             self._judged(told, without_path=without_path),
             _named("send", sent=True),
             Deadline(self._deadline_s, size_bytes=len(content), creates=True),
+            _of_this_letter(),
         ):
             _expect(*server.data(content))
         self.undeliverable.pop(told, None)
@@ -154,7 +156,7 @@ class Smtp:
             if not told and error.detail.startswith(_NOT_ALLOWED):
                 self._sends_without_path = not without_path
                 if without_path:
-                    raise RecipientDeferredError(f"{error} without a return path", outcome_unknown=False) from error
+                    raise LetterDeferredError(f"{error} without a return path", outcome_unknown=False) from error
             if told and isinstance(error, UndeliverableError):
                 self.undeliverable[told] = str(error)
             raise
@@ -198,10 +200,6 @@ class Smtp:
             server.close()
 
 
-class _RecipientDeferredError(smtplib.SMTPResponseException):
-    """A 4yz to RCPT."""
-
-
 def _is_done(code: int, reply: bytes) -> bool:
     """Return whether a reply is a 2yz. After a 421 the server has closed the connection (RFC 5321 section 3.8)."""
     if code in {-1, 421}:
@@ -215,11 +213,16 @@ def _expect(code: int, reply: bytes) -> None:
         raise smtplib.SMTPResponseException(code, reply)
 
 
-def _expect_recipient(code: int, reply: bytes) -> None:
-    """Raise what `_expect` does, or for a recipient that is not taken for now a _RecipientDeferredError."""
-    if 400 <= code < 500 and code != 421:  # noqa: PLR2004  # RFC 5321 section 4.2.1
-        raise _RecipientDeferredError(code, reply)
-    _expect(code, reply)
+@contextmanager
+def _of_this_letter() -> Iterator[None]:
+    """Turn a 4yz to the envelope or the content into a LetterDeferredError. A 421 is about the server itself."""
+    try:
+        yield
+    except smtplib.SMTPResponseException as error:
+        code = error.smtp_code
+        if 400 <= code < 500 and code != 421:  # noqa: PLR2004  # RFC 5321 section 4.2.1
+            raise LetterDeferredError(f"SMTP send: {code}", outcome_unknown=False) from error
+        raise
 
 
 class _Watched:
@@ -258,8 +261,6 @@ def _named(call: str, *, sent: bool = False) -> Iterator[None]:
     """Turn every failure into one of our errors. `sent` says that the server may have the message."""
     try:
         yield
-    except _RecipientDeferredError as error:
-        raise RecipientDeferredError(f"SMTP {call}: {error.smtp_code}", outcome_unknown=False) from error
     except smtplib.SMTPResponseException as error:
         raise _refusal(call, error, sent=sent) from error
     except smtplib.SMTPServerDisconnected as error:

@@ -94,9 +94,7 @@ class Content(Protocol):
 class Attachment:
     """One part of the mail that is not its text."""
 
-    filename: (
-        str  # decoded, no directory, one line, at most 150 characters; "piece-jointe-3.bin" when the sender gave none
-    )
+    filename: str  # decoded, no directory, one line, at most 150 characters; "piece-jointe-3.bin" where it has none
     content_type: (
         str  # "type/subtype" by content and name, from our own table; the sender's value if the table has none
     )
@@ -200,6 +198,7 @@ class Acknowledgement(StrEnum):
     SENT = "sent"
     IN_DOUBT = "perhaps sent"  # its fate is unknown, and it is not sent a second time
     REFUSED = "refused by the mail server"
+    BOUNCED = "sent, and not delivered"
     FAILED = "not sent: it could not be written"
     OFF = "not sent: it is turned off"
     NO_TICKET = "not sent: no ticket was opened"
@@ -208,8 +207,10 @@ class Acknowledgement(StrEnum):
     NO_ANSWER = "not sent: the address takes no answer"
     AUTOMATIC = "not sent: a program or a list may have sent the mail"
     UNPROVEN = "not sent: nobody vouches for the sender"
+    NOT_TO_US = "not sent: no address of ours is among the recipients"
     OLD = "not sent: the mail is older than a day"
     OFTEN = "not sent: the sender has had enough of them in a day"
+    FORMS = "not sent: visitors of the forms have had enough of them in a day"
 
 
 @dataclass(frozen=True, slots=True)

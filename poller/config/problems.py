@@ -189,8 +189,8 @@ def _without_tokens(chosen: Mapping[tuple[str, str], SettingValue]) -> Iterator[
 def conflicts(settings: Settings) -> Iterator[str]:
     """Yield what settings of several keys, each valid by itself, lack or say together."""
     yield from _canary_problems(settings)
-    if settings.acknowledgement.enabled and not settings.smtp.on:
-        yield "[acknowledgement] enabled: it is sent by SMTP: set smtp.host"
+    if settings.acknowledgement.enabled:
+        yield from _acknowledgement_problems(settings)
     yield from _office_problems(settings)
 
 
@@ -203,6 +203,15 @@ def _canary_problems(settings: Settings) -> Iterator[str]:
             )
         if not settings.canary.address and "@" not in settings.imap.username:
             yield "[canary] address: missing, as the IMAP login is no address"
+
+
+def _acknowledgement_problems(settings: Settings) -> Iterator[str]:
+    if not settings.smtp.on:
+        yield "[acknowledgement] enabled: it is sent by SMTP: set smtp.host"
+    login = settings.imap.username
+    if login and "@" not in login and not settings.imap.own_domains:
+        # Without an address of ours no mail is known to be to us.
+        yield "[acknowledgement] enabled: the IMAP login is no address: set imap.own_domains"
 
 
 def _office_problems(settings: Settings) -> Iterator[str]:

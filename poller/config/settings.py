@@ -185,6 +185,9 @@ class AcknowledgementSettings(Section):
         8, description="office hours within which a person answers, as the letter says; 0: it says nothing of it"
     )
     max_per_sender_per_day: PositiveInt = Field(2, description="letters to one address in 24 hours")
+    max_form_letters_per_day: NonNegativeInt = Field(
+        50, description="letters to all visitors of the forms in 24 hours; 0: they get none"
+    )
 
 
 class OfficeSettings(Section):

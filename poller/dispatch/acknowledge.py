@@ -11,16 +11,17 @@ import structlog
 
 from integrations.errors import (
     ConfigurationError,
+    LetterDeferredError,
     PermanentError,
-    RecipientDeferredError,
     TransientError,
 )
+from poller.dispatch.notify import NOT_FOR_NOW
 from poller.model import Acknowledgement
 from poller.own_mail import ACKNOWLEDGEMENT, notification_id
 from poller.triage import acknowledgement as triage
 from poller.triage import quotas
 from poller.triage.language import language_of
-from poller.triage.sender import own_domains
+from poller.triage.sender import from_our_form, own_domains
 from poller.workflow.errors import DependencyPendingError, MessageUnavailableError, StepFailedError
 from poller.workflow.steps import StepName
 
@@ -28,15 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poller.dispatch.job import StepContext
-    from poller.model import DispatchResult
+    from poller.model import DispatchResult, Request
     from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
     from poller.workflow.results import Received
     from poller.workflow.retry import Attempt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-DEFERRED_FOR = timedelta(minutes=30)  # for which a recipient is tried that the server does not take for now
-_NOT_FOR_NOW = "the mail server does not take the recipient for now"
+DEFERRED_FOR = timedelta(minutes=30)  # for which a letter is tried that the server does not take for now
 _READY = "ready"  # in the journal: the server waits for the letter
 
 
@@ -99,18 +99,27 @@ class _Sending:
         known = job.journal.store.recall((self._received.thread_key, *self._received.parent_keys))
         if set(known.values()) - {request.reference}:
             return Acknowledgement.IN_CONVERSATION
-        person = quotas.pseudonym(job.settings, triage.mailbox_of(request.sender.addr_spec))
-        most = job.settings.acknowledgement.max_per_sender_per_day
-        return (
-            None if triage.reserve(job.journal.store, person, request.reference, now, most) else Acknowledgement.OFTEN
-        )
+        return self._over_quota(request, now, is_form=from_our_form(request, own))
+
+    def _over_quota(self, request: Request, now: datetime, *, is_form: bool) -> Acknowledgement | None:
+        """Count the letter, and return why it is one too many, None if it is not."""
+        store, given = self._job.journal.store, self._job.settings.acknowledgement
+        person = quotas.pseudonym(self._job.settings, triage.mailbox_of(request.sender.addr_spec))
+        if not triage.reserve(store, person, request.reference, now, given.max_per_sender_per_day):
+            return Acknowledgement.OFTEN
+        # After the person's own: one who gets none takes nobody's place.
+        if is_form and not triage.reserve(
+            store, triage.VISITORS, request.reference, now, given.max_form_letters_per_day
+        ):
+            return Acknowledgement.FORMS
+        return None
 
     def _reach(self, step: StepName, attempt: Attempt, connection: ExitStack) -> Acknowledgement | None:
         """Send the server everything but the message. Return why it takes none, None if it waits for it.
 
         Raises:
             TransientError, ConfigurationError, ServiceHeldBackError: it is out of reach, or refuses us.
-            DependencyPendingError: it does not take the recipient for now.
+            DependencyPendingError: it does not take the letter for now.
         """
         job, smtp, writer = self._job, self._job.services.smtp, self._writer
         if smtp is None or writer is None:
@@ -122,7 +131,7 @@ class _Sending:
         def connect() -> bool:
             try:
                 self._ready.append(connection.enter_context(smtp.submission(letter, automatic=True)))
-            except RecipientDeferredError:
+            except LetterDeferredError:
                 return False  # The server answers: the letters to others need not wait.
             return True
 
@@ -132,11 +141,7 @@ class _Sending:
             return self._refused(str(error))
         if reached is None:
             return Acknowledgement.OLD
-        if reached:
-            return None
-        if datetime.now(UTC) - attempt.since > DEFERRED_FOR:
-            return self._refused(_NOT_FOR_NOW)
-        raise DependencyPendingError(_NOT_FOR_NOW)
+        return None if reached else self._deferred(attempt)
 
     def _hand_over(self, attempt: Attempt, connection: ExitStack) -> Acknowledgement:
         job = self._job
@@ -150,7 +155,7 @@ class _Sending:
         def give() -> bool:
             try:
                 self._ready.pop()()
-            except RecipientDeferredError:
+            except LetterDeferredError:
                 return False
             return True
 
@@ -159,7 +164,7 @@ class _Sending:
         except PermanentError as error:
             return self._refused(str(error))
         if given is False:
-            raise DependencyPendingError(_NOT_FOR_NOW)
+            return self._deferred(attempt)
         return Acknowledgement.SENT if given else Acknowledgement.IN_DOUBT
 
     def _look(self) -> Acknowledgement:
@@ -173,6 +178,16 @@ class _Sending:
                 raise MessageUnavailableError(error) from error
         log.warning("acknowledgement_in_doubt", ref=self._job.journal.reference)
         return Acknowledgement.IN_DOUBT
+
+    def _deferred(self, attempt: Attempt) -> Acknowledgement:
+        """Give up a letter that the server has not taken for long.
+
+        Raises:
+            DependencyPendingError: it is to be tried again.
+        """
+        if datetime.now(UTC) - attempt.since > DEFERRED_FOR:
+            return self._refused(NOT_FOR_NOW)
+        raise DependencyPendingError(NOT_FOR_NOW)
 
     def _refused(self, reason: str) -> Acknowledgement:
         log.warning("acknowledgement_refused", ref=self._job.journal.reference, reason=reason)

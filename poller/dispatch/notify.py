@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ import structlog
 
 from integrations.errors import (
     ConfigurationError,
+    LetterDeferredError,
     PermanentError,
     ServiceError,
     TransientError,
@@ -29,7 +30,7 @@ from poller.rendering.mail_page import MADE_UP
 from poller.triage import quotas
 from poller.triage.sender import own_domains
 from poller.workflow.corrections import FAILED, correction_of, message_of
-from poller.workflow.errors import MessageUnavailableError, StepFailedError
+from poller.workflow.errors import DependencyPendingError, MessageUnavailableError, StepFailedError
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 NOTIFICATION_TRIES = 2  # of a mail whose outcome is unknown: an admin told twice is better than one told never
 RECEIPT_TRIES = 6  # of a receipt that the mailbox does not take for now: for twenty minutes, see `backoff.DELAYS_S`
+NOT_FOR_NOW = "the mail server does not take this letter for now"  # and others it may: no other has to wait
 _GMAIL_HOSTS = {"imap.gmail.com", "imap.googlemail.com"}
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,300}>")  # RFC 5322 section 3.6.4, without folding or comments
 SENT, IN_DOUBT, REFUSED = "sent", "in doubt", "refused"  # the outcome of a mail, in the journal
@@ -163,28 +165,30 @@ def failure_receipt(
     message: LazyMessage | None,
     done: DispatchResult | None,
     left: list[StepName],
-) -> Callable[[str], Receipt]:
-    """Return what makes the receipt of a failure of its stamp. `left` names the steps after the failed one."""
-
-    def write(stamp: str) -> Receipt:
-        return rendering_receipt.failure_receipt(
-            message.request if message else None,
-            message_of(job.journal.reference),
-            failure,
-            done,
-            left,
-            detail=failure_detail(job, failure),
-            stamp=stamp,
-            sender=job.settings.sender,
-            zone=reader_zone(job.settings),
-            mailbox=job.settings.labels.failed,
-        )
-
-    return write
+    stamp: str,
+) -> Receipt:
+    """Write the receipt of a failure. `left` names the steps after the failed one. `stamp` is as for `send_receipt`."""
+    return rendering_receipt.failure_receipt(
+        message.request if message else None,
+        message_of(job.journal.reference),
+        failure,
+        done,
+        left,
+        detail=failure_detail(job, failure),
+        stamp=stamp,
+        sender=job.settings.sender,
+        zone=reader_zone(job.settings),
+        mailbox=job.settings.labels.failed,
+    )
 
 
-def send_receipt(job: StepContext, outcome: Outcome, write: Callable[[str], Receipt]) -> None:
-    """Put a receipt beside the message that was filed, exactly once.
+def send_receipt(
+    job: StepContext,
+    outcome: Outcome,
+    write: Callable[[str], Receipt],
+    beside: Callable[[], Outcome] | None = None,
+) -> None:
+    """Put a receipt beside the message that was filed, or where `beside` says, exactly once.
 
     `write` makes the receipt, given a stamp or "". A receipt that the mailbox keeps refusing is given up in the end.
     That is in the log, and affects neither this message nor any other.
@@ -197,7 +201,7 @@ def send_receipt(job: StepContext, outcome: Outcome, write: Callable[[str], Rece
 
     def act(attempt: Attempt) -> bool:
         try:
-            _put(job, outcome, write(stamp), look=bool(attempt.failures or attempt.doubts))
+            _put(job, beside() if beside else outcome, write(stamp), look=bool(attempt.failures or attempt.doubts))
         except MessageGoneError:
             return False  # A person took it: there is nothing to put a receipt beside.
         except (MessageUnavailableError, TransientError, ConfigurationError) as error:
@@ -253,14 +257,14 @@ def _submit(job: StepContext, step: StepName, letter: Callable[[str, str, dateti
     ready: list[Callable[[], None]] = []  # what the first step has prepared; for this execution alone
     with ExitStack() as connection:
 
-        def prepare(_: Attempt) -> bool | str:
+        def prepare(attempt: Attempt) -> bool | str:
             if smtp is None or recipient is None:
                 return False
             message = letter(job.settings.sender, recipient, datetime.now(UTC))
             try:
                 ready.append(connection.enter_context(smtp.submission(message)))
-            except UndeliverableError as error:
-                return refused(error)
+            except (UndeliverableError, LetterDeferredError) as error:
+                return _refused(job, step, error, attempt)
             return True
 
         def hand_over(attempt: Attempt) -> str:
@@ -270,16 +274,27 @@ def _submit(job: StepContext, step: StepName, letter: Callable[[str, str, dateti
                 return REFUSED
             try:
                 ready.pop()()
-            except UndeliverableError as error:
-                return refused(error)
+            except (UndeliverableError, LetterDeferredError) as error:
+                return _refused(job, step, error, attempt)
             return SENT
-
-        def refused(error: UndeliverableError) -> str:
-            log.error("notification_refused", ref=job.journal.reference, step=step, reason=str(error))
-            return REFUSED
 
         prepared = job.journal.step(step.preparation, prepare)
         if prepared is not True:
             return str(prepared or "")
         fate: str = job.journal.step(step, hand_over)
         return fate
+
+
+def _refused(
+    job: StepContext, step: StepName, error: UndeliverableError | LetterDeferredError, attempt: Attempt
+) -> str:
+    """Return REFUSED for a mail that the server does not take.
+
+    Raises:
+        DependencyPendingError: it does not take it for now, and it is to be tried again.
+    """
+    patience = timedelta(hours=job.settings.state.give_up_after_h)
+    if isinstance(error, LetterDeferredError) and datetime.now(UTC) - attempt.since <= patience:
+        raise DependencyPendingError(f"{error}: {NOT_FOR_NOW}") from error
+    log.error("notification_refused", ref=job.journal.reference, step=step, reason=str(error))
+    return REFUSED

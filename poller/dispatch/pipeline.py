@@ -11,7 +11,7 @@ from integrations.errors import CredentialsError
 from poller.config.settings import reader_zone
 from poller.dispatch import correction as dispatch_correction
 from poller.dispatch.acknowledge import acknowledge
-from poller.dispatch.bounce import bounce_receipt, is_first_bounce
+from poller.dispatch.bounce import answered_result, bounce_receipt, is_first_bounce, with_bounce
 from poller.dispatch.classify import classify, initial_result
 from poller.dispatch.corrected_mails import CorrectedMails
 from poller.dispatch.inspection_turns import InspectionTurns
@@ -144,12 +144,13 @@ class Pipeline:
         progress.thread = root
         write = partial(
             receipt,
-            done=done,
             sender=self._settings.sender,
             zone=reader_zone(self._settings),
             colleague=received.people.colleague,
         )
-        return self._tell(job, progress.result(outcome), progress, lambda _: write(job.message.request))
+        return self._tell(
+            job, progress.result(outcome), progress, lambda _: write(job.message.request, with_bounce(job, done))
+        )
 
     def _correct(self, job: StepContext, correction: Correction, progress: PipelineProgress) -> WorkResult:
         """Run every step of a correction, like `_dispatch`. The admin is not notified, having asked for it."""
@@ -185,13 +186,14 @@ class Pipeline:
         self._label(job, outcome)
         write = partial(
             receipt,
-            done=done,
             sender=self._settings.sender,
             zone=reader_zone(self._settings),
             correction=correction.number,
             corrects_answer=progress.thread != correction.reference,
         )
-        return self._tell(job, progress.result(outcome), progress, lambda _: write(job.message.request))
+        return self._tell(
+            job, progress.result(outcome), progress, lambda _: write(job.message.request, with_bounce(job, done))
+        )
 
     def _ignore(
         self, job: StepContext, reason: str, progress: PipelineProgress | None = None, bounced: str = ""
@@ -201,19 +203,24 @@ class Pipeline:
         result = WorkResult(Outcome.IGNORED, reason=reason)
         if not (progress and bounced and is_first_bounce(job, bounced)):
             return result
-        answered = job.journal.store.result(bounced)
-        if not answered.final_outcome.is_dispatched:
-            return result
-        write = partial(bounce_receipt, job, bounced, answered, self._spool)
-        return self._tell(job, result, progress, lambda _: write(), beside=answered.final_outcome)
+        return self._tell(
+            job,
+            result,
+            progress,
+            lambda _: bounce_receipt(job, bounced, self._spool),
+            beside=lambda: answered_result(job, bounced).final_outcome,
+        )
 
     def _give_up(self, job: StepContext, failure: StepFailedError, progress: PipelineProgress) -> WorkResult:
         """Notify the admin of a failed step, and label the message as failed."""
         # If the message could not be read, do not try to read it again for the notification.
         message = None if failure.step is StepName.RECEIVE else job.message
 
-        left = _steps_behind(failure.step, progress)
-        write = failure_receipt(job, failure, message, progress.done, left)
+        left, done = _steps_behind(failure.step, progress), progress.done
+
+        def write(stamp: str) -> Receipt:
+            return failure_receipt(job, failure, message, done and with_bounce(job, done), left, stamp)
+
         result = progress.result(Outcome.FAILED, step=failure.step, reason=failure.reason)
         with suppress(StepFailedError):  # The failure is logged, and the label below still shows it.
             send_failure(job, failure, message, progress.done, progress.answers or progress.thread)
@@ -243,11 +250,11 @@ class Pipeline:
         progress: PipelineProgress,
         write: Callable[[str], Receipt],
         *,
-        beside: Outcome | None = None,
+        beside: Callable[[], Outcome] | None = None,
     ) -> WorkResult:
         """Append a receipt next to the message in the mailbox, and return the result.
 
-        A receipt about another message lies where that is filed, `beside`.
+        A receipt about another message lies where that is filed, as `beside` returns in the step.
 
         If only the receipt is left to write, the outcome is WAITING and `filed` holds the final outcome. Answers to
         the message then need not wait for the receipt.
@@ -256,7 +263,7 @@ class Pipeline:
         if progress.received_at:
             job.message.filed(outcome, progress.received_at)
         try:
-            send_receipt(job, beside or outcome, write)
+            send_receipt(job, outcome, write, beside)
         except StepDeferredError as wait:
             return replace(
                 result,

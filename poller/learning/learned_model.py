@@ -20,6 +20,7 @@ FILE: Final = "learned.json"  # in the state directory
 SEED: Final = Path(__file__).parent / "seed"
 LABELLED: Final = SEED / "requests.jsonl"  # the labelled requests that every model learns from
 SEED_MODEL: Final = SEED / "model.json"  # what is learnt from them alone
+LEAST: Final = 0.80  # confidence below which no model decides
 _MAX_BYTES: Final = 100_000
 _LARGEST: Final = 1e6  # number of a model, far above any that is learnt: no sum of them overflows
 
@@ -36,7 +37,7 @@ class LearnedModel:
     weights: tuple[float, ...]  # of each dimension; positive for the studio
     bias: float
     slope: float  # confidence is the logistic function of slope times the distance from the boundary
-    threshold: float | None  # confidence from which it may decide; None: it is never sure enough
+    threshold: float | None  # confidence from which it may decide, at least `LEAST`; None: it is never sure enough
     accuracy: float  # right by cross-validation, a share of 1
     examples: int  # that it was learnt from
     digest: str  # hex digits of the SHA-256 over them
@@ -101,12 +102,13 @@ def _model(found: Mapping[str, Any]) -> LearnedModel:
         weights=weights,
         bias=float(found["bias"]),
         slope=float(found["slope"]),
-        threshold=None if threshold is None else float(threshold),
+        threshold=None if threshold is None else max(float(threshold), LEAST),
         accuracy=float(found["accuracy"]),
         examples=int(found["examples"]),
         digest=str(found["digest"]),
     )
-    is_bounded = all(abs(number) < _LARGEST for number in (*weights, model.bias, model.slope))  # False for NaN
+    numbers = (*weights, model.bias, model.slope, model.threshold or LEAST)
+    is_bounded = all(abs(number) < _LARGEST for number in numbers)  # False for NaN
     if len(weights) != embedding.DIMENSIONS or not is_bounded or model.slope < 0:
         raise ValueError("not the weights of a model")
     return model

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from poller.learning import embedding
-from poller.learning.learned_model import LearnedModel
+from poller.learning.learned_model import LEAST, LearnedModel
 from poller.model import Category
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     _Numbers = NDArray[np.float64]
 
 WANTED: Final = 0.985  # right among those that it may decide
-LEAST: Final = 0.80  # confidence below which it never decides
 CONFIDENCES: Final = (0.80, 0.85, 0.90, 0.95, 0.98)
 FEWEST: Final = 40  # labelled requests
 _PARTS: Final = 10  # of the cross-validation

@@ -40,7 +40,7 @@ _WORD: Final = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?")
 _PARAMETER: Final = re.compile(rb';\s*+([^=;\s"]+)\s*+=\s*+("(?:[^"\\]|\\.)*+"?|[^;]*+)', re.DOTALL)
 _PARAMETER_NAME: Final = re.compile(r"([^*]+)(?:\*(\d{1,3}))?(\*)?")
 _AS_IT_STANDS: Final = frozenset(
-    {b"authentication-results", b"reply-to", b"author", b"x-original-from", b"x-original-sender"}
+    {b"authentication-results", b"from", b"reply-to", b"author", b"x-original-from", b"x-original-sender"}
 )
 _MESSAGE_ID: Final = re.compile(rb"<[^<>\s]{1,900}>")
 _BARE_ID: Final = re.compile(rb"[^<>\s@()\",;:]{1,450}@[^<>\s@()\",;:]{1,450}")
@@ -136,8 +136,8 @@ def decode(value: bytes) -> str:
 def text_of(name: bytes, value: bytes) -> str:
     """Return the text of any field on one line. `name` is in lower case.
 
-    A field by which our own server is known is not decoded. Encoded words and raw bytes have no place in it (RFC 2047
-    section 5), and would let a forger write that server's name past the server itself.
+    A field by which our own server or a person is known is not decoded. Encoded words and raw bytes have no place in an
+    address or a server's name (RFC 2047 section 5), and would let a forger write one past the server itself.
     """
     if name in _AS_IT_STANDS:
         cut = CUT if len(value) > _VALUE_BYTES else ""

@@ -16,7 +16,7 @@ from poller.mailbox.account import account_of
 from poller.model import Outcome
 from poller.monitoring import unanswered
 from poller.rendering.digest import letter
-from poller.rendering.week import WEEK, Failure, Week, WeeklyMessage
+from poller.rendering.week import WEEK, Failure, Unanswered, Week, WeeklyMessage
 from poller.triage import canary_mark
 from poller.workflow.corrections import correction_of, current, message_of
 from poller.workflow.database import open_store
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from integrations.hubspot import HubSpot
     from integrations.smtp import Smtp
     from poller.config.settings import DigestSettings, Settings
-    from poller.rendering.week import UnansweredTicket
     from poller.workflow.facts import FactStore
     from poller.workflow.status import Entry, MessageRecord, MessageStatus
     from poller.workflow.store import StateStore
@@ -79,15 +78,13 @@ def tell(
     log.info("digest_sent", week=key, messages=len(week.messages))
 
 
-def _unanswered(
-    settings: Settings, store: StateStore, hubspot: HubSpot | None, now: datetime
-) -> tuple[UnansweredTicket, ...]:
+def _unanswered(settings: Settings, store: StateStore, hubspot: HubSpot | None, now: datetime) -> Unanswered:
     """Return the tickets that nobody has answered, none where HubSpot does not tell: the digest goes without them."""
     try:
-        return tuple(unanswered.find(settings, store, hubspot, now))
+        return unanswered.find(settings, store, hubspot, now)
     except (ServiceError, ConfigurationError) as error:
         log.warning("unanswered_tickets_unknown", reason=str(error))
-        return ()
+        return Unanswered()
 
 
 def last_due(digest: DigestSettings, now: datetime) -> datetime:

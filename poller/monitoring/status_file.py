@@ -99,11 +99,18 @@ def read(directory: Path) -> PollStatus | None:
 def replace(path: Path, text: str, mode: int) -> None:
     """Write a file atomically: a reader finds either all of the old text or all of the new.
 
+    A file that root writes is the directory owner's: the daemon reads what `sudo poller learn` left.
+
     Raises:
         OSError: the file cannot be written.
     """
     new = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+    new.unlink(missing_ok=True)
+    # A new file, and not what that owner may have put in its place for root to write to or to give away.
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        if os.geteuid() == 0:
+            owner = path.parent.stat()
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
         os.fchmod(file.fileno(), mode)  # independent of the umask
         file.write(text)
     new.replace(path)

@@ -12,8 +12,8 @@ import structlog
 from integrations.errors import ConfigurationError, ServiceError
 from poller.config.settings import office_hours
 from poller.mailbox.account import account_of
-from poller.rendering.unanswered import letter
-from poller.rendering.week import UnansweredTicket
+from poller.rendering.unanswered import MOST, letter
+from poller.rendering.week import Unanswered, UnansweredTicket
 from poller.workflow.corrections import correction_of, message_of
 from poller.workflow.database import open_store
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 LOOKED_BACK = timedelta(days=30)
-MOST = 1_000  # tickets that HubSpot is asked about at a time: ten calls
 
 
-def find(settings: Settings, store: StateStore, hubspot: HubSpot | None, now: datetime) -> list[UnansweredTicket]:
-    """Return the tickets of the last month that nobody has answered or moved on in time, the longest wait first.
+def find(settings: Settings, store: StateStore, hubspot: HubSpot | None, now: datetime) -> Unanswered:
+    """Return the tickets of the last month that nobody has answered or moved on in time.
 
-    None are returned where that is turned off. `now` is aware.
+    None are returned where that is turned off. HubSpot is asked about the latest, `MOST` of them: the others have been
+    listed before. `now` is aware.
 
     Raises:
         ServiceError, ConfigurationError: HubSpot does not tell.
     """
     limit_h, office = settings.alerts.unanswered_after_h, office_hours(settings)
     if not limit_h or hubspot is None:
-        return []
+        return Unanswered()
     found: dict[str, UnansweredTicket] = {}
     for message in store.current((now - LOOKED_BACK).astimezone(UTC)):
         ticket = message.status.result.ticket
@@ -54,8 +54,10 @@ def find(settings: Settings, store: StateStore, hubspot: HubSpot | None, now: da
         waits_h = office.between(first[0].seen_at if first else message.seen_at, now)
         if waits_h >= limit_h:
             found[ticket.id] = UnansweredTicket(ticket, waits_h)
-    untouched = hubspot.untouched(list(found)[-MOST:])
-    return sorted((each for id_, each in found.items() if id_ in untouched), key=lambda each: -each.waits_h)
+    asked = list(found)[-MOST:]
+    untouched = hubspot.untouched(asked)
+    tickets = sorted((each for id_, each in found.items() if id_ in untouched), key=lambda each: -each.waits_h)
+    return Unanswered(tuple(tickets), len(found) - len(asked))
 
 
 def tell(settings: Settings, facts: FactStore, smtp: Smtp | None, hubspot: HubSpot | None, now: datetime) -> None:
@@ -73,12 +75,12 @@ def tell(settings: Settings, facts: FactStore, smtp: Smtp | None, hubspot: HubSp
         return
     try:
         with closing(open_store(settings)) as store:
-            tickets = find(settings, store, hubspot, now)
-        if tickets:
+            found = find(settings, store, hubspot, now)
+        if found.tickets:
             account = account_of(settings.imap)
-            smtp.send(letter(tickets, account=account, sender=settings.sender, recipient=recipient, now=local))
+            smtp.send(letter(found, account=account, sender=settings.sender, recipient=recipient, now=local))
     except (ServiceError, ConfigurationError) as error:
         log.warning("reminder_not_sent", reason=str(error))
         return
     facts.remember(key, claim)
-    log.info("reminder_done", tickets=len(tickets))
+    log.info("reminder_done", tickets=len(found.tickets), unchecked=found.unchecked)

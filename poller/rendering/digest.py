@@ -105,8 +105,8 @@ def _page(week: Week, before: Week | None, account: str) -> DigestPage:
         more_portraits=max(0, len(portraits) - PORTRAITS),
         failures=[failure_line(each, week) for each in failed[:FAILURES]],
         more_failures=max(0, len(failed) - FAILURES),
-        unanswered=[unanswered.line(each) for each in week.unanswered[:FAILURES]],
-        more_unanswered=max(0, len(week.unanswered) - FAILURES),
+        unanswered=[unanswered.line(each) for each in week.unanswered.tickets[:FAILURES]],
+        more_unanswered=max(0, len(week.unanswered.tickets) - FAILURES),
         facts=[*_facts(week), *_learned(week, before)] if week.messages else (),
         # Two mailboxes have two digests, even where both go to the same admin.
         reference=f"{week.ends:%Y%m%d}.{hashlib.sha256(account.encode()).hexdigest()[:8]}",
@@ -167,8 +167,9 @@ def _checks(week: Week) -> list[str]:
             f"{unsure} classement{'s' if unsure > 1 else ''} incertain{'s' if unsure > 1 else ''}{NBSP}: "
             f"relisez ces demandes, signalées «{NBSP}à{NBSP}vérifier{NBSP}»."
         )
-    if waits := len(week.unanswered):
+    if waits := len(week.unanswered.tickets):
         checks.append(f"{unanswered.counted(waits)} sans réponse dans HubSpot{NBSP}: la liste est plus bas.")
+    checks += unanswered.unchecked(week.unanswered)
     sure, right = week.sure_opinions
     if sure >= _SURE_MIN and right / sure < _SURE_RIGHT:
         checks.append(

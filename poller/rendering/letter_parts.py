@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from poller.model import Classification, DispatchResult, Request
     from poller.rendering.mail_page import Line
 
+NOT_DELIVERED = (
+    f"L’adresse du client est peut-être fausse, ou sa boîte pleine{NBSP}: une réponse ne lui parviendrait pas non "
+    "plus. Joignez-le autrement."
+)
 _DECIDED_BY = {
     "rules": "Décidé par les règles.",
     "learned": "Décidé par le modèle appris.",
@@ -176,6 +180,8 @@ def to_check(request: Request, done: DispatchResult) -> list[str]:
             f"Le serveur d’envoi refuse l’adresse du client{NBSP}: une réponse ne lui parviendrait sans doute pas non "
             "plus."
         )
+    if done.acknowledgement is Acknowledgement.BOUNCED:
+        lines.append(NOT_DELIVERED)
     for service, steps in services_off(done):
         lines.append(f"{service} n’est pas configuré. Non fait{NBSP}: {', '.join(steps)}.")
     lines += listed((f"«{NBSP}{name}{NBSP}» est vide." for name in empty(request)), _NAMES_LIMIT_CHARS)

@@ -46,8 +46,10 @@ _NO_LETTER = {
     Acknowledgement.NO_ANSWER: "cette adresse ne reçoit pas de réponse",
     Acknowledgement.AUTOMATIC: "le message vient peut-être d’un programme ou d’une liste",
     Acknowledgement.UNPROVEN: "rien ne prouve l’adresse de l’expéditeur",
+    Acknowledgement.NOT_TO_US: "aucune de nos adresses n’est parmi les destinataires",
     Acknowledgement.OLD: "le message a plus d’un jour",
     Acknowledgement.OFTEN: "l’expéditeur en a déjà reçu assez aujourd’hui",
+    Acknowledgement.FORMS: "les visiteurs des formulaires en ont déjà reçu assez aujourd’hui",
 }
 
 
@@ -112,15 +114,11 @@ def receipt(
 def bounce_receipt(request: Request, answered: WorkResult, *, sender: str, zone: tzinfo = UTC) -> Receipt:
     """Render that the letter to the customer came back. `answered` is the result of the work on the request."""
     title = step_title(StepName.SEND_ACKNOWLEDGEMENT)
-    check = (
-        f"L’adresse du client est peut-être fausse, ou sa boîte pleine{NBSP}: une réponse ne lui parviendrait pas non "
-        "plus. Joignez-le autrement."
-    )
     category = CATEGORIES[answered.final_outcome.category]
     page = Page(
         kicker=category,
         title=f"{title} non remis",
-        box=("À vérifier", [check]),
+        box=("À vérifier", [letter_parts.NOT_DELIVERED]),
         facts=letter_parts.people(request, zone),
         buttons=[("Ouvrir le ticket HubSpot", answered.ticket.url)] if answered.ticket else (),
         files=(),
@@ -221,6 +219,8 @@ def _answered(done: DispatchResult) -> list[Line]:
             return [(LEFT, f"{title}{NBSP}: peut-être envoyé au client", "")]
         case Acknowledgement.REFUSED:
             return [(FAILED, f"{title}{NBSP}: refusé par le serveur d’envoi", "")]
+        case Acknowledgement.BOUNCED:
+            return [(FAILED, f"{title}{NBSP}: non remis au client", "")]
     return [(LEFT, f"Pas d’{title[:1].lower()}{title[1:]}{NBSP}: {_NO_LETTER[done.acknowledgement]}", "")]
 
 

@@ -10,23 +10,21 @@ from poller.rendering.mail_page import LEFT, Page, Tone, mail
 from poller.rendering.phrases import NBSP
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
     from email.message import EmailMessage
 
-    from poller.rendering.week import UnansweredTicket
+    from poller.rendering.week import Unanswered, UnansweredTicket
 
 SHOWN = 50  # in a letter
+MOST = 1_000  # tickets that HubSpot is asked about at a time: ten calls
 
 
-def letter(
-    tickets: Sequence[UnansweredTicket], *, account: str, sender: str, recipient: str, now: datetime
-) -> EmailMessage:
+def letter(found: Unanswered, *, account: str, sender: str, recipient: str, now: datetime) -> EmailMessage:
     """Write the letter of a day. `account` is the mailbox that it is about. `now` is in the reader's time zone."""
-    title = f"{counted(len(tickets))} sans réponse"
-    lines = [(LEFT, *line(ticket)) for ticket in tickets[:SHOWN]]
-    if len(tickets) > SHOWN:
-        lines.append((LEFT, f"et {len(tickets) - SHOWN} de plus", ""))
+    title = f"{counted(len(found.tickets))} sans réponse"
+    lines = [(LEFT, *line(ticket)) for ticket in found.tickets[:SHOWN]]
+    if len(found.tickets) > SHOWN:
+        lines.append((LEFT, f"et {len(found.tickets) - SHOWN} de plus", ""))
     check = (
         f"Personne n’y a répondu dans HubSpot, et aucun n’a changé d’étape. Répondez-y, ou changez-les d’étape{NBSP}: "
         "ils ne seront plus listés."
@@ -34,7 +32,7 @@ def letter(
     page = Page(
         kicker="Rappel",
         title=title,
-        box=("À faire", [check]),
+        box=("À faire", [check, *unchecked(found)]),
         facts=(),
         buttons=(),
         files=(),
@@ -44,6 +42,15 @@ def letter(
         tone=Tone.WARNING,
     )
     return mail(page, f"[Rappel] {title}", "unanswered", sender=sender, recipient=recipient, now=now, name="Rappel")
+
+
+def unchecked(found: Unanswered) -> list[str]:
+    """Return a sentence about the tickets that HubSpot was not asked about, none if it was asked about all."""
+    if not found.unchecked:
+        return []
+    older = "plus anciens ne l’ont" if found.unchecked > 1 else "plus ancien ne l’a"
+    most = f"{MOST:,}".replace(",", NBSP)
+    return [f"Seuls les {most} tickets les plus récents ont été vérifiés{NBSP}: {found.unchecked} {older} pas été."]
 
 
 def line(ticket: UnansweredTicket) -> tuple[str, str]:

@@ -59,6 +59,14 @@ class UnansweredTicket:
 
 
 @dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The tickets that nobody has answered or moved on, as far as HubSpot was asked."""
+
+    tickets: tuple[UnansweredTicket, ...] = ()  # the longest wait first
+    unchecked: int = 0  # older ones that HubSpot was not asked about: there are too many
+
+
+@dataclass(frozen=True, slots=True)
 class Week:
     """The messages of seven whole days."""
 
@@ -66,7 +74,7 @@ class Week:
     ends: datetime  # likewise, seven days later
     messages: tuple[WeeklyMessage, ...]
     corrections: int  # messages that a person has put under another category
-    unanswered: tuple[UnansweredTicket, ...] = ()  # now, whenever they were opened, the longest wait first
+    unanswered: Unanswered = Unanswered()  # now, whenever they were opened
 
     def count(self, *outcomes: Outcome) -> int:
         """Return how many messages have one of these outcomes."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from poller.escaping import reply_address
 from poller.mime.addresses import addresses, takes_no_answer
+from poller.mime.headers import CUT
 from poller.model import Acknowledgement
 from poller.triage import quotas, screening, sender
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 LATEST = timedelta(days=1)  # after the mail's arrival: a later letter only puzzles
 FACT = "acknowledged-"  # before the pseudonym of a person and the reference of a mail
+VISITORS = "form"  # in place of a pseudonym: all visitors of the forms together
 _DAY = timedelta(days=1)
+_GMAIL = {"gmail.com", "googlemail.com"}
 # Local parts behind which a list or a mailer reads (RFC 5230 section 4.6). A tag may follow: "bounces+ana=x.example".
 _PROGRAM = re.compile(
     r"owner-.*|.*-(?:owner|request|bounces?)|bounces?|listserv|majordomo|mailman|notifications?"
@@ -42,18 +45,24 @@ def reason_against(
 
     `own` is as `sender.own_domains` gives it, `junk` the mailbox's verdict. `now` is aware.
     """
-    person, is_form = request.sender, sender.from_our_form(request, own)
+    person = request.sender
     if sender.is_ours(person.addr_spec, own):
         return Acknowledgement.OURS
     if not reply_address(person.addr_spec) or takes_no_answer(person) or _of_a_program(person.addr_spec):
         return Acknowledgement.NO_ANSWER
-    if not is_form and screening.sign_of_program(request, junk=junk):
+    if not sender.from_our_form(request, own) and (doubt := _doubt_about(request, own, junk)):
+        return doubt
+    return Acknowledgement.OLD if is_old(request, now) else None
+
+
+def _doubt_about(request: Request, own: Collection[str], junk: bool | None) -> Acknowledgement | None:
+    """Return why a mail may not be a person's own, to us, None if it is. That of a form of ours cannot show it."""
+    if screening.sign_of_program(request, junk=junk):
         return Acknowledgement.AUTOMATIC
-    if not is_form and not _is_vouched_for(request, own):
+    if not _is_vouched_for(request, own):
         return Acknowledgement.UNPROVEN
-    if is_old(request, now):
-        return Acknowledgement.OLD
-    return None
+    # A copy whose recipients are others, as of a mail to a list or to hundreds at once (RFC 5230 section 4.5).
+    return None if sender.is_addressed_to_us(request, own) else Acknowledgement.NOT_TO_US
 
 
 def is_old(request: Request, now: datetime) -> bool:
@@ -67,9 +76,13 @@ def repeats_words(request: Request, own: Collection[str]) -> bool:
 
 
 def mailbox_of(addr_spec: str) -> str:
-    """Return an address in lower case without its tag: mail to ana+1@ and to ana+2@ comes to one person (RFC 5233)."""
+    """Return an address in lower case without its tag: mail to ana+1@ and to ana+2@ comes to one person (RFC 5233).
+
+    Gmail also ignores dots, and has two domains (https://support.google.com/mail/answer/7436150).
+    """
     local, _, domain = addr_spec.casefold().rpartition("@")
-    return f"{local.partition('+')[0] or local}@{domain}"
+    local = local.partition("+")[0] or local
+    return f"{local.replace('.', '')}@gmail.com" if domain in _GMAIL else f"{local}@{domain}"
 
 
 def reserve(store: FactStore, person: str, reference: str, now: datetime, most: int) -> bool:
@@ -94,5 +107,10 @@ def _is_vouched_for(request: Request, own: Collection[str]) -> bool:
     Of several authors none is: it vouches for their domain, and one of them may have named the others.
     """
     same = request.sender.addr_spec.casefold() == request.author.addr_spec.casefold()
-    authors = {each.addr_spec.casefold() for each in addresses(request.header("from").encode())}
-    return same and len(authors) <= 1 and quotas.proof_of(request, own) is quotas.Proof.VERIFIED
+    return same and _has_one_author(request) and quotas.proof_of(request, own) is quotas.Proof.VERIFIED
+
+
+def _has_one_author(request: Request) -> bool:
+    fields = [value for name, value in request.headers if name == "from"]
+    authors = {each.addr_spec.casefold() for value in fields for each in addresses(value.encode())}
+    return len(authors) <= 1 and not any(value.endswith(CUT) for value in fields)

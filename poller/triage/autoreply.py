@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CALENDAR_READ_BYTES = 65_536
 _CALENDAR_REPLY = re.compile(rb"^METHOD:REPLY\s*$", re.IGNORECASE | re.MULTILINE)
 
+GENERATED = "auto-reply (Auto-Submitted: auto-generated)"  # a reason of `auto_submitted`
 # Of vacation programs, help desks and web mail that do not write Auto-Submitted.
 _AUTO_REPLY_FIELDS = (
     "x-autoreply",
@@ -170,12 +171,11 @@ def mentions_bounce(request: Request) -> bool:
 
 
 def auto_submitted(request: Request) -> str | None:
-    """Recognise Auto-Submitted: every value but "no" is set by a program (RFC 3834 section 5)."""
-    value = re.match(r"[a-z-]*", request.header("auto-submitted").strip().lower())
-    if not value or value[0] in {"", "no"}:
-        return None
-    known = value[0] if value[0] in {"auto-replied", "auto-generated", "auto-notified"} else "other"
-    return f"auto-reply (Auto-Submitted: {known})"
+    """Recognise Auto-Submitted: every value but "no" is set by a program (RFC 3834 section 5), in any of its fields."""
+    fields = (value.strip().lower() for name, value in request.headers if name == "auto-submitted")
+    said = {word[0] for value in fields if (word := re.match("[a-z-]+", value))} - {"no"}
+    known = next((each for each in ("auto-replied", "auto-notified", "auto-generated") if each in said), "other")
+    return f"auto-reply (Auto-Submitted: {known})" if said else None
 
 
 def auto_reply_field(request: Request) -> str | None:

@@ -29,7 +29,7 @@ from poller.mime.addresses import aligned
 from poller.model import Kind
 from poller.own_mail import ACKNOWLEDGEMENT, HEADER, OWN_DOMAIN
 from poller.triage import autoreply
-from poller.triage.sender import from_our_form, is_ours, labelled_addresses
+from poller.triage.sender import from_our_form, is_addressed_to_us, is_ours, labelled_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -77,7 +77,7 @@ def screen(
     told = _answers_our_letter(request)
     if from_our_form(request, own) or _brings_files(request, own) or (answer and not told):
         return None
-    generated = request.header("auto-submitted").strip().lower().startswith("auto-generated")
+    generated = autoreply.auto_submitted(request) == autoreply.GENERATED
     signs = autoreply.ANSWERS if generated and (answer or _is_form(request, own)) else autoreply.SIGNS
     if (reason := _first(signs, request)) or answer:
         return reason
@@ -176,10 +176,9 @@ def _is_of_a_group(request: Request, own: Collection[str]) -> bool:
     """
     post = addresses.addresses(request.header("list-post").replace("mailto:", "").encode())
     domain = request.author.addr_spec.rpartition("@")[2]
-    shown = addresses.addresses(f"{request.header('to')}, {request.header('cc')}".encode())
     return (
         any(aligned(each.addr_spec.rpartition("@")[2], domain) for each in post)
-        and any(is_ours(each.addr_spec, own) for each in shown)
+        and is_addressed_to_us(request, own)
         and not any(request.header(name) for name in _BULK_FIELDS)
     )
 

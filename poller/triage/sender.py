@@ -58,6 +58,12 @@ def is_ours(addr_spec: str, own: Collection[str]) -> bool:
     return any(each in {address, domain} or domain.endswith("." + each) for each in own)
 
 
+def is_addressed_to_us(request: Request, own: Collection[str]) -> bool:
+    """Return whether one of our addresses is among the recipients that a mail shows."""
+    shown = (each for name in ("to", "cc") for each in addresses(request.header(name).encode()))
+    return any(is_ours(each.addr_spec, own) for each in shown)
+
+
 def from_our_form(request: Request, own: Collection[str]) -> bool:
     """Return True if a mail bears all the marks of one that `poller forms` made, and is verified, see `identify`."""
     author, message_id = request.author.addr_spec, _FORM_ID.fullmatch(request.message_id)

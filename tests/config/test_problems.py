@@ -176,3 +176,15 @@ def test_settings_that_do_not_go_together_are_reported(given: str, problem: str)
     write("config.toml", given)
     (found,) = problems()
     assert problem in found
+
+
+def test_letters_without_an_address_of_ours_are_reported() -> None:
+    """No mail would be known to be to us, and nobody would get one."""
+    problem = "[acknowledgement] enabled: the IMAP login is no address: set imap.own_domains"
+    given = (
+        '[imap]\nusername = "support"\n[acknowledgement]\nenabled = true\n[smtp]\nhost = "h"\nsender = "a@x.example"\n'
+    )
+    write("config.toml", given)
+    assert problem in problems()
+    write("config.toml", given.replace('"support"\n', '"support"\nown_domains = "x.example"\n'))
+    assert problem not in problems()

@@ -156,7 +156,7 @@ def test_mailbox_failure_before_send_is_not_a_send_attempt(office: Office) -> No
     with Relay(office.sandbox.imap.port) as relay:
         office.environment["IMAP_PORT"] = str(relay.port)
         # Taken at first, so that the letter has to be written anew in the step that hands it over.
-        office.sandbox.smtp.fail(Refusal("data", "451 4.3.0 later"))
+        office.sandbox.smtp.fail(Refusal("data", "421 4.3.2 later"))
         relay.breaks += [Break("reset", b"BODY.PEEK[]<", after=False, skip=1) for _ in range(2)]
         assert outcomes(office.once(MAILS["support"])) == ["support"]
         assert relay.breaks == []

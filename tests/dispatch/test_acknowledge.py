@@ -17,10 +17,13 @@ from integrations.sandbox import Refusal
 from poller.daemon.daemon import Daemon
 from poller.dispatch.acknowledge import DEFERRED_FOR, acknowledge
 from poller.dispatch.clients import Services, services
+from poller.forms import message
+from poller.forms.submission import Submission
 from poller.model import Acknowledgement, Category, Classification, DispatchResult, Link, Outcome
 from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
+from poller.triage import form_mark
 from poller.workflow.errors import StepDeferredError
-from poller.workflow.results import Participants, Received
+from poller.workflow.results import Participants, Received, WorkResult
 from poller.workflow.steps import StepName
 from tests.dispatch.test_notify import ON_THE_WAY, READY, UNDER_WAY, Mortal
 from tests.support.journal_record import ProcessDiedError
@@ -41,7 +44,8 @@ ON = {
 SUPPORT = Classification(Category.SUPPORT, 1.0, "rules", "", needs_review=False)
 DONE = DispatchResult(SUPPORT, ticket=Link("1", "https://x.example/1"))
 LETTER = f"<{REFERENCE}.acknowledgement@figurative-poller.invalid>"
-CREATED = "/crm/objects/2026-09/tickets"
+FIRST = f"{0:016x}"  # reference of the first mail of a desk
+LETTER_TO_FIRST = f"<{FIRST}.acknowledgement@figurative-poller.invalid>".encode()
 
 
 def mail(name: str = "1", sender: str = "ana@ruiz.example", **headers: str) -> bytes:
@@ -115,6 +119,29 @@ def test_customer_who_writes_often_gets_two_letters_a_day(desk: Desk) -> None:
     assert len(letters(desk.sandbox)) == 2
 
 
+def visit(desk: Desk, address: str) -> bytes:
+    """The mail of a visitor of our form, who may have typed in anybody's address."""
+    filled_in = Submission(address, "", "Facture", "Ma facture a été prélevée deux fois.", (), "")
+    key = form_mark.key_of(desk.settings.imap)
+    form = message.written(filled_in, "contact", "support@figurative.example", datetime.now(UTC), "", key)
+    with form.content as content:
+        return content.read()
+
+
+def test_strangers_whom_forms_name_get_only_so_many_letters_a_day(desk: Desk) -> None:
+    """Whoever types a thousand addresses into a form writes to few of them. A customer's own mail is not counted."""
+    desk.environment["ACKNOWLEDGEMENT_MAX_FORM_LETTERS_PER_DAY"] = "2"
+    for number in range(4):
+        assert desk.gets(visit(desk, f"victim@{number}.example")).outcome is Outcome.SUPPORT
+    assert "visiteurs des formulaires en ont d=C3=A9j=C3=A0 re=C3=A7u assez" in receipt_of(desk).replace("=\r\n", "")
+    desk.gets(mail())
+    assert [each.recipients for each in letters(desk.sandbox)] == [
+        ("victim@0.example",),
+        ("victim@1.example",),
+        ("ana@ruiz.example",),
+    ]
+
+
 def test_letter_that_reaches_another_poller_gets_no_answer(desk: Desk) -> None:
     """Nor does it open a ticket there."""
     desk.gets(mail())
@@ -172,6 +199,59 @@ def test_bounce_of_the_letter_is_told_beside_the_message(desk: Desk, action: str
         assert told["In-Reply-To"] == "<1@ruiz.example>"
         assert desk.receipts[-1].needs_person
         assert list(desk.spool.glob("*.eml")) == []
+
+
+def test_bounce_of_a_later_answer_is_none_of_the_letter(desk: Desk) -> None:
+    """An agent's answer to the customer refers to the letter, too."""
+    desk.gets(mail())
+    told = report(letters(desk.sandbox)[0]).replace(b"Message-ID: " + LETTER_TO_FIRST, b"Message-ID: <agent@x.example>")
+    answer = told.replace(b"In-Reply-To: <1@ruiz.example>", b"In-Reply-To: " + LETTER_TO_FIRST)
+    assert answer.count(LETTER_TO_FIRST) == 1
+    assert desk.gets(answer).outcome is Outcome.IGNORED
+    assert len(desk.receipts) == 1
+
+
+def test_report_that_returns_no_header_names_the_letter_that_it_answers(desk: Desk) -> None:
+    """As Exchange may be set up."""
+    desk.gets(mail())
+    bare = report(letters(desk.sandbox)[0]).partition(b"--b\r\nContent-Type: text/rfc822-headers")[0]
+    assert desk.gets(b"In-Reply-To: " + LETTER_TO_FIRST + b"\r\n" + bare).outcome is Outcome.IGNORED
+    assert len(desk.receipts) == 2
+
+
+def test_bounce_while_the_message_is_at_work_is_told_after_its_end(desk: Desk) -> None:
+    """The report is filed at once, and its receipt waits. Nobody would learn of it else."""
+    done = desk.gets(mail())
+    (sent,) = letters(desk.sandbox)
+    desk.results[FIRST] = WorkResult(Outcome.WORKING)
+    waiting = desk.gets(report(sent))
+    assert (waiting.outcome, waiting.final_outcome, waiting.behind) == (Outcome.WAITING, Outcome.IGNORED, FIRST)
+    assert len(desk.receipts) == 1
+    desk.results[FIRST] = done
+    assert desk.works_on(f"{1:016x}").outcome is Outcome.IGNORED
+    assert "non remis" in receipt_of(desk)
+    assert len(desk.receipts) == 2
+
+
+@pytest.mark.parametrize(("name", "fact"), [(f"{FIRST}/modelisation/1", ""), (FIRST, f"failed-{FIRST}")])
+def test_receipt_in_place_of_others_says_that_the_letter_came_back(desk: Desk, name: str, fact: str) -> None:
+    """It replaces the one that said so: that of a correction, or of a message that failed at first."""
+    desk.gets(mail())
+    desk.gets(report(letters(desk.sandbox)[0]))
+    desk.receipts.clear()
+    desk.facts |= {fact: ""} if fact else {}
+    assert desk.works_on(name).outcome.is_dispatched
+    (receipt,) = desk.receipts
+    assert "non remis au client" in receipt_of(desk).replace("=\r\n", "")
+    assert receipt.needs_person
+
+
+def test_report_that_names_itself_waits_for_nobody(desk: Desk) -> None:
+    """Whoever writes it knows its reference."""
+    desk.gets(mail())
+    itself = report(letters(desk.sandbox)[0]).replace(FIRST.encode(), f"{1:016x}".encode())
+    assert desk.gets(itself).outcome is Outcome.IGNORED
+    assert len(desk.receipts) == 1
 
 
 class Clerk(StepHarness):
@@ -253,16 +333,21 @@ def test_letter_that_the_server_does_not_take_is_tried_again_or_given_up(
     assert len(letters(sandbox)) == count
 
 
-def test_recipient_that_is_not_taken_for_now_holds_back_no_other_letter(sandbox: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data"])
+def test_letter_that_is_not_taken_for_now_holds_back_no_other(
+    sandbox: Sandbox, tmp_path: Path, stage: Literal["mail", "rcpt", "data"]
+) -> None:
     """It is given up before anyone is alarmed by a mail that waits."""
-    sandbox.smtp.fail(Refusal("rcpt", "450 4.1.8 no such domain", times=None))
+    sandbox.smtp.fail(Refusal(stage, "451 4.1.8 not now", times=None))
     clerk = Clerk(sandbox, tmp_path)
     with pytest.raises(StepDeferredError):
         clerk.tries()
     assert clerk.record.breakers.get("smtp") is None or clerk.record.breakers["smtp"].is_closed
-    name, begun = clerk.record.entries[0]
     long_ago = datetime.now(UTC) - DEFERRED_FOR - timedelta(seconds=1)
-    clerk.record.entries[0] = (name, begun | {"begun": long_ago.isoformat()})
+    begun = {"begun": long_ago.isoformat()}
+    clerk.record.entries = [
+        (name, entry | begun if "begun" in entry else entry) for name, entry in clerk.record.entries
+    ]
     assert clerk.ends() is Acknowledgement.REFUSED
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -29,7 +29,6 @@ from tests.support.pipeline_harness import StepHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from integrations.sandbox import Sandbox
@@ -76,6 +75,7 @@ class Admin:
 
     def __init__(self, office: Office, *deaths: str) -> None:
         self.record = JournalRecord()
+        self.record.now = datetime.now(UTC)
         self.server = office.sandbox.smtp
         smtp = Mortal(self.server.host, self.server.port, "none", "", "", "poller@figurative.example")
         smtp.deaths = list(deaths)
@@ -83,10 +83,14 @@ class Admin:
 
     def is_told(self) -> bool:
         """Send the letter, starting anew after each death."""
+        return bool(self.fate())
+
+    def fate(self) -> str:
+        """Return what became of the letter, as `send` does."""
         for _ in range(20):
             job: Any = SimpleNamespace(journal=self.record.execution(delays_s=(0.0,)), **self._parts)
             try:
-                return bool(send(job, StepName.SEND_NOTIFICATION, letter))
+                return send(job, StepName.SEND_NOTIFICATION, letter)
             except (ProcessDiedError, StepDeferredError):
                 continue
         raise AssertionError("it never ends")
@@ -132,6 +136,24 @@ def test_temporarily_refused_notification_is_not_in_doubt(office: Office) -> Non
     assert admin.is_told()
     assert len(admin.server.messages) == 1
     assert admin.verdicts == ["sent"]
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "data"])
+def test_notification_that_is_not_taken_for_now_holds_back_no_other(
+    office: Office, stage: Literal["rcpt", "data"]
+) -> None:
+    """A full mailbox is the admin's alone. In the end it counts as refused, and the customer's request goes on."""
+    admin = Admin(office)
+    admin.server.fail(Refusal(stage, "452 4.2.2 mailbox full", times=None))
+    with pytest.raises(AssertionError, match="it never ends"):
+        admin.is_told()
+    assert admin.record.breakers["smtp"].is_closed
+    long_ago = datetime.now(UTC) - timedelta(hours=office.settings.state.give_up_after_h, seconds=1)
+    begun = {"begun": long_ago.isoformat()}
+    admin.record.entries = [
+        (name, entry | begun if "begun" in entry else entry) for name, entry in admin.record.entries
+    ]
+    assert admin.fate() == "refused"
 
 
 def test_repeated_crash_before_send_fails_the_step(office: Office) -> None:

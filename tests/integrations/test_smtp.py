@@ -13,8 +13,8 @@ import pytest
 
 from integrations.errors import (
     ConfigurationError,
+    LetterDeferredError,
     PermanentError,
-    RecipientDeferredError,
     TransientError,
     UndeliverableError,
 )
@@ -79,16 +79,16 @@ def test_send_without_valid_recipient_raises_permanent_error(sandbox: Sandbox, t
     ("refusal", "error", "outcome_unknown"),
     [
         (Refusal("mail", "421 4.3.2 shutting down"), TransientError, False),
-        (Refusal("mail", "451 4.3.0 try later"), TransientError, False),
+        (Refusal("mail", "451 4.3.0 try later"), LetterDeferredError, False),
         (Refusal("mail", "530 5.7.0 authentication required"), ConfigurationError, None),
         (Refusal("mail", "550 5.7.1 no"), UndeliverableError, None),
         (Refusal("mail"), TransientError, False),
-        (Refusal("rcpt", "450 4.2.0 greylisted"), RecipientDeferredError, False),
+        (Refusal("rcpt", "450 4.2.0 greylisted"), LetterDeferredError, False),
         (Refusal("rcpt", f"550 5.1.1 {SECRET}"), UndeliverableError, None),
         (Refusal("rcpt", "550 5.1.1 unknown", recipient="b@figurative.example"), UndeliverableError, None),
         (Refusal("rcpt"), TransientError, False),
         (Refusal("data", "421 4.3.2 shutting down"), TransientError, False),
-        (Refusal("data", "452 4.3.1 disk full"), TransientError, False),
+        (Refusal("data", "452 4.3.1 disk full"), LetterDeferredError, False),
         (Refusal("data", "552 5.2.2 full"), UndeliverableError, None),
         (Refusal("data", "552 5.2.3 too long"), PermanentError, None),
         (Refusal("data", "554 5.6.0 content"), PermanentError, None),
@@ -105,6 +105,7 @@ def test_send_maps_every_failure_to_its_error(
     with pytest.raises(error) as raised:
         smtp.send(mail(to))
     assert (type(raised.value) is UndeliverableError) == (to in smtp.undeliverable)
+    assert isinstance(raised.value, LetterDeferredError) == (error is LetterDeferredError)
     assert getattr(raised.value, "outcome_unknown", None) is outcome_unknown
     assert str(raised.value).startswith("SMTP send: ")
     assert SECRET not in str(raised.value)
@@ -154,7 +155,7 @@ def test_recipient_who_is_refused_takes_no_other_letter_its_null_path(sandbox: S
             hand_over()
 
     sandbox.smtp.fail(Refusal("rcpt", "550 5.7.1 blocked", times=2))
-    for error in (RecipientDeferredError, UndeliverableError):
+    for error in (LetterDeferredError, UndeliverableError):
         with pytest.raises(error):
             send()
     send()

@@ -40,6 +40,13 @@ def test_model_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert not learned_model.load(written(tmp_path / "learned.json", threshold=None)).opinion(vector(1.0)).sure
 
 
+def test_threshold_below_the_least_is_raised_to_it(tmp_path: Path) -> None:
+    """No file makes the model decide what it is hardly surer of than a coin."""
+    model = learned_model.load(written(tmp_path / "learned.json", threshold=0.5))
+    assert model.threshold == learned_model.LEAST == 0.8
+    assert not model.opinion(vector(0.3)).sure
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -49,6 +56,7 @@ def test_model_is_read_as_it_was_written(tmp_path: Path) -> None:
         {"weights": None},
         {"bias": float("inf")},
         {"threshold": "high"},
+        {"threshold": float("nan")},
         {"slope": -1e6},
         {"weights": [1e308] * SIZE},
         {"bias": 10**400},

@@ -53,7 +53,7 @@ def test_check_has_f3d_draw_where_it_is_the_renderer(office: Office, tmp_path: P
 
 def test_check_tries_the_templates_of_letters(tmp_path: Path) -> None:
     """A reload asks it too, and keeps the old settings where it is refused. No service is in reach here."""
-    given = {"IMAP_HOST": "127.0.0.1", "IMAP_PORT": "9", "IMAP_USERNAME": "u", "IMAP_PASSWORD": "p"}
+    given = {"IMAP_HOST": "127.0.0.1", "IMAP_PORT": "9", "IMAP_USERNAME": "u@x.example", "IMAP_PASSWORD": "p"}
     given |= {"IMAP_SECURITY": "none", "STATE_URL": "sqlite:////nonexistent/x", "ACKNOWLEDGEMENT_ENABLED": "true"}
     given |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": "9", "SMTP_SECURITY": "none"}
     (tmp_path / "acknowledgement.en.txt").write_text("Received\n\n{{ letter.sender }}\n")

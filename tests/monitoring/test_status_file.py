@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -61,6 +63,21 @@ def test_replaced_file_is_whole_and_leaves_nothing_beside(tmp_path: Path) -> Non
         assert reader.read() == "old"
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o644)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="run as root, who may give files away")
+def test_file_that_root_writes_is_of_the_directorys_owner(tmp_path: Path) -> None:
+    """`sudo poller learn` leaves what the daemon can read. A link that the daemon left there leads root nowhere."""
+    nobody, outside = pwd.getpwnam("nobody"), tmp_path / "outside"
+    outside.write_text("kept")
+    state = tmp_path / "state"
+    state.mkdir()
+    os.chown(state, nobody.pw_uid, nobody.pw_gid)
+    (state / ".learned.json.new").symlink_to(outside)
+    status_file.replace(state / "learned.json", "new", 0o600)
+    left = (state / "learned.json").stat()
+    assert (left.st_uid, left.st_gid, left.st_mode & 0o777) == (nobody.pw_uid, nobody.pw_gid, 0o600)
+    assert (outside.read_text(), outside.stat().st_uid) == ("kept", 0)
 
 
 def test_unwritable_file_raises_oserror(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,16 @@ from poller.cli.samples import samples
 from poller.config.settings import Settings
 from poller.model import Link, Outcome
 from poller.monitoring import digest, unanswered
+from poller.rendering import unanswered as rendering
 from poller.workflow.database import open_store
 from poller.workflow.results import WorkResult
 from poller.workflow.status import MessageRecord, MessageStatus
 from poller.working_days import is_working_day
-from tests.rendering.test_digest import body
+from tests.rendering.test_digest import a_week, body, text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from tests.conftest import Office
     from tests.support.pipeline_harness import Desk
 
@@ -50,7 +54,7 @@ def office(office: Office) -> Office:
 
 def found(office: Office, desk: Desk, now: datetime) -> list[str]:
     with closing(open_store(office.settings)) as store:
-        return [each.ticket.id for each in unanswered.find(office.settings, store, desk.services.hubspot, now)]
+        return [each.ticket.id for each in unanswered.find(office.settings, store, desk.services.hubspot, now).tickets]
 
 
 def test_unanswered_tickets_are_those_that_no_agent_touched_in_time(office: Office, desk: Desk) -> None:
@@ -61,6 +65,10 @@ def test_unanswered_tickets_are_those_that_no_agent_touched_in_time(office: Offi
     assert found(office, desk, later + timedelta(days=60)) == [], "nobody is reminded for ever"
     office.environment["ALERTS_UNANSWERED_AFTER_H"] = "0"
     assert found(office, desk, later) == []
+
+
+MAILBOX = {"host": "h", "username": "support@figurative.example", "password": "x"}
+SETTINGS = Settings.model_validate({"imap": MAILBOX, "alerts": {"unanswered_after_h": 20}})
 
 
 class Corrected:
@@ -85,11 +93,40 @@ class Corrected:
 
 def test_customer_whose_mail_was_corrected_waits_since_it_came() -> None:
     monday = datetime(2026, 11, 23, 8, tzinfo=UTC)
-    mailbox = {"host": "h", "username": "support@figurative.example", "password": "x"}
-    settings = Settings.model_validate({"imap": mailbox, "alerts": {"unanswered_after_h": 20}})
     known: Any = Corrected(monday)
-    (found,) = unanswered.find(settings, known, known, monday + timedelta(days=3))
+    (found,) = unanswered.find(SETTINGS, known, known, monday + timedelta(days=3)).tickets
     assert found.waits_h == 27
+
+
+class Flooded:
+    """A state with so many tickets, opened one a second, and HubSpot, which takes note of what it is asked about."""
+
+    def __init__(self, came_at: datetime, count: int) -> None:
+        self._came_at, self._count = came_at, count
+        self.asked: list[str] = []
+
+    def current(self, _: datetime) -> Iterator[MessageRecord]:
+        for number in range(self._count):
+            at = self._came_at + timedelta(seconds=number)
+            result = WorkResult(Outcome.SUPPORT, ticket=Link(str(number), f"https://x.example/{number}"))
+            yield MessageRecord(f"{number:016x}", at, at, MessageStatus(result, None))
+
+    def untouched(self, ticket_ids: Sequence[str]) -> set[str]:
+        self.asked += ticket_ids
+        return set(ticket_ids)
+
+
+def test_tickets_beyond_the_most_are_counted_and_not_asked_about() -> None:
+    """The latest are asked about: the others were listed on the days before."""
+    monday = datetime(2026, 11, 23, 8, tzinfo=UTC)
+    known: Any = Flooded(monday, unanswered.MOST + 3)
+    found = unanswered.find(SETTINGS, known, known, monday + timedelta(days=3))
+    assert (len(known.asked), found.unchecked) == (unanswered.MOST, 3)
+    assert [each.ticket.id for each in found.tickets[:2]] == ["3", "4"]
+    letter = rendering.letter(found, account="a", sender="a@x.example", recipient="b@x.example", now=monday)
+    told = "Seuls les 1 000 tickets les plus récents ont été vérifiés : 3 plus anciens ne l’ont pas été."
+    assert told in body(letter)
+    assert told in text(replace(a_week(), unanswered=found))
 
 
 def test_unanswered_tickets_are_listed_in_the_digest(office: Office, desk: Desk) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
 
+NAMED = ("Auto-Submitted", "X-Auto-Response-Suppress", "Reply-To", "In-Reply-To", "Message-ID")
 FRIDAY = datetime(2026, 11, 27, 15, 20, tzinfo=UTC)
 CHAIR = ModelFacts(
     triangles=15_000,
@@ -139,15 +140,19 @@ def test_letter_without_a_promise_names_no_hour() -> None:
 
 
 def test_letter_is_an_automatic_answer_that_finds_its_ticket() -> None:
-    """RFC 3834: programs leave it alone; a long Message-ID, as of Exchange, is not encoded."""
+    """RFC 3834: programs leave it alone; a long Message-ID, as of Exchange, is not encoded.
+
+    Exchange is asked to answer it with nothing but the report that it was not delivered ([MS-OXCMAIL] 2.1.3.2.20).
+    """
     named = "<" + "PAXPR02MB" * 9 + "@eurprd02.prod.outlook.com>"
     request = replace(REQUEST, message_id=named, references=("<1@ana.example>", "<=?utf-8?q?a=0Aa?=@x>"))
     message = letter(request)
     raw = sent(request, DispatchResult(MODELLING), Language.FRENCH, repeats=True)
     assert f"In-Reply-To: {named}\r\nReferences: <1@ana.example>\r\n {named}\r\n".encode() in raw
-    found = {name: str(message[name]) for name in ("Auto-Submitted", "Reply-To", "In-Reply-To", "Message-ID")}
+    found = {name: str(message[name]) for name in NAMED}
     assert found == {
         "Auto-Submitted": "auto-replied",
+        "X-Auto-Response-Suppress": "DR, RN, NRN, OOF, AutoReply",
         "Reply-To": "support@figurative.example",
         "In-Reply-To": named,
         "Message-ID": f"<{REQUEST.reference}.acknowledgement@figurative-poller.invalid>",
@@ -215,11 +220,12 @@ def test_templates_that_do_not_work_are_a_wrong_setting(tmp_path: Path, template
 
 @pytest.mark.parametrize("fate", Acknowledgement)
 def test_receipt_has_a_line_for_each_fate_of_the_letter(fate: Acknowledgement) -> None:
-    """In French, and a person is asked only where the address was refused."""
+    """In French, and a person is asked only where the address was refused, at once or later."""
     told = receipt.receipt(REQUEST, DispatchResult(MODELLING, acknowledgement=fate), sender="robot@figurative.example")
     read = message_from_bytes(told.raw, policy=policy.default)
     (line,) = [line for line in body(read).splitlines() if "ccusé de réception" in line]  # type: ignore[arg-type]
     assert line[0] in "✓✗–"
     assert fate not in line
     plain = receipt.receipt(REQUEST, DispatchResult(MODELLING), sender="robot@figurative.example")
-    assert told.needs_person is (plain.needs_person or fate is Acknowledgement.REFUSED)
+    needs_person = fate in {Acknowledgement.REFUSED, Acknowledgement.BOUNCED}
+    assert told.needs_person is (plain.needs_person or needs_person)

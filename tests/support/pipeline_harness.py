@@ -110,6 +110,10 @@ class Desk:
         """Deliver a mail, and return the result of the work on it."""
         reference = f"{len(self.mails):016x}"
         self.mails[reference] = raw
+        return self.works_on(reference)
+
+    def works_on(self, reference: str) -> WorkResult:
+        """Work on a mail that was delivered, or on its correction of this id, and return the result."""
         pipeline = Pipeline(self.settings, self.services, self, self.spool)
         self.results[reference] = pipeline(self.journal(reference))
         return self.results[reference]

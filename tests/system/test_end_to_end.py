@@ -199,7 +199,7 @@ def test_one_service_failure_makes_no_duplicates(
 @pytest.mark.parametrize(("stage", "sent"), [("rcpt", 1), ("after_data", 2)])
 def test_one_smtp_failure_delays_notification(office: Office, stage: str, sent: int) -> None:
     """Refused for now: sent later. Accepted with the answer lost: sent at most once more, under the same Message-ID."""
-    reply = "451 4.3.0 later" if stage == "rcpt" else ""
+    reply = "421 4.3.2 later" if stage == "rcpt" else ""
     office.sandbox.smtp.fail(Refusal(stage, reply))  # type: ignore[arg-type]
     office.once(MAILS["support"])
     letters = office.sandbox.smtp.messages
@@ -457,7 +457,7 @@ def test_key_revoked_while_running_alerts_once_and_mail_waits(office: Office) ->
 def test_failed_mail_is_filed_when_notification_is_refused(office: Office, times: int | None) -> None:
     """The mail server refuses the notice of it, for now or for good: the message ends under Échecs, once."""
     office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/notes", status=400, times=None))
-    office.sandbox.smtp.fail(Refusal("rcpt", "451 4.3.0 later" if times else "550 5.1.1 no", times=times))
+    office.sandbox.smtp.fail(Refusal("rcpt", "421 4.3.2 later" if times else "550 5.1.1 no", times=times))
     assert outcomes(office.once(MAILS["modelisation_with_files"])) == ["failed"]
     assert office.mailboxes() == {"Échecs": 1}
     assert office.counts()["notifications"] == (1 if times else 0)

@@ -239,7 +239,7 @@ def test_unconfirmed_notification_is_sent_at_most_twice(office: Office, smtp: Re
     assert office.counts() == ONE_SUPPORT | {"notifications": 2}
 
 
-@pytest.mark.parametrize("reply", ["550 5.1.1 no such user", "451 4.3.0 later"])
+@pytest.mark.parametrize("reply", ["550 5.1.1 no such user", "421 4.3.2 later"])
 def test_failed_mail_is_filed_after_delayed_failure_notice(office: Office, reply: str) -> None:
     """The mail is filed under Échecs, where a person sees it: after the letter, or without one that is refused."""
     office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400, times=None))
@@ -300,7 +300,7 @@ def test_refused_key_loses_no_mail(office: Office, step: str) -> None:
 
 def break_down(office: Office, service: str) -> None:
     """Let a service refuse everything, until it is healed."""
-    fault = Refusal("mail", "451 4.3.0 later", times=None) if service == "smtp" else Fault("status", times=None)
+    fault = Refusal("mail", "421 4.3.2 later", times=None) if service == "smtp" else Fault("status", times=None)
     getattr(office.sandbox, service).fail(fault)
 
 

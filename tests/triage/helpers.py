@@ -61,6 +61,10 @@ AUTOMATIC = [
     (request(("Auto-Submitted", "auto-replied")), "auto-reply (Auto-Submitted: auto-replied)"),
     (request(("Auto-Submitted", "Auto-Generated (failure)")), "auto-reply (Auto-Submitted: auto-generated)"),
     (request(("Auto-Submitted", "claire@vasseur.example")), "auto-reply (Auto-Submitted: other)"),
+    (
+        request(("Auto-Submitted", "no"), ("Auto-Submitted", "auto-replied")),
+        "auto-reply (Auto-Submitted: auto-replied)",
+    ),
     (request(("X-Autoreply", "yes")), "auto-reply (x-autoreply)"),
     (request(("X-Autorespond", "claire@vasseur.example")), "auto-reply (x-autorespond)"),
     (request(("X-Autoreply", ""), ("X-Precedence", "auto_reply")), "auto-reply (x-precedence)"),

@@ -22,7 +22,8 @@ from tests.triage.helpers import AUTOMATIC, AWAY, SUPPRESS, Bytes, DatedFacts, r
 CASES = os.environ.get("MAIL_CASES")
 OWN = ("figurative.example",)
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
-PERSON = replace(request(), verified=True)
+TO_US = ("To", "support@figurative.example")
+PERSON = replace(request(TO_US), verified=True)
 GLB = Attachment("chaise.glb", "model/gltf-binary", 1, Kind.MODEL, inline=False, content=Bytes())
 OTHER = Address("", "other@victim.example")
 TWO = f"{PERSON.author.addr_spec}, eve@{PERSON.author.addr_spec.partition('@')[2]}"
@@ -30,6 +31,8 @@ TWO = f"{PERSON.author.addr_spec}, eve@{PERSON.author.addr_spec.partition('@')[2
 
 def test_person_for_whom_our_server_vouches_gets_a_letter() -> None:
     assert reason_against(PERSON, OWN, NOW) is None
+    in_copy = replace(PERSON, headers=(("to", "boss@vasseur.example"), ("cc", "Support <support@figurative.example>")))
+    assert reason_against(in_copy, OWN, NOW) is None
     assert repeats_words(PERSON, OWN)
 
 
@@ -46,6 +49,8 @@ def test_person_for_whom_our_server_vouches_gets_a_letter() -> None:
         (replace(PERSON, sender=Address("", "meubles-request@list.example")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, sender=Address("", "no-responder@x.example")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, headers=(("from", TWO),)), Acknowledgement.UNPROVEN),
+        (replace(PERSON, headers=(("to", "team@list.example"),)), Acknowledgement.NOT_TO_US),
+        (replace(PERSON, headers=()), Acknowledgement.NOT_TO_US),
         (replace(PERSON, sender=Address("", "")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, sender=Address("", "a\nb@x.example")), Acknowledgement.NO_ANSWER),
         (replace(PERSON, received_at=NOW - timedelta(hours=24, seconds=1)), Acknowledgement.OLD),
@@ -53,6 +58,26 @@ def test_person_for_whom_our_server_vouches_gets_a_letter() -> None:
     ],
 )
 def test_anyone_else_gets_no_letter_for_a_reason(mail: Request, reason: Acknowledgement) -> None:
+    assert reason_against(mail, OWN, NOW) is reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ("From: =?utf-8?q?ana=40ruiz=2Eexample=2C?= <claire@vasseur.example>", None),
+        ("From: claire@vasseur.example, eve@vasseur.example", Acknowledgement.UNPROVEN),
+        ("From: claire@vasseur.example\r\nFrom: eve@vasseur.example", Acknowledgement.UNPROVEN),
+        ("From: claire@vasseur.example, " + "x" * 17_000 + ", eve@vasseur.example", Acknowledgement.UNPROVEN),
+    ],
+)
+def test_mail_of_one_author_alone_gets_a_letter(tmp_path: Path, fields: str, reason: Acknowledgement | None) -> None:
+    """An address in the name of the author is none. A second author may have named the first."""
+    proof = "Authentication-Results: mx.figurative.example; dmarc=pass header.from=vasseur.example"
+    (tmp_path / "mail.eml").write_bytes(
+        f"{proof}\r\n{fields}\r\nTo: support@figurative.example\r\n\r\nBonjour".encode()
+    )
+    mail = identify(parser.parse(tmp_path / "mail.eml", "", NOW), OWN, "mx.figurative.example")
+    assert mail.sender.addr_spec == "claire@vasseur.example"
     assert reason_against(mail, OWN, NOW) is reason
 
 
@@ -111,6 +136,8 @@ def test_tag_of_an_address_makes_no_other_person_of_it() -> None:
     """Nobody gets more letters than others by a form that is filled in for ana+1@, ana+2@ and so on."""
     assert mailbox_of("Ana+1@Ruiz.example") == mailbox_of("ana@ruiz.example") == "ana@ruiz.example"
     assert mailbox_of("+1@ruiz.example") == "+1@ruiz.example"
+    assert mailbox_of("a.n.a+1@googlemail.com") == mailbox_of("ana@gmail.com") == "ana@gmail.com"
+    assert mailbox_of("a.na@ruiz.example") == "a.na@ruiz.example"
 
 
 def test_sender_gets_only_so_many_letters_in_24_hours() -> None:

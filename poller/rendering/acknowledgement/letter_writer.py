@@ -102,7 +102,8 @@ class AcknowledgementWriter:
         )
         message.replace_header("Auto-Submitted", "auto-replied")
         message.replace_header(HEADER, ACKNOWLEDGEMENT)
-        message["X-Auto-Response-Suppress"] = "All"  # what Exchange goes by
+        # What Exchange goes by. "All" would keep back the report that the letter was not delivered.
+        message["X-Auto-Response-Suppress"] = "DR, RN, NRN, OOF, AutoReply"
         message["Reply-To"] = self._settings.mailbox_address
         mail_page.set_thread(message, mail_page.thread_of(request))
         message.set_content(text)

@@ -35,7 +35,7 @@ class InspectionTurns:
         with self._lock:
             if self._taken >= AT_ONCE:
                 self._line[reference] = None
-                raise DependencyPendingError("the files of other messages are being inspected")
+                raise DependencyPendingError("the files of other messages are being inspected", is_turn=True)
             self._taken += 1
             self._line.pop(reference, None)
         try:

@@ -61,10 +61,13 @@ class ServiceHeldBackError(Exception):
 class DependencyPendingError(Exception):
     """Something else must be done first. This is no failure, and the step is tried again without a limit."""
 
-    def __init__(self, reason: str, behind: str = "") -> None:
-        """Create the error. `behind` is the reference of the message whose end is waited for, "" if it is not known."""
+    def __init__(self, reason: str, behind: str = "", *, is_turn: bool = False) -> None:
+        """Create the error. `behind` is the reference of the message whose end is waited for, "" if it is not known.
+
+        `is_turn` says that other messages come first, and that nothing is wrong.
+        """
         super().__init__(reason)
-        self.behind = behind
+        self.behind, self.is_turn = behind, is_turn or bool(behind)
 
 
 class OwnershipLostError(Exception):

@@ -250,8 +250,7 @@ class Journal:
             log.error("step_failed", ref=self.reference, step=step.name, reason=entry["fatal"])
             raise StepFailedError(step.name, entry["kind"], entry["fatal"], self._detail)
         reason = entry.get("retry") or entry["wait"]
-        # To wait for another message is no trouble.
-        tell = log.warning if "retry" in entry or "gate" in entry else log.info
+        tell = log.info if entry.get("turn") else log.warning
         tell("step_deferred", ref=self.reference, step=step.name, reason=reason, until=entry["until"])
         until = datetime.fromisoformat(entry["until"])
         raise StepDeferredError(step.name, reason, until, breaker=entry.get("gate", ""), behind=entry.get("behind", ""))
@@ -351,7 +350,7 @@ class Journal:
         now = self._now()
         delay_s = min(max((now - attempt.since).total_seconds() / 2, AGAIN_S), LONGEST_AGAIN_S)
         entry = {"wait": str(error), "until": (now + timedelta(seconds=delay_s)).isoformat()}
-        return entry | ({"behind": error.behind} if error.behind else {})
+        return entry | ({"behind": error.behind} if error.behind else {}) | ({"turn": True} if error.is_turn else {})
 
     def _hold_back(self, service: str, error: TransientError | ConfigurationError) -> float:
         """Keep other messages from a service that failed, and return for how many seconds it asked.

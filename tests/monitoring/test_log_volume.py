@@ -103,12 +103,14 @@ def test_day_of_an_outage_is_a_line_per_try(logged: Callable[[], str]) -> None:
     assert 24 < events(logged()).count("step_deferred") < 24 * 9
 
 
-def test_wait_for_another_message_is_no_warning(logged: Callable[[], str]) -> None:
+@pytest.mark.parametrize(("is_turn", "level"), [(True, "info"), (False, "warning")])
+def test_wait_for_a_turn_is_no_warning(logged: Callable[[], str], level: str, *, is_turn: bool) -> None:
     """A burst of models is looked into one after the other, and nothing is wrong."""
+    waits = DependencyPendingError("not yet", is_turn=is_turn)
     with pytest.raises(StepDeferredError):
-        JournalRecord().execution().step(StepName.INSPECT_MODELS, raising(DependencyPendingError("others come first")))
+        JournalRecord().execution().step(StepName.INSPECT_MODELS, raising(waits))
     said = logged()
-    assert (events(said), "info" in said, "warning" in said) == (["step_deferred"], True, False)
+    assert (events(said), level in said) == (["step_deferred"], True)
 
 
 def test_unsent_heartbeat_and_alerts_are_logged_once(logged: Callable[[], str]) -> None:

@@ -91,8 +91,9 @@ def near_misses(environment: Mapping[str, str], chosen: Mapping[tuple[str, str],
     """
     unset = [name for name, place in names().items() if place not in chosen]
     for name in environment:
-        match = difflib.get_close_matches(name.upper(), unset, n=1, cutoff=0.92)
-        if match and not split(name):
+        if split(name):
+            continue
+        if match := difflib.get_close_matches(name.upper(), unset, n=1, cutoff=0.92):
             yield f"environment: unknown key {name}; did you mean {match[0]}?"
 
 
@@ -102,8 +103,9 @@ def similar_names(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     Each is another program's, or a slip that has gone unnoticed.
     """
     for name in environment:
-        match = difflib.get_close_matches(name.upper(), names(), n=1, cutoff=0.8)
-        if match and not split(name) and name.lower().partition("_")[0] in sections():
+        if split(name) or name.lower().partition("_")[0] not in sections():
+            continue
+        if match := difflib.get_close_matches(name.upper(), names(), n=1, cutoff=0.8):
             yield name, match[0]
 
 

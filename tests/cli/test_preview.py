@@ -69,7 +69,8 @@ def test_dry_run_recognises_reply_to_known_ticket(office: Office) -> None:
     assert first[0] == "modelisation"
     assert second == ("unsure", "may be an answer: it names a message that still waits")
     assert {status.outcome for status in office.once().values()} == {"modelisation"}
-    reference = run("list", environment=office.environment).stdout.split()[3]
+    listed = run("list", "--json", environment=office.environment).stdout.splitlines()
+    (reference,) = {json.loads(line)["thread"] for line in listed}
     office.sandbox.imap.deliver(an_answer("Élise <ELISE@martin-mobilier.example>"))
     office.sandbox.imap.deliver(an_answer("somebody@else.example"))
     assert said() == [

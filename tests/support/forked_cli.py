@@ -7,6 +7,7 @@ command, writes down its id, waits for it, and writes down how it ended.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import importlib.metadata
@@ -16,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -209,5 +211,20 @@ def _run(asked: Asked) -> NoReturn:
     sys.argv = ["poller", *asked.arguments]
     if asked.death:
         kill_points.arm(kill_points.Death(**asked.death))
-    main()
+    try:
+        main()
+    except SystemExit as ended:
+        _end(ended)
     raise AssertionError("the command came back")
+
+
+def _end(ended: SystemExit) -> NoReturn:
+    """End as the interpreter does, but for taking all that is loaded apart: that takes a third of a command's time.
+
+    Any other exception ends the command as it does without us.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for the threads
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(int(ended.code or 0))

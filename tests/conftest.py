@@ -24,6 +24,7 @@ from tests.support.forked_cli import Forks, load_clients, shorten_waits
 from tests.support.pipeline_harness import Desk
 from tests.support.postgres import Cluster, binaries
 from tests.support.sd_notify_listener import Manager
+from tests.support.state_tables import copy_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,9 +106,10 @@ def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _short_waits() -> Iterator[None]:
-    """What is looked at again after seconds is looked at soon."""
+    """What is looked at again after seconds is looked at soon, and a new state is there at once."""
     with pytest.MonkeyPatch.context() as patch:
         shorten_waits(patch)
+        copy_tables(patch)
         yield
 
 

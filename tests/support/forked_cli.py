@@ -33,6 +33,7 @@ from poller.__main__ import main
 from poller.dispatch.clients import services
 from poller.rendering import template
 from tests.support import kill_points
+from tests.support.state_tables import copy_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,6 +170,7 @@ def serve(number: int) -> None:
 
     load_clients(loader.load())
     shorten_waits(pytest.MonkeyPatch())
+    copy_tables(pytest.MonkeyPatch())
     forkserver.ensure_running()
     # The collector writes into every object, so each command would have its own copy of the loaded modules.
     gc.freeze()

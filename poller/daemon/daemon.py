@@ -94,8 +94,9 @@ class Daemon:
         self._refusals = Refusals()
         self._skipped: dict[str, str] = {}  # the messages that the last poll skipped, each with the reason
         self._inbox.progress = progress
-        for source in (self._inbox, *self._reclassify_mailboxes.sources.values()):
-            source.variants = Variants(self._engine.store)
+        self._mailboxes = (self._inbox, *self._reclassify_mailboxes.sources.values())
+        for source in self._mailboxes:
+            source.variants, source.is_polled = Variants(self._engine.store), True
         self._accepted = AcceptedKeys(settings, self._engine.store)
         self.store, self.hubspot = self._engine.store, self._services.hubspot
         self.smtp, self.claude = self._services.smtp, self._services.claude
@@ -110,6 +111,11 @@ class Daemon:
     def working(self) -> set[str]:
         """Return the messages in hand."""
         return self._load.working
+
+    @property
+    def has_more(self) -> bool:
+        """Return whether the last poll has left messages of the inbox for the next one. See `NewMessages.read`."""
+        return self._inbox.seen.has_more
 
     @property
     def waiting(self) -> dict[str, MessageStatus]:
@@ -135,6 +141,8 @@ class Daemon:
                 reach.
         """
         seen: dict[str, MessageStatus] = {}
+        for mailbox in self._mailboxes:
+            mailbox.is_polled = False  # Nobody waits for the next poll.
         try:
             self.start(everything=everything)
             progress = True
@@ -351,7 +359,7 @@ class Daemon:
         A wait begins when the message arrived, or when a person put it under a category. A message that a rate limit
         holds back is left out: it waits as it should. So is one that cannot be read: that is an incident of its own.
         """
-        arrived = self._inbox.received_at()
+        arrived = self._inbox.seen.received_at()
         for name, status in list(self.waiting.items()):
             reference = corrections.message_of(name)
             since = status.since if self._reclassify_mailboxes.holds(reference) else arrived.get(name)

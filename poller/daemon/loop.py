@@ -259,6 +259,8 @@ class Loop:
             else:
                 self._unpolled.over()
                 self._health.good(datetime.now(UTC))
+                if self._daemon.has_more:
+                    self._later(0)
         self._watch()
 
     def _later(self, delay_s: float) -> None:

@@ -13,7 +13,7 @@ from poller.mime import headers
 from poller.mime.reference import reference_of, reference_of_content
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from poller.config.settings import ImapSettings
     from poller.imap.fetch import MessageSummary
@@ -49,10 +49,17 @@ def reference_in(path: Path, account: str) -> str:
     return reference_of(account, beginning) or reference_of_content(account, path)
 
 
-def fetch_reference(session: ImapSession, arrival: MessageSummary, imap: ImapSettings, account: str) -> str:
+def fetch_reference(
+    session: ImapSession,
+    arrival: MessageSummary,
+    imap: ImapSettings,
+    account: str,
+    arrived: Callable[[int], object] = lambda _: None,
+) -> str:
     """Return the reference of a message of the account, from its header.
 
-    A message without a Message-ID or a Date is identified by its content, so it is read whole.
+    A message without a Message-ID or a Date is identified by its content, so it is read whole. `arrived` is called with
+    the number of bytes of each piece.
 
     Raises:
         MessageGoneError: a person took the message in the meantime.
@@ -60,15 +67,22 @@ def fetch_reference(session: ImapSession, arrival: MessageSummary, imap: ImapSet
     if reference := reference_of(account, arrival.header):
         return reference
     with tempfile.NamedTemporaryFile() as file:
-        write(session, arrival, file, imap)
+        write(session, arrival, file, imap, arrived)
         file.flush()
         return reference_of_content(account, Path(file.name))
 
 
-def write(session: ImapSession, arrival: MessageSummary, file: IO[bytes], imap: ImapSettings) -> int:
+def write(
+    session: ImapSession,
+    arrival: MessageSummary,
+    file: IO[bytes],
+    imap: ImapSettings,
+    arrived: Callable[[int], object] = lambda _: None,
+) -> int:
     """Write a message or its beginning to the empty file.
 
-    Return its size in bytes if only the beginning was written, else 0.
+    Return its size in bytes if only the beginning was written, else 0. `arrived` is called with the number of bytes of
+    each piece.
 
     Raises:
         MessageGoneError: a person took the message in the meantime.
@@ -78,7 +92,10 @@ def write(session: ImapSession, arrival: MessageSummary, file: IO[bytes], imap: 
     announced = arrival.size_bytes
     # Some servers announce a wrong size. Asking for one byte over the limit shows whether there is more.
     most = limit + 1 if announced <= limit else beginning
-    written = sum(file.write(piece) for piece in session.pieces(arrival.uid, most))
+    written = 0
+    for piece in session.pieces(arrival.uid, most):
+        written += file.write(piece)
+        arrived(len(piece))
     if written < most:
         return 0
     file.truncate(beginning)

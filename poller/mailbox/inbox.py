@@ -62,6 +62,7 @@ class Inbox:
         self.reach: Callable[[], date | None] = lambda: self.since
         self.taken_up: Callable[[Collection[str]], Collection[str]] = lambda _: ()
         self.progress: Callable[[], object] = lambda: None  # called at each message that a scan reads
+        self.is_polled = False  # a scan may leave messages for the next one, which is not far, see `NewMessages.read`
         self.variants = Variants()  # by which messages are told apart that share a reference
         self._compared: dict[str, Mapping[int, MessageSummary]] = {}  # the copies of a reference compared last
         self.behind: Inbox | None = None  # another mailbox in which older messages may wait
@@ -132,8 +133,11 @@ class Inbox:
         with self._sessions.session(at_once=True) as session:
             view = ScanScope(session.uidvalidity, self.since, self.reach())
             scanner = self._scanner
-            seen = scanner.scan(session, view, self.variants, self.taken_up, self.progress, all_or_none=all_or_none)
-        return seen.in_order()
+            bounded = self.is_polled and not all_or_none
+            scanner.scan(
+                session, view, self.variants, self.taken_up, self.progress, all_or_none=all_or_none, bounded=bounded
+            )
+        return self.seen.in_order()
 
     def tell_apart(self, reference: str) -> set[str]:
         """Give each message that only shares its reference with an earlier one a reference of its own. Return those.
@@ -285,15 +289,10 @@ class Inbox:
         # Not every server keeps keywords. But only a message that was not moved still lies among the failures.
         return reference not in outcome_mailboxes.list_filed(self._settings, Outcome.FAILED, self.variants)
 
-    def received_at(self) -> dict[str, datetime]:
-        """Return the arrival time of the first copy of each message that waited here at the last scan."""
-        first: dict[str, datetime] = {}
-        for reference, arrival in self.seen.waiting.values():
-            first[reference] = min(arrival.received_at, first.get(reference, arrival.received_at))
-        return first
-
     def _look_for(self, reference: str) -> MailboxSnapshot:
         """Return what the last scan found, or scan now where that has no copy of the message."""
-        if not self.seen.copies(reference):
-            self.scan()  # No scan here has found it yet: another machine may have queued it.
+        has_more = True  # No scan here may have found it yet: another machine may have queued it.
+        while has_more and not self.seen.copies(reference):
+            self.scan()
+            has_more = self.seen.has_more
         return self.seen

@@ -51,7 +51,7 @@ def test_message_at_which_server_hangs_up_hides_no_other(server: Provider, inbox
     for number in range(3):
         server.deliver(a_mail(number))
     references, given = inbox.scan(), all_settings(server)
-    received_at, path = inbox.received_at(), tmp_path / "mail.eml"
+    received_at, path = inbox.seen.received_at(), tmp_path / "mail.eml"
     for reference in references:
         inbox.label(reference, "failed")
     server.hang_ups = {sorted(server.boxes["Failed"])[1]}

@@ -57,10 +57,11 @@ class Daemon:
         *,
         retry_policy: RetryPolicy | None = None,
         progress: Callable[[], object] = lambda: None,
+        refusals: Refusals | None = None,
     ) -> None:
         """Prepare the daemon. Nothing is connected yet.
 
-        `progress` is called at each message that a scan or a tick gets on with.
+        `progress` is called at each message that a scan or a tick gets on with. `refusals` are those before it.
         """
         fork_server.warm_up()  # before there are threads
         self._settings = settings
@@ -91,7 +92,7 @@ class Daemon:
         self.outage = self._engine.outage  # of the state
         self._load = Scheduler(self._engine, progress)
         self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
-        self._refusals = Refusals()
+        self._refusals = refusals or Refusals()
         self._skipped: dict[str, str] = {}  # the messages that the last poll skipped, each with the reason
         self._inbox.progress = progress
         self._mailboxes = (self._inbox, *self._reclassify_mailboxes.sources.values())

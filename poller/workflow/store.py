@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextvars import Context
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from poller.model import Outcome
 from poller.workflow import corrections, dbos_runtime, outage, queries
 from poller.workflow.dbos_runtime import MESSAGE
+from poller.workflow.partial_result import closed
 from poller.workflow.results import WorkResult
 from poller.workflow.status import Entry, moment, record_of_row, record_of_workflow
 from poller.workflow.steps import AT_THE_END, StepName
@@ -248,11 +248,11 @@ class StateStore:
         return next((str(found.get("digest", "")) for found in received if isinstance(found, dict)), "")
 
     def close_waiting(self, message: MessageRecord, outcome: Outcome) -> bool:
-        """Record that a waiting message has this outcome. Return False if its record is another one by now."""
-        result, tables = message.status.result, self._database().tables
-        if result.outcome is not Outcome.WAITING:
+        """Record this outcome of a waiting message, and what was created for it. Return False if it waits no more."""
+        tables = self._database().tables
+        if message.status.outcome is not Outcome.WAITING:
             return False
-        output = json.dumps(replace(result, outcome=outcome, until=None, breaker="").as_json())
+        output = json.dumps(closed(message, self.journal(message.reference), outcome).as_json())
         rows = tables.workflow_status
         update = sa.update(rows).where(*queries.as_read(rows.c, message), rows.c.status == "SUCCESS")
         now_ms = int(datetime.now(UTC).timestamp() * 1000)

@@ -15,6 +15,7 @@ from integrations.errors import PermanentError, TransientError
 from poller.cli.options import EXIT_FAILED, json_option, settings_of
 from poller.dispatch.clients import services
 from poller.dispatch.notify import IN_DOUBT, NOTIFICATION_TRIES
+from poller.dispatch.progress import closed
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
@@ -210,7 +211,11 @@ def fix(settings: Settings, findings: Iterable[Finding]) -> int:
     """
     remedies = {finding.reference: Outcome(finding.remedy) for finding in findings if finding.remedy}
     with closing(open_store(settings)) as store:
-        return sum(store.close_waiting(message, remedies[message.reference]) for message in store.named(remedies))
+        results = {
+            message: closed(message, store.journal(message.reference), remedies[message.reference])
+            for message in store.named(remedies)
+        }
+        return sum(store.close_waiting(message, result) for message, result in results.items())
 
 
 @click.command()

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from poller.model import Outcome
 from poller.workflow import corrections, dbos_runtime, outage, queries
 from poller.workflow.dbos_runtime import MESSAGE
-from poller.workflow.partial_result import closed
 from poller.workflow.results import WorkResult
 from poller.workflow.status import Entry, moment, record_of_row, record_of_workflow
 from poller.workflow.steps import AT_THE_END, StepName
@@ -247,12 +246,12 @@ class StateStore:
         received = (entry.content.get("ok") for entry in self.journal(reference) if entry.step == StepName.RECEIVE)
         return next((str(found.get("digest", "")) for found in received if isinstance(found, dict)), "")
 
-    def close_waiting(self, message: MessageRecord, outcome: Outcome) -> bool:
-        """Record this outcome of a waiting message, and what was created for it. Return False if it waits no more."""
+    def close_waiting(self, message: MessageRecord, result: WorkResult) -> bool:
+        """Record that a waiting message has this result. Return False if its record is another one by now."""
         tables = self._database().tables
         if message.status.outcome is not Outcome.WAITING:
             return False
-        output = json.dumps(closed(message, self.journal(message.reference), outcome).as_json())
+        output = json.dumps(result.as_json())
         rows = tables.workflow_status
         update = sa.update(rows).where(*queries.as_read(rows.c, message), rows.c.status == "SUCCESS")
         now_ms = int(datetime.now(UTC).timestamp() * 1000)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from poller.dispatch.progress import created_so_far
 from poller.model import Category, Link, Outcome
-from poller.workflow.partial_result import created_so_far
 from poller.workflow.results import Participants, Received, WorkResult
 from poller.workflow.status import Entry
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import fork_server
+from poller import child_process, fork_server
 from poller.daemon import cutoff, retry_requests
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
@@ -216,7 +216,13 @@ class Daemon:
         self._load.wake(reference)
 
     def stop(self, timeout_s: int | None = STOP_S) -> None:
-        """Finish the messages in hand, and close everything. See `Engine.stop`."""
+        """Finish the messages in hand, and close everything. See `Engine.stop`.
+
+        Within a timeout what is being parsed or inspected is left for the next start: service managers signal such
+        processes as well, but not every one does.
+        """
+        if timeout_s is not None:
+            child_process.stop_all()
         self._engine.stop(timeout_s)
         self._inbox.close()
         self._reclassify_mailboxes.close()

@@ -119,6 +119,11 @@ def _wait_out(unavailable: StateOutage) -> None:
     _sys_db.retriable_postgres_exception = retriable_on_postgresql  # type: ignore[assignment,attr-defined]  # likewise
 
 
+def silence() -> None:
+    """Keep dbos from logging until the next launch."""
+    logging.getLogger("dbos").setLevel(logging.CRITICAL)
+
+
 def set_concurrency(workers: int) -> None:
     """Set how many messages of the queue may be at work. With 0, a poll of the queue costs nothing."""
     _queue()._worker_concurrency = workers  # noqa: SLF001

@@ -301,14 +301,22 @@ def test_state_created_is_logged_only_after_successful_start(
         assert "state_created" in logged()
 
 
-def test_state_lock_is_held_until_last_thread_ends(state_url: str, tmp_path: Path) -> None:
-    """A call that outlasts the stop still writes to the spool, and another daemon must not do so beside it."""
+def test_state_lock_is_held_until_last_thread_ends(state_url: str, tmp_path: Path, logged: Callable[[], str]) -> None:
+    """A call that outlasts the stop still writes to the spool, and another daemon must not do so beside it.
+
+    The log says what was stopped. What comes of it can be recorded no more, and that is no crash.
+    """
     began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def work(_: Journal) -> WorkResult:
+    def slow(_: Attempt) -> None:
         began.set()
         assert go_on.wait(DEADLINE_S)
-        ended.set()
+
+    def work(journal: Journal) -> WorkResult:
+        try:
+            journal.step(StepName.UPLOAD_FILES, slow)
+        finally:
+            ended.set()
         return DONE
 
     engine = Engine(state_url, tmp_path, work)
@@ -316,6 +324,9 @@ def test_state_lock_is_held_until_last_thread_ends(state_url: str, tmp_path: Pat
     engine.submit(REFERENCE)
     assert began.wait(DEADLINE_S)
     engine.stop(timeout_s=1)
+    told = logged()
+    assert "step_stopped" in told
+    assert "upload_files" in told
     try:
         with pytest.raises(AlreadyRunningError):
             Engine(state_url, tmp_path, work).start()
@@ -324,6 +335,9 @@ def test_state_lock_is_held_until_last_thread_ends(state_url: str, tmp_path: Pat
         assert ended.wait(DEADLINE_S)
         assert engine._lock is not None
         engine._lock.close()
+    while any(thread.name.startswith("dbos-executor") for thread in threading.enumerate()):
+        threading.Event().wait(0.01)
+    assert "background workflow" not in logged()
 
 
 def test_refusing_database_raises_configuration_error(database: str, tmp_path: Path) -> None:

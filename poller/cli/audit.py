@@ -77,12 +77,17 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
         waiting = set(inbox.scan())
         with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
             waiting_to_be_corrected = {reference for reference, _ in reclassify_mailboxes.list_waiting()}
-        lying = outcome_mailboxes.list_all_filed(settings, inbox.variants)
+        unread: dict[str, set[int]] = {}
+        lying = outcome_mailboxes.list_all_filed(settings, inbox.variants, unread)
+        has_unread = bool(inbox.unreadable) or any(unread.values())
+        seen = waiting.union(*lying.values())
         known = {corrections.message_of(message.reference) for message in store.messages()}
         for message in remembered:
             corrected = corrections.message_of(message.reference) in waiting_to_be_corrected
             if not corrected and (found := _misplaced(message, waiting, lying, settings.labels)):
                 problem, remedy = found
+                if has_unread and corrections.message_of(message.reference) not in seen:
+                    problem, remedy = f"{problem}, but not every message can be read", None
                 yield Finding(message.reference, message.status.outcome, problem, remedy or "")
             for problem in _untold(store.journal(message.reference)):
                 yield Finding(message.reference, message.status.outcome, problem)

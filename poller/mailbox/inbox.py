@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from poller.errors import MessageGoneError, MessageWithheldError
-from poller.imap import session as imap_session
 from poller.imap.connection import ConnectionCutError
 from poller.imap.pool import SessionPool
 from poller.imap.session import DaySearchError
@@ -23,7 +22,7 @@ from poller.mailbox.withheld import WithheldMessages
 from poller.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
     from pathlib import Path
 
@@ -99,9 +98,8 @@ class Inbox:
 
     def move(self, reference: str, mailbox: str) -> None:
         """Move every copy of the message to another mailbox, which is created when missing. The keywords stay."""
-        seen = self._look_for(reference)
-        if copies := list(seen.copies(reference)):
-            with self._sessions.session(seen.uidvalidity) as session:
+        with self._verified(reference) as (session, copies):
+            if copies:
                 session.move(copies, session.ensure(mailbox))
 
     def close(self) -> None:
@@ -132,10 +130,8 @@ class Inbox:
     def _scan(self, *, all_or_none: bool) -> list[str]:
         with self._sessions.session(at_once=True) as session:
             view = ScanScope(session.uidvalidity, self.since, self.reach())
-            scanner = self._scanner
-            bounded = self.is_polled and not all_or_none
-            scanner.scan(
-                session, view, self.variants, self.taken_up, self.progress, all_or_none=all_or_none, bounded=bounded
+            self._scanner.scan(
+                session, view, self.variants, self.taken_up, self.progress, self.is_polled, all_or_none=all_or_none
             )
         return self.seen.in_order()
 
@@ -165,10 +161,9 @@ class Inbox:
         seen = self.seen
         with self._sessions.session(seen.uidvalidity) as session:
             found = self._references(session, session.present(list(seen.copies(reference))))
-        is_it = [name == reference for name in found.values()]
-        if not all(is_it):
+        if others := set(found.values()) - {reference}:
             self._forget()
-        return bool(is_it) and all(is_it)
+        return bool(found) and not others
 
     def _references(self, session: ImapSession, uids: Sequence[int]) -> dict[int, str]:
         return fetch_references(session, uids, self._imap, self.variants)
@@ -222,10 +217,22 @@ class Inbox:
 
     def mark_seen(self, reference: str) -> None:
         """See `MessageSource`."""
-        seen = self._look_for(reference)
-        if copies := list(seen.copies(reference)):
-            with self._sessions.session(seen.uidvalidity) as session:
+        with self._verified(reference) as (session, copies):
+            if copies:
                 session.mark_seen(copies)
+
+    @contextmanager
+    def _verified(self, reference: str) -> Iterator[tuple[ImapSession, list[int]]]:
+        """Yield a session and the UIDs of all copies of the message, after a look at what they mean by now."""
+        seen = self._look_for(reference)
+        copies = list(seen.copies(reference))
+        try:
+            with self._sessions.session(seen.uidvalidity) as session:
+                self._expect(session, copies, reference)
+                yield session, copies
+        except UidReusedError:
+            self._forget()
+            raise
 
     def label(self, reference: str, outcome: Outcome) -> None:
         """See `MessageSource`. What only shares the reference is not labelled."""
@@ -245,24 +252,16 @@ class Inbox:
         return outcome_mailboxes.fetch(self._settings, reference, outcome, received_at, path, self.variants)
 
     def append(self, outcome: Outcome, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
-        """Append a receipt to the mailbox of an outcome. See `MessageSource`.
-
-        Raises:
-            PermanentError: the server rejects it.
-        """
+        """See `MessageSource`."""
         name, message_id = getattr(self._names, outcome), receipt.message_id
         if supersedes:
-            with closing(imap_session.connect(self._imap)) as session:
-                for label in (self._names.failed, self._names.support, self._names.modelisation):
-                    if session.select(label):
-                        session.supersede_receipts(supersedes, name, message_id)
+            outcome_mailboxes.supersede_receipts(self._settings, supersedes, name, message_id)
         with self._sessions.session() as session:
             session.append(name, receipt.raw, seen=not receipt.needs_person, unless=message_id if look else "")
 
     def was_sent(self, message_id: str) -> bool:
         """See `MessageSource`."""
-        with closing(imap_session.connect(self._imap)) as session:
-            return session.select_sent() and bool(session.with_message_id(message_id))
+        return outcome_mailboxes.was_sent(self._imap, message_id)
 
     def older(self, reference: str, message_ids: Iterable[str]) -> str:
         """See `MessageSource`."""

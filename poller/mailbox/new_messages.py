@@ -19,6 +19,7 @@ from poller.errors import MessageGoneError, MessageWithheldError
 from poller.imap.session import BATCH
 from poller.mailbox.download import fetch_reference
 from poller.mime.reference import reference_of
+from poller.own_mail import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -34,7 +35,8 @@ CUTS_S = 100.0  # from the first of them on, or the next scan goes on: a server 
 BODY_BYTES = 32 << 20  # of messages that are known by their content alone, in one poll, which other mail waits for
 AGAIN_S = 600.0  # before a message at which the server hung up is requested again
 
-_MESSAGE_ID = re.compile(rb"<[^<>\r\n]*>")  # matches addresses too, which does no harm
+# Message-IDs, and addresses too, which does no harm, and the field that marks our own mail.
+_KEPT = re.compile(rb"<[^<>\r\n]*>|^%s:[^\r\n]*" % HEADER.encode(), re.IGNORECASE | re.MULTILINE)
 
 
 class NewMessages:
@@ -148,5 +150,5 @@ class NewMessages:
 
 
 def lightened(arrival: MessageSummary) -> MessageSummary:
-    """Reduce the header to the message ids in it, which is all that `Inbox.older` needs."""
-    return replace(arrival, header=b"".join(_MESSAGE_ID.findall(arrival.header)))
+    """Reduce the header to the message ids in it and the mark of our own mail, a line each."""
+    return replace(arrival, header=b"\n".join(_KEPT.findall(arrival.header)))

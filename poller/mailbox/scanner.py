@@ -114,14 +114,14 @@ class MailboxScanner:
         variants: Variants,
         taken_up: Callable[[Collection[str]], Collection[str]],
         progress: Callable[[], object],
+        is_polled: bool,
         *,
         all_or_none: bool = False,
-        bounded: bool = False,
     ) -> MailboxSnapshot:
         """Scan the mailbox and return what is there now. See `Inbox.scan` for the requests and the errors.
 
         `taken_up` returns which of some references were taken up once, though they are from before `since`. For
-        `progress` see `NewMessages.read`. A `bounded` scan may leave some messages for the next one.
+        `progress` see `NewMessages.read`. Where the mailbox `is_polled`, some messages may be left for the next scan.
         """
         if self._view != view:
             self._view, self._new = view, NewMessages(self._imap)
@@ -144,7 +144,7 @@ class MailboxScanner:
             self._day_failures = 0
         counts = _shown(session, counts, uids, None if whole else then.counts)
         refused: set[int] = set()
-        put_off: set[int] | None = set() if bounded else None
+        put_off: set[int] | None = set() if is_polled and not all_or_none else None
         waiting, early = self._taken_in(session, uids, view, then, variants, progress, refused, put_off)
         left_alone = _left_alone(then, early, set(uids) if whole else None)
         # Another machine may have taken up what was left alone here: each full scan checks that.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError
+from poller.imap import login
 from poller.mailbox.account import account_of, is_same
 from poller.monitoring import checks
 
@@ -32,6 +33,7 @@ def read_anew(read: Callable[[], Settings], before: Settings) -> Settings:
         ConfigurationError: they cannot be used, or name another mailbox than that of the state.
     """
     then = read()
+    login.try_again()  # A person asks for it.
     if then.state_url == before.state_url and not is_same(before.imap, then.imap):
         raise ConfigurationError(f"the state belongs to the mailbox {account_of(before.imap)}: look at STATE_URL")
     return then

@@ -30,6 +30,7 @@ LOOK_S, SHARED_LOOK_S = 0.1, 0.2
 OWN_LOOK_S = 1.0  # the same for dbos' own queue: begun outside ours, and in hand at the last end
 # SQLSTATE of a transaction that the server ended: a deadlock, and one that idled. The server is there.
 ROLLED_BACK = {"40P01", "25P03"}
+READ_ONLY = "25006"  # SQLSTATE of a write to a standby, which a machine may reach first after a failover
 UNUSED_S = 20.0  # between dbos' polls for features that we do not use
 
 _outages = logs.Outages()  # added to the logger at each start. The logger keeps it once
@@ -105,10 +106,13 @@ def _wait_out(unavailable: StateOutage) -> None:
         return _is_tried_again(outage.disk_fault(error))
 
     def retriable_on_postgresql(error: Exception) -> bool:
+        sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+        if sqlstate == READ_ONLY:
+            database().engine.dispose()  # its connections would stay with the standby
+            return _is_tried_again(outage.AWAY)
         if not _utils.retriable_postgres_exception(error):
             return False
-        is_rolled_back = getattr(getattr(error, "orig", None), "sqlstate", None) in ROLLED_BACK
-        return is_rolled_back or _is_tried_again(outage.AWAY)
+        return sqlstate in ROLLED_BACK or _is_tried_again(outage.AWAY)
 
     def _is_tried_again(reason: str) -> bool:
         if reason:

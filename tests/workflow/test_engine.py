@@ -23,6 +23,7 @@ from sqlalchemy import event
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.model import Category, Link, Outcome
 from poller.workflow import dbos_runtime
+from poller.workflow.database import is_writable
 from poller.workflow.engine import Engine
 from poller.workflow.errors import DependencyPendingError, StepFailedError
 from poller.workflow.history import dispensable
@@ -385,6 +386,44 @@ def test_database_restart_is_waited_for(database: str, cluster: Cluster, tmp_pat
 
     with running(database, tmp_path, work) as engine:
         engine.submit(REFERENCE)
+        assert stopped(engine).outcome is Outcome.SUPPORT
+    assert service.calls == ["ticket"]
+
+
+def make_read_only(url: str, *, to: str) -> None:
+    """Let the database take no writes, as a standby, or let it take them again."""
+    with psycopg.connect(url, autocommit=True, options="-c default_transaction_read_only=off") as admin:
+        name = url.rpartition("/")[2]
+        admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {to}')
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND %s = 'on'",
+            [to],
+        )
+
+
+def test_read_only_database_is_waited_for(database: str, tmp_path: Path) -> None:
+    """As after a failover: the connections end, and the next ones reach a standby. The call is not made again."""
+    service = Service()
+
+    def work(journal: Journal) -> WorkResult:
+        def create_ticket(_: Attempt) -> str:
+            service.calls.append("ticket")
+            make_read_only(database, to="on")
+            return "T1"
+
+        return made_of(journal.step(StepName.FIND_ORIGINAL, create_ticket))
+
+    with running(database, tmp_path, work) as engine:
+        engine.submit(REFERENCE)
+        while engine.outage.current is None:
+            time.sleep(0.01)
+        assert not is_writable(database)
+        engine.outage.end()
+        while engine.outage.current is None:  # It is tried again, and refused again.
+            time.sleep(0.01)
+        make_read_only(database, to="off")
+        assert is_writable(database)
         assert stopped(engine).outcome is Outcome.SUPPORT
     assert service.calls == ["ticket"]
 

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, _sys_db, _utils, _workflow_commands
 from dbos._dbos import _get_dbos_instance
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from integrations.errors import TransientError
 from poller import logs
 from poller.workflow import outage
+from poller.workflow.cluster import CONNECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dbos import Queue
     from dbos._sys_db import SystemDatabase
+    from sqlalchemy.engine import ExceptionContext
 
     from poller.workflow.outage import StateOutage
 
@@ -65,7 +68,9 @@ def launch(
         serializer=DBOSPortableJSONSerializer(),
         max_executor_threads=workers + 4,
         # A file does not hang up as a server does, so it needs no check before each transaction.
-        db_engine_kwargs={"pool_pre_ping": not alone},
+        db_engine_kwargs={"pool_pre_ping": False}
+        if alone
+        else {"pool_pre_ping": True, "connect_args": CONNECTION | {"application_name": executor}},
         # A machine that freezes within a transaction holds rows. The machine that takes over must find them free.
         sys_db_idle_transaction_timeout_sec=takeover_s / 3,
         # dbos polls for notifications, which we never send, and a stop waits for its next poll.
@@ -83,6 +88,7 @@ def launch(
         set_concurrency(workers)
         with unavailable.failing_fast():
             DBOS.launch()
+        event.listen(database().engine, "handle_error", _leave_standby)
     except OperationalError as error:
         DBOS.destroy()
         raise TransientError(f"{outage.disk_fault(error) or outage.AWAY}: look at STATE_URL") from error
@@ -92,6 +98,12 @@ def launch(
     dbos_log.propagate = True
     dbos_log.setLevel(logging.WARNING)
     dbos_log.addFilter(_outages)
+
+
+def _leave_standby(context: ExceptionContext) -> None:
+    """Treat a server that takes no writes as one that is away: no connection to it is used again."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
 
 
 def _wait_out(unavailable: StateOutage) -> None:
@@ -106,13 +118,10 @@ def _wait_out(unavailable: StateOutage) -> None:
         return _is_tried_again(outage.disk_fault(error))
 
     def retriable_on_postgresql(error: Exception) -> bool:
-        sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
-        if sqlstate == READ_ONLY:
-            database().engine.dispose()  # its connections would stay with the standby
-            return _is_tried_again(outage.AWAY)
         if not _utils.retriable_postgres_exception(error):
             return False
-        return sqlstate in ROLLED_BACK or _is_tried_again(outage.AWAY)
+        is_rolled_back = getattr(getattr(error, "orig", None), "sqlstate", None) in ROLLED_BACK
+        return is_rolled_back or _is_tried_again(outage.AWAY)
 
     def _is_tried_again(reason: str) -> bool:
         if reason:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,17 @@ def test_remember_keeps_first_value_of_key(state_url: str, tmp_path: Path) -> No
         assert [engine.store.remember("day", value) for value in ("monday", "tuesday")] == ["monday", "monday"]
         assert engine.store.recall(["day", "night"]) == {"day": "monday"}
         assert engine.store.recall([]) == {}
+
+
+def test_server_that_is_gone_without_a_word_ends_its_connections(database: str, tmp_path: Path) -> None:
+    """As a machine that was replaced: no answer comes any more, and no end of the connection either."""
+    with running(database, tmp_path, lambda _: DONE), dbos_runtime.database().engine.connect() as connection:
+        number = connection.connection.driver_connection.pgconn.socket  # type: ignore[union-attr]
+        with socket.socket(fileno=os.dup(number)) as to_server:
+            wanted = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            idle_s, interval_s, count = (to_server.getsockopt(socket.IPPROTO_TCP, each) for each in wanted)
+            assert idle_s + interval_s * count <= 30
+            assert 0 < to_server.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
 
 
 def test_machine_is_at_work_while_it_has_a_message_in_hand(state_url: str, tmp_path: Path) -> None:

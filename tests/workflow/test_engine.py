@@ -402,6 +402,13 @@ def make_read_only(url: str, *, to: str) -> None:
         )
 
 
+def until_outage(engine: Engine) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while engine.outage.current is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_read_only_database_is_waited_for(database: str, tmp_path: Path) -> None:
     """As after a failover: the connections end, and the next ones reach a standby. The call is not made again."""
     service = Service()
@@ -416,12 +423,10 @@ def test_read_only_database_is_waited_for(database: str, tmp_path: Path) -> None
 
     with running(database, tmp_path, work) as engine:
         engine.submit(REFERENCE)
-        while engine.outage.current is None:
-            time.sleep(0.01)
+        until_outage(engine)
         assert not is_writable(database)
         engine.outage.end()
-        while engine.outage.current is None:  # It is tried again, and refused again.
-            time.sleep(0.01)
+        until_outage(engine)  # It is tried again, and refused again.
         make_read_only(database, to="off")
         assert is_writable(database)
         assert stopped(engine).outcome is Outcome.SUPPORT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from poller import fork_server
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 # When the machine or the daemon stops, all our processes get these signals. What is read is not at fault. The fork
 # server gets them as well: where it ends first, nobody reads the exit code, and multiprocessing gives 255.
 STOPPED: Final = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 255}
+
+
+class ProcessStoppedError(Exception):
+    """A process was stopped from outside, as at a stop of the daemon. What it read is not at fault."""
+
+
+def stop_all() -> None:
+    """Stop all processes, so that the daemon need not wait for what they read. Any thread may be reading from one."""
+    for child in fork_server.processes.active_children():
+        with suppress(ValueError):  # The thread has closed it meanwhile.
+            child.terminate()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
 from poller.config import loader
 from poller.daemon.daemon import Daemon
+from poller.imap import login
 from poller.model import Outcome
 from poller.monitoring.reporter import HealthReporter
 from poller.workflow.engine import Engine
@@ -94,6 +95,12 @@ class Office:
     def fail(self, service: str, fault: Fault) -> None:
         """Put a fault into one of the HTTP services."""
         getattr(self.sandbox, service).fail(fault)
+
+
+@pytest.fixture(autouse=True)
+def _no_login_refused() -> None:
+    """Forget the logins that an earlier server refused: another one may have its port."""
+    login.try_again()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from poller import child_process
+from poller import child_process, fork_server
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -48,3 +49,12 @@ def test_process_does_not_have_our_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HUBSPOT_API_KEY", "secret")
     with child_process.run(say_secret, "HUBSPOT_API_KEY", limit_s=60) as (answer, _, _):
         assert child_process.received(answer, 100) == b""
+
+
+def test_processes_are_stopped_at_once() -> None:
+    """Nobody waits for them any longer, and it does not look as if their time were over."""
+    with child_process.run(sleep, limit_s=60) as (answer, child, late):
+        child_process.stop_all()
+        with pytest.raises(EOFError):
+            child_process.received(answer, 10)
+        assert (fork_server.exit_code(child), late.is_set()) == (-signal.SIGTERM, False)

@@ -15,6 +15,7 @@ from integrations.errors import PermanentError, TransientError
 from poller.cli.options import EXIT_FAILED, json_option, settings_of
 from poller.dispatch.clients import services
 from poller.dispatch.notify import IN_DOUBT, NOTIFICATION_TRIES
+from poller.dispatch.progress import closed
 from poller.mailbox import outcome_mailboxes
 from poller.mailbox.inbox import Inbox
 from poller.mailbox.reclassify_mailboxes import ReclassifyMailboxes
@@ -76,12 +77,17 @@ def find_problems(settings: Settings, *, remote: bool = False) -> Iterator[Findi
         waiting = set(inbox.scan())
         with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
             waiting_to_be_corrected = {reference for reference, _ in reclassify_mailboxes.list_waiting()}
-        lying = outcome_mailboxes.list_all_filed(settings, inbox.variants)
+        unread: dict[str, set[int]] = {}
+        lying = outcome_mailboxes.list_all_filed(settings, inbox.variants, unread)
+        has_unread = bool(inbox.unreadable) or any(unread.values())
+        seen = waiting.union(*lying.values())
         known = {corrections.message_of(message.reference) for message in store.messages()}
         for message in remembered:
             corrected = corrections.message_of(message.reference) in waiting_to_be_corrected
             if not corrected and (found := _misplaced(message, waiting, lying, settings.labels)):
                 problem, remedy = found
+                if has_unread and corrections.message_of(message.reference) not in seen:
+                    problem, remedy = f"{problem}, but not every message can be read", None
                 yield Finding(message.reference, message.status.outcome, problem, remedy or "")
             for problem in _untold(store.journal(message.reference)):
                 yield Finding(message.reference, message.status.outcome, problem)
@@ -210,7 +216,11 @@ def fix(settings: Settings, findings: Iterable[Finding]) -> int:
     """
     remedies = {finding.reference: Outcome(finding.remedy) for finding in findings if finding.remedy}
     with closing(open_store(settings)) as store:
-        return sum(store.close_waiting(message, remedies[message.reference]) for message in store.named(remedies))
+        results = {
+            message: closed(message, store.journal(message.reference), remedies[message.reference])
+            for message in store.named(remedies)
+        }
+        return sum(store.close_waiting(message, result) for message, result in results.items())
 
 
 @click.command()

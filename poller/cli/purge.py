@@ -100,7 +100,10 @@ def _lying(settings: Settings, store: StateStore) -> set[str]:
     """Return the messages in the inbox, in the failed mailbox and in the reclassify mailboxes."""
     with closing(Inbox(settings)) as inbox:
         inbox.variants = variants.Variants(store)
-        failed = outcome_mailboxes.list_filed(settings, Outcome.FAILED, inbox.variants)
+        unread: set[int] = set()
+        failed = outcome_mailboxes.list_filed(settings, Outcome.FAILED, inbox.variants, unread)
+        if unread:  # Any failed message may be one of them.
+            failed |= dict.fromkeys((each.reference for each in store.with_outcomes([Outcome.FAILED])), True)
         lying = {*inbox.scan(all_or_none=True), *failed}
         with closing(ReclassifyMailboxes(settings, inbox)) as reclassify_mailboxes:
             return lying | {reference for reference, _ in reclassify_mailboxes.list_waiting()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from integrations.errors import ConfigurationError, TransientError
-from poller import fork_server
+from poller import child_process, fork_server
 from poller.daemon import cutoff, retry_requests
 from poller.daemon.accepted_keys import AcceptedKeys
 from poller.daemon.admission import Admission
@@ -57,10 +57,11 @@ class Daemon:
         *,
         retry_policy: RetryPolicy | None = None,
         progress: Callable[[], object] = lambda: None,
+        refusals: Refusals | None = None,
     ) -> None:
         """Prepare the daemon. Nothing is connected yet.
 
-        `progress` is called at each message that a scan or a tick gets on with.
+        `progress` is called at each message that a scan or a tick gets on with. `refusals` are those before it.
         """
         fork_server.warm_up()  # before there are threads
         self._settings = settings
@@ -91,11 +92,12 @@ class Daemon:
         self.outage = self._engine.outage  # of the state
         self._load = Scheduler(self._engine, progress)
         self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
-        self._refusals = Refusals()
+        self._refusals = refusals or Refusals()
         self._skipped: dict[str, str] = {}  # the messages that the last poll skipped, each with the reason
         self._inbox.progress = progress
-        for source in (self._inbox, *self._reclassify_mailboxes.sources.values()):
-            source.variants = Variants(self._engine.store)
+        self._mailboxes = (self._inbox, *self._reclassify_mailboxes.sources.values())
+        for source in self._mailboxes:
+            source.variants, source.is_polled = Variants(self._engine.store), True
         self._accepted = AcceptedKeys(settings, self._engine.store)
         self.store, self.hubspot = self._engine.store, self._services.hubspot
         self.smtp, self.claude = self._services.smtp, self._services.claude
@@ -110,6 +112,11 @@ class Daemon:
     def working(self) -> set[str]:
         """Return the messages in hand."""
         return self._load.working
+
+    @property
+    def has_more(self) -> bool:
+        """Return whether the last poll has left messages of the inbox for the next one. See `NewMessages.read`."""
+        return self._inbox.seen.has_more
 
     @property
     def waiting(self) -> dict[str, MessageStatus]:
@@ -135,6 +142,8 @@ class Daemon:
                 reach.
         """
         seen: dict[str, MessageStatus] = {}
+        for mailbox in self._mailboxes:
+            mailbox.is_polled = False  # Nobody waits for the next poll.
         try:
             self.start(everything=everything)
             progress = True
@@ -207,7 +216,13 @@ class Daemon:
         self._load.wake(reference)
 
     def stop(self, timeout_s: int | None = STOP_S) -> None:
-        """Finish the messages in hand, and close everything. See `Engine.stop`."""
+        """Finish the messages in hand, and close everything. See `Engine.stop`.
+
+        Within a timeout what is being parsed or inspected is left for the next start: service managers signal such
+        processes as well, but not every one does.
+        """
+        if timeout_s is not None:
+            child_process.stop_all()
         self._engine.stop(timeout_s)
         self._inbox.close()
         self._reclassify_mailboxes.close()
@@ -352,7 +367,7 @@ class Daemon:
         A wait begins when the message arrived, or when a person put it under a category. A message that a rate limit
         holds back is left out: it waits as it should. So is one that cannot be read: that is an incident of its own.
         """
-        arrived = self._inbox.received_at()
+        arrived = self._inbox.seen.received_at()
         for name, status in list(self.waiting.items()):
             reference = corrections.message_of(name)
             since = status.since if self._reclassify_mailboxes.holds(reference) else arrived.get(name)

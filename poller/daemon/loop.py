@@ -22,9 +22,9 @@ from poller.config.settings import changed_settings
 from poller.daemon import malloc, sd_notify
 from poller.daemon.clock import ClockWatch, Interval
 from poller.daemon.daemon import TICK_S, Daemon
-from poller.daemon.reload import ReloadCheck, check_in_background
+from poller.daemon.refusals import Refusals
+from poller.daemon.reload import ReloadCheck, check_in_background, read_anew
 from poller.logs import Trouble
-from poller.mailbox.account import account_of, is_same
 from poller.mailbox.watcher import MailboxWatcher
 from poller.model import SERVICE_NAMES
 from poller.monitoring import authserv
@@ -73,26 +73,28 @@ def run(read: Callable[[], Settings]) -> None:
     if missing := confinement.missing():
         log.warning("parser_not_confined", missing=missing)
     settings: Settings | None = read()
-    proven: Collection[str] = ()
+    loop: Loop | None = None
     while settings:
-        loop = Loop(settings, asked, proven)
-        settings, proven = loop.run(read), loop.proven
+        loop = Loop(settings, asked, loop)
+        settings = loop.run(read)
 
 
 class Loop:
     """One daemon and its schedule, with the settings that it began with."""
 
-    def __init__(self, settings: Settings, asked: SimpleQueue[Asked], proven: Collection[str] = ()) -> None:
+    def __init__(self, settings: Settings, asked: SimpleQueue[Asked], before: Loop | None = None) -> None:
         """Prepare the daemon. Nothing is connected yet.
 
-        `proven` names the services that have accepted these settings already.
+        `before` is the loop that these settings are from. Where they are its own, its polls and refusals still count.
         """
-        self._settings, self._asked = settings, asked
-        self._daemon = daemon = Daemon(settings, progress=lambda: sd_notify.tell(sd_notify.WATCHDOG))
-        daemon.mark_verified(proven)
+        self.settings, self._asked = settings, asked
+        same = before if before and before.settings is settings else None
+        self.refusals: Refusals = same.refusals if same else Refusals()
+        self.health: PollHealth = same.health if same else PollHealth(settings.imap.poll_interval_s)
+        self._daemon = daemon = Daemon(settings, progress=sd_notify.feed_watchdog, refusals=self.refusals)
+        daemon.mark_verified(before.proven if before else ())
         self.proven: Collection[str] = ()  # the services that have accepted the settings to go on with
         self._trying: Settings | None = None  # newly read settings that are being checked
-        self._health = PollHealth(settings.imap.poll_interval_s)
         self._looking = threading.Lock()
         self._unpolled = Trouble(log, "poll_failed")
         self._is_throttled = False  # the server asked at the last poll to be left alone for a while
@@ -100,7 +102,7 @@ class Loop:
         self._reporter = HealthReporter(
             settings,
             daemon.status,
-            self._health,
+            self.health,
             store=daemon.store,
             smtp=daemon.smtp,
             claude=daemon.claude,
@@ -141,7 +143,7 @@ class Loop:
         with ThreadPoolExecutor(1) as beside:
             stopped = beside.submit(self._daemon.stop, timeout_s)
             while wait([stopped], FEED_S).not_done:
-                sd_notify.tell(sd_notify.WATCHDOG)
+                sd_notify.feed_watchdog()
         stopped.result()
 
     def wake(self) -> None:
@@ -156,12 +158,12 @@ class Loop:
         now = once | {"next_run_time": datetime.now(UTC)}
         # Beside the running poll one more may wait: IDLE may report a message that the running one has missed.
         twice = now | {"max_instances": 2}
-        self._scheduler.add_job(self._poll, Interval(self._settings.imap.poll_interval_s), id="poll", **twice)
+        self._scheduler.add_job(self._poll, Interval(self.settings.imap.poll_interval_s), id="poll", **twice)
         self._scheduler.add_job(self._tick, Interval(TICK_S), id="tick", **once)
         self._scheduler.add_job(self._watch, Interval(WATCH_S), id="watch", **once)
-        if not self._settings.imap.authserv_id:
+        if not self.settings.imap.authserv_id:
             # Not a job of one run: APScheduler removes that itself, and fails if it is stopped at this moment.
-            self._scheduler.add_job(authserv.warn, Interval(WEEK_S), [self._settings], id="senders", **now)
+            self._scheduler.add_job(authserv.warn, Interval(WEEK_S), [self.settings], id="senders", **now)
         reports = [("report", self._report, WATCH_S), ("digest", self._reporter.send_due_letters, DIGEST_S)]
         if self._reporter.canary:
             reports.append(("canary", self._reporter.run_canary, WATCH_S))
@@ -169,6 +171,7 @@ class Loop:
             reports.append(("metrics", self._reporter.metrics.tell, WATCH_S))
         for name, act, every_s in reports:
             self._scheduler.add_job(self._beside, Interval(every_s), [act], id=name, **once)
+        self.health.started()
         # Not after the first poll: a mail server that is down at boot must not keep the unit from starting.
         sd_notify.tell(sd_notify.READY, self._status())
         self._scheduler.start()
@@ -197,9 +200,10 @@ class Loop:
                     # The jobs, and every time that this daemon keeps, belong to a clock that no longer is.
                     log.warning("clock_set", by_s=round(step_s))
                     self.proven = SERVICE_NAMES.keys() - self._daemon.status().unproven
+                    self.health.clock_set(step_s)
                     if self._trying:
                         self._asked.put(RELOAD)  # No loop after this one knows what is being checked.
-                    return self._settings
+                    return self.settings
                 continue
             if asked == RELOAD:
                 self._read_anew(read)
@@ -208,7 +212,7 @@ class Loop:
                     continue  # The settings were read anew since, so this result is outdated.
                 if not asked.problems:
                     self.proven = asked.proven
-                    log.info("settings_reloaded", changed=changed_settings(self._settings, asked.settings))
+                    log.info("settings_reloaded", changed=changed_settings(self.settings, asked.settings))
                     return asked.settings
                 self._trying = None
                 self._keep(asked.problems)
@@ -223,16 +227,11 @@ class Loop:
         sd_notify.tell(*sd_notify.reloading(), sd_notify.status("reading the settings anew"))
         self._trying = None
         try:
-            self._trying = read()
+            self._trying = read_anew(read, self.settings)
         except ConfigurationError as error:
             self._keep(str(error).splitlines())
-            return
-        before, then = self._settings, self._trying
-        if then.state_url == before.state_url and not is_same(before.imap, then.imap):
-            self._trying = None
-            self._keep([f"the state belongs to the mailbox {account_of(before.imap)}: look at STATE_URL"])
-            return
-        check_in_background(self._trying, self._asked.put)
+        else:
+            check_in_background(self._trying, self._asked.put)
 
     def _keep(self, problems: Sequence[str]) -> None:
         """Log the problems of the new settings, and go on with the old ones."""
@@ -243,22 +242,24 @@ class Loop:
 
     def _poll(self) -> None:
         with self._looking:
-            self._health.began()
+            self.health.began()
             self._is_throttled = False
             try:
                 self._daemon.poll()
             except TransientError as error:
                 self._unpolled.met(str(error))
                 self._is_throttled = error.retry_after_s is not None
-                self._later(self._health.failed(datetime.now(UTC), str(error), asked_s=error.retry_after_s))
+                self._later(self.health.failed(datetime.now(UTC), str(error), asked_s=error.retry_after_s))
             except StateUnavailableError:  # The outage is in the log already.
-                self._later(self._health.hindered())
+                self._later(self.health.hindered())
             except ConfigurationError as fault:
                 self._daemon.handle_refusal("imap", fault)
-                self._later(self._health.failed(datetime.now(UTC), str(fault), refused=True))
+                self._later(self.health.failed(datetime.now(UTC), str(fault), refused=True))
             else:
                 self._unpolled.over()
-                self._health.good(datetime.now(UTC))
+                self.health.good(datetime.now(UTC))
+                if self._daemon.has_more:
+                    self._later(0)
         self._watch()
 
     def _later(self, delay_s: float) -> None:
@@ -267,7 +268,7 @@ class Loop:
     def _tick(self) -> None:
         with suppress(StateUnavailableError):  # The outage is in the log already.
             self._daemon.tick()
-        self._health.ticked()
+        self.health.ticked()
 
     def _beside(self, act: Callable[[], None]) -> None:
         """Run a job that the mail does not depend on, in so far as it can be done while the state takes nothing."""
@@ -276,15 +277,14 @@ class Loop:
 
     def _watch(self) -> None:
         """Report the status to the service manager, and feed its watchdog while polls end in time."""
-        # The watchdog is fed when a poll has ended, successful or not, and while no poll or tick is late. It is not fed
-        # while one hangs, which a restart mends. A restart does not mend a mail server, so a failed poll feeds it, too.
-        beat = (sd_notify.WATCHDOG,) if self._health.is_alive() else ()
+        # A restart mends a poll or tick that hangs. It does not mend a mail server, so a failed poll feeds it as well.
+        beat = (sd_notify.WATCHDOG,) if self.health.is_alive() else ()
         sd_notify.tell(self._status(), *beat)
 
     def _status(self) -> str:
         status = self._daemon.status()
         return sd_notify.status(
-            self._health.status(
+            self.health.status(
                 datetime.now(UTC),
                 in_hand=len(status.in_progress),
                 waiting=len(status.waiting),

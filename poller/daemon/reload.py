@@ -1,4 +1,4 @@
-"""Check new settings at every service in the background, while the daemon goes on with the old ones."""
+"""Read new settings, and check them at every service in the background. The daemon goes on with the old ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError
+from poller.imap import login
+from poller.mailbox.account import account_of, is_same
 from poller.monitoring import checks
 
 if TYPE_CHECKING:
@@ -22,6 +24,19 @@ class ReloadCheck:
     settings: Settings
     proven: Collection[str] = ()  # services that accepted them, lower case
     problems: Sequence[str] = ("they could not be tried",)  # why they cannot be used; empty: they can
+
+
+def read_anew(read: Callable[[], Settings], before: Settings) -> Settings:
+    """Return the settings that `read` returns, to go on with after those `before`.
+
+    Raises:
+        ConfigurationError: they cannot be used, or name another mailbox than that of the state.
+    """
+    then = read()
+    login.try_again()  # A person asks for it.
+    if then.state_url == before.state_url and not is_same(before.imap, then.imap):
+        raise ConfigurationError(f"the state belongs to the mailbox {account_of(before.imap)}: look at STATE_URL")
+    return then
 
 
 def check_in_background(settings: Settings, tell: Callable[[ReloadCheck], object]) -> None:

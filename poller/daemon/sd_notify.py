@@ -29,6 +29,11 @@ def tell(*fields: str) -> bool:
     return False
 
 
+def feed_watchdog() -> None:
+    """Tell the service manager that the daemon gets on."""
+    tell(WATCHDOG)
+
+
 def status(text: str) -> str:
     """Return the field that `systemctl status` shows, as one line."""
     return f"STATUS={' '.join(text.split())}"

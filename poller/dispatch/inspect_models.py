@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from integrations.errors import ConfigurationError, ServiceError
+from poller.child_process import ProcessStoppedError
 from poller.dispatch.upload import store_picture
 from poller.inspection import formats, process
 from poller.model import Category, ModelFacts, ModelIssue, NoPicture, Preview
@@ -93,7 +94,7 @@ def inspect_models(job: StepContext, done: DispatchResult) -> DispatchResult:
             # The others have their tickets, and leave the workers to mails that have none yet.
             with job.inspection_turns.turn(job.journal.reference):
                 return Previews(tuple(_inspected(job, done)))
-        except (OSError, process.InspectionStoppedError) as error:
+        except (OSError, ProcessStoppedError) as error:
             if attempt.failures + 1 < TRIES:
                 raise MessageUnavailableError(error) from error
             failed = [
@@ -113,7 +114,7 @@ def _inspected(job: StepContext, done: DispatchResult) -> list[Preview]:
 
     Raises:
         OSError: the spool file cannot be read, or the disk is full.
-        InspectionStoppedError: the process was stopped from outside.
+        ProcessStoppedError: the process was stopped from outside.
     """
     attachments = job.message.request.attachments
     ends_at = time.monotonic() + LIMIT_S

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.child_process import ProcessStoppedError
 from poller.dispatch.inspection_turns import InspectionTurns
 from poller.errors import MessageWithheldError
 from poller.mime.reference import BEGINNING_BYTES, content_digest
@@ -64,7 +65,13 @@ class LazyMessage:
                 )
             except MessageWithheldError as error:
                 raise DependencyPendingError(WITHHELD) from error
-            except (TransientError, ConfigurationError, parser_process.ParserDiedError, OSError) as error:
+            except (
+                TransientError,
+                ConfigurationError,
+                ProcessStoppedError,
+                parser_process.ParserDiedError,
+                OSError,
+            ) as error:
                 raise MessageUnavailableError(error) from error
             if fetched.oversize_bytes:
                 request = replace(

@@ -19,7 +19,7 @@ from integrations.errors import CertificateError, ConfigurationError, TransientE
 from integrations.net.deadline import Deadline, watch
 from integrations.net.trust import trusting
 from poller.imap.listing import pass_over
-from poller.imap.login import log_in
+from poller.imap.login import expect_taken, log_in
 from poller.imap.responses import asked_s, code, said
 from poller.logs import places
 
@@ -128,6 +128,7 @@ def logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
         TransientError: the server is out of reach, or busy.
         ConfigurationError: it refuses the login, or its certificate is not to be trusted.
     """
+    expect_taken(imap)
     context = None if imap.security == "none" else trusting(imap.ca_file, "IMAP_CA_FILE")
     with imap_errors(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
         timeout = SocketTimeout(connect=min(imap.timeout_s, 10), read=imap.timeout_s)

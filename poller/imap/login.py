@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imapclient.exceptions import IMAPClientAbortError, LoginError
@@ -12,31 +14,82 @@ from poller.imap.oauth import tokens
 from poller.imap.responses import advice, asked_s, is_busy, said
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from imapclient import IMAPClient
 
     from poller.config.settings import ImapSettings
 
 PLAIN, LOGIN = "AUTHENTICATE PLAIN", "LOGIN"
+# From a refusal to the next try of this process, after the first, second, ... refused command. The last one repeats.
+# fail2ban shuts out who is refused five times in ten minutes.
+REFUSED_S: tuple[float, ...] = (15, 60, 300)
+TURN_S = 10.0  # for which a login waits until another one is done, which may be refused
+_turn = threading.Lock()
 # The way that an account took last: a connection that begins with a refusal looks like somebody who guesses.
 _taken: dict[tuple[str, int, str], str] = {}
-_taking = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """The last refusal of these settings, since they were last taken."""
+
+    words: str  # of the error
+    tried: str  # the command that was refused last, "" for a token
+    count: int  # of refused commands so far
+    at_s: float  # when it was; on the monotonic clock
+
+
+_refusals: dict[ImapSettings, _Refusal] = {}
 
 
 def log_in(client: IMAPClient, imap: ImapSettings) -> None:
-    """Log in as the settings say.
+    """Log in as the settings say, unless they were refused a moment ago.
 
     Raises:
         TransientError: the server is busy.
-        ConfigurationError: it refuses the login.
+        ConfigurationError: it refuses the login, or has refused it a moment ago.
     """
-    if imap.auth == "password":
-        _by_password(client, imap)
-    else:
-        _by_token(client, imap)
+    is_alone = _turn.acquire(timeout=TURN_S)
+    try:
+        expect_taken(imap)
+        if imap.auth == "password":
+            _by_password(client, imap)
+        else:
+            _by_token(client, imap)
+        _refusals.pop(imap, None)
+    finally:
+        if is_alone:
+            _turn.release()
+
+
+def expect_taken(imap: ImapSettings) -> None:
+    """Raise the refusal of these settings again where it is too recent to ask the server again.
+
+    Raises:
+        CredentialsError: it was refused a moment ago.
+    """
+    refusal = _refusals.get(imap)
+    if refusal and time.monotonic() < refusal.at_s + REFUSED_S[min(refusal.count, len(REFUSED_S)) - 1]:
+        raise CredentialsError(refusal.words)
+
+
+def try_again() -> None:
+    """Have the next login ask the server, whatever it has refused a moment ago."""
+    _refusals.clear()
+
+
+def _refused(imap: ImapSettings, words: str, tried: Sequence[str]) -> CredentialsError:
+    """Keep a refusal, and return the error that says so. `tried` are the refused commands."""
+    before = _refusals.get(imap)
+    count = (before.count if before else 0) + len(tried)
+    _refusals.clear()  # of earlier settings
+    _refusals[imap] = _Refusal(words, tried[-1], count, time.monotonic())
+    return CredentialsError(words)
 
 
 def _by_password(client: IMAPClient, imap: ImapSettings) -> None:
-    """Log in by PLAIN (RFC 4616) or LOGIN, and where that is refused, once by the other."""
+    """Log in by PLAIN (RFC 4616) or LOGIN, and where that is refused for the first time, once by the other."""
     password = imap.password.get_secret_value()
     tried: list[str] = []
     refusals: list[LoginError] = []
@@ -58,25 +111,27 @@ def _by_password(client: IMAPClient, imap: ImapSettings) -> None:
                 raise
             tried.append(way)  # It has reset the connection, or says nothing more.
         else:
-            with _taking:
-                _taken[_account(imap)] = way
+            _taken[_account(imap)] = way
             return
     words = said(refusals[0]).replace(password or " ", "***" if password else " ")
-    raise CredentialsError(
-        f"IMAP login refused: {words} (tried: {' and '.join(tried)}): {advice(words, imap.auth)}"
-    ) from refusals[0]
+    why = f"IMAP login refused: {words} (tried: {' and '.join(tried)}): {advice(words, imap.auth)}"
+    raise _refused(imap, why, tried) from refusals[0]
 
 
 def _ways(client: IMAPClient, imap: ImapSettings) -> list[str]:
-    """Return the commands to log in by, the one to begin with first."""
+    """Return the commands to log in by, the one to begin with first.
+
+    It is one alone where that has worked before, and after a refusal: then another one each time.
+    """
     offered = client.capabilities()
     # LOGIN cannot carry every password; PLAIN can. Some servers take it unannounced.
     ways = [PLAIN, LOGIN] if b"AUTH=PLAIN" in offered else [LOGIN, PLAIN]
     if b"LOGINDISABLED" in offered:
         ways.remove(LOGIN)
-    with _taking:
-        taken = _taken.get(_account(imap))
-    return sorted(ways, key=lambda way: way != taken)
+    if (taken := _taken.get(_account(imap))) in ways:
+        return [taken]
+    refusal = _refusals.get(imap)
+    return [way for way in ways if way != refusal.tried][:1] or ways if refusal else ways
 
 
 def _account(imap: ImapSettings) -> tuple[str, int, str]:
@@ -98,9 +153,8 @@ def _by_token(client: IMAPClient, imap: ImapSettings) -> None:
         if shared:
             raise TransientError("IMAP login: the access token has ended", outcome_unknown=False) from error
         words = said(error).replace(token, "***")
-        raise CredentialsError(
-            f"IMAP login refused: {words}: {advice(words, imap.auth) or source.advice(token, imap.username)}"
-        ) from error
+        why = f"IMAP login refused: {words}: {advice(words, imap.auth) or source.advice(token, imap.username)}"
+        raise _refused(imap, why, [""]) from error
 
 
 def _raise_busy(error: LoginError) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from poller import child_process, fork_server
+from poller.child_process import ProcessStoppedError
 from poller.formats.table import suffix_of_name
 from poller.inspection import formats
 from poller.inspection.f3d import client
@@ -37,10 +38,6 @@ _BEATEN: Final = {-signal.SIGXCPU, -signal.SIGKILL}
 _PACKAGES: Final = ("numpy", "PIL", "trimesh")
 
 _turn = threading.Lock()  # one file at a time: the unit's memory is for one
-
-
-class InspectionStoppedError(Exception):
-    """The process was stopped, and not because of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ def inspect(
 
     Raises:
         OSError: the spool file cannot be read, or the disk is full.
-        InspectionStoppedError: the process was stopped from outside.
+        ProcessStoppedError: the process was stopped from outside.
     """
     if not formats.is_inspected(attachments[number]):
         return ()
@@ -113,7 +110,7 @@ def _run(
         ):
             return _listen(answer, child, Inspected(member))
     except fork_server.ForkServerDiedError as error:
-        raise InspectionStoppedError("the fork server died") from error
+        raise ProcessStoppedError("the fork server died") from error
 
 
 def _work(*arguments: Any) -> None:
@@ -137,7 +134,7 @@ def _listen(answer: Connection, child: Any, found: Inspected) -> tuple[tuple[str
         except EOFError as error:
             code = fork_server.exit_code(child)
             if code in child_process.STOPPED:
-                raise InspectionStoppedError(f"exit code {code}") from error
+                raise ProcessStoppedError(f"the inspection was stopped (exit code {code})") from error
             return None, _ended(found, stage, beaten=code in _BEATEN)
         # A process that was taken over may say anything.
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from integrations.errors import TransientError
 from poller.errors import MessageGoneError
 from poller.mime import headers
-from poller.mime.reference import reference_of, reference_of_content
+from poller.mime.reference import reference_of, reference_of_content, reference_of_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from poller.config.settings import ImapSettings
     from poller.imap.fetch import MessageSummary
@@ -49,20 +48,47 @@ def reference_in(path: Path, account: str) -> str:
     return reference_of(account, beginning) or reference_of_content(account, path)
 
 
-def fetch_reference(session: ImapSession, arrival: MessageSummary, imap: ImapSettings, account: str) -> str:
+def fetch_reference(
+    session: ImapSession,
+    arrival: MessageSummary,
+    imap: ImapSettings,
+    account: str,
+    arrived: Callable[[int], object] = lambda _: None,
+) -> str:
     """Return the reference of a message of the account, from its header.
 
-    A message without a Message-ID or a Date is identified by its content, so it is read whole.
+    A message without a Message-ID or a Date is identified by its content, so it is read whole. `arrived` is called with
+    the number of bytes of each piece.
 
     Raises:
         MessageGoneError: a person took the message in the meantime.
     """
     if reference := reference_of(account, arrival.header):
         return reference
-    with tempfile.NamedTemporaryFile() as file:
-        write(session, arrival, file, imap)
-        file.flush()
-        return reference_of_content(account, Path(file.name))
+    # Without a file: a disk that is full stops no poll.
+    beginning_bytes, most = _bounds(arrival, imap)
+    size, beginning = 0, b""
+
+    def counted() -> Iterator[bytes]:
+        nonlocal size
+        for piece in session.pieces(arrival.uid, most):
+            arrived(len(piece))
+            size += len(piece)
+            yield piece
+
+    pieces = counted()
+    while len(beginning) < max(beginning_bytes, headers.HEADER_BYTES) and (piece := next(pieces, b"")):
+        beginning += piece
+    whole = reference_of_pieces(account, beginning, pieces)
+    return whole if size < most else reference_of_pieces(account, beginning[:beginning_bytes])
+
+
+def _bounds(arrival: MessageSummary, imap: ImapSettings) -> tuple[int, int]:
+    """Return the number of bytes that are kept of a message over the size limit, and that are asked for of this one."""
+    limit = imap.max_message_bytes
+    beginning = min(limit, BEGINNING_BYTES)
+    # Some servers announce a wrong size. Asking for one byte over the limit shows whether there is more.
+    return beginning, limit + 1 if arrival.size_bytes <= limit else beginning
 
 
 def write(session: ImapSession, arrival: MessageSummary, file: IO[bytes], imap: ImapSettings) -> int:
@@ -73,13 +99,9 @@ def write(session: ImapSession, arrival: MessageSummary, file: IO[bytes], imap: 
     Raises:
         MessageGoneError: a person took the message in the meantime.
     """
-    limit = imap.max_message_bytes
-    beginning = min(limit, BEGINNING_BYTES)
-    announced = arrival.size_bytes
-    # Some servers announce a wrong size. Asking for one byte over the limit shows whether there is more.
-    most = limit + 1 if announced <= limit else beginning
+    beginning, most = _bounds(arrival, imap)
     written = sum(file.write(piece) for piece in session.pieces(arrival.uid, most))
     if written < most:
         return 0
     file.truncate(beginning)
-    return max(announced, written)
+    return max(arrival.size_bytes, written)

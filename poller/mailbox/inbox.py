@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from poller.errors import MessageGoneError, MessageWithheldError
-from poller.imap import session as imap_session
 from poller.imap.connection import ConnectionCutError
 from poller.imap.pool import SessionPool
 from poller.imap.session import DaySearchError
@@ -23,7 +22,7 @@ from poller.mailbox.withheld import WithheldMessages
 from poller.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
     from pathlib import Path
 
@@ -62,6 +61,7 @@ class Inbox:
         self.reach: Callable[[], date | None] = lambda: self.since
         self.taken_up: Callable[[Collection[str]], Collection[str]] = lambda _: ()
         self.progress: Callable[[], object] = lambda: None  # called at each message that a scan reads
+        self.is_polled = False  # a scan may leave messages for the next one, which is not far, see `NewMessages.read`
         self.variants = Variants()  # by which messages are told apart that share a reference
         self._compared: dict[str, Mapping[int, MessageSummary]] = {}  # the copies of a reference compared last
         self.behind: Inbox | None = None  # another mailbox in which older messages may wait
@@ -98,9 +98,8 @@ class Inbox:
 
     def move(self, reference: str, mailbox: str) -> None:
         """Move every copy of the message to another mailbox, which is created when missing. The keywords stay."""
-        seen = self._look_for(reference)
-        if copies := list(seen.copies(reference)):
-            with self._sessions.session(seen.uidvalidity) as session:
+        with self._verified(reference) as (session, copies):
+            if copies:
                 session.move(copies, session.ensure(mailbox))
 
     def close(self) -> None:
@@ -131,9 +130,10 @@ class Inbox:
     def _scan(self, *, all_or_none: bool) -> list[str]:
         with self._sessions.session(at_once=True) as session:
             view = ScanScope(session.uidvalidity, self.since, self.reach())
-            scanner = self._scanner
-            seen = scanner.scan(session, view, self.variants, self.taken_up, self.progress, all_or_none=all_or_none)
-        return seen.in_order()
+            self._scanner.scan(
+                session, view, self.variants, self.taken_up, self.progress, self.is_polled, all_or_none=all_or_none
+            )
+        return self.seen.in_order()
 
     def tell_apart(self, reference: str) -> set[str]:
         """Give each message that only shares its reference with an earlier one a reference of its own. Return those.
@@ -161,10 +161,9 @@ class Inbox:
         seen = self.seen
         with self._sessions.session(seen.uidvalidity) as session:
             found = self._references(session, session.present(list(seen.copies(reference))))
-        is_it = [name == reference for name in found.values()]
-        if not all(is_it):
+        if others := set(found.values()) - {reference}:
             self._forget()
-        return bool(is_it) and all(is_it)
+        return bool(found) and not others
 
     def _references(self, session: ImapSession, uids: Sequence[int]) -> dict[int, str]:
         return fetch_references(session, uids, self._imap, self.variants)
@@ -218,10 +217,22 @@ class Inbox:
 
     def mark_seen(self, reference: str) -> None:
         """See `MessageSource`."""
-        seen = self._look_for(reference)
-        if copies := list(seen.copies(reference)):
-            with self._sessions.session(seen.uidvalidity) as session:
+        with self._verified(reference) as (session, copies):
+            if copies:
                 session.mark_seen(copies)
+
+    @contextmanager
+    def _verified(self, reference: str) -> Iterator[tuple[ImapSession, list[int]]]:
+        """Yield a session and the UIDs of all copies of the message, after a look at what they mean by now."""
+        seen = self._look_for(reference)
+        copies = list(seen.copies(reference))
+        try:
+            with self._sessions.session(seen.uidvalidity) as session:
+                self._expect(session, copies, reference)
+                yield session, copies
+        except UidReusedError:
+            self._forget()
+            raise
 
     def label(self, reference: str, outcome: Outcome) -> None:
         """See `MessageSource`. What only shares the reference is not labelled."""
@@ -241,24 +252,16 @@ class Inbox:
         return outcome_mailboxes.fetch(self._settings, reference, outcome, received_at, path, self.variants)
 
     def append(self, outcome: Outcome, receipt: Receipt, *, look: bool, supersedes: str = "") -> None:
-        """Append a receipt to the mailbox of an outcome. See `MessageSource`.
-
-        Raises:
-            PermanentError: the server rejects it.
-        """
+        """See `MessageSource`."""
         name, message_id = getattr(self._names, outcome), receipt.message_id
         if supersedes:
-            with closing(imap_session.connect(self._imap)) as session:
-                for label in (self._names.failed, self._names.support, self._names.modelisation):
-                    if session.select(label):
-                        session.supersede_receipts(supersedes, name, message_id)
+            outcome_mailboxes.supersede_receipts(self._settings, supersedes, name, message_id)
         with self._sessions.session() as session:
             session.append(name, receipt.raw, seen=not receipt.needs_person, unless=message_id if look else "")
 
     def was_sent(self, message_id: str) -> bool:
         """See `MessageSource`."""
-        with closing(imap_session.connect(self._imap)) as session:
-            return session.select_sent() and bool(session.with_message_id(message_id))
+        return outcome_mailboxes.was_sent(self._imap, message_id)
 
     def older(self, reference: str, message_ids: Iterable[str]) -> str:
         """See `MessageSource`."""
@@ -285,15 +288,10 @@ class Inbox:
         # Not every server keeps keywords. But only a message that was not moved still lies among the failures.
         return reference not in outcome_mailboxes.list_filed(self._settings, Outcome.FAILED, self.variants)
 
-    def received_at(self) -> dict[str, datetime]:
-        """Return the arrival time of the first copy of each message that waited here at the last scan."""
-        first: dict[str, datetime] = {}
-        for reference, arrival in self.seen.waiting.values():
-            first[reference] = min(arrival.received_at, first.get(reference, arrival.received_at))
-        return first
-
     def _look_for(self, reference: str) -> MailboxSnapshot:
         """Return what the last scan found, or scan now where that has no copy of the message."""
-        if not self.seen.copies(reference):
-            self.scan()  # No scan here has found it yet: another machine may have queued it.
+        has_more = True  # No scan here may have found it yet: another machine may have queued it.
+        while has_more and not self.seen.copies(reference):
+            self.scan()
+            has_more = self.seen.has_more
         return self.seen

@@ -1,4 +1,4 @@
-"""Fetch, list and move back the messages that were filed under their outcomes.
+"""Fetch, list and move back the messages that were filed under their outcomes, and find what we have sent.
 
 Each call has a session of its own, because it selects another mailbox than those that the workers share.
 """
@@ -10,12 +10,14 @@ from contextlib import closing, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import structlog
+
 from integrations.errors import TransientError
 from poller.errors import MessageGoneError
 from poller.imap import session as imap_session
 from poller.imap.connection import ConnectionCutError
 from poller.imap.session import BATCH, DaySearchError
-from poller.mailbox.download import fetch_reference, write
+from poller.mailbox.download import write
 from poller.mailbox.new_messages import NewMessages
 from poller.mailbox.source import KEYWORDS, Fetched
 from poller.model import Outcome
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from pathlib import Path
 
-    from poller.config.settings import Settings
+    from poller.config.settings import ImapSettings, Settings
     from poller.imap.fetch import MessageSummary
     from poller.imap.session import ImapSession
     from poller.mailbox.variants import Variants
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 OURS = {keyword.lower() for keyword in KEYWORDS.values()}
 _RECEIPT = re.compile(rb"^x-figurative-poller:\s*receipt\s*$", re.IGNORECASE | re.MULTILINE)
@@ -83,39 +87,56 @@ def _read(
                 raise
 
 
-def list_all_filed(settings: Settings, variants: Variants) -> dict[str, dict[str, bool]]:
-    """Return the result of `list_filed` for each outcome."""
-    with closing(imap_session.connect(settings.imap)) as session:
-        return {outcome: _lying(session, settings, outcome, variants) for outcome in KEYWORDS}
+def list_all_filed(settings: Settings, variants: Variants, refused: dict[str, set[int]]) -> dict[str, dict[str, bool]]:
+    """Return the result of `list_filed` for each outcome. `refused` gets what cannot be read, by outcome."""
+    return {name: list_filed(settings, name, variants, refused.setdefault(name, set())) for name in KEYWORDS}
 
 
-def list_filed(settings: Settings, outcome: Outcome, variants: Variants) -> dict[str, bool]:
+def list_filed(
+    settings: Settings, outcome: Outcome, variants: Variants, refused: set[int] | None = None
+) -> dict[str, bool]:
     """Return the references of all messages filed under an outcome. No mailbox is created for it.
 
-    Each value says whether we filed the message: it bears a keyword of ours, or the server keeps none.
+    Each value says whether we filed the message: it bears a keyword of ours, or the server keeps none. The UIDs of
+    messages that the server does not give are logged, and added to `refused`. Without such a set one is an error.
 
     Raises:
         TransientError: the mailbox is out of reach, or a message in it cannot be read.
     """
-    with closing(imap_session.connect(settings.imap)) as session:
-        return _lying(session, settings, outcome, variants)
-
-
-def _lying(session: ImapSession, settings: Settings, outcome: Outcome, variants: Variants) -> dict[str, bool]:
-    named: dict[int, str] = {}
-    are_ours: dict[int, bool] = {}
+    unread: set[int] = set()
     found: dict[str, bool] = {}
-    if not session.select(getattr(settings.labels, outcome)):
-        return found
-    for arrival in session.fetch_summaries(session.uids()):
-        with suppress(MessageGoneError):  # A person took it between the search and the fetch.
-            named[arrival.uid] = fetch_reference(session, arrival, settings.imap, variants.account(settings.imap))
-            # A receipt counts as ours only with a keyword: then a person had us file it.
-            kept = session.keeps(KEYWORDS[outcome]) or bool(_RECEIPT.search(arrival.header))
-            are_ours[arrival.uid] = not kept or not arrival.keywords.isdisjoint(OURS)
-    for uid, reference in variants.named(session, named).items():
-        found[reference] = are_ours[uid] or found.get(reference, False)
+    with closing(_read(settings, outcome, variants, unread)) as parts:
+        for session, part in parts:
+            named = variants.named(session, {uid: name for uid, (name, _) in part.items()})
+            unread |= part.keys() - named.keys()
+            for uid, reference in named.items():
+                _, arrival = part[uid]
+                # A receipt counts as ours only with a keyword: then a person had us file it.
+                kept = session.keeps(KEYWORDS[outcome]) or bool(_RECEIPT.search(arrival.header))
+                is_ours = not kept or not arrival.keywords.isdisjoint(OURS)
+                found[reference] = is_ours or found.get(reference, False)
+    for uid in sorted(unread):
+        log.warning("filed_message_unreadable", uid=uid, mailbox=getattr(settings.labels, outcome))
+    if refused is None and unread:
+        raise TransientError("IMAP FETCH: not every message can be read", outcome_unknown=False)
+    if refused is not None:
+        refused |= unread
     return found
+
+
+def supersede_receipts(settings: Settings, begins: str, mailbox: str, but: str) -> None:
+    """Move our earlier receipts beside a later one, as read. See `ImapSession.supersede_receipts`."""
+    labels = settings.labels
+    with closing(imap_session.connect(settings.imap)) as session:
+        for label in (labels.failed, labels.support, labels.modelisation):
+            if session.select(label):
+                session.supersede_receipts(begins, mailbox, but)
+
+
+def was_sent(imap: ImapSettings, message_id: str) -> bool:
+    """Return whether a letter lies in the account's mailbox of sent mail. See `MessageSource.was_sent`."""
+    with closing(imap_session.connect(imap)) as session:
+        return session.select_sent() and bool(session.with_message_id(message_id))
 
 
 def move_back_to_inbox(settings: Settings, references: Collection[str], variants: Variants) -> set[str]:

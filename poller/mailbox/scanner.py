@@ -53,6 +53,7 @@ class MailboxSnapshot:
     left_alone: Mapping[int, str] = field(default_factory=dict)  # the reference alone: there may be a hundred thousand
     unread: Mapping[int, datetime] = field(default_factory=dict)  # what the server does not give, since when
     unknown: Mapping[int, float] = field(default_factory=dict)  # what FETCH does not know yet, since when; monotonic
+    has_more: bool = False  # messages are left for the next scan: reading all would have held other mail up
     next_uid: int = 0  # UIDNEXT, 0 where the server does not tell it
     by_reference: Mapping[str, Mapping[int, MessageSummary]] = field(default_factory=dict)  # what waits, by reference
     are_left_alone: frozenset[str] = frozenset()  # the references that are left alone
@@ -66,6 +67,13 @@ class MailboxSnapshot:
         """Return the references of what waits, the oldest first, each once."""
         oldest_first = sorted((arrival.received_at, uid, name) for uid, (name, arrival) in self.waiting.items())
         return list(dict.fromkeys(reference for _, _, reference in oldest_first))
+
+    def received_at(self) -> dict[str, datetime]:
+        """Return the arrival time of the first copy of each message that waits."""
+        first: dict[str, datetime] = {}
+        for reference, arrival in self.waiting.values():
+            first[reference] = min(arrival.received_at, first.get(reference, arrival.received_at))
+        return first
 
     def before(self, at: datetime, uid: int) -> list[tuple[str, bytes]]:
         """Return what waits and came before that moment, or at it and under a lower UID: reference and header."""
@@ -106,13 +114,14 @@ class MailboxScanner:
         variants: Variants,
         taken_up: Callable[[Collection[str]], Collection[str]],
         progress: Callable[[], object],
+        is_polled: bool,
         *,
         all_or_none: bool = False,
     ) -> MailboxSnapshot:
         """Scan the mailbox and return what is there now. See `Inbox.scan` for the requests and the errors.
 
-        `taken_up` returns which of some references were taken up once, though they are from before `since`. `progress`
-        is called at each message that is read.
+        `taken_up` returns which of some references were taken up once, though they are from before `since`. For
+        `progress` see `NewMessages.read`. Where the mailbox `is_polled`, some messages may be left for the next scan.
         """
         if self._view != view:
             self._view, self._new = view, NewMessages(self._imap)
@@ -135,7 +144,8 @@ class MailboxScanner:
             self._day_failures = 0
         counts = _shown(session, counts, uids, None if whole else then.counts)
         refused: set[int] = set()
-        waiting, early = self._taken_in(session, uids, view, then, variants, progress, refused)
+        put_off: set[int] | None = set() if is_polled and not all_or_none else None
+        waiting, early = self._taken_in(session, uids, view, then, variants, progress, refused, put_off)
         left_alone = _left_alone(then, early, set(uids) if whole else None)
         # Another machine may have taken up what was left alone here: each full scan checks that.
         asked = left_alone if whole else early
@@ -146,6 +156,7 @@ class MailboxScanner:
             left_alone = {uid: name for uid, name in left_alone.items() if uid not in {*waiting, *refused}}
         unknown = [uid for uid in uids if uid not in waiting and uid not in left_alone]
         unread, unknown_since = _not_given(unknown, refused, then)
+        unknown_since |= dict.fromkeys(put_off or (), time.monotonic())
         for uid in unread.keys() - then.unread.keys():
             log.warning("message_unreadable", uid=uid, uidvalidity=view.uidvalidity)
         if unknown and all_or_none:
@@ -153,7 +164,7 @@ class MailboxScanner:
         if whole:
             self._whole_look_at_s = time.monotonic() + WHOLE_LOOK_S
         now = replace(then, view=view, counts=counts, unread=unread, unknown=unknown_since, next_uid=next_uid)
-        self.seen = _seen(now, waiting, left_alone)
+        self.seen = _seen(replace(now, has_more=bool(put_off)), waiting, left_alone)
         return self.seen
 
     def goes_on(self, error: ConnectionCutError | DaySearchError) -> bool:
@@ -197,6 +208,7 @@ class MailboxScanner:
         variants: Variants,
         progress: Callable[[], object],
         refused: set[int],
+        put_off: set[int] | None,
     ) -> tuple[dict[int, tuple[str, MessageSummary]], dict[int, str]]:
         """Return those of these messages that wait, and the new ones from before `since`. What is new is read.
 
@@ -205,7 +217,7 @@ class MailboxScanner:
         waiting = {uid: then.waiting[uid] for uid in uids if uid in then.waiting}
         early: dict[int, str] = {}
         new = [uid for uid in uids if uid not in waiting and uid not in then.left_alone]
-        fresh = self._new.read(session, new, variants.account(self._imap), refused, progress)
+        fresh = self._new.read(session, new, variants.account(self._imap), refused, progress, put_off)
         # If the server gives other messages, the fault is that message's. If it gives none, it may be the server's.
         doubtful = refused - then.unread.keys() and len(refused) == len(new)
         self._doubts = self._doubts + 1 if doubtful else 0

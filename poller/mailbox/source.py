@@ -63,6 +63,9 @@ class MessageSource(Protocol):
         """Append a receipt to the outcome's mailbox. With `look`, append only if it is not there yet.
 
         Earlier receipts, whose Message-ID begins with `supersedes`, are moved beside it and marked as read.
+
+        Raises:
+            PermanentError: the server rejects it.
         """
 
     def was_sent(self, message_id: str) -> bool:

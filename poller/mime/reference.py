@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from poller.mime import headers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 COMPARED_BYTES: Final = 512 * 1024  # of a body, by which two messages are compared
 BEGINNING_BYTES: Final = headers.HEADER_BYTES + COMPARED_BYTES  # of a message, enough for `content_digest`
 
+_PIECE_BYTES: Final = 1024 * 1024
 _FORM_ID = re.compile(rb"<form-[0-9a-f]{32}@[^<>\s]+>")  # of our own making, see `forms.message.written`
 
 
@@ -37,18 +41,24 @@ def reference_of(account: str, header: bytes) -> str | None:
 
 
 def reference_of_content(account: str, path: Path) -> str:
+    """Return the reference of a message that its header does not tell apart, which is in a file."""
+    with path.open("rb") as spooled:
+        beginning = spooled.read(headers.HEADER_BYTES)
+        return reference_of_pieces(account, beginning, iter(partial(spooled.read, _PIECE_BYTES), b""))
+
+
+def reference_of_pieces(account: str, beginning: bytes, rest: Iterable[bytes] = ()) -> str:
     """Return the reference of a message that its header does not tell apart: 16 hex digits, from its content.
 
     It is made of the fields that are the sender's alone, and of all that comes after the header. Fields that the
-    servers on the way put into the header differ between the copies that two aliases bring.
+    servers on the way put into the header differ between the copies that two aliases bring. `beginning` has
+    `headers.HEADER_BYTES` or more, or is all of the message.
     """
-    with path.open("rb") as spooled:
-        fields = headers.take_apart(spooled.read(headers.HEADER_BYTES))
-        values = _values(fields, b"from", b"to", b"subject", b"date", b"message-id")
-        digest = hashlib.sha256(b"\0".join([account.encode(), *values, b""]))
-        spooled.seek(fields.body_at)
-        while piece := spooled.read(1024 * 1024):
-            digest.update(piece)
+    fields = headers.take_apart(beginning[: headers.HEADER_BYTES])
+    values = _values(fields, b"from", b"to", b"subject", b"date", b"message-id")
+    digest = hashlib.sha256(b"\0".join([account.encode(), *values, b""]))
+    for piece in chain((beginning[fields.body_at :],), rest):
+        digest.update(piece)
     return digest.hexdigest()[:16]
 
 

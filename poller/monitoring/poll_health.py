@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from poller.backoff import delay_of
@@ -33,13 +34,24 @@ class PollHealth:
         """
         self._interval_s, self._clock = interval_s, clock
         self._looking = False
-        self._due_s = self._ticked_s = clock()
+        self.started()
         self._failures = 0
         self._out_of_reach: dict[str, datetime] = {}
         self.looked_at: datetime | None = None  # end of the last successful poll; aware, UTC
         self.failing_since: datetime | None = None  # None: the last poll succeeded, or there was none yet
         self.reason = ""  # why the last poll failed
         self.refused = False  # the last poll failed because the server refused the login
+
+    def started(self) -> None:
+        """Record that polls and ticks begin, the first of each now."""
+        self._due_s = self._ticked_s = self._clock()
+
+    def clock_set(self, by_s: float) -> None:
+        """Move what was recorded to a clock of the machine that was set by so many seconds, negative for back."""
+        step = timedelta(seconds=by_s)
+        self.looked_at = self.looked_at and self.looked_at + step
+        self.failing_since = self.failing_since and self.failing_since + step
+        self._out_of_reach = {name: at + step for name, at in self._out_of_reach.items()}
 
     def began(self) -> None:
         """Record that a poll begins."""

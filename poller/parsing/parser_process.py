@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from poller import child_process, confinement, fork_server
+from poller.child_process import ProcessStoppedError
 from poller.escaping import one_line
 from poller.mime.transfer_encoding import Encoded, Span
 from poller.model import Address, Attachment, Kind, Request
@@ -43,7 +44,7 @@ _FLAGS: Final = ("inline", "logo", "signature", "refused", "shown", "quoted")
 
 
 class ParserDiedError(Exception):
-    """The parsing process ended without an answer, but not because of the mail. Or the header alone is too much."""
+    """Not even the header can be read."""
 
 
 class _BeatenError(Exception):
@@ -57,7 +58,8 @@ def parse(path: Path, account: str, received_at: datetime, *, unreadable: str, l
 
     Raises:
         OSError: the spool file cannot be read, or the disk is full.
-        ParserDiedError: the process was stopped, or not even the header can be read.
+        ProcessStoppedError: the process was stopped from outside.
+        ParserDiedError: not even the header can be read.
     """
     try:
         return _run("parse", limit_s, path, account, received_at)
@@ -82,7 +84,7 @@ def _run(name: str, limit_s: float, path: Path, *arguments: Any) -> Request:
         ):
             return _answered(answer, child, late, path, limit_s)
     except fork_server.ForkServerDiedError as error:
-        raise ParserDiedError("the fork server died") from error
+        raise ProcessStoppedError("the fork server died") from error
 
 
 def _answered(
@@ -99,7 +101,7 @@ def _answered(
         if late.is_set():
             raise _BeatenError(f"parser stopped after {limit_s:.0f} s") from error
         if code in child_process.STOPPED:
-            raise ParserDiedError(f"exit code {code}") from error
+            raise ProcessStoppedError(f"the parser was stopped (exit code {code})") from error
         raise _BeatenError(f"parser ended with exit code {code}") from error
     # A process that was taken over may say anything.
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

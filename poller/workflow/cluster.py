@@ -119,7 +119,7 @@ class ClusterMembership:
                 ) as connection:
                     told = False
                     self._stay(connection)
-            except (psycopg.OperationalError, DBAPIError, NoConnectionError) as error:  # ours, or dbos' connection
+            except (psycopg.Error, DBAPIError, NoConnectionError) as error:  # ours, or dbos' connection
                 if not told:
                     # Logged once an outage. The text of the error may hold the names of server and user.
                     log.warning("machines_out_of_reach", error=type(error).__name__)

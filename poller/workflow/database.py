@@ -34,7 +34,7 @@ _BUSY_S = 5.0  # longest wait for another writer of the SQLite file
 _VACUUM_BUSY_S = 30.0  # the same for VACUUM, which needs the file exclusively
 # The schema's owner (null: no schema yet), whether the server accepts writes, and whether it accepts ours.
 _LOOK = """
-SELECT current_database(), current_user, pg_get_userbyid(nspowner), NOT pg_is_in_recovery(),
+SELECT current_database(), current_user, pg_get_userbyid(nspowner), current_setting('transaction_read_only') = 'off',
        CASE WHEN nspname IS NULL THEN has_database_privilege(current_database(), 'CREATE')
             WHEN pg_class.oid IS NULL THEN has_schema_privilege(nspname, 'CREATE')
             ELSE has_schema_privilege(nspname, 'USAGE') AND has_table_privilege(pg_class.oid, 'INSERT') END
@@ -155,7 +155,7 @@ def _check_postgresql(url: str) -> str:
     except psycopg.ProgrammingError as error:
         raise ConfigurationError("STATE_URL is no address of a PostgreSQL database") from error
     if not writable:
-        raise TransientError(f"PostgreSQL database {name} is read-only for now: a standby that was not promoted")
+        raise TransientError(f"PostgreSQL database {name} is read-only for now, as a standby that was not promoted")
     if not ours:
         what = f"its schema dbos is {owner}'s" if owner else "it may not make a schema there"
         raise ConfigurationError(f"PostgreSQL database {name} is not for the role {user}: {what}; look at STATE_URL")

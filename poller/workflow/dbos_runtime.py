@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, _sys_db, _utils, _workflow_commands
 from dbos._dbos import _get_dbos_instance
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from integrations.errors import TransientError
 from poller import logs
 from poller.workflow import outage
+from poller.workflow.cluster import CONNECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from dbos import Queue
     from dbos._sys_db import SystemDatabase
+    from sqlalchemy.engine import ExceptionContext
 
     from poller.workflow.outage import StateOutage
 
@@ -31,6 +34,7 @@ LOOK_S, SHARED_LOOK_S = 0.1, 0.2
 OWN_LOOK_S = 1.0  # the same for dbos' own queue: begun outside ours, and in hand at the last end
 # SQLSTATE of a transaction that the server ended: a deadlock, and one that idled. The server is there.
 ROLLED_BACK = {"40P01", "25P03"}
+READ_ONLY = "25006"  # SQLSTATE of a write to a standby, which a machine may reach first after a failover
 UNUSED_S = 20.0  # between dbos' polls for features that we do not use
 
 _Result = TypeVar("_Result")
@@ -67,7 +71,9 @@ def launch(
         max_executor_threads=workers + 4,
         # A file takes one transaction at a time. Who waits for the one connection gets it at once, where SQLite would
         # look again and again. And a file does not hang up as a server does, so it needs no check.
-        db_engine_kwargs={"pool_size": 1, "max_overflow": 0, "pool_pre_ping": False} if alone else {},
+        db_engine_kwargs={"pool_size": 1, "max_overflow": 0, "pool_pre_ping": False}
+        if alone
+        else {"pool_pre_ping": True, "connect_args": CONNECTION | {"application_name": executor}},
         # A machine that freezes within a transaction holds rows. The machine that takes over must find them free.
         sys_db_idle_transaction_timeout_sec=takeover_s / 3,
         # dbos polls for notifications, which we never send, and a stop waits for its next poll.
@@ -85,6 +91,7 @@ def launch(
         set_concurrency(workers)
         with unavailable.failing_fast():
             DBOS.launch()
+        event.listen(database().engine, "handle_error", _leave_standby)
     except OperationalError as error:
         DBOS.destroy()
         raise TransientError(f"{outage.disk_fault(error) or outage.AWAY}: look at STATE_URL") from error
@@ -94,6 +101,12 @@ def launch(
     dbos_log.propagate = True
     dbos_log.setLevel(logging.WARNING)
     dbos_log.addFilter(_outages)
+
+
+def _leave_standby(context: ExceptionContext) -> None:
+    """Treat a server that takes no writes as one that is away: no connection to it is used again."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
 
 
 def _wait_out(unavailable: StateOutage) -> None:
@@ -120,6 +133,11 @@ def _wait_out(unavailable: StateOutage) -> None:
 
     _sys_db.retriable_sqlite_exception = retriable_on_sqlite  # type: ignore[assignment,attr-defined]  # a parameter's name
     _sys_db.retriable_postgres_exception = retriable_on_postgresql  # type: ignore[assignment,attr-defined]  # likewise
+
+
+def silence() -> None:
+    """Keep dbos from logging until the next launch."""
+    logging.getLogger("dbos").setLevel(logging.CRITICAL)
 
 
 def set_concurrency(workers: int) -> None:

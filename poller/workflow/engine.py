@@ -70,7 +70,7 @@ class Engine:
         self._patience, self._takeover_s = retry_policy or RetryPolicy(), takeover_s
         self._step_lock, self._prepare = SharedLock(), prepare
         self._lock: IO[str] | None = None
-        self._in_hand: set[str] = set()
+        self._in_hand: dict[str, Journal] = {}
         self._machines: ClusterMembership | None = None  # on PostgreSQL alone
         if not url.startswith("sqlite"):
             self._machines = ClusterMembership(
@@ -129,6 +129,9 @@ class Engine:
         elif not self._in_hand:
             timeout_s = 0  # dbos waits a whole second before it checks whether anything is in hand.
         DBOS.destroy(workflow_completion_timeout_sec=timeout_s)
+        for reference, journal in list(self._in_hand.items()):
+            log.warning("step_stopped", ref=reference, step=journal.running, why=f"not done within {timeout_s} s")
+            dbos_runtime.silence()  # which cannot record what comes of it, and would call that a crash
         self.outage.give_up()
         if self._machines:
             self._machines.stop()
@@ -231,7 +234,7 @@ class Engine:
             introduce=DBOS.patch,
             lease_epoch=self._machines.lease_epoch if self._machines else lambda: 0,
         )
-        self._in_hand.add(reference)
+        self._in_hand[reference] = journal
         try:
             result = self._work(journal)
         except StepDeferredError as wait:
@@ -250,7 +253,7 @@ class Engine:
             # If it were raised, dbos would keep this thread, and the process, until the other machine has finished.
             raise SystemExit from None
         finally:
-            self._in_hand.discard(reference)
+            self._in_hand.pop(reference, None)
         return result.as_json()
 
     def _halt(self, service: str, fault: ConfigurationError) -> None:

@@ -29,6 +29,7 @@ from integrations.errors import (
     TransientError,
 )
 from integrations.net.deadline import guarded
+from poller.child_process import ProcessStoppedError
 from poller.errors import MessageGoneError
 from poller.model import SERVICE_NAMES
 from poller.workflow.circuit_breaker import CircuitBreaker
@@ -135,6 +136,7 @@ class Journal:
         self._record, self._step_lock, self._breakers, self._patience = record, step_lock, breakers, retry_policy
         self._halt, self._lease_epoch, self._now = halt, lease_epoch, now
         self._begun_in = lease_epoch()
+        self.running = ""  # the name of the step that runs or ran last
         self._detail = ""
         self._latest: datetime | None = None  # when a step that may do without its service waits no longer
 
@@ -166,7 +168,7 @@ class Journal:
             StepFailedError: it will never be done.
             MessageGoneError: the message was taken away.
         """
-        step = _Step(name, act, gated, part, is_value=returns is not None)
+        step, self.running = _Step(name, act, gated, part, is_value=returns is not None), str(name)
         history: list[Entry] = []
         with ExitStack() as stack:
             while True:
@@ -378,7 +380,9 @@ class Journal:
         return {"retry": reason, "at": now.isoformat(), "until": until.isoformat()}
 
     def _gave_way(self, step: _Step, error: Exception, retries: list[Entry], *, unknown: bool = True) -> Entry:
-        """Return the entry of an unforeseen exception."""
+        """Return the entry of an unforeseen exception. A process that was stopped from outside is none."""
+        if isinstance(error, ProcessStoppedError):
+            return {"unknown": False} | self._retried(self._now(), str(error), 0.0, retries)
         # The exception's text may quote the mail: its type and where it came from say enough.
         frames = [f"{at.filename}:{at.lineno}" for at in traceback.extract_tb(error.__traceback__)[-6:]]
         log.warning("step_crashed", ref=self.reference, step=step.name, error=type(error).__name__, frames=frames)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextvars import Context
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -246,12 +245,12 @@ class StateStore:
         received = (entry.content.get("ok") for entry in self.journal(reference) if entry.step == StepName.RECEIVE)
         return next((str(found.get("digest", "")) for found in received if isinstance(found, dict)), "")
 
-    def close_waiting(self, message: MessageRecord, outcome: Outcome) -> bool:
-        """Record that a waiting message has this outcome. Return False if its record is another one by now."""
-        result, tables = message.status.result, self._database().tables
-        if result.outcome is not Outcome.WAITING:
+    def close_waiting(self, message: MessageRecord, result: WorkResult) -> bool:
+        """Record that a waiting message has this result. Return False if its record is another one by now."""
+        tables = self._database().tables
+        if message.status.outcome is not Outcome.WAITING:
             return False
-        output = json.dumps(replace(result, outcome=outcome, until=None, breaker="").as_json())
+        output = json.dumps(result.as_json())
         rows = tables.workflow_status
         update = sa.update(rows).where(*queries.as_read(rows.c, message), rows.c.status == "SUCCESS")
         now_ms = int(datetime.now(UTC).timestamp() * 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from poller.cli.main import commands
 from poller.cli.samples import samples
 from poller.mailbox.inbox import Inbox
 from poller.mime.reference import reference_of
+from poller.model import Outcome
+from poller.workflow.database import open_store
 from poller.workflow.retry import RetryPolicy
 from tests.support.faulty_relay import Break, Relay
 
@@ -148,6 +151,28 @@ def test_fix_closes_message_that_waits_for_nothing(
         office.once(MAILS["support"])
     assert office.mailboxes() == again
     assert office.counts()["tickets"] == (0 if to == "Support" else 1)
+
+
+def test_closed_message_keeps_the_ticket_that_its_journal_knows(office: Office) -> None:
+    """It has waited for its subtask: an answer finds the ticket, and so does a person."""
+    office.fail("clickup", Fault("status", status=503, headers={"Retry-After": "3600"}, times=None))
+    (reference,) = office.once(MODELLING)
+    move(office, "INBOX", "Modélisation")
+    assert audit(office, "--fix").stderr == "1 of 1 closed\n"
+    office.sandbox.clickup.heal()
+    (ticket,) = office.sandbox.hubspot.tickets
+    with closing(open_store(office.settings)) as store:
+        result = store.result(reference)
+        assert result.ticket
+        assert (result.outcome, result.ticket.id, result.thread, len(result.files)) == (
+            Outcome.MODELISATION,
+            ticket.id,
+            reference,
+            2,
+        )
+        assert [each.reference for each in store.with_object(ticket.id)] == [reference]
+    office.once(an_answer())
+    assert (office.counts()["tickets"], office.mailboxes()) == (1, {"Modélisation": 2})
 
 
 def test_audit_leaves_a_filed_message_to_the_daemon(office: Office) -> None:

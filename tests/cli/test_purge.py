@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from integrations.sandbox import Fault
-from poller.cli import purge
+from poller.cli import audit, purge
 from poller.cli.purge import forget
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
 from poller.workflow import store as store_module
 from poller.workflow.database import open_store
 from tests.support.command import run
+from tests.support.imap_provider import Provider
 
 if TYPE_CHECKING:
     import pytest
@@ -113,6 +114,22 @@ def test_purge_keeps_failure_record_with_its_message(office: Office) -> None:
     forget(office.settings, soon())
     with closing(open_store(office.settings)) as store:
         assert store.facts("failed-") == {}
+
+
+def test_failures_are_kept_while_one_of_them_cannot_be_read(office: Office) -> None:
+    """Any of them may be the one. Neither does an audit call a message gone that may be there."""
+    office.fail("hubspot", Fault("status", "POST", "/crm/objects/2026-09/tickets", status=400))
+    with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 UIDPLUS MOVE") as server:
+        office.environment |= {"IMAP_PORT": str(server.port), "LABELS_FAILED": "Failed"}
+        server.deliver(samples()["support"])
+        office.once()
+        server.refused = dict.fromkeys(server.boxes["Failed"], "NO Internal failure reading the message")
+        assert forget(office.settings, soon())["failed"] == 0
+        (finding,) = audit.find_problems(office.settings)
+        assert (finding.problem, finding.remedy) == ("not found under 'Failed', but not every message can be read", "")
+        server.refused.clear()
+        server.boxes["Failed"].clear()
+        assert forget(office.settings, soon())["failed"] == 1
 
 
 def test_purge_keeps_thread_with_any_kept_message(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

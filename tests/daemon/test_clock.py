@@ -59,4 +59,25 @@ def test_loop_begins_anew_when_the_clock_was_set(office: Office, monkeypatch: py
     first = Loop(settings, asked := SimpleQueue[Asked]())
     assert first.run(lambda: settings) is settings
     asked.put(STOP)
-    assert Loop(settings, asked, first.proven).run(lambda: settings) is None
+    assert Loop(settings, asked, first).run(lambda: settings) is None
+
+
+def test_mailbox_out_of_reach_stays_so_when_the_clock_is_set(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is set each minute has a new loop each minute, and the admin has to be told all the same."""
+    monkeypatch.setattr(loop, "CLOCK_S", 0.01)
+    office.environment |= {"IMAP_PORT": "9"}
+    settings, asked = office.settings, SimpleQueue[Asked]()
+    first = Loop(settings, asked)
+    step_s = iter([3600.0])
+
+    class SetAfterPoll(ClockWatch):
+        def step_s(self) -> float:
+            return next(step_s) if first.health.failing_since else 0.0
+
+    monkeypatch.setattr(loop, "ClockWatch", SetAfterPoll)
+    assert first.run(lambda: settings) is settings
+    second = Loop(settings, asked, first)
+    since = second.health.failing_since
+    assert since is not None
+    assert since - datetime.now(UTC) > timedelta(minutes=50)
+    assert Loop(office.settings, asked, first).health.failing_since is None, "other settings may well be right"

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from integrations.errors import ConfigurationError
 from integrations.sandbox import Fault, Refusal
+from poller import child_process
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
 from poller.imap.fetch import MessageSummary
@@ -22,6 +23,7 @@ from tests.support.command import run
 from tests.support.faulty_relay import Break, Relay
 from tests.support.imap_provider import Provider
 from tests.support.running_daemon import waiting_at
+from tests.test_child_process import sleep
 
 if TYPE_CHECKING:
     from poller.workflow.status import MessageStatus
@@ -310,3 +312,15 @@ def test_other_mailbox_ends_start_and_touches_nothing(office: Office) -> None:
     assert said.exit_code == 0
     assert "under the name support@figurative.example@127.0.0.1/INBOX" in said.stdout
     assert office.once() == {}
+
+
+def test_stop_ends_what_is_being_read_and_reload_waits_for_it(office: Office) -> None:
+    """A service manager need not signal our processes, and a file may take minutes. The next start reads it anew."""
+    daemon = Daemon(office.settings)
+    with child_process.run(sleep, limit_s=30) as (answer, child, late):
+        daemon.stop(None)
+        assert child.is_alive()
+        daemon.stop()
+        with pytest.raises(EOFError):
+            child_process.received(answer, 10)
+        assert not late.is_set()

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from integrations.errors import CredentialsError
+from poller.daemon.loop import Asked, Loop
 from poller.daemon.refusals import APART_S, LASTING_S, LoginRefusals
+
+if TYPE_CHECKING:
+    from tests.conftest import Office
 
 
 def test_refusals_call_for_a_person_when_three_last_two_minutes() -> None:
@@ -31,3 +39,12 @@ def test_refusals_over_a_short_time_do_not_count() -> None:
     assert refusals.may_pass
     now_s += LASTING_S
     assert not refusals.may_pass
+
+
+def test_refused_login_counts_on_when_the_clock_is_set(office: Office) -> None:
+    """A loop that begins anew with the same settings knows what was refused before it."""
+    settings, asked = office.settings, SimpleQueue[Asked]()
+    first = Loop(settings, asked)
+    first.refusals.add("imap", CredentialsError("no"))
+    assert Loop(settings, asked, first)._daemon.status().may_pass == {"imap"}
+    assert Loop(office.settings, asked, first)._daemon.status().may_pass == set()

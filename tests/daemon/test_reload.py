@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from integrations.errors import CredentialsError
 from poller.config import loader
 from poller.daemon import loop
 from poller.daemon.loop import RELOAD, STOP, Asked, Loop
+from poller.daemon.reload import read_anew
+from poller.imap import login
 from tests.support.recording_server import Listener, http
 
 if TYPE_CHECKING:
@@ -58,6 +61,16 @@ def test_reload_keeps_old_settings_when_service_refuses_new(
     assert "settings_refused" in said
     assert says in said
     assert "pat-wrong" not in said
+
+
+def test_reload_asks_mail_server_that_has_just_refused(office: Office) -> None:
+    """A person has unlocked the account, and changed no setting."""
+    settings = office.settings
+    login._refused(settings.imap, "IMAP login refused", ["LOGIN"])
+    with pytest.raises(CredentialsError):
+        login.expect_taken(settings.imap)
+    assert read_anew(lambda: settings, settings) is settings
+    login.expect_taken(settings.imap)
 
 
 def test_stop_works_during_hanging_reload(office: Office, manager: Manager) -> None:

@@ -134,7 +134,7 @@ def test_future_date_is_not_used_as_received_time(
     server.deliver(a_mail(1).replace(b"2026", b"2096"))
     server.facts = SIZE + b"INTERNALDATE NIL"
     (reference,) = inbox.scan()
-    assert inbox.received_at() == {reference: NOW}
+    assert inbox.seen.received_at() == {reference: NOW}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from integrations.errors import CredentialsError
@@ -57,6 +59,35 @@ def test_refusal_names_what_was_tried(offered: str, denied: dict[str, str], name
             "check IMAP_USERNAME and IMAP_PASSWORD"
         )
         assert len(logins(server)) == len(named.split(" and "))
+
+
+def test_refused_login_is_seldom_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many sessions ask for it: fail2ban shuts out who is refused five times in ten minutes."""
+    now_s = 1000
+    monkeypatch.setattr(login, "time", SimpleNamespace(monotonic=lambda: now_s))
+    with Provider(WITH_PLAIN, WITH_PLAIN, refusal=WRONG) as server:
+        tried_at: list[int] = []
+        for now_s in range(1000, 3000):
+            with pytest.raises(CredentialsError, match=r"AUTHENTICATIONFAILED.*check IMAP_USERNAME"):
+                connect(imap_settings(server, password="changed"))
+            tried_at += [now_s] * (len(logins(server)) - len(tried_at))
+        assert max(sum(0 <= at - first < 600 for at in tried_at) for first in tried_at) == 4
+        assert len(tried_at) > 6
+        assert set(logins(server)[2:]) == {"AUTHENTICATE", "LOGIN"}, "each way is tried, as one may be out of order"
+        connect(imap_settings(server)).close()  # other settings are tried at once
+
+
+def test_way_that_was_taken_is_tried_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password that has worked by it and is refused is not refused because of the way."""
+    monkeypatch.setattr(login, "REFUSED_S", (0,))
+    with Provider(WITH_PLAIN, WITH_PLAIN, refusal=WRONG) as server:
+        given = imap_settings(server)
+        connect(given).close()
+        server.password = "changed"
+        for _ in range(2):
+            with pytest.raises(CredentialsError, match=r"tried: AUTHENTICATE PLAIN\)"):
+                connect(given)
+        assert logins(server) == ["AUTHENTICATE"] * 3
 
 
 def test_silence_after_first_refusal_hides_it_not() -> None:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 from PIL import Image
 
+from poller.child_process import ProcessStoppedError
 from poller.inspection import embedded, process, worker
-from poller.inspection.process import Inspected, InspectionStoppedError, inspect
+from poller.inspection.process import Inspected, inspect
 from poller.model import Kind, ModelFacts, ModelIssue, NoPicture
 from tests.inspection import samples
 from tests.inspection.samples import GREEN, RED, attached
@@ -242,7 +243,7 @@ def test_file_that_harms_its_process_is_a_value(
 def test_process_that_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the machine shuts down: the step is done again."""
     monkeypatch.setattr(process, "_work", stopped)
-    with pytest.raises(InspectionStoppedError):
+    with pytest.raises(ProcessStoppedError):
         inspect([attached("a.glb", b"")], 0)
 
 
@@ -254,7 +255,7 @@ def stopped_with_its_fork_server(*_: object) -> None:
 def test_process_whose_fork_server_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """As under systemd, which signals every process of the unit: there is no exit code."""
     monkeypatch.setattr(process, "_work", stopped_with_its_fork_server)
-    with pytest.raises(InspectionStoppedError):
+    with pytest.raises(ProcessStoppedError):
         inspect([attached("a.glb", b"")], 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,23 @@ def test_reference_without_message_id_is_of_the_content(server: Provider) -> Non
     assert one == copy
     assert len({one, other, known}) == 3
     assert len([command for command in server.commands if "BODY.PEEK[]" in command]) == 3
+
+
+@pytest.mark.parametrize("announced", [b"%d", b"10"], ids=["right", "too small"])
+@pytest.mark.parametrize("size", [100, 600_000, (2 << 20) - 1, 2 << 20, (2 << 20) + 1], ids=str)
+def test_reference_of_content_is_that_of_the_file(
+    server: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, announced: bytes
+) -> None:
+    """The state knows messages by it. No file is written for it: a poll goes on while a disk is full."""
+    server.deliver((b"From: ana@ruiz.example\r\nSubject: x\r\n\r\n" + bytes(range(251)) * 9000)[:size])
+    server.facts = b"RFC822.SIZE " + announced + b" " + TODAY
+    imap = imap_settings(server, max_message_bytes=2 << 20)
+    written(imap, tmp_path / "mail.eml")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with closing(connect(imap)) as session:
+        (arrival,) = session.fetch_summaries(session.uids())
+        found = download.fetch_reference(session, arrival, imap, "account")
+    assert found == download.reference_in(tmp_path / "mail.eml", "account")
 
 
 def test_reference_of_removed_message_raises_message_gone(server: Provider) -> None:

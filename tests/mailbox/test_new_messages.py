@@ -18,6 +18,7 @@ from tests.support.imap_account import a_mail, all_settings
 from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Literal
 
     from tests.support.imap_provider import Provider
@@ -95,6 +96,46 @@ def test_message_read_whole_in_scan_may_be_the_culprit(server: Provider, inbox: 
     server.withheld = {bad: "BYE"}
     assert len(inbox.scan()) == 1
     assert inbox.unreadable.keys() == {bad}
+
+
+def test_poll_bounds_what_it_reads_whole(server: Provider, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mails without Message-ID hold up neither a mail behind them nor the watchdog. The next polls read the rest."""
+    monkeypatch.setattr(new_messages, "BODY_BYTES", 3 << 20)
+    for number in range(5):
+        server.deliver(b"From: ana@ruiz.example\r\nSubject: %d\r\n\r\n" % number + b"x" * (2 << 20))
+    server.withheld = {min(server.boxes["INBOX"]): "torn"}
+    server.deliver(a_mail(1))
+    steps = 0
+
+    def progress() -> None:
+        nonlocal steps
+        steps += 1
+
+    inbox.is_polled, inbox.progress = True, progress
+    assert len(inbox.scan()) == 2
+    assert steps == 6 + 4  # messages, and pieces of the two that were read
+    with closing(Inbox(all_settings(server))) as complete:
+        everything = complete.scan()
+    while inbox.seen.has_more:
+        server.commands.clear()
+        inbox.scan()
+        assert sum("BODY.PEEK[]<0." in command for command in server.commands) <= 2
+    assert inbox.scan() == everything
+    assert inbox.unreadable.keys() == server.withheld.keys()
+
+
+def test_message_that_the_poll_has_not_read_is_fetched(
+    server: Provider, inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work goes on after a restart, before the polls have come to its message: that is not gone."""
+    monkeypatch.setattr(new_messages, "BODY_BYTES", 1)
+    for number in range(3):
+        server.deliver(b"From: ana@ruiz.example\r\nSubject: %d\r\n\r\nBonjour" % number)
+    last = inbox.scan()[-1]
+    with closing(Inbox(all_settings(server))) as restarted:
+        restarted.is_polled = True
+        restarted.fetch(last, tmp_path / "mail.eml")
+    assert b"Subject: 2" in (tmp_path / "mail.eml").read_bytes()
 
 
 def test_scan_fails_when_server_always_hangs_up(server: Provider, inbox: Inbox) -> None:

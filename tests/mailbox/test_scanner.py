@@ -228,7 +228,7 @@ def test_message_under_reused_uid_is_not_confirmed(server: Provider, inbox: Inbo
     assert after != before
 
 
-@pytest.mark.parametrize("act", ["fetch", "label"])
+@pytest.mark.parametrize("act", ["fetch", "label", "move", "mark_seen"])
 def test_message_under_reused_uid_is_neither_fetched_nor_filed(
     server: Provider, inbox: Inbox, tmp_path: Path, act: str
 ) -> None:
@@ -236,9 +236,11 @@ def test_message_under_reused_uid_is_neither_fetched_nor_filed(
     server.deliver(a_mail(1))
     (before,) = inbox.scan()
     reuse_uids(server)
+    given = {"fetch": [tmp_path / "mail.eml"], "label": ["support"], "move": ["Clients"], "mark_seen": []}
     with pytest.raises(TransientError, match="a UID means another message now"):
-        inbox.fetch(before, tmp_path / "mail.eml") if act == "fetch" else inbox.label(before, "support")
-    assert len(server.boxes["INBOX"]) == 1
+        getattr(inbox, act)(before, *given[act])
+    (mail,) = server.boxes["INBOX"].values()
+    assert mail.flags == set()
     (after,) = inbox.scan()
     assert after != before
     inbox.fetch(after, tmp_path / "mail.eml")

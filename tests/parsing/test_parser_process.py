@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poller import confinement
+from poller.child_process import ProcessStoppedError
 from poller.cli.samples import samples
 from poller.model import Kind
 from poller.parsing import parser as parsing_parser
@@ -145,12 +146,20 @@ def test_mail_that_kills_parser_is_read_by_header_only(
 
 
 @pytest.mark.parametrize(
-    "child", [stopped, Child(stopped_with_its_fork_server), Child(die, die)], ids=["stopped", "all stopped", "header"]
+    ("child", "error"),
+    [
+        (stopped, ProcessStoppedError),
+        (Child(stopped_with_its_fork_server), ProcessStoppedError),
+        (Child(die, die), parser_process.ParserDiedError),
+    ],
+    ids=["stopped", "all stopped", "header"],
 )
-def test_stopped_parser_is_retried(mail: Path, monkeypatch: pytest.MonkeyPatch, child: object) -> None:
+def test_stopped_parser_is_retried(
+    mail: Path, monkeypatch: pytest.MonkeyPatch, child: object, error: type[Exception]
+) -> None:
     """A machine that shuts down says nothing about the mail; and our process lives on in any case."""
     monkeypatch.setattr(parser_process, "_answer", child)
-    with pytest.raises(parser_process.ParserDiedError):
+    with pytest.raises(error):
         parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
 
 

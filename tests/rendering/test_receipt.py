@@ -429,4 +429,4 @@ def test_receipt_is_no_filed_mail_without_keywords(office: Office) -> None:
             server.deliver(raw)
         server.boxes = {"INBOX": {}, "Support": server.boxes["INBOX"]}
         office.environment |= {"IMAP_PORT": str(server.port)}
-        assert list(outcome_mailboxes.list_filed(office.settings, "support", Variants()).values()) == [True, False]
+        assert list(outcome_mailboxes.list_filed(office.settings, "support", Variants()).values()) == [False, True]

@@ -56,7 +56,7 @@ class Provider:
     silent: bool = False  # where it would hang up, it says nothing more instead
     withheld: dict[int, str] = field(
         default_factory=dict
-    )  # by UID: its content is "NIL", "" (no item), "BYE": it hangs up, or the words of a refusal
+    )  # by UID: its content is "NIL", "" (no item), "torn" behind a piece, "BYE": it hangs up, or words of a refusal
     strange: set[int] = field(default_factory=set)  # UIDs that SEARCH lists and FETCH does not know
     hidden: set[int] = field(default_factory=set)  # UIDs that STATUS counts already, and SEARCH does not know yet
     facts: bytes = field(default_factory=_came_today)  # what a row of a FETCH says of a message of this size
@@ -286,7 +286,8 @@ class _Session(socketserver.StreamRequestHandler):
                 part = mail.raw if self.provider.all_at_once else mail.raw[first : first + size]
                 name = self.provider.origin(first, size)
                 content = b" BODY[]%s {%d}\r\n%s%s" % (name, len(part), part, self.provider.blank)
-                given = {None: content, "NIL": b" BODY[]%s NIL" % name}
+                nil = b" BODY[]%s NIL" % name
+                given = {None: content, "NIL": nil, "torn": nil if first else content}
                 row += given.get(self.provider.withheld.get(uid), b"")
             self._say(b"* %d FETCH (%s)" % (number, row))
         return "OK done"

@@ -89,6 +89,23 @@ def test_takeover_from_unknown_machine_waits_as_long(database: str) -> None:
     assert scanner.taken_over == {"long dead"}
 
 
+def test_refused_beat_ends_no_machine(database: str) -> None:
+    """As where a failover leads to a standby for a while. It beats again when it may, or it would do nothing more."""
+    scanner, function = TakeoverLog(), "FUNCTION pg_notify(text, text)"
+    with psycopg.connect(database, autocommit=True) as admin, capture_logs() as logged:
+        admin.execute("CREATE ROLE machine LOGIN")
+        admin.execute("GRANT ALL ON ALL TABLES IN SCHEMA dbos TO machine")
+        admin.execute(f"REVOKE EXECUTE ON {function} FROM PUBLIC")
+        with alive(database.replace("poller@", "machine@"), scanner.at_work) as machine:
+            while not logged:
+                assert machine._thread.is_alive()
+                threading.Event().wait(BEAT_S)
+            admin.execute(f"GRANT EXECUTE ON {function} TO PUBLIC")
+            scanner.wait(1)
+        admin.execute("DROP OWNED BY machine")
+        admin.execute("DROP ROLE machine")
+
+
 def test_stopping_machine_takes_over_nothing(database: str) -> None:
     """Its engine is gone by then; the others hear it to the end."""
     scanner, others = TakeoverLog("long dead"), TakeoverLog()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -45,6 +47,17 @@ def test_fact_cut_short_in_earlier_release_keeps_its_text(state_url: str, tmp_pa
     with running(state_url, tmp_path, lambda _: DONE) as engine:
         assert engine.store.remember("day", "tuesday") == "monday"
         assert engine.store.recall(["day"]) == {"day": "monday"}
+
+
+def test_server_that_is_gone_without_a_word_ends_its_connections(database: str, tmp_path: Path) -> None:
+    """As a machine that was replaced: no answer comes any more, and no end of the connection either."""
+    with running(database, tmp_path, lambda _: DONE), dbos_runtime.database().engine.connect() as connection:
+        number = connection.connection.driver_connection.pgconn.socket  # type: ignore[union-attr]
+        with socket.socket(fileno=os.dup(number)) as to_server:
+            wanted = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            idle_s, interval_s, count = (to_server.getsockopt(socket.IPPROTO_TCP, each) for each in wanted)
+            assert idle_s + interval_s * count <= 30
+            assert 0 < to_server.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
 
 
 def test_machine_is_at_work_while_it_has_a_message_in_hand(state_url: str, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import event
 from integrations.errors import ConfigurationError, PermanentError, TransientError
 from poller.model import Category, Link, Outcome
 from poller.workflow import dbos_runtime
+from poller.workflow.database import is_writable
 from poller.workflow.engine import Engine
 from poller.workflow.errors import DependencyPendingError, StepFailedError
 from poller.workflow.history import dispensable
@@ -301,14 +302,22 @@ def test_state_created_is_logged_only_after_successful_start(
         assert "state_created" in logged()
 
 
-def test_state_lock_is_held_until_last_thread_ends(state_url: str, tmp_path: Path) -> None:
-    """A call that outlasts the stop still writes to the spool, and another daemon must not do so beside it."""
+def test_state_lock_is_held_until_last_thread_ends(state_url: str, tmp_path: Path, logged: Callable[[], str]) -> None:
+    """A call that outlasts the stop still writes to the spool, and another daemon must not do so beside it.
+
+    The log says what was stopped. What comes of it can be recorded no more, and that is no crash.
+    """
     began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def work(_: Journal) -> WorkResult:
+    def slow(_: Attempt) -> None:
         began.set()
         assert go_on.wait(DEADLINE_S)
-        ended.set()
+
+    def work(journal: Journal) -> WorkResult:
+        try:
+            journal.step(StepName.UPLOAD_FILES, slow)
+        finally:
+            ended.set()
         return DONE
 
     engine = Engine(state_url, tmp_path, work)
@@ -316,6 +325,9 @@ def test_state_lock_is_held_until_last_thread_ends(state_url: str, tmp_path: Pat
     engine.submit(REFERENCE)
     assert began.wait(DEADLINE_S)
     engine.stop(timeout_s=1)
+    told = logged()
+    assert "step_stopped" in told
+    assert "upload_files" in told
     try:
         with pytest.raises(AlreadyRunningError):
             Engine(state_url, tmp_path, work).start()
@@ -324,6 +336,9 @@ def test_state_lock_is_held_until_last_thread_ends(state_url: str, tmp_path: Pat
         assert ended.wait(DEADLINE_S)
         assert engine._lock is not None
         engine._lock.close()
+    while any(thread.name.startswith("dbos-executor") for thread in threading.enumerate()):
+        threading.Event().wait(0.01)
+    assert "background workflow" not in logged()
 
 
 def test_refusing_database_raises_configuration_error(database: str, tmp_path: Path) -> None:
@@ -371,6 +386,49 @@ def test_database_restart_is_waited_for(database: str, cluster: Cluster, tmp_pat
 
     with running(database, tmp_path, work) as engine:
         engine.submit(REFERENCE)
+        assert stopped(engine).outcome is Outcome.SUPPORT
+    assert service.calls == ["ticket"]
+
+
+def make_read_only(url: str, *, to: str) -> None:
+    """Let the database take no writes, as a standby, or let it take them again."""
+    with psycopg.connect(url, autocommit=True, options="-c default_transaction_read_only=off") as admin:
+        name = url.rpartition("/")[2]
+        admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {to}')
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND %s = 'on'",
+            [to],
+        )
+
+
+def until_outage(engine: Engine) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while engine.outage.current is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert engine.outage.current is not None
+
+
+def test_read_only_database_is_waited_for(database: str, tmp_path: Path) -> None:
+    """As after a failover: the connections end, and the next ones reach a standby. The call is not made again."""
+    service = Service()
+
+    def work(journal: Journal) -> WorkResult:
+        def create_ticket(_: Attempt) -> str:
+            service.calls.append("ticket")
+            make_read_only(database, to="on")
+            return "T1"
+
+        return made_of(journal.step(StepName.FIND_ORIGINAL, create_ticket))
+
+    with running(database, tmp_path, work) as engine:
+        engine.submit(REFERENCE)
+        until_outage(engine)
+        assert not is_writable(database)
+        engine.outage.end()
+        until_outage(engine)  # It is tried again, and refused again.
+        make_read_only(database, to="off")
+        assert is_writable(database)
         assert stopped(engine).outcome is Outcome.SUPPORT
     assert service.calls == ["ticket"]
 

@@ -11,6 +11,7 @@ import pytest
 
 from integrations.errors import ConfigurationError, CredentialsError, PermanentError, TransientError
 from integrations.net.deadline import Deadline, ask_guard
+from poller.child_process import ProcessStoppedError
 from poller.errors import MessageGoneError
 from poller.model import Outcome
 from poller.workflow.circuit_breaker import CircuitBreaker
@@ -20,6 +21,7 @@ from poller.workflow.errors import (
     StepDeferredError,
     StepFailedError,
 )
+from poller.workflow.journal import CRASHES
 from poller.workflow.results import Participants, Received, WorkResult
 from poller.workflow.retry import Attempt
 from poller.workflow.steps import StepName
@@ -318,6 +320,16 @@ def test_full_disk_does_not_fail_the_message(record: JournalRecord) -> None:
         with pytest.raises(StepDeferredError):
             record.execution().step(StepName.FIND_THREAD, raising(OSError(28, "No space left on device")))
     assert record.execution().step(StepName.FIND_THREAD, lambda _: "space again") == "space again"
+
+
+def test_stopped_process_is_no_crash(record: JournalRecord, logged: Callable[[], str]) -> None:
+    """A daemon that is stopped while it reads a mail puts none aside, however often. The log says what was stopped."""
+    stopped = MessageUnavailableError(ProcessStoppedError("the parser was stopped"))
+    for _ in range(CRASHES + 1):
+        with pytest.raises(StepDeferredError, match="the parser was stopped"):
+            record.execution().step(StepName.RECEIVE, raising(stopped))
+    assert "step_crashed" not in logged()
+    assert record.execution().step(StepName.RECEIVE, lambda _: "started again") == "started again"
 
 
 def test_step_without_circuit_breaker_ignores_open_one(record: JournalRecord) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from poller.child_process import ProcessStoppedError
 from poller.cli.options import mail_argument, settings_of
 from poller.escaping import plain_text
 from poller.inspection import process
@@ -53,7 +54,7 @@ def preview(ctx: click.Context, mail: Path, language: str | None, *, html: bool)
     try:
         request = _identified(mail, now, settings.imap)
         done = _done(request)
-    except (parser_process.ParserDiedError, process.InspectionStoppedError, OSError) as error:
+    except (parser_process.ParserDiedError, ProcessStoppedError, OSError) as error:
         raise click.ClickException(f"the mail cannot be read: {error}") from error
     own = sender.own_domains(settings.imap)
     letter = AcknowledgementWriter(settings).write(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from poller import logs
+from poller.child_process import ProcessStoppedError
 from poller.cli.inspect_mail import findings, redaction
 from poller.cli.options import json_option, mail_argument
 from poller.escaping import one_line, plain_text
@@ -37,7 +38,7 @@ def inspect_(
     logs.configure(ctx.obj["log_level"] or "WARNING")
     try:
         found = findings.inspect(mail, " ".join(own).lower().replace(",", " ").split(), authserv_id)
-    except (ParserDiedError, OSError) as error:
+    except (ParserDiedError, ProcessStoppedError, OSError) as error:
         raise click.ClickException(f"the mail cannot be read: {error}") from error
     seen = findings.as_json(found)
     cut = findings.cut(found.request)

@@ -18,6 +18,7 @@ from poller.cli.status import Overview
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
 from poller.daemon.loop import RELOAD, STOP, Asked, Loop
+from poller.mailbox import new_messages
 from poller.monitoring import status_file
 from tests.support.imap_account import NAMES
 from tests.support.imap_provider import Provider
@@ -66,6 +67,20 @@ def test_new_mail_is_admitted_at_once(office: Office, manager: Manager) -> None:
         office.sandbox.imap.deliver(samples()["support"])
         while not manager.until("STATUS")["STATUS"].startswith("1 in hand") and office.mailboxes() != {"Support": 1}:
             continue
+
+
+def test_messages_that_a_poll_puts_off_are_read_at_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each poll reads one of them here. Two polls come of themselves, and the next one an hour later."""
+    office.environment["IMAP_POLL_INTERVAL_S"] = str(NEVER_S)
+    monkeypatch.setattr(new_messages, "BODY_BYTES", 1)
+    for number in range(4):
+        office.sandbox.imap.deliver(b"From: a@b.example\r\nSubject: Facture\r\n\r\nFacture %d fausse.\r\n" % number)
+    with running(office.settings):
+        deadline = time.monotonic() + 60
+        while office.mailboxes().get("INBOX") and time.monotonic() < deadline:
+            continue
+    assert sum(office.mailboxes().values()) == 4
+    assert "INBOX" not in office.mailboxes()
 
 
 def test_idle_watch_restarts_after_unexpected_error(

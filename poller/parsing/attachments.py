@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from poller.escaping import file_name, file_path
 from poller.formats import magic
 from poller.formats.references import last_part, read_references
-from poller.formats.table import suffix_of_name
+from poller.formats.table import UNKNOWN, suffix_of_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
 from poller.parsing import file_types
@@ -89,9 +89,9 @@ def _is_signature(leaf: Leaf) -> bool:
     """Return whether the leaf signs the mail, for programs or as a card of its author, and is no file that was sent."""
     if leaf.content_type in _CARDS:
         return leaf.disposition != "attachment"
-    if leaf.content_type not in _SIGNATURES:
-        return False
-    return "multipart/signed" in leaf.within or leaf.name.lower() in {"smime.p7s", "signature.asc"}
+    if leaf.name.lower() in {"smime.p7s", "signature.asc"}:
+        return leaf.content_type in {*_SIGNATURES, UNKNOWN}
+    return leaf.content_type in _SIGNATURES and "multipart/signed" in leaf.within
 
 
 def told_apart(attachments: Sequence[Attachment]) -> list[Attachment]:

@@ -33,7 +33,8 @@ _FORM_FIELD: Final = re.compile(
 )
 _OUTLOOK_RULE: Final = re.compile(r"_{20,}")
 _ITEM: Final = re.compile(r"(?:\d{1,2} ?[.)]|[-*•–]) ?\w")
-_RULE: Final = re.compile(r"[_\-=*]{5,}")
+_RULE: Final = re.compile(r"[_\-=*]{3,}")
+_SAYS: Final = re.compile(r"[^\s_\-=*.,:;|~#<>]")  # "👍" and "???" are answers, a rule is none
 # The text says that its answers stand below, in what would be cut off: "voir ci-dessous", "mes réponses en rouge".
 _BELOW: Final = re.compile(
     r"\b(?:ci[- ]dessous|ci[- ]après|below(?! (?:the|a|an|this|that|my|\d))|in-?line\b|weiter unten"
@@ -104,7 +105,7 @@ def newest_part(text: str) -> str:
     if (cut or below_quote) and _points_into_history(own):
         return text.strip()
     newest = _without_rule("\n".join(kept).strip())
-    return newest if re.search(r"\w", newest) else text.strip()
+    return newest if _SAYS.search(newest) else text.strip()
 
 
 def _without_rule(newest: str) -> str:

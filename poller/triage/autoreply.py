@@ -45,7 +45,7 @@ _AUTO_REPLY_VALUES = {
 }
 # In folded text. A customer's own subject may begin with these words too ("Out of office chairs"), hence the end.
 _AUTO_REPLY_WORDS = (
-    r"(?:reponse automatique(?: d absence)?|(?:message|notification|avis) d absence|"
+    r"(?:(?:reponse|message|courriel|e ?mail) automatique(?: d absence)?|(?:message|notification|avis) d absence|"
     r"automat(?:ic|ed) reply|auto ?reply|auto(?:mat(?:ic|ed))? ?response|"
     r"out of (?:the )?office(?: auto ?reply| reply| alert)|"
     r"vacation (?:auto ?)?(?:reply|response)|automatische antwort|abwesenheitsnotiz|"
@@ -54,16 +54,17 @@ _AUTO_REPLY_WORDS = (
 )
 # How a person's own absence notice may begin. HCL Notes writes "AUTO: Jean Petit est absent(e) du bureau".
 _ABSENT = (
-    r"(?:absen(?:te?|ce)(?: e)?(?: du bureau)?|(?:en )?(?:conges?|vacances)|out of (?:the )?office|(?:i m |i am )?away|"
-    r"on (?:leave|vacation|holiday)|abwesen\w+|im urlaub|nicht im (?:buro|haus)|ausente|fuera de la oficina|"
-    r"de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig|franvarande|nieobecn\w+)"
+    r"(?:(?:i m|i am|je suis|nous sommes|ich bin|ik ben) )?(?:(?:actuellement|currently) )?"
+    r"(?:absen(?:te?s?|ce)(?: e)?(?: du bureau)?|(?:en )?(?:conges?|vacances)|fermeture|out of (?:the )?office|away|"
+    r"on (?:\w+ )?(?:leave|vacation|holidays?)|abwesen\w+|im urlaub|betriebsferien|nicht im (?:buro|haus)|ausente|"
+    r"fuera de la oficina|de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig|franvarande|nieobecn\w+)"
 )
 _NOTES_SUBJECT = re.compile(r"auto \. .{0,200}\b" + _ABSENT + r"\b")
 _ABSENT_SUBJECT = re.compile(_ABSENT + r"\b")
 # A sentence of the text that says so of the mail itself. A person goes on otherwise: "... qui ne me répond pas".
 _SAYS_AUTOMATIC = re.compile(
-    r"(?:^|\. )(?:ceci est une? (?:reponse|message|courriel|e mail|mail) automatique"
-    r"|(?:ce (?:message|courriel|mail)|cette reponse) (?:est|a ete) (?:une reponse )?(?:automatique"
+    r"(?:^|\. )(?:ceci est une? (?:reponse|message|courriel|e ?mail|mail) automatique"
+    r"|(?:ce (?:message|courriel|mail)|cet e ?mail|cette reponse) (?:est|a ete) (?:une reponse )?(?:automatique"
     r"|genere\w* automatiquement)"
     r"|(?:this|the following) is an? auto(?:mat(?:ic|ed))? ?(?:reply|response|message|e ?mail|answer)"
     r"|this (?:message|e ?mail|reply) (?:is|was|has been) (?:auto ?generated|automatic\w*"
@@ -135,6 +136,8 @@ _ELSEWHERE = re.compile(
     r"|potete|puo|puede|pueden|konnen sie|sie konnen)(?: \w+){0,4}? "
     r"(?:conta\w*|joindre|vous adresser|adress\w*|appel\w*|ecri\w*|call|e ?mail|mail|reach|write|wend\w*"
     r"|kontakt\w*|patient\w*|excus\w*|not reply|ne pas|dirig\w*|rivolg\w*|help|aide)\b"
+    r"|\b(?:wenden|melden) sie sich bitte\b|\bkontaktieren sie bitte\b"
+    r"|\bmerci (?:de|pour) votre (?:comprehension|patience|message|mail|confiance)\b"
 )
 _UNDELIVERED = re.compile(
     r"\b(?:" + _NOT_DELIVERED + r"|(?:could not|can ?not|couldn t|wasn t able to|unable to) (?:be )?deliver(?:ed)?"
@@ -143,7 +146,12 @@ _UNDELIVERED = re.compile(
     r"|(?:address|adresse|user|recipient)\w* (?:not found|unknown|introuvable|inconnue?))"
 )
 _RECEIPT_CHARS = 300  # of the text, in which a receipt says what it is
-_RECEIPT_SUBJECT = re.compile(r"\s*(?:lu|non lu|read|not read|gelesen|le\u00eddo)\s*:", re.IGNORECASE)
+_RECEIPT_SUBJECT = re.compile(
+    r"\s*(?:lu|non lu|read|not read|gelesen|le\u00eddo|(?:confirmation|accus\u00e9) de lecture"
+    r"|(?:return|read) receipt(?: \(displayed\))?|lesebest\u00e4tigung|conferma di lettura"
+    r"|confirmaci\u00f3n de lectura)\s*[:-]",
+    re.IGNORECASE,
+)
 _RECEIPT_WORDS = re.compile(
     r"\b(?:a ete (?:lu|affiche|supprime sans)|(?:was|has been) (?:read|displayed|deleted without)|wurde gelesen"
     r"|fue leido)\b"

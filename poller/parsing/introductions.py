@@ -100,7 +100,8 @@ def introduction(lines: list[str], at: int) -> tuple[int, str]:
     Examples are "Le 3 nov., X a écrit :", Zoho's "---- On Tue, X wrote ----" and "2026-11-03 10:12 X <x@example.com>:".
     """
     first = lines[at][:LINE_CHARS].lstrip("-–—*_ ")
-    if not (_OPENER.match(first) or ADDRESS.search(first) or (DAY.search(first) and TIME.search(first))):
+    dated = not first.startswith(">") and DAY.search(first) and TIME.search(first)
+    if not (_OPENER.match(first) or ADDRESS.search(first) or dated):
         return 0, ""
     joined = ""
     for count, line in enumerate(lines[at : at + _LINES], start=1):

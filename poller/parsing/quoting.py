@@ -11,6 +11,7 @@ from typing import Final
 
 from poller.parsing.app_signatures import is_of_an_app
 from poller.parsing.field_labels import SPACES, begins_field, header_fields
+from poller.parsing.gateway_notices import without_notices
 from poller.parsing.introductions import (
     DAY,
     LINE_CHARS,
@@ -104,7 +105,7 @@ def newest_part(text: str) -> str:
         at += 1
     if (cut or below_quote) and _points_into_history(own):
         return text.strip()
-    newest = _without_rule("\n".join(kept).strip())
+    newest = _without_rule(without_notices("\n".join(kept).strip()))
     return newest if _SAYS.search(newest) else text.strip()
 
 

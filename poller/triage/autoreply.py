@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from poller.mime.addresses import takes_no_answer
 from poller.mime.subject import prefix_of
 from poller.triage import vocabulary
+from poller.triage.read_receipts import read_receipt
 from poller.triage.rules import confident_verdict, folded
 
 if TYPE_CHECKING:
@@ -145,17 +146,6 @@ _UNDELIVERED = re.compile(
     r"|(?:(?:n a|n ont) pas pu etre|pas ete) (?:remis|distribue|delivre)|[45]50 5 \d \d"
     r"|(?:address|adresse|user|recipient)\w* (?:not found|unknown|introuvable|inconnue?))"
 )
-_RECEIPT_CHARS = 300  # of the text, in which a receipt says what it is
-_RECEIPT_SUBJECT = re.compile(
-    r"\s*(?:lu|non lu|read|not read|gelesen|le\u00eddo|(?:confirmation|accus\u00e9) de lecture"
-    r"|(?:return|read) receipt(?: \(displayed\))?|lesebest\u00e4tigung|conferma di lettura"
-    r"|confirmaci\u00f3n de lectura)\s*[:-]",
-    re.IGNORECASE,
-)
-_RECEIPT_WORDS = re.compile(
-    r"\b(?:a ete (?:lu|affiche|supprime sans)|(?:was|has been) (?:read|displayed|deleted without)|wurde gelesen"
-    r"|fue leido)\b"
-)
 _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
 # A customer may answer under such a subject, or write of a campaign of that name.
 _OUT_OF_OFFICE = r"(?:absen(?:ce|te?) du bureau|out of (?:the )?office|fuera de la oficina)"
@@ -286,13 +276,6 @@ def _asks(request: Request) -> bool:
     plain = _ELSEWHERE.sub(" ", folded(said))
     of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, _PLEADS, *_TRADE))
     return bool("?" in said or of_work or confident_verdict(replace(request, subject="")))
-
-
-def read_receipt(request: Request) -> str | None:
-    """Recognise a read receipt without the form of a report, as some phones and older Outlooks send it."""
-    if _RECEIPT_SUBJECT.match(request.subject) and _RECEIPT_WORDS.search(folded(request.text[:_RECEIPT_CHARS])):
-        return "read receipt (subject)"
-    return None
 
 
 # Without Auto-Submitted, which a help desk or a web form may also set on a person's words.

@@ -64,7 +64,8 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
         with leaf.open() as stream:
             refused = file_types.has_script(stream)
     if leaf.content_type == "application/applefile" or head.startswith(b"\0\5\x16\7"):
-        content_type, kind = "application/applefile", Kind.OTHER
+        # Macs have the same name for it and for the file itself, and write it with a dot on other systems.
+        name, content_type, kind = f"._{name}" if name else "", "application/applefile", Kind.OTHER
     is_image = kind is Kind.IMAGE and not refused
     is_shown = leaf.content_id in shown
     # Mail clients give a Content-ID to what is plainly attached, too. A winmail.dat has no multiparts.

@@ -56,6 +56,12 @@ _SET_PHRASES: Final = tuple(
     )
 )
 _FEWEST_PHRASES: Final = 3
+# Below a quotation even a short one is no answer.
+_SHORT: Final = re.compile(
+    r"\W*(?:ce|this|diese[rs]?|este|esta|questo|questa|deze|dit) (?:e-?mail|mail|message|courriel|nachricht|mensaje"
+    r"|correo|messaggio|mensagem|bericht)\b.{0,200}(?:confiden|vertraulich|viru|vertrouwelijk|riservat).*",
+    re.IGNORECASE,
+)
 _FOOTER: Final = re.compile(
     r"\W*(?:(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).{0,200}"
     r"|(?:p )?(?:pensez à l['’]environnement|avant d['’]imprimer.{0,20} pensez|n['’]imprimez (?:ce|cet|que)"
@@ -73,6 +79,11 @@ def without_notices(text: str) -> str:
     while (start := _footer_start(lines, first, last)) < last:
         last = start
     return "\n".join(lines[first:last]).strip("\n")
+
+
+def is_footer(line: str) -> bool:
+    """Return whether a line below a quotation is a notice, and no answer to it."""
+    return any(pattern.fullmatch(line[:_NOTICE_CHARS]) for pattern in (_SHORT, _FOOTER))
 
 
 def _banner_lines(lines: list[str], at: int) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 from poller.parsing.app_signatures import is_of_an_app
 from poller.parsing.field_labels import SPACES, begins_field, header_fields
-from poller.parsing.gateway_notices import without_notices
+from poller.parsing.gateway_notices import is_footer, without_notices
 from poller.parsing.introductions import (
     DAY,
     LINE_CHARS,
@@ -55,13 +55,6 @@ _MARKED: Final = re.compile(
     r"|entre les lignes|en (?:rojo|azul|verde)|(?:a|em) (?:vermelho|azul|verde)|in het rood|i rött|na czerwono)\b",
     re.IGNORECASE,
 )
-# Lines that gateways put below a mail, quoted history or not.
-_FOOTER: Final = re.compile(
-    r"[*_\[]?(?:(?:ce|this|diese[rs]?|este|esta|questo|questa|deze|dit) (?:e-?mail|mail|message|courriel|nachricht"
-    r"|mensaje|correo|messaggio|mensagem|bericht)\b.{0,200}(?:confiden|vertraulich|viru|vertrouwelijk|riservat).*"
-    r"|(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).*)",
-    re.IGNORECASE,
-)
 
 
 def newest_part(text: str) -> str:
@@ -98,7 +91,7 @@ def newest_part(text: str) -> str:
         if not line or line.startswith(">"):
             pending.append(raw[at])
             below_quote = below_quote or bool(line)
-        elif not is_of_an_app(line) and not (below_quote and _FOOTER.fullmatch(line[:LINE_CHARS])):
+        elif not is_of_an_app(line) and not (below_quote and is_footer(line)):
             kept += [*pending, raw[at]]
             own.append(line)
             pending, below_quote = [], False

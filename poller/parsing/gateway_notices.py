@@ -26,11 +26,12 @@ _OUTSIDE: Final = re.compile(
     re.IGNORECASE,
 )
 _CARE: Final = re.compile(
-    r"\b(?:cliqu\w+|click\w*|klicken|attachments?|pièces? jointes?|anhänge\w*|vigilan\w+|prudence|careful"
-    r"|organi[sz]ation|société|company|learn why|découvrez pourquoi|pourquoi c['’]est important)\b",
+    r"\b(?:(?:ne |n['’]|do not |don['’]t |not |avoid |évitez |avant |before )(?:[\w'’]+ ){0,3}"
+    r"(?:cliqu|click|open|ouvr)\w*|klicken sie nicht|vigilan\w+|prudence|prudent|careful|unless|sauf si|organi[sz]ation|votre société|your company"
+    r"|learn why|pourquoi c['’]est important)",
     re.IGNORECASE,
 )
-_ADVICE: Final = re.compile(r"\W*(?:do not|don['’]t|ne |n['’]|please|veuillez|soyez|be )", re.IGNORECASE)
+_ADVICE: Final = re.compile(r"\W*(?:do not|don['’]t|ne |n['’]|please|veuillez|soyez|be |évitez)", re.IGNORECASE)
 _LABEL: Final = re.compile(
     r"[\W_]*(?:(?:external|externe?) (?:e-?mail|mail|message|sender)|(?:e-?mail|mail|message|courriel) externe?)[\W_]*"
     r"|\[ext(?:ernal|erne?)?\]",

@@ -48,6 +48,7 @@ def test_disclaimer_below_text_is_dropped(disclaimer: str) -> None:
         "Ce message est confidentiel : ne montrez pas le banc, il sort en mars et le modèle doit rester secret.",
         "L'expéditeur du colis est externe à notre société, voir la pièce jointe.",
         "Ce message d'erreur apparaît quand je veux supprimer un modèle.",
+        "Attention, ce message vient de mon adresse externe : ouvrez les pièces jointes.\n\nLe banc est en chêne.",
         "Externe\n\nPorte en chêne.",
         "External door, oak, 90 cm.",
         "Bonjour,\nce message vous a été envoyé par erreur, merci de supprimer le ticket.",

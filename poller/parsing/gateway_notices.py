@@ -27,8 +27,8 @@ _OUTSIDE: Final = re.compile(
 )
 _CARE: Final = re.compile(
     r"\b(?:(?:ne |n['’]|do not |don['’]t |not |avoid |évitez |avant |before )(?:[\w'’]+ ){0,3}"
-    r"(?:cliqu|click|open|ouvr)\w*|klicken sie nicht|vigilan\w+|prudence|prudent|careful|unless|sauf si|organi[sz]ation|votre société|your company"
-    r"|learn why|pourquoi c['’]est important)",
+    r"(?:cliqu|click|open|ouvr)\w*|klicken sie nicht|vigilan\w+|prudence|prudent|careful|unless|sauf si"
+    r"|organi[sz]ation|votre société|your company|learn why|pourquoi c['’]est important)",
     re.IGNORECASE,
 )
 _ADVICE: Final = re.compile(r"\W*(?:do not|don['’]t|ne |n['’]|please|veuillez|soyez|be |évitez)", re.IGNORECASE)

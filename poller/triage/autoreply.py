@@ -56,9 +56,11 @@ _AUTO_REPLY_WORDS = (
 # How a person's own absence notice may begin. HCL Notes writes "AUTO: Jean Petit est absent(e) du bureau".
 _ABSENT = (
     r"(?:(?:i m|i am|je suis|nous sommes|ich bin|ik ben) )?(?:(?:actuellement|currently) )?"
-    r"(?:absen(?:te?s?|ce)(?: e)?(?: du bureau)?|(?:en )?(?:conges?|vacances)|fermeture|out of (?:the )?office|away|"
+    r"(?:absen(?:te?s?|ce)(?: e)?(?: du bureau)?|(?:en )?(?:conges?|vacances|deplacement)|fermeture|"
+    r"(?:\w+ )?closure|out of (?:the )?office|away|"
     r"on (?:\w+ )?(?:leave|vacation|holidays?)|abwesen\w+|im urlaub|betriebsferien|nicht im (?:buro|haus)|ausente|"
-    r"fuera de la oficina|de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig|franvarande|nieobecn\w+)"
+    r"fuera de la oficina|de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig(?:heid)?|franvar(?:o|ande)|"
+    r"nieobecn\w+)"
 )
 _NOTES_SUBJECT = re.compile(r"auto \. .{0,200}\b" + _ABSENT + r"\b")
 _ABSENT_SUBJECT = re.compile(_ABSENT + r"\b")
@@ -103,10 +105,11 @@ _NOTICE_CHARS = 2000  # of the text of a notice
 _OPENING_CHARS = 500  # of the text, in which a notice says what it is
 _AWAY = re.compile(
     r"\b(?:(?:suis|serai|sommes|serons|est|etant) (?:actuellement |momentanement )?"
-    r"(?:absente?s?|en (?:conges?|vacances))"
+    r"(?:absente?s?|en (?:conges?|vacances|deplacement))"
     r"|actuellement (?:absente?s?|en (?:conges?|vacances|deplacement))"
     r"|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
-    r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
+    r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis|ce jour|aujourd)"
+    r"|(?:are|is|be) closed (?:from|until|for|on)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
     r"|(?:will|ll) (?:be back|return on|get back to you)|(?:am|m|is|be|are|re|currently) out of (?:the )?office"
     r"|out of (?:the )?office (?:until|till|from|through|on|this|next|with)"
     r"|(?:annual|parental|sick) leave|on (?:leave|vacation|holidays?)"
@@ -148,7 +151,7 @@ _UNDELIVERED = re.compile(
 )
 _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
 # A customer may answer under such a subject, or write of a campaign of that name.
-_OUT_OF_OFFICE = r"(?:absen(?:ce|te?) du bureau|out of (?:the )?office|fuera de la oficina)"
+_OUT_OF_OFFICE = r"(?:absen(?:ce|te?)(?: e)? du bureau|out of (?:the )?office|fuera de la oficina)"
 _AUTO_REPLY_OPENING = re.compile(f"(?:{_AUTO_REPLY_WORDS}|{_OUT_OF_OFFICE})" + r"\b")
 _OUT_OF_OFFICE_SUBJECT = re.compile(_OUT_OF_OFFICE + _END)
 _FEW_WORDS = 4  # a text that is no request, whatever it says

@@ -87,6 +87,7 @@ AUTOMATIC = [
     (request(subject="Read: Quote", text="Your message was read on Monday."), "read receipt (subject)"),
     (request(("Content-Type", 'text/calendar; charset=utf-8; method="REPLY"')), "calendar reply"),
     (request(attachments=(calendar("REPLY"),)), "calendar reply"),
+    (request(SUPPRESS, subject="Absent(e) du bureau"), "auto-reply (subject and X-Auto-Response-Suppress)"),
     (request(SUPPRESS, subject="Absence du bureau jusqu'au 3"), "auto-reply (subject and X-Auto-Response-Suppress)"),
 ] + [
     (replace(request(subject=subject), in_reply_to=("<9@figurative.example>",)), reason)

@@ -38,8 +38,8 @@ _LABEL: Final = re.compile(
     re.IGNORECASE,
 )
 _DISCLAIMS: Final = re.compile(
-    r"\W*(?:(?:confidentiality|legal) notice\W+|(?:avis de )?confidentialité\W+|avis (?:juridique|important)\W+"
-    r"|disclaimer\W+|(?:the |les |le |l['’])?(?:information|content|contenu)\w* .{0,60}?\b)?"
+    r"\W*(?:(?:confidentiality|legal) notice\W+|(?:avis de )?confidentialité\W+|avis(?: juridique| important)?\W+"
+    r"|disclaimer\W+|l['’]intégrité de |(?:the |les |le |l['’])?(?:information|content|contenu)\w* .{0,60}?\b)?"
     r"(?:ce|cet|this|diese|este|questo) (?:e-?mail|mail|message|courriel|courrier|transmission|communication"
     r"|nachricht|mensaje|messaggio)\b",
     re.IGNORECASE,
@@ -64,7 +64,7 @@ _SHORT: Final = re.compile(
     re.IGNORECASE,
 )
 _FOOTER: Final = re.compile(
-    r"\W*(?:(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).{0,200}"
+    r"\W*(?:\[[^\[\]]{0,300}\](?:<[^<>]{0,300}>)? )?(?:(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).{0,200}"
     r"|(?:p )?(?:pensez à l['’]environnement|avant d['’]imprimer.{0,20} pensez|n['’]imprimez (?:ce|cet|que)"
     r"|(?:please )?(?:consider|think (?:of|about)) the environment).{0,120})",
     re.IGNORECASE,

@@ -25,6 +25,9 @@ DISCLAIMERS = (
     "CONFIDENTIALITÉ : Ce courriel est confidentiel. Toute diffusion est interdite sans l'accord de l'expéditeur.",
     "The information contained in this message is privileged and for the intended recipient. Disclosure is prohibited.",
     "L'absence de virus dans ce courrier électronique a été vérifiée par le logiciel antivirus Avast.",
+    "[https://ipmcdn.avast.com/icon.gif]<https://www.avast.com/sig> Garanti sans virus. www.avast.com<https://avast.com>",
+    "AVIS : Ce courrier est destiné à son seul destinataire et confidentiel, avertir l'expéditeur.",
+    "L'intégrité de ce message n'est pas assurée. Le détruire s'il n'était pas pour vous, et avertir l'expéditeur.",
     "Pensez à l'environnement avant d'imprimer ce message.",
 )
 

@@ -64,7 +64,8 @@ _SHORT: Final = re.compile(
     re.IGNORECASE,
 )
 _FOOTER: Final = re.compile(
-    r"\W*(?:\[[^\[\]]{0,300}\](?:<[^<>]{0,300}>)? )?(?:(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).{0,200}"
+    r"\W*(?:\[[^\[\]]{0,300}\](?:<[^<>]{0,300}>)? )?"
+    r"(?:(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).{0,200}"
     r"|(?:p )?(?:pensez à l['’]environnement|avant d['’]imprimer.{0,20} pensez|n['’]imprimez (?:ce|cet|que)"
     r"|(?:please )?(?:consider|think (?:of|about)) the environment).{0,120})",
     re.IGNORECASE,

@@ -45,6 +45,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._:+-]{1,40}")
 _META: Final = re.compile(
     rb"<(?:meta|\?xml)[^>]{0,300}?(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE
 )
+# Letters and marks of Western Europe, and emoji. Text of Windows-1252 that would be UTF-8, too ("É»"), has others then.
+_WESTERN_TEXT: Final = re.compile("[\0-\x7f\xa0-\u017f\u0300-\u036f\u2000-\u2bff\ufe0f\ufeff\U0001f000-\U0001faff]*+")
 _GUESS_BYTES: Final = 16 * 1024  # guessing is slow, and the beginning is enough
 _GUESS_FROM_BYTES: Final = 24  # a guess from less is random
 # The largest share of accented letters in a language with a Latin alphabet. There a guess takes French for Czech or
@@ -78,11 +80,15 @@ def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:
     """Decode `content` by the declared charset, or else by the first of these that fits.
 
     UTF-8, what HTML says of itself, UTF-8 with stray bytes of Windows-1252 in it, a guess where the letters are not
-    Latin, Windows-1252. `complete` is False when the bytes were cut off and may end within a character.
+    Latin, Windows-1252. Text that says it is Latin-1 and is evidently UTF-8 is decoded as that. `complete` is False
+    when the bytes were cut off and may end within a character.
     """
     codec = known(charset)
     if codec == "utf-16" and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         codec = "utf-16-le" if content[1::2].count(0) >= content[::2].count(0) else "utf-16-be"
+    if codec in {"cp1252", "iso8859-15"}:
+        text = _strictly(content, "utf-8", complete=complete)
+        codec = "utf-8" if text is not None and _WESTERN_TEXT.fullmatch(text) else codec
     meta = _META.search(content, 0, 2048)
     candidates = [codec, "utf-8", known(meta[1].decode("ascii")) if meta else ""]
     for candidate in filter(None, candidates):

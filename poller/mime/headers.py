@@ -43,6 +43,7 @@ _AS_IT_STANDS: Final = frozenset(
     {b"authentication-results", b"from", b"reply-to", b"author", b"x-original-from", b"x-original-sender"}
 )
 _MESSAGE_ID: Final = re.compile(rb"<[^<>\s]{1,900}>")
+_SPACED_ID: Final = re.compile(rb"<[^<>@\"]{1,450}@[^<>@\"]{1,450}>")
 _BARE_ID: Final = re.compile(rb"[^<>\s@()\",;:]{1,450}@[^<>\s@()\",;:]{1,450}")
 
 
@@ -209,9 +210,12 @@ def message_ids(value: bytes) -> tuple[str, ...]:
     """Return every message id with its <>, in order (RFC 5322 section 3.6.4).
 
     Some mailers leave out the <>. Such ids count only in a field that holds nothing but ids, for a phrase may name an
-    address.
+    address. Others fold an id, or encode it like a text.
     """
+    value = _SPACED_ID.sub(lambda spaced: re.sub(rb"\s", b"", spaced[0]), value)
     found = list(_MESSAGE_ID.findall(value))
+    if not found and _WORD.search(value.decode("latin-1")):
+        found = _MESSAGE_ID.findall(decode(value).encode("latin-1", "replace"))
     words = re.split(rb"[\s,;]+", _MESSAGE_ID.sub(rb" \g<0> ", value).strip(b" \t,;"))
     if all(_MESSAGE_ID.fullmatch(word) or _BARE_ID.fullmatch(word) for word in words):
         found = [word if word.startswith(b"<") else b"<" + word + b">" for word in words]

@@ -14,12 +14,16 @@ class Prefix(StrEnum):
     FORWARD = "forward"
 
 
-# Gateways and mailing lists write these before the prefix: "[EXTERNAL]", "{Spam?}", "(EXT)", "***SPAM***".
-_TAGS: Final = r"(?:(?:\[[^\[\]]{0,80}\]|\{[^{}]{0,40}\}|\([^()]{0,40}\)|\*{2,5}[^*]{1,40}\*{2,5})\s*)"
+# Gateways and mailing lists write these before the prefix: "[EXTERNAL]", "{Spam?}", "(EXT)", "***SPAM***", "EXT:".
+_TAGS: Final = (
+    r"(?:(?:\[[^\[\]]{0,80}\]|\{[^{}]{0,40}\}|\([^()]{0,40}\)|\*{1,5}[^*]{1,40}\*{1,5}"
+    r"|[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?"
+    r"|(?:ext|external|extern|externe|esterno|externo|spam|suspected spam)(?=\s*[:-]))\s*(?:[:-]\s*)?)"
+)
 _PREFIX: Final = re.compile(
     rf"\s*{_TAGS}{{0,6}}(?:"
-    r"(?P<answer>re|r\u00e9|aw|antw|antwort|sv|rif|r|res|odp|ynt)|(?P<forward>tr|fwd?|wg|rv|i|enc|doorst|vs|vb|vl|pd|ilt)"
-    r")\s*(?:[\[(]\d{1,4}[\])]\s*)?[:\uff1a]",
+    r"(?P<answer>re|r\u00e9|r[e\u00e9]p|aw|antw|antwort|sv|rif|r|res|odp|ynt)|(?P<forward>tr|fwd?|wg|rv|i|enc|doorst|vs|vb|vl|pd|ilt)"
+    r")\.?\s*(?:[\[(]\d{1,4}[\])]\s*)?[:\uff1a]",
     re.IGNORECASE,
 )
 _SUBJECT_CHARS: Final = 1000

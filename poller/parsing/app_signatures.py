@@ -8,8 +8,8 @@ from typing import Final
 _LINE_CHARS: Final = 900
 _DEVICE: Final = (
     r"(?:i-?phone|i-?pad|i-?pod|i?mac|macbook|android|samsung|galaxy|huawei|honor|xiaomi|redmi|oppo|realme|oneplus|pixel"
-    r"|nokia|sony|xperia|wiko|crosscall|fairphone|blackberry|windows phone|mobile|smartphone|téléphone|phone|tablette"
-    r"|tablet|appareil|device|handy|mobiltelefon|mobilgerät|móvil|telefono|teléfono|cellulare|celular|telemóvel|telefoon"
+    r"|nokia|sony|xperia|wiko|crosscall|fairphone|blackberry|windows phone|cell ?phone|mobile|smartphone|téléphone"
+    r"|phone|tablette|tablet|appareil|device|handy|mobilgerät|móvil|telefono|teléfono|cellulare|celular|telemóvel|telefoon"
     r"|mobiel(?:tje)?|mobil|mobiltelefon|telefon|dispositivo|ger[äa]t)(?:['’]?[aue]|in|sta)?"
 )
 _APP: Final = (
@@ -17,6 +17,8 @@ _APP: Final = (
     r"|sfr|free|bouygues)|orange|sfr|free|bouygues|bbox|la ?poste(?:\.net| mail)|mailo|spark|blue ?mail|zimbra"
     r"|thunderbird|e?m client|gmx|web\.de|(?:der )?(?:gmx|web\.de|telekom|freenet|t-online)(?: mail)?(?: app)?"
     r"|libero ?mail|zoho(?: mail)?|tutanota|tuta|hey\.com"
+    r"|airmail|mailbox|typeapp|superhuman|shortwave|mailspring|mailbird|missive|fairemail|aqua ?mail"
+    r"|(?:canary|newton|edison|k-9|windows|apple)(?: mail)"
     r"|l['’]appli(?:cation)?(?: mobile)? (?:mail|yahoo|outlook|gmail|proton|orange|sfr|free"
     r"|bouygues|la ?poste)|la messagerie (?:sécurisée|orange|sfr|free|bouygues|proton|la ?poste)|(?:mon|le) webmail)"
 )
@@ -42,7 +44,10 @@ _GET: Final = (
 )
 _THE: Final = r"(?:(?:l['’]appli(?:cation)?|the|o|el|il|de|aplikację|appen) ?)?"
 _MAIL_APP: Final = r"(?:outlook|bluemail|yahoo mail|proton ?mail|mail orange|orange mail|sfr mail|spark)"
-_TAIL: Final = r"\b[^:;?!]{0,60}"
+# Behind a comma only an excuse follows: "Envoyé de mon iPhone, le modèle reste noir" is the person's own.
+_TAIL: Final = (
+    r"\b[^,:;?!]{0,60}(?:, (?:please|sorry|excuse|pardon|désolé|merci|veuillez|bitte|so |donc |d['’]où )[^:;?!]{0,60})?"
+)
 _SENT_BY: Final = "|".join(
     rf"{sent} (?:{mine} {_WORDS}{_DEVICE}|{_DEVICE}|{mine} {_APP}|{_APP}){_TAIL}" for sent, mine in _SENT.values()
 )
@@ -56,7 +61,7 @@ _LINE: Final = re.compile(
     re.IGNORECASE,
 )
 _LINK: Final = re.compile(
-    r"\[([^\[\]]{0,200})\]\([^()\s]{0,500}\)|<https?://[^<>\s]{0,500}>|\(https?://[^()\s]{0,500}\)|[\[\]]"
+    r"\[([^\[\]]{0,200})\]\([^()\s]{0,500}\)|<https?://[^<>\s]{0,500}>|\( ?https?://[^()\s]{0,500} ?\)|[\[\]]"
 )
 
 

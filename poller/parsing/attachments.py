@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from poller.escaping import file_name, file_path
 from poller.formats import magic
 from poller.formats.references import last_part, read_references
-from poller.formats.table import suffix_of_name
+from poller.formats.table import UNKNOWN, suffix_of_name
 from poller.mime.transfer_encoding import PIECE_BYTES
 from poller.model import Attachment, Kind
 from poller.parsing import file_types
@@ -64,7 +64,8 @@ def attachment(leaf: Leaf, shown: set[str], history: Collection[str] = ()) -> At
         with leaf.open() as stream:
             refused = file_types.has_script(stream)
     if leaf.content_type == "application/applefile" or head.startswith(b"\0\5\x16\7"):
-        content_type, kind = "application/applefile", Kind.OTHER
+        # Macs have the same name for it and for the file itself, and write it with a dot on other systems.
+        name, content_type, kind = f"._{name}" if name else "", "application/applefile", Kind.OTHER
     is_image = kind is Kind.IMAGE and not refused
     is_shown = leaf.content_id in shown
     # Mail clients give a Content-ID to what is plainly attached, too. A winmail.dat has no multiparts.
@@ -89,9 +90,9 @@ def _is_signature(leaf: Leaf) -> bool:
     """Return whether the leaf signs the mail, for programs or as a card of its author, and is no file that was sent."""
     if leaf.content_type in _CARDS:
         return leaf.disposition != "attachment"
-    if leaf.content_type not in _SIGNATURES:
-        return False
-    return "multipart/signed" in leaf.within or leaf.name.lower() in {"smime.p7s", "signature.asc"}
+    if leaf.name.lower() in {"smime.p7s", "signature.asc"}:
+        return leaf.content_type in {*_SIGNATURES, UNKNOWN}
+    return leaf.content_type in _SIGNATURES and "multipart/signed" in leaf.within
 
 
 def told_apart(attachments: Sequence[Attachment]) -> list[Attachment]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-SPACES: Final = str.maketrans(dict.fromkeys("\u00a0\u202f\u2007\u2009\t", " "))
+# Spaces that are no plain one, and marks that nobody sees: Windows Mail writes a date with some in it.
+_UNSEEN: Final = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2060\u2066\u2067\u2068\u2069\ufeff"
+SPACES: Final = str.maketrans(dict.fromkeys("\u00a0\u202f\u2007\u2009\t", " ") | dict.fromkeys(_UNSEEN, ""))
 
 # The labels of From, of the moment of sending, of Date, of the recipients, and of Subject. A journey or a plan has a
 # date as well, so a date alone proves less than the word of a mail client for "sent".
@@ -22,6 +24,13 @@ _LABELS: Final = {
     "fi": ("lähettäjä", "lähetetty", "päivämäärä, päiväys", "vastaanottaja, kopio", "aihe"),
     "pl": ("od, nadawca", "wysłano, wysłane", "data", "do, dw", "temat"),
     "cs": ("od, odesílatel", "odesláno", "datum", "komu, kopie", "předmět"),
+    "sk": ("od, odosielateľ", "odoslané", "dátum", "komu, kópia", "predmet"),
+    "hr": ("od, šalje", "poslano", "datum", "za", "predmet"),
+    "hu": ("feladó", "küldve, elküldve", "dátum", "címzett, másolatot kap", "tárgy"),
+    "ro": ("de la, expeditorul", "trimis", "data", "către", "subiect, subiectul"),
+    "tr": ("kimden, gönderen", "gönderildi", "tarih", "kime, bilgi", "konu"),
+    "ru": ("от, от кого, отправитель", "отправлено", "дата", "кому, копия", "тема"),
+    "uk": ("від, від кого", "надіслано", "дата", "кому, копія", "тема"),
 }
 _REPLY_TO: Final = "répondre à, reply-to, antwort an, responder a, rispondi a, antwoorden naar, svara till"
 _LINE_CHARS: Final = 600
@@ -35,8 +44,9 @@ def _any(labels: str) -> str:
 _AUTHOR, _SENT, _DATE, _TO, _SUBJECT = (_any(",".join(labels)) for labels in zip(*_LABELS.values(), strict=True))
 # A label begins the line, or follows a space. Where a client prints all fields on one line, it may lose the space.
 FIELD: Final = re.compile(
-    rf"(?:^|(?<=[\s>\d\"\])])|(?<=\d [ap]m)|(?<=utc))\*?(?:(?P<author>{_AUTHOR})|(?P<sent>{_SENT}|message du)"
-    rf"|(?P<date>{_DATE})|(?P<to>{_TO})|(?P<subject>{_SUBJECT})|(?P<reply_to>{_any(_REPLY_TO)})) ?\*? ?:\*?",
+    rf"(?:^|(?<=[\s>\d\"\])])|(?<=\d [ap]m)|(?<=utc))\*{{0,2}}(?:(?P<author>{_AUTHOR})|(?P<sent>{_SENT}|message du)"
+    rf"|(?P<date>{_DATE})|(?P<to>{_TO})|(?P<subject>{_SUBJECT})|(?P<reply_to>{_any(_REPLY_TO)}))"
+    r" ?\*{0,2} ?:\*{0,2}",
     re.IGNORECASE,
 )
 _MESSAGE_OF: Final = re.compile(r"message du (?=\d)", re.IGNORECASE)  # of Orange and SFR

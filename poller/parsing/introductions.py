@@ -19,7 +19,7 @@ _FORWARDED: Final = re.compile(
     r"|(?:inizio )?messaggio inoltrato|(?:início da )?mensagem (?:en|reen)caminhada"
     r"|(?:begin )?doorgestuurd bericht|vidarebefordrat (?:meddelande|brev)|videresendt (?:besked|meddelelse|melding)"
     r"|(?:treść )?(?:przekazan\w+|przesłan\w+ dalej) wiadomoś\w+|wiadomość (?:przekazana|przesłana dalej)"
-    rf"|välitetty viesti|přeposlaná zpráva){_RULE}:?{_RULE}",
+    rf"|(?:välitetty|edelleenlähetetty) viesti|přeposlaná zpráva){_RULE}:?{_RULE}",
     re.IGNORECASE,
 )
 _ORIGINAL: Final = re.compile(
@@ -34,8 +34,9 @@ _ORANGE: Final = re.compile(r"> ?message du \d\d?/\d\d?/\d\d(?:\d\d)?.*", re.IGN
 # Excludes reported speech: "votre studio m'a écrit", "nous a écrit", "wrote to me".
 _WROTE: Final = re.compile(
     r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|schrieb|escribió|ha scritto|escreveu|schreef"
-    r"|folgendes geschrieben|hat am [\d.: ]{6,20}[a-z]{0,4} ?geschrieben|het volgende geschreven"
-    r"|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?|şunu yazdı|kirjoitti|napsal(?:\(a\)|a)?)(?!\w)",
+    r"|vous avez écrit|folgendes geschrieben|hat am [\d.: ]{6,20}[a-z]{0,4} ?geschrieben"
+    r"|(?:het volgende|heeft .{0,80}) geschreven|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?|şunu yazdı"
+    r"|kirjoitti|napsal(?:\(a\)|a)?|írta|a scris|написала?|пише)(?!\w)",
     re.IGNORECASE,
 )
 # Of what a person reports: "on m'a écrit", "I wrote", "j'ai écrit à ...".
@@ -47,9 +48,10 @@ _OPENER: Final = re.compile(
     re.IGNORECASE,
 )
 ADDRESS: Final = re.compile(r"<(?:\[?mailto:)?[^<>\s@]{1,64}@[^<>\s]{1,200}>")
+_BROKEN_ADDRESS: Final = re.compile(r"(?<=<) (?=[^<>\s@]{1,64}@[^<>\s]{1,200}>)|(?<=[^\s<>]) (?=>[:,]?)")
 _ENDS_WITH_ADDRESS: Final = re.compile(r"(?:<[^<>\s@]{1,64}@[^<>\s]{1,200}>|\([^()\s@]{1,64}@[^()\s]{1,200}\)) ?,? ?:")
 DAY: Final = re.compile(
-    r"\b(?:\d{1,4}([/.-])\d\d?\1\d{2,4}|\d\d?(?:er)?\.? (?:de )?[^\W\d_]{3,10}\.?|[^\W\d_]{3,10}\.? \d\d?, \d{4})(?!\w)"
+    r"\b(?:\d{1,4}([/.-])\d\d?\1\d{2,4}|\d\d?(?:er)?\.? (?:de )?[^\W\d_]{3,12}\.?|[^\W\d_]{3,12}\.? \d\d?, \d{4})(?!\w)"
 )
 TIME: Final = re.compile(r"\b\d\d?[:h]\d\d\b|(?<![\d.])\d\d\.\d\d(?![\d.])")
 PLAIN_ADDRESS: Final = re.compile(r"[^\s<>@\[(:]@[^\s<>@]+\.[^\s<>@]")
@@ -59,6 +61,14 @@ _NOTES_LINES: Final = 12  # without empty ones
 _MOMENT_CHARS: Final = 40
 _HORDE: Final = re.compile(
     r"(?:quoting|zitat von|citando a?|mensaje citado por) [^:]{0,120}<[^<>\s@]{1,64}@[^<>\s]{1,200}>:"
+)
+# Help desks print it above what they quote: "-- Veuillez répondre au-dessus de cette ligne --".
+_ABOVE_THIS: Final = re.compile(
+    r"[-#=*_ ]*(?:please |veuillez |merci de |bitte )?(?:type |write |taper |saisir |écrire |schreiben )?"
+    r"(?:reply|répondre|(?:your |votre )(?:reply|réponse)|antworten?)[\w ]{0,20} "
+    r"(?:above (?:this|the) line|(?:au[- ]dessus|ci-dessus) de cette ligne|(?:über|oberhalb) dieser (?:linie|zeile))"
+    r"[^\w]*(?:to reply)?[-#=*_. ]*",
+    re.IGNORECASE,
 )
 _MARKDOWN: Final = re.compile(r"\[([^\[\]]{0,200})\]\((?:mailto:)?[^()\s]{0,200}\)")
 
@@ -73,7 +83,9 @@ def forward_heading(line: str) -> str | None:
 
 def original_heading(line: str) -> str | None:
     """Return what follows the heading of an answered mail ("-----Message d'origine-----"), None if there is none."""
-    return "" if _ORANGE.fullmatch(line[:LINE_CHARS]) else _rest(_ORIGINAL, line)
+    if _ORANGE.fullmatch(line[:LINE_CHARS]) or _ABOVE_THIS.fullmatch(line[:LINE_CHARS]):
+        return ""
+    return _rest(_ORIGINAL, line)
 
 
 def _rest(heading: re.Pattern[str], line: str) -> str | None:
@@ -88,19 +100,25 @@ def introduction(lines: list[str], at: int) -> tuple[int, str]:
     Examples are "Le 3 nov., X a écrit :", Zoho's "---- On Tue, X wrote ----" and "2026-11-03 10:12 X <x@example.com>:".
     """
     first = lines[at][:LINE_CHARS].lstrip("-–—*_ ")
-    if not (_OPENER.match(first) or ADDRESS.search(first)):
+    dated = not first.startswith(">") and DAY.search(first) and TIME.search(first)
+    if not (_OPENER.match(first) or ADDRESS.search(first) or dated):
         return 0, ""
     joined = ""
     for count, line in enumerate(lines[at : at + _LINES], start=1):
         if not line:
             return 0, ""
-        joined = f"{joined} {line[:LINE_CHARS] if count > 1 else first}"
+        joined = _BROKEN_ADDRESS.sub("", f"{joined} {line[:LINE_CHARS] if count > 1 else first}")
         end = line[-4:].rstrip("*_ ")
-        if end.endswith((":", "--")) and (
+        if (end.endswith((":", "--")) or _ends_with_verb(joined, lines[at + count : at + count + 1])) and (
             _HORDE.fullmatch(joined.strip().lower()) or _says_wrote(joined) or _names_moment_and_author(joined)
         ):
             return count, joined.strip()
     return 0, ""
+
+
+def _ends_with_verb(joined: str, below: list[str]) -> bool:
+    """Return whether a line with a time is complete without a colon: its verb follows the address, then comes a gap."""
+    return joined.endswith(("> wrote", "> a écrit")) and below == [""] and TIME.search(joined) is not None
 
 
 def _says_wrote(joined: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 
 from poller.parsing.app_signatures import is_of_an_app
 from poller.parsing.field_labels import SPACES, begins_field, header_fields
+from poller.parsing.gateway_notices import is_footer, without_notices
 from poller.parsing.introductions import (
     DAY,
     LINE_CHARS,
@@ -33,7 +34,8 @@ _FORM_FIELD: Final = re.compile(
 )
 _OUTLOOK_RULE: Final = re.compile(r"_{20,}")
 _ITEM: Final = re.compile(r"(?:\d{1,2} ?[.)]|[-*•–]) ?\w")
-_RULE: Final = re.compile(r"[_\-=*]{5,}")
+_RULE: Final = re.compile(r"[_\-=*]{3,}")
+_SAYS: Final = re.compile(r"[^\s_\-=*.,:;|~#<>]")  # "👍" and "???" are answers, a rule is none
 # The text says that its answers stand below, in what would be cut off: "voir ci-dessous", "mes réponses en rouge".
 _BELOW: Final = re.compile(
     r"\b(?:ci[- ]dessous|ci[- ]après|below(?! (?:the|a|an|this|that|my|\d))|in-?line\b|weiter unten"
@@ -51,13 +53,6 @@ _MARKED: Final = re.compile(
     r"\b(?:en (?:rouge|bleu|vert|gras|couleur)|in (?:red|blue|green|bold|colou?r|rot|blau|grün|rosso|blu|verde)"
     r"|dans (?:le|votre|ton) (?:corps du )?(?:texte|mail|message|courriel)|in the (?:text|mail)|im text"
     r"|entre les lignes|en (?:rojo|azul|verde)|(?:a|em) (?:vermelho|azul|verde)|in het rood|i rött|na czerwono)\b",
-    re.IGNORECASE,
-)
-# Lines that gateways put below a mail, quoted history or not.
-_FOOTER: Final = re.compile(
-    r"[*_\[]?(?:(?:ce|this|diese[rs]?|este|esta|questo|questa|deze|dit) (?:e-?mail|mail|message|courriel|nachricht"
-    r"|mensaje|correo|messaggio|mensagem|bericht)\b.{0,200}(?:confiden|vertraulich|viru|vertrouwelijk|riservat).*"
-    r"|(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).*)",
     re.IGNORECASE,
 )
 
@@ -96,15 +91,15 @@ def newest_part(text: str) -> str:
         if not line or line.startswith(">"):
             pending.append(raw[at])
             below_quote = below_quote or bool(line)
-        elif not is_of_an_app(line) and not (below_quote and _FOOTER.fullmatch(line[:LINE_CHARS])):
+        elif not is_of_an_app(line) and not (below_quote and is_footer(line)):
             kept += [*pending, raw[at]]
             own.append(line)
             pending, below_quote = [], False
         at += 1
     if (cut or below_quote) and _points_into_history(own):
         return text.strip()
-    newest = _without_rule("\n".join(kept).strip())
-    return newest if re.search(r"\w", newest) else text.strip()
+    newest = _without_rule(without_notices("\n".join(kept).strip()))
+    return newest if _SAYS.search(newest) else text.strip()
 
 
 def _without_rule(newest: str) -> str:

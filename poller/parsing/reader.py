@@ -1,7 +1,7 @@
 """Read a message: its text, its files, and those inside its wrappings.
 
-A winmail.dat and an opaque signature wrap the mail itself, an attached message is a forwarded mail, and a file may be
-uuencoded in the text. Wrappings are opened within bounds that the whole mail shares. A wrapping that cannot be read
+A winmail.dat and an opaque signature wrap the mail itself, an attached message is a forwarded mail, and a text may hold
+files in itself. Wrappings are opened within bounds that the whole mail shares. A wrapping that cannot be read
 completely stays a file.
 """
 
@@ -12,11 +12,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from poller.mime import addresses, body, encoding_check, headers, uuencode
+from poller.mime import addresses, body, encoding_check, headers
 from poller.mime.skeleton import Skeleton, build_skeleton
 from poller.mime.transfer_encoding import PIECE_BYTES, Encoded, Span
 from poller.model import ENCRYPTED_DEFECT, Address
-from poller.parsing import attachments, parts, pictures, rtf, smime, tnef
+from poller.parsing import attachments, held_files, parts, pictures, rtf, smime, tnef
 from poller.parsing.parts import ByteSource, Leaf
 
 if TYPE_CHECKING:
@@ -171,22 +171,14 @@ class Reading:
         return content, complete
 
     def _without_files(self, leaf: Leaf, found: Contents, open_texts: ExitStack) -> list[Leaf]:
-        """Return the leaf, or if its text has uuencoded files, the text without them followed by the files."""
-        if leaf.content_type != "text/plain" or not leaf.is_text():
+        """Return the leaf, or if its text holds files, the text without them followed by the files."""
+        held = held_files.held_by(leaf)
+        text = open_texts.enter_context(self._decoded(leaf)) if held else None
+        if text is None or len(held) > self._parts:
+            found.losses += ["files in the text"] if held else []
             return [leaf]
-        with leaf.open() as text:
-            blocks = uuencode.blocks(text)
-        copy = open_texts.enter_context(self._decoded(leaf)) if blocks else None
-        if copy is None or len(blocks) > self._parts:
-            found.losses += ["files in the text"] if blocks else []
-            return [leaf]
-        self._parts -= len(blocks)
-        source = ByteSource(leaf.content, copy)
-        ends = [(block.span.offset, block.span.offset + block.span.length) for block in blocks]
-        starts, stops = [0, *(end for _, end in ends)], [*(start for start, _ in ends), copy.seek(0, 2)]
-        between = tuple(Span(start, stop - start) for start, stop in zip(starts, stops, strict=True))
-        coded = [Leaf(source, Encoded(leaf.content, (block.span,), "x-uuencode"), "", block.name) for block in blocks]
-        return [replace(leaf, source=source, content=Encoded(leaf.content, between, "")), *coded]
+        self._parts -= len(held)
+        return held_files.taken_out(leaf, held, text)
 
     def _opened(self, leaf: Leaf, depth: int) -> Contents | None:
         """Return the contents of a wrapping, None if the leaf is none.

@@ -28,10 +28,11 @@ _SERVICES: Final = {
     "droplr.com", "wormhole.app", "myairbridge.com", "plustransfer.com", "sendbig.com", "sendtransfer.com",
     "francetransfert.numerique.gouv.fr", "framadrop.org", "disk.yandex.ru", "disk.yandex.com", "yadi.sk",
     "cloud.mail.ru", "my.hidrive.com", "magentacloud.de", "workdrive.zohopublic.eu", "workdrive.zohopublic.com",
-    "workdrive.zohoexternal.com", "transfer.sh", "file.io", "sharefile.com", "sharefile.eu", "egnyte.com",
+    "workdrive.zohoexternal.com", "a360.co", "transfer.sh", "file.io", "sharefile.com", "sharefile.eu", "egnyte.com",
     "files.fm", "frame.io", "limewire.com", "degoo.com", "koofr.eu", "koofr.net", "bublup.com",
 }  # fmt: skip
-_KEYED: Final = {"1fichier.com", "mega.nz", "mega.co.nz"}  # the file is named behind the path: "/?abc", "/#!abc"
+# The file is named behind the path: "/?abc", "/#!abc".
+_KEYED: Final = {"1fichier.com", "mega.nz", "mega.co.nz", "filesender.renater.fr"}
 # Mail gateways replace a link by one of their own. By host: the parameter that holds the link.
 _WRAPPERS: Final = {
     "safelinks.protection.outlook.com": "url",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from poller.mime.addresses import takes_no_answer
 from poller.mime.subject import prefix_of
 from poller.triage import vocabulary
+from poller.triage.read_receipts import read_receipt
 from poller.triage.rules import confident_verdict, folded
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _AUTO_REPLY_VALUES = {
 }
 # In folded text. A customer's own subject may begin with these words too ("Out of office chairs"), hence the end.
 _AUTO_REPLY_WORDS = (
-    r"(?:reponse automatique(?: d absence)?|(?:message|notification|avis) d absence|"
+    r"(?:(?:reponse|message|courriel|e ?mail) automatique(?: d absence)?|(?:message|notification|avis) d absence|"
     r"automat(?:ic|ed) reply|auto ?reply|auto(?:mat(?:ic|ed))? ?response|"
     r"out of (?:the )?office(?: auto ?reply| reply| alert)|"
     r"vacation (?:auto ?)?(?:reply|response)|automatische antwort|abwesenheitsnotiz|"
@@ -54,16 +55,19 @@ _AUTO_REPLY_WORDS = (
 )
 # How a person's own absence notice may begin. HCL Notes writes "AUTO: Jean Petit est absent(e) du bureau".
 _ABSENT = (
-    r"(?:absen(?:te?|ce)(?: e)?(?: du bureau)?|(?:en )?(?:conges?|vacances)|out of (?:the )?office|(?:i m |i am )?away|"
-    r"on (?:leave|vacation|holiday)|abwesen\w+|im urlaub|nicht im (?:buro|haus)|ausente|fuera de la oficina|"
-    r"de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig|franvarande|nieobecn\w+)"
+    r"(?:(?:i m|i am|je suis|nous sommes|ich bin|ik ben) )?(?:(?:actuellement|currently) )?"
+    r"(?:absen(?:te?s?|ce)(?: e)?(?: du bureau)?|(?:en )?(?:conges?|vacances|deplacement)|fermeture|"
+    r"(?:\w+ )?closure|out of (?:the )?office|away|"
+    r"on (?:\w+ )?(?:leave|vacation|holidays?)|abwesen\w+|im urlaub|betriebsferien|nicht im (?:buro|haus)|ausente|"
+    r"fuera de la oficina|de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig(?:heid)?|franvar(?:o|ande)|"
+    r"nieobecn\w+)"
 )
 _NOTES_SUBJECT = re.compile(r"auto \. .{0,200}\b" + _ABSENT + r"\b")
 _ABSENT_SUBJECT = re.compile(_ABSENT + r"\b")
 # A sentence of the text that says so of the mail itself. A person goes on otherwise: "... qui ne me répond pas".
 _SAYS_AUTOMATIC = re.compile(
-    r"(?:^|\. )(?:ceci est une? (?:reponse|message|courriel|e mail|mail) automatique"
-    r"|(?:ce (?:message|courriel|mail)|cette reponse) (?:est|a ete) (?:une reponse )?(?:automatique"
+    r"(?:^|\. )(?:ceci est une? (?:reponse|message|courriel|e ?mail|mail) automatique"
+    r"|(?:ce (?:message|courriel|mail)|cet e ?mail|cette reponse) (?:est|a ete) (?:une reponse )?(?:automatique"
     r"|genere\w* automatiquement)"
     r"|(?:this|the following) is an? auto(?:mat(?:ic|ed))? ?(?:reply|response|message|e ?mail|answer)"
     r"|this (?:message|e ?mail|reply) (?:is|was|has been) (?:auto ?generated|automatic\w*"
@@ -101,10 +105,11 @@ _NOTICE_CHARS = 2000  # of the text of a notice
 _OPENING_CHARS = 500  # of the text, in which a notice says what it is
 _AWAY = re.compile(
     r"\b(?:(?:suis|serai|sommes|serons|est|etant) (?:actuellement |momentanement )?"
-    r"(?:absente?s?|en (?:conges?|vacances))"
+    r"(?:absente?s?|en (?:conges?|vacances|deplacement))"
     r"|actuellement (?:absente?s?|en (?:conges?|vacances|deplacement))"
     r"|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
-    r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
+    r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis|ce jour|aujourd)"
+    r"|(?:are|is|be) closed (?:from|until|for|on)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
     r"|(?:will|ll) (?:be back|return on|get back to you)|(?:am|m|is|be|are|re|currently) out of (?:the )?office"
     r"|out of (?:the )?office (?:until|till|from|through|on|this|next|with)"
     r"|(?:annual|parental|sick) leave|on (?:leave|vacation|holidays?)"
@@ -135,6 +140,8 @@ _ELSEWHERE = re.compile(
     r"|potete|puo|puede|pueden|konnen sie|sie konnen)(?: \w+){0,4}? "
     r"(?:conta\w*|joindre|vous adresser|adress\w*|appel\w*|ecri\w*|call|e ?mail|mail|reach|write|wend\w*"
     r"|kontakt\w*|patient\w*|excus\w*|not reply|ne pas|dirig\w*|rivolg\w*|help|aide)\b"
+    r"|\b(?:wenden|melden) sie sich bitte\b|\bkontaktieren sie bitte\b"
+    r"|\bmerci (?:de|pour) votre (?:comprehension|patience|message|mail|confiance)\b"
 )
 _UNDELIVERED = re.compile(
     r"\b(?:" + _NOT_DELIVERED + r"|(?:could not|can ?not|couldn t|wasn t able to|unable to) (?:be )?deliver(?:ed)?"
@@ -142,15 +149,9 @@ _UNDELIVERED = re.compile(
     r"|(?:(?:n a|n ont) pas pu etre|pas ete) (?:remis|distribue|delivre)|[45]50 5 \d \d"
     r"|(?:address|adresse|user|recipient)\w* (?:not found|unknown|introuvable|inconnue?))"
 )
-_RECEIPT_CHARS = 300  # of the text, in which a receipt says what it is
-_RECEIPT_SUBJECT = re.compile(r"\s*(?:lu|non lu|read|not read|gelesen|le\u00eddo)\s*:", re.IGNORECASE)
-_RECEIPT_WORDS = re.compile(
-    r"\b(?:a ete (?:lu|affiche|supprime sans)|(?:was|has been) (?:read|displayed|deleted without)|wurde gelesen"
-    r"|fue leido)\b"
-)
 _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
 # A customer may answer under such a subject, or write of a campaign of that name.
-_OUT_OF_OFFICE = r"(?:absen(?:ce|te?) du bureau|out of (?:the )?office|fuera de la oficina)"
+_OUT_OF_OFFICE = r"(?:absen(?:ce|te?)(?: e)? du bureau|out of (?:the )?office|fuera de la oficina)"
 _AUTO_REPLY_OPENING = re.compile(f"(?:{_AUTO_REPLY_WORDS}|{_OUT_OF_OFFICE})" + r"\b")
 _OUT_OF_OFFICE_SUBJECT = re.compile(_OUT_OF_OFFICE + _END)
 _FEW_WORDS = 4  # a text that is no request, whatever it says
@@ -278,13 +279,6 @@ def _asks(request: Request) -> bool:
     plain = _ELSEWHERE.sub(" ", folded(said))
     of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, _PLEADS, *_TRADE))
     return bool("?" in said or of_work or confident_verdict(replace(request, subject="")))
-
-
-def read_receipt(request: Request) -> str | None:
-    """Recognise a read receipt without the form of a report, as some phones and older Outlooks send it."""
-    if _RECEIPT_SUBJECT.match(request.subject) and _RECEIPT_WORDS.search(folded(request.text[:_RECEIPT_CHARS])):
-        return "read receipt (subject)"
-    return None
 
 
 # Without Auto-Submitted, which a help desk or a web form may also set on a person's words.

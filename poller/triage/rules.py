@@ -51,6 +51,7 @@ _PRIOR_WEIGHT = 1  # for the studio: mails without any sign mostly speak of an o
 _CLEAR_WEIGHT = 5  # of signs of the studio, where there is none of support
 _HINT_WEIGHT = 6
 _TOPIC_WEIGHT = 4
+_POSTSCRIPT = re.compile(r"(?:^| \. )p ?s\b")
 _NAME_WEIGHT = 4  # of a file that is named after an error, an invoice or a screenshot
 
 
@@ -92,10 +93,13 @@ def best_guess(request: Request) -> RuleVerdict:
     """Return the likelier category by the weights of the signs, with a confidence of at most 0.5.
 
     A sign counts once, however often the mail repeats it. What a sentence denies or calls settled is no sign of
-    support. Signatures, quoted lines and the subject of an older mail are not read.
+    support, nor is a postscript below words of the studio. Signatures, quoted lines and the subject of an older mail
+    are not read.
     """
     mail = _read(request)
-    asserted = " . ".join(part for part in mail.said.split(" . ") if not vocabulary.DENIALS.search(part))
+    above = _POSTSCRIPT.split(mail.said, maxsplit=1)[0]
+    read = above if _found(above, *_STUDIO) else mail.said
+    asserted = " . ".join(part for part in read.split(" . ") if not vocabulary.DENIALS.search(part))
     studio = _studio_weight(mail) + _PRIOR_WEIGHT * bool(mail.said.strip(" .") or mail.models or mail.others)
     support = _TOPIC_WEIGHT * bool(_found(asserted, *vocabulary.TOPICS.values()))
     support += _HINT_WEIGHT * bool(vocabulary.HINTS.search(asserted))

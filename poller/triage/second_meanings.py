@@ -32,13 +32,15 @@ _OBJECT = re.compile(
     r"\b(?:borne|terminal|terminaux|automate|distributeur|caisse|lecteur|serrure|guichet|tourniquet|portillon|boitier"
     r"|coffre|porte|etui|jeu|rampe|trappe|badge|controle|panneau|presentoir|cuve|meuble|machine|imprimante|station"
     r"|clavier|totem|ecran)s? (?:\w+ )?(?:d|de|a|pour|en) (?:l |la |les )?"
-    r"(?:paiement|cartes?|carte bancaire|cartes bancaires|badges?|acces|code|connexion|tickets?|recus?|factures?"
-    r"|stockage|charge|affichage|login|test|mots? de passe|commande)\b"
+    r"(?:paiement|cartes?|carte bancaire|cartes bancaires|badges?|acces|code d acces|code|connexion|tickets?"
+    r"|recus?|factures?|stockage|charge|affichage|login|test|mots? de passe|commande)\b"
     r"|\b(?:payments?|credit card|card|cards|badge login|login|access|ticket|receipt|invoice|display|storage|password"
-    r"|badge|charging|record|vinyl|loading|contract)"
+    r"|badge|charging|record|vinyl|loading|contract|bug|crash)"
     r" (?:kiosk|terminal|machine|reader|holder|embosser|printer|turnstile|dispenser|cabinet|box|stand|rack|booth"
     r"|gate|counter|case|bench|unit|bed|shelf|shelves|tray|table|wallet|player|ramp|station|column|furniture|chair"
-    r"|ottoman|trunk|basket|lock|door|keypad)(?:e?s)?\b"
+    r"|ottoman|trunk|basket|lock|door|keypad|lamp|toy|figure)(?:e?s)?\b"
+    # Whatever a thing is shaped like, it is no matter of support.
+    r"|(?<= en forme de )\w+|(?<= en forme d un )\w+|(?<= shaped like a )\w+"
 )
 _DECOYS = any_of("""
     compte gouttes, compte tours, compte pas, compte a rebours, compte rendu, compte rendus, comptes rendus,

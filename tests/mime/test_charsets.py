@@ -11,6 +11,9 @@ from tests.support.effort import one_pass
 TEXTS = {
     "declared": ("été".encode("iso-8859-15"), "iso-8859-15", "été"),
     "Windows bytes under ISO-8859-1": (b"l\x92\xe9t\xe9 10 \x80", "iso-8859-1", "l’été 10 €"),
+    "UTF-8 under ISO-8859-1": ("Modèle réalisé 🪑".encode(), "iso-8859-1", "Modèle réalisé 🪑"),
+    "UTF-8 under Windows-1252": ("L’été, à".encode(), "windows-1252", "L’été, à"),
+    "Windows-1252 that fits UTF-8": ("CAFÉ»".encode("cp1252"), "iso-8859-1", "CAFÉ»"),
     "UTF-8 under us-ascii": ("été".encode(), "us-ascii", "été"),
     "UTF-8 under nothing": ("été".encode(), "", "été"),
     "Latin-1 under UTF-8": (b"\xe9t\xe9", "utf-8", "été"),

@@ -132,6 +132,9 @@ BARE = {
     b"<a@x> b@y\r\n\tc@z": ("<a@x>", "<b@y>", "<c@z>"),
     b"<a@x>,<b@y>": ("<a@x>", "<b@y>"),
     b"<a@x><b@y>": ("<a@x>", "<b@y>"),
+    b"< a@x >": ("<a@x>",),
+    b"<a@x.exam\r\n ple> <b@y>": ("<a@x.example>", "<b@y>"),
+    b"=?us-ascii?Q?=3Ca=40x=3E?=\r\n =?us-ascii?Q?_=3Cb=40y=3E?=": ("<a@x>", "<b@y>"),
     b"Your message of Tuesday": (),
     b"Message from jean@example.org of Tuesday": (),
     b'Jean <a@x> "of Tuesday, b@y"': ("<a@x>",),
@@ -140,7 +143,7 @@ BARE = {
 
 
 @pytest.mark.parametrize(("field", "ids"), BARE.items(), ids=repr)
-def test_message_ids_without_brackets_are_read_in_field_of_ids(field: bytes, ids: tuple[str, ...]) -> None:
+def test_message_ids_are_read_as_mailers_write_them(field: bytes, ids: tuple[str, ...]) -> None:
     assert headers.message_ids(field) == ids
 
 

@@ -27,6 +27,11 @@ ANSWERS = (
     "{Spam?} Re: x",
     "(EXT) AW: x",
     "***SPAM*** Re: x",
+    "*EXTERNAL* Re: x",
+    "EXT: Re: x",
+    "[Ext] : RE: x",
+    "\u26a0\ufe0f RE: x",
+    "R\u00e9p. : x",
 )
 FORWARDS = (
     "TR: x",
@@ -43,8 +48,22 @@ FORWARDS = (
     "TR: RE: x",
     "[EXTERNAL] TR: x",
     "[EXT][SPAM?]  Fwd: RE: x",
+    "External: Fwd: x",
+    "Externe - TR: x",
 )
-NEITHER = ("x", "", "Trop : x", "Ti: x", "[EXTERNAL] x", "[Re: x] y", "Retour: x", "Fauteuil re: x", "[" * 50, "Re x")
+NEITHER = (
+    "x",
+    "",
+    "Trop : x",
+    "Ti: x",
+    "[EXTERNAL] x",
+    "[Re: x] y",
+    "Retour: x",
+    "Fauteuil re: x",
+    "[" * 50,
+    "Re x",
+    "Externe : x",
+)
 
 
 @pytest.mark.parametrize("subject", ANSWERS)
@@ -65,6 +84,6 @@ def test_subject_without_prefix_is_left_as_it_is(subject: str) -> None:
     assert without_prefixes(subject) == subject
 
 
-@pytest.mark.parametrize("piece", ["Re: ", "[x] ", "[", "(", "***", "re:[", " "])
+@pytest.mark.parametrize("piece", ["Re: ", "[x] ", "[", "(", "***", "re:[", " ", "ext: "])
 def test_prefix_is_found_in_one_pass(piece: str) -> None:
     one_pass(lambda subject: (prefix_of(subject), without_prefixes(subject)), piece)

@@ -92,6 +92,7 @@ def test_drawing_is_refused_for_a_script_wherever_it_is(tmp_path: Path, end: byt
 
 
 def test_mac_resource_fork_is_no_model(tmp_path: Path) -> None:
+    """The file itself keeps its name."""
     fork = b"\0\5\x16\7" + bytes(80)
     name = b'; name="chaise.obj"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
     parts = (
@@ -99,7 +100,10 @@ def test_mac_resource_fork_is_no_model(tmp_path: Path) -> None:
         b"Content-Type: model/obj" + name + base64.b64encode(b"v 1 2 3\n" * 9),
     )
     files = read(tmp_path, multipart(*parts, subtype=b"appledouble")).attachments
-    assert [file.kind for file in files] == [Kind.OTHER, Kind.MODEL]
+    assert [(file.filename, file.kind) for file in files] == [
+        ("._chaise.obj", Kind.OTHER),
+        ("chaise.obj", Kind.MODEL),
+    ]
 
 
 def test_image_in_html_is_inline_unless_also_attached(tmp_path: Path) -> None:

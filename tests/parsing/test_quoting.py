@@ -61,14 +61,29 @@ HISTORIES = {
     "notes, values below": f"S <s@e.fr>\n03/11/2026 10:12\n\nPour\nC/PAR/EX@EX\ncc\n\nObjet\nV3\n\n{OLD}",
     "notes, sent by": f"S <s@e.fr>\nEnvoyé par : T\n03/11/2026 10:12\n\nPour : C/EX\ncc :\nObjet : V3\n\n{OLD}",
     "notes, english": f"S <s@e.fr>\n11/03/2026 10:12 AM\n\nTo\nC/EX@EX\ncc\n\nSubject\nV3\n\n{OLD}",
+    "outlook, bold in markdown": f"**De :** S <s@e.fr>\n**Envoyé :** mardi 3\n**À :** C\n**Objet :** V3\n\n{OLD}",
+    "outlook, hungarian": f"Feladó: S <s@e.hu>\nElküldve: 2026. november 3. 10:12\nCímzett: C\nTárgy: V3\n\n{OLD}",
+    "outlook, russian": f"От: S <s@e.ru>\nОтправлено: 3 ноября 2026 г. 10:12\nКому: C\nТема: V3\n\n{OLD}",
+    "windows mail": "De : Studio\nEnvoyé : \u200e3\u200e \u200enovembre\u200e \u200e2026 \u200e10\u200e:\u200e12\n"
+    f"À : Camille\nObjet : V3\n\n{OLD}",
     "horde": f"Quoting Studio <s@example.com>:\n\n{QUOTED}",
     "horde, german": f"Zitat von Studio <s@example.com>:\n\n{QUOTED}",
     "zoho": f"---- On Tue, 03 Nov 2026 10:12:00 +0100 Studio <s@example.com> wrote ---\n\n{OLD}",
     "zoho, french": f"---- Le mar., 03 nov. 2026 10:12:00 +0100 Studio <s@example.com> a écrit ----\n\n{OLD}",
     "zoho, german": f"---- Am Di, 03 Nov 2026 10:12:00 +0100 schrieb S <s@example.com> ----\n\n{OLD}",
+    "zoho, no colon": f"On Tue, 03 Nov 2026 10:12:00 +0100 Studio <s@example.com> wrote\n\n{OLD}",
     "zimbra of free": f"- Le 2026-11-03 10:12, Studio a écrit :\n{QUOTED}",
     "date and address": f"2026-11-03 10:12 GMT+01:00 Studio <s@example.com>:\n\n{QUOTED}",
     "date first, russian": f"вт, 3 нояб. 2026 г. в 10:12, Studio <s@example.com>:\n\n{QUOTED}",
+    "date first, wrapped in the address": f"2026-11-03 10:12 GMT+01:00 Studio <\ns@example.com>:\n\n{QUOTED}",
+    "gmail, norwegian": f"tir. 3. nov. 2026 kl. 10:12 skrev S <s@example.com\n>:\n\n{QUOTED}",
+    "gmail, finnish": f"ti 3. marraskuuta 2026 klo 10.12 S\n<s@example.com> kirjoitti:\n\n{OLD}",
+    "eudora": f"A 10:12 03/11/2026, vous avez écrit :\n{QUOTED}",
+    "thunderbird, hungarian": f"2026.11.03. 10:12 keltezéssel, S írta:\n{QUOTED}",
+    "outlook for mac, dutch": f"Op 03/11/2026 10:12 heeft S <s@e.nl> geschreven:\n\n{OLD}",
+    "help desk": f"##- Veuillez taper votre réponse au-dessus de cette ligne -##\n\n{OLD}",
+    "help desk, english": f"-- Please reply above this line --\n\n{OLD}",
+    "short rule": f"====\nDe : Studio <s@e.fr>\nDate : 03/11/2026 10:12\nA : c@e.fr\nObjet : V3\n\n{OLD}",
     "date first, wrapped": f"2026-11-03 10:12 GMT+01:00 Studio Figurative\n<studio@example.com>:\n\n{QUOTED}",
     "gmail, spanish": f"El mar, 3 nov 2026 a las 10:12, S (<s@example.com>) escribió:\n\n{QUOTED}",
     "gmail, portuguese": f"Em ter., 3 de nov. de 2026 às 10:12, S <s@example.com> escreveu:\n\n{QUOTED}",
@@ -156,6 +171,9 @@ SIGNED = (
     "Wysłano z iPhone'a",
     "Lähetetty iPhonesta",
     "[Get Outlook for iOS](https://aka.ms/o0ukef)",
+    "Sent via Superhuman ( https://sprh.mn/?vip=c@example.com )",
+    "Sent with Airmail",
+    "Envoyé de mon iPhone, désolée pour les fautes",
 )
 
 
@@ -218,6 +236,8 @@ KEPT = {
     "sent by mail": "Envoyé par mail hier à votre service : aucune réponse.",
     "sent from an account": "Envoyé depuis mon compte client : le plan est faux.",
     "sent from a phone, with a question": "Envoyé depuis mon téléphone hier : vous avez reçu le plan ?",
+    "sent from a phone, with a complaint": "Envoyé depuis mon téléphone, le modèle reste noir.",
+    "told by others at a time": "Le 12/11 à 10:12 Paul <p@e.fr> a écrit\nque le pied est trop court.",
     "sent by the carrier": "Envoyé par mon transporteur vendredi.",
     "received by the supplier": "Sent from my supplier last week, and it is wrong.",
     "sent by a person, german": "Gesendet von meinem Lieferanten am 3. März, und falsch.",
@@ -250,6 +270,11 @@ def test_newest_part_keeps_answers_below_a_signature_above_the_quote() -> None:
     assert newest_part(f"{signed}\n\n92 cm") == "Bonjour,\n\n\n> Quelle hauteur ?\n\n92 cm"
     pointing = signed.replace("Bonjour,", "Mes réponses sont en rouge ci-dessous.")
     assert newest_part(pointing) == pointing
+
+
+@pytest.mark.parametrize("answer", ["👍", "???"])
+def test_newest_part_may_consist_of_signs(answer: str) -> None:
+    assert newest_part(f"{answer}\n\n{HISTORIES['gmail']}") == answer
 
 
 def test_newest_part_drops_only_trailing_quote() -> None:

@@ -314,6 +314,7 @@ ATTACHED = b"\r\nContent-Disposition: attachment"
 SIGNATURES = {
     "S/MIME": (b"application/pkcs7-signature", b"smime.p7s", b"signed", []),
     "S/MIME of old": (b"application/x-pkcs7-signature", b"smime.p7s", b"mixed", []),
+    "S/MIME without its type": (b"application/octet-stream", b"smime.p7s", b"mixed", []),
     "PGP": (b"application/pgp-signature", b"OpenPGP_signature.asc", b"signed", []),
     "a card beside the text": (b"text/vcard", b"jeanne.vcf", b"mixed", []),
     "a card that was attached": (b"text/x-vcard", b"jeanne.vcf", b"mixed", ["jeanne.vcf"]),

@@ -40,6 +40,10 @@ FOUND = {
     "Safe Links twice": (SAFE.format(quote(SAFE.format(quote(DRIVE, safe="")), safe="")), DRIVE),
     "Filemail": ("https://www.filemail.com/d/abcdef", "https://www.filemail.com/d/abcdef"),
     "Gofile": ("https://gofile.io/d/AbC123", "https://gofile.io/d/AbC123"),
+    "FileSender": (
+        "https://filesender.renater.fr/?s=download&token=a-b",
+        "https://filesender.renater.fr/?s=download&token=a-b",
+    ),
     "1fichier": ("https://1fichier.com/?abc123def", "https://1fichier.com/?abc123def"),
     "Sync": ("https://ln5.sync.com/dl/abc/def", "https://ln5.sync.com/dl/abc/def"),
     "MEGA of old": ("https://mega.nz/#!abc!def", "https://mega.nz/#!abc!def"),

@@ -79,9 +79,15 @@ AUTOMATIC = [
         request(subject="Lu : Devis", text="Votre message\n\nObjet : Devis\n\na été lu le lundi 23 novembre 2026."),
         "read receipt (subject)",
     ),
+    (
+        request(subject="Confirmation de lecture : Devis", text="Le message que vous avez envoyé a été affiché."),
+        "read receipt (subject)",
+    ),
+    (request(subject="Return Receipt (displayed) - Quote", text="The mail was displayed."), "read receipt (subject)"),
     (request(subject="Read: Quote", text="Your message was read on Monday."), "read receipt (subject)"),
     (request(("Content-Type", 'text/calendar; charset=utf-8; method="REPLY"')), "calendar reply"),
     (request(attachments=(calendar("REPLY"),)), "calendar reply"),
+    (request(SUPPRESS, subject="Absent(e) du bureau"), "auto-reply (subject and X-Auto-Response-Suppress)"),
     (request(SUPPRESS, subject="Absence du bureau jusqu'au 3"), "auto-reply (subject and X-Auto-Response-Suppress)"),
 ] + [
     (replace(request(subject=subject), in_reply_to=("<9@figurative.example>",)), reason)

@@ -238,6 +238,10 @@ def test_best_guess_weighs_files_against_words(mail: Request, category: Category
         pytest.param(request("Le banc est en chêne.\n\nJo Martin\nFactures, paiements, problèmes"), id="signature"),
         pytest.param(request("Le banc est en chêne.", subject="RE: Votre facture est en erreur"), id="old subject"),
         pytest.param(request("Le banc est en chêne.\n> Votre facture est en erreur."), id="quoted"),
+        pytest.param(request("Le banc est en chêne.\nPS : où est la facture ?"), id="postscript"),
+        pytest.param(request("Une lampe en forme de bug, pour le catalogue."), id="shape of an object"),
+        pytest.param(request("Our Bug lamp, for the catalogue."), id="name of a lamp"),
+        pytest.param(request("Notre serrure à code d'accès, en laiton."), id="name of a lock"),
         pytest.param(request("Our payment terminal, in steel, for the catalogue."), id="name of an object"),
     ],
 )

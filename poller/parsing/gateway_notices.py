@@ -1,0 +1,124 @@
+"""Drop the notices that gateways and companies print around a mail: warnings of a sender outside, and disclaimers.
+
+They are full of words that look like a request ("received in error", "do not click links"). A notice is known by
+several of its set phrases together, for a person may write each of them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_NOTICE_CHARS: Final = 3000
+_BANNER_LINES: Final = 6
+_FOOTER_LINES: Final = 40
+
+_WARNS: Final = re.compile(
+    r"\W*(?:caution|warning|external|attention|avertissement|alerte|achtung|vorsicht|externe?\b"
+    r"|this (?:e-?mail|message|mail)|(?:ce|cet|diese) (?:message|mail|courriel|e-?mail|expéditeur|nachricht)"
+    r"|you don['’]t often get|vous n['’](?:obtenez|recevez) pas souvent|sie erhalten nicht (?:oft|häufig))",
+    re.IGNORECASE,
+)
+_OUTSIDE: Final = re.compile(
+    r"\b(?:e-?mail|mail|message|courriel|sender|nachricht)\b.{0,40}\b(?:from|provient|vient|émane|originat\w+|kommt|stammt)\b"
+    r".{0,40}\b(?:outside|external\w*|extérieur\w*|externe?\b|außerhalb)"
+    r"|n['’](?:obtenez|recevez) pas souvent|don['’]t often get|erhalten nicht (?:oft|häufig)",
+    re.IGNORECASE,
+)
+_CARE: Final = re.compile(
+    r"\b(?:(?:ne |n['’]|do not |don['’]t |not |avoid |évitez |avant |before )(?:[\w'’]+ ){0,3}"
+    r"(?:cliqu|click|open|ouvr)\w*|klicken sie nicht|vigilan\w+|prudence|prudent|careful|unless|sauf si"
+    r"|organi[sz]ation|votre société|your company|learn why|pourquoi c['’]est important)",
+    re.IGNORECASE,
+)
+_ADVICE: Final = re.compile(r"\W*(?:do not|don['’]t|ne |n['’]|please|veuillez|soyez|be |évitez)", re.IGNORECASE)
+_LABEL: Final = re.compile(
+    r"[\W_]*(?:(?:external|externe?) (?:e-?mail|mail|message|sender)|(?:e-?mail|mail|message|courriel) externe?)[\W_]*"
+    r"|\[ext(?:ernal|erne?)?\]",
+    re.IGNORECASE,
+)
+_DISCLAIMS: Final = re.compile(
+    r"\W*(?:(?:confidentiality|legal) notice\W+|(?:avis de )?confidentialité\W+|avis(?: juridique| important)?\W+"
+    r"|disclaimer\W+|l['’]intégrité de |(?:the |les |le |l['’])?(?:information|content|contenu)\w* .{0,60}?\b)?"
+    r"(?:ce|cet|this|diese|este|questo) (?:e-?mail|mail|message|courriel|courrier|transmission|communication"
+    r"|nachricht|mensaje|messaggio)\b",
+    re.IGNORECASE,
+)
+_SET_PHRASES: Final = tuple(
+    re.compile(phrases, re.IGNORECASE)
+    for phrases in (
+        r"confiden|vertraulich|riservat|privileged",
+        r"destinataire|intended|addressee|recipient|empfänger|destinatari|usage exclusif|solely",
+        r"erreur|in error|by mistake|irrtümlich|errore|por error",
+        r"détruire|supprimer|delete|destroy|löschen|cancellar|eliminar|destruction",
+        r"l['’]expéditeur|the sender|notify|avertir|absender|mittente|remitente",
+        r"interdit|prohibited|unauthori[sz]ed|autorisée?|divulg|disclos|disseminat|diffusion",
+        r"intégrité|responsab|liab|altér|virus",
+    )
+)
+_FEWEST_PHRASES: Final = 3
+# Below a quotation even a short one is no answer.
+_SHORT: Final = re.compile(
+    r"\W*(?:ce|this|diese[rs]?|este|esta|questo|questa|deze|dit) (?:e-?mail|mail|message|courriel|nachricht|mensaje"
+    r"|correo|messaggio|mensagem|bericht)\b.{0,200}(?:confiden|vertraulich|viru|vertrouwelijk|riservat).*",
+    re.IGNORECASE,
+)
+_FOOTER: Final = re.compile(
+    r"\W*(?:\[[^\[\]]{0,300}\](?:<[^<>]{0,300}>)? )?"
+    r"(?:(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).{0,200}"
+    r"|(?:p )?(?:pensez à l['’]environnement|avant d['’]imprimer.{0,20} pensez|n['’]imprimez (?:ce|cet|que)"
+    r"|(?:please )?(?:consider|think (?:of|about)) the environment).{0,120})",
+    re.IGNORECASE,
+)
+
+
+def without_notices(text: str) -> str:
+    """Return a text without the notices at its beginning and at its end."""
+    lines = text.split("\n")
+    first, last = 0, len(lines)
+    while first < last and (count := _banner_lines(lines, first) or not lines[first].strip()):
+        first += count
+    while (start := _footer_start(lines, first, last)) < last:
+        last = start
+    return "\n".join(lines[first:last]).strip("\n")
+
+
+def is_footer(line: str) -> bool:
+    """Return whether a line below a quotation is a notice, and no answer to it."""
+    return any(pattern.fullmatch(line[:_NOTICE_CHARS]) for pattern in (_SHORT, _FOOTER))
+
+
+def _banner_lines(lines: list[str], at: int) -> int:
+    """Return the number of lines of the warning that begins here, 0 if none does. A warning ends with its sentence."""
+    if at >= len(lines) or not lines[at].strip():
+        return 0
+    if _LABEL.fullmatch(lines[at][:_NOTICE_CHARS]):
+        return 1
+    joined = ""
+    for count, line in enumerate(lines[at : at + _BANNER_LINES], start=1):
+        joined = f"{joined} {line.strip()}"[:_NOTICE_CHARS]
+        below = lines[at + count].strip() if at + count < len(lines) else ""
+        if below and not joined.endswith((".", "!", ":", "]", ")", "*")):
+            continue
+        if not (_WARNS.match(joined) and _OUTSIDE.search(joined)):
+            return 0
+        if not (_ADVICE.match(below) and _CARE.search(below[:_NOTICE_CHARS])):
+            return count if _CARE.search(joined) else 0
+    return 0
+
+
+def _footer_start(lines: list[str], first: int, last: int) -> int:
+    """Return where the notice begins that stands at the end of the lines, `last` if none does."""
+    end = last
+    while end > first and not re.search(r"\w", lines[end - 1][:_NOTICE_CHARS]):
+        end -= 1
+    joined = ""
+    for at in range(end - 1, max(first, end - _FOOTER_LINES) - 1, -1):
+        line = lines[at].strip()
+        joined = f"{line} {joined}".strip()
+        if not line or len(joined) > _NOTICE_CHARS:
+            break
+        phrases = sum(phrase.search(joined) is not None for phrase in _SET_PHRASES)
+        if _FOOTER.fullmatch(joined) or (_DISCLAIMS.match(joined) and phrases >= _FEWEST_PHRASES):
+            return at
+    return last

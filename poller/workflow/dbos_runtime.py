@@ -16,6 +16,7 @@ from poller.workflow import outage
 from poller.workflow.cluster import CONNECTION
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
 
     import sqlalchemy as sa
@@ -35,6 +36,8 @@ OWN_LOOK_S = 1.0  # the same for dbos' own queue: begun outside ours, and in han
 # SQLSTATE of a transaction that the server ended: a deadlock, and one that idled. The server is there.
 ROLLED_BACK = {"40P01", "25P03"}
 READ_ONLY = "25006"  # SQLSTATE of a write to a standby, which a machine may reach first after a failover
+TURN_S = 60.0  # longest wait for the one connection to a file
+LOCKED_S = 1.0  # longest wait of the thread that has it for another process that writes
 UNUSED_S = 20.0  # between dbos' polls for features that we do not use
 
 _Result = TypeVar("_Result")
@@ -71,7 +74,7 @@ def launch(
         max_executor_threads=workers + 4,
         # A file takes one transaction at a time. Who waits for the one connection gets it at once, where SQLite would
         # look again and again. And a file does not hang up as a server does, so it needs no check.
-        db_engine_kwargs={"pool_size": 1, "max_overflow": 0, "pool_pre_ping": False}
+        db_engine_kwargs={"pool_size": 1, "max_overflow": 0, "pool_timeout": TURN_S, "pool_pre_ping": False}
         if alone
         else {"pool_pre_ping": True, "connect_args": CONNECTION | {"application_name": executor}},
         # A machine that freezes within a transaction holds rows. The machine that takes over must find them free.
@@ -107,6 +110,18 @@ def _leave_standby(context: ExceptionContext) -> None:
     """Treat a server that takes no writes as one that is away: no connection to it is used again."""
     if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
         context.is_disconnect = True
+
+
+def share_connection() -> None:
+    """Have a thread that finds the file locked give its one connection back, and come again later.
+
+    `poller purge` locks it, for as long as VACUUM takes. A thread that only reads need not wait for that.
+    """
+
+    def limit_wait(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {LOCKED_S * 1000:.0f}")
+
+    event.listen(database().engine, "checkout", limit_wait)
 
 
 def _wait_out(unavailable: StateOutage) -> None:

@@ -111,6 +111,8 @@ class Engine:
             unavailable=self.outage,
         )
         indexes.create(dbos_runtime.database().engine)
+        if not self._machines:
+            dbos_runtime.share_connection()
         if found.endswith(database.FRESH):
             log.info("state_created", state=found.partition(",")[0])
         if self._machines:

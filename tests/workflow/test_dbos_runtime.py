@@ -49,6 +49,18 @@ def test_fact_cut_short_in_earlier_release_keeps_its_text(state_url: str, tmp_pa
         assert engine.store.recall(["day"]) == {"day": "monday"}
 
 
+def test_threads_that_meet_a_lock_keep_no_reader_out(tmp_path: Path) -> None:
+    """`poller purge` may lock the file for minutes. All workers may meet that at once, and the poll only reads."""
+    url = f"sqlite:///{tmp_path}/poller.sqlite"
+    with running(url, tmp_path, lambda _: DONE):
+        engine = dbos_runtime.database().engine
+        with engine.connect() as connection:
+            held_s = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() / 1000
+        threads = 32 + 4  # the most workers that there may be, and the daemon's own threads
+        assert isinstance(engine.pool, sa.QueuePool)
+        assert threads * held_s < engine.pool.timeout()
+
+
 def test_server_that_is_gone_without_a_word_ends_its_connections(database: str, tmp_path: Path) -> None:
     """As a machine that was replaced: no answer comes any more, and no end of the connection either."""
     with running(database, tmp_path, lambda _: DONE), dbos_runtime.database().engine.connect() as connection:

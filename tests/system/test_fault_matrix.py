@@ -212,6 +212,7 @@ def test_once_with_unreachable_mailbox_works_at_next_run(
     with pytest.raises(TransientError, match="IMAP"):
         office.once(MAILS["support"])
     assert office.counts() == NOTHING
+    office.environment["IMAP_TIMEOUT_S"] = "20"
     assert outcomes(office.once()) == ["support"]
     assert office.counts() == ONE_SUPPORT
 

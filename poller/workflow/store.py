@@ -264,7 +264,7 @@ class StateStore:
         return True
 
     def drop_entries(self, message: MessageRecord, entries: Sequence[StepInfo], count: int) -> bool:
-        """Delete the last `count` entries of a message at rest, all of whose entries are given.
+        """Delete the last `count` entries of a message at rest, all of whose entries are given. See `remember`.
 
         Return False if its record, or its last entry, is another one by now.
         """
@@ -274,15 +274,18 @@ class StateStore:
         its = steps.c.workflow_uuid == message.reference
         # SQLite records when a message came to rest in whole seconds. An entry has the milliseconds.
         newest = sa.select(steps.c.function_id, steps.c.completed_at_epoch_ms).where(its)
+        newest = newest.order_by(steps.c.function_id.desc()).limit(1)
         last, first = entries[-1], entries[-count]["function_id"]
-        with self._errors(), self._database().engine.begin() as connection:
-            if connection.execute(unchanged).first() is None:
-                return False
-            found = connection.execute(newest.order_by(steps.c.function_id.desc()).limit(1)).first()
-            if found is None or tuple(found) != (last["function_id"], last["completed_at_epoch_ms"]):
+
+        def drop(connection: sa.Connection) -> bool:
+            found = connection.execute(unchanged).first() and connection.execute(newest).first()
+            if tuple(found or ()) != (last["function_id"], last["completed_at_epoch_ms"]):
                 return False
             connection.execute(sa.delete(steps).where(its, steps.c.function_id >= first))
-        return True
+            return True
+
+        with self._errors():
+            return dbos_runtime.in_transaction(drop)
 
     def forget(self, ids: Iterable[str]) -> None:
         """Delete messages by reference, and facts by key, with all that was recorded about them."""

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _KEPT: Final = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ"
 
 processes = multiprocessing.get_context("forkserver")
 # A process has the parser loaded, so a fork takes some milliseconds.
-processes.set_forkserver_preload(["poller.child_process", "poller.parsing.parser"])
+processes.set_forkserver_preload(["poller.child_process", "poller.parsing.parser", "charset_normalizer"])
 _starting = threading.Lock()
 _clean_pid: int | None = None  # of the fork server that was started without our environment
 
@@ -49,10 +49,18 @@ def warm_up() -> None:
             for name in environment:
                 if not (name in _KEPT or name.startswith("PYTHON")):
                     del os.environ[name]
+            _go_without_tracker()
             forkserver.ensure_running()
         finally:
             os.environ.update(environment)
         _clean_pid = _pid()
+
+
+def _go_without_tracker() -> None:
+    """Start no process that tracks shared memory and semaphores: we have none, and it takes 8 MB."""
+    tracker = resource_tracker._resource_tracker  # noqa: SLF001 - the fork server asks for it in any case
+    if tracker._fd is None:  # type: ignore[attr-defined]  # noqa: SLF001
+        tracker._fd = os.open(os.devnull, os.O_WRONLY)  # type: ignore[attr-defined]  # noqa: SLF001 - it counts as alive
 
 
 def start(child: ForkServerProcess, answer: Connection, say: Connection, limit_s: float = START_S) -> None:

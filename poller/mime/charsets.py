@@ -9,8 +9,6 @@ import codecs
 import re
 from typing import TYPE_CHECKING, Final
 
-import charset_normalizer
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -99,6 +97,8 @@ def decode(content: bytes, charset: str = "", *, complete: bool = True) -> str:
     if text is not None:
         return text
     if len(content) >= _GUESS_FROM_BYTES and not _is_latin(content[:_GUESS_BYTES]):
+        import charset_normalizer  # noqa: PLC0415  3 MB that only the process that parses needs, and has loaded
+
         guess = charset_normalizer.from_bytes(content[:_GUESS_BYTES]).best()
         text = _strictly(content, known(guess.encoding), complete=complete) if guess else None
         if text is not None:

@@ -75,12 +75,12 @@ def _as_seen(
 ) -> Iterator[MessageRecord]:
     """Yield the messages first seen since then. A corrected one has the time of its mail, not of its correction."""
     for message in messages:
+        first = message
         if corrections.correction_of(message.reference):
             # One by one: corrections are few.
             (first, *_) = store.named([corrections.message_of(message.reference)]) or [message]
-            message = replace(message, seen_at=first.seen_at)  # noqa: PLW2901
-        if since is None or message.seen_at >= since:
-            yield message
+        if since is None or first.seen_at >= since:
+            yield replace(message, seen_at=first.seen_at)
 
 
 def print_messages(

@@ -9,14 +9,19 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 from poller.cli.demonstration.armchair import armchair, fabric, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SUPPORT_ADDRESS = "support@figurative.example"
 
 
-def samples() -> dict[str, bytes]:
-    """Return every sample as an RFC 5322 message, keyed by name."""
+@cache
+def samples() -> Mapping[str, bytes]:
+    """Return every sample as an RFC 5322 message, keyed by name. They are made once."""
     return {"armchair": _armchair_mail()} | _clear_requests() | _special_mails()
 
 

@@ -24,8 +24,8 @@ END_S = 10.0  # from the kill of a process to its end
 _KEPT: Final = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ")  # and what begins with PYTHON
 
 processes = multiprocessing.get_context("forkserver")
-# A process has the parser loaded, so a fork takes some milliseconds.
-processes.set_forkserver_preload(["poller.child_process", "poller.parsing.parser", "charset_normalizer"])
+# A process has the parser and its confinement loaded, so a fork takes some milliseconds.
+processes.set_forkserver_preload(["poller.parsing.parser_process", "poller.parsing.parser", "charset_normalizer"])
 _starting = threading.Lock()
 _clean_pid: int | None = None  # of the fork server that was started without our environment
 

@@ -25,6 +25,13 @@ userdb {{
   driver = static
   args = uid={uid} gid={gid} home={folder}
 }}
+# A process serves one connection after the other. By default each connection starts two programs, in 10 ms.
+service imap-login {{
+  service_count = 0
+}}
+service imap {{
+  service_count = 0
+}}
 """
 
 # https://doc.dovecot.org/2.4.1/installation/upgrade/2.3-to-2.4.html
@@ -46,6 +53,12 @@ userdb static {{
     gid = {gid}
     home = {folder}
   }}
+}}
+service imap-login {{
+  restart_request_count = unlimited
+}}
+service imap {{
+  restart_request_count = unlimited
 }}
 """
 

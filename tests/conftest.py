@@ -26,6 +26,7 @@ from tests.support.pipeline_harness import Desk
 from tests.support.postgres import Cluster, binaries
 from tests.support.sd_notify_listener import Manager
 from tests.support.state_tables import copy_tables
+from tests.support.statements import share_statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,6 +118,7 @@ def _short_waits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         shorten_waits(patch)
         copy_tables(patch)
+        share_statements(patch)
         yield
 
 

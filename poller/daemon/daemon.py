@@ -150,7 +150,7 @@ class Daemon:
             while progress and (self._poll_once() or self.working or self._load.soon()):
                 before = {reference: status.outcome for reference, status in seen.items()}
                 while self.working or self._load.soon():
-                    time.sleep(TICK_S / 20)
+                    time.sleep(TICK_S / 10)
                     for reference, status in self.tick().items():
                         seen[reference] = status
                         if status.outcome is not Outcome.WAITING:

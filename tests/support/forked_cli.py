@@ -17,7 +17,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -31,14 +33,20 @@ import pytest
 from integrations import r2
 from poller.__main__ import main
 from poller.dispatch.clients import services
+from poller.model import Outcome
 from poller.rendering import template
+from poller.workflow.engine import Engine
+from poller.workflow.results import WorkResult
+from poller.workflow.steps import StepName
 from tests.support import kill_points
 from tests.support.state_tables import copy_tables
+from tests.support.statements import share_statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from poller.config.settings import Settings
+    from poller.workflow.journal import Journal
 
 PROJECT = Path(__file__).parents[2]
 LONGEST_BYTES = 1 << 17  # of what is asked: an environment
@@ -157,6 +165,23 @@ class Asked:
     death: dict[str, Any] | None
 
 
+def compile_statements() -> None:
+    """Have the statements compiled that work on a message needs, by working on one in a state of its own."""
+
+    def work(journal: Journal) -> WorkResult:
+        journal.step(StepName.CREATE_TICKET, lambda _: {})
+        return WorkResult(Outcome.SUPPORT)
+
+    with tempfile.TemporaryDirectory() as directory:
+        engine = Engine(f"sqlite:///{directory}/state.sqlite", Path(directory), work)
+        engine.start()
+        engine.submit("0123456789abcdef")
+        while engine.in_hand():
+            time.sleep(0.01)
+        engine.store.remember("warm", "1")
+        engine.stop()
+
+
 def serve(number: int) -> None:
     """Fork the commands that are requested on the socket of this number, until it is closed."""
     # Loaded here, for all commands: the tests' own process has its own.
@@ -171,6 +196,8 @@ def serve(number: int) -> None:
     load_clients(loader.load())
     shorten_waits(pytest.MonkeyPatch())
     copy_tables(pytest.MonkeyPatch())
+    share_statements(pytest.MonkeyPatch())
+    compile_statements()
     forkserver.ensure_running()
     # The collector writes into every object, so each command would have its own copy of the loaded modules.
     gc.freeze()

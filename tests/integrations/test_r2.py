@@ -18,6 +18,7 @@ from integrations.errors import BlockedError, ConfigurationError, PermanentError
 from integrations.r2 import R2
 from integrations.sandbox.stand_in import Fault
 from tests.support.recording_server import Listener, http
+from tests.support.timeouts import read_timeout_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,7 +224,7 @@ def test_upload_maps_every_failure_to_its_error(
 ) -> None:
     sandbox.s3.fail(fault)
     with pytest.raises(error) as raised:
-        upload(connect(sandbox, read_timeout_s=0.3), key=f"{SECRET}.glb")
+        upload(connect(sandbox, read_timeout_s=read_timeout_s(fault)), key=f"{SECRET}.glb")
     assert getattr(raised.value, "outcome_unknown", None) is outcome_unknown
     assert getattr(raised.value, "retry_after_s", None) == retry_after_s
     assert str(raised.value).startswith("R2 upload: ")

@@ -15,6 +15,7 @@ from anthropic.types import ModelInfo
 from integrations.claude import Answer, Claude
 from integrations.errors import BlockedError, ConfigurationError, PermanentError, TransientError
 from integrations.sandbox.stand_in import Fault
+from tests.support.timeouts import read_timeout_s
 
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
@@ -112,7 +113,7 @@ def test_ask_maps_every_failure_to_error_with_known_outcome(
 ) -> None:
     sandbox.anthropic.fail(fault)
     with pytest.raises(error) as raised:
-        ask(connect(sandbox, timeout_s=0.3))
+        ask(connect(sandbox, timeout_s=read_timeout_s(fault)))
     assert getattr(raised.value, "retry_after_s", None) == retry_after_s
     assert not getattr(raised.value, "outcome_unknown", False)
     assert str(raised.value).startswith("Claude ask: ")

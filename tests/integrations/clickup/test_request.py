@@ -12,6 +12,7 @@ from integrations.clickup.client import ClickUp
 from integrations.errors import BlockedError, ConfigurationError, PermanentError, TransientError
 from integrations.sandbox.stand_in import Fault
 from tests.support.clickup_client import SECRET, connect
+from tests.support.timeouts import read_timeout_s
 
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
@@ -53,7 +54,7 @@ def test_create_maps_every_failure_to_its_error(
     outcome_unknown: bool | None,
     retry_after_s: float | None,
 ) -> None:
-    clickup = connect(sandbox, read_timeout_s=0.3)
+    clickup = connect(sandbox, read_timeout_s=read_timeout_s(fault))
     clickup.create_subtask("avant", "avant")
     sandbox.clickup.fail(fault)
     with pytest.raises(error) as raised:

@@ -12,6 +12,7 @@ from integrations.errors import BlockedError, ConfigurationError, PermanentError
 from integrations.hubspot.client import HubSpot
 from integrations.sandbox.stand_in import Fault
 from tests.support.hubspot_client import REF, SECRET, TICKETS, connect
+from tests.support.timeouts import read_timeout_s
 
 if TYPE_CHECKING:
     from integrations.sandbox import Sandbox
@@ -66,7 +67,7 @@ def test_create_maps_every_failure_to_its_error(
     outcome_unknown: bool | None,
     retry_after_s: float | None,
 ) -> None:
-    hubspot = connect(sandbox, read_timeout_s=0.3)
+    hubspot = connect(sandbox, read_timeout_s=read_timeout_s(fault))
     contact_id = hubspot.find_or_create_contact("zoe@example.com", "", "")
     sandbox.hubspot.fail(fault)
     with pytest.raises(error) as raised:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from contextvars import Context
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -60,14 +59,18 @@ class StateStore:
         It is for the process of the engine alone.
         """
         system = self._database()
-        with self._errors():
-            if dbos_runtime.in_transaction(lambda connection: queries.keep_fact(system, connection, key, value)):
-                return value
-        if key in (kept := self.recall([key])):
-            return kept[key]
-        # An earlier release kept a fact by a workflow, and this one was cut short. Its end must count as no step.
-        with self._errors():
-            return Context().run(dbos_runtime.result_of_fact, key)
+        while True:
+            with self._errors():
+                if dbos_runtime.in_transaction(lambda connection: queries.keep_fact(system, connection, key, value)):
+                    return value
+            if key in (kept := self.recall([key])):
+                return kept[key]
+            # An earlier release kept a fact by a workflow, and this one was cut short. Or `poller purge` has just
+            # deleted it, and it is kept anew.
+            with self._errors():
+                first = dbos_runtime.result_of_fact(key)
+            if first is not None:
+                return first
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
         """Return what is kept under each key. A key under which nothing is kept is missing."""

@@ -295,6 +295,6 @@ def _refused(
     """
     patience = timedelta(hours=job.settings.state.give_up_after_h)
     if isinstance(error, LetterDeferredError) and datetime.now(UTC) - attempt.since <= patience:
-        raise DependencyPendingError(f"{error}: {NOT_FOR_NOW}") from error
+        raise DependencyPendingError(f"{error}: {NOT_FOR_NOW}", has_answered=True) from error
     log.error("notification_refused", ref=job.journal.reference, step=step, reason=str(error))
     return REFUSED

@@ -221,15 +221,19 @@ def send_receipt(
 
 
 def _put(job: StepContext, outcome: Outcome, receipt: Receipt, *, look: bool) -> None:
-    reference, store = message_of(job.journal.reference), job.journal.store
-    fact = f"{FAILED}{reference}"
+    reference = message_of(job.journal.reference)
     job.journal.confirm()
     # A person must find no receipt that is outdated, nor one whose message lies in another mailbox.
-    has_moved = correction_of(job.journal.reference) or store.recall([fact])
-    supersedes = rendering_receipt.receipts_begin(reference) if has_moved else ""
+    supersedes = rendering_receipt.receipts_begin(reference) if has_moved(job) else ""
     job.source.append(outcome, receipt, look=look, supersedes=supersedes)
     if outcome is Outcome.FAILED:
-        store.remember(fact, "")
+        job.journal.store.remember(f"{FAILED}{reference}", "")
+
+
+def has_moved(job: StepContext) -> bool:
+    """Return whether the message was filed elsewhere before, so that its receipt takes the place of earlier ones."""
+    fact = f"{FAILED}{message_of(job.journal.reference)}"
+    return bool(correction_of(job.journal.reference) or job.journal.store.recall([fact]))
 
 
 def send(job: StepContext, step: StepName, letter: Callable[[str, str, datetime], EmailMessage]) -> str:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from integrations.errors import CredentialsError
-from poller.imap import login
+from poller.imap import connection, login
 from poller.imap.session import connect
 from tests.support.imap_account import imap_settings
 from tests.support.imap_provider import Provider
@@ -113,3 +113,24 @@ def test_client_names_itself_before_it_selects(offered: str, denied: dict[str, s
         if told:
             assert names.index("AUTHENTICATE") < names.index("ID") < names.index("SELECT")
             assert server.commands[names.index("ID")].startswith('ID ("name" "figurative-poller" "version" "')
+
+
+def test_client_goes_on_without_its_name_where_the_server_hangs_up_at_it() -> None:
+    """Once may be chance. Later connections do not name it either."""
+    offered = f"{WITH_PLAIN} ID"
+    with Provider(offered, offered, denied={"ID (": ""}) as server:
+        for _ in range(2):
+            connect(imap_settings(server)).close()
+        names = [command.split()[0] for command in server.commands]
+        assert [name for name in names if name in {"ID", "SELECT"}] == ["ID", "ID", "SELECT", "SELECT"]
+
+
+def test_client_names_itself_again_after_a_cut_by_chance() -> None:
+    """Where it does not, some servers refuse every mailbox."""
+    offered = f"{WITH_PLAIN} ID"
+    with Provider(offered, offered, denied={"ID (": ""}) as server:
+        account = server.host, server.port
+        connection._cut_at_id[account] = connection.ID_TRIES - 1
+        server.denied = {}
+        connect(imap_settings(server)).close()
+        assert (connection._cut_at_id[account], " ".join(server.commands).count("ID (")) == (0, 1)

@@ -20,7 +20,8 @@ from integrations.errors import CertificateError, ConfigurationError, TransientE
 from integrations.net.deadline import Deadline, watch
 from integrations.net.trust import trusting
 from poller.imap.listing import pass_over
-from poller.imap.login import expect_taken, log_in
+from poller.imap.login import log_in
+from poller.imap.login_refusals import expect_taken
 from poller.imap.responses import asked_s, code, said
 from poller.logs import places
 

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from poller.config.settings import reader_zone
-from poller.dispatch.job import LazyMessage
-from poller.dispatch.notify import has_moved
+from poller.dispatch.job import LazyMessage, has_moved
 from poller.errors import MessageGoneError
 from poller.model import Acknowledgement
 from poller.rendering import receipt as rendering

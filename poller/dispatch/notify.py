@@ -20,7 +20,7 @@ from integrations.errors import (
     UndeliverableError,
 )
 from poller.config.settings import reader_zone
-from poller.dispatch.job import skip
+from poller.dispatch.job import has_moved, skip
 from poller.dispatch.upload import with_file_names
 from poller.errors import MessageGoneError
 from poller.model import Outcome
@@ -29,7 +29,7 @@ from poller.rendering import receipt as rendering_receipt
 from poller.rendering.mail_page import MADE_UP
 from poller.triage import quotas
 from poller.triage.sender import own_domains
-from poller.workflow.corrections import FAILED, correction_of, message_of
+from poller.workflow.corrections import FAILED, message_of
 from poller.workflow.errors import DependencyPendingError, MessageUnavailableError, StepFailedError
 from poller.workflow.steps import StepName
 
@@ -228,12 +228,6 @@ def _put(job: StepContext, outcome: Outcome, receipt: Receipt, *, look: bool) ->
     job.source.append(outcome, receipt, look=look, supersedes=supersedes)
     if outcome is Outcome.FAILED:
         job.journal.store.remember(f"{FAILED}{reference}", "")
-
-
-def has_moved(job: StepContext) -> bool:
-    """Return whether the message was filed elsewhere before, so that its receipt takes the place of earlier ones."""
-    fact = f"{FAILED}{message_of(job.journal.reference)}"
-    return bool(correction_of(job.journal.reference) or job.journal.store.recall([fact]))
 
 
 def send(job: StepContext, step: StepName, letter: Callable[[str, str, datetime], EmailMessage]) -> str:

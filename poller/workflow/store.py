@@ -59,18 +59,15 @@ class StateStore:
         It is for the process of the engine alone.
         """
         system = self._database()
-        while True:
-            with self._errors():
-                if dbos_runtime.in_transaction(lambda connection: queries.keep_fact(system, connection, key, value)):
-                    return value
-            if key in (kept := self.recall([key])):
-                return kept[key]
-            # An earlier release kept a fact by a workflow, and this one was cut short. Or `poller purge` has just
-            # deleted it, and it is kept anew.
-            with self._errors():
-                first = dbos_runtime.result_of_fact(key)
-            if first is not None:
-                return first
+        with self._errors():
+            # One that `poller purge` deletes before it is read is kept anew.
+            while not dbos_runtime.in_transaction(lambda connection: queries.keep_fact(system, connection, key, value)):
+                if key in (kept := self.recall([key])):
+                    return kept[key]
+                # An earlier release kept a fact by a workflow, and this one was cut short.
+                if (first := dbos_runtime.result_of_fact(key)) is not None:
+                    return first
+        return value
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
         """Return what is kept under each key. A key under which nothing is kept is missing."""

@@ -156,7 +156,7 @@ def test_expired_certificate_ends_only_settings_that_never_worked(office: Office
         daemon.stop()
     reporter, now = office.reporter(daemon, PollHealth(60)), datetime.now(UTC)
     assert reporter.incidents(now, daemon.status()) == [], "it may pass, as after a boot with a wrong clock"
-    daemon._refusals._logins._first_s -= LASTING_S
+    daemon.refusals._logins._first_s -= LASTING_S
     (told,) = reporter.incidents(now, daemon.status())
     assert told.key.startswith("certificate imap ")
     assert daemon.status().misconfigured == set()

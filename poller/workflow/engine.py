@@ -181,9 +181,12 @@ class Engine:
         If the status is no longer what was `seen`, the message is left alone: another machine was quicker.
 
         Raises:
+            TransientError: it was deleted. The next scan finds a message that is new.
             StateUnavailableError: the state takes nothing.
         """
-        (message,) = self.store.named([reference])
+        message = next(iter(self.store.named([reference])), None)
+        if message is None:
+            raise TransientError("`poller purge` has just deleted what was recorded of the message")
         status = message.status
         if status.outcome is Outcome.WORKING or (seen and seen != status):
             return

@@ -338,6 +338,8 @@ class Journal:
                 return {"unknown": unknown} | self._retried(now, str(error), asked_s, retries)
             case PermanentError():
                 self._detail = error.detail
+                if step.gated and service == step.name.service and _kind(error) == "refused":
+                    self._breaker(service).answered(called=False)  # It is there, and no proof that it takes our key.
                 return {"fatal": str(error), "kind": _kind(error)}
             case ConfigurationError():
                 # Not this message's failure. A restarted process tries it at once.

@@ -265,6 +265,15 @@ def test_what_another_machine_did_meanwhile_is_not_dropped(
     assert service.calls == ["ticket", "note", "note", "note"]
 
 
+def test_message_that_a_purge_has_deleted_is_not_resumed(tmp_path: Path) -> None:
+    """It came back to the mailbox at that moment: the poll goes on, and the next one finds it new."""
+    with (
+        running(f"sqlite:///{tmp_path}/poller.sqlite", tmp_path, lambda _: DONE) as engine,
+        pytest.raises(TransientError, match="deleted"),
+    ):
+        engine.resume(REFERENCE)
+
+
 def test_running_message_is_not_resumed(state_url: str, tmp_path: Path) -> None:
     """A person and the daemon ask at once: it runs once."""
     began, go_on = threading.Event(), threading.Event()

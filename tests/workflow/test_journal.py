@@ -21,6 +21,7 @@ from poller.workflow.errors import (
     StateUnavailableError,
     StepDeferredError,
     StepFailedError,
+    UnusableMessageError,
 )
 from poller.workflow.journal import CRASHES
 from poller.workflow.results import Participants, Received, WorkResult
@@ -164,6 +165,24 @@ def test_trial_that_ends_in_its_own_trouble_lets_the_next_message_try(
     with pytest.raises((StepDeferredError, StepFailedError, MessageGoneError)):
         record.execution().step(StepName.CREATE_TICKET, raising(error), part=part)
     assert other.execution().step(StepName.CREATE_TICKET, lambda _: "tried", part=part) == "tried"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_there"),
+    [
+        (PermanentError("HTTP 400"), True),
+        (BlockedError("a firewall blocks what this call contains"), False),
+        (UnusableMessageError("the message has no sender address"), False),
+    ],
+)
+def test_service_that_refuses_a_message_is_in_reach(record: JournalRecord, error: Exception, *, is_there: bool) -> None:
+    """A firewall is not the service, and a message that is not fit for it never reaches it."""
+    record.breakers["hubspot"] = CircuitBreaker((0.0,))
+    record.breakers["hubspot"].failed(START, START)
+    with pytest.raises(StepFailedError):
+        record.execution().step(StepName.CREATE_TICKET, raising(error))
+    breaker = record.breakers["hubspot"]
+    assert (breaker.is_closed, breaker.has_succeeded) == (is_there, False)
 
 
 def test_wait_for_circuit_breaker_is_no_failure(record: JournalRecord) -> None:

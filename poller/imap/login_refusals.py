@@ -100,7 +100,9 @@ def try_again() -> None:
 
 
 def _last(imap: ImapSettings) -> _Refusal | None:
-    return _refusals.get(imap) or (_recall(_kept, imap) if _kept else None)
+    if imap not in _refusals and _kept and (kept := _recall(_kept, imap)):
+        _refusals[imap] = kept
+    return _refusals.get(imap)
 
 
 def _recall(path: Path, imap: ImapSettings) -> _Refusal | None:

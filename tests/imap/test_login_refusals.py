@@ -39,10 +39,11 @@ def test_refused_login_is_seldom_tried_again_by_later_processes(
 ) -> None:
     """`poller once` comes from cron each minute. A changed password is tried at once, and one that is taken ends it."""
     now_s = 1000
+    monkeypatch.setattr(login_refusals, "_ROUNDS", 1)
     monkeypatch.setattr(login_refusals, "time", SimpleNamespace(monotonic=lambda: now_s))
     with Provider(WITH_PLAIN, WITH_PLAIN, refusal=WRONG) as server:
         tried_at: list[int] = []
-        for now_s in range(1000, 4000, 60):
+        for now_s in range(1000, 2500, 60):
             login_refusals.try_again()
             login_refusals.keep_in(tmp_path)
             with pytest.raises(CredentialsError, match=r"AUTHENTICATIONFAILED.*check IMAP_USERNAME"):

@@ -399,6 +399,34 @@ def test_database_restart_is_waited_for(database: str, cluster: Cluster, tmp_pat
     assert service.calls == ["ticket"]
 
 
+def test_stop_waits_for_no_database_that_went_away_under_a_look_for_machines(
+    database: str, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the answer, and the service manager would kill the daemon in the end."""
+    look, away = dbos_runtime.at_work, threading.Event()
+
+    def at_work() -> set[str]:
+        if not away.is_set():
+            cluster.stop()
+            away.set()
+        return look()
+
+    monkeypatch.setattr(dbos_runtime, "at_work", at_work)
+    engine = Engine(database, tmp_path, lambda _: DONE, takeover_s=1.0)
+    engine.start()
+    stop = threading.Thread(target=engine.stop)
+    try:
+        assert away.wait(DEADLINE_S)
+        until_outage(engine)
+        stop.start()
+        stop.join(DEADLINE_S)
+        assert not stop.is_alive()
+    finally:
+        engine.outage.give_up()
+        cluster.start()
+        stop.join(DEADLINE_S)
+
+
 def make_read_only(url: str, *, to: str) -> None:
     """Let the database take no writes, as a standby, or let it take them again."""
     with psycopg.connect(url, autocommit=True, options="-c default_transaction_read_only=off") as admin:

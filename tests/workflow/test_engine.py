@@ -399,7 +399,7 @@ def test_database_restart_is_waited_for(database: str, cluster: Cluster, tmp_pat
     assert service.calls == ["ticket"]
 
 
-def test_stop_waits_for_no_database_that_went_away_under_a_look_for_machines(
+def test_stop_waits_for_no_database_that_went_away_under_a_look(
     database: str, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for the answer, and the service manager would kill the daemon in the end."""

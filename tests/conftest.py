@@ -14,7 +14,7 @@ from integrations.sandbox import Sandbox
 from integrations.sandbox.certificate import self_signed
 from poller.config import loader
 from poller.daemon.daemon import Daemon
-from poller.imap import login
+from poller.imap import login, login_refusals
 from poller.model import Outcome
 from poller.monitoring.reporter import HealthReporter
 from poller.workflow.engine import Engine
@@ -100,8 +100,9 @@ class Office:
 
 @pytest.fixture(autouse=True)
 def _no_login_refused() -> None:
-    """Forget the logins that an earlier server refused: another one may have its port."""
-    login.try_again()
+    """Forget the logins that an earlier server refused or took: another one may have its port."""
+    login_refusals.try_again()
+    login._taken.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

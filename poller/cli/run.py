@@ -15,6 +15,7 @@ from poller.cli.preview import print_preview
 from poller.cli.terminal import Progress, painted
 from poller.daemon import loop
 from poller.daemon.daemon import Daemon
+from poller.imap import login_refusals
 from poller.imap import session as imap_session
 from poller.mailbox.source import KEYWORDS
 from poller.model import Outcome
@@ -76,6 +77,7 @@ def once(ctx: click.Context, *, everything: bool, dry_run: bool, as_json: bool) 
     settings = settings_of(ctx)
     with Progress() as progress:
         progress.show("looking into the mailbox")
+        login_refusals.keep_in(settings.directory)  # Cron starts another process in a minute.
         daemon = Daemon(settings, progress=show)
         statuses = daemon.once(finished, everything=everything)
         unreadable = daemon.status().unreadable

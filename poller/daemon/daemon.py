@@ -57,21 +57,22 @@ class Daemon:
         *,
         retry_policy: RetryPolicy | None = None,
         progress: Callable[[], object] = lambda: None,
-        refusals: Refusals | None = None,
+        before: Daemon | None = None,
     ) -> None:
         """Prepare the daemon. Nothing is connected yet.
 
-        `progress` is called at each message that a scan or a tick gets on with. `refusals` are those before it.
+        `progress` is called at each message that a scan or a tick gets on with. `before` is a daemon of the same
+        settings, whose refusals and messages that cannot be read still count.
         """
         fork_server.warm_up()  # before there are threads
         self._settings = settings
-        self._inbox = Inbox(settings)
+        self.inbox = Inbox(settings)
         self._services = services(settings)
-        self._reclassify_mailboxes = ReclassifyMailboxes(settings, self._inbox)
+        self._reclassify_mailboxes = ReclassifyMailboxes(settings, self.inbox)
         self._pipeline = Pipeline(
             settings,
             self._services,
-            self._inbox,
+            self.inbox,
             settings.directory / "spool",
             self._reclassify_mailboxes.sources,
             wake=self._wake,
@@ -91,11 +92,13 @@ class Daemon:
         )
         self.outage = self._engine.outage  # of the state
         self._load = Scheduler(self._engine, progress)
-        self._admission = Admission(self._engine, self._inbox, self._reclassify_mailboxes, self._load)
-        self._refusals = refusals or Refusals()
+        self._admission = Admission(self._engine, self.inbox, self._reclassify_mailboxes, self._load)
+        self.refusals: Refusals = before.refusals if before else Refusals()
         self._skipped: dict[str, str] = {}  # the messages that the last poll skipped, each with the reason
-        self._inbox.progress = progress
-        self._mailboxes = (self._inbox, *self._reclassify_mailboxes.sources.values())
+        self.inbox.progress = progress
+        if before:
+            self.inbox.go_on_from(before.inbox)
+        self._mailboxes = (self.inbox, *self._reclassify_mailboxes.sources.values())
         for source in self._mailboxes:
             source.variants, source.is_polled = Variants(self._engine.store), True
         self._accepted = AcceptedKeys(settings, self._engine.store)
@@ -116,7 +119,7 @@ class Daemon:
     @property
     def has_more(self) -> bool:
         """Return whether the last poll has left messages of the inbox for the next one. See `NewMessages.read`."""
-        return self._inbox.seen.has_more
+        return self.inbox.seen.has_more
 
     @property
     def waiting(self) -> dict[str, MessageStatus]:
@@ -191,11 +194,11 @@ class Daemon:
         self._load.begin()
         self.first_start = cutoff.first_start(self._engine.store)
         if not everything:
-            self._inbox.since = self._settings.imap.since or self.first_start
-        cutoff.keep(self._engine.store, self._inbox.since)
+            self.inbox.since = self._settings.imap.since or self.first_start
+        cutoff.keep(self._engine.store, self.inbox.since)
         self._accepted.prepare()
-        self._inbox.reach = lambda: cutoff.earliest_cutoff(self._engine.store)
-        self._inbox.taken_up = lambda references: self._engine.store.statuses(references).keys()
+        self.inbox.reach = lambda: cutoff.earliest_cutoff(self._engine.store)
+        self.inbox.taken_up = lambda references: self._engine.store.statuses(references).keys()
 
     def adopt(self) -> str:
         """Take the configured account for that of the state, and return the name that this keeps. No mail is read."""
@@ -224,7 +227,7 @@ class Daemon:
         if timeout_s is not None:
             child_process.stop_all()
         self._engine.stop(timeout_s)
-        self._inbox.close()
+        self.inbox.close()
         self._reclassify_mailboxes.close()
         log.info("daemon_stopped")
 
@@ -238,9 +241,9 @@ class Daemon:
             if outage := self.outage.current:
                 raise StateUnavailableError(outage.reason)
             self._engine.pause_queue(False)  # so that messages queued without our knowledge are not left there for good
-            references = self._inbox.scan()
+            references = self.inbox.scan()
             self._engine.breaker("imap").has_succeeded = True
-            self._refusals.over("imap")
+            self.refusals.over("imap")
             if not self._is_recorded:
                 account.record(self._engine.store, self._settings.imap)
                 self._is_recorded = True
@@ -314,12 +317,12 @@ class Daemon:
         Raises:
             ConfigurationError: the service never took the key, in no run on this state.
         """
-        self._refusals.add(service, fault)
+        self.refusals.add(service, fault)
         alone = service in {LABELS, *TICKETS.values()}
         proven = alone or self._engine.breaker(service).has_succeeded or service in self._accepted
         if not proven:
             raise fault
-        self._refusals.tell(service)
+        self.refusals.tell(service)
 
     def mark_verified(self, services: Iterable[str]) -> None:
         """Mark services whose settings have worked in this run: what they refuse from now on is waited out."""
@@ -332,15 +335,15 @@ class Daemon:
             in_progress=frozenset(list(self.working)),
             waiting=tuple(status.service for status in self.waiting_messages()),
             waits=tuple(self._waits()),
-            unreadable=self._inbox.unreadable,
+            unreadable=self.inbox.unreadable,
             refused=self._still_refused(),
             unreachable=tuple(
                 service for service, breaker in list(self._engine.breakers.items()) if service and not breaker.is_closed
             ),
             first_start=self.first_start,
-            misconfigured=self._refusals.misconfigured,
-            untrusted=self._refusals.untrusted,
-            may_pass=self._refusals.may_pass,
+            misconfigured=self.refusals.misconfigured,
+            untrusted=self.refusals.untrusted,
+            may_pass=self.refusals.may_pass,
             unproven=frozenset(SERVICE_NAMES.keys() - self._proven()),
             outage=self.outage.current,
         )
@@ -355,11 +358,11 @@ class Daemon:
         A service that has answered since is left out.
         """
         waited_for = {status.result.breaker for status in list(self.waiting.values())}
-        for service in self._refusals.current():
+        for service in self.refusals.current():
             breaker = self._engine.breaker(service)
             if service not in waited_for and breaker.is_closed and breaker.has_succeeded:
-                self._refusals.answered(service)
-        return self._refusals.current()
+                self.refusals.answered(service)
+        return self.refusals.current()
 
     def _waits(self) -> Iterator[Wait]:
         """Return since when each message waits, for which service ("": none), and for what reason.
@@ -367,7 +370,7 @@ class Daemon:
         A wait begins when the message arrived, or when a person put it under a category. A message that a rate limit
         holds back is left out: it waits as it should. So is one that cannot be read: that is an incident of its own.
         """
-        arrived = self._inbox.seen.received_at()
+        arrived = self.inbox.seen.received_at()
         for name, status in list(self.waiting.items()):
             reference = corrections.message_of(name)
             since = status.since if self._reclassify_mailboxes.holds(reference) else arrived.get(name)

@@ -22,7 +22,6 @@ from poller.config.settings import changed_settings
 from poller.daemon import malloc, sd_notify
 from poller.daemon.clock import ClockWatch, Interval
 from poller.daemon.daemon import TICK_S, Daemon
-from poller.daemon.refusals import Refusals
 from poller.daemon.reload import ReloadCheck, check_in_background, read_anew
 from poller.logs import Trouble
 from poller.mailbox.watcher import MailboxWatcher
@@ -85,13 +84,14 @@ class Loop:
     def __init__(self, settings: Settings, asked: SimpleQueue[Asked], before: Loop | None = None) -> None:
         """Prepare the daemon. Nothing is connected yet.
 
-        `before` is the loop that these settings are from. Where they are its own, its polls and refusals still count.
+        `before` is the loop that these settings are from. Where they are its own, what it has met still counts.
         """
         self.settings, self._asked = settings, asked
         same = before if before and before.settings is settings else None
-        self.refusals: Refusals = same.refusals if same else Refusals()
         self.health: PollHealth = same.health if same else PollHealth(settings.imap.poll_interval_s)
-        self._daemon = daemon = Daemon(settings, progress=sd_notify.feed_watchdog, refusals=self.refusals)
+        earlier = same.daemon if same else None
+        self.daemon: Daemon = Daemon(settings, progress=sd_notify.feed_watchdog, before=earlier)
+        daemon = self.daemon
         daemon.mark_verified(before.proven if before else ())
         self.proven: Collection[str] = ()  # the services that have accepted the settings to go on with
         self._trying: Settings | None = None  # newly read settings that are being checked
@@ -120,7 +120,7 @@ class Loop:
         """
         ended: Settings | BaseException | None = None
         try:
-            self._daemon.start()
+            self.daemon.start()
             self._begin()
             with self._idle:
                 ended = self._wait(read)
@@ -141,7 +141,7 @@ class Loop:
         A wait for the messages in progress is no hang.
         """
         with ThreadPoolExecutor(1) as beside:
-            stopped = beside.submit(self._daemon.stop, timeout_s)
+            stopped = beside.submit(self.daemon.stop, timeout_s)
             while wait([stopped], FEED_S).not_done:
                 sd_notify.feed_watchdog()
         stopped.result()
@@ -199,7 +199,7 @@ class Loop:
                 if step_s := clock.step_s():
                     # The jobs, and every time that this daemon keeps, belong to a clock that no longer is.
                     log.warning("clock_set", by_s=round(step_s))
-                    self.proven = SERVICE_NAMES.keys() - self._daemon.status().unproven
+                    self.proven = SERVICE_NAMES.keys() - self.daemon.status().unproven
                     self.health.clock_set(step_s)
                     if self._trying:
                         self._asked.put(RELOAD)  # No loop after this one knows what is being checked.
@@ -245,7 +245,7 @@ class Loop:
             self.health.began()
             self._is_throttled = False
             try:
-                self._daemon.poll()
+                self.daemon.poll()
             except TransientError as error:
                 self._unpolled.met(str(error))
                 self._is_throttled = error.retry_after_s is not None
@@ -253,12 +253,12 @@ class Loop:
             except StateUnavailableError:  # The outage is in the log already.
                 self._later(self.health.hindered())
             except ConfigurationError as fault:
-                self._daemon.handle_refusal("imap", fault)
+                self.daemon.handle_refusal("imap", fault)
                 self._later(self.health.failed(datetime.now(UTC), str(fault), refused=True))
             else:
                 self._unpolled.over()
                 self.health.good(datetime.now(UTC))
-                if self._daemon.has_more:
+                if self.daemon.has_more:
                     self._later(0)
         self._watch()
 
@@ -267,12 +267,12 @@ class Loop:
 
     def _tick(self) -> None:
         with suppress(StateUnavailableError):  # The outage is in the log already.
-            self._daemon.tick()
+            self.daemon.tick()
         self.health.ticked()
 
     def _beside(self, act: Callable[[], None]) -> None:
         """Run a job that the mail does not depend on, in so far as it can be done while the state takes nothing."""
-        with suppress(StateUnavailableError), self._daemon.outage.failing_fast():  # The outage is in the log already.
+        with suppress(StateUnavailableError), self.daemon.outage.failing_fast():  # The outage is in the log already.
             act()
 
     def _watch(self) -> None:
@@ -282,7 +282,7 @@ class Loop:
         sd_notify.tell(self._status(), *beat)
 
     def _status(self) -> str:
-        status = self._daemon.status()
+        status = self.daemon.status()
         return sd_notify.status(
             self.health.status(
                 datetime.now(UTC),

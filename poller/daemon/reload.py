@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from integrations.errors import ConfigurationError
-from poller.imap import login
+from poller.imap import login_refusals
 from poller.mailbox.account import account_of, is_same
 from poller.monitoring import checks
 
@@ -33,7 +33,7 @@ def read_anew(read: Callable[[], Settings], before: Settings) -> Settings:
         ConfigurationError: they cannot be used, or name another mailbox than that of the state.
     """
     then = read()
-    login.try_again()  # A person asks for it.
+    login_refusals.try_again()  # A person asks for it.
     if then.state_url == before.state_url and not is_same(before.imap, then.imap):
         raise ConfigurationError(f"the state belongs to the mailbox {account_of(before.imap)}: look at STATE_URL")
     return then

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from poller.config.settings import reader_zone
-from poller.dispatch.job import LazyMessage
+from poller.dispatch.job import LazyMessage, has_moved
 from poller.errors import MessageGoneError
 from poller.model import Acknowledgement
 from poller.rendering import receipt as rendering
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poller.dispatch.job import StepContext
-    from poller.model import DispatchResult, Receipt
+    from poller.model import DispatchResult, Outcome, Receipt
     from poller.workflow.results import WorkResult
 
 _LOOKED_BACK = timedelta(days=7)  # a letter goes out within a day, and servers try for five (RFC 5321 section 4.5.4.1)
@@ -36,13 +36,20 @@ def is_first_bounce(job: StepContext, reference: str) -> bool:
     return job.journal.store.remember(f"{bounce.FACT}{reference}", told).startswith(job.journal.reference)
 
 
-def with_bounce(job: StepContext, done: DispatchResult) -> DispatchResult:
-    """Return the result with the letter as one that came back, if it did.
+def with_bounce(job: StepContext, done: DispatchResult, outcome: Outcome) -> DispatchResult:
+    """Return the result with the letter as one that came back, if the receipt for this outcome has to tell of it.
 
-    A receipt that takes the place of others has to say so in their place. Another says so as soon as it is known.
+    A bounce has a receipt of its own, beside a message that was dispatched. The receipt that takes its place tells of
+    it, and so does that of a failed message.
     """
-    known = job.journal.store.recall([f"{bounce.FACT}{message_of(job.journal.reference)}"])
-    return replace(done, acknowledgement=Acknowledgement.BOUNCED) if known else done
+    key = f"{bounce.FACT}{message_of(job.journal.reference)}"
+    told = job.journal.store.recall([key]).get(key)
+    if told is None:
+        return done
+    its_report = told.partition(" ")[0]
+    if outcome.is_dispatched and not (has_moved(job) and not job.journal.store.result(its_report).outcome.is_open):
+        return done
+    return replace(done, acknowledgement=Acknowledgement.BOUNCED)
 
 
 def answered_result(job: StepContext, reference: str) -> WorkResult:

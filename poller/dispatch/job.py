@@ -15,6 +15,7 @@ from poller.mime.reference import BEGINNING_BYTES, content_digest
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
 from poller.triage import attachment_policy, form_mark, sender
+from poller.workflow.corrections import FAILED, correction_of, message_of
 from poller.workflow.errors import DependencyPendingError, MessageUnavailableError
 
 if TYPE_CHECKING:
@@ -152,3 +153,9 @@ GONE = "gone"  # in the journal: the object to add something to was deleted
 def skip(done: DispatchResult, step: StepName) -> DispatchResult:
     """Record that a step was skipped because its service has no credentials."""
     return done if step in done.skipped else replace(done, skipped=(*done.skipped, step))
+
+
+def has_moved(job: StepContext) -> bool:
+    """Return whether the message was filed elsewhere before, so that its receipt takes the place of earlier ones."""
+    fact = f"{FAILED}{message_of(job.journal.reference)}"
+    return bool(correction_of(job.journal.reference) or job.journal.store.recall([fact]))

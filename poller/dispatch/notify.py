@@ -20,7 +20,7 @@ from integrations.errors import (
     UndeliverableError,
 )
 from poller.config.settings import reader_zone
-from poller.dispatch.job import skip
+from poller.dispatch.job import has_moved, skip
 from poller.dispatch.upload import with_file_names
 from poller.errors import MessageGoneError
 from poller.model import Outcome
@@ -29,7 +29,7 @@ from poller.rendering import receipt as rendering_receipt
 from poller.rendering.mail_page import MADE_UP
 from poller.triage import quotas
 from poller.triage.sender import own_domains
-from poller.workflow.corrections import FAILED, correction_of, message_of
+from poller.workflow.corrections import FAILED, message_of
 from poller.workflow.errors import DependencyPendingError, MessageUnavailableError, StepFailedError
 from poller.workflow.steps import StepName
 
@@ -221,15 +221,13 @@ def send_receipt(
 
 
 def _put(job: StepContext, outcome: Outcome, receipt: Receipt, *, look: bool) -> None:
-    reference, store = message_of(job.journal.reference), job.journal.store
-    fact = f"{FAILED}{reference}"
+    reference = message_of(job.journal.reference)
     job.journal.confirm()
     # A person must find no receipt that is outdated, nor one whose message lies in another mailbox.
-    has_moved = correction_of(job.journal.reference) or store.recall([fact])
-    supersedes = rendering_receipt.receipts_begin(reference) if has_moved else ""
+    supersedes = rendering_receipt.receipts_begin(reference) if has_moved(job) else ""
     job.source.append(outcome, receipt, look=look, supersedes=supersedes)
     if outcome is Outcome.FAILED:
-        store.remember(fact, "")
+        job.journal.store.remember(f"{FAILED}{reference}", "")
 
 
 def send(job: StepContext, step: StepName, letter: Callable[[str, str, datetime], EmailMessage]) -> str:
@@ -295,6 +293,6 @@ def _refused(
     """
     patience = timedelta(hours=job.settings.state.give_up_after_h)
     if isinstance(error, LetterDeferredError) and datetime.now(UTC) - attempt.since <= patience:
-        raise DependencyPendingError(f"{error}: {NOT_FOR_NOW}") from error
+        raise DependencyPendingError(f"{error}: {NOT_FOR_NOW}", has_answered=True) from error
     log.error("notification_refused", ref=job.journal.reference, step=step, reason=str(error))
     return REFUSED

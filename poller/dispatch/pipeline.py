@@ -149,7 +149,10 @@ class Pipeline:
             colleague=received.people.colleague,
         )
         return self._tell(
-            job, progress.result(outcome), progress, lambda _: write(job.message.request, with_bounce(job, done))
+            job,
+            progress.result(outcome),
+            progress,
+            lambda _: write(job.message.request, with_bounce(job, done, outcome)),
         )
 
     def _correct(self, job: StepContext, correction: Correction, progress: PipelineProgress) -> WorkResult:
@@ -192,7 +195,10 @@ class Pipeline:
             corrects_answer=progress.thread != correction.reference,
         )
         return self._tell(
-            job, progress.result(outcome), progress, lambda _: write(job.message.request, with_bounce(job, done))
+            job,
+            progress.result(outcome),
+            progress,
+            lambda _: write(job.message.request, with_bounce(job, done, outcome)),
         )
 
     def _ignore(
@@ -219,7 +225,7 @@ class Pipeline:
         left, done = _steps_behind(failure.step, progress), progress.done
 
         def write(stamp: str) -> Receipt:
-            return failure_receipt(job, failure, message, done and with_bounce(job, done), left, stamp)
+            return failure_receipt(job, failure, message, done and with_bounce(job, done, Outcome.FAILED), left, stamp)
 
         result = progress.result(Outcome.FAILED, step=failure.step, reason=failure.reason)
         with suppress(StepFailedError):  # The failure is logged, and the label below still shows it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ from integrations.errors import CertificateError, ConfigurationError, TransientE
 from integrations.net.deadline import Deadline, watch
 from integrations.net.trust import trusting
 from poller.imap.listing import pass_over
-from poller.imap.login import expect_taken, log_in
+from poller.imap.login import log_in
+from poller.imap.login_refusals import expect_taken
 from poller.imap.responses import asked_s, code, said
 from poller.logs import places
 
@@ -48,6 +50,8 @@ NONSENSE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, 
 NAME = "figurative-poller"
 VERSION = version(NAME)
 WORDS_CHARS = 200  # of a refusal that is quoted
+ID_TRIES = 2  # after which a server is not told who we are: once may be chance, and some give a stranger no mailbox
+_cut_at_id: Counter[tuple[str, int]] = Counter()  # by server: ends of the connection at ID, in a row
 # imapclient logs literals, that is mails, at DEBUG.
 logging.getLogger("imapclient").setLevel(logging.INFO)
 
@@ -128,6 +132,23 @@ def logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
         TransientError: the server is out of reach, or busy.
         ConfigurationError: it refuses the login, or its certificate is not to be trusted.
     """
+    server = imap.host, imap.port
+    while True:
+        client = _logged_in(imap, deadline_s)
+        if _cut_at_id[server] >= ID_TRIES:
+            return client
+        try:
+            with dropped_unless_done(client), imap_errors("ID"), Deadline(deadline_s):
+                _introduce(client)
+        except ConnectionCutError:
+            _cut_at_id[server] += 1
+            log.info("id_not_answered")
+        else:
+            _cut_at_id[server] = 0
+            return client
+
+
+def _logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
     expect_taken(imap)
     context = None if imap.security == "none" else trusting(imap.ca_file, "IMAP_CA_FILE")
     with imap_errors(f"server {imap.host}:{imap.port}"), _verified(imap), Deadline(deadline_s):
@@ -143,7 +164,6 @@ def logged_in(imap: ImapSettings, deadline_s: float) -> IMAPClient:
                 client.starttls(context)
         with imap_errors("login"), Deadline(deadline_s):
             log_in(client, imap)
-            _introduce(client)
     return client
 
 

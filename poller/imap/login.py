@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import threading
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imapclient.exceptions import IMAPClientAbortError, LoginError
 
-from integrations.errors import ConfigurationError, CredentialsError, TransientError
+from integrations.errors import ConfigurationError, TransientError
+from poller.imap import login_refusals
 from poller.imap.oauth import tokens
 from poller.imap.responses import advice, asked_s, is_busy, said
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from imapclient import IMAPClient
 
     from poller.config.settings import ImapSettings
 
 PLAIN, LOGIN = "AUTHENTICATE PLAIN", "LOGIN"
-# From a refusal to the next try of this process, after the first, second, ... refused command. The last one repeats.
-# fail2ban shuts out who is refused five times in ten minutes.
-REFUSED_S: tuple[float, ...] = (15, 60, 300)
 TURN_S = 10.0  # for which a login waits until another one is done, which may be refused
 _turn = threading.Lock()
 # The way that an account took last: a connection that begins with a refusal looks like somebody who guesses.
 _taken: dict[tuple[str, int, str], str] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """The last refusal of these settings, since they were last taken."""
-
-    words: str  # of the error
-    tried: str  # the command that was refused last, "" for a token
-    count: int  # of refused commands so far
-    at_s: float  # when it was; on the monotonic clock
-
-
-_refusals: dict[ImapSettings, _Refusal] = {}
 
 
 def log_in(client: IMAPClient, imap: ImapSettings) -> None:
@@ -52,40 +33,15 @@ def log_in(client: IMAPClient, imap: ImapSettings) -> None:
     """
     is_alone = _turn.acquire(timeout=TURN_S)
     try:
-        expect_taken(imap)
+        login_refusals.expect_taken(imap)
         if imap.auth == "password":
             _by_password(client, imap)
         else:
             _by_token(client, imap)
-        _refusals.pop(imap, None)
+        login_refusals.clear(imap)
     finally:
         if is_alone:
             _turn.release()
-
-
-def expect_taken(imap: ImapSettings) -> None:
-    """Raise the refusal of these settings again where it is too recent to ask the server again.
-
-    Raises:
-        CredentialsError: it was refused a moment ago.
-    """
-    refusal = _refusals.get(imap)
-    if refusal and time.monotonic() < refusal.at_s + REFUSED_S[min(refusal.count, len(REFUSED_S)) - 1]:
-        raise CredentialsError(refusal.words)
-
-
-def try_again() -> None:
-    """Have the next login ask the server, whatever it has refused a moment ago."""
-    _refusals.clear()
-
-
-def _refused(imap: ImapSettings, words: str, tried: Sequence[str]) -> CredentialsError:
-    """Keep a refusal, and return the error that says so. `tried` are the refused commands."""
-    before = _refusals.get(imap)
-    count = (before.count if before else 0) + len(tried)
-    _refusals.clear()  # of earlier settings
-    _refusals[imap] = _Refusal(words, tried[-1], count, time.monotonic())
-    return CredentialsError(words)
 
 
 def _by_password(client: IMAPClient, imap: ImapSettings) -> None:
@@ -115,7 +71,7 @@ def _by_password(client: IMAPClient, imap: ImapSettings) -> None:
             return
     words = said(refusals[0]).replace(password or " ", "***" if password else " ")
     why = f"IMAP login refused: {words} (tried: {' and '.join(tried)}): {advice(words, imap.auth)}"
-    raise _refused(imap, why, tried) from refusals[0]
+    raise login_refusals.add(imap, why, tried) from refusals[0]
 
 
 def _ways(client: IMAPClient, imap: ImapSettings) -> list[str]:
@@ -130,8 +86,8 @@ def _ways(client: IMAPClient, imap: ImapSettings) -> list[str]:
         ways.remove(LOGIN)
     if (taken := _taken.get(_account(imap))) in ways:
         return [taken]
-    refusal = _refusals.get(imap)
-    return [way for way in ways if way != refusal.tried][:1] or ways if refusal else ways
+    tried = login_refusals.tried_last(imap)
+    return ways if tried is None else [way for way in ways if way != tried][:1] or ways
 
 
 def _account(imap: ImapSettings) -> tuple[str, int, str]:
@@ -154,7 +110,7 @@ def _by_token(client: IMAPClient, imap: ImapSettings) -> None:
             raise TransientError("IMAP login: the access token has ended", outcome_unknown=False) from error
         words = said(error).replace(token, "***")
         why = f"IMAP login refused: {words}: {advice(words, imap.auth) or source.advice(token, imap.username)}"
-        raise _refused(imap, why, [""]) from error
+        raise login_refusals.add(imap, why, [""]) from error
 
 
 def _raise_busy(error: LoginError) -> None:

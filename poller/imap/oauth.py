@@ -6,21 +6,21 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 import threading
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from integrations.errors import ConfigurationError
+from poller import atomic_file
 from poller.config.settings import state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from integrations.oauth.google import Google
     from poller.config.settings import ImapSettings
@@ -202,26 +202,14 @@ def _recall(path: Path, given: str) -> str:
 
 
 def _keep(path: Path, given: str, rotated: str) -> bool:
-    """Write the rotated token to the file. Return False when it is not kept.
-
-    It is written beside and then put in place: a crash leaves the old file or the new one.
-    """
+    """Write the rotated token to the file. Return False when it is not kept."""
     content = json.dumps({"instead_of": _digest(given), "refresh_token": rotated})
-    name = ""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # mkstemp makes a file that only this user can read.
-        file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(file, "w", encoding="utf-8") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        Path(name).replace(path)
+        atomic_file.replace(path, content, 0o600, durable=True)
     except OSError as error:
         # This process goes on with the new token. The next one will have the old token, which may have expired.
         log.error("refresh_token_not_kept", path=str(path), reason=error.strerror)  # noqa: TRY400  no trace of a disk
-        if name:
-            Path(name).unlink(missing_ok=True)
         return False
     log.info("refresh_token_kept", path=str(path))
     return True

@@ -127,9 +127,9 @@ def selected(client: IMAPClient, mailbox: str, then: str) -> Iterator[None]:
     Raises:
         TransientError: the first mailbox has been made anew meanwhile.
     """
-    before = client.folder_status(then, ["UIDVALIDITY"])
+    before = status(client, then, "UIDVALIDITY").get(b"UIDVALIDITY")
     client.select_folder(mailbox)
     yield
-    after = client.select_folder(then)
-    if after.get(b"UIDVALIDITY") != before.get(b"UIDVALIDITY"):
+    after = client.select_folder(then).get(b"UIDVALIDITY")
+    if before and after and before != after:  # Some servers do not tell it.
         raise TransientError("IMAP: the mailbox has been made anew", outcome_unknown=False)

@@ -65,7 +65,9 @@ class ImapSession:
     def _select(self, name: str) -> int:
         selected = self._client.select_folder(name)
         self._entered = name
-        self.uidvalidity: int = selected.get(b"UIDVALIDITY", 0)
+        # Some servers tell it by STATUS alone, or not at all. Then a mailbox that is made anew shows by its messages.
+        told = selected.get(b"UIDVALIDITY") or search.status(self._client, name, "UIDVALIDITY").get(b"UIDVALIDITY")
+        self.uidvalidity = told if isinstance(told, int) else 0
         self._keywords.select(name, selected.get(b"PERMANENTFLAGS"))
         return int(selected.get(b"EXISTS", 0))
 
@@ -301,6 +303,7 @@ class ImapSession:
                 (not self._has("MOVE", "UIDPLUS"), "no UIDPLUS: what was filed stays here, marked as deleted"),
                 (not self._has("IDLE"), "no IDLE: new mail is seen every imap.poll_interval_s"),
                 (not self.keeps(keyword), "no keywords: the mailbox alone tells the outcome"),
+                (not self.uidvalidity, "no UIDVALIDITY: after the mailbox is made anew, restart the daemon"),
             )
             if lacking
         ]

@@ -18,7 +18,7 @@ from poller.mailbox.labeller import BatchLabeller
 from poller.mailbox.scanner import MailboxScanner, MailboxSnapshot, ScanScope
 from poller.mailbox.source import KEYWORDS, Fetched
 from poller.mailbox.variants import Variants
-from poller.mailbox.withheld import WithheldMessages
+from poller.mailbox.withheld import WithheldMessages, moment
 from poller.model import Outcome
 
 if TYPE_CHECKING:
@@ -81,8 +81,12 @@ class Inbox:
     @property
     def unreadable(self) -> dict[int, datetime]:
         """Return the UIDs of the messages that the server lists and does not give, each with since when."""
-        seen, withheld = self.seen, self._withheld.since()
-        return {**seen.unread, **{uid: at for name, at in withheld.items() for uid in seen.by_reference.get(name, ())}}
+        since_s = {**self.seen.unread, **self._withheld.since_s(self.seen)}
+        return {uid: moment(at_s) for uid, at_s in since_s.items()}
+
+    def go_on_from(self, before: Inbox) -> None:
+        """Go on from what an inbox of the same settings has found and was not given."""
+        self._scanner.seen, self._withheld = before.seen, before._withheld
 
     def count(self, mailboxes: Collection[str]) -> dict[str, int]:
         """Count the messages in each of these mailboxes of the account. Each takes one round trip."""
@@ -266,8 +270,7 @@ class Inbox:
     def older(self, reference: str, message_ids: Iterable[str]) -> str:
         """See `MessageSource`."""
         wanted, seen = [message_id.encode() for message_id in message_ids], self.seen
-        copies = seen.by_reference.get(reference)
-        if not copies:
+        if not (copies := seen.by_reference.get(reference)):
             return ""
         came_at, uid = min((arrival.received_at, uid) for uid, arrival in copies.items())
         before = seen.before(came_at, uid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -51,7 +51,7 @@ class MailboxSnapshot:
     counts: Counts | None = None  # from which the next scan starts; None where the server does not tell them
     waiting: Mapping[int, tuple[str, MessageSummary]] = field(default_factory=dict)  # each with its reference
     left_alone: Mapping[int, str] = field(default_factory=dict)  # the reference alone: there may be a hundred thousand
-    unread: Mapping[int, datetime] = field(default_factory=dict)  # what the server does not give, since when
+    unread: Mapping[int, float] = field(default_factory=dict)  # what the server does not give, since when; monotonic
     unknown: Mapping[int, float] = field(default_factory=dict)  # what FETCH does not know yet, since when; monotonic
     has_more: bool = False  # messages are left for the next scan: reading all would have held other mail up
     next_uid: int = 0  # UIDNEXT, 0 where the server does not tell it
@@ -260,15 +260,15 @@ def _shown(session: ImapSession, counts: Counts | None, uids: list[int], then: C
 
 def _not_given(
     uids: Iterable[int], refused: Collection[int], then: MailboxSnapshot
-) -> tuple[dict[int, datetime], dict[int, float]]:
+) -> tuple[dict[int, float], dict[int, float]]:
     """Return those of these messages that cannot be read, and those that FETCH does not know yet, each since when."""
-    unread: dict[int, datetime] = {}
+    unread: dict[int, float] = {}
     unknown: dict[int, float] = {}
-    now, now_s = datetime.now(UTC), time.monotonic()
+    now_s = time.monotonic()
     for uid in uids:
         since_s = then.unknown.get(uid, now_s)
         if uid in refused or uid in then.unread or now_s - since_s >= UNKNOWN_S:
-            unread[uid] = then.unread.get(uid, now)
+            unread[uid] = then.unread.get(uid, now_s)
         else:
             unknown[uid] = since_s
     return unread, unknown

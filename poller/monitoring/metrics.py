@@ -21,9 +21,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from integrations.claude import PRICES
 from integrations.errors import ConfigurationError, ServiceError
+from poller import atomic_file
 from poller.logs import Trouble
 from poller.model import SERVICE_NAMES, Outcome
-from poller.monitoring import status_file
 from poller.monitoring.prometheus import served
 from poller.workflow.corrections import correction_of
 from poller.workflow.database import open_store
@@ -190,7 +190,7 @@ class Metrics:
         try:
             # The collector runs as another user, and the file holds nothing but numbers. `write_to_textfile` of
             # prometheus-client would leave the mode to our umask, which is 077.
-            status_file.replace(Path(textfile), generate_latest(self.registry).decode(), 0o644)
+            atomic_file.replace(Path(textfile), generate_latest(self.registry).decode(), 0o644)
         except OSError as error:
             self._unwritten.met(f"{textfile}: {error.strerror}")
         else:

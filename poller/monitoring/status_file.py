@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from poller import atomic_file
 from poller.logs import Trouble
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class StatusFile:
         said |= {"once": True} if self._by_once else {}
         text = json.dumps({name: at and at.isoformat() for name, at in times.items()} | said)
         try:
-            replace(self._path, text, 0o600)
+            atomic_file.replace(self._path, text, 0o600)
         except OSError as error:
             self._unwritten.met(str(error.strerror))
             return
@@ -94,26 +94,6 @@ def read(directory: Path) -> PollStatus | None:
         return None
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # The machine may have crashed before the whole file was on the disk.
-
-
-def replace(path: Path, text: str, mode: int) -> None:
-    """Write a file atomically: a reader finds either all of the old text or all of the new.
-
-    A file that root writes is the directory owner's: the daemon reads what `sudo poller learn` left.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    # A new file, and not what that owner may have put in its place for root to write to or to give away.
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        if os.geteuid() == 0:
-            owner = path.parent.stat()
-            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-        os.fchmod(file.fileno(), mode)  # independent of the umask
-        file.write(text)
-    new.replace(path)
 
 
 def _time(text: str | None) -> datetime | None:

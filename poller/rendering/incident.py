@@ -66,7 +66,10 @@ _EFFECTS = {
     ),
     **{
         name: (
-            "les messages de l’autre catégorie et les réponses aux tickets ouverts sont traités comme d’habitude.",
+            (
+                "les réponses aux tickets ouverts sont traitées comme d’habitude, et les messages de l’autre catégorie "
+                "aussi, sauf si une autre alerte dit le contraire."
+            ),
             f"les messages {category} attendent leur ticket dans la boîte de réception.",
         )
         for category, name in TICKETS.items()

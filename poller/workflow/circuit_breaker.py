@@ -54,6 +54,12 @@ class CircuitBreaker:
             self._failures, self._tried, self.open_until = 0, False, None
             self.has_succeeded = self.has_succeeded or called
 
+    def release(self, now: datetime) -> None:
+        """Let the next caller try the service if one was let through and has not reported what became of its call."""
+        with self._lock:
+            if self._tried:
+                self._tried, self.open_until = False, now
+
     def try_now(self, now: datetime) -> None:
         """Let the next caller try a service that is held back, however long it asked to be left alone."""
         with self._lock:

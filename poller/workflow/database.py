@@ -9,16 +9,20 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
+import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 
 from integrations.errors import ConfigurationError, TransientError
+from poller.workflow.cluster import CONNECTION
 from poller.workflow.outage import disk_fault, errors_beside
 from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from poller.config.settings import Settings
 
 # Permanent errors of a PostgreSQL server. libpq passes on the words alone, not the SQLSTATE (28000, 28P01, 3D000,
@@ -28,7 +32,6 @@ _REFUSED = re.compile(
     r"|FATAL.*(does not exist|n.existe pas)|invalid .* for connection option"
 )
 FRESH = "made at the first start"  # end of the line about a state that has never been used
-_CONNECT_TIMEOUT_S = 10
 _ROOM_BYTES = 1 << 20  # that must be free before an outage of the disk is over
 _BUSY_S = 5.0  # longest wait for another writer of the SQLite file
 _VACUUM_BUSY_S = 30.0  # the same for VACUUM, which needs the file exclusively
@@ -99,7 +102,7 @@ def vacuum(url: str) -> None:
             if busy:
                 raise TransientError("the state is read the whole time: what was deleted may be left in its file")
         else:
-            with psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S, autocommit=True) as connection:
+            with psycopg.connect(url, autocommit=True, **CONNECTION) as connection:
                 connection.execute("VACUUM")
     except (sqlite3.OperationalError, psycopg.OperationalError) as error:
         raise TransientError("the database is out of reach: what was deleted may be left in its file") from error
@@ -145,8 +148,9 @@ def _check_sqlite(path: Path) -> str:
 
 def _check_postgresql(url: str) -> str:
     try:
-        with psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
-            name, user, owner, writable, ours = connection.execute(_LOOK).fetchone() or ()
+        with psycopg.connect(url, **CONNECTION) as connection:
+            row: Sequence[Any] = connection.execute(_LOOK).fetchone() or ()
+            name, user, owner, writable, ours = row
     except psycopg.OperationalError as error:
         # The message may contain the names of the server and the user, but never the password.
         if _REFUSED.search(str(error)):
@@ -181,11 +185,20 @@ def open_store(settings: Settings) -> StateStore:
         raise ConfigurationError(f"nothing has run yet: {found}")
     with errors_beside():
         client = DBOSClient(
-            system_database_url=settings.state_url,
+            system_database_url=_with_keepalive(settings.state_url),
             serializer=DBOSPortableJSONSerializer(),
             retry_connection_errors=False,
         )
     return StateStore(lambda: client._sys_db, client.destroy)  # noqa: SLF001  the connection, see `StateStore`
+
+
+def _with_keepalive(url: str) -> str:
+    """Return the URL with the parameters of the daemon's own connections. Where the URL has one of them, that stays."""
+    if url.startswith("sqlite"):
+        return url
+    parsed = sa.make_url(url)
+    query = {name: str(value) for name, value in CONNECTION.items()} | dict(parsed.query)
+    return parsed.set(query=query).render_as_string(hide_password=False)
 
 
 def _look_for(path: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, _sys_db, _utils, _workflow_commands
+from dbos import error as dbos_error
 from dbos._dbos import _get_dbos_instance
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
@@ -187,9 +188,15 @@ def _fact(value: str) -> str:
     return value
 
 
-def result_of_fact(key: str) -> str:
-    """Return the text of a fact that a workflow keeps, as soon as it has ended."""
-    return str(DBOS.retrieve_workflow(key).get_result())
+def result_of_fact(key: str) -> str | None:
+    """Return the text of a fact that a workflow keeps, as soon as it has ended. None: there is no such fact (any more).
+
+    It counts as no step of a message.
+    """
+    try:
+        return str(database().await_workflow_result(key, OWN_LOOK_S, fail_if_missing=True))
+    except dbos_error.DBOSNonExistentWorkflowError:
+        return None
 
 
 def in_transaction(write: Callable[[sa.Connection], _Result]) -> _Result:

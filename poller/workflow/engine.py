@@ -73,9 +73,7 @@ class Engine:
         self._in_hand: dict[str, Journal] = {}
         self._machines: ClusterMembership | None = None  # on PostgreSQL alone
         if not url.startswith("sqlite"):
-            self._machines = ClusterMembership(
-                url, takeover_s, at_work=dbos_runtime.at_work, take_over=dbos_runtime.take_over
-            )
+            self._machines = ClusterMembership(url, takeover_s, at_work=self._at_work, take_over=self._take_over)
         self.outage = StateOutage()
         # Usable once the engine has started.
         self.store = StateStore(dbos_runtime.database, unavailable=self.outage)
@@ -181,9 +179,12 @@ class Engine:
         If the status is no longer what was `seen`, the message is left alone: another machine was quicker.
 
         Raises:
+            TransientError: it was deleted. The next scan finds a message that is new.
             StateUnavailableError: the state takes nothing.
         """
-        (message,) = self.store.named([reference])
+        message = next(iter(self.store.named([reference])), None)
+        if message is None:
+            raise TransientError("`poller purge` has just deleted what was recorded of the message")
         status = message.status
         if status.outcome is Outcome.WORKING or (seen and seen != status):
             return
@@ -257,6 +258,14 @@ class Engine:
         finally:
             self._in_hand.pop(reference, None)
         return result.as_json()
+
+    def _at_work(self) -> set[str]:
+        with self.outage.failing_fast():  # A stop waits for who looks for machines.
+            return dbos_runtime.at_work()
+
+    def _take_over(self, machines: set[str]) -> None:
+        with self.outage.failing_fast():
+            dbos_runtime.take_over(machines)
 
     def _halt(self, service: str, fault: ConfigurationError) -> None:
         self.faults[service] = fault

@@ -61,13 +61,14 @@ class ServiceHeldBackError(Exception):
 class DependencyPendingError(Exception):
     """Something else must be done first. This is no failure, and the step is tried again without a limit."""
 
-    def __init__(self, reason: str, behind: str = "", *, is_turn: bool = False) -> None:
+    def __init__(self, reason: str, behind: str = "", *, is_turn: bool = False, has_answered: bool = False) -> None:
         """Create the error. `behind` is the reference of the message whose end is waited for, "" if it is not known.
 
-        `is_turn` says that other messages come first, and that nothing is wrong.
+        `is_turn` says that other messages come first, and that nothing is wrong. `has_answered` says that the step's
+        service was called and works: what it does not take for now is this message's alone.
         """
         super().__init__(reason)
-        self.behind, self.is_turn = behind, is_turn or bool(behind)
+        self.behind, self.is_turn, self.has_answered = behind, is_turn or bool(behind), has_answered
 
 
 class OwnershipLostError(Exception):

@@ -291,6 +291,9 @@ class Journal:
             json.dumps(entry, ensure_ascii=False).encode()  # as it will be recorded; a lone surrogate cannot be
         except Exception as error:  # noqa: BLE001  The one place that contains a message's failure.
             entry = self._gave_way(step, error, retries)
+        for service in (step.part, step.name.service) if step.gated else ():
+            if service:  # A trial that ended in the message's own trouble says nothing of the service.
+                self._breaker(service).release(self._now())
         return {"by": self._execution} | entry
 
     def _try(self, step: _Step, attempt: Attempt, retries: list[Entry]) -> Entry:
@@ -301,6 +304,8 @@ class Journal:
         except MessageUnavailableError as error:
             return self._failed(step, MAILBOX, error.cause, retries)
         except DependencyPendingError as error:
+            if error.has_answered:
+                self._breaker(step.name.service).answered()
             return self._not_yet(error, attempt)
         except ServiceHeldBackError as held:
             return {"wait": _held(step.name.service, step.name), "until": self._bounded(held.until).isoformat()}
@@ -333,6 +338,8 @@ class Journal:
                 return {"unknown": unknown} | self._retried(now, str(error), asked_s, retries)
             case PermanentError():
                 self._detail = error.detail
+                if step.gated and service == step.name.service and _kind(error) == "refused":
+                    self._breaker(service).answered(called=False)  # It is there, and no proof that it takes our key.
                 return {"fatal": str(error), "kind": _kind(error)}
             case ConfigurationError():
                 # Not this message's failure. A restarted process tries it at once.

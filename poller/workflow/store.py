@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from contextvars import Context
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -61,13 +60,14 @@ class StateStore:
         """
         system = self._database()
         with self._errors():
-            if dbos_runtime.in_transaction(lambda connection: queries.keep_fact(system, connection, key, value)):
-                return value
-        if key in (kept := self.recall([key])):
-            return kept[key]
-        # An earlier release kept a fact by a workflow, and this one was cut short. Its end must count as no step.
-        with self._errors():
-            return Context().run(dbos_runtime.result_of_fact, key)
+            # One that `poller purge` deletes before it is read is kept anew.
+            while not dbos_runtime.in_transaction(lambda connection: queries.keep_fact(system, connection, key, value)):
+                if key in (kept := self.recall([key])):
+                    return kept[key]
+                # An earlier release kept a fact by a workflow, and this one was cut short.
+                if (first := dbos_runtime.result_of_fact(key)) is not None:
+                    return first
+        return value
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
         """Return what is kept under each key. A key under which nothing is kept is missing."""

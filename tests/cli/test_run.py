@@ -11,8 +11,10 @@ import pytest
 
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
+from poller.imap import login_refusals
 from poller.workflow.database import open_store
 from tests.support.command import run
+from tests.support.imap_provider import Provider
 
 if TYPE_CHECKING:
     from tests.conftest import Office
@@ -59,6 +61,17 @@ def test_once_exit_code_tells_failed_from_waiting(
     result = run("once", environment=office.environment)
     (line,) = result.stdout.splitlines()
     assert (line.split()[1], result.exit_code) == (outcome, code)
+
+
+def test_once_that_is_refused_does_not_ask_again_at_once(office: Office) -> None:
+    """Cron begins it anew each minute, and a mail server may shut out who is refused often."""
+    with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 AUTH=PLAIN") as server:
+        changed = office.environment | {"IMAP_PORT": str(server.port), "IMAP_PASSWORD": "changed"}
+        for _ in range(2):
+            login_refusals.try_again()  # as in another process
+            refused = run("once", environment=changed)
+            assert (refused.exit_code, "IMAP login refused" in refused.stderr) == (78, True)
+        assert [command.split()[0] for command in server.commands].count("AUTHENTICATE") == 1
 
 
 def test_adopt_logs_in_before_it_records_the_account(office: Office) -> None:

@@ -13,7 +13,7 @@ from poller.cli.samples import samples
 from poller.daemon.accepted_keys import PREFIX, AcceptedKeys
 from poller.daemon.daemon import Daemon
 from poller.daemon.refusals import ENOUGH, LASTING_S
-from poller.imap import login
+from poller.imap import login_refusals
 from poller.monitoring.poll_health import PollHealth
 from poller.workflow.database import open_store
 from poller.workflow.facts import InMemoryFacts
@@ -119,7 +119,7 @@ def test_server_in_trouble_ends_no_daemon_whose_settings_have_worked(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever its words are, and at the first poll: a restart in an outage goes on when the outage is over."""
-    monkeypatch.setattr(login, "REFUSED_S", (0,))
+    monkeypatch.setattr(login_refusals, "REFUSED_S", (0,))
     with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 AUTH=PLAIN UIDPLUS MOVE") as server:
         office.environment |= {f"IMAP_{name.upper()}": str(getattr(server, name)) for name in NAMES}
         office.once()
@@ -156,7 +156,7 @@ def test_expired_certificate_ends_only_settings_that_never_worked(office: Office
         daemon.stop()
     reporter, now = office.reporter(daemon, PollHealth(60)), datetime.now(UTC)
     assert reporter.incidents(now, daemon.status()) == [], "it may pass, as after a boot with a wrong clock"
-    daemon._refusals._logins._first_s -= LASTING_S
+    daemon.refusals._logins._first_s -= LASTING_S
     (told,) = reporter.incidents(now, daemon.status())
     assert told.key.startswith("certificate imap ")
     assert daemon.status().misconfigured == set()

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from unittest.mock import ANY
 
 import pytest
 
 from poller.daemon import loop
 from poller.daemon.clock import STEP_S, ClockWatch, Interval
 from poller.daemon.loop import RELOAD, STOP, Asked, Loop
+from poller.errors import MessageWithheldError
+from poller.mailbox import scanner, withheld
+from poller.mailbox.variants import Variants
+from tests.support.imap_account import NAMES, a_mail
+from tests.support.imap_provider import Provider
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Office
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
@@ -81,3 +92,30 @@ def test_mailbox_out_of_reach_stays_so_when_the_clock_is_set(office: Office, mon
     assert since is not None
     assert since - datetime.now(UTC) > timedelta(minutes=50)
     assert Loop(office.settings, asked, first).health.failing_since is None, "other settings may well be right"
+
+
+def test_message_that_is_unreadable_stays_so_when_the_clock_is_set(
+    office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Since as long ago as before. One is refused, one withheld, and one that is not known yet becomes so in time."""
+    with Provider("IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 AUTH=PLAIN") as server:
+        for number in range(4):
+            server.deliver(a_mail(number))
+        refused, held, unknown, _ = server.boxes["INBOX"]
+        server.refused, server.withheld, server.strange = {refused: "NO Internal failure"}, {held: "NIL"}, {unknown}
+        office.environment |= {f"IMAP_{name.upper()}": str(getattr(server, name)) for name in NAMES}
+        settings, asked = office.settings, SimpleQueue[Asked]()
+        first = Loop(settings, asked)
+        with closing(first.daemon.inbox) as inbox:
+            inbox.variants = Variants()  # no state is open
+            reference = inbox.scan()[0]
+            with pytest.raises(MessageWithheldError):
+                inbox.fetch(reference, tmp_path / "mail.eml")
+        later_s = time.monotonic() + 3600
+        for module in (scanner, withheld):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: later_s))
+        with closing(Loop(settings, asked, first).daemon.inbox) as inbox:
+            inbox.variants = Variants()
+            inbox.scan()
+            ages = {uid: (datetime.now(UTC) - since).total_seconds() for uid, since in inbox.unreadable.items()}
+        assert ages == {refused: pytest.approx(3600, abs=60), held: pytest.approx(3600, abs=60), unknown: ANY}

@@ -134,9 +134,9 @@ def test_login_refused_after_good_poll_does_not_end_daemon(office: Office) -> No
     daemon.start()
     try:
         daemon.poll()
-        daemon._inbox.close()
+        daemon.inbox.close()
         wrong = office.settings.imap.model_copy(update={"password": SecretStr("wrong")})
-        daemon._inbox._sessions._imap = wrong
+        daemon.inbox._sessions._imap = wrong
         with pytest.raises(ConfigurationError) as refused:
             daemon.poll()
         daemon.handle_refusal("imap", refused.value)
@@ -244,7 +244,7 @@ def test_late_messages_are_found_in_one_scan(office: Office) -> None:
     found = Counted(
         {number: (f"{number // 2:016x}", MessageSummary(number, 9, at + timedelta(number), b"")) for number in range(6)}
     )
-    daemon._inbox._scanner.seen = MailboxSnapshot(waiting=found)
+    daemon.inbox._scanner.seen = MailboxSnapshot(waiting=found)
     result = {"step": "create_ticket", "reason": "HTTP 503", "gate": ""}
     daemon.waiting.update({f"{number:016x}": waiting_at(at, result) for number in range(5)})
     assert [(when - at).days for when, *_ in daemon.status().waits] == [0, 2, 4]

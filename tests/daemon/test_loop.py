@@ -254,5 +254,5 @@ def test_message_waiting_for_receipt_is_not_in_status(office: Office) -> None:
     """It is filed, and keeps nobody waiting."""
     at_work, at = Loop(office.settings, SimpleQueue()), datetime(2026, 11, 22, 8, tzinfo=UTC)
     waits = {"step": "send_receipt", "reason": "IMAP: timed out", "gate": ""}
-    at_work._daemon.waiting.update({"1": waiting_at(at, waits | {"filed": "failed"}), "2": waiting_at(at, waits)})
+    at_work.daemon.waiting.update({"1": waiting_at(at, waits | {"filed": "failed"}), "2": waiting_at(at, waits)})
     assert at_work._status() == "STATUS=1 waiting, first poll under way"

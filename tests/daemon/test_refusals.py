@@ -45,6 +45,6 @@ def test_refused_login_counts_on_when_the_clock_is_set(office: Office) -> None:
     """A loop that begins anew with the same settings knows what was refused before it."""
     settings, asked = office.settings, SimpleQueue[Asked]()
     first = Loop(settings, asked)
-    first.refusals.add("imap", CredentialsError("no"))
-    assert Loop(settings, asked, first)._daemon.status().may_pass == {"imap"}
-    assert Loop(office.settings, asked, first)._daemon.status().may_pass == set()
+    first.daemon.refusals.add("imap", CredentialsError("no"))
+    assert Loop(settings, asked, first).daemon.status().may_pass == {"imap"}
+    assert Loop(office.settings, asked, first).daemon.status().may_pass == set()

@@ -15,7 +15,7 @@ from poller.config import loader
 from poller.daemon import loop
 from poller.daemon.loop import RELOAD, STOP, Asked, Loop
 from poller.daemon.reload import read_anew
-from poller.imap import login
+from poller.imap import login_refusals
 from tests.support.recording_server import Listener, http
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ def test_reload_keeps_old_settings_when_service_refuses_new(
 def test_reload_asks_mail_server_that_has_just_refused(office: Office) -> None:
     """A person has unlocked the account, and changed no setting."""
     settings = office.settings
-    login._refused(settings.imap, "IMAP login refused", ["LOGIN"])
+    login_refusals.add(settings.imap, "IMAP login refused", ["LOGIN"])
     with pytest.raises(CredentialsError):
-        login.expect_taken(settings.imap)
+        login_refusals.expect_taken(settings.imap)
     assert read_anew(lambda: settings, settings) is settings
-    login.expect_taken(settings.imap)
+    login_refusals.expect_taken(settings.imap)
 
 
 def test_stop_works_during_hanging_reload(office: Office, manager: Manager) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from integrations.sandbox import Sandbox
     from integrations.sandbox.smtp import Delivered
+    from poller.model import Receipt
     from tests.conftest import Office
 
 ON = {
@@ -231,6 +232,36 @@ def test_bounce_while_the_message_is_at_work_is_told_after_its_end(desk: Desk) -
     assert desk.works_on(f"{1:016x}").outcome is Outcome.IGNORED
     assert "non remis" in receipt_of(desk)
     assert len(desk.receipts) == 2
+
+
+def tells(receipt: Receipt) -> bool:
+    """Whether a receipt tells that the letter came back."""
+    return "non remis" in receipt.raw.decode("ascii").replace("=\r\n", "")
+
+
+@pytest.mark.parametrize("fact", ["", f"failed-{FIRST}"])
+def test_bounce_while_the_message_is_at_work_is_told_by_one_receipt(desk: Desk, fact: str) -> None:
+    """The message's own receipt, written after the bounce came, leaves it to that of the bounce."""
+    desk.gets(mail())
+    desk.results[FIRST] = WorkResult(Outcome.WORKING)
+    desk.gets(report(letters(desk.sandbox)[0]))
+    desk.receipts.clear()
+    desk.facts |= {fact: ""} if fact else {}
+    for reference in (FIRST, f"{1:016x}"):
+        assert not desk.works_on(reference).outcome.is_open
+    assert [tells(receipt) for receipt in desk.receipts] == [False, True]
+
+
+def test_bounce_of_a_message_that_fails_is_told_by_its_receipt(desk: Desk) -> None:
+    """Nothing lies beside a failed message but that."""
+    desk.gets(mail())
+    desk.results[FIRST] = WorkResult(Outcome.WORKING)
+    desk.gets(report(letters(desk.sandbox)[0]))
+    desk.receipts.clear()
+    desk.sandbox.smtp.fail(Refusal("data", "554 5.6.0 no", times=None))
+    assert desk.works_on(FIRST).outcome is Outcome.FAILED
+    desk.works_on(f"{1:016x}")
+    assert [tells(receipt) for receipt in desk.receipts] == [True]
 
 
 @pytest.mark.parametrize(("name", "fact"), [(f"{FIRST}/modelisation/1", ""), (FIRST, f"failed-{FIRST}")])

@@ -21,6 +21,7 @@ from poller.dispatch.clients import Services
 from poller.dispatch.notify import gmail_url, send, send_notification
 from poller.escaping import http_url
 from poller.rendering.phrases import moment
+from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.errors import StepDeferredError, StepFailedError
 from poller.workflow.steps import StepName
 from tests.rendering.test_tickets import REQUEST
@@ -142,8 +143,13 @@ def test_temporarily_refused_notification_is_not_in_doubt(office: Office) -> Non
 def test_notification_that_is_not_taken_for_now_holds_back_no_other(
     office: Office, stage: Literal["rcpt", "data"]
 ) -> None:
-    """A full mailbox is the admin's alone. In the end it counts as refused, and the customer's request goes on."""
+    """A full mailbox is the admin's alone, and after an outage the server is back for all others.
+
+    In the end it counts as refused, and the customer's request goes on.
+    """
     admin = Admin(office)
+    admin.record.breakers["smtp"] = CircuitBreaker((0.0,))
+    admin.record.breakers["smtp"].failed(admin.record.now, admin.record.now)
     admin.server.fail(Refusal(stage, "452 4.2.2 mailbox full", times=None))
     with pytest.raises(AssertionError, match="it never ends"):
         admin.is_told()

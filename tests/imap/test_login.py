@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from integrations.errors import CredentialsError
-from poller.imap import login
+from poller.imap import connection, login_refusals
 from poller.imap.session import connect
 from tests.support.imap_account import imap_settings
 from tests.support.imap_provider import Provider
 
 WITH_PLAIN, WITHOUT = "IMAP4rev1 AUTH=PLAIN", "IMAP4rev1"
 WRONG = "NO [AUTHENTICATIONFAILED] Authentication failed."
-
-
-@pytest.fixture(autouse=True)
-def _nothing_known() -> None:
-    login._taken.clear()
 
 
 def logins(server: Provider) -> list[str]:
@@ -61,25 +54,9 @@ def test_refusal_names_what_was_tried(offered: str, denied: dict[str, str], name
         assert len(logins(server)) == len(named.split(" and "))
 
 
-def test_refused_login_is_seldom_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many sessions ask for it: fail2ban shuts out who is refused five times in ten minutes."""
-    now_s = 1000
-    monkeypatch.setattr(login, "time", SimpleNamespace(monotonic=lambda: now_s))
-    with Provider(WITH_PLAIN, WITH_PLAIN, refusal=WRONG) as server:
-        tried_at: list[int] = []
-        for now_s in range(1000, 3000):
-            with pytest.raises(CredentialsError, match=r"AUTHENTICATIONFAILED.*check IMAP_USERNAME"):
-                connect(imap_settings(server, password="changed"))
-            tried_at += [now_s] * (len(logins(server)) - len(tried_at))
-        assert max(sum(0 <= at - first < 600 for at in tried_at) for first in tried_at) == 4
-        assert len(tried_at) > 6
-        assert set(logins(server)[2:]) == {"AUTHENTICATE", "LOGIN"}, "each way is tried, as one may be out of order"
-        connect(imap_settings(server)).close()  # other settings are tried at once
-
-
 def test_way_that_was_taken_is_tried_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A password that has worked by it and is refused is not refused because of the way."""
-    monkeypatch.setattr(login, "REFUSED_S", (0,))
+    monkeypatch.setattr(login_refusals, "REFUSED_S", (0,))
     with Provider(WITH_PLAIN, WITH_PLAIN, refusal=WRONG) as server:
         given = imap_settings(server)
         connect(given).close()
@@ -113,3 +90,24 @@ def test_client_names_itself_before_it_selects(offered: str, denied: dict[str, s
         if told:
             assert names.index("AUTHENTICATE") < names.index("ID") < names.index("SELECT")
             assert server.commands[names.index("ID")].startswith('ID ("name" "figurative-poller" "version" "')
+
+
+def test_client_goes_on_without_its_name_where_the_server_hangs_up_at_it() -> None:
+    """Once may be chance. Later connections do not name it either."""
+    offered = f"{WITH_PLAIN} ID"
+    with Provider(offered, offered, denied={"ID (": ""}) as server:
+        for _ in range(2):
+            connect(imap_settings(server)).close()
+        names = [command.split()[0] for command in server.commands]
+        assert [name for name in names if name in {"ID", "SELECT"}] == ["ID", "ID", "SELECT", "SELECT"]
+
+
+def test_client_names_itself_again_after_a_cut_by_chance() -> None:
+    """Where it does not, some servers refuse every mailbox."""
+    offered = f"{WITH_PLAIN} ID"
+    with Provider(offered, offered, denied={"ID (": ""}) as server:
+        account = server.host, server.port
+        connection._cut_at_id[account] = connection.ID_TRIES - 1
+        server.denied = {}
+        connect(imap_settings(server)).close()
+        assert (connection._cut_at_id[account], " ".join(server.commands).count("ID (")) == (0, 1)

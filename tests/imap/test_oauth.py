@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import pwd
 import stat
 import sys
 import threading
@@ -181,6 +183,18 @@ def test_rotated_refresh_token_survives_restart(state: Path) -> None:
         connect(imap).close()
         connect(settings(server, endpoint, "google", refresh_token="consented-anew")).close()
     assert [form["refresh_token"] for form in endpoint.forms] == ["refresh-secret-72", "rotated-1", "consented-anew"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="run as root, who may give files away")
+def test_refresh_token_rotated_for_root_is_the_directory_owners(state: Path) -> None:
+    """`sudo poller check` leaves what the daemon can read, and write anew."""
+    state.mkdir()
+    nobody = pwd.getpwnam("nobody")
+    os.chown(state, nobody.pw_uid, nobody.pw_gid)
+    with provider("google") as server, TokenEndpoint(given("token-1", refresh_token="rotated-1")) as endpoint:
+        oauth.tokens(settings(server, endpoint, "google")).token()
+    kept = (state / oauth.KEPT).stat()
+    assert (kept.st_uid, kept.st_gid, stat.S_IMODE(kept.st_mode)) == (nobody.pw_uid, nobody.pw_gid, 0o600)
 
 
 def test_refresh_token_rotated_by_another_process_is_used(state: Path) -> None:

@@ -68,11 +68,11 @@ def test_failing_polls_are_logged_once(office: Office, logged: Callable[[], str]
     def fail() -> int:
         raise TransientError("IMAP: timed out", outcome_unknown=False)
 
-    loop._daemon.poll = fail
+    loop.daemon.poll = fail
     for _ in range(LONG):
         loop._poll()
     assert events(logged()) == ["poll_failed"]
-    loop._daemon.poll = lambda: 0
+    loop.daemon.poll = lambda: 0
     loop._poll()
     assert events(logged()) == ["trouble_over poll_failed"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -44,7 +45,7 @@ def test_one_outage_sends_one_alert(office: Office, service: str) -> None:
     def kinds(hours: float) -> list[str]:
         return [cause.key.split()[0] for cause in reporter.incidents(at + hours * hour, daemon.status())]
 
-    daemon._inbox._scanner.seen = MailboxSnapshot(
+    daemon.inbox._scanner.seen = MailboxSnapshot(
         waiting={number: (f"{number:016x}", MessageSummary(number, 9, at, b"")) for number in (1, 2)}
     )
     waits = {"step": "create_ticket", "reason": "is out of reach", "gate": service}
@@ -53,7 +54,7 @@ def test_one_outage_sends_one_alert(office: Office, service: str) -> None:
     if service == "imap":
         health.failed(at, "IMAP SEARCH: no answer in time")
     else:
-        daemon._refusals.add(service, CredentialsError("HTTP 401"))
+        daemon.refusals.add(service, CredentialsError("HTTP 401"))
     told = {"imap": "polls"}.get(service, "refused")
     assert kinds(0.9) == kinds(2) == [told]
     assert "waiting" in reporter._undecided(daemon.status()), "that it was told of before is not taken back"
@@ -61,7 +62,7 @@ def test_one_outage_sends_one_alert(office: Office, service: str) -> None:
     assert kinds(3) == [told, "waiting"], "for another service as well, which is news"
     daemon.waiting.pop(f"{2:016x}")
     health.good(at)
-    daemon._refusals.answered(service)
+    daemon.refusals.answered(service)
     assert (kinds(3.9), kinds(4)) == ([], ["waiting"])
     daemon.waiting.clear()
     assert kinds(5) == []
@@ -83,12 +84,12 @@ def test_restart_during_outage_does_not_report_its_end(office: Office) -> None:
     health.failed(now, "IMAP SEARCH: no answer in time")
     assert (reporter.incidents(now, daemon.status()), set(reporter._undecided(daemon.status()))) == ([], open_yet)
     health.good(now)
-    daemon._inbox._scanner.seen = MailboxSnapshot(unread={7: now})
+    daemon.inbox._scanner.seen = MailboxSnapshot(unread={7: time.monotonic()})
     assert (reporter.incidents(now, daemon.status()), reporter._undecided(daemon.status())) == (
         [],
         [f"unreadable {host}"],
     )
-    daemon._inbox._scanner.seen = MailboxSnapshot()
+    daemon.inbox._scanner.seen = MailboxSnapshot()
     assert (reporter.incidents(now, daemon.status()), reporter._undecided(daemon.status())) == ([], [])
 
 

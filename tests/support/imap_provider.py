@@ -73,6 +73,7 @@ class Provider:
     taken: bool = False  # somebody takes the first message of the next MOVE or COPY before it is carried out
     remade_by: str = ""  # the mailbox whose selection somebody waited for to make the others anew
     uidvalidity: int = 7
+    uidvalidity_in: tuple[str, ...] = ("SELECT", "STATUS")  # the answers that tell it
     last_uid: int = 0  # the highest that any mailbox ever had
     boxes: dict[str, dict[int, Mail]] = field(default_factory=lambda: {"INBOX": {}})
     commands: list[str] = field(default_factory=list)
@@ -207,13 +208,16 @@ class _Session(socketserver.StreamRequestHandler):
         self._say(f"* OK [PERMANENTFLAGS ({self.provider.permanent})] limited")
         self._say(f"* {len(self._box)} EXISTS")
         self.provider.uidvalidity += self.selected == self.provider.remade_by
-        self._say(f"* OK [UIDVALIDITY {self.provider.uidvalidity}] valid")
+        if "SELECT" in self.provider.uidvalidity_in:
+            self._say(f"* OK [UIDVALIDITY {self.provider.uidvalidity}] valid")
         return "OK [READ-WRITE] done"
 
     def do_status(self, command: str) -> str:
         box = self.provider.boxes[shlex.split(command)[1]]
         last = self.provider.last_uid = max(self.provider.last_uid, max(box, default=0))
-        uids = f"UIDNEXT {last + 1} UIDVALIDITY {self.provider.uidvalidity}"
+        uids = f"UIDNEXT {last + 1}"
+        if "STATUS" in self.provider.uidvalidity_in:
+            uids += f" UIDVALIDITY {self.provider.uidvalidity}"
         self._say(f'* STATUS "x" ({self.provider.counts or f"MESSAGES {len(box)} {uids}"})')
         return "OK done"
 

@@ -12,6 +12,8 @@ from integrations.sandbox.dovecot import CAPABILITIES, Dovecot
 from poller.config import loader
 from poller.config.settings import ImapSettings
 from poller.imap.session import ImapSession, connect
+from poller.mailbox.inbox import Inbox
+from poller.model import Outcome
 from poller.monitoring import checks
 from tests.support.faulty_relay import Break, Relay
 from tests.support.imap_account import a_mail
@@ -20,6 +22,7 @@ from tests.support.needs import needs_dovecot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from poller.config.settings import Settings
 
@@ -132,6 +135,20 @@ def test_uidvalidity_change_stops_deleted_flag() -> None:
         with closing(connect(settings(server))) as session, pytest.raises(TransientError, match="made anew"):
             label(session)
         assert mail.flags == set()
+
+
+@pytest.mark.parametrize("told", [("STATUS",), ()], ids=["by STATUS", "not at all"])
+@pytest.mark.parametrize("after", [BASIC, f"{BASIC} MOVE"])
+def test_mail_is_filed_where_select_tells_no_uidvalidity(told: tuple[str, ...], after: str, tmp_path: Path) -> None:
+    """RFC 3501 lets servers leave it out. Each message is known by its header all the same."""
+    with Provider(BASIC, after, uidvalidity_in=told) as server, closing(Inbox(configured(server))) as inbox:
+        server.deliver(RAW)
+        (reference,) = inbox.scan()
+        assert inbox.scan() == [reference]
+        inbox.fetch(reference, tmp_path / "mail.eml")
+        inbox.label(reference, Outcome.SUPPORT)
+        assert inbox.scan() == []
+        assert [mail.raw for mail in server.boxes["Support"].values()] == [RAW]
 
 
 def test_label_works_when_server_drops_keyword(caplog: pytest.LogCaptureFixture) -> None:
@@ -256,10 +273,10 @@ def checked(settings: Settings) -> checks.Checked:
 
 def test_check_names_missing_server_capabilities() -> None:
     """And what is done instead."""
-    with Provider(BASIC, BASIC, permanent=SYSTEM) as server:
+    with Provider(BASIC, BASIC, permanent=SYSTEM, uidvalidity_in=()) as server:
         result = checked(configured(server))
     assert result.verdict == "ok"
-    for word in ("INBOX: 0 messages", "no MOVE", "no UIDPLUS", "no IDLE", "no keywords"):
+    for word in ("INBOX: 0 messages", "no MOVE", "no UIDPLUS", "no IDLE", "no keywords", "no UIDVALIDITY"):
         assert word in result.seen
 
 

@@ -14,9 +14,11 @@ import sqlalchemy as sa
 from integrations.errors import TransientError
 from poller.workflow import dbos_runtime
 from poller.workflow.outage import StateOutage
+from poller.workflow.store import StateStore
 from tests.workflow.test_engine import DEADLINE_S, DONE, REFERENCE, running, stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from poller.workflow.journal import Journal
@@ -47,6 +49,25 @@ def test_fact_cut_short_in_earlier_release_keeps_its_text(state_url: str, tmp_pa
     with running(state_url, tmp_path, lambda _: DONE) as engine:
         assert engine.store.remember("day", "tuesday") == "monday"
         assert engine.store.recall(["day"]) == {"day": "monday"}
+
+
+def test_fact_that_a_purge_deletes_meanwhile_is_kept_anew(
+    state_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its key was taken when it was to be kept, and free when it was read."""
+    with running(state_url, tmp_path, lambda _: DONE) as engine:
+        store = engine.store
+        store.remember("day", "monday")
+        recall = StateStore.recall
+
+        def purged(self: StateStore, keys: Iterable[str]) -> dict[str, str]:
+            monkeypatch.undo()
+            store.forget(["day"])
+            return recall(self, keys)
+
+        monkeypatch.setattr(StateStore, "recall", purged)
+        assert store.remember("day", "tuesday") == "tuesday"
+        assert store.recall(["day"]) == {"day": "tuesday"}
 
 
 def test_threads_that_meet_a_lock_keep_no_reader_out(tmp_path: Path) -> None:

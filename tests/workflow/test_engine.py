@@ -265,6 +265,15 @@ def test_what_another_machine_did_meanwhile_is_not_dropped(
     assert service.calls == ["ticket", "note", "note", "note"]
 
 
+def test_message_that_a_purge_has_deleted_is_not_resumed(tmp_path: Path) -> None:
+    """It came back to the mailbox at that moment: the poll goes on, and the next one finds it new."""
+    with (
+        running(f"sqlite:///{tmp_path}/poller.sqlite", tmp_path, lambda _: DONE) as engine,
+        pytest.raises(TransientError, match="deleted"),
+    ):
+        engine.resume(REFERENCE)
+
+
 def test_running_message_is_not_resumed(state_url: str, tmp_path: Path) -> None:
     """A person and the daemon ask at once: it runs once."""
     began, go_on = threading.Event(), threading.Event()
@@ -388,6 +397,34 @@ def test_database_restart_is_waited_for(database: str, cluster: Cluster, tmp_pat
         engine.submit(REFERENCE)
         assert stopped(engine).outcome is Outcome.SUPPORT
     assert service.calls == ["ticket"]
+
+
+def test_stop_waits_for_no_database_that_went_away_under_a_look(
+    database: str, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the answer, and the service manager would kill the daemon in the end."""
+    look, away = dbos_runtime.at_work, threading.Event()
+
+    def at_work() -> set[str]:
+        if not away.is_set():
+            cluster.stop()
+            away.set()
+        return look()
+
+    monkeypatch.setattr(dbos_runtime, "at_work", at_work)
+    engine = Engine(database, tmp_path, lambda _: DONE, takeover_s=1.0)
+    engine.start()
+    stop = threading.Thread(target=engine.stop)
+    try:
+        assert away.wait(DEADLINE_S)
+        until_outage(engine)
+        stop.start()
+        stop.join(DEADLINE_S)
+        assert not stop.is_alive()
+    finally:
+        engine.outage.give_up()
+        cluster.start()
+        stop.join(DEADLINE_S)
 
 
 def make_read_only(url: str, *, to: str) -> None:

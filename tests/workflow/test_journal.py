@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from integrations.errors import ConfigurationError, CredentialsError, PermanentError, TransientError
+from integrations.errors import BlockedError, ConfigurationError, CredentialsError, PermanentError, TransientError
 from integrations.net.deadline import Deadline, ask_guard
 from poller.child_process import ProcessStoppedError
 from poller.errors import MessageGoneError
 from poller.model import Outcome
 from poller.workflow.circuit_breaker import CircuitBreaker
 from poller.workflow.errors import (
+    DependencyPendingError,
     MessageUnavailableError,
     StateUnavailableError,
     StepDeferredError,
     StepFailedError,
+    UnusableMessageError,
 )
 from poller.workflow.journal import CRASHES
 from poller.workflow.results import Participants, Received, WorkResult
@@ -136,6 +138,51 @@ def test_unreachable_service_is_tried_by_one_message_at_a_time(record: JournalRe
     third.breakers, third.now = record.breakers, record.now
     assert other.execution().step(StepName.CREATE_SUBTASK, lambda _: "tried") == "tried"
     assert third.execution().step(StepName.CREATE_SUBTASK, lambda _: "open") == "open"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermanentError("HTTP 400"),
+        BlockedError("a firewall blocks what this call contains"),
+        MessageGoneError(),
+        MessageUnavailableError(TransientError("IMAP FETCH: the connection was cut")),
+        DependencyPendingError("the message that it answers is still at work"),
+        ValueError("a fault of our own"),
+    ],
+)
+@pytest.mark.parametrize("part", ["", "hubspot-support"])
+def test_trial_that_ends_in_its_own_trouble_lets_the_next_message_try(
+    record: JournalRecord, error: Exception, part: str
+) -> None:
+    """It says nothing of the service, which need not be away for one more delay."""
+    for service in filter(None, ("hubspot", part)):
+        record.breakers[service] = CircuitBreaker((60.0,))
+        record.breakers[service].failed(START, START)
+    record.now = START + timedelta(seconds=60)
+    other = JournalRecord()
+    other.breakers, other.now = record.breakers, record.now
+    with pytest.raises((StepDeferredError, StepFailedError, MessageGoneError)):
+        record.execution().step(StepName.CREATE_TICKET, raising(error), part=part)
+    assert other.execution().step(StepName.CREATE_TICKET, lambda _: "tried", part=part) == "tried"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_there"),
+    [
+        (PermanentError("HTTP 400"), True),
+        (BlockedError("a firewall blocks what this call contains"), False),
+        (UnusableMessageError("the message has no sender address"), False),
+    ],
+)
+def test_service_that_refuses_a_message_is_in_reach(record: JournalRecord, error: Exception, *, is_there: bool) -> None:
+    """A firewall is not the service, and a message that is not fit for it never reaches it."""
+    record.breakers["hubspot"] = CircuitBreaker((0.0,))
+    record.breakers["hubspot"].failed(START, START)
+    with pytest.raises(StepFailedError):
+        record.execution().step(StepName.CREATE_TICKET, raising(error))
+    breaker = record.breakers["hubspot"]
+    assert (breaker.is_closed, breaker.has_succeeded) == (is_there, False)
 
 
 def test_wait_for_circuit_breaker_is_no_failure(record: JournalRecord) -> None:

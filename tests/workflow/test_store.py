@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from poller.config.settings import Settings
 from poller.model import Outcome
 from poller.workflow import corrections, database
 from poller.workflow import store as store_module
+from poller.workflow.cluster import CONNECTION
 from poller.workflow.database import open_store
 from tests.support.other_user import as_nobody
 from tests.workflow.remembered import IDS, SUBTASK, TICKET
@@ -70,6 +72,15 @@ def test_messages_are_found_by_ticket_and_subtask(store: StateStore) -> None:
         messages = store.with_object(object_id)
         assert [corrections.message_of(each.reference) for each in messages] == [IDS[name] for name in names]
     assert store.with_object(SUBTASK.id)[0].status.outcome is Outcome.FAILED
+
+
+def test_store_beside_the_daemon_notices_a_server_that_is_gone(database: str) -> None:
+    """Its connection has the limits of the daemon's, and what the address says goes before them."""
+    settings = Settings(state={"url": f"{database}?keepalives_idle=7"})
+    with closing(open_store(settings)) as store, store._database().engine.connect() as connection:
+        found = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+    expected = {name: str(value) for name, value in CONNECTION.items()} | {"keepalives_idle": "7"}
+    assert found.items() >= expected.items()
 
 
 def test_messages_and_facts_read_in_parts_are_complete(store: StateStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,12 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from poller import atomic_file
 from poller.cli import corrections
 from poller.cli.options import EXIT_FAILED, json_option, settings_of
 from poller.cli.terminal import Progress
 from poller.learning import embedding, learned_model
 from poller.model import Category
-from poller.monitoring import status_file
 from poller.triage import evaluation
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def learn(ctx: click.Context, files: Sequence[IO[str]], *, dry_run: bool, as_jso
     if not dry_run:
         path = settings.directory / learned_model.FILE
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status_file.replace(path, learned_model.dumps(trained.model), 0o600)
+        atomic_file.replace(path, learned_model.dumps(trained.model), 0o600)
         click.echo(f"written to {path}", err=True)
 
 

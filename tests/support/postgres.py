@@ -21,6 +21,10 @@ ATTEMPTS = 3  # another process may take the port between our look at it and the
 OPTIONS = (
     "fsync=off",
     "full_page_writes=off",
+    "autovacuum=off",  # it would look into hundreds of databases, of which each lives for a test
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "jit=off",
     "unix_socket_directories=",
     "max_connections=300",
 )

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from poller.mime import addresses
-from poller.parsing.field_labels import SPACES, begins_field, header_fields
+from poller.parsing.field_labels import SPACES, bare_author, begins_field, header_fields
 from poller.parsing.introductions import ADDRESS, begins_notes_header, forward_heading, introduction
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def _introduced(lines: list[str], at: int) -> tuple[int, Address | None]:
             return count, None
         name = _NAME.search(plain[: named.start()])
         return count, _address(f'"{name[0].strip(_QUOTES)}" {named[0]}' if name else named[0])
-    if begins_notes_header(lines, at):
-        return 1, _address(lines[at])
+    if author := lines[at] if begins_notes_header(lines, at) else bare_author(lines, at):
+        return 1, _address(author)
     if not begins_field(lines[at]):
         return 0, None
     fields = header_fields(_header(lines, at))

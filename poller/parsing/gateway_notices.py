@@ -88,6 +88,16 @@ def is_footer(line: str) -> bool:
     return any(pattern.fullmatch(line[:_NOTICE_CHARS]) for pattern in (_SHORT, _FOOTER))
 
 
+def is_disclaimer(text: str) -> bool:
+    """Return whether a text is a disclaimer's one paragraph. Two set phrases prove it where nothing stands above."""
+    joined = " ".join(text.split())[:_NOTICE_CHARS]
+    return bool(_DISCLAIMS.match(joined)) and "\n\n" not in text.strip() and _phrases(joined) >= _FEWEST_PHRASES - 1
+
+
+def _phrases(text: str) -> int:
+    return sum(phrase.search(text) is not None for phrase in _SET_PHRASES)
+
+
 def _banner_lines(lines: list[str], at: int) -> int:
     """Return the number of lines of the warning that begins here, 0 if none does. A warning ends with its sentence."""
     if at >= len(lines) or not lines[at].strip():
@@ -118,7 +128,6 @@ def _footer_start(lines: list[str], first: int, last: int) -> int:
         joined = f"{line} {joined}".strip()
         if not line or len(joined) > _NOTICE_CHARS:
             break
-        phrases = sum(phrase.search(joined) is not None for phrase in _SET_PHRASES)
-        if _FOOTER.fullmatch(joined) or (_DISCLAIMS.match(joined) and phrases >= _FEWEST_PHRASES):
+        if _FOOTER.fullmatch(joined) or (_DISCLAIMS.match(joined) and _phrases(joined) >= _FEWEST_PHRASES):
             return at
     return last

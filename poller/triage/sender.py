@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poller.mime.addresses import addresses, before_the_list, takes_no_answer
+from poller.mime.addresses import addresses, aligned, before_the_list, takes_no_answer
 from poller.mime.subject import Prefix, prefix_of
 from poller.own_mail import FORM_HEADER
 from poller.triage import auth_results, form_mark
@@ -29,14 +29,25 @@ _PUBLIC: Final = frozenset(
 _FORM_CHARS: Final = 20_000
 _LINE_CHARS: Final = 500
 _LABEL: Final = re.compile(
-    r"\W{0,5}(?:(?:votre |your |ihre |adresse |indirizzo |contact |client |customer )?"
+    r"\W{0,5}(?:quelle est |what(?: is|['’]s) )?"
+    r"(?:(?:votre |your |ihre |adresse |indirizzo |contact |client |customer )?"
     r"(?:e-?mails?|mail|courriel|from|de|von|da|van|replyto|reply-to|répondre à)"
-    r"(?: address| adresse|-adresse)?|adresse (?:e-?mail|mail|électronique|de messagerie)"
-    r"|correo(?: electrónico)?|expéditeur)"
-    r"(?: ?\*{0,2} ?[:=] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t|$))(.*)",  # in a table, spaces follow the label
+    r"(?: address| adresse|-adresse)?|(?:votre |mon )?adresse (?:e-?mail|mail|électronique|de messagerie)"
+    r"|correo(?: electrónico)?|expéditeur"
+    r"|(?:ceci est un e-?mail envoyé via|this is an enquiry e-?mail via) \S{1,200} (?:par|from))"  # Joomla's
+    r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t|$))(.*)",  # in a table, spaces follow the label
+    re.IGNORECASE,
+)
+# The services and programs that send what others fill in write from such addresses.
+_FORM_MAILER: Final = re.compile(
+    r"(?:mailer|notifications?|forms?|formulaires?|form-submission|contact-?form|web-?form|wordpress|website)@",
     re.IGNORECASE,
 )
 _LINK: Final = re.compile(r"\[([^\[\]]{0,300})\]\((?:mailto:)?[^()\s]{0,300}\)")
+_LINK_HOST: Final = re.compile(r"https://([^/?#:@]+)")
+_SHORT_HOSTS: Final = {"we.tl": "wetransfer.com"}
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"@]{1,64}@[^\s<>()\[\],;:\"@]{1,200}")
+_OPENING_CHARS: Final = 300  # of the text of a program, in which it says for whom it writes
 _FORM_ID: Final = re.compile(r"<form-[0-9a-f]{32}@([^<>@\s]+)>")  # see `forms.message.written`
 
 
@@ -110,8 +121,8 @@ def identify(request: Request, own: Collection[str], authserv_id: str, form_key:
         filled_in = _visitor(request, own) if author.addr_spec and verified is not False else None
         named = forwarded or filled_in or (_recipient(request, own) if chooses else None)
         sender = _other(request, own) or named or sender
-    elif sender == author and takes_no_answer(author):
-        sender = _visitor(request, own) or sender
+    elif sender == author and (takes_no_answer(author) or _FORM_MAILER.match(author.addr_spec)):
+        sender = _visitor(request, own) or _giver(request, own) or sender
     return replace(request, sender=sender)
 
 
@@ -168,6 +179,32 @@ def _visitor(request: Request, own: Collection[str]) -> Address | None:
         if not is_ours(each.addr_spec, own) and each.addr_spec != request.author.addr_spec and not takes_no_answer(each)
     }
     return next(iter(named.values())) if len(named) == 1 else None
+
+
+def _giver(request: Request, own: Collection[str]) -> Address | None:
+    """Return the one outside person for whom a transfer service hands over files, by its first words, or None."""
+    named = named_by_service(request, own) if is_of_transfer_service(request) else {}
+    return next(iter(named.values())) if len(named) == 1 else None
+
+
+def is_of_transfer_service(request: Request) -> bool:
+    """Return whether a mail comes from a transfer service to whose files it links."""
+    service = request.author.addr_spec.rpartition("@")[2]
+    hosts = (match[1].lower() for link in request.links if (match := _LINK_HOST.match(link)))
+    return any(aligned(_SHORT_HOSTS.get(host, host), service) for host in hosts)
+
+
+def named_by_service(request: Request, own: Collection[str]) -> dict[str, Address]:
+    """Return the outside persons whom a service's mail names in its first words, keyed by their addr-spec."""
+    service = request.author.addr_spec.rpartition("@")[2]
+    named = addresses(", ".join(_ADDRESS.findall(opening(request))).encode())
+    outside = (each for each in named if not is_ours(each.addr_spec, own))
+    return {each.addr_spec: each for each in outside if not aligned(each.addr_spec.rpartition("@")[2], service)}
+
+
+def opening(request: Request) -> str:
+    """Return the subject and the first words, in which a program says for whom it writes."""
+    return f"{request.subject}\n{request.text[:_OPENING_CHARS]}"
 
 
 def labelled_addresses(text: str) -> list[Address]:

@@ -296,6 +296,7 @@ BOUNCES = [
     (raw_from("Mail Delivery <>"), "bounce (From: <>)"),
     (raw_from("Mail Delivery System <bounces+mailer-daemon@e.example>"), "bounce (MAILER-DAEMON)"),
     (raw_from("Mailer Daemon <post@e.example>"), "bounce (MAILER-DAEMON)"),
+    (raw_from(f"Microsoft Outlook <MicrosoftExchange{'0a' * 16}@e.example>"), "bounce (MAILER-DAEMON)"),
     *(
         (raw_from("Post <postmaster@e.example>", subject=subject), "bounce (postmaster)")
         for subject in (
@@ -304,6 +305,7 @@ BOUNCES = [
             "Ihre Nachricht konnte nicht zugestellt werden",
             "Uw bericht kan niet worden bezorgd",
             "Non è stato possibile consegnare il messaggio",
+            "Delivery delayed: Votre devis",
         )
     ),
     (

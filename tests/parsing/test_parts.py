@@ -73,6 +73,13 @@ def test_text_is_found_in_every_multipart_form(subtype: bytes, parts: tuple[byte
     assert request.attachments == ()
 
 
+@pytest.mark.parametrize("content_type", [b"text/x-amp-html", b"text/watch-html"])
+def test_text_for_another_kind_of_client_is_no_attachment(content_type: bytes, tmp_path: Path) -> None:
+    part = b"Content-Type: " + content_type + b"\r\n\r\n<b>Bonjour</b>"
+    assert read(tmp_path, multipart(HELLO, part, subtype=b"alternative")).attachments == ()
+    assert len(read(tmp_path, multipart(HELLO, part)).attachments) == 1
+
+
 FILES = {
     "attached": b"Content-Type: model/gltf-binary\r\nContent-Disposition: attachment; filename=a.glb",
     "no name, no disposition": b"Content-Type: application/octet-stream",

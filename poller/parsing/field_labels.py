@@ -13,7 +13,7 @@ SPACES: Final = str.maketrans(dict.fromkeys("\u00a0\u202f\u2007\u2009\t", " ") |
 # date as well, so a date alone proves less than the word of a mail client for "sent".
 _LABELS: Final = {
     "fr": ("de, expéditeur", "envoyé, envoyé le", "date", "à, a, pour, cc, cci, copie, copie à", "objet, sujet"),
-    "en": ("from, sender", "sent", "date", "to, cc, bcc", "subject"),
+    "en": ("from, sender", "sent, sent on", "date", "to, cc, bcc", "subject"),
     "de": ("von, absender", "gesendet, gesendet am", "datum", "an, kopie", "betreff"),
     "es": ("de, remitente", "enviado, enviado el", "fecha", "para", "asunto"),
     "it": ("da, mittente", "inviato, inviato il", "data", "a, per", "oggetto"),

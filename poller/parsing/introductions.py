@@ -53,10 +53,10 @@ _ORIGINAL: Final = re.compile(
 _ORANGE: Final = re.compile(r"> ?message du \d\d?/\d\d?/\d\d(?:\d\d)?.*", re.IGNORECASE)
 # Excludes reported speech: "votre studio m'a écrit", "nous a écrit", "wrote to me".
 _WROTE: Final = re.compile(
-    r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|schrieb|escribió|ha scritto|escreveu|schreef"
+    r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|writes|schrieb|escribió|ha scritto|escreveu|schreef"
     r"|vous avez écrit|folgendes geschrieben|hat am [\d.: ]{6,20}[a-z]{0,4} ?geschrieben"
-    r"|(?:het volgende|heeft .{0,80}) geschreven|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?|şunu yazdı"
-    r"|kirjoitti|nap(?:sal|ísal)(?:\(a\)|a)?|írta|a scris|написала?|пише|написа|έγραψε|đã viết|님이 작성|missatge de"
+    r"|(?:het volgende|heeft .{0,80}) geschreven|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?|(?:şunu )?yazdı"
+    r"|kirjoitti|nap(?:sal|ísal)(?:\(a\)|a)?|írta|a scris|написала?|пишет?|написа|έγραψε|đã viết|님이 작성|missatge de"
     r"|va escriure)(?!\w)",
     re.IGNORECASE,
 )

@@ -43,9 +43,16 @@ _WROTE: Final = re.compile(
     re.IGNORECASE,
 )
 _QUOTE_DEPTH: Final = 20  # that is shown
-_CSS: Final = CSS_PROFILES["strict"] | {
-    "blockquote": HtmlElement(display=Display.block, margin_before=1, margin_after=1)
-}
+# Further elements that begin a line of their own. Inscriptis would glue their words together.
+_BLOCKS: Final = (
+    *("center", "dd", "details", "dir", "dl", "dt", "fieldset", "form", "hr", "legend", "menu", "noscript"),
+    *("optgroup", "option", "section", "summary", "textarea"),
+)
+_CSS: Final = (
+    CSS_PROFILES["strict"]
+    | {name: HtmlElement(display=Display.block) for name in _BLOCKS}
+    | {"blockquote": HtmlElement(display=Display.block, margin_before=1, margin_after=1)}
+)
 _END_TAG: Final = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]{0,1000}>")
 _UNREAD_HTML: Final = re.compile(r"(?i)\bhtml\b")
@@ -196,6 +203,7 @@ def _unflow(text: str, *, delete_space: bool) -> str:
 
 READERS: Final = {  # by content type: what gives the text of such a part, or its source
     "text/plain": plain,
+    "text/markdown": plain,
     "text/html": html,
     "text/enriched": enriched,
     "text/richtext": enriched,

@@ -57,6 +57,7 @@ TEXTS = {
     ),
     "html where plain is empty": (b"alternative", b"\r\n \r\n", b"Content-Type: text/html\r\n\r\n<p>clair</p>"),
     "html where there is no plain": (b"mixed", b"Content-Type: text/html\r\n\r\n<p>clair</p>"),
+    "markdown": (b"mixed", b"Content-Type: text/markdown\r\n\r\nclair"),
     "enriched": (b"mixed", b"Content-Type: text/enriched\r\n\r\n<bold>clair</bold>"),
     "plain before enriched": (b"alternative", b"\r\nclair", b"Content-Type: text/enriched\r\n\r\n<bold>clair</bold>"),
     "no content type": (b"mixed", b"\r\nclair"),

@@ -55,9 +55,9 @@ _ORANGE: Final = re.compile(r"> ?message du \d\d?/\d\d?/\d\d(?:\d\d)?.*", re.IGN
 _WROTE: Final = re.compile(
     r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|writes|schrieb|escribió|ha scritto|escreveu|schreef"
     r"|vous avez écrit|folgendes geschrieben|hat am [\d.: ]{6,20}[a-z]{0,4} ?geschrieben"
-    r"|(?:het volgende|heeft .{0,80}) geschreven|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?|(?:şunu )?yazdı"
-    r"|kirjoitti|nap(?:sal|ísal)(?:\(a\)|a)?|írta|a scris|написала?|пишет?|написа|έγραψε|đã viết|님이 작성|missatge de"
-    r"|va escriure)(?!\w)",
+    r"|(?:het volgende|heeft .{0,80}) geschreven|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?"
+    r"|(?:şunu )?yazdı|kirjoitti|nap(?:sal|ísal)(?:\(a\)|a)?|írta|a scris|написала?|пишет?|написа|έγραψε|đã viết"
+    r"|님이 작성|missatge de|va escriure)(?!\w)",
     re.IGNORECASE,
 )
 # Of what a person reports: "on m'a écrit", "I wrote", "j'ai écrit à ...".

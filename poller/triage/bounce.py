@@ -49,16 +49,21 @@ _BOUNCE_MENTION = re.compile(
     _BOUNCE_WORDS + r"|\b(?:" + _NOT_DELIVERED + r"|delivery failed|delivery (?:is |has been )?delay(?:ed)?"
     r"|delayed mail|remise (?:retardee|differee)|zustellung verzogert)\b"
 )
+_RELAYED = re.compile(
+    r"\b(?:aucune notification de remise|no delivery notification was sent|a ete remis (?:aux? destinataires?|a)"
+    r"|has been (?:successfully )?delivered to)\b"
+)
 _FAILURE = re.compile(r"\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b")
 
 
 def mentions_bounce(request: Request) -> bool:
-    """Return whether a mail says that another was not delivered, in its subject, or in the text if it is no answer."""
+    """Return whether a mail says what became of another: in its subject, or in the text if it is no answer."""
     subject = folded(request.subject)
     if _BOUNCE_MENTION.search(subject):
         return True
     mentioned = _FAILURE.search(subject) or prefix_of(request.subject) is None
-    return bool(mentioned and _UNDELIVERED.search(folded(request.text[:_OPENING_CHARS])))
+    opening = folded(request.text[:_OPENING_CHARS])
+    return bool(mentioned and (_UNDELIVERED.search(opening) or _RELAYED.search(opening)))
 
 
 def has_bounce_subject(request: Request) -> bool:

@@ -38,6 +38,20 @@ _LABEL: Final = re.compile(
     r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t|$))(.*)",  # in a table, spaces follow the label
     re.IGNORECASE,
 )
+# A label with the word for mail in it, and any label before an address alone, but for one of a recipient.
+_MAIL_LABEL: Final = re.compile(
+    r"\W{0,5}[\w '’()/.-]{0,40}?(?<![^\W_])(?:e-?mail|mail|courriel)[\w '’()*/.-]{0,40}? ?[:=?→] ?\*{0,2} ?(.*)",
+    re.IGNORECASE,
+)
+_ANY_LABEL: Final = re.compile(
+    r"\W{0,5}(?!(?:à|a|to|cc|cci|bcc|pour|destinataires?|an|para)\b)[^\W\d_][\w '’()*/.-]{0,40}? ?[:=→] ?\*{0,2} ?"
+    r"([\w '’\"-]{0,60}[<(]?[^\s<>()@]{1,64}@[^\s<>()@]{1,200}[>)]?)",
+    re.IGNORECASE,
+)
+_FORM_FIELD: Final = re.compile(
+    r"\W{0,5}(?:votre |your )?(?:nom|prénom|name|message|demande|téléphone|phone)\b.{0,40}[:=→]", re.IGNORECASE
+)
+_IN_PARENTHESES: Final = re.compile(r"\(([^()\s@]{1,64}@[^()\s]{1,200})\)")
 # The services and programs that send what others fill in write from such addresses.
 _FORM_MAILER: Final = re.compile(
     r"(?:mailer|notifications?|forms?|formulaires?|form-submission|contact-?form|web-?form|wordpress|website)@",
@@ -173,12 +187,16 @@ def _visitor(request: Request, own: Collection[str]) -> Address | None:
     """Return the outside person whom a form's text names as its visitor, None if it names none, or several."""
     if request.in_reply_to or request.references or prefix_of(request.subject) or _outside(request, "to", own):
         return None
-    named = {
-        each.addr_spec: each
-        for each in labelled_addresses(request.newest)
-        if not is_ours(each.addr_spec, own) and each.addr_spec != request.author.addr_spec and not takes_no_answer(each)
-    }
-    return next(iter(named.values())) if len(named) == 1 else None
+    is_form = any(_FORM_FIELD.match(line) for line in request.newest[:_FORM_CHARS].split("\n"))
+    for label in (_LABEL, _MAIL_LABEL, _ANY_LABEL) if is_form else (_LABEL, _MAIL_LABEL):
+        named = {
+            each.addr_spec: each
+            for each in labelled_addresses(request.newest, label)
+            if not is_ours(each.addr_spec, own) and each != request.author and not takes_no_answer(each)
+        }
+        if named:
+            return next(iter(named.values())) if len(named) == 1 else None
+    return None
 
 
 def _giver(request: Request, own: Collection[str]) -> Address | None:
@@ -207,15 +225,19 @@ def opening(request: Request) -> str:
     return f"{request.subject}\n{request.text[:_OPENING_CHARS]}"
 
 
-def labelled_addresses(text: str) -> list[Address]:
-    """Return the addresses that stand in the fields of a form's text ("E-mail : a@example.com"), or below a label."""
+def labelled_addresses(text: str, a_label: re.Pattern[str] = _LABEL) -> list[Address]:
+    """Return the addresses that stand in the fields of a form's text ("E-mail : a@example.com"), or below a label.
+
+    The group of `a_label` is the value beside the label.
+    """
     lines = [line.strip() for line in text[:_FORM_CHARS].split("\n")]
     values = (
         label[1] or (lines[number] if number < len(lines) else "")
         for number, line in enumerate(lines, start=1)
-        if (label := _LABEL.fullmatch(line[:_LINE_CHARS]))
+        if (label := a_label.fullmatch(line[:_LINE_CHARS]))
     )
-    return [each for value in values for each in addresses(_LINK.sub(r"\1", value).replace("*", "").encode())]
+    plain = (_IN_PARENTHESES.sub(r"<\1>", _LINK.sub(r"\1", value)).replace("*", "") for value in values)
+    return [each for value in plain for each in addresses(value.encode())]
 
 
 def _recipient(request: Request, own: Collection[str]) -> Address | None:

@@ -308,6 +308,13 @@ BOUNCES = [
             "Delivery delayed: Votre devis",
         )
     ),
+    *(
+        (raw_from("Post <postmaster@e.example>", subject="Relayé : Devis", text=text), "bounce (postmaster)")
+        for text in (
+            "La remise est terminée, mais aucune notification de remise n'a été envoyée par le serveur.",
+            "Your message has been delivered to the following recipients:",
+        )
+    ),
     (
         raw_from("Post <postmaster@e.example>", subject="Devis", text="Unable to deliver to x@e.example"),
         "bounce (postmaster)",

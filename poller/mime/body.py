@@ -159,6 +159,8 @@ def fuller(text: str, sources: Sequence[str], limit: int = RENDERED_CHARS) -> st
     before = [sum(len(source) for source in sources[:number]) for number in range(len(sources))]
     texts = (html_text(source, max(0, limit - read)) for source, read in zip(sources, before, strict=True))
     rendered = "\n\n".join(texts)
+    if not text.strip():
+        return rendered  # even if it is nothing but a link
     words = _words(rendered)
     return rendered if words and (is_stub(text) or _words(text) * _STUB_FRACTION <= words) else text
 

@@ -36,7 +36,8 @@ _NO_MIME: Final = re.compile(rb"\bmime\b|multi-?part", re.IGNORECASE)  # of the 
 _LOOK_BYTES: Final = 64 * 1024
 _MAX_DEPTH: Final = 60
 _MESSAGES: Final = {"message/rfc822", "message/global", "message/news"}
-_OTHER_FORMS: Final = {"text/x-amp-html", "text/watch-html"}  # of Gmail, of Apple's watch
+# Of Gmail twice, and of Apple's watch.
+_OTHER_FORMS: Final = {"text/x-amp-html", "text/vnd.google.email-reaction+json", "text/watch-html"}
 _CONTINUED: Final = re.compile(r"ATT\d{4,5}\.{1,2}(?:txt|html?)", re.IGNORECASE)
 _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}")
 

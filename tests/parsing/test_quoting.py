@@ -190,6 +190,22 @@ SIGNED = (
     "Sent via Superhuman ( https://sprh.mn/?vip=c@example.com )",
     "Sent with Airmail",
     "Envoyé de mon iPhone, désolée pour les fautes",
+    "Écrit depuis mon mobile, merci d'excuser les fautes",
+    "Envoyé à partir de l'application Courrier de Windows",
+    "Von meinem Huawei-Mobiltelefon gesendet",
+    "Diese Nachricht wurde von meinem Android-Gerät mit K-9 Mail gesendet.",
+    "Odesláno z iPhonu",
+    "Poslano z mojega iPhona",
+    "Trimis de pe iPhone-ul meu",
+    "Elküldve az iPhone-omról",
+    "Отправлено с iPhone",
+    "Надіслано з iPhone",
+    "Στάλθηκε από το iPhone μου",
+    "Enviat des del meu iPhone",
+    "iPhone'umdan gönderildi",
+    "發自我的 iPhone",
+    "iPhoneから送信",
+    "나의 iPhone에서 보냄",
 )
 
 

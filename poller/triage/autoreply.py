@@ -129,10 +129,12 @@ _ELSEWHERE = re.compile(
     r"|\b(?:wenden|melden) sie sich bitte\b|\bkontaktieren sie bitte\b"
     r"|\bmerci (?:de|pour) votre (?:comprehension|patience|message|mail|confiance)\b"
 )
+_SPAN = re.compile(r"\b(?:jusqu|du (?:\d|lundi)|until|till|through|bis|hasta|fino al?|ate|tot|do dnia)\b")
+_GOES_ON = re.compile(r"\b(?:valid\w+|continue[rz]?|lance[rz]?|v\d+|mais|but|aber)\b")  # a person's own word
 # What becomes of the mail that the notice answers: with an absence, no person writes it.
 _FATE = re.compile(
     r"\bvotre (?:message|mail|e mail|courriel) (?:\w+ ){0,4}(?:bien parvenu|sera (?:lu|traite)|ne sera (?:pas|ni))\b"
-    r"|\b(?:prendr(?:ai|ons)|prise de) connaissance\b"
+    r"|\bprendr(?:ai|ons) connaissance\b"
     r"|\b(?:(?:re)?pondr(?:ai|ons)|traiter(?:ai|ons)|recontacter(?:ai|ons)) (?:\w+ ){0,7}(?:mon|notre) retour\b"
     r"|\bihre (?:e mail|mail|nachricht) wird (?:nicht|weder|in meiner abwesenheit)\b"
     r"|\byour (?:e ?mail|message) will (?:not )?be (?:read|forwarded|answered)\b"
@@ -146,6 +148,7 @@ _LEFT = re.compile(
     r"|i (?:no longer work|have left (?:the company|my position)|am no longer (?:with|working|employed|at))"
     r"|ich bin nicht mehr (?:bei|fur)|ya no trabajo|non lavoro piu)\b"
     r".*\b(?:adress\w*|conta[ck]\w*|direct|write|wend\w*|ecri\w*|dirig\w*|rivolg\w*)\b"
+    r"(?! (?:to )?(?:moi|nous|me|us|mich|mir)\b)"
 )
 # A filter that asks each new sender to prove to be a person.
 _HELD = re.compile(
@@ -237,7 +240,8 @@ def absence(request: Request) -> str | None:
         return "auto-reply (subject)"
     if _answers(request) and away and _ABSENT_SUBJECT.match(words):
         return "auto-reply (subject and text)"
-    if _answers(request) and ((away and _FATE.search(own)) or (_LEFT.search(own) and not _asks(request))):
+    gone = away and _SPAN.search(own) and _FATE.search(own) and not _GOES_ON.search(own)
+    if _answers(request) and (gone or (_LEFT.search(own) and not _asks(request))):
         return "auto-reply (text)"
     return None
 
@@ -245,8 +249,8 @@ def absence(request: Request) -> str | None:
 def challenge(request: Request) -> str | None:
     """Recognise the mail by which a spam filter asks the sender of another to prove to be a person."""
     said = folded(request.newest[:_NOTICE_CHARS])
-    held = _HELD.search(said) and _PROVE.search(said) and (_answers(request) or _of_a_program(request))
-    return "auto-reply (challenge)" if held else None
+    held = _HELD.search(said) and _PROVE.search(said) and not any(trade.search(said) for trade in _TRADE)
+    return "auto-reply (challenge)" if held and (_answers(request) or _of_a_program(request)) else None
 
 
 def _answers(request: Request) -> bool:

@@ -11,7 +11,7 @@ LINE_CHARS: Final = 300
 _LINES: Final = 3  # that an introduction takes at most
 _AFTER_WROTE_CHARS: Final = 120
 
-_RULE: Final = r"[-_ *>=]*"
+_RULE: Final = r"[-_ *>=–—]*"
 _FORWARD_HEADINGS: Final = {
     "en": r"(?:begin )?forwarded (?:message|email)",
     "fr": r"(?:message|mail|e-mail|courriel) (?:transf[ée]r[ée]|transmis|r[ée]exp[ée]di[ée])"
@@ -41,13 +41,14 @@ _FORWARD_HEADINGS: Final = {
 }
 _FORWARDED: Final = re.compile(rf"{_RULE}(?:{'|'.join(_FORWARD_HEADINGS.values())}){_RULE}:?{_RULE}", re.IGNORECASE)
 _ORIGINAL: Final = re.compile(
-    r"[-_*]{2,} ?(?:original (?:message|appointment)|(?:message|mail|e-mail|courriel) (?:d['’]origine|original|initial)"
-    r"|ursprüngliche (?:nachricht|e-mail)|original-nachricht|originalnachricht|mensaje original|messaggio originale"
+    r"(?:[-_*–—]{2,}|—) ?(?:original (?:message|appointment)|(?:message|mail|e-mail|courriel) "
+    r"(?:d['’]origine|original|initial)|ursprüngliche (?:nachricht|e-mail)"
+    r"|original-nachricht|originalnachricht|mensaje original|messaggio originale"
     r"|mensagem original|oorspronkelijk bericht|origineel bericht|ursprungligt meddelande|originalmeddelande"
     r"|oprindelig (?:meddelelse|besked)|opprinnelig melding|(?:oryginalna )?wiadomość(?: oryginalna)?"
     r"|alkuperäinen viesti|původní zpráva|pôvodná správa|izvorna poruka|eredeti üzenet|mesaj(?:ul)? original"
     r"|orijinal mesaj|исходное сообщение|оригінальне повідомлення|missatge original|原始邮件|元のメッセージ)"
-    r" ?[-_*]{2,} ?",
+    r" ?(?:[-_*–—]{2,}|—) ?",
     re.IGNORECASE,
 )
 _ORANGE: Final = re.compile(r"> ?message du \d\d?/\d\d?/\d\d(?:\d\d)?.*", re.IGNORECASE)

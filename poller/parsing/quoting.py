@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from poller.mime.pgp_armour import without_armour
 from poller.parsing.app_signatures import is_of_an_app
 from poller.parsing.field_labels import SPACES, begins_field, header_fields
 from poller.parsing.gateway_notices import is_disclaimer, is_footer, without_notices
@@ -23,7 +24,6 @@ from poller.parsing.introductions import (
     original_heading,
 )
 from poller.parsing.list_footers import without_list_footers
-from poller.parsing.pgp_armour import without_armour
 
 _LOOK_AHEAD: Final = 4  # lines; the first lines show a longer header block
 _SIGNATURE_LINES: Final = 12

@@ -31,6 +31,7 @@ HISTORIES = {
     "outlook, english": f"From: Studio\nSent: Tuesday, November 3, 2026\nTo: Camille\nSubject: V3\n\n{OLD}",
     "outlook, original": f"-----Message d'origine-----\nDe : Studio\n\n{OLD}",
     "outlook, apostrophe": f"-----Message d’origine-----\nDe : Studio\n\n{OLD}",
+    "outlook, long dashes": f"–––––– Message d’origine ––––––\nDe : Studio\n\n{OLD}",
     "zimbra": f"----- Mail original -----\nDe: Studio\n{OLD}",
     "android": f"-------- Message original --------\nDe : Studio\n{OLD}",
     "orange": f"> Message du 02/11/26 10:12\n> De : Studio\n> {OLD}",

@@ -305,14 +305,6 @@ BOUNCES = [
             "Ihre Nachricht konnte nicht zugestellt werden",
             "Uw bericht kan niet worden bezorgd",
             "Non è stato possibile consegnare il messaggio",
-            "Delivery delayed: Votre devis",
-        )
-    ),
-    *(
-        (raw_from("Post <postmaster@e.example>", subject="Relayé : Devis", text=text), "bounce (postmaster)")
-        for text in (
-            "La remise est terminée, mais aucune notification de remise n'a été envoyée par le serveur.",
-            "Your message has been delivered to the following recipients:",
         )
     ),
     (

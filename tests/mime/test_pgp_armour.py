@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from poller.parsing.pgp_armour import without_armour
+from poller.mime.pgp_armour import without_armour
 from poller.parsing.quoting import newest_part
 from tests.support.effort import one_pass
 

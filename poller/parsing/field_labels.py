@@ -37,6 +37,7 @@ _LABELS: Final = {
     "tr": ("kimden, gönderen", "gönderildi, gönderilen, gönderme zamanı", "tarih", "kime, alıcı, bilgi", "konu"),
     "ru": ("от, от кого, отправитель", "отправлено", "дата", "кому, копия", "тема"),
     "uk": ("від, від кого", "надіслано, відправлено", "дата", "кому, копія", "тема"),
+    "et": ("saatja", "saadetud", "kuupäev", "adressaat, saaja", "teema"),
     "bg": ("от", "изпратено", "дата", "до, към", "относно, тема"),
     "el": ("από", "στάλθηκε", "ημερομηνία", "προς", "θέμα"),
     "ca": ("de", "enviat, enviat el", "data", "per a", "assumpte, tema"),

@@ -71,6 +71,7 @@ _OPENER: Final = re.compile(
 )
 ADDRESS: Final = re.compile(r"<(?:\[?mailto:)?[^<>\s@]{1,64}@[^<>\s]{1,200}>")
 _BROKEN_ADDRESS: Final = re.compile(r"(?<=<) (?=[^<>\s@]{1,64}@[^<>\s]{1,200}>)|(?<=[^\s<>]) (?=>[:,]?)")
+_MAILTO_WITHIN: Final = re.compile(r"<mailto:[^<>\s]{1,300}>>", re.IGNORECASE)  # of Outlook, in plain text
 _ENDS_WITH_ADDRESS: Final = re.compile(r"(?:<[^<>\s@]{1,64}@[^<>\s]{1,200}>|\([^()\s@]{1,64}@[^()\s]{1,200}\)) ?,? ?:")
 DAY: Final = re.compile(
     r"\b(?:\d{1,4}([/.-])\d\d?\1\d{2,4}|\d\d?(?:er)?\.? (?:de )?[^\W\d_]{3,12}\.?|[^\W\d_]{3,12}\.? \d\d?, \d{4})(?!\w)"
@@ -132,6 +133,7 @@ def introduction(lines: list[str], at: int) -> tuple[int, str]:
         if not line or (begins_below and not re.search(r"\d", first)):
             return 0, ""
         joined = _BROKEN_ADDRESS.sub("", f"{joined} {line[:LINE_CHARS] if count > 1 else first}")
+        joined = _MAILTO_WITHIN.sub(">", joined)
         end = line[-4:].rstrip("*_ ")
         if (end.endswith((":", "--")) or _ends_with_verb(joined, lines[at + count : at + count + 1])) and (
             _HORDE.fullmatch(joined.strip().lower()) or _says_wrote(joined) or _names_moment_and_author(joined)

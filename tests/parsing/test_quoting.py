@@ -80,6 +80,7 @@ HISTORIES = {
     "gmail, korean": f"2026년 11월 3일 (화) 오전 10:12, S <s@example.com>님이 작성:\n\n{QUOTED}",
     "gmail, bulgarian": f"На вт, 3.11.2026 г. в 10:12 S <s@example.com> написа:\n\n{QUOTED}",
     "horde": f"Quoting Studio <s@example.com>:\n\n{QUOTED}",
+    "horde, from outlook": f"Quoting Studio <s@example.com<mailto:s@example.com>>:\n\n{QUOTED}",
     "horde, german": f"Zitat von Studio <s@example.com>:\n\n{QUOTED}",
     "zoho": f"---- On Tue, 03 Nov 2026 10:12:00 +0100 Studio <s@example.com> wrote ---\n\n{OLD}",
     "zoho, french": f"---- Le mar., 03 nov. 2026 10:12:00 +0100 Studio <s@example.com> a écrit ----\n\n{OLD}",

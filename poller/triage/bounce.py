@@ -57,13 +57,17 @@ _FAILURE = re.compile(r"\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b")
 
 
 def mentions_bounce(request: Request) -> bool:
-    """Return whether a mail says what became of another: in its subject, or in the text if it is no answer."""
+    """Return whether a mail says that another was not delivered, in its subject, or in the text if it is no answer."""
     subject = folded(request.subject)
     if _BOUNCE_MENTION.search(subject):
         return True
     mentioned = _FAILURE.search(subject) or prefix_of(request.subject) is None
-    opening = folded(request.text[:_OPENING_CHARS])
-    return bool(mentioned and (_UNDELIVERED.search(opening) or _RELAYED.search(opening)))
+    return bool(mentioned and _UNDELIVERED.search(folded(request.text[:_OPENING_CHARS])))
+
+
+def tells_of_delivery(request: Request) -> bool:
+    """Return whether a mail that is no answer says in its first words that another was delivered, or passed on."""
+    return prefix_of(request.subject) is None and _RELAYED.search(folded(request.text[:_OPENING_CHARS])) is not None
 
 
 def has_bounce_subject(request: Request) -> bool:

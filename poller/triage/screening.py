@@ -206,9 +206,11 @@ def _mailer_daemon(request: Request) -> str | None:
     if not author.addr_spec and _NULL_ADDRESS.search(request.header("from")):
         return "bounce (From: <>)"
     # In a small company the postmaster is a person, who may be a customer.
-    if author.addr_spec.partition("@")[0].lower() == "postmaster" and bounce.mentions_bounce(request):
+    if author.addr_spec.partition("@")[0].lower() != "postmaster":
+        return None
+    if bounce.mentions_bounce(request):
         return "bounce (postmaster)"
-    return None
+    return "report (postmaster)" if bounce.tells_of_delivery(request) else None
 
 
 def _dmarc_report(request: Request) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from poller.triage.bounce import bounced, has_bounce_subject, mentions_bounce, names_undelivered
+from poller.triage.bounce import bounced, has_bounce_subject, mentions_bounce, names_undelivered, tells_of_delivery
 from tests.triage.helpers import request
 
 
@@ -13,12 +13,10 @@ from tests.triage.helpers import request
     [
         ("Delivery delayed: Votre devis", "x"),
         ("Remise différée : Votre devis", "x"),
-        ("Relayé : Devis", "La remise est terminée, mais aucune notification de remise n'a été envoyée."),
-        ("Delivered: Quote", "Your message has been delivered to the following recipients:"),
         ("Devis", "Unable to deliver to x@e.example"),
     ],
 )
-def test_report_of_what_became_of_a_mail_mentions_it(subject: str, text: str) -> None:
+def test_report_of_a_mail_that_did_not_arrive_mentions_it(subject: str, text: str) -> None:
     assert mentions_bounce(request(subject=subject, text=text))
 
 
@@ -30,6 +28,14 @@ def test_report_of_what_became_of_a_mail_mentions_it(subject: str, text: str) ->
         ("Delivery of the sofa", "It has been delayed by a week."),
     ],
 )
+def test_report_of_a_delivery_is_known() -> None:
+    relayed = "La remise est terminée, mais aucune notification de remise n'a été envoyée."
+    assert tells_of_delivery(request(subject="Relayé : Devis", text=relayed))
+    assert tells_of_delivery(request(text="Your message has been delivered to the following recipients:"))
+    assert not tells_of_delivery(request(subject="Re: Devis", text=relayed))
+    assert not tells_of_delivery(request(text="La chaise a été remise aux clients."))
+
+
 def test_words_of_a_person_are_no_report(subject: str, text: str) -> None:
     assert not mentions_bounce(request(subject=subject, text=text))
 

@@ -312,6 +312,10 @@ BOUNCES = [
         "bounce (postmaster)",
     ),
     (
+        raw_from("Post <postmaster@e.example>", subject="Delivered", text="It has been delivered to a@e.example"),
+        "report (postmaster)",
+    ),
+    (
         request(subject="Report domain: figurative.example Submitter: e.example Report-ID: 1", sender="a@e.example"),
         "report (aggregate)",
     ),

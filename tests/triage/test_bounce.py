@@ -28,16 +28,16 @@ def test_report_of_a_mail_that_did_not_arrive_mentions_it(subject: str, text: st
         ("Delivery of the sofa", "It has been delayed by a week."),
     ],
 )
+def test_words_of_a_person_are_no_report(subject: str, text: str) -> None:
+    assert not mentions_bounce(request(subject=subject, text=text))
+
+
 def test_report_of_a_delivery_is_known() -> None:
     relayed = "La remise est terminée, mais aucune notification de remise n'a été envoyée."
     assert tells_of_delivery(request(subject="Relayé : Devis", text=relayed))
     assert tells_of_delivery(request(text="Your message has been delivered to the following recipients:"))
     assert not tells_of_delivery(request(subject="Re: Devis", text=relayed))
     assert not tells_of_delivery(request(text="La chaise a été remise aux clients."))
-
-
-def test_words_of_a_person_are_no_report(subject: str, text: str) -> None:
-    assert not mentions_bounce(request(subject=subject, text=text))
 
 
 def test_bounce_by_subject_names_a_recipient_or_a_code() -> None:

@@ -36,8 +36,8 @@ _ADVICE: Final = re.compile(r"\W*(?:do not|don['’]t|ne |n['’]|please|veuille
 _LABEL: Final = re.compile(
     r"[\W_]*(?:(?:external|externe?) (?:e-?mail|mail|message|sender)|(?:e-?mail|mail|message|courriel) externe?)[\W_]*"
     r"|\[ext(?:ernal|erne?)?\]"
-    r"|\[(?:ce message|cet e-?mail|ce mail|this (?:message|e-?mail)) [^\[\]]{0,60}"
-    r"(?:extérieur|externe|outside|external)[^\[\]]{0,60}\]",
+    r"|\[(?:ce message|cet e-?mail|ce mail|this (?:message|e-?mail)) (?:vient|provient|émane|is|was|came|comes)\b"
+    r"[^\[\]]{0,60}(?:extérieur|externe|outside|external)[^\[\]]{0,60}\]",
     re.IGNORECASE,
 )
 _DISCLAIMS: Final = re.compile(

@@ -18,11 +18,14 @@ _BEGINS: Final = re.compile(
 # Only a program writes these: the page of a list, the address to leave it, its name alone on a line.
 _LIST: Final = re.compile(
     r".{0,200}(?:\b[\w.-]{1,80}[-+](?:leave|unsubscribe|signoff-request|request|desabonnement)@"
-    r"|/(?:listinfo|sigrequest|postorius|hyperkitty|mailman3?)/|\bSUBED1=|groups\.google\.com/(?:d|a)/"
-    r"|\bgroups\.io/(?:g|mt)/).{0,200}"
-    r"|[\w.-]{1,60}(?: [\w.-]{1,20})? mailing list(?: -- \S{1,200})?|(?:la )?liste de diffusion [\w.-]{1,60}",
+    r"|/(?:listinfo|sigrequest|postorius|hyperkitty|mailman3?)/|\bSUBED1=|groups\.google\.com/(?:a/[^/\s]{1,100}/)?d/(?:msgid|optout)\b"
+    r"|\bgroups\.io/(?:g|mt)/).{0,200}|[\w.-]{1,60}(?: [\w.-]{1,20})? mailing list -- \S{1,200}",
     re.IGNORECASE,
 )
+_NAME: Final = re.compile(
+    r"[\w.-]{1,60}(?: [\w.-]{1,20})? mailing list|(?:la )?liste de diffusion [\w.-]{1,60}", re.IGNORECASE
+)
+_MAILMAN_RULE: Final = re.compile(r"_{40,}")
 
 
 def without_list_footers(text: str) -> str:
@@ -41,17 +44,16 @@ def _footer_start(lines: list[str]) -> int:
 
     It begins with a rule, or with a sentence that says why the reader gets the mail.
     """
-    count, of_a_list = 0, False
+    count, of_a_list, named = 0, False, False
     for at in range(len(lines) - 1, -1, -1):
         line = lines[at][:_LINE_CHARS].strip()
         if line.startswith(">") or count > _LINES or line.endswith("?"):
             break
+        above = lines[at - 1][:_LINE_CHARS].strip() if at else ""
         of_a_list = of_a_list or _LIST.fullmatch(line) is not None
-        if of_a_list and (_RULE.fullmatch(line) or _BEGINS.match(line)) and not _stands_below_rule(lines, at):
-            return at
+        begins = _RULE.fullmatch(line) or _BEGINS.match(line)
+        if begins and (of_a_list or (named and _MAILMAN_RULE.fullmatch(line))) and not above.endswith(":"):
+            return at - 1 if _RULE.fullmatch(above) else at
+        named = _NAME.fullmatch(line) is not None
         count += bool(line)
     return len(lines)
-
-
-def _stands_below_rule(lines: list[str], at: int) -> bool:
-    return at > 0 and _RULE.fullmatch(lines[at - 1][:_LINE_CHARS].strip()) is not None

@@ -63,6 +63,7 @@ def test_disclaimer_below_text_is_dropped(disclaimer: str) -> None:
         "Externe\n\nPorte en chêne.",
         "External door, oak, 90 cm.",
         "[Le banc extérieur]\n\nIl est en chêne.",
+        "[Cet e-mail contient le plan de la terrasse extérieure]\n\nMerci.",
         "Expéditeur externe\n\nLe champ est faux dans votre formulaire.",
         "Bonjour,\nce message vous a été envoyé par erreur, merci de supprimer le ticket.",
     ],

@@ -33,6 +33,8 @@ BLOCKS = {
     f"{FROM}\n11/02/2026 04:10 PM\n\nTo\nlou@b.example\ncc\n\nSubject\ndoor\n\nHello",
     "Yahoo": f"----- Message transmis ----- De : {FROM}À : lou@b.example\n"
     "Envoyé : lundi à 09:26:50 UTC+1Objet : porte\n Bonjour",
+    "Yahoo, wrapped": f"----- Message transmis ----- De : {FROM}À :\nlou@b.example <lou@b.example>Envoyé : mardi 3\n"
+    "novembre 2026 à 09:26:30 UTC+1Objet : porte\n\nBonjour",
     "Outlook for Mac": "Le 03/11/2026 09:26, « Zoé Martin » <zoe@client.example> a écrit :\n\n    Bonjour,\n",
     "Gmail without heading": "Le mar. 3 nov. 2026 à 10:12, Zoé Martin <zoe@client.example> a écrit :\n> Bonjour",
     "Thunderbird, Italian": "-------- Messaggio Inoltrato --------\n"
@@ -74,7 +76,8 @@ def test_chain_of_forwards_gives_all_senders() -> None:
 
 
 HEADED = (
-    *("Gmail", "Apple Mail", "Thunderbird", "Zimbra", "folded", "Yahoo", "Swedish", "Hungarian", "Romanian", "Russian"),
+    *("Gmail", "Apple Mail", "Thunderbird", "Zimbra", "folded", "Yahoo", "Yahoo, wrapped", "Hungarian", "Romanian"),
+    *("Russian", "Swedish"),
     *("Romanian, Apple", "Russian, Yandex", "Slovak", "Turkish", "Ukrainian", "Croatian", "Czech", "eM Client"),
 )
 

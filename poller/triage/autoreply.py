@@ -221,7 +221,7 @@ def subject(request: Request) -> str | None:
         return "auto-reply (subject)"
     if _NOTES_SUBJECT.match(words) and (backed or _NOTICE.search(text)):  # a car lacks a mirror: "Auto : miroir absent"
         return "auto-reply (subject: AUTO)"
-    if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress"):
+    if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress") and not _asks(request):
         return "auto-reply (subject and X-Auto-Response-Suppress)"
     return None
 

@@ -40,6 +40,8 @@ def test_automatic_mail_is_recognised_with_reason(mail: Request, reason: str) ->
         request(subject="Re: Réponse automatique : Devis"),
         request(subject=AWAY.subject, text="Bonjour, pouvez-vous chiffrer une chaise en 3D ?"),
         request(subject="Out of office chairs, can we reorder?"),
+        request(SUPPRESS, subject="Out of office chair line", text="Please model our chair line."),
+        request(SUPPRESS, subject="Réponse automatique du formulaire", text="Elle contient une faute, que faire ?"),
         request(attachments=(calendar("REQUEST"),)),
         request(subject="Auto : rétroviseur absent du modèle", text="Pouvez-vous l'ajouter ?"),
         request(subject="AUTO: wheel floats away from the body", text="Please fix it."),

@@ -35,7 +35,8 @@ _ADDR_SPEC: Final = re.compile(
     r"""(?:"[^"@<>]{1,64}"|(?<![^\s<>()\[\],;:"'@\\])[^\s<>()\[\],;:"'@\\][^\s<>()\[\],;:"@\\]{0,255})"""
     r"""@(?:[^\s<>()\[\],;:"'@\\]+|\[[\w:.]{1,64}\])"""
 )
-_GROUP: Final = re.compile(r'[^:"=@]+:(?=\s*[^\s/])')  # its name, before the first mailbox's (RFC 5322 section 3.4)
+# Its name, perhaps in encoded words, before the first mailbox's (RFC 5322 section 3.4).
+_GROUP: Final = re.compile(r'(?:[^:"=@]|=\?[^?\s]{1,40}\?[bq]\?[^?\s]{0,200}\?=)+:(?=\s*[^\s/])', re.IGNORECASE)
 _COMMENT: Final = re.compile(r"\([^()]*\)")
 
 

@@ -43,9 +43,16 @@ _WROTE: Final = re.compile(
     re.IGNORECASE,
 )
 _QUOTE_DEPTH: Final = 20  # that is shown
-_CSS: Final = CSS_PROFILES["strict"] | {
-    "blockquote": HtmlElement(display=Display.block, margin_before=1, margin_after=1)
-}
+# Further elements that begin a line of their own. Inscriptis would glue their words together.
+_BLOCKS: Final = (
+    *("center", "dd", "details", "dir", "dl", "dt", "fieldset", "form", "hr", "legend", "menu", "noscript"),
+    *("optgroup", "option", "section", "summary", "textarea"),
+)
+_CSS: Final = (
+    CSS_PROFILES["strict"]
+    | {name: HtmlElement(display=Display.block) for name in _BLOCKS}
+    | {"blockquote": HtmlElement(display=Display.block, margin_before=1, margin_after=1)}
+)
 _END_TAG: Final = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]{0,1000}>")
 _UNREAD_HTML: Final = re.compile(r"(?i)\bhtml\b")
@@ -152,6 +159,8 @@ def fuller(text: str, sources: Sequence[str], limit: int = RENDERED_CHARS) -> st
     before = [sum(len(source) for source in sources[:number]) for number in range(len(sources))]
     texts = (html_text(source, max(0, limit - read)) for source, read in zip(sources, before, strict=True))
     rendered = "\n\n".join(texts)
+    if not text.strip():
+        return rendered  # even if it is nothing but a link
     words = _words(rendered)
     return rendered if words and (is_stub(text) or _words(text) * _STUB_FRACTION <= words) else text
 
@@ -196,6 +205,7 @@ def _unflow(text: str, *, delete_space: bool) -> str:
 
 READERS: Final = {  # by content type: what gives the text of such a part, or its source
     "text/plain": plain,
+    "text/markdown": plain,
     "text/html": html,
     "text/enriched": enriched,
     "text/richtext": enriched,

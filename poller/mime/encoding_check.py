@@ -35,6 +35,8 @@ _ESCAPE: Final = re.compile(rb"=(?:[0-9A-F]{2}|[ \t]*+(?:\r?\n|\Z))")
 _SOFT_BREAK: Final = re.compile(rb"=[ \t]*+\r?\n")
 _HIGH_ESCAPE: Final = re.compile(rb"=[89A-F][0-9A-F]")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_GAP: Final = re.compile(rb"\r?\n[ \t]*\r?\n")
+_MORE_BELOW: Final = "base64 with more below its end"
 _MISNAMED: Final = "part in another encoding than it says"
 _UNREAD: Final = "part whose encoding cannot be read"
 _FIELDS: Final = re.compile(
@@ -65,6 +67,9 @@ def checked(content: Encoded, source: BinaryIO, *, is_text: bool) -> tuple[Encod
         whole = len(head) < _HEAD_BYTES
     if not head.strip():
         return content, ""
+    first, *below = _GAP.split(head.strip(), maxsplit=1)
+    if content.encoding == "base64" and is_text and whole and below and _is_base64(first, whole=True, is_text=True):
+        return replace(content, pieces=(first,)), _MORE_BELOW  # a mailing list's footer, as it is
     if content.encoding == "base64" and not (is_text and _is_prose(head)):
         with raw.open(source) as stream:
             return content, _damage(iter(lambda: stream.read(PIECE_BYTES), b""))
@@ -125,7 +130,7 @@ def _damage(pieces: Iterator[bytes]) -> str:
             return "base64 with other characters in it"
         before, pad, after = body.partition(b"=")
         if (ended and before) or after.strip(b"="):
-            return "base64 with more below its end"
+            return _MORE_BELOW
         letters += len(before)
         ended = ended or bool(pad)
     return "base64 that breaks off" if letters % 4 and not ended else ""

@@ -7,7 +7,7 @@ from typing import Final
 
 _LINE_CHARS: Final = 900
 _DEVICE: Final = (
-    r"(?:i-?phone|i-?pad|i-?pod|i?mac|macbook|android|samsung|galaxy|huawei|honor|xiaomi|redmi|oppo|realme|oneplus|pixel"
+    r"(?:i-?phon[eua]|i-?pad|i-?pod|i?mac|macbook|android|samsung|galaxy|huawei|honor|xiaomi|redmi|oppo|realme|oneplus|pixel"
     r"|nokia|sony|xperia|wiko|crosscall|fairphone|blackberry|windows phone|cell ?phone|mobile|smartphone|téléphone"
     r"|phone|tablette|tablet|appareil|device|handy|mobilgerät|móvil|telefono|teléfono|cellulare|celular|telemóvel|telefoon"
     r"|mobiel(?:tje)?|mobil|mobiltelefon|telefon|dispositivo|ger[äa]t)(?:['’]?[aue]|in|sta)?"
@@ -19,14 +19,14 @@ _APP: Final = (
     r"|libero ?mail|zoho(?: mail)?|tutanota|tuta|hey\.com"
     r"|airmail|mailbox|typeapp|superhuman|shortwave|mailspring|mailbird|missive|fairemail|aqua ?mail"
     r"|(?:canary|newton|edison|k-9|windows|apple)(?: mail)"
-    r"|l['’]appli(?:cation)?(?: mobile)? (?:mail|yahoo|outlook|gmail|proton|orange|sfr|free"
+    r"|l['’]appli(?:cation)?(?: mobile)? (?:mail|courrier|yahoo|outlook|gmail|proton|orange|sfr|free"
     r"|bouygues|la ?poste)|la messagerie (?:sécurisée|orange|sfr|free|bouygues|proton|la ?poste)|(?:mon|le) webmail)"
 )
 _WORDS: Final = r"(?:[\w.-]+,? ){0,3}"
 # By language: the words for "sent from", and for "my" or "a". The person's own words may begin in the same way, so a
 # device or an app must follow.
 _SENT: Final = {
-    "fr": (r"envoyé (?:de|depuis|à partir de|avec|par|via)", r"(?:mon|ma|un|une)"),
+    "fr": (r"(?:envoyé|écrit|rédigé) (?:de|depuis|à partir de|avec|par|via)", r"(?:mon|ma|un|une)"),
     "en": (r"sent (?:from|with|via|using)", r"(?:my|an?)"),
     "de": (r"(?:gesendet|verschickt|versendet|geschrieben) (?:von|vom|mit|aus|über|via)", r"(?:meine[mr]?|einem?|dem)"),
     "es": (r"enviado (?:desde|con|por)", r"(?:mi|un|una)"),
@@ -37,6 +37,14 @@ _SENT: Final = {
     "da, no": (r"sendt fra", r"(?:min|mit|mitt|en)"),
     "pl": (r"wysłan[eoy] (?:z|ze|przy użyciu|za pomocą)", r"(?:mojego|mojej|programu|aplikacji)"),
     "fi": (r"lähetetty", r"(?:minun)"),
+    "cs, sk": (r"(?:odesláno|odoslané) (?:z|zo|ze)", r"(?:mého|môjho)"),
+    "hr, sl": (r"poslano (?:s|sa|z|iz)", r"(?:mog|mojega)"),
+    "ro": (r"trimis (?:de pe|din)", r"(?:un)"),
+    "hu": (r"elküldve", r"(?:az?)"),
+    "ru": (r"отправлено (?:с|из)", r"(?:моего)"),
+    "uk": (r"надіслано (?:з|із)", r"(?:мого)"),
+    "el": (r"στάλθηκε από", r"(?:το)"),
+    "ca": (r"enviat des de(?:l| la)?", r"(?:meu|meva)"),
 }
 _GET: Final = (
     r"(?:obtenir|obtenez|téléchargez?r?|get|download|holen sie sich|laden sie|obtener|obtén|descargar?|ottieni|scarica"
@@ -54,8 +62,9 @@ _SENT_BY: Final = "|".join(
 _LINE: Final = re.compile(
     rf"(?:(?:cet? (?:e-?mail|mail|message|courriel) (?:a été |est )?)?(?:{_SENT_BY})"
     rf"|envoyé à partir d['’]outlook{_TAIL}|provenance ?: ?(?:courrier|mail|outlook)\b[^:;?!]{{0,40}}"
-    rf"|(?:diese (?:nachricht|e-mail) wurde )?(?:von|mit) (?:(?:meine[mr]|einem) )?{_WORDS}{_DEVICE}(?: aus)?"
-    r"(?: mit [\w. ]{1,30})? (?:gesendet|geschickt|verschickt)\.?"
+    rf"|(?:diese (?:nachricht|e-mail) wurde )?(?:von|mit) (?:(?:meine[mr]|einem) )?{_WORDS}{_DEVICE}"
+    r"(?:-\w{1,20})?(?: aus)?(?: mit [\w. -]{1,30})? (?:gesendet|geschickt|verschickt)\.?"
+    rf"|{_DEVICE}\w{{0,8}} gönderildi|[發发]自我的 ?{_DEVICE}|{_DEVICE} ?から送信|(?:나의 )?{_DEVICE}에서 보냄"
     rf"|sent from mail\.?|yahoo mail ?: ?(?:recherche|organise|search|all|simpl|gére|le meilleur|the ).{{0,80}}"
     rf"|{_GET} {_THE}{_MAIL_APP}\b[^:;?!]{{0,80}}|{_MAIL_APP} (?:für|voor) (?:ios|android)\b[^:;?!]{{0,40}})",
     re.IGNORECASE,

@@ -13,7 +13,7 @@ SPACES: Final = str.maketrans(dict.fromkeys("\u00a0\u202f\u2007\u2009\t", " ") |
 # date as well, so a date alone proves less than the word of a mail client for "sent".
 _LABELS: Final = {
     "fr": ("de, expéditeur", "envoyé, envoyé le", "date", "à, a, pour, cc, cci, copie, copie à", "objet, sujet"),
-    "en": ("from, sender", "sent", "date", "to, cc, bcc", "subject"),
+    "en": ("from, sender", "sent, sent on", "date", "to, cc, bcc", "subject"),
     "de": ("von, absender", "gesendet, gesendet am", "datum", "an, kopie", "betreff"),
     "es": ("de, remitente", "enviado, enviado el", "fecha", "para", "asunto"),
     "it": ("da, mittente", "inviato, inviato il", "data", "a, per", "oggetto"),
@@ -22,15 +22,27 @@ _LABELS: Final = {
     "sv": ("från, avsändare", "skickat, skickad", "datum", "till, kopia", "ämne"),
     "da, no": ("fra", "sendt", "dato", "til, kopi", "emne"),
     "fi": ("lähettäjä", "lähetetty", "päivämäärä, päiväys", "vastaanottaja, kopio", "aihe"),
-    "pl": ("od, nadawca", "wysłano, wysłane", "data", "do, dw", "temat"),
+    "pl": ("od, nadawca", "wysłano, wysłane", "data", "do, dw, adresat", "temat"),
     "cs": ("od, odesílatel", "odesláno", "datum", "komu, kopie", "předmět"),
-    "sk": ("od, odosielateľ", "odoslané", "dátum", "komu, kópia", "predmet"),
-    "hr": ("od, šalje", "poslano", "datum", "za", "predmet"),
+    "sk": ("od, odosielateľ", "odoslané", "dátum", "komu, pre, kópia", "predmet"),
+    "hr": ("od, šalje", "poslano", "datum", "za, prima", "predmet, naslov"),
     "hu": ("feladó", "küldve, elküldve", "dátum", "címzett, másolatot kap", "tárgy"),
-    "ro": ("de la, expeditorul", "trimis", "data", "către", "subiect, subiectul"),
-    "tr": ("kimden, gönderen", "gönderildi", "tarih", "kime, bilgi", "konu"),
+    "ro": (
+        "de la, expeditor, expeditorul",
+        "trimis",
+        "data, dată",
+        "către, destinatar, destinatarul",
+        "subiect, subiectul",
+    ),
+    "tr": ("kimden, gönderen", "gönderildi, gönderilen, gönderme zamanı", "tarih", "kime, alıcı, bilgi", "konu"),
     "ru": ("от, от кого, отправитель", "отправлено", "дата", "кому, копия", "тема"),
-    "uk": ("від, від кого", "надіслано", "дата", "кому, копія", "тема"),
+    "uk": ("від, від кого", "надіслано, відправлено", "дата", "кому, копія", "тема"),
+    "et": ("saatja", "saadetud", "kuupäev", "adressaat, saaja", "teema"),
+    "bg": ("от", "изпратено", "дата", "до, към", "относно, тема"),
+    "el": ("από", "στάλθηκε", "ημερομηνία", "προς", "θέμα"),
+    "ca": ("de", "enviat, enviat el", "data", "per a", "assumpte, tema"),
+    "zh": ("发件人, 寄件者", "发送时间, 寄件日期", "日期", "收件人, 收件者, 抄送", "主题, 主旨"),
+    "ja": ("差出人, 送信元", "送信日時", "日付, 日時", "宛先, 送信先", "件名"),
 }
 _REPLY_TO: Final = "répondre à, reply-to, antwort an, responder a, rispondi a, antwoorden naar, svara till"
 _LINE_CHARS: Final = 600
@@ -46,10 +58,22 @@ _AUTHOR, _SENT, _DATE, _TO, _SUBJECT = (_any(",".join(labels)) for labels in zip
 FIELD: Final = re.compile(
     rf"(?:^|(?<=[\s>\d\"\])])|(?<=\d [ap]m)|(?<=utc))\*{{0,2}}(?:(?P<author>{_AUTHOR})|(?P<sent>{_SENT}|message du)"
     rf"|(?P<date>{_DATE})|(?P<to>{_TO})|(?P<subject>{_SUBJECT})|(?P<reply_to>{_any(_REPLY_TO)}))"
-    r" ?\*{0,2} ?:\*{0,2}",
+    r" ?\*{0,2} ?[:：]\*{0,2}",
     re.IGNORECASE,
 )
 _MESSAGE_OF: Final = re.compile(r"message du (?=\d)", re.IGNORECASE)  # of Orange and SFR
+
+
+# eM Client prints no colons: 'De "Jean" <jean@example.com>', and below it "À paul@example.com".
+_BARE_AUTHOR: Final = re.compile(rf"(?:{_AUTHOR}) ([^:]{{0,200}}<[^<>\s@]{{1,64}}@[^<>\s]{{1,200}}>)", re.IGNORECASE)
+_BARE_TO: Final = re.compile(rf"(?:{_TO}) [^:]{{0,300}}@.*", re.IGNORECASE)
+
+
+def bare_author(lines: list[str], at: int) -> str:
+    """Return the author in a header without colons that begins here, "" if none does."""
+    found = _BARE_AUTHOR.fullmatch(lines[at][:_LINE_CHARS])
+    below = lines[at + 1][:_LINE_CHARS] if at + 1 < len(lines) else ""
+    return found[1] if found and _BARE_TO.fullmatch(below) else ""
 
 
 def begins_field(line: str) -> bool:

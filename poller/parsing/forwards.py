@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from poller.mime import addresses
-from poller.parsing.field_labels import SPACES, begins_field, header_fields
+from poller.parsing.field_labels import SPACES, bare_author, begins_field, header_fields
 from poller.parsing.introductions import ADDRESS, begins_notes_header, forward_heading, introduction
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _LINE_CHARS: Final = 600
 _MAX_LINES: Final = 5000
 _HEADER_LINES: Final = 14  # some clients print an empty one below each field
 _QUOTES: Final = " «»\"'"
+_WRAPPED_LINES: Final = 4
 _FIELDS: Final = 2  # beside From; "De : 10 mm" on a plan has none
 
 
@@ -44,11 +46,13 @@ def original_senders(text: str, *, forward: bool) -> tuple[Address, ...]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    for line in text.split("\n", _MAX_LINES):
-        plain = line[:_LINE_CHARS].translate(SPACES).lstrip("> ").strip()
-        yield plain
-        if rest := forward_heading(plain):
-            yield rest
+    """Yield the lines without quotation marks, and the header that begins on the line of a heading as a line too."""
+    lines = [line[:_LINE_CHARS].translate(SPACES).lstrip("> ").strip() for line in text.split("\n", _MAX_LINES)]
+    for at, line in enumerate(lines, start=1):
+        yield line
+        if rest := forward_heading(line):
+            # Yahoo prints all fields on one line, and others wrap it.
+            yield " ".join([rest, *takewhile(bool, lines[at : at + _WRAPPED_LINES])])
 
 
 def _introduced(lines: list[str], at: int) -> tuple[int, Address | None]:
@@ -61,8 +65,8 @@ def _introduced(lines: list[str], at: int) -> tuple[int, Address | None]:
             return count, None
         name = _NAME.search(plain[: named.start()])
         return count, _address(f'"{name[0].strip(_QUOTES)}" {named[0]}' if name else named[0])
-    if begins_notes_header(lines, at):
-        return 1, _address(lines[at])
+    if author := lines[at] if begins_notes_header(lines, at) else bare_author(lines, at):
+        return 1, _address(author)
     if not begins_field(lines[at]):
         return 0, None
     fields = header_fields(_header(lines, at))

@@ -14,7 +14,7 @@ _BANNER_LINES: Final = 6
 _FOOTER_LINES: Final = 40
 
 _WARNS: Final = re.compile(
-    r"\W*(?:caution|warning|external|attention|avertissement|alerte|achtung|vorsicht|externe?\b"
+    r"\W*(?:caution|warning|external|expéditeur externe|attention|avertissement|alerte|achtung|vorsicht|externe?\b"
     r"|this (?:e-?mail|message|mail)|(?:ce|cet|diese) (?:message|mail|courriel|e-?mail|expéditeur|nachricht)"
     r"|you don['’]t often get|vous n['’](?:obtenez|recevez) pas souvent|sie erhalten nicht (?:oft|häufig))",
     re.IGNORECASE,
@@ -22,6 +22,7 @@ _WARNS: Final = re.compile(
 _OUTSIDE: Final = re.compile(
     r"\b(?:e-?mail|mail|message|courriel|sender|nachricht)\b.{0,40}\b(?:from|provient|vient|émane|originat\w+|kommt|stammt)\b"
     r".{0,40}\b(?:outside|external\w*|extérieur\w*|externe?\b|außerhalb)"
+    r"|^\W*(?:expéditeur externe|external sender)\b"
     r"|n['’](?:obtenez|recevez) pas souvent|don['’]t often get|erhalten nicht (?:oft|häufig)",
     re.IGNORECASE,
 )
@@ -34,29 +35,33 @@ _CARE: Final = re.compile(
 _ADVICE: Final = re.compile(r"\W*(?:do not|don['’]t|ne |n['’]|please|veuillez|soyez|be |évitez)", re.IGNORECASE)
 _LABEL: Final = re.compile(
     r"[\W_]*(?:(?:external|externe?) (?:e-?mail|mail|message|sender)|(?:e-?mail|mail|message|courriel) externe?)[\W_]*"
-    r"|\[ext(?:ernal|erne?)?\]",
+    r"|\[ext(?:ernal|erne?)?\]"
+    r"|\[(?:ce message|cet e-?mail|ce mail|this (?:message|e-?mail)) (?:vient|provient|émane|is|was|came|comes)\b"
+    r"[^\[\]]{0,60}(?:extérieur|externe|outside|external)[^\[\]]{0,60}\]",
     re.IGNORECASE,
 )
 _DISCLAIMS: Final = re.compile(
     r"\W*(?:(?:confidentiality|legal) notice\W+|(?:avis de )?confidentialité\W+|avis(?: juridique| important)?\W+"
-    r"|disclaimer\W+|l['’]intégrité de |(?:the |les |le |l['’])?(?:information|content|contenu)\w* .{0,60}?\b)?"
-    r"(?:ce|cet|this|diese|este|questo) (?:e-?mail|mail|message|courriel|courrier|transmission|communication"
-    r"|nachricht|mensaje|messaggio)\b",
+    r"|disclaimer\W+|l['’]intégrité de |)"
+    r"(?:(?:the |les |le |la |as |die |l['’])?(?:informa\w+|content|contenu)\w* .{0,60}?\b)?"
+    r"(?:ce|cet|this|diese|este|esta|questo|questa|deze|dit) (?:e-?mail|mail|message|courriel|courrier|transmission"
+    r"|communication|nachricht|mensaje|mensagem|correo|messaggio|bericht)\b",
     re.IGNORECASE,
 )
 _SET_PHRASES: Final = tuple(
     re.compile(phrases, re.IGNORECASE)
     for phrases in (
-        r"confiden|vertraulich|riservat|privileged",
-        r"destinataire|intended|addressee|recipient|empfänger|destinatari|usage exclusif|solely",
-        r"erreur|in error|by mistake|irrtümlich|errore|por error",
-        r"détruire|supprimer|delete|destroy|löschen|cancellar|eliminar|destruction",
-        r"l['’]expéditeur|the sender|notify|avertir|absender|mittente|remitente",
+        r"confiden|vertraulich|riservat|vertrouwelijk|privileged",
+        r"destinataire|intended|addressee|recipient|empfänger|destinat[aá]ri|geadresseerde|usage exclusif|solely",
+        r"erreur|in error|by mistake|irrtümlich|errore|por error|por engano|per abuis|ten onrechte",
+        r"détruire|supprimer|delete|destroy|löschen|vernichten|cancell|elimin|verwijder|destruction",
+        r"l['’]expéditeur|the sender|notify|avertir|absender|mittente|remitente|remetente|afzender",
         r"interdit|prohibited|unauthori[sz]ed|autorisée?|divulg|disclos|disseminat|diffusion",
         r"intégrité|responsab|liab|altér|virus",
     )
 )
 _FEWEST_PHRASES: Final = 3
+_HEADED: Final = re.compile(r"\W*(?:disclaimer|confidentiality notice|avis de confidentialité)\b", re.IGNORECASE)
 # Below a quotation even a short one is no answer.
 _SHORT: Final = re.compile(
     r"\W*(?:ce|this|diese[rs]?|este|esta|questo|questa|deze|dit) (?:e-?mail|mail|message|courriel|nachricht|mensaje"
@@ -64,10 +69,11 @@ _SHORT: Final = re.compile(
     re.IGNORECASE,
 )
 _FOOTER: Final = re.compile(
-    r"\W*(?:\[[^\[\]]{0,300}\](?:<[^<>]{0,300}>)? )?"
-    r"(?:(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).{0,200}"
+    r"\W*(?:(?:\[[^\[\]]{0,300}\])?(?:<[^<>]{0,300}>)?\s?)?"
+    r"(?:(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).{0,400}"
     r"|(?:p )?(?:pensez à l['’]environnement|avant d['’]imprimer.{0,20} pensez|n['’]imprimez (?:ce|cet|que)"
-    r"|(?:please )?(?:consider|think (?:of|about)) the environment).{0,120})",
+    r"|(?:please )?(?:consider|think (?:of|about)) the environment|(?:bitte )?denken sie an die umwelt"
+    r"|pensa all['’]ambiente|prima di stampare|antes de imprimir).{0,120})",
     re.IGNORECASE,
 )
 
@@ -86,6 +92,17 @@ def without_notices(text: str) -> str:
 def is_footer(line: str) -> bool:
     """Return whether a line below a quotation is a notice, and no answer to it."""
     return any(pattern.fullmatch(line[:_NOTICE_CHARS]) for pattern in (_SHORT, _FOOTER))
+
+
+def is_disclaimer(text: str) -> bool:
+    """Return whether a text is a disclaimer's one paragraph. Two set phrases prove it where nothing stands above."""
+    joined = " ".join(text.split())[:_NOTICE_CHARS]
+    return "\n\n" not in text.strip() and _disclaims(joined, _FEWEST_PHRASES - 1)
+
+
+def _disclaims(text: str, fewest: int) -> bool:
+    found = sum(phrase.search(text) is not None for phrase in _SET_PHRASES)
+    return bool(_DISCLAIMS.match(text)) and found >= fewest - bool(_HEADED.match(text))
 
 
 def _banner_lines(lines: list[str], at: int) -> int:
@@ -118,7 +135,6 @@ def _footer_start(lines: list[str], first: int, last: int) -> int:
         joined = f"{line} {joined}".strip()
         if not line or len(joined) > _NOTICE_CHARS:
             break
-        phrases = sum(phrase.search(joined) is not None for phrase in _SET_PHRASES)
-        if _FOOTER.fullmatch(joined) or (_DISCLAIMS.match(joined) and phrases >= _FEWEST_PHRASES):
+        if _FOOTER.fullmatch(joined) or _disclaims(joined, _FEWEST_PHRASES):
             return at
     return last

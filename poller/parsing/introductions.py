@@ -11,32 +11,54 @@ LINE_CHARS: Final = 300
 _LINES: Final = 3  # that an introduction takes at most
 _AFTER_WROTE_CHARS: Final = 120
 
-_RULE: Final = r"[-_ *>=]*"
-_FORWARDED: Final = re.compile(
-    rf"{_RULE}(?:(?:begin )?forwarded (?:message|email)|(?:message|mail|e-mail|courriel) (?:transf[ée]r[ée]|transmis"
-    r"|r[ée]exp[ée]di[ée])|d[ée]but du (?:message|courriel) (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée]|transmis)"
-    r"|(?:anfang der )?weitergeleitete(?:n)? (?:nachricht|e-mail|mail)|(?:inicio del )?mensaje reenviado"
-    r"|(?:inizio )?messaggio inoltrato|(?:início da )?mensagem (?:en|reen)caminhada"
-    r"|(?:begin )?doorgestuurd bericht|vidarebefordrat (?:meddelande|brev)|videresendt (?:besked|meddelelse|melding)"
-    r"|(?:treść )?(?:przekazan\w+|przesłan\w+ dalej) wiadomoś\w+|wiadomość (?:przekazana|przesłana dalej)"
-    rf"|(?:välitetty|edelleenlähetetty) viesti|přeposlaná zpráva){_RULE}:?{_RULE}",
-    re.IGNORECASE,
-)
+_RULE: Final = r"[-_ *>=–—]*"
+_FORWARD_HEADINGS: Final = {
+    "en": r"(?:begin )?forwarded (?:message|email)",
+    "fr": r"(?:message|mail|e-mail|courriel) (?:transf[ée]r[ée]|transmis|r[ée]exp[ée]di[ée])"
+    r"|d[ée]but du (?:message|courriel) (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée]|transmis)",
+    "de": r"(?:anfang der )?weitergeleitete(?:n)? (?:nachricht|e-mail|mail)",
+    "es": r"(?:inicio del )?mensaje reenviado",
+    "it": r"(?:inizio )?messaggio inoltrato",
+    "pt": r"(?:início da )?mensagem (?:en|reen)caminhada",
+    "nl": r"(?:begin )?doorgestuurd bericht",
+    "sv": r"vidarebefordrat (?:meddelande|brev|mejl)",
+    "da, no": r"(?:start på )?videresendt (?:besked|meddelelse|melding)",
+    "fi": r"(?:välitetty|edelleenlähetetty) viesti(?: alkaa| / fwd\.msg)?",
+    "pl": r"(?:treść |początek )?(?:przekazan\w+|przekazywan\w+|przesłan\w+ dalej) wiadomoś\w+"
+    r"|wiadomość (?:przekazana|przesłana dalej)",
+    "cs": r"(?:přeposlaná zpráva|začátek přeposílané zprávy)",
+    "sk": r"(?:preposlaná správa(?: --- forwarded message)?|začiatok preposlanej správy)",
+    "hr": r"(?:proslijeđena poruka|započni proslijeđenu poruku)",
+    "hu": r"továbbított (?:üzenet|levél(?: kezdete)?)",
+    "ro": r"(?:începe )?mesaj(?:ul)? (?:redirecționat|înaintat|retrimis)",
+    "tr": r"(?:iletilmiş mesaj|iletilen ileti|ileti başlangıcı)",
+    "ru": r"(?:пересылаемое|перенаправленное|пересланное) сообщение|начало переадресованного сообщения",
+    "uk": r"(?:переслане|перенаправлене) повідомлення|початок листа, що пересилається",
+    "ca": r"missatge reenviat",
+    "el": r"προωθημένο μήνυμα",
+    "zh": r"转发的邮件(?:信息)?|轉寄(?:的)?郵件",
+    "ja": r"(?:メッセージを転送|転送メッセージ|転送されたメッセージ)",
+}
+_FORWARDED: Final = re.compile(rf"{_RULE}(?:{'|'.join(_FORWARD_HEADINGS.values())}){_RULE}:?{_RULE}", re.IGNORECASE)
 _ORIGINAL: Final = re.compile(
-    r"[-_*]{2,} ?(?:original (?:message|appointment)|(?:message|mail|e-mail|courriel) (?:d['’]origine|original|initial)"
-    r"|ursprüngliche (?:nachricht|e-mail)|original-nachricht|originalnachricht|mensaje original|messaggio originale"
+    r"(?:[-_*–—]{2,}|—) ?(?:original (?:message|appointment)|(?:message|mail|e-mail|courriel) "
+    r"(?:d['’]origine|original|initial)|ursprüngliche (?:nachricht|e-mail)"
+    r"|original-nachricht|originalnachricht|mensaje original|messaggio originale"
     r"|mensagem original|oorspronkelijk bericht|origineel bericht|ursprungligt meddelande|originalmeddelande"
     r"|oprindelig (?:meddelelse|besked)|opprinnelig melding|(?:oryginalna )?wiadomość(?: oryginalna)?"
-    r"|alkuperäinen viesti|původní zpráva) ?[-_*]{2,} ?",
+    r"|alkuperäinen viesti|původní zpráva|pôvodná správa|izvorna poruka|eredeti üzenet|mesaj(?:ul)? original"
+    r"|orijinal mesaj|исходное сообщение|оригінальне повідомлення|missatge original|原始邮件|元のメッセージ)"
+    r" ?(?:[-_*–—]{2,}|—) ?",
     re.IGNORECASE,
 )
 _ORANGE: Final = re.compile(r"> ?message du \d\d?/\d\d?/\d\d(?:\d\d)?.*", re.IGNORECASE)
 # Excludes reported speech: "votre studio m'a écrit", "nous a écrit", "wrote to me".
 _WROTE: Final = re.compile(
-    r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|schrieb|escribió|ha scritto|escreveu|schreef"
+    r"\b(?<!['’])(?<!\b[nv]ous )(?:a écrit|wrote(?! (?:to|me|us)\b)|writes|schrieb|escribió|ha scritto|escreveu|schreef"
     r"|vous avez écrit|folgendes geschrieben|hat am [\d.: ]{6,20}[a-z]{0,4} ?geschrieben"
-    r"|(?:het volgende|heeft .{0,80}) geschreven|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?|şunu yazdı"
-    r"|kirjoitti|napsal(?:\(a\)|a)?|írta|a scris|написала?|пише)(?!\w)",
+    r"|(?:het volgende|heeft .{0,80}) geschreven|wiadomość napisana przez|skrev|pisze|napisał(?:\(a\)|a)?"
+    r"|(?:şunu )?yazdı|kirjoitti|nap(?:sal|ísal)(?:\(a\)|a)?|írta|a scris|написала?|пишет?|написа|έγραψε|đã viết"
+    r"|님이 작성|missatge de|va escriure)(?!\w)",
     re.IGNORECASE,
 )
 # Of what a person reports: "on m'a écrit", "I wrote", "j'ai écrit à ...".
@@ -49,6 +71,7 @@ _OPENER: Final = re.compile(
 )
 ADDRESS: Final = re.compile(r"<(?:\[?mailto:)?[^<>\s@]{1,64}@[^<>\s]{1,200}>")
 _BROKEN_ADDRESS: Final = re.compile(r"(?<=<) (?=[^<>\s@]{1,64}@[^<>\s]{1,200}>)|(?<=[^\s<>]) (?=>[:,]?)")
+_MAILTO_WITHIN: Final = re.compile(r"<mailto:[^<>\s]{1,300}>>", re.IGNORECASE)  # of Outlook, in plain text
 _ENDS_WITH_ADDRESS: Final = re.compile(r"(?:<[^<>\s@]{1,64}@[^<>\s]{1,200}>|\([^()\s@]{1,64}@[^()\s]{1,200}\)) ?,? ?:")
 DAY: Final = re.compile(
     r"\b(?:\d{1,4}([/.-])\d\d?\1\d{2,4}|\d\d?(?:er)?\.? (?:de )?[^\W\d_]{3,12}\.?|[^\W\d_]{3,12}\.? \d\d?, \d{4})(?!\w)"
@@ -105,9 +128,12 @@ def introduction(lines: list[str], at: int) -> tuple[int, str]:
         return 0, ""
     joined = ""
     for count, line in enumerate(lines[at : at + _LINES], start=1):
-        if not line:
+        # The author's own last line may begin with "Le", too.
+        begins_below = count > 1 and _OPENER.match(line) and DAY.search(line[:LINE_CHARS])
+        if not line or (begins_below and not re.search(r"\d", first)):
             return 0, ""
         joined = _BROKEN_ADDRESS.sub("", f"{joined} {line[:LINE_CHARS] if count > 1 else first}")
+        joined = _MAILTO_WITHIN.sub(">", joined)
         end = line[-4:].rstrip("*_ ")
         if (end.endswith((":", "--")) or _ends_with_verb(joined, lines[at + count : at + count + 1])) and (
             _HORDE.fullmatch(joined.strip().lower()) or _says_wrote(joined) or _names_moment_and_author(joined)

@@ -66,6 +66,7 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
     attached = [message.author for message in contents.forwarded if message.author.addr_spec]
     named = forwards.original_senders(contents.text, forward=prefix is not Prefix.ANSWER)
     passes_on = bool(named) and not (prefix or in_reply_to or references)
+    sent_files = any(not (file.signature or file.logo) for file in contents.attachments)
     return Request(
         reference=reference,
         message_id=message_ids[0] if message_ids else f"<{reference}@message-id.invalid>",
@@ -75,7 +76,7 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
         author=author,
         subject=subject,
         text=text,
-        newest=_newest(prefix, contents.text, text, passes_on=passes_on),
+        newest=_newest(prefix, contents.text, text, passes_on=passes_on, beside_files=sent_files),
         sent_at=headers.date(header.first(b"date")),
         received_at=received_at,
         headers=tuple((name.decode("ascii"), headers.text_of(name, value)) for name, value in header.fields),
@@ -86,14 +87,14 @@ def _request(path: Path, account: str, received_at: datetime, header: Header, co
     )
 
 
-def _newest(prefix: Prefix | None, own: str, text: str, *, passes_on: bool) -> str:
+def _newest(prefix: Prefix | None, own: str, text: str, *, passes_on: bool, beside_files: bool) -> str:
     """Return the part of a text that was written for the mail. `own` is the text without attached messages.
 
     A mail that answers nothing and names the author of another passes that one on, even under a subject of its own.
     """
     if prefix is Prefix.FORWARD or passes_on or not re.search(r"\w", own):
         return text.strip()
-    return quoting.newest_part(own)
+    return quoting.newest_part(own, beside_files=beside_files)
 
 
 def _beginning(path: Path) -> bytes:

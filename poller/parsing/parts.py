@@ -36,6 +36,8 @@ _NO_MIME: Final = re.compile(rb"\bmime\b|multi-?part", re.IGNORECASE)  # of the 
 _LOOK_BYTES: Final = 64 * 1024
 _MAX_DEPTH: Final = 60
 _MESSAGES: Final = {"message/rfc822", "message/global", "message/news"}
+# Of Gmail twice, and of Apple's watch.
+_OTHER_FORMS: Final = {"text/x-amp-html", "text/vnd.google.email-reaction+json", "text/watch-html"}
 _CONTINUED: Final = re.compile(r"ATT\d{4,5}\.{1,2}(?:txt|html?)", re.IGNORECASE)
 _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}")
 
@@ -68,6 +70,10 @@ class Leaf:
             return False
         # Exchange names so the text below an attachment.
         return _CONTINUED.fullmatch(self.name) is not None or (self.disposition != "attachment" and not self.name)
+
+    def is_another_form(self) -> bool:
+        """Return whether the part is the text once more, for a kind of mail client that shows nothing else."""
+        return bool(self.alternative) and self.content_type in _OTHER_FORMS
 
     def open(self) -> BinaryIO:
         """Open a readable, seekable stream of the decoded bytes."""

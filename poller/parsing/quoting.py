@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from poller.mime.pgp_armour import without_armour
 from poller.parsing.app_signatures import is_of_an_app
 from poller.parsing.field_labels import SPACES, begins_field, header_fields
-from poller.parsing.gateway_notices import is_footer, without_notices
+from poller.parsing.gateway_notices import is_disclaimer, is_footer, without_notices
 from poller.parsing.introductions import (
     DAY,
     LINE_CHARS,
@@ -22,9 +23,13 @@ from poller.parsing.introductions import (
     introduction,
     original_heading,
 )
+from poller.parsing.list_footers import without_list_footers
 
 _LOOK_AHEAD: Final = 4  # lines; the first lines show a longer header block
 _SIGNATURE_LINES: Final = 12
+_POSTSCRIPT: Final = re.compile(r"p\.? ?s\.? ?[:–-]", re.IGNORECASE)
+_WRAPPED_CHARS: Final = range(60, 100)  # of a quoted line, with the word that had no room in it
+_TAIL_CHARS: Final = 60
 _HEADER_LINES: Final = 6
 # Fields of web forms, which no mail header has.
 _FORM_FIELD: Final = re.compile(
@@ -57,14 +62,19 @@ _MARKED: Final = re.compile(
 )
 
 
-def newest_part(text: str) -> str:
+def newest_part(text: str, *, beside_files: bool = False) -> str:
     r"""Return what was written for this mail, from its text with "\n" line ends.
 
     A forward returns all of its text, because the sender wants the history to be read. So does a text that is nothing
     but history, and one that says that its answers stand in the history ("mes réponses en rouge ci-dessous"). Where the
     author's own lines follow quoted ones, these are kept, because an answer needs its question. The result is "" only
-    for an empty text.
+    for an empty text, or `beside_files` that say it all, for one that no person wrote: a disclaimer, an app's line.
     """
+    text = without_list_footers(without_armour(text))
+    return "" if beside_files and _is_of_no_person(text) else _own_part(text)
+
+
+def _own_part(text: str) -> str:
     raw = text.split("\n")
     lines = [line.translate(SPACES).strip() for line in raw]
     kept: list[str] = []
@@ -88,7 +98,7 @@ def newest_part(text: str) -> str:
         if at in signatures:
             at = signatures[at]
             continue
-        if not line or line.startswith(">"):
+        if not line or line.startswith(">") or _is_wrapped(lines, at):
             pending.append(raw[at])
             below_quote = below_quote or bool(line)
         elif not is_of_an_app(line) and not (below_quote and is_footer(line)):
@@ -100,6 +110,27 @@ def newest_part(text: str) -> str:
         return text.strip()
     newest = _without_rule(without_notices("\n".join(kept).strip()))
     return newest if _SAYS.search(newest) else text.strip()
+
+
+def _is_of_no_person(text: str) -> bool:
+    """Return whether a text is nothing but notices and the line of a mail app."""
+    lines = text.translate(SPACES).split("\n")
+    rest = without_notices("\n".join(line for line in lines if not is_of_an_app(line.strip())))
+    return not _SAYS.search(rest) or is_disclaimer(rest)
+
+
+def _is_wrapped(lines: list[str], at: int) -> bool:
+    """Return whether a line is the end of the quoted line above it, which a mail client broke without a mark.
+
+    The line above is as long as such lines are, and its sentence goes on. Quoted lines go on below. An answer between
+    quoted lines begins its own sentence.
+    """
+    line, above = lines[at], lines[at - 1] if at else ""
+    if not above.startswith(">") or len(line) > _TAIL_CHARS or not line[0].islower():
+        return False
+    room = len(above) + 1 + len(line.split(" ", 1)[0])
+    goes_on = lines[at + 1].startswith(">") if at + 1 < len(lines) else False
+    return goes_on and room in _WRAPPED_CHARS and above[-1] not in ".?!:;…"
 
 
 def _without_rule(newest: str) -> str:
@@ -184,6 +215,8 @@ def _signature_end(lines: list[str], at: int, *, exact: bool) -> int:
     count = items = 0
     for index in range(at + 1, len(lines)):
         if lines[index].startswith(">") or _ends_what_is_new(lines, index) or introduction(lines, index)[0]:
+            return index
+        if _POSTSCRIPT.match(lines[index]):
             return index
         items += _ITEM.match(lines[index]) is not None
         if items > 1 or (not exact and (lines[index] in {"--", "—"} or lines[index].endswith("?"))):

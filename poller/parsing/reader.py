@@ -107,7 +107,7 @@ class Reading:
             is_answer = depth == 0 and any(map(skeleton.header.first, (b"in-reply-to", b"references")))
             history = pictures.shown_in_history(found.html, subject) if is_answer else set()
             for number, leaf in enumerate(leaves):
-                if leaf.is_text():
+                if leaf.is_text() or leaf.is_another_form():
                     continue
                 wrapped = self._opened(leaf, depth)
                 if wrapped is None or wrapped.losses:

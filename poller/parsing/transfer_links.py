@@ -21,7 +21,8 @@ _SERVICES: Final = {
     "onedrive.com", "sharepoint.com", "icloud.com", "box.com", "mega.nz", "mega.io", "mega.co.nz", "fromsmash.com",
     "swisstransfer.com", "kdrive.infomaniak.com", "grosfichiers.com", "transfernow.net", "transferxl.com",
     "dl.free.fr", "transfert.free.fr", "filesender.renater.fr", "pcloud.link",
-    "transfer.pcloud.com", "my.pcloud.com", "drive.proton.me", "send.tresorit.com", "dl.orange.fr",
+    "transfer.pcloud.com", "my.pcloud.com", "drive.proton.me", "send.tresorit.com", "web.tresorit.com", "dl.orange.fr",
+    "drop.chapril.org", "gofile.me",
     "filemail.com", "gofile.io", "1fichier.com", "sendgb.com", "sync.com", "wesendit.com", "send-anywhere.com",
     "sendanywhe.re", "mediafire.com", "hightail.com", "dropsend.com", "transferfile.io", "filetransfer.io",
     "workupload.com", "pixeldrain.com", "ufile.io", "uploadnow.io", "easyupload.io", "terabox.com", "jumpshare.com",
@@ -31,6 +32,10 @@ _SERVICES: Final = {
     "workdrive.zohoexternal.com", "a360.co", "transfer.sh", "file.io", "sharefile.com", "sharefile.eu", "egnyte.com",
     "files.fm", "frame.io", "limewire.com", "degoo.com", "koofr.eu", "koofr.net", "bublup.com",
 }  # fmt: skip
+# Nextcloud and ownCloud, which companies run under names of their own: the path has the file's token.
+_OWN_CLOUD: Final = re.compile(
+    r"(?:/[\w-]{1,40})?(?:/index\.php/s/[A-Za-z0-9_-]{4,40}|/s/[A-Za-z0-9]{15})(?:/.{0,200})?"
+)
 # The file is named behind the path: "/?abc", "/#!abc".
 _KEYED: Final = {"1fichier.com", "mega.nz", "mega.co.nz", "filesender.renater.fr"}
 # Mail gateways replace a link by one of their own. By host: the parameter that holds the link.
@@ -112,9 +117,8 @@ def _transfer_link(url: str) -> str:
         url = inner
     if parts.scheme.lower() not in {"http", "https"} or not host.isascii() or "@" in parts.netloc:
         return ""
-    if not _below(host, _SERVICES) or not (
-        parts.path.strip("/") or (_below(host, _KEYED) and (parts.query or parts.fragment))
-    ):
+    names_file = parts.path.strip("/") or (_below(host, _KEYED) and (parts.query or parts.fragment))
+    if not (_below(host, _SERVICES) and names_file) and not _OWN_CLOUD.fullmatch(parts.path):
         return ""
     # The key of a MEGA link is its fragment, which is not sent to the server.
     rest = parts._replace(scheme="https", netloc=host).geturl()

@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from poller.mime.addresses import takes_no_answer
-from poller.mime.subject import prefix_of
-from poller.triage import vocabulary
+from poller.triage import bounce, vocabulary
 from poller.triage.read_receipts import read_receipt
 from poller.triage.rules import confident_verdict, folded
 
@@ -51,7 +50,9 @@ _AUTO_REPLY_WORDS = (
     r"out of (?:the )?office(?: auto ?reply| reply| alert)|"
     r"vacation (?:auto ?)?(?:reply|response)|automatische antwort|abwesenheitsnotiz|"
     r"respuesta automatica|risposta automatica|automatisch antwoord|resposta automatica|autosvar|"
-    r"automatiskt svar|automatyczna odpowiedz|odpowiedz automatyczna)"
+    r"automatiskt? svar|automatyczna odpowiedz|odpowiedz automatyczna|automaattinen vastaus|automaticka odpoved|"
+    r"automatikus valasz|raspuns automat|otomatik yan[iı]t|автоматическии ответ|автоматична відповідь|"
+    r"αυτοματη απαντηση)"
 )
 # How a person's own absence notice may begin. HCL Notes writes "AUTO: Jean Petit est absent(e) du bureau".
 _ABSENT = (
@@ -85,21 +86,6 @@ _SAYS_AUTOMATIC = re.compile(
 )
 _QUOTED = re.compile(r"«[^«»]{0,300}»|“[^“”]{0,300}”|„[^„“”]{0,300}[“”]|\"[^\"\n]{0,300}\"")
 _HISTORY = re.compile(r"^(?:>|\*?(?:de|from|von|da|van|od|fra|från) ?\*? ?:|-{3,} ?\w)", re.IGNORECASE | re.MULTILINE)
-_NOT_DELIVERED = (
-    r"(?:cannot|can t|couldn t|wasn t|not) (?:be )?(?:been )?delivered|unable to deliver|delivery problems?|"
-    r"(?:n a|n ont) pas (?:pu etre|ete) (?:remis|delivre|distribue|achemine)\w*|impossible de (?:remettre|distribuer)|"
-    r"(?:konnte|wurde) nicht zugestellt|nicht zustellbar|no (?:se )?(?:pudo|ha podido) (?:ser )?entreg\w+|"
-    r"non (?:e stato|puo essere) (?:possibile )?(?:consegna\w+|recapita\w+)|nao (?:foi|pode ser) entregue|"
-    r"(?:kon|kan) niet worden (?:bezorgd|afgeleverd)|kunde inte levereras|nie (?:zostala|mogla zostac) dostarczona"
-)
-_BOUNCE_WORDS = (
-    r"(?:undeliver(?:able|ed)(?: mail)?(?: returned to sender)?|delivery status notification(?: failure| delay)?|"
-    r"mail delivery (?:failed|failure|subsystem)(?: returning message to sender)?|delivery (?:failure|has failed)|"
-    r"failure notice|returned mail|non remis|(?:message )?non distribuable|echec de (?:la )?(?:remise|distribution)|"
-    r"(?:avis|rapport) de non (?:remise|distribution)|message non (?:remis|delivre|distribue)|"
-    r"notification d etat de (?:la )?(?:remise|distribution)(?: echec| retard)?|"
-    r"unzustellbar|no se puede entregar|messaggio non recapitato)"
-)
 _END = r"(?: \.| re\b| fwd?\b|$)"
 _NOTICE_CHARS = 2000  # of the text of a notice
 _OPENING_CHARS = 500  # of the text, in which a notice says what it is
@@ -139,36 +125,44 @@ _ELSEWHERE = re.compile(
     r"\b(?:merci de|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor"
     r"|potete|puo|puede|pueden|konnen sie|sie konnen)(?: \w+){0,4}? "
     r"(?:conta\w*|joindre|vous adresser|adress\w*|appel\w*|ecri\w*|call|e ?mail|mail|reach|write|wend\w*"
-    r"|kontakt\w*|patient\w*|excus\w*|not reply|ne pas|dirig\w*|rivolg\w*|help|aide)\b"
+    r"|direct|refer|kontakt\w*|patient\w*|excus\w*|not reply|ne pas|dirig\w*|rivolg\w*|help|aide)\b"
     r"|\b(?:wenden|melden) sie sich bitte\b|\bkontaktieren sie bitte\b"
     r"|\bmerci (?:de|pour) votre (?:comprehension|patience|message|mail|confiance)\b"
 )
-_UNDELIVERED = re.compile(
-    r"\b(?:" + _NOT_DELIVERED + r"|(?:could not|can ?not|couldn t|wasn t able to|unable to) (?:be )?deliver(?:ed)?"
-    r"|undeliverable to|delivery (?:to|failed|has failed)|konnte nicht zugestellt"
-    r"|(?:(?:n a|n ont) pas pu etre|pas ete) (?:remis|distribue|delivre)|[45]50 5 \d \d"
-    r"|(?:address|adresse|user|recipient)\w* (?:not found|unknown|introuvable|inconnue?))"
+_SPAN = re.compile(r"\b(?:jusqu|du (?:\d|lundi)|until|till|through|bis|hasta|fino al?|ate|tot|do dnia)\b")
+_GOES_ON = re.compile(r"\b(?:valid\w+|continue[rz]?|lance[rz]?|v\d+|mais|but|aber)\b")  # a person's own word
+# What becomes of the mail that the notice answers: with an absence, no person writes it.
+_FATE = re.compile(
+    r"\bvotre (?:message|mail|e mail|courriel) (?:\w+ ){0,4}(?:bien parvenu|sera (?:lu|traite)|ne sera (?:pas|ni))\b"
+    r"|\bprendr(?:ai|ons) connaissance\b"
+    r"|\b(?:(?:re)?pondr(?:ai|ons)|traiter(?:ai|ons)|recontacter(?:ai|ons)) (?:\w+ ){0,7}(?:mon|notre) retour\b"
+    r"|\bihre (?:e mail|mail|nachricht) wird (?:nicht|weder|in meiner abwesenheit)\b"
+    r"|\byour (?:e ?mail|message) will (?:not )?be (?:read|forwarded|answered)\b"
+    r"|\b(?:respond|reply|get back) (?:\w+ ){0,7}(?:when i return|(?:up)?on my return|after my return|when i am back)\b"
+    r"|\bsu (?:mensaje|correo) (?:no )?sera\b|\b(?:il suo messaggio|la sua e mail) (?:non )?(?:sara|verra)\b"
 )
+# The author has left the company, and says whom to write to.
+_LEFT = re.compile(
+    r"\b(?:je ne (?:fais|travaille|suis) plus (?:partie|a|chez|pour|au sein|dans|en poste|salarie)"
+    r"|j ai quitte (?:la societe|l entreprise|mes fonctions|mon poste)"
+    r"|i (?:no longer work|have left (?:the company|my position)|am no longer (?:with|working|employed|at))"
+    r"|ich bin nicht mehr (?:bei|fur)|ya no trabajo|non lavoro piu)\b"
+    r".*\b(?:adress\w*|conta[ck]\w*|direct|write|wend\w*|ecri\w*|dirig\w*|rivolg\w*)\b"
+    r"(?! (?:to )?(?:moi|nous|me|us|mich|mir)\b)"
+)
+# A filter that asks each new sender to prove to be a person.
+_HELD = re.compile(
+    r"\bpour que (?:votre|ce) (?:message|mail|e mail|courriel) (?:\w+ )?(?:soit|puisse etre) (?:remis|delivre)\b"
+    r"|\byour (?:message|e ?mail) (?:\w+ ){0,8}(?:held|waitlisted|not be delivered until)\b"
+    r"|\bto (?:have|get) your (?:message|e ?mail) delivered\b"
+)
+_PROVE = re.compile(r"\b(?:cliqu\w+|click\w*|authentifi\w+|captcha|verif\w+)\b")
 _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
 # A customer may answer under such a subject, or write of a campaign of that name.
 _OUT_OF_OFFICE = r"(?:absen(?:ce|te?)(?: e)? du bureau|out of (?:the )?office|fuera de la oficina)"
 _AUTO_REPLY_OPENING = re.compile(f"(?:{_AUTO_REPLY_WORDS}|{_OUT_OF_OFFICE})" + r"\b")
 _OUT_OF_OFFICE_SUBJECT = re.compile(_OUT_OF_OFFICE + _END)
 _FEW_WORDS = 4  # a text that is no request, whatever it says
-_BOUNCE_SUBJECT = re.compile(_BOUNCE_WORDS + _END)
-# A bounce names whom it did not reach, or the code of the refusal.
-_RECIPIENT = re.compile(r"[^\s<>@]@[^\s<>@]+\.[^\s<>@]|\b[45]\.\d\.\d")
-_BOUNCE_MENTION = re.compile(_BOUNCE_WORDS + r"|\b(?:" + _NOT_DELIVERED + r"|delivery failed)\b")
-_FAILURE = re.compile(r"\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b")
-
-
-def mentions_bounce(request: Request) -> bool:
-    """Return whether a mail says that another was not delivered, in its subject, or in the text if it is no answer."""
-    subject = folded(request.subject)
-    if _BOUNCE_MENTION.search(subject):
-        return True
-    mentioned = _FAILURE.search(subject) or prefix_of(request.subject) is None
-    return bool(mentioned and _UNDELIVERED.search(folded(request.text[:_OPENING_CHARS])))
 
 
 def auto_submitted(request: Request) -> str | None:
@@ -221,14 +215,13 @@ def subject(request: Request) -> str | None:
     """
     words, text = folded(request.subject), folded(request.text[:_OPENING_CHARS])
     backed = _answers(request) or _of_a_program(request)
-    undelivered = _UNDELIVERED.search(text) and _RECIPIENT.search(request.text[:_NOTICE_CHARS])
-    if _BOUNCE_SUBJECT.match(words) and (backed or undelivered):
+    if bounce.has_bounce_subject(request) and (backed or bounce.names_undelivered(request)):
         return "bounce (subject)"
     if _AUTO_REPLY_SUBJECT.match(words) and (backed or _NOTICE.search(text)):
         return "auto-reply (subject)"
     if _NOTES_SUBJECT.match(words) and (backed or _NOTICE.search(text)):  # a car lacks a mirror: "Auto : miroir absent"
         return "auto-reply (subject: AUTO)"
-    if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress"):
+    if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress") and not _asks(request):
         return "auto-reply (subject and X-Auto-Response-Suppress)"
     return None
 
@@ -247,7 +240,17 @@ def absence(request: Request) -> str | None:
         return "auto-reply (subject)"
     if _answers(request) and away and _ABSENT_SUBJECT.match(words):
         return "auto-reply (subject and text)"
+    gone = away and _SPAN.search(own) and _FATE.search(own) and not _GOES_ON.search(own)
+    if _answers(request) and (gone or (_LEFT.search(own) and not _asks(request))):
+        return "auto-reply (text)"
     return None
+
+
+def challenge(request: Request) -> str | None:
+    """Recognise the mail by which a spam filter asks the sender of another to prove to be a person."""
+    said = folded(request.newest[:_NOTICE_CHARS])
+    held = _HELD.search(said) and _PROVE.search(said) and not any(trade.search(said) for trade in _TRADE)
+    return "auto-reply (challenge)" if held and (_answers(request) or _of_a_program(request)) else None
 
 
 def _answers(request: Request) -> bool:
@@ -289,6 +292,7 @@ ANSWERS: tuple[Callable[[Request], str | None], ...] = (
     subject,
     absence,
     says_so,
+    challenge,
     read_receipt,
 )
 SIGNS = (auto_submitted, *ANSWERS)

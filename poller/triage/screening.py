@@ -28,8 +28,16 @@ from poller.mime import addresses
 from poller.mime.addresses import aligned
 from poller.model import Kind
 from poller.own_mail import ACKNOWLEDGEMENT, HEADER, OWN_DOMAIN
-from poller.triage import autoreply
-from poller.triage.sender import from_our_form, is_addressed_to_us, is_ours, labelled_addresses
+from poller.triage import autoreply, bounce
+from poller.triage.sender import (
+    from_our_form,
+    is_addressed_to_us,
+    is_of_transfer_service,
+    is_ours,
+    labelled_addresses,
+    named_by_service,
+    opening,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -51,16 +59,13 @@ _SPAM_FIELDS = ("x-spam-flag", "x-spam-status", "x-spam")  # SpamAssassin's, and
 _MICROSOFT_SPAM = re.compile(r"(?:^|;)\s*sfv:(?:spm|sks|skb)\s*(?:;|$)", re.IGNORECASE)
 _MICROSOFT_SPAM_LEVEL = 5  # SCL: from here a mail goes to the Junk Email folder
 
-_MAILER_DAEMON = re.compile(r"\bmailer[-_ ]?daemon\b", re.IGNORECASE)
+# Exchange sends its reports from an address of its own.
+_MAILER_DAEMON = re.compile(r"\bmailer[-_ ]?daemon\b|\bmicrosoftexchange[0-9a-f]{32}@", re.IGNORECASE)
 _NULL_ADDRESS = re.compile(r"<\s{0,9}>\s*$")
 _AGGREGATE_SUBJECT = re.compile(r"\breport domain:\s*\S+\s+submitter:\s*\S+\s+report-id:", re.IGNORECASE)
 _AGGREGATE_NAME = re.compile(
     r"[^!\s]+![^!\s]+!\d{9,11}!\d{9,11}(?:!.{1,80})?\.(?:xml|json|zip|gz|xml\.gz|json\.gz)", re.IGNORECASE
 )
-_LINK_HOST = re.compile(r"https://([^/?#:@]+)")
-_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"@]{1,64}@[^\s<>()\[\],;:\"@]{1,200}")
-_OPENING_CHARS = 300  # of the text of a program, in which it says for whom it writes
-_SHORT_HOSTS = {"we.tl": "wetransfer.com"}
 
 
 def screen(
@@ -128,16 +133,8 @@ def _brings_files(request: Request, own: Collection[str]) -> bool:
     if any(attachment.kind is Kind.MODEL for attachment in request.attachments):
         return True
     service, person = (each.addr_spec.rpartition("@")[2] for each in (request.author, request.sender))
-    hosts = (match[1].lower() for link in request.links if (match := _LINK_HOST.match(link)))
-    if not any(aligned(_SHORT_HOSTS.get(host, host), service) for host in hosts):
-        return False
     # Without Reply-To, the service names the person in its words. Its newsletters name nobody.
-    opening = f"{request.subject}\n{request.text[:_OPENING_CHARS]}"
-    named = addresses.addresses(" ".join(_ADDRESS.findall(opening)).replace(" ", ", ").encode())
-    outside = (each for each in named if not is_ours(each.addr_spec, own))
-    return not aligned(service, person) or any(
-        not aligned(each.addr_spec.rpartition("@")[2], service) for each in outside
-    )
+    return is_of_transfer_service(request) and (not aligned(service, person) or bool(named_by_service(request, own)))
 
 
 def _is_ours(request: Request, own: Collection[str]) -> bool:
@@ -165,8 +162,9 @@ def _names_its_writer(request: Request, own: Collection[str]) -> bool:
     person = request.sender.addr_spec.lower()
     if not person or not _is_form(request, own):
         return False
-    opening = f"{request.subject}\n{request.text[:_OPENING_CHARS]}".lower()
-    return person in opening or any(each.addr_spec.lower() == person for each in labelled_addresses(request.text))
+    return person in opening(request).lower() or any(
+        each.addr_spec.lower() == person for each in labelled_addresses(request.text)
+    )
 
 
 def _is_of_a_group(request: Request, own: Collection[str]) -> bool:
@@ -208,9 +206,11 @@ def _mailer_daemon(request: Request) -> str | None:
     if not author.addr_spec and _NULL_ADDRESS.search(request.header("from")):
         return "bounce (From: <>)"
     # In a small company the postmaster is a person, who may be a customer.
-    if author.addr_spec.partition("@")[0].lower() == "postmaster" and autoreply.mentions_bounce(request):
+    if author.addr_spec.partition("@")[0].lower() != "postmaster":
+        return None
+    if bounce.mentions_bounce(request):
         return "bounce (postmaster)"
-    return None
+    return "report (postmaster)" if bounce.tells_of_delivery(request) else None
 
 
 def _dmarc_report(request: Request) -> str | None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from poller.mime.addresses import addresses, before_the_list, takes_no_answer
+from poller.mime.addresses import addresses, aligned, before_the_list, takes_no_answer
 from poller.mime.subject import Prefix, prefix_of
 from poller.own_mail import FORM_HEADER
 from poller.triage import auth_results, form_mark
@@ -29,14 +29,39 @@ _PUBLIC: Final = frozenset(
 _FORM_CHARS: Final = 20_000
 _LINE_CHARS: Final = 500
 _LABEL: Final = re.compile(
-    r"\W{0,5}(?:(?:votre |your |ihre |adresse |indirizzo |contact |client |customer )?"
+    r"\W{0,5}(?:quelle est |what(?: is|['’]s) )?"
+    r"(?:(?:votre |your |ihre |adresse |indirizzo |contact |client |customer )?"
     r"(?:e-?mails?|mail|courriel|from|de|von|da|van|replyto|reply-to|répondre à)"
-    r"(?: address| adresse|-adresse)?|adresse (?:e-?mail|mail|électronique|de messagerie)"
-    r"|correo(?: electrónico)?|expéditeur)"
-    r"(?: ?\*{0,2} ?[:=] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t|$))(.*)",  # in a table, spaces follow the label
+    r"(?: address| adresse|-adresse)?|(?:votre |mon )?adresse (?:e-?mail|mail|électronique|de messagerie)"
+    r"|correo(?: electrónico)?|expéditeur"
+    r"|(?:ceci est un e-?mail envoyé via|this is an enquiry e-?mail via) \S{1,200} (?:par|from))"  # Joomla's
+    r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t|$))(.*)",  # in a table, spaces follow the label
+    re.IGNORECASE,
+)
+# A label with the word for mail in it, and any label before an address alone, but for one of a recipient.
+_MAIL_LABEL: Final = re.compile(
+    r"\W{0,5}[\w '’()/.-]{0,40}?(?<![^\W_])(?:e-?mail|mail|courriel)[\w '’()*/.-]{0,40}? ?[:=?→] ?\*{0,2} ?(.*)",
+    re.IGNORECASE,
+)
+_ANY_LABEL: Final = re.compile(
+    r"\W{0,5}(?!(?:à|a|to|cc|cci|bcc|pour|destinataires?|an|para)\b)[^\W\d_][\w '’()*/.-]{0,40}? ?[:=→] ?\*{0,2} ?"
+    r"([\w '’\"-]{0,60}[<(]?[^\s<>()@]{1,64}@[^\s<>()@]{1,200}[>)]?)",
+    re.IGNORECASE,
+)
+_FORM_FIELD: Final = re.compile(
+    r"\W{0,5}(?:votre |your )?(?:nom|prénom|name|message|demande|téléphone|phone)\b.{0,40}[:=→]", re.IGNORECASE
+)
+_IN_PARENTHESES: Final = re.compile(r"\(([^()\s@]{1,64}@[^()\s]{1,200})\)")
+# The services and programs that send what others fill in write from such addresses.
+_FORM_MAILER: Final = re.compile(
+    r"(?:mailer|notifications?|forms?|formulaires?|form-submission|contact-?form|web-?form|wordpress|website)@",
     re.IGNORECASE,
 )
 _LINK: Final = re.compile(r"\[([^\[\]]{0,300})\]\((?:mailto:)?[^()\s]{0,300}\)")
+_LINK_HOST: Final = re.compile(r"https://([^/?#:@]+)")
+_SHORT_HOSTS: Final = {"we.tl": "wetransfer.com"}
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"@]{1,64}@[^\s<>()\[\],;:\"@]{1,200}")
+_OPENING_CHARS: Final = 300  # of the text of a program, in which it says for whom it writes
 _FORM_ID: Final = re.compile(r"<form-[0-9a-f]{32}@([^<>@\s]+)>")  # see `forms.message.written`
 
 
@@ -110,8 +135,8 @@ def identify(request: Request, own: Collection[str], authserv_id: str, form_key:
         filled_in = _visitor(request, own) if author.addr_spec and verified is not False else None
         named = forwarded or filled_in or (_recipient(request, own) if chooses else None)
         sender = _other(request, own) or named or sender
-    elif sender == author and takes_no_answer(author):
-        sender = _visitor(request, own) or sender
+    elif sender == author and (takes_no_answer(author) or _FORM_MAILER.match(author.addr_spec)):
+        sender = _visitor(request, own) or _giver(request, own) or sender
     return replace(request, sender=sender)
 
 
@@ -162,23 +187,57 @@ def _visitor(request: Request, own: Collection[str]) -> Address | None:
     """Return the outside person whom a form's text names as its visitor, None if it names none, or several."""
     if request.in_reply_to or request.references or prefix_of(request.subject) or _outside(request, "to", own):
         return None
-    named = {
-        each.addr_spec: each
-        for each in labelled_addresses(request.newest)
-        if not is_ours(each.addr_spec, own) and each.addr_spec != request.author.addr_spec and not takes_no_answer(each)
-    }
+    is_form = any(_FORM_FIELD.match(line) for line in request.newest[:_FORM_CHARS].split("\n"))
+    for label in (_LABEL, _MAIL_LABEL, _ANY_LABEL) if is_form else (_LABEL, _MAIL_LABEL):
+        named = {
+            each.addr_spec: each
+            for each in labelled_addresses(request.newest, label)
+            if not is_ours(each.addr_spec, own) and each != request.author and not takes_no_answer(each)
+        }
+        if named:
+            return next(iter(named.values())) if len(named) == 1 else None
+    return None
+
+
+def _giver(request: Request, own: Collection[str]) -> Address | None:
+    """Return the one outside person for whom a transfer service hands over files, by its first words, or None."""
+    named = named_by_service(request, own) if is_of_transfer_service(request) else {}
     return next(iter(named.values())) if len(named) == 1 else None
 
 
-def labelled_addresses(text: str) -> list[Address]:
-    """Return the addresses that stand in the fields of a form's text ("E-mail : a@example.com"), or below a label."""
+def is_of_transfer_service(request: Request) -> bool:
+    """Return whether a mail comes from a transfer service to whose files it links."""
+    service = request.author.addr_spec.rpartition("@")[2]
+    hosts = (match[1].lower() for link in request.links if (match := _LINK_HOST.match(link)))
+    return any(aligned(_SHORT_HOSTS.get(host, host), service) for host in hosts)
+
+
+def named_by_service(request: Request, own: Collection[str]) -> dict[str, Address]:
+    """Return the outside persons whom a service's mail names in its first words, keyed by their addr-spec."""
+    service = request.author.addr_spec.rpartition("@")[2]
+    named = addresses(", ".join(_ADDRESS.findall(opening(request))).encode())
+    outside = (each for each in named if not is_ours(each.addr_spec, own))
+    return {each.addr_spec: each for each in outside if not aligned(each.addr_spec.rpartition("@")[2], service)}
+
+
+def opening(request: Request) -> str:
+    """Return the subject and the first words, in which a program says for whom it writes."""
+    return f"{request.subject}\n{request.text[:_OPENING_CHARS]}"
+
+
+def labelled_addresses(text: str, a_label: re.Pattern[str] = _LABEL) -> list[Address]:
+    """Return the addresses that stand in the fields of a form's text ("E-mail : a@example.com"), or below a label.
+
+    The group of `a_label` is the value beside the label.
+    """
     lines = [line.strip() for line in text[:_FORM_CHARS].split("\n")]
     values = (
         label[1] or (lines[number] if number < len(lines) else "")
         for number, line in enumerate(lines, start=1)
-        if (label := _LABEL.fullmatch(line[:_LINE_CHARS]))
+        if (label := a_label.fullmatch(line[:_LINE_CHARS]))
     )
-    return [each for value in values for each in addresses(_LINK.sub(r"\1", value).replace("*", "").encode())]
+    plain = (_IN_PARENTHESES.sub(r"<\1>", _LINK.sub(r"\1", value)).replace("*", "") for value in values)
+    return [each for value in plain for each in addresses(value.encode())]
 
 
 def _recipient(request: Request, own: Collection[str]) -> Address | None:

@@ -45,6 +45,7 @@ FIELDS = {
     b"=?utf-8?q?" + b"=C3=A9" * 250 + b"?= <jean@client.fr>": [("é" * 199 + "…", "jean@client.fr")],
     b"A Group:Ed Jones <joe@where.test>, B <b@x.fr>;": [("Ed Jones", "joe@where.test"), ("B", "b@x.fr")],
     b"=?utf-8?q?SAV:_Jean?= <jean@x.fr>": [("SAV: Jean", "jean@x.fr")],
+    b"=?utf-8?q?=C3=89quipe_3D?= projet: Jean <jean@x.fr>;": [("Jean", "jean@x.fr")],
     b'"SAV: Jean" <jean@x.fr>': [("SAV: Jean", "jean@x.fr")],
     b"http://x.fr <jean@x.fr>": [("http://x.fr", "jean@x.fr")],
     b"Jean Petit [mailto:jean@x.fr]": [("Jean Petit", "jean@x.fr")],

@@ -47,6 +47,18 @@ def test_html_text_includes_content_after_html_end() -> None:
     assert body.html_text(source).split() == ["un", "deux", "trois"]
 
 
+def test_words_of_neighbouring_elements_are_not_glued() -> None:
+    names = ("center", "section", "form", "fieldset", "dt", "dd", "summary", "option", "legend", "h1", "p", "li", "div")
+    for name in names:
+        words = body.html_text(f"<p>un</p><{name}>deux</{name}><{name}>trois</{name}>fin").split()
+        assert [word for word in words if word != "*"] == ["un", "deux", "trois", "fin"]
+    assert body.html_text("avant<hr>De : Studio").split("\n") == ["avant", "De : Studio"]
+
+
+def test_link_alone_in_html_is_the_text() -> None:
+    assert body.fuller("", ['<a href="https://we.tl/t-1">https://we.tl/t-1</a>']) != ""
+
+
 def test_html_beyond_limit_only_loses_its_tags() -> None:
     text = body.html_text("<p>mot</p>" * 50_000 + "<p>tr&egrave;s <b>loin</b></p>")
     assert text.count("mot") == 50_000

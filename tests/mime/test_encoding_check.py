@@ -65,6 +65,12 @@ def test_plain_text_under_an_encoding_is_read_and_named(value: str, tmp_path: Pa
     assert read(tmp_path, TEXT, value) == (TEXT, "part whose encoding cannot be read")
 
 
+def test_footer_below_base64_is_named_and_not_decoded(tmp_path: Path) -> None:
+    whole = base64.encodebytes(TEXT[: len(TEXT) // 3 * 3])
+    footer = b"\n____________\nAchats mailing list\nAchats@lists.example.com\n"
+    assert read(tmp_path, whole + footer, "base64") == (base64.b64decode(whole), "base64 with more below its end")
+
+
 @pytest.mark.parametrize(
     ("raw", "loss"),
     [

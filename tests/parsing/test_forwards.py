@@ -33,6 +33,8 @@ BLOCKS = {
     f"{FROM}\n11/02/2026 04:10 PM\n\nTo\nlou@b.example\ncc\n\nSubject\ndoor\n\nHello",
     "Yahoo": f"----- Message transmis ----- De : {FROM}À : lou@b.example\n"
     "Envoyé : lundi à 09:26:50 UTC+1Objet : porte\n Bonjour",
+    "Yahoo, wrapped": f"----- Message transmis ----- De : {FROM}À :\nlou@b.example <lou@b.example>Envoyé : mardi 3\n"
+    "novembre 2026 à 09:26:30 UTC+1Objet : porte\n\nBonjour",
     "Outlook for Mac": "Le 03/11/2026 09:26, « Zoé Martin » <zoe@client.example> a écrit :\n\n    Bonjour,\n",
     "Gmail without heading": "Le mar. 3 nov. 2026 à 10:12, Zoé Martin <zoe@client.example> a écrit :\n> Bonjour",
     "Thunderbird, Italian": "-------- Messaggio Inoltrato --------\n"
@@ -44,6 +46,19 @@ BLOCKS = {
     "Outlook, spaced": f"De : {FROM}\n\nEnvoyé : lundi\n\nÀ : Lou\n\nObjet : porte\n",
     "K-9": "From: \nZoé Martin <zoe@client.example>\n\nSent: 3 November 2026 10:12:54 CET\n"
     "\nTo: \nlou@b.example\n\nSubject: \nV3\n",
+    "Hungarian": f"Továbbított levél kezdete:\n\nFeladó: {FROM}\nTárgy: ajtó\nDátum: kedd\nCímzett: lou\n",
+    "Romanian": f"----- Mesaj redirecționat ----- De la: {FROM}Către: lou@b.example\nTrimis: marți\nSubiect: ușă\n",
+    "Romanian, Apple": f"Începe mesajul redirecționat:\n\nExpeditorul: {FROM}\nSubiectul: ușă\nDată: marți\n",
+    "Russian": f"-------- Перенаправленное сообщение --------\nТема: \tx\nДата: \tвт\nОт: \t{FROM}\nКому: \tlou\n",
+    "Russian, Yandex": "-------- Пересылаемое сообщение --------\n"
+    '03.11.2026, 09:26, "Zoé Martin" <zoe@client.example>:\n',
+    "Slovak": f"Začiatok preposlanej správy:\n\nOd: {FROM}\nPredmet: x\nDátum: utorok\nPre: lou\n",
+    "Turkish": f"----- İletilmiş Mesaj ----- Kimden: {FROM}Kime: lou@b.example\nGönderilen: Salı\nKonu: x\n",
+    "Ukrainian": f"Початок листа, що пересилається:\n\nВід кого: {FROM}\nТема: x\nДата: вт\nКому: lou\n",
+    "Croatian": f"-------- Proslijeđena poruka --------\nNaslov: \tx\nDatum: \tuto\nŠalje: \t{FROM}\nPrima: \tlou\n",
+    "Czech": f"Začátek přeposílané zprávy:\n\nOd: {FROM}\nPředmět: x\nDatum: út\nKomu: lou\n",
+    "eM Client": '------ Message transféré ------\nDe "Zoé Martin" <zoe@client.example>\nÀ lou@b.example\n'
+    "Date 03/11/2026 09:26:30\nObjet porte\n",
     "German": f"Von: {FROM}\nGesendet: Montag\nAn: Lou\nBetreff: Tür\n",
 }
 
@@ -60,7 +75,14 @@ def test_chain_of_forwards_gives_all_senders() -> None:
     assert original_senders(luc + BLOCKS["Gmail"], forward=True) == (Address("Luc", "luc@own.example"), ZOE)
 
 
-@pytest.mark.parametrize("client", ["Gmail", "Apple Mail", "Thunderbird", "Zimbra", "folded", "Yahoo", "Swedish"])
+HEADED = (
+    *("Gmail", "Apple Mail", "Thunderbird", "Zimbra", "folded", "Yahoo", "Yahoo, wrapped", "Hungarian", "Romanian"),
+    *("Russian", "Swedish"),
+    *("Romanian, Apple", "Russian, Yandex", "Slovak", "Turkish", "Ukrainian", "Croatian", "Czech", "eM Client"),
+)
+
+
+@pytest.mark.parametrize("client", HEADED)
 def test_forward_is_recognised_by_heading(client: str) -> None:
     assert original_senders(BLOCKS[client], forward=False) == (ZOE,)
 
@@ -72,7 +94,13 @@ def test_reply_above_quoted_block_is_no_forward(client: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "De : 10 mm\nÀ : 20 mm", "De : Zoé\nDate : lundi\nObjet : porte", "de: zoe@client.example\nmerci\nà bientôt"],
+    [
+        "",
+        "De Lyon <a@b.example>\nmerci",
+        "De : 10 mm\nÀ : 20 mm",
+        "De : Zoé\nDate : lundi\nObjet : porte",
+        "de: zoe@client.example\nmerci\nà bientôt",
+    ],
 )
 def test_text_without_header_block_gives_no_sender(text: str) -> None:
     assert original_senders(text, forward=True) == ()

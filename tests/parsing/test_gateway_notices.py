@@ -17,6 +17,8 @@ BANNERS = (
     "*** MAIL EXTERNE ***",
     "Ce mail provient d'un expéditeur externe.\nNe cliquez pas sur les liens, n'ouvrez pas les pièces jointes.",
     "Vous n’obtenez pas souvent d’e-mail à partir de c@example.com. [Pourquoi c’est important](https://aka.ms/x)",
+    "[Ce message vient de l'extérieur de l'entreprise]",
+    "⚠ EXPÉDITEUR EXTERNE : soyez vigilant avant de cliquer sur les liens.",
     "You don't often get email from c@example.com. [Learn why this is important](https://aka.ms/x)",
 )
 DISCLAIMERS = (
@@ -29,6 +31,12 @@ DISCLAIMERS = (
     "AVIS : Ce courrier est destiné à son seul destinataire et confidentiel, avertir l'expéditeur.",
     "L'intégrité de ce message n'est pas assurée. Le détruire s'il n'était pas pour vous, et avertir l'expéditeur.",
     "Pensez à l'environnement avant d'imprimer ce message.",
+    "Bitte denken Sie an die Umwelt, bevor Sie diese E-Mail ausdrucken.",
+    "<https://www.avast.com/sig-email?utm>\tSans virus.www.avast.com <https://www.avast.com/sig>\n<#DAB4FAD8-2DD7>",
+    "DISCLAIMER: The information in this email is confidential. It is intended solely for the addressee.",
+    "Le informazioni contenute in questo messaggio sono riservate al destinatario. Se per errore, cancellarle.",
+    "Dit bericht is vertrouwelijk. Indien u het per abuis ontvangt, verzoeken wij u het te verwijderen.",
+    "Esta mensagem é confidencial. Se a recebeu por engano, elimine-a e avise o remetente.",
 )
 
 
@@ -54,6 +62,9 @@ def test_disclaimer_below_text_is_dropped(disclaimer: str) -> None:
         "Attention, ce message vient de mon adresse externe : ouvrez les pièces jointes.\n\nLe banc est en chêne.",
         "Externe\n\nPorte en chêne.",
         "External door, oak, 90 cm.",
+        "[Le banc extérieur]\n\nIl est en chêne.",
+        "[Cet e-mail contient le plan de la terrasse extérieure]\n\nMerci.",
+        "Expéditeur externe\n\nLe champ est faux dans votre formulaire.",
         "Bonjour,\nce message vous a été envoyé par erreur, merci de supprimer le ticket.",
     ],
 )

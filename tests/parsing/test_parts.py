@@ -57,6 +57,7 @@ TEXTS = {
     ),
     "html where plain is empty": (b"alternative", b"\r\n \r\n", b"Content-Type: text/html\r\n\r\n<p>clair</p>"),
     "html where there is no plain": (b"mixed", b"Content-Type: text/html\r\n\r\n<p>clair</p>"),
+    "markdown": (b"mixed", b"Content-Type: text/markdown\r\n\r\nclair"),
     "enriched": (b"mixed", b"Content-Type: text/enriched\r\n\r\n<bold>clair</bold>"),
     "plain before enriched": (b"alternative", b"\r\nclair", b"Content-Type: text/enriched\r\n\r\n<bold>clair</bold>"),
     "no content type": (b"mixed", b"\r\nclair"),
@@ -71,6 +72,13 @@ def test_text_is_found_in_every_multipart_form(subtype: bytes, parts: tuple[byte
     request = read(tmp_path, multipart(*parts, subtype=subtype))
     assert request.text.strip() == "clair"
     assert request.attachments == ()
+
+
+@pytest.mark.parametrize("content_type", [b"text/x-amp-html", b"text/watch-html"])
+def test_text_for_another_kind_of_client_is_no_attachment(content_type: bytes, tmp_path: Path) -> None:
+    part = b"Content-Type: " + content_type + b"\r\n\r\n<b>Bonjour</b>"
+    assert read(tmp_path, multipart(HELLO, part, subtype=b"alternative")).attachments == ()
+    assert len(read(tmp_path, multipart(HELLO, part)).attachments) == 1
 
 
 FILES = {

@@ -31,6 +31,7 @@ HISTORIES = {
     "outlook, english": f"From: Studio\nSent: Tuesday, November 3, 2026\nTo: Camille\nSubject: V3\n\n{OLD}",
     "outlook, original": f"-----Message d'origine-----\nDe : Studio\n\n{OLD}",
     "outlook, apostrophe": f"-----Message d’origine-----\nDe : Studio\n\n{OLD}",
+    "outlook, long dashes": f"–––––– Message d’origine ––––––\nDe : Studio\n\n{OLD}",
     "zimbra": f"----- Mail original -----\nDe: Studio\n{OLD}",
     "android": f"-------- Message original --------\nDe : Studio\n{OLD}",
     "orange": f"> Message du 02/11/26 10:12\n> De : Studio\n> {OLD}",
@@ -66,7 +67,20 @@ HISTORIES = {
     "outlook, russian": f"От: S <s@e.ru>\nОтправлено: 3 ноября 2026 г. 10:12\nКому: C\nТема: V3\n\n{OLD}",
     "windows mail": "De : Studio\nEnvoyé : \u200e3\u200e \u200enovembre\u200e \u200e2026 \u200e10\u200e:\u200e12\n"
     f"À : Camille\nObjet : V3\n\n{OLD}",
+    "outlook, slovak": f"Od: S <s@e.sk>\nOdoslané: utorok 3. novembra 2026 9:00\nKomu: C\nPredmet: V3\n\n{OLD}",
+    "outlook, greek": f"Από: S <s@e.gr>\nΣτάλθηκε: Τρίτη 3 Νοεμβρίου 2026\nΠρος: C\nΘέμα: V3\n\n{OLD}",
+    "outlook, bulgarian": f"От: S <s@e.bg>\nИзпратено: вторник\nДо: C\nОтносно: V3\n\n{OLD}",
+    "outlook, catalan": f"De: S <s@e.cat>\nEnviat el: dimarts\nPer a: C\nTema: V3\n\n{OLD}",
+    "outlook, chinese": f"发件人: S <s@e.cn>\n发送时间: 2026年11月3日 10:12\n收件人: C\n主题: V3\n\n{OLD}",
+    "foxmail": f"差出人：S <s@e.jp>\n送信日時：2026年11月3日 10:12\n宛先：C\n件名：V3\n\n{OLD}",
+    "gmail, slovak": f"ut 3. 11. 2026 o 10:12 S <s@example.com> napísal(a):\n\n{QUOTED}",
+    "gmail, greek": f"Στις Τρί 3 Νοε 2026 στις 10:12 π.μ., ο χρήστης S <s@example.com> έγραψε:\n\n{QUOTED}",
+    "gmail, catalan": f"Missatge de S <s@example.com> del dia dt., 3 de nov. 2026 a les 10:12:\n\n{QUOTED}",
+    "gmail, vietnamese": f"Vào Th 3, 3 thg 11, 2026 vào lúc 10:12 S <s@example.com> đã viết:\n\n{QUOTED}",
+    "gmail, korean": f"2026년 11월 3일 (화) 오전 10:12, S <s@example.com>님이 작성:\n\n{QUOTED}",
+    "gmail, bulgarian": f"На вт, 3.11.2026 г. в 10:12 S <s@example.com> написа:\n\n{QUOTED}",
     "horde": f"Quoting Studio <s@example.com>:\n\n{QUOTED}",
+    "horde, from outlook": f"Quoting Studio <s@example.com<mailto:s@example.com>>:\n\n{QUOTED}",
     "horde, german": f"Zitat von Studio <s@example.com>:\n\n{QUOTED}",
     "zoho": f"---- On Tue, 03 Nov 2026 10:12:00 +0100 Studio <s@example.com> wrote ---\n\n{OLD}",
     "zoho, french": f"---- Le mar., 03 nov. 2026 10:12:00 +0100 Studio <s@example.com> a écrit ----\n\n{OLD}",
@@ -79,6 +93,10 @@ HISTORIES = {
     "gmail, norwegian": f"tir. 3. nov. 2026 kl. 10:12 skrev S <s@example.com\n>:\n\n{QUOTED}",
     "gmail, finnish": f"ti 3. marraskuuta 2026 klo 10.12 S\n<s@example.com> kirjoitti:\n\n{OLD}",
     "eudora": f"A 10:12 03/11/2026, vous avez écrit :\n{QUOTED}",
+    "thunderbird, russian": f"03.11.2026 10:12, S пишет:\n{QUOTED}",
+    "thunderbird, turkish": f"03.11.2026 10:12 tarihinde S yazdı:\n{QUOTED}",
+    "gnus": f"S <s@example.com> writes:\n\n{QUOTED}",
+    "outlook, sent on": f"From: S\nSent on: Tuesday, November 3, 2026 10:12 AM\nTo: C\nSubject: V3\n\n{OLD}",
     "thunderbird, hungarian": f"2026.11.03. 10:12 keltezéssel, S írta:\n{QUOTED}",
     "outlook for mac, dutch": f"Op 03/11/2026 10:12 heeft S <s@e.nl> geschreven:\n\n{OLD}",
     "help desk": f"##- Veuillez taper votre réponse au-dessus de cette ligne -##\n\n{OLD}",
@@ -174,6 +192,22 @@ SIGNED = (
     "Sent via Superhuman ( https://sprh.mn/?vip=c@example.com )",
     "Sent with Airmail",
     "Envoyé de mon iPhone, désolée pour les fautes",
+    "Écrit depuis mon mobile, merci d'excuser les fautes",
+    "Envoyé à partir de l'application Courrier de Windows",
+    "Von meinem Huawei-Mobiltelefon gesendet",
+    "Diese Nachricht wurde von meinem Android-Gerät mit K-9 Mail gesendet.",
+    "Odesláno z iPhonu",
+    "Poslano z mojega iPhona",
+    "Trimis de pe iPhone-ul meu",
+    "Elküldve az iPhone-omról",
+    "Отправлено с iPhone",
+    "Надіслано з iPhone",
+    "Στάλθηκε από το iPhone μου",
+    "Enviat des del meu iPhone",
+    "iPhone'umdan gönderildi",
+    "發自我的 iPhone",
+    "iPhoneから送信",
+    "나의 iPhone에서 보냄",
 )
 
 
@@ -259,6 +293,10 @@ def test_newest_part_keeps_text_resembling_history(text: str) -> None:
     assert newest_part(text) == text
 
 
+def test_newest_part_keeps_line_that_begins_as_the_introduction_below() -> None:
+    assert newest_part(f"Le pied :\nen noyer.\n{HISTORIES['gmail']}") == "Le pied :\nen noyer."
+
+
 def test_newest_part_keeps_inline_and_bottom_replies() -> None:
     text = f"Le 3 nov. 2026 à 10:12, X <x@example.com> a écrit :\n{QUOTED}\n\nOui.\n\n> Quelle couleur ?\n\nRouge."
     assert newest_part(text) == f"{QUOTED}\n\nOui.\n\n> Quelle couleur ?\n\nRouge."
@@ -280,6 +318,52 @@ def test_newest_part_may_consist_of_signs(answer: str) -> None:
 def test_newest_part_drops_only_trailing_quote() -> None:
     text = f"> Quelle finition ?\n\nDu noyer.\n\n{QUOTED}\n\nEnvoyé de mon iPhone\n"
     assert newest_part(text) == "> Quelle finition ?\n\nDu noyer."
+
+
+LONG = "> Bonjour Camille, voici la V3 du fauteuil avec le dossier abaissé de trois"
+
+
+def test_newest_part_drops_quote_wrapped_without_marks() -> None:
+    wrapped = f"{LONG}\ncentimètres.\n{LONG} bons\ncentimètres, comme demandé.\n> Cordialement"
+    assert newest_part(f"{NEW}\n\n{wrapped}\n") == NEW
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LONG} bons centimètres.\noui\n> Merci",  # the quoted sentence is over
+        f"{LONG}\nOui, et en noyer.\n> Merci",  # another one begins
+        f"{LONG}\ncentimètres, et d'un de plus si cela reste possible pour vous.",  # nothing quoted below
+        "> Et la hauteur\nquarante-cinq\n> Et le bois",  # a line that had room
+    ],
+)
+def test_newest_part_keeps_answer_between_long_quotes(text: str) -> None:
+    assert newest_part(f"{text}\nVoilà.") == f"{text}\nVoilà."
+
+
+def test_newest_part_keeps_postscript_below_signature() -> None:
+    assert newest_part(f"{NEW}\n\n-- \nPortes Roy\n\nPS : le plateau est en marbre.") == (
+        f"{NEW}\n\nPS : le plateau est en marbre."
+    )
+
+
+SAYS_NOTHING = (
+    "Envoyé de mon iPhone",
+    "CAUTION: This email originated from outside of the organization. Do not click links.",
+    "____\nCe message et toutes les pièces jointes sont confidentiels. Reçu par erreur, merci de le détruire.",
+    "This email and any files transmitted with it are confidential and intended solely for the use of the addressee.",
+)
+
+
+@pytest.mark.parametrize("text", SAYS_NOTHING)
+def test_newest_part_beside_files_has_no_notice_alone(text: str) -> None:
+    assert newest_part(text, beside_files=True) == ""
+    assert newest_part(text) == text
+
+
+@pytest.mark.parametrize("text", ["-- \nCamille Roy", QUOTED, "Ce message est confidentiel : le banc sort en mars."])
+def test_newest_part_beside_files_keeps_what_a_person_wrote(text: str) -> None:
+    assert newest_part(text, beside_files=True) == text
 
 
 FOOTERS = (
@@ -362,6 +446,10 @@ def test_newest_part_is_whole_text_when_all_is_quoted(text: str) -> None:
         "De : a@b.c À : " * 30,
         "> a\n\nCe message est confidentiel",
         "voir ci-dessous réponses :",
+        f"{LONG}\na",
+        "-----BEGIN PGP SIGNATURE-----\n-----END PGP SIGNATURE-----",
+        "_" * 47 + "\nx mailing list",
+        "a-" * 140,
     ],
 )
 def test_newest_part_is_linear_in_hostile_text(line: str) -> None:

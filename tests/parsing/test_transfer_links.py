@@ -39,6 +39,9 @@ FOUND = {
     "Safe Links": (SAFE.format(quote(DRIVE, safe="")), DRIVE),
     "Safe Links twice": (SAFE.format(quote(SAFE.format(quote(DRIVE, safe="")), safe="")), DRIVE),
     "Filemail": ("https://www.filemail.com/d/abcdef", "https://www.filemail.com/d/abcdef"),
+    "Nextcloud": ("https://cloud.e.fr/index.php/s/AbC123", "https://cloud.e.fr/index.php/s/AbC123"),
+    "Nextcloud, short": ("https://nuage.e.fr/s/AbCdEfGh1234567", "https://nuage.e.fr/s/AbCdEfGh1234567"),
+    "Tresorit": ("https://web.tresorit.com/l/a#k", "https://web.tresorit.com/l/a#k"),
     "Gofile": ("https://gofile.io/d/AbC123", "https://gofile.io/d/AbC123"),
     "FileSender": (
         "https://filesender.renater.fr/?s=download&token=a-b",

@@ -84,6 +84,10 @@ AUTOMATIC = [
         "read receipt (subject)",
     ),
     (request(subject="Return Receipt (displayed) - Quote", text="The mail was displayed."), "read receipt (subject)"),
+    (
+        request(subject="Gelesen: Angebot", text="Ihre Nachricht\n\nwurde am Dienstag, 3. November 2026 gelesen."),
+        "read receipt (subject)",
+    ),
     (request(subject="Read: Quote", text="Your message was read on Monday."), "read receipt (subject)"),
     (request(("Content-Type", 'text/calendar; charset=utf-8; method="REPLY"')), "calendar reply"),
     (request(attachments=(calendar("REPLY"),)), "calendar reply"),
@@ -108,6 +112,11 @@ AUTOMATIC = [
             "Vacation reply",
             "Automatische Antwort: Angebot",
             "Respuesta automática: Presupuesto",
+            "Automatisk svar: Tilbud",
+            "Automatická odpověď: Nabídka",
+            "Otomatik yanıt: Teklif",
+            "Автоматический ответ: Devis",
+            "Автоматична відповідь: Devis",
         ),
         "bounce (subject)": (
             "Undeliverable: Quote",

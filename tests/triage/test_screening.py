@@ -296,6 +296,7 @@ BOUNCES = [
     (raw_from("Mail Delivery <>"), "bounce (From: <>)"),
     (raw_from("Mail Delivery System <bounces+mailer-daemon@e.example>"), "bounce (MAILER-DAEMON)"),
     (raw_from("Mailer Daemon <post@e.example>"), "bounce (MAILER-DAEMON)"),
+    (raw_from(f"Microsoft Outlook <MicrosoftExchange{'0a' * 16}@e.example>"), "bounce (MAILER-DAEMON)"),
     *(
         (raw_from("Post <postmaster@e.example>", subject=subject), "bounce (postmaster)")
         for subject in (
@@ -309,6 +310,10 @@ BOUNCES = [
     (
         raw_from("Post <postmaster@e.example>", subject="Devis", text="Unable to deliver to x@e.example"),
         "bounce (postmaster)",
+    ),
+    (
+        raw_from("Post <postmaster@e.example>", subject="Delivered", text="It has been delivered to a@e.example"),
+        "report (postmaster)",
     ),
     (
         request(subject="Report domain: figurative.example Submitter: e.example Report-ID: 1", sender="a@e.example"),

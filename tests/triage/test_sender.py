@@ -362,7 +362,10 @@ def filled_in(header: str, text: str) -> Request:
 FORM = "De : Jeanne Petit <jeanne@example.com>\nObjet : x\n\nCorps du message :\nUn fauteuil ?"
 
 
-@pytest.mark.parametrize("author", ["wordpress@figurative.example", "no-reply@forms.example.net"])
+FORMS = ("wordpress@figurative.example", "no-reply@forms.example.net", "mailer@shop.example", "notifications@f.example")
+
+
+@pytest.mark.parametrize("author", FORMS)
 @pytest.mark.parametrize(
     "text",
     [
@@ -373,6 +376,14 @@ FORM = "De : Jeanne Petit <jeanne@example.com>\nObjet : x\n\nCorps du message :\
         "Ihre E-Mail-Adresse: jeanne@example.com",
         "Nom             Jeanne\nAdresse e-mail  [jeanne@example.com](mailto:jeanne@example.com)\nMessage         Oui",
         "Nom\nJeanne\n\nE-mail\njeanne@example.com\n\nMessage\nUn fauteuil ?",
+        "Courriel de l'expéditeur : jeanne@example.com",
+        "your-email: jeanne@example.com",
+        "E-mail (requis) : jeanne@example.com\nE-mail : jeanne@example.com",
+        "E-mail du vendeur : paul@example.com\nE-mail : jeanne@example.com",
+        "Nom : Petit\nContact : jeanne@example.com\nDestinataire : paul@example.com",
+        "Message : un fauteuil\nClient : Jeanne Petit (jeanne@example.com)",
+        "Quelle est votre adresse e-mail ?\njeanne@example.com\n\nUn fauteuil",
+        "Ceci est un e-mail envoyé via https://figurative.example/ par :\nJeanne Petit <jeanne@example.com>",
     ],
 )
 def test_visitor_named_in_form_without_reply_to_is_sender(author: str, text: str) -> None:
@@ -385,11 +396,29 @@ def test_visitor_named_in_form_without_reply_to_is_sender(author: str, text: str
         "E-mail : jeanne@example.com\nE-mail : paul@example.com",
         "E-mail : camille@figurative.example",
         "Écrivez à jeanne@example.com",
+        "Contact : jeanne@example.com",
+        "Nom : Petit\nContact : jeanne@example.com\nClient : paul@example.com",
+        "Nom : Petit\nContact : écrire à jeanne@example.com de ma part",
         "E-mail :\n\n",
     ],
 )
 def test_form_that_names_no_visitor_or_several_keeps_its_sender(text: str) -> None:
     assert filled_in("wordpress@figurative.example", text).sender.addr_spec == "wordpress@figurative.example"
+
+
+@pytest.mark.parametrize(
+    ("author", "text", "sender"),
+    [
+        ("no-reply@dropbox.com", "Jeanne (jeanne@example.com) vous a invitée : {}", "jeanne@example.com"),
+        ("no-reply@dropbox.com", "jeanne@example.com et paul@example.com : {}", "no-reply@dropbox.com"),
+        ("no-reply@shop.example", "Jeanne (jeanne@example.com) vous a invitée : {}", "no-reply@shop.example"),
+    ],
+)
+def test_giver_whom_a_transfer_service_names_is_sender(author: str, text: str, sender: str) -> None:
+    link = "https://www.dropbox.com/l/scl/AAA"
+    mail = request(("From", author), subject="Fichier partagé", sender=author, text=text.format(link))
+    mail = replace(mail, author=Address("", author), links=(link,))
+    assert identify(mail, OWN, "").sender.addr_spec == sender
 
 
 def test_person_who_names_another_in_field_stays_sender() -> None:

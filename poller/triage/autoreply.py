@@ -13,7 +13,8 @@ from poller.mime.addresses import takes_no_answer
 from poller.mime.subject import prefix_of
 from poller.triage import vocabulary
 from poller.triage.read_receipts import read_receipt
-from poller.triage.rules import confident_verdict, folded
+from poller.triage.reading import folded, read_mail
+from poller.triage.rules import written_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,7 +279,7 @@ def _asks(request: Request) -> bool:
     said = request.newest[:_NOTICE_CHARS]
     plain = _ELSEWHERE.sub(" ", folded(said))
     of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, _PLEADS, *_TRADE))
-    return bool("?" in said or of_work or confident_verdict(replace(request, subject="")))
+    return bool("?" in said or of_work or written_verdict(read_mail(replace(request, subject=""))))
 
 
 # Without Auto-Submitted, which a help desk or a web form may also set on a person's words.

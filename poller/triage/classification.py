@@ -14,18 +14,17 @@ import structlog
 
 from integrations.errors import PermanentError
 from poller.escaping import one_line, plain_text
-from poller.learning import advice
 from poller.model import Category, Classification, Kind
-from poller.triage import rules
+from poller.triage import advice, rules
 from poller.triage.claude_budget import OverBudgetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from poller.learning.advice import Advice, Adviser
     from poller.learning.embedding import Vector
     from poller.learning.lessons import Lesson
     from poller.model import Opinion, Request
+    from poller.triage.advice import Advice, Adviser
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -34,7 +33,6 @@ _MAX_SUBJECT_CHARS = 300
 _MAX_ATTACHMENTS = 50
 _MAX_REASON_CHARS = 300
 _REVIEW_BELOW = 0.6
-_OVERRULES_GUESS = 0.85  # confidence of the learnt model from which it is more often right than the rules' guess
 
 SYSTEM = """\
 You sort the mail of Figurative, a French studio that sells 3D models of products and a viewer that shows them on \
@@ -156,13 +154,14 @@ def classify_request(
 
 
 def fallback(request: Request, advised: Advice = advice.NONE) -> Classification:
-    """Return the likelier category by the rules, or by the model if it may decide and is rather sure.
+    """Return the likelier category by the model if it may decide, else by the rules.
 
     Neither is certain, so a person should look. The confidence of the rules is at most 0.5.
     """
-    opinion, guess = advised.opinion, rules.best_guess(request)
-    if advised.decides and opinion and opinion.confidence >= _OVERRULES_GUESS:
+    opinion = advised.opinion
+    if advised.decides and opinion:
         return _by_model(opinion, "learned without claude", needs_review=True)
+    guess = rules.best_guess(request)
     return Classification(
         guess.category, guess.confidence, "rules without claude", guess.reason, needs_review=True, opinion=opinion
     )

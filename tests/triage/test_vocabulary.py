@@ -7,7 +7,7 @@ import re
 import pytest
 
 from poller.triage import vocabulary
-from poller.triage.rules import folded
+from poller.triage.reading import folded
 
 LISTS = {
     name: value

@@ -66,8 +66,9 @@ def confident_verdict(request: Request, weighed: LearnedModel | None = None) -> 
         return None
     opinion = (weighed or learned_model.of_terms()).opinion((), terms_of(mail))
     if verdict := written_verdict(mail):
-        agreed = verdict.category is opinion.category and opinion.confidence >= _AGREES
-        return verdict if agreed else None
+        # A 3D file is the usual way to begin, so its rule gives way only to the other category.
+        least = 0.5 if mail.of_kind(Kind.MODEL) else _AGREES
+        return verdict if opinion.category is verdict.category and opinion.confidence >= least else None
     if not opinion.sure:
         return None
     reason = "Les mots du message, pesés ensemble, sont ceux d’une telle demande."

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final
 
 from poller.triage import vocabulary
 from poller.triage.reading import folded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from poller.triage.reading import Mail
 
@@ -38,33 +38,33 @@ def terms_of(mail: Mail) -> frozenset[str]:
     """Return the terms of a mail, each once, however often it is repeated.
 
     A pair reaches over no end of a sentence, which "^" and "$" mark. What is no word begins with "@", "." or "<", and
-    a word of a file's name with "file:". What a sentence denies or calls settled is no sign of support, and a
-    postscript below words of the studio is not read.
+    a word of a file's name with "file:". A sentence that denies something, or calls it settled, has no terms but signs
+    of the studio. A postscript below words of the studio is not read.
     """
     above = _POSTSCRIPT.split(mail.said, maxsplit=1)[0]
-    said = above if any(pattern.search(above) for pattern in vocabulary.STUDIO) else mail.said
-    return frozenset(_words(said)) | frozenset(_signs(said, mail.names)) | frozenset(_files(mail))
+    said = above if _found(above, vocabulary.STUDIO) else mail.said
+    asserted = [sentence for sentence in said.split(" . ") if not vocabulary.DENIALS.search(sentence)]
+    return frozenset(chain(_words(asserted), _signs(said, asserted), _files(mail)))
 
 
-def _words(said: str) -> Iterator[str]:
-    for sentence in said.split(" . "):
+def _words(sentences: Iterable[str]) -> Iterator[str]:
+    for sentence in sentences:
         if words := sentence.split():
             yield from words
             yield from map(" ".join, pairwise(("^", *words, "$")))
 
 
-def _signs(said: str, names: str) -> Iterator[str]:
-    asserted = " . ".join(part for part in said.split(" . ") if not vocabulary.DENIALS.search(part))
+def _signs(said: str, asserted: Iterable[str]) -> Iterator[str]:
     yield from (sign for sign, pattern in _SIGNS.items() if pattern.search(said))
-    found = [sign for sign, pattern in _SUPPORT.items() if pattern.search(asserted)]
-    yield from found
-    if set(found) - {"@hint"}:
+    text = " . ".join(asserted)
+    yield from (sign for sign, pattern in _SUPPORT.items() if pattern.search(text))
+    if _found(text, vocabulary.TOPICS.values()):
         yield "@topic"
-    if any(pattern.search(names) for pattern in _SUPPORT.values()):
-        yield "@file named for support"
 
 
 def _files(mail: Mail) -> Iterator[str]:
+    if _found(mail.names, _SUPPORT.values()):
+        yield "@file named for support"
     if not mail.files:
         yield "<no file>"
     elif not mail.said.strip(" ."):
@@ -75,3 +75,7 @@ def _files(mail: Mail) -> Iterator[str]:
         if dot:
             yield f".{suffix[:8]}"
         yield from (f"file:{word}" for word in folded(re.sub(r"[\d_]+", " ", stem or suffix)).split() if word != ".")
+
+
+def _found(text: str, patterns: Iterable[re.Pattern[str]]) -> bool:
+    return any(pattern.search(text) for pattern in patterns)

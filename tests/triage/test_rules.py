@@ -142,7 +142,7 @@ def test_no_written_rule_speaks_on_an_ambiguous_mail(mail: Request) -> None:
     ("mail", "category"),
     [
         (request("", "face.jpg", "dos.jpg"), Category.MODELISATION),
-        (request("Our AR contact has changed."), Category.SUPPORT),
+        (request("Pourquoi la page reste-t-elle vide depuis lundi ?"), Category.SUPPORT),
     ],
 )
 def test_very_clear_terms_decide_where_no_rule_speaks(mail: Request, category: Category) -> None:
@@ -273,7 +273,7 @@ def test_best_guess_weighs_files_against_words(mail: Request, category: Category
         pytest.param(request("Le banc est en chêne.\n> Votre facture est en erreur."), id="quoted"),
         pytest.param(request("Le banc est en chêne.\nPS : où est la facture ?"), id="postscript"),
         pytest.param(request("Une lampe en forme de bug, pour le catalogue."), id="shape of an object"),
-        pytest.param(request("Our Bug lamp, for the catalogue."), id="name of a lamp"),
+        pytest.param(request("Our Bug lamp, in brass, for the catalogue."), id="name of a lamp"),
         pytest.param(request("Notre serrure à code d'accès, en laiton."), id="name of a lock"),
         pytest.param(request("Our payment terminal, in steel, for the catalogue."), id="name of an object"),
     ],

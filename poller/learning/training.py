@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     _Numbers = NDArray[np.float64]
 
-WANTED: Final = 0.97  # right among those that it may decide; with what the rules decide, 98.5 % are
+WANTED: Final = 0.985  # right among those that it may decide
 CONFIDENCES: Final = (0.80, 0.85, 0.90, 0.95, 0.98)
 FEWEST: Final = 40  # labelled requests
 WANTED_OF_TERMS: Final = 0.995  # the same for terms alone, which are not as good on requests of another kind

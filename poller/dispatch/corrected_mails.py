@@ -13,7 +13,7 @@ import structlog
 from poller.dispatch.job import LazyMessage
 from poller.errors import MessageGoneError
 from poller.learning import embedding, lessons
-from poller.triage.reading import text_of
+from poller.triage.wording.reading import text_of
 from poller.workflow.corrections import correction_of, last_of_each
 from poller.workflow.errors import DependencyPendingError, MessageUnavailableError
 from poller.workflow.status import received_at

@@ -9,8 +9,8 @@ import structlog
 
 from poller.learning import embedding, learned_model
 from poller.logs import Trouble
-from poller.triage.reading import read_mail, text_of
-from poller.triage.terms import terms_of
+from poller.triage.wording.reading import read_mail, text_of
+from poller.triage.wording.terms import terms_of
 
 if TYPE_CHECKING:
     from pathlib import Path

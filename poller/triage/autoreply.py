@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from poller.mime.addresses import takes_no_answer
 from poller.mime.subject import prefix_of
-from poller.triage import vocabulary
 from poller.triage.read_receipts import read_receipt
-from poller.triage.reading import folded, read_mail
 from poller.triage.rules import written_verdict
+from poller.triage.wording import vocabulary
+from poller.triage.wording.reading import folded, read_mail
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from poller.learning import embedding
 from poller.learning.lessons import lesson_of, nearest
 from poller.triage.evaluation import judge
-from poller.triage.reading import text_of
+from poller.triage.wording.reading import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 from poller.learning import learned_model
 from poller.model import Category, Kind
-from poller.triage import vocabulary
-from poller.triage.reading import MAX_READ_CHARS, read_mail
-from poller.triage.terms import terms_of
+from poller.triage.wording import vocabulary
+from poller.triage.wording.reading import MAX_READ_CHARS, read_mail
+from poller.triage.wording.terms import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from poller.learning.learned_model import LearnedModel
     from poller.model import Request
-    from poller.triage.reading import Mail
+    from poller.triage.wording.reading import Mail
 
 _SUPPORT = (*vocabulary.TOPICS.values(), vocabulary.HINTS)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from poller.learning import embedding, learned_model, seed_vectors
 from poller.learning.training import Example
 from poller.triage import evaluation, rules
-from poller.triage.reading import read_mail, text_of
-from poller.triage.terms import terms_of
+from poller.triage.wording.reading import read_mail, text_of
+from poller.triage.wording.terms import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

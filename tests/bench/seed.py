@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poller.learning import embedding, learned_model, seed_vectors, training
-from poller.triage.reading import text_of
 from poller.triage.training_set import seed, training_set, without_vectors
+from poller.triage.wording.reading import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

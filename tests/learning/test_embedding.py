@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from poller.learning import embedding
-from poller.triage.reading import text_of
+from poller.triage.wording.reading import text_of
 from tests.triage.helpers import request
 
 

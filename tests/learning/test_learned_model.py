@@ -13,8 +13,8 @@ from poller.learning import embedding, learned_model, seed_vectors
 from poller.learning.learned_model import LearnedModel, UnusableModelError
 from poller.learning.training import digest_of
 from poller.model import Category, Opinion
-from poller.triage.reading import text_of
 from poller.triage.training_set import seed, without_vectors
+from poller.triage.wording.reading import text_of
 
 if TYPE_CHECKING:
     from pathlib import Path

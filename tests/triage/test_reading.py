@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from poller.model import Address
-from poller.triage.reading import folded, read_mail, text_of
+from poller.triage.wording.reading import folded, read_mail, text_of
 from tests.triage.helpers import request
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from poller.model import Category, Request
-from poller.triage import reading, rules
+from poller.triage import rules
 from poller.triage.evaluation import Labelled, read, request_of
+from poller.triage.wording import reading
 from tests.bench.classification import measure
 from tests.support.effort import one_pass
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from poller.triage.reading import read_mail
-from poller.triage.terms import terms_of
+from poller.triage.wording.reading import read_mail
+from poller.triage.wording.terms import terms_of
 from tests.triage.test_rules import request
 
 

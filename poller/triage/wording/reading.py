@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from poller.escaping import one_line, plain_text
 from poller.mime.subject import prefix_of, without_prefixes
-from poller.triage.second_meanings import without_second_meanings
+from poller.triage.wording.second_meanings import without_second_meanings
 
 if TYPE_CHECKING:
     from poller.model import Attachment, Kind, Request

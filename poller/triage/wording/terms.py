@@ -6,13 +6,13 @@ import re
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final
 
-from poller.triage import vocabulary
-from poller.triage.reading import folded
+from poller.triage.wording import vocabulary
+from poller.triage.wording.reading import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from poller.triage.reading import Mail
+    from poller.triage.wording.reading import Mail
 
 _MAX_FILES: Final = 50
 _POSTSCRIPT: Final = re.compile(r"(?:^| \. )p ?s\b")

@@ -13,9 +13,9 @@ from poller.cli.options import json_option, mail_argument, settings_of
 from poller.cli.terminal import Progress
 from poller.dispatch.clients import services
 from poller.learning import embedding
-from poller.learning.advice import adviser
 from poller.triage import evaluation
 from poller.triage import leave_one_out as examples
+from poller.triage.advice import adviser
 
 if TYPE_CHECKING:
     from pathlib import Path

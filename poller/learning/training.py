@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from poller.learning import embedding
+from poller.learning import embedding, learned_model
 from poller.learning.learned_model import LEAST, LearnedModel
 from poller.model import Category
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
 WANTED: Final = 0.985  # right among those that it may decide
 CONFIDENCES: Final = (0.80, 0.85, 0.90, 0.95, 0.98)
 FEWEST: Final = 40  # labelled requests
-_PARTS: Final = 10  # of the cross-validation
-_PENALTY: Final = 1.0  # of the ridge, where the vectors are scaled to a mean square of 1
+WANTED_OF_TERMS: Final = 0.995  # the same for terms alone, which are not as good on requests of another kind
+_OFTEN: Final = 2  # requests that a term has to be in
+_TERMS_COUNT: Final = 2.0  # times as much as the vector
+_PENALTY: Final = 0.5  # of the ridge, where the inputs are scaled to a mean square of 1
+_DIGITS: Final = 5  # of the weight of a term
 _Z: Final = 1.96  # of a bound of 95 %
 
 
@@ -39,9 +44,10 @@ class Example:
     """A labelled request."""
 
     text: str  # as `embedding.text_of` makes it
-    vector: Vector
+    vector: Vector  # empty where only the terms are learnt from
     label: Category
     silent: bool  # the rules are not sure of it, so the model is asked
+    terms: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,36 +88,63 @@ def lower_bound(right: int, number: int) -> float:
 
 
 def train(examples: Sequence[Example]) -> Trained:
-    """Learn from labelled requests. The same ones in any order give the same model.
+    """Learn from vectors and terms. The same requests in any order give the same model.
+
+    The terms are those that came with the package, so that the model holds no word of a customer.
 
     Raises:
         TooFewError: there are fewer than `FEWEST`, or all are of one category.
     """
+    return _train(examples, learned_model.of_terms().terms, WANTED, embedding.NAME)
+
+
+def train_terms(examples: Sequence[Example]) -> Trained:
+    """Learn from the terms alone that are in two requests or more.
+
+    Raises:
+        TooFewError: there are fewer than `FEWEST`, or all are of one category.
+    """
+    return _train(examples, common_terms(examples), WANTED_OF_TERMS, "")
+
+
+def common_terms(examples: Sequence[Example]) -> list[str]:
+    """Return the terms that are in two requests or more."""
+    counted = Counter(chain.from_iterable(each.terms for each in examples))
+    return [term for term, number in counted.items() if number >= _OFTEN]
+
+
+def _train(examples: Sequence[Example], known: Collection[str], right_share: float, embedded_by: str) -> Trained:
     if len(examples) < FEWEST:
         raise TooFewError(f"{len(examples)} labelled requests are too few, {FEWEST} are needed")
     if len({each.label for each in examples}) < len(Category):
         raise TooFewError("all labelled requests are of one category")
     examples = sorted(examples, key=lambda each: (each.text, each.label))
-    vectors = np.array([each.vector for each in examples])
     wanted = np.array([1.0 if each.label is Category.MODELISATION else -1.0 for each in examples])
     silent = np.array([each.silent for each in examples])
-    scores = _unseen(vectors, wanted)
-    slope = _slope(np.abs(scores), scores * wanted > 0)
-    confidences = 1 / (1 + np.exp(-slope * np.abs(scores)))
+    terms = sorted(set(known) & set(chain.from_iterable(each.terms for each in examples)))
+    vectors = np.array([each.vector if embedded_by else () for each in examples])
+    inputs, factors = _inputs(vectors, *_term_inputs(examples, terms))
+    weights, bias, scores = _ridge(inputs, wanted)
+    weights *= factors
     right = scores * wanted > 0
+    slope = _slope(np.abs(scores), right)
+    confidences = 1 / (1 + np.exp(-slope * np.abs(scores)))
     of_silent = confidences[silent], right[silent]
-    threshold = _threshold(*of_silent)
-    weights, bias = _ridge(vectors, wanted)
+    threshold = _threshold(*of_silent, right_share)
+    dimensions = vectors.shape[1]
     return Trained(
         model=LearnedModel(
-            embedding=embedding.NAME,
-            weights=tuple(map(float, weights)),
+            embedding=embedded_by,
+            weights=tuple(map(float, weights[:dimensions])),
             bias=float(bias),
             slope=slope,
             threshold=threshold,
             accuracy=round(float(right.mean()), 4),
             examples=len(examples),
             digest=digest_of(examples),
+            terms={
+                term: round(float(weight), _DIGITS) for term, weight in zip(terms, weights[dimensions:], strict=True)
+            },
         ),
         right=int(right.sum()),
         silent=int(silent.sum()),
@@ -137,27 +170,49 @@ def digest_of(examples: Sequence[Example]) -> str:
     return hashlib.sha256("\0".join(lines).encode()).hexdigest()
 
 
-def _unseen(vectors: _Numbers, wanted: _Numbers) -> _Numbers:
-    """Return the score of each request by a model that was learnt from nine tenths of the others."""
-    places = np.random.default_rng(0).permutation(len(wanted))
-    scores = np.zeros(len(wanted))
-    for part in range(_PARTS):
-        held_out = places[part::_PARTS]
-        known = np.setdiff1d(places, held_out)
-        weights, bias = _ridge(vectors[known], wanted[known])
-        scores[held_out] = vectors[held_out] @ weights + bias
-    return scores
+def _term_inputs(examples: Sequence[Example], terms: Sequence[str]) -> tuple[_Numbers, _Numbers]:
+    """Return 1 over the root of the number of a request's terms for each of them, and how rare each term is."""
+    places = {term: place for place, term in enumerate(terms)}
+    inputs = np.zeros((len(examples), len(terms)))
+    for row, each in zip(inputs, examples, strict=True):
+        if found := [places[term] for term in each.terms if term in places]:
+            row[found] = 1 / math.sqrt(len(found))
+    rareness = np.log(len(examples) / np.maximum(np.count_nonzero(inputs, axis=0), 1))
+    return inputs, rareness
 
 
-def _ridge(vectors: _Numbers, wanted: _Numbers) -> tuple[_Numbers, float]:
-    """Return the weights and the bias of ridge regression, solved in the space of the examples."""
-    middle, mean = vectors.mean(0), float(wanted.mean())
-    centred = vectors - middle
+def _inputs(vectors: _Numbers, terms: _Numbers, rareness: _Numbers) -> tuple[_Numbers, _Numbers]:
+    """Return vectors and terms side by side, each brought to its mean square, and the factor of each column."""
+    factors = np.concatenate(
+        [
+            np.full(vectors.shape[1], _factor(vectors, 1.0)),
+            rareness * _factor(terms * rareness, _TERMS_COUNT),
+        ]
+    )
+    return np.hstack([vectors, terms]) * factors, factors
+
+
+def _factor(inputs: _Numbers, mean_square: float) -> float:
+    found = float(((inputs - inputs.mean(0)) ** 2).sum()) / len(inputs)
+    return math.sqrt(mean_square / found) if found else 0.0
+
+
+def _ridge(inputs: _Numbers, wanted: _Numbers) -> tuple[_Numbers, float, _Numbers]:
+    """Return the weights and the bias of ridge regression, and the score of each request if it were left out.
+
+    It is solved in the space of the examples. The residual of a request that was left out is the residual over one
+    minus its leverage, which is exact for ridge regression.
+    """
+    number, middle, mean = len(wanted), inputs.mean(0), float(wanted.mean())
+    centred = inputs - middle
     products = centred @ centred.T
-    scale = float(np.trace(products)) / len(wanted) or 1.0
-    dual = np.linalg.solve(products / scale + _PENALTY * np.eye(len(wanted)), wanted - mean)
+    scale = float(np.trace(products)) / number or 1.0
+    inverse = np.linalg.inv(products / scale + _PENALTY * np.eye(number))
+    dual = inverse @ (wanted - mean)
     weights = centred.T @ dual / scale
-    return weights, mean - float(middle @ weights)
+    leverage = 1 - _PENALTY * np.diag(inverse) + 1 / number
+    unseen = wanted - _PENALTY * dual / (1 - leverage)
+    return weights, mean - float(middle @ weights), unseen
 
 
 def _slope(distances: _Numbers, right: NDArray[np.bool_]) -> float:
@@ -168,12 +223,12 @@ def _slope(distances: _Numbers, right: NDArray[np.bool_]) -> float:
     return float(slopes[int(np.argmin(losses))])
 
 
-def _threshold(confidences: _Numbers, right: NDArray[np.bool_]) -> float | None:
-    """Return the lowest confidence, from `LEAST` on, from which `WANTED` are right."""
+def _threshold(confidences: _Numbers, right: NDArray[np.bool_], wanted: float) -> float | None:
+    """Return the lowest confidence, from `LEAST` on, from which the wanted share is right."""
     order = np.argsort(-confidences, kind="stable")
     ordered = confidences[order]
     shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero((shares >= WANTED) & (ordered >= LEAST))
+    good = np.flatnonzero((shares >= wanted) & (ordered >= LEAST))
     return float(ordered[good[-1]]) if len(good) else None
 
 

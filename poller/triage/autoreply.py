@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from poller.mime.addresses import takes_no_answer
-from poller.triage import bounce, vocabulary
+from poller.triage import bounce
 from poller.triage.read_receipts import read_receipt
-from poller.triage.rules import confident_verdict, folded
+from poller.triage.rules import written_verdict
+from poller.triage.wording import vocabulary
+from poller.triage.wording.reading import folded, read_mail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -281,7 +283,7 @@ def _asks(request: Request) -> bool:
     said = request.newest[:_NOTICE_CHARS]
     plain = _ELSEWHERE.sub(" ", folded(said))
     of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, _PLEADS, *_TRADE))
-    return bool("?" in said or of_work or confident_verdict(replace(request, subject="")))
+    return bool("?" in said or of_work or written_verdict(read_mail(replace(request, subject=""))))
 
 
 # Without Auto-Submitted, which a help desk or a web form may also set on a person's words.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from poller.mime.headers import END_OF_HEADER
 from poller.mime.subject import prefix_of
 from poller.own_mail import ACKNOWLEDGEMENT, OWN_DOMAIN
-from poller.triage.rules import folded
+from poller.triage.wording.reading import folded
 
 if TYPE_CHECKING:
     from poller.model import Request

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
     from integrations.claude import Claude
-    from poller.learning.advice import Adviser
     from poller.learning.embedding import Vector
     from poller.learning.lessons import Lesson
+    from poller.triage.advice import Adviser
 
 TRIES = 4  # of a call that Claude asks us to repeat later
 LONGEST_WAIT_S = 60.0  # before the next try

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from poller.learning import embedding
 from poller.learning.lessons import lesson_of, nearest
 from poller.triage.evaluation import judge
+from poller.triage.wording.reading import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,7 @@ def changes(verdicts: Sequence[Verdict], claude: Claude) -> Iterator[Change]:
         TransientError: Claude cannot be reached now.
         ConfigurationError: Claude refuses the credentials.
     """
-    vectors = embedding.embed([embedding.text_of(each.mail.request) for each in verdicts])
+    vectors = embedding.embed([text_of(each.mail.request) for each in verdicts])
     for at, verdict in enumerate(verdicts):
         if verdict.found.decided_by == "claude":
             others = _others(verdicts, vectors, at)

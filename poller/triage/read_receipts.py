@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from poller.triage.rules import folded
+from poller.triage.wording.reading import folded
 
 if TYPE_CHECKING:
     from poller.model import Request

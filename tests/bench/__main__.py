@@ -25,7 +25,7 @@ LABELLED = Path(__file__).parents[1] / "triage" / "labelled_requests.jsonl"
 def classify(_: Namespace) -> list[Row]:
     """How right the rules are, over the file named in CLASSIFICATION_SET, else over the tests' own."""
     path = Path(os.environ.get("CLASSIFICATION_SET") or LABELLED)
-    score = classification.measure(evaluation.read(path.read_text(encoding="utf-8").splitlines()))
+    score = classification.measure(list(evaluation.read(path.read_text(encoding="utf-8").splitlines())))
     number = score.decided + score.rest
     counted = {
         f"mails of {path.name}": f"{number}",

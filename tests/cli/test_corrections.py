@@ -133,11 +133,10 @@ def test_model_is_learnt_from_corrections_and_what_stayed(
     with closing(sqlite3.connect(office.state / "poller.sqlite")) as state, state:
         state.execute("UPDATE workflow_status SET updated_at = updated_at - 8 * 86400000")
     assert exported() == [corrected, ("SUPPORT", ["confirmed"])]
-    few = learned_model.LABELLED.read_text().splitlines()[:45]
-    (tmp_path / "few.jsonl").write_text("\n".join(few))
-    monkeypatch.setattr(learned_model, "LABELLED", tmp_path / "few.jsonl")
-    assert json.loads(poller(office, "learn", "--json").stdout)["examples"] == 47
-    assert learned_model.current(office.state).examples == 47
+    given = learned_model.current(office.state)
+    assert json.loads(poller(office, "learn", "--json").stdout)["examples"] == given.examples + 2
+    learnt = learned_model.current(office.state)
+    assert (learnt.examples, learnt.terms.keys()) == (given.examples + 2, given.terms.keys())
     (tmp_path / "bad.jsonl").write_text("[]")
     refused = poller(office, "learn", "bad.jsonl")
     assert (refused.exit_code, "line 1 is no labelled mail" in refused.stderr) == (2, True)

@@ -11,8 +11,8 @@ import pytest
 from integrations.sandbox import Fault
 from poller.cli.samples import samples
 from poller.dispatch.classify import classify, initial_result
-from poller.learning.advice import Adviser
 from poller.model import Category, UploadDecision
+from poller.triage.advice import Adviser
 from poller.workflow.errors import StepDeferredError
 from tests.support.pipeline_harness import REFERENCE, StepHarness
 from tests.system.test_crash_matrix import undecided

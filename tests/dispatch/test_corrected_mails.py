@@ -15,8 +15,8 @@ from poller.dispatch.classify import classify
 from poller.dispatch.corrected_mails import AT_ONCE, CorrectedMails
 from poller.errors import MessageGoneError, MessageWithheldError
 from poller.learning import embedding
-from poller.learning.advice import Adviser
 from poller.model import Outcome
+from poller.triage.advice import Adviser
 from poller.workflow.facts import InMemoryFacts
 from poller.workflow.results import WorkResult
 from poller.workflow.status import Entry

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from poller.learning import embedding
+from poller.triage.wording.reading import text_of
 from tests.triage.helpers import request
 
 
@@ -29,24 +30,10 @@ def test_texts_of_one_meaning_are_nearest_across_languages() -> None:
 
 def test_texts_of_strangers_are_embedded_whatever_they_hold() -> None:
     hostile = replace(request(subject="\0\ud800\x1b[2J"), newest="\U0010ffff\0é\u202e" * 50_000)
-    text = embedding.text_of(hostile)
-    assert len(text) < 3_000
-    vector, empty = embedding.embed([text[:400], ""])
+    vector, empty = embedding.embed([text_of(hostile)[:400], ""])
     assert len(vector) == len(empty) == embedding.DIMENSIONS
-
-
-def test_text_of_any_script_takes_a_bounded_time() -> None:
-    """A Chinese character takes as long as a French word: 4,000 took ten seconds, while all other mail waited."""
-    text = embedding.text_of(request(subject="漢" * 1_000, text="漢" * 9_000))
-    assert 2_900 < len(text.encode()) <= 3_000
-    assert set(text) == {"漢", "…", "\n"}
 
 
 def test_process_that_takes_too_long_is_given_up() -> None:
     with pytest.raises(embedding.EmbeddingFailedError, match="exit code -9"):
         embedding.embed(["Bonjour"], limit_s=0.01)
-
-
-def test_text_of_a_request_says_nothing_about_the_sender() -> None:
-    mail = request(subject="Devis", text="Bonjour,\nune chaise")
-    assert embedding.text_of(mail) == "Devis\nBonjour,\nune chaise\n"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poller.learning import embedding, learned_model
+from poller.learning import embedding, learned_model, seed_vectors
 from poller.learning.learned_model import LearnedModel, UnusableModelError
-from poller.learning.training import Example, digest_of
+from poller.learning.training import digest_of
 from poller.model import Category, Opinion
-from poller.triage.training_set import seed
+from poller.triage.training_set import seed, without_vectors
+from poller.triage.wording.reading import text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +64,9 @@ def test_threshold_below_the_least_is_raised_to_it(tmp_path: Path) -> None:
         {"weights": [1e308] * SIZE},
         {"bias": 10**400},
         {"examples": float("inf")},
+        {"terms": {"banc": "x"}},
+        {"terms": {"banc": float("nan")}},
+        {"terms": [1]},
     ],
 )
 def test_broken_model_is_named(tmp_path: Path, changed: dict[str, Any]) -> None:
@@ -87,9 +93,33 @@ def test_unreadable_model_is_named(tmp_path: Path) -> None:
         learned_model.current(tmp_path)
 
 
-def test_model_of_the_package_is_of_its_labelled_requests(tmp_path: Path) -> None:
-    """It is used until one is learnt. After a change of the requests: `poller learn` with an empty file."""
-    model = learned_model.current(tmp_path)
+def test_models_of_the_package_are_of_its_labelled_requests(tmp_path: Path) -> None:
+    """They are used until one is learnt. After a change of the requests: `python -m tests.bench.seed`."""
     mails = seed()
-    examples = [Example(embedding.text_of(mail.request), (), mail.label, silent=True) for mail in mails]
-    assert (model.digest, model.examples) == (digest_of(examples), len(mails))
+    digest = digest_of(without_vectors(mails))
+    for model in (learned_model.current(tmp_path), learned_model.of_terms()):
+        assert (model.digest, model.examples) == (digest, len(mails))
+    assert len(seed_vectors.load()) == len(mails)
+
+
+def test_vectors_of_the_package_are_those_of_the_embedding() -> None:
+    """To the precision of a byte."""
+    last = seed()[-1]
+    (new,) = embedding.embed([text_of(last.request)])
+    known = seed_vectors.load()[-1]
+    assert math.fsum(one * other for one, other in zip(new, known, strict=True)) > 0.999
+
+
+def test_terms_are_weighed_beside_the_vector() -> None:
+    model = replace(MODEL, terms={"facture": -1.0, "banc": 2.0, "un": 0.0})
+    assert model.opinion(vector(0.0), {"facture"}) == Opinion(Category.SUPPORT, 0.982, sure=True)
+    assert model.opinion(vector(0.0), {"facture", "un", "banc", "inconnu"}).category is Category.MODELISATION
+
+
+def test_file_of_version_1_0_has_no_terms(tmp_path: Path) -> None:
+    """Such a model judges by the vector alone until one is learnt anew."""
+    path = written(tmp_path / "learned.json")
+    content = json.loads(path.read_text())
+    del content["terms"]
+    path.write_text(json.dumps(content))
+    assert learned_model.load(path) == MODEL

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from poller.learning import embedding
-from poller.learning.training import Example, TooFewError, lower_bound, train
+from poller.learning.training import Example, TooFewError, lower_bound, train, train_terms
 from poller.model import Category
 
 
@@ -46,6 +47,25 @@ def test_same_requests_in_another_order_give_the_same_model() -> None:
     some = examples(60, signal=1)
     assert train(some[::-1]).model == train(some).model
     assert train(some[:-2]).model.digest != train(some).model.digest
+
+
+def test_no_word_of_a_customer_is_learnt() -> None:
+    """The terms are those of the requests that came with the package."""
+    said = [replace(each, terms=frozenset({"facture", "xyzzy"})) for each in examples(60, signal=1)]
+    assert train(said).model.terms.keys() == {"facture"}
+    assert train_terms(said).model.terms.keys() == {"facture", "xyzzy"}
+
+
+def test_terms_are_learnt_as_the_vector_is() -> None:
+    """And those of one request alone are not."""
+    said = [
+        replace(each, vector=(), terms=frozenset({each.label, each.text, f"{len(each.text)} digits"}))
+        for each in examples(120, signal=0)
+    ]
+    trained = train_terms(said)
+    assert (trained.right, trained.model.weights) == (120, ())
+    assert trained.model.terms[Category.MODELISATION] > 0 > trained.model.terms[Category.SUPPORT]
+    assert "7" not in trained.model.terms
 
 
 def test_too_few_or_one_sided_requests_are_refused() -> None:

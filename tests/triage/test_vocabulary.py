@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from poller.triage import vocabulary
-from poller.triage.rules import folded
+from poller.triage.wording import vocabulary
+from poller.triage.wording.reading import folded
 
 LISTS = {
     name: value

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from poller.triage.vocabulary import any_of
+from poller.triage.wording.vocabulary import any_of
 
 # An empty screen ("page blanche") is not a product's colour: it is read as "ecran vide".
 _EMPTY_SCREEN = any_of("""

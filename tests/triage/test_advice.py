@@ -8,9 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from poller.config.settings import LearningSettings, Settings
-from poller.learning import advice, embedding, learned_model
+from poller.learning import embedding, learned_model
 from poller.learning.embedding import EmbeddingFailedError
 from poller.model import Category
+from poller.triage import advice
 from tests.triage.helpers import request
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ import structlog
 
 from poller.learning import embedding, learned_model
 from poller.logs import Trouble
+from poller.triage.wording.reading import read_mail, text_of
+from poller.triage.wording.terms import terms_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +46,7 @@ class Adviser:
     def advise(self, request: Request) -> Advice:
         """Return the opinion on a request. Whatever fails is logged once, and leaves it without one."""
         try:
-            vector = embedding.embed([embedding.text_of(request)])[0]
+            vector = embedding.embed([text_of(request)])[0]
         except embedding.EmbeddingFailedError as error:
             self._failing.met(str(error))
             return NONE
@@ -55,7 +57,7 @@ class Adviser:
             self._unusable.met(str(error))
             return Advice(vector=vector)
         self._unusable.over()
-        return Advice(model.opinion(vector), self._decides, vector)
+        return Advice(model.opinion(vector, terms_of(read_mail(request))), self._decides, vector)
 
 
 def adviser(settings: Settings) -> Adviser | None:

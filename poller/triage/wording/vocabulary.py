@@ -81,6 +81,8 @@ NAMES = any_of("""
     modelling, modeling, modelado, modellazione
 """)
 
+STUDIO = (PRICES, MODELLING, CHANGES, INPUTS, LOOKS, GO_AHEAD)
+
 # Weak signs of studio work, which count only where no side speaks clearly: something is sent, is to be
 # shown, or should be otherwise.
 SENT = any_of("""
@@ -157,7 +159,8 @@ TOPICS = {
         nos donnees, droit d opposition, droit a l oubli, droit d acces, privacy, dpo, cnil, mise en demeure,
         mis en demeure, huissier, avocat*, lawyer, solicitor, tribunal, cgv, cgu, terms of service, confidentialite,
         desinscri*, desabonn*, unsubscribe, newsletter, lrar, recommande avec ar, recommandee avec ar,
-        accuse de reception
+        accuse de reception, nda, non disclosure, countersign*, contresign*, avenant*, indemnity, exclusivity,
+        exclusivite, assignation
     """),
     "de l’outil et de son utilisation": any_of("""
         tableau de bord, dashboard, shopify, wordpress, woocommerce, prestashop, magento, wix, webflow, squarespace,
@@ -221,6 +224,8 @@ HINTS = any_of("""
     droits d, droits de, rights, proprietaire, owner*, owns, ownership, copyright, propriete intellectuelle,
     juridique, legal, certificat*, attestation, policy, formation*, nous former, se former, former nos,
     former notre, training, a course, courses, des cours, un cours, cours en ligne, apprendre, learn, webinar*,
+    vous recommandez, recommandez vous, vous conseillez, conseillez vous, do you suggest, do you recommend,
+    empfehlen sie, myself, moi meme, mache das selbst, yo mismo, yo misma, da solo, par moi, par mes soins,
     my resume, mon stage, un stage, stage en, recherche d emploi, au poste de, jobs, freelance, postul*, apply for,
     applying, partner, reseller, revendeur, sous traitance, outsourc*, we provide services, we provide high,
     we are a leading, we are a team, notre offre de services, decouvrir notre offre, visibility, redaction,
@@ -252,7 +257,8 @@ HINTS = any_of("""
 # The mail denies the words above, or says that the matter is settled: "not a bug", "no refund", "invoice paid".
 DENIALS = any_of("""
     pas un probleme, pas un bug, pas de bug, pas de probleme, pas de souci, pas de rembours*, aucun probleme,
-    aucun bug, rien ne plante, rien ne bug*, not a bug, not about, isn t about, no complaint, not after, no refund,
+    aucun bug, aucun souci, rien de casse, rien ne plante, rien ne bug*, not a bug, no bug, nothing s broken,
+    not about, isn t about, not cancelling, no complaint, not after, no refund,
     not a complaint, not another, nothing wrong, don t want, do not want, no problem, nothing to do with,
     rien a voir avec, ne concerne pas, pas a propos, ne veux pas, ne voulons pas, oublie de mon cote,
     tout est en ordre, tout va bien, alles in ordnung, c est regle, est regle, est resolu*, solved, resolved,
@@ -267,7 +273,8 @@ TWO_TOPICS = any_of("""
     deux choses, deux sujets, deux questions, two things, two questions, autre sujet, autre chose, par ailleurs,
     accessoirement, au passage, by the way, btw, while i m at it, tant que j y suis, ps, p s, sinon, separately,
     on another note, another thing, secondly, deuxiemement, over to, real reason, en plus de ca, une derniere chose,
-    apart from that
+    apart from that, subsidiairement, rien d urgent, rien ne presse, no rush, no hurry, if you get a minute,
+    when you get a minute, quand vous aurez un moment
 """)
 
 # Matches unfolded text that addresses the classifier, such as a prompt injection.

@@ -40,6 +40,7 @@ _STUDIO_WEIGHTS = (
 )
 _FILE_WEIGHT = 1  # of 3D files, and of images, documents and archives
 _AGREES = 0.65  # confidence of the weighed terms from which they say the same as a rule
+_CONTRADICTS = 0.9  # and from which they say the opposite of what a 3D file does
 _WEIGHED_CONFIDENCE = 0.95  # of very clear terms
 _CLEAR_WEIGHT = 5  # of signs of the studio, where there is none of support
 _OTHERS: Final = (Kind.IMAGE, Kind.DOCUMENT, Kind.ARCHIVE)
@@ -66,9 +67,11 @@ def confident_verdict(request: Request, weighed: LearnedModel | None = None) -> 
         return None
     opinion = (weighed or learned_model.of_terms()).opinion((), terms_of(mail))
     if verdict := written_verdict(mail):
-        # A 3D file is the usual way to begin, so its rule gives way only to the other category.
-        least = 0.5 if mail.of_kind(Kind.MODEL) else _AGREES
-        return verdict if opinion.category is verdict.category and opinion.confidence >= least else None
+        agrees = opinion.category is verdict.category
+        if mail.of_kind(Kind.MODEL):
+            # A 3D file is the usual way to begin, so its rule gives way only to clear terms of the other category.
+            return verdict if agrees or opinion.confidence < _CONTRADICTS else None
+        return verdict if agrees and opinion.confidence >= _AGREES else None
     if not opinion.sure:
         return None
     reason = "Les mots du message, pesés ensemble, sont ceux d’une telle demande."

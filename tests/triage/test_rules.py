@@ -218,7 +218,7 @@ def test_object_named_like_support_term_stays_modelisation(decoy: str, plain: st
     ],
 )
 def test_model_file_is_modelisation_if_words_only_look_like_support(body: str) -> None:
-    opinion = written(request(body, "objet.glb"))
+    opinion = rules.confident_verdict(request(body, "objet.glb"))
     assert opinion
     assert (opinion.category, opinion.confidence) == (Category.MODELISATION, 0.95)
 

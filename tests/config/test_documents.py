@@ -1,4 +1,4 @@
-"""Tests of the documents that list the settings: the example files and docs/settings.md."""
+"""Tests of the documents that list settings and log events: the example files and those in docs/."""
 
 from __future__ import annotations
 
@@ -65,3 +65,20 @@ def test_settings_document_lists_every_key_with_its_default() -> None:
         for key, default in rows:
             field = keys.model_fields[key]
             assert default in ({"secret"} if is_secret(field) else shown(field.default)), f"[{section}] {key}"
+
+
+# A line of the log at the level of a warning or above, and a trouble that is one.
+EVENT = re.compile(
+    r"""\blog\.(?:warning|error|exception|critical)\(\s*"(\w+)"|\bTrouble\(log, "(\w+)"(?!, logging\.INFO)"""
+)
+
+
+def test_operations_document_lists_every_warning_and_error() -> None:
+    """And no event that no code logs."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    cells = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text, re.MULTILINE)
+    listed = {name for cell in cells for name in re.findall(r"\w+", cell)}
+    sources = [path.read_text() for top in ("poller", "integrations") for path in (ROOT / top).rglob("*.py")]
+    logged = {name for source in sources for pair in EVENT.findall(source) for name in pair if name}
+    assert logged - listed == set()
+    assert {name for name in listed if not any(f'"{name}"' in source for source in sources)} == set()

@@ -34,7 +34,21 @@ def test_acknowledgement_preview_of_an_ignored_mail_says_so() -> None:
     Path("mail.eml").write_bytes(samples()["auto_reply"])
     shown = run("acknowledgement", "preview", "mail.eml", environment=ENVIRONMENT | {"ACKNOWLEDGEMENT_ENABLED": ""})
     assert "not sent: auto-reply" in shown.stderr
-    assert "It is turned off" in shown.stderr
+    assert "set enabled = true in [acknowledgement]" in shown.stderr
+
+
+def test_acknowledgement_preview_without_authserv_id_names_the_setting() -> None:
+    Path("mail.eml").write_bytes(samples()["support"])
+    shown = run("acknowledgement", "preview", "mail.eml", environment=ENVIRONMENT | {"IMAP_AUTHSERV_ID": ""})
+    assert shown.stderr.endswith("No sender is vouched for until imap.authserv_id is set.\n")
+
+
+def test_acknowledgement_preview_of_what_is_no_mail_exits_2() -> None:
+    """As `poller classify` and `poller try` do: nobody would get that letter."""
+    Path("mail.eml").write_bytes(b"hello\n")
+    refused = run("acknowledgement", "preview", "mail.eml", environment=ENVIRONMENT)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "mail.eml is no mail" in refused.stderr
 
 
 def test_acknowledgement_preview_with_a_broken_template_exits_78() -> None:

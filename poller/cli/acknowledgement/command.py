@@ -9,9 +9,10 @@ import click
 
 from poller.child_process import ProcessStoppedError
 from poller.cli.options import mail_argument, settings_of
+from poller.cli.trial import is_mail
 from poller.escaping import plain_text
 from poller.inspection import process
-from poller.model import DispatchResult, Preview
+from poller.model import Acknowledgement, DispatchResult, Preview
 from poller.parsing import parser_process
 from poller.rendering.acknowledgement.letter_writer import AcknowledgementWriter
 from poller.rendering.phrases import UNREADABLE
@@ -49,6 +50,8 @@ def preview(ctx: click.Context, mail: Path, language: str | None, *, html: bool)
 
     Exit code 78 for a template that does not work.
     """
+    if not is_mail(mail):
+        raise click.BadParameter(f"{mail} is no mail: it does not begin with a header", ctx, param_hint="FILE.eml")
     settings = settings_of(ctx, need_imap=False)
     now = datetime.now(UTC)
     try:
@@ -73,8 +76,10 @@ def preview(ctx: click.Context, mail: Path, language: str | None, *, html: bool)
     ignored = screening.screen(request, own=own)
     against = f"not sent: {ignored}" if ignored else triage.reason_against(request, own, now)
     click.echo(against or "It would be sent, unless the sender has had enough of them.", err=True)
+    if against is Acknowledgement.UNPROVEN and not settings.imap.authserv_id:
+        click.echo("No sender is vouched for until imap.authserv_id is set.", err=True)
     if not settings.acknowledgement.enabled:
-        click.echo("It is turned off: [acknowledgement] enabled", err=True)
+        click.echo("The letters are turned off: set enabled = true in [acknowledgement] to send them.", err=True)
 
 
 def _identified(mail: Path, now: datetime, imap: ImapSettings) -> Request:

@@ -27,7 +27,8 @@ def line(reference: str, status: MessageStatus, now: datetime) -> str:
     """Return the outcome of a message in one line for a person. `now` is in the time zone that it is told in."""
     result = status.result
     links = [link.url for link in (result.ticket, result.subtask) if link]
-    files = f"{len(result.files)} file(s)" if result.files else ""
+    count = len(result.files)
+    files = f"{count} file{'s' if count > 1 else ''}" if count else ""
     until = _until(result.until, now) if result.until else ""
     return "  ".join(
         part for part in (reference, result.final_outcome.upper(), *links, files, cause(result), until) if part

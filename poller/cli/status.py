@@ -104,7 +104,7 @@ class Overview:
         """
         if self.lacks_daemon:
             yield "NO DAEMON runs on this state"
-            yield _next("sudo systemctl start figurative-poller, then systemctl status figurative-poller")
+            yield _next("poller run, or where systemd runs it: sudo systemctl start figurative-poller")
         if self.full_disk:
             yield f"the disk of {self.full_disk} has no room for another mail"
             yield _next(f"df -h {self.full_disk}; what waits goes on when there is room")
@@ -146,7 +146,7 @@ def _poll_lines(poll_status: PollStatus, now: datetime, *, is_late: bool) -> Ite
     for service, reason in poll_status.refused.items():
         effect = _EFFECTS.get(service, "all mail waits")
         yield f"{_NAMES.get(service, service)} refuses us: {reason}; {effect}"
-        yield _next("correct the setting, sudo systemctl restart figurative-poller, then poller check")
+        yield _next("correct the setting, restart (sudo systemctl restart figurative-poller), then poller check")
     if poll_status.unreadable:
         yield f"{poll_status.unreadable:>7}  that the mail server lists and does not give"
         yield _next("journalctl -u figurative-poller -g message_unreadable, for their UIDs")

@@ -381,7 +381,9 @@ class FormsSettings(Section):
         for entry in secrets.get_secret_value().split():
             name, _, secret = entry.partition("=")
             if not _FORM.fullmatch(name) or len(secret) < SECRET_CHARS:
-                raise ValueError(f"must be form=secret, with spaces between, each secret of {SECRET_CHARS} characters")
+                raise ValueError(
+                    f"must be form=secret, with spaces between; a secret has at least {SECRET_CHARS} characters"
+                )
         return secrets
 
 

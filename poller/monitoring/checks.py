@@ -138,7 +138,10 @@ def _try_templates(settings: Settings) -> str:
 
 def _draw(f3d: Path) -> str:
     if not client.is_ready(f3d):
-        raise ConfigurationError(f"{f3d} gives no picture; look at `journalctl -u 'figurative-poller-f3d*'`")
+        raise ConfigurationError(
+            f"{f3d} gives no picture; is its unit installed (systemd/README.md)? "
+            "If so, look at `journalctl -u 'figurative-poller-f3d*'`"
+        )
     return "a triangle was drawn"
 
 

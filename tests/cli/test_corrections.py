@@ -139,7 +139,7 @@ def test_model_is_learnt_from_corrections_and_what_stayed(
     assert (learnt.examples, learnt.terms.keys()) == (given.examples + 2, given.terms.keys())
     (tmp_path / "bad.jsonl").write_text("[]")
     refused = poller(office, "learn", "bad.jsonl")
-    assert (refused.exit_code, "line 1 is no labelled mail" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "bad.jsonl: line 1 is no labelled mail" in refused.stderr) == (2, True)
 
 
 def test_purge_removes_message_with_its_corrections(office: Office) -> None:

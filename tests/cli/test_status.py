@@ -133,7 +133,7 @@ def test_status_names_what_a_person_must_do_next() -> None:
     effect = "MODELISATION mail waits for its subtask, SUPPORT mail goes on"
     assert lines[7:] == [
         f"ClickUp refuses us: HTTP 401: look at CLICKUP_API_KEY; {effect}",
-        "         -> correct the setting, sudo systemctl restart figurative-poller, then poller check",
+        "         -> correct the setting, restart (sudo systemctl restart figurative-poller), then poller check",
         "      2  that the mail server lists and does not give",
         "         -> journalctl -u figurative-poller -g message_unreadable, for their UIDs",
     ]
@@ -195,6 +195,7 @@ def test_status_reports_if_daemon_runs(office: Office) -> None:
     office.once(samples()["auto_reply"])
     alone = run("status", environment=office.environment)
     assert (alone.exit_code, alone.stdout.splitlines()[0]) == (3, "NO DAEMON runs on this state")
+    assert "-> poller run, or where systemd runs it: sudo systemctl start" in alone.stdout
     with lock.lock(office.state):
         beside = run("status", environment=office.environment)
     assert (beside.exit_code, beside.stdout.splitlines()[0]) == (0, "      1  IGNORED")

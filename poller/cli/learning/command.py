@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import chain
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -72,7 +71,11 @@ def learn(ctx: click.Context, files: Sequence[IO[str]], *, dry_run: bool, as_jso
 def _labelled(settings: Settings, files: Sequence[IO[str]]) -> Iterator[Labelled]:
     """Yield the labelled mails of the files, or of the mailbox where there are none."""
     if files:
-        yield from evaluation.read(chain.from_iterable(files))
+        for file in files:
+            try:
+                yield from evaluation.read(file)
+            except evaluation.InvalidExamplesError as error:
+                raise evaluation.InvalidExamplesError(f"{file.name}: {error}") from error
         return
     for reference, row in corrections.examples(settings, and_confirmed=True):
         if row:

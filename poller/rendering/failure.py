@@ -69,8 +69,8 @@ _TICKET = f"{_setting('pipeline_id', 'stage_new', section='hubspot')}{NBSP}: le 
 _REMEDIES: dict[str, str] = {
     StepName.CLASSIFY: f"{_setting('model', section='anthropic')}{NBSP}: ce modèle n’existe peut-être plus.",
     StepName.UPLOAD_FILES: (
-        f"{_setting('bucket_name', 'endpoint_url', section='r2')}, et que le jeton R2 du fichier .env donne le droit "
-        "d’écrire."
+        f"{_setting('bucket_name', 'endpoint_url', section='r2')}. Assurez-vous aussi que le jeton R2 du fichier .env "
+        "donne le droit d’écrire."
     ),
     StepName.FIND_OR_CREATE_CONTACT: (
         "HubSpot n’accepte sans doute pas l’adresse de ce client. Si la même erreur touche d’autres messages, vérifiez "

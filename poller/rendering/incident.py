@@ -206,7 +206,7 @@ def untrusted(service: str, reason: str, host: str) -> Incident:
         (
             f"Aucun message n’est perdu{NBSP}: {waits} Nos identifiants n’ont pas été envoyés.",
             f"Vérifiez d’abord l’heure de la machine{NBSP}: une horloge fausse fait refuser un certificat valable.",
-            "Si elle est juste, c’est à l’hébergeur du serveur de corriger son certificat, et non à nos réglages.",
+            "Si elle est juste, seul l’hébergeur du serveur peut corriger son certificat.",
             f"Le service réessaie de lui-même, au moins toutes les cinq minutes. {_CHECK}",
         ),
         (("Machine", one_line(host)),),

@@ -29,7 +29,7 @@ _SHOWN = 8  # of the 3D files of an archive
 URGENT = (ModelIssue.UNREADABLE, ModelIssue.MISSING_FILES)  # the customer must send something again
 
 _WARNINGS = {
-    ModelIssue.UNREADABLE: "le fichier ne s’ouvre pas, il est endommagé, incomplet ou d’un autre format que son nom",
+    ModelIssue.UNREADABLE: "le fichier ne s’ouvre pas, il est endommagé ou incomplet, ou son extension est fausse",
     ModelIssue.NO_UVS: "aucune coordonnée de texture (UV), le modèle est à déplier avant d’être texturé",
     ModelIssue.NOT_WATERTIGHT: "le maillage n’est pas étanche, sa surface a des trous",
     ModelIssue.DENSE: "plus de 5 millions de triangles, le modèle est à alléger",

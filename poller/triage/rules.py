@@ -74,7 +74,7 @@ def confident_verdict(request: Request, weighed: LearnedModel | None = None) -> 
         return verdict if agrees and opinion.confidence >= _AGREES else None
     if not opinion.sure:
         return None
-    reason = "Les mots du message, pesés ensemble, sont ceux d’une telle demande."
+    reason = "Pris ensemble, les mots du message sont ceux d’une demande de ce type."
     return RuleVerdict(opinion.category, _WEIGHED_CONFIDENCE, reason)
 
 

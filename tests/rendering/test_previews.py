@@ -96,7 +96,7 @@ def test_each_issue_is_one_plain_sentence() -> None:
     assert len(set(said)) == len(ModelIssue)
     assert all(words[0].isupper() and words.endswith(".") and words.count(".") <= 2 for words in said)
     assert [plain(words) for words in said[:2]] == [
-        "Le fichier ne s’ouvre pas, il est endommagé, incomplet ou d’un autre format que son nom.",
+        "Le fichier ne s’ouvre pas, il est endommagé ou incomplet, ou son extension est fausse.",
         "Il manque « a.bin », à demander au client.",
     ]
 
@@ -173,5 +173,5 @@ def test_what_the_customer_must_send_again_is_urgent() -> None:
     done = replace(DONE, previews=(Preview(1, facts=facts), Preview(9, facts=facts)))
     assert [plain(words) for words in urgent(REQUEST, done)] == [
         "« model.glb » : il manque « a.bin », à demander au client.",
-        "« model.glb » : le fichier ne s’ouvre pas, il est endommagé, incomplet ou d’un autre format que son nom.",
+        "« model.glb » : le fichier ne s’ouvre pas, il est endommagé ou incomplet, ou son extension est fausse.",
     ]

@@ -142,21 +142,37 @@ _FATE = re.compile(
     r"|\bsu (?:mensaje|correo) (?:no )?sera\b|\b(?:il suo messaggio|la sua e mail) (?:non )?(?:sara|verra)\b"
 )
 # The author has left the company, and says whom to write to.
-_LEFT = re.compile(
-    r"\b(?:je ne (?:fais|travaille|suis) plus (?:partie|a|chez|pour|au sein|dans|en poste|salarie)"
+_LEFT_WORK = (
+    r"\b(?:je ne (?:fais plus partie|(?:travaille|suis) plus (?:chez|au sein|en poste|salarie))"
     r"|j ai quitte (?:la societe|l entreprise|mes fonctions|mon poste)"
-    r"|i (?:no longer work|have left (?:the company|my position)|am no longer (?:with|working|employed|at))"
+    r"|i (?:no longer work (?:at|for|here)|have left (?:the company|my position)"
+    r"|am no longer (?:with|working|employed|at))"
     r"|ich bin nicht mehr (?:bei|fur)|ya no trabajo|non lavoro piu)\b"
-    r".*\b(?:adress\w*|conta[ck]\w*|direct|write|wend\w*|ecri\w*|dirig\w*|rivolg\w*)\b"
-    r"(?! (?:to )?(?:moi|nous|me|us|mich|mir)\b)"
 )
+_LEFT = re.compile(
+    _LEFT_WORK
+    + r".*\b(?:adress(?:er|ez)|conta[ck]t(?:er|ez|ar|en)?|contattare|direct|write to|wenden|ecri(?:re|vez)|dirig\w*"
+    r"|rivolg\w*)\b(?! (?:to )?(?:moi|nous|me|us|mich|mir)\b)"
+)
+# Each longer sentence of a notice tells of the absence, of the mail that it answers, or of whom to ask meanwhile.
+_OF_A_NOTICE = re.compile(
+    "|".join((_LEFT_WORK, *(pattern.pattern for pattern in (_NOTICE, _SPAN, _FATE, _ELSEWHERE))))
+    + r"|\b(?:urgen\w+|absen\w+|retour|revien\w*|return\w*|contact\w*|adress(?:er|ez)|direct|disponible|available"
+    r"|e ?mails?|mails?|courriels?|nachricht\w*|respond|reply)\b"
+)
+_CLOSING = re.compile(
+    r" \. (?:(?:bien )?cordialement|bien a vous|(?:kind|best|warm) regards|regards|mit freundlichen|saludos|cordiali saluti"
+    r"|distinti saluti|met vriendelijke)\b.*"
+)
+_SHORT_WORDS = 5  # of a greeting, a name, a line of a signature
 # A filter that asks each new sender to prove to be a person.
 _HELD = re.compile(
     r"\bpour que (?:votre|ce) (?:message|mail|e mail|courriel) (?:\w+ )?(?:soit|puisse etre) (?:remis|delivre)\b"
-    r"|\byour (?:message|e ?mail) (?:\w+ ){0,8}(?:held|waitlisted|not be delivered until)\b"
+    r"|\byour (?:message|e ?mail) (?:\w+ ){0,8}"
+    r"(?:(?:is|was|been|being) (?:\w+ )?held|waitlisted|not be delivered until)\b"
     r"|\bto (?:have|get) your (?:message|e ?mail) delivered\b"
 )
-_PROVE = re.compile(r"\b(?:cliqu\w+|click\w*|authentifi\w+|captcha|verif\w+)\b")
+_PROVE = re.compile(r"\b(?:cliqu(?:er|ez|ant)|click(?:ing)?|authentifi(?:er|ez|ant)|captcha|verif(?:y\w*|ie[rz]))\b")
 _AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
 # A customer may answer under such a subject, or write of a campaign of that name.
 _OUT_OF_OFFICE = r"(?:absen(?:ce|te?)(?: e)? du bureau|out of (?:the )?office|fuera de la oficina)"
@@ -233,7 +249,8 @@ def absence(request: Request) -> str | None:
     """
     words = folded(request.subject)
     own = folded(request.newest[:_OPENING_CHARS])
-    away = _AWAY.search(own) and not _asks(request)
+    alone = not (_asks(request) or _says_more(own))
+    away = alone and _AWAY.search(own)
     if _OUT_OF_OFFICE_SUBJECT.match(words) and (
         _of_a_program(request) or away or (_answers(request) and len(own.split()) < _FEW_WORDS)
     ):
@@ -241,9 +258,14 @@ def absence(request: Request) -> str | None:
     if _answers(request) and away and _ABSENT_SUBJECT.match(words):
         return "auto-reply (subject and text)"
     gone = away and _SPAN.search(own) and _FATE.search(own) and not _GOES_ON.search(own)
-    if _answers(request) and (gone or (_LEFT.search(own) and not _asks(request))):
+    if _answers(request) and (gone or (alone and _LEFT.search(own))):
         return "auto-reply (text)"
     return None
+
+
+def _says_more(own: str) -> bool:
+    sentences = _CLOSING.sub("", own).split(" . ")  # a signature tells of the company
+    return any(len(each.split()) > _SHORT_WORDS and not _OF_A_NOTICE.search(each) for each in sentences)
 
 
 def challenge(request: Request) -> str | None:

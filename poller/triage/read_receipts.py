@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from poller.triage import vocabulary
 from poller.triage.rules import folded
 
 if TYPE_CHECKING:
@@ -22,10 +23,16 @@ _RECEIPT_WORDS = re.compile(
     r"|wurde (?:[\w.]+ ){0,9}gelesen|fue leido|ha sido leido|foi lid[oa]|e stato letto"
     r"|(?:is|werd) (?:[\w.]+ ){0,9}gelezen|(?:blev|har) last|zostala przeczytana|byla prectena)\b"
 )
+# A person has read an offer or a brief, and goes on.
+_MAIL = re.compile(
+    r"\b(?:messages?|e ?mails?|mails?|courriels?|nachricht|mensaje|mensagem|messaggio|bericht|meddelande\w*"
+    r"|besked\w*|wiadomosc|zprava)\b"
+)
 
 
 def read_receipt(request: Request) -> str | None:
     """Recognise a read receipt without the form of a report, as some phones and older Outlooks send it, or None."""
-    if _RECEIPT_SUBJECT.match(request.subject) and _RECEIPT_WORDS.search(folded(request.text[:_RECEIPT_CHARS])):
-        return "read receipt (subject)"
-    return None
+    said = folded(request.text[:_RECEIPT_CHARS])
+    of_a_mail = _RECEIPT_WORDS.search(said) and _MAIL.search(said)
+    is_receipt = of_a_mail and _RECEIPT_SUBJECT.match(request.subject) and not vocabulary.GO_AHEAD.search(said)
+    return "read receipt (subject)" if is_receipt else None

@@ -78,6 +78,21 @@ def test_answer_that_tells_what_becomes_of_the_mail_is_automatic(text: str) -> N
 @pytest.mark.parametrize(
     ("subject", "text"),
     [
+        ("Absent", "Actuellement en déplacement, je n'ai pas accès à mes mails. Je reviens vers vous au plus vite."),
+        ("Away", "I will be away on annual leave until Friday and will return on Monday. I will respond to it then."),
+        (
+            "Absence du bureau",
+            "Je suis absente et de retour lundi.\nCordialement,\nAna Roy, achats et logistique de la maison Roy",
+        ),
+    ],
+)
+def test_notice_of_absence_that_says_nothing_more_is_automatic(subject: str, text: str) -> None:
+    assert len(reasons(answer(subject, text))) == 1
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
         ("Re: Devis", "Je suis absente jusqu'au 9, je prendrai connaissance de la V3 à mon retour. La couleur va ?"),
         ("Re: Devis", "Je serai absente du 9 au 13. Pouvez-vous lancer la modélisation avant mon retour ?"),
         ("Re: Devis", "J'ai quitté l'entreprise Roy. J'aimerais un modèle 3D pour ma boutique, contactez-moi."),
@@ -87,6 +102,23 @@ def test_answer_that_tells_what_becomes_of_the_mail_is_automatic(text: str) -> N
         ("Re: Devis", "En congés du 9 au 13. Votre message sera traité par ma collègue, qui valide la V3."),
         ("Re: Devis", "Votre mail m'est bien parvenu, je suis absent demain, appelez-moi jeudi."),
         ("Re: Devis", "Je ne travaille plus chez Roy, écrivez-moi ici maintenant pour le canapé."),
+        (
+            "Re: Devis",
+            "Je suis absent jusqu'au 12. Votre message sera lu par Paul. À bientôt pour la lampe de notre salon.",
+        ),
+        (
+            "Re: Preventivo",
+            "Sono in ferie fino al 9, il suo messaggio sarà letto da Anna. La sedia deve essere in noce.",
+        ),
+        ("Congés", "Je suis en congés jusqu'au 9. Les plans de la table sont dans le dossier partagé hier."),
+        ("Fermeture annuelle", "Notre atelier est fermé du 3 au 20 août. Livrez la console avant le 1er."),
+        ("Re: Devis", "Je ne travaille plus chez Roy. Voici ma nouvelle adresse : ana@e.example. La lampe est belle."),
+        ("Re: Devis", "Je ne suis plus dans les délais : adressez le tout directement au client."),
+        ("Re: 3D", "I no longer work with Blender. Write the file in USDZ."),
+        ("Re: Salon", "Thanks for your email about the fair held in Milan. Please verify the address of our showroom."),
+        ("Letto - richiesta", "Il vostro listino è stato letto con attenzione, ci piace il letto in rovere."),
+        ("Read: your proposal", "Your proposal has been read by the board. We accept."),
+        ("Lu : devis 233", "Votre message a été lu par la direction, on y va pour la lampe."),
         ("Re: Devis", "Quelle suite ?\n\n> This is an automatic reply.\n\nStill no answer."),
         ("Re: Devis", "> Ceci est un message automatique.\n\nMon viewer est noir."),
         ("RE: Devis", "Voir ci-dessous.\n\nDe : S\nEnvoyé : 3\nÀ : C\nObjet : D\n\nCeci est un message automatique."),

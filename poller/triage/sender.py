@@ -38,9 +38,11 @@ _LABEL: Final = re.compile(
     r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t|$))(.*)",  # in a table, spaces follow the label
     re.IGNORECASE,
 )
-# A label with the word for mail in it, and any label before an address alone, but for one of a recipient.
+# A label with the word for mail in it, and any label before an address alone, but for one of a recipient. A person
+# writes "Le mail de notre photographe : ...".
 _MAIL_LABEL: Final = re.compile(
-    r"\W{0,5}[\w '’()/.-]{0,40}?(?<![^\W_])(?:e-?mail|mail|courriel)[\w '’()*/.-]{0,40}? ?[:=?→] ?\*{0,2} ?(.*)",
+    r"\W{0,5}(?![\w '’()/.-]{0,80}\b(?:notre|nos|son|leur|our|his|her|their|unser\w*|nuestr\w*)\b)"
+    r"[\w '’()/.-]{0,40}?(?<![^\W_])(?:e-?mail|mail|courriel)[\w '’()*/.-]{0,40}? ?[:=?→] ?\*{0,2} ?(.*)",
     re.IGNORECASE,
 )
 _ANY_LABEL: Final = re.compile(
@@ -192,7 +194,8 @@ def _visitor(request: Request, own: Collection[str]) -> Address | None:
         named = {
             each.addr_spec: each
             for each in labelled_addresses(request.newest, label)
-            if not is_ours(each.addr_spec, own) and each != request.author and not takes_no_answer(each)
+            if not (is_ours(each.addr_spec, own) or takes_no_answer(each))
+            and each.addr_spec.casefold() != request.author.addr_spec.casefold()
         }
         if named:
             return next(iter(named.values())) if len(named) == 1 else None

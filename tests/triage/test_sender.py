@@ -421,6 +421,17 @@ def test_giver_whom_a_transfer_service_names_is_sender(author: str, text: str, s
     assert identify(mail, OWN, "").sender.addr_spec == sender
 
 
+def test_form_that_names_its_own_address_too_has_the_visitor_as_sender() -> None:
+    text = "E-mail : jeanne@example.com\n\nE-mail : website@shop.example"
+    assert filled_in("Website@shop.example", text).sender.addr_spec == "jeanne@example.com"
+
+
+@pytest.mark.parametrize("whose", ["Le mail de notre photographe", "The e-mail of our agency", "Mail de son associée"])
+def test_person_at_a_forms_address_who_names_another_stays_sender(whose: str) -> None:
+    mail = filled_in("website@shop.example", f"Bonjour,\n{whose} : paul@example.com")
+    assert mail.sender.addr_spec == "website@shop.example"
+
+
 def test_person_who_names_another_in_field_stays_sender() -> None:
     assert filled_in("ana@ruiz.example", FORM).sender.addr_spec == "ana@ruiz.example"
 

@@ -250,7 +250,7 @@ KEPT = {
     "likewise, to us": "Le 3 mars 2026 votre service nous a écrit :\nla V3 est prête. Elle ne l'est pas.",
     "likewise, english": "On 3 March your studio wrote to me:\nV3 is ready. It is not.",
     "in writing": "Merci de me répondre par écrit.\nL. Faucher",
-    "what a brief says": "Hello,\nOn page 2 of the brief, our architect writes:\nthe lamp is in brass.\nPlease model it.",
+    "what a brief says": "Hello,\nOn page 2 of the brief, our architect writes:\nin brass.\nPlease model it.",
     "what a letter says": "Hola,\nEl 12 de maig vam rebre el missatge de la Maria:\nla làmpada ha de ser de llautó.",
     "a colon after a date": "Le 12 mars 2026 :\nlivraison de la table",
     "a long text below two dashes": "Deux lots.\n--\n" + "\n".join(f"Ligne {n}" for n in range(20)),

@@ -64,7 +64,7 @@ _FEWEST_PHRASES: Final = 3
 # A person withdraws a mail with the other phrases: "Ce message annule le précédent, envoyé par erreur".
 _RESTRICTS: Final = re.compile(
     rf"{_SET_PHRASES[0].pattern}|intended|addressee|solely|destiné|usage exclusif|interdit|prohibited|unauthori[sz]ed"
-    r"|intégrité|geadresseerde|destinat[aá]ri|bestimmt",
+    r"|intégrité|bestimmt",
     re.IGNORECASE,
 )
 # What nobody but a disclaimer says in one sentence.

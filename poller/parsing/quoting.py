@@ -27,7 +27,7 @@ from poller.parsing.list_footers import without_list_footers
 
 _LOOK_AHEAD: Final = 4  # lines; the first lines show a longer header block
 _SIGNATURE_LINES: Final = 12
-_POSTSCRIPT: Final = re.compile(r"(?:p\.? ?s\.?|n\.? ?b\.?|post-?scriptum) ?[:–-]|p\. ?s\. ", re.IGNORECASE)
+_POSTSCRIPT: Final = re.compile(r"(?:p\.? ?s\.?|n\.? ?b\.?|post-?scriptum) ?[:–-]|p\. ?s\. |ps$", re.IGNORECASE)
 _WRAPPED_CHARS: Final = range(60, 100)  # of a quoted line, with the word that had no room in it
 _TAIL_CHARS: Final = 60
 _HEADER_LINES: Final = 6

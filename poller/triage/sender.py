@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from poller.mime.addresses import addresses, aligned, before_the_list, takes_no_answer
 from poller.mime.subject import Prefix, prefix_of
 from poller.own_mail import FORM_HEADER
+from poller.parsing.transfer_links import is_service
 from poller.triage import auth_results, form_mark
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ _MAIL_LABEL: Final = re.compile(
     re.IGNORECASE,
 )
 _ANY_LABEL: Final = re.compile(
-    r"\W{0,5}(?!(?:à|a|to|cc|cci|bcc|pour|destinataires?|an|para)\b)[^\W\d_][\w '’()*/.-]{0,40}? ?[:=→] ?\*{0,2} ?"
+    r"\W{0,5}(?!(?:à|a|to|cc|cci|bcc|pour|destinataires?|an|para|fournisseurs?|supplier|vendeur)\b)"
+    r"[^\W\d_][\w '’()*/.-]{0,40}? ?[:=→] ?\*{0,2} ?"
     r"([\w '’\"-]{0,60}[<(]?[^\s<>()@]{1,64}@[^\s<>()@]{1,200}[>)]?)",
     re.IGNORECASE,
 )
@@ -209,10 +211,10 @@ def _giver(request: Request, own: Collection[str]) -> Address | None:
 
 
 def is_of_transfer_service(request: Request) -> bool:
-    """Return whether a mail comes from a transfer service to whose files it links."""
+    """Return whether a mail comes from a transfer service to whose files it links, not from a cloud of its own."""
     service = request.author.addr_spec.rpartition("@")[2]
     hosts = (match[1].lower() for link in request.links if (match := _LINK_HOST.match(link)))
-    return any(aligned(_SHORT_HOSTS.get(host, host), service) for host in hosts)
+    return any(is_service(host) and aligned(_SHORT_HOSTS.get(host, host), service) for host in hosts)
 
 
 def named_by_service(request: Request, own: Collection[str]) -> dict[str, Address]:

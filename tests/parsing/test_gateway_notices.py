@@ -70,6 +70,7 @@ def test_disclaimer_below_text_is_dropped(disclaimer: str) -> None:
         "Expéditeur externe\n\nLe champ est faux dans votre formulaire.",
         "Bonjour,\nce message vous a été envoyé par erreur, merci de supprimer le ticket.",
         "Ce message annule le précédent, envoyé par erreur au mauvais destinataire : supprimer le premier banc.",
+        "Este mensaje sustituye al anterior, enviado por error. Elimina el primer plano, el destinatario es Roy.",
         "Merci.\n\nAvant d'imprimer la pièce, pensez à vérifier l'épaisseur du socle.",
         "N'imprimez que la version 2, avec le pied long.",
         "Antes de imprimir necesitamos que corrijan el grosor de las paredes.",

@@ -348,7 +348,7 @@ def test_newest_part_is_all_where_a_wrapped_line_may_be_an_answer() -> None:
     assert newest_part(text) == text
 
 
-@pytest.mark.parametrize("begin", ["PS :", "P.S.", "NB :", "Post-scriptum :"])
+@pytest.mark.parametrize("begin", ["PS :", "PS\n", "P.S.", "NB :", "Post-scriptum :"])
 def test_newest_part_keeps_postscript_below_signature(begin: str) -> None:
     postscript = f"{begin} le plateau est en marbre."
     assert newest_part(f"{NEW}\n\n-- \nPortes Roy\n\n{postscript}") == f"{NEW}\n\n{postscript}"

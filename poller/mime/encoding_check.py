@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import pybase64
@@ -67,9 +68,8 @@ def checked(content: Encoded, source: BinaryIO, *, is_text: bool) -> tuple[Encod
         whole = len(head) < _HEAD_BYTES
     if not head.strip():
         return content, ""
-    first, *below = _GAP.split(head.strip(), maxsplit=1)
-    if content.encoding == "base64" and is_text and whole and below and _is_base64(first, whole=True, is_text=True):
-        return replace(content, pieces=(first,)), _MORE_BELOW  # a mailing list's footer, as it is
+    if content.encoding == "base64" and is_text and whole and (above := _above_footer(head)):
+        return replace(content, pieces=(above,)), _MORE_BELOW
     if content.encoding == "base64" and not (is_text and _is_prose(head)):
         with raw.open(source) as stream:
             return content, _damage(iter(lambda: stream.read(PIECE_BYTES), b""))
@@ -83,6 +83,21 @@ def checked(content: Encoded, source: BinaryIO, *, is_text: bool) -> tuple[Encod
     with content.open(source) as stream:
         unread = content.encoding not in DECODED or content.encoding == "base64" or not stream.read(1)
     return (raw, _UNREAD) if unread else (content, "")
+
+
+def _above_footer(head: bytes) -> bytes:
+    """Return the base64 above a mailing list's footer, which is as it is, b"" if there is none.
+
+    Empty lines alone end no base64: some gateways write one below each line.
+    """
+    blocks = _GAP.split(head.strip())
+    above = list(takewhile(lambda block: all(map(_is_letters, block.split(b"\n"))), blocks))
+    encoded = b"\n".join(above)
+    return encoded if len(above) < len(blocks) and _is_base64(encoded, whole=True, is_text=True) else b""
+
+
+def _is_letters(line: bytes) -> bool:
+    return _BASE64_END.fullmatch(line.strip()) is not None
 
 
 def holds_parts(text: bytes) -> bool:

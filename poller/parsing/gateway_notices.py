@@ -61,6 +61,17 @@ _SET_PHRASES: Final = tuple(
     )
 )
 _FEWEST_PHRASES: Final = 3
+# A person withdraws a mail with the other phrases: "Ce message annule le précédent, envoyé par erreur".
+_RESTRICTS: Final = re.compile(
+    rf"{_SET_PHRASES[0].pattern}|intended|addressee|solely|destiné|usage exclusif|interdit|prohibited|unauthori[sz]ed"
+    r"|intégrité|bestimmt",
+    re.IGNORECASE,
+)
+# What nobody but a disclaimer says in one sentence.
+_CONFIDENTIAL_FOR: Final = re.compile(
+    rf"(?:{_SET_PHRASES[0].pattern})\w* .{{0,40}}(?:intended|destiné|usage exclusif|solely|bestimmt|bedoeld)",
+    re.IGNORECASE,
+)
 _HEADED: Final = re.compile(r"\W*(?:disclaimer|confidentiality notice|avis de confidentialité)\b", re.IGNORECASE)
 # Below a quotation even a short one is no answer.
 _SHORT: Final = re.compile(
@@ -68,12 +79,18 @@ _SHORT: Final = re.compile(
     r"|correo|messaggio|mensagem|bericht)\b.{0,200}(?:confiden|vertraulich|viru|vertrouwelijk|riservat).*",
     re.IGNORECASE,
 )
+# A person prints a model, too ("Antes de imprimir ..."), and shows it in an environment.
 _FOOTER: Final = re.compile(
     r"\W*(?:(?:\[[^\[\]]{0,300}\])?(?:<[^<>]{0,300}>)?\s?)?"
-    r"(?:(?:garanti sans virus|sans virus|virus[- ]free|l['’]absence de virus|virenfrei|libre de virus).{0,400}"
-    r"|(?:p )?(?:pensez à l['’]environnement|avant d['’]imprimer.{0,20} pensez|n['’]imprimez (?:ce|cet|que)"
-    r"|(?:please )?(?:consider|think (?:of|about)) the environment|(?:bitte )?denken sie an die umwelt"
-    r"|pensa all['’]ambiente|prima di stampare|antes de imprimir).{0,120})",
+    r"(?:(?:garanti sans virus|sans virus|virus[- ]free|virenfrei|libre de virus)"
+    r"(?:\W{0,9}|.{0,300}?\b(?:avast|avg|norton|avira|mcafee|bitdefender)\b.{0,300})"
+    r"|l['’]absence de virus dans ce .{0,400}"
+    r"|(?:p )?(?:pensez à l['’]environnement|(?:please )?(?:consider|think (?:of|about)) the environment"
+    r"|(?:bitte )?denken sie an die umwelt|pensa all['’]ambiente)"
+    r"(?:\W{0,9}|\W{1,9}(?:avant|before|when|bevor|prima|n['’]imprimez)\b.{0,120})"
+    r"|(?:p )?(?:avant d['’]imprimer|before printing|prima di stampare|antes de imprimir)\b.{0,60}?"
+    r"\b(?:environnement|planète|environment|ambiente?|medioambiente)\b.{0,120}"
+    r"|(?:p )?n['’]imprimez (?:(?:ce|cet) (?:mail|e-?mail|message|courriel)|que si)\b.{0,120})",
     re.IGNORECASE,
 )
 
@@ -95,14 +112,20 @@ def is_footer(line: str) -> bool:
 
 
 def is_disclaimer(text: str) -> bool:
-    """Return whether a text is a disclaimer's one paragraph. Two set phrases prove it where nothing stands above."""
+    """Return whether a text is a disclaimer's one paragraph.
+
+    One sentence proves it where nothing stands above: it is confidential, and for whom.
+    """
     joined = " ".join(text.split())[:_NOTICE_CHARS]
-    return "\n\n" not in text.strip() and _disclaims(joined, _FEWEST_PHRASES - 1)
+    one = _DISCLAIMS.match(joined) and _CONFIDENTIAL_FOR.search(joined)
+    return "\n\n" not in text.strip() and bool(one or _disclaims(joined))
 
 
-def _disclaims(text: str, fewest: int) -> bool:
+def _disclaims(text: str) -> bool:
+    if not _DISCLAIMS.match(text):
+        return False
     found = sum(phrase.search(text) is not None for phrase in _SET_PHRASES)
-    return bool(_DISCLAIMS.match(text)) and found >= fewest - bool(_HEADED.match(text))
+    return found >= _FEWEST_PHRASES + (not _RESTRICTS.search(text)) - bool(_HEADED.match(text))
 
 
 def _banner_lines(lines: list[str], at: int) -> int:
@@ -135,6 +158,6 @@ def _footer_start(lines: list[str], first: int, last: int) -> int:
         joined = f"{line} {joined}".strip()
         if not line or len(joined) > _NOTICE_CHARS:
             break
-        if _FOOTER.fullmatch(joined) or _disclaims(joined, _FEWEST_PHRASES):
+        if _FOOTER.fullmatch(joined) or _disclaims(joined):
             return at
     return last

@@ -61,6 +61,8 @@ _WROTE: Final = re.compile(
     r"|님이 작성|missatge de|va escriure)(?!\w)",
     re.IGNORECASE,
 )
+# The present is an introduction only beside a time or an address: "On page 2, our architect writes:".
+_WRITES: Final = re.compile(r"(?:writes|pisze|пишет?|missatge de)", re.IGNORECASE)
 # Of what a person reports: "on m'a écrit", "I wrote", "j'ai écrit à ...".
 _PERSON: Final = re.compile(r"\b(?:j['’]|nous |i (?:wrote|sent|got|have)|we |ich |wir |yo |ik )", re.IGNORECASE)
 _OPENER: Final = re.compile(
@@ -152,6 +154,8 @@ def _says_wrote(joined: str) -> bool:
     if not wrote or len(joined) - wrote.end() >= _AFTER_WROTE_CHARS:
         return False
     before, after = joined[: wrote.start()], joined[wrote.end() :]
+    if _WRITES.fullmatch(wrote[0]) and not (TIME.search(joined) or ADDRESS.search(joined)):
+        return False
     if re.search(r"\d", before) or ADDRESS.search(before):
         return True
     return bool(ADDRESS.search(after) and DAY.search(after))

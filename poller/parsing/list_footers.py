@@ -15,11 +15,14 @@ _BEGINS: Final = re.compile(
     r"|has recibido este mensaje porque est[aá]s suscrito|hai ricevuto questo messaggio perch[eé] sei iscritto",
     re.IGNORECASE,
 )
-# Only a program writes these: the page of a list, the address to leave it, its name alone on a line.
+# Only a program writes these: the page to leave a list, the address for it, the list's name alone on a line. People
+# link to what was written on a list, and have addresses such as quote-request@.
 _LIST: Final = re.compile(
-    r".{0,200}(?:\b[\w.-]{1,80}[-+](?:leave|unsubscribe|signoff-request|request|desabonnement)@"
-    r"|/(?:listinfo|sigrequest|postorius|hyperkitty|mailman3?)/|\bSUBED1=|groups\.google\.com/(?:a/[^/\s]{1,100}/)?d/(?:msgid|optout)\b"
-    r"|\bgroups\.io/(?:g|mt)/).{0,200}|[\w.-]{1,60}(?: [\w.-]{1,20})? mailing list -- \S{1,200}",
+    r".{0,200}(?:\b[\w.-]{1,80}[-+](?:unsubscribe|signoff-request|desabonnement)@"
+    r"|/(?:listinfo|sigrequest|postorius)/|\bSUBED1=|groups\.google\.com/(?:a/[^/\s]{1,100}/)?d/optout\b"
+    r"|\bgroups\.io/mt/).{0,200}|[\w.-]{1,60}(?: [\w.-]{1,20})? mailing list -- \S{1,200}"
+    r"|(?:to unsubscribe|to leave|pour (?:vous|se) (?:désabonner|désinscrire))\b.{0,200}"
+    r"(?:\b[\w.-]{1,80}[-+](?:leave|request)@|groups\.google\.com/(?:a/[^/\s]{1,100}/)?d/msgid/).{0,200}",
     re.IGNORECASE,
 )
 _NAME: Final = re.compile(

@@ -27,7 +27,7 @@ from poller.parsing.list_footers import without_list_footers
 
 _LOOK_AHEAD: Final = 4  # lines; the first lines show a longer header block
 _SIGNATURE_LINES: Final = 12
-_POSTSCRIPT: Final = re.compile(r"p\.? ?s\.? ?[:–-]", re.IGNORECASE)
+_POSTSCRIPT: Final = re.compile(r"(?:p\.? ?s\.?|n\.? ?b\.?|post-?scriptum) ?[:–-]|p\. ?s\. |ps$", re.IGNORECASE)
 _WRAPPED_CHARS: Final = range(60, 100)  # of a quoted line, with the word that had no room in it
 _TAIL_CHARS: Final = 60
 _HEADER_LINES: Final = 6
@@ -80,7 +80,7 @@ def _own_part(text: str) -> str:
     kept: list[str] = []
     own: list[str] = []
     pending: list[str] = []  # quoted and empty lines since the last own one
-    at, cut, below_quote = 0, False, False
+    at, cut, below_quote, wrapped = 0, False, False, False
     signatures = _signatures(raw, lines)
     while at < len(lines):
         line = lines[at]
@@ -98,15 +98,18 @@ def _own_part(text: str) -> str:
         if at in signatures:
             at = signatures[at]
             continue
-        if not line or line.startswith(">") or _is_wrapped(lines, at):
+        tail = _is_wrapped(lines, at)
+        if not line or line.startswith(">") or tail:
             pending.append(raw[at])
             below_quote = below_quote or bool(line)
+            wrapped = wrapped or tail
         elif not is_of_an_app(line) and not (below_quote and is_footer(line)):
             kept += [*pending, raw[at]]
             own.append(line)
             pending, below_quote = [], False
         at += 1
-    if (cut or below_quote) and _points_into_history(own):
+    # What looks like the end of a quoted line may be one of the answers that the author speaks of.
+    if (cut or below_quote) and (_points_into_history(own) or (wrapped and any(map(_ANSWERS.search, own)))):
         return text.strip()
     newest = _without_rule(without_notices("\n".join(kept).strip()))
     return newest if _SAYS.search(newest) else text.strip()
@@ -126,7 +129,7 @@ def _is_wrapped(lines: list[str], at: int) -> bool:
     quoted lines begins its own sentence.
     """
     line, above = lines[at], lines[at - 1] if at else ""
-    if not above.startswith(">") or len(line) > _TAIL_CHARS or not line[0].islower():
+    if not line or not above.startswith(">") or len(line) > _TAIL_CHARS or not line[0].islower():
         return False
     room = len(above) + 1 + len(line.split(" ", 1)[0])
     goes_on = lines[at + 1].startswith(">") if at + 1 < len(lines) else False

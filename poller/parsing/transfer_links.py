@@ -84,6 +84,11 @@ def transfer_links(text: str, html: str = "") -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_service(host: str) -> bool:
+    """Return whether a host is one of a transfer service, which anyone may use."""
+    return bool(_below(host, _SERVICES))
+
+
 def _urls(text: str, html: str) -> Iterator[str]:
     for match in _URL.finditer(text):
         yield _without_what_follows(match[0])

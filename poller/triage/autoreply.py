@@ -6,15 +6,25 @@ Each function returns the reason, in a few English words without personal data, 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from poller.mime.addresses import takes_no_answer
 from poller.triage import bounce
-from poller.triage.read_receipts import read_receipt
-from poller.triage.rules import written_verdict
+from poller.triage.absence import (
+    ABSENT,
+    END,
+    NOTICE,
+    NOTICE_CHARS,
+    OPENING_CHARS,
+    OUT_OF_OFFICE,
+    PLEADS,
+    TRADE,
+    absence,
+    asks,
+    is_answer,
+    is_of_a_program,
+)
 from poller.triage.wording import vocabulary
-from poller.triage.wording.reading import folded, read_mail
+from poller.triage.wording.reading import folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,17 +66,7 @@ _AUTO_REPLY_WORDS = (
     r"automatikus valasz|raspuns automat|otomatik yan[iı]t|автоматическии ответ|автоматична відповідь|"
     r"αυτοματη απαντηση)"
 )
-# How a person's own absence notice may begin. HCL Notes writes "AUTO: Jean Petit est absent(e) du bureau".
-_ABSENT = (
-    r"(?:(?:i m|i am|je suis|nous sommes|ich bin|ik ben) )?(?:(?:actuellement|currently) )?"
-    r"(?:absen(?:te?s?|ce)(?: e)?(?: du bureau)?|(?:en )?(?:conges?|vacances|deplacement)|fermeture|"
-    r"(?:\w+ )?closure|out of (?:the )?office|away|"
-    r"on (?:\w+ )?(?:leave|vacation|holidays?)|abwesen\w+|im urlaub|betriebsferien|nicht im (?:buro|haus)|ausente|"
-    r"fuera de la oficina|de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig(?:heid)?|franvar(?:o|ande)|"
-    r"nieobecn\w+)"
-)
-_NOTES_SUBJECT = re.compile(r"auto \. .{0,200}\b" + _ABSENT + r"\b")
-_ABSENT_SUBJECT = re.compile(_ABSENT + r"\b")
+_NOTES_SUBJECT = re.compile(r"auto \. .{0,200}\b" + ABSENT + r"\b")
 # A sentence of the text that says so of the mail itself. A person goes on otherwise: "... qui ne me répond pas".
 _SAYS_AUTOMATIC = re.compile(
     r"(?:^|\. )(?:ceci est une? (?:reponse|message|courriel|e ?mail|mail) automatique"
@@ -88,83 +88,34 @@ _SAYS_AUTOMATIC = re.compile(
 )
 _QUOTED = re.compile(r"«[^«»]{0,300}»|“[^“”]{0,300}”|„[^„“”]{0,300}[“”]|\"[^\"\n]{0,300}\"")
 _HISTORY = re.compile(r"^(?:>|\*?(?:de|from|von|da|van|od|fra|från) ?\*? ?:|-{3,} ?\w)", re.IGNORECASE | re.MULTILINE)
-_END = r"(?: \.| re\b| fwd?\b|$)"
-_NOTICE_CHARS = 2000  # of the text of a notice
-_OPENING_CHARS = 500  # of the text, in which a notice says what it is
-_AWAY = re.compile(
-    r"\b(?:(?:suis|serai|sommes|serons|est|etant) (?:actuellement |momentanement )?"
-    r"(?:absente?s?|en (?:conges?|vacances|deplacement))"
-    r"|actuellement (?:absente?s?|en (?:conges?|vacances|deplacement))"
-    r"|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
-    r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis|ce jour|aujourd)"
-    r"|(?:are|is|be) closed (?:from|until|for|on)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
-    r"|(?:will|ll) (?:be back|return on|get back to you)|(?:am|m|is|be|are|re|currently) out of (?:the )?office"
-    r"|out of (?:the )?office (?:until|till|from|through|on|this|next|with)"
-    r"|(?:annual|parental|sick) leave|on (?:leave|vacation|holidays?)"
-    r"|(?:am|be|are) (?:currently )?away|nicht im (?:buro|haus)|abwesend|im urlaub|de vacaciones|in ferie"
-    r"|de ferias|met vakantie|pa semester|na urlopie|fuori (?:sede|ufficio)|assente|ausente|afwezig|nieobecn[aey]"
-    r")\b"
-)
-_NOTICE = re.compile(
-    _AWAY.pattern + r"|\b(?:bien recu votre (?:message|mail|e mail|courriel|demande)"
-    r"|thank you for (?:your (?:e ?mail|message)|contacting)|out of (?:the )?office"
-    r"|(?:ceci est|this is) (?:une?|an) (?:message|reponse|automat\w+) (?:automatique|message|reply|response))\b"
-)
-_TRADE = (  # what a notice of absence does not speak of
-    vocabulary.MODELLING,
-    vocabulary.NAMES,
-    vocabulary.CHANGES,
-    vocabulary.LOOKS,
-    vocabulary.GO_AHEAD,
-    vocabulary.TOPICS["de facturation"],
-    vocabulary.TOPICS["d’un dysfonctionnement"],
-    vocabulary.any_of("lien ... expire*, link ... expired, casse*, abime*, endommage*, broken, damaged"),
-)
-# Only a person pleads with us, but for "do not reply, please".
-_PLEADS = re.compile(r"(?:^|\. )(?![^.]*\b(?:repond|conta|appel|patient))[^.]*\b(?:svp|stp|s il (?:vous|te) plait)\b")
-# A notice asks to write to somebody else, or to be patient. Any other wish is a person's.
-_ELSEWHERE = re.compile(
-    r"\b(?:merci de|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor"
-    r"|potete|puo|puede|pueden|konnen sie|sie konnen)(?: \w+){0,4}? "
-    r"(?:conta\w*|joindre|vous adresser|adress\w*|appel\w*|ecri\w*|call|e ?mail|mail|reach|write|wend\w*"
-    r"|direct|refer|kontakt\w*|patient\w*|excus\w*|not reply|ne pas|dirig\w*|rivolg\w*|help|aide)\b"
-    r"|\b(?:wenden|melden) sie sich bitte\b|\bkontaktieren sie bitte\b"
-    r"|\bmerci (?:de|pour) votre (?:comprehension|patience|message|mail|confiance)\b"
-)
-_SPAN = re.compile(r"\b(?:jusqu|du (?:\d|lundi)|until|till|through|bis|hasta|fino al?|ate|tot|do dnia)\b")
-_GOES_ON = re.compile(r"\b(?:valid\w+|continue[rz]?|lance[rz]?|v\d+|mais|but|aber)\b")  # a person's own word
-# What becomes of the mail that the notice answers: with an absence, no person writes it.
-_FATE = re.compile(
-    r"\bvotre (?:message|mail|e mail|courriel) (?:\w+ ){0,4}(?:bien parvenu|sera (?:lu|traite)|ne sera (?:pas|ni))\b"
-    r"|\bprendr(?:ai|ons) connaissance\b"
-    r"|\b(?:(?:re)?pondr(?:ai|ons)|traiter(?:ai|ons)|recontacter(?:ai|ons)) (?:\w+ ){0,7}(?:mon|notre) retour\b"
-    r"|\bihre (?:e mail|mail|nachricht) wird (?:nicht|weder|in meiner abwesenheit)\b"
-    r"|\byour (?:e ?mail|message) will (?:not )?be (?:read|forwarded|answered)\b"
-    r"|\b(?:respond|reply|get back) (?:\w+ ){0,7}(?:when i return|(?:up)?on my return|after my return|when i am back)\b"
-    r"|\bsu (?:mensaje|correo) (?:no )?sera\b|\b(?:il suo messaggio|la sua e mail) (?:non )?(?:sara|verra)\b"
-)
-# The author has left the company, and says whom to write to.
-_LEFT = re.compile(
-    r"\b(?:je ne (?:fais|travaille|suis) plus (?:partie|a|chez|pour|au sein|dans|en poste|salarie)"
-    r"|j ai quitte (?:la societe|l entreprise|mes fonctions|mon poste)"
-    r"|i (?:no longer work|have left (?:the company|my position)|am no longer (?:with|working|employed|at))"
-    r"|ich bin nicht mehr (?:bei|fur)|ya no trabajo|non lavoro piu)\b"
-    r".*\b(?:adress\w*|conta[ck]\w*|direct|write|wend\w*|ecri\w*|dirig\w*|rivolg\w*)\b"
-    r"(?! (?:to )?(?:moi|nous|me|us|mich|mir)\b)"
-)
 # A filter that asks each new sender to prove to be a person.
 _HELD = re.compile(
     r"\bpour que (?:votre|ce) (?:message|mail|e mail|courriel) (?:\w+ )?(?:soit|puisse etre) (?:remis|delivre)\b"
-    r"|\byour (?:message|e ?mail) (?:\w+ ){0,8}(?:held|waitlisted|not be delivered until)\b"
+    r"|\byour (?:message|e ?mail) (?:\w+ ){0,8}"
+    r"(?:(?:is|was|been|being) (?:\w+ )?held|waitlisted|not be delivered until)\b"
     r"|\bto (?:have|get) your (?:message|e ?mail) delivered\b"
 )
-_PROVE = re.compile(r"\b(?:cliqu\w+|click\w*|authentifi\w+|captcha|verif\w+)\b")
-_AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + _END)
-# A customer may answer under such a subject, or write of a campaign of that name.
-_OUT_OF_OFFICE = r"(?:absen(?:ce|te?)(?: e)? du bureau|out of (?:the )?office|fuera de la oficina)"
-_AUTO_REPLY_OPENING = re.compile(f"(?:{_AUTO_REPLY_WORDS}|{_OUT_OF_OFFICE})" + r"\b")
-_OUT_OF_OFFICE_SUBJECT = re.compile(_OUT_OF_OFFICE + _END)
-_FEW_WORDS = 4  # a text that is no request, whatever it says
+_PROVE = re.compile(r"\b(?:cliqu(?:er|ez|ant)|click(?:ing)?|authentifi(?:er|ez|ant)|captcha|verif(?:y\w*|ie[rz]))\b")
+_AUTO_REPLY_SUBJECT = re.compile(_AUTO_REPLY_WORDS + END)
+_AUTO_REPLY_OPENING = re.compile(f"(?:{_AUTO_REPLY_WORDS}|{OUT_OF_OFFICE})" + r"\b")
+# The confirmation that a mail was read, where it has not the form of a report (RFC 8098).
+_RECEIPT_CHARS = 300  # of the text, in which a receipt says what it is
+_RECEIPT_SUBJECT = re.compile(
+    r"\s*(?:lu|non lu|read|not read|gelesen|le\u00eddo|(?:confirmation|accus\u00e9) de lecture"
+    r"|(?:return|read) receipt(?: \(displayed\))?|lesebest\u00e4tigung|conferma di lettura"
+    r"|confirmaci\u00f3n de lectura|letto|lida|gelezen|l\u00e4st|l\u00e6st|przeczytan[oey]|p\u0159e\u010dteno)\s*[:-]",
+    re.IGNORECASE,
+)
+_RECEIPT_WORDS = re.compile(
+    r"\b(?:a ete (?:lu|affiche|supprime sans)|(?:was|has been) (?:read|displayed|deleted without)"
+    r"|wurde (?:[\w.]+ ){0,9}gelesen|fue leido|ha sido leido|foi lid[oa]|e stato letto"
+    r"|(?:is|werd) (?:[\w.]+ ){0,9}gelezen|(?:blev|har) last|zostala przeczytana|byla prectena)\b"
+)
+# A person has read an offer or a brief, and goes on.
+_MAIL = re.compile(
+    r"\b(?:messages?|e ?mails?|mails?|courriels?|nachricht|mensaje|mensagem|messaggio|bericht|meddelande\w*"
+    r"|besked\w*|wiadomosc|zprava)\b"
+)
 
 
 def auto_submitted(request: Request) -> str | None:
@@ -215,53 +166,24 @@ def subject(request: Request) -> str | None:
     The subject is never enough alone, because a person may write just such a subject. The mail must also name the mail
     that it answers, or not want an answer, or its text must say what it is.
     """
-    words, text = folded(request.subject), folded(request.text[:_OPENING_CHARS])
-    backed = _answers(request) or _of_a_program(request)
+    words, text = folded(request.subject), folded(request.text[:OPENING_CHARS])
+    backed = is_answer(request) or is_of_a_program(request)
     if bounce.has_bounce_subject(request) and (backed or bounce.names_undelivered(request)):
         return "bounce (subject)"
-    if _AUTO_REPLY_SUBJECT.match(words) and (backed or _NOTICE.search(text)):
+    if _AUTO_REPLY_SUBJECT.match(words) and (backed or NOTICE.search(text)):
         return "auto-reply (subject)"
-    if _NOTES_SUBJECT.match(words) and (backed or _NOTICE.search(text)):  # a car lacks a mirror: "Auto : miroir absent"
+    if _NOTES_SUBJECT.match(words) and (backed or NOTICE.search(text)):  # a car lacks a mirror: "Auto : miroir absent"
         return "auto-reply (subject: AUTO)"
-    if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress") and not _asks(request):
+    if _AUTO_REPLY_OPENING.match(words) and request.header("x-auto-response-suppress") and not asks(request):
         return "auto-reply (subject and X-Auto-Response-Suppress)"
-    return None
-
-
-def absence(request: Request) -> str | None:
-    """Recognise a person's notice of absence, whose subject a customer may write, too ("Congés", "Out of office").
-
-    The text must say that its author is away, and ask for nothing, or the mail must be a program's.
-    """
-    words = folded(request.subject)
-    own = folded(request.newest[:_OPENING_CHARS])
-    away = _AWAY.search(own) and not _asks(request)
-    if _OUT_OF_OFFICE_SUBJECT.match(words) and (
-        _of_a_program(request) or away or (_answers(request) and len(own.split()) < _FEW_WORDS)
-    ):
-        return "auto-reply (subject)"
-    if _answers(request) and away and _ABSENT_SUBJECT.match(words):
-        return "auto-reply (subject and text)"
-    gone = away and _SPAN.search(own) and _FATE.search(own) and not _GOES_ON.search(own)
-    if _answers(request) and (gone or (_LEFT.search(own) and not _asks(request))):
-        return "auto-reply (text)"
     return None
 
 
 def challenge(request: Request) -> str | None:
     """Recognise the mail by which a spam filter asks the sender of another to prove to be a person."""
-    said = folded(request.newest[:_NOTICE_CHARS])
-    held = _HELD.search(said) and _PROVE.search(said) and not any(trade.search(said) for trade in _TRADE)
-    return "auto-reply (challenge)" if held and (_answers(request) or _of_a_program(request)) else None
-
-
-def _answers(request: Request) -> bool:
-    return bool(request.in_reply_to or request.references)
-
-
-def _of_a_program(request: Request) -> bool:
-    marks = request.header("x-auto-response-suppress") + request.header("precedence")
-    return takes_no_answer(request.author) or bool(marks.strip())
+    said = folded(request.newest[:NOTICE_CHARS])
+    held = _HELD.search(said) and _PROVE.search(said) and not any(trade.search(said) for trade in TRADE)
+    return "auto-reply (challenge)" if held and (is_answer(request) or is_of_a_program(request)) else None
 
 
 def says_so(request: Request) -> str | None:
@@ -270,20 +192,17 @@ def says_so(request: Request) -> str | None:
     The text is never enough alone: the mail must name the one that it answers.
     """
     # What a person quotes between their own lines may be such an answer, of ours.
-    own = folded(_QUOTED.sub(" ", _HISTORY.split(request.newest[:_NOTICE_CHARS], maxsplit=1)[0]))
-    automatic = _SAYS_AUTOMATIC.search(own) and not _PLEADS.search(own)
-    return "auto-reply (text)" if _answers(request) and automatic else None
+    own = folded(_QUOTED.sub(" ", _HISTORY.split(request.newest[:NOTICE_CHARS], maxsplit=1)[0]))
+    automatic = _SAYS_AUTOMATIC.search(own) and not PLEADS.search(own)
+    return "auto-reply (text)" if is_answer(request) and automatic else None
 
 
-def _asks(request: Request) -> bool:
-    """Return whether the text has a question, a wish or a word of our trade, whose subject tells of an absence as well.
-
-    The subject may repeat that of the mail it answers: "Absent jusqu'au 16 novembre Re: Devis 3D".
-    """
-    said = request.newest[:_NOTICE_CHARS]
-    plain = _ELSEWHERE.sub(" ", folded(said))
-    of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, _PLEADS, *_TRADE))
-    return bool("?" in said or of_work or written_verdict(read_mail(replace(request, subject=""))))
+def read_receipt(request: Request) -> str | None:
+    """Recognise a read receipt without the form of a report, as some phones and older Outlooks send it, or None."""
+    said = folded(request.text[:_RECEIPT_CHARS])
+    of_a_mail = _RECEIPT_WORDS.search(said) and _MAIL.search(said)
+    is_receipt = of_a_mail and _RECEIPT_SUBJECT.match(request.subject) and not vocabulary.GO_AHEAD.search(said)
+    return "read receipt (subject)" if is_receipt else None
 
 
 # Without Auto-Submitted, which a help desk or a web form may also set on a person's words.

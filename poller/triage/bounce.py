@@ -45,13 +45,20 @@ _UNDELIVERED = re.compile(
 _BOUNCE_SUBJECT = re.compile(_BOUNCE_WORDS + r"(?: \.| re\b| fwd?\b|$)")
 # A bounce names whom it did not reach, or the code of the refusal.
 _RECIPIENT = re.compile(r"[^\s<>@]@[^\s<>@]+\.[^\s<>@]|\b[45]\.\d\.\d")
-_BOUNCE_MENTION = re.compile(
-    _BOUNCE_WORDS + r"|\b(?:" + _NOT_DELIVERED + r"|delivery failed|delivery (?:is |has been )?delay(?:ed)?"
-    r"|delayed mail|remise (?:retardee|differee)|zustellung verzogert)\b"
+_BOUNCE_MENTION = re.compile(_BOUNCE_WORDS + r"|\b(?:" + _NOT_DELIVERED + r"|delivery failed)\b")
+# A parcel is late, too.
+_DELAY_MENTION = re.compile(
+    r"\b(?:delivery (?:is |has been )?delay(?:ed)?|delayed mail|remise (?:retardee|differee)|zustellung verzogert)\b"
 )
+# Of the text as it is written: a sample is delivered too, but to no address.
 _RELAYED = re.compile(
-    r"\b(?:aucune notification de remise|no delivery notification was sent|a ete remis (?:aux? destinataires?|a)"
-    r"|has been (?:successfully )?delivered to)\b"
+    r"\b(?:aucune notification de remise|no delivery notification was sent"
+    r"|(?:a été remis (?:aux?|à)|has been (?:successfully )?delivered to)\b"
+    r"[^.\n]{0,40}?(?:destinataires?|recipients?|[^\s<>@]@[^\s<>@]))",
+    re.IGNORECASE,
+)
+_OF_A_MAIL = re.compile(
+    r"\b(?:messages?|e ?mails?|mails?|courriels?|nachricht(?:en)?|mensaje|messaggio|bericht|[45] \d \d)\b"
 )
 _FAILURE = re.compile(r"\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b")
 
@@ -59,15 +66,16 @@ _FAILURE = re.compile(r"\b(?:rejected|refused|fail(?:ed|ure)|echec|rejete)\b")
 def mentions_bounce(request: Request) -> bool:
     """Return whether a mail says that another was not delivered, in its subject, or in the text if it is no answer."""
     subject = folded(request.subject)
-    if _BOUNCE_MENTION.search(subject):
+    if _BOUNCE_MENTION.search(subject) or (_DELAY_MENTION.search(subject) and _is_of_a_mail(request)):
         return True
     mentioned = _FAILURE.search(subject) or prefix_of(request.subject) is None
-    return bool(mentioned and _UNDELIVERED.search(folded(request.text[:_OPENING_CHARS])))
+    names_one = _is_of_a_mail(request) or _RECIPIENT.search(request.text[:_OPENING_CHARS])
+    return bool(mentioned and names_one and _UNDELIVERED.search(folded(request.text[:_OPENING_CHARS])))
 
 
 def tells_of_delivery(request: Request) -> bool:
     """Return whether a mail that is no answer says in its first words that another was delivered, or passed on."""
-    return prefix_of(request.subject) is None and _RELAYED.search(folded(request.text[:_OPENING_CHARS])) is not None
+    return prefix_of(request.subject) is None and _RELAYED.search(request.text[:_OPENING_CHARS]) is not None
 
 
 def has_bounce_subject(request: Request) -> bool:
@@ -78,7 +86,11 @@ def has_bounce_subject(request: Request) -> bool:
 def names_undelivered(request: Request) -> bool:
     """Return whether a text says that a mail was not delivered, and names the recipient or the code of the refusal."""
     says_so = _UNDELIVERED.search(folded(request.text[:_OPENING_CHARS]))
-    return bool(says_so and _RECIPIENT.search(request.text[:_NOTICE_CHARS]))
+    return bool(says_so and _RECIPIENT.search(request.text[:_NOTICE_CHARS]) and _is_of_a_mail(request))
+
+
+def _is_of_a_mail(request: Request) -> bool:
+    return _OF_A_MAIL.search(folded(f"{request.subject}\n{request.text[:_OPENING_CHARS]}")) is not None
 
 
 def bounced(report: bytes) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from poller.mime.addresses import addresses, aligned, before_the_list, takes_no_answer
 from poller.mime.subject import Prefix, prefix_of
 from poller.own_mail import FORM_HEADER
+from poller.parsing.transfer_links import is_service
 from poller.triage import auth_results, form_mark
 
 if TYPE_CHECKING:
@@ -38,13 +39,16 @@ _LABEL: Final = re.compile(
     r"(?: ?\*{0,2} ?[:=?] ?\*{0,2} ?|\*{0,2}(?:[ \xa0]{2,}|\t|$))(.*)",  # in a table, spaces follow the label
     re.IGNORECASE,
 )
-# A label with the word for mail in it, and any label before an address alone, but for one of a recipient.
+# A label with the word for mail in it, and any label before an address alone, but for one of a recipient. A person
+# writes "Le mail de notre photographe : ...".
 _MAIL_LABEL: Final = re.compile(
-    r"\W{0,5}[\w '’()/.-]{0,40}?(?<![^\W_])(?:e-?mail|mail|courriel)[\w '’()*/.-]{0,40}? ?[:=?→] ?\*{0,2} ?(.*)",
+    r"\W{0,5}(?![\w '’()/.-]{0,80}\b(?:notre|nos|son|leur|our|his|her|their|unser\w*|nuestr\w*)\b)"
+    r"[\w '’()/.-]{0,40}?(?<![^\W_])(?:e-?mail|mail|courriel)[\w '’()*/.-]{0,40}? ?[:=?→] ?\*{0,2} ?(.*)",
     re.IGNORECASE,
 )
 _ANY_LABEL: Final = re.compile(
-    r"\W{0,5}(?!(?:à|a|to|cc|cci|bcc|pour|destinataires?|an|para)\b)[^\W\d_][\w '’()*/.-]{0,40}? ?[:=→] ?\*{0,2} ?"
+    r"\W{0,5}(?!(?:à|a|to|cc|cci|bcc|pour|destinataires?|an|para|fournisseurs?|supplier|vendeur)\b)"
+    r"[^\W\d_][\w '’()*/.-]{0,40}? ?[:=→] ?\*{0,2} ?"
     r"([\w '’\"-]{0,60}[<(]?[^\s<>()@]{1,64}@[^\s<>()@]{1,200}[>)]?)",
     re.IGNORECASE,
 )
@@ -192,7 +196,8 @@ def _visitor(request: Request, own: Collection[str]) -> Address | None:
         named = {
             each.addr_spec: each
             for each in labelled_addresses(request.newest, label)
-            if not is_ours(each.addr_spec, own) and each != request.author and not takes_no_answer(each)
+            if not (is_ours(each.addr_spec, own) or takes_no_answer(each))
+            and each.addr_spec.casefold() != request.author.addr_spec.casefold()
         }
         if named:
             return next(iter(named.values())) if len(named) == 1 else None
@@ -206,10 +211,10 @@ def _giver(request: Request, own: Collection[str]) -> Address | None:
 
 
 def is_of_transfer_service(request: Request) -> bool:
-    """Return whether a mail comes from a transfer service to whose files it links."""
+    """Return whether a mail comes from a transfer service to whose files it links, not from a cloud of its own."""
     service = request.author.addr_spec.rpartition("@")[2]
     hosts = (match[1].lower() for link in request.links if (match := _LINK_HOST.match(link)))
-    return any(aligned(_SHORT_HOSTS.get(host, host), service) for host in hosts)
+    return any(is_service(host) and aligned(_SHORT_HOSTS.get(host, host), service) for host in hosts)
 
 
 def named_by_service(request: Request, own: Collection[str]) -> dict[str, Address]:

@@ -65,6 +65,13 @@ def test_plain_text_under_an_encoding_is_read_and_named(value: str, tmp_path: Pa
     assert read(tmp_path, TEXT, value) == (TEXT, "part whose encoding cannot be read")
 
 
+def test_base64_with_empty_lines_in_it_is_decoded_to_its_end(tmp_path: Path) -> None:
+    apart = LETTERS.replace(b"\n", b"\r\n\r\n")
+    assert read(tmp_path, apart, "base64") == (TEXT, "")
+    footer = b"____\nAchats mailing list\n"
+    assert read(tmp_path, apart + footer, "base64") == (TEXT, "base64 with more below its end")
+
+
 def test_footer_below_base64_is_named_and_not_decoded(tmp_path: Path) -> None:
     whole = base64.encodebytes(TEXT[: len(TEXT) // 3 * 3])
     footer = b"\n____________\nAchats mailing list\nAchats@lists.example.com\n"

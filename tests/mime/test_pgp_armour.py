@@ -23,7 +23,16 @@ def test_newest_part_of_signed_answer_has_no_history() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Bonjour", KEY, SIGNATURE.partition("iQ")[0], f"> {SIGNATURE}", "-----BEGIN PGP MESSAGE-----\nhQE"]
+    "text",
+    [
+        "Bonjour",
+        KEY,
+        SIGNATURE.partition("iQ")[0],
+        f"> {SIGNATURE}",
+        "-----BEGIN PGP MESSAGE-----\nhQE",
+        SIGNATURE.replace("=aBcD", "Le banc est en chêne."),
+        SIGNATURE.replace("END PGP SIGNATURE", "END PGP PUBLIC KEY BLOCK"),
+    ],
 )
 def test_text_without_readable_armour_stays(text: str) -> None:
     assert without_armour(text) == text
@@ -33,5 +42,11 @@ def test_key_below_text_is_dropped() -> None:
     assert without_armour(f"Bonjour\n{KEY}") == "Bonjour"
 
 
-def test_armour_is_read_in_one_pass() -> None:
-    one_pass(without_armour, "-----BEGIN PGP SIGNATURE-----\n- a\n-----END PGP SIGNATURE-----\n", 100_000)
+def test_words_between_two_broken_blocks_are_kept() -> None:
+    cut = SIGNATURE.partition("=aBcD")[0]
+    assert without_armour(f"{cut}Le banc est en chêne.\n{KEY}") == f"{cut}Le banc est en chêne."
+
+
+@pytest.mark.parametrize("line", ["", "- a\n-----END PGP SIGNATURE-----\n", "a\n"])
+def test_armour_is_read_in_one_pass(line: str) -> None:
+    one_pass(without_armour, f"-----BEGIN PGP SIGNATURE-----\n{line}", 100_000)

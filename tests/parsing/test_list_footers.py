@@ -41,6 +41,11 @@ def test_list_footer_is_dropped_below_text_and_quote(footer: str) -> None:
         "=====\nProjet A\n=====\nVoir https://groups.google.com/d/forum/x pour les plans",
         f"Voici la page : https://l.example.com/mailman/listinfo/achats\n\n{NEW}",
         f"{NEW}\n{RULE}\n" + "Ligne\n" * 13 + "Achats mailing list",
+        f"{NEW}\n-----\nProjet : banc en chêne\nDevis à envoyer à devis-request@roy.example",
+        f"{NEW}\n***\nLes cotes : https://groups.io/g/atelier/message/12",
+        f"{NEW}\n--\nVoir https://groups.google.com/d/msgid/atelier/CAB",
+        f"{NEW}\n==\nLa page /mailman/ de votre lecteur est blanche.",
+        f"{NEW}\n~~\nI am on team+leave@acme.example this week, and the viewer is blank.",
     ],
 )
 def test_text_that_names_a_list_is_kept(text: str) -> None:

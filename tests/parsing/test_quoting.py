@@ -250,6 +250,8 @@ KEPT = {
     "likewise, to us": "Le 3 mars 2026 votre service nous a écrit :\nla V3 est prête. Elle ne l'est pas.",
     "likewise, english": "On 3 March your studio wrote to me:\nV3 is ready. It is not.",
     "in writing": "Merci de me répondre par écrit.\nL. Faucher",
+    "what a brief says": "Hello,\nOn page 2 of the brief, our architect writes:\nin brass.\nPlease model it.",
+    "what a letter says": "Hola,\nEl 12 de maig vam rebre el missatge de la Maria:\nla làmpada ha de ser de llautó.",
     "a colon after a date": "Le 12 mars 2026 :\nlivraison de la table",
     "a long text below two dashes": "Deux lots.\n--\n" + "\n".join(f"Ligne {n}" for n in range(20)),
     "dashes in a text": "Le pied --- en chêne --- est trop court.",
@@ -341,10 +343,15 @@ def test_newest_part_keeps_answer_between_long_quotes(text: str) -> None:
     assert newest_part(f"{text}\nVoilà.") == f"{text}\nVoilà."
 
 
-def test_newest_part_keeps_postscript_below_signature() -> None:
-    assert newest_part(f"{NEW}\n\n-- \nPortes Roy\n\nPS : le plateau est en marbre.") == (
-        f"{NEW}\n\nPS : le plateau est en marbre."
-    )
+def test_newest_part_is_all_where_a_wrapped_line_may_be_an_answer() -> None:
+    text = f"Bonjour, mes réponses :\n{LONG}\ncentimètres et demi\n> Cordialement"
+    assert newest_part(text) == text
+
+
+@pytest.mark.parametrize("begin", ["PS :", "PS\n", "P.S.", "NB :", "Post-scriptum :"])
+def test_newest_part_keeps_postscript_below_signature(begin: str) -> None:
+    postscript = f"{begin} le plateau est en marbre."
+    assert newest_part(f"{NEW}\n\n-- \nPortes Roy\n\n{postscript}") == f"{NEW}\n\n{postscript}"
 
 
 SAYS_NOTHING = (
@@ -361,7 +368,17 @@ def test_newest_part_beside_files_has_no_notice_alone(text: str) -> None:
     assert newest_part(text) == text
 
 
-@pytest.mark.parametrize("text", ["-- \nCamille Roy", QUOTED, "Ce message est confidentiel : le banc sort en mars."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-- \nCamille Roy",
+        QUOTED,
+        "Ce message est confidentiel : le banc sort en mars.",
+        "Ce mail contient des plans confidentiels, pas de diffusion : il nous faut la lampe pour mars.",
+        "Ce message est confidentiel : le destinataire final est la marque Roy, qui veut trois fauteuils.",
+        "This email contains confidential drawings. Notify me when the quote is ready, the chair is in walnut.",
+    ],
+)
 def test_newest_part_beside_files_keeps_what_a_person_wrote(text: str) -> None:
     assert newest_part(text, beside_files=True) == text
 

@@ -52,6 +52,10 @@ def request(
     )
 
 
+def answer(subject: str, text: str) -> Request:
+    return replace(request(subject=subject, text=text), references=("<9@figurative.example>",))
+
+
 def calendar(method: str) -> Attachment:
     content = Bytes(f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nMETHOD:{method}\r\nEND:VCALENDAR\r\n".encode())
     return Attachment("invite.ics", "text/calendar", 1, Kind.OTHER, inline=False, content=content)

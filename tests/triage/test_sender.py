@@ -14,7 +14,7 @@ from poller.forms.submission import Submission
 from poller.model import Address, Category, Classification, DispatchResult, Link
 from poller.parsing import parser
 from poller.rendering import notification, tickets
-from poller.triage.sender import from_our_form, identify, is_ours, own_domains, writer
+from poller.triage.sender import from_our_form, identify, is_of_transfer_service, is_ours, own_domains, writer
 from tests.triage.helpers import request
 
 if TYPE_CHECKING:
@@ -398,12 +398,18 @@ def test_visitor_named_in_form_without_reply_to_is_sender(author: str, text: str
         "Écrivez à jeanne@example.com",
         "Contact : jeanne@example.com",
         "Nom : Petit\nContact : jeanne@example.com\nClient : paul@example.com",
+        "Nom : Petit\nFournisseur : jeanne@example.com",
         "Nom : Petit\nContact : écrire à jeanne@example.com de ma part",
         "E-mail :\n\n",
     ],
 )
 def test_form_that_names_no_visitor_or_several_keeps_its_sender(text: str) -> None:
     assert filled_in("wordpress@figurative.example", text).sender.addr_spec == "wordpress@figurative.example"
+
+
+def shared(author: str, text: str, link: str) -> Request:
+    mail = request(("From", author), subject="Fichier partagé", sender=author, text=text.format(link))
+    return replace(mail, author=Address("", author), links=(link,))
 
 
 @pytest.mark.parametrize(
@@ -415,10 +421,24 @@ def test_form_that_names_no_visitor_or_several_keeps_its_sender(text: str) -> No
     ],
 )
 def test_giver_whom_a_transfer_service_names_is_sender(author: str, text: str, sender: str) -> None:
-    link = "https://www.dropbox.com/l/scl/AAA"
-    mail = request(("From", author), subject="Fichier partagé", sender=author, text=text.format(link))
-    mail = replace(mail, author=Address("", author), links=(link,))
-    assert identify(mail, OWN, "").sender.addr_spec == sender
+    assert identify(shared(author, text, "https://www.dropbox.com/l/scl/AAA"), OWN, "").sender.addr_spec == sender
+
+
+def test_cloud_of_its_own_names_no_giver_and_brings_no_files() -> None:
+    mail = shared("no-reply@stranger.example", "jeanne@example.com : {}", "https://stranger.example/s/abcdefghijklmno")
+    assert identify(mail, OWN, "").sender.addr_spec == "no-reply@stranger.example"
+    assert not is_of_transfer_service(mail)
+
+
+def test_form_that_names_its_own_address_too_has_the_visitor_as_sender() -> None:
+    text = "E-mail : jeanne@example.com\n\nE-mail : website@shop.example"
+    assert filled_in("Website@shop.example", text).sender.addr_spec == "jeanne@example.com"
+
+
+@pytest.mark.parametrize("whose", ["Le mail de notre photographe", "The e-mail of our agency", "Mail de son associée"])
+def test_person_at_a_forms_address_who_names_another_stays_sender(whose: str) -> None:
+    mail = filled_in("website@shop.example", f"Bonjour,\n{whose} : paul@example.com")
+    assert mail.sender.addr_spec == "website@shop.example"
 
 
 def test_person_who_names_another_in_field_stays_sender() -> None:

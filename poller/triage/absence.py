@@ -1,0 +1,160 @@
+"""Recognise a person's notice of absence, and tell it from a request.
+
+Nobody but a person asks for something, or speaks of our trade.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from poller.mime.addresses import takes_no_answer
+from poller.triage.rules import written_verdict
+from poller.triage.wording import vocabulary
+from poller.triage.wording.reading import folded, read_mail
+
+if TYPE_CHECKING:
+    from poller.model import Request
+
+# How a person's own absence notice may begin. HCL Notes writes "AUTO: Jean Petit est absent(e) du bureau".
+ABSENT = (
+    r"(?:(?:i m|i am|je suis|nous sommes|ich bin|ik ben) )?(?:(?:actuellement|currently) )?"
+    r"(?:absen(?:te?s?|ce)(?: e)?(?: du bureau)?|(?:en )?(?:conges?|vacances|deplacement)|fermeture|"
+    r"(?:\w+ )?closure|out of (?:the )?office|away|"
+    r"on (?:\w+ )?(?:leave|vacation|holidays?)|abwesen\w+|im urlaub|betriebsferien|nicht im (?:buro|haus)|ausente|"
+    r"fuera de la oficina|de vacaciones|fuori (?:sede|ufficio)|in ferie|assente|afwezig(?:heid)?|franvar(?:o|ande)|"
+    r"nieobecn\w+)"
+)
+_ABSENT_SUBJECT = re.compile(ABSENT + r"\b")
+NOTICE_CHARS = 2000  # of the text of a notice
+OPENING_CHARS = 500  # of the text, in which a notice says what it is
+_AWAY = re.compile(
+    r"\b(?:(?:suis|serai|sommes|serons|est|etant) (?:actuellement |momentanement )?"
+    r"(?:absente?s?|en (?:conges?|vacances|deplacement))"
+    r"|actuellement (?:absente?s?|en (?:conges?|vacances|deplacement))"
+    r"|de retour (?:le|lundi|mardi|mercredi|jeudi|vendredi|au bureau)"
+    r"|absente? (?:e )?(?:jusqu|du|le|pour|depuis|ce jour|aujourd)"
+    r"|(?:are|is|be) closed (?:from|until|for|on)|(?:sont|est|sera|seront) fermee?s? (?:du|le|jusqu|pour)"
+    r"|(?:will|ll) (?:be back|return on|get back to you)|(?:am|m|is|be|are|re|currently) out of (?:the )?office"
+    r"|out of (?:the )?office (?:until|till|from|through|on|this|next|with)"
+    r"|(?:annual|parental|sick) leave|on (?:leave|vacation|holidays?)"
+    r"|(?:am|be|are) (?:currently )?away|nicht im (?:buro|haus)|abwesend|im urlaub|de vacaciones|in ferie"
+    r"|de ferias|met vakantie|pa semester|na urlopie|fuori (?:sede|ufficio)|assente|ausente|afwezig|nieobecn[aey]"
+    r")\b"
+)
+NOTICE = re.compile(
+    _AWAY.pattern + r"|\b(?:bien recu votre (?:message|mail|e mail|courriel|demande)"
+    r"|thank you for (?:your (?:e ?mail|message)|contacting)|out of (?:the )?office"
+    r"|(?:ceci est|this is) (?:une?|an) (?:message|reponse|automat\w+) (?:automatique|message|reply|response))\b"
+)
+TRADE = (  # what a notice of absence does not speak of
+    vocabulary.MODELLING,
+    vocabulary.NAMES,
+    vocabulary.CHANGES,
+    vocabulary.LOOKS,
+    vocabulary.GO_AHEAD,
+    vocabulary.TOPICS["de facturation"],
+    vocabulary.TOPICS["d’un dysfonctionnement"],
+    vocabulary.any_of("lien ... expire*, link ... expired, casse*, abime*, endommage*, broken, damaged"),
+)
+# Only a person pleads with us, but for "do not reply, please".
+PLEADS = re.compile(r"(?:^|\. )(?![^.]*\b(?:repond|conta|appel|patient))[^.]*\b(?:svp|stp|s il (?:vous|te) plait)\b")
+# A notice asks to write to somebody else, or to be patient. Any other wish is a person's.
+_ELSEWHERE = re.compile(
+    r"\b(?:merci de|veuillez|priere de|please|bitte|vous pouvez|you can|besoin|need|por favor"
+    r"|potete|puo|puede|pueden|konnen sie|sie konnen)(?: \w+){0,4}? "
+    r"(?:conta\w*|joindre|vous adresser|adress\w*|appel\w*|ecri\w*|call|e ?mail|mail|reach|write|wend\w*"
+    r"|direct|refer|kontakt\w*|patient\w*|excus\w*|not reply|ne pas|dirig\w*|rivolg\w*|help|aide)\b"
+    r"|\b(?:wenden|melden) sie sich bitte\b|\bkontaktieren sie bitte\b"
+    r"|\bmerci (?:de|pour) votre (?:comprehension|patience|message|mail|confiance)\b"
+)
+_SPAN = re.compile(r"\b(?:jusqu|du (?:\d|lundi)|until|till|through|bis|hasta|fino al?|ate|tot|do dnia)\b")
+_GOES_ON = re.compile(r"\b(?:valid\w+|continue[rz]?|lance[rz]?|v\d+|mais|but|aber)\b")  # a person's own word
+# What becomes of the mail that the notice answers: with an absence, no person writes it.
+_FATE = re.compile(
+    r"\bvotre (?:message|mail|e mail|courriel) (?:\w+ ){0,4}(?:bien parvenu|sera (?:lu|traite)|ne sera (?:pas|ni))\b"
+    r"|\bprendr(?:ai|ons) connaissance\b"
+    r"|\b(?:(?:re)?pondr(?:ai|ons)|traiter(?:ai|ons)|recontacter(?:ai|ons)) (?:\w+ ){0,7}(?:mon|notre) retour\b"
+    r"|\bihre (?:e mail|mail|nachricht) wird (?:nicht|weder|in meiner abwesenheit)\b"
+    r"|\byour (?:e ?mail|message) will (?:not )?be (?:read|forwarded|answered)\b"
+    r"|\b(?:respond|reply|get back) (?:\w+ ){0,7}(?:when i return|(?:up)?on my return|after my return|when i am back)\b"
+    r"|\bsu (?:mensaje|correo) (?:no )?sera\b|\b(?:il suo messaggio|la sua e mail) (?:non )?(?:sara|verra)\b"
+)
+# The author has left the company, and says whom to write to.
+_LEFT_WORK = (
+    r"\b(?:je ne (?:fais plus partie|(?:travaille|suis) plus (?:chez|au sein|en poste|salarie))"
+    r"|j ai quitte (?:la societe|l entreprise|mes fonctions|mon poste)"
+    r"|i (?:no longer work (?:at|for|here)|have left (?:the company|my position)"
+    r"|am no longer (?:with|working|employed|at))"
+    r"|ich bin nicht mehr (?:bei|fur)|ya no trabajo|non lavoro piu)\b"
+)
+_LEFT = re.compile(
+    _LEFT_WORK
+    + r".*\b(?:adress(?:er|ez)|conta[ck]t(?:er|ez|ar|en)?|contattare|direct|write to|wenden|ecri(?:re|vez)|dirig\w*"
+    r"|rivolg\w*)\b(?! (?:to )?(?:moi|nous|me|us|mich|mir)\b)"
+)
+# Each longer sentence of a notice tells of the absence, of the mail that it answers, or of whom to ask meanwhile.
+_OF_A_NOTICE = re.compile(
+    "|".join((_LEFT_WORK, *(pattern.pattern for pattern in (NOTICE, _SPAN, _FATE, _ELSEWHERE))))
+    + r"|\b(?:urgen\w+|absen\w+|retour|revien\w*|return\w*|contact\w*|adress(?:er|ez)|direct|disponible|available"
+    r"|e ?mails?|mails?|courriels?|nachricht\w*|respond|reply)\b"
+)
+_CLOSING = re.compile(
+    r" \. (?:(?:bien )?cordialement|bien a vous|(?:kind |best |warm )?regards|mit freundlichen|saludos|cordiali saluti"
+    r"|distinti saluti|met vriendelijke)\b.*"
+)
+_SHORT_WORDS = 5  # of a greeting, a name, a line of a signature
+END = r"(?: \.| re\b| fwd?\b|$)"  # of a subject, or of the part of it that a program wrote
+# A customer may answer under such a subject, or write of a campaign of that name.
+OUT_OF_OFFICE = r"(?:absen(?:ce|te?)(?: e)? du bureau|out of (?:the )?office|fuera de la oficina)"
+_OUT_OF_OFFICE_SUBJECT = re.compile(OUT_OF_OFFICE + END)
+_FEW_WORDS = 4  # a text that is no request, whatever it says
+
+
+def absence(request: Request) -> str | None:
+    """Recognise a person's notice of absence, whose subject a customer may write, too ("Congés", "Out of office").
+
+    The text must say that its author is away, and ask for nothing, or the mail must be a program's.
+    """
+    words = folded(request.subject)
+    own = folded(request.newest[:OPENING_CHARS])
+    away = _AWAY.search(own) and _says_no_more(request, own)
+    if _OUT_OF_OFFICE_SUBJECT.match(words) and (
+        is_of_a_program(request) or away or (is_answer(request) and len(own.split()) < _FEW_WORDS)
+    ):
+        return "auto-reply (subject)"
+    if is_answer(request) and away and _ABSENT_SUBJECT.match(words):
+        return "auto-reply (subject and text)"
+    gone = away and _SPAN.search(own) and _FATE.search(own) and not _GOES_ON.search(own)
+    if is_answer(request) and (gone or (_LEFT.search(own) and _says_no_more(request, own))):
+        return "auto-reply (text)"
+    return None
+
+
+def asks(request: Request) -> bool:
+    """Return whether the text has a question, a wish or a word of our trade, whose subject tells of an absence as well.
+
+    The subject may repeat that of the mail it answers: "Absent jusqu'au 16 novembre Re: Devis 3D".
+    """
+    said = request.newest[:NOTICE_CHARS]
+    plain = _ELSEWHERE.sub(" ", folded(said))
+    of_work = any(pattern.search(plain) for pattern in (vocabulary.ASKS, PLEADS, *TRADE))
+    return bool("?" in said or of_work or written_verdict(read_mail(replace(request, subject=""))))
+
+
+def is_answer(request: Request) -> bool:
+    """Return whether a mail names one that it answers."""
+    return bool(request.in_reply_to or request.references)
+
+
+def is_of_a_program(request: Request) -> bool:
+    """Return whether a mail wants no answer, or was sent in bulk."""
+    marks = request.header("x-auto-response-suppress") + request.header("precedence")
+    return takes_no_answer(request.author) or bool(marks.strip())
+
+
+def _says_no_more(request: Request, own: str) -> bool:
+    sentences = _CLOSING.sub("", own).split(" . ")  # a signature tells of the company
+    of_notice = all(len(each.split()) <= _SHORT_WORDS or _OF_A_NOTICE.search(each) for each in sentences)
+    return of_notice and not asks(request)

@@ -1,0 +1,68 @@
+"""Recognise notices of absence, and no mail of a person who says more."""
+
+from __future__ import annotations
+
+import pytest
+
+from poller.triage.absence import absence
+from tests.triage.helpers import answer, request
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Votre message m'est bien parvenu. Je suis absente jusqu'au 9 et en prendrai connaissance à mon retour.",
+        "Je suis en congés jusqu'au 9 novembre. Je vous répondrai dès mon retour.",
+        "Ich bin bis zum 9. November nicht im Büro. Ihre E-Mail wird nicht weitergeleitet.",
+        "I am out of the office until Monday and will reply to your message on my return.",
+        "Je ne fais plus partie des effectifs. Merci d'adresser vos demandes à contact@example.com.",
+        "I no longer work at Example. Please direct your enquiries to hello@example.com.",
+    ],
+)
+def test_answer_that_tells_what_becomes_of_the_mail_is_a_notice(text: str) -> None:
+    assert absence(answer("Re: Devis", text)) == "auto-reply (text)"
+    assert absence(request(subject="Devis", text=text)) is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        ("Absent", "Actuellement en déplacement, je n'ai pas accès à mes mails. Je reviens vers vous au plus vite."),
+        ("Away", "I will be away on annual leave until Friday and will return on Monday. I will respond to it then."),
+        (
+            "Absence du bureau",
+            "Je suis absente et de retour lundi.\nCordialement,\nAna Roy, achats et logistique de la maison Roy",
+        ),
+    ],
+)
+def test_notice_of_absence_that_says_nothing_more_is_automatic(subject: str, text: str) -> None:
+    assert absence(answer(subject, text))
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        ("Re: Devis", "Je suis absente jusqu'au 9, je prendrai connaissance de la V3 à mon retour. La couleur va ?"),
+        ("Re: Devis", "Je serai absente du 9 au 13. Pouvez-vous lancer la modélisation avant mon retour ?"),
+        ("Re: Devis", "J'ai quitté l'entreprise Roy. J'aimerais un modèle 3D pour ma boutique, contactez-moi."),
+        ("Re: Devis", "Paul ne fait plus partie des effectifs, adressez-moi le fichier."),
+        ("Re: Devis", "En congés du 9 au 13. Votre message sera traité par ma collègue, qui valide la V3."),
+        ("Re: Devis", "Votre mail m'est bien parvenu, je suis absent demain, appelez-moi jeudi."),
+        ("Re: Devis", "Je ne travaille plus chez Roy, écrivez-moi ici maintenant pour le canapé."),
+        (
+            "Re: Devis",
+            "Je suis absent jusqu'au 12. Votre message sera lu par Paul. À bientôt pour la lampe de notre salon.",
+        ),
+        (
+            "Re: Preventivo",
+            "Sono in ferie fino al 9, il suo messaggio sarà letto da Anna. La sedia deve essere in noce.",
+        ),
+        ("Congés", "Je suis en congés jusqu'au 9. Les plans de la table sont dans le dossier partagé hier."),
+        ("Fermeture annuelle", "Notre atelier est fermé du 3 au 20 août. Livrez la console avant le 1er."),
+        ("Re: Devis", "Je ne travaille plus chez Roy. Voici ma nouvelle adresse : ana@e.example. La lampe est belle."),
+        ("Re: Devis", "Je ne suis plus dans les délais : adressez le tout directement au client."),
+        ("Re: 3D", "I no longer work with Blender. Write the file in USDZ."),
+    ],
+)
+def test_answer_of_a_person_who_says_more_is_no_notice(subject: str, text: str) -> None:
+    assert absence(answer(subject, text)) is None

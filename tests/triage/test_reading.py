@@ -8,7 +8,7 @@ import pytest
 
 from poller.model import Address
 from poller.triage.wording.reading import folded, read_mail, text_of
-from tests.triage.helpers import request
+from tests.triage.helpers import calendar, request
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from tests.triage.helpers import request
         ("Modélisé, ÇA ?", "modelise ca . "),
         ("l’AR\u00a0: n'a\u202fpas", "l ar . n a pas"),
         ("a_b 3,5 cm. Été\nfini", "a b 3 5 cm . ete . fini"),
+        ("fac\u00adture im\u200bpayée\u2060", "facture impayee"),
         ("", ""),
     ],
 )
@@ -48,3 +49,9 @@ def test_text_of_any_script_takes_a_bounded_time() -> None:
     assert set(text) == {"漢", "…", "\n"}
     hostile = replace(request(subject="\0\ud800\x1b[2J"), newest="\U0010ffff\0é\u202e" * 50_000)
     assert len(text_of(hostile)) < 3_000
+
+
+def test_words_below_the_names_of_many_files_are_read() -> None:
+    """A ZIP of textures has thousands of characters of names, and the words of support were beyond what is read."""
+    textures = tuple(replace(calendar("REQUEST"), filename=f"{at:0150}.png") for at in range(200))
+    assert read_mail(request(text="La facture est fausse", attachments=textures)).everything.endswith("est fausse")

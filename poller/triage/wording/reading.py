@@ -36,8 +36,12 @@ class Mail:
 
 
 def folded(text: str) -> str:
-    """Fold a text into words: lower case, no accents, single spaces, " . " at each sentence or line end."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text[:MAX_READ_CHARS]) if not unicodedata.combining(c))
+    """Fold a text into words: lower case, no accents, single spaces, " . " at each sentence or line end.
+
+    Soft hyphens and other marks that nobody sees are dropped: a word with one in it is read as it is seen.
+    """
+    decomposed = unicodedata.normalize("NFKD", text[:MAX_READ_CHARS])
+    plain = "".join(c for c in decomposed if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
     sentences = re.split(r"[.!?;:](?=\s|$)|\n", plain.casefold())
     return " . ".join(" ".join(re.findall(r"[^\W_]+", sentence)) for sentence in sentences)
 
@@ -45,12 +49,13 @@ def folded(text: str) -> str:
 def read_mail(request: Request) -> Mail:
     """Return what the rules read of a request."""
     files = tuple(attachment for attachment in request.attachments if not attachment.inline)
-    names = "\n".join(attachment.filename for attachment in files)
-    subject = without_prefixes(request.subject)
+    names = _plain("\n".join(attachment.filename for attachment in files))
+    subject = _plain(without_prefixes(request.subject))
     return Mail(
         said=_plain(f"{_own_subject(request)}\n{_own_words(request)}".lstrip("\n")),
-        everything=_plain(f"{subject}\n{names}\n{request.newest}"),
-        names=_plain(names),
+        # Each is cut by itself: a ZIP of textures has more names than are read.
+        everything=f"{subject} . {names} . {_plain(request.newest)}",
+        names=names,
         files=files,
     )
 

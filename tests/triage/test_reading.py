@@ -32,6 +32,15 @@ def test_what_is_embedded_says_nothing_about_the_sender() -> None:
     assert read_mail(signed).said == "devis . bonjour . une chaise"
 
 
+def test_article_in_the_name_of_a_company_ends_no_text() -> None:
+    mail = request(
+        subject="", text="Bonjour,\nLes pieds sont trop longs.\nThe rest is fine.\nAteliers du Bois\nFactures"
+    )
+    for name in ("Les Ateliers du Bois", "The Ateliers"):
+        named = replace(mail, author=Address(name, "claire@vasseur.example"))
+        assert text_of(named) == "\nBonjour,\nLes pieds sont trop longs.\nThe rest is fine.\n"
+
+
 def test_subject_of_an_older_mail_is_not_read() -> None:
     mail = request(subject="Re: Votre facture", text="Une chaise en chêne")
     assert text_of(mail) == "\nUne chaise en chêne\n"

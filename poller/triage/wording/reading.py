@@ -19,6 +19,7 @@ _MAX_TEXT_CHARS: Final = 2_000  # that are embedded
 _MAX_SUBJECT_CHARS: Final = 300
 _MAX_FILES: Final = 10
 _MAX_BYTES: Final = 3_000  # in all: a Chinese or Japanese text takes as long as a Latin one of three times its length
+_ARTICLES: Final = frozenset({"les", "des", "une", "nos", "mes", "the", "our", "los", "las", "der", "die", "das"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def _own_words(request: Request) -> str:
     Text that a company prints below its people's names is not part of the request.
     """
     name = folded(request.author.display_name)
-    names = set(re.findall(r"\w{3,}", name))  # shorter ones are articles too: "Le Goff"
+    names = set(re.findall(r"\w{3,}", name)) - _ARTICLES  # shorter ones are articles too: "Le Goff"
     lines = [line for line in request.newest[:MAX_READ_CHARS].split("\n") if not line.startswith(">")]
     starts = ((at, folded(line[:100])) for at, line in enumerate(lines) if at)
     ends = (at for at, start in starts if start.partition(" ")[0] in names or (name and start.startswith(name)))

@@ -152,12 +152,12 @@ def classify_request(
     if (answered := _classification(values, advised.opinion)) is None:
         log.warning("classification_off_schema", ref=request.reference)
         return fallback(request, advised)
-    return _without_quotation(answered, shown)
+    return _without_quotation(answered, shown, request)
 
 
-def _without_quotation(answered: Classification, shown: Sequence[Lesson]) -> Classification:
+def _without_quotation(answered: Classification, shown: Sequence[Lesson], request: Request) -> Classification:
     """Return a classification whose reason, which stands in this customer's ticket, quotes no other customer."""
-    if are_quoted(shown, answered.reason):
+    if shown and are_quoted(shown, answered.reason, f"{request.subject}\n{_text_of(request)}"):
         return replace(answered, reason="Ressemble à des demandes que des personnes ont classées ainsi.")
     return answered
 
@@ -188,8 +188,7 @@ def content_of(request: Request, lessons: Sequence[Lesson] = ()) -> str:
     """
     mail = {
         "subject": one_line(request.subject, _MAX_SUBJECT_CHARS),
-        # A reply written below or between the quotes may have no newest part.
-        "text": plain_text(request.newest.strip() or request.text)[:_MAX_TEXT_CHARS],
+        "text": _text_of(request),
         "attachments": [
             {
                 "name": one_line(a.filename),
@@ -203,6 +202,11 @@ def content_of(request: Request, lessons: Sequence[Lesson] = ()) -> str:
     }
     examples = f"<examples>\n{_encoded([asdict(each) for each in lessons])}\n</examples>\n" if lessons else ""
     return f"{examples}<mail>\n{_encoded(mail)}\n</mail>\nWhich team must act on this mail?"
+
+
+def _text_of(request: Request) -> str:
+    # A reply written below or between the quotes may have no newest part.
+    return plain_text(request.newest.strip() or request.text)[:_MAX_TEXT_CHARS]
 
 
 def _encoded(content: Any) -> str:

@@ -2,7 +2,8 @@
 
 The rules decide only if one side speaks and the other is silent: a clear sign of one category is worth nothing next to
 a faint sign of the other, because customers write "no complaint, just a tweak" and "invoice for the 3D model". The
-weighed terms have to say the same. Where no rule speaks, they decide alone if they are very clear.
+weighed terms have to say the same, or beside a 3D file not clearly the opposite. Where no rule speaks, they decide
+alone if they are very clear.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 
 from poller.learning import embedding, learned_model, seed_vectors
 from poller.learning.learned_model import LearnedModel, UnusableModelError
-from poller.learning.training import digest_of
+from poller.learning.training import digest_of, train_terms
 from poller.model import Category, Opinion
 from poller.triage.training_set import seed, without_vectors
 from poller.triage.wording.reading import text_of
@@ -94,11 +94,13 @@ def test_unreadable_model_is_named(tmp_path: Path) -> None:
 
 
 def test_models_of_the_package_are_of_its_labelled_requests(tmp_path: Path) -> None:
-    """They are used until one is learnt. After a change of the requests: `python -m tests.bench.seed`."""
+    """They are used until one is learnt. After a change of requests or wording: `python -m tests.bench.seed`."""
     mails = seed()
-    digest = digest_of(without_vectors(mails))
+    examples = without_vectors(mails)
+    digest = digest_of(examples)
     for model in (learned_model.current(tmp_path), learned_model.of_terms()):
         assert (model.digest, model.examples) == (digest, len(mails))
+    assert learned_model.of_terms().terms == pytest.approx(train_terms(examples).model.terms, abs=1e-4)
     assert len(seed_vectors.load()) == len(mails)
 
 
@@ -116,7 +118,7 @@ def test_terms_are_weighed_beside_the_vector() -> None:
     assert model.opinion(vector(0.0), {"facture", "un", "banc", "inconnu"}).category is Category.MODELISATION
 
 
-def test_file_of_version_1_0_has_no_terms(tmp_path: Path) -> None:
+def test_file_without_terms_is_read(tmp_path: Path) -> None:
     """Such a model judges by the vector alone until one is learnt anew."""
     path = written(tmp_path / "learned.json")
     content = json.loads(path.read_text())

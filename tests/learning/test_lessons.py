@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from poller.learning import lessons
 from poller.learning.lessons import Lesson
 from poller.model import Category
@@ -19,8 +21,20 @@ def test_lesson_is_the_beginning_of_the_newest_text() -> None:
     assert (len(found.subject), len(found.text), "\x1b" in found.subject) == (200, 400, False)
 
 
-def test_four_words_in_a_row_are_a_quotation() -> None:
-    known = [Lesson("Chaise", "Appelez le 06 12 34 56, merci.", Category.SUPPORT)]
-    assert lessons.are_quoted(known, "Il dit d'appeler le 06.12.34.")
-    assert not lessons.are_quoted(known, "Appelez le 06 pour la chaise.")
-    assert not lessons.are_quoted([], "Appelez le 06 12 34 56")
+@pytest.mark.parametrize(
+    ("reason", "quoted"),
+    [
+        ("Il dit d'appeler le 06.12.34.", True),
+        ("Appelez le 06 pour la chaise.", False),
+        ("Joignable au 0612345678.", True),
+        ("Écrire à claire@vasseur.example.", True),
+        ("Demande un modèle réduit très léger.", True),
+        ("Le client voudrait un devis pour un banc.", False),
+    ],
+    ids=["four words", "three", "number", "address", "accents", "of the mail itself"],
+)
+def test_words_of_a_lesson_that_the_mail_lacks_are_a_quotation(reason: str, quoted: bool) -> None:
+    text = "Appelez le 06 12 34 56 78 ou claire@vasseur.example. Un devis pour un modele reduit tres leger, merci."
+    own = "Bonjour, je voudrais un devis pour un banc."
+    assert lessons.are_quoted([Lesson("Chaise", text, Category.SUPPORT)], reason, own) is quoted
+    assert not lessons.are_quoted([], reason, own)

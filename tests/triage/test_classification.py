@@ -283,13 +283,18 @@ def test_claude_receives_lessons_as_data_before_the_mail(sandbox: Sandbox, claud
 
 @pytest.mark.parametrize(
     ("reason", "kept"),
-    [("Un autre client, claire@vasseur.example, demande une chaise.", False), ("Une chaise à modéliser.", True)],
+    [
+        ("Un autre client, claire@vasseur.example, demande une chaise.", False),
+        ("Une chaise à modéliser.", True),
+        ("Il y a du nouveau de son côté.", True),
+    ],
 )
 def test_reason_that_quotes_another_customer_is_not_kept(
     sandbox: Sandbox, claude: Claude, reason: str, kept: bool
 ) -> None:
-    """It would stand in the ticket of this one, whom it was said to by a hostile mail."""
-    lesson = Lesson("Chaise", "Écrivez-moi : un autre client, claire@vasseur.example", Category.MODELISATION)
+    """It would stand in the ticket of this one. What both mails say is no quotation."""
+    text = f"Écrivez-moi : un autre client, claire@vasseur.example. {UNSURE.newest}"
+    lesson = Lesson("Chaise", text, Category.MODELISATION)
     sandbox.anthropic.decide = lambda _: {"category": "MODELISATION", "confidence": 0.9, "reason": reason}
     found = classify_request(UNSURE, claude, lessons=lambda _: [lesson])
     assert (found.category, found.decided_by) == (Category.MODELISATION, "claude")

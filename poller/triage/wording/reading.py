@@ -19,6 +19,7 @@ _MAX_TEXT_CHARS: Final = 2_000  # that are embedded
 _MAX_SUBJECT_CHARS: Final = 300
 _MAX_FILES: Final = 10
 _MAX_BYTES: Final = 3_000  # in all: a Chinese or Japanese text takes as long as a Latin one of three times its length
+_ARTICLES: Final = frozenset({"les", "des", "une", "nos", "mes", "the", "our", "los", "las", "der", "die", "das"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,12 @@ class Mail:
 
 
 def folded(text: str) -> str:
-    """Fold a text into words: lower case, no accents, single spaces, " . " at each sentence or line end."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text[:MAX_READ_CHARS]) if not unicodedata.combining(c))
+    """Fold a text into words: lower case, no accents, single spaces, " . " at each sentence or line end.
+
+    Soft hyphens and other marks that nobody sees are dropped: a word with one in it is read as it is seen.
+    """
+    decomposed = unicodedata.normalize("NFKD", text[:MAX_READ_CHARS])
+    plain = "".join(c for c in decomposed if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
     sentences = re.split(r"[.!?;:](?=\s|$)|\n", plain.casefold())
     return " . ".join(" ".join(re.findall(r"[^\W_]+", sentence)) for sentence in sentences)
 
@@ -45,12 +50,13 @@ def folded(text: str) -> str:
 def read_mail(request: Request) -> Mail:
     """Return what the rules read of a request."""
     files = tuple(attachment for attachment in request.attachments if not attachment.inline)
-    names = "\n".join(attachment.filename for attachment in files)
-    subject = without_prefixes(request.subject)
+    names = _plain("\n".join(attachment.filename for attachment in files))
+    subject = _plain(without_prefixes(request.subject))
     return Mail(
         said=_plain(f"{_own_subject(request)}\n{_own_words(request)}".lstrip("\n")),
-        everything=_plain(f"{subject}\n{names}\n{request.newest}"),
-        names=_plain(names),
+        # Each is cut by itself: a ZIP of textures has more names than are read.
+        everything=f"{subject} . {names} . {_plain(request.newest)}",
+        names=names,
         files=files,
     )
 
@@ -74,7 +80,7 @@ def _own_words(request: Request) -> str:
     Text that a company prints below its people's names is not part of the request.
     """
     name = folded(request.author.display_name)
-    names = set(re.findall(r"\w{3,}", name))  # shorter ones are articles too: "Le Goff"
+    names = set(re.findall(r"\w{3,}", name)) - _ARTICLES  # shorter ones are articles too: "Le Goff"
     lines = [line for line in request.newest[:MAX_READ_CHARS].split("\n") if not line.startswith(">")]
     starts = ((at, folded(line[:100])) for at, line in enumerate(lines) if at)
     ends = (at for at, start in starts if start.partition(" ")[0] in names or (name and start.startswith(name)))

@@ -41,7 +41,7 @@ _STUDIO_WEIGHTS = (
 )
 _FILE_WEIGHT = 1  # of 3D files, and of images, documents and archives
 _AGREES = 0.65  # confidence of the weighed terms from which they say the same as a rule
-_CONTRADICTS = 0.9  # and from which they say the opposite of what a 3D file does
+_CONTRADICTS = 0.85  # and from which they say the opposite of what a 3D file does
 _WEIGHED_CONFIDENCE = 0.95  # of very clear terms
 _CLEAR_WEIGHT = 5  # of signs of the studio, where there is none of support
 _OTHERS: Final = (Kind.IMAGE, Kind.DOCUMENT, Kind.ARCHIVE)

@@ -29,7 +29,7 @@ REASONS = {
         "message. Les autres messages passent."
     ),
     "unusable": f"Ce message n’a pas d’adresse d’expéditeur{NBSP}: aucun ticket ne peut être ouvert à son nom.",
-    "unanswered": "Le service n’a pas répondu pendant plusieurs jours.",
+    "unanswered": "Le service n’a pas répondu dans le délai prévu.",
     "crashed": "Le traitement de ce message s’est interrompu plusieurs fois à cette étape.",
 }
 
@@ -38,7 +38,7 @@ _HTTP_STATUS = re.compile(r"\bHTTP (\d{3})\b")
 # Keyed by the kind of a `StepFailedError`, in a line.
 _SHORT = {
     "refused": "{service} a refusé la demande{status}.",
-    "unanswered": "{service} n’a pas répondu pendant plusieurs jours.",
+    "unanswered": "{service} n’a pas répondu dans le délai prévu.",
     "crashed": "Le traitement s’est interrompu plusieurs fois à cette étape.",
     "unusable": "Le message n’a pas d’adresse d’expéditeur.",
 }

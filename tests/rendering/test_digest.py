@@ -128,7 +128,7 @@ def test_digest_compares_its_tiles_with_the_week_before() -> None:
     ("kind", "said"),
     [
         ("refused", "ClickUp a refusé la demande (erreur 400)."),
-        ("unanswered", "ClickUp n’a pas répondu pendant plusieurs jours."),
+        ("unanswered", "ClickUp n’a pas répondu dans le délai prévu."),
         ("crashed", "Le traitement s’est interrompu plusieurs fois à cette étape."),
         ("unusable", "Le message n’a pas d’adresse d’expéditeur."),
         ("", "La cause est dans le reçu, à côté du message."),

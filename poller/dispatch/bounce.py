@@ -47,7 +47,7 @@ def with_bounce(job: StepContext, done: DispatchResult, outcome: Outcome) -> Dis
     if told is None:
         return done
     its_report = told.partition(" ")[0]
-    if outcome.is_dispatched and not (has_moved(job) and not job.journal.store.result(its_report).outcome.is_open):
+    if outcome.is_dispatched and (not has_moved(job) or job.journal.store.result(its_report).outcome.is_open):
         return done
     return replace(done, acknowledgement=Acknowledgement.BOUNCED)
 

@@ -44,7 +44,7 @@ class LearnedModel:
     accuracy: float  # right by cross-validation, a share of 1
     examples: int  # that it was learnt from
     digest: str  # hex digits of the SHA-256 over them
-    terms: Mapping[str, float] = field(default_factory=dict)  # weight of each; files of before have none
+    terms: Mapping[str, float] = field(default_factory=dict)  # weight of each, none where it knows vectors alone
 
     def opinion(self, vector: Sequence[float], terms: Collection[str] = ()) -> Opinion:
         """Return the category of a request, and whether it is sure enough to decide.

@@ -152,7 +152,7 @@ class Daemon:
             progress = True
             while progress and (self._poll_once() or self.working or self._load.soon()):
                 before = {reference: status.outcome for reference, status in seen.items()}
-                while self.working or self._load.soon():
+                while self.working or self._load.soon() or self._engine.faults:
                     time.sleep(TICK_S / 10)
                     for reference, status in self.tick().items():
                         seen[reference] = status

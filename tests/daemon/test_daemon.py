@@ -15,6 +15,7 @@ from integrations.sandbox import Fault, Refusal
 from poller import child_process
 from poller.cli.samples import samples
 from poller.daemon.daemon import Daemon
+from poller.daemon.scheduler import Scheduler
 from poller.imap.fetch import MessageSummary
 from poller.mailbox.scanner import MailboxSnapshot
 from poller.monitoring.poll_health import PollHealth
@@ -142,6 +143,21 @@ def test_login_refused_after_good_poll_does_not_end_daemon(office: Office) -> No
         daemon.handle_refusal("imap", refused.value)
     finally:
         daemon.stop()
+
+
+def test_once_tells_a_refusal_that_comes_in_its_last_tick(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tick has looked for refusals already when the message begins to wait, for longer than `once` does."""
+    tick = Scheduler.tick
+
+    def late(scheduler: Scheduler) -> dict[str, MessageStatus]:
+        while scheduler._engine.in_hand():
+            time.sleep(0.01)
+        return tick(scheduler)
+
+    monkeypatch.setattr(Scheduler, "tick", late)
+    office.fail("clickup", Fault("status", "POST", "/api/v2/list/", status=401, times=None))
+    with pytest.raises(ConfigurationError, match="CLICKUP_API_KEY"):
+        office.once(MAILS["modelisation"])
 
 
 def test_lagging_clickup_list_makes_no_duplicate_subtask(office: Office) -> None:

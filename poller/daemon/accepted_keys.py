@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import cached_property
 from hashlib import pbkdf2_hmac
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ class AcceptedKeys:
 
     def prepare(self) -> None:
         """Make the key of the digests, where there is none yet."""
-        self._digest_key()
+        _ = self._digest_key
 
     def record(self, services: Iterable[str], most: int | None = None) -> None:
         """Record that these services have accepted their keys, each once in a process, and at most so many now."""
@@ -44,11 +45,12 @@ class AcceptedKeys:
 
     def _fact(self, service: str) -> str:
         if service not in self._facts:
-            key = self._digest_key().encode()
-            digest = pbkdf2_hmac("sha256", self._keys[service].encode(), key, _ROUNDS, _DIGEST_BYTES)
+            key, salt = self._keys[service].encode(), self._digest_key.encode()
+            digest = pbkdf2_hmac("sha256", key, salt, _ROUNDS, _DIGEST_BYTES)
             self._facts[service] = f"{PREFIX}{service}-{digest.hex()}"
         return self._facts[service]
 
+    @cached_property
     def _digest_key(self) -> str:
         return self._store.remember(DIGEST_KEY, secrets.token_hex(16))
 

@@ -24,6 +24,7 @@ _START_TIMEOUT_S = 10.0
 _VERSION_TIMEOUT_S = 10.0
 _REASON_CHARS = 500  # of what a server says that does not start
 _SAID = "said"  # the file of what it prints
+_SHORT_CHARS = 40  # of a path, below which there are others
 _ATTEMPTS = 3  # another process may take the port after we probed it and before Dovecot binds it
 # The capabilities of Dovecot 2.3 after login, which 2.4 has too. `without` removes some of them.
 CAPABILITIES = (
@@ -100,8 +101,7 @@ class Dovecot(ImapServer):
     def _launch(self, executable: str, version: Version) -> Path:
         # Dovecot's login processes refuse to run as root, so root runs all of it as the user `nobody`.
         account = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-        # A short path: the names of Dovecot's sockets must fit into 108 bytes.
-        self._folder = folder = Path(tempfile.mkdtemp(prefix="dovecot-", dir="/tmp"))
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="dovecot-", dir=_short_directory()))
         self.port = _free_port()
         file = folder / "dovecot.conf"
         file.write_text(self._configuration(folder, account, version), encoding="utf-8")
@@ -191,6 +191,12 @@ def _reason(folder: Path) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:_REASON_CHARS]
+
+
+def _short_directory() -> str:
+    """Return a directory for temporary files whose path is short: the names of the sockets must fit into 108 bytes."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= _SHORT_CHARS else "/tmp"  # noqa: S108  mkdtemp makes a directory of its own there
 
 
 def _free_port() -> int:

@@ -26,6 +26,7 @@ OPTIONS = (
     "max_wal_senders=0",
     "jit=off",
     "unix_socket_directories=",
+    "dynamic_shared_memory_type=mmap",  # in its directory: a server that is killed leaves what is elsewhere
     "max_connections=300",
 )
 

@@ -7,9 +7,11 @@ takes.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+from dbos._schemas.system_database import SystemSchema
 
 from poller.model import Outcome
 from poller.workflow import indexes
@@ -18,7 +20,7 @@ from poller.workflow.status import AT_WORK
 from poller.workflow.steps import StepName
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from dbos._sys_db import SystemDatabase
 
@@ -27,6 +29,16 @@ if TYPE_CHECKING:
 # Statuses of dbos other than SUCCESS, in the words of its partial indexes.
 _AT_WORK = ("status IN ('ENQUEUED', 'PENDING')", "status = 'DELAYED'")
 _BROKEN = "status IN ('ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')"
+
+# Built once: some facts are kept and read for every message.
+_STATUS, _OUTPUT = SystemSchema.workflow_status, SystemSchema.workflow_output
+_INSERT_TEXT = sa.insert(_OUTPUT)
+_FACTS = (
+    sa.select(_STATUS.c.workflow_uuid, sa.func.coalesce(_OUTPUT.c.output, _STATUS.c.output).label("output"))
+    .select_from(_STATUS.outerjoin(_OUTPUT, _OUTPUT.c.workflow_uuid == _STATUS.c.workflow_uuid))
+    .where(indexes.IS_FACT, _STATUS.c.status == "SUCCESS")
+)
+FACTS_OF: Final = _FACTS.where(_STATUS.c.workflow_uuid.in_(sa.bindparam("keys", expanding=True)))
 
 
 def outcome_counts(system: SystemDatabase) -> sa.CompoundSelect[Any]:
@@ -137,25 +149,24 @@ def messages_after(system: SystemDatabase, since_ms: int, last: tuple[int, str],
 
 def keep_fact(system: SystemDatabase, connection: sa.Connection, key: str, text: str) -> bool:
     """Insert a fact as a workflow would leave it. Return False where there is one under its key."""
-    status, output = system.tables.workflow_status, system.tables.workflow_output
-    row = {"workflow_uuid": key, "name": FACT, "status": "SUCCESS", "serialization": "portable_json"}
-    insert = system.dialect.insert(status).values(application_version=APPLICATION_VERSION, **row)
-    inserted = connection.execute(insert.on_conflict_do_nothing().returning(status.c.workflow_uuid))
-    if inserted.first() is None:
+    if connection.execute(_insert_fact(system.dialect.insert), {"workflow_uuid": key}).first() is None:
         return False
-    connection.execute(sa.insert(output).values(workflow_uuid=key, output=json.dumps(text)))
+    connection.execute(_INSERT_TEXT, {"workflow_uuid": key, "output": json.dumps(text)})
     return True
 
 
-def facts_of(system: SystemDatabase, keys: Collection[str]) -> sa.Select[Any]:
-    """Select these keys with their texts."""
-    return _facts(system).where(system.tables.workflow_status.c.workflow_uuid.in_(keys))
+@cache
+def _insert_fact(insert: Callable[[sa.Table], Any]) -> Any:
+    """Return the statement that inserts a fact under the key `workflow_uuid`, if there is none, and returns the key."""
+    row = {"name": FACT, "status": "SUCCESS", "serialization": "portable_json"}
+    values = {"workflow_uuid": sa.bindparam("workflow_uuid"), "application_version": APPLICATION_VERSION, **row}
+    return insert(_STATUS).values(values).on_conflict_do_nothing().returning(_STATUS.c.workflow_uuid)
 
 
 def latest_facts(system: SystemDatabase, prefix: str, since_ms: int, limit: int) -> sa.Select[Any]:
     """Select the last keys that have a prefix and were kept since then, the latest first, with their texts."""
     row = system.tables.workflow_status.c
-    facts = _facts(system).where(row.created_at >= since_ms, row.workflow_uuid.startswith(prefix, autoescape=True))
+    facts = _FACTS.where(row.created_at >= since_ms, row.workflow_uuid.startswith(prefix, autoescape=True))
     return facts.order_by(row.created_at.desc()).limit(limit)
 
 
@@ -164,17 +175,8 @@ def facts_after(system: SystemDatabase, prefix: str, last: str, before_ms: int |
     row = system.tables.workflow_status.c
     key = indexes.key(row.workflow_uuid, system.engine.dialect.name)
     behind = key > last if last else key >= prefix
-    query = _facts(system).where(behind, key < f"{prefix}\U0010ffff").order_by(key).limit(limit)
+    query = _FACTS.where(behind, key < f"{prefix}\U0010ffff").order_by(key).limit(limit)
     return query if before_ms is None else query.where(row.created_at <= before_ms)
-
-
-def _facts(system: SystemDatabase) -> sa.Select[Any]:
-    table, output = system.tables.workflow_status, system.tables.workflow_output
-    text = sa.func.coalesce(output.c.output, table.c.output).label("output")
-    joined = table.outerjoin(output, output.c.workflow_uuid == table.c.workflow_uuid)
-    return (
-        sa.select(table.c.workflow_uuid, text).select_from(joined).where(indexes.IS_FACT, table.c.status == "SUCCESS")
-    )
 
 
 def _with_results(system: SystemDatabase) -> tuple[sa.Table, sa.Table]:

@@ -71,7 +71,7 @@ class StateStore:
 
     def recall(self, keys: Iterable[str]) -> dict[str, str]:
         """Return what is kept under each key. A key under which nothing is kept is missing."""
-        some = (self._rows(queries.facts_of(self._database(), part)) for part in _in_parts(keys))
+        some = (self._rows(queries.FACTS_OF, keys=part) for part in _in_parts(keys))
         return {row.workflow_uuid: str(json.loads(row.output)) for rows in some for row in rows}
 
     def latest(self, prefix: str, since: datetime, limit: int) -> list[tuple[str, str]]:
@@ -221,9 +221,9 @@ class StateStore:
         found = self._rows(queries.ids_with_object(self._database(), object_id))
         return self.current_of(corrections.message_of(name) for (name,) in found)
 
-    def _rows(self, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> Sequence[Any]:
+    def _rows(self, query: sa.Select[Any] | sa.CompoundSelect[Any], **given: Any) -> Sequence[Any]:
         with self._errors(), self._database().engine.connect() as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, given).all()
 
     def stopped(self, since: datetime) -> list[MessageRecord]:
         """Return the messages that finished, or began to wait, at that moment or later."""

@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import tempfile
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -240,14 +241,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-examples", type=int, default=400, help="hostile mails that the fuzz makes")
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Keep the files of all tests in memory where it has room for them: each step of a mail is written to its state."""
     if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ROOM_BYTES:
         return
-    directory = tempfile.TemporaryDirectory(prefix="poller-", dir=MEMORY)
-    Path(directory.name).chmod(0o711)  # servers that refuse to be root have theirs in it
-    os.environ["TMPDIR"], tempfile.tempdir = directory.name, None
-    config.add_cleanup(directory.cleanup)
+    directory = Path(tempfile.mkdtemp(prefix="poller-", dir=MEMORY))
+    directory.chmod(0o711)  # servers that refuse to be root have theirs in it
+    os.environ["TMPDIR"], tempfile.tempdir = str(directory), None
+    # At the very end: multiprocessing deletes a directory of its own in it, with the priority -100.
+    Finalize(None, shutil.rmtree, (directory,), {"ignore_errors": True}, exitpriority=-200)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -135,6 +135,10 @@ class Dovecot(ImapServer):
             shutil.rmtree(self._folder)
             self._folder = None
 
+    def reset(self) -> None:
+        """Delete every message, and every mailbox but INBOX, from the disk: a session takes ten times as long."""
+        shutil.rmtree(self.mail_directory, ignore_errors=True)
+
     def _listens(self, folder: Path) -> bool:
         """Wait until the server listens and return True, or False when it did not start.
 

@@ -240,7 +240,7 @@ class Daemon:
         with self._turn, self.outage.failing_fast():
             if outage := self.outage.current:
                 raise StateUnavailableError(outage.reason)
-            self._engine.pause_queue(False)  # so that messages queued without our knowledge are not left there for good
+            self._engine.poll_queue()  # so that messages queued without our knowledge are not left there for good
             references = self.inbox.scan()
             self._engine.breaker("imap").has_succeeded = True
             self.refusals.over("imap")

@@ -73,14 +73,15 @@ class Scheduler:
 
     def submit(self, reference: str) -> None:
         """Start work on a message or a correction."""
-        self._engine.pause_queue(False)
+        if self.working:
+            self._engine.poll_queue()
         self._engine.submit(reference, at_once=not self.working)
         self.working.add(reference)
 
     def resume(self, reference: str, seen: MessageStatus) -> None:
         """Resume a waiting or failed message, unless its status is no longer `seen`."""
         self.progress()
-        self._engine.pause_queue(False)
+        self._engine.poll_queue()
         self._engine.resume(reference, seen)
         self._to_work(reference)
 
@@ -95,7 +96,7 @@ class Scheduler:
         Nothing happens if the message does not wait, or the database is out of reach: it is resumed when it is due.
         """
         self._woken.add(reference)
-        self._engine.pause_queue(False)
+        self._engine.poll_queue()
         with suppress(TransientError, StateUnavailableError):
             status = self._engine.store.statuses([reference]).get(reference)
             if status and status.outcome is Outcome.WAITING:
@@ -125,7 +126,7 @@ class Scheduler:
         asked, self._unasked = self._unasked[:AT_ONCE], self._unasked[AT_ONCE:]
         stopped = {ref: s for ref, s in self._engine.store.statuses(asked).items() if s.outcome is not Outcome.WORKING}
         self.working -= stopped.keys()
-        self._engine.pause_queue(not (self.working or self._woken))
+        self._engine.poll_queue_for(self.working | self._woken)
         waiting = {ref: status for ref, status in stopped.items() if status.outcome is Outcome.WAITING}
         self.waiting |= waiting
         for reference in stopped:

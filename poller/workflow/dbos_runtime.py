@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dbos import Queue
     from dbos._sys_db import SystemDatabase
     from sqlalchemy.engine import ExceptionContext
+    from sqlalchemy.pool import ConnectionPoolEntry
 
     from poller.workflow.outage import StateOutage
 
@@ -92,7 +93,7 @@ def launch(
         DBOS(config=config)
         _queue()._polling_interval_sec = LOOK_S if alone else SHARED_LOOK_S  # noqa: SLF001
         _own_queue()._polling_interval_sec = OWN_LOOK_S  # noqa: SLF001
-        set_concurrency(workers)
+        set_concurrency(workers, own=workers)
         with unavailable.failing_fast():
             DBOS.launch()
         event.listen(database().engine, "handle_error", _leave_standby)
@@ -119,8 +120,10 @@ def share_connection() -> None:
     `poller purge` locks it, for as long as VACUUM takes. A thread that only reads need not wait for that.
     """
 
-    def limit_wait(connection: sqlite3.Connection, *_: object) -> None:
-        connection.execute(f"PRAGMA busy_timeout = {LOCKED_S * 1000:.0f}")
+    def limit_wait(connection: sqlite3.Connection, record: ConnectionPoolEntry, _: object) -> None:
+        if "limited" not in record.info:
+            connection.execute(f"PRAGMA busy_timeout = {LOCKED_S * 1000:.0f}")
+            record.info["limited"] = True
 
     event.listen(database().engine, "checkout", limit_wait)
 
@@ -156,10 +159,10 @@ def silence() -> None:
     logging.getLogger("dbos").setLevel(logging.CRITICAL)
 
 
-def set_concurrency(workers: int) -> None:
-    """Set how many messages of the queue may be at work. With 0, a poll of the queue costs nothing."""
+def set_concurrency(workers: int, *, own: int) -> None:
+    """Set how many messages of our queue and of dbos' own may be at work. With 0, a poll of the queue costs nothing."""
     _queue()._worker_concurrency = workers  # noqa: SLF001
-    _own_queue()._worker_concurrency = workers  # noqa: SLF001
+    _own_queue()._worker_concurrency = own  # noqa: SLF001
 
 
 def _queue() -> Queue:

@@ -33,7 +33,7 @@ from poller.workflow.status import INTERNAL_ERROR, MessageStatus
 from poller.workflow.store import StateStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from dbos._sys_db import StepInfo
@@ -150,13 +150,17 @@ class Engine:
             else:
                 DBOS.enqueue_workflow(dbos_runtime.QUEUE, dbos_runtime.message, reference)
 
-    def pause_queue(self, resting: bool) -> None:
-        """Stop polling the queue while nothing can be in it, or poll it again.
+    def poll_queue(self) -> None:
+        """Poll the queue: any message may be in it."""
+        dbos_runtime.set_concurrency(self._workers, own=self._workers)
 
-        A poll costs a millisecond.
-        """
-        if not self._machines:  # This machine does not learn what another one queues.
-            dbos_runtime.set_concurrency(0 if resting else self._workers)
+    def poll_queue_for(self, messages: Collection[str]) -> None:
+        """Poll the queue only while one of these messages may be in it: a poll costs a millisecond."""
+        if self._machines:  # This machine does not learn what another one queues.
+            return
+        queued = any(reference not in self._in_hand for reference in messages)
+        # What a message waits for may be in dbos' own queue, see `StateStore.remember`.
+        dbos_runtime.set_concurrency(self._workers if queued else 0, own=self._workers if messages else 0)
 
     def in_hand(self) -> set[str]:
         """Return the messages that this process continues.

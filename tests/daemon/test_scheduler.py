@@ -82,14 +82,17 @@ class Engine:
         self.last_works: dict[str, str] = {}  # of a message that was corrected: its last correction
         self.left: dict[str, MessageStatus] = {}  # what waited when the process before ended
         self.resumed: list[str] = []
-        self.paused: list[bool] = []
+        self.polled: list[set[str] | None] = []  # the messages that the queue is polled for, None for any
         self._breakers: defaultdict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
 
     def breaker(self, service: str) -> CircuitBreaker:
         return self._breakers[service]
 
-    def pause_queue(self, paused: bool) -> None:
-        self.paused.append(paused)
+    def poll_queue(self) -> None:
+        self.polled.append(None)
+
+    def poll_queue_for(self, messages: set[str]) -> None:
+        self.polled.append(messages)
 
     def resume(self, reference: str, _seen: MessageStatus | None = None) -> None:
         self.resumed.append(reference)
@@ -156,10 +159,10 @@ def test_tick_returns_stopped_messages_and_pauses_idle_queue(engine: Engine, loa
     engine.stopped = {"done": MessageStatus(WorkResult(Outcome.SUPPORT)), "late": waits_for("", HOUR)}
     load.working = {"done", "late", "busy"}
     assert load.tick() == engine.stopped
-    assert (load.working, load.waiting.keys(), engine.paused[-1]) == ({"busy"}, {"late"}, False)
+    assert (load.working, load.waiting.keys(), engine.polled[-1]) == ({"busy"}, {"late"}, {"busy"})
     engine.stopped["busy"] = MessageStatus(WorkResult(Outcome.FAILED))
     assert load.tick().keys() == {"busy"}
-    assert engine.paused[-1] is True
+    assert engine.polled[-1] == set()
 
 
 @pytest.mark.parametrize(("after_s", "soon"), [(SHORT_WAIT_S / 2, True), (SHORT_WAIT_S * 100, False)])
@@ -198,10 +201,10 @@ def test_woken_message_is_resumed_at_once_and_kept_in_hand(load: Scheduler, engi
     """By the thread that wakes it. The queue is not paused before it is looked into."""
     load.waiting = engine.stopped = {"one": waits_for("", HOUR)}
     load.wake("one")
-    assert (engine.resumed, engine.paused) == (["one"], [False])
+    assert (engine.resumed, engine.polled) == (["one"], [None])
     engine.stopped = {}
     load.tick()
-    assert (load.working, load.waiting, engine.paused[-1], engine.resumed) == ({"one"}, {}, False, ["one"])
+    assert (load.working, load.waiting, engine.polled[-1], engine.resumed) == ({"one"}, {}, {"one"}, ["one"])
 
 
 @pytest.mark.parametrize("outcome", [Outcome.WORKING, Outcome.FAILED, Outcome.GONE])

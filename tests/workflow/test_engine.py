@@ -120,15 +120,36 @@ def test_message_starts_at_once_when_engine_is_idle(
     assert done == [REFERENCE]
 
 
-def test_paused_queue_continues_when_resumed(state_url: str, tmp_path: Path) -> None:
+def test_paused_queue_continues_when_polled(state_url: str, tmp_path: Path) -> None:
     """What was queued meanwhile is not lost; among machines none rests, for another one may queue what it takes."""
     with running(state_url, tmp_path, lambda _: DONE) as engine:
-        engine.pause_queue(True)
+        engine.poll_queue_for(())
         engine.submit(REFERENCE)
         if state_url.startswith("sqlite"):
             assert engine.store.statuses([REFERENCE])[REFERENCE].outcome is Outcome.WORKING
-            engine.pause_queue(False)
+            engine.poll_queue()
         assert stopped(engine).outcome is Outcome.SUPPORT
+
+
+def test_queue_rests_while_all_messages_are_worked_on(tmp_path: Path) -> None:
+    """It is polled for one that is not, which may be in it. dbos' own may hold what the message waits for."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(_: Journal) -> WorkResult:
+        begun.set()
+        assert go_on.wait(DEADLINE_S)
+        return DONE
+
+    with running(f"sqlite:///{tmp_path / 'state.sqlite'}", tmp_path, work) as engine:
+        engine.submit(REFERENCE, at_once=True)
+        assert begun.wait(DEADLINE_S)
+        polled = []
+        for messages in ({REFERENCE}, {REFERENCE, "another"}, set[str]()):
+            engine.poll_queue_for(messages)
+            polled.append([each._worker_concurrency for each in (dbos_runtime._queue(), dbos_runtime._own_queue())])
+        go_on.set()
+        assert stopped(engine).outcome is Outcome.SUPPORT
+    assert polled == [[0, 4], [4, 4], [0, 0]]
 
 
 def test_message_submitted_twice_runs_once(state_url: str, tmp_path: Path) -> None:

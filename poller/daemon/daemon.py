@@ -152,12 +152,13 @@ class Daemon:
             progress = True
             while progress and (self._poll_once() or self.working or self._load.soon()):
                 before = {reference: status.outcome for reference, status in seen.items()}
-                while self.working or self._load.soon() or self._engine.faults:
+                while self.working or self._load.soon():
                     time.sleep(TICK_S / 10)
                     for reference, status in self.tick().items():
                         seen[reference] = status
                         if status.outcome is not Outcome.WAITING:
                             finished(reference, status)
+                self._handle_faults()  # that the last tick was too early for
                 # What another client moves back each time would be taken up without end.
                 progress = before != {reference: status.outcome for reference, status in seen.items()}
                 if not progress:
@@ -283,8 +284,7 @@ class Daemon:
         with self._turn, self.outage.failing_fast():
             if self.outage.current and not self._is_back():
                 return {}
-            for service in list(self._engine.faults):
-                self.handle_refusal(service, self._engine.faults.pop(service))
+            self._handle_faults()
             self._load.try_now(self._requests())
             stopped = self._load.tick()
             self._accepted.record(self._proven(), 1)  # a tick is short
@@ -308,6 +308,10 @@ class Daemon:
             return set()
         self._requests_unread.over()
         return asked
+
+    def _handle_faults(self) -> None:
+        for service in list(self._engine.faults):
+            self.handle_refusal(service, self._engine.faults.pop(service))
 
     def handle_refusal(self, service: str, fault: ConfigurationError) -> None:
         """Handle settings that cannot work: stop if the service never took our key, else wait.

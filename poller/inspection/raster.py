@@ -55,7 +55,7 @@ def visible(
 
 def numbers(buffer: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """Return the number of the triangle at each pixel, `NONE` where there is none."""
-    return (buffer & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    return buffer.astype(np.uint32)  # the lower 32 bits
 
 
 def _chunks(corners: NDArray[np.float32], width: int, height: int) -> Iterator[tuple[int, int]]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from poller.inspection.surface import Material
 
 _WHITEST: Final = np.float32(0.8)  # that a surface can be, so that white paint keeps its shape on a light ground
-_CHUNK: Final = 200_000  # pixels that are shaded at once
+_CHUNK: Final = 64_000  # pixels that are shaded at once
+_ROWS: Final = 32  # of pixels that are encoded at once: few enough for the processor's cache
 # Direction to the light, along the camera's axes, and its strength.
 _LIGHTS: Final = (((-0.5, 0.72, 0.55), 0.72), ((0.8, 0.18, 0.5), 0.2), ((0.25, 0.5, -0.85), 0.22))
 _SKY, _FLOOR = 0.52, 0.34  # light of the room from above and from below
@@ -29,9 +30,13 @@ _LINEAR: Final = (((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4).astype(np.flo
 
 def encoded(canvas: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return a canvas of linear light as sRGB bytes. Light beyond 0.8 is compressed, so that it keeps its shape."""
-    over = np.maximum(canvas - 0.8, 0)
-    tone = np.minimum(canvas, 0.8) + 0.2 * (1 - np.exp(-over / 0.2))
-    return np.asarray(np.clip(1.055 * np.power(np.maximum(tone, 0), 1 / 2.4) - 0.055, 0, 1) * 255 + 0.5, np.uint8)
+    made = np.empty(canvas.shape, np.uint8)
+    for first in range(0, len(canvas), _ROWS):
+        light = canvas[first : first + _ROWS]
+        over = np.maximum(light - 0.8, 0)
+        tone = np.minimum(light, 0.8) + 0.2 * (1 - np.exp(-over / 0.2))
+        made[first : first + _ROWS] = np.clip(1.055 * np.power(np.maximum(tone, 0), 1 / 2.4) - 0.055, 0, 1) * 255 + 0.5
+    return made
 
 
 def linear(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,9 +96,11 @@ def sampled(texture: NDArray[np.uint8], uv: NDArray[np.float32]) -> NDArray[np.f
     row = ((1.0 - uv[:, 1]) % 1.0) * height - 0.5
     left, top = np.floor(column).astype(np.int32), np.floor(row).astype(np.int32)
     across, down = (column - left)[:, None], (row - top)[:, None]
-    here = texture[top % height, left % width] * (1 - across) + texture[top % height, (left + 1) % width] * across
-    lower = (top + 1) % height
-    there = texture[lower, left % width] * (1 - across) + texture[lower, (left + 1) % width] * across
+    texels = texture.reshape(-1, 4)
+    upper, lower = top % height * width, (top + 1) % height * width
+    left, right = left % width, (left + 1) % width
+    here = texels.take(upper + left, 0) * (1 - across) + texels.take(upper + right, 0) * across
+    there = texels.take(lower + left, 0) * (1 - across) + texels.take(lower + right, 0) * across
     return np.asarray(here * (1 - down) + there * down, np.float32)
 
 
@@ -173,27 +180,28 @@ def shade(
     ambient: NDArray[np.float32],
 ) -> None:
     """Paint the seen triangles of a layer on the canvas, in chunks of pixels."""
-    rows, columns = np.nonzero(seen != raster.NONE)
-    for start in range(0, len(rows), _CHUNK):
-        row, column = rows[start : start + _CHUNK], columns[start : start + _CHUNK]
-        number = layer[seen[row, column]]
-        mix = raster.weights(screen[number], column + 0.5, row + 0.5, depth[number])
-        normal = mixed(triangles.normals[number], mix)
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-        place = mixed(triangles.corners[number], mix)
-        view = camera.position.astype(np.float32) - place
-        view /= np.linalg.norm(view, axis=1, keepdims=True)
-        corners = triangles.corners[number]
+    painted, lit = canvas.reshape(-1, 3), ambient.ravel()
+    pixels = np.flatnonzero(seen != raster.NONE)
+    axes = camera.axes.T.astype(np.float32)
+    for start in range(0, len(pixels), _CHUNK):
+        pixel = pixels[start : start + _CHUNK]
+        row, column = np.divmod(pixel, camera.width)
+        number = layer[seen.ravel()[pixel]]
+        mix = raster.weights(screen.take(number, 0), column + 0.5, row + 0.5, depth.take(number, 0))
+        normal = mixed(triangles.normals.take(number, 0), mix)
+        normal /= np.maximum(_length(normal), 1e-9)
+        corners = triangles.corners.take(number, 0)
+        view = camera.position.astype(np.float32) - mixed(corners, mix)
+        view /= _length(view)
         across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         across *= np.where(np.einsum("ij,ij->i", across, view) < 0, -1, 1)[:, None]
         # Triangles are drawn from both sides. A normal is taken to point to the side that is seen.
         normal *= np.where(np.einsum("ij,ij->i", normal, across) < 0, -1, 1)[:, None]
-        axes = camera.axes.T.astype(np.float32)
-        uv = mixed(triangles.uv[number], mix)
-        light = np.zeros((len(row), 3), np.float32)
-        alpha = np.ones(len(row), np.float32)
+        uv = mixed(triangles.uv.take(number, 0), mix)
+        light = np.zeros((len(pixel), 3), np.float32)
+        alpha = np.ones(len(pixel), np.float32)
         which = triangles.material[number]
-        tint = None if triangles.colours is None else mixed(triangles.colours[number], mix)
+        tint = None if triangles.colours is None else mixed(triangles.colours.take(number, 0), mix)
         for each in np.unique(which):
             at = np.flatnonzero(which == each)
             light[at], alpha[at] = _lit(
@@ -203,9 +211,16 @@ def shade(
                 normal[at] @ axes,
                 np.asarray(view[at] @ axes, np.float32),
                 normal[at, 1],
-                ambient[row[at], column[at]],
+                lit[pixel[at]],
             )
-        canvas[row, column] += (light - canvas[row, column]) * alpha[:, None]
+        below = painted.take(pixel, 0)
+        painted[pixel] = below + (light - below) * alpha[:, None]
+
+
+def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the length of each vector (n, 3), as (n, 1). `norm` takes six times as long for so short ones."""
+    x, y, z = vectors.T
+    return np.asarray(np.sqrt(x * x + y * y + z * z)[:, None], np.float32)
 
 
 def _lit(
@@ -227,7 +242,8 @@ def _lit(
     if tint is not None:
         base *= linear(tint[:, :3])
         alpha *= tint[:, 3]
-    base *= np.minimum(_WHITEST / np.maximum(base.max(axis=1, keepdims=True), 1e-6), 1)
+    brightest = np.maximum(np.maximum(base[:, 0], base[:, 1]), base[:, 2])[:, None]
+    base *= np.minimum(_WHITEST / np.maximum(brightest, 1e-6), 1)
     rough = np.full(len(uv), material.roughness, np.float32)
     metal = np.full(len(uv), material.metallic, np.float32)
     if material.metal_rough is not None:
@@ -244,7 +260,7 @@ def _lit(
         facing = normal @ to_light
         diffuse = diffuse + strength * np.clip(facing * 0.88 + 0.12, 0, 1)
         half = to_light + view
-        half /= np.linalg.norm(half, axis=1, keepdims=True)
+        half /= _length(half)
         mirror = mirror + strength * np.clip(np.einsum("ij,ij->i", half, normal), 0, 1) ** shine * (shine + 8) / 60
     facing = np.clip(np.einsum("ij,ij->i", normal, view), 0, 1)
     reflected = 2 * facing * upwards - 0.36  # how far up the mirrored room is looked at

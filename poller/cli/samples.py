@@ -146,10 +146,12 @@ def triangle() -> bytes:
 @cache
 def picture(width: int, height: int) -> bytes:
     """Return a valid PNG: a gradient (PNG specification, section 11)."""
-    rows = b"".join(
-        b"\0" + bytes(value for x in range(width) for value in (255 * x // width, 255 * y // height, 160))
-        for y in range(height)
-    )
+    row = bytearray(b"\0" + bytes([0, 0, 160]) * width)
+    row[1::3] = bytes(255 * x // width for x in range(width))
+    rows = bytearray()
+    for y in range(height):
+        row[2::3] = bytes([255 * y // height]) * width
+        rows += row
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
         (b"IDAT", zlib.compress(rows)),

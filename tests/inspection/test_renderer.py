@@ -12,6 +12,13 @@ from poller.inspection.surface import Material, Points, Surface
 from tests.inspection import samples
 
 
+@pytest.fixture(autouse=True)
+def _quarter_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in a picture shows in a small one. `test_process.py` has those of full size."""
+    monkeypatch.setattr(renderer, "WIDTH", 400)
+    monkeypatch.setattr(renderer, "HEIGHT", 300)
+
+
 def surface(mesh: object, **material: object) -> Surface:
     return Surface(np.array(mesh.vertices), np.array(mesh.faces), Material(**material))  # type: ignore[attr-defined,arg-type]
 
@@ -22,9 +29,9 @@ def test_model_fills_the_picture_and_stands_in_its_middle() -> None:
         mesh = samples.box().apply_translation([5, 9, -3]).apply_scale(scale)
         shown = samples.pixels(render([surface(mesh, colour=(0.8, 0.1, 0.1, 1.0))]))
         rows, columns = np.nonzero(shown[..., 0] > 1.4 * shown[..., 1])
-        assert max(np.ptp(rows) / 600, np.ptp(columns) / 800) == pytest.approx(0.86, abs=0.03)
-        assert (rows.max() + rows.min()) / 2 == pytest.approx(300, abs=8)
-        assert (columns.max() + columns.min()) / 2 == pytest.approx(400, abs=8)
+        assert max(np.ptp(rows) / 300, np.ptp(columns) / 400) == pytest.approx(0.86, abs=0.03)
+        assert (rows.max() + rows.min()) / 2 == pytest.approx(150, abs=4)
+        assert (columns.max() + columns.min()) / 2 == pytest.approx(200, abs=4)
 
 
 def test_nearer_surface_hides_the_other() -> None:

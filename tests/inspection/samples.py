@@ -1,4 +1,4 @@
-"""Small models, pictures and attachments, made by code."""
+"""Small models and pictures, made by code."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import io
 import json
 import struct
 import zipfile
-from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 import trimesh
@@ -15,26 +13,7 @@ from PIL import Image
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from poller.model import Attachment, Kind
-
 RED, GREEN = (200, 30, 30), (30, 160, 60)
-
-
-@dataclass(frozen=True, slots=True)
-class Bytes:
-    """The content of an attachment, in memory."""
-
-    content: bytes
-
-    def open(self) -> BinaryIO:
-        return io.BytesIO(self.content)
-
-
-def attached(name: str, content: bytes, *, refused: bool = False) -> Attachment:
-    """A file as a mail brings it."""
-    return Attachment(
-        name, "application/octet-stream", len(content), Kind.MODEL, False, Bytes(content), refused=refused
-    )
 
 
 def image(colour: tuple[int, int, int] = RED, size: tuple[int, int] = (64, 32), form: str = "PNG") -> bytes:

@@ -16,7 +16,8 @@ from poller.inspection.f3d.server import receive
 from poller.inspection.process import Inspected, inspect
 from poller.model import ModelFacts, NoPicture
 from tests.inspection import samples
-from tests.inspection.samples import GREEN, attached
+from tests.inspection.attachments import attached
+from tests.inspection.samples import GREEN
 from tests.support.socket_activation import activated
 
 if TYPE_CHECKING:

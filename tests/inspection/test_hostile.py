@@ -11,7 +11,7 @@ import pytest
 from poller.inspection.process import inspect
 from poller.model import ModelIssue, NoPicture
 from tests.inspection import samples
-from tests.inspection.samples import attached
+from tests.inspection.attachments import attached
 
 CORPUS = os.environ.get("MODEL_CORPUS")
 # A file of the machine: three corners of a triangle, so that a model that reads it has a surface and a picture.

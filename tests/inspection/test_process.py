@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import io
 import json
 import multiprocessing
 import os
@@ -23,7 +24,8 @@ from poller.inspection import embedded, process, worker
 from poller.inspection.process import Inspected, inspect
 from poller.model import Kind, ModelFacts, ModelIssue, NoPicture
 from tests.inspection import samples
-from tests.inspection.samples import GREEN, RED, attached
+from tests.inspection.attachments import attached
+from tests.inspection.samples import GREEN, RED
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -275,6 +277,6 @@ def test_daemon_imports_none_of_the_libraries() -> None:
 def test_picture_is_a_valid_png() -> None:
     (found,) = inspect([attached("a.stl", samples.exported("stl"))], 0)
     assert found.picture
-    with Image.open(samples.Bytes(found.picture).open()) as picture:
+    with Image.open(io.BytesIO(found.picture)) as picture:
         picture.verify()
         assert (picture.format, picture.size) == ("PNG", (800, 600))

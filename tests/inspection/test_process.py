@@ -8,27 +8,24 @@ import io
 import json
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 from PIL import Image
 
 from poller.child_process import ProcessStoppedError
-from poller.inspection import embedded, process, worker
+from poller.inspection import embedded, process
 from poller.inspection.process import Inspected, inspect
 from poller.model import Kind, ModelFacts, ModelIssue, NoPicture
-from tests.inspection import samples
+from tests.inspection import bad_workers, samples
 from tests.inspection.attachments import attached
 from tests.inspection.samples import GREEN, RED
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
     from pathlib import Path
 
 
@@ -163,68 +160,17 @@ def test_spool_file_that_cannot_be_read_is_no_fault_of_the_model() -> None:
     assert failed.value.errno == errno.EIO
 
 
-# What a library may do to its process, and what is told of the file.
-
-
-def hang(*_: object) -> None:
-    threading.Event().wait(3600)  # in the child, which is killed
-
-
-def die(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGSEGV)
-
-
-def stopped(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def hoard(say: Connection, *_: object) -> None:
-    worker._send(say, ModelFacts(triangles=7), stage="drawing")
-    raise SystemExit(1)
-
-
-def lie(say: Connection, *_: object) -> None:
-    worker._send(say, stage="done", picture=b"<html>", media_type="image/png")
-
-
-def babble(say: Connection, *_: object) -> None:
-    say.send_bytes(b"\x80\x04no JSON at all")
-
-
-def stammer(say: Connection, *_: object) -> None:
-    os.write(say.fileno(), b"\0\0\0\x10{")  # sixteen bytes, of which one comes
-    hang()
-
-
-def leave(say: Connection, *_: object) -> None:
-    say.close()
-    hang()
-
-
-def nest(say: Connection, *_: object) -> None:
-    say.send_bytes(b"[" * 100_000)
-
-
-def claim(say: Connection, *_: object) -> None:
-    facts = asdict(ModelFacts()) | {"triangles": float("inf")}
-    say.send_bytes(json.dumps({"stage": ["done"], "facts": facts}).encode())
-
-
-def flood(say: Connection, *_: object) -> None:
-    say.send_bytes(json.dumps({"stage": "done", "no_picture": "x" * 1_000_000}).encode())
-
-
 BEATEN = {
-    "hangs": (hang, 0.5, NoPicture.TOO_MUCH),
-    "crashes": (die, 60, NoPicture.UNREADABLE),
-    "fails to draw": (hoard, 60, NoPicture.FAILED),
-    "no picture": (lie, 60, NoPicture.FAILED),
-    "no JSON": (babble, 60, NoPicture.UNREADABLE),
-    "too long": (flood, 60, NoPicture.UNREADABLE),
-    "half a message": (stammer, 5, NoPicture.TOO_MUCH),
-    "says nothing any more": (leave, 0.5, NoPicture.TOO_MUCH),
-    "nested": (nest, 60, NoPicture.UNREADABLE),
-    "endless": (claim, 60, NoPicture.FAILED),
+    "hangs": (bad_workers.hang, 0.5, NoPicture.TOO_MUCH),
+    "crashes": (bad_workers.die, 60, NoPicture.UNREADABLE),
+    "fails to draw": (bad_workers.hoard, 60, NoPicture.FAILED),
+    "no picture": (bad_workers.lie, 60, NoPicture.FAILED),
+    "no JSON": (bad_workers.babble, 60, NoPicture.UNREADABLE),
+    "too long": (bad_workers.flood, 60, NoPicture.UNREADABLE),
+    "half a message": (bad_workers.stammer, 5, NoPicture.TOO_MUCH),
+    "says nothing any more": (bad_workers.leave, 0.5, NoPicture.TOO_MUCH),
+    "nested": (bad_workers.nest, 60, NoPicture.UNREADABLE),
+    "endless": (bad_workers.claim, 60, NoPicture.FAILED),
 }
 
 
@@ -237,26 +183,21 @@ def test_file_that_harms_its_process_is_a_value(
     monkeypatch.setattr(process, "_work", child)
     (found,) = inspect([attached("a.glb", b"")], 0, limit_s=limit_s)
     assert (found.picture, found.no_picture) == (None, why)
-    assert (found.facts.triangles if found.facts else None) == (7 if child is hoard else None)
+    assert (found.facts.triangles if found.facts else None) == (7 if child is bad_workers.hoard else None)
     assert not multiprocessing.active_children()
     assert not list(tmp_path.glob("inspection-*"))
 
 
 def test_process_that_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the machine shuts down: the step is done again."""
-    monkeypatch.setattr(process, "_work", stopped)
+    monkeypatch.setattr(process, "_work", bad_workers.stopped)
     with pytest.raises(ProcessStoppedError):
         inspect([attached("a.glb", b"")], 0)
 
 
-def stopped_with_its_fork_server(*_: object) -> None:
-    os.kill(os.getppid(), signal.SIGKILL)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 def test_process_whose_fork_server_is_stopped_says_nothing_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """As under systemd, which signals every process of the unit: there is no exit code."""
-    monkeypatch.setattr(process, "_work", stopped_with_its_fork_server)
+    monkeypatch.setattr(process, "_work", bad_workers.stopped_with_its_fork_server)
     with pytest.raises(ProcessStoppedError):
         inspect([attached("a.glb", b"")], 0)
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +19,7 @@ from poller.model import Kind
 from poller.parsing import parser as parsing_parser
 from poller.parsing import parser_process
 from poller.rendering.phrases import UNREADABLE
+from tests.parsing import bad_parsers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,58 +63,11 @@ def test_confined_parser_does_not_rerun_main_script(office: Office, tmp_path: Pa
     assert runs.read_text() == "once "
 
 
-def hang(*_: object) -> None:
-    threading.Event().wait(3600)  # in the child, which is killed
-
-
-def die(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def stopped(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def stopped_with_its_fork_server(*_: object) -> None:
-    os.kill(os.getppid(), signal.SIGKILL)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def recurse(*arguments: object) -> None:
-    recurse(*arguments)
-
-
-def hoard(*_: object) -> None:
-    bytearray(8 << 30)
-
-
-def full(*_: object) -> None:
-    raise OSError(errno.ENOSPC, "no space")
-
-
-class Child:
-    """The parsing process as it is, with another parser in it, and perhaps without the one for headers."""
-
-    _answer = staticmethod(parser_process._answer)
-
-    def __init__(
-        self, parser: object, for_headers: object = parsing_parser.header_only, *, confined: bool = False
-    ) -> None:
-        self.parser, self.for_headers, self.confined = parser, for_headers, confined
-
-    def __call__(self, *arguments: object) -> None:
-        if not self.confined:  # it would keep the parser from what it is to do here
-            confinement.confine = lambda *_, **__: None
-        parsing_parser.parse = self.parser  # type: ignore[assignment]
-        parsing_parser.header_only = self.for_headers  # type: ignore[assignment]
-        self._answer(*arguments)  # type: ignore[arg-type]
-
-
 BEATEN = {
-    "hangs": (hang, 1.0, "parser stopped after 1 s"),
-    "killed": (die, 60.0, "parser ended with exit code -9"),
-    "stack": (recurse, 60.0, "parser ended with exit code 1"),
-    "memory": (hoard, 60.0, "parser ended with exit code 1"),
+    "hangs": (bad_parsers.hang, 1.0, "parser stopped after 1 s"),
+    "killed": (bad_parsers.die, 60.0, "parser ended with exit code -9"),
+    "stack": (bad_parsers.recurse, 60.0, "parser ended with exit code 1"),
+    "memory": (bad_parsers.hoard, 60.0, "parser ended with exit code 1"),
 }
 
 
@@ -132,7 +82,7 @@ def test_mail_that_kills_parser_is_read_by_header_only(
 ) -> None:
     """It takes too long, is killed, is out of stack or memory: a person has the sender, the subject and all of it."""
     whole = parsing_parser.parse(mail, "account", NOW)
-    monkeypatch.setattr(parser_process, "_answer", Child(parser))
+    monkeypatch.setattr(parser_process, "_answer", bad_parsers.Child(parser))
     request = parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE, limit_s=limit_s)
     same = ("reference", "message_id", "sender", "author", "subject", "sent_at", "received_at", "headers")
     assert [getattr(request, name) for name in same] == [getattr(whole, name) for name in same]
@@ -148,9 +98,9 @@ def test_mail_that_kills_parser_is_read_by_header_only(
 @pytest.mark.parametrize(
     ("child", "error"),
     [
-        (stopped, ProcessStoppedError),
-        (Child(stopped_with_its_fork_server), ProcessStoppedError),
-        (Child(die, die), parser_process.ParserDiedError),
+        (bad_parsers.stopped, ProcessStoppedError),
+        (bad_parsers.Child(bad_parsers.stopped_with_its_fork_server), ProcessStoppedError),
+        (bad_parsers.Child(bad_parsers.die, bad_parsers.die), parser_process.ParserDiedError),
     ],
     ids=["stopped", "all stopped", "header"],
 )
@@ -163,16 +113,7 @@ def test_stopped_parser_is_retried(
         parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
 
 
-def pickled(say: Connection, *_: object) -> None:
-    say.send(["nothing"])
-
-
-def another_file(say: Connection, *_: object) -> None:
-    say.send_bytes(b"[]")
-    say.send_bytes(json.dumps({"reference": "0" * 16}).encode())
-
-
-@pytest.mark.parametrize("child", [pickled, another_file])
+@pytest.mark.parametrize("child", [bad_parsers.pickled, bad_parsers.another_file])
 def test_answer_that_is_no_request_is_refused(
     mail: Path, monkeypatch: pytest.MonkeyPatch, child: Callable[..., None]
 ) -> None:
@@ -182,25 +123,13 @@ def test_answer_that_is_no_request_is_refused(
         parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
 
 
-def steal(path: Path, *_: object) -> None:
-    path.with_name("other.eml").read_bytes()
-
-
-def write_home(path: Path, *_: object) -> None:
-    path.with_name("new").touch()
-
-
-def connect(*_: object) -> None:
-    socket.socket()
-
-
 @pytest.mark.skipif(bool(confinement.missing()), reason="the kernel has no Landlock or seccomp: boot one that has")
-@pytest.mark.parametrize("parser", [steal, write_home, connect])
+@pytest.mark.parametrize("parser", [bad_parsers.steal, bad_parsers.write_home, bad_parsers.connect])
 def test_parser_reaches_no_other_file_and_no_network(
     mail: Path, monkeypatch: pytest.MonkeyPatch, parser: object
 ) -> None:
     mail.with_name("other.eml").write_bytes(b"of another customer")
-    monkeypatch.setattr(parser_process, "_answer", Child(parser, confined=True))
+    monkeypatch.setattr(parser_process, "_answer", bad_parsers.Child(parser, confined=True))
     with pytest.raises(PermissionError):
         parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)
 
@@ -230,6 +159,6 @@ def test_process_inherits_no_environment_and_no_descriptor() -> None:
 
 
 def test_full_disk_does_not_fail_the_mail(mail: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parser_process, "_answer", Child(full))
+    monkeypatch.setattr(parser_process, "_answer", bad_parsers.Child(bad_parsers.full))
     with pytest.raises(OSError, match="no space"):
         parser_process.parse(mail, "account", NOW, unreadable=UNREADABLE)

@@ -241,8 +241,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-examples", type=int, default=400, help="hostile mails that the fuzz makes")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect no garbage meanwhile: nothing that is loaded goes, and to look through it takes a fifth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_configure() -> None:
-    """Keep the files of all tests in memory where it has room for them: each step of a mail is written to its state."""
+    """Keep numpy to one thread, and all files in memory where it has room for them.
+
+    Threads of numpy wait for each other in busy loops. Each step of a mail is written to its state.
+    """
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ROOM_BYTES:
         return
     directory = Path(tempfile.mkdtemp(prefix="poller-", dir=MEMORY))
